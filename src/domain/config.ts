@@ -1,0 +1,45 @@
+import type { RetryPolicy } from './retry.ts'
+
+/** One source as the environment describes it; `SOURCE_<NAME>_…`. */
+export interface SourceConfig {
+  readonly name: string
+  /** Name of its provider module. */
+  readonly provider: string
+  /** Newest first; each verifies. */
+  readonly secrets: readonly string[]
+  /** Event-type patterns; `['*']` when all are accepted. */
+  readonly types: readonly string[]
+  /** `SOURCE_<NAME>`, for messages. */
+  readonly variable: string
+}
+
+/** The whole configuration, read, defaulted and checked once. Inner code never reads the environment. */
+export interface Config {
+  readonly publicHost: string
+  readonly publicPort: number
+  readonly opsHost: string
+  readonly opsPort: number
+  readonly opsToken: string | undefined
+  readonly metricsOpen: boolean
+  /** Without a trailing slash. */
+  readonly publicUrl: string | undefined
+  readonly databaseUrl: string
+  readonly sources: readonly SourceConfig[]
+  /** Absolute. */
+  readonly handlersDir: string
+  /** Absolute. */
+  readonly providersDir: string | undefined
+  readonly handlerThreads: number
+  /** In each thread. */
+  readonly handlerConcurrency: number
+  readonly handlerTimeoutMs: number
+  readonly retry: RetryPolicy
+  readonly bodyLimitBytes: number
+  /** CIDRs. */
+  readonly trustProxy: readonly string[]
+  readonly requireHttps: boolean
+  /** 0: for ever. */
+  readonly retentionDays: number
+  readonly shutdownGraceMs: number
+  readonly logLevel: string
+}

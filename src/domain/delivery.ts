@@ -1,0 +1,108 @@
+import type { Headers, Origin } from './event.ts'
+
+/**
+ * One event for one handler.
+ *
+ * ```
+ *              claim                 settle: succeeded
+ *   pending ──────────→ running ───────────────────────→ succeeded ─┐
+ *      ↑                   │                                        │ replay
+ *      ├───────────────────┤ settle: retry, or released;            │
+ *      │                   │ or the lease ran out                   │
+ *      │                   └───────────────────────────→ dead ──────┤
+ *      │                     settle: dead, or no attempts left      │
+ *      └────────────────────────────────────────────────────────────┘
+ * ```
+ *
+ * An attempt is counted by the claim, before the handler runs, so that an event which kills the process cannot loop
+ * for ever. All transitions are the store's (`claim`, `settle`, `replay`).
+ */
+export const DELIVERY_STATES = ['pending', 'running', 'succeeded', 'dead'] as const
+export type DeliveryState = (typeof DELIVERY_STATES)[number]
+
+/**
+ * How an attempt ended:
+ * - `failed`: the handler threw; `rejected`: it called `fail`; `retry_after`: it asked for a later run;
+ * - `timeout`: its deadline passed;
+ * - `thread_lost`: its thread ended or had to be ended while it ran, by its own doing or a neighbour's;
+ * - `lease_lost`: the process that ran it went away;
+ * - `released`: given back unfinished at shutdown, not counted;
+ * - `body_corrupt`: the stored bytes no longer match their checksum, so it never ran.
+ */
+export type AttemptOutcome =
+  | 'succeeded'
+  | 'failed'
+  | 'rejected'
+  | 'retry_after'
+  | 'timeout'
+  | 'thread_lost'
+  | 'lease_lost'
+  | 'released'
+  | 'body_corrupt'
+
+export interface Attempt {
+  readonly number: number
+  readonly outcome: AttemptOutcome
+  readonly error?: string
+  /** RFC 3339. */
+  readonly started_at: string
+  readonly duration_ms: number
+}
+
+/** Times are RFC 3339. */
+export interface DeliverySummary {
+  readonly event_uid: string
+  readonly source: string
+  readonly type: string
+  readonly handler: string
+  readonly state: DeliveryState
+  /** Attempts counted since it was created or last replayed. */
+  readonly attempts: number
+  /** When it may run next; for a terminal one, when it became so. */
+  readonly due_at: string
+  readonly last_error?: string
+}
+
+/** A claimed delivery: everything its handler needs. */
+export interface Work {
+  readonly deliveryId: number
+  /** Fencing token: `settle` takes effect only while the delivery still carries it. */
+  readonly lease: string
+  readonly handler: string
+  /** This attempt's number, counting from 1. */
+  readonly attempt: number
+  /** Its last attempt was lost with its thread or process: it runs alone, so that it can only harm itself. */
+  readonly isolated: boolean
+  readonly event: {
+    readonly uid: string
+    readonly source: string
+    readonly provider: string
+    readonly id: string
+    readonly type: string
+    readonly receivedAtMs: number
+    readonly origin: Origin
+    readonly headers: Headers
+    readonly traceparent?: string
+  }
+  /** Transferable: nobody else holds its buffer. */
+  readonly body: Uint8Array<ArrayBuffer>
+}
+
+/** What an attempt came to, on its way into the store. */
+export interface Settlement {
+  readonly deliveryId: number
+  readonly lease: string
+  /**
+   * - `succeeded`, `dead`: terminal;
+   * - `retry`: pending again, due at `dueAtMs`;
+   * - `released`: pending again at `dueAtMs`, and the attempt is not counted.
+   */
+  readonly verdict: 'succeeded' | 'retry' | 'dead' | 'released'
+  readonly outcome: AttemptOutcome
+  /** For `retry` and `released`: the next run is to be alone. */
+  readonly isolate: boolean
+  readonly dueAtMs: number
+  readonly error?: string
+  readonly startedAtMs: number
+  readonly durationMs: number
+}

@@ -1,0 +1,46 @@
+/**
+ * Everything that can go wrong in a way a caller acts on. The HTTP listeners map each code to one status
+ * (`http/problems.ts`); the command line prints the message.
+ */
+export type ErrorCode =
+  /** The store cannot take it now: full, failing, overloaded or closing. The sender should try again. */
+  | 'unavailable'
+  | 'event_not_found'
+  | 'handler_not_found'
+  /** The stored bytes no longer match their checksum. */
+  | 'body_corrupt'
+  | 'invalid_request'
+  /** The request contradicts the state that something is in. */
+  | 'conflict'
+
+export class HoldfastError extends Error {
+  override readonly name = 'HoldfastError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+export const isHoldfastError = (error: unknown, code?: ErrorCode): error is HoldfastError =>
+  error instanceof HoldfastError && (code === undefined || error.code === code)
+
+/**
+ * The service cannot start as it is configured: every fault found, one sentence each, naming the variable or file.
+ * Ends the process with exit code 78 (EX_CONFIG).
+ */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError'
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(
+      `${faults.length} configuration fault${faults.length === 1 ? '' : 's'}:\n${faults.map((f) => `  - ${f}`).join('\n')}`,
+    )
+    this.faults = faults
+  }
+}
+
+/** What a thrown thing says, for a log or a list of faults; never its stack. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))

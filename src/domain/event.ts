@@ -1,0 +1,89 @@
+/** How an event came to us. */
+export type Origin = 'webhook' | 'poll' | 'cli'
+
+/**
+ * What became of an event at the door:
+ * - `accepted`: understood, and at least one handler wants it;
+ * - `unhandled`: understood and kept, but no handler wants its type (replay routes it anew);
+ * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why;
+ * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched.
+ */
+export type EventStatus = 'accepted' | 'unhandled' | 'quarantined' | 'conflict'
+
+/** Header names in lower case; repeated headers joined by ", " as Node does. */
+export type Headers = Readonly<Record<string, string | undefined>>
+
+/** What a provider module reads out of an authentic request. */
+export interface EventFields {
+  /** The provider's id, unique within its source. What duplicates are known by. */
+  readonly id: string
+  readonly type: string
+  /** RFC 3339; the time of receipt where the provider gives none. */
+  readonly created_at: string
+  readonly data: unknown
+  readonly api_version?: string
+  /** The provider's id of the task that this event is about. */
+  readonly task?: string
+}
+
+/** The tutorial's standard structure, as a handler receives it, plus what Holdfast knows of it. */
+export interface WebhookEvent<Type extends string = string, Data = Record<string, unknown>> {
+  /** The provider's id. */
+  readonly id: string
+  /** Ours (UUIDv7), the same for every attempt and every handler: the idempotency key. */
+  readonly uid: string
+  readonly type: Type
+  /** RFC 3339. */
+  readonly created_at: string
+  readonly data: Data
+  readonly api_version?: string
+  readonly source: string
+  readonly provider: string
+  readonly origin: Origin
+  /** RFC 3339. */
+  readonly received_at: string
+  readonly task?: string
+  /** The exact bytes that the provider sent. */
+  raw(): Buffer
+}
+
+/** An event on its way into the store. */
+export interface NewEvent {
+  readonly uid: string
+  readonly source: string
+  readonly provider: string
+  readonly id: string
+  readonly type: string
+  readonly created_at: string
+  /** Milliseconds since the epoch. */
+  readonly receivedAtMs: number
+  readonly origin: Origin
+  /** Never `conflict`: only the store can tell that. */
+  readonly status: Exclude<EventStatus, 'conflict'>
+  readonly reasons: readonly string[]
+  readonly api_version?: string
+  readonly task?: string
+  readonly headers: Headers
+  /** W3C trace context of the request, where it had one. */
+  readonly traceparent?: string
+  readonly body: Uint8Array
+  /** Names of the handlers that are to run; empty unless `accepted`. */
+  readonly handlers: readonly string[]
+}
+
+/** An event as lists show it: everything but headers and body. Times are RFC 3339. */
+export interface EventSummary {
+  readonly uid: string
+  readonly source: string
+  readonly provider: string
+  readonly id: string
+  readonly type: string
+  readonly created_at: string
+  readonly received_at: string
+  readonly origin: Origin
+  readonly status: EventStatus
+  readonly reasons: readonly string[]
+  readonly api_version?: string
+  readonly task?: string
+  readonly size_bytes: number
+}

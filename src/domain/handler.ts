@@ -1,0 +1,41 @@
+import type { Logger } from 'pino'
+import type { WebhookEvent } from './event.ts'
+
+/** What a handler is given beside its event. */
+export interface HandlerContext {
+  /** This attempt's number, counting from 1. */
+  readonly attempt: number
+  /** Aborted at the deadline and when the service stops; pass it on to whatever waits. */
+  readonly signal: AbortSignal
+  /** Carries the event's uid, type and source, the handler and the attempt. */
+  readonly log: Logger
+  /** Ends this delivery for good: no retry, straight to the dead letters. Throws. */
+  fail(reason: string): never
+  /** Ends this attempt and asks for the next no sooner than after `ms`. It counts as an attempt. Throws. */
+  retryAfter(ms: number): never
+}
+
+/**
+ * Runs in a handler thread, at least once per event, with `event.uid` as its idempotency key. Returning means success;
+ * throwing means retry.
+ */
+export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> = (
+  event: Event,
+  context: HandlerContext,
+) => unknown
+
+/** A handler as everything but its own thread knows it; plain data, so that it can cross threads. */
+export interface HandlerRegistration {
+  /** Unique; `module:type` unless given. */
+  readonly name: string
+  /** Event-type patterns. */
+  readonly types: readonly string[]
+  /** The only source whose events it takes; absent: any. */
+  readonly source?: string
+  /** How many of it may run at once; absent: as many as there is room for. */
+  readonly concurrency?: number
+  /** JSON Schema that its events must satisfy, in place of the catalogue's for the types it names. */
+  readonly schema?: Readonly<Record<string, unknown>>
+  /** What `schema` describes: the whole event, or `event.data`. */
+  readonly schemaOf?: 'event' | 'data'
+}

@@ -1,0 +1,37 @@
+/**
+ * Every bound that is not configuration, in one place. Nothing in Holdfast queues, loops or reads without one of these
+ * or a configured limit beside it.
+ */
+
+/** Signatures looked at in one request, over all header values and labels; more is malformed. */
+export const MAX_SIGNATURE_CANDIDATES = 32
+/** Nesting of arrays and objects in a body; deeper is kept, but quarantined. */
+export const MAX_JSON_DEPTH = 64
+/** Characters of an event id or type; longer is quarantined under an id of our own. */
+export const MAX_NAME_LENGTH = 256
+/** Reasons kept for a quarantined event. */
+export const MAX_REASONS = 8
+/** Characters of a handler's error message kept in its attempt. */
+export const MAX_ERROR_LENGTH = 2_000
+
+/** Bytes of a request's header block: Node answers 431 past it. */
+export const MAX_HEADER_BYTES = 16_384
+/** Time for the whole request, body included; then 408. */
+export const REQUEST_TIMEOUT_MS = 15_000
+/** Time for the headers alone; then 408. */
+export const HEADERS_TIMEOUT_MS = 10_000
+export const KEEP_ALIVE_TIMEOUT_MS = 72_000
+
+/** Rows and bytes of one commit of the store. */
+export const MAX_COMMIT_ROWS = 256
+export const MAX_COMMIT_BYTES = 4 * 1024 * 1024
+/** Events and bytes waiting for a commit; past either, 503. */
+export const MAX_QUEUED_EVENTS = 4_096
+export const MAX_QUEUED_BYTES = 64 * 1024 * 1024
+
+/** Items of one page of a list. */
+export const DEFAULT_PAGE_SIZE = 50
+export const MAX_PAGE_SIZE = 200
+
+/** Seconds told to a provider with a 503. */
+export const RETRY_AFTER_SECONDS = 5

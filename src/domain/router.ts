@@ -1,0 +1,141 @@
+import { KindGuard, type Static, type TSchema } from '@sinclair/typebox'
+import type { CatalogueType, DataOf } from './catalogue.ts'
+import type { WebhookEvent } from './event.ts'
+import type { Handler, HandlerRegistration } from './handler.ts'
+import { MAX_NAME_LENGTH } from './limits.ts'
+
+export interface HandlerOptions<Schema extends TSchema = TSchema> {
+  /** Unique in the service; `module:type` unless given. */
+  readonly name?: string
+  /** How many of this handler may run at once, over all threads. */
+  readonly concurrency?: number
+  readonly schema?: Schema
+}
+
+/** One event type or pattern, several, or those of one source only. */
+export type Selection<EventType extends string = string> =
+  | EventType
+  | readonly EventType[]
+  | { readonly source?: string; readonly type: EventType | readonly EventType[] }
+
+/** A schema with `type` and `data` among its properties describes the whole event, any other describes `event.data`. */
+type DataBy<Schema extends TSchema> = Static<Schema> extends { type: unknown; data: infer Data } ? Data : Static<Schema>
+
+/** The event as the catalogue types it; a union where several types are named. */
+type Catalogued<EventType extends string> = EventType extends EventType
+  ? WebhookEvent<
+      string extends EventType ? string : EventType extends `${string}*${string}` ? string : EventType,
+      DataOf<EventType>
+    >
+  : never
+
+type Typed<EventType extends string, Schema extends TSchema> = WebhookEvent<
+  EventType extends `${string}*${string}` ? string : EventType,
+  DataBy<Schema>
+>
+
+type Suggested = CatalogueType | (string & {})
+
+/** What a handler module is given: `export default (router: Router) => { router.on(…) }`. */
+export interface Router {
+  /** Calls the handler for each event of these types. The catalogue, or else the schema, types the event and is enforced at the door. */
+  on<const EventType extends Suggested>(selection: Selection<EventType>, handler: Handler<Catalogued<EventType>>): void
+  on<const EventType extends Suggested, Schema extends TSchema>(
+    selection: Selection<EventType>,
+    schema: Schema,
+    handler: Handler<Typed<EventType, Schema>>,
+  ): void
+  on<const EventType extends Suggested, Schema extends TSchema>(
+    selection: Selection<EventType>,
+    options: HandlerOptions<Schema> & { readonly schema: Schema },
+    handler: Handler<Typed<EventType, Schema>>,
+  ): void
+  on<const EventType extends Suggested>(
+    selection: Selection<EventType>,
+    options: Omit<HandlerOptions, 'schema'>,
+    handler: Handler<Catalogued<EventType>>,
+  ): void
+  /** The same with the handler first, for handlers that are values. */
+  register<const EventType extends Suggested, Schema extends TSchema>(
+    selection: Selection<EventType>,
+    handler: Handler<Typed<EventType, Schema>>,
+    options: HandlerOptions<Schema> & { readonly schema: Schema },
+  ): void
+  register<const EventType extends Suggested>(
+    selection: Selection<EventType>,
+    handler: Handler<Catalogued<EventType>>,
+    options?: Omit<HandlerOptions, 'schema'>,
+  ): void
+}
+
+export interface RegisteredHandler {
+  readonly registration: HandlerRegistration
+  readonly run: Handler
+}
+
+/** Default-exported by a handler module. */
+export type HandlerModule = (router: Router) => void | Promise<void>
+
+/**
+ * A router for one handler module; what it registers is appended to `registered`.
+ * Both methods throw `TypeError` on arguments that name no type, no function, or an unknown option.
+ */
+export function createRouter(moduleName: string, registered: RegisteredHandler[]): Router {
+  const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
+    registered.push({ registration: registrationOf(moduleName, selection, options, run), run })
+  }
+  return {
+    on: (selection: Selection, second: TSchema | HandlerOptions | Handler, third?: Handler) => {
+      if (typeof second === 'function') add(selection, {}, second)
+      else add(selection, isSchema(second) ? { schema: second } : second, third as Handler)
+    },
+    register: (selection: Selection, run: Handler, options?: HandlerOptions) => add(selection, options ?? {}, run),
+  } as Router
+}
+
+const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
+  KindGuard.IsKind(value) || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
+
+const OPTIONS = new Set(['name', 'concurrency', 'schema'])
+const TYPE = /^[^\s\p{Cc}]+$/u
+
+function registrationOf(
+  module: string,
+  selection: Selection,
+  options: HandlerOptions,
+  run: Handler,
+): HandlerRegistration {
+  const { source, type } =
+    typeof selection === 'string' || Array.isArray(selection)
+      ? { source: undefined, type: selection }
+      : (selection as Exclude<Selection, string | readonly string[]>)
+  const types = typeof type === 'string' ? [type] : (type as readonly string[])
+  if (!Array.isArray(types) || types.length === 0 || !types.every((t) => typeof t === 'string' && TYPE.test(t))) {
+    throw new TypeError('a handler needs an event type, or a list of them')
+  }
+  const name = options.name ?? `${module}:${types.join(',')}`
+  if (typeof run !== 'function') throw new TypeError(`handler ${name} is not a function`)
+  for (const key of Object.keys(options)) {
+    if (!OPTIONS.has(key)) throw new TypeError(`handler ${name} has an unknown option ${key}`)
+  }
+  if (name.length === 0 || name.length > MAX_NAME_LENGTH)
+    throw new TypeError(`a handler's name has 1 to ${MAX_NAME_LENGTH} characters`)
+  const { concurrency } = options
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
+    throw new TypeError(`handler ${name}: concurrency is a whole number above 0`)
+  }
+  return {
+    name,
+    types,
+    ...(source !== undefined && { source }),
+    ...(concurrency !== undefined && { concurrency }),
+    ...(options.schema !== undefined && plainSchema(options.schema)),
+  }
+}
+
+/** As plain JSON, which crosses threads; TypeBox's own marks are symbols and do not. */
+function plainSchema(schema: TSchema): Pick<HandlerRegistration, 'schema' | 'schemaOf'> {
+  const properties = schema.properties as Record<string, unknown> | undefined
+  const schemaOf = properties !== undefined && 'type' in properties && 'data' in properties ? 'event' : 'data'
+  return { schema: JSON.parse(JSON.stringify(schema)), schemaOf }
+}

@@ -1,0 +1,17 @@
+import type { TypeMatcher } from './pattern.ts'
+import type { Provider } from './provider.ts'
+import type { Verifier } from './verifier.ts'
+
+/** One configured sender, ready to receive. */
+export interface Source {
+  readonly name: string
+  readonly provider: Provider
+  readonly verify: Verifier
+  /** The patterns of `SOURCE_<NAME>_TYPES`; `['*']` when all are accepted. */
+  readonly types: readonly string[]
+  readonly accepts: TypeMatcher
+  /** Where the provider reaches it, where `PUBLIC_URL` is known. */
+  readonly url: string | undefined
+  /** Headers that carry a secret and so are never stored. */
+  readonly secretHeaders: readonly string[]
+}

@@ -1,0 +1,149 @@
+import type { Attempt, DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
+import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
+
+/**
+ * What became of an appended event: `duplicate` carries the uid of the first one, `conflict` the uid under which this
+ * one was kept.
+ */
+export interface Receipt {
+  readonly outcome: 'accepted' | 'duplicate' | 'conflict'
+  readonly uid: string
+}
+
+export interface ClaimRequest {
+  /** Handlers that may run, and how many more of each. A delivery of a handler not named here is left alone. */
+  readonly handlers: readonly { readonly name: string; readonly limit: number }[]
+  /** Deliveries in all that may share threads, and that must run alone. */
+  readonly sharedLimit: number
+  readonly isolatedLimit: number
+  /** A delivery not settled within this time is pending again, its attempt lost. */
+  readonly leaseMs: number
+  /** A delivery whose lease ran out on its last attempt is dead. */
+  readonly maxAttempts: number
+}
+
+export interface Claimed {
+  readonly work: readonly Work[]
+  /** When the next pending delivery or lease of any handler comes due (ms since the epoch); undefined if there is none. */
+  readonly nextDueAtMs: number | undefined
+}
+
+/** A filter that is absent does not filter. `since` is inclusive, `until` exclusive, both on the time of receipt. */
+export interface EventFilter {
+  readonly source?: string
+  /** An event type, or a pattern with `*`. */
+  readonly type?: string
+  readonly status?: EventStatus
+  readonly origin?: Origin
+  readonly task?: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  /** A substring of id, uid, type or task; letters of either case. */
+  readonly q?: string
+}
+
+export interface DeliveryFilter {
+  readonly state?: DeliveryState
+  readonly handler?: string
+  readonly source?: string
+  readonly eventUid?: string
+}
+
+/** `cursor` is what an earlier page gave as `nextCursor`; one that no store ever gave is `invalid_request`. */
+export interface PageRequest {
+  readonly limit: number
+  readonly cursor?: string
+}
+
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  readonly nextCursor: string | undefined
+}
+
+export interface EventDetail extends EventSummary {
+  readonly headers: Headers
+  readonly traceparent?: string
+  /** Lower-case hex SHA-256 of the body. */
+  readonly checksum: string
+  readonly deliveries: readonly (DeliverySummary & { readonly history: readonly Attempt[] })[]
+}
+
+export interface Replay {
+  readonly eventUid: string
+  /** Deliveries to run again or to create. */
+  readonly handlers: readonly string[]
+  /** The event's status from now on. */
+  readonly status: 'accepted' | 'unhandled' | 'quarantined'
+  readonly reasons: readonly string[]
+}
+
+export interface Counts {
+  readonly deliveries: Readonly<Record<DeliveryState, number>>
+  /** When the oldest delivery that is due was due (ms since the epoch); undefined if none is due. */
+  readonly oldestDueAtMs: number | undefined
+}
+
+/**
+ * Where events live. Each call is atomic. A call that cannot be carried out rejects with `HoldfastError` `unavailable`
+ * and has changed nothing that a reader can see; `event_not_found`, `body_corrupt` and `invalid_request` are named
+ * where they can occur. Calls may overlap freely.
+ */
+export interface Store {
+  /**
+   * Keeps an event and creates its deliveries, pending and due at once. Resolves only after the commit is on disk
+   * (SQLite: fsynced; PostgreSQL: by the server's own rules). An event whose source and id are known is not kept
+   * again if its body is the same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same
+   * conflicting body is kept once. Rejected: nothing of it is kept, and the sender may send it again.
+   */
+  append(event: NewEvent): Promise<Receipt>
+
+  /**
+   * Leases due deliveries, oldest due first within a handler, and counts the attempt. No delivery is leased to two
+   * callers at once. Deliveries whose lease ran out become pending (to run isolated) or, with no attempt left, dead;
+   * either way the lost attempt is in their history.
+   */
+  claim(request: ClaimRequest): Promise<Claimed>
+
+  /**
+   * Records attempts and moves their deliveries on. Tells for each whether it took effect: false if the lease is no
+   * longer the delivery's, in which case nothing is recorded. Idempotent in that sense.
+   */
+  settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>
+
+  /**
+   * Makes deliveries pending and due now with all attempts before them, creating those that do not exist; one that is
+   * pending or running is left alone. Gives the handlers that will run. Rejects with `event_not_found`.
+   */
+  replay(replay: Replay): Promise<readonly string[]>
+
+  /**
+   * Forgets events received before the time, none of whose deliveries is pending or running; at most `limit` of them,
+   * oldest first. Gives how many.
+   */
+  prune(receivedBeforeMs: number, limit: number): Promise<number>
+
+  /** Newest first. Sees every append that has resolved. */
+  events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>>
+
+  /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */
+  event(uid: string): Promise<EventDetail | undefined>
+
+  /** The bytes as they came. Rejects with `event_not_found`, or `body_corrupt` if they no longer match their checksum. */
+  body(uid: string): Promise<Uint8Array>
+
+  /** Newest first. */
+  deliveries(filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>>
+
+  /** May be a few seconds old. */
+  counts(): Promise<Counts>
+}
+
+/** A store with its life: opened by `storage/open.ts`, closed by the composition root. */
+export interface OpenStore extends Store {
+  /** Why an append would be refused now; empty when it would not. Costs nothing. */
+  faults(): readonly string[]
+  /** Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. */
+  readonly lost: Promise<Error>
+  /** Finishes what was accepted, then refuses everything with `unavailable`. Idempotent. */
+  close(): Promise<void>
+}
