@@ -25,6 +25,8 @@ export interface Config {
   readonly publicUrl: string | undefined
   readonly databaseUrl: string
   readonly sources: readonly SourceConfig[]
+  /** Set when nothing is configured: where the secret of source `ai` is kept, made on the first start. */
+  readonly generatedSecretFile?: string
   /** Absolute. */
   readonly handlersDir: string
   /** Absolute. */

@@ -6,7 +6,7 @@ import type { EventMap, Provider, Selector } from './provider.ts'
 
 /** Authentic bytes, read: an event, or as much of one as could be made out and why it is no more. */
 export type Reading =
-  | { readonly ok: true; readonly fields: EventFields }
+  | { readonly ok: true; readonly fields: EventFields /** The parsed body. */; readonly payload: unknown }
   | { readonly ok: false; readonly id: string; readonly type: string; readonly reasons: readonly string[] }
 
 /** The type of an event whose own type could not be read. */
@@ -37,6 +37,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   const task = nameOf(found.task)
   return {
     ok: true,
+    payload: parsed.ok ? parsed.value : undefined,
     fields: {
       id: knownId,
       type,

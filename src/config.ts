@@ -1,0 +1,232 @@
+import { readFileSync } from 'node:fs'
+import { BlockList, isIP } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import type { Config, SourceConfig } from './domain/config.ts'
+import { messageOf } from './domain/errors.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface ReadConfig {
+  /** Where something is faulty, its default stands, so that everything else can still be checked. */
+  readonly config: Config
+  readonly faults: readonly string[]
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** The process's environment over what `.env` says, where there is one. The only place that reads either. */
+export function readEnvironment(): Environment {
+  try {
+    return { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
+    throw error
+  }
+}
+
+/** Reads, defaults and checks everything at once. Faults name the variable, never its value where that may be secret. */
+export function readConfig(environment: Environment): ReadConfig {
+  const env = new Reader(environment)
+  const publicUrl = env.url('PUBLIC_URL')
+  const opsToken = env.text('OPS_TOKEN')
+  const opsHost = env.text('OPS_HOST') ?? '127.0.0.1'
+  if (opsToken === undefined && !isLoopback(opsHost)) {
+    env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
+  }
+  const trustProxy = env.list('TRUST_PROXY') ?? []
+  for (const range of trustProxy) if (!isRange(range)) env.fault(`TRUST_PROXY: ${range} is not an address or CIDR`)
+  const requireHttps = env.flag('REQUIRE_HTTPS')
+  if (requireHttps && trustProxy.length === 0) {
+    env.fault(
+      'REQUIRE_HTTPS needs TRUST_PROXY: this service speaks plain HTTP, and only a proxy can tell what came by https',
+    )
+  }
+  const databaseUrl = env.text('DATABASE_URL') ?? 'file:data/holdfast.db'
+  const role = env.text('ROLE') ?? 'all'
+  if (!['all', 'ingest', 'worker'].includes(role)) env.fault(`ROLE is ${role}, not all, ingest or worker`)
+  else if (role !== 'all' && databaseUrl.startsWith('file:'))
+    env.fault(`ROLE=${role} needs PostgreSQL: the embedded store has one process`)
+  const logLevel = env.text('LOG_LEVEL') ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel)) env.fault(`LOG_LEVEL is ${logLevel}, not one of ${LOG_LEVELS.join(', ')}`)
+  const providersDir = env.text('PROVIDERS_DIR')
+
+  const config: Config = {
+    publicHost: env.text('HOST') ?? '0.0.0.0',
+    publicPort: env.integer('PORT', 8080, 0, 65_535),
+    opsHost,
+    opsPort: env.integer('OPS_PORT', 8081, 0, 65_535),
+    opsToken,
+    metricsOpen: env.flag('METRICS_OPEN'),
+    publicUrl,
+    databaseUrl,
+    ...readSources(env, databaseUrl),
+    handlersDir: resolve(env.text('HANDLERS_DIR') ?? join(import.meta.dirname, 'handlers')),
+    providersDir: providersDir === undefined ? undefined : resolve(providersDir),
+    handlerThreads: env.integer('HANDLER_THREADS', 2, 1, 64),
+    handlerConcurrency: env.integer('HANDLER_CONCURRENCY', 16, 1, 1_024),
+    handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
+    retry: {
+      maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, 1_000),
+      baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
+      capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
+    },
+    bodyLimitBytes: env.integer('BODY_LIMIT_BYTES', 1_048_576, 1, 64 * 1_048_576),
+    trustProxy,
+    requireHttps,
+    retentionDays: env.integer('RETENTION_DAYS', 30, 0, 36_500),
+    shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
+    logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
+  }
+  return { config, faults: env.faults }
+}
+
+const SOURCE_NAME = /^[a-z0-9-]{1,64}$/
+
+function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sources' | 'generatedSecretFile'> {
+  const names = env.list('SOURCES') ?? ['ai']
+  if (names.length === 0) env.fault('SOURCES names no source')
+  const sources = [...new Set(names)].filter((name) => {
+    if (!SOURCE_NAME.test(name)) env.fault(`SOURCES: ${JSON.stringify(name)} is not a name of a-z, 0-9 and -`)
+    return SOURCE_NAME.test(name)
+  })
+  if (new Set(names).size < names.length) env.fault('SOURCES names a source twice')
+  const variables = new Map<string, string>()
+  for (const name of sources) {
+    const variable = variableOf(name)
+    const other = variables.get(variable)
+    if (other !== undefined) env.fault(`SOURCES: ${other} and ${name} would both be configured by ${variable}_…`)
+    variables.set(variable, name)
+  }
+  const generatedSecretFile = env.names('SOURCES') || env.names('SOURCE_AI') ? undefined : secretFileOf(databaseUrl)
+  return {
+    sources: sources.map((name) => readSource(env, name, generatedSecretFile)),
+    ...(generatedSecretFile !== undefined && { generatedSecretFile }),
+  }
+}
+
+const variableOf = (name: string): string => `SOURCE_${name.toUpperCase().replaceAll('-', '_')}`
+
+const secretFileOf = (databaseUrl: string): string | undefined =>
+  databaseUrl.startsWith('file:') ? join(dirname(databaseUrl.replace(/^file:(\/\/)?/, '')), 'ai.secret') : undefined
+
+function readSource(env: Reader, name: string, generatedSecretFile: string | undefined): SourceConfig {
+  const variable = variableOf(name)
+  const secrets = env.secrets(`${variable}_SECRET`)
+  const generated = generatedSecretFile === undefined ? undefined : readSecretFile(generatedSecretFile, env)
+  if (generatedSecretFile === undefined && secrets === undefined)
+    env.fault(`${variable}_SECRET is not set: source ${name} would accept anything`)
+  if (secrets?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
+  const types = env.list(`${variable}_TYPES`) ?? ['*']
+  if (types.includes('')) env.fault(`${variable}_TYPES holds an empty pattern`)
+  return {
+    name,
+    variable,
+    provider: env.text(`${variable}_PROVIDER`) ?? name,
+    secrets: (secrets ?? (generated === undefined ? [] : [generated])).filter((secret) => secret !== ''),
+    types: types.filter((type) => type !== ''),
+  }
+}
+
+function readSecretFile(file: string, env: Reader): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') env.fault(`${file} cannot be read: ${messageOf(error)}`)
+    return undefined
+  }
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+function isRange(range: string): boolean {
+  const [address = '', bits, ...rest] = range.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  if (bits === undefined) return true
+  try {
+    if (!/^\d{1,3}$/.test(bits)) return false
+    new BlockList().addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Variables by kind, with every fault kept. A variable that is empty is as good as not set, but for secrets. */
+class Reader {
+  readonly faults: string[] = []
+  readonly #environment: Environment
+
+  constructor(environment: Environment) {
+    this.#environment = environment
+  }
+
+  fault(sentence: string): void {
+    if (!this.faults.includes(sentence)) this.faults.push(sentence)
+  }
+
+  /** Whether any variable is set whose name is this one or begins with it and `_`. */
+  names(prefix: string): boolean {
+    return Object.entries(this.#environment).some(
+      ([name, value]) => value !== undefined && (name === prefix || name.startsWith(`${prefix}_`)),
+    )
+  }
+
+  /** The variable, or what the file named by its `_FILE` twin holds, without the line end. */
+  #raw(name: string): string | undefined {
+    const value = this.#environment[name]
+    const file = this.#environment[`${name}_FILE`]
+    if (file === undefined || file === '') return value
+    if (value !== undefined && value !== '') this.fault(`${name} and ${name}_FILE are both set: keep one`)
+    try {
+      return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    } catch (error) {
+      this.fault(`${name}_FILE cannot be read: ${messageOf(error)}`)
+      return undefined
+    }
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#raw(name)?.trim()
+    return value === '' ? undefined : value
+  }
+
+  list(name: string): readonly string[] | undefined {
+    return this.text(name) === undefined ? undefined : this.secrets(name)
+  }
+
+  /** A list of which empty items are kept, so that they can be refused. */
+  secrets(name: string): readonly string[] | undefined {
+    return this.#raw(name)
+      ?.split(',')
+      .map((item) => item.trim())
+  }
+
+  integer(name: string, fallback: number, min: number, max: number): number {
+    const text = this.text(name)
+    if (text === undefined) return fallback
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    this.fault(`${name} is ${text}, not a whole number from ${min} to ${max}`)
+    return fallback
+  }
+
+  flag(name: string): boolean {
+    const text = this.text(name)
+    if (text !== undefined && text !== 'true' && text !== 'false') this.fault(`${name} is ${text}, not true or false`)
+    return text === 'true'
+  }
+
+  url(name: string): string | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const url = URL.parse(text)
+    if (url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '')
+      return text.replace(/\/+$/, '')
+    this.fault(`${name} is not an http(s) URL without query`)
+    return undefined
+  }
+}

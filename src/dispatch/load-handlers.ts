@@ -1,0 +1,47 @@
+import { basename, extname } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { messageOf } from '../domain/errors.ts'
+import { createRouter, type RegisteredHandler } from '../domain/router.ts'
+import { listModules } from '../modules.ts'
+
+/**
+ * Loads every handler module of a directory, in order of name. Each fault names its file; `onLoading` tells which file
+ * comes next, so that one which never ends can be named too.
+ */
+export async function loadHandlers(
+  directory: string,
+  onLoading: (file: string) => void,
+): Promise<{ readonly handlers: readonly RegisteredHandler[]; readonly faults: readonly string[] }> {
+  const handlers: RegisteredHandler[] = []
+  const faults: string[] = []
+  const owners = new Map<string, string>()
+  for (const file of await filesIn(directory, faults)) {
+    onLoading(file)
+    const registered: RegisteredHandler[] = []
+    try {
+      const module: { default?: unknown } = await import(pathToFileURL(file).href)
+      if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
+      await module.default(createRouter(basename(file, extname(file)), registered))
+    } catch (error) {
+      faults.push(`handler module ${file}: ${messageOf(error)}`)
+    }
+    for (const handler of registered) {
+      const { name } = handler.registration
+      const owner = owners.get(name)
+      if (owner === undefined) handlers.push(handler)
+      else
+        faults.push(`handler module ${file}: the name ${name} is taken by ${owner}; give one of them a name of its own`)
+      owners.set(name, owner ?? file)
+    }
+  }
+  return { handlers, faults }
+}
+
+async function filesIn(directory: string, faults: string[]): Promise<readonly string[]> {
+  try {
+    return await listModules(directory)
+  } catch (error) {
+    faults.push(`HANDLERS_DIR ${directory} cannot be read: ${messageOf(error)}`)
+    return []
+  }
+}

@@ -1,0 +1,59 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../domain/clock.ts'
+import type { Settlement } from '../domain/delivery.ts'
+import { messageOf } from '../domain/errors.ts'
+import type { Store } from '../domain/store.ts'
+
+/** Wait before settlements that the store refused are tried again. */
+const SETTLE_RETRY_MS = 500
+
+/**
+ * Brings settlements into the store, all of one turn of the loop in one call. What the store refuses (its disk is full,
+ * say) is kept and tried again for as long as the lease could hold; after that the delivery runs again.
+ */
+export function createSettler(options: {
+  readonly store: Pick<Store, 'settle'>
+  readonly leaseMs: number
+  readonly clock: Clock
+  readonly log: Logger
+}) {
+  const { store, leaseMs, clock, log } = options
+  const calls = new Set<Promise<void>>()
+  let waiting: Settlement[] = []
+  let unsettled = 0
+
+  async function send(): Promise<void> {
+    await new Promise(setImmediate)
+    const batch = waiting
+    waiting = []
+    const giveUpAtMs = clock() + leaseMs
+    for (;;) {
+      try {
+        const took = await store.settle(batch)
+        const lost = took.filter((effective) => !effective).length
+        if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
+        break
+      } catch (error) {
+        log.warn({ error: messageOf(error), attempts: batch.length }, 'attempts could not be recorded')
+        if (clock() >= giveUpAtMs) break
+        await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS).unref())
+      }
+    }
+    unsettled -= batch.length
+  }
+
+  return {
+    add(settlement: Settlement): void {
+      unsettled++
+      waiting.push(settlement)
+      if (waiting.length > 1) return
+      const call = send().finally(() => calls.delete(call))
+      calls.add(call)
+    },
+    unsettled: () => unsettled,
+    /** Resolves when everything added so far is on disk or given up. */
+    async flush(): Promise<void> {
+      await Promise.all(calls)
+    },
+  }
+}

@@ -1,0 +1,164 @@
+import type { FastifyInstance } from 'fastify'
+import type { ReadConfig } from './config.ts'
+import { Dispatcher } from './dispatch/dispatcher.ts'
+import { type Clock, systemClock } from './domain/clock.ts'
+import { ConfigurationError, messageOf } from './domain/errors.ts'
+import type { OpenStore } from './domain/store.ts'
+import { createOpsListener } from './http/ops.ts'
+import { createPublicListener } from './http/public.ts'
+import { createReceiver } from './ingest/receive.ts'
+import { createReplayer } from './ingest/replay.ts'
+import type { Log } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { type Prepared, prepare } from './prepare.ts'
+import { startRetention } from './retention.ts'
+import { openStore } from './storage/open.ts'
+
+/** A lease outlives its attempt's deadline by this much: time to end a stuck thread, load another and settle. */
+const LEASE_MARGIN_MS = 60_000
+
+/**
+ * How the grace period is spent, in parts of it: the load balancer is told; requests and handlers finish; handlers are
+ * told to stop; what is left is cut off. The rest is the store's, to write down what came of it.
+ */
+const DRAIN_PART = 0.1
+const MAX_DRAIN_MS = 1_000
+const PATIENCE_PART = 0.5
+const ABORT_PART = 0.15
+
+export interface Holdfast {
+  readonly publicUrl: string
+  readonly opsUrl: string
+  /** Resolves if the service cannot go on (its store is lost). */
+  readonly lost: Promise<Error>
+  /** Ends everything in order, within the grace period. Idempotent. */
+  readonly stop: () => Promise<void>
+}
+
+/**
+ * Wires and starts the whole service: store, handler threads, dispatcher, listeners. Rejects with `ConfigurationError`
+ * naming every fault, having left nothing running.
+ */
+export async function startHoldfast(
+  read: ReadConfig,
+  { log, dropped }: Log,
+  clock: Clock = systemClock,
+): Promise<Holdfast> {
+  const prepared = await prepare(read, log)
+  const store = await openSoundly(prepared, clock)
+  const { config, sources, registrations, route, pool } = prepared
+
+  const metrics = createMetrics({
+    handlers: registrations.map(({ name, types }) => ({ name, types })),
+    sources: [...sources.keys()],
+    counts: () => store.counts(),
+    clock,
+    droppedLogLines: dropped,
+  })
+  const dispatcher = new Dispatcher({
+    store,
+    pool,
+    registrations,
+    retry: config.retry,
+    leaseMs: config.handlerTimeoutMs + LEASE_MARGIN_MS,
+    clock,
+    random: Math.random,
+    telemetry: metrics.telemetry,
+    log,
+  })
+  const onWork = (): void => dispatcher.wake()
+  let draining = false
+  const readiness = (): readonly string[] => (draining ? ['shutting down', ...store.faults()] : store.faults())
+
+  const publicListener = createPublicListener({
+    sources,
+    receive: createReceiver({
+      append: (event) => store.append(event),
+      route,
+      clock,
+      telemetry: metrics.telemetry,
+      log,
+      onWork,
+    }),
+    telemetry: metrics.telemetry,
+    readiness,
+    bodyLimitBytes: config.bodyLimitBytes,
+    trustProxy: config.trustProxy,
+    requireHttps: config.requireHttps,
+    log,
+  })
+  const opsListener = createOpsListener({
+    store,
+    replay: createReplayer({ store, sources, route, onWork }),
+    sources: [...sources.values()],
+    registrations,
+    metrics,
+    token: config.opsToken,
+    metricsOpen: config.metricsOpen,
+    readiness,
+    log,
+  })
+
+  let stopRetention = (): void => {}
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
+      draining = true
+      const graceMs = config.shutdownGraceMs
+      await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
+      stopRetention()
+      await Promise.all([
+        closeListener(publicListener, graceMs * PATIENCE_PART),
+        dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
+      ])
+      await closeListener(opsListener, graceMs * ABORT_PART)
+      await store.close()
+    })()
+    return stopping
+  }
+
+  try {
+    const opsUrl = await opsListener.listen({ host: config.opsHost, port: config.opsPort })
+    const publicUrl = await publicListener.listen({ host: config.publicHost, port: config.publicPort })
+    dispatcher.wake()
+    stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
+    return { publicUrl, opsUrl, lost: store.lost, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** Loads and checks everything that serving would, but opens neither store nor port. Gives the faults. */
+export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Prepared> {
+  const prepared = await prepare(read, log)
+  await prepared.pool.close()
+  return prepared
+}
+
+/** Opens the store even if there are other faults, so that its own are named with them. */
+async function openSoundly({ config, pool, faults }: Prepared, clock: Clock): Promise<OpenStore> {
+  const all = [...faults]
+  let store: OpenStore | undefined
+  try {
+    store = await openStore(config.databaseUrl, { clock })
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) all.push(`DATABASE_URL: ${messageOf(error)}`)
+    else all.push(...error.faults)
+  }
+  if (store !== undefined && all.length === 0) return store
+  await Promise.all([pool.close(), store?.close()])
+  throw new ConfigurationError(all)
+}
+
+/** Lets requests finish; cuts off, after the time, those that do not. */
+async function closeListener(listener: FastifyInstance, patienceMs: number): Promise<void> {
+  const cut = setTimeout(() => listener.server.closeAllConnections(), patienceMs)
+  try {
+    await listener.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,0 +1,23 @@
+import pino, { type Logger } from 'pino'
+
+/** Bytes that may wait for a stalled stdout; past it lines are dropped and counted, and nothing else waits. */
+const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
+
+export interface Log {
+  readonly log: Logger
+  /** Lines dropped because stdout did not take them. */
+  readonly dropped: () => number
+  /** Writes what is still buffered, as far as stdout takes it. */
+  readonly flush: () => void
+}
+
+/** Structured lines on stdout. Nothing here knows of bodies, secrets or query strings; they are never passed in. */
+export function createLog(level: string): Log {
+  const destination = pino.destination({ fd: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
+  let dropped = 0
+  destination.on('drop', () => dropped++)
+  // Whoever read our output is gone; the service is not.
+  destination.on('error', () => dropped++)
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  return { log, dropped: () => dropped, flush: () => destination.flushSync() }
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+import { runCli } from './cli/cli.ts'
+import { readConfig, readEnvironment } from './config.ts'
+import { ConfigurationError, messageOf } from './domain/errors.ts'
+import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
+import { createLog, type Log } from './log.ts'
+
+/** sysexits.h: EX_CONFIG. */
+const EXIT_CONFIGURATION = 78
+
+const [command = 'serve', ...rest] = process.argv.slice(2)
+if (command === 'serve' && rest.length === 0) await serve()
+else if (command === 'check') process.exit(await check(rest.includes('--json')))
+else {
+  const io = { out: process.stdout, err: process.stderr, in: process.stdin, read: () => readConfig(readEnvironment()) }
+  process.exitCode = await runCli([command, ...rest], io)
+}
+
+async function serve(): Promise<void> {
+  const read = readConfig(readEnvironment())
+  const log = createLog(read.config.logLevel)
+  process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
+  process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
+  try {
+    const holdfast = await startHoldfast(read, log)
+    const { publicUrl, opsUrl } = holdfast
+    const sources = read.config.sources.map(({ name }) => `${publicUrl}/v1/webhooks/${name}`)
+    log.log.info({ public: publicUrl, ops: opsUrl, sources }, 'holdfast is serving')
+    void holdfast.lost.then((error) => fail(log, error, 'the store is lost'))
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => void shutDown(signal, holdfast, log, read.config.shutdownGraceMs))
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) fail(log, error, 'holdfast could not start')
+    log.flush()
+    process.stderr.write(`holdfast cannot start: ${messageOf(error)}\n`)
+    process.exit(EXIT_CONFIGURATION)
+  }
+}
+
+async function check(json: boolean): Promise<number> {
+  const { faults, sources, registrations } = await checkHoldfast(readConfig(readEnvironment()), createLog('silent'))
+  if (json) process.stdout.write(`${JSON.stringify({ ok: faults.length === 0, faults })}\n`)
+  else if (faults.length > 0) process.stderr.write(`${new ConfigurationError(faults).message}\n`)
+  else process.stdout.write(`ok: ${sources.size} source(s), ${registrations.length} handler(s)\n`)
+  return faults.length === 0 ? 0 : EXIT_CONFIGURATION
+}
+
+let shuttingDown = false
+
+async function shutDown(signal: string, holdfast: Holdfast, { log, flush }: Log, graceMs: number): Promise<void> {
+  if (shuttingDown) return
+  shuttingDown = true
+  log.info({ signal }, 'shutting down')
+  setTimeout(() => {
+    log.error('the grace period is over')
+    flush()
+    process.exit(1)
+  }, graceMs).unref()
+  await holdfast.stop()
+  log.info('stopped')
+  flush()
+  process.exit(0)
+}
+
+function fail({ log, flush }: Log, error: unknown, message: string): never {
+  log.fatal({ err: error }, message)
+  flush()
+  process.exit(1)
+}

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs'
+import type { Logger } from 'pino'
+import type { ReadConfig } from './config.ts'
+import { UnloadableError } from './dispatch/handler-thread.ts'
+import { HandlerPool } from './dispatch/pool.ts'
+import type { Config } from './domain/config.ts'
+import { messageOf } from './domain/errors.ts'
+import type { HandlerRegistration } from './domain/handler.ts'
+import { compileRoutes, type Route } from './domain/routes.ts'
+import type { Source } from './domain/source.ts'
+import { generateSecret } from './generated-secret.ts'
+import { loadProviders } from './providers/load.ts'
+import { buildSources } from './sources.ts'
+
+/** Everything that a configuration names, loaded and checked; only the store is still closed. */
+export interface Prepared {
+  readonly config: Config
+  readonly sources: ReadonlyMap<string, Source>
+  readonly registrations: readonly HandlerRegistration[]
+  readonly route: Route
+  readonly pool: HandlerPool
+  /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
+  readonly faults: readonly string[]
+}
+
+/**
+ * Loads provider and handler modules and brings sources together, collecting every fault on the way. The pool's threads
+ * run from here on: whoever calls this closes it.
+ */
+export async function prepare({ config: given, faults: known }: ReadConfig, log: Logger): Promise<Prepared> {
+  const faults = [...known]
+  const config = withGeneratedSecret(given, faults, log)
+  const loaded = await loadProviders(config.providersDir)
+  const built = buildSources(config, loaded.providers)
+  faults.push(...loaded.faults, ...built.faults)
+
+  const pool = new HandlerPool({
+    data: {
+      handlersDir: config.handlersDir,
+      providerModules: Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module])),
+      logLevel: config.logLevel,
+    },
+    threads: config.handlerThreads,
+    concurrency: config.handlerConcurrency,
+    timeoutMs: config.handlerTimeoutMs,
+    log,
+  })
+  let registrations: readonly HandlerRegistration[] = []
+  let route: Route = compileRoutes([])
+  try {
+    registrations = await pool.start()
+    route = compileRoutes(registrations)
+  } catch (error) {
+    faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
+  }
+  for (const { name, source } of registrations) {
+    if (source !== undefined && !built.sources.has(source))
+      log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
+  }
+  return { config, sources: built.sources, registrations, route, pool, faults }
+}
+
+function withGeneratedSecret(config: Config, faults: string[], log: Logger): Config {
+  const file = config.generatedSecretFile
+  const [source] = config.sources
+  if (file === undefined || source === undefined || source.secrets.length > 0 || existsSync(file)) return config
+  try {
+    const secrets = [generateSecret(file)]
+    log.info({ source: source.name, file }, 'made a secret for a service without configuration')
+    return { ...config, sources: [{ ...source, secrets }] }
+  } catch (error) {
+    faults.push(`${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`)
+    return config
+  }
+}

@@ -1,0 +1,37 @@
+import { catalogue } from '../domain/catalogue.ts'
+import { valueAt } from '../domain/json.ts'
+import { defineProvider, type EventReader } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/schemes.ts'
+
+/**
+ * The generic AI API: the standard event structure `{id, type, created_at, data}`, signed by Standard Webhooks. A bare
+ * `{"task_id", "status"}` is read as the event `task.<status>`.
+ */
+const read: EventReader = ({ headers, body }) => {
+  const at = (path: string): unknown => valueAt(body, path)
+  const isBare = at('type') === undefined && typeof at('task_id') === 'string' && typeof at('status') === 'string'
+  if (isBare) {
+    return {
+      id: at('id') ?? headers['webhook-id'],
+      type: `task.${String(at('status'))}`,
+      created_at: at('created_at'),
+      data: body,
+      task: at('task_id'),
+    }
+  }
+  return {
+    id: at('id') ?? headers['webhook-id'],
+    type: at('type'),
+    created_at: at('created_at'),
+    data: at('data') ?? {},
+    api_version: at('api_version'),
+    task: at('data.task_id') ?? at('data.batch_id') ?? at('data.completion_id'),
+  }
+}
+
+export default defineProvider({
+  name: 'ai',
+  verify: standardWebhooks,
+  event: read,
+  schemas: catalogue,
+})

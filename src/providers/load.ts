@@ -1,0 +1,56 @@
+import { pathToFileURL } from 'node:url'
+import { messageOf } from '../domain/errors.ts'
+import type { Provider } from '../domain/provider.ts'
+import { listModules } from '../modules.ts'
+import { providerFaults } from './check.ts'
+import { shippedProviders } from './index.ts'
+
+export interface LoadedProvider {
+  readonly provider: Provider
+  /** File URL of the module that default-exports it, for threads that load it themselves. */
+  readonly module: string
+}
+
+/**
+ * The shipped providers and those of a directory, by name. A module of one's own takes the place of a shipped one of the
+ * same name; two of one's own may not share a name. Faults name the file.
+ */
+export async function loadProviders(
+  directory: string | undefined,
+): Promise<{ readonly providers: ReadonlyMap<string, LoadedProvider>; readonly faults: readonly string[] }> {
+  const faults: string[] = []
+  const shipped = shippedProviders.map((provider): [string, LoadedProvider] => {
+    return [provider.name, { provider, module: new URL(`./${provider.name}.ts`, import.meta.url).href }]
+  })
+  const own = new Map<string, LoadedProvider>()
+  for (const file of directory === undefined ? [] : await filesIn(directory, faults)) {
+    const module = pathToFileURL(file).href
+    const provider = await loadProvider(file, module, faults)
+    if (provider === undefined) continue
+    if (own.has(provider.name))
+      faults.push(`provider module ${file}: the name ${provider.name} is taken by ${own.get(provider.name)?.module}`)
+    else own.set(provider.name, { provider, module })
+  }
+  return { providers: new Map([...shipped, ...own]), faults }
+}
+
+async function filesIn(directory: string, faults: string[]): Promise<readonly string[]> {
+  try {
+    return await listModules(directory)
+  } catch (error) {
+    faults.push(`PROVIDERS_DIR ${directory} cannot be read: ${messageOf(error)}`)
+    return []
+  }
+}
+
+async function loadProvider(file: string, url: string, faults: string[]): Promise<Provider | undefined> {
+  try {
+    const module: { default?: unknown } = await import(url)
+    const found = providerFaults(module.default)
+    if (found.length === 0) return module.default as Provider
+    faults.push(...found.map((fault) => `provider module ${file}: ${fault}`))
+  } catch (error) {
+    faults.push(`provider module ${file}: ${messageOf(error)}`)
+  }
+  return undefined
+}

@@ -1,0 +1,18 @@
+import { defineProvider } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/schemes.ts'
+
+/**
+ * OpenAI: Standard Webhooks, but a secret without `whsec_` is taken as it is written. The `webhook-id` stays the same over
+ * redeliveries and differs from the body's `id`. Types are left open: OpenAI's own lists disagree. Source: openai-node 7.
+ */
+export default defineProvider({
+  name: 'openai',
+  verify: { ...standardWebhooks, key: 'whsec-or-utf8' },
+  event: {
+    id: 'header:webhook-id',
+    type: 'body:type',
+    created_at: 'body:created_at',
+    data: 'body:data',
+    task: 'body:data.id',
+  },
+})

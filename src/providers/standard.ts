@@ -1,0 +1,9 @@
+import { defineProvider } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/schemes.ts'
+
+/** Any sender that follows Standard Webhooks: `{type, timestamp, data}`, identified by its `webhook-id`. */
+export default defineProvider({
+  name: 'standard',
+  verify: standardWebhooks,
+  event: { id: 'header:webhook-id', type: 'body:type', created_at: 'body:timestamp', data: ['body:data', 'body:'] },
+})

@@ -1,0 +1,19 @@
+import { defineProvider } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/schemes.ts'
+
+/** Svix, and those who send through it: Standard Webhooks under names of its own, or the standard ones. Source: docs.svix.com. */
+export default defineProvider({
+  name: 'svix',
+  verify: {
+    ...standardWebhooks,
+    id: ['svix-id', 'webhook-id'],
+    signature: { ...standardWebhooks.signature, header: ['svix-signature', 'webhook-signature'] },
+    timestamp: { ...standardWebhooks.timestamp, from: { header: ['svix-timestamp', 'webhook-timestamp'] } },
+  },
+  event: {
+    id: ['header:svix-id', 'header:webhook-id'],
+    type: ['body:type', 'body:eventType'],
+    created_at: ['body:timestamp', 'header:svix-timestamp', 'header:webhook-timestamp'],
+    data: ['body:data', 'body:'],
+  },
+})

@@ -1,0 +1,89 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { Headers } from '../domain/event.ts'
+import { parseJson, valueAt } from '../domain/json.ts'
+import type { HmacScheme } from '../domain/provider.ts'
+import type { SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
+import { type Candidates, candidatesIn } from './candidates.ts'
+import { decodeKey } from './secrets.ts'
+import { compileTemplate, digest } from './template.ts'
+
+type Window = NonNullable<HmacScheme['timestamp']>
+
+const ok: Verdict = { ok: true }
+const missing: Verdict = { ok: false, reason: 'missing' }
+const malformed: Verdict = { ok: false, reason: 'malformed' }
+const mismatch: Verdict = { ok: false, reason: 'mismatch' }
+const stale: Verdict = { ok: false, reason: 'stale' }
+
+/**
+ * A verifier for one source. Every secret is tried against every candidate, whether or not one has matched, so that time
+ * tells nothing about either. Throws `TypeError` on a template it cannot fill.
+ */
+export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url: string | undefined): Verifier {
+  const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? [])
+  const pieces = compileTemplate(scheme.signed)
+  const window = scheme.timestamp
+
+  return (request, nowMs) => {
+    const header = firstHeader(request.headers, scheme.signature.header)
+    if (header === undefined) return missing
+    const candidates = candidatesIn(header, scheme.signature)
+    if (candidates === undefined) return malformed
+    const id = scheme.id === undefined ? '' : firstHeader(request.headers, scheme.id)
+    const timestamp = sentTimestamp(window, request, candidates)
+    if (id === undefined || timestamp === undefined || candidates.signatures.length === 0) return missing
+
+    const parts = { id, timestamp, url: url ?? '', headers: request.headers, body: request.body }
+    let matched = false
+    for (const key of keys) {
+      const expected = digest(scheme.algorithm, key, pieces, parts)
+      for (const signature of candidates.signatures) {
+        matched = (signature.length === expected.length && timingSafeEqual(signature, expected)) || matched
+      }
+    }
+    if (window !== undefined && !('body' in window.from) && timeOf(timestamp, window.unit) === undefined)
+      return malformed
+    if (!matched) return mismatch
+    return window === undefined ? ok : freshness(window, timestamp, request, nowMs)
+  }
+}
+
+function firstHeader(headers: Headers, names: string | readonly string[]): string | undefined {
+  if (typeof names === 'string') return headers[names]
+  for (const name of names) if (headers[name] !== undefined) return headers[name]
+  return undefined
+}
+
+/** The timestamp as it was sent; one that stands in the body is not looked for before the body is proven. */
+function sentTimestamp(
+  window: Window | undefined,
+  { headers }: SignedRequest,
+  { labelled }: Candidates,
+): string | undefined {
+  if (window === undefined || 'body' in window.from) return ''
+  return 'header' in window.from ? firstHeader(headers, window.from.header) : labelled.get(window.from.label)
+}
+
+function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs: number): Verdict {
+  let text = sent
+  if ('body' in window.from) {
+    const parsed = parseJson(body)
+    const value = parsed.ok ? valueAt(parsed.value, window.from.body) : undefined
+    if (typeof value !== 'string' && typeof value !== 'number') return missing
+    text = String(value)
+  }
+  const sentMs = timeOf(text, window.unit)
+  if (sentMs === undefined) return malformed
+  if (nowMs - sentMs > window.pastSeconds * 1000) return stale
+  return window.futureSeconds !== null && sentMs - nowMs > window.futureSeconds * 1000 ? stale : ok
+}
+
+/** Milliseconds since the epoch; undefined for anything that is not wholly a time of the unit. */
+function timeOf(text: string, unit: Window['unit']): number | undefined {
+  if (unit === 'rfc3339') {
+    const ms = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN
+    return Number.isNaN(ms) ? undefined : ms
+  }
+  if (!/^\d{1,15}$/.test(text)) return undefined
+  return Number(text) * (unit === 's' ? 1000 : 1)
+}

@@ -1,0 +1,33 @@
+import { randomUUID } from 'node:crypto'
+import { newUid } from '../../src/domain/uid.ts'
+import { openStore } from '../../src/storage/open.ts'
+
+const IN_FLIGHT = 512
+
+/** Stores so many events of 1 kB, as the service would, straight through the store. */
+export async function fillStore(databaseUrl: string, count: number): Promise<void> {
+  const store = await openStore(databaseUrl, {})
+  let left = count
+  const writer = async (): Promise<void> => {
+    while (left-- > 0) {
+      const id = `evt_${randomUUID()}`
+      await store.append({
+        uid: newUid(),
+        source: 'ai',
+        provider: 'ai',
+        id,
+        type: 'bench.stored',
+        created_at: new Date().toISOString(),
+        receivedAtMs: Date.now(),
+        origin: 'webhook',
+        status: 'unhandled',
+        reasons: [],
+        headers: { 'content-type': 'application/json', 'webhook-id': `msg_${id}`, 'user-agent': 'bench/1.0' },
+        body: Buffer.from(JSON.stringify({ id, type: 'bench.stored', data: { filler: 'x'.repeat(900) } })),
+        handlers: [],
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: IN_FLIGHT }, writer))
+  await store.close()
+}

@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+/**
+ * Which room may import what: rooms of `src`, and packages. A room that is not named here may not exist.
+ * `main` stands for the files at the top of `src` that wire everything.
+ */
+const table: Readonly<Record<string, { rooms: readonly string[]; packages: readonly string[] }>> = {
+  domain: { rooms: ['domain'], packages: ['@sinclair/typebox', 'ajv', 'ajv-formats', 'node:crypto'] },
+  signatures: { rooms: ['domain', 'signatures'], packages: ['node:crypto'] },
+  providers: {
+    rooms: ['domain', 'signatures', 'providers', 'modules.ts'],
+    packages: ['@sinclair/typebox', 'node:url'],
+  },
+  handlers: { rooms: [], packages: ['holdfast'] },
+  ingest: { rooms: ['domain', 'ingest'], packages: [] },
+  dispatch: { rooms: ['domain', 'dispatch', 'log.ts', 'modules.ts'], packages: ['node:*'] },
+  storage: { rooms: ['domain', 'storage', 'storage/sqlite'], packages: ['node:*'] },
+  'storage/sqlite': { rooms: ['domain', 'storage/sqlite'], packages: ['node:*'] },
+  http: { rooms: ['domain', 'http'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
+  cli: { rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts'], packages: ['undici', 'node:*'] },
+  'config.ts': { rooms: ['domain'], packages: ['node:*'] },
+  'generated-secret.ts': { rooms: [], packages: ['node:*'] },
+  'log.ts': { rooms: [], packages: ['pino'] },
+  'modules.ts': { rooms: [], packages: ['node:*'] },
+  'metrics.ts': { rooms: ['domain'], packages: ['@prometheus-io/client'] },
+  'retention.ts': { rooms: ['domain'], packages: [] },
+  'sources.ts': { rooms: ['domain', 'signatures'], packages: [] },
+  'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
+  'prepare.ts': { rooms: ['*'], packages: ['node:fs'] },
+  'holdfast.ts': { rooms: ['*'], packages: [] },
+  'main.ts': { rooms: ['cli', 'config.ts', 'domain', 'holdfast.ts', 'log.ts'], packages: [] },
+}
+
+/** Packages whose types, which leave no trace at run time, any room may name. */
+const typesOnly = new Set(['pino', 'fastify'])
+
+const src = join(import.meta.dirname, '..', 'src')
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+
+const IMPORT = /^\s*(?:import|export)\s(?<type>type\s)?(?:[^'"]*?\sfrom\s)?['"](?<from>[^'"]+)['"]/gm
+
+function roomOf(file: string): string {
+  const directory = dirname(file)
+  if (directory === '.') return file
+  return directory in table ? directory : (directory.split('/')[0] ?? directory)
+}
+
+function allows(patterns: readonly string[], name: string): boolean {
+  return patterns.some(
+    (pattern) => pattern === name || (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1))),
+  )
+}
+
+const packageOf = (specifier: string): string =>
+  specifier.startsWith('node:')
+    ? specifier
+    : specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/')
+
+function breaches(file: string): string[] {
+  const room = roomOf(file)
+  const allowed = table[room]
+  if (allowed === undefined) return [`${file}: there is no room ${room}`]
+  const text = readFileSync(join(src, file), 'utf8')
+  return [...text.matchAll(IMPORT)].flatMap(({ groups }) => {
+    const { from = '', type } = groups ?? {}
+    if (from.startsWith('.')) {
+      const target = roomOf(relative(src, join(src, dirname(file), from)))
+      return allows(allowed.rooms, target) ? [] : [`${file} imports ${from}`]
+    }
+    const name = packageOf(from)
+    return allows(allowed.packages, name) || (type !== undefined && typesOnly.has(name))
+      ? []
+      : [`${file} imports ${from}`]
+  })
+}
+
+describe('the rooms of src', () => {
+  test('import only what the table allows', () => {
+    expect(files.length).toBeGreaterThan(50)
+    expect(files.flatMap(breaches)).toEqual([])
+  })
+
+  test.each([
+    ['process.env', ['config.ts']],
+    ['process.exit(', ['main.ts']],
+    ['node:sqlite', ['storage/']],
+    ["from 'fastify'", ['http/', 'holdfast.ts']],
+  ])('name %s nowhere but in %j', (needle, places) => {
+    const found = files.filter((file) => readFileSync(join(src, file), 'utf8').includes(needle))
+    expect(found.filter((file) => !places.some((place) => file.startsWith(place)))).toEqual([])
+  })
+
+  test('have no file over 300 lines', () => {
+    const long = files.filter((file) => readFileSync(join(src, file), 'utf8').split('\n').length > 301)
+    expect(long).toEqual([])
+  })
+})

@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { readConfig } from '../src/config.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'holdfast-config-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const file = (name: string, text: string): string => {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const sound = { SOURCE_AI_SECRET: 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0' }
+const faultsOf = (environment: Record<string, string>) => readConfig(environment).faults
+
+describe('the configuration', () => {
+  test('stands without any variable: source ai, the embedded store, a secret kept beside it', () => {
+    const { config, faults } = readConfig({ DATABASE_URL: `file:${directory}/none/holdfast.db` })
+    expect(faults).toEqual([])
+    expect(config).toMatchObject({
+      publicHost: '0.0.0.0',
+      publicPort: 8080,
+      opsHost: '127.0.0.1',
+      opsPort: 8081,
+      sources: [{ name: 'ai', provider: 'ai', secrets: [], types: ['*'] }],
+      generatedSecretFile: `${directory}/none/ai.secret`,
+      handlersDir: resolve('src/handlers'),
+      handlerThreads: 2,
+      handlerConcurrency: 16,
+      handlerTimeoutMs: 30_000,
+      retry: { maxAttempts: 12, baseMs: 1000, capMs: 3_600_000 },
+      bodyLimitBytes: 1_048_576,
+      retentionDays: 30,
+      shutdownGraceMs: 10_000,
+    })
+  })
+
+  test('takes the secret that an earlier start made', () => {
+    const kept = file('ai.secret', 'whsec_kept\n')
+    const { config } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db` })
+    expect(config.generatedSecretFile).toBe(kept)
+    expect(config.sources[0]?.secrets).toEqual(['whsec_kept'])
+  })
+
+  test('makes no secret for a source that was asked for by name', () => {
+    expect(faultsOf({ SOURCES: 'ai' })).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
+    expect(faultsOf({ SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
+  })
+
+  test('names every fault at once', () => {
+    const faults = faultsOf({
+      PORT: 'eighty',
+      OPS_HOST: '0.0.0.0',
+      SOURCES: 'stripe,my-shop',
+      SOURCE_STRIPE_SECRET: '',
+      HANDLER_THREADS: '0',
+      LOG_LEVEL: 'loud',
+    })
+    expect(faults).toEqual([
+      'OPS_HOST is 0.0.0.0, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1',
+      'LOG_LEVEL is loud, not one of fatal, error, warn, info, debug, trace, silent',
+      'PORT is eighty, not a whole number from 0 to 65535',
+      'SOURCE_STRIPE_SECRET holds an empty secret',
+      'SOURCE_MY_SHOP_SECRET is not set: source my-shop would accept anything',
+      'HANDLER_THREADS is 0, not a whole number from 1 to 64',
+    ])
+  })
+
+  test('reads several secrets, newest first, and a dash in a name as an underscore', () => {
+    const { config } = readConfig({
+      SOURCES: 'my-shop',
+      SOURCE_MY_SHOP_SECRET: 'new, old',
+      SOURCE_MY_SHOP_PROVIDER: 'stripe',
+    })
+    expect(config.sources).toEqual([
+      { name: 'my-shop', variable: 'SOURCE_MY_SHOP', provider: 'stripe', secrets: ['new', 'old'], types: ['*'] },
+    ])
+  })
+
+  test('reads X from the file that X_FILE names, without its line end', () => {
+    const { config, faults } = readConfig({
+      ...sound,
+      OPS_TOKEN_FILE: file('token', 'from a file\n'),
+      OPS_HOST: '0.0.0.0',
+    })
+    expect(faults).toEqual([])
+    expect(config.opsToken).toBe('from a file')
+  })
+
+  test.each([
+    ['an unreadable file', { OPS_TOKEN_FILE: '/nowhere/token' }, /^OPS_TOKEN_FILE cannot be read: ENOENT/],
+    [
+      'a value and its file',
+      { OPS_TOKEN: 'a', OPS_TOKEN_FILE: file('twice', 'b') },
+      /^OPS_TOKEN and OPS_TOKEN_FILE are both set/,
+    ],
+    ['an empty secret in a list', { SOURCE_AI_SECRET: 'one,' }, /^SOURCE_AI_SECRET holds an empty secret/],
+    ['an odd source name', { SOURCES: 'ai,My Shop' }, /^SOURCES: "My Shop" is not a name/],
+    ['a source twice', { SOURCES: 'ai,ai' }, /^SOURCES names a source twice/],
+    ['a proxy that is no network', { TRUST_PROXY: 'true' }, /^TRUST_PROXY: true is not an address or CIDR/],
+    ['a network that is too narrow', { TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: 10.0.0.0\/33 is not/],
+    ['https without a proxy', { REQUIRE_HTTPS: 'true' }, /^REQUIRE_HTTPS needs TRUST_PROXY/],
+    ['a flag that is no flag', { METRICS_OPEN: 'yes' }, /^METRICS_OPEN is yes, not true or false/],
+    ['a public URL that is none', { PUBLIC_URL: 'example.com' }, /^PUBLIC_URL is not an http\(s\) URL/],
+    ['a role that needs PostgreSQL', { ROLE: 'ingest' }, /^ROLE=ingest needs PostgreSQL/],
+    ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
+  ])('refuses %s', (_, environment: Record<string, string>, message) => {
+    expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
+  })
+
+  test('never repeats a secret in a fault', () => {
+    const faults = faultsOf({ SOURCES: 'ai', SOURCE_AI_SECRET: 'hush-hush,,', SOURCE_AI_SECRET_FILE: '/nowhere' })
+    expect(faults.length).toBeGreaterThan(0)
+    expect(faults.join()).not.toContain('hush')
+  })
+})

@@ -1,0 +1,46 @@
+import type { Router } from '../../../src/index.ts'
+
+const forever = new Promise<never>(() => {})
+const hoard: unknown[] = []
+
+/** Handlers that do everything a handler should not, and one that does not. */
+export default (router: Router): void => {
+  router.on('ok', { name: 'ok' }, (event) => event.data)
+  router.on('throw', { name: 'throw' }, () => {
+    throw new RangeError('too far')
+  })
+  router.on('wait', { name: 'wait' }, async (event) => {
+    await new Promise((resolve) => setTimeout(resolve, Number(event.data.ms)))
+  })
+  router.on('loop', { name: 'loop' }, () => {
+    for (;;);
+  })
+  router.on('exit', { name: 'exit' }, () => process.exit(3))
+  router.on('hoard', { name: 'hoard' }, () => {
+    for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
+  })
+  router.on('float', { name: 'float' }, () => {
+    void Promise.reject(new Error('nobody awaited this'))
+  })
+  router.on('float-late', { name: 'float-late' }, async () => {
+    setTimeout(() => {
+      throw new Error('thrown where nobody listens')
+    }, 5)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  })
+  router.on('hang', { name: 'hang' }, () => forever)
+  router.on('heed', { name: 'heed' }, (_, { signal }) => {
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  })
+  router.on('fail', { name: 'fail' }, (_, context) => {
+    try {
+      context.fail('no such customer')
+    } catch {
+      // Swallowed: what was said stands.
+    }
+  })
+  router.on('later', { name: 'later' }, (_, context) => context.retryAfter(1234))
+  router.on('raw', { name: 'raw' }, (event) => {
+    if (event.raw().toString() !== '{"type":"raw", "n":1.0}') throw new Error(event.raw().toString())
+  })
+}

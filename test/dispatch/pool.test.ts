@@ -1,0 +1,132 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import pino from 'pino'
+import { afterEach, describe, expect, test } from 'vitest'
+import { HandlerPool } from '../../src/dispatch/pool.ts'
+import type { Work } from '../../src/domain/delivery.ts'
+
+const modules = join(import.meta.dirname, 'modules')
+const acme = pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href
+
+const pools: HandlerPool[] = []
+afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())))
+
+async function startPool(options: { threads?: number; concurrency?: number; timeoutMs?: number } = {}) {
+  const pool = new HandlerPool({
+    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent' },
+    threads: 1,
+    concurrency: 8,
+    timeoutMs: 10_000,
+    log: pino({ level: 'silent' }),
+    ...options,
+  })
+  pools.push(pool)
+  await pool.start()
+  return pool
+}
+
+let deliveryId = 0
+function work(handler: string, body: string = JSON.stringify({ type: handler }), isolated = false): Work {
+  return {
+    deliveryId: deliveryId++,
+    lease: 'lease',
+    handler,
+    attempt: 1,
+    isolated,
+    event: {
+      uid: 'uid',
+      source: 'acme',
+      provider: 'acme',
+      id: 'evt',
+      type: handler,
+      receivedAtMs: 0,
+      origin: 'webhook',
+      headers: {},
+    },
+    body: new TextEncoder().encode(body),
+  }
+}
+
+describe('a handler thread', () => {
+  test('tells success from a throw, with the error it threw', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool.run(work('throw'))).toMatchObject({ outcome: 'failed', error: 'RangeError: too far' })
+  })
+
+  test('hands over the exact bytes', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('raw', '{"type":"raw", "n":1.0}'))).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('lets fail and retryAfter stand, even where the handler swallows them', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
+    expect(await pool.run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
+  })
+
+  test.each(['float', 'float-late'])('charges an error that nobody awaited to its own attempt (%s)', async (name) => {
+    const pool = await startPool()
+    const [guilty, innocent] = await Promise.all([
+      pool.run(work(name)),
+      pool.run(work('wait', '{"type":"wait","ms":100}')),
+    ])
+    expect(guilty.outcome).toBe('failed')
+    expect(innocent.outcome).toBe('succeeded')
+  })
+
+  test('runs as many at once as its concurrency says there is room for', async () => {
+    const pool = await startPool({ threads: 2, concurrency: 3 })
+    expect(pool.room().shared).toBe(6)
+    const running = Array.from({ length: 4 }, () => pool.run(work('wait', '{"type":"wait","ms":50}')))
+    expect(pool.room().shared).toBe(2)
+    await Promise.all(running)
+    expect(pool.room().shared).toBe(6)
+  })
+})
+
+describe('a deadline', () => {
+  test('aborts the signal and ends the attempt, not the neighbours', async () => {
+    const pool = await startPool({ timeoutMs: 100 })
+    expect(await pool.run(work('heed'))).toMatchObject({ outcome: 'timeout', error: 'the handler passed its deadline' })
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('ends an attempt whose handler never returns, and its slot is not given to another until it does', async () => {
+    const pool = await startPool({ timeoutMs: 50, concurrency: 8 })
+    expect(await pool.run(work('hang'))).toMatchObject({ outcome: 'timeout' })
+    expect(pool.room().shared).toBe(7)
+  })
+
+  test('renews a thread when too many of its handlers outlived theirs', async () => {
+    const pool = await startPool({ timeoutMs: 50, concurrency: 2 })
+    const renewed = Promise.withResolvers<void>()
+    await pool.run(work('hang'))
+    pool.onRoom = () => pool.room().shared === 2 && renewed.resolve()
+    await renewed.promise
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
+describe.each(['loop', 'exit', 'hoard'])('a handler that ends its thread (%s)', (name) => {
+  test('costs the attempts in it, and the next thread takes over', async () => {
+    const pool = await startPool({ timeoutMs: 500 })
+    const neighbour = pool.run(work('hang'))
+    expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('thread_lost') })
+    await neighbour
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('is known to have been alone when it was', async () => {
+    const pool = await startPool({ timeoutMs: 500 })
+    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'thread_lost', alone: true })
+    expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
+test('closing ends what still runs and answers it as lost', async () => {
+  const pool = await startPool()
+  const running = pool.run(work('loop'))
+  await pool.close()
+  expect(await running).toMatchObject({ outcome: 'thread_lost', error: 'the service stopped' })
+})

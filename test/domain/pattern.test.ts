@@ -1,0 +1,39 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compilePatterns } from '../../src/domain/pattern.ts'
+
+describe('event-type patterns', () => {
+  test.each([
+    ['completion.finished', 'completion.finished', true],
+    ['completion.finished', 'completion.finishedx', false],
+    ['completion.*', 'completion.finished', true],
+    ['completion.*', 'completion.finished.late', true],
+    ['completion.*', 'completions.finished', false],
+    ['*', 'anything.at.all', true],
+    ['*.failed', 'batch.failed', true],
+    ['*.failed', '.failed', true],
+    ['a*b*c', 'a.x.b.y.c', true],
+    ['a*b*c', 'a.c.b', false],
+    ['a*bc*c', 'abc', false],
+    ['ab*ba', 'aba', false],
+    ['a.b', 'axb', false],
+  ])('%s against %s is %s', (pattern, type, expected) => {
+    expect(compilePatterns([pattern])(type)).toBe(expected)
+  })
+
+  test('match as the same pattern written as a regular expression would', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '.'), maxLength: 8 })
+    const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '.', '*'), minLength: 1, maxLength: 6 })
+    fc.assert(
+      fc.property(pattern, text, (glob, type) => {
+        const reference = new RegExp(
+          `^${glob
+            .split('*')
+            .map((text) => RegExp.escape(text))
+            .join('.*')}$`,
+        )
+        expect(compilePatterns([glob])(type)).toBe(reference.test(type))
+      }),
+    )
+  })
+})

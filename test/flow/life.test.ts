@@ -1,0 +1,169 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { AI_SECRET } from '../support/ai-source.ts'
+import { post, signedEvent } from '../support/events.ts'
+import { mainFile, startService, temporaryDirectory } from '../support/service.ts'
+
+const run = promisify(execFile)
+
+/** Runs a command that is expected to end by itself. */
+async function ended(args: readonly string[], environment: Record<string, string>, cwd = temporaryDirectory()) {
+  try {
+    const { stdout, stderr } = await run(process.execPath, [mainFile, ...args], {
+      cwd,
+      env: { PATH: process.env.PATH, ...environment },
+    })
+    return { code: 0, stdout, stderr }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    return { code, stdout, stderr }
+  }
+}
+
+describe('a start', () => {
+  test('needs no configuration: it makes a secret, keeps it for its owner, and takes it again', async () => {
+    const directory = temporaryDirectory()
+    const bare = { SOURCES: undefined, SOURCE_AI_SECRET: undefined, DATABASE_URL: undefined } as unknown as Record<
+      string,
+      string
+    >
+    const first = await startService(bare, directory)
+    const file = join(directory, 'data', 'ai.secret')
+    const secret = readFileSync(file, 'utf8')
+    expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=\n$/)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(JSON.stringify(first.logs)).not.toContain(secret.trim())
+    expect(await first.stop()).toBe(0)
+    const second = await startService(bare, directory)
+    expect(readFileSync(file, 'utf8')).toBe(secret)
+    expect(await second.stop()).toBe(0)
+  })
+
+  test('with five faults names all five and exits with 78', async () => {
+    const directory = temporaryDirectory()
+    const handlers = join(directory, 'handlers')
+    mkdirSync(handlers)
+    writeFileSync(join(handlers, 'broken.js'), 'export default 7')
+    const environment = {
+      PORT: 'eighty',
+      SOURCES: 'ai,shop,acme',
+      SOURCE_AI_SECRET: 'whsec_c2hvcnQ=',
+      SOURCE_SHOP_PROVIDER: 'stripe',
+      SOURCE_ACME_SECRET: 'a-secret-that-is-long-enough',
+      HANDLERS_DIR: handlers,
+      DATABASE_URL: `file:${directory}/holdfast.db`,
+    }
+    for (const command of ['serve', 'check']) {
+      const { code, stderr } = await ended([command], environment, directory)
+      expect(code).toBe(78)
+      expect(stderr).toContain('PORT is eighty')
+      expect(stderr).toMatch(/SOURCE_AI_SECRET: .*24 bytes/)
+      expect(stderr).toContain('SOURCE_SHOP_SECRET is not set')
+      expect(stderr).toContain('SOURCE_ACME_PROVIDER: there is no provider acme')
+      expect(stderr).toContain(`handler module ${join(handlers, 'broken.js')}: it does not default-export a function`)
+      expect(stderr).toMatch(/5 configuration faults/)
+      expect(stderr).not.toContain('c2hvcnQ')
+    }
+  })
+
+  test.each([
+    ['throws', 'throw new Error("at the top")', 'at the top'],
+    ['ends its thread', 'process.exit(4)', 'exited with code 4'],
+    ['is no JavaScript', 'export default (', 'broken.js'],
+  ])('is refused, naming the file, when a handler module %s', async (_, text, message) => {
+    const directory = temporaryDirectory()
+    writeFileSync(join(directory, 'broken.js'), text)
+    const { code, stderr } = await ended(['check'], { SOURCE_AI_SECRET: AI_SECRET, HANDLERS_DIR: directory })
+    expect(code).toBe(78)
+    expect(stderr).toContain(join(directory, 'broken.js'))
+    expect(stderr).toContain(message)
+  })
+
+  test('is refused while another process has the store', async () => {
+    const service = await startService()
+    const { code, stderr } = await ended(['serve'], {
+      PORT: '0',
+      OPS_PORT: '0',
+      SOURCE_AI_SECRET: AI_SECRET,
+      DATABASE_URL: `file:${join(service.directory, 'data/holdfast.db')}`,
+    })
+    expect(code).toBe(78)
+    expect(stderr).toContain('another')
+    expect((await post(service.publicUrl, signedEvent('acme.thing'))).status).toBe(200)
+  })
+})
+
+describe('SIGTERM', () => {
+  const graceMs = 2_000
+
+  test('lets a running handler finish, and exits with 0', async () => {
+    const directory = temporaryDirectory()
+    const handlers = join(directory, 'handlers')
+    mkdirSync(handlers)
+    writeFileSync(
+      join(handlers, 'slow.js'),
+      `export default (router) => router.on('slow', async (event, { log }) => {
+        log.info('begun'); await new Promise((resolve) => setTimeout(resolve, 400)); log.info('done') })`,
+    )
+    const service = await startService({ HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs) }, directory)
+    await post(service.publicUrl, signedEvent('slow'))
+    await service.logged(({ msg }) => msg === 'begun')
+    expect(await service.stop()).toBe(0)
+    expect(service.logs.some(({ msg }) => msg === 'done')).toBe(true)
+  })
+
+  test('exits with 0 within the grace period, whatever hangs: a half-sent body, a stuck handler, one that ignores its signal', async () => {
+    const directory = temporaryDirectory()
+    const handlers = join(directory, 'handlers')
+    mkdirSync(handlers)
+    writeFileSync(
+      join(handlers, 'stuck.js'),
+      `export default (router) => {
+        router.on('stuck.loop', (event, { log }) => { log.info('looping'); setTimeout(() => { for (;;); }, 50); return new Promise(() => {}) })
+        router.on('stuck.deaf', (event, { log }) => { log.info('deaf'); return new Promise(() => {}) })
+      }`,
+    )
+    const service = await startService(
+      { HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs), HANDLER_THREADS: '2' },
+      directory,
+    )
+    const { uid } = await post(service.publicUrl, signedEvent('stuck.deaf'))
+    await service.logged(({ msg }) => msg === 'deaf')
+    await post(service.publicUrl, signedEvent('stuck.loop'))
+    await service.logged(({ msg }) => msg === 'looping')
+    const { hostname, port } = new URL(service.publicUrl)
+    const half = connect(Number(port), hostname)
+    half.on('error', () => {})
+    half.write(
+      'POST /v1/webhooks/ai HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"half":',
+    )
+
+    const startedAt = performance.now()
+    expect(await service.stop()).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(graceMs)
+    half.destroy()
+
+    writeFileSync(
+      join(handlers, 'stuck.js'),
+      `export default (router) => router.on('stuck.*', { name: 'stuck:stuck.deaf' }, (event, { attempt, log }) => log.info({ attempt }, 'recovered'))`,
+    )
+    const again = await startService({ HANDLERS_DIR: handlers }, directory)
+    const line = await again.logged(({ msg, uid: of }) => msg === 'recovered' && of === uid)
+    expect(line.attempt).toBe(1)
+  })
+
+  test('first says that it is not ready, and still takes what comes until it closes', async () => {
+    const service = await startService({ SHUTDOWN_GRACE_MS: '5000' })
+    const ready = async () => (await fetch(`${service.publicUrl}/readyz`)).status
+    expect(await ready()).toBe(200)
+    const stopped = service.stop()
+    await service.logged(({ msg }) => msg === 'shutting down')
+    expect(await ready()).toBe(503)
+    expect((await post(service.publicUrl, signedEvent('acme.late'))).status).toBe(200)
+    expect(await stopped).toBe(0)
+  })
+})

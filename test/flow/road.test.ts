@@ -1,0 +1,187 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { AI_SECRET } from '../support/ai-source.ts'
+import { post, signedEvent, signedHeaders } from '../support/events.ts'
+import { eventually, startService, temporaryDirectory } from '../support/service.ts'
+
+const finished = {
+  completion_id: 'cmpl_xyz789',
+  model: 'gpt-4o',
+  prompt_tokens: 150,
+  completion_tokens: 500,
+  total_tokens: 650,
+  finish_reason: 'stop',
+  content: 'The response content...',
+  request_id: 'req_custom_001',
+}
+
+function handlersIn(directory: string, modules: Record<string, string>): string {
+  const handlers = join(directory, 'handlers')
+  mkdirSync(handlers, { recursive: true })
+  for (const [name, text] of Object.entries(modules)) writeFileSync(join(handlers, name), text)
+  return handlers
+}
+
+describe('the road of an event', () => {
+  test('a signed event is kept, acknowledged and handled, and all of it can be seen', async () => {
+    const service = await startService()
+    const event = signedEvent('completion.finished', finished)
+    const { status, uid, duplicate } = await post(service.publicUrl, event)
+    expect({ status, duplicate }).toEqual({ status: 200, duplicate: false })
+
+    const line = await service.logged((each) => each.uid === uid && each.handler !== undefined)
+    expect(line).toMatchObject({ type: 'completion.finished', source: 'ai', attempt: 1 })
+    const detail = await eventually(
+      () => service.api(`/v1/events/${uid}`),
+      ({ deliveries }) => deliveries.every(({ state }: { state: string }) => state === 'succeeded'),
+    )
+    expect(detail).toMatchObject({
+      id: event.id,
+      type: 'completion.finished',
+      source: 'ai',
+      origin: 'webhook',
+      status: 'accepted',
+    })
+    expect(detail.deliveries[0]).toMatchObject({ attempts: 1, history: [{ number: 1, outcome: 'succeeded' }] })
+
+    const body = await fetch(`${service.opsUrl}/v1/events/${uid}/body`)
+    expect(await body.text()).toBe(event.body)
+    const metrics = await (await fetch(`${service.opsUrl}/metrics`)).text()
+    expect(metrics).toContain('holdfast_requests_total{source="ai",outcome="accepted"} 1')
+    expect(metrics).toContain('holdfast_events_received_total{source="ai",type="completion.finished"} 1')
+    expect(metrics).toMatch(
+      /holdfast_events_processed_total\{source="ai",type="completion.finished",handler="[^"]+"\} 1/,
+    )
+    expect(await service.api('/metrics', { headers: { accept: 'application/json' } })).toMatchObject({
+      events_received: 1,
+      events_processed: 1,
+      events_failed: 0,
+      unhandled_events: 0,
+    })
+    expect(await service.stop()).toBe(0)
+  })
+
+  test('a repeated event is a duplicate of the first; another body under its id is kept apart and not dispatched', async () => {
+    const directory = temporaryDirectory()
+    const service = await startService(
+      { HANDLERS_DIR: handlersIn(directory, { 'all.js': 'export default (r) => r.on("*", () => {})' }) },
+      directory,
+    )
+    const first = await post(service.publicUrl, signedEvent('acme.thing', { n: 1 }, 'evt_same'))
+    const body = JSON.stringify({ id: 'evt_same', type: 'acme.thing', data: { n: 2 } })
+    const conflict = { id: 'evt_same', body, headers: signedHeaders(body) }
+
+    const { items } = await service.api('/v1/events')
+    const bytes = await (await fetch(`${service.opsUrl}/v1/events/${first.uid}/body`)).text()
+    const again = { id: 'evt_same', body: bytes, headers: signedHeaders(bytes) }
+    expect(items).toHaveLength(1)
+    expect(await post(service.publicUrl, again)).toMatchObject({ status: 200, uid: first.uid, duplicate: true })
+
+    const other = await post(service.publicUrl, conflict)
+    expect(other).toMatchObject({ status: 200, duplicate: false })
+    expect(other.uid).not.toBe(first.uid)
+    expect(await service.api(`/v1/events/${other.uid}`)).toMatchObject({ status: 'conflict', deliveries: [] })
+    expect((await service.api('/v1/events?status=conflict')).items).toHaveLength(1)
+  })
+
+  test('an event that nobody wants is logged with its keys, kept, and dispatched by a replay once a handler exists', async () => {
+    const directory = temporaryDirectory()
+    const HANDLERS_DIR = handlersIn(directory, {})
+    const before = await startService({ HANDLERS_DIR }, directory)
+    const { uid } = await post(before.publicUrl, signedEvent('unknown.event', { secret: 'not for a log' }))
+    const line = await before.logged(({ msg }) => msg === 'event unhandled')
+    expect(line).toMatchObject({ uid, type: 'unknown.event', payload_keys: ['id', 'type', 'created_at', 'data'] })
+    expect(line.received_at).toMatch(/^\d{4}-.*Z$/)
+    expect(JSON.stringify(before.logs)).not.toContain('not for a log')
+    expect(await before.api(`/v1/events/${uid}`)).toMatchObject({ status: 'unhandled', deliveries: [] })
+    expect(await before.stop()).toBe(0)
+
+    handlersIn(directory, {
+      'unknown.js': 'export default (r) => r.on("unknown.*", { name: "late" }, (e, c) => c.log.info("handled late"))',
+    })
+    const after = await startService({ HANDLERS_DIR }, directory)
+    await after.api(`/v1/events/${uid}/replay`, { method: 'POST' })
+    expect(await after.logged(({ msg }) => msg === 'handled late')).toMatchObject({ uid, handler: 'late' })
+    const { status } = await after.api(`/v1/events/${uid}`)
+    expect(status).toBe('accepted')
+  })
+
+  test.each([
+    ['no JSON', 'hello', 'the body is not valid JSON'],
+    [
+      'a catalogued type without its fields',
+      JSON.stringify({ id: 'evt_1', type: 'completion.finished', data: {} }),
+      "must have required property 'completion_id'",
+    ],
+    ['no type', JSON.stringify({ id: 'evt_2', data: {} }), 'no event type'],
+  ])(
+    'authentic input that is not understood (%s) is kept with the reasons and acknowledged',
+    async (_, body, reason) => {
+      const service = await startService()
+      const { status, uid } = await post(service.publicUrl, { id: '', body, headers: signedHeaders(body) })
+      expect(status).toBe(200)
+      const detail = await service.api(`/v1/events/${uid}`)
+      expect(detail).toMatchObject({ status: 'quarantined', deliveries: [] })
+      expect(detail.reasons.join()).toContain(reason)
+      expect(await service.api('/metrics', { headers: { accept: 'application/json' } })).toMatchObject({
+        events_failed: 1,
+      })
+      expect(await (await fetch(`${service.opsUrl}/v1/events/${uid}/body`)).text()).toBe(body)
+    },
+  )
+
+  test('every handler of an event has its own delivery: one that succeeded does not run again for its sibling', async () => {
+    const directory = temporaryDirectory()
+    const module = `let tries = 0
+      export default (router) => {
+        router.on('acme.thing', { name: 'steady' }, (event, { log }) => log.info('steady ran'))
+        router.on('acme.*', { name: 'shaky' }, (event, { attempt }) => { if (attempt < 3) throw new Error('not yet') })
+        router.on('acme.thing', { name: 'hopeless' }, (event, { fail }) => fail('never'))
+      }`
+    const service = await startService(
+      { HANDLERS_DIR: handlersIn(directory, { 'fan.js': module }), RETRY_BASE_MS: '10', HANDLER_THREADS: '1' },
+      directory,
+    )
+    const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
+    type Delivery = { handler: string; state: string; attempts: number; last_error?: string }
+    const { deliveries } = await eventually(
+      () => service.api(`/v1/events/${uid}`),
+      (detail) => detail.deliveries.every(({ state }: Delivery) => state === 'succeeded' || state === 'dead'),
+    )
+    expect(
+      Object.fromEntries(
+        deliveries.map(({ handler, state, attempts }: Delivery) => [handler, `${state} after ${attempts}`]),
+      ),
+    ).toEqual({
+      steady: 'succeeded after 1',
+      shaky: 'succeeded after 3',
+      hopeless: 'dead after 1',
+    })
+    expect(service.logs.filter(({ msg }) => msg === 'steady ran')).toHaveLength(1)
+  })
+
+  test('the endpoint designs of the tutorial work: one for all, one per kind, versioned or not', async () => {
+    const secret = AI_SECRET
+    const service = await startService({
+      SOURCES: 'ai,completions,batches',
+      SOURCE_COMPLETIONS_PROVIDER: 'ai',
+      SOURCE_COMPLETIONS_SECRET: secret,
+      SOURCE_COMPLETIONS_TYPES: 'completion.*',
+      SOURCE_BATCHES_PROVIDER: 'ai',
+      SOURCE_BATCHES_SECRET: secret,
+      SOURCE_BATCHES_TYPES: 'batch.*',
+    })
+    const send = async (path: string, type: string, data: Record<string, unknown>) => {
+      const { status, uid } = await post(service.publicUrl, signedEvent(type, data), path)
+      return { answer: status, status: (await service.api(`/v1/events/${uid}`)).status }
+    }
+    const accepted = { answer: 200, status: 'accepted' }
+    const batch = { batch_id: 'batch_abc123' }
+    expect(await send('/webhooks/ai', 'completion.finished', finished)).toEqual(accepted)
+    expect(await send('/v1/webhooks/ai/', 'batch.created', batch)).toEqual(accepted)
+    expect(await send('/webhooks/completions', 'completion.finished', finished)).toEqual(accepted)
+    expect(await send('/v1/webhooks/batches', 'batch.created', batch)).toEqual(accepted)
+    expect(await send('/v1/webhooks/completions', 'batch.created', batch)).toEqual({ answer: 200, status: 'unhandled' })
+  })
+})

@@ -1,0 +1,146 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { onTestFinished } from 'vitest'
+import { AI_SECRET } from './ai-source.ts'
+
+export const mainFile = join(import.meta.dirname, '../../src/main.ts')
+
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string }
+
+export interface ApiRequest {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface Service {
+  readonly publicUrl: string
+  readonly opsUrl: string
+  readonly child: ChildProcess
+  readonly directory: string
+  readonly logs: readonly LogLine[]
+  /** Resolves with the first line, past or to come, that the predicate accepts. */
+  logged(predicate: (line: LogLine) => boolean): Promise<LogLine>
+  /** Asks the ops API; gives the parsed body. Rejects if the answer is no 2xx. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are asserted on field by field
+  api(path: string, init?: ApiRequest): Promise<any>
+  /** Ends it with SIGTERM; gives the exit code. */
+  stop(): Promise<number | null>
+  /** Ends it with SIGKILL. */
+  kill(): Promise<void>
+}
+
+/** A directory that is gone when the test is over. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/**
+ * Starts the real service as a process of its own, on ports of its own, with source `ai` unless told otherwise. It is
+ * gone when the test is over.
+ */
+export async function startService(
+  environment: Readonly<Record<string, string>> = {},
+  directory = temporaryDirectory(),
+  command: readonly string[] = [process.execPath],
+): Promise<Service> {
+  const [program = process.execPath, ...args] = command
+  const child = spawn(program, [...args, mainFile, 'serve'], {
+    cwd: directory,
+    env: {
+      PATH: process.env.PATH,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      OPS_PORT: '0',
+      SOURCES: 'ai',
+      SOURCE_AI_SECRET: AI_SECRET,
+      DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const exited = once(child, 'exit')
+  onTestFinished(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    await exited
+  })
+  const logs: LogLine[] = []
+  const watchers = new Set<() => void>()
+  const gone = Promise.withResolvers<never>()
+  gone.promise.catch(() => {})
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString()
+  })
+  createInterface(child.stdout).on('line', (line) => {
+    logs.push(line.startsWith('{') ? JSON.parse(line) : { text: line })
+    for (const watch of watchers) watch()
+  })
+  void exited.then(() => gone.reject(new Error(`the service has ended: ${errors}${JSON.stringify(logs.slice(-5))}`)))
+
+  async function logged(predicate: (line: LogLine) => boolean): Promise<LogLine> {
+    const found = Promise.withResolvers<LogLine>()
+    const watch = (): void => {
+      const line = logs.find(predicate)
+      if (line !== undefined) found.resolve(line)
+    }
+    watchers.add(watch)
+    watch()
+    try {
+      return await Promise.race([found.promise, gone.promise])
+    } finally {
+      watchers.delete(watch)
+    }
+  }
+
+  const serving = await logged(({ msg }) => msg === 'holdfast is serving')
+  const opsUrl = String(serving.ops)
+  return {
+    publicUrl: String(serving.public),
+    opsUrl,
+    child,
+    directory,
+    logs,
+    logged,
+    async api(path, init = {}) {
+      const { OPS_TOKEN: token } = environment
+      const answer = await fetch(`${opsUrl}${path}`, {
+        ...init,
+        headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...init.headers },
+      })
+      if (!answer.ok) throw new Error(`${init.method ?? 'GET'} ${path}: ${answer.status} ${await answer.text()}`)
+      return answer.json()
+    },
+    async stop() {
+      child.kill('SIGTERM')
+      const [code] = await exited
+      return code
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
+/** Asks again, quickly, until the answer is as expected; gives it. Fails when it is not within the time. */
+export async function eventually<Value>(
+  ask: () => Promise<Value>,
+  accept: (value: Value) => boolean,
+  withinMs = 10_000,
+): Promise<Value> {
+  const until = Date.now() + withinMs
+  for (;;) {
+    const value = await ask()
+    if (accept(value)) return value
+    if (Date.now() > until)
+      throw new Error(`not within ${withinMs} ms; at last: ${JSON.stringify(value)?.slice(0, 2_000)}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

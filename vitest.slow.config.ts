@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+/** Crash, fault and load suites: minutes rather than seconds, one at a time so that their loads do not mix. */
+export default defineConfig({
+  test: {
+    include: ['test/slow/**/*.test.ts'],
+    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+  },
+})
