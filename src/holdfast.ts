@@ -68,6 +68,7 @@ export async function startHoldfast(
   })
   const onWork = (): void => dispatcher.wake()
   let draining = false
+  let closing = false
   const readiness = (): readonly string[] => (draining ? ['shutting down', ...store.faults()] : store.faults())
 
   const publicListener = createPublicListener({
@@ -82,6 +83,7 @@ export async function startHoldfast(
     }),
     telemetry: metrics.telemetry,
     readiness,
+    isDraining: () => closing,
     bodyLimitBytes: config.bodyLimitBytes,
     trustProxy: config.trustProxy,
     requireHttps: config.requireHttps,
@@ -106,6 +108,7 @@ export async function startHoldfast(
       draining = true
       const graceMs = config.shutdownGraceMs
       await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
+      closing = true
       stopRetention()
       await Promise.all([
         closeListener(publicListener, graceMs * PATIENCE_PART),

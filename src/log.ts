@@ -3,6 +3,10 @@ import pino, { type Logger } from 'pino'
 /** Bytes that may wait for a stalled stdout; past it lines are dropped and counted, and nothing else waits. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 
+/** Lines are written together, when there are so many bytes of them or this much time has gone by. */
+const WRITE_BYTES = 4_096
+const MAX_DELAY_MS = 50
+
 export interface Log {
   readonly log: Logger
   /** Lines dropped because stdout did not take them. */
@@ -13,7 +17,13 @@ export interface Log {
 
 /** Structured lines on stdout. Nothing here knows of bodies, secrets or query strings; they are never passed in. */
 export function createLog(level: string): Log {
-  const destination = pino.destination({ fd: 1, sync: false, maxLength: MAX_BUFFERED_BYTES })
+  const destination = pino.destination({
+    fd: 1,
+    sync: false,
+    minLength: WRITE_BYTES,
+    periodicFlush: MAX_DELAY_MS,
+    maxLength: MAX_BUFFERED_BYTES,
+  })
   let dropped = 0
   destination.on('drop', () => dropped++)
   // Whoever read our output is gone; the service is not.

@@ -11,6 +11,9 @@ const LOAD_TIMEOUT_MS = 30_000
 /** Time past a deadline after which a thread that has not even reported it is taken for stuck. */
 const STUCK_AFTER_MS = 1_000
 
+/** Time that a thread has for its last words when the service stops. */
+const STOP_PATIENCE_MS = 100
+
 /** How an attempt ended, its thread's own end included. `alone`: nothing else ran in the thread then. */
 export type Ran =
   | JobResult
@@ -77,6 +80,7 @@ export class HandlerThread {
         onRoom()
       } else if (message.kind === 'loading') loading = message.file
       else if (message.kind === 'ready') resolve(message.registrations)
+      else if (message.kind === 'stopped') this.end('the service stopped')
       else {
         reject(new UnloadableError(message.faults))
         this.end('its modules cannot be loaded')
@@ -130,6 +134,14 @@ export class HandlerThread {
 
   abortAll(): void {
     this.#worker.postMessage({ kind: 'abort' } satisfies ToThread)
+  }
+
+  /** Lets it write out its log, if it can, and ends it. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#worker.postMessage({ kind: 'stop' } satisfies ToThread)
+    const late = setTimeout(() => this.end('the service stopped'), STOP_PATIENCE_MS)
+    await this.gone
+    clearTimeout(late)
   }
 
   end(fault: string): void {

@@ -91,9 +91,7 @@ export class HandlerPool {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#sweep)
-    const threads = this.#slots().flatMap(({ thread }) => thread ?? [])
-    for (const thread of threads) thread.end('the service stopped')
-    await Promise.all(threads.map(({ gone }) => gone))
+    await Promise.all(this.#slots().map(async ({ thread }) => thread?.stop()))
   }
 
   #slots(): readonly Slot[] {

@@ -32,11 +32,14 @@ export type ToThread =
   | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
   /** The service stops: abort every signal. */
   | { readonly kind: 'abort' }
+  /** Nothing more will come: write out the log, and say when that is done. */
+  | { readonly kind: 'stop' }
 
 export type FromThread =
   | { readonly kind: 'loading'; readonly file: string }
   | { readonly kind: 'ready'; readonly registrations: readonly HandlerRegistration[] }
   | { readonly kind: 'unloadable'; readonly faults: readonly string[] }
+  | { readonly kind: 'stopped' }
   | {
       readonly kind: 'results'
       readonly results: readonly { readonly key: number; readonly result: JobResult }[]

@@ -94,7 +94,7 @@ function eventOf(providers: ReadonlyMap<string, Provider>, { work }: Job): Webho
   const provider = providers.get(event.provider)
   if (provider === undefined) throw new Error(`no source has provider ${event.provider} any more`)
   const received_at = toIso(event.receivedAtMs)
-  const reading = readEvent(provider, event.headers, body, received_at)
+  const reading = readEvent(provider, event.headers, body, event.receivedAtMs)
   if (!reading.ok) throw new Error(`the event is not readable: ${reading.reasons.join('; ')}`)
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   return {

@@ -13,7 +13,7 @@ const data = workerData as ThreadData
 const port = parentPort as MessagePort
 const send = (message: FromThread): void => port.postMessage(message)
 
-const { log } = createLog(data.logLevel)
+const { log, flush } = createLog(data.logLevel)
 const handlers = new Map<string, RegisteredHandler>()
 const providers = new Map<string, Provider>()
 const environment: JobEnvironment = { handlers, providers, log }
@@ -34,7 +34,8 @@ process.on('uncaughtException', blame)
 await load()
 port.on('message', (message: ToThread) => {
   if (message.kind === 'jobs') for (const job of message.jobs) start(job)
-  else for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
+  else if (message.kind === 'abort') abortAll()
+  else stop()
 })
 
 async function load(): Promise<void> {
@@ -65,6 +66,15 @@ function start(job: Job): void {
     overdue--
     report()
   })
+}
+
+function abortAll(): void {
+  for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
+}
+
+function stop(): void {
+  flush()
+  send({ kind: 'stopped' })
 }
 
 /** One message for all that ends in one turn of the loop. */

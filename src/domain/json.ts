@@ -26,8 +26,24 @@ export function parseJson(bytes: Uint8Array): Parsed {
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const OPEN_BRACE = 0x7b
+const OPEN_BRACKET = 0x5b
 
 function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
+  // Most bodies open so few that they cannot nest so deep; counting them is far quicker than following strings.
+  return hasMoreThan(bytes, OPEN_BRACE, OPEN_BRACKET, limit) && nestsDeeperThan(bytes, limit)
+}
+
+/** Whether two bytes occur more often than `limit`, taken together. */
+function hasMoreThan(bytes: Uint8Array, one: number, other: number, limit: number): boolean {
+  let count = 0
+  for (const byte of [one, other]) {
+    for (let at = bytes.indexOf(byte); at >= 0; at = bytes.indexOf(byte, at + 1)) if (++count > limit) return true
+  }
+  return false
+}
+
+function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
   let depth = 0
   let inString = false
   for (let at = 0; at < bytes.length; at++) {
@@ -36,7 +52,7 @@ function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
       if (byte === BACKSLASH) at++
       else if (byte === QUOTE) inString = false
     } else if (byte === QUOTE) inString = true
-    else if (byte === 0x7b || byte === 0x5b) {
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       if (++depth > limit) return true
     } else if (byte === 0x7d || byte === 0x5d) depth--
   }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { toIso } from './clock.ts'
 import type { EventFields, Headers } from './event.ts'
 import { parseJson, valueAt } from './json.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
@@ -16,7 +17,7 @@ export const UNKNOWN_TYPE = 'unknown'
  * Reads an event out of a request by its provider's map or code. Pure: the same bytes give the same event, at the door
  * and again in the handler's thread.
  */
-export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAt: string): Reading {
+export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): Reading {
   const parsed = parseJson(body)
   const found: Partial<Record<keyof EventFields, unknown>> = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
@@ -41,7 +42,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
     fields: {
       id: knownId,
       type,
-      created_at: timeOf(found.created_at) ?? receivedAt,
+      created_at: timeOf(found.created_at) ?? toIso(receivedAtMs),
       data: found.data,
       ...(apiVersion !== undefined && { api_version: apiVersion }),
       ...(task !== undefined && { task }),

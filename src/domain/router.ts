@@ -1,4 +1,4 @@
-import { KindGuard, type Static, type TSchema } from '@sinclair/typebox'
+import type { Static, TSchema } from '@sinclair/typebox'
 import type { CatalogueType, DataOf } from './catalogue.ts'
 import type { WebhookEvent } from './event.ts'
 import type { Handler, HandlerRegistration } from './handler.ts'
@@ -93,8 +93,11 @@ export function createRouter(moduleName: string, registered: RegisteredHandler[]
   } as Router
 }
 
+/** TypeBox's mark on its schemas: a registered symbol, so that any copy of the package sets the same. */
+const KIND = Symbol.for('TypeBox.Kind')
+
 const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
-  KindGuard.IsKind(value) || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
+  KIND in value || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
 
 const OPTIONS = new Set(['name', 'concurrency', 'schema'])
 const TYPE = /^[^\s\p{Cc}]+$/u

@@ -30,7 +30,7 @@ export function createReceiver(options: ReceiveOptions): Receive {
     const verdict = incoming.source.verify(incoming, receivedAtMs)
     if (!verdict.ok) return { outcome: refusals[verdict.reason] }
 
-    const reading = readEvent(incoming.source.provider, incoming.headers, incoming.body, toIso(receivedAtMs))
+    const reading = readEvent(incoming.source.provider, incoming.headers, incoming.body, receivedAtMs)
     const routing = routeReading(route, incoming.source, reading)
     const event = newEvent(incoming, receivedAtMs, reading, routing)
 

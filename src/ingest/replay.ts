@@ -30,7 +30,7 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
     const source = sources.get(event.source)
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
-    const reading = readEvent(source.provider, event.headers, await store.body(uid), event.received_at)
+    const reading = readEvent(source.provider, event.headers, await store.body(uid), Date.parse(event.received_at))
     const routing = routeReading(route, source, reading)
     if (handler !== undefined && !routing.handlers.includes(handler)) {
       throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)

@@ -1,0 +1,96 @@
+import { messageOf } from '../domain/errors.ts'
+import { VERSION } from '../version.ts'
+import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError, write } from './command.ts'
+import { deadList, deadReplay } from './dead.ts'
+import { eventsList, eventsReplay, eventsShow } from './events.ts'
+import { commandHelp, groupHelp, overview } from './help.ts'
+import { send } from './send.ts'
+import { check, serve } from './service.ts'
+import { printable } from './table.ts'
+
+const commands: readonly Command[] = [serve, check, send, eventsList, eventsShow, eventsReplay, deadList, deadReplay]
+
+/**
+ * Runs one command of `holdfast` and resolves with its exit code: 0, 1 where it failed, 2 where it was not understood.
+ * Never rejects; what went wrong is one line on `err`, never a stack trace.
+ */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  // Whoever reads our output may leave early (`| head`): that is not our failure.
+  const ignore = (): void => {}
+  io.out.on('error', ignore)
+  try {
+    return await run(argv, io)
+  } finally {
+    io.out.off('error', ignore)
+  }
+}
+
+async function run(argv: readonly string[], io: CliIo): Promise<number> {
+  const [first] = argv
+  if (first === '--version' || first === '-v' || first === 'version') {
+    await write(io.out, `holdfast ${VERSION}\n`)
+    return EXIT_OK
+  }
+  if (first === undefined || first === 'help' || isHelp(first)) return help(argv.slice(1), io)
+
+  const found = find(argv)
+  if (found === undefined) return misunderstood(argv, io)
+  const { command, args } = found
+  if (optionsOf(args).some(isHelp)) {
+    await write(io.out, commandHelp(command))
+    return EXIT_OK
+  }
+  try {
+    return await command.run(args, io)
+  } catch (error) {
+    await write(io.err, `holdfast ${command.name}: ${printable(messageOf(error))}\n`)
+    if (!(error instanceof UsageError)) return EXIT_FAILED
+    await write(io.err, `\n${commandHelp(command)}`)
+    return EXIT_USAGE
+  }
+}
+
+const isHelp = (arg: string): boolean => arg === '--help' || arg === '-h'
+
+/** What stands before `--`. */
+const optionsOf = (args: readonly string[]): readonly string[] =>
+  args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+
+function find(argv: readonly string[]): { command: Command; args: readonly string[] } | undefined {
+  for (const words of [2, 1]) {
+    const command = commands.find(({ name }) => name === argv.slice(0, words).join(' '))
+    if (command !== undefined) return { command, args: argv.slice(words) }
+  }
+  return undefined
+}
+
+async function help(topic: readonly string[], io: CliIo): Promise<number> {
+  if (topic.length === 0) {
+    await write(io.out, overview(commands))
+    return EXIT_OK
+  }
+  const text = helpOn(topic)
+  if (text === undefined) return misunderstood(topic, io)
+  await write(io.out, text)
+  return EXIT_OK
+}
+
+/** Help on a command, or on all that share the first word. */
+function helpOn(topic: readonly string[]): string | undefined {
+  const found = find(topic)
+  if (found !== undefined) return commandHelp(found.command)
+  const group = commands.filter(({ name }) => name.startsWith(`${topic[0]} `))
+  return group.length > 0 ? groupHelp(group) : undefined
+}
+
+async function misunderstood(argv: readonly string[], io: CliIo): Promise<number> {
+  const group = commands.filter(({ name }) => name.startsWith(`${argv[0]} `))
+  if (group.length > 0 && (argv[1] === undefined || isHelp(argv[1]))) {
+    await write(argv[1] === undefined ? io.err : io.out, groupHelp(group))
+    return argv[1] === undefined ? EXIT_USAGE : EXIT_OK
+  }
+  const words = group.length > 0 ? argv.slice(0, 2) : argv.slice(0, 1)
+  await write(io.err, `holdfast: there is no command ${printable(words.join(' '))}\n\n`)
+  await write(io.err, group.length > 0 ? groupHelp(group) : overview(commands))
+  return EXIT_USAGE
+}

@@ -1,0 +1,156 @@
+import type { EventSummary } from '../domain/event.ts'
+import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
+import type { EventDetail } from '../domain/store.ts'
+import { type Command, EXIT_OK, parse, parseCount, UsageError, write, writeJson } from './command.ts'
+import { withOps } from './ops-client.ts'
+import { first } from './pages.ts'
+import { replayEvent, replayedLine } from './replay.ts'
+import { fields, printable, shortDuration, shortTime, table } from './table.ts'
+
+/** Events that one `list` shows. */
+const MAX_LISTED = 10_000
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+export const eventsList: Command = {
+  name: 'events list',
+  operands: '[options]',
+  summary: 'Lists events, newest first.',
+  options: [
+    ['--source <name>', 'of this source'],
+    ['--type <type>', 'of this type; * stands for anything'],
+    ['--status <status>', 'accepted, unhandled, quarantined or conflict'],
+    ['--origin <origin>', 'webhook, poll or cli'],
+    ['--task <id>', 'about this task of the provider'],
+    ['--since <time>', 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d'],
+    ['--until <time>', 'received before'],
+    ['--q <text>', 'with this in their id, uid, type or task'],
+    ['--limit <n>', `how many; ${DEFAULT_PAGE_SIZE} unless given`],
+    ['--cursor <cursor>', 'go on where an earlier list ended'],
+    ['--json', 'as JSON'],
+  ],
+  run: async (args, io) => {
+    const text = { type: 'string' } as const
+    const options = {
+      source: text,
+      type: text,
+      status: text,
+      origin: text,
+      task: text,
+      since: text,
+      until: text,
+      q: text,
+    }
+    const { values } = parse(args, { ...options, limit: text, cursor: text, json: { type: 'boolean' } }, [])
+    const { json, limit = String(DEFAULT_PAGE_SIZE), since, until, ...filter } = values
+    const count = parseCount('limit', limit, MAX_LISTED)
+    const query = { ...filter, since: timeOf('since', since), until: timeOf('until', until) }
+    return withOps(io.read().config, async (ops) => {
+      const page = await first<EventSummary>(ops, '/v1/events', query, count)
+      if (json === true) await writeJson(io.out, page)
+      else {
+        await write(io.out, table(['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], page.items.map(row)))
+        if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
+      }
+      return EXIT_OK
+    })
+  },
+}
+
+const row = ({ received_at, uid, source, type, status }: EventSummary): readonly string[] => [
+  shortTime(received_at),
+  uid,
+  source,
+  type,
+  status,
+]
+
+/** RFC 3339 from RFC 3339, or from how long ago it was. */
+function timeOf(option: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const ms = amount === undefined ? Date.parse(text) : Date.now() - Number(amount) * (UNIT_MS[unit] ?? 0)
+  if (Number.isNaN(ms))
+    throw new UsageError(`--${option} is neither a time (RFC 3339) nor a while such as 15m, 2h or 7d`)
+  return new Date(ms).toISOString()
+}
+
+export const eventsShow: Command = {
+  name: 'events show',
+  operands: '<uid> [options]',
+  summary: 'Shows one event with its deliveries and their attempts.',
+  options: [
+    ['--body', 'write the exact bytes that came, and nothing else'],
+    ['--json', 'as JSON'],
+  ],
+  run: async (args, io) => {
+    const { values, operands } = parse(args, { body: { type: 'boolean' }, json: { type: 'boolean' } }, ['uid'])
+    if (values.body === true && values.json === true) throw new UsageError('--body and --json exclude each other')
+    const path = `/v1/events/${encodeURIComponent(operands[0])}`
+    return withOps(io.read().config, async (ops) => {
+      if (values.body === true) await write(io.out, await ops.bytes(`${path}/body`))
+      else {
+        const event: EventDetail = await ops.get(path)
+        await (values.json === true ? writeJson(io.out, event) : write(io.out, describe(event)))
+      }
+      return EXIT_OK
+    })
+  },
+}
+
+function describe(event: EventDetail): string {
+  const head = fields([
+    ['uid', event.uid],
+    ['source', event.provider === event.source ? event.source : `${event.source} (provider ${event.provider})`],
+    ['id', event.id],
+    ['type', event.type],
+    ['status', event.status],
+    ['reasons', event.reasons.join('; ')],
+    ['origin', event.origin],
+    ['task', event.task],
+    ['created', shortTime(event.created_at)],
+    ['received', shortTime(event.received_at)],
+    ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
+  ])
+  const deliveries = event.deliveries.map(({ handler, state, attempts, due_at, last_error }) => [
+    handler,
+    state,
+    String(attempts),
+    shortTime(due_at),
+    last_error ?? '',
+  ])
+  const attempts = event.deliveries.flatMap(({ handler, history }) =>
+    history.map(({ number, outcome, started_at, duration_ms, error }) => [
+      shortTime(started_at),
+      handler,
+      String(number),
+      outcome,
+      shortDuration(duration_ms),
+      error ?? '',
+    ]),
+  )
+  return [
+    head,
+    deliveries.length > 0 && table(['HANDLER', 'STATE', 'ATTEMPTS', 'DUE OR ENDED (UTC)', 'LAST ERROR'], deliveries),
+    attempts.length > 0 && table(['STARTED (UTC)', 'HANDLER', 'ATTEMPT', 'OUTCOME', 'TOOK', 'ERROR'], attempts),
+  ]
+    .filter((part) => part !== false)
+    .join('\n')
+}
+
+export const eventsReplay: Command = {
+  name: 'events replay',
+  operands: '<uid> [options]',
+  summary: "Runs an event again, by today's handlers and schemas.",
+  options: [
+    ['--handler <name>', 'this handler only'],
+    ['--json', 'as JSON'],
+  ],
+  run: async (args, io) => {
+    const { values, operands } = parse(args, { handler: { type: 'string' }, json: { type: 'boolean' } }, ['uid'])
+    return withOps(io.read().config, async (ops) => {
+      const replayed = await replayEvent(ops, operands[0], values.handler)
+      await (values.json === true ? writeJson(io.out, replayed) : write(io.out, replayedLine(operands[0], replayed)))
+      return EXIT_OK
+    })
+  },
+}

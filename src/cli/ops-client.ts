@@ -1,0 +1,104 @@
+import { Agent } from 'undici'
+import type { Config } from '../domain/config.ts'
+import { messageOf } from '../domain/errors.ts'
+import { CommandError } from './command.ts'
+
+const REQUEST_TIMEOUT_MS = 30_000
+/** Bytes of one answer: a body of the largest configurable size, and some. */
+const MAX_RESPONSE_BYTES = 80 * 1024 * 1024
+
+/** The ops API of the running service. Every call rejects with `CommandError` where it does not answer 2xx. */
+export interface OpsClient {
+  get<Answer>(path: string, query?: Query): Promise<Answer>
+  bytes(path: string): Promise<Uint8Array>
+  post<Answer>(path: string, body: unknown): Promise<Answer>
+}
+
+/** The service understood and refused. */
+export class ProblemError extends CommandError {}
+
+/** Parameters that are undefined are left out. */
+export type Query = Readonly<Record<string, string | number | undefined>>
+
+/** Lends a client to `use` and closes its connections after. */
+export async function withOps<Result>(config: Config, use: (ops: OpsClient) => Promise<Result>): Promise<Result> {
+  const agent = new Agent({
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+    connections: 1,
+    maxResponseSize: MAX_RESPONSE_BYTES,
+  })
+  try {
+    return await use(createClient(agent, config))
+  } finally {
+    await agent.destroy()
+  }
+}
+
+function createClient(agent: Agent, config: Config): OpsClient {
+  const origin = `http://${reachable(config.opsHost)}:${config.opsPort}`
+  const authorization = config.opsToken === undefined ? {} : { authorization: `Bearer ${config.opsToken}` }
+
+  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Buffer> {
+    const answer = await agent
+      .request({
+        origin,
+        path,
+        method,
+        headers: { ...authorization, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        body: body === undefined ? null : JSON.stringify(body),
+      })
+      .catch((error: unknown) => {
+        throw new CommandError(unreachable(origin, error))
+      })
+    const bytes = Buffer.from(await answer.body.arrayBuffer())
+    if (answer.statusCode >= 200 && answer.statusCode < 300) return bytes
+    throw new ProblemError(`${describeProblem(answer.statusCode, bytes)}${hint(answer.statusCode)}`)
+  }
+  const json = (bytes: Buffer) => {
+    try {
+      return JSON.parse(bytes.toString())
+    } catch {
+      throw new CommandError(`what answers at ${origin} is not the ops API of Holdfast`)
+    }
+  }
+
+  return {
+    get: async (path, query = {}) => json(await call('GET', path + search(query))),
+    bytes: (path) => call('GET', path),
+    post: async (path, body) => json(await call('POST', path, body)),
+  }
+}
+
+/** An address that one listens on, as one that can be called. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+export const unreachable = (origin: string, error: unknown): string =>
+  `no answer from ${origin}: is it running? (${messageOf(error) || (error as NodeJS.ErrnoException).code})`
+
+/** What an answer says went wrong: a problem's title and detail (RFC 9457), or the bare status. */
+export function describeProblem(status: number, bytes: Buffer): string {
+  const { title, detail } = readProblem(bytes)
+  if (title === undefined) return `answered ${status}`
+  return `${title} (${status})${detail === undefined ? '' : `: ${detail}`}`
+}
+
+function readProblem(bytes: Buffer): { readonly title?: string; readonly detail?: string } {
+  try {
+    const { title, detail } = JSON.parse(bytes.toString()) as { title?: unknown; detail?: unknown }
+    return { ...(typeof title === 'string' && { title }), ...(typeof detail === 'string' && { detail }) }
+  } catch {
+    return {}
+  }
+}
+
+const hint = (status: number): string => (status === 401 ? " (OPS_TOKEN must be the service's own)" : '')
+
+function search(query: Query): string {
+  const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
+}

@@ -1,0 +1,125 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import { Agent } from 'undici'
+import type { Provider } from '../domain/provider.ts'
+import { newUid } from '../domain/uid.ts'
+import { signRequest } from '../signatures/sign.ts'
+import { CommandError } from './command.ts'
+import { describeProblem, unreachable } from './ops-client.ts'
+import { sampleFault, sampleRequest } from './sample-request.ts'
+
+/** Requests under way at once. */
+const CONCURRENCY = 64
+const REQUEST_TIMEOUT_MS = 30_000
+const MAX_RESPONSE_BYTES = 65_536
+
+export interface SendRequest {
+  readonly url: string
+  /** The URL as the service knows it, for providers that sign it. */
+  readonly signedUrl: string
+  readonly secret: string
+  readonly provider: Provider
+  readonly type: string
+  readonly data: Readonly<Record<string, unknown>> | undefined
+  readonly count: number
+}
+
+export interface Receipt {
+  readonly uid: string
+  readonly duplicate: boolean
+}
+
+export interface Run {
+  readonly sent: number
+  stored: number
+  duplicates: number
+  /** The last one. */
+  receipt: Receipt | undefined
+  /** What was refused, and how often. */
+  readonly problems: Map<string, number>
+  readonly ackMicroseconds: RecordableHistogram
+  elapsedMs: number
+}
+
+/**
+ * Sends `count` events, each with an id of its own, some at a time. A refusal is counted and the rest goes on; where
+ * nothing answers, or the provider has no such event, it rejects with `CommandError`.
+ */
+export async function sendMany(request: SendRequest): Promise<Run> {
+  const fault = sampleFault(request.provider, sample(request), request.type)
+  if (fault !== undefined) throw new CommandError(fault)
+  const width = Math.min(CONCURRENCY, request.count)
+  const agent = new Agent({
+    connections: width,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    bodyTimeout: REQUEST_TIMEOUT_MS,
+    maxResponseSize: MAX_RESPONSE_BYTES,
+  })
+  const run: Run = {
+    sent: request.count,
+    stored: 0,
+    duplicates: 0,
+    receipt: undefined,
+    problems: new Map(),
+    ackMicroseconds: createHistogram(),
+    elapsedMs: 0,
+  }
+  const startedAt = performance.now()
+  let left = request.count
+  const sendOn = async (): Promise<void> => {
+    while (left-- > 0) await sendOne(agent, request, run)
+  }
+  try {
+    await Promise.all(Array.from({ length: width }, sendOn))
+  } finally {
+    left = 0
+    await agent.destroy()
+  }
+  run.elapsedMs = performance.now() - startedAt
+  return run
+}
+
+async function sendOne(agent: Agent, request: SendRequest, run: Run): Promise<void> {
+  const { headers, body, query } = sample(request)
+  const url = new URL(request.url)
+  const startedAt = performance.now()
+  const answer = await agent
+    .request({
+      origin: url.origin,
+      path: `${url.pathname}${query === '' ? '' : `?${query}`}`,
+      method: 'POST',
+      headers,
+      body,
+    })
+    .catch((error: unknown) => {
+      throw new CommandError(unreachable(url.origin, error))
+    })
+  const bytes = Buffer.from(await answer.body.arrayBuffer())
+  if (answer.statusCode !== 200) {
+    const problem = describeProblem(answer.statusCode, bytes)
+    run.problems.set(problem, (run.problems.get(problem) ?? 0) + 1)
+    return
+  }
+  run.ackMicroseconds.record(Math.max(1, Math.round((performance.now() - startedAt) * 1_000)))
+  const receipt = readReceipt(bytes, url.origin)
+  run.receipt = receipt
+  run.stored++
+  if (receipt.duplicate) run.duplicates++
+}
+
+function sample({ provider, type, data, secret, signedUrl }: SendRequest) {
+  const id = `evt_${newUid()}`
+  const nowMs = Date.now()
+  const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret)
+  const signature = signRequest(provider.verify, secret, { id, body, headers, url: signedUrl, nowMs })
+  return { headers: { ...headers, ...signature.headers }, body, query: signature.query }
+}
+
+function readReceipt(bytes: Buffer, origin: string): Receipt {
+  try {
+    const { uid, duplicate } = JSON.parse(bytes.toString()) as Receipt
+    if (typeof uid === 'string') return { uid, duplicate }
+  } catch {
+    // said below
+  }
+  throw new CommandError(`what answers at ${origin} is not Holdfast`)
+}

@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises'
+import type { Config, SourceConfig } from '../domain/config.ts'
+import { messageOf } from '../domain/errors.ts'
+import type { Provider } from '../domain/provider.ts'
+import { loadProviders } from '../providers/load.ts'
+import {
+  type CliIo,
+  type Command,
+  CommandError,
+  EXIT_FAILED,
+  EXIT_OK,
+  parse,
+  parseCount,
+  UsageError,
+  write,
+  writeJson,
+} from './command.ts'
+import { reachable } from './ops-client.ts'
+import { type Run, sendMany } from './send-many.ts'
+import { printable } from './table.ts'
+
+const MAX_COUNT = 10_000_000
+
+export const send: Command = {
+  name: 'send',
+  operands: '<source> <type> [options]',
+  summary: 'Sends a signed sample event, and prints the uid under which it is kept.',
+  options: [
+    ['--data <file>', "JSON to send as the event's data; - reads it from the standard input"],
+    ['--count <n>', 'how many events, each with an id of its own; prints a summary'],
+    ['--url <url>', 'base URL of the public listener; http://127.0.0.1:PORT unless given'],
+    ['--public', 'send to PUBLIC_URL'],
+    ['--json', 'as JSON'],
+  ],
+  run: async (args, io) => {
+    const text = { type: 'string' } as const
+    const flag = { type: 'boolean' } as const
+    const options = { data: text, count: text, url: text, public: flag, json: flag }
+    const { values, operands } = parse(args, options, ['source', 'type'])
+    const count = parseCount('count', values.count ?? '1', MAX_COUNT)
+    const { config } = io.read()
+    const base = baseUrl(config, values.url, values.public === true)
+    const source = findSource(config, operands[0])
+    const run = await sendMany({
+      url: `${base}/v1/webhooks/${source.name}`,
+      signedUrl: `${config.publicUrl ?? base}/v1/webhooks/${source.name}`,
+      secret: secretOf(config, source),
+      provider: await findProvider(config, source),
+      type: operands[1],
+      data: values.data === undefined ? undefined : await readData(values.data, io),
+      count,
+    })
+    return report(run, values.count === undefined, values.json === true, io)
+  },
+}
+
+function baseUrl(config: Config, given: string | undefined, toPublicUrl: boolean): string {
+  if (given !== undefined && toPublicUrl) throw new UsageError('--url and --public exclude each other')
+  if (toPublicUrl && config.publicUrl === undefined) throw new CommandError('PUBLIC_URL is not set')
+  const base = given ?? (toPublicUrl ? config.publicUrl : undefined)
+  if (base === undefined) return `http://${reachable(config.publicHost)}:${config.publicPort}`
+  const url = URL.parse(base)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError('--url is an http(s) URL')
+  return base.replace(/\/+$/, '')
+}
+
+function findSource(config: Config, name: string): SourceConfig {
+  const source = config.sources.find((candidate) => candidate.name === name)
+  if (source !== undefined) return source
+  throw new CommandError(`there is no source ${name}; SOURCES names ${config.sources.map((s) => s.name).join(', ')}`)
+}
+
+function secretOf(config: Config, source: SourceConfig): string {
+  const [secret] = source.secrets
+  if (secret !== undefined) return secret
+  throw new CommandError(
+    config.generatedSecretFile === undefined
+      ? `${source.variable}_SECRET is not set`
+      : `source ${source.name} has no secret yet: the first start of the service makes it, in ${config.generatedSecretFile}`,
+  )
+}
+
+async function findProvider(config: Config, source: SourceConfig): Promise<Provider> {
+  const { providers, faults } = await loadProviders(config.providersDir)
+  const provider = providers.get(source.provider)?.provider
+  if (provider !== undefined) return provider
+  throw new CommandError([`there is no provider ${source.provider}`, ...faults].join('; '))
+}
+
+async function readData(file: string, io: CliIo): Promise<Record<string, unknown>> {
+  const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
+  const name = file === '-' ? 'the standard input' : file
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new CommandError(`${name} is not JSON`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new CommandError(`${name} holds no JSON object`)
+}
+
+function unreadable(error: unknown): never {
+  throw new CommandError(messageOf(error))
+}
+
+async function readAll(stream: CliIo['in']): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString()
+}
+
+/** One event: its uid, and nothing else; several: what came of them. */
+async function report(run: Run, single: boolean, json: boolean, io: CliIo): Promise<number> {
+  const failed = run.problems.size > 0
+  if (single) {
+    if (failed) throw new CommandError([...run.problems.keys()].join('; '))
+    if (json) await writeJson(io.out, run.receipt)
+    else await write(io.out, `${printable(run.receipt?.uid ?? '')}\n`)
+  } else if (json) await writeJson(io.out, figures(run))
+  else await write(failed ? io.err : io.out, summary(run))
+  return failed ? EXIT_FAILED : EXIT_OK
+}
+
+const figures = ({ sent, stored, duplicates, problems, elapsedMs, ackMicroseconds }: Run) => ({
+  sent,
+  stored,
+  duplicates,
+  problems: Object.fromEntries(problems),
+  seconds: Number((elapsedMs / 1_000).toFixed(3)),
+  per_second: Math.round(stored / (elapsedMs / 1_000)),
+  ack_ms: stored === 0 ? null : { p50: milliseconds(ackMicroseconds, 50), p99: milliseconds(ackMicroseconds, 99) },
+})
+
+const milliseconds = (histogram: Run['ackMicroseconds'], percentile: number): number =>
+  Number((histogram.percentile(percentile) / 1_000).toFixed(1))
+
+function summary(run: Run): string {
+  const { sent, stored, duplicates, problems, seconds, per_second, ack_ms } = figures(run)
+  const lines = [
+    `${stored} of ${sent} events stored in ${seconds} s (${per_second}/s)`,
+    ack_ms !== null && `acknowledged in ${ack_ms.p50} ms (median), ${ack_ms.p99} ms (99th percentile)`,
+    duplicates > 0 && `${duplicates} of them were duplicates`,
+    ...Object.entries(problems).map(([problem, count]) => `${count} refused: ${printable(problem)}`),
+  ]
+  return lines.flatMap((line) => (line === false ? [] : [`${line}\n`])).join('')
+}

@@ -1,0 +1,100 @@
+import { type IncomingMessage, METHODS } from 'node:http'
+import type { Socket } from 'node:net'
+import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify'
+import type { Logger } from 'pino'
+import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../domain/limits.ts'
+import { type ClientFault, clientErrorHandler } from './client-errors.ts'
+import { answerErrors } from './errors.ts'
+import { sendProblem } from './problems.ts'
+import { requestIds } from './request-id.ts'
+
+/** How often Node looks for connections past their time. */
+const CONNECTION_CHECK_MS = 500
+
+export interface Timeouts {
+  /** For the headers. */
+  readonly headersMs: number
+  /** For the whole request, headers included. */
+  readonly requestMs: number
+}
+
+export interface ListenerOptions {
+  readonly log: Logger
+  readonly bodyLimitBytes: number
+  /** CIDRs of proxies whose `x-forwarded-…` headers count. */
+  readonly trustProxy: readonly string[]
+  readonly timeouts?: Timeouts
+  readonly queryParser?: (query: string) => Record<string, unknown>
+  /** Told of HTTP that never became a request. */
+  readonly onClientFault: (fault: ClientFault, socket: Socket) => void
+  /** Told of a URL that cannot be decoded. */
+  readonly onBadUrl?: (request: FastifyRequest) => void
+}
+
+/** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
+export function createListener(options: ListenerOptions): FastifyInstance {
+  const { log, trustProxy } = options
+  const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
+  const answerError = answerErrors(log)
+  const app = fastify({
+    bodyLimit: options.bodyLimitBytes,
+    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
+    requestTimeout: requestMs,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: Math.min(headersMs, requestMs),
+      connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, headersMs, requestMs),
+    },
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: requestIds(),
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      maxParamLength: MAX_HEADER_BYTES,
+      ...(options.queryParser !== undefined && { querystringParser: options.queryParser }),
+    },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
+    clientErrorHandler: clientErrorHandler(options.onClientFault),
+    frameworkErrors: (error, request, reply) => {
+      options.onBadUrl?.(request)
+      answerError(error, request, reply)
+    },
+  })
+  app.setErrorHandler(answerError)
+  for (const method of METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  }
+  return app
+}
+
+/**
+ * Answers 405 with `Allow` where a path exists but not for the method. Call it before the first route; what it
+ * returns, after the last.
+ */
+export function refuseOtherMethods(app: FastifyInstance): () => void {
+  const methodsByUrl = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methodsByUrl.get(url) ?? new Set()
+    methodsByUrl.set(url, known)
+    for (const each of [method].flat()) known.add(each)
+  })
+  return () => {
+    for (const [url, known] of methodsByUrl) {
+      const allow = [...known].join(', ')
+      app.route({
+        url,
+        method: app.supportedMethods.filter((method) => !known.has(method)),
+        schema: { hide: true } as object,
+        handler: (_request, reply) => sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
+      })
+    }
+  }
+}
+
+/** The query string as it came, without its `?`. */
+export function rawQuery({ url = '' }: IncomingMessage): string {
+  const at = url.indexOf('?')
+  return at < 0 ? '' : url.slice(at + 1)
+}

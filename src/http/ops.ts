@@ -1,0 +1,73 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { HandlerRegistration } from '../domain/handler.ts'
+import type { Store } from '../domain/store.ts'
+import { registerDeliveries } from './deliveries.ts'
+import { registerEvents } from './events.ts'
+import { registerHandlers } from './handlers.ts'
+import { registerHealth } from './health.ts'
+import { registerJsonBody } from './json-body.ts'
+import { createListener, refuseOtherMethods, type Timeouts } from './listener.ts'
+import { type MetricsView, registerMetrics } from './metrics-route.ts'
+import { registerOpenApi } from './openapi.ts'
+import { guardOps } from './ops-access.ts'
+import { readLimit } from './paging.ts'
+import { sendProblem } from './problems.ts'
+import { type ReplayEvent, registerReplays } from './replays.ts'
+import { registerSources, type SourceView } from './sources.ts'
+
+/** Bytes of a request's body; the largest names one handler. */
+const BODY_LIMIT_BYTES = 65_536
+
+export interface OpsListenerOptions {
+  readonly store: Pick<Store, 'events' | 'event' | 'body' | 'deliveries'>
+  readonly replay: ReplayEvent
+  readonly sources: readonly SourceView[]
+  readonly registrations: readonly HandlerRegistration[]
+  readonly metrics: MetricsView
+  /** Absent: the listener is bound to loopback and serves local names only. */
+  readonly token: string | undefined
+  readonly metricsOpen: boolean
+  /** Why nothing can be stored now; empty: ready. */
+  readonly readiness: () => readonly string[]
+  readonly log: Logger
+  readonly timeouts?: Timeouts
+}
+
+/** The listener that operators reach: health, metrics and the API. */
+export function createOpsListener(options: OpsListenerOptions): FastifyInstance {
+  const { log, store } = options
+  const root = createListener({
+    log,
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+    trustProxy: [],
+    ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
+    onClientFault: (fault) => log.debug({ outcome: fault }, 'ops request broken off'),
+  })
+  const app = root.withTypeProvider<TypeBoxTypeProvider>()
+  app.setSerializerCompiler(() => JSON.stringify)
+  registerJsonBody(root)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    done()
+  })
+  app.addHook('onRequest', guardOps(options.token))
+  app.addHook('preValidation', readLimit)
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
+
+  registerOpenApi(root)
+  app.after(() => {
+    const refuseOthers = refuseOtherMethods(root)
+    registerHealth(root, options.readiness)
+    registerMetrics(app, options.metrics, options.metricsOpen)
+    registerEvents(app, store)
+    registerReplays(app, options.replay)
+    registerDeliveries(app, store)
+    registerSources(app, options.sources)
+    registerHandlers(app, options.registrations)
+    app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
+    refuseOthers()
+  })
+  return root
+}

@@ -1,0 +1,118 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import type { ErrorCode } from '../domain/errors.ts'
+import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
+import type { RequestOutcome } from '../domain/telemetry.ts'
+
+type Stored = 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict'
+
+/** Everything that a listener refuses with: the domain's errors, what can become of a webhook, and HTTP's own faults. */
+export type ProblemCode =
+  | ErrorCode
+  | Exclude<RequestOutcome, Stored>
+  | 'not_found'
+  | 'headers_too_large'
+  | 'token_required'
+  | 'token_invalid'
+  | 'foreign_host'
+  | 'foreign_origin'
+
+interface Problem {
+  readonly status: number
+  /** Ends the problem's `type`; a client may rely on it. */
+  readonly slug: string
+  readonly title: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const unverified: Problem = { status: 401, slug: 'unverified', title: 'The signature could not be verified' }
+const unavailable: Problem = {
+  status: 503,
+  slug: 'unavailable',
+  title: 'Not available now, try again',
+  headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
+}
+
+/** The one table from what went wrong to what HTTP says of it. The four faults of a signature are one answer. */
+const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
+  signature_missing: unverified,
+  signature_malformed: unverified,
+  signature_mismatch: unverified,
+  timestamp_stale: unverified,
+  malformed: { status: 400, slug: 'malformed', title: 'The request is not well-formed' },
+  invalid_request: { status: 400, slug: 'invalid-request', title: 'The request is not valid' },
+  token_required: {
+    status: 401,
+    slug: 'token-required',
+    title: 'A bearer token is required',
+    headers: { 'www-authenticate': 'Bearer realm="holdfast"' },
+  },
+  token_invalid: {
+    status: 401,
+    slug: 'token-invalid',
+    title: 'The bearer token is not valid',
+    headers: { 'www-authenticate': 'Bearer realm="holdfast", error="invalid_token"' },
+  },
+  foreign_origin: { status: 403, slug: 'foreign-origin', title: 'Refused to another site' },
+  unknown_source: { status: 404, slug: 'unknown-source', title: 'No such source' },
+  event_not_found: { status: 404, slug: 'event-not-found', title: 'No such event' },
+  handler_not_found: { status: 404, slug: 'handler-not-found', title: 'No such handler' },
+  not_found: { status: 404, slug: 'not-found', title: 'No such resource' },
+  method_not_allowed: { status: 405, slug: 'method-not-allowed', title: 'The method is not allowed here' },
+  timeout: { status: 408, slug: 'timeout', title: 'The request took too long to arrive' },
+  conflict: { status: 409, slug: 'conflict', title: 'The request contradicts the present state' },
+  too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
+  unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },
+  foreign_host: { status: 421, slug: 'foreign-host', title: 'Not served under this host name' },
+  insecure: {
+    status: 426,
+    slug: 'https-required',
+    title: 'HTTPS is required',
+    headers: { upgrade: 'TLS/1.2, HTTP/1.1', connection: 'Upgrade, close' },
+  },
+  headers_too_large: { status: 431, slug: 'headers-too-large', title: 'The headers are too large' },
+  error: { status: 500, slug: 'internal', title: 'Internal error' },
+  body_corrupt: { status: 500, slug: 'body-corrupt', title: 'The stored body no longer matches its checksum' },
+  unavailable,
+}
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+
+export const statusOf = (code: ProblemCode): number => PROBLEMS[code].status
+
+export interface ProblemDetails {
+  /** Said to the client: only what it sent or may know. */
+  readonly detail?: string
+  readonly reasons?: readonly string[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const bodyOf = ({ slug, title, status }: Problem, { detail, reasons }: ProblemDetails): string =>
+  JSON.stringify({ type: `urn:holdfast:problem:${slug}`, title, status, detail, reasons })
+
+/** Answers with an RFC 9457 problem. Sent as bytes: to text Fastify would add a charset, which the media type has not. */
+export function sendProblem(reply: FastifyReply, code: ProblemCode, details: ProblemDetails = {}): FastifyReply {
+  const problem = PROBLEMS[code]
+  return reply
+    .code(problem.status)
+    .headers({ ...problem.headers, ...details.headers })
+    .header('content-type', PROBLEM_MEDIA_TYPE)
+    .header('cache-control', 'no-store')
+    .header('x-content-type-options', 'nosniff')
+    .header('x-request-id', reply.request.id)
+    .send(Buffer.from(bodyOf(problem, details)))
+}
+
+/** The same as bytes for a socket, where HTTP broke down before there was a request to reply to. */
+export function problemMessage(code: ProblemCode): string {
+  const problem = PROBLEMS[code]
+  const body = bodyOf(problem, {})
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${body}`
+}

@@ -1,0 +1,42 @@
+import { Type } from '@sinclair/typebox'
+import { MAX_NAME_LENGTH } from '../domain/limits.ts'
+import type { Routing } from '../domain/routes.ts'
+import { uidOf } from './events.ts'
+import type { OpsApp } from './ops-app.ts'
+
+/** Runs a stored event again, for one handler or for all that want it now. Gives what it is and which will run. */
+export type ReplayEvent = (uid: string, handler?: string) => Promise<Routing>
+
+const Body = Type.Object(
+  { handler: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH })) },
+  { additionalProperties: false },
+)
+
+const Answer = Type.Object({
+  uid: Type.String(),
+  status: Type.String({ description: 'What the event is from now on' }),
+  reasons: Type.Array(Type.String()),
+  handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
+})
+
+export function registerReplays(app: OpsApp, replay: ReplayEvent): void {
+  app.post(
+    '/v1/events/:uid/replay',
+    {
+      schema: {
+        summary: 'Run an event again: 202 if a handler will run, 200 if none wants it',
+        tags: ['events'],
+        params: Type.Object({ uid: Type.String() }),
+        body: Body,
+        response: { 200: Answer, 202: Answer },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const uid = uidOf(params)
+      const { status, reasons, handlers } = await replay(uid, body.handler)
+      return reply
+        .code(handlers.length > 0 ? 202 : 200)
+        .send({ uid, status, reasons: [...reasons], handlers: [...handlers] })
+    },
+  )
+}

@@ -1,0 +1,138 @@
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { post, signedEvent, signedHeaders } from '../support/events.ts'
+import { eventually } from '../support/service.ts'
+import { run } from './run.ts'
+import { type LocalService, startLocal } from './service.ts'
+
+let service: LocalService
+
+beforeAll(async () => {
+  service = await startLocal({ HANDLERS_DIR: join(import.meta.dirname, 'modules'), OPS_TOKEN: 'a-token-for-tests' })
+})
+
+const events = (...args: string[]) => run(['events', ...args], service.environment)
+
+/** Resolves when every delivery of an event has ended. */
+const ended = (uid: string) =>
+  eventually(
+    () => service.api(`/v1/events/${uid}`),
+    ({ deliveries }) => deliveries.every(({ state }: { state: string }) => state === 'dead' || state === 'succeeded'),
+  )
+
+test('events are listed newest first, in aligned columns', async () => {
+  const first = await post(service.publicUrl, signedEvent('acme.thing'))
+  const second = await post(service.publicUrl, signedEvent('acme.unwanted.thing'))
+  const { code, out } = await events('list', '--type', 'acme.*thing')
+  expect(code).toBe(0)
+  const [heading = '', ...lines] = out.trimEnd().split('\n')
+  expect(heading.split(/ {2,}/)).toEqual(['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'])
+  expect(lines.map((line) => line.split(/ {2,}/).slice(1))).toEqual([
+    [second.uid, 'ai', 'acme.unwanted.thing', 'unhandled'],
+    [first.uid, 'ai', 'acme.thing', 'accepted'],
+  ])
+  expect(new Set(lines.map((line) => line.indexOf(' ai ')))).toEqual(new Set([heading.indexOf('SOURCE') - 1]))
+})
+
+test('filters narrow the list, and --json gives it as the API does', async () => {
+  const sent = signedEvent('acme.thing')
+  const { uid } = await post(service.publicUrl, sent)
+  const uids = async (...filter: string[]) =>
+    JSON.parse((await events('list', '--json', ...filter)).out).items.map((item: { uid: string }) => item.uid)
+  const matching = [
+    '--type',
+    'acme.th*',
+    '--source',
+    'ai',
+    '--origin',
+    'webhook',
+    '--status',
+    'accepted',
+    '--since',
+    '1h',
+  ]
+  expect(await uids('--q', sent.id)).toEqual([uid])
+  expect(await uids('--q', sent.id, ...matching)).toEqual([uid])
+  expect(await uids('--q', sent.id, '--status', 'unhandled')).toEqual([])
+  expect(await uids('--q', sent.id, '--until', '1h')).toEqual([])
+  expect(await uids('--q', sent.id, '--type', 'acme.un*')).toEqual([])
+  expect(await uids('--since', '2020-01-01T00:00:00+02:00', '--until', '2020-01-02')).toEqual([])
+})
+
+test('a list longer than its limit tells where to go on', async () => {
+  for (let count = 0; count < 3; count++) await post(service.publicUrl, signedEvent('acme.paged'))
+  const page = await events('list', '--type', 'acme.paged', '--limit', '2')
+  expect(page.out.trimEnd().split('\n')).toHaveLength(3)
+  const [, cursor = ''] = /^more: --cursor (\S+)$/m.exec(page.err) ?? []
+  const rest = await events('list', '--type', 'acme.paged', '--cursor', cursor)
+  expect(rest.out.trimEnd().split('\n')).toHaveLength(2)
+  expect(rest.err).toBe('')
+})
+
+test('a limit over one page of the API is still kept', async () => {
+  expect((await run(['send', 'ai', 'acme.unwanted', '--count', '230'], service.environment)).code).toBe(0)
+  const { items, next_cursor } = JSON.parse((await events('list', '--limit', '220', '--json')).out)
+  expect(new Set(items.map(({ uid }: { uid: string }) => uid)).size).toBe(220)
+  expect(next_cursor).not.toBeNull()
+  expect(JSON.parse((await events('list', '--limit', '500', '--json')).out)).toMatchObject({ next_cursor: null })
+})
+
+test('an event is shown with its deliveries and attempts, and nothing in it moves the terminal', async () => {
+  const sent = signedEvent('acme.thing', { colour: 'red' })
+  const { uid } = await post(service.publicUrl, sent)
+  await ended(uid)
+  const { code, out } = await events('show', uid)
+  expect(code).toBe(0)
+  expect(out).toMatch(new RegExp(`^uid +${uid}$`, 'm'))
+  expect(out).toMatch(new RegExp(`^id +${sent.id}$`, 'm'))
+  expect(out).toMatch(/^fragile +dead +1 .*not mended yet \[31mred$/m)
+  expect(out).toMatch(/^steady +succeeded +1 /m)
+  expect(out).toMatch(/^\S+ \S+ +fragile +1 +rejected +\d+ ms +not mended yet/m)
+  expect(out).not.toContain('\u001b')
+  expect(JSON.parse((await events('show', uid, '--json')).out)).toMatchObject({ uid, id: sent.id })
+})
+
+test('--body gives the very bytes that were sent', async () => {
+  const body = `{ "id":"evt_odd", "type":"acme.thing",\n "data":{"n":820982911946154508, "s":"\\u00e9é"} }\r\n`
+  const { uid } = await post(service.publicUrl, { id: 'evt_odd', body, headers: signedHeaders(body) })
+  const { bytes, code } = await events('show', uid, '--body')
+  expect(code).toBe(0)
+  expect(bytes.equals(Buffer.from(body))).toBe(true)
+})
+
+test('a replay names the handlers that run again', async () => {
+  const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
+  await ended(uid)
+  expect(await events('replay', uid, '--handler', 'steady')).toMatchObject({
+    code: 0,
+    out: `${uid} runs again: steady\n`,
+  })
+  expect(await events('replay', uid, '--handler', 'nobody')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('No such handler (404)'),
+  })
+})
+
+test('a replay of what nobody handles says so', async () => {
+  const { uid } = await post(service.publicUrl, signedEvent('acme.unwanted'))
+  expect(await events('replay', uid)).toMatchObject({ code: 0, out: `${uid} is unhandled; nothing runs\n` })
+})
+
+test.each([['show'], ['replay']])('%s of an event that is not there fails in one line', async (verb) => {
+  const { code, out, err } = await events(verb, 'no/such?event')
+  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect(err).toBe(`holdfast events ${verb}: No such event (404): there is no event no/such?event\n`)
+})
+
+test('a wrong token is told', async () => {
+  const { code, err } = await run(['events', 'list'], { ...service.environment, OPS_TOKEN: 'another-token' })
+  expect(code).toBe(1)
+  expect(err).toContain('The bearer token is not valid (401)')
+  expect(err).toContain('OPS_TOKEN')
+})
+
+test('a wrong filter is told in the service’s own words', async () => {
+  const { code, err } = await events('list', '--status', 'lost')
+  expect(code).toBe(1)
+  expect(err).toContain('The request is not valid (400)')
+})

@@ -1,0 +1,10 @@
+import { existsSync } from 'node:fs'
+import type { Router } from 'holdfast'
+
+/** A handler that gives up until the file that its event names is there, and one that always succeeds. */
+export default (router: Router): void => {
+  router.on('acme.thing', { name: 'fragile' }, (event, context) => {
+    if (!existsSync(String(event.data.mended))) context.fail('not mended yet\n\u001b[31mred')
+  })
+  router.on('acme.thing', { name: 'steady' }, () => {})
+}

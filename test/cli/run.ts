@@ -1,0 +1,30 @@
+import { PassThrough } from 'node:stream'
+import { runCli } from '../../src/cli/cli.ts'
+import { type Environment, readConfig } from '../../src/config.ts'
+
+export interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly bytes: Buffer
+  readonly err: string
+}
+
+/** Runs one command of `holdfast` as `main.ts` would, with this environment and standard input. */
+export async function run(argv: readonly string[], environment: Environment = {}, input = ''): Promise<Ran> {
+  const out = collect()
+  const err = collect()
+  const code = await runCli(argv, {
+    out: out.stream,
+    err: err.stream,
+    in: new PassThrough().end(input),
+    read: () => readConfig(environment),
+  })
+  return { code, out: out.bytes().toString(), bytes: out.bytes(), err: err.bytes().toString() }
+}
+
+function collect() {
+  const stream = new PassThrough()
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  return { stream, bytes: () => Buffer.concat(chunks) }
+}

@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest'
+import { sampleFault, sampleRequest } from '../../src/cli/sample-request.ts'
+import { samples } from '../../src/cli/samples.ts'
+import { type CatalogueType, catalogue } from '../../src/domain/catalogue.ts'
+import { defineProvider, type Provider } from '../../src/domain/provider.ts'
+import { readEvent } from '../../src/domain/read-event.ts'
+import { compileSchema } from '../../src/domain/schema.ts'
+import { loadProviders } from '../../src/providers/load.ts'
+import { signRequest } from '../../src/signatures/sign.ts'
+import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { AI_SECRET } from '../support/ai-source.ts'
+
+const { providers } = await loadProviders(undefined)
+const nowMs = Date.parse('2026-11-23T10:00:00Z')
+const url = 'https://hooks.example.com/v1/webhooks/x'
+
+test.each(Object.keys(catalogue) as CatalogueType[])('the sample of %s is as the catalogue says', (type) => {
+  expect(compileSchema(catalogue[type])(samples[type])).toEqual([])
+})
+
+/** One event, shaped and signed by the provider's description, as its source sees it. */
+function receive(provider: Provider, type: string, data?: Record<string, unknown>) {
+  const request = sampleRequest(provider, { id: 'evt_1', type, data, nowMs }, AI_SECRET)
+  const signature = signRequest(provider.verify, AI_SECRET, { id: 'evt_1', ...request, url, nowMs })
+  const headers = { ...request.headers, ...signature.headers }
+  const verdict = compileVerifier(provider.verify, [AI_SECRET], url)({ ...request, ...signature, headers }, nowMs)
+  return { verdict, reading: readEvent(provider, headers, request.body, 0) }
+}
+
+const usual: Readonly<Record<string, string>> = {
+  ai: 'completion.finished',
+  anthropic: 'session.status_idled',
+  github: 'issues.opened',
+  openai: 'response.completed',
+  replicate: 'prediction.succeeded',
+  stripe: 'invoice.paid',
+}
+
+describe.each([...providers.values()].map(({ provider }) => [provider.name, provider] as const))(
+  'a sample of provider %s',
+  (name, provider) => {
+    const type = usual[name] ?? 'thing.made'
+
+    test('is authentic, and read back with the type and id that it was sent with', () => {
+      const { verdict, reading } = receive(provider, type)
+      expect(verdict).toEqual({ ok: true })
+      expect(reading).toMatchObject({ ok: true, fields: { type, id: 'evt_1' } })
+    })
+
+    test('carries the data that it was given', () => {
+      const { reading } = receive(provider, type, { colour: 'red' })
+      expect(reading).toMatchObject({ ok: true, fields: { type, data: { colour: 'red' } } })
+    })
+  },
+)
+
+test.each([
+  ['github', 'ping'],
+  ['stripe', 'customer.subscription.updated'],
+])('provider %s has a sample of %s too', (name, type) => {
+  const provider = providers.get(name)?.provider as Provider
+  expect(receive(provider, type)).toMatchObject({ verdict: { ok: true }, reading: { fields: { type } } })
+})
+
+test('a type that the provider cannot send is told', () => {
+  const provider = providers.get('replicate')?.provider as Provider
+  const request = sampleRequest(provider, { id: 'evt_1', type: 'invoice.paid', nowMs }, AI_SECRET)
+  expect(sampleFault(provider, request, 'invoice.paid')).toBe(
+    'provider replicate has no type invoice.paid: it would be read as prediction.paid',
+  )
+  expect(sampleFault(provider, request, 'prediction.paid')).toBeUndefined()
+})
+
+describe('a sample follows from the map of a provider of one’s own', () => {
+  test('fields in headers and deep in the body', () => {
+    const acme = defineProvider({
+      name: 'acme',
+      verify: {
+        scheme: 'hmac',
+        algorithm: 'sha512',
+        key: 'utf8',
+        signed: '{url}|{header:acme-event}|{body}',
+        signature: { header: 'acme-signature', encoding: 'base64' },
+        timestamp: { from: { body: 'meta.sent' }, unit: 'ms', pastSeconds: 60, futureSeconds: 60 },
+      },
+      event: { id: 'body:meta.id', type: 'header:Acme-Event', created_at: 'body:meta.at', data: 'body:payload.inner' },
+    })
+    expect(receive(acme, 'thing.made', { colour: 'red' })).toMatchObject({
+      verdict: { ok: true },
+      reading: {
+        fields: { id: 'evt_1', type: 'thing.made', created_at: '2026-11-23T10:00:00.000Z', data: { colour: 'red' } },
+      },
+    })
+  })
+
+  test.each([
+    ['the body', { body: 'auth.token' }],
+    ['the query', { query: 'token' }],
+    ['a header', { header: 'acme-token', prefix: 'Token ' }],
+    ['the password', { basic: 'password' }],
+  ] as const)('a secret in %s, and the whole body as data', (_place, from) => {
+    const plain = defineProvider({
+      name: 'plain',
+      verify: { scheme: 'shared-secret', from },
+      event: { id: 'body:id', type: 'body:kind' },
+    })
+    expect(receive(plain, 'thing.made', { colour: 'red' })).toMatchObject({
+      verdict: { ok: true },
+      reading: { fields: { id: 'evt_1', type: 'thing.made', data: { colour: 'red' } } },
+    })
+  })
+})

@@ -1,0 +1,93 @@
+import { createServer } from 'node:net'
+import { expect, test } from 'vitest'
+import { run } from './run.ts'
+
+/** A port of this machine on which nobody listens. */
+async function freePort(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? String(address.port) : ''
+}
+
+test('help tells every command of this version, and no other', async () => {
+  const { code, out, err } = await run(['help'])
+  expect(code).toBe(0)
+  expect(err).toBe('')
+  for (const command of [
+    'serve',
+    'check',
+    'send',
+    'events list',
+    'events show',
+    'events replay',
+    'dead list',
+    'dead replay',
+  ])
+    expect(out).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'))
+  expect(out).not.toMatch(/tasks|registrations|migrate/)
+  expect(await run(['--help'])).toEqual(await run(['help']))
+})
+
+test('every command tells its own options', async () => {
+  const asked = await run(['help', 'events', 'list'])
+  expect(asked.code).toBe(0)
+  expect(asked.out).toMatch(/^Usage: holdfast events list/)
+  expect(asked.out).toContain('--since <time>')
+  expect(await run(['events', 'list', '--help'])).toEqual(asked)
+})
+
+test('help on a group tells its commands', async () => {
+  const { code, out } = await run(['help', 'dead'])
+  expect(code).toBe(0)
+  expect(out).toContain('holdfast dead list')
+  expect(out).toContain('holdfast dead replay')
+  expect(out).not.toContain('events')
+})
+
+test('the version is that of the package', async () => {
+  expect(await run(['--version'])).toMatchObject({ code: 0, out: expect.stringMatching(/^holdfast \d+\.\d+\.\d+\n$/) })
+})
+
+test.each([
+  [['tasks'], 'there is no command tasks'],
+  [['events'], 'Usage:'],
+  [['events', 'drop'], 'there is no command events drop'],
+  [['events', 'show'], '<uid> is missing'],
+  [['events', 'show', 'a', 'b'], 'unexpected b'],
+  [['events', 'show', 'a', '--body', '--json'], 'exclude each other'],
+  [['events', 'list', '--colour'], "Unknown option '--colour'"],
+  [['events', 'list', '--limit', '0'], '--limit is a whole number'],
+  [['events', 'list', '--since', 'yesterday'], '--since is neither'],
+  [['dead', 'replay'], '<uid> is missing'],
+  [['dead', 'replay', 'a', '--all'], 'unexpected a'],
+  [['dead', 'replay', 'a', '--source', 'ai'], '--source goes with --all'],
+  [['send', 'ai'], '<type> is missing'],
+  [['send', 'ai', 'x', '--count', '1e3'], '--count is a whole number'],
+  [['send', 'ai', 'x', '--url', 'ftp://example.com'], '--url is an http(s) URL'],
+  [['serve', '--port', '1'], 'unexpected --port 1'],
+])('%j is not understood: exit 2, with the usage on stderr', async (argv, reason) => {
+  const { code, out, err } = await run(argv)
+  expect(code).toBe(2)
+  expect(out).toBe('')
+  expect(err).toContain(reason)
+  expect(err).toMatch(/Usage:/)
+})
+
+test.each([[['events', 'list']], [['dead', 'list', '--json']], [['dead', 'replay', '--all']], [['send', 'ai', 'x']]])(
+  '%j without a service asks whether it is running, in one line',
+  async (argv) => {
+    const port = await freePort()
+    const { code, out, err } = await run(argv, {
+      PORT: port,
+      OPS_PORT: port,
+      SOURCES: 'ai',
+      SOURCE_AI_SECRET: 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh',
+    })
+    expect(code).toBe(1)
+    expect(out).toBe('')
+    expect(err).toContain(`no answer from http://127.0.0.1:${port}: is it running?`)
+    expect(err.trim().split('\n')).toHaveLength(1)
+  },
+)

@@ -1,0 +1,110 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { source } from './public-service.ts'
+
+export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
+  const uid = newUid()
+  return {
+    uid,
+    source: 'ai',
+    provider: 'ai',
+    id: `evt_${uid}`,
+    type: 'completion.finished',
+    created_at: '2026-01-01T00:00:00Z',
+    receivedAtMs: Date.now(),
+    origin: 'webhook',
+    status: 'accepted',
+    reasons: [],
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from('{"type":"completion.finished"}'),
+    handlers: ['log'],
+    ...overrides,
+  }
+}
+
+export interface OpsService {
+  readonly port: number
+  readonly url: string
+  readonly store: OpenStore
+  readonly get: (path: string, init?: RequestInit) => Promise<Response>
+}
+
+/** An ops listener over a real store, on a port of its own, closed with the test. */
+export async function startOps(overrides: Partial<OpsListenerOptions> = {}): Promise<OpsService> {
+  const { close, ...service } = await openOps(overrides)
+  onTestFinished(close)
+  return service
+}
+
+/** The same for all tests of a suite, which then must not write: a store takes its time to open. */
+export function shareOps(overrides: Partial<OpsListenerOptions> = {}): () => OpsService {
+  let opened: (OpsService & { readonly close: () => Promise<void> }) | undefined
+  beforeAll(async () => {
+    opened = await openOps(overrides)
+  })
+  afterAll(() => opened?.close())
+  return () => {
+    if (opened === undefined) throw new Error('not open')
+    return opened
+  }
+}
+
+async function openOps(
+  overrides: Partial<OpsListenerOptions>,
+): Promise<OpsService & { readonly close: () => Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
+  const store = await openStore(`file:${join(directory, 'test.db')}`)
+  const app = createOpsListener({ ...defaults(store), ...overrides })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return {
+    port: Number(new URL(url).port),
+    url,
+    store,
+    get: (path, init) => fetch(url + path, init),
+    close: async () => {
+      app.server.closeAllConnections()
+      await app.close()
+      await store.close()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function defaults(store: OpenStore): OpsListenerOptions {
+  const registrations = [{ name: 'log', types: ['completion.*'] }]
+  return {
+    store,
+    replay: async (uid, handler) => {
+      const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
+      return { status: 'accepted', reasons: [], handlers: await store.replay(replay) }
+    },
+    sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
+    registrations,
+    metrics: createMetrics({
+      sources: ['ai', 'forms'],
+      handlers: registrations,
+      counts: () => store.counts(),
+      droppedLogLines: () => 0,
+    }),
+    token: undefined,
+    metricsOpen: false,
+    readiness: () => store.faults(),
+    log: pino({ level: 'silent' }),
+  }
+}
+
+/** Asserts a problem of this status; gives its detail. */
+export async function detailOf(answer: Response, status: number): Promise<string> {
+  expect(answer.status).toBe(status)
+  expect(answer.headers.get('content-type')).toBe('application/problem+json')
+  return String(((await answer.json()) as { detail?: string }).detail)
+}

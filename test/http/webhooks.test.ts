@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest'
+import { HoldfastError } from '../../src/domain/errors.ts'
+import type { Received } from '../../src/domain/receive.ts'
+import { exchangeOne, requestText } from './exchange.ts'
+import { expectProblem, JSON_TYPE, post, startPublic, UID } from './public-service.ts'
+
+describe('a webhook', () => {
+  test.each(['/v1/webhooks/ai', '/v1/webhooks/ai/', '/webhooks/ai', '/webhooks/ai/'])(
+    'is acknowledged at %s',
+    async (path) => {
+      const service = await startPublic()
+      const answer = await post(service.url + path)
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8')
+      expect(await answer.text()).toBe(`{"received":true,"uid":"${UID}","duplicate":false}`)
+      expect(service.counted).toEqual([['ai', 'accepted']])
+      expect(service.acknowledged).toEqual([['ai', expect.any(Number)]])
+    },
+  )
+
+  test.each([
+    ['accepted', false],
+    ['unhandled', false],
+    ['quarantined', false],
+    ['conflict', false],
+    ['duplicate', true],
+  ] as const)('that is %s gets 200 with duplicate=%s', async (outcome, duplicate) => {
+    const service = await startPublic({ receive: async () => ({ outcome, uid: UID }) })
+    const answer = await post(`${service.url}/v1/webhooks/ai`)
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toEqual({ received: true, uid: UID, duplicate })
+    expect(service.counted).toEqual([['ai', outcome]])
+  })
+
+  test('whose signature is missing, malformed, wrong or stale gets one and the same 401', async () => {
+    const answers = new Set<string>()
+    for (const outcome of [
+      'signature_missing',
+      'signature_malformed',
+      'signature_mismatch',
+      'timestamp_stale',
+    ] as const) {
+      const service = await startPublic({ receive: async () => ({ outcome }) })
+      const answer = await post(`${service.url}/v1/webhooks/ai`, { headers: { ...JSON_TYPE, 'x-request-id': 'same' } })
+      const { date: _date, ...headers } = Object.fromEntries(answer.headers)
+      answers.add(JSON.stringify([answer.status, headers, await answer.text()]))
+      expect(service.counted).toEqual([['ai', outcome]])
+    }
+    expect(answers.size).toBe(1)
+    expect([...answers][0]).toContain('401')
+  })
+
+  test.each([
+    ['malformed', 400, 'malformed'],
+    ['unavailable', 503, 'unavailable'],
+  ] as const)('that is %s gets %i', async (outcome, status, slug) => {
+    const service = await startPublic({ receive: async (): Promise<Received> => ({ outcome }) })
+    const answer = await post(`${service.url}/v1/webhooks/ai`)
+    await expectProblem(answer, status, slug)
+    expect(answer.headers.get('retry-after')).toBe(status === 503 ? '5' : null)
+    expect(service.counted).toEqual([['ai', outcome]])
+    expect(service.acknowledged).toEqual([])
+  })
+
+  test('that meets a fault of ours gets 500, which says nothing of it, and the log says it all', async () => {
+    const service = await startPublic({
+      receive: async () => {
+        throw new Error('disk at /var/secret is on fire')
+      },
+    })
+    const answer = await post(`${service.url}/v1/webhooks/ai`, { headers: { ...JSON_TYPE, 'x-request-id': 'r-1' } })
+    const problem = await expectProblem(answer, 500, 'internal')
+    expect(problem.detail).toBeUndefined()
+    expect(service.counted).toEqual([['ai', 'error']])
+    expect(service.logged).toContainEqual(
+      expect.objectContaining({
+        reqId: 'r-1',
+        err: expect.objectContaining({ message: 'disk at /var/secret is on fire' }),
+      }),
+    )
+  })
+
+  test('that the store refuses by throwing gets 503 all the same', async () => {
+    const service = await startPublic({
+      receive: async () => {
+        throw new HoldfastError('unavailable', 'full')
+      },
+    })
+    const answer = await post(`${service.url}/v1/webhooks/ai`)
+    await expectProblem(answer, 503, 'unavailable')
+    expect(answer.headers.get('retry-after')).toBe('5')
+    expect(service.counted).toEqual([['ai', 'unavailable']])
+  })
+
+  test('is sent away with 503 while the service drains', async () => {
+    let draining = false
+    const service = await startPublic({ isDraining: () => draining })
+    expect((await post(`${service.url}/v1/webhooks/ai`)).status).toBe(200)
+    draining = true
+    await expectProblem(await post(`${service.url}/v1/webhooks/ai`), 503, 'unavailable')
+    expect(service.received).toHaveLength(1)
+  })
+})
+
+describe('an unknown source', () => {
+  test.each(['nope', 'constructor', '__proto__', 'toString', 'AI', 'a'.repeat(500), 'a%2Fb', '%E2%82%AC'])(
+    'named %s gets 404',
+    async (name) => {
+      const service = await startPublic()
+      await expectProblem(await post(`${service.url}/v1/webhooks/${name}`), 404, 'unknown-source')
+      expect(service.counted).toEqual([[undefined, 'unknown_source']])
+      expect(JSON.stringify(service.logged)).not.toContain(name)
+    },
+  )
+
+  test('is told before its method is looked at', async () => {
+    const service = await startPublic()
+    await expectProblem(await fetch(`${service.url}/v1/webhooks/nope`), 404, 'unknown-source')
+  })
+})
+
+describe('a method other than POST', () => {
+  test.each(['GET', 'OPTIONS', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'])('%s gets 405 with Allow', async (method) => {
+    const service = await startPublic()
+    const answer = await fetch(`${service.url}/v1/webhooks/ai`, { method })
+    await expectProblem(answer, 405, 'method-not-allowed')
+    expect(answer.headers.get('allow')).toBe('POST')
+    expect(service.counted).toEqual([['ai', 'method_not_allowed']])
+  })
+
+  test('HEAD gets 405 without a body', async () => {
+    const service = await startPublic()
+    const answer = await exchangeOne(service.port, requestText('HEAD', '/v1/webhooks/ai', []))
+    expect(answer).toMatchObject({ status: 405, headers: { allow: 'POST' }, body: '' })
+  })
+
+  test.each(['/livez', '/readyz'])('on %s gets 405 naming GET and HEAD', async (path) => {
+    const service = await startPublic()
+    const answer = await post(service.url + path)
+    await expectProblem(answer, 405, 'method-not-allowed')
+    expect(answer.headers.get('allow')).toBe('GET, HEAD')
+    expect(service.counted).toEqual([])
+  })
+})
+
+describe('where https is required', () => {
+  test('a request by http gets 426, but health does not', async () => {
+    const service = await startPublic({ requireHttps: true })
+    const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2'], '{}'))
+    expect(answer.status).toBe(426)
+    expect(answer.headers.upgrade).toBe('TLS/1.2, HTTP/1.1')
+    expect((await fetch(`${service.url}/elsewhere`)).status).toBe(426)
+    expect((await fetch(`${service.url}/livez`)).status).toBe(200)
+    expect(service.counted).toEqual([['ai', 'insecure']])
+  })
+
+  test('a trusted proxy is believed, another is not', async () => {
+    const headers = { ...JSON_TYPE, 'x-forwarded-proto': 'https' }
+    const behind = await startPublic({ requireHttps: true, trustProxy: ['127.0.0.0/8'] })
+    expect((await post(`${behind.url}/v1/webhooks/ai`, { headers })).status).toBe(200)
+    expect((await post(`${behind.url}/v1/webhooks/ai`)).status).toBe(426)
+    const elsewhere = await startPublic({ requireHttps: true, trustProxy: ['10.0.0.0/8'] })
+    expect((await post(`${elsewhere.url}/v1/webhooks/ai`, { headers })).status).toBe(426)
+  })
+})
+
+describe('the log', () => {
+  test('has one line for a stored event, with its uid and how long it took', async () => {
+    const service = await startPublic()
+    await post(`${service.url}/v1/webhooks/ai?key=hush`, { headers: { ...JSON_TYPE, 'x-request-id': 'abc' } })
+    expect(service.logged).toEqual([
+      expect.objectContaining({
+        level: 20,
+        reqId: 'abc',
+        source: 'ai',
+        outcome: 'accepted',
+        uid: UID,
+        status: 200,
+        duration_ms: expect.any(Number),
+      }),
+    ])
+  })
+
+  test('has one warning for a refused one, with the reason that the sender is not told', async () => {
+    const service = await startPublic({ receive: async () => ({ outcome: 'timestamp_stale' }) })
+    await post(`${service.url}/v1/webhooks/ai?key=hush`, { body: 'secret body' })
+    expect(service.logged).toEqual([expect.objectContaining({ level: 40, outcome: 'timestamp_stale', status: 401 })])
+    expect(JSON.stringify(service.logged)).not.toMatch(/hush|secret/)
+  })
+
+  test('takes over a request id only where it is short and plain', async () => {
+    const service = await startPublic()
+    const idFor = async (id: string) =>
+      (await post(`${service.url}/v1/webhooks/ai`, { headers: { ...JSON_TYPE, 'x-request-id': id } })).headers.get(
+        'x-request-id',
+      )
+    expect(await idFor('trace-1.a_B')).toBe('trace-1.a_B')
+    const generated = [await idFor('a b'), await idFor('a'.repeat(65)), await idFor('{"a":1}')]
+    for (const id of generated) expect(id).toMatch(/^[0-9a-f]{12}-[0-9a-z]+$/)
+    expect(new Set(generated).size).toBe(3)
+  })
+})

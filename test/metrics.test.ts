@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest'
+import { createMetrics, type MetricsOptions } from '../src/metrics.ts'
+
+const COUNTS = { deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 }, oldestDueAtMs: 90_000 }
+
+const create = (overrides: Partial<MetricsOptions> = {}) =>
+  createMetrics({
+    sources: ['ai', 'stripe'],
+    handlers: [
+      { name: 'billing', types: ['invoice.*'] },
+      { name: 'log', types: ['completion.finished'] },
+    ],
+    counts: async () => COUNTS,
+    droppedLogLines: () => 0,
+    clock: () => 100_000,
+    ...overrides,
+  })
+
+/** The samples of one metric, as they stand in the text. */
+const samples = (text: string, name: string): string[] =>
+  text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+
+describe('the metrics', () => {
+  test('have these names and labels, and the runtime’s own beside them', async () => {
+    const { telemetry, text, contentType } = create({ droppedLogLines: () => 4 })
+    telemetry.request('ai', 'accepted')
+    telemetry.request('ai', 'accepted')
+    telemetry.received('ai', 'completion.finished')
+    telemetry.unhandled('ai')
+    telemetry.acknowledged('ai', 0.004)
+    telemetry.processed('ai', 'completion.finished', 'log', 0.02)
+    telemetry.failed('stripe', 'invoice.paid', 'billing', 0.2)
+    telemetry.failed('stripe', 'invoice.paid', '', undefined)
+
+    const scraped = await text()
+    const ours = scraped.split('\n').filter((line) => line.startsWith('holdfast_') && !line.includes('_bucket{'))
+    expect(ours.toSorted()).toEqual([
+      'holdfast_ack_seconds_count{source="ai"} 1',
+      'holdfast_ack_seconds_sum{source="ai"} 0.004',
+      'holdfast_deliveries{state="dead"} 2',
+      'holdfast_deliveries{state="pending"} 3',
+      'holdfast_deliveries{state="running"} 1',
+      'holdfast_deliveries{state="succeeded"} 7',
+      'holdfast_events_failed_total{source="stripe",type="invoice.paid",handler=""} 1',
+      'holdfast_events_failed_total{source="stripe",type="invoice.paid",handler="billing"} 1',
+      'holdfast_events_processed_total{source="ai",type="completion.finished",handler="log"} 1',
+      'holdfast_events_received_total{source="ai",type="completion.finished"} 1',
+      'holdfast_events_unhandled_total{source="ai"} 1',
+      'holdfast_handler_seconds_count{handler="billing"} 1',
+      'holdfast_handler_seconds_count{handler="log"} 1',
+      'holdfast_handler_seconds_sum{handler="billing"} 0.2',
+      'holdfast_handler_seconds_sum{handler="log"} 0.02',
+      'holdfast_log_lines_dropped_total 4',
+      'holdfast_oldest_pending_seconds 10',
+      'holdfast_requests_total{source="ai",outcome="accepted"} 2',
+    ])
+    expect(scraped).toContain('nodejs_eventloop_lag_seconds')
+    expect(scraped).toContain('process_cpu_seconds_total')
+    expect(contentType).toContain('text/plain')
+  })
+
+  test('count no label of a stranger’s making: neither source nor type', async () => {
+    const { telemetry, text } = create()
+    for (let i = 0; i < 100; i++) {
+      telemetry.request(`stranger-${i}`, 'unknown_source')
+      telemetry.request(undefined, 'unknown_source')
+      telemetry.received('ai', `strange.type.${i}`)
+    }
+    const scraped = await text()
+    expect(samples(scraped, 'holdfast_requests_total')).toEqual([
+      'holdfast_requests_total{source="_unknown",outcome="unknown_source"} 200',
+    ])
+    expect(samples(scraped, 'holdfast_events_received_total')).toEqual([
+      'holdfast_events_received_total{source="ai",type="other"} 100',
+    ])
+  })
+
+  test('know the types of the catalogue and those that a handler’s pattern matches', async () => {
+    const { telemetry, text } = create()
+    telemetry.received('ai', 'batch.completed')
+    telemetry.received('ai', 'invoice.paid')
+    telemetry.received('ai', 'constructor')
+    expect(samples(await text(), 'holdfast_events_received_total').toSorted()).toEqual([
+      'holdfast_events_received_total{source="ai",type="batch.completed"} 1',
+      'holdfast_events_received_total{source="ai",type="invoice.paid"} 1',
+      'holdfast_events_received_total{source="ai",type="other"} 1',
+    ])
+  })
+
+  test('stay bounded under a handler of every type', async () => {
+    const { telemetry, text } = create({ handlers: [{ name: 'all', types: ['*'] }] })
+    for (let i = 0; i < 5_000; i++) telemetry.received('ai', `type.${i}`)
+    const found = samples(await text(), 'holdfast_events_received_total')
+    expect(found.length).toBeLessThanOrEqual(501)
+    expect(found.find((line) => line.includes('type="other"'))).toBeDefined()
+  })
+
+  test('are scraped without the gauges of a store that cannot be asked', async () => {
+    let broken = false
+    const { text } = create({
+      counts: async () => {
+        if (broken) throw new Error('no store')
+        return COUNTS
+      },
+    })
+    expect(samples(await text(), 'holdfast_oldest_pending_seconds')).toHaveLength(1)
+    broken = true
+    const scraped = await text()
+    expect(samples(scraped, 'holdfast_deliveries')).toEqual([])
+    expect(samples(scraped, 'holdfast_oldest_pending_seconds')).toEqual([])
+    expect(scraped).toContain('process_cpu_seconds_total')
+  })
+
+  test('say that nothing waits while nothing is due', async () => {
+    const { text } = create({ counts: async () => ({ ...COUNTS, oldestDueAtMs: undefined }) })
+    expect(samples(await text(), 'holdfast_oldest_pending_seconds')).toEqual(['holdfast_oldest_pending_seconds 0'])
+  })
+})
+
+test('the summary counts since the start, with the mean over all attempts that ran', () => {
+  const { telemetry, summary } = create()
+  expect(summary()).toMatchObject({ events_received: 0, avg_processing_time_ms: 0 })
+  telemetry.received('ai', 'a')
+  telemetry.received('ai', 'b')
+  telemetry.unhandled('ai')
+  telemetry.processed('ai', 'a', 'log', 0.1)
+  telemetry.failed('ai', 'a', 'log', 0.3)
+  telemetry.failed('ai', 'b', '', undefined)
+  expect(summary()).toEqual({
+    events_received: 2,
+    events_processed: 1,
+    events_failed: 2,
+    unhandled_events: 1,
+    avg_processing_time_ms: 200,
+    registered_handlers: ['billing', 'log'],
+  })
+})
