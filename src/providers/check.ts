@@ -1,7 +1,8 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
-import { compileSchema } from '../domain/schema.ts'
-import { templateFaults } from '../signatures/template.ts'
+import { compileSchema, type SchemaCheck } from '../domain/schema.ts'
+import { schemeFaults } from '../signatures/scheme-faults.ts'
 
 const closed = { additionalProperties: false }
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,64}$' })
@@ -10,7 +11,8 @@ const Headers = Type.Union([Header, Type.Array(Header, { minItems: 1 })])
 const Selector = Type.String({ pattern: '^(header:.+|body:.*)$' })
 const Selectors = Type.Union([Selector, Type.Array(Selector, { minItems: 1 })])
 const Text = Type.String({ minLength: 1 })
-const oneOf = (...values: string[]): TSchema => Type.Union(values.map((value) => Type.Literal(value)))
+/** As a pattern, which a fault quotes. */
+const oneOf = (...values: string[]): TSchema => Type.String({ pattern: `^(${values.join('|')})$` })
 
 const Hmac = Type.Object(
   {
@@ -27,7 +29,7 @@ const Hmac = Type.Object(
         labelSeparator: Type.Optional(Text),
         labels: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
       },
-      { ...closed, dependentRequired: { labels: ['labelSeparator'], labelSeparator: ['labels'] } },
+      closed,
     ),
     timestamp: Type.Optional(
       Type.Object(
@@ -92,21 +94,28 @@ const checkEventMap = compileSchema(EventMap)
 
 /** What keeps a module's default export from being a provider, one sentence each; empty when it is one. */
 export function providerFaults(value: unknown): readonly string[] {
-  const faults = at('', checkModule(value))
+  const faults = faultsOf('', checkModule, value)
   if (faults.length > 0) return faults
   const { verify, event, schemas = {} } = value as Provider
-  if (typeof event !== 'function') faults.push(...at('/event', checkEventMap(event)))
-  const schemeFaults = verify.scheme === 'hmac' ? checkHmac(verify) : checkSharedSecret(verify)
-  faults.push(...at('/verify', schemeFaults))
-  if (verify.scheme === 'hmac' && schemeFaults.length === 0) faults.push(...templateFaults(verify))
+  if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
+  const shapeFaults = faultsOf('/verify', verify.scheme === 'hmac' ? checkHmac : checkSharedSecret, verify)
+  faults.push(...shapeFaults)
+  if (shapeFaults.length === 0) faults.push(...schemeFaults(verify).map((fault) => `/verify: ${fault}`))
   for (const [type, schema] of Object.entries(schemas)) {
     try {
       compileSchema(schema)
     } catch (error) {
-      faults.push(`/schemas/${type}: ${(error as Error).message}`)
+      faults.push(`/schemas/${type}: ${messageOf(error)}`)
     }
   }
   return faults
 }
 
-const at = (place: string, faults: readonly string[]): string[] => faults.map((fault) => `${place}${fault}`)
+/** A check stops at the first fault; where it names several, they are the alternatives of one. */
+function faultsOf(place: string, check: SchemaCheck, value: unknown): string[] {
+  const alternatives = [...new Set(check(value))].filter((fault) => !fault.endsWith(' must match a schema in anyOf'))
+  const placed = alternatives.map((fault) =>
+    fault.startsWith('/ ') ? `${place || '/'}${fault.slice(1)}` : place + fault,
+  )
+  return placed.length === 0 ? [] : [placed.join(', or ')]
+}

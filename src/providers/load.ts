@@ -46,7 +46,7 @@ async function filesIn(directory: string, faults: string[]): Promise<readonly st
 async function loadProvider(file: string, url: string, faults: string[]): Promise<Provider | undefined> {
   try {
     const module: { default?: unknown } = await import(url)
-    const found = providerFaults(module.default)
+    const found = 'default' in module ? providerFaults(module.default) : ['it has no default export']
     if (found.length === 0) return module.default as Provider
     faults.push(...found.map((fault) => `provider module ${file}: ${fault}`))
   } catch (error) {

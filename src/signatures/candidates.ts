@@ -1,42 +1,63 @@
 import { MAX_SIGNATURE_CANDIDATES } from '../domain/limits.ts'
 import type { HmacScheme } from '../domain/provider.ts'
-import { decodeBase64, decodeHex } from './secrets.ts'
 
 export interface Candidates {
   /** Signatures of an accepted label, decoded. */
   readonly signatures: readonly Buffer[]
-  /** Every label's first value, for a timestamp that stands among the signatures. */
-  readonly labelled: ReadonlyMap<string, string>
+  /** The first value of the timestamp's label, where it stands among the signatures. */
+  readonly timestamp: string | undefined
 }
 
 /**
  * Takes a signature header apart: a list of entries, each with or without a label. A header that was sent several times
  * arrives as one, joined by ", ". Undefined when there are too many entries, or those of an accepted label are no signatures.
  */
-export function candidatesIn(header: string, form: HmacScheme['signature']): Candidates | undefined {
+export function candidatesIn(
+  header: string,
+  form: HmacScheme['signature'],
+  timestampLabel: string | undefined,
+): Candidates | undefined {
+  const { encoding, labelSeparator } = form
   const signatures: Buffer[] = []
-  const labelled = new Map<string, string>()
-  let unreadable = false
-  const entries = entriesOf(header, form.separator)
-  if (entries.length > MAX_SIGNATURE_CANDIDATES) return undefined
-  for (const entry of entries) {
-    const at = form.labelSeparator === undefined ? -1 : entry.indexOf(form.labelSeparator)
+  let timestamp: string | undefined
+  let entries = 0
+  let isUnreadable = false
+  for (const text of entriesIn(header, form.separator)) {
+    const entry = text.trim()
+    if (entry === '') continue
+    const at = labelSeparator === undefined ? -1 : entry.indexOf(labelSeparator)
     const label = at < 0 ? '' : entry.slice(0, at)
-    const value = at < 0 ? entry : entry.slice(at + (form.labelSeparator?.length ?? 0))
-    if (!labelled.has(label)) labelled.set(label, value)
-    if (form.labelSeparator !== undefined && !(form.labels ?? []).includes(label)) continue
-    const signature = form.encoding === 'hex' ? decodeHex(value) : decodeBase64(value)
-    if (signature === undefined) unreadable = true
+    const value = at < 0 ? entry : entry.slice(at + (labelSeparator?.length ?? 0))
+    if (at >= 0 && label === timestampLabel) {
+      timestamp ??= value
+      continue
+    }
+    if (++entries > MAX_SIGNATURE_CANDIDATES) return undefined
+    if (labelSeparator !== undefined && !form.labels?.includes(label)) continue
+    const signature = decodeSignature(value, encoding)
+    if (signature === undefined) isUnreadable = true
     else signatures.push(signature)
   }
-  if (unreadable && signatures.length === 0) return undefined
-  return { signatures, labelled }
+  return isUnreadable && signatures.length === 0 ? undefined : { signatures, timestamp }
 }
 
-function entriesOf(header: string, separator: string | undefined): readonly string[] {
-  const lines = header.includes(', ') ? header.split(', ') : [header]
-  return lines
-    .flatMap((line) => (separator === undefined ? [line] : line.split(separator, MAX_SIGNATURE_CANDIDATES + 1)))
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
+/** A timestamp, the candidates, and the one that shows that there are too many. */
+const MAX_ENTRIES = MAX_SIGNATURE_CANDIDATES + 2
+
+function entriesIn(header: string, separator: string | undefined): readonly string[] {
+  const lines = header.includes(', ') ? header.split(', ', MAX_ENTRIES) : [header]
+  if (separator === undefined) return lines
+  return lines.length === 1
+    ? header.split(separator, MAX_ENTRIES)
+    : lines.flatMap((line) => line.split(separator, MAX_ENTRIES))
+}
+
+/**
+ * Strict: nothing that Buffer would pass over, and in base64 no bits that it would drop, so that no second text stands
+ * for the same signature. Hex may be of either case.
+ */
+function decodeSignature(text: string, encoding: 'hex' | 'base64'): Buffer | undefined {
+  const bytes = Buffer.from(text, encoding)
+  const isCanonical = bytes.toString(encoding) === (encoding === 'hex' ? text.toLowerCase() : text)
+  return isCanonical && bytes.length > 0 ? bytes : undefined
 }

@@ -17,17 +17,18 @@ const stale: Verdict = { ok: false, reason: 'stale' }
 
 /**
  * A verifier for one source. Every secret is tried against every candidate, whether or not one has matched, so that time
- * tells nothing about either. Throws `TypeError` on a template it cannot fill.
+ * tells nothing about either. A secret that gives no key verifies nothing. Throws `TypeError` on a template it cannot fill.
  */
 export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url: string | undefined): Verifier {
-  const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? [])
+  const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? []).filter(({ length }) => length > 0)
   const pieces = compileTemplate(scheme.signed)
   const window = scheme.timestamp
+  const timestampLabel = window !== undefined && 'label' in window.from ? window.from.label : undefined
 
   return (request, nowMs) => {
     const header = firstHeader(request.headers, scheme.signature.header)
     if (header === undefined) return missing
-    const candidates = candidatesIn(header, scheme.signature)
+    const candidates = candidatesIn(header, scheme.signature, timestampLabel)
     if (candidates === undefined) return malformed
     const id = scheme.id === undefined ? '' : firstHeader(request.headers, scheme.id)
     const timestamp = sentTimestamp(window, request, candidates)
@@ -58,10 +59,10 @@ function firstHeader(headers: Headers, names: string | readonly string[]): strin
 function sentTimestamp(
   window: Window | undefined,
   { headers }: SignedRequest,
-  { labelled }: Candidates,
+  { timestamp }: Candidates,
 ): string | undefined {
   if (window === undefined || 'body' in window.from) return ''
-  return 'header' in window.from ? firstHeader(headers, window.from.header) : labelled.get(window.from.label)
+  return 'header' in window.from ? firstHeader(headers, window.from.header) : timestamp
 }
 
 function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs: number): Verdict {
@@ -78,10 +79,13 @@ function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs:
   return window.futureSeconds !== null && sentMs - nowMs > window.futureSeconds * 1000 ? stale : ok
 }
 
+/** With its offset: a time without one would be read by this machine's time zone. */
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
+
 /** Milliseconds since the epoch; undefined for anything that is not wholly a time of the unit. */
 function timeOf(text: string, unit: Window['unit']): number | undefined {
   if (unit === 'rfc3339') {
-    const ms = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN
+    const ms = RFC3339.test(text) ? Date.parse(text) : Number.NaN
     return Number.isNaN(ms) ? undefined : ms
   }
   if (!/^\d{1,15}$/.test(text)) return undefined

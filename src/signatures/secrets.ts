@@ -38,7 +38,8 @@ export function secretFault(provider: Provider, secret: string): string | undefi
 /** Headers that carry a secret in the clear. */
 export function secretHeaders(scheme: Scheme): readonly string[] {
   if (scheme.scheme === 'hmac') return []
-  return 'header' in scheme.from ? [scheme.from.header.toLowerCase()] : ['authorization']
+  if ('header' in scheme.from) return [scheme.from.header.toLowerCase()]
+  return 'basic' in scheme.from ? ['authorization'] : []
 }
 
 const HEX = /^(?:[0-9a-fA-F]{2})+$/

@@ -7,9 +7,14 @@ type Found = { readonly secret: string } | Exclude<Verdict, { ok: true }>
 
 const missing: Found = { ok: false, reason: 'missing' }
 
-/** A verifier for a secret that is sent as it is. Digests are compared, so that time tells neither its bytes nor its length. */
+/**
+ * A verifier for a secret that is sent as it is. Digests are compared, so that time tells neither its bytes nor its
+ * length. An empty secret verifies nothing.
+ */
 export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Verifier {
-  const digests = secrets.map((secret) => hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'))
+  const digests = secrets
+    .filter((secret) => secret !== '')
+    .map((secret) => hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'))
   return (request) => {
     const found = findSecret(scheme.from, request)
     if (!('secret' in found)) return found

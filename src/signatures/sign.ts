@@ -58,7 +58,11 @@ function formatTime(nowMs: number, unit: 's' | 'ms' | 'rfc3339'): string {
 }
 
 function sendSecret({ from }: SharedSecretScheme, secret: string): Signature {
-  if ('header' in from) return { headers: { [from.header]: `${from.prefix ?? ''}${secret}` }, query: '' }
+  if ('header' in from) {
+    // Node writes header text as Latin-1: one character for each byte of the secret's UTF-8.
+    const bytes = Buffer.from(`${from.prefix ?? ''}${secret}`, 'utf8').toString('latin1')
+    return { headers: { [from.header]: bytes }, query: '' }
+  }
   if ('basic' in from)
     return { headers: { authorization: `Basic ${Buffer.from(`holdfast:${secret}`).toString('base64')}` }, query: '' }
   if ('query' in from) return { headers: {}, query: new URLSearchParams({ [from.query]: secret }).toString() }

@@ -12,7 +12,7 @@ const RECEIVED_AT = '2026-01-01T00:00:00.000Z'
 function read(name: string, body: unknown, headers: Record<string, string> = {}) {
   const provider = shippedProviders.find((each) => each.name === name)
   if (provider === undefined) throw new Error(`no provider ${name}`)
-  const reading = readEvent(provider, headers, Buffer.from(JSON.stringify(body)), RECEIVED_AT)
+  const reading = readEvent(provider, headers, Buffer.from(JSON.stringify(body)), Date.parse(RECEIVED_AT))
   return reading.ok ? reading.fields : { unread: reading.reasons, id: reading.id }
 }
 
@@ -180,7 +180,7 @@ describe('loading providers', () => {
     expect(faults).toEqual([])
     const provider = providers.get('acme')?.provider
     expect(
-      provider && readEvent(provider, { 'acme-kind': 'a.b' }, Buffer.from('{"event_id":7}'), RECEIVED_AT),
+      provider && readEvent(provider, { 'acme-kind': 'a.b' }, Buffer.from('{"event_id":7}'), Date.parse(RECEIVED_AT)),
     ).toMatchObject({
       ok: true,
       fields: { id: '7', type: 'a.b', data: { event_id: 7 } },

@@ -1,0 +1,144 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { MAX_SIGNATURE_CANDIDATES } from '../../src/domain/limits.ts'
+import type { HmacScheme } from '../../src/domain/provider.ts'
+import { providerFaults } from '../../src/providers/check.ts'
+import { shippedProviders } from '../../src/providers/index.ts'
+import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
+import { signRequest } from '../../src/signatures/sign.ts'
+import { compileVerifier } from '../../src/signatures/verifier.ts'
+
+/** Holds for every provider that signs; a provider is added to `shippedProviders` and nowhere else. */
+const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+const OTHER_SECRET = 'whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c='
+const NOW_MS = 1_700_000_000_000
+const ID = 'msg_p5jXN8AQM9LWM0D4loKWxJek'
+const BODY = Buffer.from('{"id":"evt_1","type":"thing.made","n":1.0}\r\n')
+
+const hmacProviders = shippedProviders.flatMap((provider) =>
+  provider.verify.scheme === 'hmac' ? [[provider.name, provider, provider.verify] as const] : [],
+)
+
+type Sent = Record<string, string>
+const signed = (scheme: HmacScheme, secret = SECRET, body = BODY, nowMs = NOW_MS): Sent => ({
+  ...signRequest(scheme, secret, { id: ID, body, nowMs }).headers,
+})
+
+function verdictOn(scheme: HmacScheme, headers: Sent, body = BODY, secrets = [SECRET], nowMs = NOW_MS): string {
+  const verdict = compileVerifier(scheme, secrets, undefined)({ headers, body, query: '' }, nowMs)
+  return verdict.ok ? 'ok' : verdict.reason
+}
+
+/** Each string that differs in one character, by one bit or by being a letter or digit, a sign or a space. */
+function* spoilt(text: string): Generator<string> {
+  for (let at = 0; at < text.length; at++) {
+    const others = ['x', '0', 'A', ' ', ',', '=', '.', String.fromCharCode(text.charCodeAt(at) ^ 1)]
+    for (const other of others) if (other !== text[at]) yield `${text.slice(0, at)}${other}${text.slice(at + 1)}`
+  }
+}
+
+/** Hex of either case is the same signature. */
+const isSame = (one: string, other: string): boolean =>
+  one.toLowerCase() === other.toLowerCase() && /[0-9a-f]{64}/.test(one)
+
+test('every shipped provider signs', () => {
+  expect(hmacProviders).toHaveLength(shippedProviders.length)
+})
+
+describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
+  const signatureHeader = [scheme.signature.header].flat()[0] ?? ''
+
+  test('is a sound module, whose secrets stand in no header', () => {
+    expect(providerFaults(provider)).toEqual([])
+    expect(secretFault(provider, SECRET)).toBeUndefined()
+    expect(secretHeaders(scheme)).toEqual([])
+  })
+
+  test('accepts any bytes that it signed itself', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        const body = Buffer.from(bytes)
+        expect(verdictOn(scheme, signed(scheme, SECRET, body), body)).toBe('ok')
+      }),
+    )
+  })
+
+  test('refuses a body with any one byte changed, added or taken away', () => {
+    const headers = signed(scheme)
+    for (let at = 0; at < BODY.length; at++) {
+      const other = Buffer.from(BODY)
+      other.writeUInt8(other.readUInt8(at) ^ (1 << (at % 8)), at)
+      expect(verdictOn(scheme, headers, other)).toBe('mismatch')
+    }
+    expect(verdictOn(scheme, headers, Buffer.concat([BODY, Buffer.from('\n')]))).toBe('mismatch')
+    expect(verdictOn(scheme, headers, BODY.subarray(0, -1))).toBe('mismatch')
+    expect(verdictOn(scheme, headers, Buffer.alloc(0))).toBe('mismatch')
+  })
+
+  test('refuses a header with any one character changed', () => {
+    const headers = signed(scheme)
+    for (const [name, value] of Object.entries(headers)) {
+      for (const other of spoilt(value)) {
+        if (isSame(value, other)) continue
+        expect(verdictOn(scheme, { ...headers, [name]: other }), `${name}: ${other}`).not.toBe('ok')
+      }
+    }
+  })
+
+  test('refuses a request without any one of its headers', () => {
+    const headers = signed(scheme)
+    for (const name of Object.keys(headers)) {
+      const { [name]: _gone, ...rest } = headers
+      expect(verdictOn(scheme, rest), name).toBe('missing')
+      expect(verdictOn(scheme, { ...headers, [name]: '' }), name).not.toBe('ok')
+    }
+    expect(verdictOn(scheme, {})).toBe('missing')
+  })
+
+  test('takes two secrets while they rotate, and none when there is none', () => {
+    const rotating = [OTHER_SECRET, SECRET]
+    expect(verdictOn(scheme, signed(scheme, SECRET), BODY, rotating)).toBe('ok')
+    expect(verdictOn(scheme, signed(scheme, OTHER_SECRET), BODY, rotating)).toBe('ok')
+    expect(verdictOn(scheme, signed(scheme, OTHER_SECRET), BODY, [SECRET])).toBe('mismatch')
+    expect(verdictOn(scheme, signed(scheme), BODY, [])).toBe('mismatch')
+  })
+
+  test('finds its signature in a header that was sent twice, with whichever first', () => {
+    const headers = signed(scheme)
+    const mine = headers[signatureHeader] ?? ''
+    const foreign = signed(scheme, OTHER_SECRET)[signatureHeader] ?? ''
+    for (const value of [`${mine}, ${foreign}`, `${foreign}, ${mine}`])
+      expect(verdictOn(scheme, { ...headers, [signatureHeader]: value })).toBe('ok')
+  })
+
+  test(`looks at ${MAX_SIGNATURE_CANDIDATES} signatures and no more`, () => {
+    const headers = signed(scheme)
+    const mine = headers[signatureHeader] ?? ''
+    const beside = (count: number) =>
+      verdictOn(scheme, { ...headers, [signatureHeader]: Array.from({ length: count }, () => mine).join(', ') })
+    expect(beside(MAX_SIGNATURE_CANDIDATES)).toBe('ok')
+    expect(beside(MAX_SIGNATURE_CANDIDATES + 1)).not.toBe('ok')
+    expect(beside(5_000)).not.toBe('ok')
+  })
+})
+
+const timedProviders = hmacProviders.flatMap(([name, , scheme]) =>
+  scheme.timestamp === undefined ? [] : [[name, scheme, scheme.timestamp] as const],
+)
+
+test.each(timedProviders)(
+  'a request of provider %s is stale past its window, before and after',
+  (_, scheme, window) => {
+    const { pastSeconds, futureSeconds } = window
+    const seenAfter = (seconds: number) => verdictOn(scheme, signed(scheme), BODY, [SECRET], NOW_MS + seconds * 1_000)
+    expect(seenAfter(pastSeconds)).toBe('ok')
+    expect(seenAfter(pastSeconds + 1)).toBe('stale')
+    expect(seenAfter(-(futureSeconds ?? 0))).toBe('ok')
+    expect(seenAfter(-(futureSeconds ?? 0) - 1)).toBe(futureSeconds === null ? 'ok' : 'stale')
+  },
+)
+
+test('only GitHub sends no timestamp', () => {
+  const timed = new Set<string>(timedProviders.map(([name]) => name))
+  expect(shippedProviders.map(({ name }) => name).filter((name) => !timed.has(name))).toEqual(['github'])
+})

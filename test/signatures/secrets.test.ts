@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest'
+import type { Provider, Scheme, SharedSecretScheme } from '../../src/domain/provider.ts'
+import github from '../../src/providers/github.ts'
+import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
+import { signRequest } from '../../src/signatures/sign.ts'
+import { compileVerifier } from '../../src/signatures/verifier.ts'
+
+const shared = (from: SharedSecretScheme['from']): Scheme => ({ scheme: 'shared-secret', from })
+const body = Buffer.from('{}')
+
+describe('the headers that carry a secret in the clear', () => {
+  test.each<[Scheme, readonly string[]]>([
+    [shared({ header: 'X-Gitlab-Token' }), ['x-gitlab-token']],
+    [shared({ header: 'authorization', prefix: 'Bearer ' }), ['authorization']],
+    [shared({ basic: 'password' }), ['authorization']],
+    [shared({ query: 'token' }), []],
+    [shared({ body: 'token' }), []],
+    [github.verify, []],
+  ])('of %j', (scheme, names) => {
+    expect(secretHeaders(scheme)).toEqual(names)
+  })
+})
+
+describe('a shared secret beyond ASCII', () => {
+  test.each<SharedSecretScheme['from']>([{ header: 'x-token' }, { basic: 'password' }, { query: 'token' }])(
+    'sent as %j arrives as the bytes that it is',
+    (from) => {
+      const sent = signRequest(shared(from), 'clé 日本', { id: '', body, nowMs: 0 })
+      expect(compileVerifier(shared(from), ['clé 日本'], undefined)({ body, ...sent }, 0)).toEqual({ ok: true })
+      for (const value of Object.values(sent.headers))
+        expect(Buffer.from(value, 'latin1').toString('latin1')).toBe(value)
+    },
+  )
+})
+
+describe('an empty secret', () => {
+  test.each<[SharedSecretScheme['from'], Record<string, string>, string]>([
+    [{ header: 'x-token' }, { 'x-token': '' }, ''],
+    [{ basic: 'password' }, { authorization: `Basic ${btoa('user:')}` }, ''],
+    [{ query: 'token' }, {}, 'token='],
+  ])('verifies nothing, sent as %j', (from, headers, query) => {
+    expect(compileVerifier(shared(from), [''], undefined)({ headers, query, body }, 0)).toEqual({
+      ok: false,
+      reason: 'mismatch',
+    })
+  })
+
+  test('is refused at any provider', () => {
+    const plain: Provider = { name: 'plain', verify: shared({ header: 'x-token' }), event: { type: 'body:type' } }
+    expect(secretFault(plain, '')).toMatch(/needs 1 bytes or more/)
+    expect(secretFault(github, '')).toMatch(/needs 24 bytes or more/)
+  })
+})
+
+test('a provider that hands out shorter keys takes them, and no shorter ones', () => {
+  const short: Provider = { ...github, name: 'short', minKeyBytes: 8 }
+  expect(secretFault(short, '12345678')).toBeUndefined()
+  expect(secretFault(short, '1234567')).toBe('a secret has 7 bytes of key; provider short needs 8 bytes or more')
+})
