@@ -59,6 +59,7 @@ export async function startHoldfast(
     store,
     pool,
     registrations,
+    isReceiving: () => receiving > 0,
     retry: config.retry,
     leaseMs: config.handlerTimeoutMs + LEASE_MARGIN_MS,
     clock,
@@ -67,6 +68,15 @@ export async function startHoldfast(
     log,
   })
   const onWork = (): void => dispatcher.wake()
+  let receiving = 0
+  const append: OpenStore['append'] = async (event) => {
+    receiving++
+    try {
+      return await store.append(event)
+    } finally {
+      receiving--
+    }
+  }
   let draining = false
   let closing = false
   const readiness = (): readonly string[] => (draining ? ['shutting down', ...store.faults()] : store.faults())
@@ -74,7 +84,7 @@ export async function startHoldfast(
   const publicListener = createPublicListener({
     sources,
     receive: createReceiver({
-      append: (event) => store.append(event),
+      append,
       route,
       clock,
       telemetry: metrics.telemetry,

@@ -14,6 +14,9 @@ import { createSettler } from './settler.ts'
 const MAX_IDLE_MS = 1_000
 /** Wait after a claim that the store refused. */
 const CLAIM_RETRY_MS = 500
+/** The longest that a claim waits for events on their way in: so much of handlers' time is the acknowledgements'. */
+const MAX_YIELD_MS = 20
+const YIELD_STEP_MS = 2
 /** Attempts that have ended but are not on disk yet; past it nothing is claimed. */
 const MAX_UNSETTLED = 1_024
 
@@ -27,6 +30,8 @@ export interface DispatcherOptions {
     close(): Promise<void>
   }
   readonly registrations: readonly HandlerRegistration[]
+  /** Whether events wait to be stored right now: acknowledgements go before handlers. */
+  readonly isReceiving: () => boolean
   readonly retry: RetryPolicy
   readonly leaseMs: number
   readonly clock: Clock
@@ -90,11 +95,22 @@ export class Dispatcher {
     let sleepMs = 0
     while (this.#again && !this.#stopping) {
       this.#again = false
-      await new Promise(setImmediate)
+      await this.#yield()
       sleepMs = await this.#pass()
     }
     this.#passing = undefined
     if (!this.#stopping) this.#timer = setTimeout(() => this.wake(), sleepMs)
+  }
+
+  async #yield(): Promise<void> {
+    await new Promise(setImmediate)
+    for (
+      let waitedMs = 0;
+      waitedMs < MAX_YIELD_MS && !this.#stopping && this.#options.isReceiving();
+      waitedMs += YIELD_STEP_MS
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, YIELD_STEP_MS))
+    }
   }
 
   /** Looks once. Gives how long there is nothing more to look for. */

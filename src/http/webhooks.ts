@@ -63,8 +63,7 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     telemetry.request(source.name, outcome)
     telemetry.acknowledged(source.name, durationMs / 1000)
     // The ordinary case is on record in the store and the metrics; a line of log for each would cost more than its storing.
-    const level = outcome === 'accepted' || outcome === 'duplicate' ? 'debug' : 'info'
-    log[level](
+    log.debug(
       { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
       'webhook stored',
     )

@@ -42,6 +42,7 @@ export function createReceiver(options: ReceiveOptions): Receive {
       log[level]({ reqId: incoming.requestId, source: event.source, error: messageOf(error) }, 'event not stored')
       return { outcome: 'unavailable' }
     }
+    if (receipt.outcome === 'conflict') reportConflict(options, incoming, event, receipt.uid)
     if (receipt.outcome !== 'accepted') return receipt
     report(options, incoming, event, reading)
     if (event.handlers.length > 0) onWork()
@@ -111,6 +112,18 @@ function storedHeaders(source: Source, headers: Headers): Headers {
     if (value !== undefined && !NEVER_STORED.has(name) && !source.secretHeaders.includes(name)) stored[name] = value
   }
   return stored
+}
+
+function reportConflict(
+  { log }: ReceiveOptions,
+  { requestId }: Incoming,
+  { source, type, id }: NewEvent,
+  uid: string,
+): void {
+  log.warn(
+    { reqId: requestId, uid, source, type, id },
+    'event in conflict with an earlier one of its id: kept, not dispatched',
+  )
 }
 
 /** Keys of an unhandled payload that a log line names, and characters of each. */

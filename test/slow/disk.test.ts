@@ -145,5 +145,5 @@ test('a start on a directory that cannot be written is refused with a sentence a
   const disk = smallFileSystem(8)
   execFileSync('mount', ['-o', 'remount,ro', disk])
   const started = startService({ DATABASE_URL: `file:${join(disk, 'holdfast.db')}` })
-  await expect(started).rejects.toThrow(/DATABASE_URL|holdfast\.db/)
+  await expect(started).rejects.toThrow(/directory .* cannot be written/)
 })
