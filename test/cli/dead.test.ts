@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
-import { eventually } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { post, signedEvent, signedHeaders } from '../support/events.ts'
-import { eventually } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
-import { eventually, mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 const run = promisify(execFile)
 const TOKEN = 'an-operators-token'

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent, signedHeaders } from '../support/events.ts'
-import { eventually, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { startService, temporaryDirectory } from '../support/service.ts'
 
 const finished = {
   completion_id: 'cmpl_xyz789',

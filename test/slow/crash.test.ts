@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
-import { eventually, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 const ROUNDS = 20
 const SENDERS = 16

@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, statfsSync, unlinkSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { signedEvent } from '../support/events.ts'
-import { eventually, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 /** A file system of its own, as small as told, gone when the test is over. Needs root, as CI has. */
 function smallFileSystem(megabytes: number): string {

@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Acknowledgement, post, signedEvent } from '../support/events.ts'
-import { eventually, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { startService, temporaryDirectory } from '../support/service.ts'
 
 const MAX_ATTEMPTS = 2
 const MAX_ACK_MS = 250

@@ -1,0 +1,222 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import pino from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
+import { HandlerPool } from '../../src/dispatch/pool.ts'
+import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
+import type { Telemetry } from '../../src/domain/telemetry.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { eventually } from '../support/eventually.ts'
+
+const silent = pino({ level: 'silent' })
+
+type Report = { readonly kind: 'processed' | 'failed'; readonly handler: string }
+
+/** A store, handler threads and a dispatcher between them, as the service has them. */
+async function startDispatcher(
+  options: {
+    maxAttempts?: number
+    timeoutMs?: number
+    threads?: number
+    concurrency?: number
+    isReceiving?: () => boolean
+  } = {},
+) {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-dispatch-'))
+  const store = await openStore(`file:${join(directory, 'holdfast.db')}`, {})
+  const pool = new HandlerPool({
+    data: {
+      handlersDir: join(import.meta.dirname, 'modules'),
+      providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
+      logLevel: 'silent',
+    },
+    threads: options.threads ?? 1,
+    concurrency: options.concurrency ?? 8,
+    timeoutMs: options.timeoutMs ?? 5_000,
+    log: silent,
+  })
+  const reports: Report[] = []
+  const telemetry: Telemetry = {
+    request: () => {},
+    acknowledged: () => {},
+    received: () => {},
+    unhandled: () => {},
+    processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
+    failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
+  }
+  const dispatcher = new Dispatcher({
+    store,
+    pool,
+    registrations: (await pool.start()).map(({ name, types }) => ({
+      name,
+      types,
+      ...(name === 'wait' && { concurrency: 2 }),
+    })),
+    isReceiving: options.isReceiving ?? (() => false),
+    retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
+    leaseMs: 60_000,
+    clock: Date.now,
+    random: Math.random,
+    telemetry,
+    log: silent,
+  })
+  onTestFinished(async () => {
+    await dispatcher.stop(0, 0)
+    await store.close()
+    rmSync(directory, { recursive: true })
+  })
+
+  /** Keeps an event for these handlers, as the door would. */
+  async function append(handlers: readonly string[], data: Record<string, unknown> = {}, tell = true): Promise<string> {
+    const uid = newUid()
+    const body = Buffer.from(JSON.stringify({ type: 'test', ...data }))
+    await store.append({
+      uid,
+      source: 'acme',
+      provider: 'acme',
+      id: uid,
+      type: 'test',
+      created_at: new Date().toISOString(),
+      receivedAtMs: Date.now(),
+      origin: 'webhook',
+      status: 'accepted',
+      reasons: [],
+      headers: {},
+      body,
+      handlers,
+    })
+    if (tell) dispatcher.wake()
+    return uid
+  }
+
+  type Ended = DeliverySummary & { readonly history: readonly Attempt[] }
+
+  /** The deliveries of an event once none of them is pending or running. */
+  async function ended(uid: string): Promise<readonly Ended[]> {
+    const detail = await eventually(
+      () => store.event(uid),
+      (event) => event?.deliveries.every(({ state }) => state === 'succeeded' || state === 'dead') ?? false,
+    )
+    return detail?.deliveries ?? []
+  }
+  return { store, pool, dispatcher, append, ended, reports }
+}
+
+const outcomes = (history: readonly Attempt[]): string[] => history.map(({ outcome }) => outcome)
+
+describe('a delivery', () => {
+  test('that succeeds is done after one attempt, and so counted', async () => {
+    const { append, ended, reports } = await startDispatcher()
+    const [delivery] = await ended(await append(['ok']))
+    expect(delivery).toMatchObject({ state: 'succeeded', attempts: 1 })
+    expect(reports).toEqual([{ kind: 'processed', handler: 'ok' }])
+  })
+
+  test('whose handler throws is tried again until its attempts are used up, and every failure is counted', async () => {
+    const { append, ended, reports } = await startDispatcher({ maxAttempts: 3 })
+    const [delivery] = await ended(await append(['throw']))
+    expect(delivery).toMatchObject({ state: 'dead', attempts: 3, last_error: 'RangeError: too far' })
+    expect(outcomes(delivery?.history ?? [])).toEqual(['failed', 'failed', 'failed'])
+    expect(reports).toHaveLength(3)
+  })
+
+  test('that its handler refuses for good is dead at once', async () => {
+    const { append, ended } = await startDispatcher({ maxAttempts: 5 })
+    const [delivery] = await ended(await append(['fail']))
+    expect(delivery).toMatchObject({ state: 'dead', attempts: 1, last_error: 'no such customer' })
+  })
+
+  test('that its handler puts off waits for as long as it asked', async () => {
+    const { append, store } = await startDispatcher({ maxAttempts: 5 })
+    const before = Date.now()
+    const uid = await append(['later'])
+    const event = await eventually(
+      () => store.event(uid),
+      (detail) => detail?.deliveries[0]?.history.length === 1 && detail.deliveries[0].state === 'pending',
+    )
+    expect(Date.parse(event?.deliveries[0]?.due_at ?? '')).toBeGreaterThanOrEqual(before + 1_234)
+  })
+
+  test('of a handler that is not registered is left alone, and does not keep the others from running', async () => {
+    const { append, ended, store } = await startDispatcher()
+    const orphan = await append(['gone'])
+    expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
+    expect((await store.event(orphan))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
+  })
+
+  test('is found without being told of, within the time that the dispatcher sleeps', async () => {
+    const { append, ended } = await startDispatcher()
+    await ended(await append(['ok']))
+    expect(await ended(await append(['ok'], {}, false))).toMatchObject([{ state: 'succeeded' }])
+  })
+
+  test('still gets its turn while events keep coming in', async () => {
+    const { append, ended } = await startDispatcher({ isReceiving: () => true })
+    expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
+  })
+})
+
+describe('a handler that takes its thread down', () => {
+  test('costs its neighbours no attempt: each runs again alone, and only the guilty one ends dead', async () => {
+    const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 10_000 })
+    const innocent = await Promise.all(Array.from({ length: 4 }, () => append(['wait'], { ms: 150 })))
+    const guilty = await append(['exit'])
+
+    const [dead] = await ended(guilty)
+    expect(dead).toMatchObject({ state: 'dead', attempts: 2 })
+    expect(new Set(outcomes(dead?.history ?? []))).toEqual(new Set(['thread_lost']))
+    for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
+  })
+
+  test.each(['loop', 'hoard', 'float'])('by %s ends dead, and everything else succeeds', async (name) => {
+    const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, threads: 2 })
+    const guilty = await append([name])
+    const innocent = await Promise.all(Array.from({ length: 10 }, () => append(['ok'])))
+    expect(await ended(guilty)).toMatchObject([{ state: 'dead', attempts: 2 }])
+    for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded' }])
+  })
+})
+
+test('no more of a handler run at once than its concurrency allows', async () => {
+  const { append, ended, store } = await startDispatcher({ threads: 2 })
+  const uids = await Promise.all(Array.from({ length: 6 }, () => append(['wait'], { ms: 60 })))
+  const runs = (await Promise.all(uids.map(ended))).flat().flatMap(({ history }) => history)
+  const spans = runs.map(
+    ({ started_at, duration_ms }) => [Date.parse(started_at), Date.parse(started_at) + duration_ms - 5] as const,
+  )
+  const most = Math.max(...spans.map(([start]) => spans.filter(([from, to]) => from <= start && start < to).length))
+  expect(most).toBeLessThanOrEqual(2)
+  expect((await store.counts()).deliveries.dead).toBe(0)
+})
+
+describe('stopping', () => {
+  test('lets what runs finish, and claims nothing more', async () => {
+    const { append, dispatcher, store } = await startDispatcher()
+    const uid = await append(['wait'], { ms: 200 })
+    await eventually(
+      () => store.event(uid),
+      (event) => event?.deliveries[0]?.state === 'running',
+    )
+    await dispatcher.stop(5_000, 0)
+    expect((await store.event(uid))?.deliveries).toMatchObject([{ state: 'succeeded' }])
+    const late = await append(['ok'])
+    expect((await store.event(late))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
+  })
+
+  test('gives back what does not finish in time, and does not count it', async () => {
+    const { append, dispatcher, store } = await startDispatcher()
+    const uid = await append(['hang'])
+    await eventually(
+      () => store.event(uid),
+      (event) => event?.deliveries[0]?.state === 'running',
+    )
+    await dispatcher.stop(50, 50)
+    expect((await store.event(uid))?.deliveries).toMatchObject([
+      { state: 'pending', attempts: 0, history: [{ outcome: 'released' }] },
+    ])
+  })
+})
