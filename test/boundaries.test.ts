@@ -19,7 +19,10 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   storage: { rooms: ['domain', 'storage', 'storage/sqlite'], packages: ['node:*'] },
   'storage/sqlite': { rooms: ['domain', 'storage/sqlite'], packages: ['node:*'] },
   http: { rooms: ['domain', 'http', 'version.ts'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
-  cli: { rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts', 'version.ts'], packages: ['undici', 'node:*'] },
+  cli: {
+    rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts', 'version.ts'],
+    packages: ['undici', 'node:*'],
+  },
   'config.ts': { rooms: ['domain'], packages: ['node:*'] },
   'generated-secret.ts': { rooms: [], packages: ['node:*'] },
   'log.ts': { rooms: [], packages: ['pino'] },

@@ -1,0 +1,166 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { messageOf } from '../../domain/errors.ts'
+import { prepareAppend } from './append.ts'
+import { prepareClaim } from './claim.ts'
+import { Dedupe } from './dedupe.ts'
+import type {
+  AppendBatch,
+  AppendResult,
+  Call,
+  EventRow,
+  Reply,
+  StoredClaim,
+  WireError,
+  WriterOperations,
+} from './messages.ts'
+import { preparePrune } from './prune.ts'
+import { prepareReplay } from './replay.ts'
+import { prepareSettle } from './settle.ts'
+import { isEnvironmental } from './sqlite-errors.ts'
+import { Tally } from './tally.ts'
+import { wireErrorOf } from './wire-error.ts'
+
+/** An event that could not be written for a reason of its own. */
+class BadEvent extends Error {
+  readonly event: EventRow
+  constructor(event: EventRow, cause: unknown) {
+    super(messageOf(cause), { cause })
+    this.event = event
+  }
+}
+
+/** Everything queued in one transaction: the acknowledgements follow its commit. */
+export class Committer {
+  readonly #db: DatabaseSync
+  readonly #dedupe: Dedupe
+  readonly #tally: Tally
+  readonly #appender
+  readonly #operations: WriterOperations
+  readonly #begin
+  readonly #commit
+  readonly #savepoint
+  readonly #release
+  readonly #rollbackTo
+  readonly #probe
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    this.#dedupe = new Dedupe(db)
+    this.#tally = new Tally(db)
+    this.#appender = prepareAppend(db, this.#dedupe, this.#tally)
+    this.#operations = {
+      claim: prepareClaim(db, this.#tally),
+      settle: prepareSettle(db, this.#tally),
+      replay: prepareReplay(db, this.#tally),
+      prune: preparePrune(db, this.#dedupe, this.#tally),
+    }
+    this.#begin = db.prepare('BEGIN IMMEDIATE')
+    this.#commit = db.prepare('COMMIT')
+    this.#savepoint = db.prepare('SAVEPOINT call')
+    this.#release = db.prepare('RELEASE call')
+    this.#rollbackTo = db.prepare('ROLLBACK TO call')
+    this.#probe = db.prepare("UPDATE watermark SET value = value + 1 WHERE name = 'probe'")
+  }
+
+  /**
+   * Resolves neither here nor later: what it returns is on disk. An event or a call that is at fault itself is answered
+   * with its error and leaves its neighbours alone. Throws if the transaction failed, which then changed nothing.
+   */
+  commit(batches: readonly AppendBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+    const bad = new Map<EventRow, WireError>()
+    for (;;) {
+      try {
+        return this.#transaction(() => [
+          ...batches.map((batch) => ({ id: batch.id, value: this.#append(batch, bad) })),
+          ...calls.map((call) => this.#call(call)),
+        ])
+      } catch (error) {
+        if (!(error instanceof BadEvent)) throw error
+        bad.set(error.event, { error: 'invalid_request', message: error.message })
+      }
+    }
+  }
+
+  /** Throws unless the database can be written. */
+  probe(): void {
+    this.#transaction(() => this.#probe.run())
+  }
+
+  #transaction<Result>(run: () => Result): Result {
+    try {
+      this.#begin.run()
+      this.#dedupe.flushSlice()
+      const result = run()
+      this.#tally.write()
+      this.#commit.run()
+      this.#tally.forget()
+      this.#appender.committed()
+      this.#dedupe.committed()
+      return result
+    } catch (error) {
+      this.#rollBack()
+      throw error
+    }
+  }
+
+  #rollBack(): void {
+    this.#tally.forget()
+    this.#appender.rolledBack()
+    this.#dedupe.rolledBack()
+    if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+  }
+
+  #append({ events, bodies }: AppendBatch, bad: ReadonlyMap<EventRow, WireError>): readonly AppendResult[] {
+    let offset = 0
+    return events.map((event) => {
+      const body = new Uint8Array(bodies, offset, event[14])
+      offset += event[14]
+      const fault = bad.get(event)
+      if (fault !== undefined) return fault
+      try {
+        return this.#appender.append(event, body)
+      } catch (error) {
+        throw isEnvironmental(error) ? error : new BadEvent(event, error)
+      }
+    })
+  }
+
+  #call(call: Call<WriterOperations>): Reply {
+    const tally = this.#tally.snapshot()
+    const removed = this.#dedupe.markRemoved()
+    this.#savepoint.run()
+    try {
+      const value = this.#run(call)
+      this.#release.run()
+      return { id: call.id, value }
+    } catch (error) {
+      if (isEnvironmental(error)) throw error
+      this.#rollbackTo.run()
+      this.#release.run()
+      this.#tally.restore(tally)
+      this.#dedupe.keepRemovedSince(removed)
+      return { id: call.id, failed: wireErrorOf(error) }
+    }
+  }
+
+  #run(call: Call<WriterOperations>): unknown {
+    switch (call.name) {
+      case 'claim':
+        return this.#operations.claim(...call.args)
+      case 'settle':
+        return this.#operations.settle(...call.args)
+      case 'replay':
+        return this.#operations.replay(...call.args)
+      case 'prune':
+        return this.#operations.prune(...call.args)
+    }
+  }
+}
+
+/** The buffers that an answer carries: they are handed over, not copied. */
+export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {
+  return replies.flatMap((reply) => {
+    const work = 'value' in reply ? (reply.value as Partial<StoredClaim> | undefined)?.work : undefined
+    return work?.map(({ body }) => body.buffer) ?? []
+  })
+}

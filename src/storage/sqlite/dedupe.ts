@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto'
+import type { DatabaseSync } from 'node:sqlite'
+
+/** Entries kept in memory before they go to disk; as many again while that goes on. */
+const MEMTABLE_ENTRIES = 32_768
+/** Entries put on disk in one commit, in order of hash. */
+const FLUSH_SLICE_ENTRIES = 512
+const HASH_HEX_DIGITS = 12
+
+/** Names a first event: 48 bits, which a number holds. Two events may share one, so that whoever finds one compares. */
+export const firstHash = (source: string, id: string): number => shortHash(`${source}\0${id}`)
+/** Names a conflicting event, which is known by its body too. */
+export const conflictHash = (source: string, id: string, checksum: string): number =>
+  shortHash(`${source}\0${id}\0${checksum}`)
+
+const shortHash = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, HASH_HEX_DIGITS), 16)
+
+type Keys = number | readonly number[]
+interface Entry {
+  readonly hash: number
+  readonly event: number
+}
+
+/**
+ * The index from (source, id) to event: a table in order of hash, and in front of it the newest entries in memory. An entry
+ * put straight into the table would dirty a page of its own; put there by the thousand, in order, several share one. The
+ * event table is the log that the memory is rebuilt from: every event past the watermark is read again at open.
+ *
+ * Changes made in a transaction are to be followed by `committed` or `rolledBack`.
+ */
+export class Dedupe {
+  readonly #lookUp
+  readonly #insert
+  readonly #delete
+  readonly #setWatermark
+  #recent = new Map<number, Keys>()
+  #flushing = new Map<number, Keys>()
+  #flushOrder = new Float64Array(0)
+  #flushed = 0
+  #flushedInTransaction = 0
+  /** The greatest event key in each of the two. */
+  #recentUntil: number
+  #flushingUntil = 0
+  #added: Entry[] = []
+  #removed: Entry[] = []
+
+  constructor(db: DatabaseSync) {
+    this.#lookUp = db.prepare('SELECT event FROM dedupe WHERE hash = ?')
+    this.#insert = db.prepare('INSERT OR IGNORE INTO dedupe VALUES (?, ?)')
+    this.#delete = db.prepare('DELETE FROM dedupe WHERE hash = ? AND event = ?')
+    this.#setWatermark = db.prepare("UPDATE watermark SET value = ? WHERE name = 'dedupe'")
+    this.#recentUntil = Number(db.prepare("SELECT value FROM watermark WHERE name = 'dedupe'").get()?.value)
+    this.#recover(db)
+  }
+
+  /** No event may get a key up to this, or it would not be read again at open. */
+  lastKey = (): number => this.#recentUntil
+
+  /** Keys of the events that may bear the hash, those of the transaction included. */
+  find(hash: number): readonly number[] {
+    const stored = this.#lookUp.all(hash)
+    const recent = this.#recent.get(hash)
+    const flushing = this.#flushing.get(hash)
+    if (stored.length === 0 && recent === undefined && flushing === undefined) return NONE
+    return [...stored.map(({ event }) => Number(event)), ...keysIn(flushing), ...keysIn(recent)]
+  }
+
+  add(hash: number, event: number): void {
+    this.#added.push({ hash, event })
+    put(this.#recent, hash, event)
+    this.#recentUntil = event
+  }
+
+  remove(hash: number, event: number): void {
+    this.#removed.push({ hash, event })
+    this.#delete.run(hash, event)
+  }
+
+  /** For a savepoint: what was removed since `mark` is to stay after all. */
+  markRemoved = (): number => this.#removed.length
+  keepRemovedSince(mark: number): void {
+    this.#removed.length = mark
+  }
+
+  /** Puts the next slice on disk, in the open transaction, if one is due. */
+  flushSlice(): void {
+    if (this.#flushOrder.length === 0) return
+    const end = Math.min(this.#flushed + FLUSH_SLICE_ENTRIES, this.#flushOrder.length)
+    for (const hash of this.#flushOrder.subarray(this.#flushed, end)) {
+      for (const event of keysIn(this.#flushing.get(hash))) this.#insert.run(hash, event)
+    }
+    this.#flushedInTransaction = end - this.#flushed
+    if (end === this.#flushOrder.length) this.#setWatermark.run(this.#flushingUntil)
+  }
+
+  committed(): void {
+    for (const { hash, event } of this.#removed) {
+      take(this.#recent, hash, event)
+      take(this.#flushing, hash, event)
+    }
+    this.#flushed += this.#flushedInTransaction
+    if (this.#flushed > 0 && this.#flushed === this.#flushOrder.length) {
+      this.#flushing = new Map()
+      this.#flushOrder = new Float64Array(0)
+      this.#flushed = 0
+    }
+    this.#forgetTransaction()
+    if (this.#flushOrder.length === 0 && this.#recent.size >= MEMTABLE_ENTRIES) this.#rotate()
+  }
+
+  rolledBack(): void {
+    for (const { hash, event } of this.#added) {
+      take(this.#recent, hash, event)
+      take(this.#flushing, hash, event)
+    }
+    this.#forgetTransaction()
+  }
+
+  #forgetTransaction(): void {
+    this.#flushedInTransaction = 0
+    if (this.#added.length > 0) this.#added = []
+    if (this.#removed.length > 0) this.#removed = []
+  }
+
+  #rotate(): void {
+    this.#flushing = this.#recent
+    this.#flushingUntil = this.#recentUntil
+    this.#flushOrder = Float64Array.from(this.#flushing.keys()).sort()
+    this.#recent = new Map()
+  }
+
+  #recover(db: DatabaseSync): void {
+    const rows = db.prepare('SELECT key, source, id, variant, checksum FROM event WHERE key > ? ORDER BY key')
+    for (const row of rows.iterate(this.#recentUntil)) {
+      const [source, id] = [String(row.source), String(row.id)]
+      const hash = row.variant === 0 ? firstHash(source, id) : conflictHash(source, id, String(row.checksum))
+      put(this.#recent, hash, Number(row.key))
+      this.#recentUntil = Number(row.key)
+    }
+  }
+}
+
+const NONE: readonly number[] = []
+
+const keysIn = (keys: Keys | undefined): readonly number[] =>
+  keys === undefined ? NONE : typeof keys === 'number' ? [keys] : keys
+
+function put(entries: Map<number, Keys>, hash: number, event: number): void {
+  const known = entries.get(hash)
+  entries.set(hash, known === undefined ? event : [...keysIn(known), event])
+}
+
+function take(entries: Map<number, Keys>, hash: number, event: number): void {
+  const known = entries.get(hash)
+  if (known === undefined) return
+  const left = keysIn(known).filter((key) => key !== event)
+  if (left.length === 0) entries.delete(hash)
+  else entries.set(hash, left)
+}

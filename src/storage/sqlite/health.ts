@@ -1,0 +1,81 @@
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { messageOf } from '../../domain/errors.ts'
+
+/** Kept free for deliveries, retention and checkpoints, which need room when there is no more for events. */
+const MAX_RESERVE_BYTES = 32 * 1024 * 1024
+const RESERVE_SHARE = 0.1
+const SPACE_CHECK_INTERVAL_MS = 100
+/** The share of the reserve that may be written between two looks, however soon. */
+const UNSEEN_SHARE = 0.25
+
+/** Whether events can be kept now, and if not, why. */
+export class Health {
+  readonly #directory: string
+  readonly #report: (faults: readonly string[]) => void
+  #checkedAtMs = Number.NEGATIVE_INFINITY
+  #reserveBytes = MAX_RESERVE_BYTES
+  #unseenBytes = 0
+  #spaceFault: string | undefined
+  #writeFault: string | undefined
+
+  constructor(path: string, report: (faults: readonly string[]) => void) {
+    this.#directory = dirname(path)
+    this.#report = report
+  }
+
+  /** How much may be written before it has to be reclaimed. */
+  reserveBytes = (): number => this.#reserveBytes
+
+  /**
+   * Why `bytes` more would be refused without trying. Looks at the disk at most every `SPACE_CHECK_INTERVAL_MS`, unless much
+   * is being written.
+   */
+  shortOfSpace(bytes = 0): string | undefined {
+    const now = performance.now()
+    this.#unseenBytes += bytes
+    const isFresh = now - this.#checkedAtMs < SPACE_CHECK_INTERVAL_MS
+    if (isFresh && this.#unseenBytes < this.#reserveBytes * UNSEEN_SHARE) return this.#spaceFault
+    this.#checkedAtMs = now
+    this.#unseenBytes = 0
+    this.#change(() => {
+      this.#spaceFault = this.#lookAtSpace()
+    })
+    return this.#spaceFault
+  }
+
+  hasWriteFault = (): boolean => this.#writeFault !== undefined
+
+  wrote(): void {
+    if (this.#writeFault === undefined) return
+    this.#change(() => {
+      this.#writeFault = undefined
+    })
+  }
+
+  failedToWrite(error: unknown): void {
+    this.#change(() => {
+      this.#writeFault = `the database cannot be written: ${messageOf(error)}`
+    })
+  }
+
+  #lookAtSpace(): string | undefined {
+    try {
+      const { bavail, blocks, bsize } = statfsSync(this.#directory)
+      this.#reserveBytes = Math.min(MAX_RESERVE_BYTES, Math.floor(blocks * bsize * RESERVE_SHARE))
+      if (bavail * bsize >= this.#reserveBytes) return undefined
+      return `the disk is full: ${bavail * bsize} bytes are left where ${this.#reserveBytes} are kept in reserve`
+    } catch (error) {
+      return `the disk cannot be looked at: ${messageOf(error)}`
+    }
+  }
+
+  #change(apply: () => void): void {
+    const before = this.#faults()
+    apply()
+    const after = this.#faults()
+    if (before.length !== after.length) this.#report(after)
+  }
+
+  #faults = (): readonly string[] => [this.#spaceFault, this.#writeFault].filter((fault) => fault !== undefined)
+}

@@ -1,0 +1,128 @@
+import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
+import type { ErrorCode } from '../../domain/errors.ts'
+import type { EventSummary, NewEvent } from '../../domain/event.ts'
+import type {
+  ClaimRequest,
+  Counts,
+  DeliveryFilter,
+  EventDetail,
+  EventFilter,
+  Page,
+  PageRequest,
+  Receipt,
+  Replay,
+} from '../../domain/store.ts'
+
+/** What passes between the main thread and the store's two threads. */
+
+/** An event without its body, which travels in one buffer with those of its batch. One flat row clones fastest. */
+export type EventRow = readonly [
+  uid: string,
+  source: string,
+  provider: string,
+  id: string,
+  type: string,
+  createdAt: string,
+  receivedAtMs: number,
+  origin: NewEvent['origin'],
+  status: NewEvent['status'],
+  /** JSON. */
+  reasons: string | null,
+  task: string | null,
+  apiVersion: string | null,
+  /** JSON. */
+  headers: string,
+  traceparent: string | null,
+  bodyBytes: number,
+  handlers: readonly string[],
+]
+
+export interface AppendBatch {
+  readonly id: number
+  readonly events: readonly EventRow[]
+  /** All bodies, one after the other. */
+  readonly bodies: ArrayBuffer
+}
+
+/** What became of each event of a batch; null is the common case, accepted under its own uid. */
+export type AppendResult = null | Receipt | WireError
+
+export interface WireError {
+  readonly error: ErrorCode
+  readonly message: string
+}
+
+/** A claimed delivery with its headers still as JSON. */
+export type StoredWork = Omit<Work, 'event'> & {
+  readonly event: Omit<Work['event'], 'headers'> & { readonly headers: string }
+}
+export interface StoredClaim {
+  readonly work: readonly StoredWork[]
+  readonly nextDueAtMs: number | undefined
+}
+
+/** Where a walk over the oldest events stands. */
+export interface PrunePosition {
+  readonly receivedAtMs: number
+  readonly key: number
+}
+export interface PruneStep {
+  readonly pruned: number
+  /** Undefined: there is no more to look at. */
+  readonly next: PrunePosition | undefined
+}
+
+/** What the writer does besides appending. Times are the main thread's. */
+export interface WriterOperations {
+  claim(request: ClaimRequest, nowMs: number): StoredClaim
+  settle(settlements: readonly Settlement[], nowMs: number): readonly boolean[]
+  replay(replay: Replay, nowMs: number): readonly string[]
+  prune(receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep
+}
+
+export interface ReaderOperations {
+  events(filter: EventFilter, page: PageRequest): Page<EventSummary>
+  event(uid: string): EventDetail | undefined
+  body(uid: string): Uint8Array<ArrayBuffer>
+  deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
+  counts(nowMs: number): Counts
+}
+
+export type Call<Operations> = {
+  [Name in keyof Operations]: Operations[Name] extends (...args: infer Args) => unknown
+    ? { readonly id: number; readonly name: Name; readonly args: Args }
+    : never
+}[keyof Operations]
+
+export type ToWriter =
+  | { readonly kind: 'append'; readonly batch: AppendBatch }
+  | { readonly kind: 'call'; readonly call: Call<WriterOperations> }
+  | { readonly kind: 'close' }
+
+export type Reply =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly failed: WireError }
+
+export type FromWriter =
+  | { readonly kind: 'ready' }
+  /** It cannot be opened; an operator has to act. */
+  | { readonly kind: 'refused'; readonly fault: string }
+  | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
+  | { readonly kind: 'faults'; readonly faults: readonly string[] }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
+  | { readonly kind: 'lost'; readonly message: string }
+  | { readonly kind: 'closed' }
+
+export interface WriterData {
+  readonly path: string
+  readonly nowMs: number
+}
+
+export interface AttemptRow {
+  readonly delivery: number
+  readonly number: number
+  readonly outcome: AttemptOutcome
+  readonly error: string | null
+  readonly startedAtMs: number
+  readonly durationMs: number
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import type { DatabaseSync } from 'node:sqlite'
+import { StoreRefused } from './refused.ts'
+
+/** In order; a file's place here, from 1, is the version that it leads to. Never changed once released. */
+const MIGRATIONS = ['001-initial.sql'] as const
+
+export const SCHEMA_VERSION = MIGRATIONS.length
+/** "Hold", so that `file` and we know our own. */
+const APPLICATION_ID = 0x486f6c64
+
+/** Brings the schema up to date, all or nothing. Throws `StoreRefused` on a database that is newer, or not ours. */
+export function migrate(db: DatabaseSync, path: string): void {
+  const version = pragma(db, 'user_version')
+  if (version > SCHEMA_VERSION) {
+    throw new StoreRefused(
+      `The database ${path} has schema version ${version}, newer than the ${SCHEMA_VERSION} that this Holdfast knows: run the newer Holdfast.`,
+    )
+  }
+  if (isForeign(db, version)) throw new StoreRefused(`${path} is a database of another program: choose another path.`)
+  if (version === SCHEMA_VERSION) return
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    for (const file of MIGRATIONS.slice(version)) {
+      db.exec(readFileSync(new URL(`./migrations/${file}`, import.meta.url), 'utf8'))
+    }
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
+    db.exec('COMMIT')
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function isForeign(db: DatabaseSync, version: number): boolean {
+  if (version > 0) return pragma(db, 'application_id') !== APPLICATION_ID
+  return db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() !== undefined
+}
+
+const pragma = (db: DatabaseSync, name: string): number => Number(db.prepare(`PRAGMA ${name}`).get()?.[name])

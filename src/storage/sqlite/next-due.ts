@@ -1,0 +1,45 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+/** Steps from handler to handler through the index of what is pending, however much of each there is. */
+const PENDING_HANDLERS = `
+  WITH RECURSIVE pending (handler) AS (
+    SELECT min(handler) FROM delivery WHERE state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(handler) FROM delivery WHERE state = 'pending' AND handler > pending.handler)
+    FROM pending WHERE pending.handler IS NOT NULL
+  ), isolation (isolated) AS (VALUES (0), (1))
+`
+
+/** The first time, after now, at which a pending delivery or a lease comes due. */
+export function prepareNextDue(db: DatabaseSync): (nowMs: number) => number | undefined {
+  const select = db.prepare(`
+    ${PENDING_HANDLERS}
+    SELECT min(due_at) AS due_at FROM (
+      SELECT (
+        SELECT min(due_at) FROM delivery
+        WHERE state = 'pending' AND handler = pending.handler AND isolated = isolation.isolated AND due_at > ?1
+      ) AS due_at
+      FROM pending, isolation WHERE pending.handler IS NOT NULL
+      UNION ALL
+      SELECT min(lease_until) FROM delivery WHERE state = 'running' AND lease_until > ?1
+    )
+  `)
+  return (nowMs) => numberOrUndefined(select.get(nowMs)?.due_at)
+}
+
+/** When the oldest delivery was due that is due now. */
+export function prepareOldestDue(db: DatabaseSync): (nowMs: number) => number | undefined {
+  const select = db.prepare(`
+    ${PENDING_HANDLERS}
+    SELECT min(due_at) AS due_at FROM (
+      SELECT (
+        SELECT min(due_at) FROM delivery
+        WHERE state = 'pending' AND handler = pending.handler AND isolated = isolation.isolated
+      ) AS due_at
+      FROM pending, isolation WHERE pending.handler IS NOT NULL
+    ) WHERE due_at <= ?1
+  `)
+  return (nowMs) => numberOrUndefined(select.get(nowMs)?.due_at)
+}
+
+const numberOrUndefined = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)

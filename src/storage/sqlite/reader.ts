@@ -1,0 +1,58 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { openForReading } from './connection.ts'
+import { prepareCounts } from './counts.ts'
+import { prepareFindEvent, prepareReadBody } from './find-event.ts'
+import type { Call, ReaderOperations, Reply } from './messages.ts'
+import { prepareSearchDeliveries } from './search-deliveries.ts'
+import { prepareSearchEvents } from './search-events.ts'
+import { wireErrorOf } from './wire-error.ts'
+
+/** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */
+
+const port = parentPort
+if (port === null) throw new Error('reader.ts runs as a worker thread')
+
+const db = openForReading((workerData as { path: string }).path)
+const operations: ReaderOperations = {
+  events: prepareSearchEvents(db),
+  event: prepareFindEvent(db),
+  body: prepareReadBody(db),
+  deliveries: prepareSearchDeliveries(db),
+  counts: prepareCounts(db),
+}
+
+port.on('message', (message: Call<ReaderOperations> | 'close') => {
+  if (message === 'close') {
+    db.close()
+    port.close()
+    return
+  }
+  port.postMessage(answer(message))
+})
+
+/** Each answer is read in one transaction, which sees one state of the database. */
+function answer(call: Call<ReaderOperations>): Reply {
+  try {
+    db.exec('BEGIN')
+    return { id: call.id, value: run(call) }
+  } catch (error) {
+    return { id: call.id, failed: wireErrorOf(error) }
+  } finally {
+    if (db.isTransaction) db.exec('COMMIT')
+  }
+}
+
+function run(call: Call<ReaderOperations>): unknown {
+  switch (call.name) {
+    case 'events':
+      return operations.events(...call.args)
+    case 'event':
+      return operations.event(...call.args)
+    case 'body':
+      return operations.body(...call.args)
+    case 'deliveries':
+      return operations.deliveries(...call.args)
+    case 'counts':
+      return operations.counts(...call.args)
+  }
+}

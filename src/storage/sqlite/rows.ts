@@ -1,0 +1,51 @@
+import type { SQLOutputValue } from 'node:sqlite'
+import { toIso } from '../../domain/clock.ts'
+import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
+import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+
+export type Row = Readonly<Record<string, SQLOutputValue>>
+
+export const EVENT_COLUMNS =
+  'key, uid, source, provider, id, type, created_at, received_at, origin, status, reasons, task, api_version, size'
+
+export function eventSummaryOf(row: Row): EventSummary {
+  return {
+    uid: String(row.uid),
+    source: String(row.source),
+    provider: String(row.provider),
+    id: String(row.id),
+    type: String(row.type),
+    created_at: String(row.created_at),
+    received_at: toIso(Number(row.received_at)),
+    origin: row.origin as Origin,
+    status: row.status as EventStatus,
+    reasons: typeof row.reasons === 'string' ? (JSON.parse(row.reasons) as string[]) : [],
+    ...(typeof row.api_version === 'string' && { api_version: row.api_version }),
+    ...(typeof row.task === 'string' && { task: row.task }),
+    size_bytes: Number(row.size),
+  }
+}
+
+/** Expects the event's uid, source and type beside the delivery's columns. */
+export function deliverySummaryOf(row: Row): DeliverySummary {
+  return {
+    event_uid: String(row.uid),
+    source: String(row.source),
+    type: String(row.type),
+    handler: String(row.handler),
+    state: row.state as DeliveryState,
+    attempts: Number(row.attempts),
+    due_at: toIso(Number(row.due_at)),
+    ...(typeof row.last_error === 'string' && { last_error: row.last_error }),
+  }
+}
+
+export function attemptOf(row: Row): Attempt {
+  return {
+    number: Number(row.number),
+    outcome: row.outcome as AttemptOutcome,
+    ...(typeof row.error === 'string' && { error: row.error }),
+    started_at: toIso(Number(row.started_at)),
+    duration_ms: Number(row.duration_ms),
+  }
+}

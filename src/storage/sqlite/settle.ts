@@ -1,0 +1,46 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
+import { prepareRecordAttempt } from './attempts.ts'
+import type { Tally } from './tally.ts'
+
+const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
+  succeeded: 'succeeded',
+  dead: 'dead',
+  retry: 'pending',
+  released: 'pending',
+}
+
+export function prepareSettle(db: DatabaseSync, tally: Tally) {
+  const recordAttempt = prepareRecordAttempt(db)
+  const select = db.prepare(
+    "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
+  )
+  const update = db.prepare(`
+    UPDATE delivery SET state = ?, due_at = ?, attempts = ?, isolated = ?, last_error = ?,
+      lease = NULL, lease_until = NULL, started_at = NULL
+    WHERE key = ?
+  `)
+
+  function settleOne(settlement: Settlement, nowMs: number): boolean {
+    const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, startedAtMs, durationMs } = settlement
+    const delivery = select.get(deliveryId, lease)
+    if (delivery === undefined) return false
+    const number = Number(delivery.attempts)
+    const state = STATE_AFTER[verdict]
+    const error = settlement.error ?? null
+    update.run(
+      state,
+      state === 'pending' ? dueAtMs : nowMs,
+      verdict === 'released' ? number - 1 : number,
+      state === 'pending' && isolate ? 1 : 0,
+      verdict === 'released' ? (delivery.last_error ?? null) : error,
+      deliveryId,
+    )
+    recordAttempt({ delivery: deliveryId, number, outcome, error, startedAtMs, durationMs })
+    tally.move('running', state)
+    return true
+  }
+
+  return (settlements: readonly Settlement[], nowMs: number): readonly boolean[] =>
+    settlements.map((settlement) => settleOne(settlement, nowMs))
+}

@@ -1,0 +1,53 @@
+/** Result codes that decide something here. Source: https://www.sqlite.org/rescode.html */
+export const SQLITE_BUSY = 5
+const SQLITE_READONLY = 8
+const SQLITE_IOERR = 10
+const SQLITE_CORRUPT = 11
+const SQLITE_FULL = 13
+const SQLITE_CANTOPEN = 14
+const SQLITE_NOTADB = 26
+const SQLITE_NOMEM = 7
+const SQLITE_IOERR_FSYNC = 1034
+const SQLITE_IOERR_DIR_FSYNC = 1290
+
+/** The extended result code of an error that SQLite raised; undefined for any other. */
+export function extendedCode(error: unknown): number | undefined {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined
+  return typeof code === 'number' ? code : undefined
+}
+
+export function primaryCode(error: unknown): number | undefined {
+  const code = extendedCode(error)
+  return code === undefined ? undefined : code & 0xff
+}
+
+/**
+ * After a failed fsync nobody knows what is on disk, and trying again may report success falsely: there is no going on.
+ * Source: "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
+ */
+export function isFatal(error: unknown): boolean {
+  const code = extendedCode(error)
+  return code === SQLITE_IOERR_FSYNC || code === SQLITE_IOERR_DIR_FSYNC
+}
+
+/** The place is to blame, not the operation: it may succeed later as it is. */
+export function isEnvironmental(error: unknown): boolean {
+  const code = primaryCode(error)
+  return code !== undefined && ENVIRONMENTAL.has(code)
+}
+
+export const isCorruption = (error: unknown): boolean => {
+  const code = primaryCode(error)
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+}
+
+const ENVIRONMENTAL: ReadonlySet<number> = new Set([
+  SQLITE_BUSY,
+  SQLITE_NOMEM,
+  SQLITE_READONLY,
+  SQLITE_IOERR,
+  SQLITE_CORRUPT,
+  SQLITE_FULL,
+  SQLITE_CANTOPEN,
+  SQLITE_NOTADB,
+])

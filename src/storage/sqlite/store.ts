@@ -1,0 +1,248 @@
+import { Worker } from 'node:worker_threads'
+import type { Clock } from '../../domain/clock.ts'
+import type { DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
+import { ConfigurationError, HoldfastError, messageOf } from '../../domain/errors.ts'
+import type { EventSummary, Headers, NewEvent } from '../../domain/event.ts'
+import type {
+  Claimed,
+  ClaimRequest,
+  Counts,
+  DeliveryFilter,
+  EventDetail,
+  EventFilter,
+  OpenStore,
+  Page,
+  PageRequest,
+  Receipt,
+  Replay,
+} from '../../domain/store.ts'
+import { AppendQueue } from './append-queue.ts'
+import { Calls } from './calls.ts'
+import type {
+  FromWriter,
+  PrunePosition,
+  ReaderOperations,
+  Reply,
+  StoredWork,
+  ToWriter,
+  WriterData,
+  WriterOperations,
+} from './messages.ts'
+import { takeOwnership } from './owner.ts'
+import { preparePlace } from './place.ts'
+import { StoreRefused } from './refused.ts'
+
+export type StoreLog = (level: 'info' | 'warn' | 'error', message: string) => void
+
+export interface SqliteStoreOptions {
+  readonly clock: Clock
+  readonly onLog: StoreLog
+}
+
+/** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
+export async function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<OpenStore> {
+  let release: (() => void) | undefined
+  try {
+    preparePlace(path)
+    release = takeOwnership(path)
+    const writer = await startWriter({ path, nowMs: options.clock() })
+    return new SqliteStore(writer, startThread('reader.ts', { path }), release, options)
+  } catch (error) {
+    release?.()
+    throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
+  }
+}
+
+/** Both threads make short-lived garbage only; V8 would let it grow to several times this before it collects. */
+const MAX_YOUNG_GENERATION_MIB = 4
+
+function startThread(file: string, workerData: unknown): Worker {
+  // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
+  return new Worker(new URL(`./${file}`, import.meta.url), {
+    workerData,
+    execArgv: [],
+    env: {},
+    resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MIB },
+  })
+}
+
+function startWriter(data: WriterData): Promise<Worker> {
+  return new Promise((resolve, reject) => {
+    const writer = startThread('writer.ts', data)
+    writer.once('error', reject)
+    writer.once('message', (message: FromWriter) => {
+      writer.removeListener('error', reject)
+      if (message.kind === 'ready') resolve(writer)
+      else
+        reject(
+          message.kind === 'refused' ? new StoreRefused(message.fault) : new Error('the store thread did not start'),
+        )
+    })
+  })
+}
+
+const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)
+const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
+  message.kind === 'replies'
+
+class SqliteStore implements OpenStore {
+  readonly lost: Promise<Error>
+  readonly #writer: Worker
+  readonly #reader: Worker
+  readonly #release: () => void
+  readonly #clock: Clock
+  readonly #log: StoreLog
+  readonly #appends = new AppendQueue((batch) => this.#post({ kind: 'append', batch }, [batch.bodies]))
+  readonly #writes = new Calls<WriterOperations>((call) => this.#post({ kind: 'call', call: call as never }))
+  readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call))
+  readonly #resolveLost: (error: Error) => void
+  readonly #closed = Promise.withResolvers<void>()
+  readonly #writerEnded: Promise<unknown>
+  readonly #readerEnded: Promise<unknown>
+  #faults: readonly string[] = []
+  #ended: string | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(writer: Worker, reader: Worker, release: () => void, { clock, onLog }: SqliteStoreOptions) {
+    const { promise, resolve } = Promise.withResolvers<Error>()
+    this.lost = promise
+    this.#resolveLost = resolve
+    this.#writer = writer
+    this.#reader = reader
+    this.#release = release
+    this.#clock = clock
+    this.#log = onLog
+    this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
+    this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
+    writer.on('message', (message: FromWriter) => this.#hear(message))
+    reader.on('message', (reply: Reply) => this.#reads.answer(reply))
+    for (const [thread, name] of [
+      [writer, 'writer'],
+      [reader, 'reader'],
+    ] as const) {
+      thread.on('error', (error) => this.#lose(`the store's ${name} thread failed: ${messageOf(error)}`))
+      thread.on('exit', (code) => this.#lose(`the store's ${name} thread ended with code ${code}`))
+    }
+  }
+
+  append(event: NewEvent): Promise<Receipt> {
+    return this.#refusing() ?? this.#appends.append(event)
+  }
+
+  async claim(request: ClaimRequest): Promise<Claimed> {
+    const { work, nextDueAtMs } = await (this.#refusing() ?? this.#writes.call('claim', request, this.#clock()))
+    return { work: work.map(workOf), nextDueAtMs }
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
+    return this.#refusing() ?? this.#writes.call('settle', settlements.map(inWholeMs), this.#clock())
+  }
+
+  async replay(replay: Replay): Promise<readonly string[]> {
+    return this.#refusing() ?? this.#writes.call('replay', replay, this.#clock())
+  }
+
+  async prune(receivedBeforeMs: number, limit: number): Promise<number> {
+    let pruned = 0
+    let from: PrunePosition | undefined
+    do {
+      const step = await (this.#refusing() ?? this.#writes.call('prune', receivedBeforeMs, limit - pruned, from))
+      pruned += step.pruned
+      from = step.next
+    } while (from !== undefined && pruned < limit)
+    return pruned
+  }
+
+  async events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> {
+    return this.#refusing() ?? this.#reads.call('events', filter, page)
+  }
+
+  async event(uid: string): Promise<EventDetail | undefined> {
+    return this.#refusing() ?? this.#reads.call('event', uid)
+  }
+
+  async body(uid: string): Promise<Uint8Array> {
+    return this.#refusing() ?? this.#reads.call('body', uid)
+  }
+
+  async deliveries(filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>> {
+    return this.#refusing() ?? this.#reads.call('deliveries', filter, page)
+  }
+
+  async counts(): Promise<Counts> {
+    return this.#refusing() ?? this.#reads.call('counts', this.#clock())
+  }
+
+  faults(): readonly string[] {
+    if (this.#ended !== undefined) return [this.#ended]
+    return this.#appends.isFull() ? [...this.#faults, 'too many events are waiting for the store'] : this.#faults
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#ended === undefined) {
+      this.#appends.flush()
+      this.#ended = 'the store is closed'
+      this.#post({ kind: 'close' })
+      await this.#closed.promise
+    }
+    this.#reader.postMessage('close')
+    await Promise.all([this.#writerEnded, this.#readerEnded])
+    this.#fail('the store is closed')
+    this.#release()
+  }
+
+  #refusing(): Promise<never> | undefined {
+    return this.#ended === undefined ? undefined : Promise.reject(unavailable(this.#ended))
+  }
+
+  #post(message: ToWriter, buffers: readonly ArrayBuffer[] = []): void {
+    this.#writer.postMessage(message, buffers)
+  }
+
+  #hear(message: FromWriter): void {
+    if (isAnswered(message)) {
+      for (const reply of message.replies) {
+        if (!this.#appends.answer(reply)) this.#writes.answer(reply)
+      }
+    } else if (message.kind === 'faults') {
+      this.#faults = message.faults
+      if (message.faults.length === 0) this.#log('info', 'the store takes events again')
+      for (const fault of message.faults) this.#log('error', `the store refuses events: ${fault}`)
+    } else if (message.kind === 'log') this.#log(message.level, message.message)
+    else if (message.kind === 'lost') this.#lose(`a write to disk failed for good: ${message.message}`)
+    else if (message.kind === 'closed') this.#closed.resolve()
+  }
+
+  #lose(reason: string): void {
+    this.#closed.resolve()
+    if (this.#closing !== undefined || this.#ended !== undefined) return
+    this.#ended = reason
+    this.#log('error', reason)
+    this.#fail(reason)
+    this.#resolveLost(new Error(reason))
+  }
+
+  #fail(reason: string): void {
+    const error = unavailable(reason)
+    this.#appends.failAll(error)
+    this.#writes.failAll(error)
+    this.#reads.failAll(error)
+  }
+}
+
+const workOf = ({ event, ...work }: StoredWork): Work => ({
+  ...work,
+  event: { ...event, headers: JSON.parse(event.headers) as Headers },
+})
+
+const inWholeMs = (settlement: Settlement): Settlement => ({
+  ...settlement,
+  dueAtMs: Math.round(settlement.dueAtMs),
+  startedAtMs: Math.round(settlement.startedAtMs),
+  durationMs: Math.round(settlement.durationMs),
+})

@@ -1,0 +1,191 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../../domain/errors.ts'
+import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
+import { type Checkpointer, prepareCheckpointer } from './checkpoint.ts'
+import { buffersIn, Committer } from './committer.ts'
+import { openForWriting, refusal } from './connection.ts'
+import { Health } from './health.ts'
+import { takeBackAll } from './lost-leases.ts'
+import type {
+  AppendBatch,
+  Call,
+  FromWriter,
+  Reply,
+  ToWriter,
+  WireError,
+  WriterData,
+  WriterOperations,
+} from './messages.ts'
+import { migrate } from './migrate.ts'
+import { isFatal } from './sqlite-errors.ts'
+import { Tally } from './tally.ts'
+
+/**
+ * The store's thread, and its one connection that writes. It takes what has queued up, commits it at once and answers: the
+ * time that one commit takes is the window in which the next one gathers. Appends go first; a few calls ride along in
+ * every commit, so that neither starves.
+ */
+
+/** Claims, settlements and the like in one commit. */
+const MAX_COMMIT_CALLS = 16
+const PROBE_INTERVAL_MS = 1_000
+const PAGE_BYTES = 4_096
+
+const port = parentPort
+if (port === null) throw new Error('writer.ts runs as a worker thread')
+const { path, nowMs } = workerData as WriterData
+
+const send = (message: FromWriter, buffers: readonly ArrayBuffer[] = []): void =>
+  port.postMessage(message, [...buffers])
+
+const health = new Health(path, (faults) => send({ kind: 'faults', faults }))
+const batches: AppendBatch[] = []
+const calls: Call<WriterOperations>[] = []
+let closing = false
+
+const opened = open()
+if (opened !== undefined) start(opened)
+
+interface Opened {
+  readonly db: DatabaseSync
+  readonly committer: Committer
+  readonly checkpointer: Checkpointer
+}
+
+function open(): Opened | undefined {
+  let db: DatabaseSync | undefined
+  try {
+    db = openForWriting(path)
+    migrate(db, path)
+    recover(db)
+    return { db, committer: new Committer(db), checkpointer: prepareCheckpointer(db) }
+  } catch (error) {
+    db?.close()
+    send({ kind: 'refused', fault: refusal(path, error).message })
+    return undefined
+  }
+}
+
+function recover(db: DatabaseSync): void {
+  const tally = new Tally(db)
+  db.exec('BEGIN IMMEDIATE')
+  takeBackAll(db, tally, nowMs)
+  tally.write()
+  db.exec('COMMIT')
+}
+
+function start({ db, committer, checkpointer }: Opened): void {
+  const probing = setInterval(() => guarded(() => probe(committer, checkpointer)), PROBE_INTERVAL_MS)
+  port?.on('message', (message: ToWriter) => {
+    accept(message)
+    guarded(() => work(committer, checkpointer))
+    if (closing) {
+      clearInterval(probing)
+      close(db, checkpointer)
+    }
+  })
+  health.shortOfSpace()
+  send({ kind: 'ready' })
+}
+
+function accept(message: ToWriter): void {
+  if (message.kind === 'append') batches.push(message.batch)
+  else if (message.kind === 'call') calls.push(message.call)
+  else closing = true
+}
+
+/** A failed fsync ends the store: nothing is answered any more, and the process is to end. */
+function guarded(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    send({ kind: 'lost', message: messageOf(error) })
+    throw error
+  }
+}
+
+function work(committer: Committer, checkpointer: Checkpointer): void {
+  for (;;) {
+    for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
+      accept(next.message as ToWriter)
+      next = receiveMessageOnPort(port as NonNullable<typeof port>)
+    }
+    if (batches.length === 0 && calls.length === 0) return
+    const replies = commit(committer, takeBatches(), calls.splice(0, MAX_COMMIT_CALLS))
+    send({ kind: 'replies', replies }, buffersIn(replies))
+    checkpoint(checkpointer)
+  }
+}
+
+function takeBatches(): readonly AppendBatch[] {
+  let rows = 0
+  let bytes = 0
+  const end = batches.findIndex((batch, index) => {
+    rows += batch.events.length
+    bytes += batch.bodies.byteLength
+    return index > 0 && (rows > MAX_COMMIT_ROWS || bytes > MAX_COMMIT_BYTES)
+  })
+  return batches.splice(0, end < 0 ? batches.length : end)
+}
+
+function commit(
+  committer: Committer,
+  appends: readonly AppendBatch[],
+  due: readonly Call<WriterOperations>[],
+): readonly Reply[] {
+  const short = appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined
+  const refused = short === undefined ? [] : refuse(appends, { error: 'unavailable', message: short })
+  const taken = short === undefined ? appends : []
+  try {
+    const replies = committer.commit(taken, due)
+    if (taken.length > 0) health.wrote()
+    return [...refused, ...replies]
+  } catch (error) {
+    if (isFatal(error)) throw error
+    health.failedToWrite(error)
+    return [...refused, ...refuse([...taken, ...due], { error: 'unavailable', message: messageOf(error) })]
+  }
+}
+
+/** What a commit takes up on disk, about: each event touches a page or two beside its body. */
+const bytesOf = (appends: readonly AppendBatch[]): number =>
+  appends.reduce((bytes, { events, bodies }) => bytes + bodies.byteLength + events.length * PAGE_BYTES, 0)
+
+const refuse = (requests: readonly { readonly id: number }[], failed: WireError): readonly Reply[] =>
+  requests.map(({ id }) => ({ id, failed }))
+
+/** A checkpoint that fails costs nothing but space: it is tried again after the next commit. */
+function checkpoint(checkpointer: Checkpointer): void {
+  try {
+    checkpointer.ifDue(health.reserveBytes())
+  } catch (error) {
+    if (isFatal(error)) throw error
+    send({ kind: 'log', level: 'warn', message: `the write-ahead log could not be checkpointed: ${messageOf(error)}` })
+  }
+}
+
+/** Finds out without traffic whether the store can write again. */
+function probe(committer: Committer, checkpointer: Checkpointer): void {
+  const short = health.shortOfSpace() !== undefined
+  if (!short && !health.hasWriteFault()) return
+  try {
+    if (short) checkpointer.truncate()
+    if (health.hasWriteFault()) committer.probe()
+    health.wrote()
+  } catch (error) {
+    if (isFatal(error)) throw error
+    health.failedToWrite(error)
+  }
+}
+
+function close(db: DatabaseSync, checkpointer: Checkpointer): void {
+  try {
+    checkpointer.truncate()
+    db.close()
+  } catch (error) {
+    send({ kind: 'log', level: 'warn', message: `the database was not closed cleanly: ${messageOf(error)}` })
+  }
+  send({ kind: 'closed' })
+  port?.close()
+}

@@ -1,0 +1,183 @@
+import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
+import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
+import { compilePatterns } from '../../src/domain/pattern.ts'
+import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay } from '../../src/domain/store.ts'
+
+export interface ModelDelivery {
+  readonly event: ModelEvent
+  readonly handler: string
+  state: DeliveryState
+  attempts: number
+  dueAtMs: number
+  isolated: boolean
+  leaseUntilMs: number
+  startedAtMs: number
+  /** As the store under test named it. */
+  lease: string
+  readonly history: Pick<Attempt, 'number' | 'outcome'>[]
+}
+
+export interface ModelEvent {
+  readonly given: NewEvent
+  readonly conflicting: boolean
+  status: EventStatus
+  reasons: readonly string[]
+  readonly deliveries: ModelDelivery[]
+}
+
+/** The store port again, as plainly as possible: lists in order of arrival, searched from end to end. */
+export class ModelStore {
+  events: ModelEvent[] = []
+
+  append(given: NewEvent): Receipt {
+    const same = this.events.filter(({ given: { source, id } }) => source === given.source && id === given.id)
+    const first = same.find(({ conflicting }) => !conflicting)
+    if (first !== undefined && isSameBody(first.given, given)) return { outcome: 'duplicate', uid: first.given.uid }
+    const known = same.find((event) => event.conflicting && isSameBody(event.given, given))
+    if (first !== undefined && known !== undefined) return { outcome: 'conflict', uid: known.given.uid }
+
+    const conflicting = first !== undefined
+    const event: ModelEvent = {
+      given,
+      conflicting,
+      status: conflicting ? 'conflict' : given.status,
+      reasons: given.reasons,
+      deliveries: [],
+    }
+    this.events.push(event)
+    if (!conflicting) for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
+    return { outcome: conflicting ? 'conflict' : 'accepted', uid: given.uid }
+  }
+
+  claim(request: ClaimRequest, nowMs: number): { claimed: readonly ModelDelivery[]; nextDueAtMs: number | undefined } {
+    for (const delivery of this.deliveries()) {
+      if (delivery.state !== 'running' || delivery.leaseUntilMs > nowMs) continue
+      delivery.history.push({ number: delivery.attempts, outcome: 'lease_lost' })
+      Object.assign(delivery, { isolated: true, dueAtMs: nowMs })
+      delivery.state = delivery.attempts >= request.maxAttempts ? 'dead' : 'pending'
+    }
+    const limits = new Map(request.handlers.map(({ name, limit }) => [name, limit]))
+    const room = { shared: request.sharedLimit, isolated: request.isolatedLimit }
+    const due = this.deliveries().filter(({ state, dueAtMs }) => state === 'pending' && dueAtMs <= nowMs)
+    const claimed: ModelDelivery[] = []
+    for (const delivery of due.toSorted((a, b) => a.dueAtMs - b.dueAtMs)) {
+      const kind = delivery.isolated ? 'isolated' : 'shared'
+      const limit = limits.get(delivery.handler) ?? 0
+      if (limit <= 0 || room[kind] <= 0) continue
+      if (delivery.attempts >= request.maxAttempts) {
+        Object.assign(delivery, { state: 'dead', dueAtMs: nowMs })
+        continue
+      }
+      limits.set(delivery.handler, limit - 1)
+      room[kind]--
+      delivery.attempts++
+      Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + request.leaseMs, startedAtMs: nowMs })
+      claimed.push(delivery)
+    }
+    return { claimed, nextDueAtMs: this.#nextDue(nowMs) }
+  }
+
+  settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
+    if (delivery.state !== 'running' || delivery.lease !== lease) return false
+    const { verdict, outcome, isolate, dueAtMs } = settlement
+    delivery.history.push({ number: delivery.attempts, outcome })
+    const pending = verdict === 'retry' || verdict === 'released'
+    delivery.state = verdict === 'retry' || verdict === 'released' ? 'pending' : verdict
+    delivery.dueAtMs = pending ? dueAtMs : nowMs
+    delivery.isolated = pending && isolate
+    if (verdict === 'released') delivery.attempts--
+    return true
+  }
+
+  /** Undefined: there is no such event. */
+  replay({ eventUid, handlers, status, reasons }: Replay, nowMs: number): readonly string[] | undefined {
+    const event = this.find(eventUid)
+    if (event === undefined) return undefined
+    Object.assign(event, { status, reasons })
+    return [...new Set(handlers)].filter((handler) => {
+      const delivery = event.deliveries.find((each) => each.handler === handler)
+      if (delivery === undefined) this.#create(event, handler, nowMs)
+      else if (delivery.state === 'pending' || delivery.state === 'running') return false
+      else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false })
+      return true
+    })
+  }
+
+  prune(beforeMs: number, limit: number): number {
+    const old = this.events
+      .filter(({ given }) => given.receivedAtMs < beforeMs)
+      .filter(({ deliveries }) => deliveries.every(({ state }) => state === 'dead' || state === 'succeeded'))
+      .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)
+      .slice(0, limit)
+    this.events = this.events.filter((event) => !old.includes(event))
+    return old.length
+  }
+
+  find = (uid: string): ModelEvent | undefined => this.events.find(({ given }) => given.uid === uid)
+
+  deliveries = (): ModelDelivery[] => this.events.flatMap(({ deliveries }) => deliveries)
+
+  /** Uids, newest first. */
+  listEvents({ source, type, status, origin, task, sinceMs, untilMs, q }: EventFilter): readonly string[] {
+    const matches = compilePatterns([type ?? '*'])
+    const contains = (text: string | undefined) => text?.toLowerCase().includes((q ?? '').toLowerCase()) === true
+    return this.events
+      .toReversed()
+      .toSorted((a, b) => b.given.receivedAtMs - a.given.receivedAtMs)
+      .filter(({ given }) => source === undefined || given.source === source)
+      .filter(({ given }) => matches(given.type))
+      .filter((event) => status === undefined || event.status === status)
+      .filter(({ given }) => origin === undefined || given.origin === origin)
+      .filter(({ given }) => task === undefined || given.task === task)
+      .filter(({ given }) => sinceMs === undefined || given.receivedAtMs >= sinceMs)
+      .filter(({ given }) => untilMs === undefined || given.receivedAtMs < untilMs)
+      .filter(({ given: { id, uid, type, task } }) => q === undefined || [id, uid, type, task].some(contains))
+      .map(({ given }) => given.uid)
+  }
+
+  /** Newest first. */
+  listDeliveries({ state, handler, source, eventUid }: DeliveryFilter): readonly Omit<DeliverySummary, 'last_error'>[] {
+    return this.deliveries()
+      .toReversed()
+      .filter((delivery) => state === undefined || delivery.state === state)
+      .filter((delivery) => handler === undefined || delivery.handler === handler)
+      .filter(({ event }) => source === undefined || event.given.source === source)
+      .filter(({ event }) => eventUid === undefined || event.given.uid === eventUid)
+      .map(summaryOf)
+  }
+
+  #create(event: ModelEvent, handler: string, dueAtMs: number): void {
+    event.deliveries.push({
+      event,
+      handler,
+      state: 'pending',
+      attempts: 0,
+      dueAtMs,
+      isolated: false,
+      leaseUntilMs: 0,
+      startedAtMs: 0,
+      lease: '',
+      history: [],
+    })
+  }
+
+  #nextDue(nowMs: number): number | undefined {
+    const times = this.deliveries().flatMap(({ state, dueAtMs, leaseUntilMs }) =>
+      state === 'pending' ? [dueAtMs] : state === 'running' ? [leaseUntilMs] : [],
+    )
+    const later = times.filter((time) => time > nowMs)
+    return later.length === 0 ? undefined : Math.min(...later)
+  }
+}
+
+export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'last_error'> => ({
+  event_uid: delivery.event.given.uid,
+  source: delivery.event.given.source,
+  type: delivery.event.given.type,
+  handler: delivery.handler,
+  state: delivery.state,
+  attempts: delivery.attempts,
+  due_at: new Date(delivery.dueAtMs).toISOString(),
+})
+
+const isSameBody = (a: NewEvent, b: NewEvent): boolean => Buffer.from(a.body).equals(b.body)

@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+export function describeClaiming(fixture: Fixture): void {
+  describeClaim(fixture)
+  describeLeases(fixture)
+}
+
+function describeClaim({ store, now, pass }: Fixture): void {
+  describe('claim', () => {
+    test('hands out everything that a handler needs and counts the attempt', async () => {
+      const event = newEvent({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
+      await store().append(event)
+      const work = await claimOne(store())
+      expect(work).toMatchObject({ handler: 'a', attempt: 1, isolated: false })
+      expect(work.event).toEqual({
+        uid: event.uid,
+        source: event.source,
+        provider: event.provider,
+        id: event.id,
+        type: event.type,
+        receivedAtMs: event.receivedAtMs,
+        origin: event.origin,
+        headers: event.headers,
+        traceparent: event.traceparent,
+      })
+      expect(Buffer.from(work.body)).toEqual(Buffer.from(event.body))
+      expect(work.body.byteLength).toBe(work.body.buffer.byteLength)
+      const [delivery] = (await store().deliveries({}, { limit: 1 })).items
+      expect(delivery).toMatchObject({ state: 'running', attempts: 1 })
+    })
+
+    test('no delivery is leased to two callers at once', async () => {
+      await Promise.all(Array.from({ length: 60 }, () => store().append(newEvent())))
+      const claims = await Promise.all(
+        Array.from({ length: 6 }, () => store().claim(claimRequest({ sharedLimit: 20 }))),
+      )
+      const ids = claims.flatMap(({ work }) => work.map(({ deliveryId }) => deliveryId))
+      expect(ids).toHaveLength(60)
+      expect(new Set(ids).size).toBe(60)
+    })
+
+    test('the oldest due comes first', async () => {
+      const events = [3, 1, 2].map((age) => newEvent({ receivedAtMs: START_MS - age }))
+      for (const event of events) await store().append(event)
+      const { work } = await store().claim(claimRequest())
+      expect(work.map(({ event }) => event.receivedAtMs - START_MS)).toEqual([-3, -2, -1])
+    })
+
+    test('limits hold for each handler and for all', async () => {
+      for (let n = 0; n < 4; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
+      const { work } = await store().claim(
+        claimRequest({
+          handlers: [
+            { name: 'a', limit: 1 },
+            { name: 'b', limit: 3 },
+          ],
+        }),
+      )
+      expect(work.map(({ handler }) => handler).sort()).toEqual(['a', 'b', 'b', 'b'])
+      expect((await store().claim(claimRequest({ sharedLimit: 2 }))).work).toHaveLength(2)
+      expect((await store().claim(claimRequest({ sharedLimit: 0 }))).work).toHaveLength(0)
+    })
+
+    test('a handler that is not named is left alone', async () => {
+      await store().append(newEvent({ handlers: ['b'] }))
+      expect((await store().claim(claimRequest())).work).toEqual([])
+      expect((await store().claim(claimRequest({ handlers: [] }))).work).toEqual([])
+    })
+
+    test('deliveries that run isolated have a limit of their own', async () => {
+      for (let n = 0; n < 3; n++) await store().append(newEvent())
+      const { work } = await store().claim(claimRequest({ sharedLimit: 2 }))
+      await store().settle(
+        work.map((each) => settlement(each, { verdict: 'retry', outcome: 'thread_lost', isolate: true })),
+      )
+      const noneIsolated = await store().claim(claimRequest({ isolatedLimit: 0 }))
+      expect(noneIsolated.work.map(({ isolated }) => isolated)).toEqual([false])
+      const oneIsolated = await store().claim(claimRequest({ sharedLimit: 0, isolatedLimit: 1 }))
+      expect(oneIsolated.work.map(({ isolated, attempt }) => ({ isolated, attempt }))).toEqual([
+        { isolated: true, attempt: 2 },
+      ])
+    })
+
+    test('tells when the next delivery or lease comes due, of any handler', async () => {
+      const claim = () => store().claim(claimRequest({ handlers: [{ name: 'a', limit: 1 }], leaseMs: 9_000 }))
+      expect((await claim()).nextDueAtMs).toBeUndefined()
+      await store().append(newEvent())
+      const first = await claim()
+      expect(first.nextDueAtMs).toBe(now() + 9_000)
+      await store().append(newEvent({ handlers: ['b'], receivedAtMs: START_MS + 5_000 }))
+      expect((await claim()).nextDueAtMs).toBe(START_MS + 5_000)
+      await store().settle(
+        first.work.map((each) =>
+          settlement(each, { verdict: 'retry', outcome: 'failed', dueAtMs: now() + 2_000, error: 'no' }),
+        ),
+      )
+      expect((await claim()).nextDueAtMs).toBe(START_MS + 2_000)
+      pass(2_000)
+      expect((await claim()).work).toHaveLength(1)
+    })
+
+    test('what is due later is not handed out before', async () => {
+      await store().append(newEvent({ receivedAtMs: START_MS + 1 }))
+      expect((await store().claim(claimRequest())).work).toHaveLength(0)
+      pass(1)
+      expect((await store().claim(claimRequest())).work).toHaveLength(1)
+    })
+  })
+}
+
+function describeLeases({ store, now, pass }: Fixture): void {
+  describe('a lease that ran out', () => {
+    test('leaves the attempt in the history as lost; the delivery runs isolated', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await claimOne(store(), { leaseMs: 1_000 })
+      pass(999)
+      expect((await store().claim(claimRequest())).work).toHaveLength(0)
+      pass(1)
+      const again = await claimOne(store(), { leaseMs: 1_000 })
+      expect(again).toMatchObject({ attempt: 2, isolated: true })
+      const [delivery] = (await store().event(event.uid))?.deliveries ?? []
+      expect(delivery?.history).toEqual([
+        expect.objectContaining({ number: 1, outcome: 'lease_lost', started_at: iso(START_MS), duration_ms: 1_000 }),
+      ])
+    })
+
+    test('is dead with no attempt left', async () => {
+      await store().append(newEvent())
+      await claimOne(store(), { leaseMs: 1_000, maxAttempts: 1 })
+      pass(1_000)
+      expect(await store().claim(claimRequest({ maxAttempts: 1 }))).toEqual({ work: [], nextDueAtMs: undefined })
+      const [dead] = (await store().deliveries({ state: 'dead' }, { limit: 1 })).items
+      expect(dead).toMatchObject({ attempts: 1, due_at: iso(now()), last_error: expect.any(String) })
+    })
+
+    test('of a handler that is not named is taken back too', async () => {
+      await store().append(newEvent())
+      await claimOne(store(), { leaseMs: 1_000 })
+      pass(1_000)
+      await store().claim(claimRequest({ handlers: [] }))
+      expect((await store().deliveries({}, { limit: 1 })).items[0]?.state).toBe('pending')
+    })
+
+    test('no longer settles', async () => {
+      await store().append(newEvent())
+      const lost = await claimOne(store(), { leaseMs: 1_000 })
+      pass(1_000)
+      const again = await claimOne(store())
+      expect(await store().settle([settlement(lost)])).toEqual([false])
+      expect(await store().settle([settlement(again)])).toEqual([true])
+    })
+
+    test('a due delivery with no attempt left is dead instead of claimed', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await store().append(newEvent())
+      const [first] = (await store().claim(claimRequest({ sharedLimit: 1 }))).work
+      if (first === undefined) throw new Error('nothing was claimed')
+      await store().settle([settlement(first, { verdict: 'retry', outcome: 'failed', dueAtMs: now() - 1 })])
+      const { work } = await store().claim(claimRequest({ sharedLimit: 1, maxAttempts: 1 }))
+      expect(work.map(({ attempt }) => attempt)).toEqual([1])
+      expect((await store().deliveries({ state: 'dead' }, { limit: 5 })).items).toHaveLength(1)
+    })
+  })
+}

@@ -1,0 +1,192 @@
+import { describe, expect, test } from 'vitest'
+import type { AttemptOutcome, Settlement } from '../../src/domain/delivery.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, claimRequest, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+export function describeEnding(fixture: Fixture): void {
+  describeSettle(fixture)
+  describeReplay(fixture)
+  describePrune(fixture)
+}
+
+function describeSettle({ store, now, pass }: Fixture): void {
+  describe('settle', () => {
+    const cases: readonly {
+      readonly verdict: Settlement['verdict']
+      readonly outcome: AttemptOutcome
+      readonly state: string
+      readonly attempts: number
+      readonly dueInMs: number
+      readonly lastError?: string
+    }[] = [
+      { verdict: 'succeeded', outcome: 'succeeded', state: 'succeeded', attempts: 1, dueInMs: 0 },
+      { verdict: 'dead', outcome: 'rejected', state: 'dead', attempts: 1, dueInMs: 0, lastError: 'no' },
+      { verdict: 'retry', outcome: 'failed', state: 'pending', attempts: 1, dueInMs: 700, lastError: 'no' },
+      { verdict: 'released', outcome: 'released', state: 'pending', attempts: 0, dueInMs: 700 },
+    ]
+    test.each(cases)('$verdict makes it $state, with $attempts counted', async (expected) => {
+      const event = newEvent()
+      await store().append(event)
+      const work = await claimOne(store())
+      pass(100)
+      const error = expected.verdict === 'succeeded' ? {} : { error: 'no' }
+      const given = { ...expected, ...error, dueAtMs: now() + 700, startedAtMs: START_MS + 1, durationMs: 99 }
+      expect(await store().settle([settlement(work, given)])).toEqual([true])
+      const [delivery] = (await store().event(event.uid))?.deliveries ?? []
+      expect(delivery).toMatchObject({
+        state: expected.state,
+        attempts: expected.attempts,
+        due_at: iso(now() + expected.dueInMs),
+        history: [{ number: 1, outcome: expected.outcome, ...error, started_at: iso(START_MS + 1), duration_ms: 99 }],
+      })
+      expect(delivery?.last_error).toBe(expected.lastError)
+    })
+
+    test('takes effect once', async () => {
+      await store().append(newEvent())
+      const work = await claimOne(store())
+      expect(await store().settle([settlement(work), settlement(work)])).toEqual([true, false])
+      expect(await store().settle([settlement(work)])).toEqual([false])
+    })
+
+    test("another lease's settlement takes no effect; its neighbour's does", async () => {
+      const event = newEvent({ handlers: ['a', 'b'] })
+      await store().append(event)
+      const { work } = await store().claim(claimRequest({ handlers: ['a', 'b'].map((name) => ({ name, limit: 1 })) }))
+      const [forged, good] = work.map((each) => settlement(each))
+      if (forged === undefined || good === undefined) throw new Error('two deliveries were expected')
+      expect(await store().settle([{ ...forged, lease: 'forged' }, good])).toEqual([false, true])
+      const states = (await store().event(event.uid))?.deliveries.map(({ state }) => state)
+      expect(states?.toSorted()).toEqual(['running', 'succeeded'])
+    })
+
+    test('nothing to settle is settled', async () => {
+      expect(await store().settle([])).toEqual([])
+    })
+
+    test('the history is in order, a replay between', async () => {
+      const event = newEvent()
+      await store().append(event)
+      const steps: [Settlement['verdict'], AttemptOutcome][] = [
+        ['retry', 'failed'],
+        ['dead', 'timeout'],
+        ['succeeded', 'succeeded'],
+      ]
+      for (const [verdict, outcome] of steps) {
+        if (outcome === 'succeeded') {
+          await store().replay({ eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] })
+        }
+        await store().settle([settlement(await claimOne(store()), { verdict, outcome })])
+      }
+      const [delivery] = (await store().event(event.uid))?.deliveries ?? []
+      expect(delivery?.history.map(({ number, outcome }) => [number, outcome])).toEqual([
+        [1, 'failed'],
+        [2, 'timeout'],
+        [1, 'succeeded'],
+      ])
+    })
+  })
+}
+
+function describeReplay({ store, now, pass }: Fixture): void {
+  describe('replay', () => {
+    const replay = (eventUid: string, handlers: string[]) =>
+      store().replay({ eventUid, handlers, status: 'accepted', reasons: [] })
+
+    test('an event that is not there is event_not_found', async () => {
+      expect(await codeOf(replay(newUid(), ['a']))).toBe('event_not_found')
+    })
+
+    test.each(['succeeded', 'dead'] as const)(
+      'a delivery that is %s runs again with all attempts before it',
+      async (verdict) => {
+        const event = newEvent()
+        await store().append(event)
+        await store().settle([settlement(await claimOne(store()), { verdict, isolate: true })])
+        pass(500)
+        expect(await replay(event.uid, ['a'])).toEqual(['a'])
+        const [delivery] = (await store().deliveries({}, { limit: 1 })).items
+        expect(delivery).toMatchObject({ state: 'pending', attempts: 0, due_at: iso(now()) })
+        expect(delivery).not.toHaveProperty('last_error')
+        expect(await claimOne(store())).toMatchObject({ attempt: 1, isolated: false })
+      },
+    )
+
+    test('creates deliveries that are missing, also of a conflict, and sets the status', async () => {
+      const first = newEvent()
+      const conflict = { ...first, uid: newUid(), body: Buffer.from('other') }
+      await store().append(first)
+      await store().append(conflict)
+      expect(await replay(conflict.uid, ['a', 'b', 'a'])).toEqual(['a', 'b'])
+      expect(await store().event(conflict.uid)).toMatchObject({
+        status: 'accepted',
+        deliveries: [{ handler: 'a' }, { handler: 'b' }],
+      })
+    })
+
+    test('leaves alone what is pending or running', async () => {
+      const event = newEvent({ handlers: ['a', 'b'] })
+      await store().append(event)
+      const work = await claimOne(store())
+      expect(await replay(event.uid, ['a', 'b'])).toEqual([])
+      expect(await store().settle([settlement(work)])).toEqual([true])
+    })
+
+    test('may change nothing but the status and its reasons', async () => {
+      const event = newEvent({ handlers: [] })
+      await store().append(event)
+      const reasons = ['its schema wants a number']
+      expect(await store().replay({ eventUid: event.uid, handlers: [], status: 'quarantined', reasons })).toEqual([])
+      expect(await store().event(event.uid)).toMatchObject({ status: 'quarantined', reasons })
+    })
+  })
+}
+
+function describePrune({ store }: Fixture): void {
+  describe('prune', () => {
+    const append = async (ageMs: number, handlers: string[] = []) => {
+      const event = newEvent({ receivedAtMs: START_MS - ageMs, handlers })
+      await store().append(event)
+      return event
+    }
+
+    test('forgets what was received before the time, the oldest first, up to the limit', async () => {
+      const [middle, oldest, kept] = [await append(200), await append(300), await append(100)]
+      expect(await store().prune(START_MS - 100, 1)).toBe(1)
+      expect(await store().event(oldest.uid)).toBeUndefined()
+      expect(await store().prune(START_MS - 100, 10)).toBe(1)
+      expect(await store().event(middle.uid)).toBeUndefined()
+      expect(await codeOf(store().body(middle.uid))).toBe('event_not_found')
+      expect(await store().event(kept.uid)).toBeDefined()
+    })
+
+    test('keeps what still has to run, and forgets what is dead or succeeded', async () => {
+      const [ended, waiting] = [await append(300, ['a']), await append(200, ['a'])]
+      await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'rejected' })])
+      expect(await store().prune(START_MS, 10)).toBe(1)
+      expect(await store().event(ended.uid)).toBeUndefined()
+      const work = await claimOne(store())
+      expect(await store().prune(START_MS, 10)).toBe(0)
+      await store().settle([settlement(work)])
+      expect(await store().prune(START_MS, 10)).toBe(1)
+      expect(await store().event(waiting.uid)).toBeUndefined()
+      expect((await store().deliveries({}, { limit: 10 })).items).toEqual([])
+    })
+
+    test('a forgotten event may come again', async () => {
+      const event = await append(300)
+      await store().prune(START_MS, 10)
+      const again = { ...event, uid: newUid() }
+      expect(await store().append(again)).toEqual({ outcome: 'accepted', uid: again.uid })
+    })
+
+    test('thousands go in one call', async () => {
+      await Promise.all(Array.from({ length: 1_200 }, () => append(300)))
+      expect(await store().prune(START_MS, 1_100)).toBe(1_100)
+      expect(await store().prune(START_MS, 1_100)).toBe(100)
+    })
+  })
+}

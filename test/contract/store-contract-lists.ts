@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest'
+import { MAX_PAGE_SIZE } from '../../src/domain/limits.ts'
+import type { DeliveryFilter, EventFilter } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import { allPages, claimOne, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
+
+export function describeListing(fixture: Fixture): void {
+  describeEvents(fixture)
+  describeDeliveries(fixture)
+  describeReads(fixture)
+}
+
+function describeEvents({ store }: Fixture): void {
+  const ids = async (filter: EventFilter, limit = 2): Promise<string[]> =>
+    (await allPages((page) => store().events(filter, page), limit)).map(({ id }) => id)
+
+  const fill = async (): Promise<void> => {
+    const events = [
+      { id: 'one', type: 'invoice.paid', task: 'task_A' },
+      { id: 'two', type: 'invoice.created', status: 'unhandled', source: 'eu' },
+      { id: 'three', type: 'Charge_100%', origin: 'poll', source: 'eu' },
+      { id: 'four', type: 'invoice.line.added', status: 'quarantined', task: 'task_B' },
+      { id: 'five', type: 'invoice.paid', origin: 'cli' },
+    ] as const
+    for (const [at, event] of events.entries()) {
+      await store().append(newEvent({ ...event, receivedAtMs: START_MS + at * 10 }))
+    }
+  }
+
+  describe('events', () => {
+    const cases: readonly [EventFilter, readonly string[]][] = [
+      [{}, ['five', 'four', 'three', 'two', 'one']],
+      [{ source: 'eu' }, ['three', 'two']],
+      [{ source: 'nowhere' }, []],
+      [{ type: 'invoice.paid' }, ['five', 'one']],
+      [{ type: 'invoice.*' }, ['five', 'four', 'two', 'one']],
+      [{ type: '*.added' }, ['four']],
+      [{ type: 'inv*d' }, ['five', 'four', 'two', 'one']],
+      [{ type: 'INVOICE.*' }, []],
+      [{ type: 'invoice.?aid' }, []],
+      [{ type: '*' }, ['five', 'four', 'three', 'two', 'one']],
+      [{ source: 'stripe', type: 'invoice.*' }, ['five', 'four', 'one']],
+      [{ source: 'eu', type: 'invoice.created' }, ['two']],
+      [{ status: 'unhandled' }, ['two']],
+      [{ status: 'conflict' }, []],
+      [{ origin: 'poll' }, ['three']],
+      [{ task: 'task_A' }, ['one']],
+      [{ task: 'task_A', type: 'charge*' }, []],
+      [{ task: 'task_A', type: 'invoice*', source: 'stripe', status: 'accepted' }, ['one']],
+      [{ sinceMs: START_MS + 30 }, ['five', 'four']],
+      [{ untilMs: START_MS + 30 }, ['three', 'two', 'one']],
+      [{ sinceMs: START_MS + 10, untilMs: START_MS + 20 }, ['two']],
+      [{ q: 'INVOICE.p' }, ['five', 'one']],
+      [{ q: 'thre' }, ['three']],
+      [{ q: 'TASK_b' }, ['four']],
+      [{ q: '_100%' }, ['three']],
+      [{ q: '%' }, ['three']],
+      [{ q: '\\' }, []],
+      [{ q: 'paid', origin: 'webhook', sinceMs: START_MS }, ['one']],
+    ]
+    test.each(cases)('%j gives %j, newest first', async (filter, expected) => {
+      await fill()
+      expect(await ids(filter)).toEqual(expected)
+      expect(await ids(filter, 50)).toEqual(expected)
+    })
+
+    test('q finds a uid', async () => {
+      await fill()
+      const event = newEvent()
+      await store().append(event)
+      expect(await ids({ q: event.uid.slice(4, -4).toUpperCase() })).toEqual([event.id])
+    })
+
+    test('of equals, the later appended comes first, and no page repeats or misses one', async () => {
+      const events = Array.from({ length: 25 }, () => newEvent())
+      for (const event of events) await store().append(event)
+      const newestFirst = events.map(({ id }) => id).reverse()
+      expect(await ids({}, 7)).toEqual(newestFirst)
+      expect(await ids({ type: 'invoice.paid' }, 7)).toEqual(newestFirst)
+    })
+
+    test('a cursor stays where it was when newer ones come', async () => {
+      await fill()
+      const first = await store().events({}, { limit: 2 })
+      await store().append(newEvent({ receivedAtMs: START_MS + 1_000 }))
+      const second = await store().events({}, { limit: 2, ...(first.nextCursor && { cursor: first.nextCursor }) })
+      expect(second.items.map(({ id }) => id)).toEqual(['three', 'two'])
+    })
+
+    test('every append that has resolved is seen', async () => {
+      for (let n = 0; n < 20; n++) {
+        const event = newEvent({ receivedAtMs: START_MS + n })
+        await store().append(event)
+        expect((await store().events({}, { limit: 1 })).items[0]?.uid).toBe(event.uid)
+      }
+    })
+  })
+
+  describe('a page', () => {
+    test.each(['', 'nonsense', '123', 'ZXZlbnRz', 'AAAA:::', '-1', "' OR 1=1"])(
+      'the cursor %j that no store gave is invalid_request',
+      async (cursor) => {
+        await fill()
+        expect(await codeOf(store().events({}, { limit: 2, cursor }))).toBe('invalid_request')
+        expect(await codeOf(store().deliveries({}, { limit: 2, cursor }))).toBe('invalid_request')
+      },
+    )
+
+    test("one list's cursor is not the other's", async () => {
+      await fill()
+      const { nextCursor } = await store().events({}, { limit: 2 })
+      expect(await codeOf(store().deliveries({}, { limit: 2, ...(nextCursor && { cursor: nextCursor }) }))).toBe(
+        'invalid_request',
+      )
+    })
+
+    test.each([0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])('a limit of %d is invalid_request', async (limit) => {
+      expect(await codeOf(store().events({}, { limit }))).toBe('invalid_request')
+      expect(await codeOf(store().deliveries({}, { limit }))).toBe('invalid_request')
+    })
+  })
+}
+
+function describeDeliveries({ store }: Fixture): void {
+  describe('deliveries', () => {
+    const uids: string[] = []
+    const fill = async (): Promise<void> => {
+      uids.length = 0
+      for (const [at, source] of ['stripe', 'eu', 'stripe'].entries()) {
+        const event = newEvent({ id: `evt_${at}`, source, handlers: ['a', 'b'] })
+        uids.push(event.uid)
+        await store().append(event)
+      }
+      const a = { handlers: [{ name: 'a', limit: 1 }] }
+      await store().settle([settlement(await claimOne(store(), a), { verdict: 'dead', outcome: 'rejected' })])
+      await store().settle([settlement(await claimOne(store(), a))])
+      await claimOne(store(), a)
+    }
+    const listed = async (filter: DeliveryFilter, limit: number) =>
+      (await allPages((page) => store().deliveries(filter, page), limit)).map(
+        ({ event_uid, handler, state }) => `${uids.indexOf(event_uid)}${handler} ${state}`,
+      )
+
+    const all = ['2b pending', '2a running', '1b pending', '1a succeeded', '0b pending', '0a dead']
+    const cases: readonly [DeliveryFilter, readonly string[]][] = [
+      [{}, all],
+      [{ state: 'pending' }, ['2b pending', '1b pending', '0b pending']],
+      [{ state: 'running' }, ['2a running']],
+      [{ state: 'succeeded' }, ['1a succeeded']],
+      [{ state: 'dead' }, ['0a dead']],
+      [{ handler: 'a' }, ['2a running', '1a succeeded', '0a dead']],
+      [{ handler: 'c' }, []],
+      [{ source: 'eu' }, ['1b pending', '1a succeeded']],
+      [{ state: 'dead', source: 'eu' }, []],
+      [{ state: 'dead', handler: 'a' }, ['0a dead']],
+      [{ state: 'pending', handler: 'b', source: 'eu' }, ['1b pending']],
+      [{ state: 'running', handler: 'b' }, []],
+    ]
+    test.each(cases)('%j gives %j', async (filter, expected) => {
+      await fill()
+      expect(await listed(filter, 2)).toEqual(expected)
+      expect(await listed(filter, 50)).toEqual(expected)
+    })
+
+    test('of one event', async () => {
+      await fill()
+      const eventUid = uids[1] ?? ''
+      expect(await listed({ eventUid }, 1)).toEqual(['1b pending', '1a succeeded'])
+      expect(await listed({ eventUid, state: 'pending' }, 1)).toEqual(['1b pending'])
+      expect(await listed({ eventUid: newUid() }, 1)).toEqual([])
+    })
+  })
+}
+
+function describeReads({ store, now, pass }: Fixture): void {
+  test('an event that is not there is undefined, and its body event_not_found', async () => {
+    expect(await store().event(newUid())).toBeUndefined()
+    expect(await codeOf(store().body(newUid()))).toBe('event_not_found')
+  })
+
+  test('counts tell how many deliveries are in each state, and since when the oldest is due', async () => {
+    expect(await store().counts()).toEqual({
+      deliveries: { pending: 0, running: 0, succeeded: 0, dead: 0 },
+      oldestDueAtMs: undefined,
+    })
+    await store().append(newEvent({ receivedAtMs: START_MS - 70, handlers: ['a', 'b'] }))
+    await store().append(newEvent({ receivedAtMs: START_MS + 50 }))
+    const work = await claimOne(store())
+    await store().settle([
+      settlement(work, { verdict: 'retry', outcome: 'failed', dueAtMs: now() + 100, isolate: true }),
+    ])
+    pass(50)
+    // A store may answer from a cache of a few seconds.
+    await expect
+      .poll(() => store().counts(), { timeout: 5_000 })
+      .toEqual({
+        deliveries: { pending: 3, running: 0, succeeded: 0, dead: 0 },
+        oldestDueAtMs: START_MS - 70,
+      })
+  })
+}

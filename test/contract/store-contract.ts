@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Clock } from '../../src/domain/clock.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { describeClaiming } from './store-contract-claiming.ts'
+import { describeEnding } from './store-contract-ending.ts'
+import { describeListing } from './store-contract-lists.ts'
+import { describeRandomOperations } from './store-contract-random.ts'
+import { codeOf, newEvent, START_MS } from './store-samples.ts'
+
+/** Opens an empty store. */
+export type OpenEmptyStore = (clock: Clock) => Promise<OpenStore>
+
+/** One store per test, and a clock that only the test moves. */
+export interface Fixture {
+  readonly store: () => OpenStore
+  readonly now: () => number
+  readonly pass: (ms: number) => void
+}
+
+/** The guarantees of the store port (`domain/store.ts`), as statements that any store has to meet. */
+export function describeStore(name: string, open: OpenEmptyStore): void {
+  describe(name, () => {
+    let nowMs = START_MS
+    let store: OpenStore
+    beforeEach(async () => {
+      nowMs = START_MS
+      store = await open(() => nowMs)
+    })
+    afterEach(() => store.close())
+
+    const fixture: Fixture = {
+      store: () => store,
+      now: () => nowMs,
+      pass: (ms) => {
+        nowMs += ms
+      },
+    }
+    describeAppend(fixture)
+    describeClaiming(fixture)
+    describeEnding(fixture)
+    describeListing(fixture)
+    describeLife(fixture)
+    describeRandomOperations(open)
+  })
+}
+
+function describeAppend({ store }: Fixture): void {
+  describe('append', () => {
+    test('a new event is accepted under its own uid', async () => {
+      const event = newEvent()
+      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+    })
+
+    test('what was appended is read back as it was', async () => {
+      const event = newEvent({
+        type: 'Ünïcode.\u{1f600}',
+        id: 'with\0nul',
+        status: 'quarantined',
+        reasons: ['one', 'two'],
+        api_version: '2026-01-01',
+        task: 'task_1',
+        origin: 'poll',
+        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        headers: { 'x-a': '1', 'x-b': 'ä, ö' },
+        body: Uint8Array.from({ length: 256 }, (_, at) => at),
+        handlers: [],
+      })
+      await store().append(event)
+      const { receivedAtMs, body, handlers: _, ...same } = event
+      expect(await store().event(event.uid)).toEqual({
+        ...same,
+        received_at: new Date(receivedAtMs).toISOString(),
+        size_bytes: 256,
+        checksum: createHash('sha256').update(body).digest('hex'),
+        deliveries: [],
+      })
+      expect(Buffer.from(await store().body(event.uid))).toEqual(Buffer.from(body))
+    })
+
+    test('what an event does not have is absent, not null', async () => {
+      const event = newEvent()
+      await store().append(event)
+      const found = await store().event(event.uid)
+      expect(found).toMatchObject({ uid: event.uid, reasons: [] })
+      expect(Object.keys(found ?? {})).not.toEqual(expect.arrayContaining(['task']))
+      expect(found).not.toHaveProperty('api_version')
+      expect(found).not.toHaveProperty('traceparent')
+    })
+
+    test('an empty body is kept', async () => {
+      const event = newEvent({ body: new Uint8Array() })
+      await store().append(event)
+      expect((await store().body(event.uid)).length).toBe(0)
+    })
+
+    test('every handler gets a delivery, pending and due at once', async () => {
+      const event = newEvent({ handlers: ['a', 'b'] })
+      await store().append(event)
+      expect((await store().event(event.uid))?.deliveries).toEqual(
+        ['a', 'b'].map((handler) => ({
+          event_uid: event.uid,
+          source: 'stripe',
+          type: 'invoice.paid',
+          handler,
+          state: 'pending',
+          attempts: 0,
+          due_at: new Date(START_MS).toISOString(),
+          history: [],
+        })),
+      )
+    })
+
+    test("a duplicate is answered with the first one's uid and creates nothing", async () => {
+      const first = newEvent()
+      await store().append(first)
+      const again = { ...first, uid: newUid() }
+      expect(await store().append(again)).toEqual({ outcome: 'duplicate', uid: first.uid })
+      expect(await store().event(again.uid)).toBeUndefined()
+      expect((await store().deliveries({}, { limit: 10 })).items).toHaveLength(1)
+    })
+
+    test('a duplicate in the same batch is one too', async () => {
+      const first = newEvent()
+      const receipts = await Promise.all([first, { ...first, uid: newUid() }].map((each) => store().append(each)))
+      expect(receipts).toEqual([
+        { outcome: 'accepted', uid: first.uid },
+        { outcome: 'duplicate', uid: first.uid },
+      ])
+    })
+
+    test('another body under the same id is kept as a conflict without deliveries', async () => {
+      const first = newEvent()
+      const other = { ...first, uid: newUid(), body: Buffer.from('other') }
+      await store().append(first)
+      expect(await store().append(other)).toEqual({ outcome: 'conflict', uid: other.uid })
+      expect(await store().event(other.uid)).toMatchObject({ status: 'conflict', deliveries: [] })
+    })
+
+    test('the same conflicting body is kept once, each other one as well', async () => {
+      const first = newEvent()
+      const append = (body: string) => store().append({ ...first, uid: newUid(), body: Buffer.from(body) })
+      await store().append(first)
+      const second = await append('second')
+      const third = await append('third')
+      expect(third.uid).not.toBe(second.uid)
+      expect(await append('second')).toEqual(second)
+      expect(await append('third')).toEqual(third)
+      expect((await store().events({ status: 'conflict' }, { limit: 10 })).items).toHaveLength(2)
+    })
+
+    test('the same id from another source is another event', async () => {
+      const first = newEvent()
+      await store().append(first)
+      const elsewhere = { ...first, uid: newUid(), source: 'stripe-eu' }
+      expect(await store().append(elsewhere)).toEqual({ outcome: 'accepted', uid: elsewhere.uid })
+    })
+
+    test('an event that cannot be kept is refused alone, its neighbours are kept', async () => {
+      const events = [newEvent(), newEvent({ receivedAtMs: Number.NaN }), newEvent()]
+      const taken = newEvent({ uid: events[0]?.uid ?? '' })
+      const answers = await Promise.all([...events, taken].map((event) => codeOf(store().append(event))))
+      expect(answers).toEqual(['it resolved', 'invalid_request', 'it resolved', 'invalid_request'])
+      expect((await store().events({}, { limit: 10 })).items).toHaveLength(2)
+    })
+
+    test('a thousand events at once are all kept', async () => {
+      const events = Array.from({ length: 1_000 }, () => newEvent())
+      const receipts = await Promise.all(events.map((event) => store().append(event)))
+      expect(receipts.every(({ outcome }) => outcome === 'accepted')).toBe(true)
+      const counts = await store().counts()
+      expect(counts.deliveries.pending).toBe(1_000)
+    })
+  })
+}
+
+function describeLife({ store }: Fixture): void {
+  describe('its life', () => {
+    test('a healthy store has no faults', () => {
+      expect(store().faults()).toEqual([])
+    })
+
+    test('closing finishes what was accepted, then refuses everything', async () => {
+      const accepted = store().append(newEvent())
+      const closed = store().close()
+      expect(await codeOf(accepted)).toBe('it resolved')
+      await closed
+      const answers = await Promise.all(
+        [
+          store().append(newEvent()),
+          store().claim({ handlers: [], sharedLimit: 1, isolatedLimit: 1, leaseMs: 1, maxAttempts: 1 }),
+          store().settle([]),
+          store().replay({ eventUid: newUid(), handlers: [], status: 'accepted', reasons: [] }),
+          store().prune(0, 1),
+          store().events({}, { limit: 1 }),
+          store().event(newUid()),
+          store().body(newUid()),
+          store().deliveries({}, { limit: 1 }),
+          store().counts(),
+        ].map(codeOf),
+      )
+      expect(new Set(answers)).toEqual(new Set(['unavailable']))
+      expect(store().faults()).not.toEqual([])
+    })
+
+    test('closing twice is closing once', async () => {
+      await Promise.all([store().close(), store().close()])
+      await store().close()
+    })
+  })
+}

@@ -1,0 +1,208 @@
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
+import type { ClaimRequest, DeliveryFilter, EventFilter, OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { ModelDelivery, ModelStore } from './model-store.ts'
+import { allPages, codeOf, newEvent, START_MS } from './store-samples.ts'
+
+/** One sequence on its way: the store, the model, and what was claimed in both. */
+export interface Run {
+  readonly store: OpenStore
+  readonly model: ModelStore
+  /** What both take for the time. */
+  readonly time: { nowMs: number }
+  readonly claimed: { readonly delivery: ModelDelivery; readonly deliveryId: number; readonly lease: string }[]
+}
+
+/** An operation that is done to both, and whose answers are compared. */
+export interface Operation {
+  apply(run: Run): Promise<void>
+  toString(): string
+}
+
+const operation = <Args>(name: string, args: fc.Arbitrary<Args>, apply: (args: Args, run: Run) => Promise<void>) =>
+  args.map(
+    (given): Operation => ({
+      apply: (run) => apply(given, run),
+      toString: () => `${name}(${fc.stringify(given)})`,
+    }),
+  )
+
+/** Each field present or absent. */
+const optional = <Fields extends object>(fields: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> }) =>
+  fc.record(fields, { requiredKeys: [] }) as fc.Arbitrary<Partial<Fields>>
+
+const HANDLERS = ['a', 'b', 'c'] as const
+const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
+const source = fc.constantFrom('stripe', 'eu')
+const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
+const task = fc.constantFrom('task_1', 'task_2')
+const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
+const origin = fc.constantFrom('webhook', 'poll', 'cli')
+const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)
+const limit = fc.integer({ min: 0, max: 4 })
+
+const append = operation(
+  'append',
+  fc.array(
+    fc.tuple(
+      fc.record({
+        id: fc.constantFrom('1', '2', '3', '4', '5', '6'),
+        body: fc.constantFrom('x', 'y', 'z').map((text) => Buffer.from(text)),
+        source,
+        type,
+        status,
+        origin,
+        receivedAtMs: timeMs,
+        handlers,
+      }),
+      optional<{ task: string }>({ task }),
+    ),
+    { minLength: 1, maxLength: 5 },
+  ),
+  async (given, { store, model }) => {
+    const events = given.map(([required, optionals]) => newEvent({ ...required, ...optionals }))
+    // Not awaited one by one: those that overlap may share a commit.
+    const receipts = await Promise.all(events.map((event) => store.append(event)))
+    expect(receipts).toEqual(events.map((event) => model.append(event)))
+  },
+)
+
+const claim = operation(
+  'claim',
+  fc.record({
+    handlers: handlers.chain((names) =>
+      fc.tuple(...names.map((name) => fc.record({ name: fc.constant(name), limit }))),
+    ),
+    sharedLimit: limit,
+    isolatedLimit: limit,
+    leaseMs: fc.constantFrom(10, 30, 1_000),
+    maxAttempts: fc.constantFrom(1, 2, 3),
+  }),
+  async (request: ClaimRequest, { store, model, time: { nowMs }, claimed }) => {
+    const answer = await store.claim(request)
+    const expected = model.claim(request, nowMs)
+    expect(
+      answer.work.map((work) => ({
+        uid: work.event.uid,
+        handler: work.handler,
+        attempt: work.attempt,
+        isolated: work.isolated,
+      })),
+    ).toEqual(
+      expected.claimed.map(({ event, handler, attempts, isolated }) => ({
+        uid: event.given.uid,
+        handler,
+        attempt: attempts,
+        isolated,
+      })),
+    )
+    expect(answer.nextDueAtMs).toBe(expected.nextDueAtMs)
+    for (const [at, { deliveryId, lease }] of answer.work.entries()) {
+      const delivery = expected.claimed[at]
+      if (delivery === undefined) continue
+      delivery.lease = lease
+      claimed.push({ delivery, deliveryId, lease })
+    }
+  },
+)
+
+const settle = operation(
+  'settle',
+  fc.array(
+    fc.record({
+      which: fc.nat({ max: 20 }),
+      verdict: fc.constantFrom('succeeded', 'retry', 'dead', 'released'),
+      outcome: fc.constantFrom('failed', 'timeout', 'thread_lost'),
+      isolate: fc.boolean(),
+      dueInMs: fc.constantFrom(-10, 0, 10, 100),
+    }),
+    { maxLength: 4 },
+  ),
+  async (given, { store, model, time: { nowMs }, claimed }) => {
+    const settlements = given.flatMap(({ which, dueInMs, ...rest }) => {
+      const known = claimed.at(-1 - which)
+      if (known === undefined) return []
+      const { deliveryId, lease, delivery } = known
+      const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
+      return [{ delivery, settlement: { deliveryId, lease, ...rest, ...times } satisfies Settlement }]
+    })
+    const answer = await store.settle(settlements.map(({ settlement }) => settlement))
+    expect(answer).toEqual(
+      settlements.map(({ delivery, settlement }) => model.settle(delivery, settlement.lease, settlement, nowMs)),
+    )
+  },
+)
+
+const replay = operation(
+  'replay',
+  fc.record({ which: fc.nat({ max: 10 }), handlers, status, reasons: fc.constantFrom([], ['why']) }),
+  async ({ which, ...rest }, { store, model, time: { nowMs } }) => {
+    const given = { eventUid: model.events.at(which)?.given.uid ?? newUid(), ...rest }
+    const expected = model.replay(given, nowMs)
+    if (expected === undefined) expect(await codeOf(store.replay(given))).toBe('event_not_found')
+    else expect(await store.replay(given)).toEqual(expected)
+  },
+)
+
+const prune = operation(
+  'prune',
+  fc.record({ beforeMs: timeMs, most: fc.integer({ min: 1, max: 4 }) }),
+  async ({ beforeMs, most }, { store, model }) => {
+    expect(await store.prune(beforeMs, most)).toBe(model.prune(beforeMs, most))
+  },
+)
+
+const pass = operation('pass', fc.constantFrom(1, 10, 50, 500), async (ms, run) => {
+  run.time.nowMs += ms
+})
+
+const listEvents = operation(
+  'events',
+  optional<Required<EventFilter>>({
+    source,
+    type: fc.oneof(type, fc.constantFrom('*', 'invoice.*', '*e*', 'x*')),
+    status: fc.oneof(status, fc.constant('conflict' as const)),
+    origin,
+    task,
+    sinceMs: timeMs,
+    untilMs: timeMs,
+    q: fc.constantFrom('INVOICE', 'k_1', '3', ''),
+  }),
+  async (filter, { store, model }) => {
+    const events = await allPages((page) => store.events(filter, page), 3)
+    expect(events.map(({ uid }) => uid)).toEqual(model.listEvents(filter))
+  },
+)
+
+const listDeliveries = operation(
+  'deliveries',
+  fc.tuple(
+    optional<Pick<Required<DeliveryFilter>, 'state' | 'handler' | 'source'>>({
+      state: fc.constantFrom(...DELIVERY_STATES),
+      handler: fc.constantFrom(...HANDLERS),
+      source,
+    }),
+    fc.option(fc.nat({ max: 10 })),
+  ),
+  async ([rest, which], { store, model }) => {
+    const eventUid = which === null ? undefined : (model.events.at(which)?.given.uid ?? newUid())
+    const filter: DeliveryFilter = { ...rest, ...(eventUid !== undefined && { eventUid }) }
+    const deliveries = await allPages((page) => store.deliveries(filter, page), 3)
+    const expected = model.listDeliveries(filter)
+    expect(deliveries).toHaveLength(expected.length)
+    expect(deliveries).toMatchObject(expected)
+  },
+)
+
+export const randomOperation: fc.Arbitrary<Operation> = fc.oneof(
+  { weight: 4, arbitrary: append },
+  { weight: 5, arbitrary: claim },
+  { weight: 4, arbitrary: settle },
+  { weight: 3, arbitrary: pass },
+  { weight: 2, arbitrary: replay },
+  { weight: 1, arbitrary: prune },
+  { weight: 1, arbitrary: listEvents },
+  { weight: 1, arbitrary: listDeliveries },
+)

@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { allPages, claimRequest } from '../contract/store-samples.ts'
+import { openAt, ownPath } from './database-file.ts'
+
+const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url))
+const ACKNOWLEDGED_BEFORE_THE_KILL = 500
+
+/** Lets a process append to the database, kills it in the middle, and gives what it had acknowledged. */
+async function appendUntilKilled(path: string): Promise<readonly string[]> {
+  const child = spawn(process.execPath, [CHILD, path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(child, 'exit')
+  const lines: string[] = []
+  for await (const line of createInterface(child.stdout)) {
+    lines.push(line)
+    if (lines.length === ACKNOWLEDGED_BEFORE_THE_KILL) child.kill('SIGKILL')
+  }
+  await exited
+  return lines.filter((line) => line !== 'claimed')
+}
+
+test('what was acknowledged survives SIGKILL', async () => {
+  const path = ownPath()
+  const acknowledged = await appendUntilKilled(path)
+  const store = await openAt(path)
+  const kept = new Set((await allPages((page) => store.events({}, page), 200)).map(({ uid }) => uid))
+  expect(acknowledged.length).toBeGreaterThanOrEqual(ACKNOWLEDGED_BEFORE_THE_KILL - 1)
+  expect(acknowledged.filter((uid) => !kept.has(uid))).toEqual([])
+})
+
+test('what a killed process had running is pending at open, to run isolated, its attempt lost', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  const store = await openAt(path, Date.now())
+  expect((await store.deliveries({ state: 'running' }, { limit: 1 })).items).toEqual([])
+  const [event] = (await store.events({ q: 'claimed' }, { limit: 1 })).items
+  const [delivery] = (await store.event(event?.uid ?? ''))?.deliveries ?? []
+  expect(delivery).toMatchObject({ state: 'pending', attempts: 1, history: [{ number: 1, outcome: 'lease_lost' }] })
+  const { work } = await store.claim(claimRequest())
+  expect(work.map(({ isolated, attempt }) => ({ isolated, attempt }))).toEqual([{ isolated: true, attempt: 2 }])
+})
+
+test('what a killed process had running on its last attempt is dead at the next claim', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  const store = await openAt(path, Date.now())
+  expect((await store.claim(claimRequest({ maxAttempts: 1 }))).work).toEqual([])
+  const [dead] = (await store.deliveries({ state: 'dead' }, { limit: 1 })).items
+  expect(dead).toMatchObject({ attempts: 1, last_error: expect.any(String) })
+})

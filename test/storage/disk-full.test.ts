@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { expect, onTestFinished, test } from 'vitest'
+import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
+import { openAt, ownDirectory } from './database-file.ts'
+
+const DISK_MIB = 8
+
+/** A small file system of the test's own. Needs the right to mount one, as CI and containers with CAP_SYS_ADMIN have it. */
+function smallDisk(): string | undefined {
+  const directory = `${ownDirectory()}/disk`
+  mkdirSync(directory)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', directory], { stdio: 'ignore' })
+  } catch {
+    return undefined
+  }
+  onTestFinished(() => void execFileSync('umount', ['--lazy', directory]))
+  return directory
+}
+
+/** Takes up what is left of the disk. */
+function fill(directory: string): string {
+  const ballast = `${directory}/ballast`
+  try {
+    writeFileSync(ballast, Buffer.alloc(DISK_MIB * 2 ** 20))
+  } catch {
+    // Full is what it is to be.
+  }
+  return ballast
+}
+
+const NEEDS_MOUNT = 'mounting a tmpfs needs root on Linux'
+
+test('a disk that fills up: events are unavailable, acknowledged ones are kept, and room brings it back', async (context) => {
+  const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
+  const store = await openAt(`${disk}/holdfast.db`)
+  const kept = newEvent()
+  await store.append(kept)
+  const ballast = fill(disk)
+
+  const startedAt = performance.now()
+  await expect.poll(() => codeOf(store.append(newEvent())), { timeout: 1_000, interval: 10 }).toBe('unavailable')
+  await expect.poll(() => store.faults(), { timeout: 1_000 }).not.toEqual([])
+  expect(performance.now() - startedAt).toBeLessThan(1_000)
+  expect((await store.body(kept.uid)).length).toBe(kept.body.length)
+
+  rmSync(ballast)
+  // Without traffic: readiness has to return by itself.
+  await expect.poll(() => store.faults(), { timeout: 5_000 }).toEqual([])
+  const later = newEvent()
+  await store.append(later)
+  await store.close()
+  const again = await openAt(`${disk}/holdfast.db`)
+  const { items } = await again.events({}, { limit: 200 })
+  expect(items.map(({ uid }) => uid)).toEqual(expect.arrayContaining([kept.uid, later.uid]))
+})
+
+test('its own events fill the disk: what was acknowledged is kept, and deliveries go on in the reserve', async (context) => {
+  const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
+  const store = await openAt(`${disk}/holdfast.db`)
+  const acknowledged: string[] = []
+  const refusals = new Set<unknown>()
+  const one = async () => {
+    while (refusals.size === 0) {
+      const event = newEvent({ body: Buffer.alloc(20_000, String(acknowledged.length)) })
+      const code = await codeOf(store.append(event))
+      if (code === 'it resolved') acknowledged.push(event.uid)
+      else refusals.add(code)
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, one))
+  expect(refusals).toEqual(new Set(['unavailable']))
+  expect(acknowledged.length).toBeGreaterThan(50)
+
+  const { work } = await store.claim(claimRequest({ sharedLimit: 10 }))
+  expect(await store.settle(work.map((each) => settlement(each)))).toEqual(Array(10).fill(true))
+  for (const uid of acknowledged) expect((await store.body(uid)).length).toBe(20_000)
+  const { bavail, bsize } = statfsSync(disk)
+  expect(bavail * bsize).toBeGreaterThan(0)
+})
+
+test('a read-only file system is refused at open', async (context) => {
+  const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
+  await (await openAt(`${disk}/holdfast.db`)).close()
+  execFileSync('mount', ['-o', 'remount,ro', disk])
+  await expect(openAt(`${disk}/holdfast.db`)).rejects.toMatchObject({
+    name: 'ConfigurationError',
+    faults: [expect.stringContaining('cannot be written')],
+  })
+})

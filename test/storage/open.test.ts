@@ -1,0 +1,103 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import { expect, test } from 'vitest'
+import { ConfigurationError } from '../../src/domain/errors.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { refusedFileSystem } from '../../src/storage/sqlite/place.ts'
+import { newEvent } from '../contract/store-samples.ts'
+import { openAt, ownDirectory, ownPath, withDatabase } from './database-file.ts'
+
+const faultsOf = (url: string): Promise<unknown> =>
+  openStore(url).then(
+    () => 'it opened',
+    (error: unknown) => (error instanceof ConfigurationError ? error.faults : error),
+  )
+
+test('a relative path is relative to the working directory, which need not have the directory yet', async () => {
+  const path = `${ownDirectory()}/a/b/holdfast.db`
+  await openAt(relative(process.cwd(), path))
+  expect(existsSync(path)).toBe(true)
+})
+
+test('postgres is refused, with what to do', async () => {
+  expect(await faultsOf('postgres://localhost/holdfast')).toEqual([expect.stringContaining('only the embedded store')])
+})
+
+test.each(['', 'file:', 'file:data/', 'mysql://localhost', 'data/holdfast.db', 'file:///%00'])(
+  'the URL %j is refused',
+  async (url) => {
+    expect(await faultsOf(url)).toEqual([expect.stringContaining('DATABASE_URL must be file:')])
+  },
+)
+
+test('a directory that cannot be made is refused', async () => {
+  const directory = ownDirectory()
+  writeFileSync(`${directory}/file`, '')
+  expect(await faultsOf(`file:${directory}/file/holdfast.db`)).toEqual([expect.stringContaining('cannot be written')])
+})
+
+test('a directory in place of the database is refused', async () => {
+  const path = ownPath()
+  mkdirSync(path)
+  expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('cannot be opened')])
+})
+
+test('a file that is no database is refused and left as it is', async () => {
+  const path = ownPath()
+  writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
+  expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('damaged or not a database')])
+})
+
+test("another program's database is refused", async () => {
+  const path = ownPath()
+  withDatabase(path, (db) => db.exec('CREATE TABLE theirs (a)'))
+  expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('of another program')])
+})
+
+test('a newer schema is refused', async () => {
+  const path = ownPath()
+  await (await openAt(path)).close()
+  withDatabase(path, (db) => db.exec('PRAGMA user_version = 1000'))
+  expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('newer')])
+})
+
+test('a second opener is refused until the first one closes', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('in use by another process')])
+  await first.close()
+  await openAt(path)
+})
+
+test('an opener that is refused leaves nothing locked', async () => {
+  const path = ownPath()
+  writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
+  await faultsOf(`file:${path}`)
+  writeFileSync(path, '')
+  await openAt(path)
+})
+
+test('opening again changes neither the schema nor what is kept', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const event = newEvent()
+  await first.append(event)
+  await first.close()
+  const schema = () => withDatabase(path, (db) => db.prepare('SELECT * FROM sqlite_schema').all())
+  const before = schema()
+  const second = await openAt(path)
+  expect(await second.event(event.uid)).toMatchObject({ id: event.id })
+  await second.close()
+  expect(schema()).toEqual(before)
+  expect(withDatabase(path, (db) => db.prepare('PRAGMA integrity_check').get())).toEqual({ integrity_check: 'ok' })
+})
+
+test('network file systems are refused, local ones are not', () => {
+  expect(refusedFileSystem(0x6969)).toBe('NFS')
+  // As statfs gives it where f_type is a signed 32-bit number.
+  expect(refusedFileSystem(0xff534d42 - 2 ** 32)).toBe('CIFS')
+  expect(refusedFileSystem(0x65735546)).toBe('FUSE')
+  expect([0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630].map(refusedFileSystem)).toEqual(
+    Array(5).fill(undefined),
+  )
+})

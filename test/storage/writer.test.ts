@@ -1,0 +1,97 @@
+import type { Worker } from 'node:worker_threads'
+import { expect, onTestFinished, test } from 'vitest'
+import { MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../src/domain/limits.ts'
+import { isFatal } from '../../src/storage/sqlite/sqlite-errors.ts'
+import { claimRequest, codeOf, newEvent } from '../contract/store-samples.ts'
+import { commitsInLog, openAt, ownPath, withDatabase } from './database-file.ts'
+
+test('appends that overlap share commits', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  const before = commitsInLog(path)
+  for (let n = 0; n < 20; n++) await store.append(newEvent())
+  expect(commitsInLog(path) - before).toBe(20)
+  await Promise.all(Array.from({ length: 400 }, () => store.append(newEvent())))
+  expect(commitsInLog(path) - before - 20).toBeLessThan(40)
+})
+
+test('past the bound of the queue an append is unavailable at once, and the queued ones are kept', async () => {
+  const store = await openAt(ownPath())
+  const queued = Array.from({ length: MAX_QUEUED_EVENTS }, () => store.append(newEvent()))
+  expect(store.faults()).not.toEqual([])
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  await Promise.all(queued)
+  expect(store.faults()).toEqual([])
+  await store.append(newEvent())
+})
+
+test('the bytes in the queue are bounded too', async () => {
+  const store = await openAt(ownPath())
+  const body = Buffer.alloc(1024 * 1024)
+  const answers = await Promise.all(
+    Array.from({ length: MAX_QUEUED_BYTES / body.length + 1 }, () => codeOf(store.append(newEvent({ body })))),
+  )
+  expect(new Set(answers)).toEqual(new Set(['it resolved', 'unavailable']))
+})
+
+test('a claim is answered while appends keep coming', async () => {
+  const store = await openAt(ownPath())
+  let flooding = true
+  const flood = Array.from({ length: 64 }, async () => {
+    while (flooding) await store.append(newEvent())
+  })
+  for (let n = 0; n < 20; n++) {
+    const { work } = await store.claim(claimRequest({ sharedLimit: 1 }))
+    expect(work.length).toBeLessThanOrEqual(1)
+  }
+  flooding = false
+  await Promise.all(flood)
+})
+
+test('a body whose bytes changed on disk is body_corrupt, and its delivery dead before it runs', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const [damaged, missing, sound] = [newEvent(), newEvent(), newEvent()]
+  for (const event of [damaged, missing, sound]) await first.append(event)
+  await first.close()
+  withDatabase(path, (db) => {
+    db.exec("UPDATE event_body SET bytes = CAST('[' || substr(bytes, 2) AS BLOB) WHERE key = 1")
+    db.exec('DELETE FROM event_body WHERE key = 2')
+  })
+  const store = await openAt(path)
+  expect(await codeOf(store.body(damaged.uid))).toBe('body_corrupt')
+  expect(await codeOf(store.body(missing.uid))).toBe('body_corrupt')
+  // One place is enough: a corrupt one does not take it.
+  const { work } = await store.claim(claimRequest({ sharedLimit: 1 }))
+  expect(work.map(({ event }) => event.uid)).toEqual([sound.uid])
+  for (const { uid } of [damaged, missing]) {
+    const [delivery] = (await store.event(uid))?.deliveries ?? []
+    expect(delivery).toMatchObject({ state: 'dead', attempts: 1, history: [{ number: 1, outcome: 'body_corrupt' }] })
+  }
+  expect((await store.counts()).deliveries).toEqual({ pending: 0, running: 1, succeeded: 0, dead: 2 })
+})
+
+test('a store whose writer thread dies is lost: all that waits is unavailable, and it can still be closed', async () => {
+  const threads: Worker[] = []
+  const notice = (worker: Worker) => threads.push(worker)
+  process.on('worker', notice)
+  onTestFinished(() => void process.off('worker', notice))
+  const path = ownPath()
+  const store = await openAt(path)
+  const answer = codeOf(store.append(newEvent()))
+  const [writer] = threads
+  await writer?.terminate()
+  expect((await store.lost).message).toContain('writer')
+  expect(await answer).toBe('unavailable')
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  expect(store.faults()).toEqual([expect.stringContaining('writer')])
+  await store.close()
+  await openAt(path)
+})
+
+test('of all input and output errors, a failed fsync alone is the end', () => {
+  const errorOf = (errcode: number) => Object.assign(new Error('disk I/O error'), { errcode })
+  expect([1034, 1290].map((code) => isFatal(errorOf(code)))).toEqual([true, true])
+  expect([10, 266, 778, 13, 8, 5].map((code) => isFatal(errorOf(code)))).toEqual(Array(6).fill(false))
+  expect(isFatal(new Error('other'))).toBe(false)
+})
