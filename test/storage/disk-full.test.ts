@@ -19,11 +19,12 @@ function smallDisk(): string | undefined {
   return directory
 }
 
-/** Takes up what is left of the disk. */
-function fill(directory: string): string {
+/** Takes up what is left of the disk, or all but that. */
+function fill(directory: string, leaveBytes = 0): string {
   const ballast = `${directory}/ballast`
+  const { bavail, bsize } = statfsSync(directory)
   try {
-    writeFileSync(ballast, Buffer.alloc(DISK_MIB * 2 ** 20))
+    writeFileSync(ballast, Buffer.alloc(bavail * bsize - leaveBytes + (leaveBytes === 0 ? bsize : 0)))
   } catch {
     // Full is what it is to be.
   }
@@ -78,6 +79,18 @@ test('its own events fill the disk: what was acknowledged is kept, and deliverie
   for (const uid of acknowledged) expect((await store.body(uid)).length).toBe(20_000)
   const { bavail, bsize } = statfsSync(disk)
   expect(bavail * bsize).toBeGreaterThan(0)
+})
+
+test('a disk without room beside the reserve does not keep it from opening, for what is kept can be worked off', async (context) => {
+  const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
+  const first = await openAt(`${disk}/holdfast.db`)
+  await first.append(newEvent())
+  await first.close()
+  fill(disk, 400_000)
+  const store = await openAt(`${disk}/holdfast.db`)
+  await expect.poll(() => store.faults(), { timeout: 1_000 }).toEqual([expect.stringContaining('disk is full')])
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  expect((await store.claim(claimRequest())).work).toHaveLength(1)
 })
 
 test('a read-only file system is refused at open', async (context) => {

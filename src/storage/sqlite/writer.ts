@@ -85,8 +85,8 @@ function start({ db, committer, checkpointer }: Opened): void {
       close(db, checkpointer)
     }
   })
-  health.shortOfSpace()
   send({ kind: 'ready' })
+  health.shortOfSpace()
 }
 
 function accept(message: ToWriter): void {
