@@ -10,7 +10,7 @@ import { createReceiver } from './ingest/receive.ts'
 import { createReplayer } from './ingest/replay.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { type Prepared, prepare } from './prepare.ts'
+import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { startRetention } from './retention.ts'
 import { openStore } from './storage/open.ts'
 
@@ -44,7 +44,7 @@ export async function startHoldfast(
   { log, dropped }: Log,
   clock: Clock = systemClock,
 ): Promise<Holdfast> {
-  const prepared = await prepare(read, log)
+  const prepared = await prepare(withGeneratedSecret(read, log), log)
   const store = await openSoundly(prepared, clock)
   const { config, sources, registrations, route, pool } = prepared
 

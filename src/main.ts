@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { runCli } from './cli/cli.ts'
 import { readConfig, readEnvironment } from './config.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
@@ -13,6 +12,8 @@ if (command === 'serve' && rest.length === 0) await serve()
 else if (command === 'check') process.exit(await check(rest.includes('--json')))
 else {
   const io = { out: process.stdout, err: process.stderr, in: process.stdin, read: () => readConfig(readEnvironment()) }
+  // Loaded only when asked for: the service has no use for a command line's memory.
+  const { runCli } = await import('./cli/cli.ts')
   process.exitCode = await runCli([command, ...rest], io)
 }
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { UnloadableError } from './dispatch/handler-thread.ts'
@@ -27,9 +26,8 @@ export interface Prepared {
  * Loads provider and handler modules and brings sources together, collecting every fault on the way. The pool's threads
  * run from here on: whoever calls this closes it.
  */
-export async function prepare({ config: given, faults: known }: ReadConfig, log: Logger): Promise<Prepared> {
+export async function prepare({ config, faults: known }: ReadConfig, log: Logger): Promise<Prepared> {
   const faults = [...known]
-  const config = withGeneratedSecret(given, faults, log)
   const loaded = await loadProviders(config.providersDir)
   const built = buildSources(config, loaded.providers)
   faults.push(...loaded.faults, ...built.faults)
@@ -60,16 +58,17 @@ export async function prepare({ config: given, faults: known }: ReadConfig, log:
   return { config, sources: built.sources, registrations, route, pool, faults }
 }
 
-function withGeneratedSecret(config: Config, faults: string[], log: Logger): Config {
+/** Makes the secret that a first start without configuration needs. Gives the configuration with it, and what went wrong. */
+export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
   const file = config.generatedSecretFile
   const [source] = config.sources
-  if (file === undefined || source === undefined || source.secrets.length > 0 || existsSync(file)) return config
+  if (file === undefined || source === undefined || source.secrets.length > 0) return { config, faults }
   try {
     const secrets = [generateSecret(file)]
     log.info({ source: source.name, file }, 'made a secret for a service without configuration')
-    return { ...config, sources: [{ ...source, secrets }] }
+    return { config: { ...config, sources: [{ ...source, secrets }] }, faults }
   } catch (error) {
-    faults.push(`${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`)
-    return config
+    const fault = `${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`
+    return { config, faults: [...faults, fault] }
   }
 }

@@ -7,7 +7,7 @@ import type { FromThread, Job, JobResult, ThreadData, ToThread } from './protoco
 /** Megabytes of JavaScript heap of one handler thread; past it the thread ends, and its attempts with it. */
 const MAX_THREAD_HEAP_MB = 256
 /** Megabytes of it for what is new; V8's own choice of 48 would be filled to the brim in every thread. */
-const MAX_THREAD_NURSERY_MB = 12
+const MAX_THREAD_NURSERY_MB = 6
 /** Time for all handler modules to load. */
 const LOAD_TIMEOUT_MS = 30_000
 /** Time past a deadline after which a thread that has not even reported it is taken for stuck. */

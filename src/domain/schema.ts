@@ -5,11 +5,8 @@ import { MAX_REASONS } from './limits.ts'
 /** Why a value is not as its schema says; empty when it is. Names places, never values. */
 export type SchemaCheck = (value: unknown) => readonly string[]
 
-/**
- * Compiles a JSON Schema once. Nothing is coerced, stripped or filled in. Throws if the schema itself is not valid.
- * Ajv rather than TypeBox's compiler, because a handler's schema reaches this thread as plain JSON.
- */
-export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
+/** Nothing is coerced, stripped or filled in: what is checked stays as it came. */
+function createAjv(): Ajv {
   const ajv = new Ajv({
     allErrors: false,
     strict: false,
@@ -18,7 +15,19 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
     useDefaults: false,
   })
   formats.default(ajv)
-  const validate = ajv.compile(schema)
+  return ajv
+}
+
+/** One for all schemas: each instance brings compiled meta-schemas of its own, which are most of its size. */
+const shared = createAjv()
+
+/**
+ * Compiles a JSON Schema once. Throws if the schema itself is not valid.
+ * Ajv rather than TypeBox's compiler, because a handler's schema reaches this thread as plain JSON.
+ */
+export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
+  // An instance knows a schema by its $id, and two handlers may use the same one.
+  const validate = (JSON.stringify(schema).includes('"$id"') ? createAjv() : shared).compile(schema)
   return (value) =>
     validate(value)
       ? []

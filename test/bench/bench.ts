@@ -67,7 +67,11 @@ function summarise(rows: readonly Row[]): Row {
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
 const startHoldfast = (store: string): Promise<Server> =>
-  startServer(process.env.BENCH_MAIN ?? mainFile, ['serve'], {
+  startServer(['--max-semi-space-size=2', mainFile, 'serve'], {
+    // As `npm start` has it.
+    NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
+    MALLOC_ARENA_MAX: '2',
+    MALLOC_TRIM_THRESHOLD_: '262144',
     HOST: '127.0.0.1',
     PORT: '0',
     OPS_PORT: '0',
@@ -81,7 +85,7 @@ const rows = new Map<string, Row[]>()
 const handled = new Map<string, number[]>()
 
 try {
-  const yardstick = await startServer(join(import.meta.dirname, 'yardstick.ts'), [], { SOURCE_AI_SECRET: AI_SECRET })
+  const yardstick = await startServer([join(import.meta.dirname, 'yardstick.ts')], { SOURCE_AI_SECRET: AI_SECRET })
   const empty = await startHoldfast('empty.db')
   process.stderr.write(`storing ${STORED} events first…\n`)
   await fillStore(`file:${join(directory, 'full.db')}`, STORED)

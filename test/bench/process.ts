@@ -11,12 +11,8 @@ export interface Server {
   stop(): Promise<void>
 }
 
-export async function startServer(
-  file: string,
-  args: readonly string[],
-  environment: Record<string, string>,
-): Promise<Server> {
-  const child = spawn(process.execPath, [file, ...args], {
+export async function startServer(args: readonly string[], environment: Record<string, string>): Promise<Server> {
+  const child = spawn(process.execPath, args, {
     env: { PATH: process.env.PATH, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -26,7 +22,7 @@ export async function startServer(
   lines.on('line', (line) => {
     if (line.includes('"holdfast is serving"')) serving.resolve(JSON.parse(line))
   })
-  void exited.then(([code]) => serving.reject(new Error(`${file} ended with ${code}`)))
+  void exited.then(([code]) => serving.reject(new Error(`${args.join(' ')} ended with ${code}`)))
   const { public: publicUrl, ops: opsUrl } = await serving.promise
   return {
     child,

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -140,6 +141,39 @@ test('a database file that takes no more writes: 503 within a second, not ready,
   await expectStored(service, [...acked, after.id])
   expect(await service.stop()).toBe(0)
   expect(readdirSync(join(directory, 'data'))).toContain('holdfast.db')
+})
+
+test('a failed fsync: nothing more is acknowledged, the process ends, and the next start finds every acknowledged event', async () => {
+  const directory = temporaryDirectory()
+  const service = await startService({}, directory)
+  const acked: string[] = []
+  for (let n = 0; n < 20; n++) acked.push((await postOne(service, { n })).id)
+
+  const strace = spawn('strace', [
+    '-f',
+    '-o',
+    join(directory, 'trace'),
+    '-e',
+    'trace=fsync,fdatasync',
+    '-e',
+    'inject=fsync,fdatasync:error=EIO',
+    '-p',
+    String(service.child.pid),
+  ])
+  onTestFinished(() => void strace.kill('SIGKILL'))
+  await new Promise<void>((attached) =>
+    strace.stderr.on('data', (text: Buffer) => text.includes('attached') && attached()),
+  )
+  const ended = once(service.child, 'exit')
+  const refused = await postOne(service, {})
+  expect(refused).toMatchObject({ status: 503, retryAfter: expect.stringMatching(/^\d+$/) })
+  expect(await ended).toEqual([1, null])
+  expect(service.logs.some(({ msg }) => msg === 'the store is lost')).toBe(true)
+
+  const again = await startService({}, directory)
+  await expectStored(again, acked)
+  expect((await postOne(again, {})).status).toBe(200)
+  expect(await again.stop()).toBe(0)
 })
 
 test('a start on a directory that cannot be written is refused with a sentence about it', async () => {

@@ -7,10 +7,10 @@ import type { AppendBatch, AppendResult, EventRow, Reply } from './messages.ts'
 import { errorOf } from './wire-error.ts'
 
 /**
- * Batches on their way at once: one that is being committed, and one that lies ready for when it is. What comes meanwhile
- * gathers, since a message costs both threads more than a row.
+ * Events that are posted without waiting for the rest of the loop's turn, so that the writer works on them while the others
+ * are still being read. With fewer, messages cost more than they bring.
  */
-const MAX_POSTED_BATCHES = 2
+const POST_EVENTS = 8
 /** What an event takes up in the queue beside its body. */
 const EVENT_OVERHEAD_BYTES = 1_024
 /** The range of a Date. */
@@ -56,9 +56,11 @@ export class AppendQueue {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#gathered.length === 0 || this.#posted.size >= MAX_POSTED_BATCHES) return
-    this.#scheduled = true
-    setImmediate(() => this.flush())
+    if (this.#gathered.length >= POST_EVENTS) this.flush()
+    else if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(() => this.flush())
+    }
   }
 
   /** Posts what was gathered, in batches that fit into one commit each. */
@@ -84,7 +86,6 @@ export class AppendQueue {
     if (batch === undefined) return false
     this.#posted.delete(reply.id)
     this.#release(batch)
-    this.#schedule()
     if ('failed' in reply) {
       for (const { reject } of batch) reject(errorOf(reply.failed))
       return true

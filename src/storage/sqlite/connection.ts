@@ -3,8 +3,8 @@ import { messageOf } from '../../domain/errors.ts'
 import { StoreRefused } from './refused.ts'
 import { isCorruption } from './sqlite-errors.ts'
 
-const WRITER_CACHE_KIB = 32 * 1024
-const READER_CACHE_KIB = 8 * 1024
+const WRITER_CACHE_KIB = 16 * 1024
+const READER_CACHE_KIB = 4 * 1024
 /** The write-ahead log is cut back to this when it starts over. */
 const JOURNAL_SIZE_LIMIT_BYTES = 32 * 1024 * 1024
 /** The value that `PRAGMA synchronous` gives for FULL: an fsync at each commit. */
