@@ -9,7 +9,7 @@ const EXIT_CONFIGURATION = 78
 
 const [command = 'serve', ...rest] = process.argv.slice(2)
 if (command === 'serve' && rest.length === 0) await serve()
-else if (command === 'check') process.exit(await check(rest.includes('--json')))
+else if (command === 'check' && rest.every((option) => option === '--json')) process.exit(await check(rest.length > 0))
 else {
   const io = { out: process.stdout, err: process.stderr, in: process.stdin, read: () => readConfig(readEnvironment()) }
   // Loaded only when asked for: the service has no use for a command line's memory.

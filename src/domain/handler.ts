@@ -10,9 +10,9 @@ export interface HandlerContext {
   /** Carries the event's uid, type and source, the handler and the attempt. */
   readonly log: Logger
   /** Ends this delivery for good: no retry, straight to the dead letters. Throws. */
-  fail(reason: string): never
+  readonly fail: (reason: string) => never
   /** Ends this attempt and asks for the next no sooner than after `ms`. It counts as an attempt. Throws. */
-  retryAfter(ms: number): never
+  readonly retryAfter: (ms: number) => never
 }
 
 /**

@@ -1,0 +1,17 @@
+import { existsSync } from 'node:fs'
+import type { Router } from 'holdfast'
+
+/** Handlers for the demonstration: one that works, one that needs three tries, one that waits for something to be mended. */
+export default (router: Router): void => {
+  router.on('completion.finished', { name: 'tokens' }, (event, { log }) => {
+    log.info({ say: `counted ${event.data.total_tokens} tokens of ${event.data.completion_id}` })
+  })
+  router.on('demo.shaky', { name: 'shaky' }, (_, { attempt, log }) => {
+    if (attempt < 3) throw new Error('the other side hung up')
+    log.info({ say: 'got through' })
+  })
+  router.on('demo.invoice', { name: 'billing' }, (_, { fail, log }) => {
+    if (!existsSync('ledger-is-open')) fail('the ledger is closed')
+    log.info({ say: 'wrote it into the ledger' })
+  })
+}
