@@ -4,6 +4,9 @@ import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
 import { createLog, type Log } from './log.ts'
 
+/** Between the loss of the store and the end of the process. */
+const LAST_WORDS_MS = 200
+
 /** sysexits.h: EX_CONFIG. */
 const EXIT_CONFIGURATION = 78
 
@@ -22,14 +25,17 @@ async function serve(): Promise<void> {
   const log = createLog(read.config.logLevel)
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
+  const starting = startHoldfast(read, log)
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => void shutDown(signal, starting, log, read.config.shutdownGraceMs))
+  }
   try {
-    const holdfast = await startHoldfast(read, log)
+    const holdfast = await starting
     const { publicUrl, opsUrl } = holdfast
     const sources = read.config.sources.map(({ name }) => `${publicUrl}/v1/webhooks/${name}`)
     log.log.info({ public: publicUrl, ops: opsUrl, sources }, 'holdfast is serving')
-    void holdfast.lost.then((error) => fail(log, error, 'the store is lost'))
-    for (const signal of ['SIGTERM', 'SIGINT'] as const)
-      process.on(signal, () => void shutDown(signal, holdfast, log, read.config.shutdownGraceMs))
+    // Those who wait are told 503 first.
+    void holdfast.lost.then((error) => setTimeout(() => fail(log, error, 'the store is lost'), LAST_WORDS_MS))
   } catch (error) {
     if (!(error instanceof ConfigurationError)) fail(log, error, 'holdfast could not start')
     log.flush()
@@ -48,7 +54,12 @@ async function check(json: boolean): Promise<number> {
 
 let shuttingDown = false
 
-async function shutDown(signal: string, holdfast: Holdfast, { log, flush }: Log, graceMs: number): Promise<void> {
+async function shutDown(
+  signal: string,
+  starting: Promise<Holdfast>,
+  { log, flush }: Log,
+  graceMs: number,
+): Promise<void> {
   if (shuttingDown) return
   shuttingDown = true
   log.info({ signal }, 'shutting down')
@@ -57,6 +68,9 @@ async function shutDown(signal: string, holdfast: Holdfast, { log, flush }: Log,
     flush()
     process.exit(1)
   }, graceMs).unref()
+  // A start that fails ends the process itself.
+  const holdfast = await starting.catch(() => undefined)
+  if (holdfast === undefined) return
   await holdfast.stop()
   log.info('stopped')
   flush()
