@@ -23,7 +23,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts', 'version.ts'],
     packages: ['undici', 'node:*'],
   },
-  demo: { rooms: ['domain', 'providers', 'signatures', 'config.ts', 'demo'], packages: ['node:*'] },
+  demo: { rooms: ['cli', 'domain', 'providers', 'signatures', 'config.ts', 'demo'], packages: ['node:*'] },
   'demo/handlers': { rooms: [], packages: ['holdfast', 'node:fs'] },
   'config.ts': { rooms: ['domain'], packages: ['node:*'] },
   'generated-secret.ts': { rooms: [], packages: ['node:*'] },

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sampleData } from '../cli/samples.ts'
 import { readEnvironment } from '../config.ts'
 import { messageOf } from '../domain/errors.ts'
 import ai from '../providers/ai.ts'
@@ -71,17 +72,6 @@ async function post(to: DemoService, body: string, secret = SECRET): Promise<Pos
 const event = (id: string, type: string, data: unknown): string =>
   JSON.stringify({ id, type, created_at: new Date().toISOString(), data })
 
-const completion = {
-  completion_id: 'cmpl_xyz789',
-  model: 'gpt-4o',
-  prompt_tokens: 150,
-  completion_tokens: 500,
-  total_tokens: 650,
-  finish_reason: 'stop',
-  content: 'The response content...',
-  request_id: 'req_custom_001',
-}
-
 async function handled(by: DemoService, uid: string): Promise<void> {
   const line = await by.logged((each) => each.uid === uid && each.say !== undefined)
   say(`  handler ${line.handler}, attempt ${line.attempt}: ${line.say}`)
@@ -98,7 +88,7 @@ async function run(): Promise<void> {
   say(`The service runs at ${service.publicUrl}, with one source: ai.`)
 
   step('An event arrives: it is proven authentic, written to disk, acknowledged, and then handled')
-  const first = await post(service, event('evt_1', 'completion.finished', completion))
+  const first = await post(service, event('evt_1', 'completion.finished', sampleData('completion.finished')))
   expect(first.answer.status === 200, '200')
   await handled(service, first.answer.uid)
 
@@ -107,7 +97,11 @@ async function run(): Promise<void> {
   expect(again.answer.duplicate && again.answer.uid === first.answer.uid, 'a duplicate of the first')
 
   step('Somebody else sends one: the signature is not ours')
-  const forged = await post(service, event('evt_2', 'completion.finished', completion), `whsec_${'QUFB'.repeat(8)}`)
+  const forged = await post(
+    service,
+    event('evt_2', 'completion.finished', sampleData('completion.finished')),
+    `whsec_${'QUFB'.repeat(8)}`,
+  )
   expect(forged.answer.status === 401, '401')
 
   step('An event that nobody handles, and one that is not as it should be: both are kept, and the provider is content')
