@@ -16,6 +16,8 @@ export const MAX_ERROR_LENGTH = 2_000
 
 /** Bytes of a request's header block: Node answers 431 past it. */
 export const MAX_HEADER_BYTES = 16_384
+/** Bytes of bodies still arriving, over all requests, before anything is proven of them; past it, 503. */
+export const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
 /** Time for the whole request, body included; then 408. */
 export const REQUEST_TIMEOUT_MS = 15_000
 /** Time for the headers alone; then 408. */

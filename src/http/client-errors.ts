@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type ProblemCode, problemMessage } from './problems.ts'
 
@@ -14,24 +15,55 @@ function faultOf(code: string | undefined): ClientFault | undefined {
   return code?.startsWith('HPE_') ? 'malformed' : undefined
 }
 
+type Answer = ServerResponse<IncomingMessage>
+
+/** Listeners for the server's events of the same names. */
+export interface ClientErrors {
+  readonly request: (request: IncomingMessage, answer: Answer) => void
+  readonly clientError: (error: NodeJS.ErrnoException, socket: Socket) => void
+  readonly connect: (request: IncomingMessage, socket: Socket) => void
+}
+
 /**
- * Answers, once per socket, what Node reports as `clientError`: slow, oversized or malformed HTTP that never became a
- * request. Closing at once would reset the connection and take the answer with it, so the socket lingers, half-closed.
+ * Answers, once per socket, what Node reports instead of a request: slow, oversized or malformed HTTP (which Node
+ * reports again for each piece that still arrives), and CONNECT. Whole requests that came before it on the same socket
+ * get their answers first, or the refusal would be taken for one of them.
  */
-export function clientErrorHandler(report: (fault: ClientFault, socket: Socket) => void) {
-  const answered = new WeakSet<Socket>()
-  return (error: NodeJS.ErrnoException, socket: Socket): void => {
-    if (answered.has(socket)) return
-    const fault = faultOf(error.code)
-    if (fault === undefined || !socket.writable) {
-      socket.destroy()
-      return
-    }
-    answered.add(socket)
-    report(fault, socket)
-    socket.on('error', () => socket.destroy())
-    socket.end(problemMessage(fault))
-    const linger = setTimeout(() => socket.destroy(), LINGER_MS)
-    socket.once('close', () => clearTimeout(linger))
+export function clientErrors(report: (fault: ClientFault, socket: Socket) => void): ClientErrors {
+  const refused = new WeakSet<Socket>()
+  /** The latest answer of each socket, and the one before it if that was still owed. */
+  const answers = new WeakMap<Socket, { readonly latest: Answer; readonly before: Answer | undefined }>()
+
+  function owed(socket: Socket): Answer | undefined {
+    const { latest, before } = answers.get(socket) ?? {}
+    const answer = latest?.req.complete === true ? latest : before
+    return answer?.writableFinished === false ? answer : undefined
   }
+
+  function refuse(socket: Socket, fault: ClientFault): void {
+    if (refused.has(socket)) return
+    refused.add(socket)
+    report(fault, socket)
+    const before = owed(socket)
+    if (before === undefined) endWith(socket, fault)
+    else before.once('finish', () => endWith(socket, fault))
+  }
+
+  return {
+    request: (request, answer) => answers.set(request.socket, { latest: answer, before: owed(request.socket) }),
+    clientError: (error, socket) => {
+      const fault = faultOf(error.code)
+      if (fault === undefined) socket.destroy()
+      else refuse(socket, fault)
+    },
+    connect: (_request, socket) => refuse(socket.resume(), 'malformed'),
+  }
+}
+
+/** Closing at once would reset the connection and take the answer with it, so the socket lingers, half-closed. */
+function endWith(socket: Socket, fault: ClientFault): void {
+  socket.on('error', () => socket.destroy())
+  socket.end(problemMessage(fault))
+  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.once('close', () => clearTimeout(linger))
 }

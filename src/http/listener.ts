@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../domain/limits.ts'
-import { type ClientFault, clientErrorHandler } from './client-errors.ts'
+import { type ClientFault, clientErrors } from './client-errors.ts'
 import { answerErrors } from './errors.ts'
 import { sendProblem } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -27,8 +27,8 @@ export interface ListenerOptions {
   readonly queryParser?: (query: string) => Record<string, unknown>
   /** Told of HTTP that never became a request. */
   readonly onClientFault: (fault: ClientFault, socket: Socket) => void
-  /** Told of a URL that cannot be decoded. */
-  readonly onBadUrl?: (request: FastifyRequest) => void
+  /** Told of a request whose URL cannot be decoded, or that names no host, or two. */
+  readonly onMalformed?: (request: FastifyRequest) => void
 }
 
 /** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
@@ -36,6 +36,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   const { log, trustProxy } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
   const answerError = answerErrors(log)
+  const broken = clientErrors(options.onClientFault)
   const app = fastify({
     bodyLimit: options.bodyLimitBytes,
     trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
@@ -43,6 +44,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
       headersTimeout: Math.min(headersMs, requestMs),
       connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, headersMs, requestMs),
     },
@@ -56,17 +58,33 @@ export function createListener(options: ListenerOptions): FastifyInstance {
       ...(options.queryParser !== undefined && { querystringParser: options.queryParser }),
     },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    clientErrorHandler: clientErrorHandler(options.onClientFault),
+    clientErrorHandler: broken.clientError,
     frameworkErrors: (error, request, reply) => {
-      options.onBadUrl?.(request)
+      options.onMalformed?.(request)
       answerError(error, request, reply)
     },
   })
+  app.server.on('request', broken.request)
+  app.server.on('connect', broken.connect)
+  // RFC 9110 §10.1.1 lets a server pass over what it does not know; an event is not refused for it.
+  app.server.on('checkExpectation', (request, answer) => app.server.emit('request', request, answer))
   app.setErrorHandler(answerError)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (namesItsHost(request.raw)) return done()
+    options.onMalformed?.(request)
+    sendProblem(reply, 'malformed')
+  })
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
   return app
+}
+
+/** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and words its refusal itself. */
+function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]?.toLowerCase() === 'host') hosts++
+  return hosts === 1 || (hosts === 0 && httpVersion === '1.0')
 }
 
 /**

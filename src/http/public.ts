@@ -18,6 +18,7 @@ export interface PublicListenerOptions {
   /** The service is stopping: webhooks are sent away with 503. */
   readonly isDraining?: () => boolean
   readonly bodyLimitBytes: number
+  readonly maxArrivingBytes?: number
   /** CIDRs. */
   readonly trustProxy: readonly string[]
   readonly requireHttps: boolean
@@ -47,7 +48,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
       telemetry.request(source, fault === 'headers_too_large' ? 'too_large' : fault)
       log.warn({ source, outcome: fault }, 'request broken off')
     },
-    onBadUrl: ({ id, raw }) => {
+    onMalformed: ({ id, raw }) => {
       if (!isWebhookPath(raw.url ?? '')) return
       telemetry.request(undefined, 'malformed')
       log.warn({ reqId: id, outcome: 'malformed', status: 400 }, 'webhook refused')
@@ -66,6 +67,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     receive: options.receive,
     telemetry,
     bodyLimitBytes: options.bodyLimitBytes,
+    maxArrivingBytes: options.maxArrivingBytes,
     requireHttps,
     isDraining: options.isDraining ?? (() => false),
     log,

@@ -10,13 +10,15 @@ import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
 import { rawQuery } from './listener.ts'
 import { acceptsMediaTypes } from './media-type.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from './problems.ts'
-import { readBody } from './read-body.ts'
+import { createBodyReader } from './read-body.ts'
 
 export interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
   readonly bodyLimitBytes: number
+  /** Of all bodies still arriving, together; `MAX_ARRIVING_BYTES` unless given. */
+  readonly maxArrivingBytes?: number | undefined
   readonly requireHttps: boolean
   readonly isDraining: () => boolean
   readonly log: Logger
@@ -42,6 +44,7 @@ export const isWebhookPath = (url: string): boolean => /^(?:\/v1)?\/webhooks\//.
 
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
   const { receive, telemetry, reading, log, now } = options
+  const readBody = createBodyReader(options.bodyLimitBytes, options.maxArrivingBytes)
   const doors = new Map<string, Door>()
   for (const [name, source] of options.sources) {
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
@@ -85,11 +88,11 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     }
     const { source } = door
     reading.set(raw.socket, source)
-    const body = await readBody(raw, options.bodyLimitBytes)
+    const body = await readBody(raw)
     reading.delete(raw.socket)
     if (body === 'aborted') return reply.hijack()
     if (body === 'too_large') return refuse(reply, source, 'too_large', startedMs)
-    if (options.isDraining()) return refuse(reply, source, 'unavailable', startedMs)
+    if (body === 'overloaded' || options.isDraining()) return refuse(reply, source, 'unavailable', startedMs)
 
     const received = await receive({
       source,
