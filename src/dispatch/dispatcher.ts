@@ -56,7 +56,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
-    this.#settler = createSettler(options)
+    this.#settler = createSettler({ ...options, onRetry: () => this.wake() })
     options.pool.onRoom = () => this.wake()
   }
 

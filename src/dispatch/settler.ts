@@ -16,8 +16,10 @@ export function createSettler(options: {
   readonly leaseMs: number
   readonly clock: Clock
   readonly log: Logger
+  /** Called once settlements are on disk of which some are to run again. */
+  readonly onRetry: () => void
 }) {
-  const { store, leaseMs, clock, log } = options
+  const { store, leaseMs, clock, log, onRetry } = options
   const calls = new Set<Promise<void>>()
   let waiting: Settlement[] = []
   let unsettled = 0
@@ -31,6 +33,7 @@ export function createSettler(options: {
       try {
         const took = await store.settle(batch)
         const lost = took.filter((effective) => !effective).length
+        if (batch.some(({ verdict }) => verdict === 'retry' || verdict === 'released')) onRetry()
         if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
         break
       } catch (error) {

@@ -67,7 +67,7 @@ function summarise(rows: readonly Row[]): Row {
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
 const startHoldfast = (store: string): Promise<Server> =>
-  startServer(['--max-semi-space-size=16', '--heap-growing-percent=50', mainFile, 'serve'], {
+  startServer(['--max-semi-space-size=4', '--heap-growing-percent=20', mainFile, 'serve'], {
     // As `npm start` has it.
     NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
     MALLOC_ARENA_MAX: '2',

@@ -124,6 +124,14 @@ describe('a delivery', () => {
     expect(reports).toHaveLength(3)
   })
 
+  test('is tried again when that is due, not when the dispatcher next looks by itself', async () => {
+    const { append, ended } = await startDispatcher({ maxAttempts: 4 })
+    const [delivery] = await ended(await append(['throw']))
+    const starts = (delivery?.history ?? []).map(({ started_at }) => Date.parse(started_at))
+    // Three waits of a millisecond; by itself it looks once a second.
+    expect((starts.at(-1) ?? 0) - (starts[0] ?? 0)).toBeLessThan(1_000)
+  })
+
   test('that its handler refuses for good is dead at once', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 5 })
     const [delivery] = await ended(await append(['fail']))
