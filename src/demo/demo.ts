@@ -29,6 +29,8 @@ const start = (): Promise<DemoService> =>
 
 let service: DemoService | undefined
 let number = 0
+/** Uids. */
+const acknowledged = new Set<string>()
 
 const bold = (text: string): string => (process.stdout.isTTY ? `\u001b[1m${text}\u001b[22m` : text)
 const say = (text: string): void => void process.stdout.write(`   ${text}\n`)
@@ -62,6 +64,7 @@ async function post(to: DemoService, body: string, secret = SECRET): Promise<Pos
     body: bytes,
   })
   const answer = { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) }
+  if (response.ok) acknowledged.add(answer.uid)
   const ms = (performance.now() - startedAt).toFixed(1)
   say(`→ POST /v1/webhooks/ai  ${body.length > 72 ? `${body.slice(0, 72)}…` : body}`)
   const kept = answer.duplicate ? `duplicate of ${answer.uid}` : `kept as ${answer.uid}`
@@ -109,6 +112,7 @@ async function run(): Promise<void> {
   const odd = await post(service, event('evt_4', 'completion.finished', { completion_id: 7 }))
   for (const { answer } of [unhandled, odd]) {
     const { status, reasons } = await ops<{ status: string; reasons: string[] }>(service, `/v1/events/${answer.uid}`)
+    expect(status === (answer === odd.answer ? 'quarantined' : 'unhandled'), 'one unhandled and one quarantined')
     say(`  ${answer.uid} is ${status}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`)
   }
 
@@ -141,13 +145,15 @@ async function run(): Promise<void> {
   service = await start()
   await handled(service, last.answer.uid)
 
-  const { events_processed } = await ops<{ events_processed: number }>(service, '/metrics', {
-    headers: { accept: 'application/json' },
-  })
-  const { items } = await ops<{ items: unknown[] }>(service, '/v1/events')
+  const { items } = await ops<{ items: { uid: string }[] }>(service, '/v1/events')
+  const kept = new Set(items.map(({ uid }) => uid))
+  expect(
+    [...acknowledged].every((uid) => kept.has(uid)),
+    'every acknowledged event to be there',
+  )
   await service.end('SIGTERM')
   process.stdout.write('\n')
-  say(`${items.length} events kept, ${events_processed} handled since the restart, none lost.`)
+  say(`${acknowledged.size} events acknowledged, ${kept.size} kept, none lost.`)
   say('Now yours: npm start, and in a second terminal: npx holdfast send ai completion.finished')
 }
 

@@ -15,7 +15,7 @@ test('the demonstration shows the whole road and ends by itself', async () => {
     /shaky, attempt 1: .*; again in \d+ ms\n.*shaky, attempt 2: .*\n.*shaky, attempt 3: got through/,
     /the delivery is dead\n.*replay\n.*billing, attempt 1: wrote it/,
     /killed with SIGKILL\n.*handler shaky/,
-    /6 events kept, 1 handled since the restart, none lost/,
+    /6 events acknowledged, 6 kept, none lost/,
   ]) {
     expect(stdout).toMatch(line)
   }
