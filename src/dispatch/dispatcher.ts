@@ -10,8 +10,7 @@ import type { Ran } from './handler-thread.ts'
 import { settlementOf } from './settlement.ts'
 import { createSettler } from './settler.ts'
 
-/** The longest that the dispatcher sleeps, whatever the store says comes due next. */
-const MAX_IDLE_MS = 1_000
+const DEFAULT_MAX_IDLE_MS = 1_000
 /** Wait after a claim that the store refused. */
 const CLAIM_RETRY_MS = 500
 /** The longest that a claim waits for events on their way in: so much of handlers' time is the acknowledgements'. */
@@ -34,6 +33,8 @@ export interface DispatcherOptions {
   readonly isReceiving: () => boolean
   readonly retry: RetryPolicy
   readonly leaseMs: number
+  /** The longest that it sleeps, whatever the store says comes due next. */
+  readonly maxIdleMs?: number
   readonly clock: Clock
   readonly random: () => number
   readonly telemetry: Telemetry
@@ -42,10 +43,11 @@ export interface DispatcherOptions {
 
 /**
  * Takes due deliveries from the store, has them run, and settles what they came to. The store alone says what there is
- * to do; `wake` only says that looking is worthwhile, and losing it costs `MAX_IDLE_MS`.
+ * to do; `wake` only says that looking is worthwhile, and losing it costs `maxIdleMs` at most.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
+  readonly #maxIdleMs: number
   readonly #settler: ReturnType<typeof createSettler>
   readonly #running = new Map<string, number>()
   readonly #inFlight = new Set<Promise<void>>()
@@ -56,6 +58,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
+    this.#maxIdleMs = options.maxIdleMs ?? DEFAULT_MAX_IDLE_MS
     this.#settler = createSettler({ ...options, onRetry: () => this.wake() })
     options.pool.onRoom = () => this.wake()
   }
@@ -116,17 +119,14 @@ export class Dispatcher {
   /** Looks once. Gives how long there is nothing more to look for. */
   async #pass(): Promise<number> {
     const request = this.#claimRequest()
-    if (request === undefined) return MAX_IDLE_MS
+    if (request === undefined) return this.#maxIdleMs
     try {
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       for (const each of work) this.#execute(each)
       if (work.length > 0) this.#again = true
-      else if (nextDueAtMs !== undefined) {
-        const waitMs = nextDueAtMs - this.#options.clock()
-        // Due already, yet not claimed: it waits for a handler that is busy or gone.
-        if (waitMs > 0) return Math.min(MAX_IDLE_MS, waitMs)
-      }
-      return MAX_IDLE_MS
+      if (nextDueAtMs === undefined) return this.#maxIdleMs
+      // It was to come when the store looked, and may have come since.
+      return Math.min(this.#maxIdleMs, Math.max(0, nextDueAtMs - this.#options.clock()))
     } catch (error) {
       if (!this.#stopping) this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
       return CLAIM_RETRY_MS
