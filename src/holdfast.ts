@@ -59,7 +59,7 @@ export async function startHoldfast(
     store,
     pool,
     registrations,
-    isReceiving: () => receiving > 0,
+    isReceiving: () => receiver.isReceiving(),
     retry: config.retry,
     leaseMs: config.handlerTimeoutMs + LEASE_MARGIN_MS,
     clock,
@@ -68,29 +68,21 @@ export async function startHoldfast(
     log,
   })
   const onWork = (): void => dispatcher.wake()
-  let receiving = 0
-  const append: OpenStore['append'] = async (event) => {
-    receiving++
-    try {
-      return await store.append(event)
-    } finally {
-      receiving--
-    }
-  }
+  const receiver = createReceiver({
+    append: (event) => store.append(event),
+    route,
+    clock,
+    telemetry: metrics.telemetry,
+    log,
+    onWork,
+  })
   let draining = false
   let closing = false
   const readiness = (): readonly string[] => (draining ? ['shutting down', ...store.faults()] : store.faults())
 
   const publicListener = createPublicListener({
     sources,
-    receive: createReceiver({
-      append,
-      route,
-      clock,
-      telemetry: metrics.telemetry,
-      log,
-      onWork,
-    }),
+    receive: receiver.receive,
     telemetry: metrics.telemetry,
     readiness,
     isDraining: () => closing,

@@ -62,10 +62,13 @@ function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
 /** Follows a dotted path through own properties; undefined where it leads nowhere. The empty path is the value itself. */
 export function valueAt(value: unknown, path: string): unknown {
   if (path === '') return value
+  if (!path.includes('.')) return own(value, path)
   let here = value
-  for (const key of path.split('.')) {
-    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, key)) return undefined
-    here = (here as Record<string, unknown>)[key]
-  }
+  for (const key of path.split('.')) here = own(here, key)
   return here
 }
+
+const own = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined

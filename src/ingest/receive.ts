@@ -21,11 +21,18 @@ export interface ReceiveOptions {
   readonly onWork: () => void
 }
 
-/** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
-export function createReceiver(options: ReceiveOptions): Receive {
-  const { append, route, clock, log, onWork } = options
+export interface Receiver {
+  readonly receive: Receive
+  /** Whether events wait to be stored right now. */
+  readonly isReceiving: () => boolean
+}
 
-  return async (incoming): Promise<Received> => {
+/** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
+export function createReceiver(options: ReceiveOptions): Receiver {
+  const { append, route, clock, log, onWork } = options
+  let storing = 0
+
+  const receive: Receive = async (incoming) => {
     const receivedAtMs = clock()
     const verdict = incoming.source.verify(incoming, receivedAtMs)
     if (!verdict.ok) return { outcome: refusals[verdict.reason] }
@@ -35,12 +42,15 @@ export function createReceiver(options: ReceiveOptions): Receive {
     const event = newEvent(incoming, receivedAtMs, reading, routing)
 
     let receipt: Receipt
+    storing++
     try {
       receipt = await append(event)
     } catch (error) {
       const level = isHoldfastError(error, 'unavailable') ? 'warn' : 'error'
       log[level]({ reqId: incoming.requestId, source: event.source, error: messageOf(error) }, 'event not stored')
       return { outcome: 'unavailable' }
+    } finally {
+      storing--
     }
     if (receipt.outcome === 'conflict') reportConflict(options, incoming, event, receipt.uid)
     if (receipt.outcome !== 'accepted') return receipt
@@ -48,6 +58,7 @@ export function createReceiver(options: ReceiveOptions): Receive {
     if (event.handlers.length > 0) onWork()
     return { outcome: event.status, uid: receipt.uid }
   }
+  return { receive, isReceiving: () => storing > 0 }
 }
 
 const refusals = {
@@ -140,6 +151,7 @@ function report({ telemetry, log }: ReceiveOptions, { requestId }: Incoming, eve
     return
   }
   telemetry.unhandled(event.source)
+  if (!log.isLevelEnabled('info')) return
   const payload = reading.ok ? reading.payload : undefined
   const keys = typeof payload === 'object' && payload !== null ? Object.keys(payload) : []
   log.info(

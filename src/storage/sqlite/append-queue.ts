@@ -7,10 +7,13 @@ import type { AppendBatch, AppendResult, EventRow, Reply } from './messages.ts'
 import { errorOf } from './wire-error.ts'
 
 /**
- * Events that are posted without waiting for the rest of the loop's turn, so that the writer works on them while the others
- * are still being read. With fewer, messages cost more than they bring.
+ * Events that are posted without waiting for the rest of the loop's turn. Fewer make more commits, each of which costs an
+ * fsync; more leave the writer idle while they gather.
  */
-const POST_EVENTS = 8
+const POST_EVENTS = 24
+/** Batches at the writer at once: one that it works on, and the next. What comes meanwhile gathers and shares a commit. */
+const MAX_UNDER_WAY = 2
+
 /** What an event takes up in the queue beside its body. */
 const EVENT_OVERHEAD_BYTES = 1_024
 /** The range of a Date. */
@@ -22,13 +25,20 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+interface Batch {
+  readonly id: number
+  readonly appends: readonly Waiting[]
+}
+
 /**
- * Gathers the appends of one turn of the event loop into batches for the writer, and takes its answers apart again. What
- * waits, gathered or posted, is bounded; past that an append is `unavailable` at once.
+ * Gathers appends into batches for the writer, and takes its answers apart again. What waits, gathered or under way, is
+ * bounded; past that an append is `unavailable` at once.
  */
 export class AppendQueue {
   readonly #post: (batch: AppendBatch) => void
-  readonly #posted = new Map<number, readonly Waiting[]>()
+  // In the writer's order. Not a Map: V8 links each table that a Map has outgrown to the next, so that what came and went
+  // would outlive the young generation.
+  readonly #underWay: Batch[] = []
   #gathered: Waiting[] = []
   #events = 0
   #bytes = 0
@@ -55,43 +65,25 @@ export class AppendQueue {
     })
   }
 
-  #schedule(): void {
-    if (this.#gathered.length >= POST_EVENTS) this.flush()
-    else if (!this.#scheduled) {
-      this.#scheduled = true
-      setImmediate(() => this.flush())
-    }
-  }
-
-  /** Posts what was gathered, in batches that fit into one commit each. */
+  /** Posts what was gathered, however much is under way. */
   flush(): void {
-    this.#scheduled = false
-    let from = 0
-    let bytes = 0
-    this.#gathered.forEach(({ event }, at) => {
-      if (at > from && (at - from >= MAX_COMMIT_ROWS || bytes + event.body.length > MAX_COMMIT_BYTES)) {
-        this.#postBatch(this.#gathered.slice(from, at), bytes)
-        from = at
-        bytes = 0
-      }
-      bytes += event.body.length
-    })
-    if (this.#gathered.length > from) this.#postBatch(this.#gathered.slice(from), bytes)
-    this.#gathered = []
+    while (this.#gathered.length > 0) this.#postBatch()
   }
 
   /** False if the answer is to no batch. */
   answer(reply: Reply): boolean {
-    const batch = this.#posted.get(reply.id)
-    if (batch === undefined) return false
-    this.#posted.delete(reply.id)
-    this.#release(batch)
+    const [batch] = this.#underWay
+    if (batch?.id !== reply.id) return false
+    this.#underWay.shift()
+    this.#release(batch.appends)
+    // The writer first: it works while the senders are answered.
+    this.#postNext()
     if ('failed' in reply) {
-      for (const { reject } of batch) reject(errorOf(reply.failed))
+      for (const { reject } of batch.appends) reject(errorOf(reply.failed))
       return true
     }
     const results = reply.value as readonly AppendResult[]
-    batch.forEach(({ event, resolve, reject }, at) => {
+    batch.appends.forEach(({ event, resolve, reject }, at) => {
       const result = results[at] ?? null
       if (result === null) resolve({ outcome: 'accepted', uid: event.uid })
       else if ('error' in result) reject(errorOf(result))
@@ -101,13 +93,54 @@ export class AppendQueue {
   }
 
   failAll(error: Error): void {
-    const batches = [this.#gathered, ...this.#posted.values()]
+    const waiting = [...this.#underWay.splice(0).flatMap(({ appends }) => appends), ...this.#gathered]
     this.#gathered = []
-    this.#posted.clear()
-    for (const batch of batches) {
-      this.#release(batch)
-      for (const { reject } of batch) reject(error)
+    this.#release(waiting)
+    for (const { reject } of waiting) reject(error)
+  }
+
+  /** Posts a batch when it is large enough; an idle writer gets what the loop's turn has brought. */
+  #schedule(): void {
+    if (this.#gathered.length >= POST_EVENTS) this.#postNext()
+    else if (!this.#scheduled && this.#underWay.length === 0) {
+      this.#scheduled = true
+      setImmediate(() => {
+        this.#scheduled = false
+        this.#postNext()
+      })
     }
+  }
+
+  #postNext(): void {
+    if (this.#gathered.length > 0 && this.#underWay.length < MAX_UNDER_WAY) this.#postBatch()
+  }
+
+  #postBatch(): void {
+    const { appends, bytes } = this.#takeBatch()
+    const bodies = Buffer.allocUnsafeSlow(bytes)
+    let offset = 0
+    const events = appends.map(({ event }) => {
+      bodies.set(event.body, offset)
+      offset += event.body.length
+      return rowOf(event)
+    })
+    const id = --this.#lastId
+    this.#underWay.push({ id, appends })
+    this.#post({ id, events, bodies: bodies.buffer })
+  }
+
+  /** As much of what was gathered as fits into one commit; one event always does. */
+  #takeBatch(): { readonly appends: readonly Waiting[]; readonly bytes: number } {
+    let bytes = 0
+    let count = 0
+    for (const { event } of this.#gathered) {
+      if (count > 0 && (count === MAX_COMMIT_ROWS || bytes + event.body.length > MAX_COMMIT_BYTES)) break
+      bytes += event.body.length
+      count++
+    }
+    const appends = this.#gathered
+    this.#gathered = appends.splice(count)
+    return { appends, bytes }
   }
 
   #refusal(event: NewEvent): HoldfastError | undefined {
@@ -119,19 +152,6 @@ export class AppendQueue {
       return new HoldfastError('invalid_request', `an event may have ${MAX_DELIVERIES_PER_EVENT} handlers`)
     }
     return undefined
-  }
-
-  #postBatch(batch: readonly Waiting[], bytes: number): void {
-    const id = --this.#lastId
-    const bodies = Buffer.allocUnsafeSlow(bytes)
-    let offset = 0
-    const events = batch.map(({ event }) => {
-      bodies.set(event.body, offset)
-      offset += event.body.length
-      return rowOf(event)
-    })
-    this.#posted.set(id, batch)
-    this.#post({ id, events, bodies: bodies.buffer })
   }
 
   #release(batch: readonly Waiting[]): void {
