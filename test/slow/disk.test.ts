@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { signedEvent } from '../support/events.ts'
@@ -16,6 +16,24 @@ function smallFileSystem(megabytes: number): string {
     execFileSync('umount', ['-l', directory])
   })
   return directory
+}
+
+/** Makes every fsync fail from now on: of the process or thread that strace's options name. */
+async function failFsyncs(...which: readonly string[]): Promise<void> {
+  const options = ['-o', '/dev/null', '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO']
+  const strace = spawn('strace', [...options, ...which])
+  onTestFinished(() => void strace.kill('SIGKILL'))
+  await new Promise<void>((attached) =>
+    strace.stderr.on('data', (text: Buffer) => text.includes('attached') && attached()),
+  )
+}
+
+/** The thread of a process that bears a name. */
+function threadOf({ pid }: Service['child'], name: string): string {
+  const tasks = `/proc/${pid}/task`
+  const found = readdirSync(tasks).find((id) => readFileSync(`${tasks}/${id}/comm`, 'utf8').trim() === name)
+  if (found === undefined) throw new Error(`no thread ${name}`)
+  return found
 }
 
 const readiness = async (service: Service): Promise<number> => (await fetch(`${service.publicUrl}/readyz`)).status
@@ -149,21 +167,7 @@ test('a failed fsync: nothing more is acknowledged, the process ends, and the ne
   const acked: string[] = []
   for (let n = 0; n < 20; n++) acked.push((await postOne(service, { n })).id)
 
-  const strace = spawn('strace', [
-    '-f',
-    '-o',
-    join(directory, 'trace'),
-    '-e',
-    'trace=fsync,fdatasync',
-    '-e',
-    'inject=fsync,fdatasync:error=EIO',
-    '-p',
-    String(service.child.pid),
-  ])
-  onTestFinished(() => void strace.kill('SIGKILL'))
-  await new Promise<void>((attached) =>
-    strace.stderr.on('data', (text: Buffer) => text.includes('attached') && attached()),
-  )
+  await failFsyncs('-f', '-p', String(service.child.pid))
   const ended = once(service.child, 'exit')
   const refused = await postOne(service, {})
   expect(refused).toMatchObject({ status: 503, retryAfter: expect.stringMatching(/^\d+$/) })
@@ -173,6 +177,23 @@ test('a failed fsync: nothing more is acknowledged, the process ends, and the ne
   const again = await startService({}, directory)
   await expectStored(again, acked)
   expect((await postOne(again, {})).status).toBe(200)
+  expect(await again.stop()).toBe(0)
+})
+
+test('a failed fsync of the database while the log is brought into it: the same', async () => {
+  const service = await startService()
+  await failFsyncs('-p', threadOf(service.child, 'holdfast-log'))
+  const ended = once(service.child, 'exit')
+  const acked: string[] = []
+  const filler = 'x'.repeat(700_000)
+  for (let n = 0; n < 100; n++) {
+    const answer = await postOne(service, { filler }).catch(() => undefined)
+    if (answer?.status !== 200) break
+    acked.push(answer.id)
+  }
+  expect(await ended).toEqual([1, null])
+  const again = await startService({}, service.directory)
+  await expectStored(again, acked)
   expect(await again.stop()).toBe(0)
 })
 

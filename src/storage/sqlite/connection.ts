@@ -16,6 +16,7 @@ export function openForWriting(path: string): DatabaseSync {
   try {
     db = new DatabaseSync(path, { timeout: 5_000, enableForeignKeyConstraints: false })
     db.exec(`
+      PRAGMA page_size = 8192;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA wal_autocheckpoint = 0;
@@ -41,6 +42,14 @@ export function openForWriting(path: string): DatabaseSync {
 export function openForReading(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: 5_000, readOnly: true })
   db.exec(`PRAGMA cache_size = -${READER_CACHE_KIB}; PRAGMA temp_store = MEMORY; PRAGMA query_only = 1`)
+  return db
+}
+
+/** A second connection that writes, but only what the first has committed to the log. */
+export function openForCheckpoints(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: 5_000 })
+  db.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
+  if (process.platform === 'darwin') db.exec('PRAGMA checkpoint_fullfsync = 1')
   return db
 }
 

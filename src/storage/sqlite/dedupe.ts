@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 
 /** Entries kept in memory before they go to disk; as many again while that goes on. */
-const MEMTABLE_ENTRIES = 32_768
+const MEMTABLE_ENTRIES = 65_536
 /** Entries put on disk in one commit, in order of hash. */
 const FLUSH_SLICE_ENTRIES = 512
 const HASH_HEX_DIGITS = 12

@@ -59,6 +59,7 @@ const MAX_YOUNG_GENERATION_MIB = 4
 function startThread(file: string, workerData: unknown): Worker {
   // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
   return new Worker(new URL(`./${file}`, import.meta.url), {
+    name: `holdfast-${file.replace('.ts', '')}`,
     workerData,
     execArgv: [],
     env: {},

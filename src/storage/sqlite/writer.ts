@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
-import { type Checkpointer, prepareCheckpointer } from './checkpoint.ts'
+import { Checkpointer } from './checkpoint.ts'
 import { buffersIn, Committer } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
 import { Health } from './health.ts'
@@ -31,6 +31,8 @@ import { Tally } from './tally.ts'
 const MAX_COMMIT_CALLS = 16
 const PROBE_INTERVAL_MS = 1_000
 const PAGE_BYTES = 4_096
+/** What a call writes, about; a claim or settlement is for up to some dozens of deliveries. */
+const CALL_BYTES = 16 * PAGE_BYTES
 
 const port = parentPort
 if (port === null) throw new Error('writer.ts runs as a worker thread')
@@ -59,12 +61,16 @@ function open(): Opened | undefined {
     db = openForWriting(path)
     migrate(db, path)
     recover(db)
-    return { db, committer: new Committer(db), checkpointer: prepareCheckpointer(db) }
+    return { db, committer: new Committer(db), checkpointer: openCheckpointer(db) }
   } catch (error) {
     db?.close()
     send({ kind: 'refused', fault: refusal(path, error).message })
     return undefined
   }
+}
+
+function openCheckpointer(db: DatabaseSync): Checkpointer {
+  return new Checkpointer(db, path, (run) => guarded(() => checkpoint(run)), lose)
 }
 
 function recover(db: DatabaseSync): void {
@@ -82,7 +88,7 @@ function start({ db, committer, checkpointer }: Opened): void {
     guarded(() => work(committer, checkpointer))
     if (closing) {
       clearInterval(probing)
-      close(db, checkpointer)
+      void close(db, checkpointer)
     }
   })
   send({ kind: 'ready' })
@@ -100,9 +106,13 @@ function guarded(run: () => void): void {
   try {
     run()
   } catch (error) {
-    send({ kind: 'lost', message: messageOf(error) })
+    lose(error)
     throw error
   }
+}
+
+function lose(error: unknown): void {
+  send({ kind: 'lost', message: messageOf(error) })
 }
 
 function work(committer: Committer, checkpointer: Checkpointer): void {
@@ -112,9 +122,11 @@ function work(committer: Committer, checkpointer: Checkpointer): void {
       next = receiveMessageOnPort(port as NonNullable<typeof port>)
     }
     if (batches.length === 0 && calls.length === 0) return
-    const replies = commit(committer, takeBatches(), calls.splice(0, MAX_COMMIT_CALLS))
+    const appends = takeBatches()
+    const due = calls.splice(0, MAX_COMMIT_CALLS)
+    const replies = commit(committer, appends, due)
     send({ kind: 'replies', replies }, buffersIn(replies))
-    checkpoint(checkpointer)
+    checkpoint(() => checkpointer.ifDue(bytesOf(appends) + due.length * CALL_BYTES, health.reserveBytes()))
   }
 }
 
@@ -156,9 +168,9 @@ const refuse = (requests: readonly { readonly id: number }[], failed: WireError)
   requests.map(({ id }) => ({ id, failed }))
 
 /** A checkpoint that fails costs nothing but space: it is tried again after the next commit. */
-function checkpoint(checkpointer: Checkpointer): void {
+function checkpoint(run: () => void): void {
   try {
-    checkpointer.ifDue(health.reserveBytes())
+    run()
   } catch (error) {
     if (isFatal(error)) throw error
     send({ kind: 'log', level: 'warn', message: `the write-ahead log could not be checkpointed: ${messageOf(error)}` })
@@ -179,8 +191,9 @@ function probe(committer: Committer, checkpointer: Checkpointer): void {
   }
 }
 
-function close(db: DatabaseSync, checkpointer: Checkpointer): void {
+async function close(db: DatabaseSync, checkpointer: Checkpointer): Promise<void> {
   try {
+    await checkpointer.close()
     checkpointer.truncate()
     db.close()
   } catch (error) {
