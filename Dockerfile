@@ -29,4 +29,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8080) + '/livez').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 # Node is process 1 and takes SIGTERM itself: no shell and no npm in between.
-CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=20", "src/main.ts", "serve"]
+CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=20", "--no-parallel-scavenge", "src/main.ts", "serve"]

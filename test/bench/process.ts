@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { type AddressInfo, createServer } from 'node:net'
 
 /** A server in a process of its own, measured from outside. */
 export interface Server {
@@ -11,27 +11,54 @@ export interface Server {
   stop(): Promise<void>
 }
 
-export async function startServer(args: readonly string[], environment: Record<string, string>): Promise<Server> {
+/** Where a server is to listen. */
+export interface Ports {
+  readonly public: number
+  readonly ops: number
+}
+
+/** Two ports that are free now. */
+export async function freePorts(): Promise<Ports> {
+  const [one, other] = [createServer().listen(0, '127.0.0.1'), createServer().listen(0, '127.0.0.1')]
+  await Promise.all([once(one, 'listening'), once(other, 'listening')])
+  const ports = { public: (one.address() as AddressInfo).port, ops: (other.address() as AddressInfo).port }
+  await Promise.all([once(one.close(), 'close'), once(other.close(), 'close')])
+  return ports
+}
+
+/** Starts a program that listens on these ports, and waits until it does. */
+export async function startServer(
+  args: readonly string[],
+  environment: Record<string, string>,
+  ports: Ports,
+): Promise<Server> {
   const child = spawn(process.execPath, args, {
-    env: { PATH: process.env.PATH, ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(ports.public), ...environment },
+    stdio: ['ignore', 'inherit', 'inherit'],
   })
   const exited = once(child, 'exit')
-  const lines = createInterface(child.stdout)
-  const serving = Promise.withResolvers<{ public: string; ops: string }>()
-  lines.on('line', (line) => {
-    if (line.includes('"holdfast is serving"')) serving.resolve(JSON.parse(line))
-  })
-  void exited.then(([code]) => serving.reject(new Error(`${args.join(' ')} ended with ${code}`)))
-  const { public: publicUrl, ops: opsUrl } = await serving.promise
+  const publicUrl = `http://127.0.0.1:${ports.public}`
+  while (!(await isListening(publicUrl))) {
+    if (child.exitCode !== null) throw new Error(`${args.join(' ')} ended with ${child.exitCode}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
   return {
     child,
     publicUrl,
-    opsUrl,
+    opsUrl: `http://127.0.0.1:${ports.ops}`,
     async stop() {
       child.kill('SIGTERM')
       await exited
     },
+  }
+}
+
+async function isListening(url: string): Promise<boolean> {
+  try {
+    await fetch(url)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -21,5 +21,4 @@ app.post('/v1/webhooks/ai', (request, reply) => {
   const event = JSON.parse(body.toString()) as { id: string }
   return reply.send({ received: true, uid: event.id, duplicate: false })
 })
-const url = await app.listen({ host: '127.0.0.1', port: 0 })
-process.stdout.write(`${JSON.stringify({ msg: 'holdfast is serving', public: url, ops: url })}\n`)
+await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })
