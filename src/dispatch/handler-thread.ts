@@ -1,8 +1,8 @@
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
-import type { FromThread, Job, JobResult, ThreadData, ToThread } from './protocol.ts'
+import type { FromThread, Job, JobResult, ThreadData, ThreadStart, ToThread } from './protocol.ts'
 
 /** Megabytes of JavaScript heap of one handler thread; past it the thread ends, and its attempts with it. */
 const MAX_THREAD_HEAP_MB = 256
@@ -54,6 +54,7 @@ export class HandlerThread {
   readonly gone: Promise<void>
 
   readonly #worker: Worker
+  readonly #port: MessagePort
   readonly #inFlight = new Map<number, InFlight>()
   #outbox: Job[] = []
   #nextKey = 0
@@ -62,8 +63,11 @@ export class HandlerThread {
   #fault: string | undefined
 
   constructor(data: ThreadData, onRoom: () => void) {
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: data,
+      workerData: { ...data, port: port2 } satisfies ThreadStart,
+      transferList: [port2],
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: MAX_THREAD_HEAP_MB, maxYoungGenerationSizeMb: MAX_THREAD_NURSERY_MB },
       name: 'holdfast-handlers',
@@ -75,7 +79,7 @@ export class HandlerThread {
     const slow = setTimeout(() => this.end(`it did not load within ${LOAD_TIMEOUT_MS} ms`), LOAD_TIMEOUT_MS)
     void ready.finally(() => clearTimeout(slow)).catch(() => {})
 
-    this.#worker.on('message', (message: FromThread) => {
+    const hear = (message: FromThread): void => {
       if (message.kind === 'results') {
         this.#overdue = message.overdue
         for (const { key, result } of message.results) this.#answer(key, result)
@@ -87,12 +91,17 @@ export class HandlerThread {
         reject(new UnloadableError(message.faults))
         this.end('its modules cannot be loaded')
       }
-    })
+    }
+    this.#port.on('message', hear)
     this.#worker.on('error', (error) => {
       this.#fault = `the handler thread ended: ${messageOf(error)}`
     })
     this.gone = new Promise((gone) => {
       this.#worker.on('exit', (code) => {
+        for (let last = receiveMessageOnPort(port1); last !== undefined; last = receiveMessageOnPort(port1)) {
+          hear(last.message as FromThread)
+        }
+        port1.close()
         this.#isGone = true
         this.#fault ??= `the handler thread exited with code ${code}`
         reject(new UnloadableError([`handler module ${loading}: ${this.#fault}`]))
@@ -135,12 +144,12 @@ export class HandlerThread {
   }
 
   abortAll(): void {
-    this.#worker.postMessage({ kind: 'abort' } satisfies ToThread)
+    this.#port.postMessage({ kind: 'abort' } satisfies ToThread)
   }
 
   /** Lets it write out its log, if it can, and ends it. Resolves when it is gone. */
   async stop(): Promise<void> {
-    this.#worker.postMessage({ kind: 'stop' } satisfies ToThread)
+    this.#port.postMessage({ kind: 'stop' } satisfies ToThread)
     const late = setTimeout(() => this.end('the service stopped'), STOP_PATIENCE_MS)
     await this.gone
     clearTimeout(late)
@@ -155,7 +164,7 @@ export class HandlerThread {
   #post(): void {
     const jobs = this.#outbox
     this.#outbox = []
-    this.#worker.postMessage(
+    this.#port.postMessage(
       { kind: 'jobs', jobs } satisfies ToThread,
       jobs.map(({ work }) => work.body.buffer),
     )

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads'
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 
@@ -7,6 +8,11 @@ export interface ThreadData {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   readonly logLevel: string
+}
+
+/** The same, with where it listens and answers: not its `parentPort`, which is within reach of user code. */
+export interface ThreadStart extends ThreadData {
+  readonly port: MessagePort
 }
 
 /** One attempt, on its way into a handler thread. */

@@ -127,10 +127,10 @@ function contextOf(log: Logger, running: RunningJob, signal: AbortSignal): Handl
     },
     fail: (reason) => {
       running.decide({ outcome: 'rejected', error: describe(reason) })
-      throw new Ended(String(reason))
+      throw new Ended(describe(reason))
     },
     retryAfter: (ms) => {
-      const afterMs = Number.isFinite(ms) && ms > 0 ? Math.floor(ms) : 0
+      const afterMs = ms > 0 ? Math.floor(ms) : 0
       running.decide({
         outcome: 'retry_after',
         afterMs,
@@ -141,8 +141,13 @@ function contextOf(log: Logger, running: RunningJob, signal: AbortSignal): Handl
   }
 }
 
-export const describe = (thrown: unknown): string => {
-  const text =
-    thrown instanceof Error && thrown.name !== 'Error' ? `${thrown.name}: ${thrown.message}` : messageOf(thrown)
-  return text.slice(0, MAX_ERROR_LENGTH)
+/** Total: what a handler throws need not be an error, nor even something that can be shown. */
+export function describe(thrown: unknown): string {
+  try {
+    const text =
+      thrown instanceof Error && thrown.name !== 'Error' ? `${thrown.name}: ${thrown.message}` : messageOf(thrown)
+    return text.slice(0, MAX_ERROR_LENGTH)
+  } catch {
+    return 'something was thrown that cannot be shown'
+  }
 }

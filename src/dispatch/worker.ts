@@ -1,16 +1,16 @@
 import { setPriority } from 'node:os'
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import type { Provider } from '../domain/provider.ts'
 import type { RegisteredHandler } from '../domain/router.ts'
 import { createLog } from '../log.ts'
 import { loadHandlers } from './load-handlers.ts'
-import type { FromThread, Job, JobResult, ThreadData, ToThread } from './protocol.ts'
+import type { FromThread, Job, JobResult, ThreadStart, ToThread } from './protocol.ts'
 import { currentJob, describe, type JobEnvironment, type RunningJob, runJob } from './run-job.ts'
 
 /** A handler thread: loads the handler modules, then runs the attempts that it is sent. User code lives here and nowhere else. */
 
-const data = workerData as ThreadData
-const port = parentPort as MessagePort
+const { port, ...data } = workerData as ThreadStart
+Reflect.deleteProperty(workerData, 'port')
 const send = (message: FromThread): void => port.postMessage(message)
 
 const { log, flush } = createLog(data.logLevel)

@@ -65,6 +65,29 @@ describe('a handler thread', () => {
     expect(await pool.run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
   })
 
+  test('records a failure whose error cannot be shown', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('unshowable'))).toMatchObject({
+      outcome: 'failed',
+      error: 'something was thrown that cannot be shown',
+    })
+  })
+
+  test('does not listen to what user code says to its parent', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('chatter'))).toMatchObject({ outcome: 'failed', error: 'as it really ended' })
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('is heard to its last word', async () => {
+    const pool = await startPool()
+    const ran = pool.run(work('last-word'))
+    await new Promise(setImmediate)
+    // Until it is gone: its answer and its end are then heard of in the same turn.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    expect(await ran).toMatchObject({ outcome: 'succeeded' })
+  })
+
   test.each(['float', 'float-late'])('charges an error that nobody awaited to its own attempt (%s)', async (name) => {
     const pool = await startPool()
     const [guilty, innocent] = await Promise.all([

@@ -1,3 +1,4 @@
+import { parentPort } from 'node:worker_threads'
 import type { Router } from '../../../src/index.ts'
 
 const forever = new Promise<never>(() => {})
@@ -38,6 +39,18 @@ export default (router: Router): void => {
     } catch {
       // Swallowed: what was said stands.
     }
+  })
+  router.on('unshowable', { name: 'unshowable' }, () => {
+    throw Object.create(null)
+  })
+  router.on('chatter', { name: 'chatter' }, async () => {
+    parentPort?.postMessage('not a word of ours')
+    parentPort?.postMessage({ kind: 'results', results: [{ key: 0, result: { outcome: 'succeeded' } }] })
+    parentPort?.close()
+    throw new Error('as it really ended')
+  })
+  router.on('last-word', { name: 'last-word' }, () => {
+    setImmediate(() => setImmediate(() => setImmediate(() => process.exit(3))))
   })
   router.on('later', { name: 'later' }, (_, context) => context.retryAfter(1234))
   router.on('raw', { name: 'raw' }, (event) => {
