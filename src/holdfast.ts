@@ -12,7 +12,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { startRetention } from './retention.ts'
-import { openStore } from './storage/open.ts'
+import { faultsOf, openStore } from './storage/open.ts'
 
 /** A lease outlives its attempt's deadline by this much: time to end a stuck thread, load another and settle. */
 const LEASE_MARGIN_MS = 60_000
@@ -138,7 +138,7 @@ export async function startHoldfast(
 export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Prepared> {
   const prepared = await prepare(read, log)
   await prepared.pool.close()
-  return prepared
+  return { ...prepared, faults: [...prepared.faults, ...faultsOf(read.config.databaseUrl)] }
 }
 
 /** Opens the store even if there are other faults, so that its own are named with them. */

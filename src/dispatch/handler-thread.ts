@@ -50,8 +50,8 @@ export class UnloadableError extends Error {
 export class HandlerThread {
   /** Resolves with what the modules registered; rejects with `UnloadableError`. */
   readonly ready: Promise<readonly HandlerRegistration[]>
-  /** Resolves when the thread is gone. */
-  readonly gone: Promise<void>
+  /** Resolves with the reason when the thread is gone. */
+  readonly gone: Promise<string>
 
   readonly #worker: Worker
   readonly #port: MessagePort
@@ -106,7 +106,7 @@ export class HandlerThread {
         this.#fault ??= `the handler thread exited with code ${code}`
         reject(new UnloadableError([`handler module ${loading}: ${this.#fault}`]))
         this.#loseAll()
-        gone()
+        gone(this.#fault)
       })
     })
   }

@@ -22,6 +22,7 @@ export async function loadHandlers(
       const module: { default?: unknown } = await import(pathToFileURL(file).href)
       if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
       await module.default(createRouter(basename(file, extname(file)), registered))
+      Object.freeze(registered)
     } catch (error) {
       faults.push(`handler module ${file}: ${messageOf(error)}`)
     }

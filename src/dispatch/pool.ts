@@ -118,11 +118,12 @@ export class HandlerPool {
         if (!this.#closed) this.#options.log.error({ error: messageOf(error) }, 'a handler thread could not start')
       },
     )
-    void thread.gone.then(() => this.#reopen(slot))
+    void thread.gone.then((fault) => this.#reopen(slot, fault))
     return thread
   }
 
-  #reopen(slot: Slot): void {
+  #reopen(slot: Slot, fault: string): void {
+    if (slot.up && !this.#closed) this.#options.log.warn({ error: fault }, 'a handler thread is replaced')
     Object.assign(slot, { thread: undefined, up: false })
     if (this.#closed) return
     if (slot === this.#isolated) {

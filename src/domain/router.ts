@@ -77,16 +77,18 @@ export interface RegisteredHandler {
 export type HandlerModule = (router: Router) => void | Promise<void>
 
 /**
- * A router for one handler module; what it registers is appended to `registered`.
- * Both methods throw `TypeError` on arguments that name no type, no function, or an unknown option.
+ * A router for one handler module; what it registers is appended to `registered`, until that is frozen.
+ * Both methods throw `TypeError` on arguments that name no type, no function, or an unknown option, and when it is too late.
  */
 export function createRouter(moduleName: string, registered: RegisteredHandler[]): Router {
   const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
+    if (Object.isFrozen(registered))
+      throw new TypeError('a handler is registered too late: a module that has to wait for something must await it')
     registered.push({ registration: registrationOf(moduleName, selection, options, run), run })
   }
   return {
-    on: (selection: Selection, second: TSchema | HandlerOptions | Handler, third?: Handler) => {
-      if (typeof second === 'function') add(selection, {}, second)
+    on: (selection: Selection, second?: TSchema | HandlerOptions | Handler, third?: Handler) => {
+      if (typeof second !== 'object' || second === null) add(selection, {}, second as Handler)
       else add(selection, isSchema(second) ? { schema: second } : second, third as Handler)
     },
     register: (selection: Selection, run: Handler, options?: HandlerOptions) => add(selection, options ?? {}, run),
@@ -99,7 +101,7 @@ const KIND = Symbol.for('TypeBox.Kind')
 const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
   KIND in value || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
 
-const OPTIONS = new Set(['name', 'concurrency', 'schema'])
+const OPTIONS = ['name', 'concurrency', 'schema']
 const TYPE = /^[^\s\p{Cc}]+$/u
 
 function registrationOf(
@@ -108,20 +110,22 @@ function registrationOf(
   options: HandlerOptions,
   run: Handler,
 ): HandlerRegistration {
-  const { source, type } =
-    typeof selection === 'string' || Array.isArray(selection)
-      ? { source: undefined, type: selection }
-      : (selection as Exclude<Selection, string | readonly string[]>)
+  const isObject = typeof selection === 'object' && !Array.isArray(selection)
+  const { source, type, ...others } = (isObject ? selection : { type: selection }) as {
+    source?: unknown
+    type?: unknown
+  }
   const types = typeof type === 'string' ? [type] : (type as readonly string[])
   if (!Array.isArray(types) || types.length === 0 || !types.every((t) => typeof t === 'string' && TYPE.test(t))) {
     throw new TypeError('a handler needs an event type, or a list of them')
   }
   const name = options.name ?? `${module}:${types.join(',')}`
   if (typeof run !== 'function') throw new TypeError(`handler ${name} is not a function`)
-  for (const key of Object.keys(options)) {
-    if (!OPTIONS.has(key)) throw new TypeError(`handler ${name} has an unknown option ${key}`)
-  }
-  if (name.length === 0 || name.length > MAX_NAME_LENGTH)
+  const unknown = [...Object.keys(others), ...Object.keys(options).filter((key) => !OPTIONS.includes(key))]
+  if (unknown.length > 0) throw new TypeError(`handler ${name} has an unknown option ${unknown.join(', ')}`)
+  if (source !== undefined && typeof source !== 'string')
+    throw new TypeError(`handler ${name}: source is the name of one source`)
+  if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH)
     throw new TypeError(`a handler's name has 1 to ${MAX_NAME_LENGTH} characters`)
   const { concurrency } = options
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {

@@ -116,6 +116,17 @@ describe('registering a handler', () => {
   test.each([
     ['no type', (router: Router) => router.on(wrong([]), nothing), 'needs an event type'],
     ['a type that is no text', (router: Router) => router.on(wrong(7), nothing), 'needs an event type'],
+    ['nothing but a type', (router: Router) => router.on('a.b', wrong(undefined)), 'module:a.b is not a function'],
+    [
+      'an unknown part in what it selects',
+      (router: Router) => router.on(wrong({ sources: 'eu', type: 'a.b' }), nothing),
+      'unknown option sources',
+    ],
+    [
+      'several sources',
+      (router: Router) => router.on({ source: wrong(['a', 'b']), type: 'a.b' }, nothing),
+      'source is the name of one source',
+    ],
     ['no function', (router: Router) => router.on('a.b', {}, wrong(undefined)), 'module:a.b is not a function'],
     [
       'an unknown option',

@@ -83,6 +83,16 @@ describe('a start', () => {
     expect(stderr).toContain(message)
   })
 
+  test('is refused by check too when DATABASE_URL names no store that there is', async () => {
+    const { code, stderr } = await ended(['check'], {
+      SOURCE_AI_SECRET: AI_SECRET,
+      DATABASE_URL: 'mysql://u:hunter2@h/d',
+    })
+    expect(code).toBe(78)
+    expect(stderr).toContain('DATABASE_URL must be file:')
+    expect(stderr).not.toContain('hunter2')
+  })
+
   test('is refused while another process has the store', async () => {
     const service = await startService()
     const { code, stderr } = await ended(['serve'], {
