@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { afterEach, describe, expect, test } from 'vitest'
-import { HandlerPool } from '../../src/dispatch/pool.ts'
+import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool.ts'
 import type { Work } from '../../src/domain/delivery.ts'
 
 const modules = join(import.meta.dirname, 'modules')
@@ -11,7 +11,7 @@ const acme = pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href
 const pools: HandlerPool[] = []
 afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())))
 
-async function startPool(options: { threads?: number; concurrency?: number; timeoutMs?: number } = {}) {
+async function startPool(options: Partial<PoolOptions> = {}) {
   const pool = new HandlerPool({
     data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent' },
     threads: 1,
@@ -63,6 +63,15 @@ describe('a handler thread', () => {
     const pool = await startPool()
     expect(await pool.run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
     expect(await pool.run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
+  })
+
+  test('takes what is no time for at once, and no end for as late as may be', async () => {
+    const pool = await startPool()
+    expect(await pool.run(work('no-number'))).toMatchObject({ outcome: 'retry_after', afterMs: 0 })
+    expect(await pool.run(work('endless'))).toMatchObject({
+      outcome: 'retry_after',
+      afterMs: Number.POSITIVE_INFINITY,
+    })
   })
 
   test('records a failure whose error cannot be shown', async () => {
@@ -129,6 +138,13 @@ describe('a deadline', () => {
     await renewed.promise
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
+})
+
+test('that a thread had to be replaced is logged, with the reason', async () => {
+  const logged = Promise.withResolvers<string>()
+  const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
+  await pool.run(work('exit'))
+  expect(await logged.promise).toMatch(/exited with code 3.*a handler thread is replaced/)
 })
 
 describe.each(['loop', 'exit', 'hoard'])('a handler that ends its thread (%s)', (name) => {
