@@ -3,7 +3,8 @@ import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Config, SourceConfig } from './domain/config.ts'
-import { messageOf } from './domain/errors.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from './domain/database-url.ts'
+import { ConfigurationError, messageOf } from './domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -15,14 +16,18 @@ export interface ReadConfig {
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const MAX_TIMER_MS = 2 ** 31 - 1
+const DEFAULT_DATABASE_URL = 'file:data/holdfast.db'
 
-/** The process's environment over what `.env` says, where there is one. The only place that reads either. */
+/**
+ * The process's environment over what `.env` says, where there is one. The only place that reads either. Throws
+ * `ConfigurationError` where `.env` is there and cannot be read.
+ */
 export function readEnvironment(): Environment {
   try {
     return { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
-    throw error
+    throw new ConfigurationError([`.env cannot be read: ${messageOf(error)}`])
   }
 }
 
@@ -31,7 +36,14 @@ export function readConfig(environment: Environment): ReadConfig {
   const env = new Reader(environment)
   const publicUrl = env.url('PUBLIC_URL')
   const opsToken = env.text('OPS_TOKEN')
+  if (opsToken !== undefined && !/^[\x21-\x7e]+$/.test(opsToken))
+    env.fault('OPS_TOKEN holds a character that no Authorization header can carry')
+  const publicHost = env.text('HOST') ?? '0.0.0.0'
+  const publicPort = env.integer('PORT', 8080, 0, 65_535)
   const opsHost = env.text('OPS_HOST') ?? '127.0.0.1'
+  const opsPort = env.integer('OPS_PORT', 8081, 0, 65_535)
+  if (publicPort === opsPort && publicPort !== 0 && (publicHost === opsHost || isAny(publicHost) || isAny(opsHost)))
+    env.fault(`PORT and OPS_PORT are both ${publicPort}: each listener needs its own`)
   if (opsToken === undefined && !isLoopback(opsHost)) {
     env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
   }
@@ -43,7 +55,8 @@ export function readConfig(environment: Environment): ReadConfig {
       'REQUIRE_HTTPS needs TRUST_PROXY: this service speaks plain HTTP, and only a proxy can tell what came by https',
     )
   }
-  const databaseUrl = env.text('DATABASE_URL') ?? 'file:data/holdfast.db'
+  const databaseUrl = env.text('DATABASE_URL') ?? DEFAULT_DATABASE_URL
+  for (const fault of databaseUrlFaults(databaseUrl)) env.fault(fault)
   const role = env.text('ROLE') ?? 'all'
   if (!['all', 'ingest', 'worker'].includes(role)) env.fault(`ROLE is ${role}, not all, ingest or worker`)
   else if (role !== 'all' && databaseUrl.startsWith('file:'))
@@ -53,10 +66,10 @@ export function readConfig(environment: Environment): ReadConfig {
   const providersDir = env.text('PROVIDERS_DIR')
 
   const config: Config = {
-    publicHost: env.text('HOST') ?? '0.0.0.0',
-    publicPort: env.integer('PORT', 8080, 0, 65_535),
+    publicHost,
+    publicPort,
     opsHost,
-    opsPort: env.integer('OPS_PORT', 8081, 0, 65_535),
+    opsPort,
     opsToken,
     metricsOpen: env.flag('METRICS_OPEN'),
     publicUrl,
@@ -108,8 +121,11 @@ function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sources' |
 
 const variableOf = (name: string): string => `SOURCE_${name.toUpperCase().replaceAll('-', '_')}`
 
+/** Beside the embedded store, or where that would be by default. */
 const secretFileOf = (databaseUrl: string): string | undefined =>
-  databaseUrl.startsWith('file:') ? join(dirname(databaseUrl.replace(/^file:(\/\/)?/, '')), 'ai.secret') : undefined
+  namesPostgres(databaseUrl)
+    ? undefined
+    : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), 'ai.secret')
 
 function readSource(env: Reader, name: string, generatedSecretFile: string | undefined): SourceConfig {
   const variable = variableOf(name)
@@ -131,12 +147,16 @@ function readSource(env: Reader, name: string, generatedSecretFile: string | und
 
 function readSecretFile(file: string, env: Reader): string | undefined {
   try {
-    return readFileSync(file, 'utf8').trim()
+    const secret = readFileSync(file, 'utf8').trim()
+    if (secret === '') env.fault(`${file} is empty: remove it, and a new secret is made`)
+    return secret
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') env.fault(`${file} cannot be read: ${messageOf(error)}`)
     return undefined
   }
 }
+
+const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
@@ -147,7 +167,7 @@ function isRange(range: string): boolean {
   if (family === 0 || rest.length > 0) return false
   if (bits === undefined) return true
   try {
-    if (!/^\d{1,3}$/.test(bits)) return false
+    if (!/^[1-9]\d{0,2}$/.test(bits)) return false // Trusting everybody is trusting nobody's word.
     new BlockList().addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
     return true
   } catch {
@@ -184,7 +204,8 @@ class Reader {
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
     } catch (error) {
-      this.fault(`${name}_FILE cannot be read: ${messageOf(error)}`)
+      // Not its text: whoever took X_FILE for X has put a secret there.
+      this.fault(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
       return undefined
     }
   }
@@ -224,9 +245,9 @@ class Reader {
     const text = this.text(name)
     if (text === undefined) return undefined
     const url = URL.parse(text)
-    if (url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '')
-      return text.replace(/\/+$/, '')
-    this.fault(`${name} is not an http(s) URL without query`)
+    const isPlain = url !== null && `${url.username}${url.password}${url.search}${url.hash}` === ''
+    if (isPlain && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, '')
+    this.fault(`${name} is not an http(s) URL without credentials and query`)
     return undefined
   }
 }

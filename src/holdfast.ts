@@ -12,7 +12,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { startRetention } from './retention.ts'
-import { faultsOf, openStore } from './storage/open.ts'
+import { openStore } from './storage/open.ts'
 
 /** A lease outlives its attempt's deadline by this much: time to end a stuck thread, load another and settle. */
 const LEASE_MARGIN_MS = 60_000
@@ -123,8 +123,10 @@ export async function startHoldfast(
   }
 
   try {
-    const opsUrl = await opsListener.listen({ host: config.opsHost, port: config.opsPort })
-    const publicUrl = await publicListener.listen({ host: config.publicHost, port: config.publicPort })
+    const [opsUrl, publicUrl] = await listenOn([
+      { listener: opsListener, names: 'OPS_HOST, OPS_PORT', host: config.opsHost, port: config.opsPort },
+      { listener: publicListener, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
+    ])
     dispatcher.wake()
     stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
     return { publicUrl, opsUrl, lost: store.lost, stop }
@@ -138,22 +140,50 @@ export async function startHoldfast(
 export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Prepared> {
   const prepared = await prepare(read, log)
   await prepared.pool.close()
-  return { ...prepared, faults: [...prepared.faults, ...faultsOf(read.config.databaseUrl)] }
+  return prepared
 }
 
 /** Opens the store even if there are other faults, so that its own are named with them. */
 async function openSoundly({ config, pool, faults }: Prepared, clock: Clock): Promise<OpenStore> {
-  const all = [...faults]
+  const all = new Set(faults)
   let store: OpenStore | undefined
   try {
     store = await openStore(config.databaseUrl, { clock })
   } catch (error) {
-    if (!(error instanceof ConfigurationError)) all.push(`DATABASE_URL: ${messageOf(error)}`)
-    else all.push(...error.faults)
+    if (!(error instanceof ConfigurationError)) all.add(`DATABASE_URL: ${messageOf(error)}`)
+    else for (const fault of error.faults) all.add(fault)
   }
-  if (store !== undefined && all.length === 0) return store
+  if (store !== undefined && all.size === 0) return store
   await Promise.all([pool.close(), store?.close()])
-  throw new ConfigurationError(all)
+  throw new ConfigurationError([...all])
+}
+
+interface Listening {
+  readonly listener: FastifyInstance
+  /** The variables that say where. */
+  readonly names: string
+  readonly host: string
+  readonly port: number
+}
+
+const CANNOT_LISTEN = new Set(['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
+
+/** Gives the URLs. An address that cannot be had is the configuration's fault, or that of whoever has it already. */
+async function listenOn(places: readonly [Listening, Listening]): Promise<[string, string]> {
+  const faults: string[] = []
+  const listen = async ({ listener, names, host, port }: Listening): Promise<string> => {
+    try {
+      return await listener.listen({ host, port })
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException
+      if (!CANNOT_LISTEN.has(code)) throw error
+      faults.push(`${names}: cannot listen on ${host}, port ${port}: ${code}`)
+      return ''
+    }
+  }
+  const urls: [string, string] = [await listen(places[0]), await listen(places[1])]
+  if (faults.length > 0) throw new ConfigurationError(faults)
+  return urls
 }
 
 /** Lets requests finish; cuts off, after the time, those that do not. */

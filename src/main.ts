@@ -10,14 +10,31 @@ const LAST_WORDS_MS = 200
 /** sysexits.h: EX_CONFIG. */
 const EXIT_CONFIGURATION = 78
 
-const [command = 'serve', ...rest] = process.argv.slice(2)
-if (command === 'serve' && rest.length === 0) await serve()
-else if (command === 'check' && rest.every((option) => option === '--json')) process.exit(await check(rest.length > 0))
-else {
-  const io = { out: process.stdout, err: process.stderr, in: process.stdin, read: () => readConfig(readEnvironment()) }
-  // Loaded only when asked for: the service has no use for a command line's memory.
-  const { runCli } = await import('./cli/cli.ts')
-  process.exitCode = await runCli([command, ...rest], io)
+let shuttingDown = false
+
+try {
+  await run(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof ConfigurationError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exit(EXIT_CONFIGURATION)
+}
+
+async function run([command = 'serve', ...rest]: readonly string[]): Promise<void> {
+  if (command === 'serve' && rest.length === 0) await serve()
+  else if (command === 'check' && rest.every((option) => option === '--json'))
+    process.exit(await check(rest.length > 0))
+  else {
+    const io = {
+      out: process.stdout,
+      err: process.stderr,
+      in: process.stdin,
+      read: () => readConfig(readEnvironment()),
+    }
+    // Loaded only when asked for: the service has no use for a command line's memory.
+    const { runCli } = await import('./cli/cli.ts')
+    process.exitCode = await runCli([command, ...rest], io)
+  }
 }
 
 async function serve(): Promise<void> {
@@ -51,8 +68,6 @@ async function check(json: boolean): Promise<number> {
   else process.stdout.write(`ok: ${sources.size} source(s), ${registrations.length} handler(s)\n`)
   return faults.length === 0 ? 0 : EXIT_CONFIGURATION
 }
-
-let shuttingDown = false
 
 async function shutDown(
   signal: string,

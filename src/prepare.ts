@@ -58,11 +58,12 @@ export async function prepare({ config, faults: known }: ReadConfig, log: Logger
   return { config, sources: built.sources, registrations, route, pool, faults }
 }
 
-/** Makes the secret that a first start without configuration needs. Gives the configuration with it, and what went wrong. */
+/** Makes the secret that a first start without configuration needs, if it can start. Gives the configuration with it, and what went wrong. */
 export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
   const file = config.generatedSecretFile
   const [source] = config.sources
-  if (file === undefined || source === undefined || source.secrets.length > 0) return { config, faults }
+  if (file === undefined || source === undefined || source.secrets.length > 0 || faults.length > 0)
+    return { config, faults }
   try {
     const secrets = [generateSecret(file)]
     log.info({ source: source.name, file }, 'made a secret for a service without configuration')

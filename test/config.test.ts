@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -45,6 +45,21 @@ describe('the configuration', () => {
     expect(config.sources[0]?.secrets).toEqual(['whsec_kept'])
   })
 
+  test('keeps that secret beside the store, however the store is named', () => {
+    const secretFile = (url: string) => readConfig({ DATABASE_URL: url }).config.generatedSecretFile
+    expect(secretFile(`file://${directory}/a%20b/holdfast.db`)).toBe(`${directory}/a b/ai.secret`)
+    expect(secretFile(`file://localhost${directory}/holdfast.db`)).toBe(`${directory}/ai.secret`)
+  })
+
+  test('does not blame the secret for a store that there is not, and calls an empty secret empty', () => {
+    expect(faultsOf({ DATABASE_URL: 'mysql://h/d' })).toEqual([expect.stringContaining('DATABASE_URL must be')])
+    mkdirSync(join(directory, 'empty'))
+    file('empty/ai.secret', '\n')
+    expect(faultsOf({ DATABASE_URL: `file:${directory}/empty/holdfast.db` })).toEqual([
+      `${directory}/empty/ai.secret is empty: remove it, and a new secret is made`,
+    ])
+  })
+
   test('makes no secret for a source that was asked for by name', () => {
     expect(faultsOf({ SOURCES: 'ai' })).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
     expect(faultsOf({ SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
@@ -60,9 +75,9 @@ describe('the configuration', () => {
       LOG_LEVEL: 'loud',
     })
     expect(faults).toEqual([
+      'PORT is eighty, not a whole number from 0 to 65535',
       'OPS_HOST is 0.0.0.0, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1',
       'LOG_LEVEL is loud, not one of fatal, error, warn, info, debug, trace, silent',
-      'PORT is eighty, not a whole number from 0 to 65535',
       'SOURCE_STRIPE_SECRET holds an empty secret',
       'SOURCE_MY_SHOP_SECRET is not set: source my-shop would accept anything',
       'HANDLER_THREADS is 0, not a whole number from 1 to 64',
@@ -83,11 +98,11 @@ describe('the configuration', () => {
   test('reads X from the file that X_FILE names, without its line end', () => {
     const { config, faults } = readConfig({
       ...sound,
-      OPS_TOKEN_FILE: file('token', 'from a file\n'),
+      OPS_TOKEN_FILE: file('token', 'from-a-file\n'),
       OPS_HOST: '0.0.0.0',
     })
     expect(faults).toEqual([])
-    expect(config.opsToken).toBe('from a file')
+    expect(config.opsToken).toBe('from-a-file')
   })
 
   test.each([
@@ -102,6 +117,15 @@ describe('the configuration', () => {
     ['a source twice', { SOURCES: 'ai,ai' }, /^SOURCES names a source twice/],
     ['a proxy that is no network', { TRUST_PROXY: 'true' }, /^TRUST_PROXY: true is not an address or CIDR/],
     ['a network that is too narrow', { TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: 10.0.0.0\/33 is not/],
+    ['a proxy that is everybody', { TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: 0.0.0.0\/0 is not/],
+    ['one port for both listeners', { PORT: '8081' }, /^PORT and OPS_PORT are both 8081/],
+    ['a token that no header carries', { OPS_TOKEN: 'two words' }, /^OPS_TOKEN holds a character/],
+    ['a store that there is not', { DATABASE_URL: 'mysql://u:p@h/d' }, /^DATABASE_URL must be file:/],
+    [
+      'credentials in a public URL',
+      { PUBLIC_URL: 'https://u:p@example.com' },
+      /^PUBLIC_URL is not .* without credentials/,
+    ],
     ['https without a proxy', { REQUIRE_HTTPS: 'true' }, /^REQUIRE_HTTPS needs TRUST_PROXY/],
     ['a flag that is no flag', { METRICS_OPEN: 'yes' }, /^METRICS_OPEN is yes, not true or false/],
     ['a public URL that is none', { PUBLIC_URL: 'example.com' }, /^PUBLIC_URL is not an http\(s\) URL/],
@@ -115,5 +139,6 @@ describe('the configuration', () => {
     const faults = faultsOf({ SOURCES: 'ai', SOURCE_AI_SECRET: 'hush-hush,,', SOURCE_AI_SECRET_FILE: '/nowhere' })
     expect(faults.length).toBeGreaterThan(0)
     expect(faults.join()).not.toContain('hush')
+    expect(faultsOf({ SOURCE_AI_SECRET_FILE: 'whsec_hush-hush' }).join()).not.toContain('hush')
   })
 })

@@ -1,11 +1,13 @@
-import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
+import { eventually } from '../support/eventually.ts'
 import { mainFile, startService, temporaryDirectory } from '../support/service.ts'
 
 const run = promisify(execFile)
@@ -93,6 +95,31 @@ describe('a start', () => {
     expect(stderr).not.toContain('hunter2')
   })
 
+  test('is refused, naming both, when neither address can be had', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const { code, stderr } = await ended(['serve'], {
+      SOURCE_AI_SECRET: AI_SECRET,
+      HOST: 'nowhere.invalid',
+      OPS_PORT: String(port),
+    })
+    taken.close()
+    expect(code).toBe(78)
+    expect(stderr).toContain(`OPS_HOST, OPS_PORT: cannot listen on 127.0.0.1, port ${port}: EADDRINUSE`)
+    expect(stderr).toMatch(/HOST, PORT: cannot listen on nowhere\.invalid, port 8080: E/)
+  })
+
+  test('is refused, by every command, where .env cannot be read', async () => {
+    const directory = temporaryDirectory()
+    mkdirSync(join(directory, '.env'))
+    for (const args of [['serve'], ['check'], ['events', 'list']]) {
+      const { code, stderr } = await ended(args, {}, directory)
+      expect(stderr).toContain('.env cannot be read: EISDIR')
+      expect(code).not.toBe(0)
+    }
+  })
+
   test('is refused while another process has the store', async () => {
     const service = await startService()
     const { code, stderr } = await ended(['serve'], {
@@ -109,6 +136,28 @@ describe('a start', () => {
 
 describe('SIGTERM', () => {
   const graceMs = 2_000
+
+  test('during the start lets it finish, stops in order, and exits with 0', async () => {
+    const directory = temporaryDirectory()
+    const handlers = join(directory, 'handlers')
+    mkdirSync(handlers)
+    writeFileSync(
+      join(handlers, 'late.mjs'),
+      `import { writeFileSync } from 'node:fs'
+      writeFileSync(${JSON.stringify(join(directory, 'loading'))}, '')
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      export default () => {}`,
+    )
+    const child = spawn(process.execPath, [mainFile, 'serve'], {
+      cwd: directory,
+      env: { PATH: process.env.PATH, PORT: '0', OPS_PORT: '0', HANDLERS_DIR: handlers },
+      stdio: 'ignore',
+    })
+    const exited = once(child, 'exit')
+    await eventually(async () => existsSync(join(directory, 'loading')), Boolean)
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+  })
 
   test('lets a running handler finish, and exits with 0', async () => {
     const directory = temporaryDirectory()
