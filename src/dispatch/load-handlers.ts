@@ -6,11 +6,12 @@ import { listModules } from '../modules.ts'
 
 /**
  * Loads every handler module of a directory, in order of name. Each fault names its file; `onLoading` tells which file
- * comes next, so that one which never ends can be named too.
+ * comes next, so that one which never ends can be named too; `onFault` what goes wrong afterwards.
  */
 export async function loadHandlers(
   directory: string,
   onLoading: (file: string) => void,
+  onFault: (fault: string) => void,
 ): Promise<{ readonly handlers: readonly RegisteredHandler[]; readonly faults: readonly string[] }> {
   const handlers: RegisteredHandler[] = []
   const faults: string[] = []
@@ -21,7 +22,9 @@ export async function loadHandlers(
     try {
       const module: { default?: unknown } = await import(pathToFileURL(file).href)
       if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
-      await module.default(createRouter(basename(file, extname(file)), registered))
+      const onLate = (name: string): void =>
+        onFault(`handler module ${file}: ${name} is registered too late, and ignored: await what it has to wait for`)
+      await module.default(createRouter(basename(file, extname(file)), registered, onLate))
       Object.freeze(registered)
     } catch (error) {
       faults.push(`handler module ${file}: ${messageOf(error)}`)

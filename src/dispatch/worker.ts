@@ -43,7 +43,11 @@ async function load(): Promise<void> {
     const module: { default: Provider } = await import(url)
     providers.set(name, module.default)
   }
-  const loaded = await loadHandlers(data.handlersDir, (file) => send({ kind: 'loading', file }))
+  const loaded = await loadHandlers(
+    data.handlersDir,
+    (file) => send({ kind: 'loading', file }),
+    (fault) => log.error(fault),
+  )
   for (const handler of loaded.handlers) handlers.set(handler.registration.name, handler)
   if (loaded.faults.length > 0) send({ kind: 'unloadable', faults: loaded.faults })
   else send({ kind: 'ready', registrations: loaded.handlers.map(({ registration }) => registration) })

@@ -82,7 +82,7 @@ export interface Provider {
   /** Media types that it sends; default `application/json`. A request without a content type is taken as one of them. */
   readonly contentTypes?: readonly string[]
   readonly verify: Scheme
-  /** Bytes of the shortest key that the provider hands out or lets one choose; default 24. */
+  /** Bytes of the shortest key that the provider hands out or lets one choose; default 24 for `hmac`, 1 for a shared secret. */
   readonly minKeyBytes?: number
   readonly event: EventMap | EventReader
   /** Event type → schema of its `data`; an event that is not as its schema says is quarantined. */

@@ -24,7 +24,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   try {
     Object.assign(found, extract(provider.event, headers, parsed.ok ? parsed.value : undefined))
   } catch (error) {
-    if (parsed.ok) reasons.push(`provider ${provider.name} could not read it: ${(error as Error).message}`)
+    if (parsed.ok) reasons.push(`provider ${provider.name} could not read it (${nameOfError(error)})`)
   }
 
   const id = nameOf(found.id)
@@ -43,7 +43,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
       id: knownId,
       type,
       created_at: timeOf(found.created_at) ?? toIso(receivedAtMs),
-      data: found.data,
+      data: found.data ?? {},
       ...(apiVersion !== undefined && { api_version: apiVersion }),
       ...(task !== undefined && { task }),
     },
@@ -80,23 +80,45 @@ function select(selectors: Selector | readonly Selector[] | undefined, headers: 
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
-/** An id or type: text, or a number that JSON carried exactly. */
+/** Its kind alone: a message may hold a piece of the body, and reasons are logged. */
+const nameOfError = (error: unknown): string => (error instanceof Error ? error.name : typeof error)
+
+/** An id or type: text that every store, label and terminal can carry, or a number that JSON carried exactly. */
 function nameOf(value: unknown): string | undefined {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH ? value : undefined
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH && !UNPRINTABLE.test(value)
+    ? value
+    : undefined
 }
+
+/** Control characters and halves of characters. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 function describe(field: string, value: unknown): string {
   if (!isGiven(value)) return `no event ${field}`
-  return typeof value === 'string' && value.length > MAX_NAME_LENGTH
+  if (typeof value === 'number') return `the event ${field} is a number that JSON does not carry exactly`
+  if (typeof value !== 'string') return `the event ${field} is not a text`
+  if (value === '') return `the event ${field} is empty`
+  return value.length > MAX_NAME_LENGTH
     ? `the event ${field} is longer than ${MAX_NAME_LENGTH} characters`
-    : `the event ${field} is not a text`
+    : `the event ${field} has control characters`
 }
 
-/** RFC 3339 from RFC 3339, or from seconds or milliseconds since the epoch, told apart by their size (1e11 s is the year 5138). */
+/** RFC 3339, or ISO 8601 without an offset. */
+const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?$/
+
+/**
+ * RFC 3339 from RFC 3339, from the same without an offset (taken for UTC), or from seconds or milliseconds since the epoch,
+ * told apart by their size (1e11 s is the year 5138).
+ */
 function timeOf(value: unknown): string | undefined {
-  const numeric = typeof value === 'string' && /^\d{9,13}(\.\d+)?$/.test(value) ? Number(value) : value
-  const ms = typeof numeric === 'number' ? (numeric < 1e11 ? numeric * 1000 : numeric) : Number.NaN
-  if (typeof value === 'string' && Number.isNaN(ms)) return Number.isNaN(Date.parse(value)) ? undefined : value
-  return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : undefined
+  if (typeof value === 'string') {
+    const [, , offset] = DATE_TIME.exec(value) ?? []
+    if (offset !== undefined) return Number.isNaN(Date.parse(value)) ? undefined : value
+    if (DATE_TIME.test(value)) return dateTime(Date.parse(`${value.replace(' ', 'T')}Z`))
+    return /^\d{9,13}(\.\d+)?$/.test(value) ? timeOf(Number(value)) : undefined
+  }
+  return typeof value === 'number' ? dateTime(value < 1e11 ? value * 1000 : value) : undefined
 }
+
+const dateTime = (ms: number): string | undefined => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : undefined)

@@ -18,7 +18,7 @@ export type Selection<EventType extends string = string> =
   | readonly EventType[]
   | { readonly source?: string; readonly type: EventType | readonly EventType[] }
 
-/** A schema with `type` and `data` among its properties describes the whole event, any other describes `event.data`. */
+/** A schema that asks for `type` and `data` describes the whole event, any other describes `event.data`. */
 type DataBy<Schema extends TSchema> = Static<Schema> extends { type: unknown; data: infer Data } ? Data : Static<Schema>
 
 /** The event as the catalogue types it; a union where several types are named. */
@@ -77,19 +77,26 @@ export interface RegisteredHandler {
 export type HandlerModule = (router: Router) => void | Promise<void>
 
 /**
- * A router for one handler module; what it registers is appended to `registered`, until that is frozen.
- * Both methods throw `TypeError` on arguments that name no type, no function, or an unknown option, and when it is too late.
+ * A router for one handler module; what it registers is appended to `registered`, until that is frozen: what comes later is
+ * told to `onLate`, by name, and ignored. Both methods throw `TypeError` on arguments that name no type, no function, or an
+ * unknown option.
  */
-export function createRouter(moduleName: string, registered: RegisteredHandler[]): Router {
+export function createRouter(
+  moduleName: string,
+  registered: RegisteredHandler[],
+  onLate: (name: string) => void = () => {},
+): Router {
   const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
-    if (Object.isFrozen(registered))
-      throw new TypeError('a handler is registered too late: a module that has to wait for something must await it')
-    registered.push({ registration: registrationOf(moduleName, selection, options, run), run })
+    const registration = registrationOf(moduleName, selection, options, run)
+    if (Object.isFrozen(registered)) onLate(registration.name)
+    else registered.push({ registration, run })
   }
   return {
     on: (selection: Selection, second?: TSchema | HandlerOptions | Handler, third?: Handler) => {
-      if (typeof second !== 'object' || second === null) add(selection, {}, second as Handler)
-      else add(selection, isSchema(second) ? { schema: second } : second, third as Handler)
+      if (typeof second !== 'object' || second === null) {
+        if (third !== undefined) throw new TypeError('on takes the handler last')
+        add(selection, {}, second as Handler)
+      } else add(selection, isSchema(second) ? { schema: second } : second, third as Handler)
     },
     register: (selection: Selection, run: Handler, options?: HandlerOptions) => add(selection, options ?? {}, run),
   } as Router
@@ -119,8 +126,9 @@ function registrationOf(
   if (!Array.isArray(types) || types.length === 0 || !types.every((t) => typeof t === 'string' && TYPE.test(t))) {
     throw new TypeError('a handler needs an event type, or a list of them')
   }
-  const name = options.name ?? `${module}:${types.join(',')}`
-  if (typeof run !== 'function') throw new TypeError(`handler ${name} is not a function`)
+  const ownName = `${module}:${types.join(',')}`
+  if (typeof run !== 'function') throw new TypeError(`handler ${ownName} is not a function`)
+  const name = options.name ?? ownName
   const unknown = [...Object.keys(others), ...Object.keys(options).filter((key) => !OPTIONS.includes(key))]
   if (unknown.length > 0) throw new TypeError(`handler ${name} has an unknown option ${unknown.join(', ')}`)
   if (source !== undefined && typeof source !== 'string')
@@ -136,13 +144,28 @@ function registrationOf(
     types,
     ...(source !== undefined && { source }),
     ...(concurrency !== undefined && { concurrency }),
-    ...(options.schema !== undefined && plainSchema(options.schema)),
+    ...(options.schema !== undefined && plainSchema(name, options.schema)),
   }
 }
 
 /** As plain JSON, which crosses threads; TypeBox's own marks are symbols and do not. */
-function plainSchema(schema: TSchema): Pick<HandlerRegistration, 'schema' | 'schemaOf'> {
-  const properties = schema.properties as Record<string, unknown> | undefined
-  const schemaOf = properties !== undefined && 'type' in properties && 'data' in properties ? 'event' : 'data'
+function plainSchema(name: string, schema: TSchema): Pick<HandlerRegistration, 'schema' | 'schemaOf'> {
+  const schemaOf = requires(schema, 'type') && requires(schema, 'data') ? 'event' : 'data'
+  const ours = schemaOf === 'event' ? OURS.filter((field) => requires(schema, field)) : []
+  if (ours.length > 0)
+    throw new TypeError(`handler ${name}: its schema asks for ${ours.join(', ')}, which no provider sends`)
   return { schema: JSON.parse(JSON.stringify(schema)), schemaOf }
+}
+
+/** Fields of an event that Holdfast adds; a schema describes what the provider gives. */
+const OURS = ['uid', 'source', 'provider', 'origin', 'received_at']
+
+/** Whether nothing satisfies the schema that lacks the property: as TypeScript sees its static type. */
+function requires({ required, allOf, anyOf }: TSchema, property: string): boolean {
+  const parts = (schemas: unknown): readonly TSchema[] => (Array.isArray(schemas) ? schemas : [])
+  return (
+    (Array.isArray(required) && required.includes(property)) ||
+    parts(allOf).some((part) => requires(part, property)) ||
+    (parts(anyOf).length > 0 && parts(anyOf).every((part) => requires(part, property)))
+  )
 }

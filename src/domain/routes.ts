@@ -40,14 +40,16 @@ export function compileRoutes(registrations: readonly HandlerRegistration[]): Ro
         reasons: [`source ${source.name} accepts only ${source.types.join(', ')}`],
       }
     }
-    const faults = checkOf(source.provider, fields.type)?.(fields.data) ?? []
-    if (faults.length > 0)
-      return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
-
     const wanting = routes.filter(
       ({ registration, wants }) =>
         (registration.source === undefined || registration.source === source.name) && wants(fields.type),
     )
+    // A handler's own schema takes the place of what the provider's says.
+    const isOverruled = wanting.length > 0 && wanting.every(({ registration }) => registration.schema !== undefined)
+    const faults = isOverruled ? [] : (checkOf(source.provider, fields.type)?.(fields.data) ?? [])
+    if (faults.length > 0)
+      return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
+
     const reasons = wanting.flatMap(({ registration, check }) =>
       check(fields).map((fault) => `${registration.name}: ${fault}`),
     )
@@ -71,10 +73,17 @@ function compileRoute(registration: HandlerRegistration): CompiledRoute {
   return { registration, wants: compilePatterns(registration.types), check: compileCheck(registration) }
 }
 
-/** A handler is typed by its schema, or by the catalogue for each type that it names in full; it gets nothing else. */
+/**
+ * A handler is typed by its schema, by the catalogue for each type that it names in full, or else as an object; it gets
+ * nothing else.
+ */
 function compileCheck({ name, types, schema, schemaOf }: HandlerRegistration): CompiledRoute['check'] {
   if (schema === undefined) {
-    return ({ type, data }) => (types.includes(type) && catalogueChecks.get(type)?.(data)) || []
+    return ({ type, data }) => {
+      const catalogued = types.includes(type) ? catalogueChecks.get(type) : undefined
+      if (catalogued !== undefined) return catalogued(data)
+      return typeof data === 'object' && !Array.isArray(data) ? [] : ['data must be object']
+    }
   }
   try {
     const check = compileSchema(schema)

@@ -98,6 +98,7 @@ export function providerFaults(value: unknown): readonly string[] {
   if (faults.length > 0) return faults
   const { verify, event, schemas = {} } = value as Provider
   if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
+  else if (event.constructor.name === 'AsyncFunction') faults.push('/event must not be an async function')
   const shapeFaults = faultsOf('/verify', verify.scheme === 'hmac' ? checkHmac : checkSharedSecret, verify)
   faults.push(...shapeFaults)
   if (shapeFaults.length === 0) faults.push(...schemeFaults(verify).map((fault) => `/verify: ${fault}`))

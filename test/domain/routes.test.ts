@@ -109,6 +109,66 @@ describe('routing an event', () => {
   })
 })
 
+describe('what a handler is promised of data', () => {
+  const cases: [string, unknown, string][] = [
+    ['an object', { a: 1 }, 'accepted'],
+    ['a number', 5, 'quarantined'],
+    ['a text', 'x', 'quarantined'],
+    ['a list', [1], 'quarantined'],
+    ['false', false, 'quarantined'],
+  ]
+  test.each(cases)('without a schema it is an object: %s', (_, data, status) => {
+    expect(routeBy((router) => router.on('other', nothing))(source(), event('other', data)).status).toBe(status)
+  })
+
+  test('with a schema it is what the schema says', () => {
+    const route = routeBy((router) => router.on('other', Type.Array(Type.Number()), nothing))
+    expect(route(source(), event('other', [1])).status).toBe('accepted')
+  })
+
+  test('a schema of its own takes the place of the provider’s, unless another handler goes by that', () => {
+    const own = (router: Router) => router.on('acme.strict', { name: 'own', schema: Type.Object({}) }, nothing)
+    const loose = event('acme.strict', { count: 'many' })
+    expect(routeBy(own)(source(), loose).status).toBe('accepted')
+    const both = routeBy((router) => {
+      own(router)
+      router.on('acme.*', nothing)
+    })
+    expect(both(source(), loose).status).toBe('quarantined')
+    expect(routeBy(() => {})(source(), loose).status).toBe('quarantined')
+  })
+
+  test('a schema that asks for type and data describes the event, however it is put together', () => {
+    const Whole = Type.Object({ type: Type.String(), data: Type.Object({ n: Type.Number() }) })
+    const schemas = [
+      Whole,
+      Type.Intersect([Whole, Type.Object({ id: Type.String() })]),
+      Type.Union([Whole, Type.Object({ type: Type.Literal('x'), data: Type.Null() })]),
+    ]
+    for (const schema of schemas) {
+      const route = routeBy((router) => router.on('acme.whole', schema, nothing))
+      expect(route(source(), event('acme.whole', { n: 1 })).status).toBe('accepted')
+      expect(route(source(), event('acme.whole', { n: 'one' })).status).toBe('quarantined')
+    }
+  })
+
+  test('a schema that may have type and data, or has one of them, describes data', () => {
+    const Optional = Type.Object({
+      n: Type.Number(),
+      type: Type.Optional(Type.String()),
+      data: Type.Optional(Type.Any()),
+    })
+    const Either = Type.Union([
+      Type.Object({ type: Type.String(), data: Type.Any() }),
+      Type.Object({ n: Type.Number() }),
+    ])
+    for (const schema of [Optional, Either]) {
+      const route = routeBy((router) => router.on('acme.part', schema, nothing))
+      expect(route(source(), event('acme.part', { n: 1 })).status).toBe('accepted')
+    }
+  })
+})
+
 describe('registering a handler', () => {
   const register = (act: (router: Router) => void) => () => act(createRouter('module', []))
   const wrong = (value: unknown) => value as never
@@ -132,6 +192,17 @@ describe('registering a handler', () => {
       'an unknown option',
       (router: Router) => router.on('a.b', wrong({ retries: 3 }), nothing),
       'unknown option retries',
+    ],
+    [
+      'options after the handler',
+      (router: Router) => router.on('a.b', wrong(nothing), wrong({ name: 'q' })),
+      'on takes the handler last',
+    ],
+    [
+      'a schema that asks for what Holdfast adds',
+      (router: Router) =>
+        router.on('a.b', Type.Object({ uid: Type.String(), type: Type.String(), data: Type.Object({}) }), nothing),
+      'handler module:a.b: its schema asks for uid',
     ],
     [
       'a concurrency of 0',

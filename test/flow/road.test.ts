@@ -159,6 +159,8 @@ describe('the road of an event', () => {
       shaky: 'succeeded after 3',
       hopeless: 'dead after 1',
     })
+    await service.logged(({ msg }) => msg === 'steady ran')
+    await service.stop()
     expect(service.logs.filter(({ msg }) => msg === 'steady ran')).toHaveLength(1)
   })
 

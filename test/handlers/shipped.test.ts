@@ -12,7 +12,11 @@ const types = Object.keys(samples) as CatalogueType[]
 let handlers: readonly RegisteredHandler[]
 
 beforeAll(async () => {
-  const loaded = await loadHandlers(directory, () => {})
+  const loaded = await loadHandlers(
+    directory,
+    () => {},
+    () => {},
+  )
   expect(loaded.faults).toEqual([])
   handlers = loaded.handlers
 })

@@ -65,7 +65,8 @@ export async function startService(
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const exited = once(child, 'exit')
+  // Not exit: what it wrote last is read by then.
+  const exited = once(child, 'close')
   onTestFinished(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
     await exited
