@@ -24,7 +24,8 @@ const LEASE_MARGIN_MS = 60_000
 const DRAIN_PART = 0.1
 const MAX_DRAIN_MS = 1_000
 const PATIENCE_PART = 0.5
-const ABORT_PART = 0.15
+const ABORT_PART = 0.1
+const OPS_PART = 0.05
 
 export interface Holdfast {
   readonly publicUrl: string
@@ -116,7 +117,7 @@ export async function startHoldfast(
         closeListener(publicListener, graceMs * PATIENCE_PART),
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])
-      await closeListener(opsListener, graceMs * ABORT_PART)
+      await closeListener(opsListener, graceMs * OPS_PART)
       await store.close()
     })()
     return stopping

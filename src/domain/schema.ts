@@ -1,4 +1,4 @@
-import { Ajv } from 'ajv'
+import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import { MAX_REASONS } from './limits.ts'
 
@@ -28,8 +28,14 @@ const shared = createAjv()
 export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
   // An instance knows a schema by its $id, and two handlers may use the same one.
   const validate = (JSON.stringify(schema).includes('"$id"') ? createAjv() : shared).compile(schema)
-  return (value) =>
-    validate(value)
-      ? []
-      : (validate.errors ?? []).slice(0, MAX_REASONS).map((error) => `${error.instancePath || '/'} ${error.message}`)
+  return (value) => (validate(value) ? [] : (validate.errors ?? []).slice(0, MAX_REASONS).map(describe))
+}
+
+const MAX_KEY_LENGTH = 64
+
+function describe({ instancePath, message, params }: ErrorObject): string {
+  const { additionalProperty } = params as { additionalProperty?: string }
+  const which =
+    additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty.slice(0, MAX_KEY_LENGTH))}`
+  return `${instancePath || '/'} ${message}${which}`
 }

@@ -64,6 +64,8 @@ export function createListener(options: ListenerOptions): FastifyInstance {
       answerError(error, request, reply)
     },
   })
+  // A sender may close its side once it has sent everything; Node would close ours too, and keep the answer.
+  Object.assign(app.server, { httpAllowHalfOpen: true })
   app.server.on('request', broken.request)
   app.server.on('connect', broken.connect)
   // RFC 9110 §10.1.1 lets a server pass over what it does not know; an event is not refused for it.

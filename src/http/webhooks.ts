@@ -87,12 +87,14 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
       return refuse(reply, door?.source, refusal ?? 'unknown_source', startedMs)
     }
     const { source } = door
+    // What came before is still taken: the store closes last.
+    const isLate = options.isDraining()
     reading.set(raw.socket, source)
     const body = await readBody(raw)
     reading.delete(raw.socket)
     if (body === 'aborted') return reply.hijack()
     if (body === 'too_large') return refuse(reply, source, 'too_large', startedMs)
-    if (body === 'overloaded' || options.isDraining()) return refuse(reply, source, 'unavailable', startedMs)
+    if (body === 'overloaded' || isLate) return refuse(reply, source, 'unavailable', startedMs)
 
     const received = await receive({
       source,

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { HoldfastError } from '../../src/domain/errors.ts'
 import type { Received } from '../../src/domain/receive.ts'
@@ -99,6 +102,37 @@ describe('a webhook', () => {
     draining = true
     await expectProblem(await post(`${service.url}/v1/webhooks/ai`), 503, 'unavailable')
     expect(service.received).toHaveLength(1)
+  })
+
+  test('that was under way when the service began to drain is taken', async () => {
+    let draining = false
+    const service = await startPublic({ isDraining: () => draining })
+    const sending = request(`${service.url}/v1/webhooks/ai`, {
+      method: 'POST',
+      headers: { ...JSON_TYPE, expect: '100-continue', 'content-length': 12 },
+    })
+    await once(sending, 'continue')
+    draining = true
+    sending.end('{"type":"a"}')
+    const [answer] = (await once(sending, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect(answer.statusCode).toBe(200)
+  })
+
+  test('is answered though its sender has closed its side of the connection', async () => {
+    const service = await startPublic({
+      receive: async () => {
+        await new Promise(setImmediate)
+        return { outcome: 'accepted', uid: UID }
+      },
+    })
+    const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.end(
+      requestText('POST', '/v1/webhooks/ai', ['Content-Type: application/json', 'Content-Length: 12'], '{"type":"a"}'),
+    )
+    let answer = ''
+    for await (const chunk of socket) answer += String(chunk)
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
   })
 })
 

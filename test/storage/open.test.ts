@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { relative } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/domain/errors.ts'
 import { openStore } from '../../src/storage/open.ts'
@@ -17,6 +17,15 @@ test('a relative path is relative to the working directory, which need not have 
   const path = `${ownDirectory()}/a/b/holdfast.db`
   await openAt(relative(process.cwd(), path))
   expect(existsSync(path)).toBe(true)
+})
+
+test('the database and all that stands beside it is its owner’s alone', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  await store.append(newEvent())
+  const files = readdirSync(dirname(path))
+  expect(files).toEqual(expect.arrayContaining(['holdfast.db', 'holdfast.db-lock', 'holdfast.db-wal']))
+  for (const file of files) expect(statSync(join(dirname(path), file)).mode & 0o077).toBe(0)
 })
 
 test('postgres is refused, with what to do', async () => {

@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf } from '../../domain/errors.ts'
 import { StoreRefused } from './refused.ts'
@@ -27,7 +27,13 @@ const REFUSED_FILE_SYSTEMS = new Map<number, string>([
 /** The name of a file system that no database may live on; undefined where it may. */
 export const refusedFileSystem = (type: number): string | undefined => REFUSED_FILE_SYSTEMS.get(type >>> 0)
 
-/** Makes sure that a database can live at the path: creates its directory, durably. Throws `StoreRefused`. */
+/** Events are between their senders and us. */
+const OWNER_ONLY = 0o600
+
+/**
+ * Makes sure that a database can live at the path: creates its directory, durably, and an empty file for it where there is
+ * none. Throws `StoreRefused`.
+ */
 export function preparePlace(path: string): void {
   const directory = dirname(path)
   try {
@@ -42,6 +48,16 @@ export function preparePlace(path: string): void {
     throw new StoreRefused(
       `The directory ${directory} of the database is on ${name}, where SQLite is not safe: use a local disk.`,
     )
+  }
+  for (const file of [path, `${path}-lock`]) makePrivate(file)
+}
+
+/** What SQLite puts beside it (its log) takes after it. */
+function makePrivate(file: string): void {
+  try {
+    if (!existsSync(file)) closeSync(openSync(file, 'a', OWNER_ONLY))
+  } catch (error) {
+    throw new StoreRefused(`The file ${file} cannot be made: ${messageOf(error)}`)
   }
 }
 
