@@ -122,7 +122,8 @@ describe('a webhook', () => {
   test('is answered though its sender has closed its side of the connection', async () => {
     const service = await startPublic({
       receive: async () => {
-        await new Promise(setImmediate)
+        // Until the end of the connection's other half has come in, too.
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
         return { outcome: 'accepted', uid: UID }
       },
     })
