@@ -82,7 +82,7 @@ function compileCheck({ name, types, schema, schemaOf }: HandlerRegistration): C
     return ({ type, data }) => {
       const catalogued = types.includes(type) ? catalogueChecks.get(type) : undefined
       if (catalogued !== undefined) return catalogued(data)
-      return typeof data === 'object' && !Array.isArray(data) ? [] : ['data must be object']
+      return typeof data === 'object' && data !== null && !Array.isArray(data) ? [] : ['data must be object']
     }
   }
   try {

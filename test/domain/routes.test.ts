@@ -116,6 +116,7 @@ describe('what a handler is promised of data', () => {
     ['a text', 'x', 'quarantined'],
     ['a list', [1], 'quarantined'],
     ['false', false, 'quarantined'],
+    ['null', null, 'quarantined'],
   ]
   test.each(cases)('without a schema it is an object: %s', (_, data, status) => {
     expect(routeBy((router) => router.on('other', nothing))(source(), event('other', data)).status).toBe(status)

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { mainFile, startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, mainFile, startService, temporaryDirectory } from '../support/service.ts'
 
 const run = promisify(execFile)
 
@@ -47,9 +47,7 @@ describe('a start', () => {
 
   test('with five faults names all five and exits with 78', async () => {
     const directory = temporaryDirectory()
-    const handlers = join(directory, 'handlers')
-    mkdirSync(handlers)
-    writeFileSync(join(handlers, 'broken.js'), 'export default 7')
+    const handlers = handlersIn(directory, { 'broken.js': 'export default 7' })
     const environment = {
       PORT: 'eighty',
       SOURCES: 'ai,shop,acme',
@@ -139,15 +137,12 @@ describe('SIGTERM', () => {
 
   test('during the start lets it finish, stops in order, and exits with 0', async () => {
     const directory = temporaryDirectory()
-    const handlers = join(directory, 'handlers')
-    mkdirSync(handlers)
-    writeFileSync(
-      join(handlers, 'late.mjs'),
-      `import { writeFileSync } from 'node:fs'
+    const handlers = handlersIn(directory, {
+      'late.mjs': `import { writeFileSync } from 'node:fs'
       writeFileSync(${JSON.stringify(join(directory, 'loading'))}, '')
       await new Promise((resolve) => setTimeout(resolve, 300))
       export default () => {}`,
-    )
+    })
     const child = spawn(process.execPath, [mainFile, 'serve'], {
       cwd: directory,
       env: { PATH: process.env.PATH, PORT: '0', OPS_PORT: '0', HANDLERS_DIR: handlers },
@@ -161,13 +156,10 @@ describe('SIGTERM', () => {
 
   test('lets a running handler finish, and exits with 0', async () => {
     const directory = temporaryDirectory()
-    const handlers = join(directory, 'handlers')
-    mkdirSync(handlers)
-    writeFileSync(
-      join(handlers, 'slow.js'),
-      `export default (router) => router.on('slow', async (event, { log }) => {
+    const handlers = handlersIn(directory, {
+      'slow.js': `export default (router) => router.on('slow', async (event, { log }) => {
         log.info('begun'); await new Promise((resolve) => setTimeout(resolve, 400)); log.info('done') })`,
-    )
+    })
     const service = await startService({ HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs) }, directory)
     await post(service.publicUrl, signedEvent('slow'))
     await service.logged(({ msg }) => msg === 'begun')
@@ -177,15 +169,12 @@ describe('SIGTERM', () => {
 
   test('exits with 0 within the grace period, whatever hangs: a half-sent body, a stuck handler, one that ignores its signal', async () => {
     const directory = temporaryDirectory()
-    const handlers = join(directory, 'handlers')
-    mkdirSync(handlers)
-    writeFileSync(
-      join(handlers, 'stuck.js'),
-      `export default (router) => {
-        router.on('stuck.loop', (event, { log }) => { log.info('looping'); setTimeout(() => { for (;;); }, 50); return new Promise(() => {}) })
+    const handlers = handlersIn(directory, {
+      'stuck.js': `export default (router) => {
+        router.on('stuck.loop', (event, { log }) => { log.info('looping'); setTimeout(() => { for (;;); }, 200); return new Promise(() => {}) })
         router.on('stuck.deaf', (event, { log }) => { log.info('deaf'); return new Promise(() => {}) })
       }`,
-    )
+    })
     const service = await startService(
       { HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs), HANDLER_THREADS: '2' },
       directory,

@@ -1,10 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent, signedHeaders } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
 const finished = {
   completion_id: 'cmpl_xyz789',
@@ -15,13 +13,6 @@ const finished = {
   finish_reason: 'stop',
   content: 'The response content...',
   request_id: 'req_custom_001',
-}
-
-function handlersIn(directory: string, modules: Record<string, string>): string {
-  const handlers = join(directory, 'handlers')
-  mkdirSync(handlers, { recursive: true })
-  for (const [name, text] of Object.entries(modules)) writeFileSync(join(handlers, name), text)
-  return handlers
 }
 
 describe('the road of an event', () => {

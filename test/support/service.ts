@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -39,6 +39,14 @@ export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   return directory
+}
+
+/** Handler modules, by file name, in a folder of the directory; gives the folder. */
+export function handlersIn(directory: string, modules: Record<string, string>): string {
+  const handlers = join(directory, 'handlers')
+  mkdirSync(handlers, { recursive: true })
+  for (const [name, text] of Object.entries(modules)) writeFileSync(join(handlers, name), text)
+  return handlers
 }
 
 /**
