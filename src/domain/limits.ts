@@ -31,6 +31,24 @@ export const MAX_COMMIT_BYTES = 4 * 1024 * 1024
 export const MAX_QUEUED_EVENTS = 4_096
 export const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
+/** The longest that a task may be waited for: ten years. */
+export const MAX_TASK_MS = 10 * 366 * 86_400_000
+/** Bytes of a task's request, and of its metadata, as JSON. */
+export const MAX_TASK_REQUEST_BYTES = 1_048_576
+export const MAX_TASK_METADATA_BYTES = 16_384
+
+/** Connections that wait for the end of a task; past it, 503. */
+export const MAX_WAITERS = 10_000
+/** Seconds that one such wait may take. */
+export const MAX_WAIT_SECONDS = 300
+
+/** Times of one call to a provider: to connect, and in all. */
+export const CALL_CONNECT_TIMEOUT_MS = 5_000
+export const CALL_TIMEOUT_MS = 15_000
+/** Connections to one source's provider, and calls that are open or wait for one; past it, the call is not made. */
+export const MAX_CALL_CONNECTIONS = 64
+export const MAX_OPEN_CALLS = 256
+
 /** Items of one page of a list. */
 export const DEFAULT_PAGE_SIZE = 50
 export const MAX_PAGE_SIZE = 200

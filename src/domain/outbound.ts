@@ -1,0 +1,41 @@
+import type { Headers } from './event.ts'
+
+/** A request to a provider's API, relative to its base URL. */
+export interface ApiRequest {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+  /**
+   * Begins with `/`; what stands in it from outside is escaped (`encodeURIComponent`). Goes after the base URL's own path
+   * as it is; one with a segment `.` or `..`, escaped or not, is refused.
+   */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
+  readonly json?: unknown
+  /** Sent as a form; a name may stand several times. */
+  readonly form?: readonly (readonly [name: string, value: string])[]
+}
+
+/**
+ * Why there is no answer:
+ * - `unreachable`: no connection, or the call was not made at all, so that nothing was sent;
+ * - `forbidden_address`: the name leads to an address that is not for the outside, or the path out of the base URL's
+ *   (and nothing was sent);
+ * - `timeout`, `broken`: it may have been received, or not;
+ * - `too_large`: the answer was cut off at its limit.
+ */
+export type CallFailure = 'unreachable' | 'forbidden_address' | 'timeout' | 'broken' | 'too_large'
+
+export type CallResult =
+  | { readonly ok: true; readonly status: number; readonly headers: Headers; readonly body: Buffer }
+  | {
+      readonly ok: false
+      readonly failure: CallFailure
+      /** One sentence; never a key, never what the other side sent. */
+      readonly message: string
+    }
+
+/**
+ * Calls the API of one source's provider with its key. Follows no redirect; bounded in time and size. Never rejects.
+ */
+export type CallProvider = (request: ApiRequest, signal?: AbortSignal) => Promise<CallResult>

@@ -1,0 +1,99 @@
+import { BlockList, isIP, isIPv6 } from 'node:net'
+
+/**
+ * Which addresses a caller may connect to beside public ones.
+ * Of the special addresses, `own` is the one that the configured URL names literally.
+ */
+export interface Reach {
+  /** Loopback, RFC 1918, CGNAT and unique local addresses. */
+  readonly privateNetworks: boolean
+  readonly own: string | undefined
+}
+
+export const PUBLIC_ONLY: Reach = { privateNetworks: false, own: undefined }
+
+/** Names that exist on private networks only: RFC 6761, 6762, 8375, ICANN's `.internal`, Kubernetes, Docker. */
+const PRIVATE_NAME = /^[^.]+$|\.(?:localhost|local|internal|lan|home\.arpa|svc)$/
+
+/** Under these IPv6 has the whole of IPv4: mapped, and NAT64 (RFC 6052), by which networks without IPv4 reach it. */
+const MAPPED = '::ffff:'
+const NAT64 = '64:ff9b::'
+
+type Ranges = readonly (readonly [network: string, prefixBits: number])[]
+
+/** IANA's special-purpose registries (RFC 6890), by what a caller may do with them. IPv4 ranges count in IPv6 too. */
+const privateNetworks = blockList([
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['::1', 128],
+  ['fc00::', 7],
+])
+
+/** Link-local, and where clouds hand out credentials: AWS, Google, Azure, Alibaba, Scaleway. */
+const metadata = blockList([
+  ['169.254.0.0', 16],
+  ['100.100.100.200', 32],
+  ['168.63.129.16', 32],
+  ['fe80::', 10],
+  ['fd00:ec2::', 32],
+  ['fd20:ce::', 32],
+  ['fd00:42::42', 128],
+])
+
+/** Unspecified, multicast, reserved, benchmarks, documentation, and tunnels to addresses that nobody checks. */
+const unusable = blockList([
+  ['0.0.0.0', 8],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+])
+
+/** All that is public in IPv6; the rest of it is reserved. */
+const publicIPv6 = blockList([
+  ['2000::', 3],
+  [`${MAPPED}0.0.0.0`, 96],
+  [`${NAT64}0.0.0.0`, 96],
+])
+
+function blockList(ranges: Ranges): BlockList {
+  const list = new BlockList()
+  for (const [network, prefixBits] of ranges) {
+    if (isIPv6(network)) {
+      list.addSubnet(network, prefixBits, 'ipv6')
+      continue
+    }
+    list.addSubnet(network, prefixBits, 'ipv4')
+    for (const prefix of [MAPPED, NAT64]) list.addSubnet(`${prefix}${network}`, 96 + prefixBits, 'ipv6')
+  }
+  return list
+}
+
+/** Whether a connection to this address may be opened. What is no address may not be. */
+export function mayConnect(address: string, reach: Reach): boolean {
+  const bare = address.replace(/%.*$/, '')
+  if (isIP(bare) === 0) return false
+  const family = isIPv6(bare) ? 'ipv6' : 'ipv4'
+  if (unusable.check(bare, family)) return false
+  if (metadata.check(bare, family)) return bare === reach.own
+  if (privateNetworks.check(bare, family)) return reach.privateNetworks
+  return family === 'ipv4' || publicIPv6.check(bare, family)
+}
+
+/** What a base URL's host allows; `hostname` as `URL` gives it, so that odd spellings of an address are one already. */
+export function reachOf(hostname: string, isConfigured: boolean): Reach {
+  if (!isConfigured) return PUBLIC_ONLY
+  const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+  if (isIP(host) !== 0) return { privateNetworks: true, own: host }
+  return { privateNetworks: PRIVATE_NAME.test(host.toLowerCase()), own: undefined }
+}

@@ -1,0 +1,51 @@
+import { lookup as systemLookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { buildConnector } from 'undici'
+import { mayConnect, type Reach } from './address.ts'
+import { CallFault, codeIn } from './call-fault.ts'
+
+const forbidden = (): CallFault =>
+  new CallFault('forbidden_address', 'The API leads to an address that is not on the public internet.')
+
+/**
+ * Opens connections to addresses within reach only. The check is made on the very addresses that are then connected to,
+ * so that a name cannot change its mind in between. Fails with `CallFault`, before anything was sent.
+ */
+export function connectWithin(
+  reach: Reach,
+  timeoutMs: number,
+  lookup: LookupFunction = systemLookup,
+): buildConnector.connector {
+  const connect = buildConnector({ timeout: timeoutMs, allowH2: false, lookup: lookupWithin(reach, lookup) })
+  return (options, callback) => {
+    // Of an address there is no lookup.
+    if (isIP(options.hostname) !== 0 && !mayConnect(options.hostname, reach)) {
+      callback(forbidden(), null)
+      return
+    }
+    connect(options, (...[error, socket]) => {
+      if (error === null) callback(null, socket)
+      else callback(error instanceof CallFault ? error : unreachable(error), null)
+    })
+  }
+}
+
+const unreachable = (error: Error): CallFault =>
+  new CallFault('unreachable', `No connection to the API could be made${codeIn(error)}.`)
+
+/** Passes on those of a name's addresses that are within reach. */
+function lookupWithin(reach: Reach, lookup: LookupFunction): LookupFunction {
+  return (hostname, options, callback) =>
+    lookup(hostname, { ...options, all: true }, (error, found, family) => {
+      if (error !== null) {
+        callback(error, [])
+        return
+      }
+      const all = typeof found === 'string' ? [{ address: found, family: family ?? isIP(found) }] : found
+      const allowed = all.filter(({ address }) => mayConnect(address, reach))
+      const [first] = allowed
+      if (first === undefined) callback(forbidden(), [])
+      else if (options.all === true) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
+}
