@@ -18,6 +18,8 @@ const iso = (ms: number): string => new Date(ms).toISOString()
 const seconds = (ms: number): number => Math.floor(ms / 1_000)
 /** `invoice` of `invoice.paid`. */
 const subject = (type: string): string => type.split('.')[0] ?? type
+/** `succeeded` of `prediction.succeeded`. */
+const state = (type: string): string => type.slice(type.indexOf('.') + 1)
 
 /** The tutorial's standard structure. */
 export const standardShape: Shape = ({ id, type, data = sampleData(type), nowMs }) => ({
@@ -31,6 +33,9 @@ export const shapes: Readonly<Record<string, Shape>> = {
   anthropic: ({ id, type, data = { id: `${subject(type)}_123` }, nowMs }) => ({
     body: { type: 'event', id, created_at: iso(nowMs), data: { ...data, type } },
   }),
+
+  // Its events have no id: each sample is of another transcript, unless the data names one.
+  assemblyai: ({ id, type, data }) => ({ body: { transcript_id: id, ...data, status: state(type) } }),
 
   github: ({ id, type, data }) => {
     const [name = type, ...action] = type.split('.')
@@ -61,7 +66,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
       version: '5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa',
       created_at: iso(nowMs),
       ...data,
-      status: type.slice(type.indexOf('.') + 1),
+      status: state(type),
     },
   }),
 

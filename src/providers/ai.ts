@@ -2,6 +2,9 @@ import { catalogue } from '../domain/catalogue.ts'
 import { valueAt } from '../domain/json.ts'
 import { defineProvider, type EventReader } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/schemes.ts'
+import { aiRegistrations } from './ai-registrations.ts'
+import { aiEnds, aiTasks, spelling } from './ai-tasks.ts'
+import { bearer } from './registration.ts'
 
 /**
  * The generic AI API: the standard event structure `{id, type, created_at, data}`, signed by Standard Webhooks. A bare
@@ -11,11 +14,12 @@ const read: EventReader = ({ headers, body }) => {
   const at = (path: string): unknown => valueAt(body, path)
   const isBare = at('type') === undefined && typeof at('task_id') === 'string' && typeof at('status') === 'string'
   if (isBare) {
+    const status = spelling(at('status'))
     return {
       id: at('id') ?? headers['webhook-id'],
-      type: `task.${String(at('status'))}`,
+      type: `task.${String(status)}`,
       created_at: at('created_at'),
-      data: body,
+      data: { ...(body as object), status },
       task: at('task_id'),
     }
   }
@@ -34,4 +38,6 @@ export default defineProvider({
   verify: standardWebhooks,
   event: read,
   schemas: catalogue,
+  ends: aiEnds,
+  api: { headers: bearer, tasks: aiTasks, registrations: aiRegistrations },
 })

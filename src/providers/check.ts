@@ -3,6 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { compileSchema, type SchemaCheck } from '../domain/schema.ts'
 import { schemeFaults } from '../signatures/scheme-faults.ts'
+import { apiFaults, checkApi, functionFaults } from './check-api.ts'
 
 const closed = { additionalProperties: false }
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,64}$' })
@@ -84,6 +85,8 @@ const checkModule = compileSchema(
       minKeyBytes: Type.Optional(Type.Integer({ minimum: 1 })),
       event: Type.Unknown(),
       schemas: Type.Optional(Type.Record(Type.String(), Type.Object({}))),
+      ends: Type.Optional(Type.Unknown()),
+      api: Type.Optional(Type.Object({})),
     },
     closed,
   ),
@@ -96,9 +99,9 @@ const checkEventMap = compileSchema(EventMap)
 export function providerFaults(value: unknown): readonly string[] {
   const faults = faultsOf('', checkModule, value)
   if (faults.length > 0) return faults
-  const { verify, event, schemas = {} } = value as Provider
+  const { verify, event, schemas = {}, ends, api = {} } = value as Provider
   if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
-  else if (event.constructor.name === 'AsyncFunction') faults.push('/event must not be an async function')
+  else faults.push(...functionFaults('/event', event))
   const shapeFaults = faultsOf('/verify', verify.scheme === 'hmac' ? checkHmac : checkSharedSecret, verify)
   faults.push(...shapeFaults)
   if (shapeFaults.length === 0) faults.push(...schemeFaults(verify).map((fault) => `/verify: ${fault}`))
@@ -109,6 +112,8 @@ export function providerFaults(value: unknown): readonly string[] {
       faults.push(`/schemas/${type}: ${messageOf(error)}`)
     }
   }
+  const apiShapeFaults = faultsOf('/api', checkApi, api)
+  faults.push(...functionFaults('/ends', ends), ...(apiShapeFaults.length > 0 ? apiShapeFaults : apiFaults(api)))
   return faults
 }
 

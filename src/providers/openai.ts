@@ -1,5 +1,8 @@
 import { defineProvider } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/schemes.ts'
+import { openaiRegistrations } from './openai-registrations.ts'
+import { openaiEnds, openaiTasks } from './openai-tasks.ts'
+import { bearer } from './registration.ts'
 
 /**
  * OpenAI: Standard Webhooks, but a secret without `whsec_` is taken as it is written. The `webhook-id` stays the same over
@@ -15,4 +18,6 @@ export default defineProvider({
     data: 'body:data',
     task: 'body:data.id',
   },
+  ends: openaiEnds,
+  api: { url: 'https://api.openai.com/v1', headers: bearer, tasks: openaiTasks, registrations: openaiRegistrations },
 })

@@ -1,4 +1,46 @@
-import { defineProvider } from '../domain/provider.ts'
+import { valueAt } from '../domain/json.ts'
+import { defineProvider, type RegistrationApi, type RegistrationWish } from '../domain/provider.ts'
+import { bearer, registrationOf } from './registration.ts'
+
+const PATH = '/v1/webhook_endpoints'
+const one = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
+
+const formOf = ({ url, events = [], active }: RegistrationWish): readonly (readonly [string, string])[] => [
+  ...(url === undefined ? [] : [['url', url] as const]),
+  ...events.map((event) => ['enabled_events[]', event] as const),
+  ...(active === undefined ? [] : [['disabled', String(!active)] as const]),
+]
+
+const readRegistration: RegistrationApi['read'] = (answer) =>
+  registrationOf({
+    id: valueAt(answer, 'id'),
+    url: valueAt(answer, 'url'),
+    events: valueAt(answer, 'enabled_events'),
+    active: valueAt(answer, 'status') !== 'disabled',
+  })
+
+/** Forms go in, JSON comes out; the secret is Stripe's, told at creation only. Source: stripe-node 23, WebhookEndpoints.d.ts. */
+const registrations: RegistrationApi = {
+  list: (after) => ({
+    method: 'GET',
+    path: PATH,
+    query: { limit: '100', ...(after !== undefined && { starting_after: after }) },
+  }),
+  readList: (answer) => {
+    const data = valueAt(answer, 'data')
+    if (!Array.isArray(data)) return undefined
+    const items = data.map(readRegistration)
+    if (valueAt(answer, 'has_more') !== true) return { items }
+    const next = items.at(-1)?.id
+    return next === undefined ? undefined : { items, next }
+  },
+  create: (wish) => ({ method: 'POST', path: PATH, form: formOf(wish) }),
+  update: (id, wish) => ({ method: 'POST', path: one(id), form: formOf(wish) }),
+  remove: (id) => ({ method: 'DELETE', path: one(id) }),
+  read: readRegistration,
+  secret: (answer) => valueAt(answer, 'secret'),
+  events: ['*'],
+}
 
 /**
  * Stripe: `t=…,v1=…` over `t.body`, hex, five minutes; the key is the whole secret, `whsec_` included, as text.
@@ -21,4 +63,5 @@ export default defineProvider({
     data: 'body:data',
     api_version: 'body:api_version',
   },
+  api: { url: 'https://api.stripe.com', headers: bearer, registrations },
 })

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MAX_SIGNATURE_CANDIDATES } from '../../src/domain/limits.ts'
-import type { HmacScheme } from '../../src/domain/provider.ts'
+import type { HmacScheme, SharedSecretScheme } from '../../src/domain/provider.ts'
 import { providerFaults } from '../../src/providers/check.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
 import { compileVerifier } from '../../src/signatures/verifier.ts'
 
-/** Holds for every provider that signs; a provider is added to `shippedProviders` and nowhere else. */
+/** Holds for every provider that signs, or sends a secret along; a provider is added to `shippedProviders` and nowhere else. */
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const OTHER_SECRET = 'whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c='
 const NOW_MS = 1_700_000_000_000
@@ -19,12 +19,22 @@ const hmacProviders = shippedProviders.flatMap((provider) =>
   provider.verify.scheme === 'hmac' ? [[provider.name, provider, provider.verify] as const] : [],
 )
 
+const secretProviders = shippedProviders.flatMap((provider) =>
+  provider.verify.scheme === 'shared-secret' ? [[provider.name, provider, provider.verify] as const] : [],
+)
+
 type Sent = Record<string, string>
 const signed = (scheme: HmacScheme, secret = SECRET, body = BODY, nowMs = NOW_MS): Sent => ({
   ...signRequest(scheme, secret, { id: ID, body, nowMs }).headers,
 })
 
-function verdictOn(scheme: HmacScheme, headers: Sent, body = BODY, secrets = [SECRET], nowMs = NOW_MS): string {
+function verdictOn(
+  scheme: HmacScheme | SharedSecretScheme,
+  headers: Sent,
+  body = BODY,
+  secrets = [SECRET],
+  nowMs = NOW_MS,
+): string {
   const verdict = compileVerifier(scheme, secrets, undefined)({ headers, body, query: '' }, nowMs)
   return verdict.ok ? 'ok' : verdict.reason
 }
@@ -41,8 +51,9 @@ function* spoilt(text: string): Generator<string> {
 const isSame = (one: string, other: string): boolean =>
   one.toLowerCase() === other.toLowerCase() && /[0-9a-f]{64}/.test(one)
 
-test('every shipped provider signs', () => {
-  expect(hmacProviders).toHaveLength(shippedProviders.length)
+test('every shipped provider signs, but for those that send a secret of the user’s along', () => {
+  expect(secretProviders.map(([name]) => name)).toEqual(['assemblyai'])
+  expect(hmacProviders).toHaveLength(shippedProviders.length - secretProviders.length)
 })
 
 describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
@@ -138,7 +149,47 @@ test.each(timedProviders)(
   },
 )
 
-test('only GitHub sends no timestamp', () => {
+test('of those that sign only GitHub sends no timestamp', () => {
   const timed = new Set<string>(timedProviders.map(([name]) => name))
-  expect(shippedProviders.map(({ name }) => name).filter((name) => !timed.has(name))).toEqual(['github'])
+  expect(hmacProviders.map(([name]) => name).filter((name) => !timed.has(name))).toEqual(['github'])
+})
+
+describe.each(secretProviders)('provider %s', (_, provider, scheme) => {
+  const sent = (secret = SECRET): Sent => ({
+    ...signRequest(scheme, secret, { id: ID, body: BODY, nowMs: NOW_MS }).headers,
+  })
+
+  test('is a sound module, whose secret is kept out of what is stored', () => {
+    expect(providerFaults(provider)).toEqual([])
+    expect(Object.keys(sent()).filter((name) => !secretHeaders(scheme).includes(name))).toEqual([])
+  })
+
+  test('asks for a secret of 24 bytes or more', () => {
+    expect(secretFault(provider, SECRET)).toBeUndefined()
+    expect(secretFault(provider, 'a'.repeat(24))).toBeUndefined()
+    expect(secretFault(provider, 'a'.repeat(23))).toMatch(/needs 24 bytes/)
+  })
+
+  test('accepts any bytes with its secret', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(verdictOn(scheme, sent(), Buffer.from(bytes))).toBe('ok')
+      }),
+    )
+  })
+
+  test('refuses a secret with any one character changed, or cut short, or none', () => {
+    for (const [name, value] of Object.entries(sent())) {
+      for (const other of spoilt(value)) expect(verdictOn(scheme, { [name]: other }), other).not.toBe('ok')
+      expect(verdictOn(scheme, { [name]: value.slice(0, -1) })).not.toBe('ok')
+      expect(verdictOn(scheme, { [name]: '' })).not.toBe('ok')
+    }
+    expect(verdictOn(scheme, {})).toBe('missing')
+  })
+
+  test('takes two secrets while they rotate, and none when there is none', () => {
+    expect(verdictOn(scheme, sent(), BODY, [OTHER_SECRET, SECRET])).toBe('ok')
+    expect(verdictOn(scheme, sent(OTHER_SECRET), BODY, [SECRET])).toBe('mismatch')
+    expect(verdictOn(scheme, sent(), BODY, [])).toBe('mismatch')
+  })
 })

@@ -6,7 +6,25 @@ const signature = { header: 'x-signature', encoding: 'hex' }
 const bare = { scheme: 'hmac', algorithm: 'sha256', key: 'utf8', signed: '{body}', signature }
 const acme = { name: 'acme', verify: bare, event: { type: 'body:type' } }
 const byLabel = { from: { label: 't' }, unit: 's', pastSeconds: 300, futureSeconds: null }
+const does = () => undefined
+const tasks = { poll: does, read: does }
+const submit = { request: does, taskId: does, callsBack: true, idempotent: false }
+const registrations = {
+  list: does,
+  readList: does,
+  create: does,
+  update: does,
+  remove: does,
+  read: does,
+  events: ['*'],
+}
 const listed = { ...signature, separator: ',', labelSeparator: '=', labels: ['v1'] }
+
+const withTasks = (changes: Record<string, unknown>) => ({ ...acme, api: { tasks: { ...tasks, ...changes } } })
+const withRegistrations = (changes: Record<string, unknown>) => ({
+  ...acme,
+  api: { registrations: { ...registrations, ...changes } },
+})
 
 describe('a provider module is sound', () => {
   test.each<[string, unknown]>([
@@ -20,6 +38,15 @@ describe('a provider module is sound', () => {
       'with its timestamp among the signatures',
       { ...acme, verify: { ...bare, signed: '{timestamp}.{body}', signature: listed, timestamp: byLabel } },
     ],
+    ['that tells which events end a task', { ...acme, ends: does }],
+    ['with an API that there is nothing of', { ...acme, api: {} }],
+    ['that can be asked for tasks', { ...acme, api: { url: 'https://api.acme.test/v1', headers: does, tasks } }],
+    [
+      'that can be given tasks, as often as it says',
+      { ...acme, api: { tasks: { ...tasks, submit, pushes: false, concurrency: 1, pollsPerSecond: 0.5 } } },
+    ],
+    ['with registrations', { ...acme, api: { url: 'http://localhost:9', registrations } }],
+    ['with registrations and all that goes with them', withRegistrations({ secret: does, eventOf: does })],
     ...[{ header: 'x-token', prefix: 'Token ' }, { basic: 'password' }, { query: 't' }, { body: 'a.b' }].map(
       (from): [string, unknown] => [
         `with a secret by ${Object.keys(from)[0]}`,
@@ -91,8 +118,71 @@ describe('a provider module is refused, and told where it is wrong', () => {
       "/verify/from must have required property 'header', or /verify/from",
     ],
     ['takes any length of key', { ...acme, minKeyBytes: 0 }, '/minKeyBytes must be >= 1'],
+    ['has ends that are a table', { ...acme, ends: { 'a.b': 'completed' } }, '/ends must be a function'],
+    ['tells its ends later', { ...acme, ends: async () => undefined }, '/ends must not be an async function'],
+    ['has an API that is a text', { ...acme, api: 'https://api.acme.test' }, '/api must be object'],
+    [
+      'has an API with a field too many',
+      { ...acme, api: { uri: 'x' } },
+      '/api must NOT have additional properties: "uri"',
+    ],
+    ['has headers that are a table', { ...acme, api: { headers: { a: 'b' } } }, '/api/headers must be a function'],
+    ['cannot ask', withTasks({ poll: undefined }), "/api/tasks must have required property 'poll'"],
+    ['asks by a text', withTasks({ poll: '/tasks/{id}' }), '/api/tasks/poll must be a function'],
+    [
+      'reads answers later',
+      withTasks({ read: async () => undefined }),
+      '/api/tasks/read must not be an async function',
+    ],
+    ['has no number to ask by', withTasks({ pollsPerSecond: '40' }), '/api/tasks/pollsPerSecond must be number'],
+    ['may never ask', withTasks({ pollsPerSecond: 0 }), '/api/tasks/pollsPerSecond must be > 0'],
+    ['asks half at once', withTasks({ concurrency: 0.5 }), '/api/tasks/concurrency must be'],
+    ['pushes perhaps', withTasks({ pushes: 'perhaps' }), '/api/tasks/pushes must be boolean'],
+    ['asks in its own way', withTasks({ every: 5 }), '/api/tasks must NOT have additional properties: "every"'],
+    [
+      'submits and does not say whether twice is harmless',
+      withTasks({ submit: { ...submit, idempotent: undefined } }),
+      "/api/tasks/submit must have required property 'idempotent'",
+    ],
+    [
+      'submits to a text',
+      withTasks({ submit: { ...submit, request: '/tasks' } }),
+      '/api/tasks/submit/request must be a function',
+    ],
+    [
+      'reads no list',
+      withRegistrations({ readList: undefined }),
+      "/api/registrations must have required property 'readList'",
+    ],
+    ['has a secret that is a path', withRegistrations({ secret: 'body:secret' }), '/api/registrations/secret must be'],
+    [
+      'registers for nothing',
+      withRegistrations({ events: [] }),
+      '/api/registrations/events must NOT have fewer than 1',
+    ],
+    ...['ftp://acme.test', 'api.acme.test', '', 'https://a:b@acme.test', 'https://acme.test/?a=b'].map(
+      (url): [string, unknown, string] => [
+        `is at ${url || 'nothing'}`,
+        { ...acme, api: { url } },
+        '/api/url must be an http(s) URL',
+      ],
+    ),
+    ['is at a number', { ...acme, api: { url: 80 } }, '/api/url must be string'],
   ])('that %s', (_, module, fault) => {
     expect(providerFaults(module).join('\n')).toContain(fault)
+  })
+
+  test.each([
+    ...['poll', 'read'].map((name): [string, unknown] => [`tasks/${name}`, withTasks({ [name]: 7 })]),
+    ...['request', 'taskId'].map((name): [string, unknown] => [
+      `tasks/submit/${name}`,
+      withTasks({ submit: { ...submit, [name]: 7 } }),
+    ]),
+    ...['list', 'readList', 'create', 'update', 'remove', 'read', 'secret', 'eventOf'].map(
+      (name): [string, unknown] => [`registrations/${name}`, withRegistrations({ [name]: 7 })],
+    ),
+  ])('that has a number for /api/%s', (place, module) => {
+    expect(providerFaults(module)).toEqual([`/api/${place} must be a function`])
   })
 
   test('once for one fault, however many forms the place might take', () => {

@@ -45,6 +45,14 @@ describe('reading an event', () => {
     })
   })
 
+  test('of ai: a bare status in the other spelling is the event of the one', () => {
+    expect(read('ai', { task_id: 't_1', status: 'canceled' })).toMatchObject({
+      type: 'task.cancelled',
+      data: { task_id: 't_1', status: 'cancelled' },
+      task: 't_1',
+    })
+  })
+
   test('of standard: identified by its header', () => {
     expect(
       read('standard', { type: 'a.b', timestamp: '2026-02-03T04:05:06Z', data: { x: 1 } }, { 'webhook-id': 'msg_1' }),
@@ -91,6 +99,23 @@ describe('reading an event', () => {
       data: body,
       task: 'p_1',
     })
+  })
+
+  test('of AssemblyAI: the same news of a transcript twice is one event, and other news another', () => {
+    const done = { transcript_id: 'tr_1', status: 'completed' }
+    const reading = read('assemblyai', done)
+    expect(reading).toEqual({
+      id: expect.stringMatching(/^sha256:/),
+      type: 'transcript.completed',
+      created_at: RECEIVED_AT,
+      data: done,
+      task: 'tr_1',
+    })
+    expect(read('assemblyai', done).id).toBe(reading.id)
+    expect(read('assemblyai', { ...done, status: 'error' }).id).not.toBe(reading.id)
+    const redacted = { status: 'redacted_audio_ready', redacted_audio_url: 'https://cdn.example.com/a.wav' }
+    expect(read('assemblyai', redacted)).toMatchObject({ type: 'transcript.redacted_audio_ready', data: redacted })
+    expect(read('assemblyai', { transcript_id: 'tr_1' })).toMatchObject({ unread: ['no event type'] })
   })
 
   test('of Stripe', () => {
@@ -165,6 +190,7 @@ describe('loading providers', () => {
     expect([...providers.keys()].toSorted()).toEqual([
       'ai',
       'anthropic',
+      'assemblyai',
       'github',
       'openai',
       'replicate',

@@ -184,6 +184,7 @@ describe('a timestamp', () => {
 })
 
 test('what any shipped provider signs verifies, and with one byte changed anywhere it does not', () => {
+  const signing = shippedProviders.filter(({ verify }) => verify.scheme === 'hmac')
   const secrets: Record<string, string> = { stripe: 'whsec_text', github: "It's a Secret to Everybody" }
   const flip = (text: string, at: number): string => {
     const index = at % text.length
@@ -191,7 +192,7 @@ test('what any shipped provider signs verifies, and with one byte changed anywhe
   }
   fc.assert(
     fc.property(
-      fc.constantFrom(...shippedProviders),
+      fc.constantFrom(...signing),
       fc.uint8Array({ minLength: 1, maxLength: 200 }),
       fc.nat(),
       (provider, bytes, at) => {
