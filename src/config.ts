@@ -5,6 +5,7 @@ import { parseEnv } from 'node:util'
 import type { Config, SourceConfig } from './domain/config.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
+import { MAX_TASK_MS } from './domain/limits.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -85,6 +86,9 @@ export function readConfig(environment: Environment): ReadConfig {
       baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
       capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
     },
+    taskMaxWaitMs: env.integer('TASK_MAX_WAIT_MS', 300_000, 0, MAX_TASK_MS),
+    taskDeadlineMs: env.integer('TASK_DEADLINE_MS', 86_400_000, 1, MAX_TASK_MS),
+    pollIntervalMs: env.integer('POLL_INTERVAL_MS', 5_000, 10, MAX_TIMER_MS),
     bodyLimitBytes: env.integer('BODY_LIMIT_BYTES', 1_048_576, 1, 64 * 1_048_576),
     trustProxy,
     requireHttps,
@@ -136,9 +140,14 @@ function readSource(env: Reader, name: string, generatedSecretFile: string | und
   if (secrets?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
   const types = env.list(`${variable}_TYPES`) ?? ['*']
   if (types.includes('')) env.fault(`${variable}_TYPES holds an empty pattern`)
+  const apiKey = env.text(`${variable}_API_KEY`)
+  if (apiKey !== undefined && !/^[\x20-\x7e]+$/.test(apiKey))
+    env.fault(`${variable}_API_KEY holds a character that no header can carry`)
   return {
     name,
     variable,
+    apiKey,
+    apiUrl: env.url(`${variable}_API_URL`),
     provider: env.text(`${variable}_PROVIDER`) ?? name,
     secrets: (secrets ?? (generated === undefined ? [] : [generated])).filter((secret) => secret !== ''),
     types: types.filter((type) => type !== ''),

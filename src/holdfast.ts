@@ -6,13 +6,18 @@ import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { OpenStore } from './domain/store.ts'
 import { createOpsListener } from './http/ops.ts'
 import { createPublicListener } from './http/public.ts'
+import { createKeeper } from './ingest/keep.ts'
 import { createReceiver } from './ingest/receive.ts'
+import { createRecoverer } from './ingest/recover.ts'
 import { createReplayer } from './ingest/replay.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
+import { createRegistrar } from './registrations/registrar.ts'
 import { startRetention } from './retention.ts'
+import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
+import { createTasks } from './tasks/tasks.ts'
 
 /** A lease outlives its attempt's deadline by this much: time to end a stuck thread, load another and settle. */
 const LEASE_MARGIN_MS = 60_000
@@ -36,6 +41,15 @@ export interface Holdfast {
   readonly stop: () => Promise<void>
 }
 
+/** What no operator needs to change. */
+export interface Tuning {
+  readonly clock?: Clock
+  /** Of calls to providers. */
+  readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
+  /** How long a provider in trouble is left alone. */
+  readonly breakerPauseMs?: number
+}
+
 /**
  * Wires and starts the whole service: store, handler threads, dispatcher, listeners. Rejects with `ConfigurationError`
  * naming every fault, having left nothing running.
@@ -43,7 +57,7 @@ export interface Holdfast {
 export async function startHoldfast(
   read: ReadConfig,
   { log, dropped }: Log,
-  clock: Clock = systemClock,
+  { clock = systemClock, callTimeouts, breakerPauseMs }: Tuning = {},
 ): Promise<Holdfast> {
   const prepared = await prepare(withGeneratedSecret(read, log), log)
   const store = await openSoundly(prepared, clock)
@@ -69,13 +83,21 @@ export async function startHoldfast(
     log,
   })
   const onWork = (): void => dispatcher.wake()
-  const receiver = createReceiver({
-    append: (event) => store.append(event),
-    route,
+  const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, onWork })
+  const receiver = createReceiver({ keep, route, clock, log })
+  const access = openAccess(config, sources, callTimeouts)
+  const tasks = createTasks({
+    store,
+    sources: access.sources,
+    recover: createRecoverer({ keep, route, clock }),
+    maxWaitMs: config.taskMaxWaitMs,
+    deadlineMs: config.taskDeadlineMs,
+    pollIntervalMs: config.pollIntervalMs,
+    ...(breakerPauseMs !== undefined && { breakerPauseMs }),
     clock,
+    random: Math.random,
     telemetry: metrics.telemetry,
     log,
-    onWork,
   })
   let draining = false
   let closing = false
@@ -83,7 +105,11 @@ export async function startHoldfast(
 
   const publicListener = createPublicListener({
     sources,
-    receive: receiver.receive,
+    receive: async (incoming) => {
+      const received = await receiver.receive(incoming)
+      if ('uid' in received) tasks.heard(incoming.source.name)
+      return received
+    },
     telemetry: metrics.telemetry,
     readiness,
     isDraining: () => closing,
@@ -95,7 +121,10 @@ export async function startHoldfast(
   const opsListener = createOpsListener({
     store,
     replay: createReplayer({ store, sources, route, onWork }),
+    tasks: tasks.desk,
+    registrar: createRegistrar({ sources: new Map(access.sources.map((each) => [each.name, each])), log }),
     sources: [...sources.values()],
+    sourceState: tasks.stateOf,
     registrations,
     metrics,
     token: config.opsToken,
@@ -113,7 +142,9 @@ export async function startHoldfast(
       await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
       closing = true
       stopRetention()
+      tasks.closeWaiters()
       await Promise.all([
+        tasks.poller.stop().then(access.close),
         closeListener(publicListener, graceMs * PATIENCE_PART),
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])
@@ -129,6 +160,7 @@ export async function startHoldfast(
       { listener: publicListener, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
     dispatcher.wake()
+    tasks.poller.start()
     stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
     return { publicUrl, opsUrl, lost: store.lost, stop }
   } catch (error) {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from './domain/clock.ts'
 import { DELIVERY_STATES } from './domain/delivery.ts'
 import { compilePatterns } from './domain/pattern.ts'
 import type { Counts } from './domain/store.ts'
+import { TASK_STATUSES } from './domain/task.ts'
 import type { RequestOutcome, Telemetry } from './domain/telemetry.ts'
 
 /** What `source` says where no configured source was meant. Source names have no underscore, so none is called this. */
@@ -93,12 +94,14 @@ function createInstruments(registry: Registry) {
     processed: counter('events_processed', 'Deliveries that succeeded.', 'source', 'type', 'handler'),
     failed: counter('events_failed', 'Attempts that failed.', 'source', 'type', 'handler'),
     ack: histogram('ack', 'From the arrival of a request to the commit of its event.', ACK_BUCKETS, 'source'),
+    polls: counter('polls', 'Questions to providers about tasks.', 'source', 'outcome'),
+    resolved: counter('tasks_resolved', 'Tasks that ended, by what told of it.', 'source', 'by'),
     run: histogram('handler', 'Duration of attempts.', HANDLER_BUCKETS, 'handler'),
   }
 }
 
 function createTelemetry(
-  { requests, received, unhandled, processed, failed, ack, run }: ReturnType<typeof createInstruments>,
+  { requests, received, unhandled, processed, failed, ack, polls, resolved, run }: ReturnType<typeof createInstruments>,
   { sources, handlers }: MetricsOptions,
   total: Record<'received' | 'processed' | 'failed' | 'unhandled' | 'runs' | 'runSeconds', number>,
 ): Telemetry {
@@ -147,6 +150,8 @@ function createTelemetry(
       failedOf(source)(type)(handler).inc()
       if (seconds !== undefined) ran(handler, seconds)
     },
+    polled: (source, outcome) => polls.labels(sourceLabel(source), outcome).inc(),
+    taskResolved: (source, by) => resolved.labels(sourceLabel(source), by).inc(),
   }
 }
 
@@ -193,12 +198,15 @@ function storeGauges(registry: Registry, { counts, clock = systemClock }: Metric
     help: 'How long the oldest due delivery has been due.',
     registers,
   })
+  const tasks = new Gauge({ name: 'holdfast_tasks', help: 'Tasks by status.', labelNames: ['status'], registers })
   return async () => {
     try {
       const found = await counts()
+      for (const status of TASK_STATUSES) tasks.set({ status }, found.tasks[status])
       for (const state of DELIVERY_STATES) deliveries.set({ state }, found.deliveries[state])
       oldest.set(found.oldestDueAtMs === undefined ? 0 : Math.max(0, clock() - found.oldestDueAtMs) / 1000)
     } catch {
+      tasks.reset()
       deliveries.reset()
       oldest.remove()
     }

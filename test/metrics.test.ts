@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsOptions } from '../src/metrics.ts'
 
-const COUNTS = { deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 }, oldestDueAtMs: 90_000 }
+const COUNTS = {
+  deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 },
+  oldestDueAtMs: 90_000,
+  tasks: { submitting: 1, pending: 5, completed: 9, failed: 2, cancelled: 0, expired: 4 },
+}
 
 const create = (overrides: Partial<MetricsOptions> = {}) =>
   createMetrics({
@@ -31,6 +35,8 @@ describe('the metrics', () => {
     telemetry.processed('ai', 'completion.finished', 'log', 0.02)
     telemetry.failed('stripe', 'invoice.paid', 'billing', 0.2)
     telemetry.failed('stripe', 'invoice.paid', '', undefined)
+    telemetry.polled('ai', 'pending')
+    telemetry.taskResolved('ai', 'poll')
 
     const scraped = await text()
     const ours = scraped.split('\n').filter((line) => line.startsWith('holdfast_') && !line.includes('_bucket{'))
@@ -52,7 +58,15 @@ describe('the metrics', () => {
       'holdfast_handler_seconds_sum{handler="log"} 0.02',
       'holdfast_log_lines_dropped_total 4',
       'holdfast_oldest_pending_seconds 10',
+      'holdfast_polls_total{source="ai",outcome="pending"} 1',
       'holdfast_requests_total{source="ai",outcome="accepted"} 2',
+      'holdfast_tasks_resolved_total{source="ai",by="poll"} 1',
+      'holdfast_tasks{status="cancelled"} 0',
+      'holdfast_tasks{status="completed"} 9',
+      'holdfast_tasks{status="expired"} 4',
+      'holdfast_tasks{status="failed"} 2',
+      'holdfast_tasks{status="pending"} 5',
+      'holdfast_tasks{status="submitting"} 1',
     ])
     expect(scraped).toContain('nodejs_eventloop_lag_seconds')
     expect(scraped).toContain('process_cpu_seconds_total')
@@ -107,6 +121,7 @@ describe('the metrics', () => {
     broken = true
     const scraped = await text()
     expect(samples(scraped, 'holdfast_deliveries')).toEqual([])
+    expect(samples(scraped, 'holdfast_tasks')).toEqual([])
     expect(samples(scraped, 'holdfast_oldest_pending_seconds')).toEqual([])
     expect(scraped).toContain('process_cpu_seconds_total')
   })

@@ -4,11 +4,40 @@ import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError,
 import { deadList, deadReplay } from './dead.ts'
 import { eventsList, eventsReplay, eventsShow } from './events.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
+import {
+  registrationsCreate,
+  registrationsDelete,
+  registrationsEnsure,
+  registrationsList,
+  registrationsUpdate,
+} from './registrations.ts'
 import { send } from './send.ts'
 import { check, serve } from './service.ts'
 import { printable } from './table.ts'
+import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
 
-const commands: readonly Command[] = [serve, check, send, eventsList, eventsShow, eventsReplay, deadList, deadReplay]
+const commands: readonly Command[] = [
+  serve,
+  check,
+  send,
+  eventsList,
+  eventsShow,
+  eventsReplay,
+  deadList,
+  deadReplay,
+  tasksSubmit,
+  tasksTrack,
+  tasksList,
+  tasksShow,
+  tasksWait,
+  tasksPoll,
+  tasksCancel,
+  registrationsList,
+  registrationsEnsure,
+  registrationsCreate,
+  registrationsUpdate,
+  registrationsDelete,
+]
 
 /**
  * Runs one command of `holdfast` and resolves with its exit code: 0, 1 where it failed, 2 where it was not understood.

@@ -2,6 +2,7 @@ import type { EventSummary } from '../domain/event.ts'
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
 import type { EventDetail } from '../domain/store.ts'
 import { type Command, EXIT_OK, parse, parseCount, UsageError, write, writeJson } from './command.ts'
+import { durationMs } from './duration.ts'
 import { withOps } from './ops-client.ts'
 import { first } from './pages.ts'
 import { replayEvent, replayedLine } from './replay.ts'
@@ -9,7 +10,6 @@ import { fields, printable, shortDuration, shortTime, table } from './table.ts'
 
 /** Events that one `list` shows. */
 const MAX_LISTED = 10_000
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 export const eventsList: Command = {
   name: 'events list',
@@ -67,8 +67,8 @@ const row = ({ received_at, uid, source, type, status }: EventSummary): readonly
 /** RFC 3339 from RFC 3339, or from how long ago it was. */
 function timeOf(option: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
-  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const ms = amount === undefined ? Date.parse(text) : Date.now() - Number(amount) * (UNIT_MS[unit] ?? 0)
+  const agoMs = durationMs(text)
+  const ms = agoMs === undefined ? Date.parse(text) : Date.now() - agoMs
   if (Number.isNaN(ms))
     throw new UsageError(`--${option} is neither a time (RFC 3339) nor a while such as 15m, 2h or 7d`)
   return new Date(ms).toISOString()

@@ -11,7 +11,9 @@ const MAX_RESPONSE_BYTES = 80 * 1024 * 1024
 export interface OpsClient {
   get<Answer>(path: string, query?: Query): Promise<Answer>
   bytes(path: string): Promise<Uint8Array>
-  post<Answer>(path: string, body: unknown): Promise<Answer>
+  post<Answer>(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>
+  patch<Answer>(path: string, body: unknown): Promise<Answer>
+  delete<Answer>(path: string): Promise<Answer | undefined>
 }
 
 /** The service understood and refused. */
@@ -39,13 +41,18 @@ function createClient(agent: Agent, config: Config): OpsClient {
   const origin = `http://${reachable(config.opsHost)}:${config.opsPort}`
   const authorization = config.opsToken === undefined ? {} : { authorization: `Bearer ${config.opsToken}` }
 
-  async function call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<Buffer> {
+  async function call(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Buffer> {
     const answer = await agent
       .request({
         origin,
         path,
         method,
-        headers: { ...authorization, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        headers: { ...headers, ...authorization, ...(body !== undefined && { 'content-type': 'application/json' }) },
         body: body === undefined ? null : JSON.stringify(body),
       })
       .catch((error: unknown) => {
@@ -66,7 +73,12 @@ function createClient(agent: Agent, config: Config): OpsClient {
   return {
     get: async (path, query = {}) => json(await call('GET', path + search(query))),
     bytes: (path) => call('GET', path),
-    post: async (path, body) => json(await call('POST', path, body)),
+    post: async (path, body, headers) => json(await call('POST', path, body, headers)),
+    patch: async (path, body) => json(await call('PATCH', path, body)),
+    delete: async (path) => {
+      const bytes = await call('DELETE', path)
+      return bytes.length === 0 ? undefined : json(bytes)
+    },
   }
 }
 

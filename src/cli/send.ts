@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
 import type { Config, SourceConfig } from '../domain/config.ts'
-import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { loadProviders } from '../providers/load.ts'
 import {
@@ -15,6 +13,7 @@ import {
   write,
   writeJson,
 } from './command.ts'
+import { readObject } from './json-input.ts'
 import { reachable } from './ops-client.ts'
 import { type Run, sendMany } from './send-many.ts'
 import { printable } from './table.ts'
@@ -47,7 +46,7 @@ export const send: Command = {
       secret: secretOf(config, source),
       provider: await findProvider(config, source),
       type: operands[1],
-      data: values.data === undefined ? undefined : await readData(values.data, io),
+      data: values.data === undefined ? undefined : await readObject(values.data, io),
       count,
     })
     return report(run, values.count === undefined, values.json === true, io)
@@ -85,29 +84,6 @@ async function findProvider(config: Config, source: SourceConfig): Promise<Provi
   const provider = providers.get(source.provider)?.provider
   if (provider !== undefined) return provider
   throw new CommandError([`there is no provider ${source.provider}`, ...faults].join('; '))
-}
-
-async function readData(file: string, io: CliIo): Promise<Record<string, unknown>> {
-  const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
-  const name = file === '-' ? 'the standard input' : file
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new CommandError(`${name} is not JSON`)
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new CommandError(`${name} holds no JSON object`)
-}
-
-function unreadable(error: unknown): never {
-  throw new CommandError(messageOf(error))
-}
-
-async function readAll(stream: CliIo['in']): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk))
-  return Buffer.concat(chunks).toString()
 }
 
 /** One event: its uid, and nothing else; several: what came of them. */

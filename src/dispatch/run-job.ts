@@ -6,7 +6,7 @@ import type { WebhookEvent } from '../domain/event.ts'
 import type { HandlerContext } from '../domain/handler.ts'
 import { MAX_ERROR_LENGTH } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
-import { readEvent } from '../domain/read-event.ts'
+import { readStored } from '../domain/read-event.ts'
 import type { RegisteredHandler } from '../domain/router.ts'
 import type { Job, JobResult } from './protocol.ts'
 
@@ -94,7 +94,7 @@ function eventOf(providers: ReadonlyMap<string, Provider>, { work }: Job): Webho
   const provider = providers.get(event.provider)
   if (provider === undefined) throw new Error(`no source has provider ${event.provider} any more`)
   const received_at = toIso(event.receivedAtMs)
-  const reading = readEvent(provider, event.headers, body, event.receivedAtMs)
+  const reading = readStored(provider, event, body)
   if (!reading.ok) throw new Error(`the event is not readable: ${reading.reasons.join('; ')}`)
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   return {

@@ -9,6 +9,10 @@ export interface SourceConfig {
   readonly secrets: readonly string[]
   /** Event-type patterns; `['*']` when all are accepted. */
   readonly types: readonly string[]
+  /** For its provider's API. */
+  readonly apiKey: string | undefined
+  /** In place of its provider's own; without a trailing slash. */
+  readonly apiUrl: string | undefined
   /** `SOURCE_<NAME>`, for messages. */
   readonly variable: string
 }
@@ -36,6 +40,11 @@ export interface Config {
   readonly handlerConcurrency: number
   readonly handlerTimeoutMs: number
   readonly retry: RetryPolicy
+  /** When a task is stale and when it expires, counted from its beginning, unless its owner says otherwise. */
+  readonly taskMaxWaitMs: number
+  readonly taskDeadlineMs: number
+  /** How often stale tasks are looked for; no task is asked for more often. */
+  readonly pollIntervalMs: number
   readonly bodyLimitBytes: number
   /** CIDRs. */
   readonly trustProxy: readonly string[]

@@ -81,6 +81,7 @@ export interface Work {
     readonly type: string
     readonly receivedAtMs: number
     readonly origin: Origin
+    readonly task?: string
     readonly headers: Headers
     readonly traceparent?: string
   }

@@ -12,6 +12,15 @@ export type ErrorCode =
   | 'invalid_request'
   /** The request contradicts the state that something is in. */
   | 'conflict'
+  | 'unknown_source'
+  | 'task_not_found'
+  | 'registration_not_found'
+  /** An `Idempotency-Key` came back with another request. */
+  | 'idempotency_mismatch'
+  /** The source is not configured for it: no key, no URL, or its provider has no such API. */
+  | 'not_configured'
+  /** The provider refused, or did not answer as it should. */
+  | 'provider_failed'
 
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError'

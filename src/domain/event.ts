@@ -1,3 +1,5 @@
+import type { TaskEnd } from './task.ts'
+
 /** How an event came to us. */
 export type Origin = 'webhook' | 'poll' | 'cli'
 
@@ -6,9 +8,11 @@ export type Origin = 'webhook' | 'poll' | 'cli'
  * - `accepted`: understood, and at least one handler wants it;
  * - `unhandled`: understood and kept, but no handler wants its type (replay routes it anew);
  * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why;
- * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched.
+ * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched;
+ * - `superseded`: it tells the end of a task that another event has ended; kept and shown, not dispatched.
  */
-export type EventStatus = 'accepted' | 'unhandled' | 'quarantined' | 'conflict'
+export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
+export type EventStatus = (typeof EVENT_STATUSES)[number]
 
 /** Header names in lower case; repeated headers joined by ", " as Node does. */
 export type Headers = Readonly<Record<string, string | undefined>>
@@ -58,11 +62,15 @@ export interface NewEvent {
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number
   readonly origin: Origin
-  /** Never `conflict`: only the store can tell that. */
-  readonly status: Exclude<EventStatus, 'conflict'>
+  /** Neither `conflict` nor `superseded`: only the store can tell those. */
+  readonly status: Exclude<EventStatus, 'conflict' | 'superseded'>
   readonly reasons: readonly string[]
   readonly api_version?: string
   readonly task?: string
+  /** How it ends that task, if it does. */
+  readonly taskEnd?: TaskEnd
+  /** Of an event that Holdfast went and got: the lease under which it asked, without which it is not kept. */
+  readonly asked?: { readonly uid: string; readonly lease: string; readonly by: 'poll' | 'expiry' }
   readonly headers: Headers
   /** W3C trace context of the request, where it had one. */
   readonly traceparent?: string

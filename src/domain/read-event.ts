@@ -1,14 +1,43 @@
 import { hash } from 'node:crypto'
 import { toIso } from './clock.ts'
-import type { EventFields, Headers } from './event.ts'
-import { parseJson, valueAt } from './json.ts'
+import type { EventFields, Headers, Origin } from './event.ts'
+import { type Parsed, parseJson, valueAt } from './json.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
 import type { EventMap, Provider, Selector } from './provider.ts'
+import { EXPIRED_TYPE, type TaskEnd } from './task.ts'
 
 /** Authentic bytes, read: an event, or as much of one as could be made out and why it is no more. */
 export type Reading =
-  | { readonly ok: true; readonly fields: EventFields /** The parsed body. */; readonly payload: unknown }
+  | {
+      readonly ok: true
+      readonly fields: EventFields
+      /** The parsed body. */
+      readonly payload: unknown
+      /** How it ends the task that it is about. */
+      readonly end?: TaskEnd
+    }
   | { readonly ok: false; readonly id: string; readonly type: string; readonly reasons: readonly string[] }
+
+type Found = Partial<Record<keyof EventFields, unknown>>
+
+/** As much of a stored event as says how its body is to be read. */
+export interface StoredForm {
+  readonly id: string
+  readonly type: string
+  readonly origin: Origin
+  readonly task?: string
+  readonly headers: Headers
+  readonly receivedAtMs: number
+}
+
+/** Reads an event again as it was read when it came: as a webhook, or as the answer to a poll. */
+export function readStored(provider: Provider, event: StoredForm, body: Uint8Array): Reading {
+  const { id, task, origin, receivedAtMs } = event
+  if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)
+  return event.type === EXPIRED_TYPE
+    ? readExpiry({ id, task, receivedAtMs }, body)
+    : readAnswer(provider, { id, task, receivedAtMs }, body)
+}
 
 /** The type of an event whose own type could not be read. */
 export const UNKNOWN_TYPE = 'unknown'
@@ -19,42 +48,109 @@ export const UNKNOWN_TYPE = 'unknown'
  */
 export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): Reading {
   const parsed = parseJson(body)
-  const found: Partial<Record<keyof EventFields, unknown>> = {}
+  let found: Found = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   try {
-    Object.assign(found, extract(provider.event, headers, parsed.ok ? parsed.value : undefined))
+    found = extract(provider.event, headers, parsed.ok ? parsed.value : undefined)
   } catch (error) {
-    if (parsed.ok) reasons.push(`provider ${provider.name} could not read it (${nameOfError(error)})`)
+    if (parsed.ok) reasons.push(unreadable(provider, error))
   }
+  return conclude(found, parsed, reasons, { body, receivedAtMs, ends: provider })
+}
 
+interface Asked {
+  /** Ours: an answer has none. */
+  readonly id: string
+  /** The provider's id of the task. */
+  readonly task: string
+  readonly receivedAtMs: number
+}
+
+/** Reads the answer to a poll as the event that ends the task. Pure, as `readEvent` is. */
+export function readAnswer(provider: Provider, { id, task, receivedAtMs }: Asked, body: Uint8Array): Reading {
+  const parsed = parseJson(body)
+  const reasons: string[] = parsed.ok ? [] : [parsed.reason]
+  let found: Found = { id }
+  let end: TaskEnd | undefined
+  try {
+    const answer = parsed.ok ? provider.api?.tasks?.read(parsed.value, task) : undefined
+    if (answer !== undefined && answer.status !== 'pending') {
+      found = { ...answer.event, id, task }
+      end = { status: answer.status, word: answer.word }
+    } else if (parsed.ok) reasons.push('the answer does not end the task')
+  } catch (error) {
+    reasons.push(unreadable(provider, error))
+  }
+  return conclude(found, parsed, reasons, { body, receivedAtMs, end })
+}
+
+/** What Holdfast itself says of a task at its deadline, in the standard event structure. */
+export function expiryOf({ id, task, receivedAtMs }: Asked, data: Readonly<Record<string, unknown>>): Buffer {
+  const created_at = toIso(receivedAtMs)
+  return Buffer.from(
+    JSON.stringify({ id, type: EXPIRED_TYPE, created_at, data: { ...data, task_id: task, status: 'expired' } }),
+  )
+}
+
+export function readExpiry({ id, task, receivedAtMs }: Asked, body: Uint8Array): Reading {
+  const parsed = parseJson(body)
+  const at = (path: string): unknown => (parsed.ok ? valueAt(parsed.value, path) : undefined)
+  const found = { id, task, type: EXPIRED_TYPE, created_at: at('created_at'), data: at('data') }
+  const end: TaskEnd = { status: 'expired', word: 'expired' }
+  return conclude(found, parsed, parsed.ok ? [] : [parsed.reason], { body, receivedAtMs, end })
+}
+
+/** Makes an event of what was found, or says why that is none. */
+function conclude(
+  found: Found,
+  parsed: Parsed,
+  reasons: string[],
+  about: {
+    readonly body: Uint8Array
+    readonly receivedAtMs: number
+    readonly end?: TaskEnd | undefined
+    readonly ends?: Provider
+  },
+): Reading {
   const id = nameOf(found.id)
   const type = nameOf(found.type)
   if (parsed.ok && type === undefined) reasons.push(describe('type', found.type))
   if (parsed.ok && id === undefined && isGiven(found.id)) reasons.push(describe('id', found.id))
-  const knownId = id ?? `sha256:${hash('sha256', body)}`
+  const knownId = id ?? `sha256:${hash('sha256', about.body)}`
   if (reasons.length > 0 || type === undefined) return { ok: false, id: knownId, type: type ?? UNKNOWN_TYPE, reasons }
 
   const apiVersion = nameOf(found.api_version)
   const task = nameOf(found.task)
+  const data = found.data ?? {}
+  const end = about.end ?? endOf(about.ends, type, data)
   return {
     ok: true,
     payload: parsed.ok ? parsed.value : undefined,
     fields: {
       id: knownId,
       type,
-      created_at: timeOf(found.created_at) ?? toIso(receivedAtMs),
-      data: found.data ?? {},
+      created_at: timeOf(found.created_at) ?? toIso(about.receivedAtMs),
+      data,
       ...(apiVersion !== undefined && { api_version: apiVersion }),
       ...(task !== undefined && { task }),
     },
+    ...(end !== undefined && { end }),
   }
 }
 
-function extract(
-  event: Provider['event'],
-  headers: Headers,
-  body: unknown,
-): Partial<Record<keyof EventFields, unknown>> {
+/** A module that fails to tell does not keep its event from its handlers: the task is then asked for. */
+function endOf(provider: Provider | undefined, type: string, data: unknown): TaskEnd | undefined {
+  try {
+    return provider?.ends?.({ type, data })
+  } catch {
+    return undefined
+  }
+}
+
+const unreadable = (provider: Provider, error: unknown): string =>
+  `provider ${provider.name} could not read it (${nameOfError(error)})`
+
+function extract(event: Provider['event'], headers: Headers, body: unknown): Found {
   if (typeof event === 'function') return event({ headers, body })
   const pick = (field: keyof EventMap) => select(event[field], headers, body)
   return {

@@ -14,7 +14,10 @@ export interface Incoming {
 
 /** What the provider is to be told; see `http/webhooks.ts` for the statuses. */
 export type Received =
-  | { readonly outcome: 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict'; readonly uid: string }
+  | {
+      readonly outcome: 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
+      readonly uid: string
+    }
   | {
       readonly outcome:
         | 'signature_missing'

@@ -3,8 +3,10 @@ import type { EventFields } from './event.ts'
 import type { HandlerRegistration } from './handler.ts'
 import { compilePatterns } from './pattern.ts'
 import type { Provider } from './provider.ts'
+import type { Reading } from './read-event.ts'
 import { compileSchema, type SchemaCheck } from './schema.ts'
 import type { Source } from './source.ts'
+import { EXPIRED_TYPE } from './task.ts'
 
 /** Where an event goes: `accepted` to these handlers, or to none of them, and why. */
 export interface Routing {
@@ -12,6 +14,10 @@ export interface Routing {
   readonly handlers: readonly string[]
   readonly reasons: readonly string[]
 }
+
+/** Where what was read goes: what could not be read is kept. */
+export const routeReading = (route: Route, source: Source, reading: Reading): Routing =>
+  reading.ok ? route(source, reading.fields) : { status: 'quarantined', handlers: [], reasons: reading.reasons }
 
 /** Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. */
 export type Route = (source: Source, fields: EventFields) => Routing
@@ -33,7 +39,7 @@ export function compileRoutes(registrations: readonly HandlerRegistration[]): Ro
   }
 
   return (source, fields) => {
-    if (!source.accepts(fields.type)) {
+    if (!source.accepts(fields.type) && fields.type !== EXPIRED_TYPE) {
       return {
         status: 'unhandled',
         handlers: [],

@@ -1,12 +1,14 @@
 import type { Attempt, DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
 import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
+import type { TaskStatus } from './task.ts'
+import type { TaskStore } from './task-store.ts'
 
 /**
- * What became of an appended event: `duplicate` carries the uid of the first one, `conflict` the uid under which this
- * one was kept.
+ * What became of an appended event: `duplicate` carries the uid of the first one, `conflict` and `superseded` the uid
+ * under which this one was kept; `fenced`: the lease under which it was asked for is gone, and it was not kept.
  */
 export interface Receipt {
-  readonly outcome: 'accepted' | 'duplicate' | 'conflict'
+  readonly outcome: 'accepted' | 'duplicate' | 'conflict' | 'superseded' | 'fenced'
   readonly uid: string
 }
 
@@ -84,6 +86,7 @@ export interface Counts {
   readonly deliveries: Readonly<Record<DeliveryState, number>>
   /** When the oldest delivery that is due was due (ms since the epoch); undefined if none is due. */
   readonly oldestDueAtMs: number | undefined
+  readonly tasks: Readonly<Record<TaskStatus, number>>
 }
 
 /**
@@ -97,6 +100,10 @@ export interface Store {
    * (SQLite: fsynced; PostgreSQL: by the server's own rules). An event whose source and id are known is not kept
    * again if its body is the same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same
    * conflicting body is kept once. Rejected: nothing of it is kept, and the sender may send it again.
+   *
+   * An event that tells the end of a task (`task`, `taskEnd`) ends it in the same transaction. If another event has ended
+   * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is
+   * kept only while the task is not terminal and its lease holds; otherwise it is `fenced`.
    */
   append(event: NewEvent): Promise<Receipt>
 
@@ -142,7 +149,7 @@ export interface Store {
 }
 
 /** A store with its life: opened by `storage/open.ts`, closed by the composition root. */
-export interface OpenStore extends Store {
+export interface OpenStore extends Store, TaskStore {
   /** Why an append would be refused now; empty when it would not. Costs nothing. */
   faults(): readonly string[]
   /** Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. */

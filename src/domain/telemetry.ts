@@ -1,3 +1,6 @@
+import type { CallFailure } from './outbound.ts'
+import type { ResolvedBy } from './task.ts'
+
 /** What became of one request to a source. Label values of `holdfast_requests_total`; the set is closed. */
 export type RequestOutcome =
   | 'accepted'
@@ -5,6 +8,7 @@ export type RequestOutcome =
   | 'quarantined'
   | 'duplicate'
   | 'conflict'
+  | 'superseded'
   /** 401, by reason. */
   | 'signature_missing'
   | 'signature_malformed'
@@ -20,6 +24,25 @@ export type RequestOutcome =
   | 'unavailable'
   | 'error'
 
+/** What became of asking a provider for one task. Label values of `holdfast_polls_total`; the set is closed. */
+export type PollOutcome =
+  /** It told the end. */
+  | 'terminal'
+  | 'pending'
+  /** It told the end, but the task had ended meanwhile. */
+  | 'late'
+  /** 404 or 410. */
+  | 'not_found'
+  /** 429. */
+  | 'rate_limited'
+  /** 401 or 403. */
+  | 'unauthorized'
+  /** 5xx. */
+  | 'server_error'
+  /** Any other answer that says nothing of the task. */
+  | 'invalid'
+  | CallFailure
+
 /** Where the rooms report what they did. `metrics.ts` counts it; no call throws or waits. */
 export interface Telemetry {
   /** `source` undefined: none that is configured. */
@@ -32,4 +55,6 @@ export interface Telemetry {
   processed(source: string, type: string, handler: string, seconds: number): void
   /** An attempt failed, or (with no handler and no time) an event was quarantined. */
   failed(source: string, type: string, handler: string, seconds: number | undefined): void
+  polled(source: string, outcome: PollOutcome): void
+  taskResolved(source: string, by: ResolvedBy): void
 }

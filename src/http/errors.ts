@@ -22,7 +22,7 @@ interface FrameworkError extends Error {
 export const answerErrors = (log: Logger) => (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
   const error = thrown as FrameworkError
   const code = codeOf(error)
-  if (statusOf(code) >= 500) log.error({ err: error, reqId: request.id }, 'request failed')
+  if (isOurFault(code)) log.error({ err: error, reqId: request.id }, 'request failed')
   const detail = detailOf(code, error)
   return sendProblem(reply, code, detail === undefined ? {} : { detail })
 }
@@ -42,9 +42,12 @@ function codeOf(error: FrameworkError): ProblemCode {
   return status >= 400 && status < 500 ? 'malformed' : 'error'
 }
 
+/** A provider's fault is told to the caller, in words that hold no secret, and is no error of this service. */
+const isOurFault = (code: ProblemCode): boolean => statusOf(code) >= 500 && code !== 'provider_failed'
+
 /** Only what tells the caller about its own request: the message of a fault of ours stays in the log. */
 function detailOf(code: ProblemCode, error: FrameworkError): string | undefined {
-  if (statusOf(code) >= 500) return undefined
+  if (isOurFault(code)) return undefined
   if (isHoldfastError(error)) return error.message
   const fault = error.validation?.[0]
   return fault === undefined ? undefined : describe(fault, error.validationContext)

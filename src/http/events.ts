@@ -1,14 +1,13 @@
 import { hash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { HoldfastError } from '../domain/errors.ts'
-import type { EventStatus, Origin } from '../domain/event.ts'
+import { EVENT_STATUSES, type Origin } from '../domain/event.ts'
 import type { EventFilter, Store } from '../domain/store.ts'
 import { isUid } from '../domain/uid.ts'
 import { DeliverySummarySchema } from './deliveries.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
-const STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict'] as const satisfies readonly EventStatus[]
 const ORIGINS = ['webhook', 'poll', 'cli'] as const satisfies readonly Origin[]
 const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
 
@@ -21,7 +20,7 @@ const Summary = Type.Object({
   created_at: Type.String(),
   received_at: Time(),
   origin: OneOf(ORIGINS),
-  status: OneOf(STATUSES),
+  status: OneOf(EVENT_STATUSES),
   reasons: Type.Array(Type.String()),
   api_version: Type.Optional(Type.String()),
   task: Type.Optional(Type.String()),
@@ -50,7 +49,7 @@ const Query = Type.Object(
   {
     source: Type.Optional(Text('Name of the source')),
     type: Type.Optional(Text('Event type, or a pattern with *')),
-    status: Type.Optional(OneOf(STATUSES)),
+    status: Type.Optional(OneOf(EVENT_STATUSES)),
     origin: Type.Optional(OneOf(ORIGINS)),
     task: Type.Optional(Text("The provider's id of the task")),
     since: Type.Optional(Time('Received at or after')),

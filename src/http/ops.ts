@@ -2,7 +2,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../domain/handler.ts'
+import type { Registrar } from '../domain/registrar.ts'
 import type { Store } from '../domain/store.ts'
+import type { TaskDesk } from '../domain/task-desk.ts'
 import { registerDeliveries } from './deliveries.ts'
 import { registerEvents } from './events.ts'
 import { registerHandlers } from './handlers.ts'
@@ -12,18 +14,23 @@ import { createListener, refuseOtherMethods, type Timeouts } from './listener.ts
 import { type MetricsView, registerMetrics } from './metrics-route.ts'
 import { registerOpenApi } from './openapi.ts'
 import { guardOps } from './ops-access.ts'
-import { readLimit } from './paging.ts'
+import { readNumbers } from './paging.ts'
 import { sendProblem } from './problems.ts'
+import { registerRegistrations } from './registrations.ts'
 import { type ReplayEvent, registerReplays } from './replays.ts'
-import { registerSources, type SourceView } from './sources.ts'
+import { registerSources, type SourceState, type SourceView } from './sources.ts'
+import { registerTasks } from './tasks.ts'
 
-/** Bytes of a request's body; the largest names one handler. */
+/** Bytes of a request's body, but for that of a task to submit. */
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
   readonly store: Pick<Store, 'events' | 'event' | 'body' | 'deliveries'>
   readonly replay: ReplayEvent
+  readonly tasks: TaskDesk
+  readonly registrar: Registrar
   readonly sources: readonly SourceView[]
+  readonly sourceState: (source: string) => Promise<SourceState>
   readonly registrations: readonly HandlerRegistration[]
   readonly metrics: MetricsView
   /** Absent: the listener is bound to loopback and serves local names only. */
@@ -53,7 +60,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     done()
   })
   app.addHook('onRequest', guardOps(options.token))
-  app.addHook('preValidation', readLimit)
+  app.addHook('preValidation', readNumbers)
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
 
   registerOpenApi(root)
@@ -64,7 +71,9 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerEvents(app, store)
     registerReplays(app, options.replay)
     registerDeliveries(app, store)
-    registerSources(app, options.sources)
+    registerTasks(app, options.tasks)
+    registerRegistrations(app, options.registrar)
+    registerSources(app, options.sources, options.sourceState)
     registerHandlers(app, options.registrations)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()

@@ -44,9 +44,14 @@ export const PageOf = (item: TSchema) =>
 
 export const pageAnswer = <Item>({ items, nextCursor }: Page<Item>) => ({ items, next_cursor: nextCursor ?? null })
 
-/** Query strings carry only text and nothing is coerced, so the one number among the parameters is read here. */
-export const readLimit: preValidationHookHandler = (request, _reply, done) => {
+const NUMBERS = ['limit', 'wait']
+
+/** Query strings carry only text and nothing is coerced, so the numbers among the parameters are read here. */
+export const readNumbers: preValidationHookHandler = (request, _reply, done) => {
   const query = request.query as Record<string, unknown>
-  if (typeof query.limit === 'string' && /^\d{1,9}$/.test(query.limit)) query.limit = Number(query.limit)
+  for (const name of NUMBERS) {
+    const text = query[name]
+    if (typeof text === 'string' && /^\d{1,9}$/.test(text)) query[name] = Number(text)
+  }
   done()
 }

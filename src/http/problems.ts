@@ -4,7 +4,7 @@ import type { ErrorCode } from '../domain/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
 import type { RequestOutcome } from '../domain/telemetry.ts'
 
-type Stored = 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict'
+type Stored = 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
 
 /** Everything that a listener refuses with: the domain's errors, what can become of a webhook, and HTTP's own faults. */
 export type ProblemCode =
@@ -57,10 +57,19 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   unknown_source: { status: 404, slug: 'unknown-source', title: 'No such source' },
   event_not_found: { status: 404, slug: 'event-not-found', title: 'No such event' },
   handler_not_found: { status: 404, slug: 'handler-not-found', title: 'No such handler' },
+  task_not_found: { status: 404, slug: 'task-not-found', title: 'No such task' },
+  registration_not_found: { status: 404, slug: 'registration-not-found', title: 'No such registration' },
   not_found: { status: 404, slug: 'not-found', title: 'No such resource' },
   method_not_allowed: { status: 405, slug: 'method-not-allowed', title: 'The method is not allowed here' },
   timeout: { status: 408, slug: 'timeout', title: 'The request took too long to arrive' },
   conflict: { status: 409, slug: 'conflict', title: 'The request contradicts the present state' },
+  not_configured: { status: 409, slug: 'not-configured', title: 'The source is not configured for this' },
+  idempotency_mismatch: {
+    status: 422,
+    slug: 'idempotency-mismatch',
+    title: 'The Idempotency-Key was used for another request',
+  },
+  provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
   unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },
   foreign_host: { status: 421, slug: 'foreign-host', title: 'Not served under this host name' },

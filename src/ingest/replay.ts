@@ -1,9 +1,8 @@
 import { HoldfastError } from '../domain/errors.ts'
-import { readEvent } from '../domain/read-event.ts'
-import type { Route, Routing } from '../domain/routes.ts'
+import { readStored } from '../domain/read-event.ts'
+import { type Route, type Routing, routeReading } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
 import type { Store } from '../domain/store.ts'
-import { routeReading } from './receive.ts'
 
 export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
@@ -30,7 +29,8 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
     const source = sources.get(event.source)
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
-    const reading = readEvent(source.provider, event.headers, await store.body(uid), Date.parse(event.received_at))
+    const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
+    const reading = readStored(source.provider, form, await store.body(uid))
     const routing = routeReading(route, source, reading)
     if (handler !== undefined && !routing.handlers.includes(handler)) {
       throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)

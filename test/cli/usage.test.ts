@@ -24,9 +24,21 @@ test('help tells every command of this version, and no other', async () => {
     'events replay',
     'dead list',
     'dead replay',
+    'tasks submit',
+    'tasks track',
+    'tasks list',
+    'tasks show',
+    'tasks wait',
+    'tasks poll',
+    'tasks cancel',
+    'registrations list',
+    'registrations ensure',
+    'registrations create',
+    'registrations update',
+    'registrations delete',
   ])
     expect(out).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'))
-  expect(out).not.toMatch(/tasks|registrations|migrate/)
+  expect(out).not.toMatch(/migrate/)
   expect(await run(['--help'])).toEqual(await run(['help']))
 })
 
@@ -51,7 +63,13 @@ test('the version is that of the package', async () => {
 })
 
 test.each([
-  [['tasks'], 'there is no command tasks'],
+  [['migrate'], 'there is no command migrate'],
+  [['tasks'], 'Usage:'],
+  [['tasks', 'submit', 'ai'], '--data is missing'],
+  [['tasks', 'track', 'ai'], '<task_id> is missing'],
+  [['tasks', 'track', 'ai', 'x', '--max-wait', 'soon'], '--max-wait is a while'],
+  [['tasks', 'track', 'ai', 'x', '--metadata', '[]'], '--metadata is a JSON object'],
+  [['tasks', 'wait', 'ai', 'x', '--timeout', '1.5h'], '--timeout is a while'],
   [['events'], 'Usage:'],
   [['events', 'drop'], 'there is no command events drop'],
   [['events', 'show'], '<uid> is missing'],

@@ -48,6 +48,8 @@ async function startDispatcher(
     unhandled: () => {},
     processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
     failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
+    polled: () => {},
+    taskResolved: () => {},
   }
   const dispatcher = new Dispatcher({
     store,

@@ -65,7 +65,7 @@ describe('an event whose handler failed for good', () => {
     expect(deliveries[0].history.map(({ outcome }: { outcome: string }) => outcome)).toEqual(['rejected', 'succeeded'])
   })
 
-  test('is found, read and replayed to success with the command line', async () => {
+  test('is found, read and replayed to success with the command line', { timeout: 60_000 }, async () => {
     const { service, mend } = await serviceWithFailure()
     const event = signedEvent('invoice.paid', { amount: 7 })
     const { uid } = await post(service.publicUrl, event)

@@ -8,7 +8,9 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { createRegistrar } from '../../src/registrations/registrar.ts'
 import { openStore } from '../../src/storage/open.ts'
+import { createTasks } from '../../src/tasks/tasks.ts'
 import { source } from './public-service.ts'
 
 export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
@@ -87,6 +89,20 @@ function defaults(store: OpenStore): OpsListenerOptions {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
       return { status: 'accepted', reasons: [], handlers: await store.replay(replay) }
     },
+    tasks: createTasks({
+      store,
+      sources: [{ source: source('ai'), call: undefined, secret: '', redact: (text) => text }],
+      recover: { answered: async () => 'late', expired: async () => 'late' },
+      maxWaitMs: 300_000,
+      deadlineMs: 86_400_000,
+      pollIntervalMs: 5_000,
+      clock: Date.now,
+      random: Math.random,
+      telemetry: { polled: () => {}, taskResolved: () => {} },
+      log: pino({ level: 'silent' }),
+    }).desk,
+    registrar: createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
+    sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
     registrations,
     metrics: createMetrics({

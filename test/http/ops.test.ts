@@ -171,6 +171,12 @@ describe('beside the events', () => {
 
   test('sources and handlers are listed, without anything secret', async () => {
     const { get } = ops()
+    const state = {
+      last_event_at: '1970-01-01T00:00:00.000Z',
+      recovered_last_hour: 2,
+      breaker: 'open',
+      silent_since: null,
+    }
     expect(await (await get('/v1/sources')).json()).toEqual({
       items: [
         {
@@ -179,8 +185,9 @@ describe('beside the events', () => {
           types: ['*'],
           path: '/v1/webhooks/ai',
           url: 'https://hooks.example/v1/webhooks/ai',
+          ...state,
         },
-        { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null },
+        { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null, ...state },
       ],
     })
     expect(await (await get('/v1/handlers')).json()).toEqual({
@@ -236,7 +243,12 @@ test('every answer is as the API description says', async () => {
     '/v1/events/{uid}/body',
     '/v1/events/{uid}/replay',
     '/v1/handlers',
+    '/v1/registrations',
+    '/v1/registrations/{source}/{id}',
     '/v1/sources',
+    '/v1/tasks',
+    '/v1/tasks/{source}/{task_id}',
+    '/v1/tasks/{source}/{task_id}/poll',
   ])
   const ajv = new Ajv2020({ strict: false })
   formats.default(ajv)

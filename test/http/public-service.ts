@@ -73,6 +73,8 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
       unhandled: () => undefined,
       processed: () => undefined,
       failed: () => undefined,
+      polled: () => undefined,
+      taskResolved: () => undefined,
     },
     log: pino({ level: 'debug' }, output),
   })

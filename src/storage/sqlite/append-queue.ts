@@ -2,6 +2,7 @@ import { HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
 import type { Receipt } from '../../domain/store.ts'
+import type { EndedTask } from '../../domain/task.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './keys.ts'
 import type { AppendBatch, AppendResult, EventRow, Reply } from './messages.ts'
 import { errorOf } from './wire-error.ts'
@@ -36,6 +37,7 @@ interface Batch {
  */
 export class AppendQueue {
   readonly #post: (batch: AppendBatch) => void
+  readonly #onTaskEnded: (ended: EndedTask) => void
   // In the writer's order. Not a Map: V8 links each table that a Map has outgrown to the next, so that what came and went
   // would outlive the young generation.
   readonly #underWay: Batch[] = []
@@ -45,8 +47,9 @@ export class AppendQueue {
   #lastId = 0
   #scheduled = false
 
-  constructor(post: (batch: AppendBatch) => void) {
+  constructor(post: (batch: AppendBatch) => void, onTaskEnded: (ended: EndedTask) => void) {
     this.#post = post
+    this.#onTaskEnded = onTaskEnded
   }
 
   isFull = (): boolean => this.#events >= MAX_QUEUED_EVENTS || this.#bytes >= MAX_QUEUED_BYTES
@@ -87,7 +90,10 @@ export class AppendQueue {
       const result = results[at] ?? null
       if (result === null) resolve({ outcome: 'accepted', uid: event.uid })
       else if ('error' in result) reject(errorOf(result))
-      else resolve(result)
+      else {
+        resolve({ outcome: result.outcome, uid: result.uid })
+        if (result.ended !== undefined) this.#onTaskEnded(result.ended)
+      }
     })
     return true
   }
@@ -179,4 +185,7 @@ const rowOf = (event: NewEvent): EventRow => [
   event.traceparent ?? null,
   event.body.length,
   event.handlers,
+  event.taskEnd?.status ?? null,
+  event.taskEnd?.word ?? null,
+  event.asked ?? null,
 ]

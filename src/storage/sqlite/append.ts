@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import type { Receipt } from '../../domain/store.ts'
+import type { EventStatus } from '../../domain/event.ts'
 import { conflictHash, type Dedupe, firstHash } from './dedupe.ts'
+import type { EndTask } from './end-task.ts'
 import { firstDeliveryKey } from './keys.ts'
 import type { AppendResult, EventRow } from './messages.ts'
 import type { Tally } from './tally.ts'
@@ -13,11 +14,11 @@ export interface Appender {
   committed(): void
 }
 
-export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): Appender {
+export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, endTask: EndTask): Appender {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
-      api_version, headers, traceparent, checksum, size)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      api_version, headers, traceparent, checksum, size, task_end, task_word)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING
   `)
   const insertBody = db.prepare('INSERT INTO event_body (key, bytes) VALUES (?, ?)')
@@ -28,8 +29,9 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): A
   let committedKey = dedupe.lastKey()
   let lastKey = committedKey
 
-  function insert(event: EventRow, body: Uint8Array, checksum: string, conflict: boolean): boolean {
-    const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status] = event
+  function insert(event: EventRow, body: Uint8Array, checksum: string, status: EventStatus): boolean {
+    const [uid, source, provider, id, type, createdAt, receivedAtMs, origin] = event
+    const conflict = status === 'conflict'
     const key = lastKey + 1
     const kept = insertEvent.run(
       key,
@@ -42,7 +44,7 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): A
       createdAt,
       receivedAtMs,
       origin,
-      conflict ? 'conflict' : status,
+      status,
       event[9],
       event[10],
       event[11],
@@ -50,12 +52,14 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): A
       event[13],
       checksum,
       body.length,
+      event[16],
+      event[17],
     )
     if (kept.changes === 0) return false
     lastKey = key
     insertBody.run(key, body)
     dedupe.add(conflict ? conflictHash(source, id, checksum) : firstHash(source, id), key)
-    if (!conflict) insertDeliveries(key, event[15], receivedAtMs)
+    if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event[15], receivedAtMs)
     return true
   }
 
@@ -68,6 +72,8 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): A
   return {
     append(event, body) {
       const [uid, source, , id] = event
+      const effect = endTask.effectOf(event)
+      if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
       const checksum = hash('sha256', body)
       const first = known(firstHash(source, id), source, id, 0)
       const conflict = first !== undefined && first.checksum !== checksum
@@ -76,8 +82,11 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally): A
         const same = known(conflictHash(source, id, checksum), source, id, 1, checksum)
         if (same !== undefined) return { outcome: 'conflict', uid: same.uid }
       }
-      if (!insert(event, body, checksum, conflict)) return { error: 'invalid_request', message: `uid ${uid} is taken` }
-      return conflict ? ({ outcome: 'conflict', uid } satisfies Receipt) : null
+      const outcome = conflict ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
+      if (!insert(event, body, checksum, outcome === 'accepted' ? event[8] : outcome))
+        return { error: 'invalid_request', message: `uid ${uid} is taken` }
+      if (conflict || effect.kind !== 'ends') return outcome === 'accepted' ? null : { outcome, uid }
+      return { outcome, uid, ended: endTask.resolve(effect.task, effect.end, effect.by, uid, event[6]) }
     },
     committed() {
       committedKey = lastKey

@@ -57,7 +57,7 @@ export function prepareClaim(db: DatabaseSync, tally: Tally) {
 /** Leases a delivery; undefined, and nothing done, if its body is not what it was. */
 function prepareLease(db: DatabaseSync, tally: Tally) {
   const select = db.prepare(`
-    SELECT uid, source, provider, id, type, received_at, origin, headers, traceparent, checksum, bytes
+    SELECT uid, source, provider, id, type, received_at, origin, task, headers, traceparent, checksum, bytes
     FROM event LEFT JOIN event_body USING (key) WHERE key = ?
   `)
   const update = db.prepare(`
@@ -88,6 +88,7 @@ function prepareLease(db: DatabaseSync, tally: Tally) {
         receivedAtMs: Number(row.received_at),
         origin: row.origin as Origin,
         headers: String(row.headers),
+        ...(typeof row.task === 'string' && { task: row.task }),
         ...(typeof row.traceparent === 'string' && { traceparent: row.traceparent }),
       },
       body,

@@ -2,7 +2,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
 import { prepareClaim } from './claim.ts'
+import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { Dedupe } from './dedupe.ts'
+import { prepareEndTask } from './end-task.ts'
 import type {
   AppendBatch,
   AppendResult,
@@ -13,11 +15,13 @@ import type {
   WireError,
   WriterOperations,
 } from './messages.ts'
+import { perform } from './perform.ts'
 import { preparePrune } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
 import { isEnvironmental } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
+import { prepareTrackTask } from './track-task.ts'
 import { wireErrorOf } from './wire-error.ts'
 
 /** An event that could not be written for a reason of its own. */
@@ -47,12 +51,16 @@ export class Committer {
     this.#db = db
     this.#dedupe = new Dedupe(db)
     this.#tally = new Tally(db)
-    this.#appender = prepareAppend(db, this.#dedupe, this.#tally)
+    const endTask = prepareEndTask(db, this.#tally)
+    this.#appender = prepareAppend(db, this.#dedupe, this.#tally, endTask)
     this.#operations = {
       claim: prepareClaim(db, this.#tally),
       settle: prepareSettle(db, this.#tally),
       replay: prepareReplay(db, this.#tally),
       prune: preparePrune(db, this.#dedupe, this.#tally),
+      ...prepareTrackTask(db, this.#tally, endTask),
+      ...prepareClaimTasks(db, endTask),
+      pruneTasks: preparePruneTasks(db, this.#tally),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
@@ -130,7 +138,7 @@ export class Committer {
     const removed = this.#dedupe.markRemoved()
     this.#savepoint.run()
     try {
-      const value = this.#run(call)
+      const value = perform(this.#operations, call)
       this.#release.run()
       return { id: call.id, value }
     } catch (error) {
@@ -140,19 +148,6 @@ export class Committer {
       this.#tally.restore(tally)
       this.#dedupe.keepRemovedSince(removed)
       return { id: call.id, failed: wireErrorOf(error) }
-    }
-  }
-
-  #run(call: Call<WriterOperations>): unknown {
-    switch (call.name) {
-      case 'claim':
-        return this.#operations.claim(...call.args)
-      case 'settle':
-        return this.#operations.settle(...call.args)
-      case 'replay':
-        return this.#operations.replay(...call.args)
-      case 'prune':
-        return this.#operations.prune(...call.args)
     }
   }
 }

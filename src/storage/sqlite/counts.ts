@@ -1,14 +1,20 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { DeliveryState } from '../../domain/delivery.ts'
+import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store.ts'
+import { TASK_STATUSES } from '../../domain/task.ts'
 import { prepareOldestDue } from './next-due.ts'
 
 export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {
-  const tally = db.prepare('SELECT state, n FROM tally')
+  const select = db.prepare('SELECT state, n FROM tally')
   const oldestDue = prepareOldestDue(db)
   return (nowMs) => {
-    const deliveries: Record<DeliveryState, number> = { pending: 0, running: 0, succeeded: 0, dead: 0 }
-    for (const { state, n } of tally.all()) deliveries[state as DeliveryState] = Number(n)
-    return { deliveries, oldestDueAtMs: oldestDue(nowMs) }
+    const tally = new Map(select.all().map(({ state, n }) => [state, Number(n)]))
+    const pick = <State extends string>(states: readonly State[], prefix = '') =>
+      Object.fromEntries(states.map((state) => [state, tally.get(prefix + state) ?? 0])) as Record<State, number>
+    return {
+      deliveries: pick(DELIVERY_STATES),
+      oldestDueAtMs: oldestDue(nowMs),
+      tasks: pick(TASK_STATUSES, 'task:'),
+    }
   }
 }

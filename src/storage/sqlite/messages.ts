@@ -12,6 +12,16 @@ import type {
   Receipt,
   Replay,
 } from '../../domain/store.ts'
+import type { EndedTask, LeasedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
+import type {
+  SourceActivity,
+  TaskClaim,
+  TaskFilter,
+  TaskPostponement,
+  TaskSubmission,
+  Tracked,
+} from '../../domain/task-store.ts'
+import type { Ending } from './track-task.ts'
 
 /** What passes between the main thread and the store's two threads. */
 
@@ -35,6 +45,9 @@ export type EventRow = readonly [
   traceparent: string | null,
   bodyBytes: number,
   handlers: readonly string[],
+  taskEnd: TaskEnding | null,
+  taskWord: string | null,
+  asked: NonNullable<NewEvent['asked']> | null,
 ]
 
 export interface AppendBatch {
@@ -45,7 +58,7 @@ export interface AppendBatch {
 }
 
 /** What became of each event of a batch; null is the common case, accepted under its own uid. */
-export type AppendResult = null | Receipt | WireError
+export type AppendResult = null | (Receipt & { readonly ended?: EndedTask }) | WireError
 
 export interface WireError {
   readonly error: ErrorCode
@@ -78,6 +91,13 @@ export interface WriterOperations {
   settle(settlements: readonly Settlement[], nowMs: number): readonly boolean[]
   replay(replay: Replay, nowMs: number): readonly string[]
   prune(receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep
+  track(task: NewTask, nowMs: number): Ending<Tracked>
+  submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>
+  claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
+  claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined
+  postpone(postponements: readonly TaskPostponement[]): readonly boolean[]
+  cancelTask(uid: string, nowMs: number): Ending<Task | undefined>
+  pruneTasks(endedBeforeMs: number, limit: number): number
 }
 
 export interface ReaderOperations {
@@ -86,6 +106,9 @@ export interface ReaderOperations {
   body(uid: string): Uint8Array<ArrayBuffer>
   deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
   counts(nowMs: number): Counts
+  tasks(filter: TaskFilter, page: PageRequest): Page<Task>
+  task(source: string, id: string): Task | undefined
+  activity(source: string, sinceMs: number): SourceActivity
 }
 
 export type Call<Operations> = {

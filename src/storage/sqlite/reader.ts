@@ -3,8 +3,10 @@ import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { prepareFindEvent, prepareReadBody } from './find-event.ts'
 import type { Call, ReaderOperations, Reply } from './messages.ts'
+import { perform } from './perform.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
+import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
 import { wireErrorOf } from './wire-error.ts'
 
 /** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */
@@ -19,6 +21,9 @@ const operations: ReaderOperations = {
   body: prepareReadBody(db),
   deliveries: prepareSearchDeliveries(db),
   counts: prepareCounts(db),
+  tasks: prepareSearchTasks(db),
+  task: prepareFindTask(db),
+  activity: prepareActivity(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {
@@ -34,25 +39,10 @@ port.on('message', (message: Call<ReaderOperations> | 'close') => {
 function answer(call: Call<ReaderOperations>): Reply {
   try {
     db.exec('BEGIN')
-    return { id: call.id, value: run(call) }
+    return { id: call.id, value: perform(operations, call) }
   } catch (error) {
     return { id: call.id, failed: wireErrorOf(error) }
   } finally {
     if (db.isTransaction) db.exec('COMMIT')
-  }
-}
-
-function run(call: Call<ReaderOperations>): unknown {
-  switch (call.name) {
-    case 'events':
-      return operations.events(...call.args)
-    case 'event':
-      return operations.event(...call.args)
-    case 'body':
-      return operations.body(...call.args)
-    case 'deliveries':
-      return operations.deliveries(...call.args)
-    case 'counts':
-      return operations.counts(...call.args)
   }
 }

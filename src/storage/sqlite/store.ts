@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { Clock } from '../../domain/clock.ts'
 import type { DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import { ConfigurationError, HoldfastError, messageOf } from '../../domain/errors.ts'
@@ -16,6 +16,15 @@ import type {
   Receipt,
   Replay,
 } from '../../domain/store.ts'
+import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
+import type {
+  SourceActivity,
+  TaskClaim,
+  TaskFilter,
+  TaskPostponement,
+  TaskSubmission,
+  Tracked,
+} from '../../domain/task-store.ts'
 import { AppendQueue } from './append-queue.ts'
 import { Calls } from './calls.ts'
 import type {
@@ -25,12 +34,13 @@ import type {
   Reply,
   StoredWork,
   ToWriter,
-  WriterData,
   WriterOperations,
 } from './messages.ts'
 import { takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
 import { StoreRefused } from './refused.ts'
+import { startThread, startWriter } from './threads.ts'
+import type { Ending } from './track-task.ts'
 
 export type StoreLog = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -53,35 +63,6 @@ export async function openSqliteStore(path: string, options: SqliteStoreOptions)
   }
 }
 
-/** Both threads make short-lived garbage only; V8 would let it grow to several times this before it collects. */
-const MAX_YOUNG_GENERATION_MIB = 4
-
-function startThread(file: string, workerData: unknown): Worker {
-  // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
-  return new Worker(new URL(`./${file}`, import.meta.url), {
-    name: `holdfast-${file.replace('.ts', '')}`,
-    workerData,
-    execArgv: [],
-    env: {},
-    resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MIB },
-  })
-}
-
-function startWriter(data: WriterData): Promise<Worker> {
-  return new Promise((resolve, reject) => {
-    const writer = startThread('writer.ts', data)
-    writer.once('error', reject)
-    writer.once('message', (message: FromWriter) => {
-      writer.removeListener('error', reject)
-      if (message.kind === 'ready') resolve(writer)
-      else
-        reject(
-          message.kind === 'refused' ? new StoreRefused(message.fault) : new Error('the store thread did not start'),
-        )
-    })
-  })
-}
-
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)
 const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
   message.kind === 'replies'
@@ -93,7 +74,11 @@ class SqliteStore implements OpenStore {
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
-  readonly #appends = new AppendQueue((batch) => this.#post({ kind: 'append', batch }, [batch.bodies]))
+  readonly #appends = new AppendQueue(
+    (batch) => this.#post({ kind: 'append', batch }, [batch.bodies]),
+    (ended) => this.#tellEnded(ended),
+  )
+  readonly #endListeners: ((ended: EndedTask) => void)[] = []
   readonly #writes = new Calls<WriterOperations>((call) => this.#post({ kind: 'call', call: call as never }))
   readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call))
   readonly #resolveLost: (error: Error) => void
@@ -172,6 +157,60 @@ class SqliteStore implements OpenStore {
 
   async counts(): Promise<Counts> {
     return this.#refusing() ?? this.#reads.call('counts', this.#clock())
+  }
+
+  async track(task: NewTask): Promise<Tracked> {
+    return this.#tellEnd(await (this.#refusing() ?? this.#writes.call('track', task, this.#clock())))
+  }
+
+  async submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined> {
+    const ending = this.#refusing() ?? this.#writes.call('submitted', uid, lease, submission, this.#clock())
+    return this.#tellEnd(await ending)
+  }
+
+  async claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]> {
+    return this.#refusing() ?? this.#writes.call('claimTasks', claim, this.#clock())
+  }
+
+  async claimTask(uid: string, leaseMs: number): Promise<LeasedTask | undefined> {
+    return this.#refusing() ?? this.#writes.call('claimTask', uid, leaseMs, this.#clock())
+  }
+
+  async postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> {
+    return this.#refusing() ?? this.#writes.call('postpone', postponements)
+  }
+
+  async cancelTask(uid: string): Promise<Task | undefined> {
+    return this.#tellEnd(await (this.#refusing() ?? this.#writes.call('cancelTask', uid, this.#clock())))
+  }
+
+  async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
+    return this.#refusing() ?? this.#writes.call('pruneTasks', endedBeforeMs, limit)
+  }
+
+  async tasks(filter: TaskFilter, page: PageRequest): Promise<Page<Task>> {
+    return this.#refusing() ?? this.#reads.call('tasks', filter, page)
+  }
+
+  async task(source: string, id: string): Promise<Task | undefined> {
+    return this.#refusing() ?? this.#reads.call('task', source, id)
+  }
+
+  async activity(source: string, sinceMs: number): Promise<SourceActivity> {
+    return this.#refusing() ?? this.#reads.call('activity', source, sinceMs)
+  }
+
+  onTaskEnded(listener: (ended: EndedTask) => void): void {
+    this.#endListeners.push(listener)
+  }
+
+  #tellEnd<Value>({ value, ended }: Ending<Value>): Value {
+    if (ended !== undefined) this.#tellEnded(ended)
+    return value
+  }
+
+  #tellEnded(ended: EndedTask): void {
+    for (const listener of this.#endListeners) listener(ended)
   }
 
   faults(): readonly string[] {

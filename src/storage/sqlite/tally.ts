@@ -1,34 +1,35 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { DELIVERY_STATES, type DeliveryState } from '../../domain/delivery.ts'
+import type { DeliveryState } from '../../domain/delivery.ts'
+import type { TaskStatus } from '../../domain/task.ts'
 
-/** How many deliveries changed state in the open transaction; written once, before its commit. */
+/** What is counted: deliveries by state, tasks by status. */
+export type Counted = DeliveryState | `task:${TaskStatus}`
+
+/** How many deliveries and tasks changed state in the open transaction; written once, before its commit. */
 export class Tally {
   readonly #add
-  #changes = new Map<DeliveryState, number>()
+  #changes = new Map<Counted, number>()
 
   constructor(db: DatabaseSync) {
     this.#add = db.prepare('UPDATE tally SET n = n + ? WHERE state = ?')
   }
 
-  add(state: DeliveryState, count = 1): void {
+  add(state: Counted, count = 1): void {
     this.#changes.set(state, (this.#changes.get(state) ?? 0) + count)
   }
 
-  move(from: DeliveryState, to: DeliveryState, count = 1): void {
+  move(from: Counted, to: Counted, count = 1): void {
     this.add(from, -count)
     this.add(to, count)
   }
 
-  snapshot = (): ReadonlyMap<DeliveryState, number> => new Map(this.#changes)
-  restore(snapshot: ReadonlyMap<DeliveryState, number>): void {
+  snapshot = (): ReadonlyMap<Counted, number> => new Map(this.#changes)
+  restore(snapshot: ReadonlyMap<Counted, number>): void {
     this.#changes = new Map(snapshot)
   }
 
   write(): void {
-    for (const state of DELIVERY_STATES) {
-      const change = this.#changes.get(state)
-      if (change !== undefined && change !== 0) this.#add.run(change, state)
-    }
+    for (const [state, change] of this.#changes) if (change !== 0) this.#add.run(change, state)
   }
 
   forget(): void {

@@ -3,6 +3,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
 import { Checkpointer } from './checkpoint.ts'
+import { letGoOfTasks } from './claim-tasks.ts'
 import { buffersIn, Committer } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
 import { Health } from './health.ts'
@@ -77,6 +78,7 @@ function recover(db: DatabaseSync): void {
   const tally = new Tally(db)
   db.exec('BEGIN IMMEDIATE')
   takeBackAll(db, tally, nowMs)
+  letGoOfTasks(db, nowMs)
   tally.write()
   db.exec('COMMIT')
 }

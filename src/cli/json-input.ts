@@ -1,0 +1,27 @@
+import { readFile } from 'node:fs/promises'
+import { messageOf } from '../domain/errors.ts'
+import { type CliIo, CommandError } from './command.ts'
+
+/** The JSON object in a file, or on the standard input where the name is `-`. */
+export async function readObject(file: string, io: CliIo): Promise<Record<string, unknown>> {
+  const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
+  const name = file === '-' ? 'the standard input' : file
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new CommandError(`${name} is not JSON`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new CommandError(`${name} holds no JSON object`)
+}
+
+function unreadable(error: unknown): never {
+  throw new CommandError(messageOf(error))
+}
+
+async function readAll(stream: CliIo['in']): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString()
+}

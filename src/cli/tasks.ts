@@ -1,0 +1,212 @@
+import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
+import { isTerminal, type Task } from '../domain/task.ts'
+import {
+  type CliIo,
+  type Command,
+  CommandError,
+  EXIT_FAILED,
+  EXIT_OK,
+  parse,
+  parseCount,
+  UsageError,
+  write,
+  writeJson,
+} from './command.ts'
+import { durationMs } from './duration.ts'
+import { readObject } from './json-input.ts'
+import { type OpsClient, withOps } from './ops-client.ts'
+import { first } from './pages.ts'
+import { fields, printable, shortTime, table } from './table.ts'
+
+const PATH = '/v1/tasks'
+const MAX_LISTED = 10_000
+const DEFAULT_TIMEOUT = '5m'
+/** Seconds of one request that waits; more than one makes up a long wait. */
+const WAIT_SECONDS = 20
+
+const text = { type: 'string' } as const
+const flag = { type: 'boolean' } as const
+const jsonOption = ['--json', 'as JSON'] as const
+const beginOptions = {
+  'max-wait': text,
+  deadline: text,
+  metadata: text,
+  key: text,
+  json: flag,
+} as const
+const beginHelp = [
+  [
+    '--max-wait <time>',
+    'ask the provider when no webhook came for so long, e.g. 90s, 15m; TASK_MAX_WAIT_MS unless given',
+  ],
+  ['--deadline <time>', 'wait no longer than that, e.g. 2h, 1d; TASK_DEADLINE_MS unless given'],
+  ['--metadata <json>', 'an object to keep beside it'],
+  ['--key <key>', 'an Idempotency-Key: the same one again makes no second task'],
+  jsonOption,
+] as const
+
+export const tasksSubmit: Command = {
+  name: 'tasks submit',
+  operands: '<source> --data <file> [options]',
+  summary: 'Gives the provider of a source a task, and waits for its webhook.',
+  options: [['--data <file>', "the provider's own request, as JSON; - reads it from the standard input"], ...beginHelp],
+  run: async (args, io) => {
+    const { values, operands } = parse(args, { ...beginOptions, data: text }, ['source'])
+    if (values.data === undefined) throw new UsageError('--data is missing')
+    return begin(io, values, { source: operands[0], submit: await readObject(values.data, io) })
+  },
+}
+
+export const tasksTrack: Command = {
+  name: 'tasks track',
+  operands: '<source> <task_id> [options]',
+  summary: 'Waits for the webhook of a task that you have submitted yourself.',
+  options: beginHelp,
+  run: async (args, io) => {
+    const { values, operands } = parse(args, beginOptions, ['source', 'task_id'])
+    return begin(io, values, { source: operands[0], task_id: operands[1] })
+  },
+}
+
+type BeginValues = Partial<Record<'max-wait' | 'deadline' | 'metadata' | 'key', string>> & { json?: boolean }
+
+async function begin(io: CliIo, values: BeginValues, work: object): Promise<number> {
+  const { 'max-wait': maxWait, deadline, metadata, key, json } = values
+  const body = {
+    ...work,
+    ...(maxWait !== undefined && { max_wait_ms: timeOf('max-wait', maxWait) }),
+    ...(deadline !== undefined && { deadline_ms: timeOf('deadline', deadline) }),
+    ...(metadata !== undefined && { metadata: metadataOf(metadata) }),
+  }
+  const headers = key === undefined ? {} : { 'idempotency-key': key }
+  return withOps(io.read().config, async (ops) => show(io, await ops.post<Task>(PATH, body, headers), json))
+}
+
+function timeOf(option: string, given: string): number {
+  const ms = durationMs(given)
+  if (ms === undefined) throw new UsageError(`--${option} is a while such as 90s, 15m, 2h or 1d`)
+  return ms
+}
+
+function metadataOf(given: string): object {
+  try {
+    const value: unknown = JSON.parse(given)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch {}
+  throw new UsageError('--metadata is a JSON object')
+}
+
+export const tasksList: Command = {
+  name: 'tasks list',
+  operands: '[options]',
+  summary: 'Lists tasks, newest first.',
+  options: [
+    ['--source <name>', 'of this source'],
+    ['--status <status>', 'submitting, pending, completed, failed, cancelled or expired'],
+    ['--limit <n>', `how many; ${DEFAULT_PAGE_SIZE} unless given`],
+    ['--cursor <cursor>', 'go on where an earlier list ended'],
+    jsonOption,
+  ],
+  run: async (args, io) => {
+    const options = { source: text, status: text, limit: text, cursor: text, json: flag } as const
+    const { json, limit = String(DEFAULT_PAGE_SIZE), ...filter } = parse(args, options, []).values
+    const count = parseCount('limit', limit, MAX_LISTED)
+    return withOps(io.read().config, async (ops) => {
+      const page = await first<Task>(ops, PATH, filter, count)
+      if (json === true) await writeJson(io.out, page)
+      else {
+        await write(io.out, table(headings, page.items.map(row)))
+        if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
+      }
+      return EXIT_OK
+    })
+  },
+}
+
+const headings = ['CREATED (UTC)', 'SOURCE', 'TASK', 'STATUS', 'RESOLVED BY', 'POLLS', 'LAST ERROR']
+
+const row = (task: Task): readonly string[] => [
+  shortTime(task.created_at),
+  task.source,
+  task.task_id ?? task.uid,
+  task.status,
+  task.resolved_by ?? '',
+  String(task.polls),
+  task.last_error ?? '',
+]
+
+export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path) => ops.get<Task>(path))
+export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', (ops, path) =>
+  ops.post<Task>(`${path}/poll`, {}),
+)
+export const tasksCancel = onTask(
+  'tasks cancel',
+  'Waits for a task no more; the provider is not told.',
+  async (ops, path) => (await ops.delete<Task>(path)) ?? ops.get<Task>(path),
+)
+
+function onTask(name: string, summary: string, ask: (ops: OpsClient, path: string) => Promise<Task>): Command {
+  return {
+    name,
+    operands: '<source> <task_id> [options]',
+    summary,
+    options: [jsonOption],
+    run: async (args, io) => {
+      const { values, operands } = parse(args, { json: flag }, ['source', 'task_id'])
+      return withOps(io.read().config, async (ops) => show(io, await ask(ops, pathOf(...operands)), values.json))
+    },
+  }
+}
+
+export const tasksWait: Command = {
+  name: 'tasks wait',
+  operands: '<source> <task_id> [options]',
+  summary: 'Waits until a task has ended; exit code 0 if it is completed, else 1.',
+  options: [['--timeout <time>', `give up after so long, e.g. 90s, 15m; ${DEFAULT_TIMEOUT} unless given`], jsonOption],
+  run: async (args, io) => {
+    const { values, operands } = parse(args, { timeout: text, json: flag }, ['source', 'task_id'])
+    const { timeout = DEFAULT_TIMEOUT, json } = values
+    const untilMs = Date.now() + timeOf('timeout', timeout)
+    return withOps(io.read().config, async (ops) => {
+      const task = await waitUntil(ops, pathOf(...operands), untilMs)
+      if (!isTerminal(task.status)) throw new CommandError(`the task is still ${task.status} after ${timeout}`)
+      await show(io, task, json)
+      return task.status === 'completed' ? EXIT_OK : EXIT_FAILED
+    })
+  },
+}
+
+/** The task as soon as it is terminal, or as it is when the time is over. */
+async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<Task> {
+  for (;;) {
+    const leftSeconds = Math.ceil((untilMs - Date.now()) / 1_000)
+    const task = await ops.get<Task>(path, { wait: Math.max(0, Math.min(WAIT_SECONDS, leftSeconds)) })
+    if (isTerminal(task.status) || leftSeconds <= WAIT_SECONDS) return task
+  }
+}
+
+const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
+
+async function show(io: CliIo, task: Task, json: boolean | undefined): Promise<number> {
+  await (json === true ? writeJson(io.out, task) : write(io.out, describe(task)))
+  return EXIT_OK
+}
+
+const describe = (task: Task): string =>
+  fields([
+    ['uid', task.uid],
+    ['source', task.source],
+    ['task', task.task_id ?? undefined],
+    ['status', task.status],
+    ["provider's word", task.provider_status ?? undefined],
+    ['resolved by', task.resolved_by ?? undefined],
+    ['event', task.event_uid ?? undefined],
+    ['created', shortTime(task.created_at)],
+    ['ended', task.ended_at === null ? undefined : shortTime(task.ended_at)],
+    ['stale at', task.ended_at === null ? shortTime(task.stale_at) : undefined],
+    ['expires', task.ended_at === null ? shortTime(task.expires_at) : undefined],
+    ['next poll', task.next_poll_at === null ? undefined : shortTime(task.next_poll_at)],
+    ['polls', String(task.polls)],
+    ['last error', task.last_error ?? undefined],
+    ['metadata', task.metadata === null ? undefined : JSON.stringify(task.metadata)],
+  ])

@@ -1,0 +1,32 @@
+import type { Page, PageRequest } from './store.ts'
+import type { Task } from './task.ts'
+import type { TaskFilter } from './task-store.ts'
+
+/** How a task is to be begun: one that the caller has submitted (`taskId`), or one that Holdfast is to submit. */
+export interface TaskOrder {
+  readonly source: string
+  readonly work: { readonly taskId: string } | { readonly submit: Readonly<Record<string, unknown>> }
+  readonly maxWaitMs?: number
+  readonly deadlineMs?: number
+  readonly metadata?: Readonly<Record<string, unknown>>
+  readonly idempotency?: { readonly key: string; readonly fingerprint: string }
+}
+
+/**
+ * What callers do with tasks. Tasks are named by source and the provider's id, or ours. Errors: `unknown_source`,
+ * `task_not_found`, `unavailable`, and those named.
+ */
+export interface TaskDesk {
+  /**
+   * Begins a task, or gives the one that is known by its idempotency key or its id (`created` false). Rejects with
+   * `invalid_request`, `not_configured`, `idempotency_mismatch`, or `provider_failed` where the provider refused it.
+   */
+  begin(order: TaskOrder): Promise<{ readonly task: Task; readonly created: boolean }>
+  list(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
+  /** As soon as it is terminal, or after `waitMs` as it then is. */
+  show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task>
+  /** Nobody waits for it any more; a terminal one stays as it is. */
+  cancel(source: string, id: string): Promise<Task>
+  /** Asks the provider now. Rejects with `not_configured`, or `conflict` while somebody else is asking. */
+  poll(source: string, id: string): Promise<Task>
+}

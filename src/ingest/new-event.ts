@@ -1,0 +1,73 @@
+import { toIso } from '../domain/clock.ts'
+import type { Headers, NewEvent } from '../domain/event.ts'
+import type { Reading } from '../domain/read-event.ts'
+import type { Routing } from '../domain/routes.ts'
+import type { Source } from '../domain/source.ts'
+import { newUid } from '../domain/uid.ts'
+
+/** What came, whichever way. */
+export interface Arrival {
+  readonly source: Source
+  readonly headers: Headers
+  readonly body: Buffer
+  readonly receivedAtMs: number
+  readonly origin: NewEvent['origin']
+  readonly asked?: NonNullable<NewEvent['asked']>
+}
+
+/** An event as the store takes it. */
+export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): NewEvent {
+  const { source, headers, body, receivedAtMs, origin, asked } = arrival
+  const fields = reading.ok ? reading.fields : { id: reading.id, type: reading.type, created_at: toIso(receivedAtMs) }
+  const { traceparent } = headers
+  return {
+    uid: newUid(),
+    source: source.name,
+    provider: source.provider.name,
+    id: fields.id,
+    type: fields.type,
+    created_at: fields.created_at,
+    receivedAtMs,
+    origin,
+    status: routing.status,
+    reasons: routing.reasons,
+    ...('api_version' in fields && { api_version: fields.api_version }),
+    ...('task' in fields && { task: fields.task }),
+    ...(reading.ok && reading.end !== undefined && { taskEnd: reading.end }),
+    ...(asked !== undefined && { asked }),
+    headers: storedHeaders(source, headers),
+    ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
+    body,
+    handlers: routing.handlers,
+  }
+}
+
+/** W3C Trace Context, version 00. */
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Headers of the connection or of the way here, and those that carry a credential; none is the provider's word. */
+const NEVER_STORED = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'host',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'accept',
+  'accept-encoding',
+])
+
+function storedHeaders(source: Source, headers: Headers): Headers {
+  const stored: Record<string, string> = Object.create(null)
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined && !NEVER_STORED.has(name) && !source.secretHeaders.includes(name)) stored[name] = value
+  }
+  return stored
+}

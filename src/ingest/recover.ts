@@ -1,0 +1,60 @@
+import { type Clock, toIso } from '../domain/clock.ts'
+import type { Headers } from '../domain/event.ts'
+import { expiryOf, type Reading, readAnswer, readExpiry } from '../domain/read-event.ts'
+import type { Recover, Recovered } from '../domain/recover.ts'
+import { type Route, routeReading } from '../domain/routes.ts'
+import type { Source } from '../domain/source.ts'
+import type { LeasedTask } from '../domain/task.ts'
+import type { Keep } from './keep.ts'
+import { newEvent } from './new-event.ts'
+
+const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
+
+/** The road of an answer to the disk: parse → validate and route → append, as from the first door but for the proof. */
+export function createRecoverer({
+  keep,
+  route,
+  clock,
+}: {
+  readonly keep: Keep
+  readonly route: Route
+  readonly clock: Clock
+}): Recover {
+  async function keepAs(
+    by: 'poll' | 'expiry',
+    source: Source,
+    { uid, lease }: LeasedTask,
+    came: { readonly headers: Headers; readonly body: Buffer; readonly receivedAtMs: number },
+    reading: Reading,
+  ): Promise<Recovered> {
+    const event = newEvent(
+      { source, origin: 'poll', asked: { uid, lease, by }, ...came },
+      reading,
+      routeReading(route, source, reading),
+    )
+    const { outcome } = await keep(event, reading)
+    return outcome === 'accepted' ? 'kept' : 'late'
+  }
+
+  return {
+    async answered(source, task, { headers, body }) {
+      const receivedAtMs = clock()
+      const reading = readAnswer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
+      return keepAs('poll', source, task, { headers, body, receivedAtMs }, reading)
+    },
+
+    async expired(source, task, lastError) {
+      const receivedAtMs = clock()
+      const about = { id: eventIdOf(task), task: task.id ?? task.uid, receivedAtMs }
+      const body = expiryOf(about, {
+        waited_since: toIso(task.createdAtMs),
+        deadline: toIso(task.expiresAtMs),
+        ...(lastError !== undefined && { error: lastError }),
+      })
+      return keepAs('expiry', source, task, { headers: EXPIRY_HEADERS, body, receivedAtMs }, readExpiry(about, body))
+    },
+  }
+}
+
+/** One for each task, so that an answer that is kept twice is one event. */
+const eventIdOf = ({ uid }: LeasedTask): string => `poll_${uid}`

@@ -1,0 +1,44 @@
+import { HoldfastError } from '../domain/errors.ts'
+import { compilePatterns } from '../domain/pattern.ts'
+import { EXPIRED_TYPE } from '../domain/task.ts'
+import type { Registry } from './source.ts'
+
+const ALL = '*'
+
+/**
+ * The events to ask the provider for, as it names them: the caller's, else those of `SOURCE_<NAME>_TYPES`, else the
+ * provider's usual ones. Throws `invalid_request` on a pattern that stands for nothing the provider is known to have.
+ */
+export function eventsFor(registry: Registry, asked: readonly string[] | undefined): readonly string[] {
+  const { source, api } = registry
+  if (asked !== undefined) return expand(registry, asked, 'events')
+  // What a task's expiry brings is made here.
+  const types = source.types.filter((type) => type !== EXPIRED_TYPE)
+  return types.includes(ALL) ? api.events : expand(registry, types, `${source.variable}_TYPES`)
+}
+
+function expand({ source, api }: Registry, patterns: readonly string[], place: string): readonly string[] {
+  const { provider } = source
+  const takesAll = api.events.includes(ALL)
+  const known = takesAll ? Object.keys(provider.schemas ?? {}) : api.events
+  const events = patterns.flatMap((pattern) => {
+    const name = api.eventOf?.(pattern) ?? pattern
+    if (!name.includes('*') || (name === ALL && takesAll)) return [name]
+    const matching = known.filter(compilePatterns([name]))
+    if (matching.length > 0) return matching
+    throw invalid(`${place}: no event of provider ${provider.name} is known to match ${pattern}; name the events`)
+  })
+  if (events.length === 0 || events.includes('')) throw invalid(`${place}: no event is named`)
+  return tidy(events)
+}
+
+const invalid = (message: string): HoldfastError => new HoldfastError('invalid_request', message)
+
+/** Each once; `*` stands for the rest. */
+const tidy = (events: readonly string[]): readonly string[] => (events.includes(ALL) ? [ALL] : [...new Set(events)])
+
+export const covers = (present: readonly string[], wanted: readonly string[]): boolean =>
+  present.includes(ALL) || wanted.every((event) => present.includes(event))
+
+export const union = (present: readonly string[], wanted: readonly string[]): readonly string[] =>
+  tidy([...present, ...wanted])

@@ -1,0 +1,55 @@
+import type { Logger } from 'pino'
+import { HoldfastError } from '../domain/errors.ts'
+import type { CallProvider } from '../domain/outbound.ts'
+import type { Provider, RegistrationApi } from '../domain/provider.ts'
+
+/** A source as its registrations see it. */
+export interface RegistrableSource {
+  readonly name: string
+  readonly provider: Provider
+  /** Where the provider reaches it, where `PUBLIC_URL` is known. */
+  readonly url: string | undefined
+  /** The patterns of `SOURCE_<NAME>_TYPES`. */
+  readonly types: readonly string[]
+  /** The newest of its secrets, for providers that are told it. */
+  readonly secret: string
+  /** `SOURCE_<NAME>`, for messages. */
+  readonly variable: string
+  /** Undefined: what it takes to call the provider is not configured. */
+  readonly call: CallProvider | undefined
+  /** Takes the API key and every secret of the source out of a text. */
+  readonly redact: (text: string) => string
+}
+
+/** A source whose provider can be asked. */
+export interface Registry {
+  readonly source: RegistrableSource
+  readonly api: RegistrationApi
+  readonly call: CallProvider
+  /** Logs a change: source, id and action, nothing else. */
+  readonly told: (id: string, action: 'created' | 'updated' | 'deleted') => void
+}
+
+/** Throws `not_configured`, naming what is missing. */
+export function registryOf(source: RegistrableSource, log: Logger): Registry {
+  const { provider, variable, call, name } = source
+  const api = provider.api?.registrations
+  if (api === undefined) throw notConfigured(`provider ${provider.name} has no API to register webhooks with`)
+  if (call !== undefined) {
+    const told: Registry['told'] = (id, action) => log.info({ source: name, id, action }, 'registration changed')
+    return { source, api, call, told }
+  }
+  const missing =
+    provider.api?.url === undefined
+      ? `${variable}_API_URL is not set; ${variable}_API_KEY may be needed too`
+      : `${variable}_API_KEY is not set`
+  throw notConfigured(missing)
+}
+
+/** Where the source receives. Throws `not_configured` where nobody knows. */
+export function urlOf({ url, name }: RegistrableSource): string {
+  if (url === undefined) throw notConfigured(`PUBLIC_URL is not set, so that source ${name} has no URL to register`)
+  return url
+}
+
+const notConfigured = (message: string): HoldfastError => new HoldfastError('not_configured', message)

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import type { DatabaseSync } from 'node:sqlite'
+import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
+import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import type { EndTask } from './end-task.ts'
+import type { Row } from './rows.ts'
+import type { Tally } from './tally.ts'
+import { leasedTaskOf, taskOf } from './task-rows.ts'
+import type { Ending } from './track-task.ts'
+
+/**
+ * Who may ask for a task. A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take
+ * it back.
+ */
+export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
+  const due = db.prepare(`
+    SELECT * FROM task INDEXED BY task_due
+    WHERE source = ? AND due_at <= ?2 AND ended_at IS NULL AND expires_at > ?2 ORDER BY due_at, key LIMIT ?3
+  `)
+  const expired = db.prepare(`
+    SELECT * FROM task INDEXED BY task_expiring
+    WHERE source = ? AND expires_at <= ?2 AND ended_at IS NULL AND (lease IS NULL OR due_at <= ?2)
+    ORDER BY expires_at, key LIMIT ?3
+  `)
+  const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
+  const take = db.prepare('UPDATE task SET lease = ?, due_at = ? WHERE key = ?')
+  const letGo = db.prepare(`
+    UPDATE task SET lease = NULL, due_at = min(?3, expires_at),
+      polls = polls + (?4 AND status = 'pending'),
+      failures = CASE WHEN ?5 IS NOT NULL THEN 0 ELSE failures + ?4 END,
+      word = coalesce(?5, word),
+      last_error = CASE WHEN ?4 THEN ?6 ELSE last_error END
+    WHERE uid = ?1 AND lease = ?2 AND ended_at IS NULL
+  `)
+
+  function lease(row: Row, untilMs: number): LeasedTask {
+    const token = randomUUID()
+    take.run(token, untilMs, Number(row.key))
+    return leasedTaskOf(row, token)
+  }
+
+  return {
+    claimTasks({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim, nowMs: number): readonly LeasedTask[] {
+      return [...expired.all(source, nowMs, expiredLimit), ...due.all(source, nowMs, staleLimit)].map((row) =>
+        lease(row, nowMs + leaseMs),
+      )
+    },
+
+    claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined {
+      const row = byUid.get(uid)
+      if (row === undefined || row.ended_at !== null) return undefined
+      if (row.lease !== null && Number(row.due_at) > nowMs) return undefined
+      return lease(row, nowMs + leaseMs)
+    },
+
+    postpone(postponements: readonly TaskPostponement[]): readonly boolean[] {
+      return postponements.map(({ uid, lease: token, dueAtMs, asked }) => {
+        const { word = null, error = null } = asked ?? {}
+        return letGo.run(uid, token, Math.round(dueAtMs), asked === undefined ? 0 : 1, word, error).changes === 1
+      })
+    },
+
+    cancelTask(uid: string, nowMs: number): Ending<Task | undefined> {
+      const row = byUid.get(uid)
+      if (row === undefined) return { value: undefined }
+      if (row.ended_at !== null) return { value: taskOf(row) }
+      const ended = endTask.close(row, 'cancelled', null, nowMs)
+      return { value: taskOf(byUid.get(uid) as Row), ended }
+    },
+  }
+}
+
+/** What a process that is gone had leased is due at once. */
+export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
+  db.prepare('UPDATE task SET due_at = min(?, expires_at) WHERE lease IS NOT NULL').run(nowMs)
+}
+
+export function preparePruneTasks(db: DatabaseSync, tally: Tally) {
+  const select = db.prepare('SELECT key, status FROM task WHERE ended_at < ? ORDER BY ended_at LIMIT ?')
+  const remove = db.prepare('DELETE FROM task WHERE key = ?')
+  return (endedBeforeMs: number, limit: number): number => {
+    const rows = select.all(endedBeforeMs, limit)
+    for (const { key, status } of rows) {
+      remove.run(Number(key))
+      tally.add(`task:${status as TaskStatus}`, -1)
+    }
+    return rows.length
+  }
+}

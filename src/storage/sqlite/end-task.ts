@@ -1,0 +1,63 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { EndedTask, ResolvedBy, TaskEnd } from '../../domain/task.ts'
+import type { EventRow } from './messages.ts'
+import type { Row } from './rows.ts'
+import type { Tally } from './tally.ts'
+import { endedTaskOf } from './task-rows.ts'
+
+/** What an event that is being appended means to a task. */
+export type TaskEffect =
+  | { readonly kind: 'none' }
+  /** It was asked for under a lease that is gone. */
+  | { readonly kind: 'fenced' }
+  /** Another event has ended the task. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'ends'; readonly task: Row; readonly end: TaskEnd; readonly by: ResolvedBy }
+
+const NONE: TaskEffect = { kind: 'none' }
+const FENCED: TaskEffect = { kind: 'fenced' }
+const SUPERSEDED: TaskEffect = { kind: 'superseded' }
+
+/** The only place where tasks become terminal. */
+export function prepareEndTask(db: DatabaseSync, tally: Tally) {
+  const byLease = db.prepare('SELECT * FROM task WHERE uid = ? AND lease = ? AND ended_at IS NULL')
+  const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')
+  const update = db.prepare(`
+    UPDATE task SET status = ?, word = coalesce(?, word), ended_at = ?, resolved_by = ?, event = ?, last_error = ?,
+      request = NULL, lease = NULL
+    WHERE key = ?
+  `)
+
+  return {
+    /** Looked up before the event is kept. */
+    effectOf(event: EventRow): TaskEffect {
+      const [status, word, asked] = [event[16], event[17], event[18]]
+      if (status === null) return asked === null ? NONE : FENCED
+      const end: TaskEnd = { status, word: word ?? status }
+      if (asked !== null) {
+        const task = byLease.get(asked.uid, asked.lease)
+        return task === undefined ? FENCED : { kind: 'ends', task, end, by: asked.by }
+      }
+      const task = event[10] === null ? undefined : byId.get(event[1], event[10])
+      if (task === undefined) return NONE
+      if (task.ended_at === null) return { kind: 'ends', task, end, by: 'webhook' }
+      return task.event === null ? NONE : SUPERSEDED
+    },
+
+    /** By an event: `uid`. */
+    resolve(task: Row, end: TaskEnd, by: ResolvedBy, uid: string, nowMs: number): EndedTask {
+      tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
+      update.run(end.status, end.word, nowMs, by, uid, null, Number(task.key))
+      return endedTaskOf(task, end.status, by)
+    },
+
+    /** By its owner, or because the provider refused it: no event tells of it. */
+    close(task: Row, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
+      tally.move(`task:${task.status as 'pending'}`, `task:${status}`)
+      update.run(status, null, nowMs, null, null, error, Number(task.key))
+      return endedTaskOf(task, status, undefined)
+    },
+  }
+}
+
+export type EndTask = ReturnType<typeof prepareEndTask>

@@ -1,0 +1,32 @@
+import { Worker } from 'node:worker_threads'
+import type { FromWriter, WriterData } from './messages.ts'
+import { StoreRefused } from './refused.ts'
+
+/** Both threads make short-lived garbage only; V8 would let it grow to several times this before it collects. */
+const MAX_YOUNG_GENERATION_MIB = 4
+
+export function startThread(file: string, workerData: unknown): Worker {
+  // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
+  return new Worker(new URL(`./${file}`, import.meta.url), {
+    name: `holdfast-${file.replace('.ts', '')}`,
+    workerData,
+    execArgv: [],
+    env: {},
+    resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MIB },
+  })
+}
+
+export function startWriter(data: WriterData): Promise<Worker> {
+  return new Promise((resolve, reject) => {
+    const writer = startThread('writer.ts', data)
+    writer.once('error', reject)
+    writer.once('message', (message: FromWriter) => {
+      writer.removeListener('error', reject)
+      if (message.kind === 'ready') resolve(writer)
+      else
+        reject(
+          message.kind === 'refused' ? new StoreRefused(message.fault) : new Error('the store thread did not start'),
+        )
+    })
+  })
+}

@@ -1,0 +1,143 @@
+import { HoldfastError } from '../domain/errors.ts'
+import { MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
+import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
+import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
+import type { TaskStore, Tracked } from '../domain/task-store.ts'
+import { newUid } from '../domain/uid.ts'
+import { type Lane, POLL_LEASE_MS } from './lane.ts'
+import { isTaskId, requestOf, type Submitter } from './submit.ts'
+import { askable, type TaskSource } from './task-source.ts'
+import type { Waiters } from './waiters.ts'
+
+export interface TaskDeskOptions {
+  readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
+  readonly sources: ReadonlyMap<string, TaskSource>
+  readonly lanes: ReadonlyMap<string, Lane>
+  readonly submitter: Submitter
+  readonly waiters: Waiters
+  readonly maxWaitMs: number
+  readonly deadlineMs: number
+}
+
+export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
+  const { store, sources, lanes, submitter, waiters } = options
+
+  function sourceOf(name: string): TaskSource {
+    const source = sources.get(name)
+    if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
+    return source
+  }
+
+  async function find(source: string, id: string): Promise<Task> {
+    sourceOf(source)
+    const task = await store.task(source, id)
+    if (task === undefined) throw new HoldfastError('task_not_found', `source ${source} has no task ${id}`)
+    return task
+  }
+
+  async function submit(source: TaskSource, tracked: Tracked, task: NewTask): Promise<Task> {
+    const { uid, created_at, stale_at, expires_at } = tracked.task
+    const submitted = await submitter.submit(source, {
+      uid,
+      source: task.source,
+      lease: tracked.lease ?? '',
+      id: undefined,
+      request: task.request,
+      interrupted: false,
+      createdAtMs: Date.parse(created_at),
+      staleAtMs: Date.parse(stale_at),
+      expiresAtMs: Date.parse(expires_at),
+      failures: 0,
+    })
+    if (submitted.outcome === 'submitted') return submitted.task
+    if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)
+    return find(task.source, uid)
+  }
+
+  return {
+    async begin(order) {
+      const source = sourceOf(order.source)
+      const task = newTask(order, options)
+      if ('submit' in order.work) checkSubmission(source, submitter, order.work.submit)
+      else checkTaskId(source, order.work.taskId)
+      const tracked = await store.track(task)
+      const { created, lease } = tracked
+      return created && lease !== undefined
+        ? { task: await submit(source, tracked, task), created }
+        : { task: tracked.task, created }
+    },
+
+    list: (filter, page) => store.tasks(filter, page),
+
+    async show(source, id, waitMs, signal) {
+      // It listens before it looks, or an end between the two would be missed.
+      const over = new AbortController()
+      const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
+      try {
+        const task = await find(source, id)
+        if (isTerminal(task.status) || ended === undefined) return task
+        await ended
+        return await find(source, id)
+      } finally {
+        over.abort()
+      }
+    },
+
+    async cancel(source, id) {
+      const { uid } = await find(source, id)
+      return (await store.cancelTask(uid)) ?? find(source, uid)
+    },
+
+    async poll(source, id) {
+      const task = await find(source, id)
+      if (isTerminal(task.status)) return task
+      if (askable(sourceOf(source)) === undefined)
+        throw new HoldfastError('not_configured', `the API of source ${source} is not configured`)
+      const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
+      if (leased !== undefined) await lanes.get(source)?.handleNow(leased)
+      const known = await find(source, task.uid)
+      if (leased === undefined && !isTerminal(known.status))
+        throw new HoldfastError('conflict', `task ${id} is being asked for already`)
+      return known
+    },
+  }
+}
+
+function newTask({ source, work, ...order }: TaskOrder, defaults: { maxWaitMs: number; deadlineMs: number }): NewTask {
+  const request = 'submit' in work ? jsonOf('submit', work.submit, MAX_TASK_REQUEST_BYTES) : undefined
+  const metadata = order.metadata && jsonOf('metadata', order.metadata, MAX_TASK_METADATA_BYTES)
+  return {
+    uid: newUid(),
+    source,
+    ...('taskId' in work && { id: work.taskId }),
+    ...(request !== undefined && { request, leaseMs: POLL_LEASE_MS }),
+    ...(metadata !== undefined && { metadata }),
+    ...(order.idempotency && { idempotency: order.idempotency }),
+    maxWaitMs: order.maxWaitMs ?? defaults.maxWaitMs,
+    deadlineMs: order.deadlineMs ?? defaults.deadlineMs,
+  }
+}
+
+function jsonOf(field: string, value: unknown, limitBytes: number): string {
+  const json = JSON.stringify(value)
+  if (Buffer.byteLength(json) <= limitBytes) return json
+  throw new HoldfastError('invalid_request', `${field} has more than ${limitBytes} bytes`)
+}
+
+function checkTaskId({ source }: TaskSource, taskId: string): void {
+  if (!isTaskId(taskId)) throw new HoldfastError('invalid_request', 'task_id has characters that no task id has')
+  const api = source.provider.api?.tasks
+  if (api !== undefined && api.poll(taskId) === undefined)
+    throw new HoldfastError('invalid_request', `provider ${source.provider.name} has no tasks of such an id`)
+}
+
+function checkSubmission(source: TaskSource, submitter: Submitter, request: Readonly<Record<string, unknown>>): void {
+  const fault = submitter.fault(source)
+  if (fault !== undefined) throw new HoldfastError('not_configured', fault)
+  const api = askable(source)?.api
+  if (api === undefined || requestOf(api, source, request) === undefined)
+    throw new HoldfastError(
+      'invalid_request',
+      `provider ${source.source.provider.name} has no endpoint for this request`,
+    )
+}

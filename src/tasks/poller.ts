@@ -1,0 +1,33 @@
+import type { LaneOptions } from './lane.ts'
+import { Lane } from './lane.ts'
+import type { TaskSource } from './task-source.ts'
+
+/**
+ * Looks for stale and expired tasks, every `POLL_INTERVAL_MS`: the loop apart from its passes, one lane for each source.
+ */
+export class Poller {
+  readonly lanes: ReadonlyMap<string, Lane>
+  readonly #intervalMs: number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(sources: readonly TaskSource[], options: LaneOptions) {
+    this.#intervalMs = options.pollIntervalMs
+    this.lanes = new Map(sources.map((each) => [each.source.name, new Lane(each, options)]))
+  }
+
+  /** Passes now and from then on. A pass that takes longer than the interval is the lane's own: it is not started twice. */
+  start(): void {
+    void this.pass()
+    this.#timer = setInterval(() => void this.pass(), this.#intervalMs)
+  }
+
+  /** One pass over every source; resolves when all are through. */
+  async pass(): Promise<void> {
+    await Promise.all([...this.lanes.values()].map((lane) => lane.pass()))
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all([...this.lanes.values()].map((lane) => lane.stop()))
+  }
+}

@@ -1,0 +1,63 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../domain/clock.ts'
+
+/** Tasks of a source that had to be asked for in a row, without one webhook, after which its webhooks count as lost. */
+export const SILENT_AFTER_TASKS = 3
+
+interface Channel {
+  lastWebhookAtMs: number | undefined
+  /** Tasks recovered since. */
+  recovered: number
+  firstRecoveredAtMs: number
+}
+
+/**
+ * Notices when a provider's webhooks do not come any more: its tasks then end by poll alone, which works, and so would
+ * hide the fault for ever.
+ */
+export class PushChannels {
+  readonly #channels = new Map<string, Channel>()
+  readonly #clock: Clock
+  readonly #log: Logger
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** A webhook came, whatever became of it. */
+  heard(source: string): void {
+    const channel = this.#of(source)
+    if (channel.recovered >= SILENT_AFTER_TASKS) this.#log.info({ source }, 'webhooks of this source come again')
+    channel.lastWebhookAtMs = this.#clock()
+    channel.recovered = 0
+  }
+
+  /** A task ended that the provider had to be asked for. Warns once for each silence. */
+  recovered(source: string): void {
+    const channel = this.#of(source)
+    if (channel.recovered++ === 0) channel.firstRecoveredAtMs = this.#clock()
+    if (channel.recovered !== SILENT_AFTER_TASKS) return
+    this.#log.warn(
+      { source, recovered: channel.recovered },
+      'webhooks of this source do not come: its tasks end by poll alone; look at its registration and PUBLIC_URL',
+    )
+  }
+
+  lastWebhookAtMs = (source: string): number | undefined => this.#channels.get(source)?.lastWebhookAtMs
+
+  /** Since when there is silence: the last webhook, or else the first task that had to be asked for; undefined: none. */
+  silentSinceMs(source: string): number | undefined {
+    const channel = this.#channels.get(source)
+    if (channel === undefined || channel.recovered < SILENT_AFTER_TASKS) return undefined
+    return channel.lastWebhookAtMs ?? channel.firstRecoveredAtMs
+  }
+
+  #of(source: string): Channel {
+    const known = this.#channels.get(source)
+    if (known !== undefined) return known
+    const channel: Channel = { lastWebhookAtMs: undefined, recovered: 0, firstRecoveredAtMs: 0 }
+    this.#channels.set(source, channel)
+    return channel
+  }
+}

@@ -1,0 +1,36 @@
+/** The longest between two polls of one task, before jitter. */
+const MAX_POLL_DELAY_MS = 600_000
+/** A task is asked for again after this share of its age: often while young, seldom when old. */
+const AGE_SHARE = 0.1
+/** Jitter: up to so much of the delay on top, so that tasks submitted together are not asked for together for ever. */
+const JITTER_SHARE = 0.5
+const MAX_DOUBLINGS = 16
+
+const SUBMIT_BASE_MS = 1_000
+const MAX_SUBMIT_DELAY_MS = 60_000
+
+export interface PollPace {
+  readonly ageMs: number
+  /** In a row, this one included. */
+  readonly failures: number
+  readonly pollIntervalMs: number
+  /** What the provider asked for. */
+  readonly retryAfterMs?: number | undefined
+}
+
+/** How long a task that was asked for is left alone: never less than the poll interval. `random` gives [0, 1). */
+export function pollDelayMs(
+  { ageMs, failures, pollIntervalMs, retryAfterMs = 0 }: PollPace,
+  random: () => number,
+): number {
+  const byAge = Math.max(pollIntervalMs, ageMs * AGE_SHARE)
+  const byFailures = failures === 0 ? 0 : pollIntervalMs * 2 ** Math.min(failures, MAX_DOUBLINGS)
+  const delayMs = Math.min(Math.max(MAX_POLL_DELAY_MS, pollIntervalMs), Math.max(byAge, byFailures))
+  return Math.ceil(Math.max(delayMs, retryAfterMs) * (1 + JITTER_SHARE * random()))
+}
+
+/** How long until a submission that may not have arrived is sent again. */
+export function submitDelayMs(failures: number, retryAfterMs: number | undefined, random: () => number): number {
+  const ceilingMs = Math.min(MAX_SUBMIT_DELAY_MS, SUBMIT_BASE_MS * 2 ** Math.min(failures, MAX_DOUBLINGS))
+  return Math.ceil(Math.max(retryAfterMs ?? 0, ceilingMs * (1 - JITTER_SHARE * random())))
+}

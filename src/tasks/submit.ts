@@ -1,0 +1,163 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../domain/clock.ts'
+import { parseJson, valueAt } from '../domain/json.ts'
+import { MAX_NAME_LENGTH } from '../domain/limits.ts'
+import type { ApiRequest, CallResult } from '../domain/outbound.ts'
+import type { TaskApi } from '../domain/provider.ts'
+import type { LeasedTask, Task } from '../domain/task.ts'
+import type { TaskStore } from '../domain/task-store.ts'
+import { troubleOf } from './answers.ts'
+import { isSuccess } from './ask.ts'
+import { submitDelayMs } from './schedule.ts'
+import { askable, type TaskSource } from './task-source.ts'
+
+/** Characters of a provider's own words that are passed on. */
+const MAX_REASON_LENGTH = 500
+
+export interface SubmitterOptions {
+  readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+}
+
+/**
+ * - `submitted`: the provider has it (and it may have ended already);
+ * - `refused`: the provider does not want it, and the task has failed;
+ * - `unknown`: it may have it, or will get it: the task goes on as `submitting`.
+ */
+export type Submitted =
+  | { readonly outcome: 'submitted'; readonly task: Task }
+  | { readonly outcome: 'refused'; readonly reason: string }
+  | { readonly outcome: 'unknown' }
+
+/** Gives tasks to providers. The task's row is on disk before, and what became of it after. */
+export interface Submitter {
+  /** Why the provider cannot be given tasks; undefined if it can. */
+  fault(source: TaskSource): string | undefined
+  submit(source: TaskSource, task: LeasedTask): Promise<Submitted>
+  /**
+   * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
+   * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
+   */
+  again(source: TaskSource, task: LeasedTask): Promise<void>
+}
+
+export function createSubmitter({ store, clock, random, log }: SubmitterOptions): Submitter {
+  async function submit(source: TaskSource, task: LeasedTask): Promise<Submitted> {
+    const access = askable(source)
+    const request = access && requestOf(access.api, source, JSON.parse(task.request ?? '{}'))
+    if (access === undefined || request === undefined)
+      return postpone(task, 'the source is not configured for it', undefined)
+    const headers = { ...request.headers, 'idempotency-key': task.uid }
+    const result = await access.call({ ...request, headers })
+    const id = isSuccess(result) ? idIn(access.api, result.body) : undefined
+    if (id !== undefined) return took(task, id)
+    return isRefusal(result) ? refused(source, task, result) : unclear(access.api, task, result)
+  }
+
+  async function took(task: LeasedTask, id: string): Promise<Submitted> {
+    const stored = await store.submitted(task.uid, task.lease, { id })
+    if (stored === undefined) return { outcome: 'unknown' }
+    log.info({ source: task.source, task: id, uid: task.uid }, 'task submitted')
+    return stored.status === 'failed' && stored.task_id === null
+      ? { outcome: 'refused', reason: stored.last_error ?? '' }
+      : { outcome: 'submitted', task: stored }
+  }
+
+  async function refused(source: TaskSource, task: LeasedTask, { status, body }: Answered): Promise<Submitted> {
+    const brief = `the provider answered ${status}`
+    await store.submitted(task.uid, task.lease, { refused: brief })
+    log.warn({ source: task.source, uid: task.uid, error: brief }, 'task refused by its provider')
+    const said = wordsIn(body)
+    return { outcome: 'refused', reason: said === undefined ? brief : `${brief}: ${source.redact(said)}` }
+  }
+
+  async function unclear(api: TaskApi, task: LeasedTask, result: CallResult): Promise<Submitted> {
+    if (isSuccess(result)) return postpone(task, 'the provider took it, but gave no id for it', undefined, api)
+    const { error, outcome, retryAfterMs } = troubleOf(result, clock())
+    const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited'].includes(outcome)
+    return postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
+  }
+
+  /** `api`: the provider may have the task. */
+  async function postpone(
+    task: LeasedTask,
+    error: string,
+    retryAfterMs: number | undefined,
+    api?: TaskApi,
+  ): Promise<Submitted> {
+    const isLost = api !== undefined && api.submit?.idempotent !== true
+    const dueAtMs = isLost ? task.expiresAtMs : clock() + submitDelayMs(task.failures, retryAfterMs, random)
+    const known = isLost ? `${error}; whether it has the task is not known` : error
+    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs, asked: { error: known } }])
+    log.warn(
+      { source: task.source, uid: task.uid, error: known, ...(!isLost && { retry_in_ms: dueAtMs - clock() }) },
+      'task not submitted yet',
+    )
+    return { outcome: 'unknown' }
+  }
+
+  return {
+    submit,
+    fault(source) {
+      const access = askable(source)
+      const name = source.source.provider.name
+      if (source.source.provider.api?.tasks?.submit === undefined) return `provider ${name} takes no tasks from here`
+      if (access === undefined) return `the API of source ${source.source.name} is not configured`
+      if (access.api.submit?.callsBack === true && source.source.url === undefined) return 'PUBLIC_URL is not set'
+      return undefined
+    },
+    async again(source, task) {
+      const isIdempotent = askable(source)?.api.submit?.idempotent === true
+      if (isIdempotent || !task.interrupted) await submit(source, task)
+      else await postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
+    },
+  }
+}
+
+/** Undefined: the provider has no endpoint for such a request. */
+export function requestOf(
+  api: TaskApi,
+  { source, secret }: TaskSource,
+  request: Readonly<Record<string, unknown>>,
+): ApiRequest | undefined {
+  try {
+    return api.submit?.request({ request, webhookUrl: source.url, secret })
+  } catch {
+    return undefined
+  }
+}
+
+type Answered = Extract<CallResult, { ok: true }>
+
+/** 4xx, but for those that say nothing against the request itself. */
+const isRefusal = (result: CallResult): result is Answered =>
+  result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
+
+function idIn(api: TaskApi, body: Buffer): string | undefined {
+  const parsed = parseJson(body)
+  try {
+    const id = parsed.ok ? api.submit?.taskId(parsed.value) : undefined
+    return isTaskId(id) ? id : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Text that paths, logs and labels can carry; `.` and `..` would lead elsewhere in a path. */
+export const isTaskId = (id: unknown): id is string =>
+  typeof id === 'string' &&
+  id.length > 0 &&
+  id.length <= MAX_NAME_LENGTH &&
+  !/[\p{Cc}\p{Cs}]/u.test(id) &&
+  !/^\.\.?$/.test(id)
+
+/** What a provider says went wrong, in the forms that APIs have for it. */
+function wordsIn(body: Buffer): string | undefined {
+  const parsed = parseJson(body)
+  if (!parsed.ok) return undefined
+  const said = ['error.message', 'message', 'detail', 'error', 'title'].map((path) => valueAt(parsed.value, path))
+  const text = said.find((value) => typeof value === 'string')
+  return typeof text === 'string' ? text.slice(0, MAX_REASON_LENGTH) : undefined
+}

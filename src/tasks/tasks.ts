@@ -1,0 +1,84 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../domain/clock.ts'
+import type { Recover } from '../domain/recover.ts'
+import type { TaskDesk } from '../domain/task-desk.ts'
+import type { TaskStore } from '../domain/task-store.ts'
+import type { Telemetry } from '../domain/telemetry.ts'
+import type { BreakerState } from './breaker.ts'
+import { createTaskDesk } from './desk.ts'
+import { Poller } from './poller.ts'
+import { PushChannels } from './push-channel.ts'
+import { createSubmitter } from './submit.ts'
+import type { TaskSource } from './task-source.ts'
+import { Waiters } from './waiters.ts'
+
+const HOUR_MS = 3_600_000
+
+export interface TasksOptions {
+  readonly store: TaskStore
+  readonly sources: readonly TaskSource[]
+  readonly recover: Recover
+  readonly maxWaitMs: number
+  readonly deadlineMs: number
+  readonly pollIntervalMs: number
+  readonly breakerPauseMs?: number
+  /** How long a claimed task is this process's own. */
+  readonly leaseMs?: number
+  readonly clock: Clock
+  readonly random: () => number
+  readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
+  readonly log: Logger
+}
+
+/** How it goes with one source; times in ms since the epoch. */
+export interface SourceState {
+  readonly lastWebhookAtMs: number | undefined
+  /** Tasks that had to be asked for within the last hour. */
+  readonly recovered: number
+  readonly breaker: BreakerState | null
+  readonly silentSinceMs: number | undefined
+}
+
+export interface Tasks {
+  readonly desk: TaskDesk
+  readonly poller: Poller
+  /** A webhook came to the source. */
+  readonly heard: (source: string) => void
+  readonly stateOf: (source: string) => Promise<SourceState>
+  /** Answers whoever waits, as things stand. */
+  readonly closeWaiters: () => void
+}
+
+/** Everything about tasks, put together; the poller is still to be started. */
+export function createTasks(options: TasksOptions): Tasks {
+  const { store, sources, clock, log, telemetry } = options
+  const waiters = new Waiters()
+  const channels = new PushChannels(clock, log)
+  const submitter = createSubmitter(options)
+  const poller = new Poller(sources, { ...options, submitter })
+  const byName = new Map(sources.map((each) => [each.source.name, each]))
+  const pushes = (source: string): boolean => byName.get(source)?.source.provider.api?.tasks?.pushes !== false
+
+  store.onTaskEnded((ended) => {
+    waiters.ended(ended)
+    if (ended.by !== undefined) telemetry.taskResolved(ended.source, ended.by)
+    if (ended.by === 'poll' && pushes(ended.source)) channels.recovered(ended.source)
+  })
+
+  return {
+    desk: createTaskDesk({ ...options, sources: byName, lanes: poller.lanes, submitter, waiters }),
+    poller,
+    heard: (source) => channels.heard(source),
+    closeWaiters: () => waiters.close(),
+    stateOf: async (source) => {
+      const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
+      return {
+        // What came last may not have been kept, and what was kept may have come before the start.
+        lastWebhookAtMs: channels.lastWebhookAtMs(source) ?? lastWebhookAtMs,
+        recovered,
+        breaker: poller.lanes.get(source)?.breaker() ?? null,
+        silentSinceMs: channels.silentSinceMs(source),
+      }
+    },
+  }
+}

@@ -1,0 +1,50 @@
+import { HoldfastError } from '../domain/errors.ts'
+import { MAX_WAITERS } from '../domain/limits.ts'
+import type { EndedTask } from '../domain/task.ts'
+
+/** Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. */
+export class Waiters {
+  readonly #byTask = new Map<string, Set<() => void>>()
+  #count = 0
+  #closed = false
+
+  /**
+   * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; whoever asked then looks
+   * for himself. It listens from the call on. Throws `unavailable` past `MAX_WAITERS`.
+   */
+  wait(source: string, id: string, ms: number, signal: AbortSignal): Promise<void> {
+    if (this.#closed || signal.aborted) return Promise.resolve()
+    if (this.#count >= MAX_WAITERS) throw new HoldfastError('unavailable', 'too many wait for tasks to end')
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const key = keyOf(source, id)
+    const waiting = this.#byTask.get(key) ?? new Set()
+    this.#byTask.set(key, waiting.add(resolve))
+    this.#count++
+    const timer = setTimeout(resolve, ms)
+    const abort = (): void => resolve()
+    signal.addEventListener('abort', abort, { once: true })
+    return promise.finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+      this.#count--
+      waiting.delete(resolve)
+      if (waiting.size === 0 && this.#byTask.get(key) === waiting) this.#byTask.delete(key)
+    })
+  }
+
+  /** By either of its names. */
+  ended({ source, id, uid }: EndedTask): void {
+    for (const name of [uid, id]) {
+      if (name === undefined) continue
+      for (const resolve of this.#byTask.get(keyOf(source, name)) ?? []) resolve()
+    }
+  }
+
+  /** Everyone looks now, and nobody waits any more. */
+  close(): void {
+    this.#closed = true
+    for (const waiting of this.#byTask.values()) for (const resolve of waiting) resolve()
+  }
+}
+
+const keyOf = (source: string, id: string): string => `${source}\0${id}`

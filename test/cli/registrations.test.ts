@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Registered } from '../../src/domain/registrar.ts'
+import { AI_SECRET } from '../support/ai-source.ts'
+import { API_KEY, openFakeRegistrations } from '../support/fake-registrations.ts'
+import { run } from './run.ts'
+import { type LocalService, startLocal } from './service.ts'
+
+const PUBLIC_URL = 'https://hooks.example'
+const OURS = `${PUBLIC_URL}/v1/webhooks/shop`
+
+let service: LocalService
+let fake: Awaited<ReturnType<typeof openFakeRegistrations>>
+
+beforeAll(async () => {
+  fake = await openFakeRegistrations('stripe')
+  service = await startLocal({
+    PUBLIC_URL,
+    SOURCES: 'ai,shop',
+    SOURCE_SHOP_PROVIDER: 'stripe',
+    SOURCE_SHOP_SECRET: AI_SECRET,
+    SOURCE_SHOP_API_KEY: API_KEY,
+    SOURCE_SHOP_API_URL: fake.url,
+  })
+})
+afterAll(() => fake.close())
+beforeEach(() => {
+  fake.hooks.length = 0
+})
+
+const registrations = (...args: string[]) => run(['registrations', ...args], service.environment)
+
+test('a source is registered once, and its secret is shown once with what to do with it', async () => {
+  const { code, out, err } = await registrations('ensure', 'shop')
+  const [hook] = fake.hooks
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/^action {2}created$/m)
+  expect(out).toContain(OURS)
+  expect(out.split(String(hook?.secret))).toHaveLength(2)
+  expect(out).toMatch(/^Set SOURCE_SHOP_SECRET to this secret, .* It is not shown again\.$/m)
+
+  const again = await registrations('ensure', 'shop')
+  expect(again.out).toMatch(/^action {2}unchanged$/m)
+  expect(again.out).not.toContain('whsec_')
+  expect(fake.hooks).toHaveLength(1)
+})
+
+test('registrations are listed in columns, or as the API gives them', async () => {
+  const mine = fake.add({ url: OURS, events: ['a', 'b'], active: false })
+  const other = fake.add({ url: 'https://other.example/\u001b[31m' })
+  const { out } = await registrations('list')
+  expect(
+    out
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/)),
+  ).toEqual([
+    ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS'],
+    ['shop', mine.id, 'off', 'yes', OURS, 'a, b'],
+    ['shop', other.id, 'active', 'no', 'https://other.example/ [31m', 'a.b'],
+  ])
+  const { items } = JSON.parse((await registrations('list', '--source', 'shop', '--json')).out)
+  expect(items).toMatchObject([
+    { id: mine.id, ours: true },
+    { id: other.id, ours: false },
+  ])
+})
+
+test('one is made for what is named', async () => {
+  const args = ['create', 'shop', '--events', 'invoice.paid, charge.failed', '--url', 'https://tunnel.example/x']
+  const { registration, secret } = JSON.parse((await registrations(...args, '--json')).out) as Registered
+  const [hook] = fake.hooks
+  expect(hook).toMatchObject({ url: 'https://tunnel.example/x', events: ['invoice.paid', 'charge.failed'] })
+  expect(registration).toMatchObject({ id: hook?.id, ours: false })
+  expect(secret).toBe(hook?.secret)
+})
+
+test('one is changed, switched off and on, and deleted', async () => {
+  const hook = fake.add({ url: OURS })
+  expect((await registrations('update', 'shop', hook.id, '--events', 'x.y', '--disable')).out).toMatch(
+    /^state {3}off$/m,
+  )
+  expect(hook).toMatchObject({ events: ['x.y'], active: false })
+  const shown = await registrations('update', 'shop', hook.id, '--enable', '--json')
+  expect(JSON.parse(shown.out)).toMatchObject({ source: 'shop', id: hook.id, active: true })
+
+  expect(await registrations('delete', 'shop', hook.id)).toMatchObject({
+    code: 0,
+    out: `${hook.id} of shop is deleted\n`,
+  })
+  expect(fake.hooks).toEqual([])
+  expect(await registrations('delete', 'shop', hook.id)).toMatchObject({
+    code: 1,
+    err: `holdfast registrations delete: No such registration (404): source shop has no registration ${hook.id}\n`,
+  })
+})
+
+test('what cannot be is told by the name of what is missing', async () => {
+  expect(await registrations('ensure', 'ai')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('(409): SOURCE_AI_API_URL is not set'),
+  })
+  expect((await registrations('list', '--source', 'none')).err).toContain('there is no source none')
+  fake.answer = { status: 402, body: '{"error":{"message":"Pay first"}}' }
+  expect((await registrations('list')).err).toContain(
+    'The provider did not do it (502): stripe, for source shop: it answered 402: Pay first',
+  )
+  fake.answer = undefined
+})
+
+test.each([
+  [['create'], '<source> is missing'],
+  [['update', 'shop'], '<id> is missing'],
+  [['update', 'shop', '1'], 'nothing is to be changed'],
+  [['update', 'shop', '1', '--enable', '--disable'], 'exclude each other'],
+  [['ensure', 'shop', '--events', 'a,,b'], '--events holds an empty name'],
+  [['ensure', 'shop', '--url', 'https://x.example'], "Unknown option '--url'"],
+])('%j is not understood', async (args, reason) => {
+  const { code, err } = await registrations(...args)
+  expect(code).toBe(2)
+  expect(err).toContain(reason)
+})

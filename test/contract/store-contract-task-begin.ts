@@ -1,0 +1,298 @@
+import { describe, expect, test } from 'vitest'
+import type { NewTask } from '../../src/domain/task.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import { allPages, codeOf, newEvent } from './store-samples.ts'
+import {
+  DEADLINE_MS,
+  endEvent,
+  iso,
+  LEASE_MS,
+  leaseOf,
+  MAX_WAIT_MS,
+  newSubmission,
+  newTask,
+  taskBy,
+  taskClaim,
+  trackLeased,
+  trackSubmission,
+} from './task-samples.ts'
+
+export function describeTaskBeginning(fixture: Fixture): void {
+  describeTrack(fixture)
+  describeKnown(fixture)
+  describeSubmitted(fixture)
+}
+
+function describeTrack({ store, now, pass }: Fixture): void {
+  describe('track', () => {
+    test('a new task is pending, to be asked for when it is stale', async () => {
+      pass(70)
+      const task = newTask({ metadata: '{"order":7}' })
+      const tracked = await store().track(task)
+      expect(tracked).toEqual({
+        created: true,
+        lease: undefined,
+        task: {
+          uid: task.uid,
+          source: 'stripe',
+          task_id: task.id,
+          status: 'pending',
+          provider_status: null,
+          metadata: { order: 7 },
+          created_at: iso(now()),
+          stale_at: iso(now() + MAX_WAIT_MS),
+          expires_at: iso(now() + DEADLINE_MS),
+          next_poll_at: iso(now() + MAX_WAIT_MS),
+          polls: 0,
+          last_error: null,
+          ended_at: null,
+          resolved_by: null,
+          event_uid: null,
+        },
+      })
+      expect(await store().task('stripe', task.id)).toEqual(tracked.task)
+    })
+
+    test('one whose deadline comes before it is stale is next looked at then', async () => {
+      const { task } = await store().track(newTask({ deadlineMs: 50 }))
+      expect(task).toMatchObject({ stale_at: iso(now() + MAX_WAIT_MS), next_poll_at: iso(now() + 50) })
+    })
+
+    test('one without an id is submitting, and its caller alone may submit it until the lease runs out', async () => {
+      const task = newSubmission()
+      expect(await store().track(task)).toMatchObject({
+        created: true,
+        lease: expect.any(String),
+        task: {
+          uid: task.uid,
+          status: 'submitting',
+          task_id: null,
+          metadata: null,
+          next_poll_at: iso(now() + LEASE_MS),
+        },
+      })
+      expect(await store().claimTask(task.uid, LEASE_MS)).toBeUndefined()
+      pass(LEASE_MS - 1)
+      expect(await store().claimTasks(taskClaim())).toEqual([])
+      pass(1)
+      expect(await store().claimTasks(taskClaim())).toMatchObject([
+        { uid: task.uid, id: undefined, request: task.request, interrupted: true },
+      ])
+    })
+
+    test('a task under a uid that is taken is invalid_request, and counted nowhere', async () => {
+      const { uid } = newTask()
+      await store().track(newTask({ uid }))
+      expect(await codeOf(store().track(newTask({ uid })))).toBe('invalid_request')
+      await expect.poll(async () => (await store().counts()).tasks.pending, { timeout: 5_000 }).toBe(1)
+    })
+  })
+}
+
+function describeKnown({ store }: Fixture): void {
+  const track = async (task: NewTask) => {
+    const { created, lease, task: known } = await store().track(task)
+    return { created, lease, uid: known.uid }
+  }
+  const idempotency = { key: 'k', fingerprint: 'f' }
+  const all = () => allPages((page) => store().tasks({}, page))
+
+  describe('a task that is known', () => {
+    test('by its source and id is given as it is', async () => {
+      const task = newTask({ metadata: '{"first":true}' })
+      const { task: first } = await store().track(task)
+      const again = newTask({ id: task.id, metadata: '{}', maxWaitMs: 5, idempotency })
+      expect(await store().track(again)).toEqual({ task: first, created: false, lease: undefined })
+      await store().append(endEvent(task))
+      expect(await store().track(newTask({ id: task.id }))).toMatchObject({
+        created: false,
+        task: { uid: task.uid, status: 'completed' },
+      })
+      expect(await all()).toHaveLength(1)
+    })
+
+    test('in another source is another one', async () => {
+      const task = newTask()
+      await store().track(task)
+      const elsewhere = newTask({ source: 'eu', id: task.id })
+      expect(await track(elsewhere)).toEqual({ created: true, lease: undefined, uid: elsewhere.uid })
+    })
+
+    test('by its idempotency key is given as it is, and nobody else may submit it', async () => {
+      const { uid } = await trackSubmission(store(), { idempotency })
+      expect(await track(newSubmission({ idempotency }))).toEqual({ created: false, lease: undefined, uid })
+      expect(await all()).toHaveLength(1)
+    })
+
+    test('by its idempotency key is found before one of the id', async () => {
+      const [first, second] = [newTask({ idempotency }), newTask()]
+      await store().track(first)
+      await store().track(second)
+      expect(await track(newTask({ id: second.id, idempotency }))).toMatchObject({ created: false, uid: first.uid })
+    })
+
+    test('by a key that was used for another request is an idempotency_mismatch, and changes nothing', async () => {
+      const task = newTask({ idempotency })
+      await store().track(task)
+      const before = await all()
+      const other = { key: 'k', fingerprint: 'g' }
+      for (const given of [newTask({ idempotency: other }), newTask({ id: task.id, idempotency: other })])
+        expect(await codeOf(store().track(given))).toBe('idempotency_mismatch')
+      expect(await codeOf(store().track(newSubmission({ idempotency: other })))).toBe('idempotency_mismatch')
+      expect(await all()).toEqual(before)
+    })
+
+    test('tracked many times at once is begun once', async () => {
+      const byId = Array.from({ length: 20 }, () => newTask({ id: 'same' }))
+      const byKey = Array.from({ length: 20 }, () => newSubmission({ idempotency }))
+      const tracked = await Promise.all([...byId, ...byKey].map(track))
+      expect(tracked.filter(({ created }) => created)).toHaveLength(2)
+      expect(tracked.filter(({ lease }) => lease !== undefined)).toHaveLength(1)
+      expect(new Set(tracked.map(({ uid }) => uid)).size).toBe(2)
+    })
+  })
+}
+
+export function describeTrackedLate({ store, now, pass }: Fixture): void {
+  describe('a task tracked after its end has come', () => {
+    test('is terminal from the start, resolved by that event', async () => {
+      const task = newTask()
+      const event = endEvent(task, { taskEnd: { status: 'failed', word: 'errored' } })
+      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+      pass(50)
+      expect(await store().track(task)).toMatchObject({
+        created: true,
+        task: {
+          status: 'failed',
+          provider_status: 'errored',
+          created_at: iso(now()),
+          ended_at: iso(now()),
+          next_poll_at: null,
+          resolved_by: 'webhook',
+          event_uid: event.uid,
+        },
+      })
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+    })
+
+    test('is resolved by the first of several, and later ones are superseded', async () => {
+      const task = newTask()
+      const first = endEvent(task, { receivedAtMs: now() })
+      const second = endEvent(task, { receivedAtMs: now() + 1, taskEnd: { status: 'cancelled', word: 'gone' } })
+      for (const event of [first, second]) expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
+      pass(10)
+      expect(await store().track(task)).toMatchObject({ task: { status: 'completed', event_uid: first.uid } })
+      expect(await store().append(endEvent(task))).toMatchObject({ outcome: 'superseded' })
+      expect(await store().append({ ...second, uid: newUid() })).toEqual({ outcome: 'duplicate', uid: second.uid })
+    })
+
+    test('is pending where what came is of another source or task, tells no end, or is in conflict', async () => {
+      const task = newTask()
+      const progress = newEvent({ task: task.id })
+      await store().append(endEvent({ ...task, source: 'eu' }))
+      await store().append(endEvent(newTask()))
+      await store().append(progress)
+      const conflict = endEvent(task, { id: progress.id, body: Buffer.from('other') })
+      expect(await store().append(conflict)).toMatchObject({ outcome: 'conflict' })
+      expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', event_uid: null } })
+    })
+
+    test('or while it comes is terminal, whichever is first', async () => {
+      const tasks = Array.from({ length: 20 }, () => newTask())
+      await Promise.all(
+        tasks.flatMap((task, at) => {
+          const both = [() => store().append(endEvent(task)), () => store().track(task)]
+          return (at % 2 === 0 ? both : both.reverse()).map((call): Promise<unknown> => call())
+        }),
+      )
+      expect(await allPages((page) => store().tasks({ status: 'completed' }, page))).toHaveLength(20)
+    })
+  })
+}
+
+function describeSubmitted({ store, now, pass }: Fixture): void {
+  describe('submitted', () => {
+    test('the provider has it: it is pending under the id, to be asked for when it is stale, and its lease is over', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      pass(30)
+      const task = await store().submitted(uid, lease, { id: 'given' })
+      const staleAt = iso(now() - 30 + MAX_WAIT_MS)
+      expect(task).toMatchObject({ uid, task_id: 'given', status: 'pending', stale_at: staleAt, next_poll_at: staleAt })
+      expect(await store().task('stripe', 'given')).toEqual(task)
+      expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
+      expect(await leaseOf(store(), uid)).toMatchObject({ id: 'given', request: undefined, interrupted: false })
+    })
+
+    test('what went wrong before it is forgotten', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      const again = await leaseOf(store(), uid)
+      expect(again.failures).toBe(1)
+      expect(await store().submitted(uid, again.lease, { id: 'given' })).toMatchObject({ last_error: null, polls: 0 })
+      expect((await leaseOf(store(), uid)).failures).toBe(0)
+    })
+
+    test('the end came before the id: it is terminal', async () => {
+      const event = endEvent({ source: 'stripe', id: 'given' })
+      const { uid, lease } = await trackSubmission(store())
+      await store().append(event)
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'submitting', task_id: null })
+      expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({
+        task_id: 'given',
+        status: 'completed',
+        resolved_by: 'webhook',
+        event_uid: event.uid,
+      })
+    })
+
+    test('the provider does not want it: it has failed, by no event', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      expect(await store().submitted(uid, lease, { refused: 'too long' })).toMatchObject({
+        task_id: null,
+        status: 'failed',
+        last_error: 'too long',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        resolved_by: null,
+        event_uid: null,
+      })
+      expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
+    })
+
+    test('under an id that another task bears: it has failed, and the other one is as it was', async () => {
+      const other = newTask()
+      const { task: before } = await store().track(other)
+      const { uid, lease } = await trackSubmission(store())
+      expect(await store().submitted(uid, lease, { id: other.id })).toMatchObject({
+        task_id: null,
+        status: 'failed',
+        last_error: expect.any(String),
+        resolved_by: null,
+      })
+      expect(await store().task('stripe', other.id)).toEqual(before)
+      const elsewhere = await trackSubmission(store(), { source: 'eu' })
+      expect(await store().submitted(elsewhere.uid, elsewhere.lease, { id: other.id })).toMatchObject({
+        status: 'pending',
+      })
+    })
+
+    test('under a lease that is not the task’s: nothing changes', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      pass(LEASE_MS)
+      const next = await leaseOf(store(), uid)
+      const before = await taskBy(store(), uid)
+      expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
+      expect(await store().submitted(uid, lease, { refused: 'late' })).toBeUndefined()
+      expect(await store().submitted(newUid(), next.lease, { id: 'late' })).toBeUndefined()
+      expect(await taskBy(store(), uid)).toEqual(before)
+      expect(await store().submitted(uid, next.lease, { id: 'given' })).toMatchObject({ status: 'pending' })
+    })
+
+    test('of a task that the provider has already: nothing changes', async () => {
+      const { uid, id, lease } = await trackLeased(store())
+      expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
+      expect(await taskBy(store(), uid)).toMatchObject({ task_id: id, status: 'pending' })
+    })
+  })
+}

@@ -1,0 +1,322 @@
+import { describe, expect, test } from 'vitest'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { EndedTask, LeasedTask } from '../../src/domain/task.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import { codeOf, newEvent } from './store-samples.ts'
+import {
+  askedEvent,
+  endEvent,
+  iso,
+  keptNothingOf,
+  LEASE_MS,
+  leaseOf,
+  newTask,
+  taskBy,
+  trackLeased,
+  trackSubmission,
+} from './task-samples.ts'
+
+export function describeTaskEnds(fixture: Fixture): void {
+  describeEndByEvent(fixture)
+  describeNotItsEnd(fixture)
+  describeCancel(fixture)
+  describeTelling(fixture)
+}
+
+function describeEndByEvent({ store, now, pass }: Fixture): void {
+  describe('an event that ends a task', () => {
+    test.each(['completed', 'failed', 'cancelled'] as const)('as %s ends it with its append', async (status) => {
+      const task = newTask()
+      await store().track(task)
+      pass(20)
+      const event = endEvent(task, { taskEnd: { status, word: 'their word' }, receivedAtMs: now() })
+      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+      expect(await taskBy(store(), task.uid)).toMatchObject({
+        status,
+        provider_status: 'their word',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        last_error: null,
+        resolved_by: 'webhook',
+        event_uid: event.uid,
+      })
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+    })
+
+    test('ends it though no handler wants the event, and though somebody is asking for it', async () => {
+      const { uid, id, source, lease } = await trackLeased(store())
+      await store().append(endEvent({ source, id }, { status: 'unhandled', handlers: [] }))
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'completed', resolved_by: 'webhook' })
+      expect(await store().postpone([{ uid, lease, dueAtMs: now() }])).toEqual([false])
+    })
+
+    test('supersedes each that comes later, which is kept without deliveries', async () => {
+      const task = newTask()
+      await store().track(task)
+      await store().append(endEvent(task))
+      const before = await taskBy(store(), task.uid)
+      const later = endEvent(task, { taskEnd: { status: 'failed', word: 'failed' } })
+      expect(await store().append(later)).toEqual({ outcome: 'superseded', uid: later.uid })
+      expect(await store().event(later.uid)).toMatchObject({ id: later.id, status: 'superseded', deliveries: [] })
+      expect((await store().events({ status: 'superseded' }, { limit: 5 })).items).toHaveLength(1)
+      expect(await taskBy(store(), task.uid)).toEqual(before)
+    })
+
+    test('is followed by duplicates and conflicts as any other, and so is a superseded one', async () => {
+      const task = newTask()
+      await store().track(task)
+      const [first, later] = [endEvent(task), endEvent(task)]
+      for (const event of [first, later]) await store().append(event)
+      for (const event of [first, later]) {
+        expect(await store().append({ ...event, uid: newUid() })).toEqual({ outcome: 'duplicate', uid: event.uid })
+        const other = { ...event, uid: newUid(), body: Buffer.from('other') }
+        expect(await store().append(other)).toEqual({ outcome: 'conflict', uid: other.uid })
+      }
+    })
+
+    test('is one, of several that come at once', async () => {
+      const task = newTask()
+      await store().track(task)
+      const receipts = await Promise.all(Array.from({ length: 5 }, () => store().append(endEvent(task))))
+      const outcomes = receipts.map(({ outcome }) => outcome).sort()
+      expect(outcomes).toEqual(['accepted', ...Array(4).fill('superseded')])
+    })
+
+    test('ends nothing where it cannot be kept', async () => {
+      const { uid } = newEvent()
+      await store().append(newEvent({ uid }))
+      const task = newTask()
+      const { task: before } = await store().track(task)
+      expect(await codeOf(store().append(endEvent(task, { uid })))).toBe('invalid_request')
+      expect(await taskBy(store(), task.uid)).toEqual(before)
+    })
+  })
+}
+
+function describeNotItsEnd({ store }: Fixture): void {
+  describe('an event that does not end a task', () => {
+    test('is accepted as ever, before the end and after it', async () => {
+      const task = newTask()
+      const { task: before } = await store().track(task)
+      expect(await store().append(newEvent({ task: task.id }))).toMatchObject({ outcome: 'accepted' })
+      expect(await taskBy(store(), task.uid)).toEqual(before)
+      await store().append(endEvent(task))
+      const after = newEvent({ task: task.id })
+      expect(await store().append(after)).toEqual({ outcome: 'accepted', uid: after.uid })
+      expect(await store().event(after.uid)).toMatchObject({ deliveries: [{ state: 'pending' }] })
+    })
+
+    test('for it is of another source, is of no task, or is in conflict, leaves it alone', async () => {
+      const task = newTask()
+      const { task: before } = await store().track(task)
+      const first = newEvent({ task: task.id })
+      await store().append(first)
+      const others: [NewEvent, string][] = [
+        [endEvent({ ...task, source: 'eu' }), 'accepted'],
+        [endEvent({ source: 'stripe' }), 'accepted'],
+        [endEvent(task, { id: first.id, body: Buffer.from('other') }), 'conflict'],
+      ]
+      for (const [event, outcome] of others) expect(await store().append(event)).toMatchObject({ outcome })
+      expect(await taskBy(store(), task.uid)).toEqual(before)
+    })
+
+    test('for the provider’s id is not known yet, leaves a task that is being submitted alone', async () => {
+      const { uid } = await trackSubmission(store())
+      const before = await taskBy(store(), uid)
+      for (const id of ['given', uid])
+        expect(await store().append(endEvent({ source: 'stripe', id }))).toMatchObject({ outcome: 'accepted' })
+      expect(await taskBy(store(), uid)).toEqual(before)
+    })
+  })
+}
+
+export function describeAsked({ store, now, pass }: Fixture): void {
+  describe('an event that was asked for', () => {
+    test.each(['poll', 'expiry'] as const)('by %s ends its task under the lease', async (by) => {
+      const leased = await trackLeased(store())
+      pass(20)
+      const status = by === 'poll' ? 'completed' : 'expired'
+      const event = askedEvent(leased, { receivedAtMs: now(), taskEnd: { status, word: 'theirs' } }, by)
+      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+      expect(await taskBy(store(), leased.uid)).toMatchObject({
+        status,
+        provider_status: 'theirs',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        resolved_by: by,
+        event_uid: event.uid,
+      })
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+      const again = askedEvent(leased)
+      expect(await keptNothingOf(store(), again, await store().append(again))).toBe(true)
+      expect(await store().append(endEvent(leased))).toMatchObject({ outcome: 'superseded' })
+    })
+
+    test('ends a task that was never submitted', async () => {
+      const { uid } = await trackSubmission(store())
+      pass(LEASE_MS)
+      const event = askedEvent(
+        await leaseOf(store(), uid),
+        { taskEnd: { status: 'expired', word: 'expired' } },
+        'expiry',
+      )
+      expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', task_id: null, resolved_by: 'expiry' })
+    })
+
+    test('is kept after the lease has run out, while nobody else has claimed the task', async () => {
+      const leased = await trackLeased(store())
+      pass(LEASE_MS * 10)
+      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
+    })
+
+    const losses: [string, (leased: LeasedTask) => Promise<unknown>][] = [
+      ['was lost to another claimer', async ({ uid }) => leaseOf(store(), uid)],
+      ['ended with its task, by webhook', (leased) => store().append(endEvent(leased))],
+      ['ended with its task, by an answer', (leased) => store().append(askedEvent(leased))],
+      ['was voided when its task was cancelled', ({ uid }) => store().cancelTask(uid)],
+      ['was given back', ({ uid, lease }) => store().postpone([{ uid, lease, dueAtMs: now() }])],
+      ['is another task’s', ({ uid }) => store().postpone([{ uid, lease: '', dueAtMs: now() }])],
+    ]
+    test.each(losses)('under a lease that %s is fenced, and nothing of it is kept', async (loss, lose) => {
+      const leased = await trackLeased(store())
+      const other = await trackLeased(store())
+      pass(LEASE_MS)
+      await lose(leased)
+      const before = await taskBy(store(), leased.uid)
+      const counts = await store().counts()
+      const late = askedEvent(loss.startsWith('is') ? { ...leased, lease: other.lease } : leased)
+      expect(await keptNothingOf(store(), late, await store().append(late))).toBe(true)
+      expect(await taskBy(store(), leased.uid)).toEqual(before)
+      expect(await store().counts()).toEqual(counts)
+    })
+
+    test('and tells no end is fenced', async () => {
+      const leased = await trackLeased(store())
+      const { taskEnd: _none, ...event } = askedEvent(leased)
+      expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)
+      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
+    })
+
+    test('together with the webhook is fenced, or supersedes it', async () => {
+      const leased = await trackLeased(store())
+      const receipts = await Promise.all([endEvent(leased), askedEvent(leased)].map((event) => store().append(event)))
+      const outcomes = receipts.map(({ outcome }) => outcome)
+      expect([
+        ['accepted', 'fenced'],
+        ['superseded', 'accepted'],
+      ]).toContainEqual(outcomes)
+    })
+  })
+}
+
+function describeCancel({ store, now, pass }: Fixture): void {
+  describe('cancelTask', () => {
+    test('ends the waiting, by no event, and once', async () => {
+      const { uid, lease } = await trackLeased(store())
+      pass(20)
+      const cancelled = await store().cancelTask(uid)
+      expect(cancelled).toMatchObject({
+        uid,
+        status: 'cancelled',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        resolved_by: null,
+        event_uid: null,
+      })
+      pass(20)
+      expect(await store().cancelTask(uid)).toEqual(cancelled)
+      expect(await store().postpone([{ uid, lease, dueAtMs: now() }])).toEqual([false])
+      expect(await taskBy(store(), uid)).toEqual(cancelled)
+    })
+
+    test('of a task that is being submitted takes the right to submit it', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      expect(await store().cancelTask(uid)).toMatchObject({ status: 'cancelled', task_id: null })
+      expect(await store().submitted(uid, lease, { id: 'given' })).toBeUndefined()
+    })
+
+    test('leaves a terminal task as it is, and gives undefined if there is none', async () => {
+      const task = newTask()
+      await store().track(task)
+      await store().append(endEvent(task))
+      const before = await taskBy(store(), task.uid)
+      expect(await store().cancelTask(task.uid)).toEqual(before)
+      expect(await store().cancelTask(newUid())).toBeUndefined()
+    })
+
+    test('does not keep its events, the last ones included, from being accepted', async () => {
+      const task = newTask()
+      await store().track(task)
+      const cancelled = await store().cancelTask(task.uid)
+      for (const event of [endEvent(task), endEvent(task)]) {
+        expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+        expect(await store().event(event.uid)).toMatchObject({ deliveries: [{ state: 'pending' }] })
+      }
+      expect(await taskBy(store(), task.uid)).toEqual(cancelled)
+    })
+  })
+}
+
+function describeTelling({ store }: Fixture): void {
+  describe('onTaskEnded', () => {
+    test('tells each listener of each end once', async () => {
+      const told: EndedTask[] = []
+      const uids: string[] = []
+      store().onTaskEnded((ended) => told.push(ended))
+      store().onTaskEnded(({ uid }) => uids.push(uid))
+      const expected: EndedTask[] = []
+      const expectEnd = (uid: string, rest: Omit<EndedTask, 'uid' | 'source'>) =>
+        expected.push({ uid, source: 'stripe', ...rest })
+
+      const [hooked, late] = [newTask(), newTask()]
+      await store().track(hooked)
+      await store().append(endEvent(hooked, { taskEnd: { status: 'failed', word: 'no' } }))
+      expectEnd(hooked.uid, { id: hooked.id, status: 'failed', by: 'webhook' })
+      await store().append(endEvent(late))
+      await store().track(late)
+      expectEnd(late.uid, { id: late.id, status: 'completed', by: 'webhook' })
+      for (const by of ['poll', 'expiry'] as const) {
+        const leased = await trackLeased(store())
+        await store().append(askedEvent(leased, {}, by))
+        expectEnd(leased.uid, { id: leased.id, status: 'completed', by })
+      }
+      const submissions = [{ id: 'given' }, { id: hooked.id }, { refused: 'no' }]
+      await store().append(endEvent({ source: 'stripe', id: 'given' }))
+      for (const submission of submissions) {
+        const { uid, lease } = await trackSubmission(store())
+        await store().submitted(uid, lease, submission)
+        if (submission === submissions[0]) expectEnd(uid, { id: 'given', status: 'completed', by: 'webhook' })
+        else expectEnd(uid, { id: undefined, status: 'failed', by: undefined })
+      }
+      const cancelled = newTask()
+      await store().track(cancelled)
+      await store().cancelTask(cancelled.uid)
+      expectEnd(cancelled.uid, { id: cancelled.id, status: 'cancelled', by: undefined })
+      expect(told).toEqual(expected)
+      expect(uids).toEqual(expected.map(({ uid }) => uid))
+    })
+
+    test('tells nothing of what ends no task', async () => {
+      const leased = await trackLeased(store())
+      const end = endEvent(leased)
+      await store().append(end)
+      const told: EndedTask[] = []
+      store().onTaskEnded((ended) => told.push(ended))
+      await store().append(endEvent(leased))
+      await store().append(askedEvent(leased))
+      await store().append({ ...end, uid: newUid() })
+      await store().append({ ...end, uid: newUid(), body: Buffer.from('other') })
+      await store().append(endEvent(newTask()))
+      await store().track(newTask({ id: leased.id }))
+      await store().track(newTask())
+      const { uid, lease } = await trackSubmission(store())
+      await store().submitted(uid, '', { refused: 'late' })
+      await store().submitted(uid, lease, { id: 'given' })
+      await store().cancelTask(leased.uid)
+      await store().cancelTask(newUid())
+      expect(told).toEqual([])
+    })
+  })
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import type { LeasedTask, Task } from '../../src/domain/task.ts'
+import type { TaskPostponement } from '../../src/domain/task-store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import {
+  askedEvent,
+  DEADLINE_MS,
+  iso,
+  LEASE_MS,
+  leaseOf,
+  MAX_WAIT_MS,
+  taskBy,
+  taskClaim,
+  trackLeased,
+  trackSubmission,
+} from './task-samples.ts'
+
+export function describePostpone({ store, now, pass }: Fixture): void {
+  const postpone = (leased: { uid: string; lease: string }, given: Partial<TaskPostponement> = {}) =>
+    store().postpone([{ uid: leased.uid, lease: leased.lease, dueAtMs: now(), ...given }])
+
+  /** Leases a task, postpones it to now, and tells what both show of it. */
+  const ask = async (uid: string, asked?: TaskPostponement['asked']): Promise<Task & Pick<LeasedTask, 'failures'>> => {
+    expect(await postpone(await leaseOf(store(), uid), { ...(asked && { asked }) })).toEqual([true])
+    const again = await leaseOf(store(), uid)
+    await postpone(again)
+    return { ...(await taskBy(store(), uid)), failures: again.failures }
+  }
+
+  describe('postpone', () => {
+    test('lets a task go until its time', async () => {
+      const leased = await trackLeased(store())
+      expect(await postpone(leased, { dueAtMs: now() + 50 })).toEqual([true])
+      expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', next_poll_at: iso(now() + 50) })
+      pass(49)
+      expect(await store().claimTasks(taskClaim())).toEqual([])
+      pass(1)
+      expect(await store().claimTasks(taskClaim())).toMatchObject([{ uid: leased.uid, interrupted: false }])
+    })
+
+    test('keeps a deadline that comes sooner', async () => {
+      const leased = await trackLeased(store())
+      await postpone(leased, { dueAtMs: now() + DEADLINE_MS + 1 })
+      expect((await taskBy(store(), leased.uid)).next_poll_at).toBe(iso(now() + DEADLINE_MS))
+      pass(DEADLINE_MS)
+      expect(await store().claimTasks(taskClaim({ staleLimit: 0 }))).toHaveLength(1)
+    })
+
+    test('past the deadline, makes it due at once', async () => {
+      const { uid } = await trackLeased(store())
+      pass(DEADLINE_MS + 5)
+      await postpone(await leaseOf(store(), uid), { dueAtMs: now() + 1 })
+      expect(await store().claimTasks(taskClaim({ staleLimit: 0 }))).toMatchObject([{ uid, interrupted: false }])
+    })
+
+    test('counts what was asked, and failures since the last answer that could be used', async () => {
+      const { uid, ...leased } = await trackLeased(store())
+      await postpone({ uid, ...leased })
+      expect(await ask(uid, { error: 'down' })).toMatchObject({ polls: 1, failures: 1, last_error: 'down' })
+      expect(await ask(uid, { error: 'still' })).toMatchObject({ polls: 2, failures: 2, last_error: 'still' })
+      expect(await ask(uid)).toMatchObject({ polls: 2, failures: 2, last_error: 'still', provider_status: null })
+      expect(await ask(uid, { word: 'running' })).toMatchObject({
+        polls: 3,
+        failures: 0,
+        last_error: null,
+        provider_status: 'running',
+      })
+      expect(await ask(uid, { error: 'again' })).toMatchObject({
+        polls: 4,
+        failures: 1,
+        last_error: 'again',
+        provider_status: 'running',
+      })
+      expect(await store().append(askedEvent(await leaseOf(store(), uid)))).toMatchObject({ outcome: 'accepted' })
+      expect(await taskBy(store(), uid)).toMatchObject({ last_error: null, provider_status: 'succeeded' })
+    })
+
+    test('of a task that is to be submitted counts failures, and no polls', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      await postpone({ uid, lease })
+      expect(await ask(uid, { error: 'down' })).toMatchObject({
+        status: 'submitting',
+        polls: 0,
+        failures: 1,
+        last_error: 'down',
+      })
+      expect(await ask(uid)).toMatchObject({ polls: 0, failures: 1, last_error: 'down' })
+      expect(await leaseOf(store(), uid)).toMatchObject({ request: expect.any(String) })
+    })
+
+    test('tells for each whether it took effect', async () => {
+      const [held, lost] = [await trackLeased(store()), await trackLeased(store())]
+      pass(LEASE_MS)
+      await leaseOf(store(), lost.uid)
+      const before = await taskBy(store(), lost.uid)
+      const dueAtMs = now() + 7
+      const asked = { word: 'running' }
+      const given = [lost, held, held, { uid: newUid(), lease: held.lease }, { uid: lost.uid, lease: held.lease }]
+      expect(await store().postpone(given.map(({ uid, lease }) => ({ uid, lease, dueAtMs, asked })))).toEqual([
+        false,
+        true,
+        false,
+        false,
+        false,
+      ])
+      expect(await store().postpone([])).toEqual([])
+      expect(await taskBy(store(), lost.uid)).toEqual(before)
+      expect(await taskBy(store(), held.uid)).toMatchObject({ polls: 1, next_poll_at: iso(dueAtMs) })
+    })
+
+    test('under a lease that ran out takes effect while nobody else has claimed the task', async () => {
+      const leased = await trackLeased(store())
+      pass(MAX_WAIT_MS)
+      expect(await postpone(leased)).toEqual([true])
+    })
+  })
+}

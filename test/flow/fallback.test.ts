@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest'
+import { startTaskFlow } from '../support/task-flow.ts'
+
+const NEVER = { max_wait_ms: 3_600_000 }
+
+describe('a tracked task', () => {
+  test('whose webhook comes is resolved by it, and nobody is asked', async () => {
+    const { provider, service, track, task, handledOf } = await startTaskFlow()
+    const id = provider.create()
+    expect(await track(id, NEVER)).toMatchObject({ status: 201, body: { task_id: id, status: 'pending', polls: 0 } })
+    provider.finish(id, 'completed')
+    await provider.sendWebhook(id, service)
+
+    expect(await task(id)).toMatchObject({ status: 'completed', resolved_by: 'webhook', next_poll_at: null })
+    expect((await handledOf(id)).map(({ handler, origin }) => `${handler} ${origin}`).sort()).toEqual([
+      'all webhook',
+      'one webhook',
+    ])
+    expect(provider.seen.pollsOf(id)).toBe(0)
+  })
+
+  test('whose webhook never comes is asked for once it is stale, and its event reaches the same handlers', async () => {
+    const { provider, track, task, handledOf, service } = await startTaskFlow()
+    const id = provider.create()
+    provider.finish(id, 'failed')
+    await track(id)
+
+    expect(await task(id, 20)).toMatchObject({ status: 'failed', resolved_by: 'poll', provider_status: 'failed' })
+    const handled = await handledOf(id)
+    expect(handled.map(({ handler, origin, type }) => `${handler} ${origin} ${type}`).sort()).toEqual([
+      'all poll task.failed',
+      'one poll task.failed',
+    ])
+    const { event_uid } = await task(id)
+    expect(handled[0]?.uid).toBe(event_uid)
+    expect(await service.api(`/v1/events/${event_uid}`)).toMatchObject({ origin: 'poll', task: id, status: 'accepted' })
+    expect(provider.seen.requests.at(-1)?.headers.authorization).toBe('Bearer sk-of-the-test')
+  })
+})

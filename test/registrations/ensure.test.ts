@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import type { FakeApi } from '../support/fake-registrations.ts'
+import { OUR_URL, SECRET, startRegistrar } from './registrations.ts'
+
+const apis: readonly FakeApi[] = ['ai', 'stripe', 'github', 'openai']
+const EVENTS = ['batch', 'push']
+
+describe.each(apis)('ensure at %s', (api) => {
+  const handsOut = api === 'stripe' || api === 'openai'
+
+  test('makes a registration where there is none for us, and finds it the next time', async () => {
+    const { fake, registrar, logged } = await startRegistrar(api)
+    fake.add({ events: ['*'] })
+    const made = await registrar.ensure('shop', { events: EVENTS })
+    expect(made).toMatchObject({ action: 'created', registration: { url: OUR_URL, events: EVENTS, ours: true } })
+    expect(made.secret).toBe(handsOut ? fake.hooks[1]?.secret : undefined)
+
+    const found = await registrar.ensure('shop', { events: EVENTS })
+    expect(found).toEqual({ action: 'unchanged', registration: made.registration })
+    expect(fake.hooks).toHaveLength(2)
+    expect(logged().trim().split('\n')).toHaveLength(1)
+    expect(logged()).not.toMatch(/whsec/)
+  })
+
+  test('makes one registration when it is asked several times at once', async () => {
+    const { fake, registrar } = await startRegistrar(api)
+    const all = await Promise.all([1, 2, 3, 4].map(() => registrar.ensure('shop', { events: EVENTS })))
+    expect(all.map(({ action }) => action)).toEqual(['created', 'unchanged', 'unchanged', 'unchanged'])
+    expect(all.filter(({ secret }) => secret !== undefined)).toHaveLength(handsOut ? 1 : 0)
+    expect(fake.hooks).toHaveLength(1)
+  })
+
+  test('adds the events that are lacking, and takes none away', async () => {
+    const { fake, registrar } = await startRegistrar(api)
+    const hook = fake.add({ url: OUR_URL, events: ['release', 'push'] })
+    const mended = await registrar.ensure('shop', { events: EVENTS })
+    expect(mended).toMatchObject({ action: 'updated', registration: { id: hook.id } })
+    expect(mended.secret).toBeUndefined()
+    expect(fake.hooks).toMatchObject([{ url: OUR_URL, events: ['release', 'push', 'batch'], active: true }])
+    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
+  })
+
+  test('finds its registration on a later page', async () => {
+    const { fake, registrar } = await startRegistrar(api)
+    for (let at = 0; at < (api === 'github' ? 100 : 4); at++) fake.add({})
+    fake.add({ url: OUR_URL, events: EVENTS })
+    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
+  })
+})
+
+test.each<FakeApi>(['ai', 'stripe', 'github'])(
+  'ensure at %s switches on what is off, and brings our secret along',
+  async (api) => {
+    const { fake, registrar } = await startRegistrar(api)
+    const hook = fake.add({ url: OUR_URL, events: EVENTS, active: false, secret: 'old' })
+    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'updated' })
+    expect(hook).toMatchObject({ active: true, events: EVENTS })
+    expect(hook.secret).toBe(api === 'stripe' ? 'old' : SECRET)
+  },
+)
+
+test.each([
+  'https://hooks.example/webhooks/shop',
+  'https://hooks.example/webhooks/shop/',
+  'https://hooks.example/v1/webhooks/shop/',
+  'https://HOOKS.example:443/v1/webhooks/shop?from=provider',
+])('%s is the same target', async (url) => {
+  const { fake, registrar } = await startRegistrar('ai')
+  fake.add({ url, events: ['usage.alert'] })
+  expect(await registrar.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'unchanged' })
+})
+
+test.each([
+  'http://hooks.example/v1/webhooks/shop',
+  'https://hooks.example:8443/v1/webhooks/shop',
+  'https://hooks.example/v2/webhooks/shop',
+  'https://hooks.example/v1/webhooks/shop2',
+  'https://hooks.example/v1/webhooks/shop/more',
+  'https://hooks.example/v1/webhooks/Shop',
+  'no URL',
+])('%s is another target', async (url) => {
+  const { fake, registrar } = await startRegistrar('ai')
+  fake.add({ url, events: ['usage.alert'] })
+  expect(await registrar.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'created' })
+})
+
+test('of several registrations for us, one that is sound is enough', async () => {
+  const { fake, registrar } = await startRegistrar('stripe')
+  fake.add({ url: OUR_URL, active: false })
+  const lacking = fake.add({ url: OUR_URL, events: ['a'] })
+  const sound = fake.add({ url: OUR_URL, events: ['*'] })
+  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'unchanged', registration: { id: sound.id } })
+  sound.active = false
+  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'updated', registration: { id: lacking.id } })
+  expect(lacking.events).toEqual(['*'])
+})
+
+test('what fails does not hold up the next, and too many at once are refused', async () => {
+  const { fake, registrar } = await startRegistrar('ai')
+  fake.answer = { status: 500, body: '{}' }
+  const all = Array.from({ length: 17 }, () => registrar.ensure('shop', {}))
+  const reasons = (await Promise.allSettled(all)).map((each) => each.status === 'rejected' && each.reason.code)
+  expect(reasons).toEqual([...Array(16).fill('provider_failed'), 'unavailable'])
+  fake.answer = undefined
+  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'created' })
+})

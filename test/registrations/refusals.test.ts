@@ -1,0 +1,154 @@
+import pino from 'pino'
+import { describe, expect, test } from 'vitest'
+import type { RegistrationApi } from '../../src/domain/provider.ts'
+import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { API_KEY, type FakeApi } from '../support/fake-registrations.ts'
+import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startRegistrar } from './registrations.ts'
+
+const log = pino({ level: 'silent' })
+
+describe('what the provider refuses', () => {
+  test.each<FakeApi>(['ai', 'stripe', 'github', 'openai'])(
+    'is told in its own words at %s, without the key',
+    async (api) => {
+      const wrong = `${API_KEY}-of-old`
+      const { fake, registrar, logged } = await startRegistrar(api)
+      const { provider } = sourceOf(api)
+      const source = sourceOf(api, { call: callerOf(provider, fake.url, wrong) })
+      const refused = createRegistrar({ sources: new Map([['shop', source]]), log })
+      const message = await failureOf(refused.list('shop'), 'provider_failed')
+      expect(message).toMatch(/, for source shop: it answered 401: .*Invalid API Key provided: \[redacted\]-of-old$/)
+      expect(message).not.toContain(API_KEY)
+
+      fake.answer = {
+        status: 422,
+        body: JSON.stringify({ message: `no ${SECRET} and ${SECRET.slice(6)}, \u001b[31mplease` }),
+      }
+      for (const asked of [
+        () => registrar.list('shop'),
+        () => registrar.ensure('shop', {}),
+        () => registrar.update('shop', '1', { events: ['a'] }),
+        () => registrar.remove('shop', '1'),
+      ])
+        expect(await failureOf(asked(), 'provider_failed')).toBe(
+          `${api}, for source shop: it answered 422: no [redacted] and [redacted], [31mplease`,
+        )
+      expect(logged()).toBe('')
+    },
+  )
+
+  test('is cut short where it is long, but not within a secret', async () => {
+    const { fake, registrar } = await startRegistrar('ai')
+    fake.answer = { status: 400, body: JSON.stringify({ error: `${'x'.repeat(245)}${SECRET}${'y'.repeat(5_000)}` }) }
+    const message = await failureOf(registrar.list('shop'), 'provider_failed')
+    expect(message.length).toBeLessThanOrEqual(301)
+    expect(message).not.toContain('whsec_')
+  })
+
+  test.each([
+    ['<html>down</html>', 502],
+    ['{"error":{"message":{"a":1}}}', 500],
+    ['', 503],
+    ['[]', 404],
+    ['', 302],
+  ])('%j with %i is told by its status', async (body, status) => {
+    const { fake, registrar } = await startRegistrar('ai')
+    fake.answer = { status, body }
+    expect(await failureOf(registrar.list('shop'), 'provider_failed')).toBe(
+      `ai, for source shop: it answered ${status}`,
+    )
+  })
+
+  test('and what does not answer', async () => {
+    const { provider } = sourceOf('ai')
+    const source = sourceOf('ai', { call: callerOf(provider, 'http://127.0.0.1:1') })
+    const registrar = createRegistrar({ sources: new Map([['shop', source]]), log })
+    expect(await failureOf(registrar.list('shop'), 'provider_failed')).toMatch(/^ai, for source shop: No connection/)
+  })
+})
+
+describe('an answer that makes no sense', () => {
+  const garbage = [
+    '',
+    'hello',
+    'null',
+    '[]',
+    '{}',
+    '{"data":{}}',
+    '{"webhooks":[{}],"data":[{}]}',
+    '[{"id":1}]',
+    '"x"',
+    '7',
+  ]
+
+  test.each(garbage.flatMap((body) => (['ai', 'stripe', 'openai'] as const).map((api) => [body, api] as const)))(
+    '%j from %s is a fault of the provider, and is not quoted',
+    async (body, api) => {
+      const { fake, registrar } = await startRegistrar(api)
+      fake.answer = { status: 200, body }
+      for (const asked of [
+        () => registrar.list('shop'),
+        () => registrar.create('shop', {}),
+        () => registrar.update('shop', 'x', { events: ['batch'] }),
+        () => registrar.ensure('shop', {}),
+      ])
+        expect(await failureOf(asked(), 'provider_failed')).toMatch(/ (answered (no|what is no)|its list holds) /)
+    },
+  )
+
+  test.each(['{}', '[{}]', '[{"id":1,"config":{},"events":[],"active":true}]', 'null'])(
+    '%j from GitHub too',
+    async (body) => {
+      const { fake, registrar } = await startRegistrar('github')
+      fake.answer = { status: 200, body }
+      await failureOf(registrar.list('shop'), 'provider_failed')
+      await failureOf(registrar.create('shop', {}), 'provider_failed')
+    },
+  )
+
+  test('that a provider module stumbles over is a fault of the provider too', async () => {
+    const stumble = (): never => {
+      throw new TypeError(`cannot read ${SECRET}`)
+    }
+    const { provider } = sourceOf('stripe')
+    const registrations = {
+      ...provider.api?.registrations,
+      read: stumble,
+      readList: stumble,
+    } as unknown as RegistrationApi
+    const { registrar } = await startRegistrar('stripe', { provider: { ...provider, api: { registrations } } })
+    expect(await failureOf(registrar.list('shop'), 'provider_failed')).not.toContain('cannot read')
+    expect(await failureOf(registrar.create('shop', {}), 'provider_failed')).not.toContain('cannot read')
+  })
+
+  test.each<[FakeApi, string]>([
+    ['stripe', '{"data":[{"id":"we_1","url":"u","enabled_events":[],"status":"enabled"}],"has_more":true}'],
+    ['openai', '{"data":[{"id":"we_1","url":"u","event_types":[]}],"has_more":true,"last_id":"we_1"}'],
+  ])('a list of %s that never ends is given up', async (api, body) => {
+    const { fake, registrar } = await startRegistrar(api)
+    fake.answer = { status: 200, body }
+    expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toContain('goes on after 20 pages')
+    expect(fake.received).toHaveLength(20)
+  })
+
+  test.each<[FakeApi, string]>([
+    ['stripe', '{"data":[],"has_more":true}'],
+    ['openai', '{"data":[],"has_more":true,"last_id":null}'],
+  ])('a page of %s that leads nowhere, though there is more, is no list', async (api, body) => {
+    const { fake, registrar } = await startRegistrar(api)
+    fake.answer = { status: 200, body }
+    expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toContain('no list')
+  })
+
+  test.each<[FakeApi, object]>([
+    ['stripe', { id: 'we_1', url: OUR_URL, enabled_events: ['*'], status: 'enabled' }],
+    ['openai', { id: 'we_1', url: OUR_URL, event_types: ['a'], signing_secret: null }],
+  ])('a registration of %s without its secret is told by its id', async (api, made) => {
+    const { fake, registrar, logged } = await startRegistrar(api)
+    fake.answer = { status: 200, body: JSON.stringify(made) }
+    expect(await failureOf(registrar.create('shop', {}), 'provider_failed')).toContain(
+      'it made registration we_1 but handed out no secret',
+    )
+    expect(logged()).toContain('we_1')
+  })
+})

@@ -1,0 +1,92 @@
+import { PassThrough } from 'node:stream'
+import pino from 'pino'
+import { describe, expect, test } from 'vitest'
+import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { API_KEY, startFakeRegistrations } from '../support/fake-registrations.ts'
+import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startRegistrar } from './registrations.ts'
+
+const log = pino({ level: 'silent' })
+
+describe('what is not configured is told by name', () => {
+  test.each([
+    ['replicate', {}, 'provider replicate has no API to register webhooks with'],
+    ['stripe', {}, 'SOURCE_SHOP_API_KEY is not set'],
+    ['github', {}, 'SOURCE_SHOP_API_URL is not set; SOURCE_SHOP_API_KEY may be needed too'],
+  ])('%s', async (api, overrides, message) => {
+    const registrar = createRegistrar({ sources: new Map([['shop', sourceOf(api, overrides)]]), log })
+    for (const asked of [
+      () => registrar.list('shop'),
+      () => registrar.create('shop', {}),
+      () => registrar.update('shop', '1', { active: true }),
+      () => registrar.remove('shop', '1'),
+      () => registrar.ensure('shop', {}),
+    ])
+      expect(await failureOf(asked(), 'not_configured')).toBe(message)
+  })
+
+  test('without PUBLIC_URL a source can be listed and registered elsewhere, and nothing is ours', async () => {
+    const { fake, registrar } = await startRegistrar('ai', { url: undefined })
+    fake.add({ url: OUR_URL })
+    expect(await registrar.list('shop')).toMatchObject([{ ours: false }])
+    const message = 'PUBLIC_URL is not set, so that source shop has no URL to register'
+    expect(await failureOf(registrar.create('shop', {}), 'not_configured')).toBe(message)
+    expect(await failureOf(registrar.ensure('shop', {}), 'not_configured')).toBe(message)
+    expect(await registrar.create('shop', { url: 'https://tunnel.example/x' })).toMatchObject({ action: 'created' })
+  })
+
+  test('a source that there is not', async () => {
+    const registrar = createRegistrar({ sources: new Map([['shop', sourceOf('ai')]]), log })
+    for (const asked of [
+      () => registrar.list('toString'),
+      () => registrar.ensure('toString', {}),
+      () => registrar.remove('toString', '1'),
+    ])
+      expect(await failureOf(asked(), 'unknown_source')).toBe('there is no source toString; there are shop')
+  })
+})
+
+test('the list of all is of those sources that are configured for it', async () => {
+  const fake = await startFakeRegistrations('stripe')
+  fake.add({})
+  const stripe = sourceOf('stripe', { name: 'pay' })
+  const sources = [
+    sourceOf('replicate'),
+    sourceOf('github', { name: 'code' }),
+    { ...stripe, call: callerOf(stripe.provider, fake.url) },
+  ]
+  const registrar = createRegistrar({ sources: new Map(sources.map((each) => [each.name, each])), log })
+  expect(await registrar.list()).toMatchObject([{ source: 'pay', id: 'we_1' }])
+})
+
+test.each(['ftp://hooks.example/x', 'hooks.example', '/v1/webhooks/shop'])('%s is no URL to register', async (url) => {
+  const { fake, registrar } = await startRegistrar('ai')
+  expect(await failureOf(registrar.create('shop', { url }), 'invalid_request')).toBe('url is not an http(s) URL')
+  await failureOf(registrar.update('shop', 'wh_1', { url }), 'invalid_request')
+  await failureOf(registrar.update('shop', 'wh_1', {}), 'invalid_request')
+  expect(fake.received).toEqual([])
+})
+
+test('a URL that holds a secret of ours is shown without it', async () => {
+  const { fake, registrar } = await startRegistrar('ai')
+  fake.add({ url: `${OUR_URL}?key=${SECRET}` })
+  expect(await registrar.list()).toMatchObject([{ url: `${OUR_URL}?key=[redacted]`, ours: true }])
+})
+
+test('no log line, of whatever level, names a key, a secret, a URL or an event', async () => {
+  const lines: string[] = []
+  const output = new PassThrough().on('data', (line) => lines.push(String(line)))
+  const fake = await startFakeRegistrations('stripe')
+  const { provider } = sourceOf('stripe')
+  const source = sourceOf('stripe', { call: callerOf(provider, fake.url) })
+  const registrar = createRegistrar({ sources: new Map([['shop', source]]), log: pino({ level: 'trace' }, output) })
+  const { registration, secret = '' } = await registrar.ensure('shop', {})
+  await registrar.update('shop', registration.id, { active: false })
+  await registrar.ensure('shop', {})
+  await registrar.list()
+  await registrar.remove('shop', registration.id)
+  await failureOf(registrar.remove('shop', registration.id), 'registration_not_found')
+  expect(lines.map((line) => JSON.parse(line).action)).toEqual(['created', 'updated', 'updated', 'deleted'])
+  expect(secret).toMatch(/^whsec_/)
+  for (const hidden of [secret, SECRET, API_KEY, 'whsec_', 'hooks.example', 'sk-test'])
+    expect(lines.join('')).not.toContain(hidden)
+})

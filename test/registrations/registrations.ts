@@ -1,0 +1,70 @@
+import { PassThrough } from 'node:stream'
+import pino from 'pino'
+import { expect, onTestFinished } from 'vitest'
+import type { CallProvider } from '../../src/domain/outbound.ts'
+import { redactor } from '../../src/domain/redact.ts'
+import type { Registrar } from '../../src/domain/registrar.ts'
+import { createCaller } from '../../src/outbound/caller.ts'
+import { shippedProviders } from '../../src/providers/index.ts'
+import { createRegistrar } from '../../src/registrations/registrar.ts'
+import type { RegistrableSource } from '../../src/registrations/source.ts'
+import { API_KEY, type FakeApi, type FakeRegistrations, startFakeRegistrations } from '../support/fake-registrations.ts'
+
+export const SECRET = 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh'
+export const OUR_URL = 'https://hooks.example/v1/webhooks/shop'
+
+/** Calls a provider module's API as the service does, over real connections, which end with the test. */
+export function callerOf(provider: RegistrableSource['provider'], baseUrl: string, key = API_KEY): CallProvider {
+  const headers = provider.api?.headers?.(key) ?? {}
+  const caller = createCaller({ baseUrl, baseIsConfigured: true, headers, version: '0', maxAnswerBytes: 1_048_576 })
+  onTestFinished(() => caller.close())
+  return caller.call
+}
+
+export function sourceOf(api: string, overrides: Partial<RegistrableSource> = {}): RegistrableSource {
+  const provider = shippedProviders.find(({ name }) => name === api)
+  if (provider === undefined) throw new Error(`no provider ${api}`)
+  return {
+    name: 'shop',
+    provider,
+    url: OUR_URL,
+    types: ['*'],
+    secret: SECRET,
+    variable: 'SOURCE_SHOP',
+    call: undefined,
+    redact: redactor([API_KEY, SECRET]),
+    ...overrides,
+  }
+}
+
+export interface Setting {
+  readonly fake: FakeRegistrations
+  readonly registrar: Registrar
+  /** All log lines so far, of every level. */
+  readonly logged: () => string
+}
+
+/** A registrar whose only source, `shop`, has a fake as its provider. */
+export async function startRegistrar(api: FakeApi, overrides: Partial<RegistrableSource> = {}): Promise<Setting> {
+  const fake = await startFakeRegistrations(api)
+  const plain = sourceOf(api)
+  const source = { ...plain, call: callerOf(plain.provider, fake.url), ...overrides }
+  const lines: string[] = []
+  const output = new PassThrough().on('data', (line) => lines.push(String(line)))
+  const log = pino({ level: 'trace', base: null, timestamp: false }, output)
+  return {
+    fake,
+    registrar: createRegistrar({ sources: new Map([['shop', source]]), log }),
+    logged: () => lines.join(''),
+  }
+}
+
+/** Asserts that it fails with this code; gives the message. */
+export async function failureOf(work: Promise<unknown>, code: string): Promise<string> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  expect(error).toMatchObject({ code })
+  return (error as Error).message
+}

@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import pino from 'pino'
+import { onTestFinished } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { startHoldfast, type Tuning } from '../../src/holdfast.ts'
+import { AI_SECRET } from './ai-source.ts'
+
+export interface LocalService {
+  readonly publicUrl: string
+  readonly opsUrl: string
+  readonly directory: string
+  /** In which a command finds it. */
+  readonly environment: Record<string, string>
+  readonly logs: Record<string, unknown>[]
+  /** The parsed answer of its ops API, whatever its status. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are asserted on field by field
+  api(path: string, init?: RequestInit): Promise<any>
+  post(path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>
+  stop(): Promise<void>
+}
+
+export interface LocalOptions {
+  readonly tuning?: Tuning
+  readonly directory?: string
+  /** How it is ended; when the test is over unless given. */
+  readonly onEnd?: (end: () => Promise<void>) => void
+}
+
+/** The whole service within this process. */
+export async function startLocal(
+  given: Readonly<Record<string, string>> = {},
+  { tuning = {}, directory = mkdtempSync(join(tmpdir(), 'holdfast-')), onEnd = onTestFinished }: LocalOptions = {},
+): Promise<LocalService> {
+  const environment: Record<string, string> = {
+    HOST: '127.0.0.1',
+    SOURCES: 'ai',
+    SOURCE_AI_SECRET: AI_SECRET,
+    DATABASE_URL: `file:${join(directory, 'holdfast.db')}`,
+    SHUTDOWN_GRACE_MS: '1000',
+    LOG_LEVEL: 'info',
+    ...given,
+  }
+  const logs: Record<string, unknown>[] = []
+  const lines = new PassThrough()
+  lines.on('data', (line) => logs.push(JSON.parse(String(line))))
+  const log = { log: pino({ level: environment.LOG_LEVEL ?? 'info' }, lines), dropped: () => 0, flush: () => {} }
+  const read = readConfig({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
+  const { publicUrl, opsUrl, stop } = await startHoldfast(read, log, tuning)
+  onEnd(async () => {
+    await stop()
+    rmSync(directory, { recursive: true, force: true })
+  })
+  const headers: Record<string, string> =
+    environment.OPS_TOKEN === undefined ? {} : { authorization: `Bearer ${environment.OPS_TOKEN}` }
+  const request = async (path: string, init: RequestInit = {}) =>
+    fetch(`${opsUrl}${path}`, { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } })
+  return {
+    publicUrl,
+    opsUrl,
+    directory,
+    environment: { ...environment, PORT: new URL(publicUrl).port, OPS_PORT: new URL(opsUrl).port },
+    logs,
+    api: async (path, init) => (await request(path, init)).json(),
+    post: async (path, body = {}, more = {}) => {
+      const answer = await request(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...more },
+        body: JSON.stringify(body),
+      })
+      return { status: answer.status, body: (await answer.json()) as never }
+    },
+    stop,
+  }
+}

@@ -1,0 +1,110 @@
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { eventually } from './eventually.ts'
+import { type FakeProvider, type FakeProviderOptions, startFakeProvider } from './fake-provider.ts'
+import { type LocalOptions, type LocalService, startLocal } from './local-service.ts'
+import { handlersIn, temporaryDirectory } from './service.ts'
+
+/** A line of what handlers were given. */
+export interface Handled {
+  readonly handler: string
+  readonly uid: string
+  readonly type: string
+  readonly task: string
+  readonly origin: string
+}
+
+export interface TaskFlow {
+  readonly service: LocalService
+  readonly provider: FakeProvider
+  readonly directory: string
+  /** What handlers were given so far. */
+  readonly handled: () => readonly Handled[]
+  /** Resolves when as many have been handled of a task; gives them. */
+  readonly handledOf: (taskId: string, count?: number) => Promise<readonly Handled[]>
+  readonly track: (taskId: string, more?: object) => Promise<{ status: number; body: Record<string, unknown> }>
+  // biome-ignore lint/suspicious/noExplicitAny: tasks are asserted on field by field
+  readonly task: (taskId: string, waitSeconds?: number) => Promise<any>
+  /** Resolves when every delivery has succeeded or died. */
+  readonly settled: () => Promise<void>
+}
+
+/** Both handlers write down what they are given, one line each. */
+const handlerModule = (ledger: string): string => `
+  import { appendFileSync } from 'node:fs'
+  const note = (handler) => ({ uid, type, data, origin, task }) =>
+    appendFileSync(${JSON.stringify(ledger)}, JSON.stringify({ handler, uid, type, task: data.task_id ?? task, origin }) + '\\n')
+  export default (router) => {
+    router.on(['task.completed', 'task.failed', 'task.cancelled', 'task.expired'], { name: 'one' }, note('one'))
+    router.on('task.*', { name: 'all' }, note('all'))
+  }
+`
+
+/** Provider ai, at whatever pace the test needs. */
+const providerModule = (pace: { pollsPerSecond: number; concurrency: number }): string => `
+  import ai from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/providers/ai.ts')).href)}
+  export default { ...ai, api: { ...ai.api, tasks: { ...ai.api.tasks, ...${JSON.stringify(pace)} } } }
+`
+
+export interface TaskFlowOptions extends FakeProviderOptions {
+  readonly environment?: Readonly<Record<string, string>>
+  readonly tuning?: LocalOptions['tuning']
+  readonly pace?: { readonly pollsPerSecond: number; readonly concurrency: number }
+}
+
+/** The whole service with source `ai`, asking a fake provider, and handlers that write down what they are given. */
+export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<TaskFlow> {
+  const directory = temporaryDirectory()
+  const provider = await startFakeProvider({ apiKey: 'sk-of-the-test', ...options })
+  onTestFinished(() => provider.close())
+  const ledger = join(directory, 'handled.jsonl')
+  appendFileSync(ledger, '')
+  const providers = join(directory, 'providers')
+  handlersIn(providers, {
+    'ai.ts': providerModule(options.pace ?? { pollsPerSecond: 5_000, concurrency: 32 }),
+  })
+  const service = await startLocal(
+    {
+      HANDLERS_DIR: handlersIn(directory, { 'note.ts': handlerModule(ledger) }),
+      PROVIDERS_DIR: join(providers, 'handlers'),
+      DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
+      SOURCE_AI_API_URL: provider.url,
+      SOURCE_AI_API_KEY: 'sk-of-the-test',
+      PUBLIC_URL: 'http://127.0.0.1:9',
+      TASK_MAX_WAIT_MS: '0',
+      POLL_INTERVAL_MS: '20',
+      ...options.environment,
+    },
+    { directory, ...(options.tuning && { tuning: options.tuning }) },
+  )
+  const handled = (): readonly Handled[] =>
+    readFileSync(ledger, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Handled)
+  return {
+    service,
+    provider,
+    directory,
+    handled,
+    handledOf: (taskId, count = 2) =>
+      eventually(
+        async () => handled().filter(({ task }) => task === taskId),
+        (found) => found.length >= count,
+      ),
+    track: (taskId, more = {}) => service.post('/v1/tasks', { source: 'ai', task_id: taskId, ...more }),
+    task: (taskId, waitSeconds = 0) =>
+      service.api(`/v1/tasks/ai/${encodeURIComponent(taskId)}${waitSeconds > 0 ? `?wait=${waitSeconds}` : ''}`),
+    settled: async () => {
+      await eventually(
+        async () =>
+          ((await service.api('/v1/deliveries?state=pending')).items.length as number) +
+          ((await service.api('/v1/deliveries?state=running')).items.length as number),
+        (open) => open === 0,
+        30_000,
+      )
+    },
+  }
+}

@@ -1,0 +1,107 @@
+import { join } from 'node:path'
+import pino from 'pino'
+import { onTestFinished } from 'vitest'
+import type { Clock } from '../../src/domain/clock.ts'
+import type { CallProvider } from '../../src/domain/outbound.ts'
+import { compileRoutes } from '../../src/domain/routes.ts'
+import type { Source } from '../../src/domain/source.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { createKeeper } from '../../src/ingest/keep.ts'
+import { createRecoverer } from '../../src/ingest/recover.ts'
+import { createCaller } from '../../src/outbound/caller.ts'
+import ai from '../../src/providers/ai.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks/tasks.ts'
+import { temporaryDirectory } from './service.ts'
+
+export interface TaskRig {
+  readonly store: OpenStore
+  readonly tasks: Tasks
+  /** `source/outcome` of each question. */
+  readonly polled: string[]
+  /** `source/by` of each task that ended by an event. */
+  readonly resolved: string[]
+  readonly logs: Record<string, unknown>[]
+}
+
+type SourceOptions = { readonly name?: string; readonly call: CallProvider; readonly provider?: Source['provider'] }
+
+export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'recover'>> {
+  readonly sources: readonly SourceOptions[]
+  /** Another rig's, to which this is a second poller. */
+  readonly store?: OpenStore
+  readonly clock?: Clock
+}
+
+/** Everything about tasks over a real store, without listeners and handlers: its loop is the test's. */
+export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
+  const { clock = Date.now } = options
+  const store = options.store ?? (await openOwnStore(clock))
+  const polled: string[] = []
+  const resolved: string[] = []
+  const logs: Record<string, unknown>[] = []
+  const log = pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) })
+  const ignore = (): void => {}
+  const telemetry = {
+    request: ignore,
+    acknowledged: ignore,
+    received: ignore,
+    unhandled: ignore,
+    processed: ignore,
+    failed: ignore,
+    polled: (source: string, outcome: string) => void polled.push(`${source}/${outcome}`),
+    taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
+  }
+  const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
+  const keep = createKeeper({ append: (event) => store.append(event), telemetry, log, onWork: ignore })
+  const tasks = createTasks({
+    maxWaitMs: 0,
+    deadlineMs: 86_400_000,
+    pollIntervalMs: 20,
+    random: Math.random,
+    ...options,
+    store,
+    recover: createRecoverer({ keep, route, clock }),
+    sources: options.sources.map(({ name = 'ai', call, provider = ai }) => ({
+      source: sourceOf(name, provider),
+      call,
+      secret: 'secret',
+      redact: (text: string) => text,
+    })),
+    clock,
+    telemetry,
+    log,
+  })
+  // Before the store, which is closed last.
+  onTestFinished(() => tasks.poller.stop())
+  return { store, tasks, polled, resolved, logs }
+}
+
+async function openOwnStore(clock: Clock): Promise<OpenStore> {
+  const store = await openStore(`file:${join(temporaryDirectory(), 'tasks.db')}`, { clock })
+  onTestFinished(() => store.close())
+  return store
+}
+
+const sourceOf = (name: string, provider: Source['provider']): Source => ({
+  name,
+  provider,
+  verify: () => ({ ok: false, reason: 'missing' }),
+  types: ['*'],
+  accepts: () => true,
+  url: `http://127.0.0.1:9/v1/webhooks/${name}`,
+  secretHeaders: [],
+})
+
+/** Calls a fake provider as the service would; closed with the test. */
+export function callerOf(url: string, totalMs = 2_000): CallProvider {
+  const caller = createCaller({
+    baseUrl: url,
+    baseIsConfigured: true,
+    version: 'test',
+    maxAnswerBytes: 65_536,
+    timeouts: { connectMs: 1_000, totalMs },
+  })
+  onTestFinished(() => caller.close())
+  return caller.call
+}
