@@ -23,6 +23,8 @@ const MAX_LISTED = 10_000
 const DEFAULT_TIMEOUT = '5m'
 /** Seconds of one request that waits; more than one makes up a long wait. */
 const WAIT_SECONDS = 20
+/** A wait that ends sooner than it was to was cut off. */
+const CUT_OFF_MS = 500
 
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
@@ -176,12 +178,17 @@ export const tasksWait: Command = {
   },
 }
 
-/** The task as soon as it is terminal, or as it is when the time is over. */
+/** The task as soon as it is terminal, or as it is when the time is over. A service that stops keeps nobody waiting. */
 async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<Task> {
   for (;;) {
-    const leftSeconds = Math.ceil((untilMs - Date.now()) / 1_000)
-    const task = await ops.get<Task>(path, { wait: Math.max(0, Math.min(WAIT_SECONDS, leftSeconds)) })
-    if (isTerminal(task.status) || leftSeconds <= WAIT_SECONDS) return task
+    const startMs = Date.now()
+    const leftSeconds = Math.ceil((untilMs - startMs) / 1_000)
+    const wait = Math.max(0, Math.min(WAIT_SECONDS, leftSeconds))
+    const task = await ops.get<Task>(path, { wait })
+    if (isTerminal(task.status)) return task
+    if (Date.now() < startMs + wait * 1_000 - CUT_OFF_MS)
+      throw new CommandError(`the service is stopping, and the task is still ${task.status}`)
+    if (leftSeconds <= WAIT_SECONDS) return task
   }
 }
 

@@ -29,7 +29,8 @@ const BACKSLASH = 0x5c
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
 
-function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
+/** Whether JSON opens more arrays and objects within each other than that. */
+export function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
   // Most bodies open so few that they cannot nest so deep; counting them is far quicker than following strings.
   return hasMoreThan(bytes, OPEN_BRACE, OPEN_BRACKET, limit) && nestsDeeperThan(bytes, limit)
 }

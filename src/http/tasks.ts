@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Static, Type } from '@sinclair/typebox'
 import { HoldfastError } from '../domain/errors.ts'
 import {
@@ -112,11 +113,8 @@ export function registerTasks(app: OpsApp, desk: TaskDesk): void {
         response: { 200: Answer },
       },
     },
-    async ({ params, query }, reply) => {
-      const gone = new AbortController()
-      reply.raw.once('close', () => gone.abort())
-      return reply.send(await desk.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, gone.signal))
-    },
+    async ({ params, query, raw }, reply) =>
+      reply.send(await desk.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
   )
 
   app.delete(
@@ -137,6 +135,22 @@ export function registerTasks(app: OpsApp, desk: TaskDesk): void {
     { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: Answer } } },
     async ({ params }, reply) => reply.send(await desk.poll(params.source, params.task_id)),
   )
+}
+
+/**
+ * Aborted when whoever asked has gone. Connections stay open while one side alone is closed, so that of most who go nothing
+ * but the end of their own side is seen; one who is still there then gets an answer at once.
+ */
+function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  const abort = (): void => gone.abort()
+  if (socket.readableEnded) abort()
+  socket.once('end', abort)
+  answer.once('close', () => {
+    socket.off('end', abort)
+    abort()
+  })
+  return gone.signal
 }
 
 function orderOf(body: Static<typeof Body>, key: string | string[] | undefined): TaskOrder {

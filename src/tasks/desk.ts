@@ -1,5 +1,6 @@
 import { HoldfastError } from '../domain/errors.ts'
-import { MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
+import { isDeeperThan } from '../domain/json.ts'
+import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
 import type { TaskStore, Tracked } from '../domain/task-store.ts'
@@ -54,6 +55,22 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     return find(task.source, uid)
   }
 
+  async function show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task> {
+    // It listens before it looks, or an end between the two would be missed.
+    const over = new AbortController()
+    const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
+    try {
+      const task = await find(source, id)
+      if (isTerminal(task.status) || ended === undefined) return task
+      // A uid in another spelling: nobody is told of an end by that.
+      if (task.uid !== id && task.task_id !== id) return await show(source, task.uid, waitMs, signal)
+      await ended
+      return await find(source, id)
+    } finally {
+      over.abort()
+    }
+  }
+
   return {
     async begin(order) {
       const source = sourceOf(order.source)
@@ -69,19 +86,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
 
     list: (filter, page) => store.tasks(filter, page),
 
-    async show(source, id, waitMs, signal) {
-      // It listens before it looks, or an end between the two would be missed.
-      const over = new AbortController()
-      const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
-      try {
-        const task = await find(source, id)
-        if (isTerminal(task.status) || ended === undefined) return task
-        await ended
-        return await find(source, id)
-      } finally {
-        over.abort()
-      }
-    },
+    show,
 
     async cancel(source, id) {
       const { uid } = await find(source, id)
@@ -91,8 +96,12 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     async poll(source, id) {
       const task = await find(source, id)
       if (isTerminal(task.status)) return task
-      if (askable(sourceOf(source)) === undefined)
+      const access = askable(sourceOf(source))
+      if (access === undefined)
         throw new HoldfastError('not_configured', `the API of source ${source} is not configured`)
+      // Whoever is asked for it would be given it, and may have it already.
+      if (task.task_id === null && access.api.submit?.idempotent !== true)
+        throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
       const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
       if (leased !== undefined) await lanes.get(source)?.handleNow(leased)
       const known = await find(source, task.uid)
@@ -120,8 +129,12 @@ function newTask({ source, work, ...order }: TaskOrder, defaults: { maxWaitMs: n
 
 function jsonOf(field: string, value: unknown, limitBytes: number): string {
   const json = JSON.stringify(value)
-  if (Buffer.byteLength(json) <= limitBytes) return json
-  throw new HoldfastError('invalid_request', `${field} has more than ${limitBytes} bytes`)
+  const bytes = Buffer.from(json)
+  if (bytes.length > limitBytes)
+    throw new HoldfastError('invalid_request', `${field} has more than ${limitBytes} bytes`)
+  if (isDeeperThan(bytes, MAX_JSON_DEPTH))
+    throw new HoldfastError('invalid_request', `${field} nests deeper than ${MAX_JSON_DEPTH}`)
+  return json
 }
 
 function checkTaskId({ source }: TaskSource, taskId: string): void {

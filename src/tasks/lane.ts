@@ -85,12 +85,13 @@ export class Lane {
       while (!this.#stopping.signal.aborted) {
         const free = this.#concurrency - this.#inFlight.size
         const staleLimit = this.#room(free)
+        const isLimited = staleLimit === 0 && this.#mayAsk() && this.#breaker.lets(1) > 0
         const tasks = free === 0 ? [] : await this.#claim(staleLimit, free)
         for (const task of tasks) this.#start(task)
         if (tasks.length > 0) continue
         if (this.#inFlight.size > 0) await Promise.race(this.#inFlight)
-        else if (staleLimit > 0 || !this.#isOnlyRateLimited()) return
-        else await pause(this.#limit.waitMs(), this.#stopping.signal)
+        else if (isLimited) await pause(this.#limit.waitMs(), this.#stopping.signal)
+        else return
       }
     } catch (error) {
       const { source } = this.#source
@@ -108,7 +109,6 @@ export class Lane {
   }
 
   #mayAsk = (): boolean => askable(this.#source) !== undefined && this.#options.clock() >= this.#pausedUntilMs
-  #isOnlyRateLimited = (): boolean => this.#mayAsk() && this.#breaker.lets(1) > 0 && this.#limit.waitMs() > 0
 
   #claim(staleLimit: number, expiredLimit: number): Promise<readonly LeasedTask[]> {
     const { store, leaseMs = POLL_LEASE_MS } = this.#options
@@ -124,7 +124,7 @@ export class Lane {
     const { clock, log, submitter } = this.#options
     try {
       if (clock() >= task.expiresAtMs) await this.#expire(task)
-      else if (task.id === undefined) await submitter.again(this.#source, task)
+      else if (task.id === undefined) await submitter.again(this.#source, task, this.#stopping.signal)
       else await this.#poll({ ...task, id: task.id })
     } catch (error) {
       // Its lease runs out, and it is due again.
@@ -148,7 +148,7 @@ export class Lane {
     }
     const failures = 'error' in asked ? task.failures + 1 : 0
     const retryAfterMs = 'error' in asked ? asked.retryAfterMs : undefined
-    if (retryAfterMs !== undefined) this.#pausedUntilMs = Math.max(this.#pausedUntilMs, clock() + retryAfterMs)
+    this.#heed(asked.outcome, retryAfterMs)
     this.#options.telemetry.polled(task.source, asked.outcome)
     const ageMs = clock() - task.createdAtMs
     const delayMs = pollDelayMs({ ageMs, failures, pollIntervalMs, retryAfterMs }, random)
@@ -161,9 +161,16 @@ export class Lane {
     const access = askable(this.#source)
     const { signal } = this.#stopping
     if (access === undefined || signal.aborted) return undefined
-    this.#limit.take(1)
+    const waitMs = this.#limit.reserve()
+    if (waitMs > 0) await pause(waitMs, signal)
     const asked = await this.#breaker.run(() => ask(access.api, access.call, taskId, this.#options.clock, signal))
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
+  }
+
+  /** Overload is the provider's, whichever task it was told for. */
+  #heed(outcome: Asked['outcome'], retryAfterMs = 0): void {
+    if (outcome !== 'rate_limited' && outcome !== 'server_error') return
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#options.clock() + retryAfterMs)
   }
 
   async #recover(

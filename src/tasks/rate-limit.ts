@@ -14,22 +14,31 @@ export class RateLimit {
     this.#filledAtMs = clock()
   }
 
-  /** How many may be taken now. */
+  /** How many may be had now. */
   available(): number {
+    this.#fill()
+    return Math.max(0, Math.floor(this.#tokens))
+  }
+
+  /** Until the next may be had. */
+  waitMs(): number {
+    this.#fill()
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) * 1_000) / this.#perSecond)
+  }
+
+  /** Takes one, which may be had after so many milliseconds: whoever comes later waits longer. */
+  reserve(): number {
+    const waitMs = this.waitMs()
+    this.#tokens--
+    return waitMs
+  }
+
+  #fill(): void {
     const nowMs = this.#clock()
     const gained = (Math.max(0, nowMs - this.#filledAtMs) * this.#perSecond) / 1_000
     this.#tokens = Math.min(this.#capacity(), this.#tokens + gained)
     this.#filledAtMs = nowMs
-    return Math.floor(this.#tokens)
   }
-
-  take(count: number): void {
-    this.available()
-    this.#tokens -= count
-  }
-
-  /** Until one may be taken. */
-  waitMs = (): number => (this.available() >= 1 ? 0 : Math.ceil(((1 - this.#tokens) * 1_000) / this.#perSecond))
 
   #capacity = (): number => Math.max(1, this.#perSecond)
 }

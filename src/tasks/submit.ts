@@ -40,17 +40,17 @@ export interface Submitter {
    * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
    * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
    */
-  again(source: TaskSource, task: LeasedTask): Promise<void>
+  again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<void>
 }
 
 export function createSubmitter({ store, clock, random, log }: SubmitterOptions): Submitter {
-  async function submit(source: TaskSource, task: LeasedTask): Promise<Submitted> {
+  async function submit(source: TaskSource, task: LeasedTask, signal?: AbortSignal): Promise<Submitted> {
     const access = askable(source)
     const request = access && requestOf(access.api, source, JSON.parse(task.request ?? '{}'))
     if (access === undefined || request === undefined)
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
-    const result = await access.call({ ...request, headers })
+    const result = await access.call({ ...request, headers }, signal)
     const id = isSuccess(result) ? idIn(access.api, result.body) : undefined
     if (id !== undefined) return took(task, id)
     return isRefusal(result) ? refused(source, task, result) : unclear(access.api, task, result)
@@ -70,7 +70,9 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
     await store.submitted(task.uid, task.lease, { refused: brief })
     log.warn({ source: task.source, uid: task.uid, error: brief }, 'task refused by its provider')
     const said = wordsIn(body)
-    return { outcome: 'refused', reason: said === undefined ? brief : `${brief}: ${source.redact(said)}` }
+    if (said === undefined) return { outcome: 'refused', reason: brief }
+    // Shortened last: half a key is a secret too.
+    return { outcome: 'refused', reason: `${brief}: ${source.redact(said).slice(0, MAX_REASON_LENGTH)}` }
   }
 
   async function unclear(api: TaskApi, task: LeasedTask, result: CallResult): Promise<Submitted> {
@@ -108,9 +110,9 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
       if (access.api.submit?.callsBack === true && source.source.url === undefined) return 'PUBLIC_URL is not set'
       return undefined
     },
-    async again(source, task) {
+    async again(source, task, signal) {
       const isIdempotent = askable(source)?.api.submit?.idempotent === true
-      if (isIdempotent || !task.interrupted) await submit(source, task)
+      if (isIdempotent || !task.interrupted) await submit(source, task, signal)
       else await postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
     },
   }
@@ -158,6 +160,5 @@ function wordsIn(body: Buffer): string | undefined {
   const parsed = parseJson(body)
   if (!parsed.ok) return undefined
   const said = ['error.message', 'message', 'detail', 'error', 'title'].map((path) => valueAt(parsed.value, path))
-  const text = said.find((value) => typeof value === 'string')
-  return typeof text === 'string' ? text.slice(0, MAX_REASON_LENGTH) : undefined
+  return said.find((value): value is string => typeof value === 'string' && value !== '')
 }

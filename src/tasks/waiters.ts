@@ -5,16 +5,21 @@ import type { EndedTask } from '../domain/task.ts'
 /** Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. */
 export class Waiters {
   readonly #byTask = new Map<string, Set<() => void>>()
+  readonly #max: number
   #count = 0
   #closed = false
 
+  constructor(max = MAX_WAITERS) {
+    this.#max = max
+  }
+
   /**
    * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; whoever asked then looks
-   * for himself. It listens from the call on. Throws `unavailable` past `MAX_WAITERS`.
+   * for himself. It listens from the call on. Throws `unavailable` when too many do.
    */
   wait(source: string, id: string, ms: number, signal: AbortSignal): Promise<void> {
     if (this.#closed || signal.aborted) return Promise.resolve()
-    if (this.#count >= MAX_WAITERS) throw new HoldfastError('unavailable', 'too many wait for tasks to end')
+    if (this.#count >= this.#max) throw new HoldfastError('unavailable', 'too many wait for tasks to end')
     const { promise, resolve } = Promise.withResolvers<void>()
     const key = keyOf(source, id)
     const waiting = this.#byTask.get(key) ?? new Set()

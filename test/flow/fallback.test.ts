@@ -37,3 +37,28 @@ describe('a tracked task', () => {
     expect(provider.seen.requests.at(-1)?.headers.authorization).toBe('Bearer sk-of-the-test')
   })
 })
+
+test('that a task has expired reaches its handlers, whatever types its source takes from its provider', async () => {
+  const { provider, track, task, handledOf } = await startTaskFlow({
+    environment: { SOURCE_AI_TYPES: 'completion.*', TASK_MAX_WAIT_MS: '3600000' },
+  })
+  const id = provider.create()
+  await track(id, { deadline_ms: 1 })
+  expect(await task(id, 20)).toMatchObject({ status: 'expired', resolved_by: 'expiry' })
+  expect((await handledOf(id)).map(({ type }) => type)).toEqual(['task.expired', 'task.expired'])
+})
+
+test('what a handler is told of a poll’s answer is told again at each attempt, and at a replay', async () => {
+  const { provider, track, task, handledOf, service } = await startTaskFlow()
+  const id = provider.create()
+  provider.finish(id, 'completed')
+  await track(id)
+  const { event_uid } = await task(id, 20)
+  await handledOf(id)
+  expect(await service.post(`/v1/events/${event_uid}/replay`)).toMatchObject({ status: 202 })
+  expect((await handledOf(id, 4)).map(({ uid, origin }) => `${uid} ${origin}`)).toEqual(
+    Array(4).fill(`${event_uid} poll`),
+  )
+  const body = await fetch(`${service.opsUrl}/v1/events/${event_uid}/body`)
+  expect(await body.json()).toEqual({ task_id: id, status: 'completed', result: { output: `of ${id}` } })
+})

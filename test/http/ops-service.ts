@@ -65,7 +65,7 @@ async function openOps(
 ): Promise<OpsService & { readonly close: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
   const store = await openStore(`file:${join(directory, 'test.db')}`)
-  const app = createOpsListener({ ...defaults(store), ...overrides })
+  const app = createOpsListener({ ...opsDefaults(store), ...overrides })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return {
     port: Number(new URL(url).port),
@@ -81,7 +81,7 @@ async function openOps(
   }
 }
 
-function defaults(store: OpenStore): OpsListenerOptions {
+export function opsDefaults(store: OpenStore): OpsListenerOptions {
   const registrations = [{ name: 'log', types: ['completion.*'] }]
   return {
     store,

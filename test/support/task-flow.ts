@@ -27,6 +27,8 @@ export interface TaskFlow {
   readonly track: (taskId: string, more?: object) => Promise<{ status: number; body: Record<string, unknown> }>
   // biome-ignore lint/suspicious/noExplicitAny: tasks are asserted on field by field
   readonly task: (taskId: string, waitSeconds?: number) => Promise<any>
+  /** Starts the service again, in the same place, after it was stopped. */
+  readonly restart: () => Promise<LocalService>
   /** Resolves when every delivery has succeeded or died. */
   readonly settled: () => Promise<void>
 }
@@ -65,20 +67,22 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
   handlersIn(providers, {
     'ai.ts': providerModule(options.pace ?? { pollsPerSecond: 5_000, concurrency: 32 }),
   })
-  const service = await startLocal(
-    {
-      HANDLERS_DIR: handlersIn(directory, { 'note.ts': handlerModule(ledger) }),
-      PROVIDERS_DIR: join(providers, 'handlers'),
-      DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
-      SOURCE_AI_API_URL: provider.url,
-      SOURCE_AI_API_KEY: 'sk-of-the-test',
-      PUBLIC_URL: 'http://127.0.0.1:9',
-      TASK_MAX_WAIT_MS: '0',
-      POLL_INTERVAL_MS: '20',
-      ...options.environment,
-    },
-    { directory, ...(options.tuning && { tuning: options.tuning }) },
-  )
+  const start = (): Promise<LocalService> =>
+    startLocal(
+      {
+        HANDLERS_DIR: handlersIn(directory, { 'note.ts': handlerModule(ledger) }),
+        PROVIDERS_DIR: join(providers, 'handlers'),
+        DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
+        SOURCE_AI_API_URL: provider.url,
+        SOURCE_AI_API_KEY: 'sk-of-the-test',
+        PUBLIC_URL: 'http://127.0.0.1:9',
+        TASK_MAX_WAIT_MS: '0',
+        POLL_INTERVAL_MS: '20',
+        ...options.environment,
+      },
+      { directory, ...(options.tuning && { tuning: options.tuning }) },
+    )
+  const service = await start()
   const handled = (): readonly Handled[] =>
     readFileSync(ledger, 'utf8')
       .split('\n')
@@ -89,6 +93,7 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
     provider,
     directory,
     handled,
+    restart: start,
     handledOf: (taskId, count = 2) =>
       eventually(
         async () => handled().filter(({ task }) => task === taskId),

@@ -41,9 +41,12 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
 
   return {
     claimTasks({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim, nowMs: number): readonly LeasedTask[] {
-      return [...expired.all(source, nowMs, expiredLimit), ...due.all(source, nowMs, staleLimit)].map((row) =>
-        lease(row, nowMs + leaseMs),
-      )
+      // SQLite takes a negative limit for none.
+      const rows = [
+        ...expired.all(source, nowMs, Math.max(0, expiredLimit)),
+        ...due.all(source, nowMs, Math.max(0, staleLimit)),
+      ]
+      return rows.map((row) => lease(row, nowMs + leaseMs))
     },
 
     claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined {
@@ -72,7 +75,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
 
 /** What a process that is gone had leased is due at once. */
 export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
-  db.prepare('UPDATE task SET due_at = min(?, expires_at) WHERE lease IS NOT NULL').run(nowMs)
+  db.prepare('UPDATE task SET due_at = min(?, expires_at) WHERE lease IS NOT NULL AND ended_at IS NULL').run(nowMs)
 }
 
 export function preparePruneTasks(db: DatabaseSync, tally: Tally) {

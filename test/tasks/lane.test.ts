@@ -1,0 +1,222 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import ai from '../../src/providers/ai.ts'
+import { eventually } from '../support/eventually.ts'
+import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
+import { callerOf, startTaskRig, type TaskRigOptions } from '../support/task-rig.ts'
+
+type Given = Partial<Omit<TaskRigOptions, 'sources' | 'clock'>> & {
+  readonly provider?: FakeProviderOptions
+  readonly pace?: { readonly concurrency?: number; readonly pollsPerSecond?: number }
+}
+
+/** One source, a clock that only the test moves, and passes that only the test makes. */
+async function startLane({ provider: options = {}, pace = {}, ...rest }: Given = {}) {
+  const provider = await startFakeProvider(options)
+  onTestFinished(() => provider.close())
+  const tasksOf = { ...ai.api.tasks, pollsPerSecond: 1_000, ...pace }
+  let nowMs = Date.now()
+  const rig = await startTaskRig({
+    random: () => 0,
+    pollIntervalMs: 1_000,
+    maxWaitMs: 300_000,
+    ...rest,
+    clock: () => nowMs,
+    sources: [{ call: callerOf(provider.url), provider: { ...ai, api: { ...ai.api, tasks: tasksOf } } }],
+  })
+  const track = async (count = 1): Promise<string[]> => {
+    const ids = Array.from({ length: count }, () => provider.create())
+    await Promise.all(ids.map((taskId) => rig.tasks.desk.begin({ source: 'ai', work: { taskId } })))
+    return ids
+  }
+  return {
+    ...rig,
+    provider,
+    track,
+    pass: (afterMs = 0) => {
+      nowMs += afterMs
+      return rig.tasks.poller.pass()
+    },
+    /** How long after now the task is next asked for. */
+    dueInMs: async (id: string) => Date.parse((await rig.store.task('ai', id))?.next_poll_at ?? '') - nowMs,
+    task: (id: string) => rig.store.task('ai', id),
+  }
+}
+
+const STALE_MS = 300_000
+
+describe('a stale task', () => {
+  test('is asked for from its max wait on, and not a millisecond sooner', async () => {
+    const { provider, track, pass } = await startLane()
+    const [id = ''] = await track()
+    await pass(STALE_MS - 1)
+    expect(provider.seen.pollsOf(id)).toBe(0)
+    await pass(1)
+    expect(provider.seen.pollsOf(id)).toBe(1)
+  })
+
+  test('is asked for again after a tenth of its age, ten minutes at most, and with jitter', async () => {
+    const { track, pass, dueInMs, task } = await startLane()
+    const [id = ''] = await track()
+    await pass(STALE_MS)
+    expect(await dueInMs(id)).toBe(30_000)
+    await pass(30_000)
+    expect(await dueInMs(id)).toBe(33_000)
+    await pass(20 * 3_600_000)
+    expect(await dueInMs(id)).toBe(600_000)
+    expect(await task(id)).toMatchObject({ polls: 3, provider_status: 'processing', last_error: null })
+
+    const jittery = await startLane({ random: () => 0.999_999 })
+    const [other = ''] = await jittery.track()
+    await jittery.pass(STALE_MS)
+    expect(await jittery.dueInMs(other)).toBe(45_000)
+  })
+
+  test('is asked for ever more seldom while asking fails, and as before once it does not', async () => {
+    let isBroken = true
+    const { track, pass, dueInMs, task } = await startLane({
+      maxWaitMs: 0,
+      provider: { misbehave: () => (isBroken ? { kind: 'status', status: 404 } : undefined) },
+    })
+    const [id = ''] = await track()
+    const waits: number[] = []
+    await pass()
+    for (let failures = 1; failures <= 5; failures++) {
+      waits.push(await dueInMs(id))
+      await pass(waits.at(-1))
+    }
+    expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000])
+    expect(await task(id)).toMatchObject({ last_error: 'the provider answered 404' })
+    isBroken = false
+    await pass(await dueInMs(id))
+    expect(await dueInMs(id)).toBeLessThan(20_000)
+    expect(await task(id)).toMatchObject({ last_error: null })
+  })
+
+  test('is never asked for more often than the poll interval', async () => {
+    const { track, pass, dueInMs } = await startLane({ maxWaitMs: 0 })
+    const [id = ''] = await track()
+    await pass()
+    expect(await dueInMs(id)).toBe(1_000)
+  })
+})
+
+describe('a provider', () => {
+  test('is asked by so many at once as its module says, and no more', async () => {
+    const { provider, track, pass } = await startLane({
+      provider: { misbehave: () => ({ kind: 'slow', delayMs: 20 }) },
+      pace: { concurrency: 3 },
+    })
+    const ids = await track(20)
+    await pass(STALE_MS)
+    expect(ids.map((id) => provider.seen.pollsOf(id))).toEqual(ids.map(() => 1))
+    expect(provider.seen.maxOpenRequests).toBe(3)
+  })
+
+  test('that asks for patience by Retry-After is left alone for so long, for all its tasks', async () => {
+    const { provider, track, pass, dueInMs, polled } = await startLane({
+      provider: { misbehave: (_, nth) => (nth === 1 ? { kind: 'rate-limited', retryAfterSeconds: 120 } : undefined) },
+      pace: { concurrency: 1 },
+    })
+    const [first = '', second = ''] = await track(2)
+    await pass(STALE_MS)
+    expect(polled).toEqual(['ai/rate_limited'])
+    expect(provider.seen.polls.size).toBe(1)
+    const asked = provider.seen.pollsOf(first) === 1 ? first : second
+    expect(await dueInMs(asked)).toBeGreaterThanOrEqual(120_000)
+    await pass(119_999)
+    expect(polled).toHaveLength(1)
+    await pass(1)
+    expect(polled).toEqual(['ai/rate_limited', 'ai/rate_limited'])
+  })
+
+  test.each([
+    ['as seconds', 'seconds'],
+    ['as a date', 'date'],
+  ] as const)('may say Retry-After %s', async (_, as) => {
+    const { track, pass, dueInMs } = await startLane({
+      provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 3_000, as }) },
+      maxWaitMs: 0,
+    })
+    const [id = ''] = await track()
+    await pass()
+    expect(Math.abs((await dueInMs(id)) - 3_000_000)).toBeLessThan(10_000)
+  })
+
+  test.each([
+    [{ kind: 'status', status: 404 }, 'not_found'],
+    [{ kind: 'status', status: 401 }, 'unauthorized'],
+    [{ kind: 'status', status: 500 }, 'server_error'],
+    [{ kind: 'status', status: 400 }, 'invalid'],
+    [{ kind: 'garbage', form: 'text' }, 'invalid'],
+    [{ kind: 'garbage', form: 'wrong-shape' }, 'invalid'],
+    [{ kind: 'garbage', form: 'other-task' }, 'invalid'],
+    [{ kind: 'redirect' }, 'invalid'],
+    [{ kind: 'endless' }, 'too_large'],
+    [{ kind: 'silence' }, 'timeout'],
+    [{ kind: 'silence', after: 'headers' }, 'timeout'],
+    [{ kind: 'reset' }, 'broken'],
+    [{ kind: 'truncated' }, 'broken'],
+  ] as const)('that answers %j ends no task, and is asked again', async (fault, outcome) => {
+    const { provider, track, pass, task, polled, dueInMs } = await startLane({
+      maxWaitMs: 0,
+      provider: { misbehave: (_, nth) => (nth === 1 ? fault : undefined) },
+    })
+    const [id = ''] = await track()
+    provider.finish(id, 'completed')
+    await pass()
+    expect(polled).toEqual([`ai/${outcome}`])
+    expect(await task(id)).toMatchObject({ status: 'pending', polls: 1, last_error: expect.stringMatching(/\w/) })
+    expect(JSON.stringify(await task(id))).not.toContain('sk-')
+    await pass(await dueInMs(id))
+    expect(await task(id)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+    expect(provider.seen.redirectHits).toBe(0)
+  })
+})
+
+test('a source whose polls are limited to some per second has them spread over the seconds', async () => {
+  const provider = await startFakeProvider()
+  onTestFinished(() => provider.close())
+  const tasksOf = { ...ai.api.tasks, pollsPerSecond: 20 }
+  const { tasks } = await startTaskRig({
+    sources: [{ call: callerOf(provider.url), provider: { ...ai, api: { ...ai.api, tasks: tasksOf } } }],
+  })
+  const ids = Array.from({ length: 30 }, () => provider.create())
+  for (const id of ids) provider.finish(id, 'completed')
+  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+  await tasks.poller.pass()
+  const times = ids.flatMap((id) => provider.seen.pollTimesMs(id)).toSorted((a, b) => a - b)
+  expect(times).toHaveLength(30)
+  // Twenty at once, and the other ten at the pace of one in 50 ms; the first one's connection takes its time.
+  expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(250)
+})
+
+test('a provider that hangs delays no other source', async () => {
+  const hanging = await startFakeProvider({ misbehave: () => ({ kind: 'silence' }) })
+  const sound = await startFakeProvider()
+  for (const provider of [hanging, sound]) onTestFinished(() => provider.close())
+  const { tasks, store } = await startTaskRig({
+    sources: [
+      { name: 'hanging', call: callerOf(hanging.url, 15_000) },
+      { name: 'sound', call: callerOf(sound.url, 15_000) },
+    ],
+  })
+  for (let n = 0; n < 40; n++) await tasks.desk.begin({ source: 'hanging', work: { taskId: hanging.create() } })
+  const id = sound.create()
+  sound.finish(id, 'completed')
+  tasks.poller.start()
+  await eventually(
+    async () => hanging.seen.polls.size,
+    (open) => open > 0,
+  )
+  await tasks.desk.begin({ source: 'sound', work: { taskId: id } })
+  await eventually(
+    () => store.task('sound', id),
+    (task) => task?.status === 'completed',
+    5_000,
+  )
+  // Stopping breaks off what hangs, and lets its tasks go.
+  await tasks.poller.stop()
+  expect((await store.claimTasks({ source: 'hanging', staleLimit: 100, expiredLimit: 0, leaseMs: 1_000 })).length).toBe(
+    40,
+  )
+})

@@ -1,0 +1,94 @@
+import { expect, onTestFinished, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { Waiters } from '../../src/tasks/waiters.ts'
+import { eventually } from '../support/eventually.ts'
+import { startFakeProvider } from '../support/fake-provider.ts'
+import { callerOf, startTaskRig } from '../support/task-rig.ts'
+
+const PENDING = 10_000
+const STALE = 100
+const WAITERS = 1_000
+
+test(`of ${PENDING} pending tasks a pass asks for the ${STALE} stale ones, once each, and for no other`, async () => {
+  const provider = await startFakeProvider()
+  onTestFinished(() => provider.close())
+  const { tasks, store } = await startTaskRig({
+    pollIntervalMs: 60_000,
+    sources: [{ call: callerOf(provider.url) }],
+  })
+  const fresh = Array.from({ length: PENDING - STALE }, (_, at) => `fresh_${at}`)
+  const stale = Array.from({ length: STALE }, () => provider.create())
+  const begin = (taskId: string, maxWaitMs: number) =>
+    tasks.desk.begin({ source: 'ai', work: { taskId }, maxWaitMs, deadlineMs: 86_400_000 })
+  for (let at = 0; at < fresh.length; at += 1_000)
+    await Promise.all(fresh.slice(at, at + 1_000).map((id) => begin(id, 3_600_000)))
+  await Promise.all(stale.map((id) => begin(id, 0)))
+
+  await tasks.poller.pass()
+  expect([...provider.seen.polls.keys()].toSorted()).toEqual(stale.toSorted())
+  expect(new Set(provider.seen.polls.values())).toEqual(new Set([1]))
+  expect(provider.seen.requests).toHaveLength(STALE)
+  await eventually(
+    () => store.counts(),
+    ({ tasks: counts }) => counts.pending === PENDING,
+  )
+})
+
+/** The store, and how often each of its methods was called. */
+function counted(store: OpenStore): { store: OpenStore; calls: Map<string, number> } {
+  const calls = new Map<string, number>()
+  const proxy = new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      calls.set(String(name), (calls.get(String(name)) ?? 0) + 1)
+      return value.bind(target)
+    },
+  })
+  return { store: proxy, calls }
+}
+
+test(`${WAITERS} who wait look into the store when they come and when they go, and not between`, async () => {
+  const provider = await startFakeProvider()
+  onTestFinished(() => provider.close())
+  const call = callerOf(provider.url)
+  const first = await startTaskRig({ sources: [{ call }] })
+  const { store, calls } = counted(first.store)
+  const { tasks } = await startTaskRig({ store, sources: [{ call }], maxWaitMs: 3_600_000 })
+  const ids = Array.from({ length: WAITERS / 10 }, () => provider.create())
+  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+
+  const waiting = Array.from({ length: WAITERS }, (_, at) =>
+    tasks.desk.show('ai', ids[at % ids.length] ?? '', 60_000, new AbortController().signal),
+  )
+  await eventually(
+    async () => calls.get('task'),
+    (count) => count === WAITERS,
+  )
+  // Time goes by, and the poller does its rounds.
+  for (let round = 0; round < 20; round++) await tasks.poller.pass()
+  expect(calls.get('task')).toBe(WAITERS)
+  expect(provider.seen.requests).toHaveLength(0)
+
+  await Promise.all(ids.map((id) => tasks.desk.cancel('ai', id)))
+  const answered = await Promise.all(waiting)
+  expect(new Set(answered.map(({ status }) => status))).toEqual(new Set(['cancelled']))
+  expect(calls.get('task')).toBe(2 * WAITERS + ids.length)
+})
+
+test('nobody waits past a bound, and whoever leaves makes room', async () => {
+  const waiters = new Waiters(2)
+  const leaving = new AbortController()
+  const staying = new AbortController()
+  const left = waiters.wait('ai', 'a', 60_000, leaving.signal)
+  const stayed = waiters.wait('ai', 'a', 60_000, staying.signal)
+  expect(() => waiters.wait('ai', 'b', 60_000, staying.signal)).toThrow(
+    expect.objectContaining({ code: 'unavailable' }),
+  )
+  leaving.abort()
+  await left
+  const third = waiters.wait('ai', 'b', 60_000, staying.signal)
+  waiters.close()
+  await Promise.all([stayed, third])
+  await waiters.wait('ai', 'c', 60_000, staying.signal)
+})

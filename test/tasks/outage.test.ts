@@ -1,0 +1,70 @@
+import { expect, onTestFinished, test } from 'vitest'
+import ai from '../../src/providers/ai.ts'
+import { startFakeProvider } from '../support/fake-provider.ts'
+import { callerOf, startTaskRig } from '../support/task-rig.ts'
+
+const TASKS = 200
+const PAUSE_MS = 10_000
+const SCAN_MS = 1_000
+
+test('calls to a provider that is down fall to a trickle, and once it is back all its tasks end', async () => {
+  const provider = await startFakeProvider()
+  onTestFinished(() => provider.close())
+  let nowMs = Date.now()
+  let asked = 0
+  const call = callerOf(provider.url)
+  const tasksOf = { ...ai.api.tasks, concurrency: 8, pollsPerSecond: 1_000 }
+  const { tasks, store, logs } = await startTaskRig({
+    clock: () => nowMs,
+    random: () => 0,
+    pollIntervalMs: SCAN_MS,
+    breakerPauseMs: PAUSE_MS,
+    sources: [
+      {
+        call: (request, signal) => {
+          asked++
+          return call(request, signal)
+        },
+        provider: { ...ai, api: { ...ai.api, tasks: tasksOf } },
+      },
+    ],
+  })
+  // The breaker's library has no clock of its own to be given: it goes by Date.
+  const realNow = Date.now
+  Date.now = () => nowMs
+  onTestFinished(() => {
+    Date.now = realNow
+  })
+  const ids = Array.from({ length: TASKS }, () => provider.create())
+  for (const id of ids) provider.finish(id, 'completed')
+  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+
+  provider.setDown(true)
+  await tasks.poller.pass()
+  // Those in a row that open it, and what was under way beside them.
+  expect(asked).toBeLessThan(20)
+  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+  expect((await tasks.stateOf('ai')).breaker).toBe('open')
+
+  asked = 0
+  for (let second = 0; second < 60; second++) {
+    nowMs += SCAN_MS
+    await tasks.poller.pass()
+  }
+  // One in each pause.
+  expect(asked).toBeGreaterThanOrEqual(4)
+  expect(asked).toBeLessThanOrEqual(6)
+
+  provider.setDown(false)
+  for (let second = 0; second < 120; second++) {
+    nowMs += SCAN_MS
+    await tasks.poller.pass()
+  }
+  const ended = await Promise.all(ids.map((id) => store.task('ai', id)))
+  expect(ended.filter((task) => task?.status === 'completed')).toHaveLength(TASKS)
+  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+  const told = logs.map(({ msg }) => String(msg)).filter((msg) => msg.startsWith('the provider'))
+  expect(new Set(told)).toEqual(
+    new Set(['the provider is in trouble: polls pause', 'the provider answers again: polls go on']),
+  )
+})
