@@ -98,6 +98,8 @@ export interface LeasedTask {
   readonly expiresAtMs: number
   /** How often it was asked for without an answer that could be used, since the last one that could. */
   readonly failures: number
+  /** What the last of them was. */
+  readonly lastError: string | undefined
 }
 
 /** Told once for each task that ends, after the commit. */

@@ -49,6 +49,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
       staleAtMs: Date.parse(stale_at),
       expiresAtMs: Date.parse(expires_at),
       failures: 0,
+      lastError: undefined,
     })
     if (submitted.outcome === 'submitted') return submitted.task
     if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)

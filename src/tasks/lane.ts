@@ -193,7 +193,8 @@ export class Lane {
     if (this.#stopping.signal.aborted) return
     if (task.id !== undefined && asked?.outcome === 'terminal') return this.#recover({ ...task, id: task.id }, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
-    await recover.expired(this.#source.source, task, asked !== undefined && 'error' in asked ? asked.error : undefined)
+    const error = asked !== undefined && 'error' in asked ? asked.error : task.lastError
+    await recover.expired(this.#source.source, task, error)
   }
 }
 

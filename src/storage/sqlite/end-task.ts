@@ -47,7 +47,9 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
     /** By an event: `uid`. */
     resolve(task: Row, end: TaskEnd, by: ResolvedBy, uid: string, nowMs: number): EndedTask {
       tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
-      update.run(end.status, end.word, nowMs, by, uid, null, Number(task.key))
+      // What had kept it from ending stays with one that expired.
+      const error = by === 'expiry' ? (task.last_error ?? null) : null
+      update.run(end.status, end.word, nowMs, by, uid, error, Number(task.key))
       return endedTaskOf(task, end.status, by)
     },
 

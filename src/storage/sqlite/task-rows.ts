@@ -34,6 +34,7 @@ export const leasedTaskOf = (row: Row, lease: string): LeasedTask => ({
   staleAtMs: Number(row.stale_at),
   expiresAtMs: Number(row.expires_at),
   failures: Number(row.failures),
+  lastError: textOr(row.last_error) ?? undefined,
 })
 
 export const endedTaskOf = (row: Row, status: TaskEnding, by: ResolvedBy | undefined): EndedTask => ({

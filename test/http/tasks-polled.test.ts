@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/uid.ts'
+import { post as send, signedEvent } from '../support/events.ts'
+import { startTaskFlow } from '../support/task-flow.ts'
+import { startOps } from './ops-service.ts'
+import { expectProblem } from './public-service.ts'
+import { jsonOf, NEVER, pathOf, startTaskOps } from './task-ops.ts'
+
+const pollOf = (id: string): string => `${pathOf(id)}/poll`
+
+describe('POST /v1/tasks/:source/:task_id/poll', () => {
+  test('asks for a task that is not stale yet, and shows that it goes on', async () => {
+    const { track, post, provider, polled } = await startTaskOps()
+    const id = await track(NEVER)
+    const answer = await post(pollOf(id))
+    expect(answer.status).toBe(200)
+    const task = await jsonOf(answer)
+    expect(task).toMatchObject({ status: 'pending', provider_status: 'processing', polls: 1, last_error: null })
+    expect(provider.seen.pollsOf(id)).toBe(1)
+    expect(polled).toEqual(['ai/pending'])
+    expect(await jsonOf(await post(pollOf(id)))).toMatchObject({ polls: 2 })
+  })
+
+  test('ends a task that has ended there, with the event that its webhook would have brought', async () => {
+    const { track, post, get, provider, store, resolved } = await startTaskOps()
+    const id = await track(NEVER)
+    provider.finish(id, 'failed')
+    const task = await jsonOf(await post(pollOf(id)))
+    expect(task).toMatchObject({ status: 'failed', resolved_by: 'poll', next_poll_at: null })
+    expect(await store.event(task.event_uid)).toMatchObject({ type: 'task.failed', origin: 'poll', task: id })
+    expect(resolved).toEqual(['ai/poll'])
+    expect(await jsonOf(await get(pathOf(id)))).toEqual(task)
+  })
+
+  test('does not ask for a task that has ended', async () => {
+    const { track, post, provider } = await startTaskOps()
+    const id = await track(NEVER)
+    provider.finish(id, 'completed')
+    const ended = await jsonOf(await post(pollOf(id)))
+    expect(await jsonOf(await post(pollOf(id)))).toEqual(ended)
+    expect(provider.seen.pollsOf(id)).toBe(1)
+  })
+
+  test('works by the uid as well, and for an id that is hard to spell', async () => {
+    const { post, provider } = await startTaskOps()
+    provider.create('a/poll 100%')
+    const { uid } = await jsonOf(await post('/v1/tasks', { source: 'ai', task_id: 'a/poll 100%', ...NEVER }))
+    expect(await jsonOf(await post(pollOf('a/poll 100%')))).toMatchObject({ uid, polls: 1 })
+    expect(await jsonOf(await post(pollOf(uid)))).toMatchObject({ uid, polls: 2 })
+  })
+
+  test.each([
+    ['that is in trouble', { kind: 'status', status: 503 }, 'the provider answered 503'],
+    ['that does not know the task', { kind: 'status', status: 404 }, 'the provider answered 404'],
+    ['that talks of another task', { kind: 'garbage', form: 'other-task' }, 'the answer says nothing of this task'],
+    ['that hangs up', { kind: 'reset' }, 'The connection broke'],
+  ] as const)('to a provider %s gives the task, and what went wrong', async (_what, fault, error) => {
+    const { track, post } = await startTaskOps({ misbehave: () => fault })
+    const id = await track(NEVER)
+    const answer = await post(pollOf(id))
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({
+      status: 'pending',
+      polls: 1,
+      last_error: expect.stringContaining(error),
+    })
+  })
+
+  test('gets 409 while the provider is being asked already', async () => {
+    const asked = Promise.withResolvers<void>()
+    const { track, post } = await startTaskOps({
+      misbehave: () => {
+        asked.resolve()
+        return { kind: 'slow', delayMs: 500 }
+      },
+    })
+    const id = await track(NEVER)
+    const first = post(pollOf(id))
+    await asked.promise
+    const { detail } = await expectProblem(await post(pollOf(id)), 409, 'conflict')
+    expect(detail).toBe(`task ${id} is being asked for already`)
+    expect(await jsonOf(await first)).toMatchObject({ status: 'pending', polls: 1 })
+  })
+
+  test('submits a task again that may not have arrived', async () => {
+    const { post, provider } = await startTaskOps({
+      misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'status', status: 503 } : undefined),
+    })
+    const { uid } = await jsonOf(await post('/v1/tasks', { source: 'ai', submit: {} }))
+    expect(await jsonOf(await post(pollOf(uid)))).toMatchObject({ uid, status: 'pending', last_error: null, polls: 0 })
+    expect(provider.seen.idempotencyKeys).toEqual([uid, uid])
+    expect(provider.submitted).toHaveLength(1)
+  })
+
+  test('at a source whose API is not configured gets 409', async () => {
+    const { get, store } = await startOps()
+    await store.track({ uid: newUid(), source: 'ai', id: 'a', maxWaitMs: 1, deadlineMs: 60_000 })
+    const { detail } = await expectProblem(await get(pollOf('a'), { method: 'POST' }), 409, 'not-configured')
+    expect(detail).toBe('the API of source ai is not configured')
+  })
+
+  test.each([
+    ['/v1/tasks/ai/nothing/poll', 'task-not-found'],
+    ['/v1/tasks/nobody/nothing/poll', 'unknown-source'],
+  ])('%s gets 404', async (path, slug) => {
+    const { post } = await startTaskOps()
+    await expectProblem(await post(path), 404, slug)
+  })
+
+  test('has no GET', async () => {
+    const { get } = await startOps()
+    await expectProblem(await get(pollOf('a')), 405, 'method-not-allowed')
+  })
+})
+
+test('GET /v1/sources tells of each source when its last webhook came, and whether its provider is asked', async () => {
+  const { service, provider, track, task } = await startTaskFlow({
+    environment: { SOURCES: 'ai,forms', SOURCE_FORMS_PROVIDER: 'ai', SOURCE_FORMS_SECRET: 'whsec_'.padEnd(50, 'a') },
+  })
+  const sources = async () => (await service.api('/v1/sources')).items
+  const silent = { last_event_at: null, recovered_last_hour: 0, silent_since: null }
+  expect(await sources()).toMatchObject([
+    { name: 'ai', provider: 'ai', url: 'http://127.0.0.1:9/v1/webhooks/ai', ...silent, breaker: 'closed' },
+    { name: 'forms', provider: 'ai', ...silent, breaker: null },
+  ])
+
+  const id = provider.create()
+  provider.finish(id, 'completed')
+  await track(id)
+  await task(id, 20)
+  // What was asked for is no webhook.
+  expect(await sources()).toMatchObject([{ last_event_at: null, recovered_last_hour: 1 }, silent])
+
+  const sentAt = Date.now()
+  await send(service.publicUrl, signedEvent('task.created', { task_id: 'x', status: 'created' }))
+  const [{ last_event_at }] = await sources()
+  expect(Date.parse(last_event_at)).toBeGreaterThanOrEqual(sentAt)
+  // What nobody signed is no event of the source's.
+  await fetch(`${service.publicUrl}/v1/webhooks/forms`, { method: 'POST', body: '{}' })
+  expect(await sources()).toMatchObject([{ last_event_at }, silent])
+  expect(JSON.stringify(await sources())).not.toMatch(/whsec|sk-/)
+})

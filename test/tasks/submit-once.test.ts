@@ -1,0 +1,230 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Provider } from '../../src/domain/provider.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import ai from '../../src/providers/ai.ts'
+import { aiTasks } from '../../src/providers/ai-tasks.ts'
+import { startServer } from '../outbound/loopback-server.ts'
+import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
+import { callerOf, startTaskRig } from '../support/task-rig.ts'
+
+const MINUTE_MS = 60_000
+const DEADLINE_MS = 24 * 60 * MINUTE_MS
+/** Longer than any pause between two submissions. */
+const LATER_MS = 10 * MINUTE_MS
+
+const { submit: submission, ...asking } = aiTasks
+/** As provider ai, but nothing is known of what it does with a submission that comes twice. */
+const forgetful: Provider = {
+  ...ai,
+  api: { ...ai.api, tasks: { ...asking, ...(submission && { submit: { ...submission, idempotent: false } }) } },
+}
+
+/** One source, a clock that only the test moves, and passes that only the test makes. */
+async function start(url: string, { isIdempotent = false, totalMs = 2_000 } = {}) {
+  let nowMs = Date.now()
+  const rig = await startTaskRig({
+    maxWaitMs: DEADLINE_MS,
+    deadlineMs: DEADLINE_MS,
+    clock: () => nowMs,
+    sources: [{ call: callerOf(url, totalMs), provider: isIdempotent ? ai : forgetful }],
+  })
+  const { desk, poller } = rig.tasks
+  return {
+    ...rig,
+    submit: async () => (await desk.begin({ source: 'ai', work: { submit: { prompt: 'x' } } })).task,
+    task: (id: string) => desk.show('ai', id, 0, new AbortController().signal),
+    pass: (afterMs = 0) => {
+      nowMs += afterMs
+      return poller.pass()
+    },
+    /** A task that a process was submitting when it went away. */
+    interrupted: async () =>
+      (
+        await rig.store.track({
+          uid: newUid(),
+          source: 'ai',
+          request: '{"prompt":"x"}',
+          leaseMs: MINUTE_MS,
+          maxWaitMs: DEADLINE_MS,
+          deadlineMs: DEADLINE_MS,
+        })
+      ).task,
+  }
+}
+
+async function startForgetful(options: FakeProviderOptions, tuning = {}) {
+  const provider = await startFakeProvider(options)
+  onTestFinished(() => provider.close())
+  return { provider, ...(await start(provider.url, tuning)) }
+}
+
+describe('a provider that may make two tasks of one that is submitted twice', () => {
+  test('is given it again where it has said that it did not take it', async () => {
+    const { submit, pass, task, provider } = await startForgetful({
+      misbehaveOnSubmit: (nth) =>
+        nth <= 2 ? { kind: 'rate-limited', retryAfterSeconds: 120, created: false } : undefined,
+    })
+    const { uid, status } = await submit()
+    expect(status).toBe('submitting')
+    await pass(119_000)
+    expect(provider.seen.submissions).toBe(1)
+    await pass(1_000)
+    expect(provider.seen.submissions).toBe(2)
+    await pass(120_000)
+    expect(await task(uid)).toMatchObject({ status: 'pending', task_id: provider.submitted[0]?.id, last_error: null })
+    expect(provider.seen.submissions).toBe(3)
+  })
+
+  test('is given it again where there was no connection to it', async () => {
+    const gone = await startFakeProvider()
+    await gone.close()
+    const { submit, pass, task } = await start(gone.url)
+    const { uid, last_error } = await submit()
+    expect(last_error).toContain('No connection')
+    for (let n = 1; n <= 3; n++) {
+      await pass(LATER_MS)
+      expect(Date.parse((await task(uid)).next_poll_at ?? '')).toBeLessThan(Date.parse((await task(uid)).expires_at))
+    }
+    expect(await task(uid)).toMatchObject({
+      status: 'submitting',
+      last_error: expect.stringContaining('No connection'),
+    })
+  })
+
+  test.each([
+    ['hangs up', { kind: 'reset' }],
+    ['hangs up in the middle of its answer', { kind: 'reset', after: 'headers' }],
+    ['answers 500', { kind: 'status', status: 500 }],
+    ['answers 503', { kind: 'status', status: 503 }],
+    ['says nothing', { kind: 'silence' }],
+    ['answers without end', { kind: 'endless' }],
+    ['answers what is no JSON', { kind: 'garbage', form: 'text' }],
+    ['leads elsewhere', { kind: 'redirect', status: 307 }],
+  ] as const)(
+    'and %s is not given it again: it is submitting until its deadline, and then expires',
+    async (_, fault) => {
+      const { submit, pass, task, provider, store, tasks, resolved } = await startForgetful(
+        { misbehaveOnSubmit: () => fault },
+        { totalMs: 300 },
+      )
+      const begun = await submit()
+      const { uid } = begun
+      expect(begun).toMatchObject({
+        status: 'submitting',
+        task_id: null,
+        last_error: expect.stringContaining('; whether it has the task is not known'),
+        next_poll_at: begun.expires_at,
+      })
+      for (let n = 1; n <= 5; n++) await pass(LATER_MS)
+      // Nor by whoever cannot wait.
+      await expect(tasks.desk.poll('ai', uid)).rejects.toMatchObject({ code: 'conflict' })
+      await pass(DEADLINE_MS - 5 * LATER_MS - 1)
+      expect(await task(uid)).toMatchObject({ status: 'submitting' })
+      await pass(1)
+      const expired = await task(uid)
+      const { last_error } = begun
+      expect(expired).toMatchObject({ status: 'expired', resolved_by: 'expiry', task_id: null, last_error })
+      expect(await store.event(String(expired.event_uid))).toMatchObject({ type: 'task.expired', task: uid })
+      const { data } = JSON.parse(Buffer.from(await store.body(String(expired.event_uid))).toString())
+      expect(data).toMatchObject({ task_id: uid, status: 'expired', error: last_error })
+      expect(resolved).toEqual(['ai/expiry'])
+      expect(provider.seen.submissions).toBe(1)
+    },
+  )
+
+  test('is not given it again by the process that comes after one that was submitting it', async () => {
+    const { interrupted, pass, task, provider } = await startForgetful({})
+    const { uid } = await interrupted()
+    await pass(MINUTE_MS)
+    expect(await task(uid)).toMatchObject({
+      status: 'submitting',
+      last_error: 'the service ended while it was submitting it; whether it has the task is not known',
+    })
+    for (let n = 1; n <= 5; n++) await pass(LATER_MS)
+    expect(provider.seen.submissions).toBe(0)
+    await pass(DEADLINE_MS)
+    expect(await task(uid)).toMatchObject({ status: 'expired' })
+  })
+})
+
+describe('a provider that honours Idempotency-Key', () => {
+  test('is given it again by the process that comes after one that was submitting it', async () => {
+    const { interrupted, pass, task, provider } = await startForgetful({}, { isIdempotent: true })
+    const { uid } = await interrupted()
+    await pass(MINUTE_MS - 1)
+    expect(provider.seen.submissions).toBe(0)
+    await pass(1)
+    expect(await task(uid)).toMatchObject({ status: 'pending', task_id: provider.submitted[0]?.id })
+    expect(provider.seen.idempotencyKeys).toEqual([uid])
+  })
+
+  test('is given it ever more seldom while it fails, and the same key each time', async () => {
+    const { submit, pass, task, provider } = await startForgetful(
+      { misbehaveOnSubmit: () => ({ kind: 'status', status: 500 }) },
+      { isIdempotent: true },
+    )
+    const { uid } = await submit()
+    for (let second = 1; second <= 600; second += 1) await pass(1_000)
+    expect(provider.seen.submissions).toBeGreaterThanOrEqual(10)
+    expect(provider.seen.submissions).toBeLessThanOrEqual(25)
+    expect(new Set(provider.seen.idempotencyKeys)).toEqual(new Set([uid]))
+    expect(provider.submitted).toHaveLength(1)
+    expect(await task(uid)).toMatchObject({ status: 'submitting', polls: 0 })
+  })
+
+  test('may refuse it later on: it has failed', async () => {
+    const { submit, pass, task, provider, store } = await startForgetful(
+      { misbehaveOnSubmit: (nth) => ({ kind: 'status', status: nth === 1 ? 503 : 400, created: false }) },
+      { isIdempotent: true },
+    )
+    const { uid } = await submit()
+    await pass(LATER_MS)
+    expect(await task(uid)).toMatchObject({
+      status: 'failed',
+      last_error: 'the provider answered 400',
+      event_uid: null,
+    })
+    expect((await store.events({}, { limit: 10 })).items).toEqual([])
+    await pass(LATER_MS)
+    expect(provider.seen.submissions).toBe(2)
+  })
+})
+
+describe('an answer to a submission', () => {
+  test.each([
+    '{}',
+    '[]',
+    'null',
+    '{"task_id":""}',
+    '{"task_id":7}',
+    '{"task_id":".."}',
+    '{"task_id":"a\\nb"}',
+    '{"task_id":"a\\ud800"}',
+    `{"task_id":"${'x'.repeat(257)}"}`,
+    '{"id":"t1"}',
+  ])('of 200 and %s gives no id: the task is submitting', async (answer) => {
+    const server = await startServer((_, response) => response.end(answer))
+    const { submit } = await start(server.url)
+    expect(await submit()).toMatchObject({
+      status: 'submitting',
+      task_id: null,
+      last_error: 'the provider took it, but gave no id for it; whether it has the task is not known',
+    })
+  })
+
+  test('that gives the id of another task fails the new one, and leaves the other alone', async () => {
+    const server = await startServer((_, response) => response.writeHead(201).end('{"task_id":"same"}'))
+    const { submit, task, tasks, pass } = await start(server.url)
+    const first = await submit()
+    expect(first).toMatchObject({ status: 'pending', task_id: 'same' })
+    await expect(submit()).rejects.toMatchObject({
+      code: 'provider_failed',
+      message: `the provider gave it the id of task ${first.uid}`,
+    })
+    const { items } = await tasks.desk.list({}, { limit: 10 })
+    expect(items).toMatchObject([{ status: 'failed', task_id: null }, first])
+    await pass(LATER_MS)
+    expect(await task('same')).toMatchObject({ uid: first.uid, status: 'pending' })
+    expect(server.requests).toHaveLength(2)
+  })
+})
