@@ -254,7 +254,7 @@ class Reader {
     const text = this.text(name)
     if (text === undefined) return undefined
     const url = URL.parse(text)
-    const isPlain = url !== null && `${url.username}${url.password}${url.search}${url.hash}` === ''
+    const isPlain = url !== null && `${url.username}${url.password}` === '' && !/[\s?#]/.test(text)
     if (isPlain && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, '')
     this.fault(`${name} is not an http(s) URL without credentials and query`)
     return undefined

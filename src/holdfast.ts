@@ -62,6 +62,7 @@ export async function startHoldfast(
   const prepared = await prepare(withGeneratedSecret(read, log), log)
   const store = await openSoundly(prepared, clock)
   const { config, sources, registrations, route, pool } = prepared
+  for (const warning of prepared.warnings) log.warn(warning)
 
   const metrics = createMetrics({
     handlers: registrations.map(({ name, types }) => ({ name, types })),

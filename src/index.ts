@@ -3,5 +3,14 @@ export { Type } from '@sinclair/typebox'
 export { type CatalogueType, catalogue, type DataOf, standardEvent } from './domain/catalogue.ts'
 export type { EventFields, Headers, Origin, WebhookEvent } from './domain/event.ts'
 export type { Handler, HandlerContext } from './domain/handler.ts'
-export { defineProvider, type Provider } from './domain/provider.ts'
+export type { ApiRequest } from './domain/outbound.ts'
+export {
+  defineProvider,
+  type Provider,
+  type ProviderApi,
+  type Registration,
+  type RegistrationApi,
+  type TaskAnswer,
+  type TaskApi,
+} from './domain/provider.ts'
 export type { HandlerModule, HandlerOptions, Router } from './domain/router.ts'

@@ -62,11 +62,19 @@ async function serve(): Promise<void> {
 }
 
 async function check(json: boolean): Promise<number> {
-  const { faults, sources, registrations } = await checkHoldfast(readConfig(readEnvironment()), createLog('silent'))
-  if (json) process.stdout.write(`${JSON.stringify({ ok: faults.length === 0, faults })}\n`)
-  else if (faults.length > 0) process.stderr.write(`${new ConfigurationError(faults).message}\n`)
+  const { faults, warnings, sources, registrations } = await checkHoldfast(
+    readConfig(readEnvironment()),
+    createLog('silent'),
+  )
+  const code = faults.length === 0 ? 0 : EXIT_CONFIGURATION
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ ok: code === 0, faults, warnings })}\n`)
+    return code
+  }
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
+  if (code !== 0) process.stderr.write(`${new ConfigurationError(faults).message}\n`)
   else process.stdout.write(`ok: ${sources.size} source(s), ${registrations.length} handler(s)\n`)
-  return faults.length === 0 ? 0 : EXIT_CONFIGURATION
+  return code
 }
 
 async function shutDown(

@@ -20,6 +20,8 @@ export interface Prepared {
   readonly pool: HandlerPool
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
   readonly faults: readonly string[]
+  /** What serves nothing as it is configured. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -55,7 +57,7 @@ export async function prepare({ config, faults: known }: ReadConfig, log: Logger
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
-  return { config, sources: built.sources, registrations, route, pool, faults }
+  return { config, sources: built.sources, registrations, route, pool, faults, warnings: built.warnings }
 }
 
 /** Makes the secret that a first start without configuration needs, if it can start. Gives the configuration with it, and what went wrong. */

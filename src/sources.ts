@@ -5,13 +5,21 @@ import type { Source } from './domain/source.ts'
 import { secretFault, secretHeaders } from './signatures/secrets.ts'
 import { compileVerifier } from './signatures/verifier.ts'
 
+export interface Built {
+  readonly sources: ReadonlyMap<string, Source>
+  readonly faults: readonly string[]
+  /** What serves nothing as it is set, but keeps nothing from starting. */
+  readonly warnings: readonly string[]
+}
+
+const NEVER_STALE =
+  'TASK_MAX_WAIT_MS is not below TASK_DEADLINE_MS: tasks expire before they are stale, and no provider is asked for them'
+
 /** Brings each configured source together with its provider. Faults name the variable to mend, never a secret. */
-export function buildSources(
-  config: Config,
-  providers: ReadonlyMap<string, { readonly provider: Provider }>,
-): { readonly sources: ReadonlyMap<string, Source>; readonly faults: readonly string[] } {
+export function buildSources(config: Config, providers: ReadonlyMap<string, { readonly provider: Provider }>): Built {
   const sources = new Map<string, Source>()
   const faults: string[] = []
+  const warnings = config.taskMaxWaitMs < config.taskDeadlineMs ? [] : [NEVER_STALE]
   for (const source of config.sources) {
     const provider = providers.get(source.provider)?.provider
     if (provider === undefined) {
@@ -28,9 +36,39 @@ export function buildSources(
     if (signsUrl && config.publicUrl === undefined) {
       faults.push(`PUBLIC_URL is not set: provider ${provider.name} signs the URL that it calls`)
     }
+    const apiFault = faultOfHeaders(source, provider)
+    if (apiFault !== undefined) faults.push(apiFault)
+    const unusedKey = warningOfKey(source, provider)
+    if (unusedKey !== undefined) warnings.push(unusedKey)
     sources.set(source.name, sourceOf(config, source, provider, faults.length === 0))
   }
-  return { sources, faults }
+  return { sources, faults, warnings }
+}
+
+/** A provider's module makes the headers: they are tried here, where a fault can still be told. */
+function faultOfHeaders({ variable, apiKey, apiUrl }: SourceConfig, { name, api }: Provider): string | undefined {
+  if (api?.headers === undefined || (apiKey === undefined && apiUrl === undefined)) return undefined
+  const fault = `${variable}_API_KEY: provider ${name} makes no headers of it that could be sent`
+  try {
+    const headers = Object.entries(api.headers(apiKey) as Readonly<Record<string, unknown>>)
+    const isSound = headers.every(
+      ([header, value]) => HEADER_NAME.test(header) && typeof value === 'string' && HEADER_VALUE.test(value),
+    )
+    return isSound ? undefined : fault
+  } catch {
+    return fault
+  }
+}
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/
+
+function warningOfKey({ variable, apiKey, apiUrl }: SourceConfig, { name, api }: Provider): string | undefined {
+  if (apiKey === undefined) return undefined
+  if (api === undefined) return `${variable}_API_KEY serves nothing: provider ${name} has no API that Holdfast knows`
+  return api.url === undefined && apiUrl === undefined
+    ? `${variable}_API_KEY serves nothing without ${variable}_API_URL: provider ${name} has no URL of its own`
+    : undefined
 }
 
 function sourceOf(config: Config, source: SourceConfig, provider: Provider, sound: boolean): Source {

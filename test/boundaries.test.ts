@@ -14,7 +14,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     packages: ['@sinclair/typebox', 'node:url'],
   },
   handlers: { rooms: [], packages: ['holdfast'] },
-  tasks: { rooms: ['domain', 'tasks'], packages: ['cockatiel'] },
+  tasks: { rooms: ['domain', 'tasks'], packages: ['cockatiel', 'node:timers/promises'] },
   ingest: { rooms: ['domain', 'ingest'], packages: [] },
   registrations: { rooms: ['domain', 'registrations'], packages: [] },
   dispatch: { rooms: ['domain', 'dispatch', 'log.ts', 'modules.ts'], packages: ['node:*'] },

@@ -22,11 +22,15 @@ export class ProblemError extends CommandError {}
 /** Parameters that are undefined are left out. */
 export type Query = Readonly<Record<string, string | number | undefined>>
 
-/** Lends a client to `use` and closes its connections after. */
-export async function withOps<Result>(config: Config, use: (ops: OpsClient) => Promise<Result>): Promise<Result> {
+/** Lends a client to `use` and closes its connections after. `timeoutMs`: of each answer to begin, and between its parts. */
+export async function withOps<Result>(
+  config: Config,
+  use: (ops: OpsClient) => Promise<Result>,
+  timeoutMs = REQUEST_TIMEOUT_MS,
+): Promise<Result> {
   const agent = new Agent({
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    bodyTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
     connections: 1,
     maxResponseSize: MAX_RESPONSE_BYTES,
   })

@@ -1,9 +1,11 @@
-import type { Registered, SourceRegistration } from '../domain/registrar.ts'
-import { type Command, EXIT_OK, parse, UsageError, write, writeJson } from './command.ts'
-import { withOps } from './ops-client.ts'
+import type { Registered, RegistrationList, SourceRegistration } from '../domain/registrar.ts'
+import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, parse, UsageError, write, writeJson } from './command.ts'
+import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, table } from './table.ts'
 
 const PATH = '/v1/registrations'
+/** Far above what an operation takes at worst (registrations/deadline.ts): an answer that is missed may hold a secret. */
+const ANSWER_TIMEOUT_MS = 360_000
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
 
@@ -18,13 +20,18 @@ export const registrationsList: Command = {
   options: [['--source <name>', 'of this source'], jsonOption],
   run: async (args, io) => {
     const { source, json } = parse(args, { source: text, json: flag }, []).values
-    return withOps(io.read().config, async (ops) => {
-      const answer: { readonly items: readonly SourceRegistration[] } = await ops.get(PATH, { source })
+    return withProviders(io, async (ops) => {
+      const answer: RegistrationList = await ops.get(PATH, { source })
       await (json === true ? writeJson(io.out, answer) : write(io.out, table(headings, answer.items.map(row))))
-      return EXIT_OK
+      const failures = answer.failed.map(({ source: name, detail }) => printable(`${name}: ${detail}`))
+      await write(io.err, failures.map((line) => `holdfast registrations list: ${line}\n`).join(''))
+      return failures.length === 0 ? EXIT_OK : EXIT_FAILED
     })
   },
 }
+
+const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Promise<number> =>
+  withOps(io.read().config, use, ANSWER_TIMEOUT_MS)
 
 const headings = ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS']
 
@@ -47,7 +54,7 @@ export const registrationsCreate: Command = {
   run: async (args, io) => {
     const { values, operands } = parse(args, { events: text, url: text, json: flag }, ['source'])
     const { events, url, json } = values
-    return withOps(io.read().config, async (ops) => {
+    return withProviders(io, async (ops) => {
       const body = { source: operands[0], ...eventsOf(events), ...(url !== undefined && { url }) }
       const registered: Registered = await ops.post(PATH, body)
       await (json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
@@ -63,7 +70,7 @@ export const registrationsEnsure: Command = {
   options: [eventsOption, jsonOption],
   run: async (args, io) => {
     const { values, operands } = parse(args, { events: text, json: flag }, ['source'])
-    return withOps(io.read().config, async (ops) => {
+    return withProviders(io, async (ops) => {
       const body = { source: operands[0], ensure: true, ...eventsOf(values.events) }
       const registered: Registered = await ops.post(PATH, body)
       await (values.json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
@@ -94,7 +101,7 @@ export const registrationsUpdate: Command = {
       ...((enable || disable) && { active: enable }),
     }
     if (Object.keys(changes).length === 0) throw new UsageError('nothing is to be changed')
-    return withOps(io.read().config, async (ops) => {
+    return withProviders(io, async (ops) => {
       const registration: SourceRegistration = await ops.patch(pathOf(...operands), changes)
       await (json === true ? writeJson(io.out, registration) : write(io.out, described(registration)))
       return EXIT_OK
@@ -110,7 +117,7 @@ export const registrationsDelete: Command = {
   run: async (args, io) => {
     const { values, operands } = parse(args, { json: flag }, ['source', 'id'])
     const [source, id] = operands
-    return withOps(io.read().config, async (ops) => {
+    return withProviders(io, async (ops) => {
       await ops.delete(pathOf(source, id))
       await (values.json === true
         ? writeJson(io.out, { source, id, deleted: true })
@@ -145,4 +152,4 @@ const described = (
 /** The one place where a secret that a provider hands out can be seen. */
 const told = ({ action, registration, secret, configure }: Registered): string =>
   described(registration, action) +
-  (secret === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure ?? '')}\n`)
+  (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)

@@ -50,7 +50,7 @@ const beginHelp = [
 export const tasksSubmit: Command = {
   name: 'tasks submit',
   operands: '<source> --data <file> [options]',
-  summary: 'Gives the provider of a source a task, and waits for its webhook.',
+  summary: 'Has Holdfast give a source’s provider a task, and wait for its end.',
   options: [['--data <file>', "the provider's own request, as JSON; - reads it from the standard input"], ...beginHelp],
   run: async (args, io) => {
     const { values, operands } = parse(args, { ...beginOptions, data: text }, ['source'])
@@ -62,7 +62,7 @@ export const tasksSubmit: Command = {
 export const tasksTrack: Command = {
   name: 'tasks track',
   operands: '<source> <task_id> [options]',
-  summary: 'Waits for the webhook of a task that you have submitted yourself.',
+  summary: 'Has Holdfast wait for the end of a task that you have submitted yourself.',
   options: beginHelp,
   run: async (args, io) => {
     const { values, operands } = parse(args, beginOptions, ['source', 'task_id'])

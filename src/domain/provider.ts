@@ -155,8 +155,8 @@ export interface RegistrationApi {
   /** Sends the secret along only where `url` is given. Undefined: the provider cannot change that. */
   readonly update: (id: string, wish: RegistrationWish, secret: string) => ApiRequest | undefined
   readonly remove: (id: string) => ApiRequest
-  /** Reads the answer to `create` and `update`; undefined if it is none. */
-  readonly read: (answer: unknown) => Registration | undefined
+  /** Reads the answer to `create` and `update`; undefined if it is none. `asked`: what the answer need not repeat. */
+  readonly read: (answer: unknown, asked?: RegistrationWish) => Registration | undefined
   /** The secret that the provider hands out when it creates a registration, where it does. */
   readonly secret?: (answer: unknown) => unknown
   /** What is asked for unless the caller or `SOURCE_<NAME>_TYPES` says; a pattern stands for those of them that match. */

@@ -3,8 +3,9 @@ import { toIso } from './clock.ts'
 import type { EventFields, Headers, Origin } from './event.ts'
 import { type Parsed, parseJson, valueAt } from './json.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
+import { isName } from './name.ts'
 import type { EventMap, Provider, Selector } from './provider.ts'
-import { EXPIRED_TYPE, type TaskEnd } from './task.ts'
+import { EXPIRED_TYPE, type TaskEnd, type TaskEnding } from './task.ts'
 
 /** Authentic bytes, read: an event, or as much of one as could be made out and why it is no more. */
 export type Reading =
@@ -76,8 +77,9 @@ export function readAnswer(provider: Provider, { id, task, receivedAtMs }: Asked
     const answer = parsed.ok ? provider.api?.tasks?.read(parsed.value, task) : undefined
     if (answer !== undefined && answer.status !== 'pending') {
       found = { ...answer.event, id, task }
-      end = { status: answer.status, word: answer.word }
-    } else if (parsed.ok) reasons.push('the answer does not end the task')
+      end = checkedEnd(answer)
+    }
+    if (end === undefined && parsed.ok) reasons.push('the answer does not end the task')
   } catch (error) {
     reasons.push(unreadable(provider, error))
   }
@@ -141,10 +143,18 @@ function conclude(
 /** A module that fails to tell does not keep its event from its handlers: the task is then asked for. */
 function endOf(provider: Provider | undefined, type: string, data: unknown): TaskEnd | undefined {
   try {
-    return provider?.ends?.({ type, data })
+    return checkedEnd(provider?.ends?.({ type, data }))
   } catch {
     return undefined
   }
+}
+
+const ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled', 'expired'] satisfies TaskEnding[])
+
+/** A module of a user's own may say anything; a word that cannot be kept gives way to the status. */
+function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
+  if (!ENDINGS.has(end?.status) || end === undefined || end === null) return undefined
+  return { status: end.status, word: isName(end.word) ? end.word : end.status }
 }
 
 const unreadable = (provider: Provider, error: unknown): string =>
@@ -182,13 +192,8 @@ const nameOfError = (error: unknown): string => (error instanceof Error ? error.
 /** An id or type: text that every store, label and terminal can carry, or a number that JSON carried exactly. */
 function nameOf(value: unknown): string | undefined {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH && !UNPRINTABLE.test(value)
-    ? value
-    : undefined
+  return isName(value) ? value : undefined
 }
-
-/** Control characters and halves of characters. */
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 function describe(field: string, value: unknown): string {
   if (!isGiven(value)) return `no event ${field}`

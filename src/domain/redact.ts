@@ -1,10 +1,44 @@
 const REPLACEMENT = '[redacted]'
+/** A shorter one stands in too many words to be taken out of them. */
+const MIN_LENGTH = 6
+/** Control and format characters, by which a text could be made to look like another. */
+const INVISIBLE = /[\p{Cc}\p{Cf}]+/gu
 
-/** Takes these out of a text, the longest first; of a `whsec_…` also what stands after the prefix. */
+/**
+ * Takes these out of a text, in either case, as they are and as they may have been encoded on the way: for a URL, as base64
+ * or as hex. Where one is too short for that, nothing of the text is left. A text that holds none comes back as it is.
+ */
 export function redactor(secrets: readonly (string | undefined)[]): (text: string) => string {
-  const known = secrets
-    .flatMap((secret) => [secret, secret?.startsWith('whsec_') === true ? secret.slice('whsec_'.length) : undefined])
-    .filter((secret): secret is string => secret !== undefined && secret !== '')
-    .toSorted((one, other) => other.length - one.length)
-  return (text) => known.reduce((rest, secret) => rest.replaceAll(secret, REPLACEMENT), text)
+  const given = secrets.filter((secret): secret is string => secret !== undefined && secret !== '')
+  const variants = [...new Set(given.flatMap(spellings))].toSorted((one, other) => other.length - one.length)
+  const isShort = given.some((secret) => secret.length < MIN_LENGTH)
+  const pattern = new RegExp(variants.map((each) => RegExp.escape(each)).join('|') || '(?!)', 'gi')
+  return (text) => {
+    if (isShort) return given.some((secret) => text.includes(secret)) ? REPLACEMENT : text
+    const visible = text.replace(INVISIBLE, '')
+    return visible.search(pattern) < 0 ? text : visible.replace(pattern, REPLACEMENT)
+  }
 }
+
+function spellings(secret: string): readonly string[] {
+  const plain = secret.startsWith('whsec_') ? [secret, secret.slice('whsec_'.length)] : [secret]
+  return plain.flatMap((text) => [
+    text,
+    encodeURIComponent(text),
+    hex(text),
+    ...base64(text),
+    ...base64(`Bearer ${text}`),
+  ])
+}
+
+const hex = (text: string): string => Buffer.from(text).toString('hex')
+
+/** As much of it as does not depend on what stands before and after. */
+const base64 = (text: string): readonly string[] =>
+  [0, 1, 2]
+    .flatMap((offset) => {
+      const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)])
+      const whole = bytes.subarray(0, bytes.length - (bytes.length % 3))
+      return (['base64', 'base64url'] as const).map((form) => whole.toString(form).slice(offset === 0 ? 0 : 4))
+    })
+    .filter((each) => each.length >= MIN_LENGTH)

@@ -1,12 +1,11 @@
 import { catalogue } from './catalogue.ts'
-import type { EventFields } from './event.ts'
+import type { EventFields, Origin } from './event.ts'
 import type { HandlerRegistration } from './handler.ts'
 import { compilePatterns } from './pattern.ts'
 import type { Provider } from './provider.ts'
 import type { Reading } from './read-event.ts'
 import { compileSchema, type SchemaCheck } from './schema.ts'
 import type { Source } from './source.ts'
-import { EXPIRED_TYPE } from './task.ts'
 
 /** Where an event goes: `accepted` to these handlers, or to none of them, and why. */
 export interface Routing {
@@ -15,9 +14,14 @@ export interface Routing {
   readonly reasons: readonly string[]
 }
 
-/** Where what was read goes: what could not be read is kept. */
-export const routeReading = (route: Route, source: Source, reading: Reading): Routing =>
-  reading.ok ? route(source, reading.fields) : { status: 'quarantined', handlers: [], reasons: reading.reasons }
+/**
+ * Where what was read goes: what could not be read is kept. `SOURCE_<NAME>_TYPES` says what a source takes from its sender;
+ * what Holdfast itself went and got (`poll`) is taken all the same.
+ */
+export function routeReading(route: Route, source: Source, reading: Reading, origin: Origin): Routing {
+  if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
+  return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields)
+}
 
 /** Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. */
 export type Route = (source: Source, fields: EventFields) => Routing
@@ -39,7 +43,7 @@ export function compileRoutes(registrations: readonly HandlerRegistration[]): Ro
   }
 
   return (source, fields) => {
-    if (!source.accepts(fields.type) && fields.type !== EXPIRED_TYPE) {
+    if (!source.accepts(fields.type)) {
       return {
         status: 'unhandled',
         handlers: [],

@@ -23,7 +23,7 @@ export interface TaskClaim {
 export interface TaskPostponement {
   readonly uid: string
   readonly lease: string
-  /** Not before; a deadline that comes sooner is kept. */
+  /** Not before, nor before it is stale; a deadline that comes sooner is kept. */
   readonly dueAtMs: number
   /** The provider was asked; absent: it was not, and nothing is counted. */
   readonly asked?: {

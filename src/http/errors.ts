@@ -22,7 +22,8 @@ interface FrameworkError extends Error {
 export const answerErrors = (log: Logger) => (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
   const error = thrown as FrameworkError
   const code = codeOf(error)
-  if (isOurFault(code)) log.error({ err: error, reqId: request.id }, 'request failed')
+  if (code === 'unavailable') log.warn({ reqId: request.id, error: error.message }, 'request refused')
+  else if (isOurFault(code)) log.error({ err: error, reqId: request.id }, 'request failed')
   const detail = detailOf(code, error)
   return sendProblem(reply, code, detail === undefined ? {} : { detail })
 }

@@ -47,11 +47,25 @@ const Item = Type.Object({
   active: Type.Boolean(),
   ours: Type.Boolean({ description: 'Its URL is where this source receives' }),
 })
+const Failure = Type.Object({ source: Type.String(), detail: Type.String() })
+const List = Type.Object({
+  items: Type.Array(Item),
+  failed: Type.Array(Failure, {
+    description: 'Sources whose provider could not be asked, and why; with source, that is an error instead',
+  }),
+})
 const Answer = Type.Object({
   action: OneOf(['created', 'updated', 'unchanged']),
   registration: Item,
-  secret: Type.Optional(Type.String({ description: 'Handed out by the provider; not shown again' })),
-  configure: Type.Optional(Type.String({ description: 'What to do with the secret' })),
+  secret: Type.Optional(
+    Type.String({ description: 'Handed out by the provider when it made the registration; not shown again' }),
+  ),
+  configure: Type.Optional(
+    Type.String({
+      description:
+        'What to do with the secret; without one, what to do if the secret that was handed out before is lost',
+    }),
+  ),
 })
 
 const itemOf = (item: SourceRegistration) => ({ ...item, events: [...item.events] })
@@ -65,10 +79,13 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
         summary: 'Webhooks registered at the providers, as these answer now',
         tags: ['registrations'],
         querystring: Query,
-        response: { 200: Type.Object({ items: Type.Array(Item) }) },
+        response: { 200: List },
       },
     },
-    async ({ query }, reply) => reply.send({ items: (await registrar.list(query.source)).map(itemOf) }),
+    async ({ query }, reply) => {
+      const { items, failed } = await registrar.list(query.source)
+      return reply.send({ items: items.map(itemOf), failed: [...failed] })
+    },
   )
 
   app.post(

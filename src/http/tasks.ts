@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
 import { HoldfastError } from '../domain/errors.ts'
 import {
@@ -53,6 +54,12 @@ const Body = Type.Object(
   { additionalProperties: false },
 )
 
+const Headers = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same key with the same body makes no second task; with another body, 422' }),
+  ),
+})
+
 const Query = Type.Object(
   { source: Type.Optional(Text('Name of the source')), status: Type.Optional(OneOf(TASK_STATUSES)), ...pageQuery },
   { additionalProperties: false },
@@ -81,6 +88,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk): void {
       schema: {
         summary: 'Track a task that was submitted (task_id), or have it submitted (submit); honours Idempotency-Key',
         tags,
+        headers: Headers,
         body: Body,
         response: { 200: Answer, 201: Answer },
       },
@@ -143,17 +151,24 @@ export function registerTasks(app: OpsApp, desk: TaskDesk): void {
  */
 function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
   const gone = new AbortController()
-  const abort = (): void => gone.abort()
-  if (socket.readableEnded) abort()
-  socket.once('end', abort)
-  answer.once('close', () => {
-    socket.off('end', abort)
-    abort()
-  })
-  return gone.signal
+  answer.once('close', () => gone.abort())
+  return AbortSignal.any([gone.signal, endOf(socket)])
 }
 
-function orderOf(body: Static<typeof Body>, key: string | string[] | undefined): TaskOrder {
+/** One for each connection, which may carry many requests that wait. */
+const ends = new WeakMap<Socket, AbortSignal>()
+
+function endOf(socket: Socket): AbortSignal {
+  const known = ends.get(socket)
+  if (known !== undefined) return known
+  const ended = new AbortController()
+  if (socket.readableEnded) ended.abort()
+  else socket.once('end', () => ended.abort())
+  ends.set(socket, ended.signal)
+  return ended.signal
+}
+
+function orderOf(body: Static<typeof Body>, key: string | undefined): TaskOrder {
   const { source, task_id: taskId, submit, max_wait_ms: maxWaitMs, deadline_ms: deadlineMs, metadata } = body
   if ((taskId === undefined) === (submit === undefined))
     throw new HoldfastError('invalid_request', 'either task_id (to track) or submit (to submit) is needed')
@@ -164,14 +179,19 @@ function orderOf(body: Static<typeof Body>, key: string | string[] | undefined):
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(metadata !== undefined && { metadata }),
     ...(key !== undefined && {
-      idempotency: { key: checkedKey(key), fingerprint: hash('sha256', JSON.stringify(body)) },
+      idempotency: { key: checkedKey(key), fingerprint: hash('sha256', JSON.stringify(body, inOrder)) },
     }),
   }
 }
 
+/** The same object is the same request, in whatever order its properties come. */
+const inOrder = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
+    : value
+
 /** As draft-ietf-httpapi-idempotency-key-header has it, quoted or bare. */
-function checkedKey(key: string | string[]): string {
-  const text = String(key)
-  if (text.length <= MAX_NAME_LENGTH && /^[\x21-\x7e]+$/.test(text)) return text
+function checkedKey(key: string): string {
+  if (key.length <= MAX_NAME_LENGTH && /^[\x21-\x7e]+$/.test(key)) return key
   throw new HoldfastError('invalid_request', `an Idempotency-Key has 1 to ${MAX_NAME_LENGTH} visible characters`)
 }

@@ -33,7 +33,7 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     reasons: routing.reasons,
     ...('api_version' in fields && { api_version: fields.api_version }),
     ...('task' in fields && { task: fields.task }),
-    ...(reading.ok && reading.end !== undefined && { taskEnd: reading.end }),
+    ...(reading.ok && endsItsTask(arrival, routing) && reading.end !== undefined && { taskEnd: reading.end }),
     ...(asked !== undefined && { asked }),
     headers: storedHeaders(source, headers),
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
@@ -41,6 +41,13 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     handlers: routing.handlers,
   }
 }
+
+/**
+ * A webhook that reaches no handler for its content, or because its source does not take it, leaves its task to be asked for:
+ * the answer may reach them. An answer ends its task, however it is kept, or it would be asked for without end.
+ */
+const endsItsTask = ({ origin }: Arrival, { status, reasons }: Routing): boolean =>
+  origin === 'poll' || status === 'accepted' || (status === 'unhandled' && reasons.length === 0)
 
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/

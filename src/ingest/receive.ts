@@ -33,7 +33,7 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
     if (!verdict.ok) return { outcome: refusals[verdict.reason] }
 
     const reading = readEvent(source.provider, headers, body, receivedAtMs)
-    const routing = routeReading(route, source, reading)
+    const routing = routeReading(route, source, reading, 'webhook')
     const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
 
     storing++

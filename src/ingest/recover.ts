@@ -10,6 +10,12 @@ import { newEvent } from './new-event.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
 
+/** Headers of an answer that are kept: whatever else there is may repeat what was sent along with the question. */
+const KEPT_HEADERS = ['content-type', 'date', 'last-modified', 'etag', 'request-id', 'x-request-id']
+
+const keptHeaders = (headers: Headers): Headers =>
+  Object.fromEntries(KEPT_HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])))
+
 /** The road of an answer to the disk: parse → validate and route → append, as from the first door but for the proof. */
 export function createRecoverer({
   keep,
@@ -30,7 +36,7 @@ export function createRecoverer({
     const event = newEvent(
       { source, origin: 'poll', asked: { uid, lease, by }, ...came },
       reading,
-      routeReading(route, source, reading),
+      routeReading(route, source, reading, 'poll'),
     )
     const { outcome } = await keep(event, reading)
     return outcome === 'accepted' ? 'kept' : 'late'
@@ -40,7 +46,8 @@ export function createRecoverer({
     async answered(source, task, { headers, body }) {
       const receivedAtMs = clock()
       const reading = readAnswer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
-      return keepAs('poll', source, task, { headers, body, receivedAtMs }, reading)
+      if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
+      return keepAs('poll', source, task, { headers: keptHeaders(headers), body, receivedAtMs }, reading)
     },
 
     async expired(source, task, lastError) {

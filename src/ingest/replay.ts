@@ -31,7 +31,7 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
 
     const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
     const reading = readStored(source.provider, form, await store.body(uid))
-    const routing = routeReading(route, source, reading)
+    const routing = routeReading(route, source, reading, event.origin)
     if (handler !== undefined && !routing.handlers.includes(handler)) {
       throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)
     }

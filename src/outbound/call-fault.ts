@@ -29,6 +29,7 @@ export function failureOf(error: unknown): CallResult {
 function faultOf(code: string): CallFault {
   switch (code) {
     case ' (UND_ERR_INVALID_ARG)':
+    case ' (UND_ERR_NOT_SUPPORTED)':
       return new CallFault('unreachable', `The request cannot be sent as it is${code}.`)
     case ' (UND_ERR_HEADERS_OVERFLOW)':
       return new CallFault('too_large', `The answer's headers are too large${code}.`)

@@ -48,10 +48,18 @@ function pathOf(base: URL, { path, query = {} }: ApiRequest): string {
 }
 
 function bodyOf({ json, form }: ApiRequest): { readonly contentType?: string; readonly body: string | null } {
-  if (json !== undefined) return { contentType: 'application/json', body: JSON.stringify(json) }
+  if (json !== undefined) return { contentType: 'application/json', body: serialised(json) }
   if (form === undefined) return { body: null }
   const pairs = new URLSearchParams(form.map(([name, value]) => [name, value]))
   return { contentType: 'application/x-www-form-urlencoded', body: pairs.toString() }
+}
+
+function serialised(json: unknown): string {
+  try {
+    return JSON.stringify(json)
+  } catch {
+    throw new CallFault('unreachable', 'The request is nothing that JSON can carry.')
+  }
 }
 
 const lowerCased = (headers: HeaderRecord): HeaderRecord =>

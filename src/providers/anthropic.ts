@@ -1,27 +1,29 @@
 import { valueAt } from '../domain/json.ts'
+import { isName } from '../domain/name.ts'
 import { defineProvider, type TaskAnswer, type TaskApi } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/schemes.ts'
-import { askFor, isWord } from './task-answer.ts'
+import { askFor } from './task-answer.ts'
+
+/** What can become of a request of a batch; all four are counted, always. */
+const RESULTS = ['succeeded', 'errored', 'expired', 'canceled']
 
 /**
- * What the end of a batch comes to: `ended` says only that no request of it is being processed any more. Undefined where
- * nothing tells what became of them.
+ * What the end of a batch comes to: `ended` says only that no request of it is being processed any more. One that
+ * succeeded makes it completed; how many did not is for its handler to read. Undefined where nothing tells what became of
+ * them.
  */
 function endingOf(batch: unknown): 'completed' | 'failed' | 'cancelled' | undefined {
-  const counts = valueAt(batch, 'request_counts')
-  if (typeof counts !== 'object' || counts === null) return undefined
-  const some = (result: string): boolean => {
-    const count = valueAt(counts, result)
-    return typeof count === 'number' && count > 0
-  }
-  if (some('succeeded')) return 'completed'
-  if (some('errored') || some('expired')) return 'failed'
-  return some('canceled') ? 'cancelled' : 'completed'
+  const [succeeded, errored, expired, canceled] = RESULTS.map((result) => valueAt(batch, `request_counts.${result}`))
+  const counts = [succeeded, errored, expired, canceled]
+  if (!counts.every((count): count is number => typeof count === 'number' && count >= 0)) return undefined
+  if (Number(succeeded) > 0) return 'completed'
+  if (Number(errored) + Number(expired) > 0) return 'failed'
+  return Number(canceled) > 0 ? 'cancelled' : 'completed'
 }
 
 function read(answer: unknown, taskId: string): TaskAnswer | undefined {
   const word = valueAt(answer, 'processing_status')
-  if (valueAt(answer, 'id') !== taskId || !isWord(word)) return undefined
+  if (valueAt(answer, 'id') !== taskId || !isName(word)) return undefined
   if (word !== 'ended') return { status: 'pending', word }
   const status = endingOf(answer)
   if (status === undefined) return undefined

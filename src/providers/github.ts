@@ -27,7 +27,7 @@ const registrations: RegistrationApi = {
   readList: (answer, page = '1') =>
     Array.isArray(answer)
       ? {
-          items: answer.map(readRegistration),
+          items: answer.map((each) => readRegistration(each)),
           next: answer.length < PAGE_SIZE ? undefined : String(Number(page) + 1),
         }
       : undefined,

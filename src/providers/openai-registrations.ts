@@ -30,9 +30,9 @@ export const openaiRegistrations: RegistrationApi = {
   readList: (answer) => {
     const data = valueAt(answer, 'data')
     if (!Array.isArray(data)) return undefined
-    const items = data.map(readRegistration)
+    const items = data.map((each) => readRegistration(each))
     if (valueAt(answer, 'has_more') !== true) return { items }
-    const next = valueAt(answer, 'last_id') ?? items.at(-1)?.id
+    const next = valueAt(answer, 'last_id') ?? valueAt(data.at(-1), 'id')
     return typeof next === 'string' ? { items, next } : undefined
   },
   create: ({ url, events }) => ({ method: 'POST', path: PATH, json: { name: 'Holdfast', url, event_types: events } }),

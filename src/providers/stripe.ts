@@ -29,10 +29,10 @@ const registrations: RegistrationApi = {
   readList: (answer) => {
     const data = valueAt(answer, 'data')
     if (!Array.isArray(data)) return undefined
-    const items = data.map(readRegistration)
+    const items = data.map((each) => readRegistration(each))
     if (valueAt(answer, 'has_more') !== true) return { items }
-    const next = items.at(-1)?.id
-    return next === undefined ? undefined : { items, next }
+    const next = valueAt(data.at(-1), 'id')
+    return typeof next === 'string' ? { items, next } : undefined
   },
   create: (wish) => ({ method: 'POST', path: PATH, form: formOf(wish) }),
   update: (id, wish) => ({ method: 'POST', path: one(id), form: formOf(wish) }),

@@ -1,13 +1,18 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
+import { failed } from './failures.ts'
+import { given, text } from './module.ts'
 import type { Registry } from './source.ts'
 
 const ALL = '*'
+/** Nothing that a name can hold. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 /**
  * The events to ask the provider for, as it names them: the caller's, else those of `SOURCE_<NAME>_TYPES`, else the
- * provider's usual ones. Throws `invalid_request` on a pattern that stands for nothing the provider is known to have.
+ * provider's usual ones. Throws `invalid_request` on a pattern that stands for nothing the provider is known to have, and
+ * on what is no name.
  */
 export function eventsFor(registry: Registry, asked: readonly string[] | undefined): readonly string[] {
   const { source, api } = registry
@@ -17,19 +22,34 @@ export function eventsFor(registry: Registry, asked: readonly string[] | undefin
   return types.includes(ALL) ? api.events : expand(registry, types, `${source.variable}_TYPES`)
 }
 
-function expand({ source, api }: Registry, patterns: readonly string[], place: string): readonly string[] {
+function expand(registry: Registry, patterns: readonly string[], place: string): readonly string[] {
+  const { source, api } = registry
   const { provider } = source
   const takesAll = api.events.includes(ALL)
   const known = takesAll ? Object.keys(provider.schemas ?? {}) : api.events
-  const events = patterns.flatMap((pattern) => {
-    const name = api.eventOf?.(pattern) ?? pattern
+  const events = checkedNames(patterns, place).flatMap((pattern) => {
+    const name = nameOf(registry, pattern)
     if (!name.includes('*') || (name === ALL && takesAll)) return [name]
     const matching = known.filter(compilePatterns([name]))
     if (matching.length > 0) return matching
-    throw invalid(`${place}: no event of provider ${provider.name} is known to match ${pattern}; name the events`)
+    const what = source.redact(pattern)
+    throw invalid(`${place}: no event of provider ${provider.name} is known to match ${what}; name the events`)
   })
-  if (events.length === 0 || events.includes('')) throw invalid(`${place}: no event is named`)
-  return tidy(events)
+  return tidy(checkedNames(events, place))
+}
+
+function nameOf({ source, api }: Registry, pattern: string): string {
+  const { eventOf } = api
+  if (eventOf === undefined) return pattern
+  const name = given(() => eventOf(pattern), text)
+  if (name === undefined) throw failed(source, `its module has no name for event ${pattern}`)
+  return name
+}
+
+function checkedNames(names: readonly string[], place: string): readonly string[] {
+  if (names.some((name) => UNPRINTABLE.test(name))) throw invalid(`${place}: an event's name holds a control character`)
+  if (names.length === 0 || names.some((name) => name.trim() === '')) throw invalid(`${place}: no event is named`)
+  return names
 }
 
 const invalid = (message: string): HoldfastError => new HoldfastError('invalid_request', message)

@@ -2,10 +2,13 @@ import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import type { RegistrationWish } from '../domain/provider.ts'
 import type { Registrar } from '../domain/registrar.ts'
-import { checkedId, listAll, remove } from './ask.ts'
-import { create, ensure, shown, update } from './change.ts'
+import { remove } from './ask.ts'
+import { create, ensure, update } from './change.ts'
+import { startDeadline } from './deadline.ts'
 import { eventsFor } from './events.ts'
-import { type RegistrableSource, type Registry, registryOf, urlOf } from './source.ts'
+import { listEach, listOne } from './list.ts'
+import { checkedId } from './registration.ts'
+import { isConfigured, type RegistrableSource, type Registry, registryOf, urlOf } from './source.ts'
 import { checkedUrl } from './target.ts'
 import { takeTurns } from './turns.ts'
 
@@ -13,22 +16,28 @@ export interface RegistrarOptions {
   readonly sources: ReadonlyMap<string, RegistrableSource>
   /** Told which source, registration and action, never a key or a secret. */
   readonly log: Logger
+  /** Milliseconds of a clock that only goes forward; the process's own unless given. */
+  readonly nowMs?: () => number
 }
 
 /** Changes of one source take turns, so that what `ensure` has seen still holds when it acts on it. */
-export function createRegistrar({ sources, log }: RegistrarOptions): Registrar {
+export function createRegistrar({ sources, log, nowMs = () => performance.now() }: RegistrarOptions): Registrar {
   const inTurn = takeTurns()
-  const change = <Result>(name: string, work: (registry: Registry) => Promise<Result>): Promise<Result> =>
-    inTurn(name, async () => work(registryOf(find(sources, name), log)))
+  const reach = (source: RegistrableSource): Registry => registryOf(source, log, startDeadline(nowMs))
+
+  async function change<Result>(name: string, work: (registry: Registry) => Promise<Result>): Promise<Result> {
+    const registry = reach(find(sources, name))
+    return inTurn(name, async () => {
+      if (registry.isOver()) throw new HoldfastError('unavailable', `what is under way for ${name} takes too long`)
+      return work(registry)
+    })
+  }
 
   return {
-    async list(name) {
-      const asked = name === undefined ? [...sources.values()].filter(isConfigured) : [find(sources, name)]
-      const lists = asked.map(async (source) =>
-        (await listAll(registryOf(source, log))).map((registration) => shown(source, registration)),
-      )
-      return (await Promise.all(lists)).flat()
-    },
+    list: async (name) =>
+      name === undefined
+        ? listEach([...sources.values()].filter(isConfigured).map(reach))
+        : { items: await listOne(reach(find(sources, name))), failed: [] },
     create: (name, { events, url }) =>
       change(name, async (registry) =>
         create(registry, eventsFor(registry, events), url === undefined ? urlOf(registry.source) : checkedUrl(url)),
@@ -53,6 +62,3 @@ function find(sources: ReadonlyMap<string, RegistrableSource>, name: string): Re
   if (source !== undefined) return source
   throw new HoldfastError('unknown_source', `there is no source ${name}; there are ${[...sources.keys()].join(', ')}`)
 }
-
-const isConfigured = ({ provider, call }: RegistrableSource): boolean =>
-  provider.api?.registrations !== undefined && call !== undefined

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import type { CallProvider } from '../domain/outbound.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
+import type { IsOver } from './deadline.ts'
 
 /** A source as its registrations see it. */
 export interface RegistrableSource {
@@ -21,23 +22,25 @@ export interface RegistrableSource {
   readonly redact: (text: string) => string
 }
 
-/** A source whose provider can be asked. */
+/** A source whose provider can be asked, for the time of one operation. */
 export interface Registry {
   readonly source: RegistrableSource
   readonly api: RegistrationApi
   readonly call: CallProvider
+  /** Then no further call is made. */
+  readonly isOver: IsOver
   /** Logs a change: source, id and action, nothing else. */
   readonly told: (id: string, action: 'created' | 'updated' | 'deleted') => void
 }
 
 /** Throws `not_configured`, naming what is missing. */
-export function registryOf(source: RegistrableSource, log: Logger): Registry {
+export function registryOf(source: RegistrableSource, log: Logger, isOver: IsOver): Registry {
   const { provider, variable, call, name } = source
   const api = provider.api?.registrations
   if (api === undefined) throw notConfigured(`provider ${provider.name} has no API to register webhooks with`)
   if (call !== undefined) {
     const told: Registry['told'] = (id, action) => log.info({ source: name, id, action }, 'registration changed')
-    return { source, api, call, told }
+    return { source, api, call, isOver, told }
   }
   const missing =
     provider.api?.url === undefined
@@ -45,6 +48,9 @@ export function registryOf(source: RegistrableSource, log: Logger): Registry {
       : `${variable}_API_KEY is not set`
   throw notConfigured(missing)
 }
+
+export const isConfigured = ({ provider, call }: RegistrableSource): boolean =>
+  provider.api?.registrations !== undefined && call !== undefined
 
 /** Where the source receives. Throws `not_configured` where nobody knows. */
 export function urlOf({ url, name }: RegistrableSource): string {

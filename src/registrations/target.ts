@@ -13,9 +13,15 @@ function targetOf(text: string): string | undefined {
   return `${url.protocol}//${url.host}${path}`
 }
 
-/** Throws `invalid_request` unless a webhook can be sent there. */
+/** As it goes on the wire. Throws `invalid_request` unless a webhook can be sent there. */
 export function checkedUrl(text: string): string {
-  const url = URL.parse(text)
-  if (url !== null && (url.protocol === 'https:' || url.protocol === 'http:')) return text
-  throw new HoldfastError('invalid_request', 'url is not an http(s) URL')
+  const trimmed = text.trim()
+  // `URL` would leave some of these out, and so change what was meant.
+  if (/[\s\p{Cc}\p{Cs}]/u.test(trimmed)) throw invalid('url holds whitespace or a control character')
+  const url = URL.parse(trimmed)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw invalid('url is not an http(s) URL')
+  if (url.username !== '' || url.password !== '') throw invalid('url holds a user name or a password')
+  return url.href
 }
+
+const invalid = (message: string): HoldfastError => new HoldfastError('invalid_request', message)

@@ -1,5 +1,5 @@
 import type { Headers } from '../domain/event.ts'
-import type { CallResult } from '../domain/outbound.ts'
+import type { CallFailure, CallResult } from '../domain/outbound.ts'
 import type { PollOutcome } from '../domain/telemetry.ts'
 
 /** The longest that a provider's `Retry-After` is believed. */
@@ -9,6 +9,8 @@ const MAX_RETRY_AFTER_MS = 3_600_000
 export interface Trouble {
   readonly outcome: Exclude<PollOutcome, 'terminal' | 'pending' | 'late'>
   readonly error: string
+  /** The provider itself is in trouble, whichever task it was asked for. */
+  readonly isProviders: boolean
   /** The provider asks to be left alone for so long. */
   readonly retryAfterMs?: number
 }
@@ -17,15 +19,21 @@ export function troubleOf(
   result: Exclude<CallResult, { ok: true }> | { status: number; headers: Headers },
   nowMs: number,
 ): Trouble {
-  if (!('status' in result)) return { outcome: result.failure, error: result.message }
+  if (!('status' in result))
+    return { outcome: result.failure, error: result.message, isProviders: !OF_ONE_TASK.has(result.failure) }
   const { status, headers } = result
   const retryAfterMs = retryAfterOf(headers, nowMs)
   return {
     outcome: outcomeOf(status),
     error: `the provider answered ${status}`,
+    // What is refused may be wrong with this one request; an answer that leads elsewhere is nobody's.
+    isProviders: status < 400 || status >= 500 || status === 401 || status === 403,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
+
+/** A path that was not asked for, and one answer that is too long. */
+const OF_ONE_TASK: ReadonlySet<CallFailure> = new Set(['forbidden_address', 'too_large'])
 
 function outcomeOf(status: number): Trouble['outcome'] {
   if (status === 404 || status === 410) return 'not_found'

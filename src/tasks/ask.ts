@@ -1,5 +1,6 @@
 import { parseJson } from '../domain/json.ts'
-import type { CallProvider, CallResult } from '../domain/outbound.ts'
+import { isName } from '../domain/name.ts'
+import type { ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
 import type { TaskAnswer, TaskApi } from '../domain/provider.ts'
 import type { Answer } from '../domain/recover.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
@@ -11,33 +12,56 @@ export type Asked =
   | { readonly outcome: 'pending'; readonly word: string }
   | Trouble
 
+export interface Question {
+  readonly api: TaskApi
+  readonly call: CallProvider
+  readonly taskId: string
+  /** Takes keys and secrets out of a text. */
+  readonly redact: (text: string) => string
+  readonly nowMs: () => number
+  readonly signal?: AbortSignal
+}
+
 /** Asks a provider for one task. Never rejects. */
-export async function ask(
-  api: TaskApi,
-  call: CallProvider,
-  taskId: string,
-  nowMs: () => number,
-  signal?: AbortSignal,
-): Promise<Asked> {
-  const request = api.poll(taskId)
-  if (request === undefined) return { outcome: 'invalid', error: 'the provider has no task of such an id' }
+export async function ask({ api, call, taskId, redact, nowMs, signal }: Question): Promise<Asked> {
+  const request = questionOf(api, taskId)
+  if (request === undefined) return invalid('the provider has no task of such an id', false)
   const result = await call(request, signal)
   if (!isSuccess(result)) return troubleOf(result, nowMs())
-  const read = readSafely(api, result.body, taskId)
-  if (read === undefined) return { outcome: 'invalid', error: 'the answer says nothing of this task' }
+  const parsed = parseJson(result.body)
+  if (!parsed.ok) return invalid('the answer is no JSON', true)
+  const read = readSafely(api, parsed.value, taskId)
+  if (read === undefined || redact(read.word) !== read.word)
+    return invalid('the answer says nothing of this task', false)
   if (read.status === 'pending') return { outcome: 'pending', word: read.word }
   return { outcome: 'terminal', answer: { headers: result.headers, body: result.body } }
 }
 
+const invalid = (error: string, isProviders: boolean): Trouble => ({ outcome: 'invalid', error, isProviders })
+
 export const isSuccess = (result: CallResult): result is Extract<CallResult, { ok: true }> =>
   result.ok && result.status >= 200 && result.status < 300
 
-function readSafely(api: TaskApi, body: Buffer, taskId: string): TaskAnswer | undefined {
-  const parsed = parseJson(body)
+/** How the provider is asked for a task; undefined where its module knows of no way. */
+export function questionOf(api: TaskApi, taskId: string): ApiRequest | undefined {
   try {
-    const answer = parsed.ok ? api.read(parsed.value, taskId) : undefined
-    // That type is Holdfast's own.
-    return answer?.status !== 'pending' && answer?.event.type === EXPIRED_TYPE ? undefined : answer
+    return api.poll(taskId)
+  } catch {
+    return undefined
+  }
+}
+
+const ENDINGS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
+
+/** A module of a user's own may say anything. */
+function readSafely(api: TaskApi, value: unknown, taskId: string): TaskAnswer | undefined {
+  try {
+    const answer = api.read(value, taskId)
+    if (answer === undefined || !isName(answer.word)) return undefined
+    if (answer.status === 'pending') return answer
+    const { type } = answer.event
+    // `task.expired` is Holdfast's own.
+    return ENDINGS.has(answer.status) && isName(type) && type !== EXPIRED_TYPE ? answer : undefined
   } catch {
     return undefined
   }

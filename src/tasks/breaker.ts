@@ -1,18 +1,22 @@
-import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult } from 'cockatiel'
+import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, isBrokenCircuitError } from 'cockatiel'
 import type { Clock } from '../domain/clock.ts'
-import type { Asked } from './ask.ts'
+import type { Trouble } from './answers.ts'
 
-/** Failures in a row after which a provider is left alone, and for how long; then one question tells whether it is back. */
+/** Failures in a row after which a provider is left alone, and for how long; then one call tells whether it is back. */
 export const BREAKER_FAILURES = 5
 export const BREAKER_PAUSE_MS = 10_000
 
 export type BreakerState = 'closed' | 'open' | 'half_open'
 
-/** What says that the provider, not the one task, is in trouble. */
-const isTrouble = (asked: unknown): boolean => !HEALTHY.has((asked as Asked).outcome)
-const HEALTHY: ReadonlySet<Asked['outcome']> = new Set(['terminal', 'pending', 'not_found', 'rate_limited'])
+/** What came of a call. What is wrong with one task alone keeps nobody from the others. */
+export interface Called<Result> {
+  readonly result: Result
+  readonly trouble: Trouble | undefined
+}
 
-/** Keeps questions from a provider that does not answer them, but for a trickle. */
+const isProviders = (called: unknown): boolean => (called as Called<unknown>).trouble?.isProviders === true
+
+/** Keeps calls from a provider that does not answer them, but for a trickle. */
 export class Breaker {
   readonly #policy
   readonly #clock: Clock
@@ -20,8 +24,9 @@ export class Breaker {
 
   constructor(clock: Clock, pauseMs: number, onChange: (state: BreakerState) => void) {
     this.#clock = clock
-    this.#policy = circuitBreaker(handleWhenResult(isTrouble), {
-      halfOpenAfter: pauseMs,
+    this.#policy = circuitBreaker(handleWhenResult(isProviders), {
+      // The pause is kept here, by the clock that everything else goes by.
+      halfOpenAfter: 0,
       breaker: new ConsecutiveBreaker(BREAKER_FAILURES),
     })
     this.#policy.onBreak(() => {
@@ -35,18 +40,20 @@ export class Breaker {
     return this.#policy.state === CircuitState.HalfOpen ? 'half_open' : 'open'
   }
 
-  /** How many of these questions may be asked now. */
+  /** How many of these calls may be made now. */
   lets(count: number): number {
     if (this.state() === 'closed') return count
     return this.state() === 'open' && this.#clock() >= this.#reopensAtMs ? Math.min(1, count) : 0
   }
 
-  /** Undefined: it was not asked. */
-  async run(question: () => Promise<Asked>): Promise<Asked | undefined> {
+  /** Undefined: the circuit is open, and it was not made. */
+  async run<Result>(call: () => Promise<Called<Result>>): Promise<Called<Result> | undefined> {
+    if (this.lets(1) === 0) return undefined
     try {
-      return await this.#policy.execute(question)
-    } catch {
-      return undefined // The circuit is open; a question itself never rejects.
+      return await this.#policy.execute(call)
+    } catch (error) {
+      if (isBrokenCircuitError(error)) return undefined
+      throw error
     }
   }
 }

@@ -1,14 +1,20 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
+import { isTaskId } from '../domain/name.ts'
 import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
 import type { TaskStore, Tracked } from '../domain/task-store.ts'
 import { newUid } from '../domain/uid.ts'
+import { questionOf } from './ask.ts'
 import { type Lane, POLL_LEASE_MS } from './lane.ts'
-import { isTaskId, requestOf, type Submitter } from './submit.ts'
+import { requestOf, type Submitter } from './submit.ts'
+import { TaskReader } from './task-reader.ts'
 import { askable, type TaskSource } from './task-source.ts'
 import type { Waiters } from './waiters.ts'
+
+/** The longest that somebody waits for his turn to ask. */
+const MAX_TURN_MS = 5_000
 
 export interface TaskDeskOptions {
   readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
@@ -22,6 +28,7 @@ export interface TaskDeskOptions {
 
 export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
   const { store, sources, lanes, submitter, waiters } = options
+  const reader = new TaskReader(store)
 
   function sourceOf(name: string): TaskSource {
     const source = sources.get(name)
@@ -29,9 +36,10 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     return source
   }
 
+  /** Also one of a source that is configured no more. */
   async function find(source: string, id: string): Promise<Task> {
-    sourceOf(source)
-    const task = await store.task(source, id)
+    const task = await reader.find(source, id)
+    if (task === undefined) sourceOf(source)
     if (task === undefined) throw new HoldfastError('task_not_found', `source ${source} has no task ${id}`)
     return task
   }
@@ -103,9 +111,14 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
       // Whoever is asked for it would be given it, and may have it already.
       if (task.task_id === null && access.api.submit?.idempotent !== true)
         throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
+      const lane = lanes.get(source)
+      if (lane !== undefined && lane.waitMs() > MAX_TURN_MS)
+        throw new HoldfastError('unavailable', `too many questions to the provider of source ${source} are waiting`)
       const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
-      if (leased !== undefined) await lanes.get(source)?.handleNow(leased)
+      const wasAsked = leased === undefined || (await lane?.handleNow(leased)) === true
       const known = await find(source, task.uid)
+      if (!wasAsked && !isTerminal(known.status))
+        throw new HoldfastError('conflict', `the provider of source ${source} is in trouble, and is not asked for now`)
       if (leased === undefined && !isTerminal(known.status))
         throw new HoldfastError('conflict', `task ${id} is being asked for already`)
       return known
@@ -139,9 +152,10 @@ function jsonOf(field: string, value: unknown, limitBytes: number): string {
 }
 
 function checkTaskId({ source }: TaskSource, taskId: string): void {
-  if (!isTaskId(taskId)) throw new HoldfastError('invalid_request', 'task_id has characters that no task id has')
+  if (!isTaskId(taskId))
+    throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
   const api = source.provider.api?.tasks
-  if (api !== undefined && api.poll(taskId) === undefined)
+  if (api !== undefined && questionOf(api, taskId) === undefined)
     throw new HoldfastError('invalid_request', `provider ${source.provider.name} has no tasks of such an id`)
 }
 

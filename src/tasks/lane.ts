@@ -2,15 +2,16 @@ import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
+import type { CallProvider } from '../domain/outbound.ts'
 import type { Recover } from '../domain/recover.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { type Asked, ask } from './ask.ts'
-import { BREAKER_PAUSE_MS, Breaker, type BreakerState } from './breaker.ts'
-import { RateLimit } from './rate-limit.ts'
+import { BREAKER_PAUSE_MS, type BreakerState } from './breaker.ts'
+import { Gate } from './gate.ts'
 import { pollDelayMs } from './schedule.ts'
-import type { Submitter } from './submit.ts'
+import type { Submitted, Submitter } from './submit.ts'
 import { askable, type TaskSource } from './task-source.ts'
 
 const DEFAULT_CONCURRENCY = 16
@@ -32,34 +33,44 @@ export interface LaneOptions {
   readonly log: Logger
 }
 
+type Submitting = LeasedTask
+type Pending = LeasedTask & { readonly id: string }
+
 /** The polling of one source, apart from all others: a provider that hangs or is down delays nobody else's tasks. */
 export class Lane {
   readonly #source: TaskSource
   readonly #options: LaneOptions
-  readonly #limit: RateLimit
-  readonly #breaker: Breaker
+  readonly #gate: Gate
   readonly #concurrency: number
   readonly #stopping = new AbortController()
-  readonly #inFlight = new Set<Promise<void>>()
+  readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
-  #pausedUntilMs = 0
 
   constructor(source: TaskSource, options: LaneOptions) {
     const { provider, name } = source.source
     const { clock, log, breakerPauseMs = BREAKER_PAUSE_MS } = options
+    const { concurrency = DEFAULT_CONCURRENCY, pollsPerSecond = DEFAULT_POLLS_PER_SECOND } = provider.api?.tasks ?? {}
     this.#source = source
     this.#options = options
-    this.#concurrency = provider.api?.tasks?.concurrency ?? DEFAULT_CONCURRENCY
-    this.#limit = new RateLimit(provider.api?.tasks?.pollsPerSecond ?? DEFAULT_POLLS_PER_SECOND, clock)
-    this.#breaker = new Breaker(clock, breakerPauseMs, (state) => {
-      if (state === 'open')
-        log.warn({ source: name, pause_ms: breakerPauseMs }, 'the provider is in trouble: polls pause')
-      if (state === 'closed') log.info({ source: name }, 'the provider answers again: polls go on')
+    this.#concurrency = concurrency
+    this.#gate = new Gate({
+      perSecond: pollsPerSecond,
+      pauseMs: breakerPauseMs,
+      clock,
+      stopping: this.#stopping.signal,
+      onChange: (state) => {
+        if (state === 'open')
+          log.warn({ source: name, pause_ms: breakerPauseMs }, 'the provider is in trouble: polls pause')
+        if (state === 'closed') log.info({ source: name }, 'the provider answers again: polls go on')
+      },
     })
   }
 
   /** Null: there is nobody to ask. */
-  breaker = (): BreakerState | null => (askable(this.#source) === undefined ? null : this.#breaker.state())
+  breaker = (): BreakerState | null => (askable(this.#source) === undefined ? null : this.#gate.state())
+
+  /** How long whoever asks now would wait for his turn. */
+  waitMs = (): number => this.#gate.waitMs()
 
   /** Handles every task that is due, once; one pass at a time. Never rejects. */
   pass(): Promise<void> {
@@ -75,8 +86,8 @@ export class Lane {
     await this.#passing
   }
 
-  /** Asks for one leased task now, whatever the pace: its owner wants to know. */
-  handleNow(task: LeasedTask): Promise<void> {
+  /** Asks for one leased task now: its owner wants to know. False: it was not asked for, since the circuit is open. */
+  handleNow(task: LeasedTask): Promise<boolean> {
     return this.#handle(task)
   }
 
@@ -84,13 +95,12 @@ export class Lane {
     try {
       while (!this.#stopping.signal.aborted) {
         const free = this.#concurrency - this.#inFlight.size
-        const staleLimit = this.#room(free)
-        const isLimited = staleLimit === 0 && this.#mayAsk() && this.#breaker.lets(1) > 0
-        const tasks = free === 0 ? [] : await this.#claim(staleLimit, free)
+        const isShort = askable(this.#source) !== undefined && this.#gate.isShort()
+        const tasks = free === 0 ? [] : await this.#claim(free, isShort)
         for (const task of tasks) this.#start(task)
         if (tasks.length > 0) continue
         if (this.#inFlight.size > 0) await Promise.race(this.#inFlight)
-        else if (isLimited) await pause(this.#limit.waitMs(), this.#stopping.signal)
+        else if (isShort) await this.#gate.turn(this.#gate.waitMs())
         else return
       }
     } catch (error) {
@@ -102,16 +112,11 @@ export class Lane {
     }
   }
 
-  /** How many stale tasks may be asked for now. */
-  #room(free: number): number {
-    if (!this.#mayAsk()) return 0
-    return this.#breaker.lets(Math.min(free, this.#limit.available()))
-  }
-
-  #mayAsk = (): boolean => askable(this.#source) !== undefined && this.#options.clock() >= this.#pausedUntilMs
-
-  #claim(staleLimit: number, expiredLimit: number): Promise<readonly LeasedTask[]> {
+  /** No more than can be asked for soon; those past their deadline need nobody's answer. */
+  #claim(free: number, isShort: boolean): Promise<readonly LeasedTask[]> {
     const { store, leaseMs = POLL_LEASE_MS } = this.#options
+    const staleLimit = askable(this.#source) === undefined ? 0 : this.#gate.lets(free)
+    const expiredLimit = staleLimit > 0 ? staleLimit : isShort ? 0 : free
     return store.claimTasks({ source: this.#source.source.name, staleLimit, expiredLimit, leaseMs })
   }
 
@@ -120,88 +125,94 @@ export class Lane {
     this.#inFlight.add(handling)
   }
 
-  async #handle(task: LeasedTask): Promise<void> {
-    const { clock, log, submitter } = this.#options
+  /** Never rejects. False: the provider was not called, though it should have been. */
+  async #handle(task: LeasedTask): Promise<boolean> {
+    const { clock, log } = this.#options
     try {
-      if (clock() >= task.expiresAtMs) await this.#expire(task)
-      else if (task.id === undefined) await submitter.again(this.#source, task, this.#stopping.signal)
-      else await this.#poll({ ...task, id: task.id })
+      if (clock() >= task.expiresAtMs) return await this.#expire(task)
+      return await (task.id === undefined ? this.#submit(task) : this.#poll({ ...task, id: task.id }))
     } catch (error) {
       // Its lease runs out, and it is due again.
       log.warn(
         { source: task.source, task: task.id ?? task.uid, error: messageOf(error) },
         'a stale task was not settled',
       )
+      return true
     }
   }
 
-  async #poll(task: LeasedTask & { readonly id: string }): Promise<void> {
-    const { clock, store, random, pollIntervalMs } = this.#options
+  async #submit(task: Submitting): Promise<boolean> {
+    const { submitter } = this.#options
+    const again = () => submitter.again(this.#source, task, this.#stopping.signal)
+    const submitted = await this.#gate.call(again, troubleOfSubmission)
+    return submitted === undefined ? this.#letGo(task) : true
+  }
+
+  async #poll(task: Pending): Promise<boolean> {
+    const { clock, store, random, pollIntervalMs, telemetry } = this.#options
     const asked = await this.#ask(task.id)
-    if (asked === undefined) {
-      await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() }])
-      return
-    }
-    if (asked.outcome === 'terminal') {
-      await this.#recover(task, asked)
-      return
-    }
-    const failures = 'error' in asked ? task.failures + 1 : 0
-    const retryAfterMs = 'error' in asked ? asked.retryAfterMs : undefined
-    this.#heed(asked.outcome, retryAfterMs)
-    this.#options.telemetry.polled(task.source, asked.outcome)
-    const ageMs = clock() - task.createdAtMs
-    const delayMs = pollDelayMs({ ageMs, failures, pollIntervalMs, retryAfterMs }, random)
+    if (asked === undefined) return this.#letGo(task)
+    if (asked.outcome === 'terminal') return this.#recover(task, asked)
+    const trouble = troubleOfAnswer(asked)
+    telemetry.polled(task.source, asked.outcome)
+    const delayMs = pollDelayMs(
+      {
+        ageMs: clock() - task.createdAtMs,
+        failures: trouble === undefined ? 0 : task.failures + 1,
+        pollIntervalMs,
+        retryAfterMs: trouble?.retryAfterMs,
+      },
+      random,
+    )
     const said = 'error' in asked ? { error: asked.error } : { word: asked.word }
     await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked: said }])
+    return true
+  }
+
+  /** It was not asked for: it is due as before. */
+  async #letGo({ uid, lease }: LeasedTask): Promise<false> {
+    await this.#options.store.postpone([{ uid, lease, dueAtMs: this.#options.clock() }])
+    return false
   }
 
   /** Undefined: it was not asked, because the circuit is open or the service stops. */
   async #ask(taskId: string): Promise<Asked | undefined> {
     const access = askable(this.#source)
+    if (access === undefined) return undefined
     const { signal } = this.#stopping
-    if (access === undefined || signal.aborted) return undefined
-    const waitMs = this.#limit.reserve()
-    if (waitMs > 0) await pause(waitMs, signal)
-    const asked = await this.#breaker.run(() => ask(access.api, access.call, taskId, this.#options.clock, signal))
+    const call: CallProvider = async (request, stop) => {
+      const result = await access.call(request, stop)
+      if (result.ok) this.#gate.read(result.body.length)
+      return result
+    }
+    const question = { ...access, call, taskId, redact: this.#source.redact, nowMs: this.#options.clock, signal }
+    const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
   }
 
-  /** Overload is the provider's, whichever task it was told for. */
-  #heed(outcome: Asked['outcome'], retryAfterMs = 0): void {
-    if (outcome !== 'rate_limited' && outcome !== 'server_error') return
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#options.clock() + retryAfterMs)
-  }
-
-  async #recover(
-    task: LeasedTask & { readonly id: string },
-    { answer }: Extract<Asked, { outcome: 'terminal' }>,
-  ): Promise<void> {
+  async #recover(task: Pending, { answer }: Extract<Asked, { outcome: 'terminal' }>): Promise<true> {
     const { recover, telemetry } = this.#options
     const recovered = await recover.answered(this.#source.source, task, answer)
     telemetry.polled(task.source, recovered === 'kept' ? 'terminal' : 'late')
+    return true
   }
 
   /**
-   * At its deadline a stale task is asked for a last time, where that is possible: a service that was down for long must
-   * not give up what had ended meanwhile.
+   * At its deadline a stale task is asked for a last time, where somebody can be: a service that was down for long must not
+   * give up what had ended meanwhile.
    */
-  async #expire(task: LeasedTask): Promise<void> {
+  async #expire(task: LeasedTask): Promise<boolean> {
     const { recover, telemetry, clock } = this.#options
     const isStale = task.id !== undefined && clock() >= task.staleAtMs
-    const asked = isStale && this.#mayAsk() && this.#breaker.lets(1) > 0 ? await this.#ask(task.id) : undefined
-    if (this.#stopping.signal.aborted) return
+    const asked = isStale && this.#gate.lets(1) > 0 ? await this.#ask(task.id) : undefined
+    if (this.#stopping.signal.aborted) return false
     if (task.id !== undefined && asked?.outcome === 'terminal') return this.#recover({ ...task, id: task.id }, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
     const error = asked !== undefined && 'error' in asked ? asked.error : task.lastError
     await recover.expired(this.#source.source, task, error)
+    return true
   }
 }
 
-/** Resolves after the time, or when the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  return promise.finally(() => clearTimeout(timer))
-}
+const troubleOfAnswer = (asked: Asked) => ('error' in asked ? asked : undefined)
+const troubleOfSubmission = (submitted: Submitted) => (submitted.outcome === 'unknown' ? submitted.trouble : undefined)

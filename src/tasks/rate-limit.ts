@@ -33,6 +33,12 @@ export class RateLimit {
     return waitMs
   }
 
+  /** Takes some that were had already: whoever comes next waits for them. */
+  charge(tokens: number): void {
+    this.#fill()
+    this.#tokens -= tokens
+  }
+
   #fill(): void {
     const nowMs = this.#clock()
     const gained = (Math.max(0, nowMs - this.#filledAtMs) * this.#perSecond) / 1_000

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
-import { MAX_NAME_LENGTH } from '../domain/limits.ts'
+import { isTaskId } from '../domain/name.ts'
 import type { ApiRequest, CallResult } from '../domain/outbound.ts'
 import type { TaskApi } from '../domain/provider.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
-import { troubleOf } from './answers.ts'
+import { type Trouble, troubleOf } from './answers.ts'
 import { isSuccess } from './ask.ts'
 import { submitDelayMs } from './schedule.ts'
 import { askable, type TaskSource } from './task-source.ts'
@@ -29,7 +29,7 @@ export interface SubmitterOptions {
 export type Submitted =
   | { readonly outcome: 'submitted'; readonly task: Task }
   | { readonly outcome: 'refused'; readonly reason: string }
-  | { readonly outcome: 'unknown' }
+  | { readonly outcome: 'unknown'; readonly trouble?: Trouble }
 
 /** Gives tasks to providers. The task's row is on disk before, and what became of it after. */
 export interface Submitter {
@@ -40,7 +40,7 @@ export interface Submitter {
    * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
    * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
    */
-  again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<void>
+  again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
 export function createSubmitter({ store, clock, random, log }: SubmitterOptions): Submitter {
@@ -51,7 +51,7 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
     const result = await access.call({ ...request, headers }, signal)
-    const id = isSuccess(result) ? idIn(access.api, result.body) : undefined
+    const id = isSuccess(result) ? idIn(access.api, source, result.body) : undefined
     if (id !== undefined) return took(task, id)
     return isRefusal(result) ? refused(source, task, result) : unclear(access.api, task, result)
   }
@@ -76,10 +76,12 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
   }
 
   async function unclear(api: TaskApi, task: LeasedTask, result: CallResult): Promise<Submitted> {
-    if (isSuccess(result)) return postpone(task, 'the provider took it, but gave no id for it', undefined, api)
-    const { error, outcome, retryAfterMs } = troubleOf(result, clock())
+    if (isSuccess(result)) return postpone(task, 'the provider answered, but gave no id for it', undefined, api)
+    const trouble = troubleOf(result, clock())
+    const { error, outcome, retryAfterMs } = trouble
     const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited'].includes(outcome)
-    return postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
+    await postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
+    return { outcome: 'unknown', trouble }
   }
 
   /** `api`: the provider may have the task. */
@@ -112,8 +114,8 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
     },
     async again(source, task, signal) {
       const isIdempotent = askable(source)?.api.submit?.idempotent === true
-      if (isIdempotent || !task.interrupted) await submit(source, task, signal)
-      else await postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
+      if (isIdempotent || !task.interrupted) return submit(source, task, signal)
+      return postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
     },
   }
 }
@@ -137,23 +139,17 @@ type Answered = Extract<CallResult, { ok: true }>
 const isRefusal = (result: CallResult): result is Answered =>
   result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
 
-function idIn(api: TaskApi, body: Buffer): string | undefined {
+/** An id that holds a key is none: it would be told to everyone. */
+function idIn(api: TaskApi, { redact }: TaskSource, body: Buffer): string | undefined {
   const parsed = parseJson(body)
   try {
-    const id = parsed.ok ? api.submit?.taskId(parsed.value) : undefined
-    return isTaskId(id) ? id : undefined
+    const given = parsed.ok ? api.submit?.taskId(parsed.value) : undefined
+    const id = Number.isSafeInteger(given) ? String(given) : given
+    return isTaskId(id) && redact(id) === id ? id : undefined
   } catch {
     return undefined
   }
 }
-
-/** Text that paths, logs and labels can carry; `.` and `..` would lead elsewhere in a path. */
-export const isTaskId = (id: unknown): id is string =>
-  typeof id === 'string' &&
-  id.length > 0 &&
-  id.length <= MAX_NAME_LENGTH &&
-  !/[\p{Cc}\p{Cs}]/u.test(id) &&
-  !/^\.\.?$/.test(id)
 
 /** What a provider says went wrong, in the forms that APIs have for it. */
 function wordsIn(body: Buffer): string | undefined {

@@ -1,9 +1,25 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Agent } from 'undici'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { CALL_TIMEOUT_MS } from '../../src/domain/limits.ts'
 import type { Registered } from '../../src/domain/registrar.ts'
+import { OPERATION_DEADLINE_MS } from '../../src/registrations/deadline.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { API_KEY, openFakeRegistrations } from '../support/fake-registrations.ts'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
+
+const agents = vi.hoisted((): Agent.Options[] => [])
+/** undici itself, which notes with what options its agents are made. */
+vi.mock('undici', async (load) => {
+  const undici = await load<typeof import('undici')>()
+  class NotedAgent extends undici.Agent {
+    constructor(options: Agent.Options = {}) {
+      super(options)
+      agents.push(options)
+    }
+  }
+  return { ...undici, Agent: NotedAgent }
+})
 
 const PUBLIC_URL = 'https://hooks.example'
 const OURS = `${PUBLIC_URL}/v1/webhooks/shop`
@@ -40,6 +56,7 @@ test('a source is registered once, and its secret is shown once with what to do 
 
   const again = await registrations('ensure', 'shop')
   expect(again.out).toMatch(/^action {2}unchanged$/m)
+  expect(again.out).toMatch(/^Its secret was shown when it was made: .* runs ensure again\.$/m)
   expect(again.out).not.toContain('whsec_')
   expect(fake.hooks).toHaveLength(1)
 })
@@ -101,10 +118,30 @@ test('what cannot be is told by the name of what is missing', async () => {
   })
   expect((await registrations('list', '--source', 'none')).err).toContain('there is no source none')
   fake.answer = { status: 402, body: '{"error":{"message":"Pay first"}}' }
-  expect((await registrations('list')).err).toContain(
-    'The provider did not do it (502): stripe, for source shop: it answered 402: Pay first',
-  )
+  const reason = 'stripe, for source shop: it answered 402: Pay first'
+  expect((await registrations('list', '--source', 'shop')).err).toContain(`The provider did not do it (502): ${reason}`)
+  expect(await registrations('list')).toMatchObject({
+    code: 1,
+    out: 'SOURCE  ID  STATE  OURS  URL  EVENTS\n',
+    err: `holdfast registrations list: shop: ${reason}\n`,
+  })
+  expect(JSON.parse((await registrations('list', '--json')).out).failed).toEqual([{ source: 'shop', detail: reason }])
   fake.answer = undefined
+})
+
+test.each([
+  ['list'],
+  ['create', 'shop'],
+  ['ensure', 'shop'],
+  ['update', 'shop', '1', '--enable'],
+  ['delete', 'shop', '1'],
+])('%s waits for longer than the service takes at worst, since the answer may hold a secret', async (...args) => {
+  agents.length = 0
+  await registrations(...args)
+  const [own] = agents.filter(({ connections }) => connections === 1)
+  const worstMs = OPERATION_DEADLINE_MS + CALL_TIMEOUT_MS
+  expect(own?.headersTimeout).toBeGreaterThan(2 * worstMs)
+  expect(own?.bodyTimeout).toBeGreaterThan(2 * worstMs)
 })
 
 test.each([

@@ -264,7 +264,10 @@ test.each([
   [['wait', 'ai', 'no/thing'], 'No such task (404): source ai has no task no/thing'],
   [['cancel', 'ai', 'nothing'], 'No such task (404): source ai has no task nothing'],
   [['poll', 'ai', 'nothing'], 'No such task (404): source ai has no task nothing'],
-  [['track', 'ai', '..'], 'The request is not valid (400): task_id has characters that no task id has'],
+  [
+    ['track', 'ai', '..'],
+    'The request is not valid (400): task_id has characters, or segments of dots, that no task id has',
+  ],
   [['track', 'ai', 'x', '--deadline', '0s'], 'The request is not valid (400): body property deadline_ms must be >= 1'],
   [['list', '--status', 'done'], 'The request is not valid (400): query parameter status must be equal to one of'],
   [['submit', 'ai', '--data', '/nowhere/request.json'], 'ENOENT: no such file or directory'],

@@ -2,6 +2,8 @@ import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../
 import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import { compilePatterns } from '../../src/domain/pattern.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay } from '../../src/domain/store.ts'
+import type { SourceActivity } from '../../src/domain/task-store.ts'
+import { ModelTasks } from './model-tasks.ts'
 
 export interface ModelDelivery {
   readonly event: ModelEvent
@@ -28,25 +30,30 @@ export interface ModelEvent {
 /** The store port again, as plainly as possible: lists in order of arrival, searched from end to end. */
 export class ModelStore {
   events: ModelEvent[] = []
+  readonly tasks = new ModelTasks((source, id) => this.#endOf(source, id))
 
   append(given: NewEvent): Receipt {
+    const effect = this.tasks.effectOf(given)
+    if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
     const same = this.events.filter(({ given: { source, id } }) => source === given.source && id === given.id)
     const first = same.find(({ conflicting }) => !conflicting)
     if (first !== undefined && isSameBody(first.given, given)) return { outcome: 'duplicate', uid: first.given.uid }
     const known = same.find((event) => event.conflicting && isSameBody(event.given, given))
     if (first !== undefined && known !== undefined) return { outcome: 'conflict', uid: known.given.uid }
 
-    const conflicting = first !== undefined
+    const outcome = first !== undefined ? 'conflict' : effect === 'superseded' ? effect : 'accepted'
     const event: ModelEvent = {
       given,
-      conflicting,
-      status: conflicting ? 'conflict' : given.status,
+      conflicting: outcome === 'conflict',
+      status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
       deliveries: [],
     }
     this.events.push(event)
-    if (!conflicting) for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
-    return { outcome: conflicting ? 'conflict' : 'accepted', uid: given.uid }
+    if (outcome !== 'accepted') return { outcome, uid: given.uid }
+    for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
+    if (typeof effect !== 'string') this.tasks.resolve(effect, given)
+    return { outcome, uid: given.uid }
   }
 
   claim(request: ClaimRequest, nowMs: number): { claimed: readonly ModelDelivery[]; nextDueAtMs: number | undefined } {
@@ -144,6 +151,26 @@ export class ModelStore {
       .filter(({ event }) => source === undefined || event.given.source === source)
       .filter(({ event }) => eventUid === undefined || event.given.uid === eventUid)
       .map(summaryOf)
+  }
+
+  activity(source: string, sinceMs: number): SourceActivity {
+    const hooked = this.events.filter(({ given }) => given.source === source && given.origin === 'webhook')
+    const recovered = this.tasks.all.filter(
+      ({ given, resolvedBy, endedAtMs = 0 }) =>
+        given.source === source && resolvedBy === 'poll' && endedAtMs >= sinceMs,
+    )
+    return {
+      lastWebhookAtMs:
+        hooked.length === 0 ? undefined : Math.max(...hooked.map(({ given: { receivedAtMs } }) => receivedAtMs)),
+      recovered: recovered.length,
+    }
+  }
+
+  #endOf(source: string, id: string): NewEvent | undefined {
+    return this.events
+      .filter(({ conflicting, given }) => !conflicting && given.source === source && given.task === id)
+      .filter(({ given }) => given.taskEnd !== undefined)
+      .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)[0]?.given
   }
 
   #create(event: ModelEvent, handler: string, dueAtMs: number): void {

@@ -1,24 +1,29 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
+import { TASK_STATUSES } from '../../src/domain/task.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { ModelStore, summaryOf } from './model-store.ts'
+import type { Operation, Run } from './operation.ts'
 import type { OpenEmptyStore } from './store-contract.ts'
-import { type Operation, type Run, randomOperation } from './store-operations.ts'
+import { randomOperation } from './store-operations.ts'
 import { allPages, START_MS } from './store-samples.ts'
+import { expectTask, randomTaskOperation } from './task-operations.ts'
 
-/** Sequences, and operations in each. */
-const RUNS = 40
-const MAX_OPERATIONS = 80
+/** Operations in each sequence. */
+const MAX_OPERATIONS = 100
 
 /** Whatever is done, in whatever order, the store answers as the model does and holds what the model holds. */
-export function describeRandomOperations(open: OpenEmptyStore): void {
-  test('random operations leave it as they leave the model', { timeout: 120_000 }, async () => {
+export function describeRandomOperations(open: OpenEmptyStore, sequences: number): void {
+  test.each([
+    ['random operations', randomOperation],
+    ['random operations on tasks', randomTaskOperation],
+  ])('%s leave it as they leave the model', { timeout: 300_000 }, async (_, each) => {
     await fc.assert(
-      fc.asyncProperty(fc.array(randomOperation, { maxLength: MAX_OPERATIONS, size: 'max' }), async (operations) => {
+      fc.asyncProperty(fc.array(each, { maxLength: MAX_OPERATIONS, size: 'max' }), async (operations) => {
         await runOperations(open, operations)
       }),
-      { numRuns: RUNS },
+      { numRuns: sequences },
     )
   })
 }
@@ -26,7 +31,8 @@ export function describeRandomOperations(open: OpenEmptyStore): void {
 async function runOperations(open: OpenEmptyStore, operations: readonly Operation[]): Promise<void> {
   const time = { nowMs: START_MS }
   const store = await open(() => time.nowMs)
-  const run: Run = { store, model: new ModelStore(), time, claimed: [] }
+  const run: Run = { store, model: new ModelStore(), time, claimed: [], held: [], ended: [] }
+  store.onTaskEnded((ended) => run.ended.push(ended))
   try {
     for (const operation of operations) await operation.apply(run)
     await compare(run)
@@ -35,7 +41,8 @@ async function runOperations(open: OpenEmptyStore, operations: readonly Operatio
   }
 }
 
-async function compare({ store, model }: Run): Promise<void> {
+async function compare(run: Run): Promise<void> {
+  const { store, model } = run
   const events = await allPages((page) => store.events({}, page), 7)
   expect(events.map(({ uid }) => uid)).toEqual(model.listEvents({}))
   for (const { given, status, reasons, deliveries } of model.events) {
@@ -47,10 +54,31 @@ async function compare({ store, model }: Run): Promise<void> {
     })
     expect(Buffer.from(await store.body(given.uid))).toEqual(Buffer.from(given.body))
   }
-  const states = model.deliveries().map(({ state }) => state)
-  const expected = Object.fromEntries(
-    DELIVERY_STATES.map((state) => [state, states.filter((each) => each === state).length]),
-  )
-  await expect.poll(async () => (await store.counts()).deliveries, { timeout: 5_000 }).toEqual(expected)
   expect(await store.event(newUid())).toBeUndefined()
+  await compareTasks(run)
+  const expected = {
+    deliveries: countsOf(
+      DELIVERY_STATES,
+      model.deliveries().map(({ state }) => state),
+    ),
+    tasks: countsOf(
+      TASK_STATUSES,
+      model.tasks.all.map(({ status }) => status),
+    ),
+  }
+  await expect.poll(() => store.counts(), { timeout: 5_000 }).toMatchObject(expected)
 }
+
+async function compareTasks({ store, model, ended }: Run): Promise<void> {
+  const tasks = await allPages((page) => store.tasks({}, page), 7)
+  const expected = model.tasks.list({})
+  expect(tasks).toHaveLength(expected.length)
+  for (const [at, task] of expected.entries()) {
+    expectTask(tasks[at], task)
+    if (task.id !== undefined) expect(await store.task(task.given.source, task.id)).toEqual(tasks[at])
+  }
+  expect(ended).toEqual(model.tasks.ended)
+}
+
+const countsOf = <State extends string>(states: readonly State[], all: readonly State[]) =>
+  Object.fromEntries(states.map((state) => [state, all.filter((each) => each === state).length]))

@@ -47,6 +47,7 @@ function describeDue({ store, now, pass }: Fixture): void {
           staleAtMs: now(),
           expiresAtMs: now() - MAX_WAIT_MS + DEADLINE_MS,
           failures: 0,
+          lastError: undefined,
         },
       ])
     })
@@ -68,6 +69,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       )
       pass(4)
       expect(await claimed({ staleLimit: 0, expiredLimit: 0 })).toEqual([])
+      expect(await claimed({ staleLimit: -1, expiredLimit: -1 })).toEqual([])
       expect(new Set(await claimed({ staleLimit: 1, expiredLimit: 2 }))).toEqual(
         new Set(['stale 1', 'expired 1', 'expired 2']),
       )

@@ -1,21 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
-import type { EndedTask, LeasedTask } from '../../src/domain/task.ts'
+import type { EndedTask, Task } from '../../src/domain/task.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import { codeOf, newEvent } from './store-samples.ts'
-import {
-  askedEvent,
-  endEvent,
-  iso,
-  keptNothingOf,
-  LEASE_MS,
-  leaseOf,
-  newTask,
-  taskBy,
-  trackLeased,
-  trackSubmission,
-} from './task-samples.ts'
+import { askedEvent, endEvent, iso, newTask, taskBy, trackLeased, trackSubmission } from './task-samples.ts'
 
 export function describeTaskEnds(fixture: Fixture): void {
   describeEndByEvent(fixture)
@@ -131,86 +120,6 @@ function describeNotItsEnd({ store }: Fixture): void {
   })
 }
 
-export function describeAsked({ store, now, pass }: Fixture): void {
-  describe('an event that was asked for', () => {
-    test.each(['poll', 'expiry'] as const)('by %s ends its task under the lease', async (by) => {
-      const leased = await trackLeased(store())
-      pass(20)
-      const status = by === 'poll' ? 'completed' : 'expired'
-      const event = askedEvent(leased, { receivedAtMs: now(), taskEnd: { status, word: 'theirs' } }, by)
-      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
-      expect(await taskBy(store(), leased.uid)).toMatchObject({
-        status,
-        provider_status: 'theirs',
-        ended_at: iso(now()),
-        next_poll_at: null,
-        resolved_by: by,
-        event_uid: event.uid,
-      })
-      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
-      const again = askedEvent(leased)
-      expect(await keptNothingOf(store(), again, await store().append(again))).toBe(true)
-      expect(await store().append(endEvent(leased))).toMatchObject({ outcome: 'superseded' })
-    })
-
-    test('ends a task that was never submitted', async () => {
-      const { uid } = await trackSubmission(store())
-      pass(LEASE_MS)
-      const event = askedEvent(
-        await leaseOf(store(), uid),
-        { taskEnd: { status: 'expired', word: 'expired' } },
-        'expiry',
-      )
-      expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
-      expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', task_id: null, resolved_by: 'expiry' })
-    })
-
-    test('is kept after the lease has run out, while nobody else has claimed the task', async () => {
-      const leased = await trackLeased(store())
-      pass(LEASE_MS * 10)
-      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
-    })
-
-    const losses: [string, (leased: LeasedTask) => Promise<unknown>][] = [
-      ['was lost to another claimer', async ({ uid }) => leaseOf(store(), uid)],
-      ['ended with its task, by webhook', (leased) => store().append(endEvent(leased))],
-      ['ended with its task, by an answer', (leased) => store().append(askedEvent(leased))],
-      ['was voided when its task was cancelled', ({ uid }) => store().cancelTask(uid)],
-      ['was given back', ({ uid, lease }) => store().postpone([{ uid, lease, dueAtMs: now() }])],
-      ['is another task’s', ({ uid }) => store().postpone([{ uid, lease: '', dueAtMs: now() }])],
-    ]
-    test.each(losses)('under a lease that %s is fenced, and nothing of it is kept', async (loss, lose) => {
-      const leased = await trackLeased(store())
-      const other = await trackLeased(store())
-      pass(LEASE_MS)
-      await lose(leased)
-      const before = await taskBy(store(), leased.uid)
-      const counts = await store().counts()
-      const late = askedEvent(loss.startsWith('is') ? { ...leased, lease: other.lease } : leased)
-      expect(await keptNothingOf(store(), late, await store().append(late))).toBe(true)
-      expect(await taskBy(store(), leased.uid)).toEqual(before)
-      expect(await store().counts()).toEqual(counts)
-    })
-
-    test('and tells no end is fenced', async () => {
-      const leased = await trackLeased(store())
-      const { taskEnd: _none, ...event } = askedEvent(leased)
-      expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)
-      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
-    })
-
-    test('together with the webhook is fenced, or supersedes it', async () => {
-      const leased = await trackLeased(store())
-      const receipts = await Promise.all([endEvent(leased), askedEvent(leased)].map((event) => store().append(event)))
-      const outcomes = receipts.map(({ outcome }) => outcome)
-      expect([
-        ['accepted', 'fenced'],
-        ['superseded', 'accepted'],
-      ]).toContainEqual(outcomes)
-    })
-  })
-}
-
 function describeCancel({ store, now, pass }: Fixture): void {
   describe('cancelTask', () => {
     test('ends the waiting, by no event, and once', async () => {
@@ -266,6 +175,8 @@ function describeTelling({ store }: Fixture): void {
       const uids: string[] = []
       store().onTaskEnded((ended) => told.push(ended))
       store().onTaskEnded(({ uid }) => uids.push(uid))
+      const seen: Promise<Task>[] = []
+      store().onTaskEnded(({ uid }) => seen.push(taskBy(store(), uid)))
       const expected: EndedTask[] = []
       const expectEnd = (uid: string, rest: Omit<EndedTask, 'uid' | 'source'>) =>
         expected.push({ uid, source: 'stripe', ...rest })
@@ -296,6 +207,8 @@ function describeTelling({ store }: Fixture): void {
       expectEnd(cancelled.uid, { id: cancelled.id, status: 'cancelled', by: undefined })
       expect(told).toEqual(expected)
       expect(uids).toEqual(expected.map(({ uid }) => uid))
+      // After the commit: whoever is told and looks sees the end.
+      expect((await Promise.all(seen)).map(({ status }) => status)).toEqual(expected.map(({ status }) => status))
     })
 
     test('tells nothing of what ends no task', async () => {

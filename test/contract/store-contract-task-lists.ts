@@ -74,12 +74,12 @@ function describeTaskPages({ store, pass }: Fixture): void {
       expect(rest.nextCursor).toBeUndefined()
     })
 
-    test.each(['', 'nonsense', '123', 'dGFza3M', 'AAAA:::', '-1', "' OR 1=1"])(
-      'the cursor %j that no store gave is invalid_request',
-      async (cursor) => {
+    test('a cursor that no store gave is invalid_request, and so is a limit out of bounds', async () => {
+      for (const cursor of ['', 'nonsense', '123', 'dGFza3M', 'AAAA:::', '-1', "' OR 1=1"])
         expect(await codeOf(store().tasks({}, { limit: 2, cursor }))).toBe('invalid_request')
-      },
-    )
+      for (const limit of [0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])
+        expect(await codeOf(store().tasks({}, { limit }))).toBe('invalid_request')
+    })
 
     test("one list's cursor is not another's", async () => {
       for (let n = 0; n < 3; n++) await store().track(newTask())
@@ -93,10 +93,6 @@ function describeTaskPages({ store, pass }: Fixture): void {
       if (tasks === undefined) throw new Error('a page of tasks was expected')
       expect(await codeOf(store().events({}, tasks))).toBe('invalid_request')
       expect(await codeOf(store().deliveries({}, tasks))).toBe('invalid_request')
-    })
-
-    test.each([0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])('a limit of %d is invalid_request', async (limit) => {
-      expect(await codeOf(store().tasks({}, { limit }))).toBe('invalid_request')
     })
   })
 }

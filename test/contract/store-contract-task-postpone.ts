@@ -10,6 +10,7 @@ import {
   LEASE_MS,
   leaseOf,
   MAX_WAIT_MS,
+  newTask,
   taskBy,
   taskClaim,
   trackLeased,
@@ -25,18 +26,31 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     expect(await postpone(await leaseOf(store(), uid), { ...(asked && { asked }) })).toEqual([true])
     const again = await leaseOf(store(), uid)
     await postpone(again)
-    return { ...(await taskBy(store(), uid)), failures: again.failures }
+    const task = await taskBy(store(), uid)
+    expect(again.lastError ?? null).toBe(task.last_error)
+    return { ...task, failures: again.failures }
   }
 
   describe('postpone', () => {
     test('lets a task go until its time', async () => {
-      const leased = await trackLeased(store())
+      const leased = await trackLeased(store(), { maxWaitMs: 0 })
       expect(await postpone(leased, { dueAtMs: now() + 50 })).toEqual([true])
       expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', next_poll_at: iso(now() + 50) })
       pass(49)
       expect(await store().claimTasks(taskClaim())).toEqual([])
       pass(1)
       expect(await store().claimTasks(taskClaim())).toMatchObject([{ uid: leased.uid, interrupted: false }])
+    })
+
+    test('leaves a task that its owner had asked for before it is stale alone until it is', async () => {
+      const { uid } = (await store().track(newTask({ maxWaitMs: 50 }))).task
+      const leased = await store().claimTask(uid, LEASE_MS)
+      expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { word: 'processing' } })).toEqual([true])
+      expect((await taskBy(store(), uid)).next_poll_at).toBe(iso(now() + 50))
+      pass(49)
+      expect(await store().claimTasks(taskClaim())).toEqual([])
+      pass(1)
+      expect(await store().claimTasks(taskClaim())).toMatchObject([{ uid }])
     })
 
     test('keeps a deadline that comes sooner', async () => {
@@ -90,7 +104,8 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     })
 
     test('tells for each whether it took effect', async () => {
-      const [held, lost] = [await trackLeased(store()), await trackLeased(store())]
+      const stale = { maxWaitMs: 0 }
+      const [held, lost] = [await trackLeased(store(), stale), await trackLeased(store(), stale)]
       pass(LEASE_MS)
       await leaseOf(store(), lost.uid)
       const before = await taskBy(store(), lost.uid)

@@ -6,8 +6,9 @@ import { newUid } from '../../src/domain/uid.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeListing } from './store-contract-lists.ts'
-import { describeRandomOperations } from './store-contract-random.ts'
+import { describeTasks } from './store-contract-tasks.ts'
 import { codeOf, newEvent, START_MS } from './store-samples.ts'
+import { newTask, taskClaim } from './task-samples.ts'
 
 /** Opens an empty store. */
 export type OpenEmptyStore = (clock: Clock) => Promise<OpenStore>
@@ -21,6 +22,21 @@ export interface Fixture {
 
 /** The guarantees of the store port (`domain/store.ts`), as statements that any store has to meet. */
 export function describeStore(name: string, open: OpenEmptyStore): void {
+  describeWith(name, open, (fixture) => {
+    describeAppend(fixture)
+    describeClaiming(fixture)
+    describeEnding(fixture)
+    describeListing(fixture)
+    describeLife(fixture)
+  })
+}
+
+/** Those of `domain/task-store.ts`. */
+export function describeTaskStore(name: string, open: OpenEmptyStore): void {
+  describeWith(name, open, describeTasks)
+}
+
+function describeWith(name: string, open: OpenEmptyStore, statements: (fixture: Fixture) => void): void {
   describe(name, () => {
     let nowMs = START_MS
     let store: OpenStore
@@ -30,19 +46,13 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     })
     afterEach(() => store.close())
 
-    const fixture: Fixture = {
+    statements({
       store: () => store,
       now: () => nowMs,
       pass: (ms) => {
         nowMs += ms
       },
-    }
-    describeAppend(fixture)
-    describeClaiming(fixture)
-    describeEnding(fixture)
-    describeListing(fixture)
-    describeLife(fixture)
-    describeRandomOperations(open)
+    })
   })
 }
 
@@ -198,6 +208,16 @@ function describeLife({ store }: Fixture): void {
           store().body(newUid()),
           store().deliveries({}, { limit: 1 }),
           store().counts(),
+          store().track(newTask()),
+          store().submitted(newUid(), '', { id: 'a' }),
+          store().claimTasks(taskClaim()),
+          store().claimTask(newUid(), 1),
+          store().postpone([]),
+          store().cancelTask(newUid()),
+          store().pruneTasks(0, 1),
+          store().tasks({}, { limit: 1 }),
+          store().task('stripe', 'a'),
+          store().activity('stripe', 0),
         ].map(codeOf),
       )
       expect(new Set(answers)).toEqual(new Set(['unavailable']))

@@ -1,43 +1,15 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
-import type { ClaimRequest, DeliveryFilter, EventFilter, OpenStore } from '../../src/domain/store.ts'
+import type { ClaimRequest, DeliveryFilter, EventFilter } from '../../src/domain/store.ts'
+import type { TaskEnd } from '../../src/domain/task.ts'
 import { newUid } from '../../src/domain/uid.ts'
-import type { ModelDelivery, ModelStore } from './model-store.ts'
+import { type Operation, operation, optional, source, taskEnd, taskId } from './operation.ts'
 import { allPages, codeOf, newEvent, START_MS } from './store-samples.ts'
-
-/** One sequence on its way: the store, the model, and what was claimed in both. */
-export interface Run {
-  readonly store: OpenStore
-  readonly model: ModelStore
-  /** What both take for the time. */
-  readonly time: { nowMs: number }
-  readonly claimed: { readonly delivery: ModelDelivery; readonly deliveryId: number; readonly lease: string }[]
-}
-
-/** An operation that is done to both, and whose answers are compared. */
-export interface Operation {
-  apply(run: Run): Promise<void>
-  toString(): string
-}
-
-const operation = <Args>(name: string, args: fc.Arbitrary<Args>, apply: (args: Args, run: Run) => Promise<void>) =>
-  args.map(
-    (given): Operation => ({
-      apply: (run) => apply(given, run),
-      toString: () => `${name}(${fc.stringify(given)})`,
-    }),
-  )
-
-/** Each field present or absent. */
-const optional = <Fields extends object>(fields: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> }) =>
-  fc.record(fields, { requiredKeys: [] }) as fc.Arbitrary<Partial<Fields>>
 
 const HANDLERS = ['a', 'b', 'c'] as const
 const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
-const source = fc.constantFrom('stripe', 'eu')
 const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
-const task = fc.constantFrom('task_1', 'task_2')
 const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
 const origin = fc.constantFrom('webhook', 'poll', 'cli')
 const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)
@@ -57,7 +29,7 @@ const append = operation(
         receivedAtMs: timeMs,
         handlers,
       }),
-      optional<{ task: string }>({ task }),
+      optional<{ task: string; taskEnd: TaskEnd }>({ task: taskId, taskEnd }),
     ),
     { minLength: 1, maxLength: 5 },
   ),
@@ -163,9 +135,9 @@ const listEvents = operation(
   optional<Required<EventFilter>>({
     source,
     type: fc.oneof(type, fc.constantFrom('*', 'invoice.*', '*e*', 'x*')),
-    status: fc.oneof(status, fc.constant('conflict' as const)),
+    status: fc.oneof(status, fc.constantFrom('conflict', 'superseded')),
     origin,
-    task,
+    task: taskId,
     sinceMs: timeMs,
     untilMs: timeMs,
     q: fc.constantFrom('INVOICE', 'k_1', '3', ''),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { post, signedEvent } from '../support/events.ts'
 import { startTaskFlow } from '../support/task-flow.ts'
 
 const NEVER = { max_wait_ms: 3_600_000 }
@@ -61,4 +62,45 @@ test('what a handler is told of a poll’s answer is told again at each attempt,
   )
   const body = await fetch(`${service.opsUrl}/v1/events/${event_uid}/body`)
   expect(await body.json()).toEqual({ task_id: id, status: 'completed', result: { output: `of ${id}` } })
+})
+
+describe('a webhook that reaches no handler', () => {
+  test('because its data is not as it should be ends no task: the provider is asked, and the answer is handled', async () => {
+    const { provider, service, track, task, handledOf } = await startTaskFlow({
+      environment: { TASK_MAX_WAIT_MS: '700' },
+    })
+    const id = provider.create()
+    provider.finish(id, 'completed')
+    await track(id)
+    const { uid } = await post(service.publicUrl, signedEvent('task.completed', { task_id: id }))
+    expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ status: 'quarantined', task: id })
+    expect(await task(id)).toMatchObject({ status: 'pending' })
+    expect(await task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+    expect((await handledOf(id)).map(({ origin }) => origin)).toEqual(['poll', 'poll'])
+  })
+
+  test('because its source does not take its type ends none either, and the answer is taken all the same', async () => {
+    const { provider, service, track, task, handledOf } = await startTaskFlow({
+      environment: { TASK_MAX_WAIT_MS: '700', SOURCE_AI_TYPES: 'batch.*' },
+    })
+    const id = provider.create()
+    provider.finish(id, 'completed')
+    await track(id)
+    const { uid } = await post(service.publicUrl, signedEvent('task.completed', { task_id: id, status: 'completed' }))
+    expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ status: 'unhandled', task: id })
+    expect(await task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+    expect((await handledOf(id)).map(({ origin }) => origin)).toEqual(['poll', 'poll'])
+  })
+})
+
+test('a webhook that calls itself as Holdfast calls the answer keeps no task from ending', async () => {
+  const { provider, service, track, task, handledOf } = await startTaskFlow({
+    environment: { TASK_MAX_WAIT_MS: '700' },
+  })
+  const id = provider.create()
+  provider.finish(id, 'completed')
+  const { body } = await track(id)
+  await post(service.publicUrl, signedEvent('task.note', { task_id: id, status: 'note' }, `poll_${String(body.uid)}`))
+  expect(await task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+  expect((await handledOf(id, 3)).filter(({ type }) => type === 'task.completed')).toHaveLength(2)
 })

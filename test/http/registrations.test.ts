@@ -3,7 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ErrorCode, HoldfastError } from '../../src/domain/errors.ts'
-import type { Registered, Registrar, SourceRegistration } from '../../src/domain/registrar.ts'
+import type { Registered, Registrar, RegistrationList, SourceRegistration } from '../../src/domain/registrar.ts'
 import { registerJsonBody } from '../../src/http/json-body.ts'
 import { createListener } from '../../src/http/listener.ts'
 import { registerRegistrations } from '../../src/http/registrations.ts'
@@ -18,6 +18,7 @@ const item: SourceRegistration = {
   active: true,
   ours: true,
 }
+const list: RegistrationList = { items: [item], failed: [{ source: 'code', detail: 'it is down' }] }
 const made: Registered = { action: 'created', registration: item, secret: 'whsec_new', configure: 'Set it.' }
 
 type Called = readonly [method: string, ...args: unknown[]]
@@ -43,7 +44,7 @@ async function startRoutes(registrar: Partial<Registrar> = {}) {
   app.setSerializerCompiler(() => JSON.stringify)
   registerJsonBody(root)
   registerRegistrations(app, {
-    list: noting('list', [item]),
+    list: noting('list', list),
     create: noting('create', made),
     update: noting('update', item),
     remove: noting('remove', undefined),
@@ -66,7 +67,7 @@ async function startRoutes(registrar: Partial<Registrar> = {}) {
 test('GET lists all, or those of one source', async () => {
   const { ask, called } = await startRoutes()
   const answer = await ask('GET', '')
-  expect([answer.status, await answer.json()]).toEqual([200, { items: [item] }])
+  expect([answer.status, await answer.json()]).toEqual([200, list])
   await ask('GET', '?source=shop')
   expect(called).toEqual([
     ['list', undefined],
@@ -178,9 +179,9 @@ test('the whole way to a provider and back', async () => {
   const { ask, logged } = await startRoutes(registrar)
   const created = (await (await ask('POST', '', { source: 'shop', ensure: true })).json()) as Registered
   expect(created).toMatchObject({ action: 'created', secret: fake.hooks[0]?.secret })
-  const list = await (await ask('GET', '?source=shop')).text()
-  expect(JSON.parse(list)).toEqual({ items: [created.registration] })
-  expect(list).not.toContain('whsec')
+  const listed = await (await ask('GET', '?source=shop')).text()
+  expect(JSON.parse(listed)).toEqual({ items: [created.registration], failed: [] })
+  expect(listed).not.toContain('whsec')
   expect((await ask('DELETE', `/shop/${created.registration.id}`)).status).toBe(204)
   expect(fake.hooks).toEqual([])
   expect(logged() + registrarLogged()).not.toContain(String(created.secret))

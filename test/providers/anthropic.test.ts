@@ -49,8 +49,10 @@ describe('a batch of Anthropic’s', () => {
     expect(read(answer, 'msgbatch_1')).toBeUndefined()
   })
 
-  test('does not count what is no number', () => {
+  test('that counts anything but numbers tells nothing', () => {
     const counts = { ...none, succeeded: { valueOf: 1, toString: 1 }, errored: 1 }
-    expect(read(batch(counts), 'msgbatch_1')).toMatchObject({ status: 'failed' })
+    expect(read(batch(counts), 'msgbatch_1')).toBeUndefined()
+    expect(read(batch({ succeeded: '5', errored: 0, canceled: 0, expired: 0 }), 'msgbatch_1')).toBeUndefined()
+    expect(read(batch({ succeeded: 5 }), 'msgbatch_1')).toBeUndefined()
   })
 })

@@ -4,6 +4,7 @@ import { OUR_URL, SECRET, startRegistrar } from './registrations.ts'
 
 const apis: readonly FakeApi[] = ['ai', 'stripe', 'github', 'openai']
 const EVENTS = ['batch', 'push']
+const SHOWN_BEFORE = /^Its secret was shown when it was made: .* deletes the registration and runs ensure again\.$/
 
 describe.each(apis)('ensure at %s', (api) => {
   const handsOut = api === 'stripe' || api === 'openai'
@@ -16,7 +17,11 @@ describe.each(apis)('ensure at %s', (api) => {
     expect(made.secret).toBe(handsOut ? fake.hooks[1]?.secret : undefined)
 
     const found = await registrar.ensure('shop', { events: EVENTS })
-    expect(found).toEqual({ action: 'unchanged', registration: made.registration })
+    expect(found).toEqual({
+      action: 'unchanged',
+      registration: made.registration,
+      ...(handsOut && { configure: expect.stringMatching(SHOWN_BEFORE) }),
+    })
     expect(fake.hooks).toHaveLength(2)
     expect(logged().trim().split('\n')).toHaveLength(1)
     expect(logged()).not.toMatch(/whsec/)
@@ -36,6 +41,7 @@ describe.each(apis)('ensure at %s', (api) => {
     const mended = await registrar.ensure('shop', { events: EVENTS })
     expect(mended).toMatchObject({ action: 'updated', registration: { id: hook.id } })
     expect(mended.secret).toBeUndefined()
+    expect(mended.configure).toEqual(handsOut ? expect.stringMatching(SHOWN_BEFORE) : undefined)
     expect(fake.hooks).toMatchObject([{ url: OUR_URL, events: ['release', 'push', 'batch'], active: true }])
     expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
   })

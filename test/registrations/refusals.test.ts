@@ -68,18 +68,7 @@ describe('what the provider refuses', () => {
 })
 
 describe('an answer that makes no sense', () => {
-  const garbage = [
-    '',
-    'hello',
-    'null',
-    '[]',
-    '{}',
-    '{"data":{}}',
-    '{"webhooks":[{}],"data":[{}]}',
-    '[{"id":1}]',
-    '"x"',
-    '7',
-  ]
+  const garbage = ['', 'hello', 'null', '[]', '{}', '{"data":{}}', '[{"id":1}]', '"x"', '7']
 
   test.each(garbage.flatMap((body) => (['ai', 'stripe', 'openai'] as const).map((api) => [body, api] as const)))(
     '%j from %s is a fault of the provider, and is not quoted',
@@ -92,7 +81,7 @@ describe('an answer that makes no sense', () => {
         () => registrar.update('shop', 'x', { events: ['batch'] }),
         () => registrar.ensure('shop', {}),
       ])
-        expect(await failureOf(asked(), 'provider_failed')).toMatch(/ (answered (no|what is no)|its list holds) /)
+        expect(await failureOf(asked(), 'provider_failed')).toMatch(/ answered (no|what is no) /)
     },
   )
 
@@ -101,8 +90,8 @@ describe('an answer that makes no sense', () => {
     async (body) => {
       const { fake, registrar } = await startRegistrar('github')
       fake.answer = { status: 200, body }
-      await failureOf(registrar.list('shop'), 'provider_failed')
       await failureOf(registrar.create('shop', {}), 'provider_failed')
+      await failureOf(registrar.update('shop', '1', { active: true }), 'provider_failed')
     },
   )
 

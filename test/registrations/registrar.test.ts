@@ -27,7 +27,7 @@ describe('what is not configured is told by name', () => {
   test('without PUBLIC_URL a source can be listed and registered elsewhere, and nothing is ours', async () => {
     const { fake, registrar } = await startRegistrar('ai', { url: undefined })
     fake.add({ url: OUR_URL })
-    expect(await registrar.list('shop')).toMatchObject([{ ours: false }])
+    expect(await registrar.list('shop')).toMatchObject({ items: [{ ours: false }] })
     const message = 'PUBLIC_URL is not set, so that source shop has no URL to register'
     expect(await failureOf(registrar.create('shop', {}), 'not_configured')).toBe(message)
     expect(await failureOf(registrar.ensure('shop', {}), 'not_configured')).toBe(message)
@@ -55,21 +55,26 @@ test('the list of all is of those sources that are configured for it', async () 
     { ...stripe, call: callerOf(stripe.provider, fake.url) },
   ]
   const registrar = createRegistrar({ sources: new Map(sources.map((each) => [each.name, each])), log })
-  expect(await registrar.list()).toMatchObject([{ source: 'pay', id: 'we_1' }])
+  expect(await registrar.list()).toMatchObject({ items: [{ source: 'pay', id: 'we_1' }], failed: [] })
 })
 
-test.each(['ftp://hooks.example/x', 'hooks.example', '/v1/webhooks/shop'])('%s is no URL to register', async (url) => {
-  const { fake, registrar } = await startRegistrar('ai')
-  expect(await failureOf(registrar.create('shop', { url }), 'invalid_request')).toBe('url is not an http(s) URL')
-  await failureOf(registrar.update('shop', 'wh_1', { url }), 'invalid_request')
-  await failureOf(registrar.update('shop', 'wh_1', {}), 'invalid_request')
-  expect(fake.received).toEqual([])
-})
-
-test('a URL that holds a secret of ours is shown without it', async () => {
-  const { fake, registrar } = await startRegistrar('ai')
-  fake.add({ url: `${OUR_URL}?key=${SECRET}` })
-  expect(await registrar.list()).toMatchObject([{ url: `${OUR_URL}?key=[redacted]`, ours: true }])
+test('in the list of all, a source that fails is named beside what the others have', async () => {
+  const works = await startFakeRegistrations('stripe')
+  const fails = await startFakeRegistrations('ai')
+  works.add({})
+  fails.answer = { status: 500, body: '{"error":"down for today"}' }
+  const stripe = sourceOf('stripe', { name: 'pay' })
+  const ai = sourceOf('ai')
+  const sources = [
+    { ...ai, call: callerOf(ai.provider, fails.url) },
+    { ...stripe, call: callerOf(stripe.provider, works.url) },
+  ]
+  const registrar = createRegistrar({ sources: new Map(sources.map((each) => [each.name, each])), log })
+  const detail = 'ai, for source shop: it answered 500: down for today'
+  const { items, failed } = await registrar.list()
+  expect(items).toMatchObject([{ source: 'pay', id: 'we_1' }])
+  expect(failed).toEqual([{ source: 'shop', detail }])
+  expect(await failureOf(registrar.list('shop'), 'provider_failed')).toBe(detail)
 })
 
 test('no log line, of whatever level, names a key, a secret, a URL or an event', async () => {

@@ -45,7 +45,11 @@ export interface Setting {
 }
 
 /** A registrar whose only source, `shop`, has a fake as its provider. */
-export async function startRegistrar(api: FakeApi, overrides: Partial<RegistrableSource> = {}): Promise<Setting> {
+export async function startRegistrar(
+  api: FakeApi,
+  overrides: Partial<RegistrableSource> = {},
+  nowMs?: () => number,
+): Promise<Setting> {
   const fake = await startFakeRegistrations(api)
   const plain = sourceOf(api)
   const source = { ...plain, call: callerOf(plain.provider, fake.url), ...overrides }
@@ -54,7 +58,7 @@ export async function startRegistrar(api: FakeApi, overrides: Partial<Registrabl
   const log = pino({ level: 'trace', base: null, timestamp: false }, output)
   return {
     fake,
-    registrar: createRegistrar({ sources: new Map([['shop', source]]), log }),
+    registrar: createRegistrar({ sources: new Map([['shop', source]]), log, ...(nowMs !== undefined && { nowMs }) }),
     logged: () => lines.join(''),
   }
 }

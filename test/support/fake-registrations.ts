@@ -31,6 +31,8 @@ export interface FakeRegistrations {
   add(hook: Partial<FakeHook>): FakeHook
   /** What every later request is answered with, until it is undefined again. */
   answer: { readonly status: number; readonly body: string } | undefined
+  /** What makes and changes a registration is answered with its id alone. */
+  terse: boolean
 }
 
 type Wish = Partial<Pick<FakeHook, 'url' | 'events' | 'active' | 'secret'>>
@@ -201,7 +203,10 @@ export async function openFakeRegistrations(
     return hook
   }
 
-  const fake: FakeRegistrations = { url: '', received: [], hooks, add, answer: undefined }
+  const fake: FakeRegistrations = { url: '', received: [], hooks, add, answer: undefined, terse: false }
+
+  const viewOf = (hook: FakeHook, secret: string | undefined): object =>
+    fake.terse ? { id: hook.id } : dialect.view(hook, secret)
 
   function reply({ method, path, query, headers, body }: ReceivedCall): { status: number; body?: object | string } {
     if (fake.answer !== undefined) return fake.answer
@@ -210,7 +215,7 @@ export async function openFakeRegistrations(
     if (path === dialect.path && method === 'GET') return { status: 200, body: dialect.list(hooks, query) }
     if (path === dialect.path && method === 'POST') {
       const hook = add(dialect.read(body))
-      return { status: dialect.createdStatus, body: dialect.view(hook, hook.secret) }
+      return { status: dialect.createdStatus, body: viewOf(hook, hook.secret) }
     }
     const at = hooks.findIndex(({ id }) => path === `${dialect.path}/${id}`)
     const hook = hooks[at]
@@ -221,7 +226,7 @@ export async function openFakeRegistrations(
     }
     if (method !== dialect.updateMethod) return { status: 405, body: dialect.error('method') }
     Object.assign(hook, dialect.read(body))
-    return { status: 200, body: dialect.view(hook, undefined) }
+    return { status: 200, body: viewOf(hook, undefined) }
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

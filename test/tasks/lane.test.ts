@@ -92,6 +92,17 @@ describe('a stale task', () => {
     expect(await task(id)).toMatchObject({ last_error: null })
   })
 
+  test('is left alone until it is stale, even if its owner has had it asked for before', async () => {
+    const { provider, track, pass, tasks } = await startLane()
+    const [id = ''] = await track()
+    await tasks.desk.poll('ai', id)
+    expect(provider.seen.pollsOf(id)).toBe(1)
+    await pass(STALE_MS - 1)
+    expect(provider.seen.pollsOf(id)).toBe(1)
+    await pass(1)
+    expect(provider.seen.pollsOf(id)).toBe(2)
+  })
+
   test('is never asked for more often than the poll interval', async () => {
     const { track, pass, dueInMs } = await startLane({ maxWaitMs: 0 })
     const [id = ''] = await track()
@@ -171,6 +182,20 @@ describe('a provider', () => {
     expect(await task(id)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
     expect(provider.seen.redirectHits).toBe(0)
   })
+})
+
+test('tasks that the provider refuses one by one keep nobody from the others', async () => {
+  const { provider, track, pass, tasks, task } = await startLane({
+    maxWaitMs: 0,
+    provider: { misbehave: (id) => (id.startsWith('wrong') ? { kind: 'status', status: 400 } : undefined) },
+  })
+  for (let n = 0; n < 20; n++) await tasks.desk.begin({ source: 'ai', work: { taskId: provider.create(`wrong_${n}`) } })
+  const [id = ''] = await track()
+  provider.finish(id, 'completed')
+  await pass()
+  expect(await task(id)).toMatchObject({ status: 'completed' })
+  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+  expect(await task('wrong_7')).toMatchObject({ last_error: 'the provider answered 400' })
 })
 
 test('a source whose polls are limited to some per second has them spread over the seconds', async () => {

@@ -1,4 +1,4 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import ai from '../../src/providers/ai.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
@@ -28,12 +28,6 @@ test('calls to a provider that is down fall to a trickle, and once it is back al
         provider: { ...ai, api: { ...ai.api, tasks: tasksOf } },
       },
     ],
-  })
-  // The breaker's library has no clock of its own to be given: it goes by Date.
-  const realNow = Date.now
-  Date.now = () => nowMs
-  onTestFinished(() => {
-    Date.now = realNow
   })
   const ids = Array.from({ length: TASKS }, () => provider.create())
   for (const id of ids) provider.finish(id, 'completed')
@@ -67,4 +61,47 @@ test('calls to a provider that is down fall to a trickle, and once it is back al
   expect(new Set(told)).toEqual(
     new Set(['the provider is in trouble: polls pause', 'the provider answers again: polls go on']),
   )
+})
+
+describe('while a provider is in trouble', () => {
+  test('tasks that are to be submitted again are its trickle, too', async () => {
+    const provider = await startFakeProvider({
+      misbehaveOnSubmit: () => ({ kind: 'status', status: 503, created: false }),
+    })
+    onTestFinished(() => provider.close())
+    let nowMs = Date.now()
+    const { tasks, store } = await startTaskRig({
+      clock: () => nowMs,
+      random: () => 0,
+      breakerPauseMs: 3_600_000,
+      sources: [{ call: callerOf(provider.url) }],
+    })
+    const begun = await Promise.all(
+      Array.from({ length: 30 }, () => tasks.desk.begin({ source: 'ai', work: { submit: { data: 1 } } })),
+    )
+    expect(begun.every(({ task }) => task.status === 'submitting')).toBe(true)
+    const first = provider.seen.submissions
+    for (let minute = 0; minute < 10; minute++) {
+      nowMs += 60_000
+      await tasks.poller.pass()
+    }
+    expect(provider.seen.submissions - first).toBeLessThan(20)
+    expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+    expect((await store.counts()).tasks.submitting).toBe(30)
+  })
+
+  test('whoever wants one of its tasks asked for now is told that it is not', async () => {
+    const provider = await startFakeProvider({ misbehave: () => ({ kind: 'status', status: 500 }) })
+    onTestFinished(() => provider.close())
+    const { tasks } = await startTaskRig({
+      breakerPauseMs: 3_600_000,
+      maxWaitMs: 3_600_000,
+      sources: [{ call: callerOf(provider.url) }],
+    })
+    const id = provider.create()
+    await tasks.desk.begin({ source: 'ai', work: { taskId: id } })
+    for (let n = 0; n < 5; n++) await tasks.desk.poll('ai', id)
+    await expect(tasks.desk.poll('ai', id)).rejects.toMatchObject({ code: 'conflict' })
+    expect(provider.seen.pollsOf(id)).toBe(5)
+  })
 })

@@ -196,7 +196,7 @@ describe('an answer to a submission', () => {
     '[]',
     'null',
     '{"task_id":""}',
-    '{"task_id":7}',
+    '{"task_id":7.5}',
     '{"task_id":".."}',
     '{"task_id":"a\\nb"}',
     '{"task_id":"a\\ud800"}',
@@ -208,8 +208,14 @@ describe('an answer to a submission', () => {
     expect(await submit()).toMatchObject({
       status: 'submitting',
       task_id: null,
-      last_error: 'the provider took it, but gave no id for it; whether it has the task is not known',
+      last_error: 'the provider answered, but gave no id for it; whether it has the task is not known',
     })
+  })
+
+  test('may give a number for an id', async () => {
+    const server = await startServer((_, response) => response.end('{"task_id":12345}'))
+    const { submit } = await start(server.url)
+    expect(await submit()).toMatchObject({ status: 'pending', task_id: '12345' })
   })
 
   test('that gives the id of another task fails the new one, and leaves the other alone', async () => {

@@ -1,7 +1,10 @@
 import { existsSync } from 'node:fs'
 import type { Router } from 'holdfast'
 
-/** Handlers for the demonstration: one that works, one that needs three tries, one that waits for something to be mended. */
+/**
+ * Handlers for the demonstration: one that works, one that needs three tries, one that waits for something to be mended,
+ * and one for the ends of tasks, however they come to be known.
+ */
 export default (router: Router): void => {
   router.on('completion.finished', { name: 'tokens' }, (event, { log }) => {
     log.info({ say: `counted ${event.data.total_tokens} tokens of ${event.data.completion_id}` })
@@ -13,5 +16,8 @@ export default (router: Router): void => {
   router.on('demo.invoice', { name: 'billing' }, (_, { fail, log }) => {
     if (!existsSync('ledger-is-open')) fail('the ledger is closed')
     log.info({ say: 'wrote it into the ledger' })
+  })
+  router.on(['task.completed', 'task.expired'], { name: 'tasks' }, ({ type, data, origin }, { log }) => {
+    log.info({ say: `${type} of ${data.task_id}, origin ${origin}` })
   })
 }

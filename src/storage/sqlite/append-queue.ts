@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
 import type { Receipt } from '../../domain/store.ts'
@@ -131,8 +131,14 @@ export class AppendQueue {
       return rowOf(event)
     })
     const id = --this.#lastId
-    this.#underWay.push({ id, appends })
-    this.#post({ id, events, bodies: bodies.buffer })
+    try {
+      this.#post({ id, events, bodies: bodies.buffer })
+      this.#underWay.push({ id, appends })
+    } catch (error) {
+      // Something that no thread can be handed: these are refused, the rest goes on.
+      this.#release(appends)
+      for (const { reject } of appends) reject(new HoldfastError('invalid_request', messageOf(error)))
+    }
   }
 
   /** As much of what was gathered as fits into one commit; one event always does. */

@@ -8,6 +8,9 @@ import type { Tally } from './tally.ts'
 import { leasedTaskOf, taskOf } from './task-rows.ts'
 import type { Ending } from './track-task.ts'
 
+/** One that its owner had asked for before it is stale is left alone until it is. */
+const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE ?3 END"
+
 /**
  * Who may ask for a task. A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take
  * it back.
@@ -25,7 +28,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
   const take = db.prepare('UPDATE task SET lease = ?, due_at = ? WHERE key = ?')
   const letGo = db.prepare(`
-    UPDATE task SET lease = NULL, due_at = min(?3, expires_at),
+    UPDATE task SET lease = NULL, due_at = min(${NOT_BEFORE_STALE}, expires_at),
       polls = polls + (?4 AND status = 'pending'),
       failures = CASE WHEN ?5 IS NOT NULL THEN 0 ELSE failures + ?4 END,
       word = coalesce(?5, word),
@@ -75,7 +78,10 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
 
 /** What a process that is gone had leased is due at once. */
 export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
-  db.prepare('UPDATE task SET due_at = min(?, expires_at) WHERE lease IS NOT NULL AND ended_at IS NULL').run(nowMs)
+  db.prepare(`
+    UPDATE task SET due_at = min(CASE status WHEN 'pending' THEN max(?1, stale_at) ELSE ?1 END, expires_at)
+    WHERE lease IS NOT NULL AND ended_at IS NULL
+  `).run(nowMs)
 }
 
 export function preparePruneTasks(db: DatabaseSync, tally: Tally) {

@@ -24,7 +24,7 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')
   const update = db.prepare(`
     UPDATE task SET status = ?, word = coalesce(?, word), ended_at = ?, resolved_by = ?, event = ?, last_error = ?,
-      request = NULL, lease = NULL
+      polls = polls + ?, request = NULL, lease = NULL
     WHERE key = ?
   `)
 
@@ -49,14 +49,14 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
       tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
       // What had kept it from ending stays with one that expired.
       const error = by === 'expiry' ? (task.last_error ?? null) : null
-      update.run(end.status, end.word, nowMs, by, uid, error, Number(task.key))
+      update.run(end.status, end.word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, Number(task.key))
       return endedTaskOf(task, end.status, by)
     },
 
     /** By its owner, or because the provider refused it: no event tells of it. */
     close(task: Row, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
       tally.move(`task:${task.status as 'pending'}`, `task:${status}`)
-      update.run(status, null, nowMs, null, null, error, Number(task.key))
+      update.run(status, null, nowMs, null, null, error, 0, Number(task.key))
       return endedTaskOf(task, status, undefined)
     },
   }

@@ -10,7 +10,7 @@ import { taskOf } from './task-rows.ts'
 /** Tasks looked at for one page; where a filter passes over more, the page is short and has a cursor. */
 const MAX_LOOKED_AT = 50_000
 /** Events of one type looked at for the last that came by webhook. */
-const MAX_RECENT = 1_000
+const MAX_RECENT = 20_000
 
 /** Tasks, newest first. */
 export function prepareSearchTasks(db: DatabaseSync) {

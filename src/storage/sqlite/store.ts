@@ -210,7 +210,13 @@ class SqliteStore implements OpenStore {
   }
 
   #tellEnded(ended: EndedTask): void {
-    for (const listener of this.#endListeners) listener(ended)
+    for (const listener of this.#endListeners) {
+      try {
+        listener(ended)
+      } catch (error) {
+        this.#log('error', `what listens for the ends of tasks failed: ${messageOf(error)}`)
+      }
+    }
   }
 
   faults(): readonly string[] {

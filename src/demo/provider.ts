@@ -1,0 +1,100 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { expect, say } from './account.ts'
+import { type Answer, eventBody, type Sender } from './sender.ts'
+
+/** A provider over real HTTP that speaks the tutorial's generic AI API; what it does, it tells. */
+export interface DemoProvider {
+  /** The base of its API. */
+  readonly url: string
+  /** How often it was asked for a task. */
+  asked(taskId: string): number
+  /** From now on it says so when it is asked. Its webhook is sent by `sendWebhook` alone, and is lost until then. */
+  finish(taskId: string): void
+  /** To the URL that came with the task. */
+  sendWebhook(taskId: string): Promise<Answer>
+  close(): Promise<void>
+}
+
+interface Work {
+  readonly prompt: unknown
+  readonly webhookUrl: string
+  status: 'processing' | 'completed'
+  asked: number
+}
+
+interface Reply {
+  readonly status: number
+  readonly body: object
+}
+
+const stateOf = (taskId: string, { status, prompt }: Work): object => ({
+  task_id: taskId,
+  status,
+  ...(status === 'completed' && { result: { text: `An answer to ${JSON.stringify(prompt)}` } }),
+})
+
+export async function startProvider(apiKey: string, sender: Sender): Promise<DemoProvider> {
+  const works = new Map<string, Work>()
+
+  function workOf(taskId: string): Work {
+    const work = works.get(taskId)
+    expect(work !== undefined, `the provider to have ${taskId}`)
+    return work
+  }
+
+  async function submit(request: IncomingMessage): Promise<Reply> {
+    const { data, webhook_url } = (await json(request)) as { data?: { prompt?: unknown }; webhook_url?: string }
+    if (webhook_url === undefined) return { status: 422, body: { error: 'webhook_url is missing' } }
+    const taskId = `task_${works.size + 1}`
+    works.set(taskId, { prompt: data?.prompt, webhookUrl: webhook_url, status: 'processing', asked: 0 })
+    say(`  the provider is given it: POST /tasks, answered with ${taskId}`)
+    return { status: 201, body: { task_id: taskId } }
+  }
+
+  function show(taskId: string): Reply {
+    const work = works.get(taskId)
+    if (work === undefined) return { status: 404, body: { error: 'no such task' } }
+    work.asked++
+    say(`  the provider is asked: GET /tasks/${taskId}, answered with ${work.status}`)
+    return { status: 200, body: stateOf(taskId, work) }
+  }
+
+  async function replyTo(request: IncomingMessage): Promise<Reply> {
+    if (request.headers.authorization !== `Bearer ${apiKey}`) return { status: 401, body: { error: 'no such key' } }
+    const [, collection, taskId, ...more] = (request.url ?? '').split('/')
+    const isTasks = collection === 'tasks' && more.length === 0
+    if (isTasks && request.method === 'POST' && taskId === undefined) return submit(request)
+    if (isTasks && request.method === 'GET' && taskId !== undefined) return show(taskId)
+    return { status: 404, body: { error: 'no such route' } }
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, body } = await replyTo(request)
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  }
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy())
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked: (taskId) => workOf(taskId).asked,
+    finish: (taskId) => {
+      workOf(taskId).status = 'completed'
+    },
+    sendWebhook: (taskId) => {
+      const work = workOf(taskId)
+      return sender.send(work.webhookUrl, eventBody(`evt_${taskId}`, `task.${work.status}`, stateOf(taskId, work)))
+    },
+    async close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}

@@ -1,0 +1,14 @@
+import { MAX_NAME_LENGTH } from './limits.ts'
+
+/** Control characters and halves of characters. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
+
+/** Text that every store, label and terminal can carry: an id, a type, a status. */
+export const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH && !UNPRINTABLE.test(value)
+
+/** A segment of dots would lead elsewhere in a path, also where a server unescapes before it splits. */
+const DOT_SEGMENT = /(?:^|[/\\])\.{1,2}(?:$|[/\\])/
+
+/** Whether it can be a provider's id of a task, which stands in paths. */
+export const isTaskId = (value: unknown): value is string => isName(value) && !DOT_SEGMENT.test(value)

@@ -1,0 +1,36 @@
+import { HoldfastError } from '../domain/errors.ts'
+import { parseJson, valueAt } from '../domain/json.ts'
+import type { RegistrableSource } from './source.ts'
+
+/** Characters of a provider's or a module's own words that are passed on. */
+const MAX_MESSAGE_LENGTH = 300
+
+/** Where errors say what was wrong: Stripe and OpenAI, GitHub (the reason beside the title), and what others do. */
+const MESSAGE_PATHS = ['error.message', 'message', 'errors.0.message', 'error', 'detail']
+
+export const failed = ({ name, provider, redact }: RegistrableSource, what: string): HoldfastError =>
+  new HoldfastError('provider_failed', clip(redact(`${provider.name}, for source ${name}: ${what}`)))
+
+export const notFound = ({ name, redact }: RegistrableSource, id: string): HoldfastError =>
+  new HoldfastError('registration_not_found', redact(`source ${name} has no registration ${id.toWellFormed()}`))
+
+/** The module threw where it was to make a request: something that it goes by is not as it needs it. */
+export function notMade({ name, provider, redact }: RegistrableSource, thrown: unknown): HoldfastError {
+  const words = thrown instanceof Error && typeof thrown.message === 'string' ? inOneLine(redact(thrown.message)) : ''
+  const what = `provider ${provider.name}, for source ${name}: its module cannot make the request`
+  return new HoldfastError('not_configured', clip(redact(`${what}${words === '' ? '' : `: ${words}`}`)))
+}
+
+/** What an answer says went wrong, in one line. Redacted first: a secret that was smoothed would not be known as one. */
+export function wordsOf({ redact }: RegistrableSource, body: Buffer): string {
+  const parsed = parseJson(body)
+  if (!parsed.ok) return ''
+  const words = MESSAGE_PATHS.map((path) => valueAt(parsed.value, path)).filter((text) => typeof text === 'string')
+  return inOneLine(redact([...new Set(words)].join(': ')))
+}
+
+const inOneLine = (text: string): string => text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim()
+
+/** After redaction, never before: half a secret would not be known as one. */
+const clip = (text: string): string =>
+  text.length <= MAX_MESSAGE_LENGTH ? text : `${text.slice(0, MAX_MESSAGE_LENGTH)}…`

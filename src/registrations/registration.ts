@@ -1,0 +1,36 @@
+import type { Registration } from '../domain/provider.ts'
+import type { SourceRegistration } from '../domain/registrar.ts'
+import { notFound } from './failures.ts'
+import type { RegistrableSource } from './source.ts'
+import { isSameTarget } from './target.ts'
+
+/** Up to 256 characters that can be printed; what breaks lines or surrogates, or shows nothing, cannot. */
+const ID = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u
+
+/** Field by field: a provider module may give more than is to be known. Undefined: it is no registration that could be used. */
+export function checkedRegistration(source: RegistrableSource, value: unknown): Registration | undefined {
+  const { id, url, events, active } = (value ?? {}) as { readonly [Field in keyof Registration]?: unknown }
+  if (typeof id !== 'string' || !isUsableId(source, id)) return undefined
+  if (typeof url !== 'string' || typeof active !== 'boolean' || !Array.isArray(events)) return undefined
+  return events.every((event) => typeof event === 'string') ? { id, url, events: [...events], active } : undefined
+}
+
+/** Throws `registration_not_found` for what can be no registration's id. */
+export function checkedId(source: RegistrableSource, id: string): string {
+  if (isUsableId(source, id)) return id
+  throw notFound(source, id)
+}
+
+/** Not one that leads to another path, however it is escaped, nor one that holds a key or a secret: ids are shown and logged. */
+const isUsableId = ({ redact }: RegistrableSource, id: string): boolean =>
+  ID.test(id) && redact(id) === id && !id.split(/[/\\]/).some((part) => /^\.{0,2}$/.test(part))
+
+/** What callers see: without keys and secrets, wherever the provider echoes one. */
+export const shown = (source: RegistrableSource, { id, url, events, active }: Registration): SourceRegistration => ({
+  source: source.name,
+  id: source.redact(id),
+  url: source.redact(url),
+  events: events.map((event) => source.redact(event)),
+  active,
+  ours: source.url !== undefined && isSameTarget(url, source.url),
+})

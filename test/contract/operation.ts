@@ -1,0 +1,46 @@
+import fc from 'fast-check'
+import type { OpenStore } from '../../src/domain/store.ts'
+import type { EndedTask } from '../../src/domain/task.ts'
+import type { ModelDelivery, ModelStore } from './model-store.ts'
+import type { ModelTask } from './model-tasks.ts'
+
+/** One sequence on its way: the store, the model, and what was claimed in both. */
+export interface Run {
+  readonly store: OpenStore
+  readonly model: ModelStore
+  /** What both take for the time. */
+  readonly time: { nowMs: number }
+  readonly claimed: { readonly delivery: ModelDelivery; readonly deliveryId: number; readonly lease: string }[]
+  /** Every lease of a task that was given; most are gone. */
+  readonly held: { readonly task: ModelTask; readonly lease: string }[]
+  /** What the store told of. */
+  readonly ended: EndedTask[]
+}
+
+/** An operation that is done to both, and whose answers are compared. */
+export interface Operation {
+  apply(run: Run): Promise<void>
+  toString(): string
+}
+
+export const operation = <Args>(
+  name: string,
+  args: fc.Arbitrary<Args>,
+  apply: (args: Args, run: Run) => Promise<void>,
+): fc.Arbitrary<Operation> =>
+  args.map((given) => ({
+    apply: (run) => apply(given, run),
+    toString: () => `${name}(${fc.stringify(given)})`,
+  }))
+
+/** Each field present or absent. */
+export const optional = <Fields extends object>(fields: { [Name in keyof Fields]: fc.Arbitrary<Fields[Name]> }) =>
+  fc.record(fields, { requiredKeys: [] }) as fc.Arbitrary<Partial<Fields>>
+
+export const source = fc.constantFrom('stripe', 'eu')
+/** Few, so that tasks and events meet. */
+export const taskId = fc.integer({ min: 1, max: 8 }).map((n) => `task_${n}`)
+export const taskEnd = fc.constantFrom(
+  { status: 'completed', word: 'succeeded' } as const,
+  { status: 'failed', word: 'errored' } as const,
+)

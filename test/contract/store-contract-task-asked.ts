@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest'
+import type { LeasedTask } from '../../src/domain/task.ts'
+import type { Fixture } from './store-contract.ts'
+import {
+  askedEvent,
+  endEvent,
+  iso,
+  keptNothingOf,
+  LEASE_MS,
+  leaseOf,
+  taskBy,
+  trackLeased,
+  trackSubmission,
+} from './task-samples.ts'
+
+export function describeAsked({ store, now, pass }: Fixture): void {
+  describe('an event that was asked for', () => {
+    test.each(['poll', 'expiry'] as const)('by %s ends its task under the lease', async (by) => {
+      const leased = await trackLeased(store())
+      pass(20)
+      const status = by === 'poll' ? 'completed' : 'expired'
+      const event = askedEvent(leased, { receivedAtMs: now(), taskEnd: { status, word: 'theirs' } }, by)
+      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+      expect(await taskBy(store(), leased.uid)).toMatchObject({
+        status,
+        provider_status: 'theirs',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        resolved_by: by,
+        event_uid: event.uid,
+      })
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+      const again = askedEvent(leased)
+      expect(await keptNothingOf(store(), again, await store().append(again))).toBe(true)
+      expect(await store().append(endEvent(leased))).toMatchObject({ outcome: 'superseded' })
+    })
+
+    test.each([
+      ['poll', { polls: 2, last_error: null }],
+      ['expiry', { polls: 1, last_error: 'down' }],
+    ] as const)('by %s leaves %j of what was asked', async (by, expected) => {
+      const { uid, lease } = await trackLeased(store())
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      await store().append(askedEvent(await leaseOf(store(), uid), {}, by))
+      expect(await taskBy(store(), uid)).toMatchObject(expected)
+    })
+
+    test('ends a task that was never submitted', async () => {
+      const { uid } = await trackSubmission(store())
+      pass(LEASE_MS)
+      const event = askedEvent(
+        await leaseOf(store(), uid),
+        { taskEnd: { status: 'expired', word: 'expired' } },
+        'expiry',
+      )
+      expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', task_id: null, resolved_by: 'expiry' })
+    })
+
+    test('is kept after the lease has run out, while nobody else has claimed the task', async () => {
+      const leased = await trackLeased(store())
+      pass(LEASE_MS * 10)
+      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
+    })
+
+    const losses: [string, (leased: LeasedTask) => Promise<unknown>][] = [
+      ['was lost to another claimer', async ({ uid }) => leaseOf(store(), uid)],
+      ['ended with its task, by webhook', (leased) => store().append(endEvent(leased))],
+      ['ended with its task, by an answer', (leased) => store().append(askedEvent(leased))],
+      ['was voided when its task was cancelled', ({ uid }) => store().cancelTask(uid)],
+      ['was given back', ({ uid, lease }) => store().postpone([{ uid, lease, dueAtMs: now() }])],
+    ]
+    test.each(losses)('under a lease that %s is fenced, and nothing of it is kept', async (_, lose) => {
+      const leased = await trackLeased(store())
+      pass(LEASE_MS)
+      await lose(leased)
+      const before = await taskBy(store(), leased.uid)
+      const counts = await store().counts()
+      const late = askedEvent(leased)
+      expect(await keptNothingOf(store(), late, await store().append(late))).toBe(true)
+      expect(await taskBy(store(), leased.uid)).toEqual(before)
+      expect(await store().counts()).toEqual(counts)
+    })
+
+    test('under the lease of another task is fenced, and ends neither', async () => {
+      const [mine, other] = [await trackLeased(store()), await trackLeased(store())]
+      const event = askedEvent({ ...mine, lease: other.lease })
+      expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)
+      for (const { uid } of [mine, other]) expect((await taskBy(store(), uid)).status).toBe('pending')
+    })
+
+    test('and tells no end is fenced', async () => {
+      const leased = await trackLeased(store())
+      const { taskEnd: _none, ...event } = askedEvent(leased)
+      expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)
+      expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
+    })
+
+    test('together with the webhook is fenced, or supersedes it', async () => {
+      const leased = await trackLeased(store())
+      const receipts = await Promise.all([endEvent(leased), askedEvent(leased)].map((event) => store().append(event)))
+      const outcomes = receipts.map(({ outcome }) => outcome)
+      expect([
+        ['accepted', 'fenced'],
+        ['superseded', 'accepted'],
+      ]).toContainEqual(outcomes)
+    })
+  })
+}

@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/uid.ts'
+import type { Fixture } from './store-contract.ts'
+import {
+  endEvent,
+  iso,
+  LEASE_MS,
+  leaseOf,
+  MAX_WAIT_MS,
+  newTask,
+  taskBy,
+  trackLeased,
+  trackSubmission,
+} from './task-samples.ts'
+
+export function describeSubmitted({ store, now, pass }: Fixture): void {
+  describe('submitted', () => {
+    test('the provider has it: it is pending under the id, to be asked for when it is stale, and its lease is over', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      pass(30)
+      const task = await store().submitted(uid, lease, { id: 'given' })
+      const staleAt = iso(now() - 30 + MAX_WAIT_MS)
+      expect(task).toMatchObject({ uid, task_id: 'given', status: 'pending', stale_at: staleAt, next_poll_at: staleAt })
+      expect(await store().task('stripe', 'given')).toEqual(task)
+      expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
+      expect(await leaseOf(store(), uid)).toMatchObject({ id: 'given', request: undefined, interrupted: false })
+    })
+
+    test('one whose deadline comes before it is stale is next looked at then', async () => {
+      const { uid, lease } = await trackSubmission(store(), { deadlineMs: 50 })
+      expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({ next_poll_at: iso(now() + 50) })
+    })
+
+    test('what went wrong before it is forgotten', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      const again = await leaseOf(store(), uid)
+      expect(again.failures).toBe(1)
+      expect(await store().submitted(uid, again.lease, { id: 'given' })).toMatchObject({ last_error: null, polls: 0 })
+      expect((await leaseOf(store(), uid)).failures).toBe(0)
+    })
+
+    test('the end came before the id: it is terminal', async () => {
+      const event = endEvent({ source: 'stripe', id: 'given' })
+      const { uid, lease } = await trackSubmission(store())
+      await store().append(event)
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'submitting', task_id: null })
+      expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({
+        task_id: 'given',
+        status: 'completed',
+        resolved_by: 'webhook',
+        event_uid: event.uid,
+      })
+    })
+
+    test('the provider does not want it: it has failed, by no event', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      expect(await store().submitted(uid, lease, { refused: 'too long' })).toMatchObject({
+        task_id: null,
+        status: 'failed',
+        last_error: 'too long',
+        ended_at: iso(now()),
+        next_poll_at: null,
+        resolved_by: null,
+        event_uid: null,
+      })
+      expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
+    })
+
+    test('under an id that another task bears: it has failed, and the other one is as it was', async () => {
+      const other = newTask()
+      const { task: before } = await store().track(other)
+      const { uid, lease } = await trackSubmission(store())
+      expect(await store().submitted(uid, lease, { id: other.id })).toMatchObject({
+        task_id: null,
+        status: 'failed',
+        last_error: expect.any(String),
+        resolved_by: null,
+      })
+      expect(await store().task('stripe', other.id)).toEqual(before)
+      const elsewhere = await trackSubmission(store(), { source: 'eu' })
+      expect(await store().submitted(elsewhere.uid, elsewhere.lease, { id: other.id })).toMatchObject({
+        status: 'pending',
+      })
+    })
+
+    test('under a lease that is not the task’s: nothing changes', async () => {
+      const { uid, lease } = await trackSubmission(store())
+      pass(LEASE_MS)
+      const next = await leaseOf(store(), uid)
+      const before = await taskBy(store(), uid)
+      expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
+      expect(await store().submitted(uid, lease, { refused: 'late' })).toBeUndefined()
+      expect(await store().submitted(newUid(), next.lease, { id: 'late' })).toBeUndefined()
+      expect(await taskBy(store(), uid)).toEqual(before)
+      expect(await store().submitted(uid, next.lease, { id: 'given' })).toMatchObject({ status: 'pending' })
+    })
+
+    test('of a task that the provider has already: nothing changes', async () => {
+      const { uid, id, lease } = await trackLeased(store())
+      expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
+      expect(await taskBy(store(), uid)).toMatchObject({ task_id: id, status: 'pending' })
+    })
+  })
+}

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import { OPERATION_DEADLINE_MS } from '../../src/registrations/deadline.ts'
+import type { FakeRegistrations } from '../support/fake-registrations.ts'
+import { callerOf, failureOf, sourceOf, startRegistrar } from './registrations.ts'
+
+/** A provider at which the first call takes all the time that an operation has. */
+async function startSlow() {
+  let nowMs = 1_000
+  const setting: { fake?: FakeRegistrations } = {}
+  const { provider } = sourceOf('stripe')
+  const slow: ReturnType<typeof callerOf> = async (request) => {
+    const call = callerOf(provider, setting.fake?.url ?? '')
+    nowMs += setting.fake?.received.length === 0 ? OPERATION_DEADLINE_MS : 0
+    return call(request)
+  }
+  const started = await startRegistrar('stripe', { call: slow }, () => nowMs)
+  setting.fake = started.fake
+  return started
+}
+
+test('what has taken too long makes no registration, whose secret nobody might wait for', async () => {
+  const { fake, registrar } = await startSlow()
+  expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toBe(
+    'stripe, for source shop: it took more than 120 s; nothing more was asked of it',
+  )
+  expect(fake.received).toMatchObject([{ method: 'GET' }])
+  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'created' })
+})
+
+test('the time in the queue counts', async () => {
+  const { fake, registrar } = await startSlow()
+  const [first, second] = await Promise.all([
+    registrar.create('shop', {}),
+    failureOf(registrar.create('shop', {}), 'unavailable'),
+  ])
+  expect(first.secret).toMatch(/^whsec_/)
+  expect(second).toBe('what is under way for shop takes too long')
+  expect(fake.received).toHaveLength(1)
+})
+
+test('a list ends with it too', async () => {
+  const { fake, registrar } = await startSlow()
+  for (let at = 0; at < 3; at++) fake.add({})
+  expect(await failureOf(registrar.list('shop'), 'provider_failed')).toContain('it took more than 120 s')
+  expect(fake.received).toHaveLength(1)
+})

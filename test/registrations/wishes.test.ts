@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest'
+import { failureOf, OUR_URL, startRegistrar } from './registrations.ts'
+
+describe('the URL that a caller gives', () => {
+  test.each([
+    ['ftp://hooks.example/x', 'is not an http(s) URL'],
+    ['hooks.example', 'is not an http(s) URL'],
+    ['/v1/webhooks/shop', 'is not an http(s) URL'],
+    ['https://', 'is not an http(s) URL'],
+    ['https://user@hooks.example/x', 'holds a user name or a password'],
+    ['https://:pass@hooks.example/x', 'holds a user name or a password'],
+    ['https://hooks.example/a b', 'holds whitespace or a control character'],
+    ['https://hooks.exam\nple/a', 'holds whitespace or a control character'],
+    ['https://hooks.example/\u0000', 'holds whitespace or a control character'],
+  ])('%j is refused', async (url, reason) => {
+    const { fake, registrar } = await startRegistrar('ai')
+    expect(await failureOf(registrar.create('shop', { url }), 'invalid_request')).toBe(`url ${reason}`)
+    expect(await failureOf(registrar.update('shop', 'wh_1', { url }), 'invalid_request')).toBe(`url ${reason}`)
+    expect(fake.received).toEqual([])
+  })
+
+  test('goes out in its normal form', async () => {
+    const { fake, registrar } = await startRegistrar('ai')
+    const { registration } = await registrar.create('shop', { url: ' HTTPS://Tunnel.Example:443/a/../ü?b \n' })
+    expect(fake.hooks).toMatchObject([{ url: 'https://tunnel.example/%C3%BC?b' }])
+    await registrar.update('shop', registration.id, { url: 'http://Tunnel.Example' })
+    expect(fake.hooks).toMatchObject([{ url: 'http://tunnel.example/' }])
+  })
+})
+
+test('nothing to change is refused', async () => {
+  const { fake, registrar } = await startRegistrar('ai')
+  await failureOf(registrar.update('shop', 'wh_1', {}), 'invalid_request')
+  expect(fake.received).toEqual([])
+})
+
+test.each([
+  [' ', 'events: no event is named'],
+  ['\u3000', 'events: no event is named'],
+  ['push\n', "events: an event's name holds a control character"],
+  ['push.\u001b[31m', "events: an event's name holds a control character"],
+  ['\t', "events: an event's name holds a control character"],
+  ['a\ud800', "events: an event's name holds a control character"],
+  [' .opened', 'events: no event is named'],
+])('%j is no event', async (event, reason) => {
+  const { fake, registrar } = await startRegistrar('github')
+  fake.add({ url: OUR_URL })
+  for (const asked of [
+    () => registrar.create('shop', { events: ['push', event] }),
+    () => registrar.ensure('shop', { events: [event] }),
+    () => registrar.update('shop', '1001', { events: [event] }),
+  ])
+    expect(await failureOf(asked(), 'invalid_request')).toBe(reason)
+  expect(fake.received).toEqual([])
+})
