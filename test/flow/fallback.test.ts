@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
-import { startTaskFlow } from '../support/task-flow.ts'
+import { shareTaskFlow, startTaskFlow } from '../support/task-flow.ts'
 
+const shared = shareTaskFlow()
 const NEVER = { max_wait_ms: 3_600_000 }
 
 describe('a tracked task', () => {
   test('whose webhook comes is resolved by it, and nobody is asked', async () => {
-    const { provider, service, track, task, handledOf } = await startTaskFlow()
+    const { provider, service, track, task, handledOf } = shared()
     const id = provider.create()
     expect(await track(id, NEVER)).toMatchObject({ status: 201, body: { task_id: id, status: 'pending', polls: 0 } })
     provider.finish(id, 'completed')
@@ -21,7 +22,7 @@ describe('a tracked task', () => {
   })
 
   test('whose webhook never comes is asked for once it is stale, and its event reaches the same handlers', async () => {
-    const { provider, track, task, handledOf, service } = await startTaskFlow()
+    const { provider, track, task, handledOf, service } = shared()
     const id = provider.create()
     provider.finish(id, 'failed')
     await track(id)
@@ -50,12 +51,13 @@ test('that a task has expired reaches its handlers, whatever types its source ta
 })
 
 test('what a handler is told of a poll’s answer is told again at each attempt, and at a replay', async () => {
-  const { provider, track, task, handledOf, service } = await startTaskFlow()
+  const { provider, track, task, handledOf, service, settled } = shared()
   const id = provider.create()
   provider.finish(id, 'completed')
   await track(id)
   const { event_uid } = await task(id, 20)
   await handledOf(id)
+  await settled()
   expect(await service.post(`/v1/events/${event_uid}/replay`)).toMatchObject({ status: 202 })
   expect((await handledOf(id, 4)).map(({ uid, origin }) => `${uid} ${origin}`)).toEqual(
     Array(4).fill(`${event_uid} poll`),
@@ -66,12 +68,10 @@ test('what a handler is told of a poll’s answer is told again at each attempt,
 
 describe('a webhook that reaches no handler', () => {
   test('because its data is not as it should be ends no task: the provider is asked, and the answer is handled', async () => {
-    const { provider, service, track, task, handledOf } = await startTaskFlow({
-      environment: { TASK_MAX_WAIT_MS: '700' },
-    })
+    const { provider, service, track, task, handledOf } = shared()
     const id = provider.create()
     provider.finish(id, 'completed')
-    await track(id)
+    await track(id, { max_wait_ms: 700 })
     const { uid } = await post(service.publicUrl, signedEvent('task.completed', { task_id: id }))
     expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ status: 'quarantined', task: id })
     expect(await task(id)).toMatchObject({ status: 'pending' })
@@ -94,12 +94,10 @@ describe('a webhook that reaches no handler', () => {
 })
 
 test('a webhook that calls itself as Holdfast calls the answer keeps no task from ending', async () => {
-  const { provider, service, track, task, handledOf } = await startTaskFlow({
-    environment: { TASK_MAX_WAIT_MS: '700' },
-  })
+  const { provider, service, track, task, handledOf } = shared()
   const id = provider.create()
   provider.finish(id, 'completed')
-  const { body } = await track(id)
+  const { body } = await track(id, { max_wait_ms: 700 })
   await post(service.publicUrl, signedEvent('task.note', { task_id: id, status: 'note' }, `poll_${String(body.uid)}`))
   expect(await task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
   expect((await handledOf(id, 3)).filter(({ type }) => type === 'task.completed')).toHaveLength(2)

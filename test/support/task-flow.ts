@@ -1,11 +1,12 @@
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 import { eventually } from './eventually.ts'
 import { type FakeProvider, type FakeProviderOptions, startFakeProvider } from './fake-provider.ts'
 import { type LocalOptions, type LocalService, startLocal } from './local-service.ts'
-import { handlersIn, temporaryDirectory } from './service.ts'
+import { handlersIn } from './service.ts'
 
 /** A line of what handlers were given. */
 export interface Handled {
@@ -54,13 +55,37 @@ export interface TaskFlowOptions extends FakeProviderOptions {
   readonly environment?: Readonly<Record<string, string>>
   readonly tuning?: LocalOptions['tuning']
   readonly pace?: { readonly pollsPerSecond: number; readonly concurrency: number }
+  /** Takes what is to be done at the end, in this order; when the test is over unless given. */
+  readonly onEnd?: (end: () => unknown) => void
+}
+
+/** One for all tests of a file or a group: tasks have ids of their own, and a provider that misbehaves does so for a test. */
+export function shareTaskFlow(options: TaskFlowOptions = {}): () => TaskFlow {
+  const ends: (() => unknown)[] = []
+  let shared: TaskFlow | undefined
+  beforeAll(async () => {
+    shared = await startTaskFlow({ ...options, onEnd: (end) => ends.unshift(end) })
+  })
+  afterEach(() => {
+    shared?.provider.misbehave(options.misbehave ?? (() => undefined))
+    shared?.provider.misbehaveOnSubmit(options.misbehaveOnSubmit ?? (() => undefined))
+  })
+  afterAll(async () => {
+    for (const end of ends) await end()
+  })
+  return () => {
+    if (shared === undefined) throw new Error('not started')
+    return shared
+  }
 }
 
 /** The whole service with source `ai`, asking a fake provider, and handlers that write down what they are given. */
 export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<TaskFlow> {
-  const directory = temporaryDirectory()
+  const { onEnd = onTestFinished } = options
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
+  onEnd(() => rmSync(directory, { recursive: true, force: true }))
   const provider = await startFakeProvider({ apiKey: 'sk-of-the-test', ...options })
-  onTestFinished(() => provider.close())
+  onEnd(() => provider.close())
   const ledger = join(directory, 'handled.jsonl')
   appendFileSync(ledger, '')
   const providers = join(directory, 'providers')
@@ -81,7 +106,7 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
         POLL_INTERVAL_MS: '20',
         ...options.environment,
       },
-      { directory, ...(options.tuning && { tuning: options.tuning }) },
+      { directory, onEnd, ...(options.tuning && { tuning: options.tuning }) },
     )
   const service = await start()
   const handled = (): readonly Handled[] =>

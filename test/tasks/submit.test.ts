@@ -6,7 +6,7 @@ import { startServer } from '../outbound/loopback-server.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { startTaskFlow, type TaskFlow } from '../support/task-flow.ts'
+import { shareTaskFlow, startTaskFlow, type TaskFlow } from '../support/task-flow.ts'
 
 const NEVER = { max_wait_ms: 3_600_000 }
 const REQUEST = { data: { prompt: 'a lighthouse' } }
@@ -148,7 +148,7 @@ describe('a provider that refuses a submission', () => {
   })
 
   const key = 'sk-a-key-that-nobody-may-see'
-  test.each([
+  const refusals = [
     [422, { error: { message: 'no such model' } }, 'the provider answered 422: no such model'],
     [422, { message: `the key ${key} may not` }, 'the provider answered 422: the key [redacted] may not'],
     [403, { detail: `signed with ${AI_SECRET}?` }, 'the provider answered 403: signed with [redacted]?'],
@@ -158,11 +158,17 @@ describe('a provider that refuses a submission', () => {
     // The words are cut off at 500 characters, but no key in the middle.
     [400, { message: `${'.'.repeat(480)}${key}` }, `the provider answered 400: ${'.'.repeat(480)}[redacted]`],
     [400, { message: 'a'.repeat(9_000) }, `the provider answered 400: ${'a'.repeat(500)}`],
-  ])('with %i and %j is quoted without its secrets', async (status, said, detail) => {
-    const server = await startServer((_, response) => response.writeHead(status).end(JSON.stringify(said)))
+  ] as const
+  test('is quoted without its secrets', async () => {
+    let refusal: readonly [status: number, said: unknown, detail: string] = refusals[0]
+    const server = await startServer((_, response) => response.writeHead(refusal[0]).end(JSON.stringify(refusal[1])))
     const flow = await startTaskFlow(at(server.url, key))
-    expect(await submit(flow)).toMatchObject({ status: 502, body: { detail } })
-    expect(await listed(flow)).toMatchObject([{ status: 'failed', last_error: `the provider answered ${status}` }])
+    for (refusal of refusals) {
+      const [status, , detail] = refusal
+      expect(await submit(flow)).toMatchObject({ status: 502, body: { detail } })
+      const [task] = await listed(flow)
+      expect(task).toMatchObject({ status: 'failed', last_error: `the provider answered ${status}` })
+    }
     expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|aG9sZGZhc3Q/)
   })
 
@@ -177,6 +183,7 @@ describe('a provider that refuses a submission', () => {
 })
 
 describe('a provider that does not take a submission at once', () => {
+  const shared = shareTaskFlow({ tuning: { callTimeouts: { connectMs: 500, totalMs: 500 } } })
   test.each([
     ['answers 429', { kind: 'rate-limited', retryAfterSeconds: 0, created: false }, 'the provider answered 429'],
     ['answers 503', { kind: 'status', status: 503, created: false }, 'the provider answered 503'],
@@ -187,10 +194,9 @@ describe('a provider that does not take a submission at once', () => {
     'but %s: it is submitting, and given it again under the same key until it is pending',
     async (_, fault, error) => {
       let isWell = false
-      const flow = await startTaskFlow({
-        misbehaveOnSubmit: () => (isWell ? undefined : fault),
-        tuning: { callTimeouts: { connectMs: 500, totalMs: 500 } },
-      })
+      const flow = shared()
+      flow.provider.misbehaveOnSubmit(() => (isWell ? undefined : fault))
+      const before = flow.provider.seen.submissions
       const { status, body } = await submit(flow)
       expect(status).toBe(201)
       expect(body).toMatchObject({
@@ -204,9 +210,9 @@ describe('a provider that does not take a submission at once', () => {
         () => flow.task(body.uid),
         (found) => found.status === 'pending',
       )
-      expect(flow.provider.submitted).toMatchObject([{ id: task.task_id, request: REQUEST }])
-      expect(flow.provider.seen.submissions).toBeGreaterThan(1)
-      expect(new Set(flow.provider.seen.idempotencyKeys)).toEqual(new Set([body.uid]))
+      expect(flow.provider.submitted.at(-1)).toMatchObject({ id: task.task_id, request: REQUEST })
+      expect(flow.provider.seen.submissions - before).toBeGreaterThan(1)
+      expect(new Set(flow.provider.seen.idempotencyKeys.slice(before))).toEqual(new Set([body.uid]))
       expect(task).toMatchObject({ uid: body.uid, last_error: null, polls: 0, stale_at: body.stale_at })
     },
   )
@@ -244,11 +250,7 @@ describe('a source that cannot submit', () => {
     expect((await service.api('/v1/tasks')).items).toEqual([])
   })
 
-  test.each([
-    ['whose API is not configured', 'bare', 409, 'the API of source bare is not configured'],
-    ['whose provider takes no tasks', 'code', 409, 'provider github takes no tasks from here'],
-    ['whose provider has nothing to do it by', 'open', 400, 'provider openai has no endpoint for this request'],
-  ])('%s says so', async (_what, source, status, detail) => {
+  test('for lack of an API, of tasks, or of an endpoint for the request says so', async () => {
     const { service } = await startTaskFlow({
       environment: {
         SOURCES: 'bare,code,open',
@@ -262,7 +264,12 @@ describe('a source that cannot submit', () => {
         SOURCE_OPEN_API_KEY: 'sk-open',
       },
     })
-    expect(await service.post('/v1/tasks', { source, submit: {} })).toMatchObject({ status, body: { detail } })
+    for (const [source, status, detail] of [
+      ['bare', 409, 'the API of source bare is not configured'],
+      ['code', 409, 'provider github takes no tasks from here'],
+      ['open', 400, 'provider openai has no endpoint for this request'],
+    ] as const)
+      expect(await service.post('/v1/tasks', { source, submit: {} })).toMatchObject({ status, body: { detail } })
     expect((await service.api('/v1/tasks')).items).toEqual([])
   })
 })
