@@ -2,7 +2,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
-import type { FromThread, Job, JobResult, ThreadData, ThreadStart, ToThread } from './protocol.ts'
+import type { FromThread, Job, JobResult, ThreadLoading, ThreadStart, ToThread } from './protocol.ts'
 
 /** Megabytes of JavaScript heap of one handler thread; past it the thread ends, and its attempts with it. */
 const MAX_THREAD_HEAP_MB = 256
@@ -62,7 +62,7 @@ export class HandlerThread {
   #isGone = false
   #fault: string | undefined
 
-  constructor(data: ThreadData, onRoom: () => void) {
+  constructor(data: ThreadLoading, onRoom: () => void) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {

@@ -103,7 +103,9 @@ export class HandlerPool {
   }
 
   #open(slot: Slot): HandlerThread {
-    const thread = new HandlerThread(this.#options.data, () => {
+    // While the service starts nobody waits for an acknowledgement, and everything waits for these.
+    const isHurried = this.#sweep === undefined
+    const thread = new HandlerThread({ ...this.#options.data, isHurried }, () => {
       this.#retire(slot)
       this.onRoom()
     })

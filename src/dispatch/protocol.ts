@@ -10,8 +10,13 @@ export interface ThreadData {
   readonly logLevel: string
 }
 
+export interface ThreadLoading extends ThreadData {
+  /** It loads at the priority of acknowledgements, and steps back after. */
+  readonly isHurried: boolean
+}
+
 /** The same, with where it listens and answers: not its `parentPort`, which is within reach of user code. */
-export interface ThreadStart extends ThreadData {
+export interface ThreadStart extends ThreadLoading {
   readonly port: MessagePort
 }
 

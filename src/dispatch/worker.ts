@@ -26,12 +26,16 @@ let results: { key: number; result: JobResult }[] = []
 
 /** On Linux priorities are a thread's own: acknowledgements go before handlers when the processor is short. */
 const HANDLER_NICENESS = 10
-if (process.platform === 'linux') setPriority(0, HANDLER_NICENESS)
+const stepBack = (): void => {
+  if (process.platform === 'linux') setPriority(0, HANDLER_NICENESS)
+}
+if (!data.isHurried) stepBack()
 
 process.on('unhandledRejection', blame)
 process.on('uncaughtException', blame)
 
 await load()
+stepBack()
 port.on('message', (message: ToThread) => {
   if (message.kind === 'jobs') for (const job of message.jobs) start(job)
   else if (message.kind === 'abort') abortAll()

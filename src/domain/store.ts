@@ -103,7 +103,8 @@ export interface Store {
    *
    * An event that tells the end of a task (`task`, `taskEnd`) ends it in the same transaction. If another event has ended
    * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is
-   * kept only while the task is not terminal and its lease holds; otherwise it is `fenced`.
+   * kept only while the task is not terminal and its lease holds; otherwise it is `fenced`. By the lease it is known, and
+   * not by its id: it is never a duplicate or a conflict.
    */
   append(event: NewEvent): Promise<Receipt>
 

@@ -36,7 +36,7 @@ export class ModelStore {
     const effect = this.tasks.effectOf(given)
     if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
     const same = this.events.filter(({ given: { source, id } }) => source === given.source && id === given.id)
-    const first = same.find(({ conflicting }) => !conflicting)
+    const first = given.asked === undefined ? same.find(({ conflicting }) => !conflicting) : undefined
     if (first !== undefined && isSameBody(first.given, given)) return { outcome: 'duplicate', uid: first.given.uid }
     const known = same.find((event) => event.conflicting && isSameBody(event.given, given))
     if (first !== undefined && known !== undefined) return { outcome: 'conflict', uid: known.given.uid }
