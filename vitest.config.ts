@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/slow/**', 'test/bench/**'],
     typecheck: { enabled: false },
+    setupFiles: ['test/support/compile-cache.ts'],
     // Most of them wait for a process, a timer or a disk, not for a core.
     maxWorkers: 4,
     testTimeout: 20_000,

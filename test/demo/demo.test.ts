@@ -10,7 +10,7 @@ const PATIENCE_MS = 50_000
 test('the demonstration shows the whole road and ends by itself', { timeout: TIMEOUT_MS }, async () => {
   const demo = join(import.meta.dirname, '../../src/demo/demo.ts')
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [demo, String(PATIENCE_MS)], {
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
   })
   expect(stderr).toBe('')
   for (const line of [

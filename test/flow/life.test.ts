@@ -17,7 +17,7 @@ async function ended(args: readonly string[], environment: Record<string, string
   try {
     const { stdout, stderr } = await run(process.execPath, [mainFile, ...args], {
       cwd,
-      env: { PATH: process.env.PATH, ...environment },
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...environment },
     })
     return { code: 0, stdout, stderr }
   } catch (error) {
@@ -145,7 +145,13 @@ describe('SIGTERM', () => {
     })
     const child = spawn(process.execPath, [mainFile, 'serve'], {
       cwd: directory,
-      env: { PATH: process.env.PATH, PORT: '0', OPS_PORT: '0', HANDLERS_DIR: handlers },
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        PORT: '0',
+        OPS_PORT: '0',
+        HANDLERS_DIR: handlers,
+      },
       stdio: 'ignore',
     })
     const exited = once(child, 'exit')

@@ -74,6 +74,7 @@ describe('an event whose handler failed for good', () => {
     const holdfast = async (...args: string[]): Promise<string> => {
       const env = {
         PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
         OPS_HOST: hostname,
         OPS_PORT: port,
         OPS_TOKEN: TOKEN,

@@ -1,3 +1,4 @@
+import { getCompileCacheDir } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import type { FromWriter, WriterData } from './messages.ts'
 import { StoreRefused } from './refused.ts'
@@ -7,11 +8,13 @@ const MAX_YOUNG_GENERATION_MIB = 4
 
 export function startThread(file: string, workerData: unknown): Worker {
   // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
+  // But with its compile cache, which halves what it takes to start a thread.
+  const cache = getCompileCacheDir()
   return new Worker(new URL(`./${file}`, import.meta.url), {
     name: `holdfast-${file.replace('.ts', '')}`,
     workerData,
     execArgv: [],
-    env: {},
+    env: cache === undefined ? {} : { NODE_COMPILE_CACHE: cache },
     resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MIB },
   })
 }
