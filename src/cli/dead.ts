@@ -13,9 +13,9 @@ import {
   writeJson,
 } from './command.ts'
 import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
-import { first, walk } from './pages.ts'
+import { first, walk, writePage } from './pages.ts'
 import { replayEvent, replayedLine } from './replay.ts'
-import { printable, shortTime, table } from './table.ts'
+import { printable, shortTime } from './table.ts'
 
 /** Deliveries that one `list` shows. */
 const MAX_LISTED = 10_000
@@ -43,11 +43,7 @@ export const deadList: Command = {
     const count = parseCount('limit', limit, MAX_LISTED)
     return withOps(io.read().config, async (ops) => {
       const page = await first<DeliverySummary>(ops, PATH, { ...filter, state: 'dead' }, count)
-      if (json === true) await writeJson(io.out, page)
-      else {
-        await write(io.out, table(headings, page.items.map(row)))
-        if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
-      }
+      await writePage(io, page, json, headings, row)
       return EXIT_OK
     })
   },

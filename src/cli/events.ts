@@ -4,9 +4,9 @@ import type { EventDetail } from '../domain/store.ts'
 import { type Command, EXIT_OK, parse, parseCount, UsageError, write, writeJson } from './command.ts'
 import { durationMs } from './duration.ts'
 import { withOps } from './ops-client.ts'
-import { first } from './pages.ts'
+import { first, writePage } from './pages.ts'
 import { replayEvent, replayedLine } from './replay.ts'
-import { fields, printable, shortDuration, shortTime, table } from './table.ts'
+import { fields, shortDuration, shortTime, table } from './table.ts'
 
 /** Events that one `list` shows. */
 const MAX_LISTED = 10_000
@@ -46,11 +46,7 @@ export const eventsList: Command = {
     const query = { ...filter, since: timeOf('since', since), until: timeOf('until', until) }
     return withOps(io.read().config, async (ops) => {
       const page = await first<EventSummary>(ops, '/v1/events', query, count)
-      if (json === true) await writeJson(io.out, page)
-      else {
-        await write(io.out, table(['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], page.items.map(row)))
-        if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
-      }
+      await writePage(io, page, json, ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], row)
       return EXIT_OK
     })
   },

@@ -1,5 +1,7 @@
 import { MAX_PAGE_SIZE } from '../domain/limits.ts'
+import { type CliIo, write, writeJson } from './command.ts'
 import type { OpsClient, Query } from './ops-client.ts'
+import { printable, table } from './table.ts'
 
 interface PageAnswer<Item> {
   readonly items: readonly Item[]
@@ -35,4 +37,17 @@ export async function first<Item>(
     cursor = page.next_cursor ?? null
   } while (cursor !== null && items.length < limit)
   return { items, next_cursor: cursor }
+}
+
+/** As JSON, or as a table with what it takes to go on. */
+export async function writePage<Item>(
+  { out, err }: CliIo,
+  page: PageAnswer<Item>,
+  json: boolean | undefined,
+  headings: readonly string[],
+  row: (item: Item) => readonly string[],
+): Promise<void> {
+  if (json === true) return writeJson(out, page)
+  await write(out, table(headings, page.items.map(row)))
+  if (page.next_cursor !== null) await write(err, `more: --cursor ${printable(page.next_cursor)}\n`)
 }

@@ -15,8 +15,8 @@ import {
 import { durationMs } from './duration.ts'
 import { readObject } from './json-input.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { first } from './pages.ts'
-import { fields, printable, shortTime, table } from './table.ts'
+import { first, writePage } from './pages.ts'
+import { fields, shortTime } from './table.ts'
 
 const PATH = '/v1/tasks'
 const MAX_LISTED = 10_000
@@ -115,11 +115,7 @@ export const tasksList: Command = {
     const count = parseCount('limit', limit, MAX_LISTED)
     return withOps(io.read().config, async (ops) => {
       const page = await first<Task>(ops, PATH, filter, count)
-      if (json === true) await writeJson(io.out, page)
-      else {
-        await write(io.out, table(headings, page.items.map(row)))
-        if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
-      }
+      await writePage(io, page, json, headings, row)
       return EXIT_OK
     })
   },
