@@ -179,16 +179,6 @@ describe('expiry and webhook', () => {
     expect(await flow.task(id)).toMatchObject({ status: 'completed' })
     await expectHandledOnce(flow, id)
   })
-
-  test('a stale task is asked for a last time at its deadline: what had ended by then is not given up', async () => {
-    const flow = shared()
-    flow.provider.misbehave((_, nth) => (nth === 1 ? { kind: 'status', status: 500 } : undefined))
-    const id = flow.provider.create()
-    flow.provider.finish(id, 'completed')
-    // The second poll would be due long after the deadline.
-    await flow.track(id, { deadline_ms: 500 })
-    expect(await flow.task(id, 20)).toMatchObject({ resolved_by: 'poll', status: 'completed' })
-  })
 })
 
 test('a task that its owner has cancelled is asked for no more, and a webhook that comes all the same is handled', async () => {

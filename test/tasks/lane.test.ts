@@ -103,6 +103,20 @@ describe('a stale task', () => {
     expect(provider.seen.pollsOf(id)).toBe(2)
   })
 
+  test('is asked for a last time at its deadline: what had ended by then is not given up', async () => {
+    const { provider, track, pass, task } = await startLane({ maxWaitMs: 0, deadlineMs: 500 })
+    const [ended = '', going = ''] = await track(2)
+    await pass()
+    provider.finish(ended, 'completed')
+    // The next poll would be due after the deadline only.
+    await pass(499)
+    expect(provider.seen.pollsOf(ended)).toBe(1)
+    await pass(1)
+    expect(await task(ended)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+    expect(await task(going)).toMatchObject({ status: 'expired', resolved_by: 'expiry' })
+    expect(provider.seen.pollsOf(going)).toBe(2)
+  })
+
   test('is never asked for more often than the poll interval', async () => {
     const { track, pass, dueInMs } = await startLane({ maxWaitMs: 0 })
     const [id = ''] = await track()

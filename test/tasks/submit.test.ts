@@ -172,6 +172,13 @@ describe('a provider that refuses a submission', () => {
     expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|aG9sZGZhc3Q/)
   })
 
+  test('or gives for an id what holds a key has given none, and the key is told to nobody', async () => {
+    const server = await startServer((_, response) => response.end(JSON.stringify({ task_id: `task-${key}` })))
+    const flow = await startTaskFlow(at(server.url, key))
+    expect(await submit(flow)).toMatchObject({ status: 201, body: { status: 'submitting', task_id: null } })
+    expect(JSON.stringify([await listed(flow), flow.service.logs])).not.toContain(key)
+  })
+
   test('is not asked again under the same Idempotency-Key: the task has failed', async () => {
     const server = await startServer((_, response) => response.writeHead(422).end('{}'))
     const { service } = await startTaskFlow(at(server.url))
