@@ -63,5 +63,5 @@ export function createRecoverer({
   }
 }
 
-/** One for each task, so that an answer that is kept twice is one event. */
+/** An answer has no id of its own, and a deadline none at all. */
 const eventIdOf = ({ uid }: LeasedTask): string => `poll_${uid}`

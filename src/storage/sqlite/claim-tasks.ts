@@ -76,7 +76,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
   }
 }
 
-/** What a process that is gone had leased is due at once. */
+/** What a process that is gone had leased is due at once, or when it is stale. */
 export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
   db.prepare(`
     UPDATE task SET due_at = min(CASE status WHEN 'pending' THEN max(?1, stale_at) ELSE ?1 END, expires_at)
