@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/slow/**/*.test.ts'],
     fileParallelism: false,
+    globalSetup: ['test/support/postgres/global-setup.ts'],
     setupFiles: ['test/support/compile-cache.ts'],
     testTimeout: 300_000,
     hookTimeout: 60_000,

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
@@ -54,13 +55,10 @@ export interface Tuning {
  * Wires and starts the whole service: store, handler threads, dispatcher, listeners. Rejects with `ConfigurationError`
  * naming every fault, having left nothing running.
  */
-export async function startHoldfast(
-  read: ReadConfig,
-  { log, dropped }: Log,
-  { clock = systemClock, callTimeouts, breakerPauseMs }: Tuning = {},
-): Promise<Holdfast> {
+export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tuning: Tuning = {}): Promise<Holdfast> {
+  const { clock = systemClock, callTimeouts, breakerPauseMs } = tuning
   const prepared = await prepare(withGeneratedSecret(read, log), log)
-  const store = await openSoundly(prepared, clock)
+  const store = await openSoundly(prepared, tuning.clock, log)
   const { config, sources, registrations, route, pool } = prepared
   for (const warning of prepared.warnings) log.warn(warning)
 
@@ -178,11 +176,18 @@ export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Pre
 }
 
 /** Opens the store even if there are other faults, so that its own are named with them. */
-async function openSoundly({ config, pool, faults }: Prepared, clock: Clock): Promise<OpenStore> {
+async function openSoundly(
+  { config, pool, faults }: Prepared,
+  clock: Clock | undefined,
+  log: Logger,
+): Promise<OpenStore> {
   const all = new Set(faults)
   let store: OpenStore | undefined
   try {
-    store = await openStore(config.databaseUrl, { clock })
+    store = await openStore(config.databaseUrl, {
+      ...(clock !== undefined && { clock }),
+      onLog: (level, message) => log[level](message),
+    })
   } catch (error) {
     if (!(error instanceof ConfigurationError)) all.add(`DATABASE_URL: ${messageOf(error)}`)
     else for (const fault of error.faults) all.add(fault)

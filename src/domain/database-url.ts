@@ -2,6 +2,11 @@
 
 export const namesPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/i.test(databaseUrl)
 
+/** Where Holdfast's tables stand in PostgreSQL, unless the URL's `schema` says otherwise. */
+export const DEFAULT_SCHEMA = 'holdfast'
+/** PostgreSQL cuts names off after 63 bytes. */
+export const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/
+
 /** The path in `file:<path>`, relative or absolute, or in a file URL with its escapes resolved; undefined in anything else. */
 export function databaseFile(databaseUrl: string): string | undefined {
   const path = databaseUrl.startsWith('file://') ? pathOf(databaseUrl) : /^file:([^?#]+)$/.exec(databaseUrl)?.[1]
@@ -21,11 +26,25 @@ function pathOf(fileUrl: string): string | undefined {
 
 /** Why no store can be opened by it, as far as its text tells; empty if one may be. Never the text: it may hold a password. */
 export function databaseUrlFaults(databaseUrl: string): readonly string[] {
-  if (namesPostgres(databaseUrl)) {
-    return [
-      'DATABASE_URL names a PostgreSQL database, but this version of Holdfast has only the embedded store: use file:<path>.',
-    ]
-  }
+  if (namesPostgres(databaseUrl)) return postgresFaults(databaseUrl)
   if (databaseFile(databaseUrl) !== undefined) return []
-  return ['DATABASE_URL must be file:<path of the database>, for example file:data/holdfast.db.']
+  return [
+    'DATABASE_URL must be file:<path of the database>, for example file:data/holdfast.db, or postgres://<user>:<password>@<host>/<database>.',
+  ]
+}
+
+function postgresFaults(databaseUrl: string): readonly string[] {
+  const url = URL.parse(databaseUrl)
+  if (url === null)
+    return ['DATABASE_URL cannot be read: what is special in a password is written as %40 and the like.']
+  const faults: string[] = []
+  const isSocket = url.searchParams.has('host')
+  if (url.hostname === '' && !isSocket) faults.push('DATABASE_URL names no host.')
+  if (url.pathname.length < 2)
+    faults.push('DATABASE_URL names no database: postgres://<user>:<password>@<host>/<database>.')
+  const schema = url.searchParams.get('schema')
+  if (schema !== null && !SCHEMA_NAME.test(schema))
+    faults.push('DATABASE_URL: schema must be a name of a-z, 0-9 and _, of at most 63 characters.')
+  if (url.hash !== '') faults.push('DATABASE_URL holds a #: in a password it is written as %23.')
+  return faults
 }

@@ -1,5 +1,6 @@
 import type { Attempt, DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
 import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
+import type { Fleet } from './fleet.ts'
 import type { TaskStatus } from './task.ts'
 import type { TaskStore } from './task-store.ts'
 
@@ -149,11 +150,18 @@ export interface Store {
   counts(): Promise<Counts>
 }
 
+export type StoreLog = (level: 'info' | 'warn' | 'error', message: string) => void
+
 /** A store with its life: opened by `storage/open.ts`, closed by the composition root. */
 export interface OpenStore extends Store, TaskStore {
+  /** The processes that share it; undefined: it is this one's alone. */
+  readonly fleet: Fleet | undefined
   /** Why an append would be refused now; empty when it would not. Costs nothing. */
   faults(): readonly string[]
-  /** Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. */
+  /**
+   * Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. A database that is away
+   * is a fault, and comes back.
+   */
   readonly lost: Promise<Error>
   /** Finishes what was accepted, then refuses everything with `unavailable`. Idempotent. */
   close(): Promise<void>

@@ -1,6 +1,14 @@
 import type { Page, PageRequest } from './store.ts'
 import type { EndedTask, LeasedTask, NewTask, Task, TaskStatus } from './task.ts'
 
+/** What a task is known by. */
+export interface TaskName {
+  readonly uid: string
+  readonly source: string
+  /** The provider's id, if it has one. */
+  readonly id: string | null
+}
+
 export interface Tracked {
   readonly task: Task
   /** False: it was there before, by its id or by its idempotency key. */
@@ -97,4 +105,10 @@ export interface TaskStore {
 
   /** Calls the listener after each commit of this store's that ended a task, once for each. */
   onTaskEnded(listener: (ended: EndedTask) => void): void
+
+  /**
+   * Tells of tasks that others who share the database end, soon after their commit, until it is called off; it may tell of
+   * this store's own again. Costs one look at the database now and then, however many wait.
+   */
+  watchEnds(listener: (ended: TaskName) => void): () => void
 }

@@ -1,23 +1,27 @@
 import { type Clock, systemClock } from '../domain/clock.ts'
-import { databaseFile, databaseUrlFaults } from '../domain/database-url.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from '../domain/database-url.ts'
 import { ConfigurationError } from '../domain/errors.ts'
-import type { OpenStore } from '../domain/store.ts'
-import { openSqliteStore, type StoreLog } from './sqlite/store.ts'
+import type { OpenStore, StoreLog } from '../domain/store.ts'
+import { openSqliteStore } from './sqlite/store.ts'
 
 export interface OpenStoreOptions {
+  /** In place of the system's clock, and of the database's where that is the one that counts. */
   readonly clock?: Clock
   readonly onLog?: StoreLog
 }
 
 /**
- * Opens the store that DATABASE_URL names: `file:` and a path, relative to the working directory unless absolute. Whatever
- * an operator has to put right rejects with `ConfigurationError`.
+ * Opens the store that DATABASE_URL names: `file:` and a path, relative to the working directory unless absolute, or
+ * `postgres:`. Whatever an operator has to put right rejects with `ConfigurationError`.
  */
 export async function openStore(databaseUrl: string, options: OpenStoreOptions = {}): Promise<OpenStore> {
-  const path = databaseFile(databaseUrl)
-  if (path === undefined) throw new ConfigurationError(databaseUrlFaults(databaseUrl))
-  return openSqliteStore(path, {
-    clock: options.clock ?? systemClock,
-    onLog: options.onLog ?? (() => undefined),
-  })
+  const faults = databaseUrlFaults(databaseUrl)
+  if (faults.length > 0) throw new ConfigurationError(faults)
+  const onLog = options.onLog ?? (() => undefined)
+  if (namesPostgres(databaseUrl)) {
+    // Loaded only when asked for: the embedded store has no use for its driver.
+    const { openPostgresStore } = await import('./postgres/store.ts')
+    return openPostgresStore(databaseUrl, { clock: options.clock, onLog })
+  }
+  return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock: options.clock ?? systemClock, onLog })
 }

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
+import type { AppendResult, EventRow } from '../common/event-row.ts'
+import { firstDeliveryKey } from '../common/keys.ts'
 import { conflictHash, type Dedupe, firstHash } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
-import { firstDeliveryKey } from './keys.ts'
-import type { AppendResult, EventRow } from './messages.ts'
 import type { Tally } from './tally.ts'
 
 export interface Appender {

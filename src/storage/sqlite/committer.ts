@@ -1,20 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
+import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
+import type { Reply, WireError } from '../common/wire-error.ts'
 import { prepareAppend } from './append.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
-import type {
-  AppendBatch,
-  AppendResult,
-  Call,
-  EventRow,
-  Reply,
-  StoredClaim,
-  WireError,
-  WriterOperations,
-} from './messages.ts'
+import type { Call, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
 import { preparePrune } from './prune.ts'
 import { prepareReplay } from './replay.ts'

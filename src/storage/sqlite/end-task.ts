@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EndedTask, ResolvedBy, TaskEnd } from '../../domain/task.ts'
-import type { EventRow } from './messages.ts'
+import type { EventRow } from '../common/event-row.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
 import { endedTaskOf } from './task-rows.ts'

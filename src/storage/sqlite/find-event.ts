@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from './keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { attemptOf, deliverySummaryOf, EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {

@@ -1,6 +1,5 @@
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
-import type { ErrorCode } from '../../domain/errors.ts'
-import type { EventSummary, NewEvent } from '../../domain/event.ts'
+import type { EventSummary } from '../../domain/event.ts'
 import type {
   ClaimRequest,
   Counts,
@@ -9,10 +8,9 @@ import type {
   EventFilter,
   Page,
   PageRequest,
-  Receipt,
   Replay,
 } from '../../domain/store.ts'
-import type { EndedTask, LeasedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
+import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
   SourceActivity,
   TaskClaim,
@@ -21,49 +19,11 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import type { AppendBatch } from '../common/event-row.ts'
+import type { Reply } from '../common/wire-error.ts'
 import type { Ending } from './track-task.ts'
 
 /** What passes between the main thread and the store's two threads. */
-
-/** An event without its body, which travels in one buffer with those of its batch. One flat row clones fastest. */
-export type EventRow = readonly [
-  uid: string,
-  source: string,
-  provider: string,
-  id: string,
-  type: string,
-  createdAt: string,
-  receivedAtMs: number,
-  origin: NewEvent['origin'],
-  status: NewEvent['status'],
-  /** JSON. */
-  reasons: string | null,
-  task: string | null,
-  apiVersion: string | null,
-  /** JSON. */
-  headers: string,
-  traceparent: string | null,
-  bodyBytes: number,
-  handlers: readonly string[],
-  taskEnd: TaskEnding | null,
-  taskWord: string | null,
-  asked: NonNullable<NewEvent['asked']> | null,
-]
-
-export interface AppendBatch {
-  readonly id: number
-  readonly events: readonly EventRow[]
-  /** All bodies, one after the other. */
-  readonly bodies: ArrayBuffer
-}
-
-/** What became of each event of a batch; null is the common case, accepted under its own uid. */
-export type AppendResult = null | (Receipt & { readonly ended?: EndedTask }) | WireError
-
-export interface WireError {
-  readonly error: ErrorCode
-  readonly message: string
-}
 
 /** A claimed delivery with its headers still as JSON. */
 export type StoredWork = Omit<Work, 'event'> & {
@@ -121,10 +81,6 @@ export type ToWriter =
   | { readonly kind: 'append'; readonly batch: AppendBatch }
   | { readonly kind: 'call'; readonly call: Call<WriterOperations> }
   | { readonly kind: 'close' }
-
-export type Reply =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly failed: WireError }
 
 export type FromWriter =
   | { readonly kind: 'ready' }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { conflictHash, type Dedupe, firstHash } from './dedupe.ts'
-import { firstDeliveryKey, lastDeliveryKey } from './keys.ts'
 import type { PrunePosition, PruneStep } from './messages.ts'
 import type { Tally } from './tally.ts'
 

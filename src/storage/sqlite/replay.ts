@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from './keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import type { Tally } from './tally.ts'
 
 export function prepareReplay(db: DatabaseSync, tally: Tally) {

@@ -1,8 +1,8 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
-import { cursorOf, startOf } from './cursor.ts'
-import { firstDeliveryKey, lastDeliveryKey } from './keys.ts'
+import { cursorOf, startOf } from '../common/cursor.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { deliverySummaryOf } from './rows.ts'
 import { type Condition, StatementCache } from './statement-cache.ts'
 

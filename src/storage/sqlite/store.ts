@@ -15,6 +15,7 @@ import type {
   PageRequest,
   Receipt,
   Replay,
+  StoreLog,
 } from '../../domain/store.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
@@ -25,24 +26,15 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import { AppendQueue } from './append-queue.ts'
+import { AppendQueue } from '../common/append-queue.ts'
+import type { Reply } from '../common/wire-error.ts'
 import { Calls } from './calls.ts'
-import type {
-  FromWriter,
-  PrunePosition,
-  ReaderOperations,
-  Reply,
-  StoredWork,
-  ToWriter,
-  WriterOperations,
-} from './messages.ts'
+import type { FromWriter, PrunePosition, ReaderOperations, StoredWork, ToWriter, WriterOperations } from './messages.ts'
 import { takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
 import { StoreRefused } from './refused.ts'
 import { startThread, startWriter } from './threads.ts'
 import type { Ending } from './track-task.ts'
-
-export type StoreLog = (level: 'info' | 'warn' | 'error', message: string) => void
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
@@ -68,6 +60,7 @@ const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind:
   message.kind === 'replies'
 
 class SqliteStore implements OpenStore {
+  readonly fleet = undefined
   readonly lost: Promise<Error>
   readonly #writer: Worker
   readonly #reader: Worker
@@ -202,6 +195,11 @@ class SqliteStore implements OpenStore {
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {
     this.#endListeners.push(listener)
+  }
+
+  /** There are no others. */
+  watchEnds(): () => void {
+    return () => {}
   }
 
   #tellEnd<Value>({ value, ended }: Ending<Value>): Value {

@@ -1,5 +1,5 @@
-import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
-import type { WireError } from './messages.ts'
+import { isHoldfastError, messageOf } from '../../domain/errors.ts'
+import type { WireError } from '../common/wire-error.ts'
 import { isEnvironmental } from './sqlite-errors.ts'
 
 /** An error on its way between threads, where its class would be lost. */
@@ -7,5 +7,3 @@ export const wireErrorOf = (error: unknown): WireError => ({
   error: isHoldfastError(error) ? error.code : isEnvironmental(error) ? 'unavailable' : 'invalid_request',
   message: messageOf(error),
 })
-
-export const errorOf = ({ error, message }: WireError): HoldfastError => new HoldfastError(error, message)

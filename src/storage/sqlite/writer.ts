@@ -2,22 +2,15 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
+import type { AppendBatch } from '../common/event-row.ts'
+import type { Reply, WireError } from '../common/wire-error.ts'
 import { Checkpointer } from './checkpoint.ts'
 import { letGoOfTasks } from './claim-tasks.ts'
 import { buffersIn, Committer } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
 import { Health } from './health.ts'
 import { takeBackAll } from './lost-leases.ts'
-import type {
-  AppendBatch,
-  Call,
-  FromWriter,
-  Reply,
-  ToWriter,
-  WireError,
-  WriterData,
-  WriterOperations,
-} from './messages.ts'
+import type { Call, FromWriter, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
 import { isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'

@@ -3,16 +3,16 @@ import type { NewEvent } from '../../domain/event.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
+import { type AppendBatch, type AppendResult, rowOf } from './event-row.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './keys.ts'
-import type { AppendBatch, AppendResult, EventRow, Reply } from './messages.ts'
-import { errorOf } from './wire-error.ts'
+import { errorOf, type Reply } from './wire-error.ts'
 
 /**
  * Events that are posted without waiting for the rest of the loop's turn. Fewer make more commits, each of which costs an
  * fsync; more leave the writer idle while they gather.
  */
 const POST_EVENTS = 24
-/** Batches at the writer at once: one that it works on, and the next. What comes meanwhile gathers and shares a commit. */
+/** Batches under way at once: one that is worked on, and the next. What comes meanwhile gathers and shares a commit. */
 const MAX_UNDER_WAY = 2
 
 /** What an event takes up in the queue beside its body. */
@@ -32,13 +32,13 @@ interface Batch {
 }
 
 /**
- * Gathers appends into batches for the writer, and takes its answers apart again. What waits, gathered or under way, is
+ * Gathers appends into batches for whoever writes, and takes its answers apart again. What waits, gathered or under way, is
  * bounded; past that an append is `unavailable` at once.
  */
 export class AppendQueue {
   readonly #post: (batch: AppendBatch) => void
   readonly #onTaskEnded: (ended: EndedTask) => void
-  // In the writer's order. Not a Map: V8 links each table that a Map has outgrown to the next, so that what came and went
+  // In order of posting. Not a Map: V8 links each table that a Map has outgrown to the next, so that what came and went
   // would outlive the young generation.
   readonly #underWay: Batch[] = []
   #gathered: Waiting[] = []
@@ -75,9 +75,9 @@ export class AppendQueue {
 
   /** False if the answer is to no batch. */
   answer(reply: Reply): boolean {
-    const [batch] = this.#underWay
-    if (batch?.id !== reply.id) return false
-    this.#underWay.shift()
+    const at = this.#underWay.findIndex(({ id }) => id === reply.id)
+    const [batch] = at < 0 ? [] : this.#underWay.splice(at, 1)
+    if (batch === undefined) return false
     this.#release(batch.appends)
     // The writer first: it works while the senders are answered.
     this.#postNext()
@@ -173,25 +173,3 @@ export class AppendQueue {
 }
 
 const sizeOf = (event: NewEvent): number => event.body.length + EVENT_OVERHEAD_BYTES
-
-const rowOf = (event: NewEvent): EventRow => [
-  event.uid,
-  event.source,
-  event.provider,
-  event.id,
-  event.type,
-  event.created_at,
-  event.receivedAtMs,
-  event.origin,
-  event.status,
-  event.reasons.length > 0 ? JSON.stringify(event.reasons) : null,
-  event.task ?? null,
-  event.api_version ?? null,
-  JSON.stringify(event.headers),
-  event.traceparent ?? null,
-  event.body.length,
-  event.handlers,
-  event.taskEnd?.status ?? null,
-  event.taskEnd?.word ?? null,
-  event.asked ?? null,
-]

@@ -1,0 +1,131 @@
+import { hash } from 'node:crypto'
+import { isHoldfastError, messageOf } from '../../domain/errors.ts'
+import type { Receipt } from '../../domain/store.ts'
+import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
+import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
+import type { Connections, Row } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import type { Days } from './days.ts'
+import { toText, toTextOrNull } from './text.ts'
+
+const APPEND = { name: 'append', text: 'SELECT * FROM append_1($1, $2, $3, $4, $5, $6)' }
+
+interface AppendRow extends Row {
+  readonly n: number
+  readonly outcome: Receipt['outcome']
+  readonly uid: string
+  readonly task_uid: string | null
+  readonly task_source: string
+  readonly task_id: string | null
+  readonly task_status: TaskEnding
+  readonly task_by: ResolvedBy
+}
+
+interface Sent {
+  readonly event: EventRow
+  readonly body: Uint8Array
+}
+
+/**
+ * Keeps batches of events, each in one statement. What became of each event: null if it was simply accepted. An event that
+ * is at fault itself is answered with its error and leaves its neighbours alone.
+ */
+export function createAppend(connections: Connections, clock: DatabaseClock, days: Days) {
+  async function send(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+    const values = valuesOf(batch, clock)
+    const rows = await days.withPartitions(
+      () => batch.map(({ event }) => event[6]),
+      () => connections.run<AppendRow>('append', APPEND, values),
+    )
+    const results: AppendResult[] = Array(batch.length).fill(null)
+    for (const row of rows) results[row.n - 1] = resultOf(row)
+    return results
+  }
+
+  return async ({ events, bodies }: AppendBatch): Promise<readonly AppendResult[]> => {
+    let offset = 0
+    const batch = events.map((event) => {
+      const body = new Uint8Array(bodies, offset, event[14])
+      offset += event[14]
+      return { event, body }
+    })
+    try {
+      return await send(batch)
+    } catch (error) {
+      if (!isHoldfastError(error, 'invalid_request')) throw error
+      // One of them cannot be kept, and none was: each on its own.
+      const results: AppendResult[] = []
+      for (const each of batch) results.push(...(await sendAlone(each)))
+      return results
+    }
+  }
+
+  async function sendAlone(event: Sent): Promise<readonly AppendResult[]> {
+    try {
+      return await send([event])
+    } catch (error) {
+      const code = isHoldfastError(error) ? error.code : 'unavailable'
+      return [{ error: code, message: messageOf(error) }]
+    }
+  }
+}
+
+function valuesOf(batch: readonly Sent[], clock: DatabaseClock) {
+  const rows = batch.map(({ event, body }, at) => jsonOf(event, at + 1, hash('sha256', body)))
+  const isEnding = batch.some(({ event }) => event[16] !== null)
+  const bodies = Buffer.concat(batch.map(({ body }) => body))
+  return [clock.givenMs(), clock.localMs(), batch.length, isEnding, JSON.stringify(rows), bodies]
+}
+
+/** As `append_1` reads it; what is absent is null there. */
+function jsonOf(event: EventRow, n: number, checksum: string) {
+  const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons] = event
+  const [task, apiVersion, headers, traceparent, size, handlers, taskEnd, taskWord, asked] = event.slice(
+    10,
+  ) as unknown as [
+    EventRow[10],
+    EventRow[11],
+    EventRow[12],
+    EventRow[13],
+    EventRow[14],
+    EventRow[15],
+    EventRow[16],
+    EventRow[17],
+    EventRow[18],
+  ]
+  return {
+    n,
+    uid,
+    source,
+    provider,
+    id: toText(id),
+    type: toText(type),
+    created_at: toText(createdAt),
+    received_at: receivedAtMs,
+    origin,
+    status,
+    ...(reasons !== null && { reasons: toText(reasons) }),
+    ...(task !== null && { task: toText(task) }),
+    ...(apiVersion !== null && { api_version: toText(apiVersion) }),
+    headers: toText(headers),
+    ...(traceparent !== null && { traceparent: toText(traceparent) }),
+    size,
+    checksum,
+    ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
+    ...(taskEnd !== null && { task_end: taskEnd, task_word: toTextOrNull(taskWord) }),
+    ...(asked !== null && { asked_uid: asked.uid, asked_lease: asked.lease, asked_by: asked.by }),
+  }
+}
+
+function resultOf(row: AppendRow): AppendResult {
+  const { outcome, uid } = row
+  return row.task_uid === null ? { outcome, uid } : { outcome, uid, ended: endedOf(row, row.task_uid) }
+}
+
+const endedOf = (row: AppendRow, uid: string): EndedTask => ({
+  uid,
+  source: row.task_source,
+  id: row.task_id ?? undefined,
+  status: row.task_status,
+  by: row.task_by,
+})

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import type { LeasedTask } from '../../domain/task.ts'
+import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import type { Connections, Query } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import { leasedTaskOf, type TaskRow } from './task-rows.ts'
+import { isUuid, toText, toTextOrNull } from './text.ts'
+
+const CLOCK = 'clock AS MATERIALIZED (SELECT clock_1($1) AS now)'
+const NOW = '(SELECT now FROM clock)'
+/** A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take it back. */
+const CLAIM = {
+  name: 'claim-tasks',
+  text: `
+    WITH ${CLOCK},
+    expired AS (
+      SELECT key, lease, 1 AS kind, expires_at AS at FROM task
+      WHERE source = $2 AND expires_at <= ${NOW} AND ended_at IS NULL AND (lease IS NULL OR due_at <= ${NOW})
+      ORDER BY expires_at, key LIMIT $3 FOR UPDATE SKIP LOCKED
+    ),
+    due AS (
+      SELECT key, lease, 2 AS kind, due_at AS at FROM task
+      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND expires_at > ${NOW}
+      ORDER BY due_at, key LIMIT $4 FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
+      UPDATE task SET lease = $5, due_at = ${NOW} + $6
+      FROM (SELECT * FROM expired UNION ALL SELECT * FROM due) AS free WHERE task.key = free.key
+      RETURNING task.*, free.lease AS held_before, free.kind, free.at
+    )
+    SELECT taken.*, ${NOW} AS now FROM taken ORDER BY kind, at, key
+  `,
+}
+const CLAIM_ONE = {
+  name: 'claim-task',
+  text: `
+    WITH ${CLOCK},
+    free AS (
+      SELECT key, lease FROM task
+      WHERE uid = $2 AND ended_at IS NULL AND (lease IS NULL OR due_at <= ${NOW}) FOR UPDATE
+    )
+    UPDATE task SET lease = $3, due_at = ${NOW} + $4 FROM free WHERE task.key = free.key
+    RETURNING task.*, free.lease AS held_before, ${NOW} AS now
+  `,
+}
+/** One that its owner had asked for before it is stale is left alone until it is. */
+const LET_GO = {
+  name: 'postpone',
+  text: `
+    WITH ${CLOCK}
+    UPDATE task SET lease = NULL,
+      due_at = least(CASE status WHEN 'pending' THEN greatest(${NOW} + $4, stale_at) ELSE ${NOW} + $4 END, expires_at),
+      polls = polls + (CASE WHEN $5 AND status = 'pending' THEN 1 ELSE 0 END),
+      failures = CASE WHEN $6::text IS NOT NULL THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
+      word = coalesce($6, word),
+      last_error = CASE WHEN $5 THEN $7 ELSE last_error END
+    WHERE uid = $2 AND lease = $3 AND ended_at IS NULL
+    RETURNING key
+  `,
+}
+const PRUNE = {
+  name: 'prune-tasks',
+  text: `
+    WITH old AS (
+      SELECT key FROM task WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ),
+    gone AS (DELETE FROM task USING old WHERE task.key = old.key RETURNING task.status),
+    counted AS (INSERT INTO tally SELECT 'task:' || status, -count(*) FROM gone GROUP BY status)
+    SELECT count(*)::integer AS pruned FROM gone
+  `,
+}
+
+type ClaimedRow = TaskRow & { readonly held_before: string | null; readonly now: number }
+
+/** Who may ask for a task. */
+export function createClaimTasks(connections: Connections, clock: DatabaseClock) {
+  const leasedOf = (row: ClaimedRow, lease: string): LeasedTask =>
+    leasedTaskOf(row, lease, row.held_before, clock.localMs() - row.now)
+
+  async function letGo(query: Query, { uid, lease, dueAtMs, asked }: TaskPostponement): Promise<boolean> {
+    if (!isUuid(uid)) return false
+    const rows = await query(LET_GO, [
+      clock.givenMs(),
+      uid,
+      toText(lease),
+      Math.round(dueAtMs - clock.localMs()),
+      asked !== undefined,
+      toTextOrNull(asked?.word),
+      toTextOrNull(asked?.error),
+    ])
+    return rows.length === 1
+  }
+
+  return {
+    async claimTasks({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim): Promise<readonly LeasedTask[]> {
+      const lease = randomUUID()
+      const rows = await connections.run<ClaimedRow>('work', CLAIM, [
+        clock.givenMs(),
+        toText(source),
+        Math.max(0, expiredLimit),
+        Math.max(0, staleLimit),
+        lease,
+        leaseMs,
+      ])
+      return rows.map((row) => leasedOf(row, lease))
+    },
+
+    async claimTask(uid: string, leaseMs: number): Promise<LeasedTask | undefined> {
+      if (!isUuid(uid)) return undefined
+      const lease = randomUUID()
+      const [row] = await connections.run<ClaimedRow>('work', CLAIM_ONE, [clock.givenMs(), uid, lease, leaseMs])
+      return row && leasedOf(row, lease)
+    },
+
+    async postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> {
+      const [only, ...others] = postponements
+      if (only === undefined) return []
+      if (others.length === 0) return [await letGo((...args) => connections.run('work', ...args), only)]
+      return connections.transaction(async (query) => {
+        const took: boolean[] = []
+        for (const each of postponements) took.push(await letGo(query, each))
+        return took
+      })
+    },
+
+    async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
+      const [row] = await connections.run<{ pruned: number }>('work', PRUNE, [endedBeforeMs, Math.max(0, limit)])
+      return row?.pruned ?? 0
+    },
+  }
+}

@@ -1,0 +1,170 @@
+import pg from 'pg'
+import { HoldfastError } from '../../domain/errors.ts'
+import { errorFor, isOfServer, isReadOnly, isRetryable } from './errors.ts'
+import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
+import { fromText } from './text.ts'
+import type { DatabaseTarget } from './url.ts'
+
+/** What one replica opens at most: acknowledgements never wait for a connection that a search or a handler's outcome holds. */
+const POOL_SIZES = { append: 2, work: 4, read: 3, probe: 1 } as const
+export type PoolName = keyof typeof POOL_SIZES
+export const MAX_CONNECTIONS = Object.values(POOL_SIZES).reduce((sum, size) => sum + size, 0)
+
+const CONNECT_TIMEOUT_MS = 3_000
+/** The server gives up a statement after this time, and the client, where no answer comes at all, a little later. */
+const STATEMENT_TIMEOUT_MS = 5_000
+const READ_TIMEOUT_MS = 10_000
+const ANSWER_MARGIN_MS = 2_000
+const IDLE_TIMEOUT_MS = 60_000
+/** So often a statement is tried again that met another one in the wrong order. */
+const MAX_TRIES = 6
+
+export interface Statement {
+  /** It is prepared under this name, once for each connection. */
+  readonly name?: string
+  readonly text: string
+}
+
+export type Value = string | number | boolean | Buffer | null | readonly (string | number)[] | readonly string[]
+export type Row = Readonly<Record<string, unknown>>
+
+/** Runs statements within one transaction. */
+export type Query = <Result extends Row>(statement: Statement | string, values?: readonly Value[]) => Promise<Result[]>
+
+const TEXT = 25
+const INT8 = 20
+/** Numbers as numbers (all are below 2^53) and text as it was before it was stored. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8 && format !== 'binary') return Number
+    if (oid === TEXT && format !== 'binary') return fromText
+    return pg.types.getTypeParser(oid, format as 'text')
+  }) as typeof pg.types.getTypeParser,
+}
+
+/** Connections to one database, each examined before its first use. */
+export class Connections {
+  readonly #pools: Readonly<Record<PoolName, pg.Pool>>
+  /** What a server warned of while a statement ran. */
+  readonly #warnings = new WeakMap<pg.ClientBase, string>()
+  readonly #onTrouble: (error: unknown) => void
+
+  /** `onTrouble` hears of every error that is the place's and not the statement's. */
+  constructor(target: DatabaseTarget, onTrouble: (error: unknown) => void) {
+    this.#onTrouble = onTrouble
+    const pool = (name: PoolName): pg.Pool => {
+      const statementMs = name === 'read' ? READ_TIMEOUT_MS : STATEMENT_TIMEOUT_MS
+      const created = new pg.Pool({
+        connectionString: target.connectionString,
+        max: POOL_SIZES[name],
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+        idleTimeoutMillis: IDLE_TIMEOUT_MS,
+        query_timeout: statementMs + ANSWER_MARGIN_MS,
+        keepAlive: true,
+        application_name: `holdfast ${name}`,
+        types,
+        onConnect: (client) => this.#prepare(client, target.schema, statementMs),
+      })
+      created.on('error', (error) => onTrouble(error))
+      return created
+    }
+    this.#pools = { append: pool('append'), work: pool('work'), read: pool('read'), probe: pool('probe') }
+  }
+
+  /**
+   * One statement, which is a transaction of its own. Resolves only once its commit is confirmed. Rejects with
+   * `HoldfastError`: `unavailable`, and then nobody may know whether it took effect, or `invalid_request`.
+   */
+  run<Result extends Row>(
+    pool: PoolName,
+    statement: Statement | string,
+    values: readonly Value[] = [],
+  ): Promise<Result[]> {
+    return this.#withClient(pool, (client) => this.#query<Result>(client, statement, values))
+  }
+
+  /** Several statements, all or none. As with `run`. It may be run anew, so `work` must have no other effect. */
+  transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result> {
+    return this.#withClient('work', async (client) => {
+      await this.#query(client, 'BEGIN', [])
+      try {
+        const result = await work((statement, values = []) => this.#query(client, statement, values))
+        await this.#query(client, 'COMMIT', [])
+        return result
+      } catch (error) {
+        if (isOfServer(error) || error instanceof HoldfastError) await this.#query(client, 'ROLLBACK', [])
+        throw error
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.#pools).map((pool) => pool.end()))
+  }
+
+  async #withClient<Result>(pool: PoolName, work: (client: pg.ClientBase) => Promise<Result>): Promise<Result> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#once(pool, work)
+      } catch (error) {
+        if (isRetryable(error) && tries < MAX_TRIES) continue
+        const told = errorFor(error)
+        if (told.code === 'unavailable') this.#onTrouble(error)
+        throw told
+      }
+    }
+  }
+
+  async #once<Result>(pool: PoolName, work: (client: pg.ClientBase) => Promise<Result>): Promise<Result> {
+    const client = await this.#pools[pool].connect()
+    let broken = true
+    try {
+      this.#warnings.delete(client)
+      const result = await work(client)
+      broken = false
+      const warning = this.#warnings.get(client)
+      // A commit that is not known to be safe resolves all the same, and only warns.
+      if (warning !== undefined && pool !== 'read')
+        throw new HoldfastError('unavailable', `the database does not vouch for the commit: ${warning}`)
+      return result
+    } catch (error) {
+      // What the server itself refused leaves the connection as it was.
+      if (error instanceof HoldfastError || (isOfServer(error) && !isReadOnly(error) && !isFatal(error))) broken = false
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  async #query<Result extends Row>(
+    client: pg.ClientBase,
+    statement: Statement | string,
+    values: readonly Value[],
+  ): Promise<Result[]> {
+    const { rows } =
+      typeof statement === 'string'
+        ? await client.query<Result>(statement, [...values])
+        : await client.query<Result>({ ...statement, values: [...values] })
+    return rows
+  }
+
+  /** Rejects, and the connection is not used, where it would not be safe. */
+  async #prepare(client: pg.ClientBase, schema: string, statementMs: number): Promise<void> {
+    // Without a listener, a connection that breaks ends the process.
+    client.on('error', (error) => this.#onTrouble(error))
+    client.on('notice', ({ code, message }) => {
+      if (code !== undefined && isWarning(code)) this.#warnings.set(client, message ?? code)
+    })
+    await client.query(`SET search_path TO ${client.escapeIdentifier(schema)}`)
+    await client.query(`SET statement_timeout TO ${statementMs}`)
+    const { rows } = await client.query<SessionRow>(SESSION)
+    const faults = faultsOfSession(rows[0])
+    if (faults.length > 0) throw new HoldfastError('unavailable', faults.join('; '))
+  }
+}
+
+/** Class 01, warning, and an administrator's shutdown, which too comes as a warning where a commit was waiting. */
+const isWarning = (code: string): boolean => code.startsWith('01') || code === '57P01'
+
+/** The server ends the connection with it. */
+const isFatal = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'ERROR'

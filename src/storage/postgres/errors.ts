@@ -1,0 +1,48 @@
+import pg from 'pg'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
+
+/** SQLSTATEs that decide something here. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const SERIALIZATION_FAILURE = '40001'
+export const DEADLOCK_DETECTED = '40P01'
+const CHECK_VIOLATION = '23514'
+const READ_ONLY_TRANSACTION = '25006'
+export const UNDEFINED_TABLE = '42P01'
+export const QUERY_CANCELED = '57014'
+export const LOCK_NOT_AVAILABLE = '55P03'
+export const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000'
+
+/** The SQLSTATE of an error that the server sent, or the code of one that the connection met. */
+export function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
+}
+
+export const isOfServer = (error: unknown): boolean => error instanceof pg.DatabaseError
+
+/** It changed nothing, and the same again may succeed at once. */
+export const isRetryable = (error: unknown): boolean =>
+  isOfServer(error) && [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(codeOf(error) ?? '')
+
+/** A row belongs to a day that has no partition yet. */
+export const lacksPartition = (error: unknown): boolean => isOfServer(error) && codeOf(error) === CHECK_VIOLATION
+
+/**
+ * What was sent is at fault, and would be so anywhere: data exceptions, broken constraints, program limits. Everything else
+ * is the place's fault, and may succeed later.
+ */
+export const isOfData = (error: unknown): boolean =>
+  isOfServer(error) && /^(?:22|23|54)/.test(codeOf(error) ?? '') && !lacksPartition(error)
+
+/** The connection may be to a server that is not, or no longer, the one that takes writes. */
+export const isReadOnly = (error: unknown): boolean => codeOf(error) === READ_ONLY_TRANSACTION
+
+/** What a caller is told. The text of a server's error holds no credentials; nor does that of a refused connection. */
+export function errorFor(error: unknown): HoldfastError {
+  if (error instanceof HoldfastError) return error
+  const code = isOfData(error) ? 'invalid_request' : 'unavailable'
+  const about = codeOf(error)
+  const message = messageOf(error)
+  return new HoldfastError(code, about === undefined || message.includes(about) ? message : `${message} (${about})`, {
+    cause: error,
+  })
+}

@@ -1,0 +1,41 @@
+import { OLDEST_SERVER_VERSION } from './versions.ts'
+
+/** What makes a server safe, or not, as one connection sees it. It also pins how commits are made for the session. */
+export const SESSION = `
+  SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync,
+    current_setting('full_page_writes') AS full_page_writes,
+    set_config('synchronous_commit', current_setting('synchronous_commit'), false) AS synchronous_commit,
+    current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby
+`
+
+export interface SessionRow extends Record<string, unknown> {
+  readonly version: number
+  readonly fsync: string
+  readonly full_page_writes: string
+  readonly synchronous_commit: string
+  readonly encoding: string
+  readonly is_standby: boolean
+}
+
+/** Why nothing may be acknowledged over this connection, and what to do; empty if all is well. */
+export function faultsOfSession(row: SessionRow | undefined): readonly string[] {
+  if (row === undefined) return ['PostgreSQL did not say how it is set']
+  const faults: string[] = []
+  if (row.version < OLDEST_SERVER_VERSION * 10_000) {
+    const version = `${Math.floor(row.version / 10_000)}.${row.version % 10_000}`
+    faults.push(`PostgreSQL is version ${version}, and ${OLDEST_SERVER_VERSION} is the oldest that serves: upgrade it`)
+  }
+  if (row.fsync === 'off')
+    faults.push('PostgreSQL has fsync=off and may lose what was acknowledged: set fsync=on and reload it')
+  if (row.full_page_writes === 'off')
+    faults.push('PostgreSQL has full_page_writes=off and may be damaged by a crash: set it on and reload')
+  if (row.synchronous_commit === 'off') {
+    faults.push(
+      'PostgreSQL has synchronous_commit=off and may lose what was acknowledged: set it on (or remote_apply) for this role, database and server',
+    )
+  }
+  if (row.encoding !== 'UTF8') faults.push(`the database has encoding ${row.encoding}: create one with encoding UTF8`)
+  if (row.is_standby)
+    faults.push('PostgreSQL is a standby here and takes no writes: DATABASE_URL must lead to the primary')
+  return faults
+}

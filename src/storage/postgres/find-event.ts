@@ -1,0 +1,75 @@
+import { hash } from 'node:crypto'
+import { HoldfastError } from '../../domain/errors.ts'
+import type { Headers } from '../../domain/event.ts'
+import type { EventDetail } from '../../domain/store.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import type { Connections } from './connections.ts'
+import {
+  type AttemptRow,
+  attemptOf,
+  type DeliveryRow,
+  deliverySummaryOf,
+  EVENT_COLUMNS,
+  type EventRow,
+  eventSummaryOf,
+} from './rows.ts'
+import { isUuid } from './text.ts'
+
+const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
+const EVENT = {
+  name: 'event',
+  text: `SELECT ${EVENT_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} WHERE event.uid = $1`,
+}
+const DELIVERIES = {
+  name: 'deliveries-of',
+  text: 'SELECT key, handler, state, due_at, attempts, last_error FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key',
+}
+const ATTEMPTS = {
+  name: 'attempts-of',
+  text: 'SELECT * FROM attempt WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal',
+}
+const BODY = {
+  name: 'body',
+  text: `SELECT encode(event.checksum, 'hex') AS checksum, b.bytes ${FROM} WHERE event.uid = $1`,
+}
+
+export function createFindEvent(connections: Connections) {
+  return async (uid: string): Promise<EventDetail | undefined> => {
+    if (!isUuid(uid)) return undefined
+    const [row] = await connections.run<EventRow & Details>('read', EVENT, [uid])
+    if (row === undefined) return undefined
+    const keys = [firstDeliveryKey(row.key), lastDeliveryKey(row.key)]
+    const deliveries = await connections.run<DeliveryRow>('read', DELIVERIES, keys)
+    const attempts = await connections.run<AttemptRow>('read', ATTEMPTS, keys)
+    return {
+      ...eventSummaryOf(row),
+      headers: JSON.parse(row.headers ?? '{}') as Headers,
+      ...(row.traceparent !== null && { traceparent: row.traceparent }),
+      checksum: row.checksum,
+      deliveries: deliveries.map((delivery) => ({
+        ...deliverySummaryOf(delivery, row),
+        history: attempts.filter((attempt) => attempt.delivery === delivery.key).map(attemptOf),
+      })),
+    }
+  }
+}
+
+interface Details {
+  readonly checksum: string
+  readonly headers: string | null
+  readonly traceparent: string | null
+}
+
+export function createReadBody(connections: Connections) {
+  return async (uid: string): Promise<Uint8Array> => {
+    const rows = isUuid(uid)
+      ? await connections.run<{ checksum: string; bytes: Buffer | null }>('read', BODY, [uid])
+      : []
+    const [row] = rows
+    if (row === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+    if (row.bytes === null || hash('sha256', row.bytes) !== row.checksum) {
+      throw new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)
+    }
+    return row.bytes
+  }
+}

@@ -1,0 +1,76 @@
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import type { Connections } from './connections.ts'
+import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
+
+/** So often it is looked at whether events could be kept, in good times and in bad ones. */
+const HEARTBEAT_MS = 2_000
+const RECOVERY_MS = 200
+
+/** Commits a row that changes nothing, and looks at how the server is set now. */
+const PROBE = { name: 'probe', text: `WITH written AS (INSERT INTO tally VALUES ('pending', 0)) ${SESSION}` }
+
+/**
+ * Whether events can be kept now, and if not, why. An error alone is no fault: a connection that broke is made anew. A
+ * fault is what a probe meets; while there is one, nothing is tried in vain, and the probe finds out when it is over.
+ */
+export class Health {
+  readonly #connections: Connections
+  readonly #log: StoreLog
+  #faults: readonly string[] = []
+  #timer: NodeJS.Timeout | undefined
+  #probing: Promise<void> | undefined
+  #stopped = false
+
+  constructor(connections: Connections, log: StoreLog) {
+    this.#connections = connections
+    this.#log = log
+    this.#schedule()
+  }
+
+  faults = (): readonly string[] => this.#faults
+
+  /** Something failed that may be the place's fault. */
+  suspect(): void {
+    void this.#probe()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await this.#probing
+  }
+
+  #probe(): Promise<void> {
+    if (this.#stopped) return Promise.resolve()
+    clearTimeout(this.#timer)
+    this.#probing ??= this.#look().finally(() => {
+      this.#probing = undefined
+      this.#schedule()
+    })
+    return this.#probing
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const [session] = await this.#connections.run<SessionRow>('probe', PROBE)
+      this.#set(faultsOfSession(session))
+    } catch (error) {
+      this.#set([`the database cannot be written: ${messageOf(error instanceof HoldfastError ? error : error)}`])
+    }
+  }
+
+  #set(faults: readonly string[]): void {
+    const before = this.#faults
+    this.#faults = faults
+    if (this.#stopped || faults.join() === before.join()) return
+    if (faults.length === 0) this.#log('info', 'the store takes events again')
+    for (const fault of faults) this.#log('error', `the store refuses events: ${fault}`)
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#probe(), this.#faults.length > 0 ? RECOVERY_MS : HEARTBEAT_MS)
+  }
+}

@@ -1,0 +1,43 @@
+import { messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import type { Connections } from './connections.ts'
+import { foldTally } from './counts.ts'
+import type { Days } from './days.ts'
+
+/** The sum of what all have written is made so often, and the days to come so often. */
+const FOLD_INTERVAL_MS = 10_000
+const HOUR_MS = 3_600_000
+
+export interface MaintenanceOptions {
+  readonly connections: Connections
+  readonly days: Days
+  readonly fleet: { forget(): Promise<void> }
+  readonly onLog: StoreLog
+}
+
+/** What has to be done from time to time, by whichever replica comes first. Gives what stops it. */
+export function startMaintenance({ connections, days, fleet, onLog }: MaintenanceOptions): () => void {
+  let stopped = false
+  const every = (ms: number, what: string, work: () => Promise<void>): NodeJS.Timeout => {
+    let running = false
+    return setInterval(async () => {
+      if (running) return
+      running = true
+      try {
+        await work()
+      } catch (error) {
+        if (!stopped) onLog('warn', `${what}: ${messageOf(error)}`)
+      }
+      running = false
+    }, ms).unref()
+  }
+  const timers = [
+    every(FOLD_INTERVAL_MS, 'the counts could not be summed up', () => foldTally(connections)),
+    every(HOUR_MS, 'the days to come could not be made ready', () => days.makeAhead()),
+    every(HOUR_MS, 'replicas that are gone could not be forgotten', () => fleet.forget()),
+  ]
+  return () => {
+    stopped = true
+    for (const timer of timers) clearInterval(timer)
+  }
+}

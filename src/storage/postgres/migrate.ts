@@ -1,0 +1,170 @@
+import { readFileSync } from 'node:fs'
+import pg from 'pg'
+import { ConfigurationError, messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import { codeOf, isOfServer } from './errors.ts'
+import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
+import type { DatabaseTarget } from './url.ts'
+
+/** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
+const MIGRATIONS: readonly (readonly string[])[] = [['001-initial.sql', '001-functions.sql']]
+
+export const SCHEMA_VERSION = MIGRATIONS.length
+/**
+ * The oldest version of Holdfast's schema whose replicas can go on working beside this one, as during a rolling update. A
+ * migration only adds; what it would take away is taken by a later one, when nobody uses it any more, and then this rises.
+ */
+const OLDEST_COMPATIBLE = 1
+
+const CONNECT_TIMEOUT_MS = 3_000
+/** A database that starts together with its replicas is waited for. */
+const RETRY_MS = 500
+
+interface VersionRow {
+  readonly version: number
+  readonly oldest_compatible: number
+}
+
+/**
+ * Examines the server, and brings the schema up to date, all or nothing; of several that start together, one does, and the
+ * others wait for it. Rejects with `ConfigurationError`, every fault named.
+ */
+export async function migrate(target: DatabaseTarget, onLog: StoreLog, patienceMs: number): Promise<void> {
+  const client = await connect(target, patienceMs)
+  try {
+    const { rows } = await client.query<SessionRow>(SESSION)
+    const faults = faultsOfSession(rows[0])
+    if (faults.length > 0) throw new ConfigurationError(faults.map(sentence))
+    await client.query('BEGIN')
+    await client.query("SELECT pg_advisory_xact_lock(hashtextextended('holdfast migrate ' || $1, 7031))", [
+      target.schema,
+    ])
+    await enterSchema(client, target.schema)
+    await bringUpToDate(client, target.schema, onLog)
+    await client.query('COMMIT')
+  } catch (error) {
+    throw error instanceof ConfigurationError
+      ? error
+      : new ConfigurationError([sentence(`DATABASE_URL: the schema could not be prepared: ${messageOf(error)}`)])
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function connect(target: DatabaseTarget, patienceMs: number): Promise<pg.Client> {
+  const until = Date.now() + patienceMs
+  for (;;) {
+    const client = new pg.Client({
+      connectionString: target.connectionString,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      application_name: 'holdfast start',
+    })
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      return client
+    } catch (error) {
+      await client.end().catch(() => {})
+      if (!mayComeUp(error) || Date.now() >= until) throw new ConfigurationError([connectionFault(error)])
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
+
+/** Nobody listens yet, or the server says that it is starting (57P03) or has no room (53300). */
+const mayComeUp = (error: unknown): boolean =>
+  isOfServer(error) ? ['57P03', '53300'].includes(codeOf(error) ?? '') : codeOf(error) !== 'ENOTFOUND'
+
+function connectionFault(error: unknown): string {
+  const code = codeOf(error)
+  const why = messageOf(error) || code || 'it does not answer'
+  if (code === '28P01' || code === '28000')
+    return sentence(`DATABASE_URL: PostgreSQL does not let this user in: ${why}`)
+  if (code === '3D000') return sentence(`DATABASE_URL: ${why}: create it`)
+  return sentence(`DATABASE_URL: PostgreSQL cannot be reached: ${why}`)
+}
+
+/** Makes the schema if there is none, and sees that this role may do in it what it will have to. */
+async function enterSchema(client: pg.Client, schema: string): Promise<void> {
+  const name = client.escapeIdentifier(schema)
+  const { rows } = await client.query<Privileges>(PRIVILEGES, [schema])
+  const [privileges] = rows
+  if (privileges === undefined) throw new Error('PostgreSQL did not tell of its privileges')
+  const { role, database } = privileges
+  if (!privileges.exists) {
+    if (!privileges.may_create_schema) {
+      throw new ConfigurationError([
+        `Role ${role} may not create schema ${schema}: have an administrator run CREATE SCHEMA ${name} AUTHORIZATION ${client.escapeIdentifier(role)}, or GRANT CREATE ON DATABASE ${client.escapeIdentifier(database)} TO ${client.escapeIdentifier(role)}.`,
+      ])
+    }
+    await client.query(`CREATE SCHEMA ${name}`)
+  } else if (!privileges.may_use || !privileges.may_create) {
+    throw new ConfigurationError([
+      `Role ${role} may not use and create in schema ${schema}: run GRANT USAGE, CREATE ON SCHEMA ${name} TO ${client.escapeIdentifier(role)}.`,
+    ])
+  } else if (privileges.foreign_tables > 0) {
+    throw new ConfigurationError([
+      `Role ${role} does not own the tables in schema ${schema}, and could neither make nor drop partitions: run all replicas as the role that does, or GRANT that role TO ${client.escapeIdentifier(role)}.`,
+    ])
+  }
+  await client.query(`SET search_path TO ${name}`)
+}
+
+interface Privileges {
+  readonly role: string
+  readonly database: string
+  readonly exists: boolean
+  readonly may_create_schema: boolean
+  readonly may_use: boolean
+  readonly may_create: boolean
+  readonly foreign_tables: number
+}
+
+const PRIVILEGES = `
+  SELECT current_user::text AS role, current_database()::text AS database, n.oid IS NOT NULL AS exists,
+    has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
+    coalesce(has_schema_privilege(n.oid, 'USAGE'), false) AS may_use,
+    coalesce(has_schema_privilege(n.oid, 'CREATE'), false) AS may_create,
+    (
+      SELECT count(*)::integer FROM pg_class AS c
+      WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT pg_has_role(c.relowner, 'USAGE')
+    ) AS foreign_tables
+  FROM (VALUES (1)) AS one LEFT JOIN pg_namespace AS n ON n.nspname = $1
+`
+
+async function bringUpToDate(client: pg.Client, schema: string, onLog: StoreLog): Promise<void> {
+  const { version, oldest_compatible } = await versionOf(client, schema)
+  if (version > SCHEMA_VERSION && oldest_compatible > SCHEMA_VERSION) {
+    throw new ConfigurationError([
+      `The database has schema version ${version}, beside which no Holdfast older than ${oldest_compatible} works, and this one knows ${SCHEMA_VERSION}: run the newer Holdfast.`,
+    ])
+  }
+  if (version >= SCHEMA_VERSION) return
+  for (const files of MIGRATIONS.slice(version))
+    for (const file of files) await client.query(readFileSync(new URL(`./migrations/${file}`, import.meta.url), 'utf8'))
+  await client.query('UPDATE schema_version SET version = $1, oldest_compatible = $2', [
+    SCHEMA_VERSION,
+    OLDEST_COMPATIBLE,
+  ])
+  onLog('info', `the database's schema is now of version ${SCHEMA_VERSION}`)
+}
+
+async function versionOf(client: pg.Client, schema: string): Promise<VersionRow> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    "SELECT c.relname::text AS name FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')",
+  )
+  if (!tables.some(({ name }) => name === 'schema_version')) {
+    if (tables.length > 0) {
+      throw new ConfigurationError([
+        `Schema ${schema} holds tables of another program: name another one in DATABASE_URL, as in ?schema=holdfast_2.`,
+      ])
+    }
+    await client.query('CREATE TABLE schema_version (version integer NOT NULL, oldest_compatible integer NOT NULL)')
+    await client.query('INSERT INTO schema_version VALUES (0, 0)')
+  }
+  const { rows } = await client.query<VersionRow>('SELECT version, oldest_compatible FROM schema_version')
+  if (rows[0] === undefined) throw new Error('its version is not known: the table schema_version is empty')
+  return rows[0]
+}
+
+const sentence = (text: string): string => (text.endsWith('.') ? text : `${text}.`)

@@ -1,0 +1,309 @@
+-- What has to be one statement: a batch of events, a claim, a batch of outcomes. Each is one round trip and one transaction,
+-- and each statement within sees what others have committed by then, which a single statement with many parts would not.
+-- A function is never changed once released: another version gets another name, so that replicas of two releases can work
+-- side by side.
+
+-- The database's clock, or the time that a test gives in its place.
+CREATE FUNCTION clock_1(given bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+  SELECT coalesce(given, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+$$;
+
+CREATE FUNCTION day_1(at_ms bigint) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+  SELECT date '1970-01-01' + floor(at_ms / 86400000.0)::integer
+$$;
+
+-- Locks an end of a task against its beginning, which may not see each other's rows yet.
+CREATE FUNCTION task_lock_1(source text, id text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT hashtextextended(source || chr(10) || id, 7031)
+$$;
+
+-- The only place where tasks become terminal.
+CREATE FUNCTION end_task_1(
+  t task, p_now bigint, p_status text, p_word text, p_by text, p_event uuid, p_error text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE task SET status = p_status, word = coalesce(p_word, word), ended_at = p_now, resolved_by = p_by, event = p_event,
+    last_error = p_error, polls = polls + (CASE WHEN p_by = 'poll' THEN 1 ELSE 0 END), request = NULL, lease = NULL
+  WHERE key = t.key;
+  INSERT INTO tally VALUES ('task:' || t.status, -1), ('task:' || p_status, 1);
+END $$;
+
+-- Keeps a batch of events. `p_events`: a JSON array of rows in order of arrival, without their bodies, which follow each
+-- other in `p_bodies`. Gives a row for each event that was not simply accepted, and for each that ended a task.
+CREATE FUNCTION append_1(p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_events json, p_bodies bytea)
+RETURNS TABLE (
+  n integer, outcome text, uid uuid, task_uid uuid, task_source text, task_id text, task_status text, task_by text
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_now bigint := clock_1(p_now);
+  v_keys bigint[] := ARRAY(SELECT nextval('event_key_seq') FROM generate_series(1, p_count));
+  v_first bigint[];
+  v_offset integer := 0;
+  v_pending integer := 0;
+  v_rows integer;
+  v_key bigint;
+  v_status text;
+  v_known record;
+  v_ends boolean;
+  v_superseded boolean;
+  t task;
+  e record;
+BEGIN
+  IF p_ends THEN
+    -- In one order everywhere, as all that is locked here.
+    PERFORM pg_advisory_xact_lock(lock) FROM (
+      SELECT DISTINCT task_lock_1(x.source, x.task) AS lock
+      FROM json_to_recordset(p_events) AS x (source text, task text, task_end text, asked_uid uuid)
+      WHERE x.task_end IS NOT NULL AND x.asked_uid IS NULL AND x.task IS NOT NULL ORDER BY lock
+    ) AS locks;
+    PERFORM 1 FROM task WHERE task.key IN (
+      SELECT k.key FROM json_to_recordset(p_events) AS x (asked_uid uuid) JOIN task AS k ON k.uid = x.asked_uid
+      UNION
+      SELECT k.key FROM json_to_recordset(p_events) AS x (source text, task text, task_end text, asked_uid uuid)
+      JOIN task AS k ON k.source = x.source AND k.id = x.task
+      WHERE x.task_end IS NOT NULL AND x.asked_uid IS NULL
+    ) ORDER BY task.key FOR UPDATE;
+  END IF;
+
+  -- Whoever comes second waits here until the first has committed, and then finds it known.
+  WITH kept AS (
+    INSERT INTO event_key (source, id, variant, event)
+    SELECT x.source, x.id, '', v_keys[x.n]
+    FROM json_to_recordset(p_events) AS x (n integer, source text, id text, asked_uid uuid)
+    WHERE x.asked_uid IS NULL ORDER BY x.source, x.id, x.n
+    ON CONFLICT DO NOTHING RETURNING event_key.event
+  ) SELECT array_agg(kept.event) INTO v_first FROM kept;
+
+  FOR e IN SELECT * FROM json_to_recordset(p_events) AS x (
+    n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
+    status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
+    handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text
+  ) LOOP
+    v_key := v_keys[e.n];
+    v_offset := v_offset + e.size;
+    v_status := e.status;
+    v_ends := false;
+    v_superseded := false;
+    IF e.asked_uid IS NOT NULL THEN
+      SELECT * INTO t FROM task WHERE task.uid = e.asked_uid AND task.lease = e.asked_lease AND task.ended_at IS NULL;
+      IF e.task_end IS NULL OR t.key IS NULL THEN
+        RETURN QUERY SELECT e.n, 'fenced', e.uid, NULL::uuid, NULL, NULL, NULL, NULL;
+        CONTINUE;
+      END IF;
+      v_ends := true;
+      -- By its lease it is known, whatever webhooks call themselves.
+      INSERT INTO event_key VALUES (e.source, e.id, '', v_key) ON CONFLICT DO NOTHING;
+    ELSE
+      IF e.task_end IS NOT NULL AND e.task IS NOT NULL THEN
+        SELECT * INTO t FROM task WHERE task.source = e.source AND task.id = e.task;
+        v_ends := t.key IS NOT NULL AND t.ended_at IS NULL;
+        v_superseded := t.ended_at IS NOT NULL AND t.event IS NOT NULL;
+      END IF;
+      IF v_first IS NULL OR NOT v_key = ANY (v_first) THEN
+        SELECT event.uid, event.checksum INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
+        WHERE k.source = e.source AND k.id = e.id AND k.variant = '';
+        IF v_known.uid IS NULL THEN
+          RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
+        END IF;
+        IF v_known.checksum = decode(e.checksum, 'hex') THEN
+          RETURN QUERY SELECT e.n, 'duplicate', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL;
+          CONTINUE;
+        END IF;
+        v_status := 'conflict';
+        INSERT INTO event_key VALUES (e.source, e.id, decode(e.checksum, 'hex'), v_key) ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows = 0 THEN
+          SELECT event.uid INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
+          WHERE k.source = e.source AND k.id = e.id AND k.variant = decode(e.checksum, 'hex');
+          IF v_known.uid IS NULL THEN
+            RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
+          END IF;
+          RETURN QUERY SELECT e.n, 'conflict', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL;
+          CONTINUE;
+        END IF;
+      ELSIF v_superseded THEN
+        v_status := 'superseded';
+      END IF;
+    END IF;
+
+    INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, CASE v_status WHEN 'conflict' THEN 1 ELSE 0 END,
+      e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, decode(e.checksum, 'hex'),
+      e.size, e.task_end, e.task_word);
+    INSERT INTO event_body VALUES (day_1(e.received_at), v_key, e.headers, e.traceparent,
+      substring(p_bodies FROM v_offset - e.size + 1 FOR e.size));
+    IF v_status = 'conflict' OR v_status = 'superseded' THEN
+      RETURN QUERY SELECT e.n, v_status, e.uid, NULL::uuid, NULL, NULL, NULL, NULL;
+      CONTINUE;
+    END IF;
+    IF e.handlers IS NOT NULL THEN
+      INSERT INTO delivery (key, handler, state, due_at, attempts, isolated)
+      SELECT v_key * 1024 + h.at - 1, h.name, 'pending', v_now + e.received_at - p_local_now, 0, false
+      FROM json_array_elements_text(e.handlers) WITH ORDINALITY AS h (name, at);
+      GET DIAGNOSTICS v_rows = ROW_COUNT;
+      v_pending := v_pending + v_rows;
+    END IF;
+    IF v_ends THEN
+      PERFORM end_task_1(t, v_now + e.received_at - p_local_now, e.task_end, coalesce(e.task_word, e.task_end), coalesce(e.asked_by, 'webhook'), e.uid,
+        CASE e.asked_by WHEN 'expiry' THEN t.last_error END);
+      RETURN QUERY SELECT e.n, 'accepted', e.uid, t.uid, t.source, t.id, e.task_end, coalesce(e.asked_by, 'webhook');
+    END IF;
+  END LOOP;
+  -- Also where it adds nothing: only a transaction that writes waits at its commit until all before it are safe, and the
+  -- first one of a duplicate may be on its way to a standby yet.
+  INSERT INTO tally VALUES ('pending', v_pending);
+END $$;
+
+-- Adds an attempt to its delivery's history.
+CREATE FUNCTION record_attempt_1(
+  p_delivery bigint, p_number integer, p_outcome text, p_error text, p_started_at bigint, p_duration_ms bigint
+) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO attempt
+  SELECT p_delivery, 1 + coalesce((SELECT max(ordinal) FROM attempt WHERE delivery = p_delivery), 0), p_number, p_outcome,
+    p_error, p_started_at, p_duration_ms
+$$;
+
+-- Leases due deliveries. Gives a row for each, and a last one, without a delivery, with the time and what is due next.
+CREATE FUNCTION claim_1(
+  p_now bigint, p_handlers json, p_shared integer, p_isolated integer, p_lease text, p_lease_ms bigint,
+  p_max_attempts integer, p_lost text, p_exhausted text, p_corrupt text
+) RETURNS TABLE (
+  delivery bigint, handler text, attempt integer, isolated boolean, uid uuid, source text, provider text, id text,
+  type text, received_at bigint, origin text, task text, headers text, traceparent text, bytes bytea, now_at bigint,
+  next_due_at bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_now bigint := clock_1(p_now);
+  v_names text[] := ARRAY(SELECT h.name FROM json_to_recordset(p_handlers) AS h (name text, "limit" integer));
+  v_limits integer[] := ARRAY(SELECT h."limit" FROM json_to_recordset(p_handlers) AS h (name text, "limit" integer));
+  v_left integer[] := v_limits;
+  v_room integer[] := ARRAY[p_shared, p_isolated];
+  v_at integer;
+  v_kind integer;
+  v_moved integer[] := ARRAY[0, 0, 0, 0]; -- lost to pending, lost to dead, pending to dead, pending to running
+  v_again boolean := true;
+  v_next bigint;
+  c record;
+  e record;
+BEGIN
+  FOR c IN SELECT d.key, d.attempts, d.started_at FROM delivery AS d
+    WHERE d.state = 'running' AND d.lease_until <= v_now FOR UPDATE SKIP LOCKED
+  LOOP
+    PERFORM record_attempt_1(c.key, c.attempts, 'lease_lost', p_lost, c.started_at, greatest(0, v_now - c.started_at));
+    UPDATE delivery AS d SET state = CASE WHEN c.attempts >= p_max_attempts THEN 'dead' ELSE 'pending' END,
+      due_at = v_now, isolated = true, last_error = p_lost, lease = NULL, lease_until = NULL, started_at = NULL
+    WHERE d.key = c.key;
+    v_at := CASE WHEN c.attempts >= p_max_attempts THEN 2 ELSE 1 END;
+    v_moved[v_at] := v_moved[v_at] + 1;
+  END LOOP;
+
+  WHILE v_again LOOP
+    v_again := false;
+    FOR c IN
+      SELECT h.at, k.isolated, d.key, d.due_at, d.attempts
+      FROM unnest(v_names, v_left) WITH ORDINALITY AS h (name, "left", at)
+      CROSS JOIN (VALUES (false, v_room[1]), (true, v_room[2])) AS k (isolated, room)
+      CROSS JOIN LATERAL (
+        SELECT q.key, q.due_at, q.attempts FROM delivery AS q
+        WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = k.isolated AND q.due_at <= v_now
+        ORDER BY q.due_at, q.key LIMIT greatest(0, least(h."left", k.room)) FOR UPDATE SKIP LOCKED
+      ) AS d
+      ORDER BY d.due_at, d.key
+    LOOP
+      v_kind := CASE WHEN c.isolated THEN 2 ELSE 1 END;
+      CONTINUE WHEN v_left[c.at] <= 0 OR v_room[v_kind] <= 0;
+      IF c.attempts >= p_max_attempts THEN
+        UPDATE delivery AS d SET state = 'dead', due_at = v_now, last_error = coalesce(d.last_error, p_exhausted)
+        WHERE d.key = c.key;
+        v_moved[3] := v_moved[3] + 1;
+        v_again := true;
+        CONTINUE;
+      END IF;
+      SELECT x.uid, x.source, x.provider, x.id, x.type, x.received_at, x.origin, x.task, b.headers, b.traceparent, b.bytes,
+        x.checksum
+      INTO e FROM event AS x
+      LEFT JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key WHERE x.key = c.key / 1024;
+      IF e.bytes IS NULL OR sha256(e.bytes) <> e.checksum THEN
+        UPDATE delivery AS d SET state = 'dead', due_at = v_now, attempts = c.attempts + 1, last_error = p_corrupt
+        WHERE d.key = c.key;
+        PERFORM record_attempt_1(c.key, c.attempts + 1, 'body_corrupt', p_corrupt, v_now, 0);
+        v_moved[3] := v_moved[3] + 1;
+        v_again := true;
+        CONTINUE;
+      END IF;
+      UPDATE delivery AS d SET state = 'running', attempts = c.attempts + 1, lease = p_lease,
+        lease_until = v_now + p_lease_ms, started_at = v_now WHERE d.key = c.key;
+      v_moved[4] := v_moved[4] + 1;
+      v_left[c.at] := v_left[c.at] - 1;
+      v_room[v_kind] := v_room[v_kind] - 1;
+      RETURN QUERY SELECT c.key, v_names[c.at], c.attempts + 1, c.isolated, e.uid, e.source, e.provider, e.id, e.type,
+        e.received_at, e.origin, e.task, e.headers, e.traceparent, e.bytes, v_now, NULL::bigint;
+    END LOOP;
+  END LOOP;
+
+  IF v_moved <> ARRAY[0, 0, 0, 0] THEN
+    INSERT INTO tally SELECT m.state, m.n FROM (VALUES
+      ('pending', v_moved[1] - v_moved[3] - v_moved[4]),
+      ('running', v_moved[4] - v_moved[1] - v_moved[2]),
+      ('dead', v_moved[2] + v_moved[3])
+    ) AS m (state, n) WHERE m.n <> 0;
+  END IF;
+
+  -- Steps from handler to handler through the index of what is pending, however much of each there is.
+  WITH RECURSIVE waiting (handler) AS (
+    (SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' ORDER BY q.handler LIMIT 1)
+    UNION ALL
+    SELECT (
+      SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
+    ) FROM waiting AS w WHERE w.handler IS NOT NULL
+  )
+  SELECT min(due.at) INTO v_next FROM (
+    SELECT (
+      SELECT q.due_at FROM delivery AS q
+      WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated AND q.due_at > v_now
+      ORDER BY q.due_at LIMIT 1
+    ) AS at FROM waiting AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated) WHERE w.handler IS NOT NULL
+    UNION ALL
+    SELECT min(d.lease_until) FROM delivery AS d WHERE d.state = 'running' AND d.lease_until > v_now
+  ) AS due;
+  RETURN QUERY SELECT NULL::bigint, NULL, NULL::integer, NULL::boolean, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint,
+    NULL, NULL, NULL, NULL, NULL::bytea, v_now, v_next;
+END $$;
+
+-- Records attempts and moves their deliveries on, each only under its lease. Gives the places, from 1, of those that took
+-- effect. Due times come as a wait from now on.
+CREATE FUNCTION settle_1(p_now bigint, p_settlements json) RETURNS SETOF integer LANGUAGE plpgsql AS $$
+DECLARE
+  v_now bigint := clock_1(p_now);
+  v_pending integer := 0;
+  v_succeeded integer := 0;
+  v_dead integer := 0;
+  d delivery;
+  s record;
+BEGIN
+  -- In one order everywhere.
+  PERFORM 1 FROM delivery WHERE delivery.key IN (
+    SELECT x.key FROM json_to_recordset(p_settlements) AS x (key bigint)
+  ) ORDER BY delivery.key FOR UPDATE;
+  FOR s IN SELECT * FROM json_to_recordset(p_settlements) AS x (
+    n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
+    error text, started_ago_ms bigint, duration_ms bigint
+  ) LOOP
+    SELECT * INTO d FROM delivery WHERE delivery.key = s.key AND delivery.state = 'running' AND delivery.lease = s.lease;
+    CONTINUE WHEN d.key IS NULL;
+    UPDATE delivery SET state = s.state,
+      due_at = CASE s.state WHEN 'pending' THEN v_now + s.wait_ms ELSE v_now END,
+      attempts = CASE WHEN s.counted THEN d.attempts ELSE d.attempts - 1 END,
+      isolated = s.state = 'pending' AND s.isolate,
+      last_error = CASE WHEN s.counted THEN s.error ELSE d.last_error END,
+      lease = NULL, lease_until = NULL, started_at = NULL
+    WHERE delivery.key = s.key;
+    PERFORM record_attempt_1(s.key, d.attempts, s.outcome, s.error, v_now - s.started_ago_ms, s.duration_ms);
+    IF s.state = 'pending' THEN v_pending := v_pending + 1;
+    ELSIF s.state = 'succeeded' THEN v_succeeded := v_succeeded + 1;
+    ELSE v_dead := v_dead + 1;
+    END IF;
+    RETURN NEXT s.n;
+  END LOOP;
+  INSERT INTO tally SELECT m.state, m.n FROM (VALUES ('pending', v_pending), ('succeeded', v_succeeded), ('dead', v_dead),
+    ('running', -(v_pending + v_succeeded + v_dead))) AS m (state, n) WHERE m.n <> 0;
+END $$;

@@ -1,0 +1,80 @@
+import { toIso } from '../../domain/clock.ts'
+import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
+import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import type { Row } from './connections.ts'
+
+export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
+  event.received_at, event.origin, event.status, event.reasons, event.task, event.api_version, event.size`
+
+export interface EventRow extends Row {
+  readonly key: number
+  readonly uid: string
+  readonly source: string
+  readonly provider: string
+  readonly id: string
+  readonly type: string
+  readonly created_at: string
+  readonly received_at: number
+  readonly origin: Origin
+  readonly status: EventStatus
+  readonly reasons: string | null
+  readonly task: string | null
+  readonly api_version: string | null
+  readonly size: number
+}
+
+export const eventSummaryOf = (row: EventRow): EventSummary => ({
+  uid: row.uid,
+  source: row.source,
+  provider: row.provider,
+  id: row.id,
+  type: row.type,
+  created_at: row.created_at,
+  received_at: toIso(row.received_at),
+  origin: row.origin,
+  status: row.status,
+  reasons: row.reasons === null ? [] : (JSON.parse(row.reasons) as string[]),
+  ...(row.api_version !== null && { api_version: row.api_version }),
+  ...(row.task !== null && { task: row.task }),
+  size_bytes: row.size,
+})
+
+export interface DeliveryRow extends Row {
+  readonly key: number
+  readonly handler: string
+  readonly state: DeliveryState
+  readonly due_at: number
+  readonly attempts: number
+  readonly last_error: string | null
+}
+
+export const deliverySummaryOf = (
+  row: DeliveryRow,
+  event: { readonly uid: string; readonly source: string; readonly type: string },
+): DeliverySummary => ({
+  event_uid: event.uid,
+  source: event.source,
+  type: event.type,
+  handler: row.handler,
+  state: row.state,
+  attempts: row.attempts,
+  due_at: toIso(row.due_at),
+  ...(row.last_error !== null && { last_error: row.last_error }),
+})
+
+export interface AttemptRow extends Row {
+  readonly delivery: number
+  readonly number: number
+  readonly outcome: AttemptOutcome
+  readonly error: string | null
+  readonly started_at: number
+  readonly duration_ms: number
+}
+
+export const attemptOf = (row: AttemptRow): Attempt => ({
+  number: row.number,
+  outcome: row.outcome,
+  ...(row.error !== null && { error: row.error }),
+  started_at: toIso(row.started_at),
+  duration_ms: row.duration_ms,
+})

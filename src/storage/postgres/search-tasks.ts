@@ -1,0 +1,89 @@
+import type { Page, PageRequest } from '../../domain/store.ts'
+import type { Task } from '../../domain/task.ts'
+import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
+import { cursorOf, startOf } from '../common/cursor.ts'
+import { type Condition, optional, select } from './conditions.ts'
+import type { Connections } from './connections.ts'
+import { type TaskRow, taskOf } from './task-rows.ts'
+import { isUuid, toText } from './text.ts'
+
+/** Tasks looked at for one page; where a filter passes over more, the page is short and has a cursor. */
+const MAX_LOOKED_AT = 50_000
+/** Event types of a source, and events of each, looked at for the last that came by webhook. */
+const MAX_TYPES = 256
+const MAX_RECENT = 20_000
+
+/** Tasks, newest first. */
+export function createSearchTasks(connections: Connections) {
+  return async ({ source, status }: TaskFilter, page: PageRequest): Promise<Page<Task>> => {
+    const { key: before } = startOf('tasks', page)
+    const isFiltered = source !== undefined || status !== undefined
+    const end = isFiltered ? await lowest(before) : undefined
+    const conditions: Condition[] = [
+      ['key < ?', before],
+      ...optional('key >= ?', end),
+      ...optional('source = ?', source === undefined ? undefined : toText(source)),
+      ...optional('status = ?', status),
+    ]
+    const rows = await select<TaskRow>(connections, 'SELECT * FROM task', conditions, 'ORDER BY key DESC LIMIT ?', [
+      page.limit + 1,
+    ])
+    const shown = rows.slice(0, page.limit)
+    const last = rows.length > page.limit ? shown.at(-1)?.key : end
+    return {
+      items: shown.map(taskOf),
+      nextCursor: last === undefined ? undefined : cursorOf('tasks', { atMs: 0, key: last }),
+    }
+  }
+
+  /** The last task that may be looked at; undefined if all may. */
+  async function lowest(before: number): Promise<number | undefined> {
+    const tail = 'ORDER BY key DESC LIMIT 1 OFFSET ?'
+    const [row] = await select<TaskRow>(connections, 'SELECT key FROM task', [['key < ?', before]], tail, [
+      MAX_LOOKED_AT - 1,
+    ])
+    return row?.key
+  }
+}
+
+const BY_ID = { name: 'task-by-id', text: 'SELECT * FROM task WHERE source = $1 AND id = $2' }
+const BY_UID = { name: 'task-by-uid', text: 'SELECT * FROM task WHERE source = $1 AND uid = $2' }
+
+export function createFindTask(connections: Connections) {
+  return async (source: string, id: string): Promise<Task | undefined> => {
+    const [byId] = await connections.run<TaskRow>('read', BY_ID, [toText(source), toText(id)])
+    const [row] = byId || !isUuid(id) ? [byId] : await connections.run<TaskRow>('read', BY_UID, [toText(source), id])
+    return row && taskOf(row)
+  }
+}
+
+/** Type by type through the index, however many events there are of each. */
+const ACTIVITY = {
+  name: 'activity',
+  text: `
+    WITH RECURSIVE known (type) AS (
+      (SELECT type FROM event WHERE source = $1 ORDER BY type LIMIT 1)
+      UNION ALL
+      SELECT (SELECT e.type FROM event AS e WHERE e.source = $1 AND e.type > k.type ORDER BY e.type LIMIT 1)
+      FROM known AS k WHERE k.type IS NOT NULL
+    )
+    SELECT (
+      SELECT max(recent.received_at) FROM (SELECT type FROM known WHERE type IS NOT NULL LIMIT ${MAX_TYPES}) AS k,
+      LATERAL (
+        SELECT e.received_at, e.origin FROM event AS e WHERE e.source = $1 AND e.type = k.type
+        ORDER BY e.received_at DESC, e.key DESC LIMIT ${MAX_RECENT}
+      ) AS recent WHERE recent.origin = 'webhook'
+    ) AS last_webhook_at,
+    (SELECT count(*)::integer FROM task WHERE source = $1 AND ended_at >= $2 AND resolved_by = 'poll') AS recovered
+  `,
+}
+
+export function createActivity(connections: Connections) {
+  return async (source: string, sinceMs: number): Promise<SourceActivity> => {
+    const [row] = await connections.run<{ last_webhook_at: number | null; recovered: number }>('read', ACTIVITY, [
+      toText(source),
+      sinceMs,
+    ])
+    return { lastWebhookAtMs: row?.last_webhook_at ?? undefined, recovered: row?.recovered ?? 0 }
+  }
+}

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import { HoldfastError } from '../../domain/errors.ts'
+import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
+import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
+import type { Connections, Query } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import { endedTaskOf, type TaskRow, taskOf } from './task-rows.ts'
+import { isUuid, toText, toTextOrNull } from './text.ts'
+
+/** An operation's answer, and the task that it ended. */
+export interface Ending<Value> {
+  readonly value: Value
+  readonly ended?: EndedTask
+}
+
+const BY_KEY = 'SELECT * FROM task WHERE key = $1'
+const BY_ID = 'SELECT * FROM task WHERE source = $1 AND id = $2'
+const BY_IDEMPOTENCY_KEY = 'SELECT * FROM task WHERE idempotency_key = $1'
+const LOCK_ID = 'SELECT pg_advisory_xact_lock(task_lock_1($1, $2))'
+const INSERT = `
+  WITH clock AS MATERIALIZED (SELECT clock_1($9) AS now),
+  kept AS (
+    INSERT INTO task (uid, source, id, status, request, metadata, idempotency_key, fingerprint, created_at, stale_at,
+      expires_at, due_at, lease)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now + $10, now + $11,
+      CASE WHEN $12::text IS NULL THEN now + least($10, $11) ELSE now + $13 END, $12
+    FROM clock ON CONFLICT DO NOTHING RETURNING *
+  ),
+  counted AS (INSERT INTO tally SELECT 'task:' || status, 1 FROM kept)
+  SELECT * FROM kept
+`
+const BY_LEASE = "SELECT * FROM task WHERE uid = $1 AND lease = $2 AND status = 'submitting' FOR UPDATE"
+const BEGIN = `
+  WITH counted AS (INSERT INTO tally VALUES ('task:submitting', -1), ('task:pending', 1))
+  UPDATE task SET id = $2, status = 'pending', request = NULL, lease = NULL, failures = 0, last_error = NULL,
+    due_at = least(stale_at, expires_at)
+  WHERE key = $1 RETURNING *
+`
+const FIRST_END = `
+  SELECT uid, task_end, task_word FROM event
+  WHERE task = $1 AND source = $2 AND task_end IS NOT NULL AND variant = 0 ORDER BY received_at, key LIMIT 1
+`
+const END = 'SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7) FROM task WHERE key = $1'
+
+/**
+ * How tasks begin, and how they end without an event. An id is locked before its task is looked for, and `append` locks it
+ * too: whichever of a task and its last event comes second sees the first.
+ */
+export function createTrackTask(connections: Connections, clock: DatabaseClock) {
+  /** The end may have come first. */
+  async function catchUp(query: Query, row: TaskRow, id: string): Promise<Ending<Task>> {
+    const [event] = await query<{ uid: string; task_end: TaskEnding; task_word: string | null }>(FIRST_END, [
+      toText(id),
+      row.source,
+    ])
+    if (event === undefined) return { value: taskOf(row) }
+    await query(END, [
+      row.key,
+      clock.givenMs(),
+      event.task_end,
+      toText(event.task_word ?? event.task_end),
+      'webhook',
+      event.uid,
+      null,
+    ])
+    const [ended = row] = await query<TaskRow>(BY_KEY, [row.key])
+    return { value: taskOf(ended), ended: endedTaskOf(row, event.task_end, 'webhook') }
+  }
+
+  async function close(query: Query, row: TaskRow, status: 'cancelled' | 'failed', error: string | null) {
+    await query(END, [row.key, clock.givenMs(), status, null, null, null, toTextOrNull(error)])
+    const [ended = row] = await query<TaskRow>(BY_KEY, [row.key])
+    return { value: taskOf(ended), ended: endedTaskOf(row, status, undefined) }
+  }
+
+  async function known(query: Query, { source, id, idempotency }: NewTask): Promise<TaskRow | undefined> {
+    const [row] = idempotency ? await query<TaskRow>(BY_IDEMPOTENCY_KEY, [toText(idempotency.key)]) : []
+    if (row !== undefined && row.fingerprint !== idempotency?.fingerprint) {
+      throw new HoldfastError('idempotency_mismatch', 'the Idempotency-Key was used for another request')
+    }
+    if (row !== undefined || id === undefined) return row
+    return (await query<TaskRow>(BY_ID, [toText(source), toText(id)]))[0]
+  }
+
+  async function insert(query: Query, task: NewTask, lease: string | undefined): Promise<TaskRow | undefined> {
+    const { id, idempotency } = task
+    const [row] = await query<TaskRow>(INSERT, [
+      task.uid,
+      toText(task.source),
+      toTextOrNull(id),
+      id === undefined ? 'submitting' : 'pending',
+      toTextOrNull(task.request),
+      toTextOrNull(task.metadata),
+      toTextOrNull(idempotency?.key),
+      toTextOrNull(idempotency?.fingerprint),
+      clock.givenMs(),
+      task.maxWaitMs,
+      task.deadlineMs,
+      lease ?? null,
+      task.leaseMs ?? 0,
+    ])
+    return row
+  }
+
+  return {
+    track: (task: NewTask): Promise<Ending<Tracked>> =>
+      connections.transaction(async (query) => {
+        const { id } = task
+        if (id !== undefined) await query(LOCK_ID, [toText(task.source), toText(id)])
+        const existing = await known(query, task)
+        const lease = id === undefined ? randomUUID() : undefined
+        const row = existing === undefined ? await insert(query, task, lease) : undefined
+        if (row === undefined) {
+          // If it was not there before, another replica was faster: it is there now.
+          const other = existing ?? (await known(query, task))
+          if (other === undefined) throw new HoldfastError('invalid_request', `uid ${task.uid} is taken`)
+          return { value: { task: taskOf(other), created: false, lease: undefined } }
+        }
+        const { value, ...rest } = id === undefined ? { value: taskOf(row) } : await catchUp(query, row, id)
+        return { value: { task: value, created: true, lease }, ...rest }
+      }),
+
+    submitted: (uid: string, lease: string, submission: TaskSubmission): Promise<Ending<Task | undefined>> =>
+      connections.transaction(async (query): Promise<Ending<Task | undefined>> => {
+        if (!isUuid(uid)) return { value: undefined }
+        const [unlocked] = await query<TaskRow>('SELECT * FROM task WHERE uid = $1', [uid])
+        if (unlocked !== undefined && 'id' in submission) await query(LOCK_ID, [unlocked.source, toText(submission.id)])
+        const [row] = await query<TaskRow>(BY_LEASE, [uid, toText(lease)])
+        if (row === undefined) return { value: undefined }
+        if ('refused' in submission) return close(query, row, 'failed', submission.refused)
+        const [other] = await query<TaskRow>(BY_ID, [row.source, toText(submission.id)])
+        if (other !== undefined) return close(query, row, 'failed', `the provider gave it the id of task ${other.uid}`)
+        const [begun = row] = await query<TaskRow>(BEGIN, [row.key, toText(submission.id)])
+        return catchUp(query, begun, submission.id)
+      }),
+
+    cancelTask: (uid: string): Promise<Ending<Task | undefined>> =>
+      connections.transaction(async (query): Promise<Ending<Task | undefined>> => {
+        const rows = isUuid(uid) ? await query<TaskRow>('SELECT * FROM task WHERE uid = $1 FOR UPDATE', [uid]) : []
+        const [row] = rows
+        if (row === undefined) return { value: undefined }
+        return row.ended_at === null ? close(query, row, 'cancelled', null) : { value: taskOf(row) }
+      }),
+  }
+}
