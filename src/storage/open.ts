@@ -4,10 +4,15 @@ import { ConfigurationError } from '../domain/errors.ts'
 import type { OpenStore, StoreLog } from '../domain/store.ts'
 import { openSqliteStore } from './sqlite/store.ts'
 
+/** A database that is started together with its replicas takes a while. */
+const START_PATIENCE_MS = 15_000
+
 export interface OpenStoreOptions {
   /** In place of the system's clock, and of the database's where that is the one that counts. */
   readonly clock?: Clock
   readonly onLog?: StoreLog
+  /** How long a database that is not up yet is waited for. */
+  readonly patienceMs?: number
 }
 
 /**
@@ -21,7 +26,8 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
   if (namesPostgres(databaseUrl)) {
     // Loaded only when asked for: the embedded store has no use for its driver.
     const { openPostgresStore } = await import('./postgres/store.ts')
-    return openPostgresStore(databaseUrl, { clock: options.clock, onLog })
+    const { clock, patienceMs = START_PATIENCE_MS } = options
+    return openPostgresStore(databaseUrl, { clock, onLog, patienceMs })
   }
   return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock: options.clock ?? systemClock, onLog })
 }

@@ -32,14 +32,22 @@ export interface LoadResult {
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-/** Sends every request once, over so many connections, each with one request under way. Rejects on any answer but 200. */
-export async function load(url: string, requests: readonly Buffer[], connections: number): Promise<LoadResult> {
-  const { hostname, port } = new URL(url)
+/**
+ * Sends every request once, over so many connections, each with one request under way, spread evenly over the servers.
+ * Rejects on any answer but 200.
+ */
+export async function load(
+  servers: string | readonly string[],
+  requests: readonly Buffer[],
+  connections: number,
+): Promise<LoadResult> {
+  const urls = [servers].flat().map((url) => new URL(url))
   const latencies = new Float64Array(requests.length)
   let next = 0
   const startedAt = performance.now()
-  const client = (): Promise<void> =>
+  const client = (_: unknown, nth: number): Promise<void> =>
     new Promise((resolve, reject) => {
+      const { hostname, port } = urls[nth % urls.length] ?? new URL('')
       const socket = connect({ host: hostname, port: Number(port), noDelay: true })
       let sentAt = 0
       let index = 0

@@ -66,10 +66,24 @@ async function isListening(url: string): Promise<boolean> {
 const TICKS_PER_SECOND = 100
 
 /** User and system time of all threads of a process, in seconds. */
-export function cpuSeconds({ child }: Server): number {
-  const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+export const cpuSeconds = ({ child }: Server): number => ticksOf(child.pid ?? 0, [11, 12]) / TICKS_PER_SECOND
+
+/** The same of a process and all its children, those included that have ended. */
+export function cpuSecondsOfFamily(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
+  const ticks = children.map((child) => ticksOf(Number(child), [11, 12])).reduce((sum, each) => sum + each, 0)
+  return (ticks + ticksOf(pid, [11, 12, 13, 14])) / TICKS_PER_SECOND
+}
+
+/** The sum of fields of /proc/<pid>/stat, counted from the one after the name; 0 if the process has just ended. */
+function ticksOf(pid: number, fields: readonly number[]): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields.reduce((sum, field) => sum + Number(values[field]), 0)
+  } catch {
+    return 0
+  }
 }
 
 /** The most memory that the process ever held, in MiB. */

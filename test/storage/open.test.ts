@@ -28,10 +28,6 @@ test('the database and all that stands beside it is its owner’s alone', async 
   for (const file of files) expect(statSync(join(dirname(path), file)).mode & 0o077).toBe(0)
 })
 
-test('postgres is refused, with what to do', async () => {
-  expect(await faultsOf('postgres://localhost/holdfast')).toEqual([expect.stringContaining('only the embedded store')])
-})
-
 test.each(['', 'file:', 'file:data/', 'mysql://localhost', 'data/holdfast.db', 'file:///%00'])(
   'the URL %j is refused',
   async (url) => {

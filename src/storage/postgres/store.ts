@@ -29,15 +29,13 @@ export interface PostgresStoreOptions {
   /** For tests: in place of the database's clock, and of this process's. */
   readonly clock: Clock | undefined
   readonly onLog: StoreLog
+  readonly patienceMs: number
 }
-
-/** How long a start waits for a database that is not up yet. */
-const START_PATIENCE_MS = 15_000
 
 /** Opens a store in PostgreSQL, creating its schema where there is none. Rejects with `ConfigurationError`. */
 export async function openPostgresStore(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
   const target = targetOf(databaseUrl)
-  await migrate(target, options.onLog, START_PATIENCE_MS)
+  await migrate(target, options.onLog, options.patienceMs)
   const suspects: { suspect(): void }[] = []
   const connections = new Connections(target, () => {
     for (const each of suspects) each.suspect()

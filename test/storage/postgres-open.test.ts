@@ -1,0 +1,229 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ConfigurationError } from '../../src/domain/errors.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { faultsOfSession, type SessionRow } from '../../src/storage/postgres/examine.ts'
+import { SCHEMA_VERSION } from '../../src/storage/postgres/migrate.ts'
+import { newEvent } from '../contract/store-samples.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
+
+async function open(url: string): Promise<OpenStore> {
+  const store = await openStore(url, { patienceMs: 0 })
+  onTestFinished(() => store.close())
+  return store
+}
+
+const faultsOf = (url: string): Promise<unknown> =>
+  open(url).then(
+    () => 'it opened',
+    (error: unknown) => (error instanceof ConfigurationError ? error.faults : error),
+  )
+
+describe('replicas that start together', () => {
+  test('all open, on a schema that one of them made', async () => {
+    const url = ownSchema()
+    const stores = await Promise.all(Array.from({ length: 5 }, () => open(url)))
+    const receipts = await Promise.all(stores.map((store) => store.append(newEvent())))
+    expect(receipts.map(({ outcome }) => outcome)).toEqual(Array(5).fill('accepted'))
+    expect(await queryIn(url, 'SELECT version FROM schema_version')).toEqual([{ version: SCHEMA_VERSION }])
+  })
+
+  test('stand beside a newer release that works beside them', async () => {
+    const url = ownSchema()
+    await open(url)
+    await queryIn(url, 'UPDATE schema_version SET version = 1000')
+    const store = await open(url)
+    expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+    expect(await queryIn(url, 'SELECT version FROM schema_version')).toEqual([{ version: 1000 }])
+  })
+
+  test('are refused by a newer release that does not', async () => {
+    const url = ownSchema()
+    await open(url)
+    await queryIn(url, 'UPDATE schema_version SET version = 1000, oldest_compatible = 999')
+    expect(await faultsOf(url)).toEqual([expect.stringContaining('run the newer Holdfast')])
+  })
+})
+
+test('opening again changes neither the schema nor what is kept', async () => {
+  const url = ownSchema()
+  const first = await open(url)
+  const event = newEvent()
+  await first.append(event)
+  const tables = () =>
+    queryIn(
+      url,
+      'SELECT relname, relkind, relnatts FROM pg_class WHERE relnamespace = current_schema()::regnamespace ORDER BY 1',
+    )
+  const before = await tables()
+  const second = await open(url)
+  expect(await second.event(event.uid)).toMatchObject({ id: event.id })
+  expect(await tables()).toEqual(before)
+})
+
+test('partitions stand ready for a week', async () => {
+  const url = ownSchema()
+  await open(url)
+  const days = await queryIn<{ name: string }>(
+    url,
+    "SELECT relname::text AS name FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname ~ '^event_body_[0-9]{8}$' ORDER BY 1",
+  )
+  const today = Date.now()
+  const expected = Array.from({ length: 9 }, (_, at) => new Date(today + (at - 1) * 86_400_000))
+  expect(days.map(({ name }) => name)).toEqual(
+    expected.map((day) => `event_body_${day.toISOString().slice(0, 10).replaceAll('-', '')}`),
+  )
+})
+
+test('a server that nobody reaches is refused, and its password is not shown', async () => {
+  const faults = await faultsOf('postgres://holdfast:s3cret@127.0.0.1:9/holdfast')
+  expect(faults).toEqual([expect.stringContaining('PostgreSQL cannot be reached')])
+  expect(String(faults)).not.toContain('s3cret')
+})
+
+test('a server that comes up late is waited for', async () => {
+  const late = await startPostgres()
+  onTestFinished(() => late.remove())
+  await late.stop()
+  const opening = openStore(late.url)
+  await late.start()
+  const store = await opening
+  expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+  await store.close()
+})
+
+test('a URL without host, database or schema that could be one is refused, and never shown', async () => {
+  expect(await faultsOf('postgres:///')).toHaveLength(2)
+  const faults = await faultsOf('postgres://user:s3cret@localhost?schema=Drop;')
+  expect(faults).toEqual([expect.stringContaining('no database'), expect.stringContaining('schema')])
+  expect(String(faults)).not.toContain('s3cret')
+})
+
+describe('a server that would not keep what it is given', () => {
+  const sound: SessionRow = {
+    version: 150_001,
+    fsync: 'on',
+    full_page_writes: 'on',
+    synchronous_commit: 'on',
+    encoding: 'UTF8',
+    is_standby: false,
+  }
+  test('is told from one that would', () => {
+    expect(faultsOfSession(sound)).toEqual([])
+    expect(faultsOfSession({ ...sound, synchronous_commit: 'remote_apply' })).toEqual([])
+  })
+  test.each([
+    [{ version: 140_012 }, 'version 14.12'],
+    [{ fsync: 'off' }, 'set fsync=on'],
+    [{ full_page_writes: 'off' }, 'full_page_writes=off'],
+    [{ synchronous_commit: 'off' }, 'synchronous_commit=off'],
+    [{ encoding: 'LATIN1' }, 'encoding UTF8'],
+    [{ is_standby: true }, 'must lead to the primary'],
+  ])('%j is refused, with what to do', (given, expected) => {
+    expect(faultsOfSession({ ...sound, ...given })).toEqual([expect.stringContaining(expected)])
+  })
+})
+
+describe('a server of its own', () => {
+  let server: PostgresServer
+  beforeAll(async () => {
+    server = await startPostgres({ settings: { fsync: 'off', full_page_writes: 'off' } })
+  })
+  afterAll(() => server.remove())
+
+  /** The server's URL, changed. */
+  function urlWith(change: (url: URL) => void): string {
+    const url = new URL(server.url)
+    change(url)
+    return url.href
+  }
+
+  test('that is unsafe in two ways is refused, and both are named', async () => {
+    expect(await faultsOf(server.url)).toEqual([
+      expect.stringContaining('fsync=off'),
+      expect.stringContaining('full_page_writes=off'),
+    ])
+  })
+
+  test('that becomes unsafe takes no more events, and says why; safe again, it goes on', async () => {
+    const set = async (fsync: string) => {
+      await server.query(`ALTER SYSTEM SET fsync = ${fsync}`)
+      await server.query('ALTER SYSTEM SET full_page_writes = on')
+      await server.query('SELECT pg_reload_conf()')
+      await expect.poll(async () => server.query('SHOW fsync'), { timeout: 5_000 }).toEqual([{ fsync }])
+    }
+    await set('on')
+    const store = await open(server.url)
+    expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+    await set('off')
+    await expect.poll(() => store.faults(), { timeout: 5_000 }).toEqual([expect.stringContaining('fsync=off')])
+    await expect(store.append(newEvent())).rejects.toMatchObject({ code: 'unavailable' })
+    await set('on')
+    await expect.poll(() => store.faults(), { timeout: 5_000 }).toEqual([])
+    expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+  })
+
+  test('with synchronous_commit=off for the role is refused, whatever the server says', async () => {
+    await server.query('ALTER ROLE holdfast SET synchronous_commit = off')
+    expect(await faultsOf(server.url)).toEqual([expect.stringContaining('synchronous_commit=off')])
+    await server.query('ALTER ROLE holdfast RESET synchronous_commit')
+  })
+
+  test('with a wrong password is refused, and neither password is shown', async () => {
+    const faults = await faultsOf(urlWith((url) => (url.password = 'not-the-one')))
+    expect(faults).toEqual([expect.stringContaining('does not let this user in')])
+    expect(String(faults)).not.toContain('not-the-one')
+  })
+
+  test('without the database is refused', async () => {
+    expect(await faultsOf(urlWith((url) => (url.pathname = '/nowhere')))).toEqual([
+      expect.stringContaining('create it'),
+    ])
+  })
+
+  describe('and a role with few rights', () => {
+    const asReader = (schema: string): string =>
+      urlWith((url) => {
+        url.username = 'reader'
+        url.password = 'reader'
+        url.searchParams.set('schema', schema)
+      })
+    beforeAll(async () => {
+      await server.query("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+    })
+
+    test('that may not create the schema is told what an administrator has to run', async () => {
+      expect(await faultsOf(asReader('fresh'))).toEqual([
+        expect.stringContaining('CREATE SCHEMA "fresh" AUTHORIZATION "reader"'),
+      ])
+    })
+
+    test('that may not create in it is told what to grant', async () => {
+      await server.query('CREATE SCHEMA closed')
+      expect(await faultsOf(asReader('closed'))).toEqual([
+        expect.stringContaining('GRANT USAGE, CREATE ON SCHEMA "closed" TO "reader"'),
+      ])
+    })
+
+    test('that does not own the tables is refused', async () => {
+      await open(urlWith((url) => url.searchParams.set('schema', 'owned')))
+      await server.query('GRANT ALL ON SCHEMA owned TO reader')
+      expect(await faultsOf(asReader('owned'))).toEqual([expect.stringContaining('does not own the tables')])
+    })
+
+    test('is let in where an administrator made the schema for it', async () => {
+      await server.query('CREATE SCHEMA given AUTHORIZATION reader')
+      const store = await open(asReader('given'))
+      expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+    })
+  })
+
+  test('and a schema of another program is refused', async () => {
+    await server.query('CREATE SCHEMA theirs AUTHORIZATION holdfast')
+    await server.query('CREATE TABLE theirs.a (b integer); ALTER TABLE theirs.a OWNER TO holdfast')
+    expect(await faultsOf(urlWith((url) => url.searchParams.set('schema', 'theirs')))).toEqual([
+      expect.stringContaining('of another program'),
+    ])
+  })
+})

@@ -1,0 +1,56 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { openStore } from '../../src/storage/open.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+import { openAt, ownPath, withDatabase } from './database-file.ts'
+
+/** Columns by table. */
+type Schema = Readonly<Record<string, readonly string[]>>
+
+async function sqliteSchema(): Promise<Schema> {
+  const path = ownPath()
+  await (await openAt(path)).close()
+  return withDatabase(path, (db) =>
+    Object.fromEntries(
+      db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .all()
+        .map(({ name }) => [
+          String(name),
+          db
+            .prepare('SELECT name FROM pragma_table_info(?) ORDER BY name')
+            .all(String(name))
+            .map((column) => String(column.name)),
+        ]),
+    ),
+  )
+}
+
+async function postgresSchema(): Promise<Schema> {
+  const url = ownSchema()
+  const store = await openStore(url)
+  onTestFinished(() => store.close())
+  const rows = await queryIn<{ table: string; columns: string[] }>(
+    url,
+    `SELECT c.relname::text AS table, array_agg(a.attname::text ORDER BY a.attname) AS columns
+     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+     GROUP BY c.relname ORDER BY c.relname`,
+  )
+  return Object.fromEntries(rows.map(({ table, columns }) => [table, columns]))
+}
+
+const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
+  names.filter((name) => !gone.includes(name))
+
+test('both stores keep the same of everything, but for what each has to have of its own', async () => {
+  const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
+  for (const table of ['delivery', 'attempt', 'task', 'tally']) expect(postgres[table], table).toEqual(sqlite[table])
+  // With PostgreSQL the heavy part of an event is in the partition of its day.
+  const heavy = ['headers', 'traceparent']
+  expect(postgres.event).toEqual(without(sqlite.event, heavy))
+  expect(without(postgres.event_body, [...heavy, 'day'])).toEqual(sqlite.event_body)
+
+  const shared = ['attempt', 'delivery', 'event', 'event_body', 'tally', 'task']
+  expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
+  expect(without(Object.keys(postgres), shared)).toEqual(['event_key', 'move', 'replica', 'schema_version'])
+})
