@@ -1,0 +1,192 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { allPages, claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { askedEvent, endEvent, leaseOf, newTask, taskBy, taskClaim, trackLeased } from '../contract/task-samples.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+
+async function open(url: string): Promise<OpenStore> {
+  const store = await openStore(url)
+  onTestFinished(() => store.close())
+  return store
+}
+
+/** Two replicas' stores, on one database. */
+async function two(): Promise<readonly [OpenStore, OpenStore, string]> {
+  const url = ownSchema()
+  return [await open(url), await open(url), url]
+}
+
+const now = () => ({ receivedAtMs: Date.now() })
+const times = <Item>(count: number, make: (nth: number) => Item): Item[] =>
+  Array.from({ length: count }, (_, n) => make(n))
+
+describe('two replicas', () => {
+  test('that take the same events in opposite orders at once accept each once', async () => {
+    const [one, other] = await two()
+    const events = times(200, () => newEvent(now()))
+    const again = events.toReversed().map((event) => ({ ...event, uid: newUid() }))
+    const [first, second] = await Promise.all([
+      Promise.all(events.map((event) => one.append(event))),
+      Promise.all(again.map((event) => other.append(event))),
+    ])
+    const opposite = second.toReversed()
+    for (const [at, receipt] of first.entries()) {
+      expect([receipt.outcome, opposite[at]?.outcome].toSorted()).toEqual(['accepted', 'duplicate'])
+      expect(receipt.uid).toBe(opposite[at]?.uid)
+    }
+    expect(await allPages((page) => one.events({}, page), 200)).toHaveLength(200)
+  })
+
+  test('that take different bodies of one id at once keep one as the event and one as a conflict', async () => {
+    const [one, other] = await two()
+    const events = times(50, () => newEvent(now()))
+    const receipts = await Promise.all(
+      events.map((event) =>
+        Promise.all([one.append(event), other.append({ ...event, uid: newUid(), body: Buffer.from('other') })]),
+      ),
+    )
+    for (const pair of receipts) expect(pair.map(({ outcome }) => outcome).toSorted()).toEqual(['accepted', 'conflict'])
+  })
+
+  test('that claim at once never lease the same delivery', async () => {
+    const [one, other] = await two()
+    await Promise.all(times(120, () => one.append(newEvent(now()))))
+    const claims = await Promise.all(
+      times(12, (nth) => (nth % 2 === 0 ? one : other).claim(claimRequest({ sharedLimit: 10 }))),
+    )
+    const ids = claims.flatMap(({ work }) => work.map(({ deliveryId }) => deliveryId))
+    expect(ids).toHaveLength(new Set(ids).size)
+    const { work } = await one.claim(claimRequest({ sharedLimit: 200, handlers: [{ name: 'a', limit: 200 }] }))
+    expect(new Set([...ids, ...work.map(({ deliveryId }) => deliveryId)]).size).toBe(120)
+  })
+
+  test('a late completion under a lease that was lost changes nothing', async () => {
+    const [one, other] = await two()
+    const event = newEvent(now())
+    await one.append(event)
+    const lost = await claimOne(one, { leaseMs: 1 })
+    await expect.poll(async () => (await other.claim(claimRequest({ handlers: [] }))).work).toEqual([])
+    const again = await claimOne(other)
+    const before = await one.event(event.uid)
+    expect(await one.settle([settlement(lost), settlement(lost, { verdict: 'dead', outcome: 'rejected' })])).toEqual([
+      false,
+      false,
+    ])
+    expect(await one.event(event.uid)).toEqual(before)
+    expect(await other.settle([settlement(again)])).toEqual([true])
+    expect((await one.event(event.uid))?.deliveries).toMatchObject([
+      { state: 'succeeded', attempts: 2, history: [{ outcome: 'lease_lost' }, { outcome: 'succeeded' }] },
+    ])
+  })
+
+  test('see a task and its end, whichever of the two was kept first, and wherever', async () => {
+    const [one, other] = await two()
+    const tasks = times(150, () => newTask())
+    await Promise.all(tasks.flatMap((task) => [one.track(task), other.append(endEvent(task, now()))]))
+    const found = await Promise.all(tasks.map(({ uid }) => taskBy(other, uid)))
+    expect(found.filter(({ status }) => status !== 'completed')).toEqual([])
+  })
+
+  test('of a webhook and an answer that end a task at once, keep one as its end', async () => {
+    const [one, other] = await two()
+    const leased = await Promise.all(times(60, () => trackLeased(one, { maxWaitMs: 0 })))
+    const receipts = await Promise.all(
+      leased.map((task) => Promise.all([one.append(endEvent(task, now())), other.append(askedEvent(task, now()))])),
+    )
+    for (const [webhook, answer] of receipts)
+      expect([
+        ['accepted', 'fenced'],
+        ['superseded', 'accepted'],
+      ]).toContainEqual([webhook.outcome, answer.outcome])
+    expect((await one.counts()).tasks).toMatchObject({ pending: 0, completed: 60 })
+  })
+
+  test('that track one task at once, by id or by key, make one of it', async () => {
+    const [one, other] = await two()
+    const idempotency = { key: 'k', fingerprint: 'f' }
+    const same = newTask()
+    const answers = await Promise.all([
+      ...times(4, (nth) => (nth % 2 === 0 ? one : other).track({ ...same, uid: newUid() })),
+      ...times(4, (nth) => (nth % 2 === 0 ? one : other).track(newTask({ idempotency }))),
+    ])
+    expect(new Set(answers.slice(0, 4).map(({ task }) => task.uid)).size).toBe(1)
+    expect(new Set(answers.slice(4).map(({ task }) => task.uid)).size).toBe(1)
+    expect(answers.filter(({ created }) => created)).toHaveLength(2)
+  })
+
+  test('that claim tasks at once never lease the same one', async () => {
+    const [one, other] = await two()
+    await Promise.all(times(40, () => one.track(newTask({ maxWaitMs: 0 }))))
+    const claims = await Promise.all(
+      times(8, (nth) => (nth % 2 === 0 ? one : other).claimTasks(taskClaim({ staleLimit: 10, leaseMs: 60_000 }))),
+    )
+    const uids = claims.flat().map(({ uid }) => uid)
+    expect(uids).toHaveLength(new Set(uids).size)
+  })
+
+  test('one tells what waits there of an end that the other brought', async () => {
+    const [one, other] = await two()
+    const task = newTask()
+    await one.track(task)
+    const told: unknown[] = []
+    const stop = one.watchEnds(({ uid, source, id }) => told.push({ uid, source, id }))
+    await other.append(endEvent(task, now()))
+    await expect.poll(() => told).toEqual([{ uid: task.uid, source: task.source, id: task.id }])
+    stop()
+  })
+})
+
+describe('a replica whose clock is an hour off', () => {
+  test.each([3_600_000, -3_600_000])(
+    'by %i ms: its events are due at once, its leases hold, its retries wait',
+    async (offMs) => {
+      const url = ownSchema()
+      const right = await open(url)
+      const realNow = Date.now
+      vi.spyOn(Date, 'now').mockImplementation(() => realNow() + offMs)
+      onTestFinished(() => void vi.restoreAllMocks())
+      const wrong = await open(url)
+
+      await wrong.append(newEvent({ receivedAtMs: Date.now(), handlers: ['a', 'b'] }))
+      const a = { handlers: [{ name: 'a', limit: 1 }] }
+      const work = await claimOne(wrong, a)
+      vi.restoreAllMocks()
+      const { work: others, nextDueAtMs } = await right.claim(claimRequest())
+      // Only the other handler's is free: the lease holds for half a minute more by everybody's clock.
+      expect(others).toEqual([])
+      expect((nextDueAtMs ?? 0) - realNow()).toBeLessThan(30_001)
+      expect((await right.claim(claimRequest({ handlers: [{ name: 'b', limit: 1 }] }))).work).toHaveLength(1)
+
+      vi.spyOn(Date, 'now').mockImplementation(() => realNow() + offMs)
+      const retry = settlement(work, { verdict: 'retry', outcome: 'failed', dueAtMs: Date.now() + 40_000 })
+      expect(await wrong.settle([retry])).toEqual([true])
+      const [delivery] = (await wrong.deliveries({ handler: 'a' }, { limit: 1 })).items
+      const inMs = Date.parse(delivery?.due_at ?? '') - realNow()
+      expect(inMs).toBeGreaterThan(35_000)
+      expect(inMs).toBeLessThanOrEqual(40_001)
+
+      const task = newTask({ maxWaitMs: 60_000 })
+      await wrong.track(task)
+      const leased = await leaseOf(wrong, task.uid)
+      expect(Math.abs(leased.staleAtMs - Date.now() - 60_000)).toBeLessThan(5_000)
+      expect(await right.claimTasks(taskClaim())).toEqual([])
+    },
+  )
+})
+
+test('deliveries whose body was changed behind the store’s back are dead, and never run', async () => {
+  const [store, , url] = await two()
+  const [good, bad] = [newEvent(now()), newEvent(now())]
+  for (const event of [bad, good]) await store.append(event)
+  await queryIn(
+    url,
+    'UPDATE event_body SET bytes = $1 FROM event WHERE event.key = event_body.key AND event.uid = $2',
+    [Buffer.from('else'), bad.uid],
+  )
+  const { work } = await store.claim(claimRequest())
+  expect(work.map(({ event }) => event.uid)).toEqual([good.uid])
+  await expect(store.body(bad.uid)).rejects.toMatchObject({ code: 'body_corrupt' })
+  expect((await store.deliveries({ state: 'dead' }, { limit: 5 })).items).toMatchObject([{ event_uid: bad.uid }])
+})
