@@ -50,6 +50,23 @@ describe('two replicas', () => {
     for (const pair of receipts) expect(pair.map(({ outcome }) => outcome).toSorted()).toEqual(['accepted', 'conflict'])
   })
 
+  test('that take the same conflicts in opposite orders at once keep each once, though they meet in the middle', async () => {
+    const [one, other] = await two()
+    const events = times(100, () => newEvent(now()))
+    await Promise.all(events.map((event) => one.append(event)))
+    const conflicts = () => events.map((event) => ({ ...event, uid: newUid(), body: Buffer.from('other') }))
+    const [first, second] = await Promise.all([
+      Promise.all(conflicts().map((event) => one.append(event))),
+      Promise.all(
+        conflicts()
+          .toReversed()
+          .map((event) => other.append(event)),
+      ),
+    ])
+    expect(first).toEqual(second.toReversed())
+    expect(new Set(first.map(({ uid }) => uid)).size).toBe(100)
+  })
+
   test('that claim at once never lease the same delivery', async () => {
     const [one, other] = await two()
     await Promise.all(times(120, () => one.append(newEvent(now()))))

@@ -7,7 +7,46 @@ import type { DatabaseClock } from './database-clock.ts'
 import { toText, toTextOrNull } from './text.ts'
 
 const CLAIM = { name: 'claim', text: 'SELECT * FROM claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)' }
-const SETTLE = { name: 'settle', text: 'SELECT * FROM settle_1($1, $2) AS n' }
+/**
+ * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
+ * counts. Gives the places of those that took effect. Locked in one order everywhere.
+ */
+const SETTLE = {
+  name: 'settle',
+  text: `
+    WITH clock AS MATERIALIZED (SELECT clock_1($1) AS now),
+    given AS MATERIALIZED (
+      SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
+        n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
+        error text, started_ago_ms bigint, duration_ms bigint
+      ) ORDER BY key, lease, n
+    ),
+    held AS MATERIALIZED (
+      SELECT g.*, d.attempts, d.last_error FROM given AS g JOIN delivery AS d ON d.key = g.key
+      WHERE d.state = 'running' AND d.lease = g.lease ORDER BY d.key FOR UPDATE OF d
+    ),
+    moved AS (
+      UPDATE delivery SET state = h.state,
+        due_at = (SELECT now FROM clock) + CASE h.state WHEN 'pending' THEN h.wait_ms ELSE 0 END,
+        attempts = h.attempts - CASE WHEN h.counted THEN 0 ELSE 1 END,
+        isolated = h.state = 'pending' AND h.isolate,
+        last_error = CASE WHEN h.counted THEN h.error ELSE h.last_error END,
+        lease = NULL, lease_until = NULL, started_at = NULL
+      FROM held AS h WHERE delivery.key = h.key
+    ),
+    recorded AS (
+      INSERT INTO attempt
+      SELECT key, next_ordinal_1(key), attempts, outcome, error, (SELECT now FROM clock) - started_ago_ms, duration_ms
+      FROM held
+    ),
+    tallied AS (
+      INSERT INTO tally
+      SELECT state, count(*) FROM held GROUP BY state
+      UNION ALL SELECT 'running', -count(*) FROM held HAVING count(*) > 0
+    )
+    SELECT n FROM held
+  `,
+}
 
 const LEASE_LOST = 'what ran it went away before it ended'
 const NO_ATTEMPT_LEFT = 'no attempt is left'

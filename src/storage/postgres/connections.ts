@@ -19,6 +19,15 @@ const IDLE_TIMEOUT_MS = 60_000
 /** So often a statement is tried again that met another one in the wrong order. */
 const MAX_TRIES = 6
 
+/**
+ * What keeps and hands out events finds few rows by their keys. It is planned so, once for each connection, whatever the
+ * statistics say of tables that were empty a minute ago.
+ */
+const BY_INDEX = `
+  SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+  SET enable_sort = off; SET plan_cache_mode = force_generic_plan
+`
+
 export interface Statement {
   /** It is prepared under this name, once for each connection. */
   readonly name?: string
@@ -63,7 +72,7 @@ export class Connections {
         keepAlive: true,
         application_name: `holdfast ${name}`,
         types,
-        onConnect: (client) => this.#prepare(client, target.schema, statementMs),
+        onConnect: (client) => this.#prepare(client, name, target.schema, statementMs),
       })
       created.on('error', (error) => onTrouble(error))
       return created
@@ -149,7 +158,7 @@ export class Connections {
   }
 
   /** Rejects, and the connection is not used, where it would not be safe. */
-  async #prepare(client: pg.ClientBase, schema: string, statementMs: number): Promise<void> {
+  async #prepare(client: pg.ClientBase, pool: PoolName, schema: string, statementMs: number): Promise<void> {
     // Without a listener, a connection that breaks ends the process.
     client.on('error', (error) => this.#onTrouble(error))
     client.on('notice', ({ code, message }) => {
@@ -157,6 +166,7 @@ export class Connections {
     })
     await client.query(`SET search_path TO ${client.escapeIdentifier(schema)}`)
     await client.query(`SET statement_timeout TO ${statementMs}`)
+    if (pool !== 'read') await client.query(BY_INDEX)
     const { rows } = await client.query<SessionRow>(SESSION)
     const faults = faultsOfSession(rows[0])
     if (faults.length > 0) throw new HoldfastError('unavailable', faults.join('; '))

@@ -1,4 +1,4 @@
--- What has to be one statement: a batch of events, a claim, a batch of outcomes. Each is one round trip and one transaction,
+-- What has to be one statement: a batch of events, a claim. Each is one round trip and one transaction,
 -- and each statement within sees what others have committed by then, which a single statement with many parts would not.
 -- A function is never changed once released: another version gets another name, so that replicas of two releases can work
 -- side by side.
@@ -153,13 +153,50 @@ BEGIN
   INSERT INTO tally VALUES ('pending', v_pending);
 END $$;
 
--- Adds an attempt to its delivery's history.
-CREATE FUNCTION record_attempt_1(
-  p_delivery bigint, p_number integer, p_outcome text, p_error text, p_started_at bigint, p_duration_ms bigint
-) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO attempt
-  SELECT p_delivery, 1 + coalesce((SELECT max(ordinal) FROM attempt WHERE delivery = p_delivery), 0), p_number, p_outcome,
-    p_error, p_started_at, p_duration_ms
+-- Where an attempt stands in its delivery's history.
+CREATE FUNCTION next_ordinal_1(p_delivery bigint) RETURNS integer LANGUAGE sql STABLE AS $$
+  SELECT 1 + coalesce(max(ordinal), 0) FROM attempt WHERE delivery = p_delivery
+$$;
+
+-- Takes back deliveries whose lease ran out: the attempt is in their history as lost, and they are pending, to run isolated,
+-- or dead where no attempt is left.
+CREATE FUNCTION take_back_1(p_now bigint, p_max_attempts integer, p_lost text) RETURNS void LANGUAGE sql AS $$
+  WITH lost AS MATERIALIZED (
+    SELECT key, attempts, started_at, CASE WHEN attempts >= p_max_attempts THEN 'dead' ELSE 'pending' END AS state
+    FROM delivery WHERE delivery.state = 'running' AND lease_until <= p_now FOR UPDATE SKIP LOCKED
+  ),
+  moved AS (
+    UPDATE delivery SET state = lost.state, due_at = p_now, isolated = true, last_error = p_lost, lease = NULL,
+      lease_until = NULL, started_at = NULL
+    FROM lost WHERE delivery.key = lost.key
+  ),
+  recorded AS (
+    INSERT INTO attempt
+    SELECT key, next_ordinal_1(key), attempts, 'lease_lost', p_lost, started_at, greatest(0, p_now - started_at) FROM lost
+  )
+  INSERT INTO tally
+  SELECT state, count(*) FROM lost GROUP BY state UNION ALL SELECT 'running', -count(*) FROM lost HAVING count(*) > 0
+$$;
+
+-- When the next pending delivery or lease of any handler comes due, after now. Steps from handler to handler through the
+-- index of what is pending, however much of each there is.
+CREATE FUNCTION next_due_1(p_now bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE waiting (handler) AS (
+    (SELECT handler FROM delivery WHERE state = 'pending' ORDER BY handler LIMIT 1)
+    UNION ALL
+    SELECT (
+      SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
+    ) FROM waiting AS w WHERE w.handler IS NOT NULL
+  )
+  SELECT min(due.at) FROM (
+    SELECT (
+      SELECT q.due_at FROM delivery AS q
+      WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated AND q.due_at > p_now
+      ORDER BY q.due_at LIMIT 1
+    ) AS at FROM waiting AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated) WHERE w.handler IS NOT NULL
+    UNION ALL
+    SELECT min(lease_until) FROM delivery WHERE state = 'running' AND lease_until > p_now
+  ) AS due
 $$;
 
 -- Leases due deliveries. Gives a row for each, and a last one, without a delivery, with the time and what is due next.
@@ -174,37 +211,28 @@ CREATE FUNCTION claim_1(
 DECLARE
   v_now bigint := clock_1(p_now);
   v_names text[] := ARRAY(SELECT h.name FROM json_to_recordset(p_handlers) AS h (name text, "limit" integer));
-  v_limits integer[] := ARRAY(SELECT h."limit" FROM json_to_recordset(p_handlers) AS h (name text, "limit" integer));
-  v_left integer[] := v_limits;
+  v_left integer[] := ARRAY(SELECT h."limit" FROM json_to_recordset(p_handlers) AS h (name text, "limit" integer));
   v_room integer[] := ARRAY[p_shared, p_isolated];
-  v_at integer;
   v_kind integer;
-  v_moved integer[] := ARRAY[0, 0, 0, 0]; -- lost to pending, lost to dead, pending to dead, pending to running
-  v_again boolean := true;
-  v_next bigint;
+  v_taken bigint[] := '{}';
+  v_exhausted bigint[];
+  v_corrupt bigint[];
+  v_dead integer := 0;
   c record;
-  e record;
 BEGIN
-  FOR c IN SELECT d.key, d.attempts, d.started_at FROM delivery AS d
-    WHERE d.state = 'running' AND d.lease_until <= v_now FOR UPDATE SKIP LOCKED
-  LOOP
-    PERFORM record_attempt_1(c.key, c.attempts, 'lease_lost', p_lost, c.started_at, greatest(0, v_now - c.started_at));
-    UPDATE delivery AS d SET state = CASE WHEN c.attempts >= p_max_attempts THEN 'dead' ELSE 'pending' END,
-      due_at = v_now, isolated = true, last_error = p_lost, lease = NULL, lease_until = NULL, started_at = NULL
-    WHERE d.key = c.key;
-    v_at := CASE WHEN c.attempts >= p_max_attempts THEN 2 ELSE 1 END;
-    v_moved[v_at] := v_moved[v_at] + 1;
-  END LOOP;
+  PERFORM take_back_1(v_now, p_max_attempts, p_lost);
 
-  WHILE v_again LOOP
-    v_again := false;
+  -- The oldest of all handlers first, as far as there is room; again where one turns out not to run.
+  LOOP
+    v_exhausted := '{}';
     FOR c IN
-      SELECT h.at, k.isolated, d.key, d.due_at, d.attempts
+      SELECT h.at, k.isolated, d.key, d.attempts
       FROM unnest(v_names, v_left) WITH ORDINALITY AS h (name, "left", at)
       CROSS JOIN (VALUES (false, v_room[1]), (true, v_room[2])) AS k (isolated, room)
       CROSS JOIN LATERAL (
         SELECT q.key, q.due_at, q.attempts FROM delivery AS q
         WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = k.isolated AND q.due_at <= v_now
+          AND NOT q.key = ANY (v_taken)
         ORDER BY q.due_at, q.key LIMIT greatest(0, least(h."left", k.room)) FOR UPDATE SKIP LOCKED
       ) AS d
       ORDER BY d.due_at, d.key
@@ -212,98 +240,51 @@ BEGIN
       v_kind := CASE WHEN c.isolated THEN 2 ELSE 1 END;
       CONTINUE WHEN v_left[c.at] <= 0 OR v_room[v_kind] <= 0;
       IF c.attempts >= p_max_attempts THEN
-        UPDATE delivery AS d SET state = 'dead', due_at = v_now, last_error = coalesce(d.last_error, p_exhausted)
-        WHERE d.key = c.key;
-        v_moved[3] := v_moved[3] + 1;
-        v_again := true;
-        CONTINUE;
+        v_exhausted := v_exhausted || c.key;
+      ELSE
+        v_taken := v_taken || c.key;
+        v_left[c.at] := v_left[c.at] - 1;
+        v_room[v_kind] := v_room[v_kind] - 1;
       END IF;
-      SELECT x.uid, x.source, x.provider, x.id, x.type, x.received_at, x.origin, x.task, b.headers, b.traceparent, b.bytes,
-        x.checksum
-      INTO e FROM event AS x
-      LEFT JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key WHERE x.key = c.key / 1024;
-      IF e.bytes IS NULL OR sha256(e.bytes) <> e.checksum THEN
-        UPDATE delivery AS d SET state = 'dead', due_at = v_now, attempts = c.attempts + 1, last_error = p_corrupt
-        WHERE d.key = c.key;
-        PERFORM record_attempt_1(c.key, c.attempts + 1, 'body_corrupt', p_corrupt, v_now, 0);
-        v_moved[3] := v_moved[3] + 1;
-        v_again := true;
-        CONTINUE;
-      END IF;
-      UPDATE delivery AS d SET state = 'running', attempts = c.attempts + 1, lease = p_lease,
-        lease_until = v_now + p_lease_ms, started_at = v_now WHERE d.key = c.key;
-      v_moved[4] := v_moved[4] + 1;
-      v_left[c.at] := v_left[c.at] - 1;
-      v_room[v_kind] := v_room[v_kind] - 1;
-      RETURN QUERY SELECT c.key, v_names[c.at], c.attempts + 1, c.isolated, e.uid, e.source, e.provider, e.id, e.type,
-        e.received_at, e.origin, e.task, e.headers, e.traceparent, e.bytes, v_now, NULL::bigint;
     END LOOP;
+    EXIT WHEN v_exhausted = '{}';
+    UPDATE delivery AS d SET state = 'dead', due_at = v_now, last_error = coalesce(d.last_error, p_exhausted)
+    WHERE d.key = ANY (v_exhausted);
+    v_dead := v_dead + cardinality(v_exhausted);
   END LOOP;
 
-  IF v_moved <> ARRAY[0, 0, 0, 0] THEN
-    INSERT INTO tally SELECT m.state, m.n FROM (VALUES
-      ('pending', v_moved[1] - v_moved[3] - v_moved[4]),
-      ('running', v_moved[4] - v_moved[1] - v_moved[2]),
-      ('dead', v_moved[2] + v_moved[3])
-    ) AS m (state, n) WHERE m.n <> 0;
+  IF v_taken <> '{}' THEN
+    v_corrupt := ARRAY(
+      SELECT k.key FROM unnest(v_taken) AS k (key) LEFT JOIN event AS x ON x.key = k.key / 1024
+      LEFT JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key
+      WHERE b.bytes IS NULL OR sha256(b.bytes) <> x.checksum
+    );
+    IF v_corrupt <> '{}' THEN
+      INSERT INTO attempt
+      SELECT d.key, next_ordinal_1(d.key), d.attempts + 1, 'body_corrupt', p_corrupt, v_now, 0
+      FROM delivery AS d WHERE d.key = ANY (v_corrupt);
+      UPDATE delivery AS d SET state = 'dead', due_at = v_now, attempts = d.attempts + 1, last_error = p_corrupt
+      WHERE d.key = ANY (v_corrupt);
+      v_dead := v_dead + cardinality(v_corrupt);
+    END IF;
+    RETURN QUERY
+      WITH leased AS (
+        UPDATE delivery AS d SET state = 'running', attempts = d.attempts + 1, lease = p_lease,
+          lease_until = v_now + p_lease_ms, started_at = v_now
+        FROM unnest(v_taken) WITH ORDINALITY AS k (key, at) WHERE d.key = k.key AND NOT d.key = ANY (v_corrupt)
+        RETURNING d.key, d.handler, d.attempts, d.isolated, k.at
+      ),
+      counted AS (
+        INSERT INTO tally SELECT t.state, t.n * count(*) FROM leased
+        CROSS JOIN (VALUES ('pending', -1), ('running', 1)) AS t (state, n) GROUP BY t.state, t.n
+      )
+      SELECT l.key, l.handler, l.attempts, l.isolated, x.uid, x.source, x.provider, x.id, x.type, x.received_at, x.origin,
+        x.task, b.headers, b.traceparent, b.bytes, v_now, NULL::bigint
+      FROM leased AS l JOIN event AS x ON x.key = l.key / 1024
+      JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key ORDER BY l.at;
   END IF;
 
-  -- Steps from handler to handler through the index of what is pending, however much of each there is.
-  WITH RECURSIVE waiting (handler) AS (
-    (SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' ORDER BY q.handler LIMIT 1)
-    UNION ALL
-    SELECT (
-      SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
-    ) FROM waiting AS w WHERE w.handler IS NOT NULL
-  )
-  SELECT min(due.at) INTO v_next FROM (
-    SELECT (
-      SELECT q.due_at FROM delivery AS q
-      WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated AND q.due_at > v_now
-      ORDER BY q.due_at LIMIT 1
-    ) AS at FROM waiting AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated) WHERE w.handler IS NOT NULL
-    UNION ALL
-    SELECT min(d.lease_until) FROM delivery AS d WHERE d.state = 'running' AND d.lease_until > v_now
-  ) AS due;
+  IF v_dead > 0 THEN INSERT INTO tally VALUES ('pending', -v_dead), ('dead', v_dead); END IF;
   RETURN QUERY SELECT NULL::bigint, NULL, NULL::integer, NULL::boolean, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint,
-    NULL, NULL, NULL, NULL, NULL::bytea, v_now, v_next;
-END $$;
-
--- Records attempts and moves their deliveries on, each only under its lease. Gives the places, from 1, of those that took
--- effect. Due times come as a wait from now on.
-CREATE FUNCTION settle_1(p_now bigint, p_settlements json) RETURNS SETOF integer LANGUAGE plpgsql AS $$
-DECLARE
-  v_now bigint := clock_1(p_now);
-  v_pending integer := 0;
-  v_succeeded integer := 0;
-  v_dead integer := 0;
-  d delivery;
-  s record;
-BEGIN
-  -- In one order everywhere.
-  PERFORM 1 FROM delivery WHERE delivery.key IN (
-    SELECT x.key FROM json_to_recordset(p_settlements) AS x (key bigint)
-  ) ORDER BY delivery.key FOR UPDATE;
-  FOR s IN SELECT * FROM json_to_recordset(p_settlements) AS x (
-    n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
-    error text, started_ago_ms bigint, duration_ms bigint
-  ) LOOP
-    SELECT * INTO d FROM delivery WHERE delivery.key = s.key AND delivery.state = 'running' AND delivery.lease = s.lease;
-    CONTINUE WHEN d.key IS NULL;
-    UPDATE delivery SET state = s.state,
-      due_at = CASE s.state WHEN 'pending' THEN v_now + s.wait_ms ELSE v_now END,
-      attempts = CASE WHEN s.counted THEN d.attempts ELSE d.attempts - 1 END,
-      isolated = s.state = 'pending' AND s.isolate,
-      last_error = CASE WHEN s.counted THEN s.error ELSE d.last_error END,
-      lease = NULL, lease_until = NULL, started_at = NULL
-    WHERE delivery.key = s.key;
-    PERFORM record_attempt_1(s.key, d.attempts, s.outcome, s.error, v_now - s.started_ago_ms, s.duration_ms);
-    IF s.state = 'pending' THEN v_pending := v_pending + 1;
-    ELSIF s.state = 'succeeded' THEN v_succeeded := v_succeeded + 1;
-    ELSE v_dead := v_dead + 1;
-    END IF;
-    RETURN NEXT s.n;
-  END LOOP;
-  INSERT INTO tally SELECT m.state, m.n FROM (VALUES ('pending', v_pending), ('succeeded', v_succeeded), ('dead', v_dead),
-    ('running', -(v_pending + v_succeeded + v_dead))) AS m (state, n) WHERE m.n <> 0;
+    NULL, NULL, NULL, NULL, NULL::bytea, v_now, next_due_1(v_now);
 END $$;
