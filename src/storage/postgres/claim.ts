@@ -4,9 +4,10 @@ import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
+import type { Horizon } from './horizon.ts'
 import { toText, toTextOrNull } from './text.ts'
 
-const CLAIM = { name: 'claim', text: 'SELECT * FROM claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)' }
+const CLAIM = { name: 'claim', text: 'SELECT * FROM claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)' }
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
  * counts. Gives the places of those that took effect. Locked in one order everywhere.
@@ -23,7 +24,7 @@ const SETTLE = {
     ),
     held AS MATERIALIZED (
       SELECT g.*, d.attempts, d.last_error FROM given AS g JOIN delivery AS d ON d.key = g.key
-      WHERE d.state = 'running' AND d.lease = g.lease ORDER BY d.key FOR UPDATE OF d
+      WHERE d.lease = g.lease ORDER BY d.key FOR UPDATE OF d
     ),
     moved AS (
       UPDATE delivery SET state = h.state,
@@ -74,15 +75,19 @@ interface LastRow extends Row {
   readonly delivery: null
   readonly now_at: number
   readonly next_due_at: number | null
+  readonly due_from: number | null
+  readonly lease_from: number | null
+  readonly waiting: readonly string[] | null
 }
 
-export function createClaim(connections: Connections, clock: DatabaseClock) {
+export function createClaim(connections: Connections, clock: DatabaseClock, horizon: Horizon) {
   return async (request: ClaimRequest): Promise<Claimed> => {
     // Unlike any other: a delivery is leased at most once by one claim.
     const lease = randomUUID()
     const handlers = request.handlers.map(({ name, limit }) => ({ name: toText(name), limit }))
     const rows = await connections.run<WorkRow | LastRow>('work', CLAIM, [
       clock.givenMs(),
+      ...horizon.values(),
       JSON.stringify(handlers),
       request.sharedLimit,
       request.isolatedLimit,
@@ -94,6 +99,7 @@ export function createClaim(connections: Connections, clock: DatabaseClock) {
       BODY_CORRUPT,
     ])
     const last = rows.find((row) => row.delivery === null)
+    if (last !== undefined) horizon.saw(last)
     return {
       work: rows.filter((row) => row.delivery !== null).map((row) => workOf(row, lease)),
       nextDueAtMs:

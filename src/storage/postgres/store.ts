@@ -15,6 +15,7 @@ import { watchEnds } from './ended-watch.ts'
 import { createFindEvent, createReadBody } from './find-event.ts'
 import { createFleet } from './fleet.ts'
 import { Health } from './health.ts'
+import { Horizon } from './horizon.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { createPrune } from './prune.ts'
@@ -115,6 +116,7 @@ function createStore({ connections, clock, days, health, onLog }: Parts): OpenSt
       return value
     }
 
+  const horizon = new Horizon()
   const append = createAppend(connections, clock, days)
   const appends = new AppendQueue((batch: AppendBatch) => {
     void following(
@@ -129,6 +131,7 @@ function createStore({ connections, clock, days, health, onLog }: Parts): OpenSt
     )
   }, tell)
 
+  const replayEvent = createReplay(connections, clock)
   const fleet = createFleet(connections, clock.givenMs)
   const tasks = createTrackTask(connections, clock)
   const taskClaims = createClaimTasks(connections, clock)
@@ -150,11 +153,15 @@ function createStore({ connections, clock, days, health, onLog }: Parts): OpenSt
       if (ended !== undefined) return Promise.reject(unavailable(ended))
       // Not tried in vain: nobody waits for an answer that is known.
       const [fault] = health.faults()
+      horizon.made(event.handlers)
       return fault === undefined ? appends.append(event) : Promise.reject(unavailable(fault))
     },
-    claim: open(createClaim(connections, clock)),
+    claim: open(createClaim(connections, clock, horizon)),
     settle: open(createSettle(connections, clock)),
-    replay: open(createReplay(connections, clock)),
+    replay: open((replay) => {
+      horizon.made(replay.handlers)
+      return replayEvent(replay)
+    }),
     prune: open(createPrune(connections, days)),
     events: open(createSearchEvents(connections)),
     event: open(createFindEvent(connections)),

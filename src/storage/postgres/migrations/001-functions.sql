@@ -160,10 +160,10 @@ $$;
 
 -- Takes back deliveries whose lease ran out: the attempt is in their history as lost, and they are pending, to run isolated,
 -- or dead where no attempt is left.
-CREATE FUNCTION take_back_1(p_now bigint, p_max_attempts integer, p_lost text) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION take_back_1(p_now bigint, p_from bigint, p_max_attempts integer, p_lost text) RETURNS void LANGUAGE sql AS $$
   WITH lost AS MATERIALIZED (
     SELECT key, attempts, started_at, CASE WHEN attempts >= p_max_attempts THEN 'dead' ELSE 'pending' END AS state
-    FROM delivery WHERE delivery.state = 'running' AND lease_until <= p_now FOR UPDATE SKIP LOCKED
+    FROM delivery WHERE delivery.state = 'running' AND lease_until BETWEEN p_from AND p_now FOR UPDATE SKIP LOCKED
   ),
   moved AS (
     UPDATE delivery SET state = lost.state, due_at = p_now, isolated = true, last_error = p_lost, lease = NULL,
@@ -178,35 +178,47 @@ CREATE FUNCTION take_back_1(p_now bigint, p_max_attempts integer, p_lost text) R
   SELECT state, count(*) FROM lost GROUP BY state UNION ALL SELECT 'running', -count(*) FROM lost HAVING count(*) > 0
 $$;
 
--- When the next pending delivery or lease of any handler comes due, after now. Steps from handler to handler through the
--- index of what is pending, however much of each there is.
-CREATE FUNCTION next_due_1(p_now bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
-  WITH RECURSIVE waiting (handler) AS (
-    (SELECT handler FROM delivery WHERE state = 'pending' ORDER BY handler LIMIT 1)
-    UNION ALL
-    SELECT (
-      SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
-    ) FROM waiting AS w WHERE w.handler IS NOT NULL
-  )
+-- When the next pending delivery of these handlers, or a lease, comes due after now.
+CREATE FUNCTION next_due_1(p_now bigint, p_handlers text[]) RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT min(due.at) FROM (
     SELECT (
       SELECT q.due_at FROM delivery AS q
-      WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated AND q.due_at > p_now
+      WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = k.isolated AND q.due_at > p_now
       ORDER BY q.due_at LIMIT 1
-    ) AS at FROM waiting AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated) WHERE w.handler IS NOT NULL
+    ) AS at FROM unnest(p_handlers) AS h (name) CROSS JOIN (VALUES (false), (true)) AS k (isolated)
     UNION ALL
     SELECT min(lease_until) FROM delivery WHERE state = 'running' AND lease_until > p_now
   ) AS due
 $$;
 
--- Leases due deliveries. Gives a row for each, and a last one, without a delivery, with the time and what is due next.
+-- The handlers of what is pending, and when the oldest of each is due. Steps from handler to handler through the index,
+-- however much there is of each.
+CREATE FUNCTION waiting_1() RETURNS TABLE (handler text, due_at bigint) LANGUAGE sql STABLE AS $$
+  WITH RECURSIVE waiting (handler) AS (
+    (SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' ORDER BY q.handler LIMIT 1)
+    UNION ALL
+    SELECT (
+      SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
+    ) FROM waiting AS w WHERE w.handler IS NOT NULL
+  )
+  SELECT w.handler, (
+    SELECT min(q.due_at) FROM (VALUES (false), (true)) AS k (isolated) CROSS JOIN LATERAL (
+      SELECT p.due_at FROM delivery AS p
+      WHERE p.state = 'pending' AND p.handler = w.handler AND p.isolated = k.isolated ORDER BY p.due_at LIMIT 1
+    ) AS q
+  ) FROM waiting AS w WHERE w.handler IS NOT NULL
+$$;
+
+-- Leases due deliveries. Gives a row for each, and a last one, without a delivery, with the time and what is due next. It
+-- looks at nothing that was due, or leased, before the given times: the index still leads over what is done there as long
+-- as somebody else reads an old state of the database. Where they are NULL it looks at everything, and gives such times.
 CREATE FUNCTION claim_1(
-  p_now bigint, p_handlers json, p_shared integer, p_isolated integer, p_lease text, p_lease_ms bigint,
+  p_now bigint, p_due_from bigint, p_lease_from bigint, p_others text[], p_handlers json, p_shared integer, p_isolated integer, p_lease text, p_lease_ms bigint,
   p_max_attempts integer, p_lost text, p_exhausted text, p_corrupt text
 ) RETURNS TABLE (
   delivery bigint, handler text, attempt integer, isolated boolean, uid uuid, source text, provider text, id text,
   type text, received_at bigint, origin text, task text, headers text, traceparent text, bytes bytea, now_at bigint,
-  next_due_at bigint
+  next_due_at bigint, due_from bigint, lease_from bigint, waiting text[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
@@ -218,9 +230,12 @@ DECLARE
   v_exhausted bigint[];
   v_corrupt bigint[];
   v_dead integer := 0;
+  v_due_from bigint;
+  v_lease_from bigint;
+  v_others text[] := '{}';
   c record;
 BEGIN
-  PERFORM take_back_1(v_now, p_max_attempts, p_lost);
+  PERFORM take_back_1(v_now, coalesce(p_lease_from, 0), p_max_attempts, p_lost);
 
   -- The oldest of all handlers first, as far as there is room; again where one turns out not to run.
   LOOP
@@ -231,8 +246,8 @@ BEGIN
       CROSS JOIN (VALUES (false, v_room[1]), (true, v_room[2])) AS k (isolated, room)
       CROSS JOIN LATERAL (
         SELECT q.key, q.due_at, q.attempts FROM delivery AS q
-        WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = k.isolated AND q.due_at <= v_now
-          AND NOT q.key = ANY (v_taken)
+        WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = k.isolated
+          AND q.due_at BETWEEN coalesce(p_due_from, -9007199254740991) AND v_now AND NOT q.key = ANY (v_taken)
         ORDER BY q.due_at, q.key LIMIT greatest(0, least(h."left", k.room)) FOR UPDATE SKIP LOCKED
       ) AS d
       ORDER BY d.due_at, d.key
@@ -279,12 +294,17 @@ BEGIN
         CROSS JOIN (VALUES ('pending', -1), ('running', 1)) AS t (state, n) GROUP BY t.state, t.n
       )
       SELECT l.key, l.handler, l.attempts, l.isolated, x.uid, x.source, x.provider, x.id, x.type, x.received_at, x.origin,
-        x.task, b.headers, b.traceparent, b.bytes, v_now, NULL::bigint
+        x.task, b.headers, b.traceparent, b.bytes, v_now, NULL::bigint, NULL::bigint, NULL::bigint, NULL::text[]
       FROM leased AS l JOIN event AS x ON x.key = l.key / 1024
       JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key ORDER BY l.at;
   END IF;
 
   IF v_dead > 0 THEN INSERT INTO tally VALUES ('pending', -v_dead), ('dead', v_dead); END IF;
+  IF p_due_from IS NULL THEN
+    SELECT least(min(w.due_at), v_now), array_agg(w.handler) INTO v_due_from, v_others FROM waiting_1() AS w;
+    SELECT least(min(d.lease_until), v_now) INTO v_lease_from FROM delivery AS d WHERE d.state = 'running';
+  END IF;
   RETURN QUERY SELECT NULL::bigint, NULL, NULL::integer, NULL::boolean, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint,
-    NULL, NULL, NULL, NULL, NULL::bytea, v_now, next_due_1(v_now);
+    NULL, NULL, NULL, NULL, NULL::bytea, v_now, next_due_1(v_now, v_names || p_others || v_others), v_due_from, v_lease_from,
+    v_others;
 END $$;
