@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { openStore } from '../../src/storage/open.ts'
 import type { OpenEmptyStore } from '../contract/store-contract.ts'
-import { ownSchema } from '../support/postgres/schema.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 
 /** Opens embedded stores, each in a directory of its own; all are gone after the file's last test. */
 export function emptyStores(): OpenEmptyStore {
@@ -14,5 +14,15 @@ export function emptyStores(): OpenEmptyStore {
   return (clock) => openStore(`file:${join(root, String(++opened), 'holdfast.db')}`, { clock })
 }
 
-/** Opens stores in PostgreSQL, each in a schema of its own. */
-export const emptyPostgresStores = (): OpenEmptyStore => (clock) => openStore(ownSchema(), { clock })
+const TABLES = ['event_key', 'event', 'event_body', 'delivery', 'attempt', 'task', 'tally', 'replica']
+
+/** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next. */
+export function emptyPostgresStores(): OpenEmptyStore {
+  const url = ownSchema(afterAll)
+  let isMade = false
+  return async (clock) => {
+    if (isMade) await queryIn(url, `TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY`)
+    isMade = true
+    return openStore(url, { clock })
+  }
+}

@@ -99,8 +99,19 @@ export class AppendQueue {
   }
 
   failAll(error: Error): void {
-    const waiting = [...this.#underWay.splice(0).flatMap(({ appends }) => appends), ...this.#gathered]
-    this.#gathered = []
+    this.#fail(
+      this.#underWay.splice(0).flatMap(({ appends }) => appends),
+      error,
+    )
+    this.failGathered(error)
+  }
+
+  /** Nobody waits for what is known to be in vain. */
+  failGathered(error: Error): void {
+    this.#fail(this.#gathered.splice(0), error)
+  }
+
+  #fail(waiting: readonly Waiting[], error: Error): void {
     this.#release(waiting)
     for (const { reject } of waiting) reject(error)
   }

@@ -92,7 +92,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock)
   }
 
   return {
-    async claimTasks({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim): Promise<readonly LeasedTask[]> {
+    claimTasks: async ({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim): Promise<readonly LeasedTask[]> => {
       const lease = randomUUID()
       const rows = await connections.run<ClaimedRow>('work', CLAIM, [
         clock.givenMs(),
@@ -105,14 +105,14 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock)
       return rows.map((row) => leasedOf(row, lease))
     },
 
-    async claimTask(uid: string, leaseMs: number): Promise<LeasedTask | undefined> {
+    claimTask: async (uid: string, leaseMs: number): Promise<LeasedTask | undefined> => {
       if (!isUuid(uid)) return undefined
       const lease = randomUUID()
       const [row] = await connections.run<ClaimedRow>('work', CLAIM_ONE, [clock.givenMs(), uid, lease, leaseMs])
       return row && leasedOf(row, lease)
     },
 
-    async postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> {
+    postpone: async (postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> => {
       const [only, ...others] = postponements
       if (only === undefined) return []
       if (others.length === 0) return [await letGo((...args) => connections.run('work', ...args), only)]
@@ -123,7 +123,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock)
       })
     },
 
-    async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
+    pruneTasks: async (endedBeforeMs: number, limit: number): Promise<number> => {
       const [row] = await connections.run<{ pruned: number }>('work', PRUNE, [endedBeforeMs, Math.max(0, limit)])
       return row?.pruned ?? 0
     },

@@ -12,8 +12,10 @@ export const MAX_CONNECTIONS = Object.values(POOL_SIZES).reduce((sum, size) => s
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** The server gives up a statement after this time, and the client, where no answer comes at all, a little later. */
-const STATEMENT_TIMEOUT_MS = 5_000
-const READ_TIMEOUT_MS = 10_000
+const STATEMENT_TIMEOUTS_MS = { append: 5_000, work: 5_000, read: 10_000, probe: 2_000 } as const satisfies Record<
+  PoolName,
+  number
+>
 const ANSWER_MARGIN_MS = 2_000
 const IDLE_TIMEOUT_MS = 60_000
 /** So often a statement is tried again that met another one in the wrong order. */
@@ -27,6 +29,8 @@ const BY_INDEX = `
   SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
   SET enable_sort = off; SET plan_cache_mode = force_generic_plan
 `
+
+const CANCEL = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2'
 
 export interface Statement {
   /** It is prepared under this name, once for each connection. */
@@ -56,13 +60,16 @@ export class Connections {
   readonly #pools: Readonly<Record<PoolName, pg.Pool>>
   /** What a server warned of while a statement ran. */
   readonly #warnings = new WeakMap<pg.ClientBase, string>()
-  readonly #onTrouble: (error: unknown) => void
+  /** Hears of every error that is the place's and not the statement's. */
+  onTrouble: () => void = () => {}
 
-  /** `onTrouble` hears of every error that is the place's and not the statement's. */
-  constructor(target: DatabaseTarget, onTrouble: (error: unknown) => void) {
-    this.#onTrouble = onTrouble
+  constructor(target: DatabaseTarget) {
     const pool = (name: PoolName): pg.Pool => {
-      const statementMs = name === 'read' ? READ_TIMEOUT_MS : STATEMENT_TIMEOUT_MS
+      const statementMs = STATEMENT_TIMEOUTS_MS[name]
+      // It is waited for, whatever its declared type says.
+      const onConnect: object = {
+        onConnect: (client: pg.ClientBase) => this.#prepare(client, name, target.schema, statementMs),
+      }
       const created = new pg.Pool({
         connectionString: target.connectionString,
         max: POOL_SIZES[name],
@@ -72,9 +79,9 @@ export class Connections {
         keepAlive: true,
         application_name: `holdfast ${name}`,
         types,
-        onConnect: (client) => this.#prepare(client, name, target.schema, statementMs),
+        ...onConnect,
       })
-      created.on('error', (error) => onTrouble(error))
+      created.on('error', () => this.onTrouble())
       return created
     }
     this.#pools = { append: pool('append'), work: pool('work'), read: pool('read'), probe: pool('probe') }
@@ -118,7 +125,7 @@ export class Connections {
       } catch (error) {
         if (isRetryable(error) && tries < MAX_TRIES) continue
         const told = errorFor(error)
-        if (told.code === 'unavailable') this.#onTrouble(error)
+        if (told.code === 'unavailable') this.onTrouble()
         throw told
       }
     }
@@ -139,9 +146,22 @@ export class Connections {
     } catch (error) {
       // What the server itself refused leaves the connection as it was.
       if (error instanceof HoldfastError || (isOfServer(error) && !isReadOnly(error) && !isFatal(error))) broken = false
+      if (isGivenUp(error)) void this.#cancel(client, pool)
       throw error
     } finally {
       client.release(broken)
+    }
+  }
+
+  /**
+   * A commit that waits for a standby waits on when nobody listens any more, statement_timeout or not, and keeps its locks
+   * and one of the server's connections.
+   */
+  async #cancel(client: pg.ClientBase & { readonly processID?: number | null }, pool: PoolName): Promise<void> {
+    try {
+      await this.#pools.read.query(CANCEL, [client.processID, `holdfast ${pool}`])
+    } catch {
+      // Then it ends with the wait, or with the server.
     }
   }
 
@@ -160,7 +180,7 @@ export class Connections {
   /** Rejects, and the connection is not used, where it would not be safe. */
   async #prepare(client: pg.ClientBase, pool: PoolName, schema: string, statementMs: number): Promise<void> {
     // Without a listener, a connection that breaks ends the process.
-    client.on('error', (error) => this.#onTrouble(error))
+    client.on('error', () => this.onTrouble())
     client.on('notice', ({ code, message }) => {
       if (code !== undefined && isWarning(code)) this.#warnings.set(client, message ?? code)
     })
@@ -175,6 +195,9 @@ export class Connections {
 
 /** Class 01, warning, and an administrator's shutdown, which too comes as a warning where a commit was waiting. */
 const isWarning = (code: string): boolean => code.startsWith('01') || code === '57P01'
+
+/** No answer came in time. */
+const isGivenUp = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout'
 
 /** The server ends the connection with it. */
 const isFatal = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'ERROR'

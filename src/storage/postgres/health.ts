@@ -1,4 +1,4 @@
-import { HoldfastError, messageOf } from '../../domain/errors.ts'
+import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { Connections } from './connections.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
@@ -17,14 +17,17 @@ const PROBE = { name: 'probe', text: `WITH written AS (INSERT INTO tally VALUES 
 export class Health {
   readonly #connections: Connections
   readonly #log: StoreLog
+  readonly #onFault: (fault: string) => void
   #faults: readonly string[] = []
   #timer: NodeJS.Timeout | undefined
   #probing: Promise<void> | undefined
   #stopped = false
 
-  constructor(connections: Connections, log: StoreLog) {
+  /** `onFault` hears of each that is new. */
+  constructor(connections: Connections, log: StoreLog, onFault: (fault: string) => void) {
     this.#connections = connections
     this.#log = log
+    this.#onFault = onFault
     this.#schedule()
   }
 
@@ -56,7 +59,7 @@ export class Health {
       const [session] = await this.#connections.run<SessionRow>('probe', PROBE)
       this.#set(faultsOfSession(session))
     } catch (error) {
-      this.#set([`the database cannot be written: ${messageOf(error instanceof HoldfastError ? error : error)}`])
+      this.#set([`the database cannot be written: ${messageOf(error)}`])
     }
   }
 
@@ -65,7 +68,10 @@ export class Health {
     this.#faults = faults
     if (this.#stopped || faults.join() === before.join()) return
     if (faults.length === 0) this.#log('info', 'the store takes events again')
-    for (const fault of faults) this.#log('error', `the store refuses events: ${fault}`)
+    for (const fault of faults) {
+      this.#log('error', `the store refuses events: ${fault}`)
+      this.#onFault(fault)
+    }
   }
 
   #schedule(): void {

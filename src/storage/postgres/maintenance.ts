@@ -20,7 +20,7 @@ export function startMaintenance({ connections, days, fleet, onLog }: Maintenanc
   let stopped = false
   const every = (ms: number, what: string, work: () => Promise<void>): NodeJS.Timeout => {
     let running = false
-    return setInterval(async () => {
+    const run = async (): Promise<void> => {
       if (running) return
       running = true
       try {
@@ -29,7 +29,8 @@ export function startMaintenance({ connections, days, fleet, onLog }: Maintenanc
         if (!stopped) onLog('warn', `${what}: ${messageOf(error)}`)
       }
       running = false
-    }, ms).unref()
+    }
+    return setInterval(() => void run(), ms).unref()
   }
   const timers = [
     every(FOLD_INTERVAL_MS, 'the counts could not be summed up', () => foldTally(connections)),

@@ -1,0 +1,39 @@
+import { messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import type { EndedTask } from '../../domain/task.ts'
+import type { Ending } from './track-task.ts'
+
+/** Tells those who listen of the ends of tasks. */
+export class Endings {
+  readonly #listeners: ((ended: EndedTask) => void)[] = []
+  readonly #log: StoreLog
+
+  constructor(log: StoreLog) {
+    this.#log = log
+  }
+
+  listen(listener: (ended: EndedTask) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  tell = (ended: EndedTask): void => {
+    for (const listener of this.#listeners) {
+      try {
+        listener(ended)
+      } catch (error) {
+        this.#log('error', `what listens for the ends of tasks failed: ${messageOf(error)}`)
+      }
+    }
+  }
+
+  /** The operation's value alone; an end that it brought is told. */
+  telling<Args extends readonly unknown[], Value>(
+    operation: (...args: Args) => Promise<Ending<Value>>,
+  ): (...args: Args) => Promise<Value> {
+    return async (...args) => {
+      const { value, ended } = await operation(...args)
+      if (ended !== undefined) this.tell(ended)
+      return value
+    }
+  }
+}
