@@ -167,9 +167,12 @@ export class ModelTasks {
       .filter((task) => status === undefined || task.status === status)
   }
 
+  /** Nobody had to be asked for this task, even if the event was the answer about one of the same id that is forgotten. */
   #catchUp(task: ModelTask, nowMs: number): void {
     const event = task.id === undefined ? undefined : this.#endOf(task.given.source, task.id)
-    if (event !== undefined) this.resolve(task, { ...event, receivedAtMs: nowMs })
+    if (event === undefined) return
+    const { asked: _, ...end } = event
+    this.resolve(task, { ...end, receivedAtMs: nowMs })
   }
 
   #lease = (task: ModelTask, untilMs: number): void => void Object.assign(task, { lease: UNNAMED, dueAtMs: untilMs })
