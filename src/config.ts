@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
-import type { Config, SourceConfig } from './domain/config.ts'
+import { type Config, ROLES, type SourceConfig } from './domain/config.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { MAX_TASK_MS } from './domain/limits.ts'
@@ -58,9 +58,9 @@ export function readConfig(environment: Environment): ReadConfig {
   }
   const databaseUrl = env.text('DATABASE_URL') ?? DEFAULT_DATABASE_URL
   for (const fault of databaseUrlFaults(databaseUrl)) env.fault(fault)
-  const role = env.text('ROLE') ?? 'all'
-  if (!['all', 'ingest', 'worker'].includes(role)) env.fault(`ROLE is ${role}, not all, ingest or worker`)
-  else if (role !== 'all' && databaseUrl.startsWith('file:'))
+  const role = ROLES.find((each) => each === (env.text('ROLE') ?? 'all'))
+  if (role === undefined) env.fault(`ROLE is ${env.text('ROLE')}, not all, ingest or worker`)
+  else if (role !== 'all' && !namesPostgres(databaseUrl))
     env.fault(`ROLE=${role} needs PostgreSQL: the embedded store has one process`)
   const logLevel = env.text('LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) env.fault(`LOG_LEVEL is ${logLevel}, not one of ${LOG_LEVELS.join(', ')}`)
@@ -75,6 +75,7 @@ export function readConfig(environment: Environment): ReadConfig {
     metricsOpen: env.flag('METRICS_OPEN'),
     publicUrl,
     databaseUrl,
+    role: role ?? 'all',
     ...readSources(env, databaseUrl),
     handlersDir: resolve(env.text('HANDLERS_DIR') ?? join(import.meta.dirname, 'handlers')),
     providersDir: providersDir === undefined ? undefined : resolve(providersDir),

@@ -1,16 +1,17 @@
-import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { OpenStore } from './domain/store.ts'
+import { joinFleet, ownHandlers, type RoutedHandlers } from './fleet.ts'
 import { createOpsListener } from './http/ops.ts'
 import { createPublicListener } from './http/public.ts'
 import { createKeeper } from './ingest/keep.ts'
 import { createReceiver } from './ingest/receive.ts'
 import { createRecoverer } from './ingest/recover.ts'
 import { createReplayer } from './ingest/replay.ts'
+import { closeListener, listenOn } from './listening.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
@@ -32,6 +33,9 @@ const MAX_DRAIN_MS = 1_000
 const PATIENCE_PART = 0.5
 const ABORT_PART = 0.1
 const OPS_PART = 0.05
+
+/** Others append to a shared store too, and nobody tells of it. */
+const SHARED_IDLE = { minIdleMs: 50, maxIdleMs: 200 }
 
 export interface Holdfast {
   readonly publicUrl: string
@@ -59,11 +63,14 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const { clock = systemClock, callTimeouts, breakerPauseMs } = tuning
   const prepared = await prepare(withGeneratedSecret(read, log), log)
   const store = await openSoundly(prepared, tuning.clock, log)
-  const { config, sources, registrations, route, pool } = prepared
+  const { config, sources, registrations, pool } = prepared
+  const isWorker = config.role !== 'ingest'
   for (const warning of prepared.warnings) log.warn(warning)
+  const handlers = await handlersOf(prepared, store, log)
+  const { route } = handlers
 
   const metrics = createMetrics({
-    handlers: registrations.map(({ name, types }) => ({ name, types })),
+    handlers: handlers.registrations,
     sources: [...sources.keys()],
     counts: () => store.counts(),
     clock,
@@ -73,6 +80,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     store,
     pool,
     registrations,
+    ...(store.fleet !== undefined && SHARED_IDLE),
     isReceiving: () => receiver.isReceiving(),
     retry: config.retry,
     leaseMs: config.handlerTimeoutMs + LEASE_MARGIN_MS,
@@ -81,7 +89,9 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     telemetry: metrics.telemetry,
     log,
   })
-  const onWork = (): void => dispatcher.wake()
+  const onWork = (): void => {
+    if (isWorker) dispatcher.wake()
+  }
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, onWork })
   const receiver = createReceiver({ keep, route, clock, log })
   const access = openAccess(config, sources, callTimeouts)
@@ -100,7 +110,11 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   let draining = false
   let closing = false
-  const readiness = (): readonly string[] => (draining ? ['shutting down', ...store.faults()] : store.faults())
+  const readiness = (): readonly string[] => [
+    ...(draining ? ['shutting down'] : []),
+    ...store.faults(),
+    ...handlers.faults(),
+  ]
 
   const publicListener = createPublicListener({
     sources,
@@ -111,7 +125,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     },
     telemetry: metrics.telemetry,
     readiness,
-    isDraining: () => closing,
+    isRefusing: () => closing || config.role === 'worker' || handlers.faults().length > 0,
     bodyLimitBytes: config.bodyLimitBytes,
     trustProxy: config.trustProxy,
     requireHttps: config.requireHttps,
@@ -124,7 +138,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     registrar: createRegistrar({ sources: new Map(access.sources.map((each) => [each.name, each])), log }),
     sources: [...sources.values()],
     sourceState: tasks.stateOf,
-    registrations,
+    registrations: handlers.registrations,
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
@@ -148,6 +162,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])
       await closeListener(opsListener, graceMs * OPS_PART)
+      await handlers.leave()
       await store.close()
     })()
     return stopping
@@ -158,9 +173,11 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       { listener: opsListener, names: 'OPS_HOST, OPS_PORT', host: config.opsHost, port: config.opsPort },
       { listener: publicListener, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
-    dispatcher.wake()
-    tasks.poller.start()
-    stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
+    if (isWorker) {
+      dispatcher.wake()
+      tasks.poller.start()
+      stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
+    }
     return { publicUrl, opsUrl, lost: store.lost, stop }
   } catch (error) {
     await stop()
@@ -173,6 +190,17 @@ export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Pre
   const prepared = await prepare(read, log)
   await prepared.pool.close()
   return prepared
+}
+
+async function handlersOf(prepared: Prepared, store: OpenStore, log: Logger): Promise<RoutedHandlers> {
+  const { config, registrations, route, pool } = prepared
+  if (store.fleet === undefined) return ownHandlers(registrations, route)
+  try {
+    return await joinFleet({ fleet: store.fleet, own: config.role === 'ingest' ? undefined : registrations, log })
+  } catch (error) {
+    await Promise.all([pool.close(), store.close()])
+    throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])
+  }
 }
 
 /** Opens the store even if there are other faults, so that its own are named with them. */
@@ -195,44 +223,6 @@ async function openSoundly(
   if (store !== undefined && all.size === 0) return store
   await Promise.all([pool.close(), store?.close()])
   throw new ConfigurationError([...all])
-}
-
-interface Listening {
-  readonly listener: FastifyInstance
-  /** The variables that say where. */
-  readonly names: string
-  readonly host: string
-  readonly port: number
-}
-
-const CANNOT_LISTEN = new Set(['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
-
-/** Gives the URLs. An address that cannot be had is the configuration's fault, or that of whoever has it already. */
-async function listenOn(places: readonly [Listening, Listening]): Promise<[string, string]> {
-  const faults: string[] = []
-  const listen = async ({ listener, names, host, port }: Listening): Promise<string> => {
-    try {
-      return await listener.listen({ host, port })
-    } catch (error) {
-      const { code = '' } = error as NodeJS.ErrnoException
-      if (!CANNOT_LISTEN.has(code)) throw error
-      faults.push(`${names}: cannot listen on ${host}, port ${port}: ${code}`)
-      return ''
-    }
-  }
-  const urls: [string, string] = [await listen(places[0]), await listen(places[1])]
-  if (faults.length > 0) throw new ConfigurationError(faults)
-  return urls
-}
-
-/** Lets requests finish; cuts off, after the time, those that do not. */
-async function closeListener(listener: FastifyInstance, patienceMs: number): Promise<void> {
-  const cut = setTimeout(() => listener.server.closeAllConnections(), patienceMs)
-  try {
-    await listener.close()
-  } finally {
-    clearTimeout(cut)
-  }
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -21,7 +21,8 @@ const HANDLER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 export interface MetricsOptions {
   /** Names of the configured sources. */
   readonly sources: readonly string[]
-  readonly handlers: readonly { readonly name: string; readonly types: readonly string[] }[]
+  /** Those that there are now. */
+  readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
   /** Log lines dropped since the start because nobody read them. */
   readonly droppedLogLines: () => number
@@ -76,7 +77,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       events_failed: total.failed,
       unhandled_events: total.unhandled,
       avg_processing_time_ms: total.runs === 0 ? 0 : (total.runSeconds * 1000) / total.runs,
-      registered_handlers: options.handlers.map(({ name }) => name),
+      registered_handlers: options.handlers().map(({ name }) => name),
     }),
   }
 }
@@ -108,7 +109,7 @@ function createTelemetry(
   const configured = new Set(sources)
   const sourceLabel = (source: string | undefined) =>
     source !== undefined && configured.has(source) ? source : NO_SOURCE
-  const typeLabel = boundedTypes(handlers.flatMap(({ types }) => types))
+  const typeLabel = boundedTypes(handlers)
   const requestsOf = memo(sourceLabel, (source) =>
     memo(same<RequestOutcome>, (outcome) => requests.labels(source, outcome)),
   )
@@ -173,11 +174,15 @@ function memo<Key extends string | undefined, Label extends string, Child>(
   }
 }
 
-function boundedTypes(patterns: readonly string[]): (type: string) => string {
-  const isHandled = compilePatterns(patterns)
+function boundedTypes(handlers: MetricsOptions['handlers']): (type: string) => string {
   const known = new Set<string>(Object.keys(catalogue))
+  let compiled: ReturnType<MetricsOptions['handlers']> = []
+  let isHandled = compilePatterns([])
   return (type) => {
     if (known.has(type)) return type
+    const current = handlers()
+    if (current !== compiled) isHandled = compilePatterns(current.flatMap(({ types }) => types))
+    compiled = current
     if (known.size >= MAX_TYPES || !isHandled(type)) return OTHER_TYPE
     known.add(type)
     return type

@@ -48,7 +48,8 @@ export async function prepare({ config, faults: known }: ReadConfig, log: Logger
   let registrations: readonly HandlerRegistration[] = []
   let route: Route = compileRoutes([])
   try {
-    registrations = await pool.start()
+    // One that only accepts has none, and need not even have their modules.
+    if (config.role !== 'ingest') registrations = await pool.start()
     route = compileRoutes(registrations)
   } catch (error) {
     faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))

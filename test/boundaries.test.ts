@@ -19,8 +19,13 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   registrations: { rooms: ['domain', 'registrations'], packages: [] },
   dispatch: { rooms: ['domain', 'dispatch', 'log.ts', 'modules.ts'], packages: ['node:*'] },
   outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns'] },
-  storage: { rooms: ['domain', 'storage', 'storage/sqlite'], packages: ['node:*'] },
-  'storage/sqlite': { rooms: ['domain', 'storage/sqlite'], packages: ['node:*'] },
+  storage: {
+    rooms: ['domain', 'storage', 'storage/common', 'storage/postgres', 'storage/sqlite'],
+    packages: ['node:*'],
+  },
+  'storage/common': { rooms: ['domain', 'storage/common'], packages: ['node:*'] },
+  'storage/postgres': { rooms: ['domain', 'storage/common', 'storage/postgres'], packages: ['pg', 'node:*'] },
+  'storage/sqlite': { rooms: ['domain', 'storage/common', 'storage/sqlite'], packages: ['node:*'] },
   http: { rooms: ['domain', 'http', 'version.ts'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
   cli: {
     rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts', 'version.ts'],
@@ -29,7 +34,9 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   demo: { rooms: ['cli', 'domain', 'providers', 'signatures', 'config.ts', 'demo'], packages: ['node:*'] },
   'demo/handlers': { rooms: [], packages: ['holdfast', 'node:fs'] },
   'config.ts': { rooms: ['domain'], packages: ['node:*'] },
+  'fleet.ts': { rooms: ['domain'], packages: [] },
   'generated-secret.ts': { rooms: [], packages: ['node:*'] },
+  'listening.ts': { rooms: ['domain'], packages: [] },
   'log.ts': { rooms: [], packages: ['pino'] },
   'modules.ts': { rooms: [], packages: ['node:*'] },
   'metrics.ts': { rooms: ['domain'], packages: ['@prometheus-io/client'] },
@@ -98,8 +105,9 @@ describe('the rooms of src', () => {
   test.each([
     ['process.env', ['config.ts']],
     ['process.exit(', ['main.ts']],
-    ['node:sqlite', ['storage/']],
-    ["from 'fastify'", ['http/', 'holdfast.ts']],
+    ['node:sqlite', ['storage/sqlite/']],
+    ["from 'pg'", ['storage/postgres/']],
+    ["from 'fastify'", ['http/', 'listening.ts']],
   ])('name %s nowhere but in %j', (needle, places) => {
     const found = files.filter((file) => readFileSync(join(src, file), 'utf8').includes(needle))
     expect(found.filter((file) => !places.some((place) => file.startsWith(place)))).toEqual([])

@@ -7,13 +7,15 @@ const COUNTS = {
   tasks: { submitting: 1, pending: 5, completed: 9, failed: 2, cancelled: 0, expired: 4 },
 }
 
+const HANDLERS = [
+  { name: 'billing', types: ['invoice.*'] },
+  { name: 'log', types: ['completion.finished'] },
+]
+
 const create = (overrides: Partial<MetricsOptions> = {}) =>
   createMetrics({
     sources: ['ai', 'stripe'],
-    handlers: [
-      { name: 'billing', types: ['invoice.*'] },
-      { name: 'log', types: ['completion.finished'] },
-    ],
+    handlers: () => HANDLERS,
     counts: async () => COUNTS,
     droppedLogLines: () => 0,
     clock: () => 100_000,
@@ -101,8 +103,22 @@ describe('the metrics', () => {
     ])
   })
 
+  test('know the types of handlers that come later', async () => {
+    let handlers: typeof HANDLERS = []
+    const { telemetry, text, summary } = create({ handlers: () => handlers })
+    telemetry.received('ai', 'invoice.paid')
+    handlers = HANDLERS
+    telemetry.received('ai', 'invoice.paid')
+    expect(samples(await text(), 'holdfast_events_received_total')).toEqual([
+      'holdfast_events_received_total{source="ai",type="other"} 1',
+      'holdfast_events_received_total{source="ai",type="invoice.paid"} 1',
+    ])
+    expect(summary().registered_handlers).toEqual(['billing', 'log'])
+  })
+
   test('stay bounded under a handler of every type', async () => {
-    const { telemetry, text } = create({ handlers: [{ name: 'all', types: ['*'] }] })
+    const all = [{ name: 'all', types: ['*'] }]
+    const { telemetry, text } = create({ handlers: () => all })
     for (let i = 0; i < 5_000; i++) telemetry.received('ai', `type.${i}`)
     const found = samples(await text(), 'holdfast_events_received_total')
     expect(found.length).toBeLessThanOrEqual(501)

@@ -33,7 +33,11 @@ export interface DispatcherOptions {
   readonly isReceiving: () => boolean
   readonly retry: RetryPolicy
   readonly leaseMs: number
-  /** The longest that it sleeps, whatever the store says comes due next. */
+  /**
+   * The longest that it sleeps, whatever the store says comes due next: `minIdleMs` after there was work, and twice as long
+   * each time that there is none, up to `maxIdleMs`. Where others append too, this is how their events are found.
+   */
+  readonly minIdleMs?: number
   readonly maxIdleMs?: number
   readonly clock: Clock
   readonly random: () => number
@@ -47,18 +51,22 @@ export interface DispatcherOptions {
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
+  readonly #minIdleMs: number
   readonly #maxIdleMs: number
   readonly #settler: ReturnType<typeof createSettler>
   readonly #running = new Map<string, number>()
   readonly #inFlight = new Set<Promise<void>>()
   #passing: Promise<void> | undefined
   #again = false
+  #idleMs: number
   #timer: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
     this.#maxIdleMs = options.maxIdleMs ?? DEFAULT_MAX_IDLE_MS
+    this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs
+    this.#idleMs = this.#minIdleMs
     this.#settler = createSettler({ ...options, onRetry: () => this.wake() })
     options.pool.onRoom = () => this.wake()
   }
@@ -124,9 +132,10 @@ export class Dispatcher {
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       for (const each of work) this.#execute(each)
       if (work.length > 0) this.#again = true
-      if (nextDueAtMs === undefined) return this.#maxIdleMs
+      this.#idleMs = work.length > 0 ? this.#minIdleMs : Math.min(this.#maxIdleMs, this.#idleMs * 2)
+      if (nextDueAtMs === undefined) return this.#idleMs
       // It was to come when the store looked, and may have come since.
-      return Math.min(this.#maxIdleMs, Math.max(0, nextDueAtMs - this.#options.clock()))
+      return Math.min(this.#idleMs, Math.max(0, nextDueAtMs - this.#options.clock()))
     } catch (error) {
       if (!this.#stopping) this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
       return CLAIM_RETRY_MS

@@ -17,6 +17,10 @@ export interface SourceConfig {
   readonly variable: string
 }
 
+/** What a process does of what there is to do; only with PostgreSQL is it anything but `all`. */
+export const ROLES = ['all', 'ingest', 'worker'] as const
+export type Role = (typeof ROLES)[number]
+
 /** The whole configuration, read, defaulted and checked once. Inner code never reads the environment. */
 export interface Config {
   readonly publicHost: string
@@ -28,6 +32,7 @@ export interface Config {
   /** Without a trailing slash. */
   readonly publicUrl: string | undefined
   readonly databaseUrl: string
+  readonly role: Role
   readonly sources: readonly SourceConfig[]
   /** Set when nothing is configured: where the secret of source `ai` is kept, made on the first start. */
   readonly generatedSecretFile?: string

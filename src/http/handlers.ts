@@ -13,16 +13,17 @@ const Answer = Type.Object({
   ),
 })
 
-export function registerHandlers(app: OpsApp, registrations: readonly HandlerRegistration[]): void {
-  const items = registrations.map(({ name, types, source, concurrency }) => ({
+/** `registrations`: those that there are now. */
+export function registerHandlers(app: OpsApp, registrations: () => readonly HandlerRegistration[]): void {
+  const itemOf = ({ name, types, source, concurrency }: HandlerRegistration) => ({
     name,
     types: [...types],
     source: source ?? null,
     concurrency: concurrency ?? null,
-  }))
+  })
   app.get(
     '/v1/handlers',
     { schema: { summary: 'The registered handlers', tags: ['configuration'], response: { 200: Answer } } },
-    async (_request, reply) => reply.send({ items }),
+    async (_request, reply) => reply.send({ items: registrations().map(itemOf) }),
   )
 }

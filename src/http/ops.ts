@@ -31,7 +31,7 @@ export interface OpsListenerOptions {
   readonly registrar: Registrar
   readonly sources: readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
-  readonly registrations: readonly HandlerRegistration[]
+  readonly registrations: () => readonly HandlerRegistration[]
   readonly metrics: MetricsView
   /** Absent: the listener is bound to loopback and serves local names only. */
   readonly token: string | undefined

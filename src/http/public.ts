@@ -15,8 +15,8 @@ export interface PublicListenerOptions {
   readonly telemetry: Telemetry
   /** Why nothing can be stored now; empty: ready. */
   readonly readiness: () => readonly string[]
-  /** The service is stopping: webhooks are sent away with 503. */
-  readonly isDraining?: () => boolean
+  /** Nothing is taken now, whatever the store could: webhooks are sent away with 503. */
+  readonly isRefusing?: () => boolean
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number
   /** CIDRs. */
@@ -69,7 +69,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     bodyLimitBytes: options.bodyLimitBytes,
     maxArrivingBytes: options.maxArrivingBytes,
     requireHttps,
-    isDraining: options.isDraining ?? (() => false),
+    isRefusing: options.isRefusing ?? (() => false),
     log,
     now: options.now ?? (() => performance.now()),
     reading,

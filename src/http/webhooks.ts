@@ -20,7 +20,7 @@ export interface WebhookOptions {
   /** Of all bodies still arriving, together; `MAX_ARRIVING_BYTES` unless given. */
   readonly maxArrivingBytes?: number | undefined
   readonly requireHttps: boolean
-  readonly isDraining: () => boolean
+  readonly isRefusing: () => boolean
   readonly log: Logger
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -88,7 +88,7 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     }
     const { source } = door
     // What came before is still taken: the store closes last.
-    const isLate = options.isDraining()
+    const isLate = options.isRefusing()
     reading.set(raw.socket, source)
     const body = await readBody(raw)
     reading.delete(raw.socket)

@@ -17,39 +17,52 @@ interface Channel {
  */
 export class PushChannels {
   readonly #channels = new Map<string, Channel>()
+  readonly #lastKept: (source: string) => Promise<number | undefined>
   readonly #clock: Clock
   readonly #log: Logger
 
-  constructor(clock: Clock, log: Logger) {
+  /** `lastKept`: when the last webhook of a source was kept, by whichever process. */
+  constructor(lastKept: (source: string) => Promise<number | undefined>, clock: Clock, log: Logger) {
+    this.#lastKept = lastKept
     this.#clock = clock
     this.#log = log
   }
 
   /** A webhook came, whatever became of it. */
-  heard(source: string): void {
+  heard(source: string, atMs = this.#clock()): void {
     const channel = this.#of(source)
     if (channel.recovered >= SILENT_AFTER_TASKS) this.#log.info({ source }, 'webhooks of this source come again')
-    channel.lastWebhookAtMs = this.#clock()
+    channel.lastWebhookAtMs = atMs
     channel.recovered = 0
   }
 
   /** A task ended that the provider had to be asked for. Warns once for each silence. */
-  recovered(source: string): void {
+  async recovered(source: string): Promise<void> {
     const channel = this.#of(source)
     if (channel.recovered++ === 0) channel.firstRecoveredAtMs = this.#clock()
     if (channel.recovered !== SILENT_AFTER_TASKS) return
+    await this.#hearOfOthers(source, channel)
+    if (channel.recovered < SILENT_AFTER_TASKS) return
     this.#log.warn(
       { source, recovered: channel.recovered },
       'webhooks of this source do not come: its tasks end by poll alone; look at its registration and PUBLIC_URL',
     )
   }
 
+  /** Webhooks may come to other processes. */
+  async #hearOfOthers(source: string, channel: Channel): Promise<void> {
+    const keptAtMs = await this.#lastKept(source).catch(() => undefined)
+    if (keptAtMs !== undefined && keptAtMs >= channel.firstRecoveredAtMs) this.heard(source, keptAtMs)
+  }
+
   lastWebhookAtMs = (source: string): number | undefined => this.#channels.get(source)?.lastWebhookAtMs
 
   /** Since when there is silence: the last webhook, or else the first task that had to be asked for; undefined: none. */
-  silentSinceMs(source: string): number | undefined {
+  async silentSinceMs(source: string): Promise<number | undefined> {
     const channel = this.#channels.get(source)
     if (channel === undefined || channel.recovered < SILENT_AFTER_TASKS) return undefined
+    await this.#hearOfOthers(source, channel)
+    if (channel.recovered < SILENT_AFTER_TASKS) return undefined
     return channel.lastWebhookAtMs ?? channel.firstRecoveredAtMs
   }
 

@@ -52,17 +52,18 @@ export interface Tasks {
 /** Everything about tasks, put together; the poller is still to be started. */
 export function createTasks(options: TasksOptions): Tasks {
   const { store, sources, clock, log, telemetry } = options
-  const waiters = new Waiters()
-  const channels = new PushChannels(clock, log)
+  const waiters = new Waiters((listener) => store.watchEnds(listener))
+  const lastKept = async (source: string) => (await store.activity(source, clock())).lastWebhookAtMs
+  const channels = new PushChannels(lastKept, clock, log)
   const submitter = createSubmitter(options)
   const poller = new Poller(sources, { ...options, submitter })
   const byName = new Map(sources.map((each) => [each.source.name, each]))
   const pushes = (source: string): boolean => byName.get(source)?.source.provider.api?.tasks?.pushes !== false
 
   store.onTaskEnded((ended) => {
-    waiters.ended(ended)
+    waiters.ended({ ...ended, id: ended.id ?? null })
     if (ended.by !== undefined) telemetry.taskResolved(ended.source, ended.by)
-    if (ended.by === 'poll' && pushes(ended.source)) channels.recovered(ended.source)
+    if (ended.by === 'poll' && pushes(ended.source)) void channels.recovered(ended.source)
   })
 
   return {
@@ -71,13 +72,14 @@ export function createTasks(options: TasksOptions): Tasks {
     heard: (source) => channels.heard(source),
     closeWaiters: () => waiters.close(),
     stateOf: async (source) => {
+      const silentSinceMs = await channels.silentSinceMs(source)
       const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
       return {
         // What came last may not have been kept, and what was kept may have come before the start.
         lastWebhookAtMs: channels.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
         breaker: poller.lanes.get(source)?.breaker() ?? null,
-        silentSinceMs: channels.silentSinceMs(source),
+        silentSinceMs,
       }
     },
   }

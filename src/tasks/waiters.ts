@@ -1,15 +1,21 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { MAX_WAITERS } from '../domain/limits.ts'
-import type { EndedTask } from '../domain/task.ts'
+import type { TaskName, TaskStore } from '../domain/task-store.ts'
 
-/** Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. */
+/**
+ * Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. Ends
+ * that others bring to a shared store are watched for while anybody waits.
+ */
 export class Waiters {
   readonly #byTask = new Map<string, Set<() => void>>()
   readonly #max: number
+  readonly #watchEnds: TaskStore['watchEnds']
+  #stopWatching = (): void => {}
   #count = 0
   #closed = false
 
-  constructor(max = MAX_WAITERS) {
+  constructor(watchEnds: TaskStore['watchEnds'], max = MAX_WAITERS) {
+    this.#watchEnds = watchEnds
     this.#max = max
   }
 
@@ -24,23 +30,23 @@ export class Waiters {
     const key = keyOf(source, id)
     const waiting = this.#byTask.get(key) ?? new Set()
     this.#byTask.set(key, waiting.add(resolve))
-    this.#count++
+    if (this.#count++ === 0) this.#stopWatching = this.#watchEnds((name) => this.ended(name))
     const timer = setTimeout(resolve, ms)
     const abort = (): void => resolve()
     signal.addEventListener('abort', abort, { once: true })
     return promise.finally(() => {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
-      this.#count--
+      if (--this.#count === 0) this.#stopWatching()
       waiting.delete(resolve)
       if (waiting.size === 0 && this.#byTask.get(key) === waiting) this.#byTask.delete(key)
     })
   }
 
   /** By either of its names. */
-  ended({ source, id, uid }: EndedTask): void {
+  ended({ source, id, uid }: TaskName): void {
     for (const name of [uid, id]) {
-      if (name === undefined) continue
+      if (name === null) continue
       for (const resolve of this.#byTask.get(keyOf(source, name)) ?? []) resolve()
     }
   }

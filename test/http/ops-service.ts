@@ -104,10 +104,10 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     registrar: createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
-    registrations,
+    registrations: () => registrations,
     metrics: createMetrics({
       sources: ['ai', 'forms'],
-      handlers: registrations,
+      handlers: () => registrations,
       counts: () => store.counts(),
       droppedLogLines: () => 0,
     }),

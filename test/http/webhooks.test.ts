@@ -97,7 +97,7 @@ describe('a webhook', () => {
 
   test('is sent away with 503 while the service drains', async () => {
     let draining = false
-    const service = await startPublic({ isDraining: () => draining })
+    const service = await startPublic({ isRefusing: () => draining })
     expect((await post(`${service.url}/v1/webhooks/ai`)).status).toBe(200)
     draining = true
     await expectProblem(await post(`${service.url}/v1/webhooks/ai`), 503, 'unavailable')
@@ -106,7 +106,7 @@ describe('a webhook', () => {
 
   test('that was under way when the service began to drain is taken', async () => {
     let draining = false
-    const service = await startPublic({ isDraining: () => draining })
+    const service = await startPublic({ isRefusing: () => draining })
     const sending = request(`${service.url}/v1/webhooks/ai`, {
       method: 'POST',
       headers: { ...JSON_TYPE, expect: '100-continue', 'content-length': 12 },

@@ -80,7 +80,7 @@ test(`${WAITERS} who wait look into the store when they come and when they go, a
 })
 
 test('nobody waits past a bound, and whoever leaves makes room', async () => {
-  const waiters = new Waiters(2)
+  const waiters = new Waiters(() => () => {}, 2)
   const leaving = new AbortController()
   const staying = new AbortController()
   const left = waiters.wait('ai', 'a', 60_000, leaving.signal)

@@ -89,6 +89,14 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     await connections.close()
   }
 
+  /** Not tried in vain: what a commit that nobody hears of has leased is lost to all until the lease runs out. */
+  const whileSound =
+    <Request, Leased>(claim: (request: Request) => Promise<Leased>) =>
+    (request: Request): Promise<Leased> => {
+      const [fault] = health.faults()
+      return fault === undefined ? claim(request) : Promise.reject(unavailable(fault))
+    }
+
   let closing: Promise<void> | undefined
   return {
     append(event) {
@@ -98,7 +106,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       horizon.made(event.handlers)
       return appends.append(event)
     },
-    claim: running.while(createClaim(connections, clock, horizon)),
+    claim: running.while(whileSound(createClaim(connections, clock, horizon))),
     settle: running.while(createSettle(connections, clock)),
     replay: running.while((given) => {
       horizon.made(given.handlers)
@@ -113,7 +121,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     track: running.while(endings.telling(tasks.track)),
     submitted: running.while(endings.telling(tasks.submitted)),
     cancelTask: running.while(endings.telling(tasks.cancelTask)),
-    claimTasks: running.while(taskClaims.claimTasks),
+    claimTasks: running.while(whileSound(taskClaims.claimTasks)),
     claimTask: running.while(taskClaims.claimTask),
     postpone: running.while(taskClaims.postpone),
     pruneTasks: running.while(taskClaims.pruneTasks),
