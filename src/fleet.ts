@@ -14,7 +14,7 @@ const NONE: readonly HandlerRegistration[] = []
 
 /** By which handlers events are routed here. */
 export interface RoutedHandlers {
-  /** The same array, until they change. */
+  /** Those that can be routed to; the same array, until they change. */
   readonly registrations: () => readonly HandlerRegistration[]
   /** Throws `unavailable` while nobody can tell where an event goes. */
   readonly route: Route
@@ -36,6 +36,7 @@ export interface MembershipOptions {
   /** Undefined: this process runs no handlers. */
   readonly own: readonly HandlerRegistration[] | undefined
   readonly log: Logger
+  /** For tests. */
   readonly refreshMs?: number
   readonly announceMs?: number
 }
@@ -44,8 +45,9 @@ export interface MembershipOptions {
  * Of a process that shares its store: those of the whole fleet. Events are routed at the door, so that an event and its
  * deliveries are one transaction and there is no state in which nobody knows what an event waits for. Hence whoever takes
  * events in has to know the handlers of all: each worker writes its own down, in the database that all share, and all read
- * what is there. An event that comes within a second of a handler's first registration may not know it yet, just as one that
- * had come before it.
+ * what is there. Handlers of workers that are gone stay known until others take their place (`countingReplicas`), so that
+ * what comes meanwhile waits for them. An event that comes within a second of a handler's first registration may not know
+ * it yet, just as one that had come before it.
  *
  * Resolves once this process's own handlers are known to the others and theirs here. From then on a database that is away
  * leaves the routes as they were.
@@ -64,59 +66,84 @@ export async function joinFleet(options: MembershipOptions): Promise<RoutedHandl
 class Membership {
   readonly #options: MembershipOptions
   readonly #uid = newUid()
-  readonly #timers: NodeJS.Timeout[] = []
-  #registrations: readonly HandlerRegistration[] | undefined
-  #route: Route | undefined
+  #timer: NodeJS.Timeout | undefined
+  #passing: Promise<void> | undefined
+  #announcedAtMs = Number.NEGATIVE_INFINITY
   #isAway = false
-  #refreshing: Promise<void> | undefined
+  /** What the fleet said last, understood or not. */
+  #heard: readonly HandlerRegistration[] | undefined
+  #registrations: readonly HandlerRegistration[] = NONE
+  #route: Route | undefined
+  #fault = NOBODY
 
   constructor(options: MembershipOptions) {
     this.#options = options
   }
 
-  registrations = (): readonly HandlerRegistration[] => this.#registrations ?? NONE
-  faults = (): readonly string[] => (this.#route === undefined ? [NOBODY] : [])
+  registrations = (): readonly HandlerRegistration[] => this.#registrations
+  faults = (): readonly string[] => (this.#route === undefined ? [this.#fault] : [])
 
   route(): Route {
-    if (this.#route === undefined) throw new HoldfastError('unavailable', NOBODY)
+    if (this.#route === undefined) throw new HoldfastError('unavailable', this.#fault)
     return this.#route
   }
 
   async join(): Promise<void> {
-    const { refreshMs = REFRESH_INTERVAL_MS, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
-    await this.#announce()
-    await this.#refresh()
-    this.#timers.push(
-      setInterval(() => void this.#attempt(() => this.#announce()), announceMs).unref(),
-      setInterval(() => {
-        this.#refreshing ??= this.#attempt(() => this.#refresh()).finally(() => {
-          this.#refreshing = undefined
-        })
-      }, refreshMs).unref(),
-    )
+    await this.#exchange()
+    this.#timer = setInterval(() => {
+      this.#passing ??= this.#pass().finally(() => {
+        this.#passing = undefined
+      })
+    }, this.#options.refreshMs ?? REFRESH_INTERVAL_MS).unref()
   }
 
+  /** Whom nobody can tell finds out after `FLEET_TIMEOUT_MS`. */
   async leave(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer)
-    await this.#refreshing
-    await this.#attempt(() => this.#options.fleet.leave(this.#uid))
-  }
-
-  #announce(): Promise<void> {
-    return this.#options.fleet.announce({ uid: this.#uid, handlers: this.#options.own })
-  }
-
-  async #refresh(): Promise<void> {
-    const registrations = await this.#options.fleet.handlers()
-    if (registrations === this.#registrations) return
-    const before = this.#registrations
-    this.#registrations = registrations
-    if (registrations === undefined) return
+    clearInterval(this.#timer)
+    await this.#passing
+    if (this.#isAway) return
     try {
-      this.#route = compileRoutes(registrations)
-      if (before !== undefined) this.#tellOfChange(before, registrations)
+      await this.#options.fleet.leave(this.#uid)
+    } catch (error) {
+      this.#options.log.warn({ error: messageOf(error) }, 'the fleet could not be told that this process goes')
+    }
+  }
+
+  /** Tells of an outage once, and of its end. */
+  async #pass(): Promise<void> {
+    const { log } = this.#options
+    try {
+      await this.#exchange()
+      if (this.#isAway) log.info('the fleet can be asked for its handlers again')
+      this.#isAway = false
+    } catch (error) {
+      if (!this.#isAway) log.warn({ error: messageOf(error) }, 'the fleet cannot be asked for its handlers')
+      this.#isAway = true
+    }
+  }
+
+  async #exchange(): Promise<void> {
+    const { fleet, own, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
+    if (performance.now() - this.#announcedAtMs >= announceMs) {
+      await fleet.announce({ uid: this.#uid, handlers: own })
+      this.#announcedAtMs = performance.now()
+    }
+    this.#follow(await fleet.handlers())
+  }
+
+  #follow(heard: readonly HandlerRegistration[] | undefined): void {
+    if (heard === undefined || heard === this.#heard) return
+    this.#heard = heard
+    // Workers come and go, and mostly run what those before them ran.
+    if (this.#route !== undefined && JSON.stringify(heard) === JSON.stringify(this.#registrations)) return
+    try {
+      const isFirst = this.#route === undefined
+      this.#route = compileRoutes(heard)
+      if (!isFirst) this.#tellOfChange(this.#registrations, heard)
+      this.#registrations = heard
     } catch (error) {
       // A release that this one does not understand: what it knew goes on.
+      this.#fault = `the handlers of the fleet cannot be routed to: ${messageOf(error)}`
       this.#options.log.error({ error: messageOf(error) }, 'the handlers of the fleet cannot be routed to')
     }
   }
@@ -128,17 +155,5 @@ class Membership {
       { added: [...known.difference(old)], removed: [...old.difference(known)] },
       'the handlers of the fleet have changed',
     )
-  }
-
-  /** Once for each outage. */
-  async #attempt(work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-      this.#isAway = false
-    } catch (error) {
-      if (!this.#isAway)
-        this.#options.log.warn({ error: messageOf(error) }, 'the fleet cannot be asked for its handlers')
-      this.#isAway = true
-    }
   }
 }

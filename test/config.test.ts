@@ -27,6 +27,7 @@ describe('the configuration', () => {
       opsPort: 8081,
       sources: [{ name: 'ai', provider: 'ai', secrets: [], types: ['*'] }],
       generatedSecretFile: `${directory}/none/ai.secret`,
+      role: 'all',
       handlersDir: resolve('src/handlers'),
       handlerThreads: 2,
       handlerConcurrency: 16,
@@ -129,10 +130,17 @@ describe('the configuration', () => {
     ['https without a proxy', { REQUIRE_HTTPS: 'true' }, /^REQUIRE_HTTPS needs TRUST_PROXY/],
     ['a flag that is no flag', { METRICS_OPEN: 'yes' }, /^METRICS_OPEN is yes, not true or false/],
     ['a public URL that is none', { PUBLIC_URL: 'example.com' }, /^PUBLIC_URL is not an http\(s\) URL/],
-    ['a role that needs PostgreSQL', { ROLE: 'ingest' }, /^ROLE=ingest needs PostgreSQL/],
+    ['an ingest process on the embedded store', { ROLE: 'ingest' }, /^ROLE=ingest needs PostgreSQL/],
+    ['a worker on the embedded store', { ROLE: 'worker' }, /^ROLE=worker needs PostgreSQL/],
+    ['a role that there is not', { ROLE: 'poller' }, /^ROLE is poller, not all, ingest or worker/],
     ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
   ])('refuses %s', (_, environment: Record<string, string>, message) => {
     expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
+  })
+
+  test.each(['all', 'ingest', 'worker'])('takes the role %s with PostgreSQL', (role) => {
+    const { config, faults } = readConfig({ ...sound, ROLE: role, DATABASE_URL: 'postgres://u:p@h/d' })
+    expect([config.role, faults]).toEqual([role, []])
   })
 
   test('never repeats a secret in a fault', () => {

@@ -35,7 +35,7 @@ export interface DispatcherOptions {
   readonly leaseMs: number
   /**
    * The longest that it sleeps, whatever the store says comes due next: `minIdleMs` after there was work, and twice as long
-   * each time that there is none, up to `maxIdleMs`. Where others append too, this is how their events are found.
+   * each time that it has slept through, up to `maxIdleMs`. Where others append too, this is how their events are found.
    */
   readonly minIdleMs?: number
   readonly maxIdleMs?: number
@@ -110,7 +110,12 @@ export class Dispatcher {
       sleepMs = await this.#pass()
     }
     this.#passing = undefined
-    if (!this.#stopping) this.#timer = setTimeout(() => this.wake(), sleepMs)
+    if (!this.#stopping) this.#timer = setTimeout(() => this.#sleptThrough(), sleepMs)
+  }
+
+  #sleptThrough(): void {
+    this.#idleMs = Math.min(this.#maxIdleMs, this.#idleMs * 2)
+    this.wake()
   }
 
   async #yield(): Promise<void> {
@@ -131,8 +136,10 @@ export class Dispatcher {
     try {
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       for (const each of work) this.#execute(each)
-      if (work.length > 0) this.#again = true
-      this.#idleMs = work.length > 0 ? this.#minIdleMs : Math.min(this.#maxIdleMs, this.#idleMs * 2)
+      if (work.length > 0) {
+        this.#again = true
+        this.#idleMs = this.#minIdleMs
+      }
       if (nextDueAtMs === undefined) return this.#idleMs
       // It was to come when the store looked, and may have come since.
       return Math.min(this.#idleMs, Math.max(0, nextDueAtMs - this.#options.clock()))

@@ -15,8 +15,10 @@ export interface PublicListenerOptions {
   readonly telemetry: Telemetry
   /** Why nothing can be stored now; empty: ready. */
   readonly readiness: () => readonly string[]
-  /** Nothing is taken now, whatever the store could: webhooks are sent away with 503. */
-  readonly isRefusing?: () => boolean
+  /** The service is stopping: webhooks are sent away with 503. */
+  readonly isDraining?: () => boolean
+  /** Why webhooks are sent away with 503 before anything else is looked at, so never with 4xx; undefined: they are not. */
+  readonly closed?: () => string | undefined
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number
   /** CIDRs. */
@@ -69,7 +71,8 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     bodyLimitBytes: options.bodyLimitBytes,
     maxArrivingBytes: options.maxArrivingBytes,
     requireHttps,
-    isRefusing: options.isRefusing ?? (() => false),
+    isDraining: options.isDraining ?? (() => false),
+    closed: options.closed ?? (() => undefined),
     log,
     now: options.now ?? (() => performance.now()),
     reading,

@@ -20,7 +20,8 @@ export interface WebhookOptions {
   /** Of all bodies still arriving, together; `MAX_ARRIVING_BYTES` unless given. */
   readonly maxArrivingBytes?: number | undefined
   readonly requireHttps: boolean
-  readonly isRefusing: () => boolean
+  readonly isDraining: () => boolean
+  readonly closed: () => string | undefined
   readonly log: Logger
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -50,14 +51,20 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
   }
 
-  function refuse(reply: FastifyReply, source: Source | undefined, outcome: Refusal, startedMs: number) {
+  function refuse(
+    reply: FastifyReply,
+    source: Source | undefined,
+    outcome: Refusal,
+    startedMs: number,
+    details = detailsOf(outcome, source),
+  ) {
     telemetry.request(source?.name, outcome)
     const status = statusOf(outcome)
     log.warn(
       { reqId: reply.request.id, source: source?.name, outcome, status, duration_ms: since(startedMs) },
       'webhook refused',
     )
-    return sendProblem(reply, outcome, detailsOf(outcome, source))
+    return sendProblem(reply, outcome, details)
   }
 
   function acknowledge(reply: FastifyReply, source: Source, received: Kept, startedMs: number) {
@@ -82,13 +89,15 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     const startedMs = now()
     const { raw } = request
     const door = doors.get(request.params.source)
+    const reason = options.closed()
+    if (reason !== undefined) return refuse(reply, door?.source, 'unavailable', startedMs, { detail: reason })
     const refusal = options.requireHttps && !isHttps(request) ? 'insecure' : refusalOf(door, raw)
     if (door === undefined || refusal !== undefined) {
       return refuse(reply, door?.source, refusal ?? 'unknown_source', startedMs)
     }
     const { source } = door
     // What came before is still taken: the store closes last.
-    const isLate = options.isRefusing()
+    const isLate = options.isDraining()
     reading.set(raw.socket, source)
     const body = await readBody(raw)
     reading.delete(raw.socket)

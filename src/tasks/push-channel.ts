@@ -9,6 +9,8 @@ interface Channel {
   /** Tasks recovered since. */
   recovered: number
   firstRecoveredAtMs: number
+  /** Its silence was told of. */
+  isSilent: boolean
 }
 
 /**
@@ -31,18 +33,21 @@ export class PushChannels {
   /** A webhook came, whatever became of it. */
   heard(source: string, atMs = this.#clock()): void {
     const channel = this.#of(source)
-    if (channel.recovered >= SILENT_AFTER_TASKS) this.#log.info({ source }, 'webhooks of this source come again')
+    if (channel.isSilent) this.#log.info({ source }, 'webhooks of this source come again')
     channel.lastWebhookAtMs = atMs
     channel.recovered = 0
+    channel.isSilent = false
   }
 
   /** A task ended that the provider had to be asked for. Warns once for each silence. */
   async recovered(source: string): Promise<void> {
     const channel = this.#of(source)
     if (channel.recovered++ === 0) channel.firstRecoveredAtMs = this.#clock()
-    if (channel.recovered !== SILENT_AFTER_TASKS) return
+    // Also while it is silent: only so does one who hears none himself know of the end of a silence, and of the next.
+    if (channel.recovered % SILENT_AFTER_TASKS !== 0) return
     await this.#hearOfOthers(source, channel)
-    if (channel.recovered < SILENT_AFTER_TASKS) return
+    if (channel.recovered < SILENT_AFTER_TASKS || channel.isSilent) return
+    channel.isSilent = true
     this.#log.warn(
       { source, recovered: channel.recovered },
       'webhooks of this source do not come: its tasks end by poll alone; look at its registration and PUBLIC_URL',
@@ -69,7 +74,7 @@ export class PushChannels {
   #of(source: string): Channel {
     const known = this.#channels.get(source)
     if (known !== undefined) return known
-    const channel: Channel = { lastWebhookAtMs: undefined, recovered: 0, firstRecoveredAtMs: 0 }
+    const channel: Channel = { lastWebhookAtMs: undefined, recovered: 0, firstRecoveredAtMs: 0, isSilent: false }
     this.#channels.set(source, channel)
     return channel
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { post, type SignedEvent, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { type LocalService, startLocal } from '../support/local-service.ts'
+import { startRelay } from '../support/postgres/relay.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
 
@@ -112,6 +113,7 @@ describe('workers', () => {
       headers: { 'content-type': 'application/json' },
     })
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
+    expect(await answer.json()).toMatchObject({ status: 503, detail: 'this process is a worker' })
     expect((await send(worker, 'order.paid')).status).toBe(503)
     for (const path of ['/livez', '/readyz']) expect(await statusOf(worker.publicUrl + path)).toBe(200)
     expect((await worker.api('/v1/events')).items).toEqual([])
@@ -155,12 +157,43 @@ test('who waits at one replica for a task hears at once of a webhook that ends i
   )
   const ended = await post(other.publicUrl, signedEvent('task.completed', { task_id: 't1', status: 'completed' }))
   expect(ended.status).toBe(200)
+  const endedAt = performance.now()
   expect(await waiting).toMatchObject({ status: 'completed', resolved_by: 'webhook', event_uid: ended.uid })
+  expect(performance.now() - endedAt).toBeLessThan(1_000)
   const resolved = async (service: LocalService) =>
     (await (await fetch(`${service.opsUrl}/metrics`)).text()).includes(
       'holdfast_tasks_resolved_total{source="ai",by="webhook"} 1',
     )
   expect([await resolved(one), await resolved(other)]).toEqual([false, true])
+})
+
+test('a worker lives on while the database is away, tells of that once, and handles what comes afterwards', async () => {
+  const url = new URL(ownSchema())
+  const relay = await startRelay(Number(url.port))
+  const handlers = { HANDLERS_DIR: handlersIn(temporaryDirectory(), { 'paid.ts': handler('order.paid') }) }
+  const behindRelay = new URL(url)
+  behindRelay.port = String(relay.port)
+  const worker = await startLocal({ DATABASE_URL: behindRelay.href, ROLE: 'worker', ...handlers })
+  const ingest = await startLocal({ DATABASE_URL: url.href, ROLE: 'ingest' })
+  const told = async () => worker.logs.filter(({ msg }) => String(msg).includes('the fleet can'))
+
+  await relay.cut()
+  await eventually(told, ({ length }) => length > 0)
+  expect((await worker.api('/v1/handlers')).items).toMatchObject([{ name: 'order.paid' }])
+  const { uid } = await send(ingest, 'order.paid')
+  await relay.resume()
+  await deliveredTo(ingest, uid, [['order.paid', 'succeeded']])
+  expect((await eventually(told, ({ length }) => length > 1)).map(({ msg }) => msg)).toEqual([
+    'the fleet cannot be asked for its handlers',
+    'the fleet can be asked for its handlers again',
+  ])
+
+  await relay.cut()
+  await eventually(told, ({ length }) => length > 2)
+  const startedAt = performance.now()
+  await worker.stop()
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
+  await relay.close()
 })
 
 test('an embedded store has no fleet', async () => {

@@ -97,16 +97,36 @@ describe('a webhook', () => {
 
   test('is sent away with 503 while the service drains', async () => {
     let draining = false
-    const service = await startPublic({ isRefusing: () => draining })
+    const service = await startPublic({ isDraining: () => draining })
     expect((await post(`${service.url}/v1/webhooks/ai`)).status).toBe(200)
     draining = true
     await expectProblem(await post(`${service.url}/v1/webhooks/ai`), 503, 'unavailable')
     expect(service.received).toHaveLength(1)
   })
 
+  test('to a process that takes none gets 503 and why, whatever it is, and never 4xx', async () => {
+    let closed: string | undefined = 'this process is a worker'
+    const service = await startPublic({ closed: () => closed, requireHttps: true })
+    for (const [path, init] of [
+      ['/v1/webhooks/ai', {}],
+      ['/webhooks/nobody', {}],
+      ['/v1/webhooks/ai', { method: 'PUT' }],
+      ['/v1/webhooks/ai', { headers: { 'content-type': 'text/html' } }],
+      ['/v1/webhooks/ai', { body: 'x'.repeat(2_000) }],
+    ] as const) {
+      const answer = await post(service.url + path, init)
+      expect(answer.headers.get('retry-after')).toBe('5')
+      expect(await expectProblem(answer, 503, 'unavailable')).toMatchObject({ detail: 'this process is a worker' })
+    }
+    expect(service.received).toEqual([])
+    expect(new Set(service.counted.map(([, outcome]) => outcome))).toEqual(new Set(['unavailable']))
+    closed = undefined
+    await expectProblem(await post(`${service.url}/v1/webhooks/ai`), 426, 'https-required')
+  })
+
   test('that was under way when the service began to drain is taken', async () => {
     let draining = false
-    const service = await startPublic({ isRefusing: () => draining })
+    const service = await startPublic({ isDraining: () => draining })
     const sending = request(`${service.url}/v1/webhooks/ai`, {
       method: 'POST',
       headers: { ...JSON_TYPE, expect: '100-continue', 'content-length': 12 },

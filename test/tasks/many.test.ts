@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
+import type { TaskName } from '../../src/domain/task-store.ts'
 import { Waiters } from '../../src/tasks/waiters.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
@@ -94,6 +95,34 @@ test('nobody waits past a bound, and whoever leaves makes room', async () => {
   waiters.close()
   await Promise.all([stayed, third])
   await waiters.wait('ai', 'c', 60_000, staying.signal)
+})
+
+test('ends that others bring are watched for while anybody waits, once for all, and wake those who wait', async () => {
+  const listeners = new Set<(ended: TaskName) => void>()
+  let watches = 0
+  const waiters = new Waiters((listener) => {
+    watches++
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  })
+  const tell = (ended: TaskName): void => {
+    for (const listener of listeners) listener(ended)
+  }
+  const { signal } = new AbortController()
+  expect(watches).toBe(0)
+  const byId = waiters.wait('ai', 'a', 60_000, signal)
+  const byUid = waiters.wait('ai', 'uid-b', 60_000, signal)
+  tell({ uid: 'uid-a', source: 'ai', id: 'a' })
+  await byId
+  expect([watches, listeners.size]).toEqual([1, 1])
+  tell({ uid: 'uid-b', source: 'ai', id: null })
+  await byUid
+  expect([watches, listeners.size]).toEqual([1, 0])
+  const again = waiters.wait('ai', 'a', 60_000, signal)
+  expect([watches, listeners.size]).toEqual([2, 1])
+  waiters.close()
+  await again
+  expect(listeners.size).toBe(0)
 })
 
 test('thousands who wait for one task are all answered when it ends', async () => {

@@ -1,0 +1,89 @@
+import pino from 'pino'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Dispatcher, type DispatcherOptions } from '../../src/dispatch/dispatcher.ts'
+import type { Work } from '../../src/domain/delivery.ts'
+
+/** A dispatcher over a store that notes when it is looked into. */
+function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'>) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  // Where time stands still, a turn of the loop takes none.
+  vi.stubGlobal('setImmediate', queueMicrotask)
+  onTestFinished(() => {
+    vi.useRealTimers()
+    vi.unstubAllGlobals()
+  })
+  const startedMs = Date.now()
+  const looks: number[] = []
+  const state: { work: readonly Work[]; nextDueAtMs: number | undefined } = { work: [], nextDueAtMs: undefined }
+  const ignore = (): void => {}
+  const dispatcher = new Dispatcher({
+    store: {
+      claim: async () => {
+        looks.push(Date.now() - startedMs)
+        const { work, nextDueAtMs } = state
+        Object.assign(state, { work: [], nextDueAtMs: undefined })
+        return { work, nextDueAtMs }
+      },
+      settle: async () => [],
+    },
+    pool: {
+      onRoom: ignore,
+      room: () => ({ shared: 1, isolated: 0 }),
+      // It takes its time, and does not matter here.
+      run: () => new Promise(() => {}),
+      abort: ignore,
+      close: async () => {},
+    },
+    registrations: [{ name: 'a', types: ['*'] }],
+    isReceiving: () => false,
+    retry: { maxAttempts: 1, baseMs: 0, capMs: 0 },
+    leaseMs: 60_000,
+    ...idle,
+    clock: Date.now,
+    random: Math.random,
+    telemetry: {} as DispatcherOptions['telemetry'],
+    log: pino({ level: 'silent' }),
+  })
+  /** When it looked within the next so many milliseconds. */
+  const looksWithin = async (ms: number): Promise<number[]> => {
+    const from = looks.length
+    await vi.advanceTimersByTimeAsync(ms)
+    return looks.slice(from)
+  }
+  return { dispatcher, state, looksWithin }
+}
+
+const work = { handler: 'a', event: {} } as unknown as Work
+
+test('a dispatcher of a shared store looks soon after there was work, and ever more seldom while there is none', async () => {
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  dispatcher.wake()
+  expect(await looksWithin(749)).toEqual([0, 50, 150, 350, 550])
+  state.work = [work]
+  expect(await looksWithin(350)).toEqual([750, 750, 800, 900])
+})
+
+test('being woken for nothing does not make it look more seldom', async () => {
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  state.work = [work]
+  dispatcher.wake()
+  expect(await looksWithin(10)).toEqual([0, 0])
+  for (let n = 0; n < 3; n++) {
+    dispatcher.wake()
+    expect(await looksWithin(10)).toEqual([10 + n * 10])
+  }
+  expect(await looksWithin(41)).toEqual([80])
+})
+
+test('it looks when the store said that something comes due, if that is sooner', async () => {
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  state.nextDueAtMs = Date.now() + 20
+  dispatcher.wake()
+  expect(await looksWithin(30)).toEqual([0, 20])
+})
+
+test('a dispatcher of an embedded store looks by itself once a second', async () => {
+  const { dispatcher, looksWithin } = startDispatcher({})
+  dispatcher.wake()
+  expect(await looksWithin(3_500)).toEqual([0, 1_000, 2_000, 3_000])
+})
