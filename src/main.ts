@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readConfig, readEnvironment } from './config.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
+import type { MoveOutcome, MoveRequest } from './domain/move.ts'
 import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
 import { createLog, type Log } from './log.ts'
 
@@ -30,11 +31,21 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       err: process.stderr,
       in: process.stdin,
       read: () => readConfig(readEnvironment()),
+      move,
     }
     // Loaded only when asked for: the service has no use for a command line's memory.
     const { runCli } = await import('./cli/cli.ts')
     process.exitCode = await runCli([command, ...rest], io)
   }
+}
+
+/** The first signal ends it after the batch that is under way, the second at once. */
+async function move(request: MoveRequest): Promise<MoveOutcome> {
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
+  const { moveStore } = await import('./storage/move.ts')
+  const onLog = (_level: string, message: string): boolean => process.stderr.write(`${message}\n`)
+  return moveStore(request, { signal: stopping.signal, onLog, clock: Date.now })
 }
 
 async function serve(): Promise<void> {

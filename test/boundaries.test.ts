@@ -47,7 +47,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'source-access.ts': { rooms: ['domain', 'outbound', 'version.ts'], packages: [] },
   'prepare.ts': { rooms: ['*'], packages: ['node:fs'] },
   'holdfast.ts': { rooms: ['*'], packages: [] },
-  'main.ts': { rooms: ['cli', 'config.ts', 'domain', 'holdfast.ts', 'log.ts'], packages: [] },
+  'main.ts': { rooms: ['cli', 'config.ts', 'domain', 'holdfast.ts', 'log.ts', 'storage'], packages: [] },
 }
 
 /** Packages whose types, which leave no trace at run time, any room may name. */

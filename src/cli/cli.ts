@@ -4,6 +4,7 @@ import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError,
 import { deadList, deadReplay } from './dead.ts'
 import { eventsList, eventsReplay, eventsShow } from './events.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
+import { migrate } from './migrate.ts'
 import {
   registrationsCreate,
   registrationsDelete,
@@ -37,6 +38,7 @@ const commands: readonly Command[] = [
   registrationsCreate,
   registrationsUpdate,
   registrationsDelete,
+  migrate,
 ]
 
 /**

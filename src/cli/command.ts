@@ -1,6 +1,7 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import type { ReadConfig } from '../config.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { Move } from '../domain/move.ts'
 
 /** What the process lends to a command. Nothing in this room reads the environment or ends the process. */
 export interface CliIo {
@@ -9,6 +10,8 @@ export interface CliIo {
   /** Read by `--data -`. */
   readonly in: AsyncIterable<Uint8Array | string>
   readonly read: () => ReadConfig
+  /** Stops when the process is told to end. */
+  readonly move: Move
 }
 
 export const EXIT_OK = 0

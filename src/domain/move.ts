@@ -1,55 +1,58 @@
-/** The tables that a move carries over, in the order in which they are copied. */
+/** What is moved from one store to another, in the order in which it is. */
 export const MOVED_TABLES = ['event', 'event_body', 'delivery', 'attempt', 'task'] as const
 export type MovedTable = (typeof MOVED_TABLES)[number]
 
-/** Where a move stands: `resuming` is told once, by a move that goes on, before anything else. */
-export interface MoveProgress {
-  readonly phase: 'resuming' | 'copying' | 'verifying'
-  readonly table: MovedTable
-  /** Rows. */
-  readonly done: number
-  readonly total: number
-}
-
 export interface MoveRequest {
-  /** As DATABASE_URL: the embedded store. */
+  /** Path of the embedded store. */
   readonly from: string
-  /** As DATABASE_URL: PostgreSQL. */
+  /** URL of the database in PostgreSQL. */
   readonly to: string
-  /** Empties the target first, if what it holds is that of an unfinished move. */
-  readonly restart: boolean
-  /** Stops it after the batch that is under way. */
-  readonly signal: AbortSignal
   readonly onProgress: (progress: MoveProgress) => void
 }
 
-/** One table, read from both stores after it was copied. */
-export interface ComparedTable {
+export interface MoveProgress {
+  readonly step: 'moving' | 'verifying'
   readonly table: MovedTable
-  /** In the embedded store. */
-  readonly rows: number
-  /** Lower-case hex SHA-256 over all rows of the embedded store, in order of key, in a form that is the same for both stores. */
-  readonly checksum: string
-  readonly equal: boolean
-  /** Key of the first row that is not the same, or is in one store only. */
-  readonly firstDifference?: string
+  /** Rows of this table that are done, those of an earlier run among them. */
+  readonly done: number
+  readonly total: number
+  /** This run goes on where an earlier one stopped. */
+  readonly resumed: boolean
 }
 
-export type MoveOutcome =
-  /** The signal came. The same move again goes on. */
-  | { readonly kind: 'stopped' }
-  /** `different`: the move is unfinished, and no service starts on the target. */
-  | {
-      readonly kind: 'moved' | 'different'
-      readonly tables: readonly ComparedTable[]
-      /** Bodies that were moved as they are although they do not match their checksums, in the embedded store either. */
-      readonly corruptBodies: number
-    }
+/** One side of a table: SHA-256 over its rows in order of key, each in the same form on both sides. */
+export interface TableSum {
+  readonly rows: number
+  readonly checksum: string
+}
+
+export interface TableComparison {
+  readonly table: MovedTable
+  readonly source: TableSum
+  readonly target: TableSum
+  readonly equal: boolean
+}
+
+export interface MoveDifference {
+  /** `event_key`, in which duplicates are found, is looked at beside what is moved. */
+  readonly table: MovedTable | 'event_key'
+  /** The first that differs; of an attempt, its delivery's key and its ordinal. */
+  readonly key: string
+}
 
 /**
- * Moves everything from an embedded store into PostgreSQL, and compares both afterwards. The embedded store is locked
- * meanwhile, and left as it is. Rejects with `ConfigurationError`, nothing moved, where the embedded store is in use or not
- * there, or the target cannot be used or holds anything that is not of an unfinished move of this very store. Whenever it
- * ends early, by SIGKILL too, the same move again goes on where it was.
+ * `moved`: all is in the target, was read back, and is equal. `stopped`: it was told to stop, and goes on when it is run
+ * again. `differs`: it was moved and is not equal; the target is not used until it is.
  */
-export type MoveStore = (request: MoveRequest) => Promise<MoveOutcome>
+export type MoveOutcome =
+  | { readonly outcome: 'moved'; readonly resumed: boolean; readonly tables: readonly TableComparison[] }
+  | { readonly outcome: 'stopped'; readonly at: MoveProgress | undefined }
+  | {
+      readonly outcome: 'differs'
+      readonly resumed: boolean
+      readonly tables: readonly TableComparison[]
+      readonly difference: MoveDifference
+    }
+
+/** Rejects with `ConfigurationError`, or `HoldfastError`, where it cannot be done or gone on with. */
+export type Move = (request: MoveRequest) => Promise<MoveOutcome>

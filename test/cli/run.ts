@@ -18,6 +18,7 @@ export async function run(argv: readonly string[], environment: Environment = {}
     err: err.stream,
     in: new PassThrough().end(input),
     read: () => readConfig(environment),
+    move: () => Promise.reject(new Error('nothing is moved here')),
   })
   return { code, out: out.bytes().toString(), bytes: out.bytes(), err: err.bytes().toString() }
 }

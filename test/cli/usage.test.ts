@@ -36,9 +36,9 @@ test('help tells every command of this version, and no other', async () => {
     'registrations create',
     'registrations update',
     'registrations delete',
+    'migrate',
   ])
     expect(out).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'))
-  expect(out).not.toMatch(/migrate/)
   expect(await run(['--help'])).toEqual(await run(['help']))
 })
 
@@ -63,7 +63,13 @@ test('the version is that of the package', async () => {
 })
 
 test.each([
-  [['migrate'], 'there is no command migrate'],
+  [['emigrate'], 'there is no command emigrate'],
+  [['migrate'], '--from is missing'],
+  [['migrate', '--from', 'data/holdfast.db'], '--from is file:'],
+  [['migrate', '--from', 'postgres://a/b'], '--from is file:'],
+  [['migrate', '--from', 'file:a'], '--to is missing'],
+  [['migrate', '--from', 'file:a', '--to', 'file:b'], '--to is a postgres:// URL'],
+  [['migrate', '--from', 'file:a', '--to', 'postgres://'], '--to'],
   [['tasks'], 'Usage:'],
   [['tasks', 'submit', 'ai'], '--data is missing'],
   [['tasks', 'track', 'ai'], '<task_id> is missing'],

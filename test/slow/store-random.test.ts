@@ -1,7 +1,10 @@
 import { describe } from 'vitest'
 import { describeRandomOperations } from '../contract/store-contract-random.ts'
-import { emptyStores } from '../storage/empty-store.ts'
+import { emptyPostgresStores, emptyStores } from '../storage/empty-store.ts'
 
 const SEQUENCES = 80
 
-describe('the embedded store', () => describeRandomOperations(emptyStores(), SEQUENCES))
+describe.each([
+  ['the embedded store', emptyStores],
+  ['the store in PostgreSQL', emptyPostgresStores],
+])('%s', (_, emptyOnes) => describeRandomOperations(emptyOnes(), SEQUENCES))

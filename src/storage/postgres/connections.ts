@@ -6,16 +6,19 @@ import { fromText } from './text.ts'
 import type { DatabaseTarget } from './url.ts'
 
 /** What one replica opens at most: acknowledgements never wait for a connection that a search or a handler's outcome holds. */
-const POOL_SIZES = { append: 2, work: 4, read: 3, probe: 1 } as const
+const POOL_SIZES = { append: 2, work: 4, read: 3, probe: 1, move: 1 } as const
 export type PoolName = keyof typeof POOL_SIZES
-export const MAX_CONNECTIONS = Object.values(POOL_SIZES).reduce((sum, size) => sum + size, 0)
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** The server gives up a statement after this time, and the client, where no answer comes at all, a little later. */
-const STATEMENT_TIMEOUTS_MS = { append: 5_000, work: 5_000, read: 10_000, probe: 2_000 } as const satisfies Record<
-  PoolName,
-  number
->
+const STATEMENT_TIMEOUTS_MS = {
+  append: 5_000,
+  work: 5_000,
+  read: 10_000,
+  probe: 2_000,
+  // Nobody waits for it but who moves: a batch may go over a slow line.
+  move: 1_800_000,
+} as const satisfies Record<PoolName, number>
 const ANSWER_MARGIN_MS = 2_000
 const IDLE_TIMEOUT_MS = 60_000
 /** So often a statement is tried again that met another one in the wrong order. */
@@ -84,7 +87,13 @@ export class Connections {
       created.on('error', () => this.onTrouble())
       return created
     }
-    this.#pools = { append: pool('append'), work: pool('work'), read: pool('read'), probe: pool('probe') }
+    this.#pools = {
+      append: pool('append'),
+      work: pool('work'),
+      read: pool('read'),
+      probe: pool('probe'),
+      move: pool('move'),
+    }
   }
 
   /**
@@ -100,8 +109,8 @@ export class Connections {
   }
 
   /** Several statements, all or none. As with `run`. It may be run anew, so `work` must have no other effect. */
-  transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result> {
-    return this.#withClient('work', async (client) => {
+  transaction<Result>(work: (query: Query) => Promise<Result>, pool: PoolName = 'work'): Promise<Result> {
+    return this.#withClient(pool, async (client) => {
       await this.#query(client, 'BEGIN', [])
       try {
         const result = await work((statement, values = []) => this.#query(client, statement, values))

@@ -1,0 +1,125 @@
+import { hash } from 'node:crypto'
+import type { MovedTable } from '../../domain/move.ts'
+
+/** Rows and bytes of one batch of a move; a row that is larger is a batch of its own. */
+export const MAX_MOVE_ROWS = 500
+export const MAX_MOVE_BYTES = 4 * 1024 * 1024
+
+export type MovedValue = string | number | boolean | null
+
+/** A column as both stores have it: `hex` is bytes in PostgreSQL. */
+export type MovedKind = 'text' | 'uuid' | 'integer' | 'boolean' | 'hex'
+
+/** What a table holds in both stores; the bytes of bodies apart. The order of columns is that of the checksummed form. */
+export const MOVED_COLUMNS = {
+  event: {
+    key: 'integer',
+    uid: 'uuid',
+    source: 'text',
+    provider: 'text',
+    id: 'text',
+    variant: 'integer',
+    type: 'text',
+    created_at: 'text',
+    received_at: 'integer',
+    origin: 'text',
+    status: 'text',
+    reasons: 'text',
+    task: 'text',
+    api_version: 'text',
+    checksum: 'hex',
+    size: 'integer',
+    task_end: 'text',
+    task_word: 'text',
+  },
+  event_body: { key: 'integer', headers: 'text', traceparent: 'text' },
+  delivery: {
+    key: 'integer',
+    handler: 'text',
+    state: 'text',
+    due_at: 'integer',
+    attempts: 'integer',
+    isolated: 'boolean',
+    lease: 'text',
+    lease_until: 'integer',
+    started_at: 'integer',
+    last_error: 'text',
+  },
+  attempt: {
+    delivery: 'integer',
+    ordinal: 'integer',
+    number: 'integer',
+    outcome: 'text',
+    error: 'text',
+    started_at: 'integer',
+    duration_ms: 'integer',
+  },
+  task: {
+    key: 'integer',
+    uid: 'uuid',
+    source: 'text',
+    id: 'text',
+    status: 'text',
+    word: 'text',
+    request: 'text',
+    metadata: 'text',
+    idempotency_key: 'text',
+    fingerprint: 'text',
+    created_at: 'integer',
+    stale_at: 'integer',
+    expires_at: 'integer',
+    due_at: 'integer',
+    lease: 'text',
+    polls: 'integer',
+    failures: 'integer',
+    last_error: 'text',
+    ended_at: 'integer',
+    resolved_by: 'text',
+    event: 'uuid',
+  },
+} as const satisfies Readonly<Record<MovedTable, Readonly<Record<string, MovedKind>>>>
+
+export const columnsOf = (table: MovedTable): readonly (readonly [name: string, kind: MovedKind])[] =>
+  Object.entries(MOVED_COLUMNS[table])
+
+/** One row, the same whichever store it comes from. */
+export interface MovedRow {
+  readonly values: Readonly<Record<string, MovedValue>>
+  /** Of an `event_body`. */
+  readonly bytes?: Uint8Array
+  /** An event in the target whose duplicates would not be found. */
+  readonly forgotten?: true
+}
+
+/** Rows with a key above this, in order of key. `ordinal` counts for attempts only. */
+export interface MovePosition {
+  readonly key: number
+  readonly ordinal: number
+}
+
+export const FROM_START: MovePosition = { key: Number.MIN_SAFE_INTEGER, ordinal: 0 }
+
+export function positionOf(table: MovedTable, { values }: MovedRow): MovePosition {
+  return table === 'attempt'
+    ? { key: Number(values.delivery), ordinal: Number(values.ordinal) }
+    : { key: Number(values.key), ordinal: 0 }
+}
+
+export const comparePositions = (a: MovePosition, b: MovePosition): number => a.key - b.key || a.ordinal - b.ordinal
+
+export const describePosition = (table: MovedTable, { key, ordinal }: MovePosition): string =>
+  table === 'attempt' ? `${key}/${ordinal}` : String(key)
+
+/** The form that is compared and summed up: no two rows share one. */
+export function lineOf(table: MovedTable, { values, bytes }: MovedRow): string {
+  const cells: MovedValue[] = columnsOf(table).map(([name]) => values[name] ?? null)
+  if (bytes !== undefined) cells.push(hash('sha256', bytes))
+  return `${JSON.stringify(cells)}\n`
+}
+
+/** What a row takes up on its way, about. */
+export function sizeOf({ values, bytes }: MovedRow): number {
+  let size = bytes?.length ?? 0
+  for (const value of Object.values(values)) size += typeof value === 'string' ? value.length : 8
+  return size
+}

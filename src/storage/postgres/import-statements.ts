@@ -1,0 +1,130 @@
+import type { MovedTable } from '../../domain/move.ts'
+import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../common/moved-rows.ts'
+import type { Statement } from './connections.ts'
+
+/** Tables that are written one by one; bodies go with their events. */
+export type WrittenTable = Exclude<MovedTable, 'event_body'>
+
+const JSON_TYPES: Readonly<Record<MovedKind, string>> = {
+  text: 'text',
+  uuid: 'uuid',
+  integer: 'bigint',
+  boolean: 'boolean',
+  hex: 'text',
+}
+
+const names = (table: MovedTable): string =>
+  columnsOf(table)
+    .map(([name]) => name)
+    .join(', ')
+const typed = (table: MovedTable): string =>
+  columnsOf(table)
+    .map(([name, kind]) => `${name} ${JSON_TYPES[kind]}`)
+    .join(', ')
+const fromJson = (table: MovedTable): string =>
+  columnsOf(table)
+    .map(([name, kind]) => (kind === 'hex' ? `decode(x.${name}, 'hex')` : `x.${name}`))
+    .join(', ')
+
+/** $1: JSON array of rows in order of key. */
+const insert = (table: WrittenTable): Statement => ({
+  name: `move-${table}`,
+  text: `INSERT INTO ${table} (${names(table)}) SELECT ${fromJson(table)} FROM json_to_recordset($1) AS x (${typed(table)})`,
+})
+
+/**
+ * Events, their bodies ($2: one after the other), and what their duplicates are found by. Of several first ones of a source
+ * and id, which only what was asked for brings, the oldest is known, as it was before.
+ */
+const INSERT_EVENTS: Statement = {
+  name: 'move-event',
+  text: `
+    WITH x AS MATERIALIZED (
+      SELECT * FROM json_to_recordset($1)
+      AS r (${typed('event')}, headers text, traceparent text, body_from integer, body_size integer)
+    ),
+    kept AS (INSERT INTO event (${names('event')}) SELECT ${fromJson('event')} FROM x),
+    bodies AS (
+      INSERT INTO event_body (day, key, headers, traceparent, bytes)
+      SELECT day_1(x.received_at), x.key, x.headers, x.traceparent, substring($2::bytea FROM x.body_from FOR x.body_size) FROM x
+    )
+    INSERT INTO event_key (source, id, variant, event)
+    SELECT x.source, x.id, CASE x.variant WHEN 0 THEN '' ELSE decode(x.checksum, 'hex') END, x.key FROM x ORDER BY x.key
+    ON CONFLICT DO NOTHING
+  `,
+}
+
+export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
+  event: INSERT_EVENTS,
+  delivery: insert('delivery'),
+  attempt: insert('attempt'),
+  task: insert('task'),
+}
+
+const position = (table: WrittenTable): Statement => ({
+  name: `move-position-${table}`,
+  text:
+    table === 'attempt'
+      ? 'SELECT delivery AS key, ordinal FROM attempt ORDER BY delivery DESC, ordinal DESC LIMIT 1'
+      : `SELECT key, 0 AS ordinal FROM ${table} ORDER BY key DESC LIMIT 1`,
+})
+
+export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
+  event: position('event'),
+  delivery: position('delivery'),
+  attempt: position('attempt'),
+  task: position('task'),
+}
+
+const readBack = (table: MovedTable): Statement => ({
+  name: `move-read-${table}`,
+  text: `SELECT ${names(table)} FROM ${table} WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}`,
+})
+
+/** As many bodies as are read at once; one always is. An event without a body has a row of its own. */
+const READ_BODIES: Statement = {
+  name: 'move-read-event_body',
+  text: `
+    WITH page AS (
+      SELECT key, received_at, size, sum(size) OVER (ORDER BY key) AS total
+      FROM event WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}
+    )
+    SELECT page.key, b.headers, b.traceparent, b.bytes FROM page
+    LEFT JOIN event_body AS b ON b.day = day_1(page.received_at) AND b.key = page.key
+    WHERE page.total <= ${MAX_MOVE_BYTES} OR page.total = page.size ORDER BY page.key
+  `,
+}
+
+const READ_EVENTS: Statement = {
+  name: 'move-read-event',
+  text: `
+    SELECT ${names('event')}, EXISTS (
+      SELECT FROM event_key AS k WHERE k.source = event.source AND k.id = event.id
+        AND k.variant = CASE event.variant WHEN 0 THEN '' ELSE event.checksum END AND k.event <= event.key
+    ) AS is_known FROM event WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}
+  `,
+}
+
+/** The next rows in order of key. $1, and of attempts $2: where they start. */
+export const READS: Readonly<Record<MovedTable, Statement>> = {
+  event: READ_EVENTS,
+  event_body: READ_BODIES,
+  delivery: readBack('delivery'),
+  attempt: {
+    name: 'move-read-attempt',
+    text: `SELECT ${names('attempt')} FROM attempt WHERE (delivery, ordinal) > ($1, $2) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}`,
+  },
+  task: readBack('task'),
+}
+
+const FILLED = ['event', 'event_key', 'event_body', 'delivery', 'attempt', 'task']
+export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
+
+/** Past what was moved, and never back. */
+export const ADVANCE_KEYS = [
+  ['event', "'event_key_seq'::regclass"],
+  ['task', "pg_get_serial_sequence('task', 'key')::regclass"],
+].map(
+  ([table, sequence]) =>
+    `SELECT setval(${sequence}, max(key)) FROM ${table} HAVING max(key) >= coalesce(pg_sequence_last_value(${sequence}), 0)`,
+)

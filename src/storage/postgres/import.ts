@@ -1,0 +1,157 @@
+import { HoldfastError } from '../../domain/errors.ts'
+import { FLEET_TIMEOUT_MS } from '../../domain/fleet.ts'
+import type { MovedTable } from '../../domain/move.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../common/moved-rows.ts'
+import { Connections, type Query, type Row } from './connections.ts'
+import { databaseClock } from './database-clock.ts'
+import { Days } from './days.ts'
+import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
+import { migrate } from './migrate.ts'
+import { toText } from './text.ts'
+import { targetOf } from './url.ts'
+
+const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${FLEET_TIMEOUT_MS} LIMIT 1`
+
+/**
+ * A database that takes over what an embedded store holds. From `begin` to `finish` its table `move` names the store that
+ * it comes from, and no service starts on it.
+ */
+export interface Import {
+  /** When the move that is not finished was begun; undefined if there is none. */
+  readonly begunAtMs: () => Promise<number | undefined>
+  /**
+   * Begins a move from this store, or goes on with it: true. Changes nothing and rejects with `conflict` where the database
+   * holds anything else, is being filled from elsewhere, or serves.
+   */
+  readonly begin: (origin: string, nowMs: number) => Promise<boolean>
+  /** How far this table has come; what is there is committed. */
+  readonly position: (table: WrittenTable) => Promise<MovePosition>
+  /**
+   * Adds rows in order of key, with the bodies of events, all or none. Rejects with `conflict` unless the table has come
+   * exactly to `after`.
+   */
+  readonly write: (table: WrittenTable, after: MovePosition, rows: readonly MovedRow[]) => Promise<void>
+  /** The next rows in order of key; empty: there are no more. */
+  readonly read: (table: MovedTable, after: MovePosition) => Promise<readonly MovedRow[]>
+  /** The database may serve from now on: these are its counts, and new keys are past those that there are. */
+  readonly finish: (counts: ReadonlyMap<string, number>) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** Brings the schema up to date, as a service does that starts. Rejects with `ConfigurationError`. */
+export async function openImport(databaseUrl: string, onLog: StoreLog, patienceMs: number): Promise<Import> {
+  const target = targetOf(databaseUrl)
+  await migrate(target, onLog, patienceMs)
+  const connections = new Connections(target)
+  const days = new Days(connections, databaseClock(undefined))
+  let begun = ''
+
+  /** Holds off whoever else moves into it from a copy of the same store. */
+  async function hold(query: Query): Promise<void> {
+    const held = await query('SELECT FROM move WHERE origin = $1 FOR UPDATE', [begun])
+    if (held.length === 0) throw conflict('The move was ended by somebody else.')
+  }
+
+  async function positionIn(query: Query, table: WrittenTable): Promise<MovePosition> {
+    const [row] = await query<{ key: number; ordinal: number }>(POSITIONS[table])
+    return row ?? FROM_START
+  }
+
+  return {
+    async begunAtMs() {
+      const [row] = await connections.run<{ started_at: number }>('move', 'SELECT started_at FROM move')
+      return row?.started_at
+    },
+
+    async begin(origin, nowMs) {
+      const resumed = await connections.transaction((query) => begin(query, origin, nowMs, target.schema), 'move')
+      begun = origin
+      return resumed
+    },
+
+    position: (table) => positionIn((statement, values) => connections.run('move', statement, values), table),
+
+    async write(table, after, rows) {
+      const values = valuesOf(table, rows)
+      const write = () =>
+        connections.transaction(async (query) => {
+          await hold(query)
+          const { key, ordinal } = await positionIn(query, table)
+          if (key !== after.key || ordinal !== after.ordinal)
+            throw conflict('Somebody else is moving events into this database.')
+          await query(INSERTS[table], values)
+        }, 'move')
+      await days.withPartitions(() => rows.map((row) => Number(row.values.received_at)), write)
+    },
+
+    async read(table, { key, ordinal }) {
+      const rows = await connections.run('move', READS[table], table === 'attempt' ? [key, ordinal] : [key])
+      return rows.map((row) => rowOf(table, row))
+    },
+
+    async finish(counts) {
+      await connections.transaction(async (query) => {
+        await hold(query)
+        for (const statement of ADVANCE_KEYS) await query(statement)
+        await query('DELETE FROM tally')
+        for (const [state, n] of counts) await query('INSERT INTO tally VALUES ($1, $2)', [state, n])
+        await query('DELETE FROM move WHERE origin = $1', [begun])
+      }, 'move')
+      // The server does so itself within minutes; until then its plans would be for empty tables.
+      await connections.run('move', 'ANALYZE event, event_key, event_body, delivery, attempt, task').catch(() => {})
+    },
+
+    close: () => connections.close(),
+  }
+}
+
+async function begin(query: Query, origin: string, nowMs: number, schema: string): Promise<boolean> {
+  await query('LOCK TABLE move IN SHARE ROW EXCLUSIVE MODE')
+  const [other] = await query<{ origin: string }>('SELECT origin FROM move')
+  if (other !== undefined && other.origin !== origin) {
+    throw conflict(
+      `A move into this database is not finished, and it is from another store, or from this one before it was used again: finish that one, or begin anew after DROP SCHEMA ${schema} CASCADE.`,
+    )
+  }
+  if ((await query(SERVED)).length > 0)
+    throw conflict('A service runs on this database, or did a moment ago: stop all of them first.')
+  if (other !== undefined) return true
+  const [row] = await query<{ holds: boolean }>(HOLDS_ANYTHING)
+  if (row?.holds !== false)
+    throw conflict(`Schema ${schema} of this database holds events or tasks already: move into an empty one.`)
+  await query('INSERT INTO move (origin, started_at) VALUES ($1, $2)', [origin, nowMs])
+  return false
+}
+
+function valuesOf(table: WrittenTable, rows: readonly MovedRow[]) {
+  let offset = 1
+  const json = rows.map((row) => {
+    const written: Record<string, MovedValue> = {}
+    for (const [name, value] of Object.entries(row.values))
+      if (value !== null) written[name] = typeof value === 'string' ? toText(value) : value
+    if (row.bytes === undefined) return written
+    written.body_from = offset
+    written.body_size = row.bytes.length
+    offset += row.bytes.length
+    return written
+  })
+  const text = JSON.stringify(json)
+  return table === 'event' ? [text, Buffer.concat(rows.map(({ bytes }) => bytes ?? new Uint8Array()))] : [text]
+}
+
+function rowOf(table: MovedTable, row: Row): MovedRow {
+  const values = Object.fromEntries(
+    columnsOf(table).map(([name, kind]) => {
+      const value = row[name] as MovedValue | Buffer
+      return [name, kind === 'hex' && Buffer.isBuffer(value) ? value.toString('hex') : (value as MovedValue)]
+    }),
+  )
+  return {
+    values,
+    ...(Buffer.isBuffer(row.bytes) && { bytes: row.bytes }),
+    ...(row.is_known === false && { forgotten: true }),
+  }
+}
+
+const conflict = (message: string): HoldfastError => new HoldfastError('conflict', message)

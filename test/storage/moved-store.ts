@@ -1,0 +1,91 @@
+import type { EventDetail, OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { allPages, claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
+import { askedEvent, endEvent, newTask, trackLeased, trackSubmission } from '../contract/task-samples.ts'
+import { openAt } from './database-file.ts'
+
+/** More than a batch of a move takes. */
+export const MANY = 1_100
+
+/** Fills an embedded store with every kind of thing, and many of some. It is closed while something runs. */
+export async function fillStore(path: string, many: number): Promise<void> {
+  const store = await openAt(path)
+  await fillEvents(store, many)
+  await fillTasks(store)
+  await store.close()
+}
+
+async function fillEvents(store: OpenStore, many: number): Promise<void> {
+  await Promise.all(Array.from({ length: many }, () => store.append(newEvent({ source: 'bulk', handlers: ['bulk'] }))))
+  const { work } = await store.claim(claimRequest({ handlers: [{ name: 'bulk', limit: many }], sharedLimit: many }))
+  await store.settle(work.slice(10).map((one) => settlement(one)))
+
+  const known = newEvent({ handlers: ['b', 'c', 'd'] })
+  await store.append(known)
+  await store.append({ ...known, uid: newUid(), body: Buffer.from('another') })
+  await store.append({ ...known, uid: newUid(), body: Buffer.from('yet another') })
+  await store.append(newEvent({ id: 'a\0b\ue000c', type: 'strange\0.type', handlers: ['a\0'] }))
+  await store.append(
+    newEvent({ id: 'unpaired \ud800', reasons: ['of \ud800 and \0'], status: 'quarantined', handlers: [] }),
+  )
+  await store.append(newEvent({ body: Buffer.alloc(0), status: 'unhandled', handlers: [], created_at: 'never' }))
+  await store.append(newEvent({ body: Buffer.from([0, 255, 128, 10]), handlers: [], traceparent: '00-1-2-03' }))
+  await store.append(newEvent({ body: Buffer.alloc(5_000_000, 'large'), handlers: [], api_version: '2026-01' }))
+  await store.append(newEvent({ receivedAtMs: START_MS - 40 * 86_400_000, handlers: [], headers: { x: '1, 2' } }))
+
+  const one = (handler: string) => claimOne(store, { handlers: [{ name: handler, limit: 1 }] })
+  const failed = { outcome: 'failed', error: 'no \0 luck', isolate: true } as const
+  await store.settle([settlement(await one('b'), { ...failed, verdict: 'retry' })])
+  await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead' })])
+  await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [] })
+  await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead' })])
+  await one('d')
+}
+
+async function fillTasks(store: OpenStore): Promise<void> {
+  const ended = newTask({ metadata: '{"a":"\\u0000"}', idempotency: { key: 'once\0', fingerprint: 'f' } })
+  await store.track(ended)
+  await store.append(endEvent(ended))
+  await store.append(endEvent(ended))
+  await store.append(endEvent({ source: 'stripe', id: 'not tracked yet' }))
+  await store.track(newTask({ maxWaitMs: 0 }))
+  await trackLeased(store)
+  await trackSubmission(store)
+  const { uid, lease } = await trackSubmission(store)
+  await store.submitted(uid, lease, { refused: 'no' })
+  await store.cancelTask((await trackSubmission(store)).uid)
+  await store.append(askedEvent(await trackLeased(store), { id: 'asked' }))
+  await store.append(askedEvent(await trackLeased(store), { id: 'asked' }))
+  const expiring = await trackLeased(store)
+  await store.append(askedEvent(expiring, { taskEnd: { status: 'expired', word: 'expired' } }, 'expiry'))
+}
+
+export interface Everything {
+  readonly events: readonly (EventDetail | undefined)[]
+  readonly bodies: readonly string[]
+  readonly deliveries: readonly unknown[]
+  readonly counts: unknown
+  readonly tasks: readonly unknown[]
+  readonly taskBySourceAndId: readonly unknown[]
+}
+
+/** All that a store tells of what it holds. */
+export async function everythingIn(store: OpenStore): Promise<Everything> {
+  const listed = await allPages((page) => store.events({}, page), 200)
+  const tasks = await allPages((page) => store.tasks({}, page), 200)
+  return {
+    events: await eachOf(listed, ({ uid }) => store.event(uid)),
+    bodies: await eachOf(listed, async ({ uid }) => Buffer.from(await store.body(uid)).toString('base64')),
+    deliveries: await allPages((page) => store.deliveries({}, page), 200),
+    counts: await store.counts(),
+    tasks,
+    taskBySourceAndId: await eachOf(tasks, ({ source, uid, task_id }) => store.task(source, task_id ?? uid)),
+  }
+}
+
+/** One after the other: who waits long for a connection is turned away. */
+async function eachOf<Item, Result>(items: readonly Item[], read: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = []
+  for (const item of items) results.push(await read(item))
+  return results
+}
