@@ -33,7 +33,7 @@ describe('two replicas', () => {
     ])
     const opposite = second.toReversed()
     for (const [at, receipt] of first.entries()) {
-      expect([receipt.outcome, opposite[at]?.outcome].toSorted()).toEqual(['accepted', 'duplicate'])
+      expect([receipt.outcome, opposite[at]?.outcome].map(String).toSorted()).toEqual(['accepted', 'duplicate'])
       expect(receipt.uid).toBe(opposite[at]?.uid)
     }
     expect(await allPages((page) => one.events({}, page), 200)).toHaveLength(200)
