@@ -8,6 +8,7 @@ import {
   lacksPartition,
   OBJECT_NOT_IN_PREREQUISITE_STATE,
   QUERY_CANCELED,
+  UNDEFINED_TABLE,
 } from './errors.ts'
 
 const DAY_MS = 86_400_000
@@ -15,7 +16,13 @@ const DAY_MS = 86_400_000
 const DAYS_AHEAD = 7
 /** One replica at a time makes and drops partitions. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'days', 7031))"
-const LATER = new Set([QUERY_CANCELED, LOCK_NOT_AVAILABLE, OBJECT_NOT_IN_PREREQUISITE_STATE, DEADLOCK_DETECTED])
+const LATER = new Set([
+  UNDEFINED_TABLE,
+  QUERY_CANCELED,
+  LOCK_NOT_AVAILABLE,
+  OBJECT_NOT_IN_PREREQUISITE_STATE,
+  DEADLOCK_DETECTED,
+])
 
 /**
  * The partitions of `event_body`, one for each day. They are attached and detached by commands that let everybody else go

@@ -28,13 +28,15 @@ export class Horizon {
 
   /** The parameters of a claim. */
   values(): readonly [Value, Value, Value] {
-    const isFull = performance.now() - this.#fullAt > FULL_INTERVAL_MS
+    const nowMs = performance.now()
+    const isFull = nowMs - this.#fullAt > FULL_INTERVAL_MS
+    // Where it takes too long, claims go on in between as before.
+    if (isFull) this.#fullAt = nowMs
     return isFull ? [null, null, []] : [this.#dueFrom, this.#leaseFrom, [...this.#others]]
   }
 
   saw({ due_from, lease_from, waiting }: Seen): void {
     if (due_from === null) return
-    this.#fullAt = performance.now()
     this.#dueFrom = due_from - SLACK_MS
     this.#leaseFrom = lease_from
     this.#others = new Set((waiting ?? []).slice(0, MAX_OTHERS).map(toText))

@@ -17,6 +17,8 @@ export const SCHEMA_VERSION = MIGRATIONS.length
 const OLDEST_COMPATIBLE = 1
 
 const CONNECT_TIMEOUT_MS = 3_000
+/** For another replica that brings the schema up to date. */
+const LOCK_TIMEOUT_MS = 60_000
 /** A database that starts together with its replicas is waited for. */
 const RETRY_MS = 500
 
@@ -35,6 +37,7 @@ export async function migrate(target: DatabaseTarget, onLog: StoreLog, patienceM
     const { rows } = await client.query<SessionRow>(SESSION)
     const faults = faultsOfSession(rows[0])
     if (faults.length > 0) throw new ConfigurationError(faults.map(sentence))
+    await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET default_transaction_isolation = 'read committed'`)
     await client.query('BEGIN')
     await client.query("SELECT pg_advisory_xact_lock(hashtextextended('holdfast migrate ' || $1, 7031))", [
       target.schema,

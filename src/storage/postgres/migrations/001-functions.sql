@@ -230,6 +230,8 @@ DECLARE
   v_exhausted bigint[];
   v_corrupt bigint[];
   v_dead integer := 0;
+  v_turns integer := 0;
+  v_is_cut_short boolean := false;
   v_due_from bigint;
   v_lease_from bigint;
   v_others text[] := '{}';
@@ -237,8 +239,9 @@ DECLARE
 BEGIN
   PERFORM take_back_1(v_now, coalesce(p_lease_from, 0), p_max_attempts, p_lost);
 
-  -- The oldest of all handlers first, as far as there is room; again where one turns out not to run.
+  -- The oldest of all handlers first, as far as there is room; again where one turns out not to run, but not without end.
   LOOP
+    v_turns := v_turns + 1;
     v_exhausted := '{}';
     FOR c IN
       SELECT h.at, k.isolated, d.key, d.attempts
@@ -263,10 +266,20 @@ BEGIN
       END IF;
     END LOOP;
     EXIT WHEN v_exhausted = '{}';
+    v_is_cut_short := v_turns = 100;
     UPDATE delivery AS d SET state = 'dead', due_at = v_now, last_error = coalesce(d.last_error, p_exhausted)
     WHERE d.key = ANY (v_exhausted);
     v_dead := v_dead + cardinality(v_exhausted);
+    EXIT WHEN v_is_cut_short;
   END LOOP;
+
+  -- No more than can be handed over in one answer; one always is.
+  v_taken := ARRAY(
+    SELECT t.key FROM (
+      SELECT k.key, k.at, sum(x.size) OVER (ORDER BY k.at) AS bytes
+      FROM unnest(v_taken) WITH ORDINALITY AS k (key, at) LEFT JOIN event AS x ON x.key = k.key / 1024
+    ) AS t WHERE t.at = 1 OR t.bytes IS NULL OR t.bytes <= 8388608 ORDER BY t.at
+  );
 
   IF v_taken <> '{}' THEN
     v_corrupt := ARRAY(
@@ -305,6 +318,7 @@ BEGIN
     SELECT least(min(d.lease_until), v_now) INTO v_lease_from FROM delivery AS d WHERE d.state = 'running';
   END IF;
   RETURN QUERY SELECT NULL::bigint, NULL, NULL::integer, NULL::boolean, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint,
-    NULL, NULL, NULL, NULL, NULL::bytea, v_now, next_due_1(v_now, v_names || p_others || v_others), v_due_from, v_lease_from,
+    NULL, NULL, NULL, NULL, NULL::bytea, v_now,
+    CASE WHEN v_is_cut_short THEN v_now ELSE next_due_1(v_now, v_names || p_others || v_others) END, v_due_from, v_lease_from,
     v_others;
 END $$;
