@@ -90,6 +90,8 @@ class Membership {
 
   async join(): Promise<void> {
     await this.#exchange()
+    const [fault] = this.faults()
+    if (fault !== undefined) this.#options.log.warn({ reason: fault }, 'webhooks are not taken yet')
     this.#timer = setInterval(() => {
       this.#passing ??= this.#pass().finally(() => {
         this.#passing = undefined
@@ -139,7 +141,7 @@ class Membership {
     try {
       const isFirst = this.#route === undefined
       this.#route = compileRoutes(heard)
-      if (!isFirst) this.#tellOfChange(this.#registrations, heard)
+      if (!isFirst || this.#timer !== undefined) this.#tellOfChange(this.#registrations, heard)
       this.#registrations = heard
     } catch (error) {
       // A release that this one does not understand: what it knew goes on.

@@ -8,6 +8,9 @@ import { createLog, type Log } from './log.ts'
 /** Between the loss of the store and the end of the process. */
 const LAST_WORDS_MS = 200
 
+/** For a start that is under way when the process is told to end. */
+const MAX_START_MS = 5_000
+
 /** sysexits.h: EX_CONFIG. */
 const EXIT_CONFIGURATION = 78
 
@@ -102,13 +105,17 @@ async function shutDown(
     flush()
     process.exit(1)
   }, graceMs).unref()
-  // A start that fails ends the process itself.
-  const holdfast = await starting.catch(() => undefined)
+  // A start that fails ends the process itself; one that waits, for a database say, has nothing to lose.
+  const holdfast = await Promise.race([starting.catch(() => undefined), later(MAX_START_MS)])
   if (holdfast === undefined) return
-  await holdfast.stop()
+  if (holdfast !== 'later') await holdfast.stop()
   log.info('stopped')
   flush()
   process.exit(0)
+}
+
+function later(ms: number): Promise<'later'> {
+  return new Promise((resolve) => setTimeout(() => resolve('later'), ms).unref())
 }
 
 function fail({ log, flush }: Log, error: unknown, message: string): never {

@@ -86,7 +86,11 @@ test('while nobody has ever registered nothing can be routed; the first to come 
   state.handlers = [LOST]
   await tried(2)
   expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([[], ['lost']])
-  expect(logged('have changed')).toMatchObject([{ added: ['lost'], removed: ['paid'] }])
+  expect(logged('not taken yet')).toMatchObject([{ reason: 'no worker has registered its handlers yet' }])
+  expect(logged('have changed')).toMatchObject([
+    { added: ['paid'], removed: [] },
+    { added: ['lost'], removed: ['paid'] },
+  ])
 })
 
 test('a worker without handlers registers that there are none: everything is unhandled', async () => {

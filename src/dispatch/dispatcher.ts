@@ -61,6 +61,8 @@ export class Dispatcher {
   #idleMs: number
   #timer: NodeJS.Timeout | undefined
   #stopping = false
+  /** The store cannot be asked, which was told of. */
+  #isAway = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -135,6 +137,8 @@ export class Dispatcher {
     if (request === undefined) return this.#maxIdleMs
     try {
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
+      if (this.#isAway) this.#options.log.info('deliveries are claimed again')
+      this.#isAway = false
       for (const each of work) this.#execute(each)
       if (work.length > 0) {
         this.#again = true
@@ -144,7 +148,9 @@ export class Dispatcher {
       // It was to come when the store looked, and may have come since.
       return Math.min(this.#idleMs, Math.max(0, nextDueAtMs - this.#options.clock()))
     } catch (error) {
-      if (!this.#stopping) this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
+      if (!this.#stopping && !this.#isAway)
+        this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
+      this.#isAway = true
       return CLAIM_RETRY_MS
     }
   }

@@ -29,7 +29,7 @@ export function createSettler(options: {
     const batch = waiting
     waiting = []
     const giveUpAtMs = clock() + leaseMs
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       try {
         const took = await store.settle(batch)
         const lost = took.filter((effective) => !effective).length
@@ -37,8 +37,13 @@ export function createSettler(options: {
         if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
         break
       } catch (error) {
-        log.warn({ error: messageOf(error), attempts: batch.length }, 'attempts could not be recorded')
-        if (clock() >= giveUpAtMs) break
+        const isOver = clock() >= giveUpAtMs
+        if (tries === 1 || isOver)
+          log.warn(
+            { error: messageOf(error), attempts: batch.length, given_up: isOver },
+            'attempts could not be recorded',
+          )
+        if (isOver) break
         await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS).unref())
       }
     }

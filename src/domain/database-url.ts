@@ -45,6 +45,8 @@ function postgresFaults(databaseUrl: string): readonly string[] {
   const schema = url.searchParams.get('schema')
   if (schema !== null && !SCHEMA_NAME.test(schema))
     faults.push('DATABASE_URL: schema must be a name of a-z, 0-9 and _, of at most 63 characters.')
+  if ((databaseUrl.split('?')[0]?.split('@').length ?? 0) > 2 || url.pathname.includes('@'))
+    faults.push('DATABASE_URL holds more than one @: in a password it is written as %40, and / as %2F.')
   if (url.hash !== '') faults.push('DATABASE_URL holds a #: in a password it is written as %23.')
   return faults
 }

@@ -60,7 +60,8 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
   ) {
     telemetry.request(source?.name, outcome)
     const status = statusOf(outcome)
-    log.warn(
+    // What cannot be taken now is told of once by whoever is at fault; each refusal is counted in the metrics.
+    log[outcome === 'unavailable' ? 'debug' : 'warn'](
       { reqId: reply.request.id, source: source?.name, outcome, status, duration_ms: since(startedMs) },
       'webhook refused',
     )

@@ -40,7 +40,8 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
     try {
       return receivedAs(await keep(event, reading, requestId), event.status)
     } catch (error) {
-      const level = isHoldfastError(error, 'unavailable') ? 'warn' : 'error'
+      // A store that is away is told of once, and counted in the metrics.
+      const level = isHoldfastError(error, 'unavailable') ? 'debug' : 'error'
       log[level]({ reqId: requestId, source: source.name, error: messageOf(error) }, 'event not stored')
       return { outcome: 'unavailable' }
     } finally {

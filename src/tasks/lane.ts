@@ -45,6 +45,8 @@ export class Lane {
   readonly #stopping = new AbortController()
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
+  /** The store cannot be asked, which was told of. */
+  #isAway = false
 
   constructor(source: TaskSource, options: LaneOptions) {
     const { provider, name } = source.source
@@ -97,6 +99,7 @@ export class Lane {
         const free = this.#concurrency - this.#inFlight.size
         const isShort = askable(this.#source) !== undefined && this.#gate.isShort()
         const tasks = free === 0 ? [] : await this.#claim(free, isShort)
+        this.#isAway = false
         for (const task of tasks) this.#start(task)
         if (tasks.length > 0) continue
         if (this.#inFlight.size > 0) await Promise.race(this.#inFlight)
@@ -105,8 +108,9 @@ export class Lane {
       }
     } catch (error) {
       const { source } = this.#source
-      if (!this.#stopping.signal.aborted)
+      if (!this.#stopping.signal.aborted && !this.#isAway)
         this.#options.log.warn({ source: source.name, error: messageOf(error) }, 'stale tasks could not be claimed')
+      this.#isAway = true
     } finally {
       await Promise.all(this.#inFlight)
     }

@@ -179,6 +179,11 @@ test('a worker lives on while the database is away, tells of that once, and hand
 
   await relay.cut()
   await eventually(told, ({ length }) => length > 0)
+  const lost = await eventually(
+    async () => worker.logs.filter(({ msg }) => String(msg).includes('could not be claimed')),
+    ({ length }) => length > 0,
+  )
+  expect(new Set(lost.map(({ msg }) => msg)).size).toBe(lost.length)
   expect((await worker.api('/v1/handlers')).items).toMatchObject([{ name: 'order.paid' }])
   const { uid } = await send(ingest, 'order.paid')
   await relay.resume()

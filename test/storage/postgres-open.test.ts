@@ -93,6 +93,14 @@ test('a server that comes up late is waited for', async () => {
   await store.close()
 })
 
+test('a password that is not written as a URL has it is told of, and not shown', async () => {
+  for (const url of ['postgres://u:s3@cret@localhost/db', 'postgres://u:s3@cr/et@localhost/db']) {
+    const faults = await faultsOf(url)
+    expect(faults).toEqual([expect.stringContaining('more than one @')])
+    expect(String(faults)).not.toMatch(/s3|cr/)
+  }
+})
+
 test('a URL without host, database or schema that could be one is refused, and never shown', async () => {
   expect(await faultsOf('postgres:///')).toHaveLength(2)
   const faults = await faultsOf('postgres://user:s3cret@localhost?schema=Drop;')

@@ -69,7 +69,8 @@ export class Health {
     if (this.#stopped || faults.join() === before.join()) return
     if (faults.length === 0) this.#log('info', 'the store takes events again')
     for (const fault of faults) {
-      this.#log('error', `the store refuses events: ${fault}`)
+      // What it is that is wrong may change, but it is one outage.
+      this.#log(before.length === 0 ? 'error' : 'info', `the store refuses events: ${fault}`)
       this.#onFault(fault)
     }
   }

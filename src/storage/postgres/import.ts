@@ -8,6 +8,7 @@ import { databaseClock } from './database-clock.ts'
 import { Days } from './days.ts'
 import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
 import { migrate } from './migrate.ts'
+import { withPatience } from './patience.ts'
 import { toText } from './text.ts'
 import { targetOf } from './url.ts'
 
@@ -42,7 +43,7 @@ export interface Import {
 /** Brings the schema up to date, as a service does that starts. Rejects with `ConfigurationError`. */
 export async function openImport(databaseUrl: string, onLog: StoreLog, patienceMs: number): Promise<Import> {
   const target = targetOf(databaseUrl)
-  await migrate(target, onLog, patienceMs)
+  await withPatience(patienceMs, onLog, () => migrate(target, onLog))
   const connections = new Connections(target)
   const days = new Days(connections, databaseClock(undefined))
   let begun = ''

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
-import { ConfigurationError, messageOf } from '../../domain/errors.ts'
+import { ConfigurationError } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { codeOf, isOfServer } from './errors.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
+import { sentence } from './patience.ts'
 import type { DatabaseTarget } from './url.ts'
 
 /** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
@@ -19,8 +19,6 @@ const OLDEST_COMPATIBLE = 1
 const CONNECT_TIMEOUT_MS = 3_000
 /** For another replica that brings the schema up to date. */
 const LOCK_TIMEOUT_MS = 60_000
-/** A database that starts together with its replicas is waited for. */
-const RETRY_MS = 500
 
 interface VersionRow {
   readonly version: number
@@ -29,10 +27,10 @@ interface VersionRow {
 
 /**
  * Examines the server, and brings the schema up to date, all or nothing; of several that start together, one does, and the
- * others wait for it. Rejects with `ConfigurationError`, every fault named.
+ * others wait for it. Rejects with `ConfigurationError`, every fault named, or with what the connection met.
  */
-export async function migrate(target: DatabaseTarget, onLog: StoreLog, patienceMs: number): Promise<void> {
-  const client = await connect(target, patienceMs)
+export async function migrate(target: DatabaseTarget, onLog: StoreLog): Promise<void> {
+  const client = await connect(target)
   try {
     const { rows } = await client.query<SessionRow>(SESSION)
     const faults = faultsOfSession(rows[0])
@@ -45,46 +43,25 @@ export async function migrate(target: DatabaseTarget, onLog: StoreLog, patienceM
     await enterSchema(client, target.schema)
     await bringUpToDate(client, target.schema, onLog)
     await client.query('COMMIT')
-  } catch (error) {
-    throw error instanceof ConfigurationError
-      ? error
-      : new ConfigurationError([sentence(`DATABASE_URL: the schema could not be prepared: ${messageOf(error)}`)])
   } finally {
     await client.end().catch(() => {})
   }
 }
 
-async function connect(target: DatabaseTarget, patienceMs: number): Promise<pg.Client> {
-  const until = Date.now() + patienceMs
-  for (;;) {
-    const client = new pg.Client({
-      connectionString: target.connectionString,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      application_name: 'holdfast start',
-    })
-    client.on('error', () => {})
-    try {
-      await client.connect()
-      return client
-    } catch (error) {
-      await client.end().catch(() => {})
-      if (!mayComeUp(error) || Date.now() >= until) throw new ConfigurationError([connectionFault(error)])
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    }
+async function connect(target: DatabaseTarget): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: target.connectionString,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    application_name: 'holdfast start',
+  })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    await client.end().catch(() => {})
+    throw error
   }
-}
-
-/** Nobody listens yet, or the server says that it is starting (57P03) or has no room (53300). */
-const mayComeUp = (error: unknown): boolean =>
-  isOfServer(error) ? ['57P03', '53300'].includes(codeOf(error) ?? '') : codeOf(error) !== 'ENOTFOUND'
-
-function connectionFault(error: unknown): string {
-  const code = codeOf(error)
-  const why = messageOf(error) || code || 'it does not answer'
-  if (code === '28P01' || code === '28000')
-    return sentence(`DATABASE_URL: PostgreSQL does not let this user in: ${why}`)
-  if (code === '3D000') return sentence(`DATABASE_URL: ${why}: create it`)
-  return sentence(`DATABASE_URL: PostgreSQL cannot be reached: ${why}`)
 }
 
 /** Makes the schema if there is none, and sees that this role may do in it what it will have to. */
@@ -169,5 +146,3 @@ async function versionOf(client: pg.Client, schema: string): Promise<VersionRow>
   if (rows[0] === undefined) throw new Error('its version is not known: the table schema_version is empty')
   return rows[0]
 }
-
-const sentence = (text: string): string => (text.endsWith('.') ? text : `${text}.`)

@@ -18,6 +18,7 @@ import { Health } from './health.ts'
 import { Horizon } from './horizon.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
+import { withPatience } from './patience.ts'
 import { createPrune } from './prune.ts'
 import { createReplay } from './replay.ts'
 import { Running } from './running.ts'
@@ -36,8 +37,13 @@ export interface PostgresStoreOptions {
 
 /** Opens a store in PostgreSQL, creating its schema where there is none. Rejects with `ConfigurationError`. */
 export async function openPostgresStore(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
+  const { patienceMs, onLog } = options
+  return withPatience(patienceMs, onLog, () => openOnce(databaseUrl, options))
+}
+
+async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
   const target = targetOf(databaseUrl)
-  await migrate(target, options.onLog, options.patienceMs)
+  await migrate(target, options.onLog)
   const connections = new Connections(target)
   const clock = databaseClock(options.clock)
   const days = new Days(connections, clock)
@@ -46,7 +52,7 @@ export async function openPostgresStore(databaseUrl: string, options: PostgresSt
     await days.makeAhead()
   } catch (error) {
     await connections.close()
-    throw error instanceof ConfigurationError ? error : new ConfigurationError([`DATABASE_URL: ${messageOf(error)}.`])
+    throw error
   }
   return createStore({ connections, clock, days, onLog: options.onLog })
 }
