@@ -79,20 +79,9 @@ function valuesOf(batch: readonly Sent[], clock: DatabaseClock) {
 
 /** As `append_1` reads it; what is absent is null there. */
 function jsonOf(event: EventRow, n: number, checksum: string) {
-  const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons] = event
-  const [task, apiVersion, headers, traceparent, size, handlers, taskEnd, taskWord, asked] = event.slice(
-    10,
-  ) as unknown as [
-    EventRow[10],
-    EventRow[11],
-    EventRow[12],
-    EventRow[13],
-    EventRow[14],
-    EventRow[15],
-    EventRow[16],
-    EventRow[17],
-    EventRow[18],
-  ]
+  const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons, task, apiVersion] = event
+  const [headers, traceparent, size, handlers] = [event[12], event[13], event[14], event[15]]
+  const [taskEnd, taskWord, asked] = [event[16], event[17], event[18]]
   return {
     n,
     uid,
