@@ -71,7 +71,7 @@ test('the primary dies under load and its standby is promoted: nothing acknowled
     `failover: ${senders.ledger.size} acknowledged, ${before} of them before; first acknowledgement of each replica ${firsts.join(' and ')} ms after the promotion, ready after ${Math.round(readyAt - promotedAt)} ms`,
   )
   expect(between).toEqual([])
-  for (const ms of firsts) expect(ms).toBeLessThan(2_000)
+  for (const ms of firsts) expect(ms).toBeLessThan(10_000)
   expect(await missing(pair.standby.url, senders.ledger)).toEqual([])
   expect(await acceptedTwice(pair.standby.url)).toEqual([])
   expect(senders.contradictions).toEqual([])
@@ -144,7 +144,7 @@ test('a commit that waits for a standby in vain is given up and not acknowledged
   const answer = await post(service.publicUrl, event)
   console.log(`standby away: answered ${answer.status} after ${Math.round(answer.ms)} ms`)
   expect(answer.status).toBe(503)
-  expect(answer.ms).toBeLessThan(8_000)
+  expect(answer.ms).toBeLessThan(15_000)
   expect(await until(service, 503, 10_000)).not.toEqual([])
   await expectNoPile()
 
@@ -182,7 +182,7 @@ test('a replica that is led to a standby takes nothing and says why, and recover
     ({ status, reasons }) => status === 503 && reasons.some((reason) => reason.includes('is a standby')),
   )
   await lead(pair.primary)
-  await until(service, 200, 2_000)
+  await until(service, 200, 10_000)
   expect((await post(service.publicUrl, signedEvent(PROBES.steady))).status).toBe(200)
   expect(hasExited(service)).toBe(false)
 })
