@@ -9,7 +9,7 @@ export default defineConfig({
     setupFiles: ['test/support/compile-cache.ts'],
     // Most of them wait for a process, a timer or a disk, not for a core.
     maxWorkers: 4,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 })
