@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { fillStore } from './fill.ts'
 import { type LoadResult, load, signedRequests } from './load.ts'
-import { cpuSeconds, freePorts, peakRssMiB, type Server, startServer } from './process.ts'
+import { cpuSeconds, freePorts, peakRssMiB, type Server, startHoldfast, startServer } from './process.ts'
 
 /**
  * What durability costs: Holdfast beside a bare Fastify route, in turns on one machine, with an empty store and with many
@@ -13,7 +13,6 @@ import { cpuSeconds, freePorts, peakRssMiB, type Server, startServer } from './p
 const CONNECTIONS = 64
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 20_000)
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 9)
-const mainFile = join(import.meta.dirname, '../../src/main.ts')
 const STORED = Number(process.env.BENCH_STORED ?? 1_000_000)
 
 interface Row extends LoadResult {
@@ -70,27 +69,6 @@ function summarise(rows: readonly Row[]): Row {
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
 
-async function startHoldfast(store: string): Promise<Server> {
-  const ports = await freePorts()
-  return startServer(
-    ['--max-semi-space-size=4', '--heap-growing-percent=20', '--no-parallel-scavenge', mainFile, 'serve'],
-    {
-      // As `npm start` has it.
-      NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_TRIM_THRESHOLD_: '262144',
-      OPS_PORT: String(ports.ops),
-      // The yardstick logs nothing, and at `info` each event that no handler wants is a line.
-      LOG_LEVEL: 'warn',
-      SOURCES: 'ai',
-      SOURCE_AI_SECRET: AI_SECRET,
-      HANDLERS_DIR: join(import.meta.dirname, 'handlers'),
-      DATABASE_URL: `file:${join(directory, store)}`,
-    },
-    ports,
-  )
-}
-
 const rows = new Map<string, Row[]>()
 const handled = new Map<string, number[]>()
 
@@ -100,10 +78,10 @@ try {
     { SOURCE_AI_SECRET: AI_SECRET },
     await freePorts(),
   )
-  const empty = await startHoldfast('empty.db')
+  const empty = await startHoldfast(`file:${join(directory, 'empty.db')}`)
   process.stderr.write(`storing ${STORED} events first…\n`)
   await fillStore(`file:${join(directory, 'full.db')}`, STORED)
-  const full = await startHoldfast('full.db')
+  const full = await startHoldfast(`file:${join(directory, 'full.db')}`)
   const subjects: [string, Server, string][] = [
     ['yardstick: bare Fastify, verifies and parses, stores nothing', yardstick, 'bench.stored'],
     ['acknowledged', empty, 'bench.stored'],

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { AI_SECRET } from '../support/ai-source.ts'
 
 /** A server in a process of its own, measured from outside. */
 export interface Server {
@@ -51,6 +53,33 @@ export async function startServer(
       await exited
     },
   }
+}
+
+/** Holdfast as `npm start` has it, with source `ai` and the bench's handlers. */
+export async function startHoldfast(databaseUrl: string): Promise<Server> {
+  const ports = await freePorts()
+  return startServer(
+    [
+      '--max-semi-space-size=4',
+      '--heap-growing-percent=20',
+      '--no-parallel-scavenge',
+      join(import.meta.dirname, '../../src/main.ts'),
+      'serve',
+    ],
+    {
+      NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
+      MALLOC_ARENA_MAX: '2',
+      MALLOC_TRIM_THRESHOLD_: '262144',
+      OPS_PORT: String(ports.ops),
+      // The yardstick logs nothing, and at `info` each event that no handler wants is a line.
+      LOG_LEVEL: 'warn',
+      SOURCES: 'ai',
+      SOURCE_AI_SECRET: AI_SECRET,
+      HANDLERS_DIR: join(import.meta.dirname, 'handlers'),
+      DATABASE_URL: databaseUrl,
+    },
+    ports,
+  )
 }
 
 async function isListening(url: string): Promise<boolean> {

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { AI_SECRET } from '../support/ai-source.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 import { load, signedRequests } from './load.ts'
-import { cpuSeconds, cpuSecondsOfFamily, freePorts, type Server, startServer } from './process.ts'
+import { cpuSeconds, cpuSecondsOfFamily, type Server, startHoldfast } from './process.ts'
 
 /**
  * One machine, one PostgreSQL on a real disk, and 1, 2 and 4 replicas before it, beside the embedded store: what an
@@ -13,7 +12,6 @@ import { cpuSeconds, cpuSecondsOfFamily, freePorts, type Server, startServer } f
 const CONNECTIONS = 64
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 10_000)
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
-const mainFile = join(import.meta.dirname, '../../src/main.ts')
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
 
 interface Subject {
@@ -33,30 +31,11 @@ interface Measured {
   readonly handledPerSecond: number
 }
 
-async function startReplica(databaseUrl: string): Promise<Server> {
-  const ports = await freePorts()
-  return startServer(
-    ['--max-semi-space-size=4', '--heap-growing-percent=20', '--no-parallel-scavenge', mainFile, 'serve'],
-    {
-      NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_TRIM_THRESHOLD_: '262144',
-      OPS_PORT: String(ports.ops),
-      LOG_LEVEL: 'warn',
-      SOURCES: 'ai',
-      SOURCE_AI_SECRET: AI_SECRET,
-      HANDLERS_DIR: join(import.meta.dirname, 'handlers'),
-      DATABASE_URL: databaseUrl,
-    },
-    ports,
-  )
-}
-
 async function startSubject(postgres: PostgresServer, count: number): Promise<Subject> {
   const schema = `bench_${count}`
   const url = new URL(postgres.url)
   url.searchParams.set('schema', schema)
-  const replicas = await Promise.all(Array.from({ length: count }, () => startReplica(url.href)))
+  const replicas = await Promise.all(Array.from({ length: count }, () => startHoldfast(url.href)))
   return { name: `PostgreSQL, ${count} replica${count === 1 ? '' : 's'}`, replicas, schema }
 }
 
@@ -117,7 +96,7 @@ const rows = new Map<string, Measured[]>()
 try {
   const embedded: Subject = {
     name: 'embedded store, 1 process',
-    replicas: [await startReplica(`file:${join(directory, 'embedded.db')}`)],
+    replicas: [await startHoldfast(`file:${join(directory, 'embedded.db')}`)],
     schema: undefined,
   }
   await inTurns([embedded])

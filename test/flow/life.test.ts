@@ -160,6 +160,33 @@ describe('SIGTERM', () => {
     expect(await exited).toEqual([0, null])
   })
 
+  test('during a start that waits for its database gives it up, and exits with 0', async () => {
+    const child = spawn(process.execPath, [mainFile, 'serve'], {
+      cwd: temporaryDirectory(),
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        PORT: '0',
+        OPS_PORT: '0',
+        SOURCE_AI_SECRET: AI_SECRET,
+        DATABASE_URL: 'postgres://holdfast:s3cret@127.0.0.1:9/holdfast',
+      },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const exited = once(child, 'exit')
+    let logs = ''
+    child.stdout?.on('data', (chunk) => {
+      logs += String(chunk)
+    })
+    await eventually(
+      async () => logs,
+      (text) => text.includes('waiting for PostgreSQL'),
+    )
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([0, null])
+    expect(logs).not.toContain('s3cret')
+  })
+
   test('lets a running handler finish, and exits with 0', async () => {
     const directory = temporaryDirectory()
     const handlers = handlersIn(directory, {

@@ -93,6 +93,8 @@ async function cancelAppends(): Promise<void> {
 
 /** Two replicas, and an event that the primary has and its standby, which is away, has not. */
 async function committedAlone() {
+  // A role may have been told to keep warnings to itself.
+  await pair.primary.query('ALTER ROLE holdfast SET client_min_messages = error')
   const replicas = await startReplicas(behindRelay(), 2)
   const [first, second] = replicas.services
   if (first === undefined || second === undefined) throw new Error('two were started')

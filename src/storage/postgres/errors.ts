@@ -30,7 +30,7 @@ export const lacksPartition = (error: unknown): boolean => isOfServer(error) && 
  * What was sent is at fault, and would be so anywhere: data exceptions, broken constraints, program limits. Everything else
  * is the place's fault, and may succeed later.
  */
-export const isOfData = (error: unknown): boolean =>
+const isOfData = (error: unknown): boolean =>
   isOfServer(error) && /^(?:22|23|54)/.test(codeOf(error) ?? '') && !lacksPartition(error)
 
 /** The connection may be to a server that is not, or no longer, the one that takes writes. */

@@ -1,4 +1,5 @@
-import { OLDEST_SERVER_VERSION } from './versions.ts'
+/** The oldest major version of PostgreSQL that serves. */
+const OLDEST_SERVER_VERSION = 15
 
 /** What makes a server safe, or not, as one connection sees it. It also pins how commits are made for the session. */
 export const SESSION = `
