@@ -163,6 +163,7 @@ export class Dispatcher {
     const handlers = registrations
       .map(({ name, concurrency }) => ({
         name,
+        running: this.#running.get(name) ?? 0,
         limit: Math.min(room, (concurrency ?? room) - (concurrency === undefined ? 0 : (this.#running.get(name) ?? 0))),
       }))
       .filter(({ limit }) => limit > 0)

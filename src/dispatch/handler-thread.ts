@@ -20,7 +20,7 @@ const STOP_PATIENCE_MS = 100
 export type Ran =
   | JobResult
   | {
-      readonly outcome: Extract<AttemptOutcome, 'thread_lost'>
+      readonly outcome: Extract<AttemptOutcome, 'process_lost'>
       readonly alone: boolean
       readonly error: string
       readonly startedAtMs: number
@@ -180,7 +180,7 @@ export class HandlerThread {
     const alone = this.#inFlight.size === 1 && this.#overdue === 0
     for (const [key, { startedAtMs }] of this.#inFlight) {
       this.#answer(key, {
-        outcome: 'thread_lost',
+        outcome: 'process_lost',
         alone,
         error: this.#fault ?? 'the handler thread ended',
         startedAtMs,

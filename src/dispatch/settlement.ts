@@ -27,7 +27,7 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
   } satisfies Partial<Settlement>
 
   if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }
-  if (ran.outcome === 'thread_lost') {
+  if (ran.outcome === 'process_lost') {
     if (rules.stopping) return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
     // Any of those that shared the thread may have ended it: each runs again alone, and only then does it count.
     if (!ran.alone && !work.isolated) return { ...base, verdict: 'released', isolate: true }
@@ -37,5 +37,5 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
     ran.outcome === 'retry_after'
       ? Math.min(ran.afterMs ?? 0, MAX_RETRY_AFTER_MS)
       : retryDelayMs(rules.retry, work.attempt, rules.random)
-  return { ...base, verdict: 'retry', isolate: ran.outcome === 'thread_lost', dueAtMs: rules.nowMs + delayMs }
+  return { ...base, verdict: 'retry', isolate: ran.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
 }

@@ -1,3 +1,4 @@
+import type { ErrorDetail } from './error-detail.ts'
 import type { Headers, Origin } from './event.ts'
 
 /**
@@ -24,8 +25,8 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number]
  * How an attempt ended:
  * - `failed`: the handler threw; `rejected`: it called `fail`; `retry_after`: it asked for a later run;
  * - `timeout`: its deadline passed;
- * - `thread_lost`: its thread ended or had to be ended while it ran, by its own doing or a neighbour's;
- * - `lease_lost`: the process that ran it went away;
+ * - `process_lost`: its handler process ended or had to be ended while it ran (`thread_lost` in releases before processes);
+ * - `lease_lost`: the service that ran it went away;
  * - `released`: given back unfinished at shutdown, not counted;
  * - `body_corrupt`: the stored bytes no longer match their checksum, so it never ran.
  */
@@ -35,6 +36,7 @@ export type AttemptOutcome =
   | 'rejected'
   | 'retry_after'
   | 'timeout'
+  | 'process_lost'
   | 'thread_lost'
   | 'lease_lost'
   | 'released'
@@ -44,6 +46,8 @@ export interface Attempt {
   readonly number: number
   readonly outcome: AttemptOutcome
   readonly error?: string
+  /** All that is known of what was thrown; `error` is its first line. */
+  readonly error_detail?: ErrorDetail
   /** RFC 3339. */
   readonly started_at: string
   readonly duration_ms: number
@@ -61,6 +65,13 @@ export interface DeliverySummary {
   /** When it may run next; for a terminal one, when it became so. */
   readonly due_at: string
   readonly last_error?: string
+}
+
+/** A delivery that was leased as its event was appended (`NewEvent.lease`). Its attempt is the first. */
+export interface LeasedDelivery {
+  readonly deliveryId: number
+  readonly lease: string
+  readonly handler: string
 }
 
 /** A claimed delivery: everything its handler needs. */
@@ -104,6 +115,7 @@ export interface Settlement {
   readonly isolate: boolean
   readonly dueAtMs: number
   readonly error?: string
+  readonly detail?: ErrorDetail
   readonly startedAtMs: number
   readonly durationMs: number
 }

@@ -77,6 +77,15 @@ export interface NewEvent {
   readonly body: Uint8Array
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
+  /** Deliveries that this process would run at once: leased in the same commit, if the event is accepted. */
+  readonly lease?: LeaseOffer
+}
+
+/** A handler may be named here only once, and only if the event is for it. */
+export interface LeaseOffer {
+  readonly handlers: readonly string[]
+  /** As in `ClaimRequest`. */
+  readonly leaseMs: number
 }
 
 /** An event as lists show it: everything but headers and body. Times are RFC 3339. */

@@ -1,4 +1,4 @@
-import type { Attempt, DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
+import type { Attempt, DeliveryState, DeliverySummary, LeasedDelivery, Settlement, Work } from './delivery.ts'
 import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
 import type { Fleet } from './fleet.ts'
 import type { TaskStatus } from './task.ts'
@@ -11,12 +11,17 @@ import type { TaskStore } from './task-store.ts'
 export interface Receipt {
   readonly outcome: 'accepted' | 'duplicate' | 'conflict' | 'superseded' | 'fenced'
   readonly uid: string
+  /** Of an accepted event with an offer to lease: what of the offer was taken. Absent: nothing was. */
+  readonly leased?: readonly LeasedDelivery[]
 }
 
 export interface ClaimRequest {
-  /** Handlers that may run, and how many more of each. A delivery of a handler not named here is left alone. */
-  readonly handlers: readonly { readonly name: string; readonly limit: number }[]
-  /** Deliveries in all that may share threads, and that must run alone. */
+  /**
+   * Handlers that may run, how many more of each, and how many of each run already (absent: none). A delivery of a handler
+   * not named here is left alone.
+   */
+  readonly handlers: readonly { readonly name: string; readonly limit: number; readonly running?: number }[]
+  /** Deliveries in all that may share processes, and that must run alone. */
   readonly sharedLimit: number
   readonly isolatedLimit: number
   /** A delivery not settled within this time is pending again, its attempt lost. */
@@ -106,19 +111,27 @@ export interface Store {
    * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is
    * kept only while the task is not terminal and its lease holds; otherwise it is `fenced`. By the lease it is known, and
    * not by its id: it is never a duplicate or a conflict.
+   *
+   * With `lease`, the deliveries named there are running from the same commit on, their first attempt counted, if the event
+   * is accepted; the receipt tells their leases. A store may decline.
    */
   append(event: NewEvent): Promise<Receipt>
 
   /**
-   * Leases due deliveries, oldest due first within a handler, and counts the attempt. No delivery is leased to two
-   * callers at once. Deliveries whose lease ran out become pending (to run isolated) or, with no attempt left, dead;
-   * either way the lost attempt is in their history.
+   * Leases due deliveries and counts the attempt: round robin over the handlers, the next always one of a handler of which
+   * the fewest run (with those just leased), oldest due first within a handler. No delivery is leased to two
+   * callers at once. Deliveries whose lease ran out become pending or, with no attempt left, dead; either way the lost
+   * attempt is in their history. One that is lost for the second time in a row is to run isolated.
+   *
+   * Committed, but not fsynced: a power cut (or a failover of PostgreSQL) may undo it, and the delivery is then leased again
+   * as if for the first time, though its handler may have run.
    */
   claim(request: ClaimRequest): Promise<Claimed>
 
   /**
    * Records attempts and moves their deliveries on. Tells for each whether it took effect: false if the lease is no
-   * longer the delivery's, in which case nothing is recorded. Idempotent in that sense.
+   * longer the delivery's, in which case nothing is recorded. Idempotent in that sense. As durable as a claim: after a power
+   * cut the delivery may run once more.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>
 

@@ -75,7 +75,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       for (let n = 0; n < 3; n++) await store().append(newEvent())
       const { work } = await store().claim(claimRequest({ sharedLimit: 2 }))
       await store().settle(
-        work.map((each) => settlement(each, { verdict: 'retry', outcome: 'thread_lost', isolate: true })),
+        work.map((each) => settlement(each, { verdict: 'retry', outcome: 'process_lost', isolate: true })),
       )
       const noneIsolated = await store().claim(claimRequest({ isolatedLimit: 0 }))
       expect(noneIsolated.work.map(({ isolated }) => isolated)).toEqual([false])

@@ -86,7 +86,7 @@ const settle = operation(
     fc.record({
       which: fc.nat({ max: 20 }),
       verdict: fc.constantFrom('succeeded', 'retry', 'dead', 'released'),
-      outcome: fc.constantFrom('failed', 'timeout', 'thread_lost'),
+      outcome: fc.constantFrom('failed', 'timeout', 'process_lost'),
       isolate: fc.boolean(),
       dueInMs: fc.constantFrom(-10, 0, 10, 100),
     }),

@@ -177,7 +177,7 @@ describe('a handler that takes its thread down', () => {
 
     const [dead] = await ended(guilty)
     expect(dead).toMatchObject({ state: 'dead', attempts: 2 })
-    expect(new Set(outcomes(dead?.history ?? []))).toEqual(new Set(['thread_lost']))
+    expect(new Set(outcomes(dead?.history ?? []))).toEqual(new Set(['process_lost']))
     for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
   })
 

@@ -151,14 +151,14 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its thread (%s)', 
   test('costs the attempts in it, and the next thread takes over', async () => {
     const pool = await startPool({ timeoutMs: 500 })
     const neighbour = pool.run(work('hang'))
-    expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('thread_lost') })
+    expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
     await neighbour
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('is known to have been alone when it was', async () => {
     const pool = await startPool({ timeoutMs: 500 })
-    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'thread_lost', alone: true })
+    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost', alone: true })
     expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
   })
 })
@@ -167,5 +167,5 @@ test('closing ends what still runs and answers it as lost', async () => {
   const pool = await startPool()
   const running = pool.run(work('loop'))
   await pool.close()
-  expect(await running).toMatchObject({ outcome: 'thread_lost', error: 'the service stopped' })
+  expect(await running).toMatchObject({ outcome: 'process_lost', error: 'the service stopped' })
 })
