@@ -32,6 +32,9 @@ export function readEnvironment(): Environment {
   }
 }
 
+/** What programs that this one starts find in their environment. */
+export const inheritedEnvironment = (): Environment => process.env
+
 /** Reads, defaults and checks everything at once. Faults name the variable, never its value where that may be secret. */
 export function readConfig(environment: Environment): ReadConfig {
   const env = new Reader(environment)
@@ -79,9 +82,10 @@ export function readConfig(environment: Environment): ReadConfig {
     ...readSources(env, databaseUrl),
     handlersDir: resolve(env.text('HANDLERS_DIR') ?? join(import.meta.dirname, 'handlers')),
     providersDir: providersDir === undefined ? undefined : resolve(providersDir),
-    handlerThreads: env.integer('HANDLER_THREADS', 2, 1, 64),
+    handlerProcesses: env.integer('HANDLER_PROCESSES', 2, 1, 64),
     handlerConcurrency: env.integer('HANDLER_CONCURRENCY', 16, 1, 1_024),
     handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
+    handlerMemoryMb: env.integer('HANDLER_MEMORY_MB', 512, 128, 1_048_576),
     retry: {
       maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, 1_000),
       baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),

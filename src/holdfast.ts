@@ -2,7 +2,10 @@ import type { Logger } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
+import type { Config } from './domain/config.ts'
+import { databasePasswords } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
+import { redactor } from './domain/redact.ts'
 import type { OpenStore } from './domain/store.ts'
 import { joinFleet, ownHandlers, type RoutedHandlers } from './fleet.ts'
 import { createOpsListener } from './http/ops.ts'
@@ -21,8 +24,12 @@ import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
 import { createTasks } from './tasks/tasks.ts'
 
-/** A lease outlives its attempt's deadline by this much: time to end a stuck thread, load another and settle. */
+/**
+ * A lease outlives an attempt's deadline, as often as the attempt may run before it counts (with others, with few, alone), by
+ * this much: time to end a stuck process, load another and settle.
+ */
 const LEASE_MARGIN_MS = 60_000
+const RUNS_OF_ATTEMPT = 3
 
 /**
  * How the grace period is spent, in parts of it: the load balancer is told; requests and handlers finish; handlers are
@@ -34,8 +41,13 @@ const PATIENCE_PART = 0.5
 const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
-/** Others append to a shared store too, and nobody tells of it. */
+/** What comes due in a store of its own, the dispatcher knows; it looks for itself all the same. */
+const OWN_IDLE = { maxIdleMs: 10_000 }
+/** Others append to a shared store too, and do not tell. */
 const SHARED_IDLE = { minIdleMs: 50, maxIdleMs: 200 }
+
+/** Of a process that runs no handlers. */
+const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
 export interface Holdfast {
   readonly publicUrl: string
@@ -56,12 +68,15 @@ export interface Tuning {
 }
 
 /**
- * Wires and starts the whole service: store, handler threads, dispatcher, listeners. Rejects with `ConfigurationError`
+ * Wires and starts the whole service: store, handler processes, dispatcher, listeners. Rejects with `ConfigurationError`
  * naming every fault, having left nothing running.
  */
 export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tuning: Tuning = {}): Promise<Holdfast> {
   const { clock = systemClock, callTimeouts, breakerPauseMs } = tuning
-  const prepared = await prepare(withGeneratedSecret(read, log), log)
+  let droppedByHandlers = 0
+  const prepared = await prepare(withGeneratedSecret(read, log), log, (lines) => {
+    droppedByHandlers += lines
+  })
   const store = await openSoundly(prepared, tuning.clock, log)
   const { config, sources, registrations, pool } = prepared
   const isWorker = config.role !== 'ingest'
@@ -74,25 +89,24 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     sources: [...sources.keys()],
     counts: () => store.counts(),
     clock,
-    droppedLogLines: dropped,
+    droppedLogLines: () => dropped() + droppedByHandlers,
   })
   const dispatcher = new Dispatcher({
     store,
     pool,
     registrations,
-    ...(store.fleet !== undefined && SHARED_IDLE),
-    isReceiving: () => receiver.isReceiving(),
+    ...(store.fleet === undefined ? OWN_IDLE : SHARED_IDLE),
+    receiving: () => receiver.receiving(),
     retry: config.retry,
-    leaseMs: config.handlerTimeoutMs + LEASE_MARGIN_MS,
+    leaseMs: config.handlerTimeoutMs * RUNS_OF_ATTEMPT + LEASE_MARGIN_MS,
     clock,
     random: Math.random,
+    redact: redactor(secretsOf(config)),
     telemetry: metrics.telemetry,
     log,
   })
-  const onWork = (): void => {
-    if (isWorker) dispatcher.wake()
-  }
-  const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, onWork })
+  const dispatch = isWorker ? dispatcher : NO_DISPATCH
+  const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const receiver = createReceiver({ keep, route, clock, log })
   const access = openAccess(config, sources, callTimeouts)
   const tasks = createTasks({
@@ -134,7 +148,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const opsListener = createOpsListener({
     store,
-    replay: createReplayer({ store, sources, route, onWork }),
+    replay: createReplayer({ store, sources, route, onWork: (handlers) => dispatch.wake(handlers) }),
     tasks: tasks.desk,
     registrar: createRegistrar({ sources: new Map(access.sources.map((each) => [each.name, each])), log }),
     sources: [...sources.values()],
@@ -225,5 +239,12 @@ async function openSoundly(
   await Promise.all([pool.close(), store?.close()])
   throw new ConfigurationError([...all])
 }
+
+/** Everything in a configuration that no log and no answer may show. */
+const secretsOf = ({ sources, opsToken, databaseUrl }: Config): readonly (string | undefined)[] => [
+  ...sources.flatMap(({ secrets, apiKey }) => [...secrets, apiKey]),
+  opsToken,
+  ...databasePasswords(databaseUrl),
+]
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -4,7 +4,9 @@ import pino, { type Logger } from 'pino'
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 
 /** Lines are written together, when there are so many bytes of them or this much time has gone by. */
-const WRITE_BYTES = 4_096
+const WRITE_BYTES = 2_048
+/** A pipe takes so much at once or nothing (PIPE_BUF), so that lines of several processes never mix. */
+const MAX_WRITE_BYTES = 4_096
 const MAX_DELAY_MS = 50
 
 export interface Log {
@@ -17,17 +19,26 @@ export interface Log {
 
 /** Structured lines on stdout. Nothing here knows of bodies, secrets or query strings; they are never passed in. */
 export function createLog(level: string): Log {
-  const destination = pino.destination({
-    fd: 1,
+  const { lines, dropped, flush } = openLines(1)
+  return { log: pino({ ...PLAIN, level }, lines), dropped, flush }
+}
+
+/** The form of every line. */
+export const PLAIN = { base: null, timestamp: pino.stdTimeFunctions.isoTime } as const
+
+/** Where lines go: never waited for. */
+export function openLines(fd: number) {
+  const lines = pino.destination({
+    fd,
     sync: false,
     minLength: WRITE_BYTES,
+    maxWrite: MAX_WRITE_BYTES,
     periodicFlush: MAX_DELAY_MS,
     maxLength: MAX_BUFFERED_BYTES,
   })
   let dropped = 0
-  destination.on('drop', () => dropped++)
+  lines.on('drop', () => dropped++)
   // Whoever read our output is gone; the service is not.
-  destination.on('error', () => dropped++)
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
-  return { log, dropped: () => dropped, flush: () => destination.flushSync() }
+  lines.on('error', () => dropped++)
+  return { lines, dropped: () => dropped, flush: () => lines.flushSync() }
 }

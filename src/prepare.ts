@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import type { ReadConfig } from './config.ts'
-import { UnloadableError } from './dispatch/handler-thread.ts'
-import { HandlerPool } from './dispatch/pool.ts'
+import { inheritedEnvironment, type ReadConfig } from './config.ts'
+import { UnloadableError } from './dispatch/pool/handler-process.ts'
+import { HandlerPool } from './dispatch/pool/pool.ts'
 import type { Config } from './domain/config.ts'
 import { messageOf } from './domain/errors.ts'
 import type { HandlerRegistration } from './domain/handler.ts'
@@ -25,10 +25,14 @@ export interface Prepared {
 }
 
 /**
- * Loads provider and handler modules and brings sources together, collecting every fault on the way. The pool's threads
- * run from here on: whoever calls this closes it.
+ * Loads provider and handler modules and brings sources together, collecting every fault on the way. The handler
+ * processes run from here on: whoever calls this closes it.
  */
-export async function prepare({ config, faults: known }: ReadConfig, log: Logger): Promise<Prepared> {
+export async function prepare(
+  { config, faults: known }: ReadConfig,
+  log: Logger,
+  onDroppedLines: (lines: number) => void = () => {},
+): Promise<Prepared> {
   const faults = [...known]
   const loaded = await loadProviders(config.providersDir)
   const built = buildSources(config, loaded.providers)
@@ -40,9 +44,12 @@ export async function prepare({ config, faults: known }: ReadConfig, log: Logger
       providerModules: Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module])),
       logLevel: config.logLevel,
     },
-    threads: config.handlerThreads,
+    environment: inheritedEnvironment(),
+    processes: config.handlerProcesses,
     concurrency: config.handlerConcurrency,
     timeoutMs: config.handlerTimeoutMs,
+    memoryMb: config.handlerMemoryMb,
+    onDroppedLines,
     log,
   })
   let registrations: readonly HandlerRegistration[] = []

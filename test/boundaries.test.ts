@@ -17,7 +17,12 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   tasks: { rooms: ['domain', 'tasks'], packages: ['cockatiel', 'node:timers/promises'] },
   ingest: { rooms: ['domain', 'ingest'], packages: [] },
   registrations: { rooms: ['domain', 'registrations'], packages: [] },
-  dispatch: { rooms: ['domain', 'dispatch', 'log.ts', 'modules.ts'], packages: ['node:*'] },
+  dispatch: { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },
+  'dispatch/pool': { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },
+  'dispatch/process': {
+    rooms: ['domain', 'dispatch', 'dispatch/process', 'log.ts', 'modules.ts'],
+    packages: ['node:*', 'pino'],
+  },
   outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns'] },
   storage: {
     rooms: ['domain', 'storage', 'storage/common', 'storage/postgres', 'storage/sqlite'],

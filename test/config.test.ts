@@ -29,7 +29,8 @@ describe('the configuration', () => {
       generatedSecretFile: `${directory}/none/ai.secret`,
       role: 'all',
       handlersDir: resolve('src/handlers'),
-      handlerThreads: 2,
+      handlerProcesses: 2,
+      handlerMemoryMb: 512,
       handlerConcurrency: 16,
       handlerTimeoutMs: 30_000,
       retry: { maxAttempts: 12, baseMs: 1000, capMs: 3_600_000 },
@@ -72,7 +73,7 @@ describe('the configuration', () => {
       OPS_HOST: '0.0.0.0',
       SOURCES: 'stripe,my-shop',
       SOURCE_STRIPE_SECRET: '',
-      HANDLER_THREADS: '0',
+      HANDLER_PROCESSES: '0',
       LOG_LEVEL: 'loud',
     })
     expect(faults).toEqual([
@@ -81,7 +82,7 @@ describe('the configuration', () => {
       'LOG_LEVEL is loud, not one of fatal, error, warn, info, debug, trace, silent',
       'SOURCE_STRIPE_SECRET holds an empty secret',
       'SOURCE_MY_SHOP_SECRET is not set: source my-shop would accept anything',
-      'HANDLER_THREADS is 0, not a whole number from 1 to 64',
+      'HANDLER_PROCESSES is 0, not a whole number from 1 to 64',
     ])
   })
 

@@ -7,6 +7,7 @@ import { withOps } from './ops-client.ts'
 import { first, writePage } from './pages.ts'
 import { replayEvent, replayedLine } from './replay.ts'
 import { fields, shortDuration, shortTime, table } from './table.ts'
+import { thrown } from './thrown.ts'
 
 /** Events that one `list` shows. */
 const MAX_LISTED = 10_000
@@ -128,9 +129,17 @@ function describe(event: EventDetail): string {
     head,
     deliveries.length > 0 && table(['HANDLER', 'STATE', 'ATTEMPTS', 'DUE OR ENDED (UTC)', 'LAST ERROR'], deliveries),
     attempts.length > 0 && table(['STARTED (UTC)', 'HANDLER', 'ATTEMPT', 'OUTCOME', 'TOOK', 'ERROR'], attempts),
+    ...event.deliveries.map(lastThrown),
   ]
     .filter((part) => part !== false)
     .join('\n')
+}
+
+/** What a delivery's last failed attempt threw; the ones before mostly threw the same. */
+function lastThrown({ handler, history }: EventDetail['deliveries'][number]): string | false {
+  const attempt = history.findLast(({ error_detail }) => error_detail !== undefined)
+  if (attempt?.error_detail === undefined) return false
+  return `attempt ${attempt.number} of ${handler} threw\n${thrown(attempt.error_detail, '  ')}`
 }
 
 export const eventsReplay: Command = {

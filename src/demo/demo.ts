@@ -42,7 +42,7 @@ function start(apiUrl: string): Promise<DemoService> {
     TASK_MAX_WAIT_MS: String(MAX_WAIT_MS),
     POLL_INTERVAL_MS: String(POLL_INTERVAL_MS),
     RETRY_BASE_MS: '300',
-    HANDLER_THREADS: '1',
+    HANDLER_PROCESSES: '1',
     SHUTDOWN_GRACE_MS: '2000',
   }
   return startService(directory, environment, timeout)

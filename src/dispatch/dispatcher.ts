@@ -1,14 +1,21 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
-import type { Settlement, Work } from '../domain/delivery.ts'
+import type { LeasedDelivery, Work } from '../domain/delivery.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import type { RetryPolicy } from '../domain/retry.ts'
 import type { ClaimRequest, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
-import type { Ran } from './handler-thread.ts'
+import { Backlog } from './backlog.ts'
+import type { Ran } from './pool/handler-process.ts'
+import type { Room } from './pool/pool.ts'
+import { redacted } from './redacted.ts'
+import { report } from './report.ts'
+import { shareRooms } from './rooms.ts'
 import { settlementOf } from './settlement.ts'
 import { createSettler } from './settler.ts'
+import { within } from './within.ts'
 
 const DEFAULT_MAX_IDLE_MS = 1_000
 /** Wait after a claim that the store refused. */
@@ -16,6 +23,8 @@ const CLAIM_RETRY_MS = 500
 /** The longest that a claim waits for events on their way in: so much of handlers' time is the acknowledgements'. */
 const MAX_YIELD_MS = 20
 const YIELD_STEP_MS = 2
+/** Events on their way in past which none is started as it is stored: acknowledgements go first, handlers catch up. */
+const MAX_RECEIVING_TO_OFFER = 8
 /** Attempts that have ended but are not on disk yet; past it nothing is claimed. */
 const MAX_UNSETTLED = 1_024
 
@@ -23,14 +32,18 @@ export interface DispatcherOptions {
   readonly store: Pick<Store, 'claim' | 'settle'>
   readonly pool: {
     onRoom: () => void
-    room(): { readonly shared: number; readonly isolated: number }
+    /** Attempts at once, in all. */
+    readonly size: number
+    room(): Room
+    isTroubled(handler: string): boolean
+    mayStart(handler: string): boolean
     run(work: Work): Promise<Ran>
     abort(): void
     close(): Promise<void>
   }
   readonly registrations: readonly HandlerRegistration[]
-  /** Whether events wait to be stored right now: acknowledgements go before handlers. */
-  readonly isReceiving: () => boolean
+  /** Events that wait to be stored right now: acknowledgements go before handlers. */
+  readonly receiving: () => number
   readonly retry: RetryPolicy
   readonly leaseMs: number
   /**
@@ -41,50 +54,89 @@ export interface DispatcherOptions {
   readonly maxIdleMs?: number
   readonly clock: Clock
   readonly random: () => number
+  /** Takes secrets out of what handlers threw. */
+  readonly redact: (text: string) => string
   readonly telemetry: Telemetry
   readonly log: Logger
 }
 
 /**
  * Takes due deliveries from the store, has them run, and settles what they came to. The store alone says what there is
- * to do; `wake` only says that looking is worthwhile, and losing it costs `maxIdleMs` at most.
+ * to do; `wake` only says that looking is worthwhile, and losing it costs `maxIdleMs` at most. What could start at once is
+ * leased as its event is stored (`offer`, `take`), which saves the look.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #minIdleMs: number
   readonly #maxIdleMs: number
   readonly #settler: ReturnType<typeof createSettler>
-  readonly #running = new Map<string, number>()
+  readonly #backlog: Backlog
+  readonly #concurrency: ReadonlyMap<string, number>
+  readonly #running: Map<string, number>
   readonly #inFlight = new Set<Promise<void>>()
+  /** Rooms that are offered to events on their way in. */
+  #offered = 0
   #passing: Promise<void> | undefined
   #again = false
   #idleMs: number
   #timer: NodeJS.Timeout | undefined
+  #wakesAtMs = Number.POSITIVE_INFINITY
   #stopping = false
   /** The store cannot be asked, which was told of. */
   #isAway = false
 
   constructor(options: DispatcherOptions) {
+    const { registrations, pool } = options
     this.#options = options
     this.#maxIdleMs = options.maxIdleMs ?? DEFAULT_MAX_IDLE_MS
     this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs
     this.#idleMs = this.#minIdleMs
-    this.#settler = createSettler({ ...options, onRetry: () => this.wake() })
-    options.pool.onRoom = () => this.wake()
+    this.#backlog = new Backlog(registrations.map(({ name }) => name))
+    this.#concurrency = new Map(registrations.map(({ name, concurrency }) => [name, concurrency ?? pool.size]))
+    this.#running = new Map(registrations.map(({ name }) => [name, 0]))
+    this.#settler = createSettler({ ...options, onRetry: (dueAtMs) => this.#wakeBy(dueAtMs) })
+    pool.onRoom = () => {
+      if (!this.#backlog.isEmpty) this.#look()
+    }
   }
 
-  /** There may be work. Cheap, and safe to call at any time. */
-  wake(): void {
-    if (this.#stopping) return
-    this.#again = true
-    if (this.#passing !== undefined) return
-    clearTimeout(this.#timer)
-    this.#passing = this.#loop()
+  /** Deliveries of these handlers, or of any, may be due. Cheap, and safe to call at any time. */
+  wake(handlers?: readonly string[]): void {
+    this.#backlog.add(handlers)
+    this.#look()
+  }
+
+  /**
+   * Which deliveries of a new event would start at once if they were leased as it is stored. What is offered is kept free until
+   * `take` is called, which must be.
+   */
+  offer(handlers: readonly string[]): LeaseOffer | undefined {
+    if (this.#stopping || this.#isAway || this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
+    const limits = this.#limits()
+    let room = this.#options.pool.room().shared - this.#offered
+    const offered = handlers.filter(
+      (handler) =>
+        (limits.get(handler) ?? 0) > 0 &&
+        !this.#options.pool.isTroubled(handler) &&
+        !this.#backlog.has(handler) &&
+        room-- > 0,
+    )
+    if (offered.length === 0) return undefined
+    for (const handler of offered) this.#count(handler, 1)
+    this.#offered += offered.length
+    return { handlers: offered, leaseMs: this.#options.leaseMs }
+  }
+
+  /** Starts what the store has leased of an offer; nothing of it, if the event was not stored or was no new one. */
+  take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
+    this.#offered -= handlers.length
+    for (const handler of handlers) this.#count(handler, -1)
+    for (const delivery of leased) this.#execute(workOf(event, delivery))
   }
 
   /**
    * Claims no more and waits for what runs; after `patienceMs` handlers are told by their signal, and `abortMs` later
-   * their threads are ended and what they ran is given back, not counted. Idempotent.
+   * their processes are ended and what they ran is given back, not counted. Idempotent.
    */
   async stop(patienceMs: number, abortMs: number): Promise<void> {
     this.#stopping = true
@@ -96,12 +148,26 @@ export class Dispatcher {
       await within(done, abortMs)
     }
     await this.#options.pool.close()
-    await within(done, abortMs)
+    await within(this.#finish(), abortMs)
   }
 
   async #finish(): Promise<void> {
     await Promise.all(this.#inFlight)
     await this.#settler.flush()
+  }
+
+  #look(): void {
+    if (this.#stopping) return
+    this.#again = true
+    if (this.#passing !== undefined) return
+    clearTimeout(this.#timer)
+    this.#passing = this.#loop()
+  }
+
+  /** Something comes due then. */
+  #wakeBy(dueAtMs: number): void {
+    if (this.#stopping || this.#passing !== undefined) this.wake()
+    else if (dueAtMs < this.#wakesAtMs) this.#sleep(Math.max(0, dueAtMs - this.#options.clock()))
   }
 
   async #loop(): Promise<void> {
@@ -112,19 +178,23 @@ export class Dispatcher {
       sleepMs = await this.#pass()
     }
     this.#passing = undefined
-    if (!this.#stopping) this.#timer = setTimeout(() => this.#sleptThrough(), sleepMs)
+    if (!this.#stopping) this.#sleep(sleepMs)
   }
 
-  #sleptThrough(): void {
-    this.#idleMs = Math.min(this.#maxIdleMs, this.#idleMs * 2)
-    this.wake()
+  #sleep(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#wakesAtMs = this.#options.clock() + ms
+    this.#timer = setTimeout(() => {
+      this.#idleMs = Math.min(this.#maxIdleMs, this.#idleMs * 2)
+      this.wake()
+    }, ms)
   }
 
   async #yield(): Promise<void> {
     await new Promise(setImmediate)
     for (
       let waitedMs = 0;
-      waitedMs < MAX_YIELD_MS && !this.#stopping && this.#options.isReceiving();
+      waitedMs < MAX_YIELD_MS && !this.#stopping && this.#options.receiving() > 0;
       waitedMs += YIELD_STEP_MS
     ) {
       await new Promise((resolve) => setTimeout(resolve, YIELD_STEP_MS))
@@ -139,6 +209,7 @@ export class Dispatcher {
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       if (this.#isAway) this.#options.log.info('deliveries are claimed again')
       this.#isAway = false
+      if (!this.#again) this.#backlog.claimed(request, work)
       for (const each of work) this.#execute(each)
       if (work.length > 0) {
         this.#again = true
@@ -156,69 +227,69 @@ export class Dispatcher {
   }
 
   #claimRequest(): ClaimRequest | undefined {
-    const { pool, registrations, leaseMs, retry } = this.#options
-    const { shared, isolated } = pool.room()
-    const room = shared + isolated
-    if (room === 0 || this.#settler.unsettled() >= MAX_UNSETTLED) return undefined
-    const handlers = registrations
-      .map(({ name, concurrency }) => ({
-        name,
-        running: this.#running.get(name) ?? 0,
-        limit: Math.min(room, (concurrency ?? room) - (concurrency === undefined ? 0 : (this.#running.get(name) ?? 0))),
-      }))
-      .filter(({ limit }) => limit > 0)
+    const { pool, leaseMs, retry } = this.#options
+    const { shared, troubled, isolated } = pool.room()
+    if (this.#settler.unsettled() >= MAX_UNSETTLED) return undefined
+    const handlers = [...this.#limits()].flatMap(([name, limit]) =>
+      limit > 0 ? [{ name, limit, running: this.#running.get(name) ?? 0 }] : [],
+    )
     if (handlers.length === 0) return undefined
-    return { handlers, sharedLimit: shared, isolatedLimit: isolated, leaseMs, maxAttempts: retry.maxAttempts }
+    const isAnyTroubled = handlers.some(({ name }) => pool.isTroubled(name))
+    const sharedLimit = Math.max(0, shared - this.#offered) + (isAnyTroubled ? troubled : 0)
+    return { handlers, sharedLimit, isolatedLimit: isolated, leaseMs, maxAttempts: retry.maxAttempts }
+  }
+
+  /** How many more of each handler may start. */
+  #limits(): ReadonlyMap<string, number> {
+    const { pool } = this.#options
+    const room = pool.room()
+    const ordinary = new Map([...this.#running].filter(([handler]) => !pool.isTroubled(handler)))
+    const shares = shareRooms({ total: pool.size, free: room.shared - this.#offered, running: ordinary })
+    return new Map(
+      [...this.#running].map(([handler, running]) => {
+        const share = shares.get(handler) ?? (pool.mayStart(handler) ? room.troubled : 0)
+        return [handler, Math.max(0, Math.min(share, (this.#concurrency.get(handler) ?? 0) - running))]
+      }),
+    )
+  }
+
+  #count(handler: string, change: 1 | -1): void {
+    this.#running.set(handler, (this.#running.get(handler) ?? 0) + change)
   }
 
   #execute(work: Work): void {
-    this.#running.set(work.handler, (this.#running.get(work.handler) ?? 0) + 1)
+    this.#count(work.handler, 1)
     const running = this.#run(work).finally(() => this.#inFlight.delete(running))
     this.#inFlight.add(running)
   }
 
   async #run(work: Work): Promise<void> {
-    const { pool, retry, clock, random } = this.#options
-    const ran = await pool.run(work)
-    this.#running.set(work.handler, (this.#running.get(work.handler) ?? 1) - 1)
+    const { pool, retry, clock, random, redact } = this.#options
+    const ran = redacted(await pool.run(work), redact)
+    this.#count(work.handler, -1)
     const settlement = settlementOf(work, ran, { retry, nowMs: clock(), random, stopping: this.#stopping })
-    this.#report(work, settlement)
+    report(work, settlement, this.#options)
     this.#settler.add(settlement)
   }
-
-  #report({ event, handler, attempt }: Work, { verdict, outcome, durationMs, dueAtMs, error }: Settlement): void {
-    const { telemetry, log, clock } = this.#options
-    const about = {
-      uid: event.uid,
-      source: event.source,
-      type: event.type,
-      handler,
-      attempt,
-      outcome,
-      duration_ms: durationMs,
-    }
-    if (verdict === 'succeeded') {
-      telemetry.processed(event.source, event.type, handler, durationMs / 1000)
-      log.debug(about, 'event handled')
-      return
-    }
-    if (verdict === 'released') {
-      log.info({ ...about, error }, 'attempt given back')
-      return
-    }
-    telemetry.failed(event.source, event.type, handler, durationMs / 1000)
-    if (verdict === 'dead') log.error({ ...about, error }, 'delivery dead')
-    else log.warn({ ...about, error, retry_in_ms: dueAtMs - clock() }, 'attempt failed')
-  }
 }
 
-/** Whether a promise settled within the time. */
-async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => resolve(false), Math.max(0, ms))
-  try {
-    return await Promise.race([promise.then(() => true), late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const workOf = (event: NewEvent, { deliveryId, lease, handler }: LeasedDelivery): Work => ({
+  deliveryId,
+  lease,
+  handler,
+  attempt: 1,
+  isolated: false,
+  event: {
+    uid: event.uid,
+    source: event.source,
+    provider: event.provider,
+    id: event.id,
+    type: event.type,
+    receivedAtMs: event.receivedAtMs,
+    origin: event.origin,
+    headers: event.headers,
+    ...(event.task !== undefined && { task: event.task }),
+    ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+  },
+  body: event.body,
+})

@@ -1,59 +1,79 @@
-import type { MessagePort } from 'node:worker_threads'
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
+import type { ErrorDetail } from '../domain/error-detail.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 
-/** What a handler thread is started with. */
-export interface ThreadData {
+/**
+ * What passes between the service and a handler process, over sockets of their own: not the `ipc` channel of Node, which is
+ * within reach of user code, and whose garbage would throw in the thread that acknowledges.
+ */
+
+/** File descriptors of a handler process beside its own standard ones, in the order of `stdio`. */
+export const JOBS_FD = 3
+/** Apart from where jobs come in, so that what it said last is read even where nothing can be written any more. */
+export const ANSWERS_FD = 4
+/** The service's own output: log lines go straight there. */
+export const LOG_FD = 5
+/** How far it has come with its jobs (`progress.ts`). */
+export const PROGRESS_FD = 6
+
+/** What a handler process loads. */
+export interface ProcessData {
   readonly handlersDir: string
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   readonly logLevel: string
 }
 
-export interface ThreadLoading extends ThreadData {
-  /** It loads at the priority of acknowledgements, and steps back after. */
-  readonly isHurried: boolean
-}
-
-/** The same, with where it listens and answers: not its `parentPort`, which is within reach of user code. */
-export interface ThreadStart extends ThreadLoading {
-  readonly port: MessagePort
-}
-
-/** One attempt, on its way into a handler thread. */
-export interface Job {
-  /** Unique in its thread. */
+/** One attempt, on its way into a handler process. Its body follows behind the message. */
+export interface SentJob {
+  /** Rises with each job of a process: they are started in this order. */
   readonly key: number
-  readonly work: Work
+  readonly work: Omit<Work, 'body' | 'deliveryId' | 'lease'>
+  readonly bodyBytes: number
   /** When its signal is aborted and it counts as timed out (ms since the epoch). */
   readonly deadlineAtMs: number
 }
 
-/** How an attempt ended in its thread. */
+/** The same where it has arrived. */
+export interface Job extends SentJob {
+  readonly body: Buffer
+}
+
+/** How an attempt ended in its process. */
 export interface JobResult {
   readonly outcome: Extract<AttemptOutcome, 'succeeded' | 'failed' | 'rejected' | 'retry_after' | 'timeout'>
   readonly error?: string
+  readonly detail?: ErrorDetail
   /** With `retry_after`. */
   readonly afterMs?: number
   readonly startedAtMs: number
   readonly durationMs: number
 }
 
-export type ToThread =
-  | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
+export type ToProcess =
+  | ({
+      readonly kind: 'load'
+      /** It loads at the priority of acknowledgements, and steps back after. */
+      readonly isHurried: boolean
+    } & ProcessData)
+  | { readonly kind: 'jobs'; readonly jobs: readonly SentJob[] }
+  /** Answer, if you can. */
+  | { readonly kind: 'ping' }
   /** The service stops: abort every signal. */
   | { readonly kind: 'abort' }
-  /** Nothing more will come: write out the log, and say when that is done. */
+  /** Nothing more will come: write out the log, and end. */
   | { readonly kind: 'stop' }
 
-export type FromThread =
+export type FromProcess =
   | { readonly kind: 'loading'; readonly file: string }
   | { readonly kind: 'ready'; readonly registrations: readonly HandlerRegistration[] }
   | { readonly kind: 'unloadable'; readonly faults: readonly string[] }
-  | { readonly kind: 'stopped' }
+  | { readonly kind: 'pong' }
+  /** Log lines that it did not write, since there were too many. */
+  | { readonly kind: 'dropped'; readonly lines: number }
   | {
       readonly kind: 'results'
       readonly results: readonly { readonly key: number; readonly result: JobResult }[]
-      /** Handlers past their deadline that have still not returned: their slots are not free. */
+      /** Handlers past their deadline that have still not returned: their places are not free. */
       readonly overdue: number
     }

@@ -1,6 +1,6 @@
 import type { Settlement, Work } from '../domain/delivery.ts'
 import { type RetryPolicy, retryDelayMs } from '../domain/retry.ts'
-import type { Ran } from './handler-thread.ts'
+import type { Ran } from './pool/handler-process.ts'
 
 /** The longest wait that a handler may ask for. */
 const MAX_RETRY_AFTER_MS = 7 * 86_400_000
@@ -9,7 +9,7 @@ export interface SettlementRules {
   readonly retry: RetryPolicy
   readonly nowMs: number
   readonly random: () => number
-  /** The service is stopping and ended the thread itself: whatever was lost with it is nobody's fault. */
+  /** The service is stopping and ended the process itself: what was lost with it is no handler's fault. */
   readonly stopping: boolean
 }
 
@@ -24,13 +24,12 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
     startedAtMs: ran.startedAtMs,
     durationMs: ran.durationMs,
     ...(ran.outcome !== 'succeeded' && ran.error !== undefined && { error: ran.error }),
+    ...('detail' in ran && ran.detail !== undefined && { detail: ran.detail }),
   } satisfies Partial<Settlement>
 
   if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }
   if (ran.outcome === 'process_lost') {
     if (rules.stopping) return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
-    // Any of those that shared the thread may have ended it: each runs again alone, and only then does it count.
-    if (!ran.alone && !work.isolated) return { ...base, verdict: 'released', isolate: true }
   }
   if (ran.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
   const delayMs =

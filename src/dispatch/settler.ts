@@ -6,34 +6,39 @@ import type { Store } from '../domain/store.ts'
 
 /** Wait before settlements that the store refused are tried again. */
 const SETTLE_RETRY_MS = 500
+/** How long one waits for others to share its commit, and how many do not wait. A crash within costs a second run. */
+const GATHER_MS = 10
+const GATHERED = 16
 
 /**
- * Brings settlements into the store, all of one turn of the loop in one call. What the store refuses (its disk is full,
- * say) is kept and tried again for as long as the lease could hold; after that the delivery runs again.
+ * Brings settlements into the store, several in one call. What the store refuses (its disk is full, say) is kept and tried
+ * again for as long as the lease could hold; after that the delivery runs again.
  */
 export function createSettler(options: {
   readonly store: Pick<Store, 'settle'>
   readonly leaseMs: number
   readonly clock: Clock
   readonly log: Logger
-  /** Called once settlements are on disk of which some are to run again. */
-  readonly onRetry: () => void
+  /** Called once settlements are committed of which some are to run again, with the first time that one is due. */
+  readonly onRetry: (dueAtMs: number) => void
 }) {
   const { store, leaseMs, clock, log, onRetry } = options
   const calls = new Set<Promise<void>>()
   let waiting: Settlement[] = []
+  let gathering: NodeJS.Timeout | undefined
+  let isHurried = false
   let unsettled = 0
 
-  async function send(): Promise<void> {
-    await new Promise(setImmediate)
-    const batch = waiting
-    waiting = []
+  async function send(batch: readonly Settlement[]): Promise<void> {
     const giveUpAtMs = clock() + leaseMs
     for (let tries = 1; ; tries++) {
       try {
         const took = await store.settle(batch)
         const lost = took.filter((effective) => !effective).length
-        if (batch.some(({ verdict }) => verdict === 'retry' || verdict === 'released')) onRetry()
+        const due = batch.flatMap(({ verdict, dueAtMs }) =>
+          verdict === 'retry' || verdict === 'released' ? [dueAtMs] : [],
+        )
+        if (due.length > 0) onRetry(Math.min(...due))
         if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
         break
       } catch (error) {
@@ -50,17 +55,28 @@ export function createSettler(options: {
     unsettled -= batch.length
   }
 
+  function sendWaiting(): void {
+    clearTimeout(gathering)
+    gathering = undefined
+    if (waiting.length === 0) return
+    const call = send(waiting).finally(() => calls.delete(call))
+    waiting = []
+    calls.add(call)
+  }
+
   return {
     add(settlement: Settlement): void {
       unsettled++
       waiting.push(settlement)
-      if (waiting.length > 1) return
-      const call = send().finally(() => calls.delete(call))
-      calls.add(call)
+      if (isHurried) gathering ??= setTimeout(sendWaiting, 0)
+      else if (waiting.length >= GATHERED) sendWaiting()
+      else gathering ??= setTimeout(sendWaiting, GATHER_MS)
     },
     unsettled: () => unsettled,
-    /** Resolves when everything added so far is on disk or given up. */
+    /** Resolves when everything added so far is committed or given up. What is added later does not wait for others. */
     async flush(): Promise<void> {
+      isHurried = true
+      sendWaiting()
       await Promise.all(calls)
     },
   }

@@ -40,10 +40,12 @@ export interface Config {
   readonly handlersDir: string
   /** Absolute. */
   readonly providersDir: string | undefined
-  readonly handlerThreads: number
-  /** In each thread. */
+  readonly handlerProcesses: number
+  /** In each process. */
   readonly handlerConcurrency: number
   readonly handlerTimeoutMs: number
+  /** Resident size past which a handler process is ended, in MiB. */
+  readonly handlerMemoryMb: number
   readonly retry: RetryPolicy
   /** When a task is stale and when it expires, counted from its beginning, unless its owner says otherwise. */
   readonly taskMaxWaitMs: number

@@ -50,3 +50,14 @@ function postgresFaults(databaseUrl: string): readonly string[] {
   if (url.hash !== '') faults.push('DATABASE_URL holds a #: in a password it is written as %23.')
   return faults
 }
+
+/** The password in it, as it is written there and as it is meant; empty if there is none. */
+export function databasePasswords(databaseUrl: string): readonly string[] {
+  const written = URL.parse(databaseUrl)?.password ?? ''
+  if (written === '') return []
+  try {
+    return [written, decodeURIComponent(written)]
+  } catch {
+    return [written]
+  }
+}

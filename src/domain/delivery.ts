@@ -96,8 +96,7 @@ export interface Work {
     readonly headers: Headers
     readonly traceparent?: string
   }
-  /** Transferable: nobody else holds its buffer. */
-  readonly body: Uint8Array<ArrayBuffer>
+  readonly body: Uint8Array
 }
 
 /** What an attempt came to, on its way into the store. */

@@ -5,6 +5,7 @@ import { EVENT_STATUSES, type Origin } from '../domain/event.ts'
 import type { EventFilter, Store } from '../domain/store.ts'
 import { isUid } from '../domain/uid.ts'
 import { DeliverySummarySchema } from './deliveries.ts'
+import { ErrorDetailSchema } from './error-detail.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
@@ -31,6 +32,7 @@ const Attempt = Type.Object({
   number: Type.Integer(),
   outcome: Type.String(),
   error: Type.Optional(Type.String()),
+  error_detail: Type.Optional(ErrorDetailSchema),
   started_at: Time(),
   duration_ms: Type.Number(),
 })

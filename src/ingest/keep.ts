@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
-import type { NewEvent } from '../domain/event.ts'
+import type { LeasedDelivery } from '../domain/delivery.ts'
+import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { Reading } from '../domain/read-event.ts'
 import type { Receipt, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -9,17 +10,22 @@ export interface KeepOptions {
   readonly append: Store['append']
   readonly telemetry: Telemetry
   readonly log: Logger
-  /** Called after an event with work for a handler is on disk. */
-  readonly onWork: () => void
+  readonly dispatch: {
+    /** Which handlers' deliveries would start at once, if any. `take` must follow. */
+    offer(handlers: readonly string[]): LeaseOffer | undefined
+    take(offer: LeaseOffer, event: NewEvent, leased?: readonly LeasedDelivery[]): void
+    /** Deliveries of these handlers are on disk. */
+    wake(handlers: readonly string[]): void
+  }
 }
 
 /** Brings an event to disk and tells what came of it: where both doors end. Rejects as `Store.append` does. */
 export type Keep = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
 
 export function createKeeper(options: KeepOptions): Keep {
-  const { append, log, onWork } = options
+  const { log } = options
   return async (event, reading, requestId) => {
-    const receipt = await append(event)
+    const receipt = await appendAndDispatch(options, event)
     const about = {
       ...(requestId !== undefined && { reqId: requestId }),
       uid: receipt.uid,
@@ -28,7 +34,6 @@ export function createKeeper(options: KeepOptions): Keep {
     }
     if (receipt.outcome === 'accepted') {
       report(options, about, event, reading)
-      if (event.handlers.length > 0) onWork()
     } else if (receipt.outcome === 'conflict') {
       log.warn({ ...about, id: event.id }, 'event in conflict with an earlier one of its id: kept, not dispatched')
     } else if (receipt.outcome === 'superseded') {
@@ -36,6 +41,29 @@ export function createKeeper(options: KeepOptions): Keep {
     }
     return receipt
   }
+}
+
+/** What can start at once is leased as the event is stored; what cannot is left for the dispatcher to find. */
+async function appendAndDispatch({ append, dispatch }: KeepOptions, event: NewEvent): Promise<Receipt> {
+  const offer = event.handlers.length === 0 ? undefined : dispatch.offer(event.handlers)
+  let receipt: Receipt | undefined
+  try {
+    receipt = await append(offer === undefined ? event : { ...event, lease: offer })
+    return receipt
+  } finally {
+    const leased = receipt?.leased ?? []
+    if (offer !== undefined) dispatch.take(offer, event, leased)
+    if (receipt?.outcome === 'accepted') wakeForRest(dispatch, event.handlers, leased)
+  }
+}
+
+function wakeForRest(
+  dispatch: KeepOptions['dispatch'],
+  handlers: readonly string[],
+  leased: readonly LeasedDelivery[],
+): void {
+  const rest = handlers.filter((name) => !leased.some(({ handler }) => handler === name))
+  if (rest.length > 0) dispatch.wake(rest)
 }
 
 /** Keys of an unhandled payload that a log line names, and characters of each. */

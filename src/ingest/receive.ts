@@ -18,8 +18,8 @@ export interface ReceiveOptions {
 
 export interface Receiver {
   readonly receive: Receive
-  /** Whether events wait to be stored right now. */
-  readonly isReceiving: () => boolean
+  /** Events that wait to be stored right now. */
+  readonly receiving: () => number
 }
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
@@ -48,7 +48,7 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
       storing--
     }
   }
-  return { receive, isReceiving: () => storing > 0 }
+  return { receive, receiving: () => storing }
 }
 
 function receivedAs({ outcome, uid }: Receipt, status: 'accepted' | 'unhandled' | 'quarantined'): Received {

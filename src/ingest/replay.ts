@@ -8,7 +8,7 @@ export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
   readonly sources: ReadonlyMap<string, Source>
   readonly route: Route
-  readonly onWork: () => void
+  readonly onWork: (handlers: readonly string[]) => void
 }
 
 /**
@@ -38,7 +38,7 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
     const { status, reasons } = routing
     const handlers = handler === undefined ? routing.handlers : [handler]
     const running = await store.replay({ eventUid: uid, handlers, status, reasons })
-    if (running.length > 0) onWork()
+    if (running.length > 0) onWork(running)
     return { status, reasons, handlers: running }
   }
 }

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
-import { HandlerPool } from '../../src/dispatch/pool.ts'
+import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
 import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
 import { newUid } from '../../src/domain/uid.ts'
@@ -16,14 +16,14 @@ const silent = pino({ level: 'silent' })
 
 type Report = { readonly kind: 'processed' | 'failed'; readonly handler: string }
 
-/** A store, handler threads and a dispatcher between them, as the service has them. */
+/** A store, handler processes and a dispatcher between them, as the service has them. */
 async function startDispatcher(
   options: {
     maxAttempts?: number
     timeoutMs?: number
-    threads?: number
+    processes?: number
     concurrency?: number
-    isReceiving?: () => boolean
+    receiving?: () => number
     maxIdleMs?: number
   } = {},
 ) {
@@ -35,7 +35,10 @@ async function startDispatcher(
       providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
       logLevel: 'silent',
     },
-    threads: options.threads ?? 1,
+    environment: process.env,
+    memoryMb: 256,
+    onDroppedLines: () => {},
+    processes: options.processes ?? 1,
     concurrency: options.concurrency ?? 8,
     timeoutMs: options.timeoutMs ?? 5_000,
     log: silent,
@@ -59,7 +62,8 @@ async function startDispatcher(
       types,
       ...(name === 'wait' && { concurrency: 2 }),
     })),
-    isReceiving: options.isReceiving ?? (() => false),
+    receiving: options.receiving ?? (() => 0),
+    redact: (text) => text,
     retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
     leaseMs: 60_000,
     ...(options.maxIdleMs !== undefined && { maxIdleMs: options.maxIdleMs }),
@@ -164,12 +168,12 @@ describe('a delivery', () => {
   })
 
   test('still gets its turn while events keep coming in', async () => {
-    const { append, ended } = await startDispatcher({ isReceiving: () => true })
+    const { append, ended } = await startDispatcher({ receiving: () => 1 })
     expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
   })
 })
 
-describe('a handler that takes its thread down', () => {
+describe('a handler that takes its process down', () => {
   test('costs its neighbours no attempt: each runs again alone, and only the guilty one ends dead', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 10_000 })
     const innocent = await Promise.all(Array.from({ length: 4 }, () => append(['wait'], { ms: 150 })))
@@ -182,7 +186,7 @@ describe('a handler that takes its thread down', () => {
   })
 
   test.each(['loop', 'hoard', 'float'])('by %s ends dead, and everything else succeeds', async (name) => {
-    const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, threads: 2 })
+    const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, processes: 2 })
     const guilty = await append([name])
     const innocent = await Promise.all(Array.from({ length: 10 }, () => append(['ok'])))
     expect(await ended(guilty)).toMatchObject([{ state: 'dead', attempts: 2 }])
@@ -191,7 +195,7 @@ describe('a handler that takes its thread down', () => {
 })
 
 test('no more of a handler run at once than its concurrency allows', async () => {
-  const { append, ended, store } = await startDispatcher({ threads: 2 })
+  const { append, ended, store } = await startDispatcher({ processes: 2 })
   const uids = await Promise.all(Array.from({ length: 6 }, () => append(['wait'], { ms: 60 })))
   const runs = (await Promise.all(uids.map(ended))).flat().flatMap(({ history }) => history)
   const spans = runs.map(
@@ -205,7 +209,7 @@ test('no more of a handler run at once than its concurrency allows', async () =>
 describe('stopping', () => {
   test('lets what runs finish, and claims nothing more', async () => {
     const { append, dispatcher, store } = await startDispatcher()
-    const uid = await append(['wait'], { ms: 200 })
+    const uid = await append(['wait'], { ms: 1_000 })
     await eventually(
       () => store.event(uid),
       (event) => event?.deliveries[0]?.state === 'running',

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { loadHandlers } from '../../src/dispatch/load-handlers.ts'
+import { loadHandlers } from '../../src/dispatch/process/load-handlers.ts'
 import { registerLate } from './late/late.ts'
 
 test('a module may register until what it returned has resolved; what comes later is named and ignored', async () => {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { afterEach, describe, expect, test } from 'vitest'
-import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool.ts'
+import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool/pool.ts'
 import type { Work } from '../../src/domain/delivery.ts'
 
 const modules = join(import.meta.dirname, 'modules')
@@ -14,7 +14,10 @@ afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())))
 async function startPool(options: Partial<PoolOptions> = {}) {
   const pool = new HandlerPool({
     data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent' },
-    threads: 1,
+    environment: process.env,
+    memoryMb: 256,
+    onDroppedLines: () => {},
+    processes: 1,
     concurrency: 8,
     timeoutMs: 10_000,
     log: pino({ level: 'silent' }),
@@ -47,7 +50,7 @@ function work(handler: string, body: string = JSON.stringify({ type: handler }),
   }
 }
 
-describe('a handler thread', () => {
+describe('a handler process', () => {
   test('tells success from a throw, with the error it threw', async () => {
     const pool = await startPool()
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
@@ -70,7 +73,7 @@ describe('a handler thread', () => {
     expect(await pool.run(work('no-number'))).toMatchObject({ outcome: 'retry_after', afterMs: 0 })
     expect(await pool.run(work('endless'))).toMatchObject({
       outcome: 'retry_after',
-      afterMs: Number.POSITIVE_INFINITY,
+      afterMs: Number.MAX_SAFE_INTEGER,
     })
   })
 
@@ -108,7 +111,7 @@ describe('a handler thread', () => {
   })
 
   test('runs as many at once as its concurrency says there is room for', async () => {
-    const pool = await startPool({ threads: 2, concurrency: 3 })
+    const pool = await startPool({ processes: 2, concurrency: 3 })
     expect(pool.room().shared).toBe(6)
     const running = Array.from({ length: 4 }, () => pool.run(work('wait', '{"type":"wait","ms":50}')))
     expect(pool.room().shared).toBe(2)
@@ -130,7 +133,7 @@ describe('a deadline', () => {
     expect(pool.room().shared).toBe(7)
   })
 
-  test('renews a thread when too many of its handlers outlived theirs', async () => {
+  test('renews a process when too many of its handlers outlived theirs', async () => {
     const pool = await startPool({ timeoutMs: 50, concurrency: 2 })
     const renewed = Promise.withResolvers<void>()
     await pool.run(work('hang'))
@@ -144,11 +147,11 @@ test('that a thread had to be replaced is logged, with the reason', async () => 
   const logged = Promise.withResolvers<string>()
   const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
   await pool.run(work('exit'))
-  expect(await logged.promise).toMatch(/exited with code 3.*a handler thread is replaced/)
+  expect(await logged.promise).toMatch(/exited with code 3.*a handler process is replaced/)
 })
 
-describe.each(['loop', 'exit', 'hoard'])('a handler that ends its thread (%s)', (name) => {
-  test('costs the attempts in it, and the next thread takes over', async () => {
+describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)', (name) => {
+  test('costs its own attempt, and the next process takes over', async () => {
     const pool = await startPool({ timeoutMs: 500 })
     const neighbour = pool.run(work('hang'))
     expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
@@ -158,7 +161,7 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its thread (%s)', 
 
   test('is known to have been alone when it was', async () => {
     const pool = await startPool({ timeoutMs: 500 })
-    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost', alone: true })
+    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
     expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
   })
 })

@@ -209,7 +209,7 @@ describe('SIGTERM', () => {
       }`,
     })
     const service = await startService(
-      { HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs), HANDLER_THREADS: '2' },
+      { HANDLERS_DIR: handlers, SHUTDOWN_GRACE_MS: String(graceMs), HANDLER_PROCESSES: '2' },
       directory,
     )
     const { uid } = await post(service.publicUrl, signedEvent('stuck.deaf'))

@@ -132,7 +132,7 @@ describe('the road of an event', () => {
         router.on('acme.thing', { name: 'hopeless' }, (event, { fail }) => fail('never'))
       }`
     const service = await startService(
-      { HANDLERS_DIR: handlersIn(directory, { 'fan.js': module }), RETRY_BASE_MS: '10', HANDLER_THREADS: '1' },
+      { HANDLERS_DIR: handlersIn(directory, { 'fan.js': module }), RETRY_BASE_MS: '10', HANDLER_PROCESSES: '1' },
       directory,
     )
     const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))

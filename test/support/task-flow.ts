@@ -101,7 +101,7 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
         SOURCE_AI_API_URL: provider.url,
         SOURCE_AI_API_KEY: 'sk-of-the-test',
         PUBLIC_URL: 'http://127.0.0.1:9',
-        HANDLER_THREADS: '1',
+        HANDLER_PROCESSES: '1',
         TASK_MAX_WAIT_MS: '0',
         POLL_INTERVAL_MS: '20',
         ...options.environment,

@@ -53,7 +53,12 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
-  const keep = createKeeper({ append: (event) => store.append(event), telemetry, log, onWork: ignore })
+  const keep = createKeeper({
+    append: (event) => store.append(event),
+    telemetry,
+    log,
+    dispatch: { offer: () => undefined, take: ignore, wake: ignore },
+  })
   const tasks = createTasks({
     maxWaitMs: 0,
     deadlineMs: 86_400_000,

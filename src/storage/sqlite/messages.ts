@@ -26,7 +26,9 @@ import type { Ending } from './track-task.ts'
 /** What passes between the main thread and the store's two threads. */
 
 /** A claimed delivery with its headers still as JSON. */
-export type StoredWork = Omit<Work, 'event'> & {
+export type StoredWork = Omit<Work, 'event' | 'body'> & {
+  /** Transferable: nothing else holds its buffer. */
+  readonly body: Uint8Array<ArrayBuffer>
   readonly event: Omit<Work['event'], 'headers'> & { readonly headers: string }
 }
 export interface StoredClaim {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { parentPort } from 'node:worker_threads'
 import type { Router } from '../../../src/index.ts'
 
@@ -41,7 +42,11 @@ export default (router: Router): void => {
     }
   })
   router.on('unshowable', { name: 'unshowable' }, () => {
-    throw Object.create(null)
+    throw {
+      [inspect.custom]() {
+        throw new Error('not even this')
+      },
+    }
   })
   router.on('chatter', { name: 'chatter' }, async () => {
     parentPort?.postMessage('not a word of ours')

@@ -1,20 +1,25 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
-import { toIso } from '../domain/clock.ts'
-import { messageOf } from '../domain/errors.ts'
-import type { WebhookEvent } from '../domain/event.ts'
-import type { HandlerContext } from '../domain/handler.ts'
-import { MAX_ERROR_LENGTH } from '../domain/limits.ts'
-import type { Provider } from '../domain/provider.ts'
-import { readStored } from '../domain/read-event.ts'
-import type { RegisteredHandler } from '../domain/router.ts'
-import type { Job, JobResult } from './protocol.ts'
+import { toIso } from '../../domain/clock.ts'
+import type { WebhookEvent } from '../../domain/event.ts'
+import type { HandlerContext } from '../../domain/handler.ts'
+import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
+import type { Provider } from '../../domain/provider.ts'
+import { readStored } from '../../domain/read-event.ts'
+import type { RegisteredHandler } from '../../domain/router.ts'
+import type { Job, JobResult } from '../protocol.ts'
+import { detailOf, lineOf } from './error-detail.ts'
+
+/** The longest wait that a handler may ask for; the service cuts it further. */
+const MAX_AFTER_MS = Number.MAX_SAFE_INTEGER
 
 /** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
-type Verdict = Pick<JobResult, 'outcome' | 'error' | 'afterMs'>
+type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs'>
 
 export interface RunningJob {
   readonly job: Job
+  /** Carries what tells the attempt. */
+  readonly log: () => Logger
   readonly abort: (reason: Error) => void
   /** Decides the attempt, whatever the handler still does; only the first decision counts. */
   readonly decide: (verdict: Verdict) => void
@@ -50,6 +55,7 @@ export function runJob(
   const running: RunningJob = {
     job,
     decided: false,
+    log: once(() => logOf(environment.log, job)),
     abort: (reason) => controller.abort(reason),
     decide: (verdict) => {
       running.decided = true
@@ -80,23 +86,27 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
     const { work } = running.job
     const handler = environment.handlers.get(work.handler)
     if (handler === undefined) throw new Error(`there is no handler ${work.handler}`)
-    await handler.run(eventOf(environment.providers, running.job), contextOf(environment.log, running, signal))
+    await handler.run(eventOf(environment.providers, running.job), contextOf(running, signal))
     // A rejection that the handler left floating is reported once its microtasks are done: before success, not after.
     await new Promise(setImmediate)
     running.decide({ outcome: 'succeeded' })
   } catch (error) {
-    running.decide({ outcome: 'failed', error: describe(error) })
+    running.decide(failureOf(error))
   }
 }
 
-function eventOf(providers: ReadonlyMap<string, Provider>, { work }: Job): WebhookEvent {
-  const { event, body } = work
+export function failureOf(thrown: unknown): Verdict {
+  const detail = detailOf(thrown)
+  return { outcome: 'failed', error: lineOf(detail), detail }
+}
+
+function eventOf(providers: ReadonlyMap<string, Provider>, { work, body }: Job): WebhookEvent {
+  const { event } = work
   const provider = providers.get(event.provider)
   if (provider === undefined) throw new Error(`no source has provider ${event.provider} any more`)
   const received_at = toIso(event.receivedAtMs)
   const reading = readStored(provider, event, body)
   if (!reading.ok) throw new Error(`the event is not readable: ${reading.reasons.join('; ')}`)
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   return {
     ...reading.fields,
     data: reading.fields.data as Record<string, unknown>,
@@ -105,32 +115,24 @@ function eventOf(providers: ReadonlyMap<string, Provider>, { work }: Job): Webho
     provider: event.provider,
     origin: event.origin,
     received_at,
-    raw: () => bytes,
+    raw: () => body,
   }
 }
 
-function contextOf(log: Logger, running: RunningJob, signal: AbortSignal): HandlerContext {
-  const { work } = running.job
-  let own: Logger | undefined
+function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
   return {
-    attempt: work.attempt,
+    attempt: running.job.work.attempt,
     signal,
     get log() {
-      own ??= log.child({
-        handler: work.handler,
-        uid: work.event.uid,
-        source: work.event.source,
-        type: work.event.type,
-        attempt: work.attempt,
-      })
-      return own
+      return running.log()
     },
     fail: (reason) => {
-      running.decide({ outcome: 'rejected', error: describe(reason) })
-      throw new Ended(describe(reason))
+      const error = wordsOf(reason)
+      running.decide({ outcome: 'rejected', error, ...(typeof reason !== 'string' && { detail: detailOf(reason) }) })
+      throw new Ended(error)
     },
     retryAfter: (ms) => {
-      const afterMs = ms > 0 ? Math.floor(ms) : 0
+      const afterMs = ms > 0 ? Math.min(MAX_AFTER_MS, Math.floor(ms)) : 0
       running.decide({
         outcome: 'retry_after',
         afterMs,
@@ -141,13 +143,22 @@ function contextOf(log: Logger, running: RunningJob, signal: AbortSignal): Handl
   }
 }
 
-/** Total: what a handler throws need not be an error, nor even something that can be shown. */
-export function describe(thrown: unknown): string {
-  try {
-    const text =
-      thrown instanceof Error && thrown.name !== 'Error' ? `${thrown.name}: ${thrown.message}` : messageOf(thrown)
-    return text.slice(0, MAX_ERROR_LENGTH)
-  } catch {
-    return 'something was thrown that cannot be shown'
+const wordsOf = (reason: unknown): string =>
+  typeof reason === 'string' ? reason.slice(0, MAX_ERROR_LENGTH) : lineOf(detailOf(reason))
+
+const logOf = (log: Logger, { work }: Job): Logger =>
+  log.child({
+    handler: work.handler,
+    uid: work.event.uid,
+    source: work.event.source,
+    type: work.event.type,
+    attempt: work.attempt,
+  })
+
+function once<Value>(make: () => Value): () => Value {
+  let made: Value | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }

@@ -1,0 +1,83 @@
+/** Bytes of a frame's two lengths. */
+const PREFIX_BYTES = 8
+/** Bytes of one frame: as many bodies as a process may have at once. */
+const MAX_FRAME_BYTES = 1_200 * 1024 * 1024
+
+/** What arrived is no frame, or a larger one than is allowed. */
+export class BadFrame extends Error {
+  override readonly name = 'BadFrame'
+}
+
+// As they were before user code could change them.
+const { parse, stringify } = JSON
+
+/** A message and the bytes behind it: the lengths of both, the message as JSON, the bytes. To be written one after the other. */
+export function frameOf(message: unknown, tail: readonly Uint8Array[] = []): readonly Uint8Array[] {
+  const text = Buffer.from(stringify(message))
+  const prefix = Buffer.allocUnsafe(PREFIX_BYTES)
+  prefix.writeUInt32LE(text.length, 0)
+  prefix.writeUInt32LE(
+    tail.reduce((sum, { length }) => sum + length, 0),
+    4,
+  )
+  return [prefix, text, ...tail]
+}
+
+/** Puts frames together again out of what a socket gives. */
+export class FrameReader {
+  readonly #maxBytes: number
+  readonly #onFrame: (message: unknown, tail: Buffer) => void
+  #chunks: Buffer[] = []
+  #bytes = 0
+
+  constructor(onFrame: (message: unknown, tail: Buffer) => void, maxBytes = MAX_FRAME_BYTES) {
+    this.#onFrame = onFrame
+    this.#maxBytes = maxBytes
+  }
+
+  /** Throws `BadFrame`; nothing that comes after it can be read. */
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    while (this.#bytes >= PREFIX_BYTES) {
+      const head = this.#peek(PREFIX_BYTES)
+      const textBytes = head.readUInt32LE(0)
+      const frameBytes = PREFIX_BYTES + textBytes + head.readUInt32LE(4)
+      if (frameBytes > this.#maxBytes) throw new BadFrame(`a message of ${frameBytes} bytes`)
+      if (this.#bytes < frameBytes) return
+      const frame = this.#take(frameBytes)
+      const message = parsed(frame.toString('utf8', PREFIX_BYTES, PREFIX_BYTES + textBytes))
+      this.#onFrame(message, frame.subarray(PREFIX_BYTES + textBytes))
+    }
+  }
+
+  #peek(bytes: number): Buffer {
+    const [first] = this.#chunks
+    if (first !== undefined && first.length >= bytes) return first
+    return this.#join()
+  }
+
+  #take(bytes: number): Buffer {
+    const [first] = this.#chunks
+    const whole = first !== undefined && first.length >= bytes ? first : this.#join()
+    const rest = whole.subarray(bytes)
+    if (rest.length > 0) this.#chunks[0] = rest
+    else this.#chunks.shift()
+    this.#bytes -= bytes
+    return whole.subarray(0, bytes)
+  }
+
+  #join(): Buffer {
+    const whole = Buffer.concat(this.#chunks)
+    this.#chunks = [whole]
+    return whole
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    throw new BadFrame('a message that is no JSON', { cause: error })
+  }
+}

@@ -1,0 +1,294 @@
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { AttemptOutcome, Work } from '../../domain/delivery.ts'
+import { messageOf } from '../../domain/errors.ts'
+import type { HandlerRegistration } from '../../domain/handler.ts'
+import { FrameReader, frameOf } from '../frames.ts'
+import type { FromProcess, JobResult, ProcessData, SentJob, ToProcess } from '../protocol.ts'
+import { endFamily } from './family.ts'
+import { faultOf } from './fault.ts'
+import { RawOutput } from './raw-output.ts'
+import { type SpawnedProcess, spawnProcess } from './spawn.ts'
+import { isFromProcess } from './trusted.ts'
+
+/** Time for all handler modules to load. */
+const LOAD_TIMEOUT_MS = 30_000
+/** Time that a process has for its last words when the service stops. */
+const STOP_PATIENCE_MS = 100
+/** For what is on its way when the process has ended. */
+const MAX_DRAIN_MS = 50
+/** Between the end of what a process says and its own: past it, it lives on without a word. */
+const MAX_SILENCE_MS = 1_000
+/** Bytes of one message from a process: results, whose errors are bounded. */
+const MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+
+/** How an attempt ended, its process's own end included. */
+export type Ran =
+  | JobResult
+  | {
+      readonly outcome: Extract<AttemptOutcome, 'process_lost'>
+      readonly error: string
+      readonly startedAtMs: number
+      readonly durationMs: number
+    }
+
+/** An attempt on its way through the pool; it is answered exactly once. */
+export interface Run {
+  readonly work: Work
+  /** With how many others it may share a process: the more often it was lost with one, the fewer. */
+  readonly company: 'many' | 'few' | 'none'
+  readonly resolve: (ran: Ran) => void
+}
+
+export interface InFlight {
+  readonly run: Run
+  readonly sentAtMs: number
+  readonly deadlineAtMs: number
+}
+
+/** A process is gone, and with it what it had not answered. */
+export interface Loss {
+  readonly fault: string
+  /** Attempts that had begun, in the order in which they did. */
+  readonly begun: readonly InFlight[]
+  readonly notBegun: readonly Run[]
+  /** Handlers beside them that had outlived their attempts. */
+  readonly overdue: number
+}
+
+export interface ProcessOptions {
+  readonly data: ProcessData
+  readonly family: string
+  readonly memoryMb: number
+  readonly environment: NodeJS.ProcessEnv
+  readonly isHurried: boolean
+  /** Some attempts were answered. */
+  readonly onResults: () => void
+  readonly onGone: (loss: Loss) => void
+  readonly onLines: (lines: readonly string[], dropped: number) => void
+  readonly onDropped: (lines: number) => void
+}
+
+/** The modules cannot be loaded, or the process ended while it loaded them. */
+export class UnloadableError extends Error {
+  override readonly name = 'UnloadableError'
+  readonly faults: readonly string[]
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('; '))
+    this.faults = faults
+  }
+}
+
+/** One process of user code, seen from outside. Ends for good; the pool starts another. */
+export class HandlerProcess {
+  /** Resolves with what the modules registered; rejects with `UnloadableError`. */
+  readonly ready: Promise<readonly HandlerRegistration[]>
+  /** Resolves when it is gone, and all that it had started with it. */
+  readonly gone: Promise<void>
+  readonly pid: number
+  isReady = false
+  /** It does not answer, and is sent nothing. */
+  isBlocked = false
+  /** When it last gave a sign of life. */
+  heardAtMs = Date.now()
+
+  readonly #options: ProcessOptions
+  readonly #spawned: SpawnedProcess
+  readonly #outputs: readonly RawOutput[]
+  readonly #inFlight = new Map<number, InFlight>()
+  readonly #isLoaded = Promise.withResolvers<readonly HandlerRegistration[]>()
+  #outbox: SentJob[] = []
+  #bodies: Uint8Array[] = []
+  #nextKey = 0
+  #overdue = 0
+  #loading: string
+  #fault: string | undefined
+  #isGone = false
+
+  constructor(options: ProcessOptions) {
+    const { data, isHurried, onLines } = options
+    this.#options = options
+    this.#loading = data.handlersDir
+    this.ready = this.#isLoaded.promise
+    this.ready.catch(() => {})
+    this.#spawned = spawnProcess(options)
+    const { child, jobs, answers, outputs } = this.#spawned
+    this.pid = child.pid ?? 0
+    this.#outputs = outputs.map((stream) => new RawOutput(stream, onLines))
+    this.gone = this.#ended()
+    const reader = new FrameReader((message) => this.#hear(message), MAX_MESSAGE_BYTES)
+    answers.on('data', (chunk: Buffer) => this.#read(reader, chunk))
+    answers.on('end', () => this.#isSilent())
+    for (const stream of [jobs, answers]) stream.on('error', () => {})
+    this.#send({ kind: 'load', isHurried, ...data })
+    const slow = setTimeout(() => this.end(`it did not load within ${LOAD_TIMEOUT_MS} ms`), LOAD_TIMEOUT_MS)
+    void this.ready.finally(() => clearTimeout(slow)).catch(() => {})
+  }
+
+  /** Attempts in it, and handlers that have outlived theirs. */
+  get load(): number {
+    return this.#inFlight.size + this.#overdue
+  }
+
+  get overdue(): number {
+    return this.#overdue
+  }
+
+  /** In the order in which they were sent, which is that of their deadlines. */
+  get inFlight(): IterableIterator<InFlight> {
+    return this.#inFlight.values()
+  }
+
+  get isIdle(): boolean {
+    return this.#inFlight.size === 0
+  }
+
+  run(run: Run, sentAtMs: number, timeoutMs: number): void {
+    const key = this.#nextKey++
+    const deadlineAtMs = sentAtMs + timeoutMs
+    this.#inFlight.set(key, { run, sentAtMs, deadlineAtMs })
+    const { body, deliveryId: _, lease: __, ...work } = run.work
+    if (this.#outbox.length === 0) setImmediate(() => this.#post())
+    this.#outbox.push({ key, work, bodyBytes: body.length, deadlineAtMs })
+    this.#bodies.push(body)
+  }
+
+  ping(): void {
+    this.#send({ kind: 'ping' })
+  }
+
+  abortAll(): void {
+    this.#send({ kind: 'abort' })
+  }
+
+  /** What it did last, or is doing. */
+  lastBegun(): InFlight | undefined {
+    return this.#begun(this.#spawned.progress.started()).at(-1)?.[1]
+  }
+
+  /** Takes back the attempts that have not begun; it will not begin them any more. */
+  revoke(): readonly Run[] {
+    this.isBlocked = true
+    const last = this.#spawned.progress.revoke()
+    const taken = [...this.#inFlight].filter(([key]) => key > last)
+    for (const [key] of taken) this.#inFlight.delete(key)
+    return taken.map(([, { run }]) => run)
+  }
+
+  /** It may begin what it is sent from now on. */
+  restore(): void {
+    this.isBlocked = false
+    this.#spawned.progress.restore(this.#nextKey)
+  }
+
+  /** Lets it write out its log, if it can, and ends it. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#fault ??= 'the service stopped'
+    this.#send({ kind: 'stop' })
+    const late = setTimeout(() => this.end('the service stopped'), STOP_PATIENCE_MS)
+    await this.gone
+    clearTimeout(late)
+  }
+
+  end(fault: string): void {
+    if (this.#isGone) return
+    this.#fault ??= fault
+    this.#spawned.child.kill('SIGKILL')
+  }
+
+  /** It has ended, most likely, and how it did is known in a moment. */
+  #isSilent(): void {
+    setTimeout(() => this.end('the handler process closed its connection to the service'), MAX_SILENCE_MS).unref()
+  }
+
+  #read(reader: FrameReader, chunk: Buffer): void {
+    this.heardAtMs = Date.now()
+    try {
+      reader.push(chunk)
+    } catch (error) {
+      this.end(`the handler process sent what is no answer: ${messageOf(error)}`)
+    }
+  }
+
+  #hear(message: unknown): void {
+    if (!isFromProcess(message)) {
+      this.end('the handler process sent what is no answer')
+      return
+    }
+    if (message.kind === 'results') this.#answer(message)
+    else if (message.kind === 'loading') this.#loading = message.file
+    else if (message.kind === 'dropped') this.#options.onDropped(message.lines)
+    else if (message.kind === 'ready') {
+      this.isReady = true
+      this.#isLoaded.resolve(message.registrations)
+    } else if (message.kind === 'unloadable') {
+      this.#isLoaded.reject(new UnloadableError(message.faults))
+      this.end('its modules cannot be loaded')
+    }
+  }
+
+  #answer({ results, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
+    this.#overdue = overdue
+    for (const { key, result } of results) {
+      const inFlight = this.#inFlight.get(key)
+      this.#inFlight.delete(key)
+      inFlight?.run.resolve(result)
+    }
+    this.#options.onResults()
+  }
+
+  #send(message: ToProcess, tail: readonly Uint8Array[] = []): void {
+    const { jobs } = this.#spawned
+    if (!jobs.writable) return
+    jobs.cork()
+    for (const part of frameOf(message, tail)) jobs.write(part)
+    jobs.uncork()
+  }
+
+  /** One message for all attempts of one turn of the loop. */
+  #post(): void {
+    const [jobs, bodies] = [this.#outbox, this.#bodies]
+    this.#outbox = []
+    this.#bodies = []
+    this.#send({ kind: 'jobs', jobs }, bodies)
+  }
+
+  #begun = (last: number): readonly (readonly [number, InFlight])[] =>
+    [...this.#inFlight].filter(([key]) => key <= last)
+
+  async #ended(): Promise<void> {
+    const { child, jobs, answers, progress } = this.#spawned
+    try {
+      const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+      jobs.destroy()
+      await Promise.all([drained(answers), ...this.#outputs.map((output) => output.drain())])
+      this.#fault ??= faultOf(code, signal, this.#outputs.map((output) => output.kept()).join('\n'))
+    } catch (error) {
+      this.#fault ??= `the handler process could not be started: ${messageOf(error)}`
+    }
+    this.#isGone = true
+    const last = progress.started()
+    progress.close()
+    this.#isLoaded.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#fault}`]))
+    this.#lose(this.#fault, last)
+    if (child.pid !== undefined) await endFamily(child.pid, this.#options.family)
+  }
+
+  #lose(fault: string, last: number): void {
+    const begun = this.#begun(last).map(([, inFlight]) => inFlight)
+    const notBegun = [...this.#inFlight].filter(([key]) => key > last).map(([, { run }]) => run)
+    this.#inFlight.clear()
+    this.#options.onGone({ fault, begun, notBegun, overdue: this.#overdue })
+  }
+}
+
+async function drained(answers: Readable): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const late = setTimeout(resolve, MAX_DRAIN_MS)
+  if (answers.readableEnded || answers.destroyed) resolve()
+  for (const event of ['end', 'close']) answers.once(event, () => resolve())
+  await promise
+  clearTimeout(late)
+  answers.destroy()
+}

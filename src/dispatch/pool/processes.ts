@@ -1,0 +1,151 @@
+import type { Logger } from 'pino'
+import { newUid } from '../../domain/uid.ts'
+import type { ProcessData } from '../protocol.ts'
+import { Guard } from './guard.ts'
+import { HandlerProcess, type Loss } from './handler-process.ts'
+import type { Slot } from './slots.ts'
+
+/** Processes kept for the next one that is lost, and how long after there was need of them. */
+const MAX_SPARES = 2
+const SPARE_MS = 60_000
+
+export interface ProcessesOptions {
+  readonly data: ProcessData
+  /** The environment that handlers find. */
+  readonly environment: NodeJS.ProcessEnv
+  /** Resident size past which a process is ended. */
+  readonly memoryMb: number
+  readonly log: Logger
+  /** Told of log lines that were left out. */
+  readonly onDroppedLines: (lines: number) => void
+}
+
+/** Where a process is. One that is in no slot comes and goes. */
+export type Place =
+  | { readonly kind: 'slot'; readonly slot: Slot }
+  /** Blocked, or full of handlers that have outlived their deadlines: another took its slot, and it gets no more. */
+  | { readonly kind: 'aside'; readonly sinceMs: number; readonly handler: string | undefined }
+  /** Suspects run in it. */
+  | { readonly kind: 'apart'; readonly company: 'few' | 'none' }
+  | { readonly kind: 'spare'; readonly sinceMs: number }
+
+export interface Listener {
+  onReady(process: HandlerProcess): void
+  onResults(process: HandlerProcess, place: Place): void
+  onGone(process: HandlerProcess, place: Place, loss: Loss): void
+}
+
+/** All handler processes that there are, and where each of them is. */
+export class Processes {
+  readonly #options: ProcessesOptions
+  readonly #listener: Listener
+  #guard: Guard | undefined
+  readonly #familyPrefix = newUid()
+  readonly #places = new Map<HandlerProcess, Place>()
+  readonly #ending = new Set<Promise<void>>()
+  #lastNumber = 0
+  isClosed = false
+
+  constructor(options: ProcessesOptions, listener: Listener) {
+    this.#options = options
+    this.#listener = listener
+  }
+
+  get all(): ReadonlyMap<HandlerProcess, Place> {
+    return this.#places
+  }
+
+  /** Those in one kind of place. */
+  in<Kind extends Place['kind']>(kind: Kind): readonly [HandlerProcess, Extract<Place, { kind: Kind }>][] {
+    return [...this.#places].filter(
+      (entry): entry is [HandlerProcess, Extract<Place, { kind: Kind }>] => entry[1].kind === kind,
+    )
+  }
+
+  inSlot = (slot: Slot): HandlerProcess | undefined => this.in('slot').find(([, place]) => place.slot === slot)?.[0]
+
+  move(process: HandlerProcess, place: Place): void {
+    this.#places.set(process, place)
+  }
+
+  /** A spare one, or a new one, which is ready later. `isHurried`: it loads at the priority of acknowledgements. */
+  open(place: Place, isHurried = false): HandlerProcess {
+    const spares = this.in('spare').map(([process]) => process)
+    const process = spares.find(({ isReady }) => isReady) ?? spares[0] ?? this.#start(isHurried)
+    this.#places.set(process, place)
+    return process
+  }
+
+  /** It has done its work here: it is kept for the next, or ended. */
+  release(process: HandlerProcess): void {
+    process.restore()
+    this.#places.set(process, { kind: 'spare', sinceMs: Date.now() })
+    if (this.in('spare').length > MAX_SPARES || process.overdue > 0) this.#retire(process)
+  }
+
+  /** Starts a spare one ahead, unless there is one. */
+  warm(): void {
+    if (this.in('spare').length === 0) this.#places.set(this.#start(false), { kind: 'spare', sinceMs: Date.now() })
+  }
+
+  /** Ends those that nobody has needed for long. */
+  cool(nowMs: number): void {
+    for (const [process, { sinceMs }] of this.in('spare')) if (nowMs - sinceMs > SPARE_MS) this.#retire(process)
+  }
+
+  /** Ends all. Resolves when they are gone, and what they had started with them. */
+  async close(): Promise<void> {
+    this.isClosed = true
+    await Promise.all([...this.#places.keys()].map((process) => process.stop()))
+    await Promise.all(this.#ending)
+    this.#guard?.close()
+  }
+
+  #start(isHurried: boolean): HandlerProcess {
+    const { data, environment, memoryMb, onDroppedLines } = this.#options
+    const process = new HandlerProcess({
+      data,
+      environment,
+      memoryMb,
+      isHurried,
+      family: `${this.#familyPrefix}-${++this.#lastNumber}`,
+      onDropped: onDroppedLines,
+      onLines: (lines, dropped) => this.#tellLines(process.pid, lines, dropped),
+      onResults: () => this.#withPlace(process, (place) => this.#listener.onResults(process, place)),
+      onGone: (loss) => this.#leave(process, loss),
+    })
+    this.#guard ??= new Guard(this.#familyPrefix, this.#options.log)
+    this.#guard.add(process.pid)
+    process.ready.then(
+      () => this.#withPlace(process, () => this.#listener.onReady(process)),
+      () => {},
+    )
+    const ended = process.gone.finally(() => this.#ending.delete(ended))
+    this.#ending.add(ended)
+    return process
+  }
+
+  #leave(process: HandlerProcess, loss: Loss): void {
+    this.#guard?.delete(process.pid)
+    this.#withPlace(process, (place) => {
+      this.#places.delete(process)
+      this.#listener.onGone(process, place, loss)
+    })
+  }
+
+  /** It is no loss to anybody. */
+  #retire(process: HandlerProcess): void {
+    this.#places.delete(process)
+    void process.stop()
+  }
+
+  #withPlace(process: HandlerProcess, then: (place: Place) => void): void {
+    const place = this.#places.get(process)
+    if (place !== undefined) then(place)
+  }
+
+  #tellLines(pid: number, lines: readonly string[], dropped: number): void {
+    if (dropped > 0) this.#options.onDroppedLines(dropped)
+    for (const line of lines) this.#options.log.info({ handler_process: pid }, line)
+  }
+}

@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { openProgress, Progress } from '../progress.ts'
+import { FAMILY_VARIABLE } from './family.ts'
+
+const MAIN = fileURLToPath(new URL('../process/main.ts', import.meta.url))
+
+/** The part of a process's memory that JavaScript's heap may take: the rest is for buffers, code and stacks. */
+const HEAP_PART = 0.75
+const MIN_HEAP_MB = 16
+/** Half of the space for what is new; V8's own choice of 16 would be filled to the brim in every process. */
+const MAX_SEMI_SPACE_MB = 2
+
+export interface SpawnedProcess {
+  readonly child: ChildProcess
+  readonly jobs: Writable
+  readonly answers: Readable
+  /** What is written past `console`: by native code, and by programs that a handler starts. */
+  readonly outputs: readonly [stdout: Readable, stderr: Readable]
+  readonly progress: Progress
+}
+
+export interface SpawnOptions {
+  /** Tells what belongs to this process, and all that it starts. */
+  readonly family: string
+  readonly memoryMb: number
+  readonly environment: NodeJS.ProcessEnv
+}
+
+/**
+ * Starts a handler process, in a session of its own: what a terminal or a supervisor signals reaches the service, which ends
+ * its handlers in order.
+ */
+export function spawnProcess({ family, memoryMb, environment }: SpawnOptions): SpawnedProcess {
+  const progressFd = openProgress()
+  const cache = getCompileCacheDir()
+  const child = spawn(process.execPath, [...flags(memoryMb), MAIN], {
+    detached: true,
+    env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }), [FAMILY_VARIABLE]: family },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 1, progressFd ?? 'ignore'],
+  })
+  const [, stdout, stderr, jobs, answers] = child.stdio
+  return {
+    child,
+    jobs: jobs as Writable,
+    answers: answers as Readable,
+    outputs: [stdout as Readable, stderr as Readable],
+    progress: new Progress(progressFd),
+  }
+}
+
+const flags = (memoryMb: number): readonly string[] => [
+  `--max-old-space-size=${Math.max(MIN_HEAP_MB, Math.floor(memoryMb * HEAP_PART))}`,
+  `--max-semi-space-size=${MAX_SEMI_SPACE_MB}`,
+  '--v8-pool-size=1',
+]

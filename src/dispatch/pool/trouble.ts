@@ -1,0 +1,81 @@
+import type { Logger } from 'pino'
+
+/** Processes blocked or lost within `MEMORY_MS` after which a handler runs apart from the others. */
+const MAX_TROUBLES = 3
+/** A handler that has kept quiet for so long is as good as any other. */
+const MEMORY_MS = 60_000
+/** How long a handler that keeps ending its processes waits after each; doubles with so many more, up to the cap. */
+const PAUSE_BASE_MS = 50
+const PAUSE_CAP_MS = 1_000
+const LOSSES_TO_DOUBLE = 16
+
+interface Record {
+  troubles: number
+  losses: number
+  lastAtMs: number
+  pausedUntilMs: number
+}
+
+/**
+ * Which handlers have blocked or ended their processes lately. Those run in processes of their own, apart from all others, and
+ * each further loss makes them wait a little: a crash loop costs a process a second, and is told of once.
+ */
+export class Trouble {
+  readonly #log: Logger
+  readonly #records = new Map<string, Record>()
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  isTroubled = (handler: string): boolean => (this.#records.get(handler)?.troubles ?? 0) >= MAX_TROUBLES
+
+  /** From when on it may run again; 0: now. */
+  pausedUntilMs = (handler: string): number => this.#records.get(handler)?.pausedUntilMs ?? 0
+
+  blocked(handler: string, nowMs: number): void {
+    const record = this.#recordOf(handler)
+    record.troubles++
+    record.lastAtMs = nowMs
+    if (record.troubles === MAX_TROUBLES)
+      this.#log.warn({ handler }, 'a handler keeps blocking its process: it runs apart from the others')
+  }
+
+  lost(handler: string, nowMs: number, fault: string): void {
+    const record = this.#recordOf(handler)
+    record.troubles++
+    record.losses++
+    record.lastAtMs = nowMs
+    if (record.losses === MAX_TROUBLES)
+      this.#log.warn(
+        { handler, error: fault },
+        'a handler keeps ending its process: it runs apart from the others, and more slowly',
+      )
+    if (record.losses >= MAX_TROUBLES)
+      record.pausedUntilMs =
+        nowMs + Math.min(PAUSE_CAP_MS, PAUSE_BASE_MS * 2 ** Math.floor(record.losses / LOSSES_TO_DOUBLE))
+  }
+
+  /** Forgets what is long ago. */
+  forget(nowMs: number): void {
+    for (const [handler, record] of this.#records) {
+      if (nowMs - record.lastAtMs < MEMORY_MS) continue
+      this.#records.delete(handler)
+      if (record.troubles >= MAX_TROUBLES)
+        this.#log.info(
+          { handler, troubles: record.troubles },
+          'a handler that was in trouble runs with the others again',
+        )
+    }
+  }
+
+  get isQuiet(): boolean {
+    return this.#records.size === 0
+  }
+
+  #recordOf(handler: string): Record {
+    const record = this.#records.get(handler) ?? { troubles: 0, losses: 0, lastAtMs: 0, pausedUntilMs: 0 }
+    this.#records.set(handler, record)
+    return record
+  }
+}

@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
+
+const KIB_PER_MB = 1_024
+const NANOSECONDS_PER_MS = 1e6
+const LOWEST_PRIORITY = 19
+
+/** Megabytes of memory that a process holds; undefined where the system does not tell (Linux does). */
+export function residentMb(pid: number): number | undefined {
+  const kib = /^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1]
+  return kib === undefined ? undefined : Number(kib) / KIB_PER_MB
+}
+
+/** How long the process's main thread has waited for a processor, in all: where others take it, that is not its own doing. */
+export function waitedForCpuMs(pid: number): number {
+  const nanoseconds = Number(read(`/proc/${pid}/schedstat`)?.split(' ')[1])
+  return Number.isFinite(nanoseconds) ? nanoseconds / NANOSECONDS_PER_MS : 0
+}
+
+/** Puts a process that is blocked behind all others. */
+export function yieldCpu(pid: number): void {
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), LOWEST_PRIORITY)
+  } catch {
+    // It has ended, or this is no Linux.
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,40 @@
+import { Writable } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
+
+/** Characters of one line; the rest of a longer one is left out. */
+const MAX_LINE_LENGTH = 8_192
+
+/**
+ * Makes log lines of what user code writes to `process.stdout` and `process.stderr`, which is what `console` writes to. The
+ * line is told in the context of whoever wrote it, so that its attempt is known.
+ */
+export function captureConsole(onLine: (level: 'info' | 'warn', line: string) => void): void {
+  replace('stdout', (line) => onLine('info', line))
+  replace('stderr', (line) => onLine('warn', line))
+}
+
+function replace(name: 'stdout' | 'stderr', onLine: (line: string) => void): void {
+  Object.defineProperty(process, name, { value: lineStream(onLine), configurable: true, enumerable: true })
+}
+
+function lineStream(onLine: (line: string) => void): Writable {
+  const decoder = new StringDecoder('utf8')
+  let begun = ''
+  const tell = (line: string): void => {
+    if (line.trim() !== '') onLine(line.slice(0, MAX_LINE_LENGTH))
+  }
+  const stream = new Writable({
+    decodeStrings: true,
+    write(chunk: Buffer, _encoding, done) {
+      const [first = '', ...more] = decoder.write(chunk).split('\n')
+      begun = (begun + first).slice(0, MAX_LINE_LENGTH + 1)
+      for (const line of more) {
+        tell(begun)
+        begun = line
+      }
+      done()
+    },
+  })
+  // What nobody can write to any more is no reason to end.
+  return stream.on('error', () => {})
+}

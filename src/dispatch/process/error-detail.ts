@@ -1,0 +1,81 @@
+import { inspect } from 'node:util'
+import type { ErrorDetail } from '../../domain/error-detail.ts'
+import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
+
+/** Causes of causes that are kept, and parts of an aggregate. */
+const MAX_DEPTH = 4
+const MAX_PARTS = 5
+const MAX_FRAMES = 16
+const MAX_FRAME_LENGTH = 300
+const MAX_CODE_LENGTH = 100
+
+/** Frames of Node and of this room tell a handler's author nothing. */
+const OURS = new URL('./', import.meta.url).href
+const isTheirs = (frame: string): boolean =>
+  frame.startsWith('at ') && !frame.includes('node:') && !frame.includes(OURS) && !frame.includes('<anonymous>)')
+
+/** Total: what a handler throws need not be an error, nor even something that can be shown. */
+export function detailOf(thrown: unknown): ErrorDetail {
+  try {
+    return detail(thrown, 0)
+  } catch {
+    return { name: typeof thrown, message: 'something was thrown that cannot be shown' }
+  }
+}
+
+/** One line: name, message and code of what was thrown, and the same of its innermost cause. */
+export function lineOf(thrown: ErrorDetail): string {
+  const root = rootOf(thrown)
+  const text = root === thrown ? shown(thrown) : `${shown(thrown)}, caused by ${shown(root)}`
+  return text.slice(0, MAX_ERROR_LENGTH)
+}
+
+function rootOf(thrown: ErrorDetail): ErrorDetail {
+  const inner = thrown.cause ?? thrown.errors?.[0]
+  return inner === undefined ? thrown : rootOf(inner)
+}
+
+/** What is no error is told by what it looks like. */
+const hasNoName = (name: string): boolean => name === 'Error' || !/^\p{Lu}/u.test(name)
+
+function shown({ name, message, code }: ErrorDetail): string {
+  const text = hasNoName(name) ? message : message === '' ? name : `${name}: ${message}`
+  return code === undefined || text.includes(code) ? text || 'an error without words' : `${text || name} (${code})`
+}
+
+function detail(thrown: unknown, depth: number): ErrorDetail {
+  if (!(thrown instanceof Error)) return { name: nameOf(thrown), message: inspected(thrown) }
+  const { cause, code } = thrown as Error & { readonly code?: unknown }
+  const errors: unknown = 'errors' in thrown ? thrown.errors : undefined
+  const frames = framesOf(thrown)
+  const isDeep = depth >= MAX_DEPTH
+  return {
+    name: cut(thrown.name, MAX_CODE_LENGTH),
+    message: cut(thrown.message, MAX_ERROR_LENGTH),
+    ...((typeof code === 'string' || typeof code === 'number') && { code: cut(code, MAX_CODE_LENGTH) }),
+    ...(frames.length > 0 && { stack: frames }),
+    ...(cause !== undefined && cause !== null && !isDeep && { cause: detail(cause, depth + 1) }),
+    ...(Array.isArray(errors) &&
+      errors.length > 0 &&
+      !isDeep && { errors: errors.slice(0, MAX_PARTS).map((part) => detail(part, depth + 1)) }),
+  }
+}
+
+const cut = (text: unknown, length: number): string => String(text).slice(0, length)
+
+const framesOf = ({ stack }: Error): readonly string[] =>
+  typeof stack !== 'string'
+    ? []
+    : stack
+        .split('\n')
+        .map((line) => line.trim())
+        .filter(isTheirs)
+        .slice(0, MAX_FRAMES)
+        .map((line) => line.slice(0, MAX_FRAME_LENGTH).replace('file://', ''))
+
+const nameOf = (thrown: unknown): string => (thrown === null ? 'null' : typeof thrown)
+
+const inspected = (thrown: unknown): string =>
+  typeof thrown === 'string'
+    ? cut(thrown, MAX_ERROR_LENGTH)
+    : cut(inspect(thrown, { depth: 3, maxArrayLength: 20, maxStringLength: 500, breakLength: 120 }), MAX_ERROR_LENGTH)

@@ -1,0 +1,54 @@
+import pino, { type Logger } from 'pino'
+import { openLines, PLAIN } from '../../log.ts'
+
+/** Log lines of one process: so many a second, and so many at once after a silence; more are dropped and counted. */
+const LINES_PER_SECOND = 2_000
+const BURST_LINES = 4_000
+/** So often it is told how many were dropped. */
+const REPORT_INTERVAL_MS = 1_000
+
+export interface LogLines {
+  readonly log: Logger
+  readonly flush: () => void
+}
+
+/**
+ * The log of a handler process, bounded. It writes to the service's own output, past the thread that acknowledges; whoever
+ * does not read there, or is gone, harms nothing. `onDropped` is told how many lines were dropped.
+ */
+export function createLogLines(level: string, fd: number, onDropped: (lines: number) => void): LogLines {
+  const { lines, flush } = openLines(fd)
+  const own = pino({ ...PLAIN, level }, lines)
+  let left = BURST_LINES
+  let refilledAt = performance.now()
+  let dropped = 0
+  let isReporting = false
+
+  function take(): boolean {
+    const now = performance.now()
+    left = Math.min(BURST_LINES, left + ((now - refilledAt) / 1_000) * LINES_PER_SECOND)
+    refilledAt = now
+    if (left < 1) return false
+    left--
+    return true
+  }
+
+  function report(): void {
+    own.warn({ dropped }, `log lines of handlers were dropped: more than ${LINES_PER_SECOND} a second`)
+    onDropped(dropped)
+    dropped = 0
+    isReporting = false
+  }
+
+  const bounded = {
+    write(line: string): void {
+      if (take()) lines.write(line)
+      else {
+        dropped++
+        if (!isReporting) setTimeout(report, REPORT_INTERVAL_MS).unref()
+        isReporting = true
+      }
+    },
+  }
+  return { log: pino({ ...PLAIN, level }, bounded), flush }
+}

@@ -1,0 +1,193 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { setPriority } from 'node:os'
+import type { Logger } from 'pino'
+import type { Provider } from '../../domain/provider.ts'
+import type { RegisteredHandler } from '../../domain/router.ts'
+import { FrameReader, frameOf } from '../frames.ts'
+import { mayStart } from '../progress.ts'
+import {
+  ANSWERS_FD,
+  type FromProcess,
+  JOBS_FD,
+  type JobResult,
+  LOG_FD,
+  PROGRESS_FD,
+  type ProcessData,
+  type SentJob,
+  type ToProcess,
+} from '../protocol.ts'
+import { captureConsole } from './console.ts'
+import { detailOf, lineOf } from './error-detail.ts'
+import { loadHandlers } from './load-handlers.ts'
+import { createLogLines, type LogLines } from './log-lines.ts'
+import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } from './run-job.ts'
+
+/**
+ * A handler process: loads the handler modules, then runs the attempts that it is sent. User code lives here and nowhere else.
+ * It ends when what it is sent does, which is when the service ends.
+ */
+
+/** On Linux priorities are a thread's own: acknowledgements go before handlers when the processor is short. */
+const HANDLER_NICENESS = 10
+/** Where memory is short, the system ends handlers before the service. */
+const OOM_SCORE = '800'
+/** Jobs are started one after the other for so long before what has ended is reported. */
+const SLICE_MS = 5
+
+// As they were before user code could change them.
+const { setImmediate } = globalThis
+const exit = process.exit.bind(process)
+
+const jobs = new Socket({ fd: JOBS_FD, readable: true, writable: false })
+const answers = new Socket({ fd: ANSWERS_FD, readable: false, writable: true })
+const reader = new FrameReader((message, tail) => hear(message as ToProcess, tail))
+jobs.on('data', (chunk: Buffer) => reader.push(chunk))
+for (const event of ['end', 'close', 'error']) jobs.on(event, () => exit(0))
+answers.on('error', () => exit(0))
+
+const handlers = new Map<string, RegisteredHandler>()
+const providers = new Map<string, Provider>()
+const running = new Set<RunningJob>()
+/** Handlers whose attempt is decided but which have not returned. */
+let overdue = 0
+let isReporting = false
+let results: { key: number; result: JobResult }[] = []
+let lines: LogLines | undefined
+let environment: JobEnvironment | undefined
+const waiting: { readonly job: SentJob; readonly body: Buffer }[] = []
+let isStarting = false
+
+process.on('unhandledRejection', blame)
+process.on('uncaughtException', blame)
+
+function hear(message: ToProcess, tail: Buffer): void {
+  if (message.kind === 'jobs') accept(message.jobs, tail)
+  else if (message.kind === 'ping') send({ kind: 'pong' })
+  else if (message.kind === 'abort') abortAll()
+  else if (message.kind === 'stop') stop()
+  else void load(message, message.isHurried)
+}
+
+function send(message: FromProcess): void {
+  answers.cork()
+  for (const part of frameOf(message)) answers.write(part)
+  answers.uncork()
+}
+
+async function load(data: ProcessData, isHurried: boolean): Promise<void> {
+  if (!isHurried) stepBack()
+  const { log } = openLog(data.logLevel)
+  environment = { handlers, providers, log }
+  for (const [name, url] of Object.entries(data.providerModules)) {
+    const module: { default: Provider } = await import(url)
+    providers.set(name, module.default)
+  }
+  const loaded = await loadHandlers(
+    data.handlersDir,
+    (file) => send({ kind: 'loading', file }),
+    (fault) => log.error(fault),
+  )
+  for (const handler of loaded.handlers) handlers.set(handler.registration.name, handler)
+  stepBack()
+  if (loaded.faults.length > 0) send({ kind: 'unloadable', faults: loaded.faults })
+  else send({ kind: 'ready', registrations: loaded.handlers.map(({ registration }) => registration) })
+}
+
+function openLog(level: string): LogLines {
+  lines = createLogLines(level, LOG_FD, (count) => send({ kind: 'dropped', lines: count }))
+  const { log } = lines
+  captureConsole((lineLevel, line) => (currentJob.getStore()?.log() ?? log)[lineLevel](line))
+  return lines
+}
+
+/** Below acknowledgements, with every thread that there is by now; those to come take after them. */
+function stepBack(): void {
+  if (process.platform !== 'linux') return
+  try {
+    for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), HANDLER_NICENESS)
+    writeFileSync('/proc/self/oom_score_adj', OOM_SCORE)
+  } catch {
+    // Where the system does not allow it, it goes without.
+  }
+}
+
+function accept(sent: readonly SentJob[], bodies: Buffer): void {
+  let offset = 0
+  for (const job of sent) {
+    waiting.push({ job, body: bodies.subarray(offset, offset + job.bodyBytes) })
+    offset += job.bodyBytes
+  }
+  if (!isStarting) startWaiting()
+}
+
+/** Starts what waits, and lets what has ended be reported every few milliseconds: it would be lost with the process. */
+function startWaiting(): void {
+  const until = performance.now() + SLICE_MS
+  isStarting = true
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const { job, body } = next
+    if (mayStart(PROGRESS_FD, job.key)) start({ ...job, body })
+    if (performance.now() > until) {
+      setImmediate(startWaiting)
+      return
+    }
+  }
+  isStarting = false
+}
+
+function start(job: SentJob & { readonly body: Buffer }): void {
+  const attempt = runJob(environment as JobEnvironment, job)
+  running.add(attempt.running)
+  let returned = false
+  let reported = false
+  void attempt.result.then((result) => {
+    reported = true
+    if (!returned) overdue++
+    report({ key: job.key, result })
+  })
+  void attempt.returned.then(() => {
+    returned = true
+    running.delete(attempt.running)
+    if (!reported) return
+    overdue--
+    report()
+  })
+}
+
+function abortAll(): void {
+  for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
+}
+
+/** Whoever reads the log may be slow, and is not waited for long: the service ends what does not end. */
+function stop(): void {
+  lines?.flush()
+  exit(0)
+}
+
+/** One message for all that ends in one turn of the loop. */
+function report(result?: { key: number; result: JobResult }): void {
+  if (result !== undefined) results.push(result)
+  if (isReporting) return
+  isReporting = true
+  setImmediate(() => {
+    isReporting = false
+    const ended = results
+    results = []
+    send({ kind: 'results', results: ended, overdue })
+  })
+}
+
+/** An error that nobody awaited costs the attempt it came from; one that comes from no attempt ends the process. */
+function blame(error: unknown): void {
+  const guilty = currentJob.getStore()
+  if (guilty === undefined) throw error
+  if (guilty.decided) tellLate(guilty.log(), error)
+  guilty.decide(failureOf(error))
+  guilty.abort(new DOMException('the handler threw where nobody listened', 'AbortError'))
+}
+
+function tellLate(log: Logger, error: unknown): void {
+  const detail = detailOf(error)
+  log.error({ error: lineOf(detail), detail }, 'a handler threw after its attempt had ended')
+}
