@@ -190,10 +190,10 @@ export class AppendQueue {
   }
 }
 
-const receiptOf = (event: NewEvent, { outcome, uid }: Kept, leasedKey: number | undefined): Receipt => ({
+const receiptOf = (event: NewEvent, { outcome, uid, lease }: Kept, leasedKey: number | undefined): Receipt => ({
   outcome,
   uid,
-  ...(leasedKey !== undefined && { leased: leasedOf(event, leasedKey) }),
+  ...(leasedKey !== undefined && { leased: leasedOf(event, leasedKey, lease) }),
 })
 
 const sizeOf = (event: NewEvent): number => event.body.length + EVENT_OVERHEAD_BYTES

@@ -28,7 +28,7 @@ export type EventRow = readonly [
   taskEnd: TaskEnding | null,
   taskWord: string | null,
   asked: NonNullable<NewEvent['asked']> | null,
-  /** Places in `handlers` of those whose deliveries are to be leased, under the event's uid; no other lease is called so. */
+  /** Places in `handlers` of those whose deliveries are to be leased. */
   leased: readonly number[] | null,
   leaseMs: number | null,
 ]
@@ -45,6 +45,8 @@ export interface Kept extends Omit<Receipt, 'leased'> {
   readonly ended?: EndedTask
   /** Of an event of which deliveries were leased: its key. The rest is known where the batch was made. */
   readonly leasedKey?: number
+  /** Under which lease; absent: under the event's uid. */
+  readonly lease?: string
 }
 
 /**
@@ -79,11 +81,15 @@ export const rowOf = (event: NewEvent): EventRow => [
   event.lease?.leaseMs ?? null,
 ]
 
-/** What was leased of an event that has this key. */
-export const leasedOf = ({ uid, handlers, lease }: NewEvent, key: number): readonly LeasedDelivery[] =>
-  (lease?.handlers ?? []).map((handler) => ({
+/** What was leased of an event that has this key. No other lease is called as its uid. */
+export const leasedOf = (
+  { uid, handlers, lease: offer }: NewEvent,
+  key: number,
+  lease: string = uid,
+): readonly LeasedDelivery[] =>
+  (offer?.handlers ?? []).map((handler) => ({
     deliveryId: firstDeliveryKey(key) + handlers.indexOf(handler),
-    lease: uid,
+    lease,
     handler,
   }))
 
