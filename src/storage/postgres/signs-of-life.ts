@@ -1,4 +1,5 @@
 import { messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Leases } from './leases.ts'
@@ -16,8 +17,8 @@ const HEARD_MS = 3_000
 const DOUBT_MS = 10_000
 
 const ALIVE = { name: 'alive', text: 'SELECT FROM alive_1($1)' }
-const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_1($1, $2, $3, $4, $5, $6)' }
-const LEAVE = { name: 'leave', text: 'SELECT FROM leave_1($1, $2, $3)' }
+const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_1(clock_1($1), $2, $3, $4, $5, $6)' }
+const LEAVE = { name: 'leave', text: 'SELECT FROM leave_1(clock_1($1), $2, $3)' }
 const NEVER_HANDED_OUT = 'what had leased it never heard of it, or had settled it before the database lost that'
 const STORE_CLOSED = 'the service stopped'
 
@@ -30,6 +31,7 @@ export class SignsOfLife {
   readonly #connections: Connections
   readonly #leases: Leases
   readonly #clock: DatabaseClock
+  readonly #log: StoreLog
   #begun: Promise<void> | undefined
   #stopped = false
   #saidAtMs = Number.NEGATIVE_INFINITY
@@ -38,10 +40,11 @@ export class SignsOfLife {
   #timer: NodeJS.Timeout | undefined
   #saying: Promise<void> | undefined
 
-  constructor(connections: Connections, leases: Leases, clock: DatabaseClock) {
+  constructor(connections: Connections, leases: Leases, clock: DatabaseClock, log: StoreLog) {
     this.#connections = connections
     this.#leases = leases
     this.#clock = clock
+    this.#log = log
   }
 
   /** Before the first lease. Resolves once it was said for the first time, or could not be. Idempotent. */
@@ -91,8 +94,8 @@ export class SignsOfLife {
     if (this.#begun === undefined || this.#fault !== undefined) return
     try {
       await this.#connections.run('lease', LEAVE, [this.#clock.givenMs(), this.#leases.holder, STORE_CLOSED])
-    } catch {
-      // Then others find out.
+    } catch (error) {
+      this.#log('warn', `others have to find out that this store has gone: ${messageOf(error)}`)
     }
   }
 

@@ -79,7 +79,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const endings = new Endings(onLog)
   const horizon = new Horizon()
   const leases = new Leases()
-  const signs = new SignsOfLife(connections, leases, clock)
+  const signs = new SignsOfLife(connections, leases, clock, onLog)
   const appends = createAppends(createAppend({ connections, clock, days, leases, signs }), running, endings)
   const health = new Health(connections, onLog, (fault) => {
     if (fault === undefined) return signs.recovered()
@@ -116,6 +116,14 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       return fault === undefined ? claim(request) : Promise.reject(unavailable(fault))
     }
 
+  /** A lease of a store that was never heard of would be nobody's, and last to its end. A claim of deliveries says so itself. */
+  const heard =
+    <Args extends readonly unknown[], Leased>(lease: (...args: Args) => Promise<Leased>) =>
+    async (...args: Args): Promise<Leased> => {
+      await signs.begin()
+      return lease(...args)
+    }
+
   let closing: Promise<void> | undefined
   return {
     append(event) {
@@ -137,11 +145,11 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     body: running.while(createReadBody(connections)),
     deliveries: running.while(createSearchDeliveries(connections)),
     counts: running.while(createCounts(connections, clock)),
-    track: running.while(endings.telling(tasks.track)),
+    track: running.while(heard(endings.telling(tasks.track))),
     submitted: running.while(endings.telling(tasks.submitted)),
     cancelTask: running.while(endings.telling(tasks.cancelTask)),
-    claimTasks: running.while(whileSound(taskClaims.claimTasks)),
-    claimTask: running.while(taskClaims.claimTask),
+    claimTasks: running.while(whileSound(heard(taskClaims.claimTasks))),
+    claimTask: running.while(heard(taskClaims.claimTask)),
     postpone: running.while(taskClaims.postpone),
     pruneTasks: running.while(taskClaims.pruneTasks),
     tasks: running.while(createSearchTasks(connections)),
