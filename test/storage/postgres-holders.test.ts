@@ -132,32 +132,42 @@ describe('a replica that is not heard of any more', () => {
   })
 })
 
+/** The later one of two replicas finds a database that is back so long after the other. */
+const LATER_MS = 3_000
+
 test.each(['away', 'standing still'] as const)(
-  'a database that is %s for longer than a replica may be silent has no replica take what another leases',
+  'a database that is %s for longer than a replica may be silent has no replica take what another leases, though one is back before the other',
   async (how) => {
     const url = ownUrl()
-    const replicas = [await openBehindRelay(url), await openBehindRelay(url)]
-    const held: Work[] = []
-    for (const { store } of replicas) {
+    const early = await openBehindRelay(url)
+    const late = await openBehindRelay(url)
+    const held: (readonly [OpenStore, Work])[] = []
+    for (const { store } of [early, late]) {
       await store.append(newEvent(now()))
-      held.push(await claimOne(store, { leaseMs: LEASE_MS }))
+      held.push([store, await claimOne(store, { leaseMs: LEASE_MS })])
     }
     // Both have been heard of for long enough to tell that another is dead.
     await pause(LONG_MS)
+    for (const { relay } of [early, late]) relay.hang()
     if (how === 'away') await server.stop()
-    else for (const { relay } of replicas) relay.hang()
     await pause(LONG_MS)
     if (how === 'away') await server.start()
-    else await Promise.all(replicas.map(({ relay }) => relay.resume()))
-    const until = performance.now() + LONG_MS
-    while (performance.now() < until) {
-      const claims = replicas.map(({ store }) => store.claim(request()).catch(() => ({ work: [] })))
-      for (const { work } of await Promise.all(claims)) expect(work).toEqual([])
+    await early.relay.resume()
+    const claimsNothing = async (store: OpenStore, forMs: number): Promise<void> => {
+      const untilMs = performance.now() + forMs
+      while (performance.now() < untilMs) {
+        const { work } = await store.claim(request()).catch(() => ({ work: [] }))
+        expect(work).toEqual([])
+      }
     }
-    for (const [at, { store }] of replicas.entries()) {
-      const [work] = held.slice(at)
-      if (work !== undefined) expect(await store.settle([settlement(work)])).toEqual([true])
-    }
+    await eventually(
+      async () => early.store.faults(),
+      (faults) => faults.length === 0,
+    )
+    await claimsNothing(early.store, LATER_MS)
+    await late.relay.resume()
+    await Promise.all([early, late].map(({ store }) => claimsNothing(store, LONG_MS)))
+    for (const [store, work] of held) expect(await store.settle([settlement(work)])).toEqual([true])
   },
 )
 
