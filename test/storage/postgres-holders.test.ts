@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { Work } from '../../src/domain/delivery.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
-import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { claimOne, claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
 import { newTask, taskClaim } from '../contract/task-samples.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Relay, startRelay } from '../support/postgres/relay.ts'
@@ -161,8 +161,8 @@ test.each(['away', 'standing still'] as const)(
       }
     }
     await eventually(
-      async () => early.store.faults(),
-      (faults) => faults.length === 0,
+      () => codeOf(early.store.claim(claimRequest({ handlers: [] }))),
+      (outcome) => outcome === 'it resolved',
     )
     await claimsNothing(early.store, LATER_MS)
     await late.relay.resume()

@@ -5,11 +5,12 @@ import type { DatabaseClock } from './database-clock.ts'
 import type { Leases } from './leases.ts'
 
 /**
- * So often a store says that it lives: with a claim, or else on its own. What others make of it is in `alive_1`: one that was
- * silent for 6.5 s is dead, and a claim, which looks once a second, takes back what it has leased. From its death to that
- * pass 8 s at most, if anybody claims.
+ * So often a claim says that its store lives, and takes back what the dead have leased. What counts as dead is in `alive_1`:
+ * who was silent for 6.5 s. From a death to that pass 8 s at most, if anybody claims.
  */
 const INTERVAL_MS = 1_000
+/** A store that does not claim says so on its own, after this time. */
+const SILENCE_MS = 1_500
 const RECOVERY_MS = 200
 /** Nothing is leased at an append by a store that has not been heard of for so long: it might be dead to others. */
 const HEARD_MS = 3_000
@@ -35,6 +36,7 @@ export class SignsOfLife {
   #begun: Promise<void> | undefined
   #stopped = false
   #saidAtMs = Number.NEGATIVE_INFINITY
+  #lookedAtMs = Number.NEGATIVE_INFINITY
   #doubtUntilMs = Number.NEGATIVE_INFINITY
   #fault: string | undefined
   #timer: NodeJS.Timeout | undefined
@@ -59,10 +61,11 @@ export class SignsOfLife {
   /** Whether all others know that this store lives. */
   isHeard = (): boolean => this.#fault === undefined && performance.now() - this.#saidAtMs < HEARD_MS
 
-  /** Runs a claim, which says so too where it is time: then it is given the holder. */
+  /** Runs a claim, which says so too, and looks for the dead, where it is time: then it is given the holder. */
   async during<Result>(claim: (holder: string | null) => Promise<Result>): Promise<Result> {
     const nowMs = performance.now()
-    if (nowMs - this.#saidAtMs < INTERVAL_MS) return claim(null)
+    if (nowMs - this.#lookedAtMs < INTERVAL_MS) return claim(null)
+    this.#lookedAtMs = nowMs
     const result = await claim(this.#leases.holder)
     this.#saidAtMs = Math.max(this.#saidAtMs, nowMs)
     return result
@@ -132,13 +135,13 @@ export class SignsOfLife {
     clearTimeout(this.#timer)
     const isSound = this.#fault === undefined
     const silentMs = performance.now() - this.#saidAtMs
-    const waitMs = isSound ? Math.max(INTERVAL_MS - silentMs, RECOVERY_MS) : RECOVERY_MS
+    const waitMs = isSound ? Math.max(SILENCE_MS - silentMs, RECOVERY_MS) : RECOVERY_MS
     this.#timer = setTimeout(() => this.#tick(), waitMs)
   }
 
   /** A claim may have said so meanwhile. */
   #tick(): void {
-    const isDue = performance.now() - this.#saidAtMs >= INTERVAL_MS
+    const isDue = performance.now() - this.#saidAtMs >= SILENCE_MS
     if (isDue || this.#fault !== undefined || performance.now() < this.#doubtUntilMs) void this.#say()
     else this.#schedule()
   }
