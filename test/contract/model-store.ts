@@ -12,11 +12,13 @@ export interface ModelDelivery {
   attempts: number
   dueAtMs: number
   isolated: boolean
+  /** Whether its last attempt that counts was lost with its lease. */
+  isLost: boolean
   leaseUntilMs: number
   startedAtMs: number
   /** As the store under test named it. */
   lease: string
-  readonly history: Pick<Attempt, 'number' | 'outcome'>[]
+  readonly history: Pick<Attempt, 'number' | 'outcome' | 'error_detail'>[]
 }
 
 export interface ModelEvent {
@@ -56,43 +58,61 @@ export class ModelStore {
     return { outcome, uid: given.uid }
   }
 
+  /** What an accepted event offered to lease. */
+  lease({ uid, lease }: NewEvent, nowMs: number): readonly ModelDelivery[] {
+    const deliveries = (lease?.handlers ?? []).flatMap(
+      (name) => this.find(uid)?.deliveries.find(({ handler }) => handler === name) ?? [],
+    )
+    for (const delivery of deliveries) start(delivery, nowMs, lease?.leaseMs ?? 0)
+    return deliveries
+  }
+
   claim(request: ClaimRequest, nowMs: number): { claimed: readonly ModelDelivery[]; nextDueAtMs: number | undefined } {
+    this.#takeBack(request.maxAttempts, nowMs)
+    const handlers = new Map(
+      request.handlers.map(({ name, limit, running = 0 }) => [name, { running, most: running + limit }]),
+    )
+    const room = { shared: request.sharedLimit, isolated: request.isolatedLimit }
+    const claimed: ModelDelivery[] = []
+    const runningOf = ({ handler }: ModelDelivery) => handlers.get(handler)?.running ?? 0
+    for (;;) {
+      const [next] = this.deliveries()
+        .filter(({ state, dueAtMs }) => state === 'pending' && dueAtMs <= nowMs)
+        .filter((delivery) => runningOf(delivery) < (handlers.get(delivery.handler)?.most ?? 0))
+        .filter(({ isolated }) => (isolated ? room.isolated : room.shared) > 0)
+        .toSorted((a, b) => runningOf(a) - runningOf(b) || a.dueAtMs - b.dueAtMs)
+      if (next === undefined) return { claimed, nextDueAtMs: this.#nextDue(nowMs) }
+      if (next.attempts >= request.maxAttempts) {
+        Object.assign(next, { state: 'dead', dueAtMs: nowMs })
+        continue
+      }
+      const handler = handlers.get(next.handler)
+      if (handler !== undefined) handler.running++
+      room[next.isolated ? 'isolated' : 'shared']--
+      start(next, nowMs, request.leaseMs)
+      claimed.push(next)
+    }
+  }
+
+  #takeBack(maxAttempts: number, nowMs: number): void {
     for (const delivery of this.deliveries()) {
       if (delivery.state !== 'running' || delivery.leaseUntilMs > nowMs) continue
       delivery.history.push({ number: delivery.attempts, outcome: 'lease_lost' })
-      Object.assign(delivery, { isolated: true, dueAtMs: nowMs })
-      delivery.state = delivery.attempts >= request.maxAttempts ? 'dead' : 'pending'
+      Object.assign(delivery, { isolated: delivery.isolated || delivery.isLost, isLost: true, dueAtMs: nowMs })
+      delivery.state = delivery.attempts >= maxAttempts ? 'dead' : 'pending'
     }
-    const limits = new Map(request.handlers.map(({ name, limit }) => [name, limit]))
-    const room = { shared: request.sharedLimit, isolated: request.isolatedLimit }
-    const due = this.deliveries().filter(({ state, dueAtMs }) => state === 'pending' && dueAtMs <= nowMs)
-    const claimed: ModelDelivery[] = []
-    for (const delivery of due.toSorted((a, b) => a.dueAtMs - b.dueAtMs)) {
-      const kind = delivery.isolated ? 'isolated' : 'shared'
-      const limit = limits.get(delivery.handler) ?? 0
-      if (limit <= 0 || room[kind] <= 0) continue
-      if (delivery.attempts >= request.maxAttempts) {
-        Object.assign(delivery, { state: 'dead', dueAtMs: nowMs })
-        continue
-      }
-      limits.set(delivery.handler, limit - 1)
-      room[kind]--
-      delivery.attempts++
-      Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + request.leaseMs, startedAtMs: nowMs })
-      claimed.push(delivery)
-    }
-    return { claimed, nextDueAtMs: this.#nextDue(nowMs) }
   }
 
   settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
     if (delivery.state !== 'running' || delivery.lease !== lease) return false
-    const { verdict, outcome, isolate, dueAtMs } = settlement
-    delivery.history.push({ number: delivery.attempts, outcome })
+    const { verdict, outcome, isolate, dueAtMs, detail } = settlement
+    delivery.history.push({ number: delivery.attempts, outcome, ...(detail !== undefined && { error_detail: detail }) })
     const pending = verdict === 'retry' || verdict === 'released'
     delivery.state = verdict === 'retry' || verdict === 'released' ? 'pending' : verdict
     delivery.dueAtMs = pending ? dueAtMs : nowMs
     delivery.isolated = pending && isolate
     if (verdict === 'released') delivery.attempts--
+    else delivery.isLost = false
     return true
   }
 
@@ -105,7 +125,7 @@ export class ModelStore {
       const delivery = event.deliveries.find((each) => each.handler === handler)
       if (delivery === undefined) this.#create(event, handler, nowMs)
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
-      else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false })
+      else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
       return true
     })
   }
@@ -181,6 +201,7 @@ export class ModelStore {
       attempts: 0,
       dueAtMs,
       isolated: false,
+      isLost: false,
       leaseUntilMs: 0,
       startedAtMs: 0,
       lease: '',
@@ -195,6 +216,11 @@ export class ModelStore {
     const later = times.filter((time) => time > nowMs)
     return later.length === 0 ? undefined : Math.min(...later)
   }
+}
+
+function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {
+  delivery.attempts++
+  Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + leaseMs, startedAtMs: nowMs })
 }
 
 export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'last_error'> => ({

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Work } from '../../src/domain/delivery.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
 
@@ -43,7 +44,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect(new Set(ids).size).toBe(60)
     })
 
-    test('the oldest due comes first', async () => {
+    test('the oldest due of a handler comes first', async () => {
       const events = [3, 1, 2].map((age) => newEvent({ receivedAtMs: START_MS - age }))
       for (const event of events) await store().append(event)
       const { work } = await store().claim(claimRequest())
@@ -114,7 +115,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
 
 function describeLeases({ store, now, pass }: Fixture): void {
   describe('a lease that ran out', () => {
-    test('leaves the attempt in the history as lost; the delivery runs isolated', async () => {
+    test('leaves the attempt in the history as lost; the delivery is pending, and need not run alone', async () => {
       const event = newEvent()
       await store().append(event)
       await claimOne(store(), { leaseMs: 1_000 })
@@ -122,11 +123,61 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await store().claim(claimRequest())).work).toHaveLength(0)
       pass(1)
       const again = await claimOne(store(), { leaseMs: 1_000 })
-      expect(again).toMatchObject({ attempt: 2, isolated: true })
+      expect(again).toMatchObject({ attempt: 2, isolated: false })
       const [delivery] = (await store().event(event.uid))?.deliveries ?? []
       expect(delivery?.history).toEqual([
         expect.objectContaining({ number: 1, outcome: 'lease_lost', started_at: iso(START_MS), duration_ms: 1_000 }),
       ])
+    })
+
+    const lose = async (): Promise<Work> => {
+      const lost = await claimOne(store(), { leaseMs: 1_000 })
+      pass(1_000)
+      return lost
+    }
+
+    test('for the second time in a row leaves a delivery that is to run alone', async () => {
+      await store().append(newEvent())
+      expect([await lose(), await lose(), await lose()].map(({ isolated }) => isolated)).toEqual([false, false, true])
+      expect(await claimOne(store())).toMatchObject({ attempt: 4, isolated: true })
+    })
+
+    test('counts from the start again once an attempt has ended, or its event is replayed', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await lose()
+      const failed = settlement(await claimOne(store()), {
+        verdict: 'retry',
+        outcome: 'failed',
+        error: 'no',
+        dueAtMs: now(),
+      })
+      await store().settle([failed])
+      await lose()
+      const dead = await claimOne(store())
+      expect(dead.isolated).toBe(false)
+      pass(30_000)
+      await store().claim(claimRequest({ handlers: [], maxAttempts: 1 }))
+      await store().replay({ eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] })
+      await lose()
+      expect((await claimOne(store())).isolated).toBe(false)
+    })
+
+    test('is not forgotten over an attempt that was given back', async () => {
+      await store().append(newEvent())
+      await lose()
+      const given = { verdict: 'released', outcome: 'released', dueAtMs: now() } as const
+      await store().settle([settlement(await claimOne(store()), given)])
+      await lose()
+      expect((await claimOne(store())).isolated).toBe(true)
+    })
+
+    test('leaves a delivery that was to run alone so', async () => {
+      await store().append(newEvent())
+      const given = { verdict: 'retry', outcome: 'process_lost', isolate: true, error: 'gone', dueAtMs: now() } as const
+      await store().settle([settlement(await claimOne(store()), given)])
+      await lose()
+      expect((await claimOne(store())).isolated).toBe(true)
     })
 
     test('is dead with no attempt left', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AttemptOutcome, Settlement } from '../../src/domain/delivery.ts'
+import type { ErrorDetail } from '../../src/domain/error-detail.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
@@ -43,6 +44,26 @@ function describeSettle({ store, now, pass }: Fixture): void {
         history: [{ number: 1, outcome: expected.outcome, ...error, started_at: iso(START_MS + 1), duration_ms: 99 }],
       })
       expect(delivery?.last_error).toBe(expected.lastError)
+    })
+
+    test('all that is known of an error is kept with its attempt, and nothing where nothing is', async () => {
+      const event = newEvent()
+      await store().append(event)
+      const detail: ErrorDetail = {
+        name: 'TypeError',
+        message: 'fetch failed: \u{1f600}\nsecond line \0',
+        stack: ['at call (handlers/pay.ts:12:7)', 'at async run (handlers/pay.ts:3:1)'],
+        cause: { name: 'Error', message: 'connect ECONNREFUSED', code: 'ECONNREFUSED' },
+        errors: [{ name: 'string', message: "'thrown'" }],
+      }
+      const failed = { verdict: 'retry', outcome: 'failed', error: 'fetch failed', detail } as const
+      await store().settle([settlement(await claimOne(store()), failed)])
+      await store().settle([settlement(await claimOne(store()))])
+      const [first, second] = (await store().event(event.uid))?.deliveries[0]?.history ?? []
+      expect(first).toMatchObject({ number: 1, error: 'fetch failed' })
+      expect(first?.error_detail).toEqual(detail)
+      expect(second).toMatchObject({ number: 2, outcome: 'succeeded' })
+      expect(second).not.toHaveProperty('error_detail')
     })
 
     test('takes effect once', async () => {

@@ -5,6 +5,8 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
+import { describeFairness } from './store-contract-fairness.ts'
+import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { codeOf, newEvent, START_MS } from './store-samples.ts'
@@ -25,6 +27,8 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
   describeWith(name, open, (fixture) => {
     describeAppend(fixture)
     describeClaiming(fixture)
+    describeFairness(fixture)
+    describeLeasedAtAppend(fixture)
     describeEnding(fixture)
     describeListing(fixture)
     describeLife(fixture)

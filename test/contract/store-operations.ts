@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
-import type { ClaimRequest, DeliveryFilter, EventFilter } from '../../src/domain/store.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt } from '../../src/domain/store.ts'
 import type { TaskEnd } from '../../src/domain/task.ts'
 import { newUid } from '../../src/domain/uid.ts'
-import { type Operation, operation, optional, source, taskEnd, taskId } from './operation.ts'
+import { type Operation, operation, optional, type Run, source, taskEnd, taskId } from './operation.ts'
 import { allPages, codeOf, newEvent, START_MS } from './store-samples.ts'
 
 const HANDLERS = ['a', 'b', 'c'] as const
@@ -15,10 +16,15 @@ const origin = fc.constantFrom('webhook', 'poll', 'cli')
 const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)
 const limit = fc.integer({ min: 0, max: 4 })
 
+const offer = fc.option(fc.record({ handlers: fc.subarray([...HANDLERS]), leaseMs: fc.constantFrom(10, 30, 1_000) }), {
+  nil: undefined,
+})
+
 const append = operation(
   'append',
   fc.array(
     fc.tuple(
+      offer,
       fc.record({
         id: fc.constantFrom('1', '2', '3', '4', '5', '6'),
         body: fc.constantFrom('x', 'y', 'z').map((text) => Buffer.from(text)),
@@ -33,19 +39,39 @@ const append = operation(
     ),
     { minLength: 1, maxLength: 5 },
   ),
-  async (given, { store, model }) => {
-    const events = given.map(([required, optionals]) => newEvent({ ...required, ...optionals }))
+  async (given, run) => {
+    const events = given.map(([offered, required, optionals]) => {
+      const lease = offered && {
+        ...offered,
+        handlers: offered.handlers.filter((name) => required.handlers.includes(name)),
+      }
+      return newEvent({ ...required, ...optionals, ...(lease !== undefined && { lease }) })
+    })
     // Not awaited one by one: those that overlap may share a commit.
-    const receipts = await Promise.all(events.map((event) => store.append(event)))
-    expect(receipts).toEqual(events.map((event) => model.append(event)))
+    const receipts = await Promise.all(events.map((event) => run.store.append(event)))
+    for (const [at, event] of events.entries()) expectReceipt(run, event, receipts[at])
   },
 )
+
+function expectReceipt({ model, time: { nowMs }, claimed }: Run, event: NewEvent, receipt: Receipt | undefined): void {
+  const { leased = [], ...kept } = receipt ?? {}
+  const expected = model.append(event)
+  expect(kept).toEqual(expected)
+  const deliveries = expected.outcome === 'accepted' ? model.lease(event, nowMs) : []
+  expect(leased.map(({ handler }) => handler)).toEqual(deliveries.map(({ handler }) => handler))
+  for (const [at, { deliveryId, lease }] of leased.entries()) {
+    const delivery = deliveries[at]
+    if (delivery === undefined) continue
+    delivery.lease = lease
+    claimed.push({ delivery, deliveryId, lease })
+  }
+}
 
 const claim = operation(
   'claim',
   fc.record({
     handlers: handlers.chain((names) =>
-      fc.tuple(...names.map((name) => fc.record({ name: fc.constant(name), limit }))),
+      fc.tuple(...names.map((name) => fc.record({ name: fc.constant(name), limit, running: limit }))),
     ),
     sharedLimit: limit,
     isolatedLimit: limit,
@@ -89,16 +115,18 @@ const settle = operation(
       outcome: fc.constantFrom('failed', 'timeout', 'process_lost'),
       isolate: fc.boolean(),
       dueInMs: fc.constantFrom(-10, 0, 10, 100),
+      detail: fc.constantFrom(undefined, { name: 'Error', message: 'no', stack: ['at f (a.ts:1:2)'] }),
     }),
     { maxLength: 4 },
   ),
   async (given, { store, model, time: { nowMs }, claimed }) => {
-    const settlements = given.flatMap(({ which, dueInMs, ...rest }) => {
+    const settlements = given.flatMap(({ which, dueInMs, detail, ...rest }) => {
       const known = claimed.at(-1 - which)
       if (known === undefined) return []
       const { deliveryId, lease, delivery } = known
       const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
-      return [{ delivery, settlement: { deliveryId, lease, ...rest, ...times } satisfies Settlement }]
+      const error = detail === undefined ? {} : { detail }
+      return [{ delivery, settlement: { deliveryId, lease, ...rest, ...error, ...times } satisfies Settlement }]
     })
     const answer = await store.settle(settlements.map(({ settlement }) => settlement))
     expect(answer).toEqual(

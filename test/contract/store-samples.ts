@@ -38,7 +38,10 @@ export const claimRequest = (given: Partial<ClaimRequest> = {}): ClaimRequest =>
   ...given,
 })
 
-export const settlement = ({ deliveryId, lease }: Work, given: Partial<Settlement> = {}): Settlement => ({
+export const settlement = (
+  { deliveryId, lease }: Pick<Work, 'deliveryId' | 'lease'>,
+  given: Partial<Settlement> = {},
+): Settlement => ({
   deliveryId,
   lease,
   verdict: 'succeeded',

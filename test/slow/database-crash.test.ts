@@ -7,7 +7,6 @@ import {
   missing,
   PROBES,
   readiness,
-  shortenLeases,
   startReplicas,
   unsucceeded,
 } from '../support/replicas.ts'
@@ -39,7 +38,6 @@ interface Outage {
 
 test(`PostgreSQL is killed ${CRASHES} times under load: nothing is acknowledged while it is gone, nothing acknowledged is lost, all goes on by itself`, async () => {
   const replicas = await startReplicas(server.url, REPLICAS)
-  await shortenLeases(server.url)
   const senders = startSenders(replicas.urls, { count: SENDERS, types: Object.values(PROBES) })
   const outages: Outage[] = []
   const reasons = new Set<string>()

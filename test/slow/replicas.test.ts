@@ -1,16 +1,20 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { post, signedEvent } from '../support/events.ts'
+import { eventually } from '../support/eventually.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import {
   acceptedTwice,
   hasExited,
+  LONG,
+  LONG_MS,
   missing,
   PROBES,
   type Replicas,
-  shortenLeases,
   startReplicas,
   unsucceeded,
 } from '../support/replicas.ts'
 import { startSenders } from '../support/senders.ts'
+import type { Service } from '../support/service.ts'
 
 const REPLICAS = 3
 const SENDERS = 12
@@ -61,7 +65,6 @@ const MISCOUNTED = `
 test(`${REPLICAS} replicas, killed at random for ${LOAD_MS / 1_000} s under load: each event is accepted once, none is lost, and every one is handled`, async () => {
   const databaseUrl = ownSchema()
   const replicas = await startReplicas(databaseUrl, REPLICAS)
-  await shortenLeases(databaseUrl)
   const senders = startSenders(replicas.urls, { count: SENDERS, types: Object.values(PROBES), pauseMs: 40 })
   const kills = await killAtRandom(replicas)
   await senders.stop()
@@ -91,4 +94,98 @@ test(`${REPLICAS} replicas, killed at random for ${LOAD_MS / 1_000} s under load
   expect(outcomes.map(({ outcome }) => outcome)).toContain('lease_lost')
   expect(await queryIn(databaseUrl, MISCOUNTED)).toEqual([])
   expect(replicas.services.filter(hasExited)).toEqual([])
+})
+
+/** As many as one replica runs at once, unless told otherwise. */
+const AT_WORK = 32
+/** What a replica that vanished was at work at runs elsewhere by then. */
+const ELSEWHERE_MS = 10_000
+
+interface AtWork {
+  readonly databaseUrl: string
+  readonly replicas: Replicas
+  readonly first: Service
+  readonly uids: readonly string[]
+}
+
+/** A replica with all that it can run at work, and another one with nothing to do. */
+async function atWork(): Promise<AtWork> {
+  const databaseUrl = ownSchema()
+  const replicas = await startReplicas(databaseUrl, 2, { HANDLER_TIMEOUT_MS: '60000' })
+  const [first, second] = replicas.services
+  if (first === undefined || second === undefined) throw new Error('two were started')
+  // It takes nothing while it stands still, and not for so long that anybody would miss it.
+  second.child.kill('SIGSTOP')
+  const acknowledged = await Promise.all(
+    Array.from({ length: AT_WORK }, () => post(first.publicUrl, signedEvent(LONG))),
+  )
+  await running(databaseUrl, 1, LONG_MS)
+  second.child.kill('SIGCONT')
+  return { databaseUrl, replicas, first, uids: acknowledged.map(({ uid }) => uid) }
+}
+
+/** Resolves when all are at that attempt, or have come to its end. */
+const running = (databaseUrl: string, attempt: number, withinMs: number): Promise<unknown> =>
+  eventually(
+    () =>
+      queryIn<{ n: number }>(
+        databaseUrl,
+        `SELECT count(*)::integer AS n FROM delivery WHERE attempts = $1 AND state IN ('running', 'succeeded')`,
+        [attempt],
+      ),
+    ([row]) => row?.n === AT_WORK,
+    withinMs,
+  )
+
+const HISTORIES = `
+  SELECT outcomes, count(*)::integer AS n FROM (
+    SELECT string_agg(outcome, ', ' ORDER BY ordinal) AS outcomes FROM attempt GROUP BY delivery
+  ) AS each GROUP BY outcomes
+`
+
+describe(`a replica that vanishes with ${AT_WORK} handlers of ${LONG_MS / 1_000} s at work`, () => {
+  test('is killed: all of them run at another one within 10 s, side by side', async () => {
+    const { databaseUrl, replicas, first, uids } = await atWork()
+    await replicas.kill(first)
+    const killedAt = performance.now()
+    await running(databaseUrl, 2, ELSEWHERE_MS)
+    const elsewhereMs = Math.round(performance.now() - killedAt)
+    await replicas.settled(3 * LONG_MS)
+    const doneMs = Math.round(performance.now() - killedAt)
+    console.log(
+      `${AT_WORK} handlers of a replica that was killed: elsewhere after ${elsewhereMs} ms, done after ${doneMs} ms`,
+    )
+    // One after the other they would take a minute and a half.
+    expect(doneMs).toBeLessThan(ELSEWHERE_MS + 2 * LONG_MS)
+    expect(uids.filter((uid) => !replicas.handled().has(uid))).toEqual([])
+    expect(await queryIn(databaseUrl, HISTORIES)).toEqual([{ outcomes: 'lease_lost, succeeded', n: AT_WORK }])
+    expect(await queryIn(databaseUrl, MISCOUNTED)).toEqual([])
+  })
+
+  test('is stopped for longer than its leases, and goes on: no result is counted twice, and it works as before', async () => {
+    const { databaseUrl, replicas, first, uids } = await atWork()
+    first.child.kill('SIGSTOP')
+    await running(databaseUrl, 2, ELSEWHERE_MS)
+    await replicas.settled(3 * LONG_MS)
+    const before = await queryIn(databaseUrl, 'SELECT * FROM attempt ORDER BY delivery, ordinal')
+    first.child.kill('SIGCONT')
+    await first.logged(({ msg }) => msg === 'attempts outlived their lease and were not recorded')
+    const again = await Promise.all(
+      Array.from({ length: AT_WORK }, () => post(first.publicUrl, signedEvent(PROBES.steady))),
+    )
+    await replicas.settled(3 * LONG_MS)
+    expect(again.filter(({ uid }) => !replicas.handled().has(uid))).toEqual([])
+    expect(uids.filter((uid) => !replicas.handled().has(uid))).toEqual([])
+    const since = await queryIn(
+      databaseUrl,
+      `SELECT a.* FROM attempt AS a JOIN delivery AS d ON d.key = a.delivery WHERE d.handler = 'long'
+       ORDER BY a.delivery, a.ordinal`,
+    )
+    expect(since).toEqual(before)
+    expect(await queryIn(databaseUrl, HISTORIES)).toEqual(
+      expect.arrayContaining([{ outcomes: 'lease_lost, succeeded', n: AT_WORK }]),
+    )
+    expect(await queryIn(databaseUrl, MISCOUNTED)).toEqual([])
+    expect(hasExited(first)).toBe(false)
+  })
 })

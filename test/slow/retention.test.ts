@@ -60,6 +60,7 @@ const LEFT = `
   UNION SELECT 'event_body' FROM event_body WHERE day = $2
   UNION SELECT 'delivery' FROM delivery WHERE NOT EXISTS (SELECT FROM event WHERE event.key = delivery.key / 1024)
   UNION SELECT 'attempt' FROM attempt WHERE NOT EXISTS (SELECT FROM event WHERE event.key = attempt.delivery / 1024)
+  UNION SELECT 'attempt_detail' FROM attempt_detail AS d WHERE NOT EXISTS (SELECT FROM event WHERE event.key = d.delivery / 1024)
 `
 const WITHOUT_BODY = `
   SELECT id FROM event WHERE NOT EXISTS (SELECT FROM event_body AS b WHERE b.key = event.key AND sha256(b.bytes) = checksum)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { allPages, claimRequest } from '../contract/store-samples.ts'
+import { allPages, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { openAt, ownPath } from './database-file.ts'
 
 const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url))
@@ -31,7 +31,7 @@ test('what was acknowledged survives SIGKILL', async () => {
   expect(acknowledged.filter((uid) => !kept.has(uid))).toEqual([])
 })
 
-test('what a killed process had running is pending at open, to run isolated, its attempt lost', async () => {
+test('what a killed process had running is pending at open and need not run alone, its attempt lost', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   const store = await openAt(path, Date.now())
@@ -40,7 +40,32 @@ test('what a killed process had running is pending at open, to run isolated, its
   const [delivery] = (await store.event(event?.uid ?? ''))?.deliveries ?? []
   expect(delivery).toMatchObject({ state: 'pending', attempts: 1, history: [{ number: 1, outcome: 'lease_lost' }] })
   const { work } = await store.claim(claimRequest())
-  expect(work.map(({ isolated, attempt }) => ({ isolated, attempt }))).toEqual([{ isolated: true, attempt: 2 }])
+  expect(work.map(({ isolated, attempt }) => ({ isolated, attempt }))).toEqual([{ isolated: false, attempt: 2 }])
+})
+
+test('all that a killed process had running is leased again at once, and runs alone only if it was lost twice in a row', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const lease = { handlers: ['a'], leaseMs: 60_000 }
+  await Promise.all(Array.from({ length: 200 }, () => first.append(newEvent({ lease }))))
+  const late = { dueAtMs: START_MS, verdict: 'retry', outcome: 'failed' } as const
+  await first.close()
+  const isolatedAtOpen: number[] = []
+  for (const round of [1, 2]) {
+    const store = await openAt(path)
+    const { work } = await store.claim(
+      claimRequest({ sharedLimit: 500, isolatedLimit: 500, handlers: [{ name: 'a', limit: 500 }] }),
+    )
+    expect(work).toHaveLength(200)
+    isolatedAtOpen.push(work.filter(({ isolated }) => isolated).length)
+    // Those that fail in between are not lost twice in a row.
+    if (round === 1) {
+      await store.settle(work.slice(0, 50).map((each) => settlement(each, late)))
+      await store.claim(claimRequest())
+    }
+    await store.close()
+  }
+  expect(isolatedAtOpen).toEqual([0, 150])
 })
 
 test('what a killed process had running on its last attempt is dead at the next claim', async () => {

@@ -34,7 +34,13 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.append(newEvent({ receivedAtMs: START_MS - 40 * 86_400_000, handlers: [], headers: { x: '1, 2' } }))
 
   const one = (handler: string) => claimOne(store, { handlers: [{ name: handler, limit: 1 }] })
-  const failed = { outcome: 'failed', error: 'no \0 luck', isolate: true } as const
+  const detail = {
+    name: 'Error',
+    message: 'no \0 luck',
+    stack: ['at a (b.ts:1:2)'],
+    cause: { name: 'string', message: "'\ud800'" },
+  }
+  const failed = { outcome: 'failed', error: 'no \0 luck', detail, isolate: true } as const
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'retry' })])
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead' })])
   await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [] })

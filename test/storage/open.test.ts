@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/domain/errors.ts'
 import { openStore } from '../../src/storage/open.ts'
@@ -57,6 +58,39 @@ test("another program's database is refused", async () => {
   const path = ownPath()
   withDatabase(path, (db) => db.exec('CREATE TABLE theirs (a)'))
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('of another program')])
+})
+
+test('a database of each older schema is brought up to date with what it holds', async () => {
+  const directory = fileURLToPath(new URL('../../src/storage/sqlite/migrations/', import.meta.url))
+  const migrations = readdirSync(directory).toSorted()
+  const migrationsUpTo = (version: number): string =>
+    migrations
+      .slice(0, version)
+      .map((file) => readFileSync(join(directory, file), 'utf8'))
+      .join('')
+  for (let version = 1; version <= migrations.length; version++) {
+    const path = ownPath()
+    withDatabase(path, (db) => {
+      db.exec(migrationsUpTo(version))
+      db.exec(`PRAGMA application_id = ${0x486f6c64}; PRAGMA user_version = ${version}`)
+      db.exec(`
+        INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, headers,
+          checksum, size)
+        VALUES (7, 'old', 's', 'p', 'i', 0, 't', 'then', 1, 'webhook', 'accepted', '{}', 'c', 2);
+        INSERT INTO delivery (key, handler, state, due_at, attempts, isolated) VALUES (${7 * 1024}, 'a', 'dead', 1, 1, 0);
+        INSERT INTO attempt (delivery, ordinal, number, outcome, error, started_at, duration_ms)
+        VALUES (${7 * 1024}, 1, 1, 'thread_lost', 'gone', 1, 2);
+      `)
+    })
+    const store = await openAt(path)
+    const [delivery] = (await store.event('old'))?.deliveries ?? []
+    expect(delivery).toMatchObject({ handler: 'a', state: 'dead' })
+    const started_at = new Date(1).toISOString()
+    expect(delivery?.history).toEqual([
+      { number: 1, outcome: 'thread_lost', error: 'gone', started_at, duration_ms: 2 },
+    ])
+    await store.append(newEvent())
+  }
 })
 
 test('a newer schema is refused', async () => {

@@ -37,6 +37,16 @@ test('retention drops the days that are wholly past, and leaves the rest', async
   expect((await store.events({ untilMs: OLD_MS + 10 * DAY_MS }, { limit: 10 })).items).toHaveLength(1)
 })
 
+test('what is known of the errors of an event is forgotten with it', async () => {
+  const { store, url } = await open()
+  await store.append(old(0, { handlers: ['a'] }))
+  const dead = { verdict: 'dead', outcome: 'rejected', error: 'no', detail: { name: 'Error', message: 'no' } } as const
+  await store.settle([settlement(await claimOne(store), dead)])
+  expect(await queryIn(url, 'SELECT FROM attempt_detail')).toHaveLength(1)
+  expect(await store.prune(OLD_MS + DAY_MS, 100)).toBe(1)
+  expect(await queryIn(url, 'SELECT FROM attempt_detail')).toEqual([])
+})
+
 test('a day that holds an event which is still to be handled stays', async () => {
   const { store, days } = await open()
   for (const event of [old(0), old(0, { handlers: ['a'] })]) await store.append(event)

@@ -7,6 +7,10 @@ import { handlersIn, type Service, startService, temporaryDirectory } from './se
 /** Types of events, by what their handler does at first. */
 export const PROBES = { steady: 'probe.steady', flaky: 'probe.flaky', slow: 'probe.slow' } as const
 
+/** Of events whose handler takes so long. It needs another HANDLER_TIMEOUT_MS. */
+export const LONG = 'probe.long'
+export const LONG_MS = 3_000
+
 const handlersTo = (file: string): string => `
   import { appendFileSync } from 'node:fs'
   const handled = (event) => appendFileSync(${JSON.stringify(file)}, event.uid + '\\n')
@@ -18,6 +22,10 @@ const handlersTo = (file: string): string => `
     })
     router.on('${PROBES.slow}', { name: 'slow' }, async (event) => {
       await new Promise((resolve) => setTimeout(resolve, 300))
+      handled(event)
+    })
+    router.on('${LONG}', { name: 'long' }, async (event) => {
+      await new Promise((resolve) => setTimeout(resolve, ${LONG_MS}))
       handled(event)
     })
   }
@@ -38,11 +46,7 @@ export interface Replicas {
   settled(withinMs: number): Promise<void>
 }
 
-/** Of handlers here; less than the shortened lease. */
-const HANDLER_TIMEOUT_MS = 2_000
-const LEASE_MS = 6_000
-
-const QUICK = { RETRY_BASE_MS: '50', HANDLER_TIMEOUT_MS: String(HANDLER_TIMEOUT_MS) }
+const QUICK = { RETRY_BASE_MS: '50', HANDLER_TIMEOUT_MS: '2000' }
 
 /** Replicas whose handlers write down what they have handled. Gone when the test is over. */
 export async function startReplicas(
@@ -84,20 +88,6 @@ export async function startReplicas(
       )
     },
   }
-}
-
-/**
- * A lease lasts a minute longer than a handler may, and no process can be told otherwise; the database can. So deliveries
- * of a process that was killed come back while the test still runs.
- */
-export async function shortenLeases(databaseUrl: string): Promise<void> {
-  await queryIn(
-    databaseUrl,
-    `CREATE FUNCTION short_lease() RETURNS trigger LANGUAGE plpgsql AS $$
-     BEGIN NEW.lease_until := NEW.started_at + ${LEASE_MS}; RETURN NEW; END $$;
-     CREATE TRIGGER short_lease BEFORE UPDATE ON delivery
-     FOR EACH ROW WHEN (NEW.state = 'running') EXECUTE FUNCTION short_lease()`,
-  )
 }
 
 /** What `/readyz` says: its status, and the reasons why not. */

@@ -3,7 +3,7 @@ import type { NewEvent } from '../../domain/event.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
-import { type AppendBatch, type AppendResult, rowOf } from './event-row.ts'
+import { type AppendBatch, type AppendResult, isSoundOffer, type Kept, leasedOf, rowOf } from './event-row.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './keys.ts'
 import { errorOf, type Reply } from './wire-error.ts'
 
@@ -89,9 +89,10 @@ export class AppendQueue {
     batch.appends.forEach(({ event, resolve, reject }, at) => {
       const result = results[at] ?? null
       if (result === null) resolve({ outcome: 'accepted', uid: event.uid })
+      else if (typeof result === 'number') resolve(receiptOf(event, { outcome: 'accepted', uid: event.uid }, result))
       else if ('error' in result) reject(errorOf(result))
       else {
-        resolve({ outcome: result.outcome, uid: result.uid })
+        resolve(receiptOf(event, result, result.leasedKey))
         if (result.ended !== undefined) this.#onTaskEnded(result.ended)
       }
     })
@@ -174,6 +175,12 @@ export class AppendQueue {
     if (event.handlers.length > MAX_DELIVERIES_PER_EVENT) {
       return new HoldfastError('invalid_request', `an event may have ${MAX_DELIVERIES_PER_EVENT} handlers`)
     }
+    if (!isSoundOffer(event)) {
+      return new HoldfastError(
+        'invalid_request',
+        'a lease was offered of a handler twice, or that the event is not for',
+      )
+    }
     return undefined
   }
 
@@ -182,5 +189,11 @@ export class AppendQueue {
     this.#events -= batch.length
   }
 }
+
+const receiptOf = (event: NewEvent, { outcome, uid, lease }: Kept, leasedKey: number | undefined): Receipt => ({
+  outcome,
+  uid,
+  ...(leasedKey !== undefined && { leased: leasedOf(event, leasedKey, lease) }),
+})
 
 const sizeOf = (event: NewEvent): number => event.body.length + EVENT_OVERHEAD_BYTES

@@ -1,6 +1,8 @@
+import type { LeasedDelivery } from '../../domain/delivery.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
+import { firstDeliveryKey } from './keys.ts'
 import type { WireError } from './wire-error.ts'
 
 /** An event without its body, which travels in one buffer with those of its batch. One flat row clones fastest. */
@@ -26,6 +28,9 @@ export type EventRow = readonly [
   taskEnd: TaskEnding | null,
   taskWord: string | null,
   asked: NonNullable<NewEvent['asked']> | null,
+  /** Places in `handlers` of those whose deliveries are to be leased. */
+  leased: readonly number[] | null,
+  leaseMs: number | null,
 ]
 
 export interface AppendBatch {
@@ -35,8 +40,20 @@ export interface AppendBatch {
   readonly bodies: ArrayBuffer
 }
 
-/** What became of each event of a batch; null is the common case, accepted under its own uid. */
-export type AppendResult = null | (Receipt & { readonly ended?: EndedTask }) | WireError
+/** What became of an event, short of its deliveries. */
+export interface Kept extends Omit<Receipt, 'leased'> {
+  readonly ended?: EndedTask
+  /** Of an event of which deliveries were leased: its key. The rest is known where the batch was made. */
+  readonly leasedKey?: number
+  /** Under which lease; absent: under the event's uid. */
+  readonly lease?: string
+}
+
+/**
+ * What became of each event of a batch. The common cases are short: null is accepted under its own uid, a number the same
+ * with its deliveries leased as offered (`leasedKey`).
+ */
+export type AppendResult = null | number | Kept | WireError
 
 export const rowOf = (event: NewEvent): EventRow => [
   event.uid,
@@ -58,4 +75,25 @@ export const rowOf = (event: NewEvent): EventRow => [
   event.taskEnd?.status ?? null,
   event.taskEnd?.word ?? null,
   event.asked ?? null,
+  event.lease === undefined || event.lease.handlers.length === 0
+    ? null
+    : event.lease.handlers.map((name) => event.handlers.indexOf(name)),
+  event.lease?.leaseMs ?? null,
 ]
+
+/** What was leased of an event that has this key. No other lease is called as its uid. */
+export const leasedOf = (
+  { uid, handlers, lease: offer }: NewEvent,
+  key: number,
+  lease: string = uid,
+): readonly LeasedDelivery[] =>
+  (offer?.handlers ?? []).map((handler) => ({
+    deliveryId: firstDeliveryKey(key) + handlers.indexOf(handler),
+    lease,
+    handler,
+  }))
+
+/** Whether an offer is one that can be taken: of handlers that the event is for, each once. */
+export const isSoundOffer = ({ handlers, lease }: NewEvent): boolean =>
+  lease === undefined ||
+  lease.handlers.every((name, at) => handlers.includes(name) && lease.handlers.indexOf(name) === at)

@@ -53,6 +53,7 @@ export const MOVED_COLUMNS = {
     error: 'text',
     started_at: 'integer',
     duration_ms: 'integer',
+    detail: 'text',
   },
   task: {
     key: 'integer',

@@ -3,12 +3,15 @@ import { isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
+import { firstDeliveryKey } from '../common/keys.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Days } from './days.ts'
+import type { Leases } from './leases.ts'
+import type { SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
-const APPEND = { name: 'append', text: 'SELECT * FROM append_1($1, $2, $3, $4, $5, $6)' }
+const APPEND = { name: 'append', text: 'SELECT * FROM append_2($1, $2, $3, $4, $5, $6, $7)' }
 
 interface AppendRow extends Row {
   readonly n: number
@@ -19,6 +22,15 @@ interface AppendRow extends Row {
   readonly task_id: string | null
   readonly task_status: TaskEnding
   readonly task_by: ResolvedBy
+  readonly leased_key: number | null
+}
+
+export interface AppendParts {
+  readonly connections: Connections
+  readonly clock: DatabaseClock
+  readonly days: Days
+  readonly leases: Leases
+  readonly signs: SignsOfLife
 }
 
 interface Sent {
@@ -30,16 +42,29 @@ interface Sent {
  * Keeps batches of events, each in one statement. What became of each event: null if it was simply accepted. An event that
  * is at fault itself is answered with its error and leaves its neighbours alone.
  */
-export function createAppend(connections: Connections, clock: DatabaseClock, days: Days) {
+export function createAppend({ connections, clock, days, leases, signs }: AppendParts) {
   async function send(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
-    const values = valuesOf(batch, clock)
+    if (!batch.some(({ event }) => event[19] !== null)) return sendUnder(null, batch)
+    await signs.begin()
+    // A lease of a store that others take for dead would be lost at once: nothing is leased then, and all is claimed later.
+    return signs.isHeard() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
+  }
+
+  async function sendUnder(lease: string | null, batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+    const values = valuesOf(batch, clock, lease)
     const rows = await days.withPartitions(
       () => batch.map(({ event }) => event[6]),
       () => connections.run<AppendRow>('append', APPEND, values),
     )
     const results: AppendResult[] = Array(batch.length).fill(null)
-    for (const row of rows) results[row.n - 1] = resultOf(row)
+    for (const row of rows) results[row.n - 1] = resultOf(row, lease)
+    if (lease !== null) for (const row of rows) hold(row, batch[row.n - 1]?.event, lease)
     return results
+  }
+
+  function hold({ leased_key }: AppendRow, event: EventRow | undefined, lease: string): void {
+    if (leased_key === null || event === undefined) return
+    for (const place of event[19] ?? []) leases.hold(firstDeliveryKey(leased_key) + place, lease, event[20] ?? 0)
   }
 
   return async ({ events, bodies }: AppendBatch): Promise<readonly AppendResult[]> => {
@@ -70,14 +95,17 @@ export function createAppend(connections: Connections, clock: DatabaseClock, day
   }
 }
 
-function valuesOf(batch: readonly Sent[], clock: DatabaseClock) {
-  const rows = batch.map(({ event, body }, at) => jsonOf(event, at + 1, hash('sha256', body)))
+function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
+  const rows = batch.map(({ event, body }, at) => ({
+    ...jsonOf(event, at + 1, hash('sha256', body)),
+    ...(lease !== null && event[19] !== null && { leased: event[19], lease_ms: event[20] }),
+  }))
   const isEnding = batch.some(({ event }) => event[16] !== null)
   const bodies = Buffer.concat(batch.map(({ body }) => body))
-  return [clock.givenMs(), clock.localMs(), batch.length, isEnding, JSON.stringify(rows), bodies]
+  return [clock.givenMs(), clock.localMs(), batch.length, isEnding, lease, JSON.stringify(rows), bodies]
 }
 
-/** As `append_1` reads it; what is absent is null there. */
+/** As `append_2` reads it; what is absent is null there. */
 function jsonOf(event: EventRow, n: number, checksum: string) {
   const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons, task, apiVersion] = event
   const [headers, traceparent, size, handlers] = [event[12], event[13], event[14], event[15]]
@@ -106,9 +134,13 @@ function jsonOf(event: EventRow, n: number, checksum: string) {
   }
 }
 
-function resultOf(row: AppendRow): AppendResult {
-  const { outcome, uid } = row
-  return row.task_uid === null ? { outcome, uid } : { outcome, uid, ended: endedOf(row, row.task_uid) }
+function resultOf(row: AppendRow, lease: string | null): AppendResult {
+  return {
+    outcome: row.outcome,
+    uid: row.uid,
+    ...(row.task_uid !== null && { ended: endedOf(row, row.task_uid) }),
+    ...(row.leased_key !== null && lease !== null && { leasedKey: row.leased_key, lease }),
+  }
 }
 
 const endedOf = (row: AppendRow, uid: string): EndedTask => ({

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import type { Connections, Query } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
+import type { Leases } from './leases.ts'
 import { leasedTaskOf, type TaskRow } from './task-rows.ts'
 import { isUuid, toText, toTextOrNull } from './text.ts'
 
@@ -73,7 +73,7 @@ const PRUNE = {
 type ClaimedRow = TaskRow & { readonly held_before: string | null; readonly now: number }
 
 /** Who may ask for a task. */
-export function createClaimTasks(connections: Connections, clock: DatabaseClock) {
+export function createClaimTasks(connections: Connections, clock: DatabaseClock, leases: Leases) {
   const leasedOf = (row: ClaimedRow, lease: string): LeasedTask =>
     leasedTaskOf(row, lease, row.held_before, clock.localMs() - row.now)
 
@@ -93,7 +93,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock)
 
   return {
     claimTasks: async ({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim): Promise<readonly LeasedTask[]> => {
-      const lease = randomUUID()
+      const lease = leases.next()
       const rows = await connections.run<ClaimedRow>('work', CLAIM, [
         clock.givenMs(),
         toText(source),
@@ -107,7 +107,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock)
 
     claimTask: async (uid: string, leaseMs: number): Promise<LeasedTask | undefined> => {
       if (!isUuid(uid)) return undefined
-      const lease = randomUUID()
+      const lease = leases.next()
       const [row] = await connections.run<ClaimedRow>('work', CLAIM_ONE, [clock.givenMs(), uid, lease, leaseMs])
       return row && leasedOf(row, lease)
     },

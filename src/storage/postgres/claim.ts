@@ -1,13 +1,17 @@
-import { randomUUID } from 'node:crypto'
 import type { DeliveryState, Settlement, Work } from '../../domain/delivery.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Horizon } from './horizon.ts'
+import type { Leases } from './leases.ts'
+import type { SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
-const CLAIM = { name: 'claim', text: 'SELECT * FROM claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)' }
+const CLAIM = {
+  name: 'claim',
+  text: 'SELECT * FROM claim_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)',
+}
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
  * counts. Gives the places of those that took effect. Locked in one order everywhere.
@@ -19,7 +23,7 @@ const SETTLE = {
     given AS MATERIALIZED (
       SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
         n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
-        error text, started_ago_ms bigint, duration_ms bigint
+        error text, detail text, started_ago_ms bigint, duration_ms bigint
       ) ORDER BY key, lease, n
     ),
     held AS MATERIALIZED (
@@ -39,6 +43,9 @@ const SETTLE = {
       INSERT INTO attempt
       SELECT key, next_ordinal_1(key), attempts, outcome, error, (SELECT now FROM clock) - started_ago_ms, duration_ms
       FROM held
+    ),
+    detailed AS (
+      INSERT INTO attempt_detail SELECT key, next_ordinal_1(key), detail FROM held WHERE detail IS NOT NULL
     ),
     tallied AS (
       INSERT INTO tally
@@ -80,12 +87,18 @@ interface LastRow extends Row {
   readonly waiting: readonly string[] | null
 }
 
-export function createClaim(connections: Connections, clock: DatabaseClock, horizon: Horizon) {
-  return async (request: ClaimRequest): Promise<Claimed> => {
-    // Unlike any other: a delivery is leased at most once by one claim.
-    const lease = randomUUID()
-    const handlers = request.handlers.map(({ name, limit }) => ({ name: toText(name), limit }))
-    const rows = await connections.run<WorkRow | LastRow>('work', CLAIM, [
+export interface ClaimParts {
+  readonly connections: Connections
+  readonly clock: DatabaseClock
+  readonly horizon: Horizon
+  readonly leases: Leases
+  readonly signs: SignsOfLife
+}
+
+export function createClaim({ connections, clock, horizon, leases, signs }: ClaimParts) {
+  async function claimUnder(lease: string, holder: string | null, request: ClaimRequest): Promise<Claimed> {
+    const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
+    const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
       clock.givenMs(),
       ...horizon.values(),
       JSON.stringify(handlers),
@@ -97,15 +110,21 @@ export function createClaim(connections: Connections, clock: DatabaseClock, hori
       LEASE_LOST,
       NO_ATTEMPT_LEFT,
       BODY_CORRUPT,
+      holder,
     ])
     const last = rows.find((row) => row.delivery === null)
     if (last !== undefined) horizon.saw(last)
+    const work = rows.filter((row) => row.delivery !== null).map((row) => workOf(row, lease))
+    for (const { deliveryId } of work) leases.hold(deliveryId, lease, request.leaseMs)
     return {
-      work: rows.filter((row) => row.delivery !== null).map((row) => workOf(row, lease)),
+      work,
       nextDueAtMs:
         last === undefined || last.next_due_at === null ? undefined : clock.localMs() + last.next_due_at - last.now_at,
     }
   }
+
+  return (request: ClaimRequest): Promise<Claimed> =>
+    leases.asking((lease) => signs.during((holder) => claimUnder(lease, holder, request)))
 }
 
 const workOf = (row: WorkRow, lease: string): Work => ({
@@ -137,7 +156,7 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   released: 'pending',
 }
 
-export function createSettle(connections: Connections, clock: DatabaseClock) {
+export function createSettle(connections: Connections, clock: DatabaseClock, leases: Leases) {
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
     const localMs = clock.localMs()
@@ -151,10 +170,12 @@ export function createSettle(connections: Connections, clock: DatabaseClock) {
       isolate: settlement.isolate,
       wait_ms: Math.round(settlement.dueAtMs - localMs),
       error: toTextOrNull(settlement.error),
+      ...(settlement.detail !== undefined && { detail: toText(JSON.stringify(settlement.detail)) }),
       started_ago_ms: Math.round(localMs - settlement.startedAtMs),
       duration_ms: Math.round(settlement.durationMs),
     }))
-    const took = await connections.run<{ n: number }>('work', SETTLE, [clock.givenMs(), JSON.stringify(rows)])
+    const took = await connections.run<{ n: number }>('lease', SETTLE, [clock.givenMs(), JSON.stringify(rows)])
+    for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
     const effective = new Set(took.map(({ n }) => n))
     return rows.map(({ n }) => effective.has(n))
   }

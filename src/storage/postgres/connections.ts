@@ -5,14 +5,19 @@ import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
 import { fromText } from './text.ts'
 import type { DatabaseTarget } from './url.ts'
 
-/** What one replica opens at most: acknowledgements never wait for a connection that a search or a handler's outcome holds. */
-const POOL_SIZES = { append: 2, work: 4, read: 3, probe: 1, move: 1 } as const
+/**
+ * What one replica opens at most: acknowledgements never wait for a connection that a search or a handler's outcome holds, and
+ * claims and settlements for none whose commit waits for a standby.
+ */
+const POOL_SIZES = { append: 2, lease: 2, life: 1, work: 2, read: 3, probe: 1, move: 1 } as const
 export type PoolName = keyof typeof POOL_SIZES
 
 const CONNECT_TIMEOUT_MS = 3_000
 /** The server gives up a statement after this time, and the client, where no answer comes at all, a little later. */
 const STATEMENT_TIMEOUTS_MS = {
   append: 5_000,
+  lease: 5_000,
+  life: 1_000,
   work: 5_000,
   read: 10_000,
   probe: 2_000,
@@ -33,6 +38,19 @@ const BY_INDEX = `
   SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
   SET plan_cache_mode = force_generic_plan
 `
+
+/**
+ * Whose commits wait neither for the server's disk nor for a standby: claims, settlements and signs of life. The server writes
+ * them within three of its `wal_writer_delay`, 0.6 s as it comes, and the next commit that waits takes them along. A crash or
+ * a failover before that undoes them, always the last ones first, never one that a later lasting commit has built on:
+ * - a settlement: the delivery is running as before, under a lease whose holder no longer knows of it; the holder gives it
+ *   back, or the lease ends, and the handler runs a second time;
+ * - a claim: the delivery is pending, and may be leased again while the handler runs; what the first run came to finds
+ *   another lease, or none, and changes nothing;
+ * - a sign of life: it is given again a second later.
+ * No event is lost by it, nor its deliveries, nor a lease that an append took: these are in the append's own commit.
+ */
+const WITHOUT_WAITING: ReadonlySet<PoolName> = new Set(['lease', 'life'])
 
 const CANCEL = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2'
 
@@ -105,6 +123,8 @@ export class Connections {
     }
     this.#pools = {
       append: pool('append'),
+      lease: pool('lease'),
+      life: pool('life'),
       work: pool('work'),
       read: pool('read'),
       probe: pool('probe'),
@@ -217,6 +237,7 @@ export class Connections {
     const { rows } = await client.query<SessionRow>(SESSION)
     const faults = faultsOfSession(rows[0])
     if (faults.length > 0) throw new HoldfastError('unavailable', faults.join('; '))
+    if (WITHOUT_WAITING.has(pool)) await client.query('SET synchronous_commit = off')
   }
 }
 

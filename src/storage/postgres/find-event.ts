@@ -26,7 +26,10 @@ const DELIVERIES = {
 }
 const ATTEMPTS = {
   name: 'attempts-of',
-  text: 'SELECT * FROM attempt WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal',
+  text: `
+    SELECT a.*, d.detail FROM attempt AS a LEFT JOIN attempt_detail AS d ON d.delivery = a.delivery AND d.ordinal = a.ordinal
+    WHERE a.delivery BETWEEN $1 AND $2 ORDER BY a.delivery, a.ordinal
+  `,
 }
 const BODY = {
   name: 'body',

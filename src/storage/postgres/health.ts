@@ -17,17 +17,17 @@ const PROBE = { name: 'probe', text: `WITH written AS (INSERT INTO tally VALUES 
 export class Health {
   readonly #connections: Connections
   readonly #log: StoreLog
-  readonly #onFault: (fault: string) => void
+  readonly #onChange: (fault: string | undefined) => void
   #faults: readonly string[] = []
   #timer: NodeJS.Timeout | undefined
   #probing: Promise<void> | undefined
   #stopped = false
 
-  /** `onFault` hears of each that is new. */
-  constructor(connections: Connections, log: StoreLog, onFault: (fault: string) => void) {
+  /** `onChange` hears of each that is new; undefined: it is over. */
+  constructor(connections: Connections, log: StoreLog, onChange: (fault: string | undefined) => void) {
     this.#connections = connections
     this.#log = log
-    this.#onFault = onFault
+    this.#onChange = onChange
     this.#schedule()
   }
 
@@ -67,11 +67,14 @@ export class Health {
     const before = this.#faults
     this.#faults = faults
     if (this.#stopped || faults.join() === before.join()) return
-    if (faults.length === 0) this.#log('info', 'the store takes events again')
+    if (faults.length === 0) {
+      this.#log('info', 'the store takes events again')
+      this.#onChange(undefined)
+    }
     for (const fault of faults) {
       // What it is that is wrong may change, but it is one outage.
       this.#log(before.length === 0 ? 'error' : 'info', `the store refuses events: ${fault}`)
-      this.#onFault(fault)
+      this.#onChange(fault)
     }
   }
 

@@ -54,10 +54,24 @@ const INSERT_EVENTS: Statement = {
   `,
 }
 
+const ATTEMPT = columnsOf('attempt')
+  .map(([name]) => name)
+  .filter((name) => name !== 'detail')
+  .join(', ')
+/** Attempts, and the detail of those that have one, which stands in a table of its own here. */
+const INSERT_ATTEMPTS: Statement = {
+  name: 'move-attempt',
+  text: `
+    WITH x AS MATERIALIZED (SELECT * FROM json_to_recordset($1) AS r (${typed('attempt')})),
+    kept AS (INSERT INTO attempt (${ATTEMPT}) SELECT ${ATTEMPT} FROM x)
+    INSERT INTO attempt_detail (delivery, ordinal, detail) SELECT delivery, ordinal, detail FROM x WHERE detail IS NOT NULL
+  `,
+}
+
 export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   event: INSERT_EVENTS,
   delivery: insert('delivery'),
-  attempt: insert('attempt'),
+  attempt: INSERT_ATTEMPTS,
   task: insert('task'),
 }
 
@@ -112,7 +126,10 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
   delivery: readBack('delivery'),
   attempt: {
     name: 'move-read-attempt',
-    text: `SELECT ${names('attempt')} FROM attempt WHERE (delivery, ordinal) > ($1, $2) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}`,
+    text: `
+      SELECT ${ATTEMPT}, detail FROM attempt LEFT JOIN attempt_detail USING (delivery, ordinal)
+      WHERE (delivery, ordinal) > ($1, $2) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}
+    `,
   },
   task: readBack('task'),
 }

@@ -100,7 +100,9 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, patienceM
         await query('DELETE FROM move WHERE origin = $1', [begun])
       }, 'move')
       // The server does so itself within minutes; until then its plans would be for empty tables.
-      await connections.run('move', 'ANALYZE event, event_key, event_body, delivery, attempt, task').catch(() => {})
+      await connections
+        .run('move', 'ANALYZE event, event_key, event_body, delivery, attempt, attempt_detail, task')
+        .catch(() => {})
     },
 
     close: () => connections.close(),

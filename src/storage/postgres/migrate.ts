@@ -7,7 +7,10 @@ import { sentence } from './patience.ts'
 import type { DatabaseTarget } from './url.ts'
 
 /** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
-const MIGRATIONS: readonly (readonly string[])[] = [['001-initial.sql', '001-functions.sql']]
+const MIGRATIONS: readonly (readonly string[])[] = [
+  ['001-initial.sql', '001-functions.sql'],
+  ['002-leases.sql', '002-append.sql', '002-claim.sql'],
+]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /**

@@ -40,6 +40,9 @@ const FORGET = {
     attempts AS (
       DELETE FROM attempt USING gone WHERE attempt.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
+    details AS (
+      DELETE FROM attempt_detail USING gone WHERE attempt_detail.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
+    ),
     counted AS (INSERT INTO tally SELECT state, -count(*) FROM deliveries GROUP BY state)
     SELECT count(*)::integer AS pruned FROM gone
   `,

@@ -1,5 +1,6 @@
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
+import type { ErrorDetail } from '../../domain/error-detail.ts'
 import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 import type { Row } from './connections.ts'
 
@@ -67,6 +68,7 @@ export interface AttemptRow extends Row {
   readonly number: number
   readonly outcome: AttemptOutcome
   readonly error: string | null
+  readonly detail: string | null
   readonly started_at: number
   readonly duration_ms: number
 }
@@ -75,6 +77,7 @@ export const attemptOf = (row: AttemptRow): Attempt => ({
   number: row.number,
   outcome: row.outcome,
   ...(row.error !== null && { error: row.error }),
+  ...(row.detail !== null && { error_detail: JSON.parse(row.detail) as ErrorDetail }),
   started_at: toIso(row.started_at),
   duration_ms: row.duration_ms,
 })

@@ -16,6 +16,7 @@ import { createFindEvent, createReadBody } from './find-event.ts'
 import { createFleet } from './fleet.ts'
 import { Health } from './health.ts'
 import { Horizon } from './horizon.ts'
+import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { withPatience } from './patience.ts'
@@ -25,6 +26,7 @@ import { Running } from './running.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
+import { SignsOfLife } from './signs-of-life.ts'
 import { createTrackTask } from './track-task.ts'
 import { targetOf } from './url.ts'
 
@@ -76,11 +78,20 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const running = new Running()
   const endings = new Endings(onLog)
   const horizon = new Horizon()
-  const appends = createAppends(createAppend(connections, clock, days), running, endings)
-  const health = new Health(connections, onLog, (fault) => appends.failGathered(unavailable(fault)))
-  connections.onTrouble = () => health.suspect()
-  const tasks = createTrackTask(connections, clock)
-  const taskClaims = createClaimTasks(connections, clock)
+  const leases = new Leases()
+  const signs = new SignsOfLife(connections, leases, clock, onLog)
+  const appends = createAppends(createAppend({ connections, clock, days, leases, signs }), running, endings)
+  const health = new Health(connections, onLog, (fault) => {
+    if (fault === undefined) return signs.recovered()
+    appends.failGathered(unavailable(fault))
+    signs.doubt(fault)
+  })
+  connections.onTrouble = () => {
+    health.suspect()
+    signs.suspect()
+  }
+  const tasks = createTrackTask(connections, clock, leases)
+  const taskClaims = createClaimTasks(connections, clock, leases)
   const replay = createReplay(connections, clock)
   const fleet = createFleet(connections, clock.givenMs)
   const watches = new Set<() => void>()
@@ -91,16 +102,26 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     stopMaintenance()
     for (const stop of watches) stop()
     await running.end('the store is closed')
+    await signs.leave()
     await health.stop()
     await connections.close()
   }
 
-  /** Not tried in vain: what a commit that nobody hears of has leased is lost to all until the lease runs out. */
+  /** Not tried in vain. A standby that is away keeps events out, and nobody from leasing those that are there. */
   const whileSound =
     <Request, Leased>(claim: (request: Request) => Promise<Leased>) =>
     (request: Request): Promise<Leased> => {
-      const [fault] = health.faults()
+      void signs.begin()
+      const fault = signs.fault()
       return fault === undefined ? claim(request) : Promise.reject(unavailable(fault))
+    }
+
+  /** A lease of a store that was never heard of would be nobody's, and last to its end. A claim of deliveries says so itself. */
+  const heard =
+    <Args extends readonly unknown[], Leased>(lease: (...args: Args) => Promise<Leased>) =>
+    async (...args: Args): Promise<Leased> => {
+      await signs.begin()
+      return lease(...args)
     }
 
   let closing: Promise<void> | undefined
@@ -112,8 +133,8 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       horizon.made(event.handlers)
       return appends.append(event)
     },
-    claim: running.while(whileSound(createClaim(connections, clock, horizon))),
-    settle: running.while(createSettle(connections, clock)),
+    claim: running.while(whileSound(createClaim({ connections, clock, horizon, leases, signs }))),
+    settle: running.while(createSettle(connections, clock, leases)),
     replay: running.while((given) => {
       horizon.made(given.handlers)
       return replay(given)
@@ -124,11 +145,11 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     body: running.while(createReadBody(connections)),
     deliveries: running.while(createSearchDeliveries(connections)),
     counts: running.while(createCounts(connections, clock)),
-    track: running.while(endings.telling(tasks.track)),
+    track: running.while(heard(endings.telling(tasks.track))),
     submitted: running.while(endings.telling(tasks.submitted)),
     cancelTask: running.while(endings.telling(tasks.cancelTask)),
-    claimTasks: running.while(whileSound(taskClaims.claimTasks)),
-    claimTask: running.while(taskClaims.claimTask),
+    claimTasks: running.while(whileSound(heard(taskClaims.claimTasks))),
+    claimTask: running.while(heard(taskClaims.claimTask)),
     postpone: running.while(taskClaims.postpone),
     pruneTasks: running.while(taskClaims.pruneTasks),
     tasks: running.while(createSearchTasks(connections)),

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
 import type { Connections, Query } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
+import type { Leases } from './leases.ts'
 import { endedTaskOf, type TaskRow, taskOf } from './task-rows.ts'
 import { isUuid, toText, toTextOrNull } from './text.ts'
 
@@ -46,7 +46,7 @@ const END = 'SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7) FROM task 
  * How tasks begin, and how they end without an event. An id is locked before its task is looked for, and `append` locks it
  * too: whichever of a task and its last event comes second sees the first.
  */
-export function createTrackTask(connections: Connections, clock: DatabaseClock) {
+export function createTrackTask(connections: Connections, clock: DatabaseClock, leases: Leases) {
   /** The end may have come first. */
   async function catchUp(query: Query, row: TaskRow, id: string): Promise<Ending<Task>> {
     const [event] = await query<{ uid: string; task_end: TaskEnding; task_word: string | null }>(FIRST_END, [
@@ -108,7 +108,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock) 
         const { id } = task
         if (id !== undefined) await query(LOCK_ID, [toText(task.source), toText(id)])
         const existing = await known(query, task)
-        const lease = id === undefined ? randomUUID() : undefined
+        const lease = id === undefined ? leases.next() : undefined
         const row = existing === undefined ? await insert(query, task, lease) : undefined
         if (row === undefined) {
           // If it was not there before, another replica was faster: it is there now.

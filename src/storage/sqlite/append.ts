@@ -8,8 +8,8 @@ import type { EndTask } from './end-task.ts'
 import type { Tally } from './tally.ts'
 
 export interface Appender {
-  /** Keeps one event in the open transaction. */
-  append(event: EventRow, body: Uint8Array): AppendResult
+  /** Keeps one event in the open transaction. What it offers is leased from `nowMs` on. */
+  append(event: EventRow, body: Uint8Array, nowMs: number): AppendResult
   rolledBack(): void
   committed(): void
 }
@@ -25,11 +25,15 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
   const insertDelivery = db.prepare(`
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated) VALUES (?, ?, 'pending', ?, 0, 0)
   `)
+  const insertLeased = db.prepare(`
+    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
+    VALUES (?, ?, 'running', ?, 1, 0, ?, ?, ?)
+  `)
   const known = prepareKnown(db, dedupe)
   let committedKey = dedupe.lastKey()
   let lastKey = committedKey
 
-  function insert(event: EventRow, body: Uint8Array, checksum: string, status: EventStatus): boolean {
+  function insert(event: EventRow, body: Uint8Array, checksum: string, status: EventStatus, nowMs: number): boolean {
     const [uid, source, provider, id, type, createdAt, receivedAtMs, origin] = event
     const conflict = status === 'conflict'
     const key = lastKey + 1
@@ -59,18 +63,24 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
     lastKey = key
     insertBody.run(key, body)
     dedupe.add(conflict ? conflictHash(source, id, checksum) : firstHash(source, id), key)
-    if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event[15], receivedAtMs)
+    if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event, nowMs)
     return true
   }
 
-  function insertDeliveries(eventKey: number, handlers: readonly string[], dueAtMs: number): void {
-    let key = firstDeliveryKey(eventKey)
-    for (const handler of handlers) insertDelivery.run(key++, handler, dueAtMs)
-    if (handlers.length > 0) tally.add('pending', handlers.length)
+  function insertDeliveries(eventKey: number, event: EventRow, nowMs: number): void {
+    const [uid, handlers, dueAtMs, leased, leaseMs] = [event[0], event[15], event[6], event[19], event[20]]
+    const firstKey = firstDeliveryKey(eventKey)
+    handlers.forEach((handler, place) => {
+      if (leased?.includes(place) !== true) insertDelivery.run(firstKey + place, handler, dueAtMs)
+      else insertLeased.run(firstKey + place, handler, dueAtMs, uid, nowMs + (leaseMs ?? 0), nowMs)
+    })
+    const running = leased?.length ?? 0
+    if (running > 0) tally.add('running', running)
+    if (handlers.length > running) tally.add('pending', handlers.length - running)
   }
 
   return {
-    append(event, body) {
+    append(event, body, nowMs) {
       const [uid, source, , id] = event
       const effect = endTask.effectOf(event)
       if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
@@ -84,10 +94,13 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
         if (same !== undefined) return { outcome: 'conflict', uid: same.uid }
       }
       const outcome = conflict ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
-      if (!insert(event, body, checksum, outcome === 'accepted' ? event[8] : outcome))
+      if (!insert(event, body, checksum, outcome === 'accepted' ? event[8] : outcome, nowMs))
         return { error: 'invalid_request', message: `uid ${uid} is taken` }
-      if (conflict || effect.kind !== 'ends') return outcome === 'accepted' ? null : { outcome, uid }
-      return { outcome, uid, ended: endTask.resolve(effect.task, effect.end, effect.by, uid, event[6]) }
+      if (outcome !== 'accepted') return { outcome, uid }
+      const leasedKey = event[19] === null ? null : lastKey
+      if (effect.kind !== 'ends') return leasedKey
+      const ended = endTask.resolve(effect.task, effect.end, effect.by, uid, event[6])
+      return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
     },
     committed() {
       committedKey = lastKey

@@ -4,51 +4,38 @@ import type { Origin } from '../../domain/event.ts'
 import type { ClaimRequest } from '../../domain/store.ts'
 import { eventKeyOf } from '../common/keys.ts'
 import { prepareRecordAttempt } from './attempts.ts'
-import { type Candidate, prepareCandidates, type Room } from './candidates.ts'
 import { prepareTakeBack } from './lost-leases.ts'
 import type { StoredClaim, StoredWork } from './messages.ts'
 import { prepareNextDue } from './next-due.ts'
 import type { Tally } from './tally.ts'
+import { type Candidate, prepareTurns } from './turns.ts'
 
 const NO_ATTEMPT_LEFT = 'no attempt is left'
 const BODY_CORRUPT = 'the stored body no longer matches its checksum'
 
 export function prepareClaim(db: DatabaseSync, tally: Tally) {
   const takeBack = prepareTakeBack(db, tally)
-  const candidates = prepareCandidates(db)
+  const dueTurns = prepareTurns(db)
   const nextDue = prepareNextDue(db)
   const lease = prepareLease(db, tally)
   const bury = prepareBury(db, tally)
 
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
     takeBack(nowMs, request.maxAttempts, nowMs)
-    const room: Room = {
-      handlers: new Map(request.handlers.map(({ name, limit }) => [name, limit])),
-      shared: request.sharedLimit,
-      isolated: request.isolatedLimit,
-    }
+    const turns = dueTurns(request, nowMs)
     const work: StoredWork[] = []
-    for (;;) {
-      const due = candidates(room, nowMs)
-      const exhausted = due.find(({ attempts }) => attempts >= request.maxAttempts)
-      if (exhausted !== undefined) {
-        bury.exhausted(exhausted, nowMs)
+    for (let next = turns.next(); next !== undefined; next = turns.next()) {
+      if (next.attempts >= request.maxAttempts) {
+        bury.exhausted(next, nowMs)
         continue
       }
-      let corrupt = false
-      for (const candidate of due) {
-        const leased = lease(candidate, nowMs, request.leaseMs)
-        if (leased === undefined) {
-          bury.corrupt(candidate, nowMs)
-          corrupt = true
-          continue
-        }
-        work.push(leased)
-        room.handlers.set(candidate.handler, (room.handlers.get(candidate.handler) ?? 0) - 1)
-        if (candidate.isolated) room.isolated--
-        else room.shared--
+      const leased = lease(next, nowMs, request.leaseMs)
+      if (leased === undefined) {
+        bury.corrupt(next, nowMs)
+        continue
       }
-      if (!corrupt) break
+      work.push(leased)
+      turns.leased(next)
     }
     return { work, nextDueAtMs: nextDue(nowMs) }
   }
@@ -114,6 +101,7 @@ function prepareBury(db: DatabaseSync, tally: Tally) {
         number: attempts + 1,
         outcome: 'body_corrupt',
         error: BODY_CORRUPT,
+        detail: null,
         startedAtMs: nowMs,
         durationMs: 0,
       })

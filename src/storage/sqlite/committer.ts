@@ -1,13 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
-import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
+import type { AppendResult, EventRow } from '../common/event-row.ts'
 import type { Reply, WireError } from '../common/wire-error.ts'
 import { prepareAppend } from './append.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
-import type { Call, StoredClaim, WriterOperations } from './messages.ts'
+import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
 import { preparePrune } from './prune.ts'
 import { prepareReplay } from './replay.ts'
@@ -67,12 +67,12 @@ export class Committer {
    * Resolves neither here nor later: what it returns is on disk. An event or a call that is at fault itself is answered
    * with its error and leaves its neighbours alone. Throws if the transaction failed, which then changed nothing.
    */
-  commit(batches: readonly AppendBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+  commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const bad = new Map<EventRow, WireError>()
     for (;;) {
       try {
         return this.#transaction(() => [
-          ...batches.map((batch) => ({ id: batch.id, value: this.#append(batch, bad) })),
+          ...batches.map((sent) => ({ id: sent.batch.id, value: this.#append(sent, bad) })),
           ...calls.map((call) => this.#call(call)),
         ])
       } catch (error) {
@@ -111,7 +111,10 @@ export class Committer {
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
   }
 
-  #append({ events, bodies }: AppendBatch, bad: ReadonlyMap<EventRow, WireError>): readonly AppendResult[] {
+  #append(
+    { batch: { events, bodies }, nowMs }: SentBatch,
+    bad: ReadonlyMap<EventRow, WireError>,
+  ): readonly AppendResult[] {
     let offset = 0
     return events.map((event) => {
       const body = new Uint8Array(bodies, offset, event[14])
@@ -119,7 +122,7 @@ export class Committer {
       const fault = bad.get(event)
       if (fault !== undefined) return fault
       try {
-        return this.#appender.append(event, body)
+        return this.#appender.append(event, body, nowMs)
       } catch (error) {
         throw isEnvironmental(error) ? error : new BadEvent(event, error)
       }

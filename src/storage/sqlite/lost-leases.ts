@@ -4,8 +4,9 @@ import type { Tally } from './tally.ts'
 const LEASE_LOST = 'what ran it went away before it ended'
 
 /**
- * Takes back deliveries whose lease ran out by `nowMs`: the attempt is in their history as lost, and they are pending, to
- * run isolated, or dead where no attempt is left.
+ * Takes back deliveries whose lease ran out by `leaseUntilMs`: the attempt is in their history as lost, and they are
+ * pending, or dead where no attempt is left. A delivery runs alone if its last attempt was lost too: then it may be to
+ * blame; once, it need have done nothing but run when the service ended.
  */
 export function prepareTakeBack(db: DatabaseSync, tally: Tally) {
   const record = db.prepare(`
@@ -15,7 +16,8 @@ export function prepareTakeBack(db: DatabaseSync, tally: Tally) {
     FROM delivery WHERE state = 'running' AND lease_until <= ?
   `)
   const takeBack = db.prepare(`
-    UPDATE delivery SET state = ?1, due_at = ?2, isolated = 1, last_error = ?3, lease = NULL, lease_until = NULL, started_at = NULL
+    UPDATE delivery SET state = ?1, due_at = ?2, isolated = isolated OR last_error IS ?3, last_error = ?3,
+      lease = NULL, lease_until = NULL, started_at = NULL
     WHERE state = 'running' AND lease_until <= ?4 AND (attempts >= ?5) = (?1 = 'dead')
   `)
   return (leaseUntilMs: number, maxAttempts: number, nowMs: number): void => {

@@ -79,8 +79,14 @@ export type Call<Operations> = {
     : never
 }[keyof Operations]
 
+/** Leases that its events offer are counted from `nowMs` on. */
+export interface SentBatch {
+  readonly batch: AppendBatch
+  readonly nowMs: number
+}
+
 export type ToWriter =
-  | { readonly kind: 'append'; readonly batch: AppendBatch }
+  | ({ readonly kind: 'append' } & SentBatch)
   | { readonly kind: 'call'; readonly call: Call<WriterOperations> }
   | { readonly kind: 'close' }
 
@@ -104,6 +110,8 @@ export interface AttemptRow {
   readonly number: number
   readonly outcome: AttemptOutcome
   readonly error: string | null
+  /** JSON. */
+  readonly detail: string | null
   readonly startedAtMs: number
   readonly durationMs: number
 }

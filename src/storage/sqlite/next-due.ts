@@ -10,6 +10,12 @@ const PENDING_HANDLERS = `
   ), isolation (isolated) AS (VALUES (0), (1))
 `
 
+/** Handlers of which anything is pending, due or not. */
+export function preparePendingHandlers(db: DatabaseSync): () => ReadonlySet<string> {
+  const select = db.prepare(`${PENDING_HANDLERS} SELECT handler FROM pending WHERE handler IS NOT NULL`)
+  return () => new Set(select.all().map(({ handler }) => String(handler)))
+}
+
 /** The first time, after now, at which a pending delivery or a lease comes due. */
 export function prepareNextDue(db: DatabaseSync): (nowMs: number) => number | undefined {
   const select = db.prepare(`

@@ -1,6 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
+import type { ErrorDetail } from '../../domain/error-detail.ts'
 import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -45,6 +46,7 @@ export function attemptOf(row: Row): Attempt {
     number: Number(row.number),
     outcome: row.outcome as AttemptOutcome,
     ...(typeof row.error === 'string' && { error: row.error }),
+    ...(typeof row.detail === 'string' && { error_detail: JSON.parse(row.detail) as ErrorDetail }),
     started_at: toIso(Number(row.started_at)),
     duration_ms: Number(row.duration_ms),
   }

@@ -28,6 +28,7 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
     const number = Number(delivery.attempts)
     const state = STATE_AFTER[verdict]
     const error = settlement.error ?? null
+    const detail = settlement.detail === undefined ? null : JSON.stringify(settlement.detail)
     update.run(
       state,
       state === 'pending' ? dueAtMs : nowMs,
@@ -36,7 +37,7 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
       verdict === 'released' ? (delivery.last_error ?? null) : error,
       deliveryId,
     )
-    recordAttempt({ delivery: deliveryId, number, outcome, error, startedAtMs, durationMs })
+    recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })
     tally.move('running', state)
     return true
   }

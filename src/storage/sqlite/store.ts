@@ -68,7 +68,7 @@ class SqliteStore implements OpenStore {
   readonly #clock: Clock
   readonly #log: StoreLog
   readonly #appends = new AppendQueue(
-    (batch) => this.#post({ kind: 'append', batch }, [batch.bodies]),
+    (batch) => this.#post({ kind: 'append', batch, nowMs: this.#clock() }, [batch.bodies]),
     (ended) => this.#tellEnded(ended),
   )
   readonly #endListeners: ((ended: EndedTask) => void)[] = []

@@ -2,7 +2,6 @@ import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
-import type { AppendBatch } from '../common/event-row.ts'
 import type { Reply, WireError } from '../common/wire-error.ts'
 import { Checkpointer } from './checkpoint.ts'
 import { letGoOfTasks } from './claim-tasks.ts'
@@ -10,7 +9,7 @@ import { buffersIn, Committer } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
 import { Health } from './health.ts'
 import { takeBackAll } from './lost-leases.ts'
-import type { Call, FromWriter, ToWriter, WriterData, WriterOperations } from './messages.ts'
+import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
 import { isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
@@ -36,7 +35,7 @@ const send = (message: FromWriter, buffers: readonly ArrayBuffer[] = []): void =
   port.postMessage(message, [...buffers])
 
 const health = new Health(path, (faults) => send({ kind: 'faults', faults }))
-const batches: AppendBatch[] = []
+const batches: SentBatch[] = []
 const calls: Call<WriterOperations>[] = []
 let closing = false
 
@@ -91,7 +90,7 @@ function start({ db, committer, checkpointer }: Opened): void {
 }
 
 function accept(message: ToWriter): void {
-  if (message.kind === 'append') batches.push(message.batch)
+  if (message.kind === 'append') batches.push(message)
   else if (message.kind === 'call') calls.push(message.call)
   else closing = true
 }
@@ -125,10 +124,10 @@ function work(committer: Committer, checkpointer: Checkpointer): void {
   }
 }
 
-function takeBatches(): readonly AppendBatch[] {
+function takeBatches(): readonly SentBatch[] {
   let rows = 0
   let bytes = 0
-  const end = batches.findIndex((batch, index) => {
+  const end = batches.findIndex(({ batch }, index) => {
     rows += batch.events.length
     bytes += batch.bodies.byteLength
     return index > 0 && (rows > MAX_COMMIT_ROWS || bytes > MAX_COMMIT_BYTES)
@@ -138,11 +137,11 @@ function takeBatches(): readonly AppendBatch[] {
 
 function commit(
   committer: Committer,
-  appends: readonly AppendBatch[],
+  appends: readonly SentBatch[],
   due: readonly Call<WriterOperations>[],
 ): readonly Reply[] {
   const short = appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined
-  const refused = short === undefined ? [] : refuse(appends, { error: 'unavailable', message: short })
+  const refused = short === undefined ? [] : refuse(idsOf(appends), { error: 'unavailable', message: short })
   const taken = short === undefined ? appends : []
   try {
     const replies = committer.commit(taken, due)
@@ -151,13 +150,15 @@ function commit(
   } catch (error) {
     if (isFatal(error)) throw error
     health.failedToWrite(error)
-    return [...refused, ...refuse([...taken, ...due], { error: 'unavailable', message: messageOf(error) })]
+    return [...refused, ...refuse([...idsOf(taken), ...due], { error: 'unavailable', message: messageOf(error) })]
   }
 }
 
 /** What a commit takes up on disk, about: each event touches a page or two beside its body. */
-const bytesOf = (appends: readonly AppendBatch[]): number =>
-  appends.reduce((bytes, { events, bodies }) => bytes + bodies.byteLength + events.length * PAGE_BYTES, 0)
+const bytesOf = (appends: readonly SentBatch[]): number =>
+  appends.reduce((bytes, { batch: { events, bodies } }) => bytes + bodies.byteLength + events.length * PAGE_BYTES, 0)
+
+const idsOf = (appends: readonly SentBatch[]) => appends.map(({ batch: { id } }) => ({ id }))
 
 const refuse = (requests: readonly { readonly id: number }[], failed: WireError): readonly Reply[] =>
   requests.map(({ id }) => ({ id, failed }))

@@ -22,7 +22,8 @@ const FILL = `
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated)
     SELECT key * 1024, 'steady', 'succeeded', $1, 1, false FROM made
   ),
-  attempts AS (INSERT INTO attempt SELECT key * 1024, 1, 1, 'succeeded', NULL, $1::bigint, 5 FROM made)
+  attempts AS (INSERT INTO attempt SELECT key * 1024, 1, 1, 'succeeded', NULL, $1::bigint, 5 FROM made),
+  details AS (INSERT INTO attempt_detail SELECT key * 1024, 1, '{}' FROM made)
   INSERT INTO tally VALUES ('succeeded', $2)
 `
 

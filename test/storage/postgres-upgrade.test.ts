@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs'
+import { Client } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { dayOf } from '../support/postgres/old-day.ts'
+import { ownSchema } from '../support/postgres/schema.ts'
+
+const FIRST = ['001-initial.sql', '001-functions.sql']
+
+/** A connection as a replica of the release before holds it, on a schema as that release made it. */
+async function olderReplica(url: string): Promise<Client> {
+  const target = new URL(url)
+  const schema = target.searchParams.get('schema')
+  target.searchParams.delete('schema')
+  const client = new Client({ connectionString: target.href })
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query(`CREATE SCHEMA ${schema}; SET search_path TO ${schema}`)
+  for (const file of FIRST)
+    await client.query(readFileSync(new URL(`../../src/storage/postgres/migrations/${file}`, import.meta.url), 'utf8'))
+  await client.query('CREATE TABLE schema_version (version integer NOT NULL, oldest_compatible integer NOT NULL)')
+  await client.query('INSERT INTO schema_version VALUES (1, 1)')
+  return client
+}
+
+const APPEND = { name: 'append', text: 'SELECT * FROM append_1($1, $2, $3, $4, $5, $6)' }
+const CLAIM = { name: 'claim', text: 'SELECT * FROM claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)' }
+const ATTEMPTS = {
+  name: 'attempts-of',
+  text: 'SELECT * FROM attempt WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal',
+}
+
+function operationsOf(client: Client) {
+  return {
+    async append(handler: string): Promise<void> {
+      const body = Buffer.from('{}')
+      const row = {
+        ...{
+          n: 1,
+          uid: newUid(),
+          source: 'stripe',
+          provider: 'stripe',
+          id: newUid(),
+          type: 'a.b',
+          created_at: 'never',
+        },
+        ...{ received_at: Date.now(), origin: 'webhook', status: 'accepted', headers: '{}', size: body.length },
+        ...{ checksum: '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a', handlers: [handler] },
+      }
+      await client.query({ ...APPEND, values: [null, Date.now(), 1, false, JSON.stringify([row]), body] })
+    },
+    async claim(handler: string, lease: string): Promise<readonly unknown[]> {
+      const handlers = JSON.stringify([{ name: handler, limit: 10 }])
+      const values = [null, null, null, [], handlers, 10, 10, lease, 60_000, 5, 'lost', 'exhausted', 'corrupt']
+      const { rows } = await client.query({ ...CLAIM, values })
+      return rows.filter((row: { delivery: unknown }) => row.delivery !== null)
+    },
+    attempts: async () => (await client.query({ ...ATTEMPTS, values: [0, 1e12] })).rows.length,
+  }
+}
+
+async function open(url: string): Promise<OpenStore> {
+  const store = await openStore(url)
+  onTestFinished(() => store.close())
+  return store
+}
+
+test('a replica of the release before goes on beside a newer one, with what it had prepared: neither takes what the other leases', async () => {
+  const url = ownSchema()
+  const client = await olderReplica(url)
+  const older = operationsOf(client)
+  const day = dayOf(Date.now())
+  await client.query(
+    `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
+  )
+  await older.append('a')
+  expect(await older.claim('a', 'old-1')).toHaveLength(1)
+  expect(await older.attempts()).toBe(0)
+  const store = await open(url)
+  await older.append('a')
+  expect(await older.claim('a', 'old-2')).toHaveLength(1)
+  expect(await older.attempts()).toBe(0)
+  expect((await store.claim(claimRequest())).work).toEqual([])
+  await store.append(newEvent({ receivedAtMs: Date.now() }))
+  const work = await claimOne(store, { leaseMs: 60_000 })
+  expect(await older.claim('a', 'old-3')).toEqual([])
+  const detail = { name: 'Error', message: 'no' }
+  const failed = settlement(work, { verdict: 'retry', outcome: 'failed', error: 'no', detail, dueAtMs: Date.now() })
+  expect(await store.settle([failed])).toEqual([true])
+  expect(await older.attempts()).toBe(1)
+  expect(await older.claim('a', 'old-4')).toHaveLength(1)
+})
