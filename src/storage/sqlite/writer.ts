@@ -77,8 +77,8 @@ function recover(db: DatabaseSync): void {
 
 function start({ db, committer, checkpointer }: Opened): void {
   const probing = setInterval(() => guarded(() => probe(committer, checkpointer)), PROBE_INTERVAL_MS)
-  port?.on('message', (message: ToWriter) => {
-    accept(message)
+  port?.on('message', (messages: readonly ToWriter[]) => {
+    messages.forEach(accept)
     guarded(() => work(committer, checkpointer))
     if (closing) {
       clearInterval(probing)
@@ -112,7 +112,7 @@ function lose(error: unknown): void {
 function work(committer: Committer, checkpointer: Checkpointer): void {
   for (;;) {
     for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
-      accept(next.message as ToWriter)
+      ;(next.message as readonly ToWriter[]).forEach(accept)
       next = receiveMessageOnPort(port as NonNullable<typeof port>)
     }
     if (batches.length === 0 && calls.length === 0) return
