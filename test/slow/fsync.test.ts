@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { newEvent } from '../contract/store-samples.ts'
+import { openAt } from '../storage/database-file.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { startService, temporaryDirectory } from '../support/service.ts'
-import { isSync, printed, traceScript } from './trace.ts'
+import { isOf, isSync, printed, traceScript } from './trace.ts'
 
 /** One system call of an strace line: `pid time name(args) = result`. */
 interface TimedCall {
@@ -65,6 +67,19 @@ test('between the read of a request and its 200 lies an fsync of the write-ahead
     `fsyncs between: ${between.join()}`,
   ).toBe(true)
   expect(await service.stop()).toBe(0)
+})
+
+test('what a process that was killed left in the log is fsynced before the next one answers anything', async () => {
+  const [before, after] = ['before', 'after'].map((name) => join(temporaryDirectory(), `${name}.db`))
+  if (before === undefined || after === undefined) return
+  const store = await openAt(before)
+  await store.append(newEvent({ id: 'left', handlers: [] }))
+  for (const suffix of ['', '-wal']) copyFileSync(before + suffix, after + suffix)
+
+  const script = fileURLToPath(new URL('leases-child.ts', import.meta.url))
+  const calls = await traceScript(script, [after, '1'], `${after}.trace`, 64)
+  const opened = calls.findIndex((call) => printed(call) === 'append')
+  expect(calls.slice(0, opened).some((call) => isSync(call) && isOf(call, 'after.db-wal'))).toBe(true)
 })
 
 test('an event costs one fsync, before its acknowledgement; its lease, claim and settlement cost none', async () => {

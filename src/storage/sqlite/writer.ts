@@ -11,6 +11,7 @@ import { Health } from './health.ts'
 import { takeBackAll } from './lost-leases.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
+import { syncLog } from './place.ts'
 import { isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
 
@@ -54,6 +55,7 @@ function open(): Opened | undefined {
     db = openForWriting(path)
     migrate(db, path)
     recover(db)
+    syncLog(path)
     return { db, committer: new Committer(db), checkpointer: openCheckpointer(db) }
   } catch (error) {
     db?.close()
