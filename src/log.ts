@@ -1,4 +1,4 @@
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
 
 /** Bytes that may wait for a stalled stdout; past it lines are dropped and counted, and nothing else waits. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
@@ -21,13 +21,28 @@ export function createLog(level: string): Log {
     fd: 1,
     sync: false,
     minLength: WRITE_BYTES,
-    periodicFlush: MAX_DELAY_MS,
     maxLength: MAX_BUFFERED_BYTES,
   })
   let dropped = 0
   destination.on('drop', () => dropped++)
   // Whoever read our output is gone; the service is not.
   destination.on('error', () => dropped++)
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  // Not pino's `periodicFlush`, which wakes twenty times a second though nothing is logged.
+  let flushing: NodeJS.Timeout | undefined
+  const flushSoon = (): void => {
+    if (flushing !== undefined) return
+    flushing = setTimeout(() => {
+      flushing = undefined
+      destination.flush()
+    }, MAX_DELAY_MS).unref()
+  }
+  const stream: DestinationStream & Pick<typeof destination, 'flushSync'> = {
+    write(line) {
+      destination.write(line)
+      flushSoon()
+    },
+    flushSync: () => destination.flushSync(),
+  }
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stream)
   return { log, dropped: () => dropped, flush: () => destination.flushSync() }
 }
