@@ -135,6 +135,12 @@ test('a claim goes at once with the settlements before it, in their order', asyn
   expect(commitsInLog(path) - before).toBeLessThanOrEqual(2)
 })
 
+test('a claim knows of the settlements that were given before it', async () => {
+  const store = await openAt(ownPath())
+  const [, claimed] = await Promise.all([store.settle(await runOne(store)), store.claim(claimRequest())])
+  expect(claimed).toEqual({ work: [], nextDueAtMs: undefined })
+})
+
 test('closing records the settlements that wait', async () => {
   const path = ownPath()
   const store = await openAt(path)

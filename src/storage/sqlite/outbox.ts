@@ -4,7 +4,7 @@ import type { ToWriter } from './messages.ts'
  * How long a message may wait for another to go with. Settlements do: they owe nobody an fsync, and what goes in one message
  * shares one commit.
  */
-export const MAX_HELD_MS = 10
+export const MAX_HELD_MS = 50
 /** Messages that wait; with more, all go. As many calls as one commit takes. */
 const MAX_HELD = 16
 
