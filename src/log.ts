@@ -1,4 +1,4 @@
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
 
 /** Bytes that may wait for a stalled stdout; past it lines are dropped and counted, and nothing else waits. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
@@ -26,19 +26,32 @@ export function createLog(level: string): Log {
 /** The form of every line. */
 export const PLAIN = { base: null, timestamp: pino.stdTimeFunctions.isoTime } as const
 
-/** Where lines go: never waited for. */
+/** Where lines go: never waited for. They are written within `MAX_DELAY_MS`, and nothing wakes while there are none. */
 export function openLines(fd: number) {
-  const lines = pino.destination({
+  const destination = pino.destination({
     fd,
     sync: false,
     minLength: WRITE_BYTES,
     maxWrite: MAX_WRITE_BYTES,
-    periodicFlush: MAX_DELAY_MS,
     maxLength: MAX_BUFFERED_BYTES,
   })
   let dropped = 0
-  lines.on('drop', () => dropped++)
+  destination.on('drop', () => dropped++)
   // Whoever read our output is gone; the service is not.
-  lines.on('error', () => dropped++)
-  return { lines, dropped: () => dropped, flush: () => lines.flushSync() }
+  destination.on('error', () => dropped++)
+  // Not pino's `periodicFlush`, which wakes twenty times a second though nothing is logged.
+  let isFlushing = false
+  const lines: DestinationStream & Pick<typeof destination, 'flushSync'> = {
+    write(line) {
+      destination.write(line)
+      if (isFlushing) return
+      isFlushing = true
+      setTimeout(() => {
+        isFlushing = false
+        destination.flush()
+      }, MAX_DELAY_MS).unref()
+    },
+    flushSync: () => destination.flushSync(),
+  }
+  return { lines, dropped: () => dropped, flush: () => destination.flushSync() }
 }

@@ -71,8 +71,32 @@ describe('the metrics', () => {
       'holdfast_tasks{status="submitting"} 1',
     ])
     expect(scraped).toContain('nodejs_eventloop_lag_seconds')
+    for (const part of ['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'])
+      expect(samples(scraped, `nodejs_eventloop_lag_${part}_seconds`)).toHaveLength(1)
     expect(scraped).toContain('process_cpu_seconds_total')
     expect(contentType).toContain('text/plain')
+  })
+
+  test('tell how long the event loop was held up since the last scrape', async () => {
+    const { text } = create()
+    const longest = async (): Promise<number> =>
+      Number(samples(await text(), 'nodejs_eventloop_lag_max_seconds')[0]?.split(' ')[1])
+    // A turn is measured when it is over.
+    const turns = async (): Promise<void> => {
+      for (let n = 0; n < 3; n++) await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await text()
+    await turns()
+    const until = performance.now() + 500
+    while (performance.now() < until);
+    await turns()
+    const held = await longest()
+    expect(held).toBeGreaterThan(0.45)
+    expect(held).toBeLessThan(5)
+    await turns()
+    await text()
+    await turns()
+    expect(await longest()).toBeLessThan(0.45)
   })
 
   test('count no label of a stranger’s making: neither source nor type', async () => {

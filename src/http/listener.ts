@@ -8,8 +8,8 @@ import { answerErrors } from './errors.ts'
 import { sendProblem } from './problems.ts'
 import { requestIds } from './request-id.ts'
 
-/** How often Node looks for connections past their time. */
-const CONNECTION_CHECK_MS = 500
+/** How often Node looks for connections past their time, and so how much longer one may last; it wakes an idle service. */
+const CONNECTION_CHECK_MS = 2_000
 
 export interface Timeouts {
   /** For the headers. */

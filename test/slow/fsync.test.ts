@@ -1,13 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { newEvent } from '../contract/store-samples.ts'
+import { openAt } from '../storage/database-file.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { startService, temporaryDirectory } from '../support/service.ts'
+import { isOf, isSync, printed, traceScript } from './trace.ts'
 
 /** One system call of an strace line: `pid time name(args) = result`. */
-interface Call {
+interface TimedCall {
   readonly at: number
   readonly name: string
   readonly text: string
@@ -15,14 +19,14 @@ interface Call {
 
 const LINE = /^\d+\s+(?<at>\d+\.\d+)\s+(?:<\.\.\. )?(?<name>\w+)(?<text>.*)$/
 
-const callsIn = (trace: string): Call[] =>
+const timedCallsIn = (trace: string): TimedCall[] =>
   trace.split('\n').flatMap((line) => {
     const { at, name, text } = LINE.exec(line)?.groups ?? {}
     return at === undefined || name === undefined ? [] : [{ at: Number(at), name, text: text ?? '' }]
   })
 
 /** Watches every thread of a process; resolves, once it does, with what ends that and gives the calls. */
-async function watch(pid: number, file: string): Promise<() => Promise<Call[]>> {
+async function watch(pid: number, file: string): Promise<() => Promise<TimedCall[]>> {
   const options = ['-f', '-ttt', '-y', '-s', '64', '-e', 'trace=read,write,writev,fsync,fdatasync', '-o', file]
   const strace = spawn('strace', [...options, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(strace, 'exit')
@@ -33,7 +37,7 @@ async function watch(pid: number, file: string): Promise<() => Promise<Call[]>> 
   return async () => {
     strace.kill('SIGINT')
     await exited
-    return callsIn(readFileSync(file, 'utf8'))
+    return timedCallsIn(readFileSync(file, 'utf8'))
   }
 }
 
@@ -63,4 +67,47 @@ test('between the read of a request and its 200 lies an fsync of the write-ahead
     `fsyncs between: ${between.join()}`,
   ).toBe(true)
   expect(await service.stop()).toBe(0)
+})
+
+test('what a process that was killed left in the log is fsynced before the next one answers anything', async () => {
+  const [before, after] = ['before', 'after'].map((name) => join(temporaryDirectory(), `${name}.db`))
+  if (before === undefined || after === undefined) return
+  const store = await openAt(before)
+  await store.append(newEvent({ id: 'left', handlers: [] }))
+  for (const suffix of ['', '-wal']) copyFileSync(before + suffix, after + suffix)
+
+  const script = fileURLToPath(new URL('leases-child.ts', import.meta.url))
+  const calls = await traceScript(script, [after, '1'], `${after}.trace`, 64)
+  const opened = calls.findIndex((call) => printed(call) === 'append')
+  expect(calls.slice(0, opened).some((call) => isSync(call) && isOf(call, 'after.db-wal'))).toBe(true)
+})
+
+test('an event costs one fsync, before its acknowledgement; its lease, claim and settlement cost none', async () => {
+  const directory = temporaryDirectory()
+  const script = fileURLToPath(new URL('leases-child.ts', import.meta.url))
+  const rounds = 20
+  const calls = await traceScript(
+    script,
+    [join(directory, 'holdfast.db'), String(rounds)],
+    join(directory, 'trace'),
+    64,
+  )
+
+  const fsyncs = new Map<string, number[]>()
+  let step = 'open'
+  for (const call of calls) {
+    const text = printed(call)
+    if (text !== undefined) {
+      step = text
+      fsyncs.set(step, [...(fsyncs.get(step) ?? []), 0])
+    } else if (isSync(call)) fsyncs.set(step, (fsyncs.get(step) ?? [0]).with(-1, (fsyncs.get(step)?.at(-1) ?? 0) + 1))
+  }
+  expect(fsyncs.get('append')).toEqual(Array(2 * rounds).fill(1))
+  for (const [step, count] of [
+    ['acknowledged', 2 * rounds],
+    ['settle', 2 * rounds],
+    ['settled', 2 * rounds],
+    ['claim', rounds],
+  ] as const)
+    expect(fsyncs.get(step), step).toEqual(Array(count).fill(0))
 })

@@ -1,8 +1,9 @@
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../src/domain/limits.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import { isFatal } from '../../src/storage/sqlite/sqlite-errors.ts'
-import { claimRequest, codeOf, newEvent } from '../contract/store-samples.ts'
+import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
 import { commitsInLog, openAt, ownPath, withDatabase } from './database-file.ts'
 
 test('appends that overlap share commits', async () => {
@@ -94,4 +95,57 @@ test('of all input and output errors, a failed fsync alone is the end', () => {
   expect([1034, 1290].map((code) => isFatal(errorOf(code)))).toEqual([true, true])
   expect([10, 266, 778, 13, 8, 5].map((code) => isFatal(errorOf(code)))).toEqual(Array(6).fill(false))
   expect(isFatal(new Error('other'))).toBe(false)
+})
+
+/** An event of which one delivery runs, and how that ends well. */
+async function runOne(store: OpenStore) {
+  const { leased = [] } = await store.append(newEvent({ lease: { handlers: ['a'], leaseMs: 60_000 } }))
+  return leased.map((each) => settlement(each))
+}
+
+test('an event leased as it is appended costs one commit, and its settlement shares that of the next append', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  const before = commitsInLog(path)
+  const settled = store.settle(await runOne(store))
+  const next = await runOne(store)
+  expect(await settled).toEqual([true])
+  expect(commitsInLog(path) - before).toBe(2)
+  expect(await store.settle(next)).toEqual([true])
+  expect(commitsInLog(path) - before).toBe(3)
+})
+
+test('settlements of one turn share a commit, and wait for nothing else', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  const work = [await runOne(store), await runOne(store), await runOne(store)]
+  const before = commitsInLog(path)
+  expect(await Promise.all(work.map((each) => store.settle(each)))).toEqual([[true], [true], [true]])
+  expect(commitsInLog(path) - before).toBe(1)
+})
+
+test('a claim goes at once with the settlements before it, in their order', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  const [done, again] = [await runOne(store), await runOne(store)]
+  const before = commitsInLog(path)
+  const retry = again.map((each) => ({ ...each, verdict: 'retry', outcome: 'failed' }) as const)
+  const [, , claimed] = await Promise.all([store.settle(done), store.settle(retry), store.claim(claimRequest())])
+  expect(claimed.work.map(({ attempt }) => attempt)).toEqual([2])
+  expect(commitsInLog(path) - before).toBeLessThanOrEqual(2)
+})
+
+test('a claim knows of the settlements that were given before it', async () => {
+  const store = await openAt(ownPath())
+  const [, claimed] = await Promise.all([store.settle(await runOne(store)), store.claim(claimRequest())])
+  expect(claimed).toEqual({ work: [], nextDueAtMs: undefined })
+})
+
+test('closing records the settlements that wait', async () => {
+  const path = ownPath()
+  const store = await openAt(path)
+  const settled = store.settle(await runOne(store))
+  await store.close()
+  expect(await settled).toEqual([true])
+  expect((await (await openAt(path)).counts()).deliveries).toMatchObject({ succeeded: 1, running: 0, pending: 0 })
 })

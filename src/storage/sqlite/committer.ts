@@ -26,7 +26,19 @@ class BadEvent extends Error {
   }
 }
 
-/** Everything queued in one transaction: the acknowledgements follow its commit. */
+/**
+ * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not; a power cut may undo it and what came
+ * after it, never a part of it, and never what came before. A process that ends takes back neither.
+ */
+type Durability = 'FULL' | 'NORMAL'
+
+/** What a power cut may undo: a delivery runs once more. */
+const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle'])
+
+/**
+ * Everything queued in one transaction: the answers follow its commit. One with an event in it, or anything else that is not
+ * to be undone, is fsynced.
+ */
 export class Committer {
   readonly #db: DatabaseSync
   readonly #dedupe: Dedupe
@@ -39,6 +51,7 @@ export class Committer {
   readonly #release
   readonly #rollbackTo
   readonly #probe
+  #durability: Durability = 'FULL'
 
   constructor(db: DatabaseSync) {
     this.#db = db
@@ -64,14 +77,15 @@ export class Committer {
   }
 
   /**
-   * Resolves neither here nor later: what it returns is on disk. An event or a call that is at fault itself is answered
-   * with its error and leaves its neighbours alone. Throws if the transaction failed, which then changed nothing.
+   * What it returns is committed. An event or a call that is at fault itself is answered with its error and leaves its
+   * neighbours alone. Throws if the transaction failed, which then changed nothing.
    */
   commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const bad = new Map<EventRow, WireError>()
+    const durability = batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
     for (;;) {
       try {
-        return this.#transaction(() => [
+        return this.#transaction(durability, () => [
           ...batches.map((sent) => ({ id: sent.batch.id, value: this.#append(sent, bad) })),
           ...calls.map((call) => this.#call(call)),
         ])
@@ -84,11 +98,12 @@ export class Committer {
 
   /** Throws unless the database can be written. */
   probe(): void {
-    this.#transaction(() => this.#probe.run())
+    this.#transaction('FULL', () => this.#probe.run())
   }
 
-  #transaction<Result>(run: () => Result): Result {
+  #transaction<Result>(durability: Durability, run: () => Result): Result {
     try {
+      this.#setDurability(durability)
       this.#begin.run()
       this.#dedupe.flushSlice()
       const result = run()
@@ -102,6 +117,13 @@ export class Committer {
       this.#rollBack()
       throw error
     }
+  }
+
+  /** Takes effect between transactions only. Not prepared: this pragma runs when it is, and not again. */
+  #setDurability(durability: Durability): void {
+    if (durability === this.#durability) return
+    this.#db.exec(`PRAGMA synchronous = ${durability}`)
+    this.#durability = durability
   }
 
   #rollBack(): void {

@@ -44,6 +44,8 @@ export class Health {
     return this.#spaceFault
   }
 
+  isWell = (): boolean => this.#faults().length === 0
+
   hasWriteFault = (): boolean => this.#writeFault !== undefined
 
   wrote(): void {

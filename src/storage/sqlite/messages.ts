@@ -36,6 +36,9 @@ export interface StoredClaim {
   readonly nextDueAtMs: number | undefined
 }
 
+/** With its detail as JSON. */
+export type StoredSettlement = Omit<Settlement, 'detail'> & { readonly detail: string | null }
+
 /** Where a walk over the oldest events stands. */
 export interface PrunePosition {
   readonly receivedAtMs: number
@@ -50,7 +53,7 @@ export interface PruneStep {
 /** What the writer does besides appending. Times are the main thread's. */
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
-  settle(settlements: readonly Settlement[], nowMs: number): readonly boolean[]
+  settle(settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[]
   replay(replay: Replay, nowMs: number): readonly string[]
   prune(receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep
   track(task: NewTask, nowMs: number): Ending<Tracked>
@@ -85,6 +88,7 @@ export interface SentBatch {
   readonly nowMs: number
 }
 
+/** They come together, in order. */
 export type ToWriter =
   | ({ readonly kind: 'append' } & SentBatch)
   | { readonly kind: 'call'; readonly call: Call<WriterOperations> }

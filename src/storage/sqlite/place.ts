@@ -38,7 +38,7 @@ export function preparePlace(path: string): void {
   const directory = dirname(path)
   try {
     const created = mkdirSync(directory, { recursive: true })
-    if (created !== undefined) syncDirectory(dirname(created))
+    if (created !== undefined) sync(dirname(created))
     accessSync(directory, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new StoreRefused(`The directory ${directory} of the database cannot be written: ${messageOf(error)}`)
@@ -61,8 +61,16 @@ function makePrivate(file: string): void {
   }
 }
 
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, 'r')
+/**
+ * Fsyncs the log that an earlier process left: it may have ended between a commit and its fsync, and a sender that comes
+ * again is then told that the event is known.
+ */
+export function syncLog(path: string): void {
+  if (existsSync(`${path}-wal`)) sync(`${path}-wal`)
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
   } finally {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
 import { prepareRecordAttempt } from './attempts.ts'
+import type { StoredSettlement } from './messages.ts'
 import type { Tally } from './tally.ts'
 
 const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
@@ -21,14 +22,13 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
     WHERE key = ?
   `)
 
-  function settleOne(settlement: Settlement, nowMs: number): boolean {
-    const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, startedAtMs, durationMs } = settlement
+  function settleOne(settlement: StoredSettlement, nowMs: number): boolean {
+    const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, detail, startedAtMs, durationMs } = settlement
     const delivery = select.get(deliveryId, lease)
     if (delivery === undefined) return false
     const number = Number(delivery.attempts)
     const state = STATE_AFTER[verdict]
     const error = settlement.error ?? null
-    const detail = settlement.detail === undefined ? null : JSON.stringify(settlement.detail)
     update.run(
       state,
       state === 'pending' ? dueAtMs : nowMs,
@@ -42,6 +42,6 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
     return true
   }
 
-  return (settlements: readonly Settlement[], nowMs: number): readonly boolean[] =>
+  return (settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[] =>
     settlements.map((settlement) => settleOne(settlement, nowMs))
 }

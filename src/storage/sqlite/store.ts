@@ -1,8 +1,8 @@
 import type { Worker } from 'node:worker_threads'
 import type { Clock } from '../../domain/clock.ts'
-import type { DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
+import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import { ConfigurationError, HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { EventSummary, Headers, NewEvent } from '../../domain/event.ts'
+import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type {
   Claimed,
   ClaimRequest,
@@ -29,10 +29,12 @@ import type {
 import { AppendQueue } from '../common/append-queue.ts'
 import type { Reply } from '../common/wire-error.ts'
 import { Calls } from './calls.ts'
-import type { FromWriter, PrunePosition, ReaderOperations, StoredWork, ToWriter, WriterOperations } from './messages.ts'
+import type { Call, FromWriter, PrunePosition, ReaderOperations, WriterOperations } from './messages.ts'
+import { Outbox } from './outbox.ts'
 import { takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
 import { StoreRefused } from './refused.ts'
+import { isEnd, storedSettlement, workOf } from './stored-form.ts'
 import { startThread, startWriter } from './threads.ts'
 import type { Ending } from './track-task.ts'
 
@@ -64,15 +66,16 @@ class SqliteStore implements OpenStore {
   readonly lost: Promise<Error>
   readonly #writer: Worker
   readonly #reader: Worker
+  readonly #outbox = new Outbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
   readonly #appends = new AppendQueue(
-    (batch) => this.#post({ kind: 'append', batch, nowMs: this.#clock() }, [batch.bodies]),
+    (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }, [batch.bodies]),
     (ended) => this.#tellEnded(ended),
   )
   readonly #endListeners: ((ended: EndedTask) => void)[] = []
-  readonly #writes = new Calls<WriterOperations>((call) => this.#post({ kind: 'call', call: call as never }))
+  readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>))
   readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call))
   readonly #resolveLost: (error: Error) => void
   readonly #closed = Promise.withResolvers<void>()
@@ -114,7 +117,7 @@ class SqliteStore implements OpenStore {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
-    return this.#refusing() ?? this.#writes.call('settle', settlements.map(inWholeMs), this.#clock())
+    return this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
   }
 
   async replay(replay: Replay): Promise<readonly string[]> {
@@ -231,7 +234,7 @@ class SqliteStore implements OpenStore {
     if (this.#ended === undefined) {
       this.#appends.flush()
       this.#ended = 'the store is closed'
-      this.#post({ kind: 'close' })
+      this.#outbox.post({ kind: 'close' })
       await this.#closed.promise
     }
     this.#reader.postMessage('close')
@@ -244,8 +247,9 @@ class SqliteStore implements OpenStore {
     return this.#ended === undefined ? undefined : Promise.reject(unavailable(this.#ended))
   }
 
-  #post(message: ToWriter, buffers: readonly ArrayBuffer[] = []): void {
-    this.#writer.postMessage(message, buffers)
+  #post(call: Call<WriterOperations>): void {
+    if (call.name === 'settle' && call.args[0].every(isEnd)) this.#outbox.hold({ kind: 'call', call })
+    else this.#outbox.post({ kind: 'call', call })
   }
 
   #hear(message: FromWriter): void {
@@ -278,15 +282,3 @@ class SqliteStore implements OpenStore {
     this.#reads.failAll(error)
   }
 }
-
-const workOf = ({ event, ...work }: StoredWork): Work => ({
-  ...work,
-  event: { ...event, headers: JSON.parse(event.headers) as Headers },
-})
-
-const inWholeMs = (settlement: Settlement): Settlement => ({
-  ...settlement,
-  dueAtMs: Math.round(settlement.dueAtMs),
-  startedAtMs: Math.round(settlement.startedAtMs),
-  durationMs: Math.round(settlement.durationMs),
-})

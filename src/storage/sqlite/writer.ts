@@ -11,6 +11,7 @@ import { Health } from './health.ts'
 import { takeBackAll } from './lost-leases.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
+import { syncLog } from './place.ts'
 import { isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
 
@@ -22,7 +23,9 @@ import { Tally } from './tally.ts'
 
 /** Claims, settlements and the like in one commit. */
 const MAX_COMMIT_CALLS = 16
-const PROBE_INTERVAL_MS = 1_000
+/** Between two looks without traffic at whether events can be kept: while they can, and while they cannot. */
+const PROBE_INTERVAL_MS = 10_000
+const RECOVERY_INTERVAL_MS = 1_000
 const PAGE_BYTES = 4_096
 /** What a call writes, about; a claim or settlement is for up to some dozens of deliveries. */
 const CALL_BYTES = 16 * PAGE_BYTES
@@ -34,7 +37,11 @@ const { path, nowMs } = workerData as WriterData
 const send = (message: FromWriter, buffers: readonly ArrayBuffer[] = []): void =>
   port.postMessage(message, [...buffers])
 
-const health = new Health(path, (faults) => send({ kind: 'faults', faults }))
+const health = new Health(path, (faults) => {
+  send({ kind: 'faults', faults })
+  probing?.refresh()
+})
+let probing: { refresh(): void; stop(): void } | undefined
 const batches: SentBatch[] = []
 const calls: Call<WriterOperations>[] = []
 let closing = false
@@ -54,6 +61,7 @@ function open(): Opened | undefined {
     db = openForWriting(path)
     migrate(db, path)
     recover(db)
+    syncLog(path)
     return { db, committer: new Committer(db), checkpointer: openCheckpointer(db) }
   } catch (error) {
     db?.close()
@@ -76,17 +84,41 @@ function recover(db: DatabaseSync): void {
 }
 
 function start({ db, committer, checkpointer }: Opened): void {
-  const probing = setInterval(() => guarded(() => probe(committer, checkpointer)), PROBE_INTERVAL_MS)
-  port?.on('message', (message: ToWriter) => {
-    accept(message)
+  probing = repeated(
+    () => guarded(() => probe(committer, checkpointer)),
+    () => (health.isWell() ? PROBE_INTERVAL_MS : RECOVERY_INTERVAL_MS),
+  )
+  port?.on('message', (messages: readonly ToWriter[]) => {
+    messages.forEach(accept)
     guarded(() => work(committer, checkpointer))
     if (closing) {
-      clearInterval(probing)
+      probing?.stop()
       void close(db, checkpointer)
     }
   })
   send({ kind: 'ready' })
   health.shortOfSpace()
+}
+
+/** Runs something again and again; `refresh` has it wait anew for as long as it is to wait now. */
+function repeated(run: () => void, intervalMs: () => number): { refresh(): void; stop(): void } {
+  const start = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      timer = start()
+      run()
+    }, intervalMs())
+  let timer = start()
+  let isStopped = false
+  return {
+    refresh: () => {
+      clearTimeout(timer)
+      if (!isStopped) timer = start()
+    },
+    stop: () => {
+      clearTimeout(timer)
+      isStopped = true
+    },
+  }
 }
 
 function accept(message: ToWriter): void {
@@ -112,7 +144,7 @@ function lose(error: unknown): void {
 function work(committer: Committer, checkpointer: Checkpointer): void {
   for (;;) {
     for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
-      accept(next.message as ToWriter)
+      ;(next.message as readonly ToWriter[]).forEach(accept)
       next = receiveMessageOnPort(port as NonNullable<typeof port>)
     }
     if (batches.length === 0 && calls.length === 0) return

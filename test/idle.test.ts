@@ -1,0 +1,10 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+test('log and metrics do nothing while there is nothing to do, and a line is written soon all the same', () => {
+  const child = fileURLToPath(new URL('idle-child.ts', import.meta.url))
+  const [line, measured] = execFileSync(process.execPath, [child], { encoding: 'utf8' }).trim().split('\n')
+  expect(JSON.parse(line ?? '')).toMatchObject({ msg: 'a line' })
+  expect(JSON.parse(measured ?? '').turns).toBeLessThan(10)
+})
