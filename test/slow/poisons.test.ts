@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import {
+  deliveriesOf,
+  isOver,
+  outcomeOf,
+  type Parcel,
+  type Posted,
+  postBurst,
+  postParcel,
+  startTrickle,
+} from './poisons/innocents.ts'
+import { hasEnded, type PoisonedService, startPoisoned } from './poisons/poisoned-service.ts'
+import { type Poison, poisons } from './poisons/poisons.ts'
+import { HEAD, type Observed, rowOf, says, tally, warns } from './poisons/report.ts'
+
+/**
+ * Whatever a handler does, the service lives, acknowledges at once and handles everything else in time. Each poison works
+ * alone, beside a trickle of innocents, and then forty of it among a thousand of them.
+ */
+const INNOCENTS = 1_000
+const POISONS = 40
+const TIMEOUT_MS = 2_000
+const GRACE_MS = 3_000
+const HANDLER_MEMORY_MB = 256
+
+const ENVIRONMENT = {
+  HANDLER_TIMEOUT_MS: String(TIMEOUT_MS),
+  HANDLER_MEMORY_MB: String(HANDLER_MEMORY_MB),
+  RETRY_MAX_ATTEMPTS: '2',
+  RETRY_BASE_MS: '50',
+  SHUTDOWN_GRACE_MS: String(GRACE_MS),
+}
+
+/** Time that the trickle goes on beside a burst: the first culprits are found in it, and the next ones at work. */
+const TRICKLE_FOR_MS = 5_000
+/** For the poison's own deliveries to end, when it is alone: two attempts past their deadlines, and what waits between. */
+const MAX_POISON_MS = 30_000
+/** Past this, innocents that have not ended are given up. */
+const MAX_WAIT_MS = 60_000
+
+/** A machine that is shared holds up the sender, too. */
+const SLACK_MS = 2_000
+const MAX_ACK_ALONE_MS = 250
+const MAX_ACK_BURST_MS = 1_000
+/** The deadline, a second to find the culprit, and two. */
+const MAX_INNOCENT_MS = TIMEOUT_MS + 1_000 + 2_000 + SLACK_MS
+/** The service, its processes with what they overshoot between two looks at them, and those started ahead. */
+const MAX_ALONE_MIB = 1_536
+const MAX_BURST_MIB = 3_072
+
+const rows: string[] = []
+afterAll(() => console.log(`${HEAD}\n${rows.join('\n')}`))
+
+/** What is sent, and to which handlers. */
+interface Mixture {
+  readonly innocent: Parcel
+  readonly innocentHandler: string
+  readonly poison: Parcel
+  readonly poisonHandler: string
+}
+
+const apart = ({ name }: Poison): Mixture => ({
+  innocent: { type: 'innocent.event' },
+  innocentHandler: 'innocent',
+  poison: { type: `poison.${name}` },
+  poisonHandler: name,
+})
+
+const underOneName = ({ name }: Poison): Mixture => ({
+  innocent: { type: 'mixed.event' },
+  innocentHandler: 'mixed',
+  poison: { type: 'mixed.event', data: { act: name } },
+  poisonHandler: 'mixed',
+})
+
+async function startWarm({ innocent, innocentHandler }: Mixture): Promise<PoisonedService> {
+  const service = await startPoisoned(ENVIRONMENT)
+  await postParcel(service, innocent, false)
+  await eventually(
+    () => deliveriesOf(service, innocentHandler),
+    (deliveries) => deliveries.every(isOver),
+  )
+  return service
+}
+
+async function sendAlone(service: PoisonedService, { innocent, poison, poisonHandler }: Mixture): Promise<Posted[]> {
+  const stopTrickle = startTrickle(service, innocent)
+  const posted = await postParcel(service, poison, true)
+  await eventually(
+    () => deliveriesOf(service, poisonHandler),
+    (deliveries) => deliveries.length > 0 && deliveries.every(isOver),
+    MAX_POISON_MS,
+  ).catch(() => {})
+  return [posted, ...(await stopTrickle())]
+}
+
+async function sendBurst(service: PoisonedService, { innocent, poison }: Mixture): Promise<Posted[]> {
+  const stopTrickle = startTrickle(service, innocent)
+  const posted = await postBurst(service, innocent, INNOCENTS, poison, POISONS)
+  await sleep(TRICKLE_FOR_MS)
+  return [...posted, ...(await stopTrickle())]
+}
+
+async function expectLiving(service: PoisonedService): Promise<void> {
+  expect(hasEnded(service), 'the service has ended').toBe(false)
+  expect((await fetch(`${service.publicUrl}/livez`)).status).toBe(200)
+}
+
+/** Sees how it all ended, writes its row, and ends the service. */
+async function observe(what: string, service: PoisonedService, mixture: Mixture, posted: Posted[]): Promise<Observed> {
+  await expectLiving(service)
+  const guilty = new Set(posted.filter(({ isPoison }) => isPoison).map(({ uid }) => uid))
+  const innocents = await outcomeOf(
+    service,
+    mixture.innocentHandler,
+    posted.filter(({ isPoison }) => !isPoison),
+    MAX_WAIT_MS,
+  )
+  const deliveries = (await deliveriesOf(service, mixture.poisonHandler)).filter(({ event_uid }) =>
+    guilty.has(event_uid),
+  )
+  await expectLiving(service)
+  service.watch.stop()
+  await service.end('SIGTERM', GRACE_MS + SLACK_MS)
+  const observed: Observed = {
+    what,
+    service,
+    slowestAckMs: Math.max(...posted.map(({ ms }) => ms)),
+    innocents,
+    ends: tally(deliveries.map(({ state }) => state)),
+    errors: deliveries.flatMap(({ last_error }) => last_error ?? []),
+    remaining: await service.remaining(),
+  }
+  const row = rowOf(observed)
+  rows.push(row)
+  console.log(row)
+  return observed
+}
+
+/** What holds of every poison, alone or in a burst. */
+function expectUnharmed({ service, innocents, remaining }: Observed, posted: readonly Posted[], maxMib: number): void {
+  expect.soft(tally(posted.map(({ status }) => String(status)))).toBe(`${posted.length} 200`)
+  expect.soft(innocents).toMatchObject({ succeeded: innocents.acked, chargedAttempts: 0 })
+  expect.soft(innocents.slowestMs).toBeLessThan(MAX_INNOCENT_MS)
+  expect.soft(service.watch.peak.residentMiB).toBeLessThan(maxMib)
+  expect.soft(remaining).toEqual([])
+}
+
+test.each(poisons)(
+  '$name, alone: the service acknowledges at once, handles everything else, and names the fault',
+  {
+    timeout: 2 * MAX_WAIT_MS,
+  },
+  async (poison) => {
+    const mixture = apart(poison)
+    const service = await startWarm(mixture)
+    const posted = await sendAlone(service, mixture)
+    const observed = await observe(`${poison.name}, alone`, service, mixture, posted)
+
+    expectUnharmed(observed, posted, MAX_ALONE_MIB)
+    expect.soft(observed.slowestAckMs).toBeLessThan(MAX_ACK_ALONE_MS)
+    if (poison.ends === 'either') expect.soft(observed.ends).toMatch(/^1 (dead|succeeded)$/)
+    else expect.soft(observed.ends).toBe(`1 ${poison.ends}`)
+    const { reads, logs } = poison
+    if (reads !== undefined) {
+      expect.soft(observed.errors.join()).toMatch(reads)
+      expect.soft(warns(service, reads), `a warning says ${reads}`).toBe(true)
+    }
+    if (logs !== undefined) expect.soft(says(service, logs), `the log says ${logs}`).toBe(true)
+  },
+)
+
+async function expectBurstSurvived(what: string, poison: Poison, mixture: Mixture): Promise<void> {
+  const service = await startWarm(mixture)
+  const posted = await sendBurst(service, mixture)
+  const observed = await observe(what, service, mixture, posted)
+
+  expectUnharmed(observed, posted, MAX_BURST_MIB)
+  expect.soft(observed.slowestAckMs).toBeLessThan(MAX_ACK_BURST_MS)
+  if (poison.ends === 'dead') expect.soft(observed.ends).not.toContain('succeeded')
+  if (poison.ends === 'succeeded') expect.soft(observed.ends).toBe(`${POISONS} succeeded`)
+  if (poison.reads !== undefined) expect.soft(observed.errors.join()).toMatch(poison.reads)
+}
+
+test.each(poisons)(
+  `$name, ${POISONS} at once among ${INNOCENTS} innocents: none of them is lost, late or charged`,
+  {
+    timeout: 2 * MAX_WAIT_MS,
+  },
+  (poison) => expectBurstSurvived(`${poison.name}, ${POISONS}`, poison, apart(poison)),
+)
+
+test.each(poisons.filter(({ name }) => name === 'spin' || name === 'exit'))(
+  `$name, ${POISONS} at once among ${INNOCENTS} innocents of the same handler: none of them is lost, late or charged`,
+  { timeout: 2 * MAX_WAIT_MS },
+  (poison) => expectBurstSurvived(`${poison.name}, ${POISONS}, same handler`, poison, underOneName(poison)),
+)
