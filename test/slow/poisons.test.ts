@@ -1,5 +1,6 @@
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import {
   deliveriesOf,
@@ -34,7 +35,7 @@ const ENVIRONMENT = {
 }
 
 /** Time that the trickle goes on beside a burst: the first culprits are found in it, and the next ones at work. */
-const TRICKLE_FOR_MS = 5_000
+const TRICKLE_FOR_MS = 4_000
 /** For the poison's own deliveries to end, when it is alone: two attempts past their deadlines, and what waits between. */
 const MAX_POISON_MS = 30_000
 /** Past this, innocents that have not ended are given up. */
@@ -49,6 +50,8 @@ const MAX_INNOCENT_MS = TIMEOUT_MS + 1_000 + 2_000 + SLACK_MS
 /** The service, its processes with what they overshoot between two looks at them, and those started ahead. */
 const MAX_ALONE_MIB = 1_536
 const MAX_BURST_MIB = 3_072
+
+const FLOODS = ['console-flood', 'log-flood'] as const
 
 const rows: string[] = []
 afterAll(() => console.log(`${HEAD}\n${rows.join('\n')}`))
@@ -103,14 +106,16 @@ async function sendBurst(service: PoisonedService, { innocent, poison }: Mixture
   return [...posted, ...(await stopTrickle())]
 }
 
-async function expectLiving(service: PoisonedService): Promise<void> {
-  expect(hasEnded(service), 'the service has ended').toBe(false)
+async function expectLiving(what: string, service: PoisonedService): Promise<void> {
+  const { exitCode, signalCode } = service.child
+  if (hasEnded(service)) rows.push(`| ${what} | the service ended with ${exitCode ?? signalCode} |`)
+  expect({ exitCode, signalCode }).toEqual({ exitCode: null, signalCode: null })
   expect((await fetch(`${service.publicUrl}/livez`)).status).toBe(200)
 }
 
 /** Sees how it all ended, writes its row, and ends the service. */
 async function observe(what: string, service: PoisonedService, mixture: Mixture, posted: Posted[]): Promise<Observed> {
-  await expectLiving(service)
+  await expectLiving(what, service)
   const guilty = new Set(posted.filter(({ isPoison }) => isPoison).map(({ uid }) => uid))
   const innocents = await outcomeOf(
     service,
@@ -121,7 +126,7 @@ async function observe(what: string, service: PoisonedService, mixture: Mixture,
   const deliveries = (await deliveriesOf(service, mixture.poisonHandler)).filter(({ event_uid }) =>
     guilty.has(event_uid),
   )
-  await expectLiving(service)
+  await expectLiving(what, service)
   service.watch.stop()
   await service.end('SIGTERM', GRACE_MS + SLACK_MS)
   const observed: Observed = {
@@ -146,6 +151,10 @@ function expectUnharmed({ service, innocents, remaining }: Observed, posted: rea
   expect.soft(innocents.slowestMs).toBeLessThan(MAX_INNOCENT_MS)
   expect.soft(service.watch.peak.residentMiB).toBeLessThan(maxMib)
   expect.soft(remaining).toEqual([])
+  // What handlers write stands in lines of the log, or nowhere.
+  expect
+    .soft(service.logs.filter(({ text }) => text !== undefined).map(({ text }) => String(text).slice(0, 80)))
+    .toEqual([])
 }
 
 test.each(poisons)(
@@ -196,4 +205,26 @@ test.each(poisons.filter(({ name }) => name === 'spin' || name === 'exit'))(
   `$name, ${POISONS} at once among ${INNOCENTS} innocents of the same handler: none of them is lost, late or charged`,
   { timeout: 2 * MAX_WAIT_MS },
   (poison) => expectBurstSurvived(`${poison.name}, ${POISONS}, same handler`, poison, underOneName(poison)),
+)
+
+const readers: readonly (readonly [string, (output: Readable) => void])[] = [
+  ['is gone', (output) => output.destroy()],
+  ['has stalled', (output) => output.pause()],
+]
+
+test.each(readers.flatMap(([how, act]) => FLOODS.map((name) => [how, name, act] as const)))(
+  'the reader of the log %s, and a handler writes without end (%s): the service acknowledges at once and handles everything else',
+  { timeout: 2 * MAX_WAIT_MS },
+  async (how, name, act) => {
+    const mixture = apart({ name, ends: 'either' })
+    const service = await startWarm(mixture)
+    const { stdout } = service.child
+    if (stdout === null) throw new Error('its output is read')
+    act(stdout)
+    onTestFinished(() => void stdout.resume())
+    const posted = await sendAlone(service, mixture)
+    const observed = await observe(`${name}, the reader ${how}`, service, mixture, posted)
+    expectUnharmed(observed, posted, MAX_ALONE_MIB)
+    expect.soft(observed.slowestAckMs).toBeLessThan(MAX_ACK_ALONE_MS)
+  },
 )
