@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
@@ -36,6 +37,10 @@ const ENVIRONMENT = {
 
 /** Time that the trickle goes on beside a burst: the first culprits are found in it, and the next ones at work. */
 const TRICKLE_FOR_MS = 4_000
+/** After the end of a lone poison, for what it has done to be felt by those that come later. */
+const AFTERMATH_MS = 1_000
+/** For the service to say that it lives. */
+const MAX_ANSWER_MS = 5_000
 /** For the poison's own deliveries to end, when it is alone: two attempts past their deadlines, and what waits between. */
 const MAX_POISON_MS = 30_000
 /** Past this, innocents that have not ended are given up. */
@@ -96,6 +101,7 @@ async function sendAlone(service: PoisonedService, { innocent, poison, poisonHan
     (deliveries) => deliveries.length > 0 && deliveries.every(isOver),
     MAX_POISON_MS,
   ).catch(() => {})
+  await sleep(AFTERMATH_MS)
   return [posted, ...(await stopTrickle())]
 }
 
@@ -106,11 +112,16 @@ async function sendBurst(service: PoisonedService, { innocent, poison }: Mixture
   return [...posted, ...(await stopTrickle())]
 }
 
+/** Not answering is dying, too: then its end is awaited, for the row to tell of it. */
 async function expectLiving(what: string, service: PoisonedService): Promise<void> {
-  const { exitCode, signalCode } = service.child
+  const { child, publicUrl } = service
+  const status = await fetch(`${publicUrl}/livez`, { signal: AbortSignal.timeout(MAX_ANSWER_MS) })
+    .then((answer) => answer.status)
+    .catch(() => undefined)
+  if (status === undefined && !hasEnded(service)) await Promise.race([once(child, 'exit'), sleep(MAX_ANSWER_MS)])
+  const { exitCode, signalCode } = child
   if (hasEnded(service)) rows.push(`| ${what} | the service ended with ${exitCode ?? signalCode} |`)
-  expect({ exitCode, signalCode }).toEqual({ exitCode: null, signalCode: null })
-  expect((await fetch(`${service.publicUrl}/livez`)).status).toBe(200)
+  expect({ exitCode, signalCode, livez: status }).toEqual({ exitCode: null, signalCode: null, livez: 200 })
 }
 
 /** Sees how it all ended, writes its row, and ends the service. */
@@ -122,7 +133,10 @@ async function observe(what: string, service: PoisonedService, mixture: Mixture,
     mixture.innocentHandler,
     posted.filter(({ isPoison }) => !isPoison),
     MAX_WAIT_MS,
-  )
+  ).catch(async (error) => {
+    await expectLiving(what, service)
+    throw error
+  })
   const deliveries = (await deliveriesOf(service, mixture.poisonHandler)).filter(({ event_uid }) =>
     guilty.has(event_uid),
   )
