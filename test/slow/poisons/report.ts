@@ -5,6 +5,8 @@ export interface Observed {
   readonly what: string
   readonly service: PoisonedService
   readonly slowestAckMs: number
+  /** What of that the sender itself may have been late by. */
+  readonly heldUpMs: number
   readonly innocents: Outcome
   /** States of the poisons' deliveries, each with how many are in it. */
   readonly ends: string
@@ -13,15 +15,15 @@ export interface Observed {
 }
 
 export const HEAD = `
-| poison | its deliveries | slowest ack ms | innocents | slowest ms | median ms | charged | peak MiB (processes) | left behind | the operator reads |
+| poison | its deliveries | slowest ack ms (sender late) | innocents | slowest ms | median ms | charged | peak MiB (processes) | left behind | the operator reads |
 |---|---|--:|--:|--:|--:|--:|--:|--:|---|`
 
-export function rowOf({ what, service, slowestAckMs, innocents, ends, errors, remaining }: Observed): string {
+export function rowOf({ what, service, slowestAckMs, heldUpMs, innocents, ends, errors, remaining }: Observed): string {
   const { residentMiB, processes } = service.watch.peak
   const cells = [
     what,
     ends,
-    slowestAckMs.toFixed(0),
+    `${slowestAckMs.toFixed(0)} (${heldUpMs.toFixed(0)})`,
     `${innocents.succeeded} of ${innocents.acked}`,
     innocents.slowestMs.toFixed(0),
     innocents.medianMs.toFixed(0),
