@@ -5,6 +5,7 @@ import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { deliveriesOf, isOver, outcomeOf, type Posted, postParcel } from './poisons/innocents.ts'
 import { startPoisoned } from './poisons/poisoned-service.ts'
+import { tally } from './poisons/report.ts'
 
 const HEALTHY = 32
 const HEALTHY_MS = 3_000
@@ -27,6 +28,7 @@ test(`a service killed with ${HEALTHY} healthy ${HEALTHY_MS} ms handlers at work
     async () => begun(),
     (count) => count === HEALTHY,
   )
+  const before = tally((await deliveriesOf(first, 'healthy')).map(({ state }) => state))
   await first.end('SIGKILL', 1_000)
 
   const restartedAt = performance.now()
@@ -44,9 +46,10 @@ test(`a service killed with ${HEALTHY} healthy ${HEALTHY_MS} ms handlers at work
   console.log(
     `killed with ${HEALTHY} at work: serving after ${Math.round(servingMs)} ms, all handled ${Math.round(recoveredMs)} ms after the restart, in ${begun()} runs; the slowest of ${NEWCOMERS} newcomers took ${Math.round(slowestMs)} ms`,
   )
+  expect.soft(before, 'all are at work at once').toBe(`${HEALTHY} running`)
   expect.soft(new Set(healthy.map(({ event_uid }) => event_uid))).toEqual(new Set(posted.map(({ uid }) => uid)))
   expect.soft(healthy.every(({ state }) => state === 'succeeded')).toBe(true)
-  // Each ran twice: once in vain, and once more. What had ended before the kill would show here, too.
+  // Each ran twice: once in vain, and once more.
   expect.soft(begun()).toBe(2 * HEALTHY)
   expect.soft(recoveredMs).toBeLessThan(MAX_RECOVERY_MS)
   expect.soft(succeeded).toBe(NEWCOMERS)
