@@ -11,8 +11,10 @@ export interface Process {
   readonly parent: number
   readonly startedTicks: number
   readonly command: string
-  /** User and system time of all its threads, and of all descendants that have ended and were waited for. */
+  /** User and system time of all its threads, those that have ended included. */
   readonly cpuSeconds: number
+  /** The same of all descendants that have ended and were waited for. */
+  readonly waitedForCpuSeconds: number
   readonly residentMiB: number
 }
 
@@ -37,7 +39,8 @@ function readProcess(pid: number): Process | undefined {
     parent: field(1),
     startedTicks: field(19),
     command: stat.slice(stat.indexOf('(') + 1, nameEnd),
-    cpuSeconds: (field(11) + field(12) + field(13) + field(14)) / TICKS_PER_SECOND,
+    cpuSeconds: (field(11) + field(12)) / TICKS_PER_SECOND,
+    waitedForCpuSeconds: (field(13) + field(14)) / TICKS_PER_SECOND,
     residentMiB: (field(21) * PAGE_BYTES) / MIB,
   }
 }
@@ -52,7 +55,18 @@ export function familyOf(pid: number): Process[] {
 
 /** CPU time of a process and of all its descendants, those that have ended included. */
 export const cpuSecondsOfFamily = (pid: number): number =>
-  familyOf(pid).reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)
+  familyOf(pid).reduce((sum, member) => sum + member.waitedForCpuSeconds + ownCpuSeconds(member), 0)
+
+/**
+ * By the clock of each thread, in nanoseconds: the process's own is cut to ticks, which is a lot of an idle one. But only
+ * that one knows of threads that have ended.
+ */
+function ownCpuSeconds({ pid, cpuSeconds }: Process): number {
+  const nanoseconds = namesIn(`/proc/${pid}/task`).map((thread) =>
+    Number.parseInt(textOf(`/proc/${pid}/task/${thread}/schedstat`) || '0', 10),
+  )
+  return Math.max(cpuSeconds, nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9)
+}
 
 export interface Memory {
   /** What is shared counts for each process that has it. */
@@ -82,6 +96,15 @@ export function stillLiving(processes: Iterable<Process>): Process[] {
 }
 
 /** Nothing of a process that has just ended. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
+/** The same. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
