@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { monotonicMs } from './starts.ts'
 
 /** Connections that a service may make the sender open by being slow; past it, the run fails. */
-const MAX_CONNECTIONS = 512
+const MAX_CONNECTIONS = 4_096
 const HEAD_END = '\r\n\r\n'
 
 export interface Paced {
@@ -28,10 +28,16 @@ export function sendPaced(url: string, requests: readonly Buffer[], perSecond: n
 
   return new Promise((resolve, reject) => {
     const open = (): Connection => {
-      if (all.length === MAX_CONNECTIONS) throw new Error(`more than ${MAX_CONNECTIONS} requests wait for an answer`)
-      const connection = new Connection(connect({ host: hostname, port: Number(port), noDelay: true }), reject)
+      if (all.length === MAX_CONNECTIONS) fail(new Error(`more than ${MAX_CONNECTIONS} requests wait for an answer`))
+      const connection = new Connection(connect({ host: hostname, port: Number(port), noDelay: true }), fail)
       all.push(connection)
       return connection
+    }
+
+    function fail(error: Error): void {
+      next = requests.length
+      for (const each of all) each.close()
+      reject(error)
     }
 
     function sendDue(): void {
