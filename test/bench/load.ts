@@ -5,12 +5,12 @@ import { AI_SECRET } from '../support/ai-source.ts'
 const BODY_BYTES = 1_024
 const key = Buffer.from(AI_SECRET.replace('whsec_', ''), 'base64')
 
-/** Whole requests, signed and unique, ready to be written to a socket, so that making them costs the run nothing. */
+/** Whole requests, signed, unique and numbered (`data.n`), ready to be written to a socket, so that making them costs the run nothing. */
 export function signedRequests(count: number, type: string): Buffer[] {
   const timestamp = Math.floor(Date.now() / 1000)
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: count }, (_, n) => {
     const id = `evt_${randomUUID()}`
-    const event = { id, type, created_at: new Date().toISOString(), data: { filler: '' } }
+    const event = { id, type, created_at: new Date().toISOString(), data: { n, filler: '' } }
     event.data.filler = 'x'.repeat(BODY_BYTES - JSON.stringify(event).length)
     const body = JSON.stringify(event)
     const signature = createHmac('sha256', key).update(`msg_${id}.${timestamp}.${body}`).digest('base64')
@@ -34,12 +34,13 @@ const HEAD_END = Buffer.from('\r\n\r\n')
 
 /**
  * Sends every request once, over so many connections, each with one request under way, spread evenly over the servers.
- * Rejects on any answer but 200.
+ * `onAcknowledged` is told which request it was. Rejects on any answer but 200.
  */
 export async function load(
   servers: string | readonly string[],
   requests: readonly Buffer[],
   connections: number,
+  onAcknowledged?: (index: number) => void,
 ): Promise<LoadResult> {
   const urls = [servers].flat().map((url) => new URL(url))
   const latencies = new Float64Array(requests.length)
@@ -78,6 +79,7 @@ export async function load(
         if (answer.length < head + 4 + length) return
         answer = Buffer.alloc(0)
         latencies[index] = performance.now() - sentAt
+        onAcknowledged?.(index)
         send()
       })
     })

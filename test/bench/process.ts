@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { AI_SECRET } from '../support/ai-source.ts'
+import { cpuSecondsOfFamily, familyOf } from '../support/family.ts'
 
 /** A server in a process of its own, measured from outside. */
 export interface Server {
@@ -55,19 +56,31 @@ export async function startServer(
   }
 }
 
+/** The checkout that is measured unless told otherwise. */
+export const OWN_ROOT = join(import.meta.dirname, '../..')
+
+export interface HoldfastOptions {
+  /** The checkout whose service is started. */
+  readonly root?: string
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 /** Holdfast as `npm start` has it, with source `ai` and the bench's handlers. */
-export async function startHoldfast(databaseUrl: string): Promise<Server> {
+export async function startHoldfast(
+  databaseUrl: string,
+  { root = OWN_ROOT, environment = {} }: HoldfastOptions = {},
+): Promise<Server> {
   const ports = await freePorts()
   return startServer(
     [
       '--max-semi-space-size=4',
       '--heap-growing-percent=20',
       '--no-parallel-scavenge',
-      join(import.meta.dirname, '../../src/main.ts'),
+      join(root, 'src/main.ts'),
       'serve',
     ],
     {
-      NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/node'),
+      NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/node'),
       MALLOC_ARENA_MAX: '2',
       MALLOC_TRIM_THRESHOLD_: '262144',
       OPS_PORT: String(ports.ops),
@@ -77,6 +90,7 @@ export async function startHoldfast(databaseUrl: string): Promise<Server> {
       SOURCE_AI_SECRET: AI_SECRET,
       HANDLERS_DIR: join(import.meta.dirname, 'handlers'),
       DATABASE_URL: databaseUrl,
+      ...environment,
     },
     ports,
   )
@@ -91,32 +105,14 @@ async function isListening(url: string): Promise<boolean> {
   }
 }
 
-/** Linux: clock ticks per second of /proc/<pid>/stat, always 100 as user space sees it. */
-const TICKS_PER_SECOND = 100
+/** User and system time of a server and all its descendants, those included that have ended, in seconds. */
+export const cpuSeconds = ({ child }: Server): number => cpuSecondsOfFamily(child.pid ?? 0)
 
-/** User and system time of all threads of a process, in seconds. */
-export const cpuSeconds = ({ child }: Server): number => ticksOf(child.pid ?? 0, [11, 12]) / TICKS_PER_SECOND
-
-/** The same of a process and all its children, those included that have ended. */
-export function cpuSecondsOfFamily(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean)
-  const ticks = children.map((child) => ticksOf(Number(child), [11, 12])).reduce((sum, each) => sum + each, 0)
-  return (ticks + ticksOf(pid, [11, 12, 13, 14])) / TICKS_PER_SECOND
-}
-
-/** The sum of fields of /proc/<pid>/stat, counted from the one after the name; 0 if the process has just ended. */
-function ticksOf(pid: number, fields: readonly number[]): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const values = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields.reduce((sum, field) => sum + Number(values[field]), 0)
-  } catch {
-    return 0
-  }
-}
-
-/** The most memory that the process ever held, in MiB. */
+/** The most memory that each process of the server ever held, added up, in MiB. */
 export function peakRssMiB({ child }: Server): number {
-  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
-  return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
+  const peaks = familyOf(child.pid ?? 0).map(({ pid }) => {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
+  })
+  return peaks.reduce((sum, each) => sum + each, 0)
 }

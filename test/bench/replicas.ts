@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { cpuSecondsOfFamily } from '../support/family.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 import { load, signedRequests } from './load.ts'
-import { cpuSeconds, cpuSecondsOfFamily, type Server, startHoldfast } from './process.ts'
+import { cpuSeconds, type Server, startHoldfast } from './process.ts'
 
 /**
  * One machine, one PostgreSQL on a real disk, and 1, 2 and 4 replicas before it, beside the embedded store: what an

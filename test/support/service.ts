@@ -49,6 +49,15 @@ export function handlersIn(directory: string, modules: Record<string, string>): 
   return handlers
 }
 
+/** As `text` what is no line of a log. */
+function parseLine(line: string): LogLine {
+  try {
+    return line.startsWith('{') ? JSON.parse(line) : { text: line }
+  } catch {
+    return { text: line }
+  }
+}
+
 /**
  * Starts the real service as a process of its own, on ports of its own, with source `ai` unless told otherwise. It is
  * gone when the test is over.
@@ -89,7 +98,7 @@ export async function startService(
     errors += chunk.toString()
   })
   createInterface(child.stdout).on('line', (line) => {
-    logs.push(line.startsWith('{') ? JSON.parse(line) : { text: line })
+    logs.push(parseLine(line))
     for (const watch of watchers) watch()
   })
   void exited.then(() => gone.reject(new Error(`the service has ended: ${errors}${JSON.stringify(logs.slice(-5))}`)))

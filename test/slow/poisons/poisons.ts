@@ -1,0 +1,51 @@
+import type { ActName } from './acts/acts.ts'
+
+export interface Poison {
+  readonly name: ActName
+  /** `either`: it depends on how fast the machine is, or on what the runtime makes of it. */
+  readonly ends: 'dead' | 'succeeded' | 'either'
+  /** What its attempts' error says, and a warning in the log. */
+  readonly reads?: RegExp
+  /** What some line of the log says, whatever became of it. */
+  readonly logs?: RegExp
+}
+
+const DEADLINE = /deadline/
+const MEMORY = /memory|grew past|RangeError/
+/** The collector works ever harder near the bound: then the deadline may pass first. */
+const MEMORY_OR_DEADLINE = /memory|grew past|RangeError|deadline/
+
+/** All of them, with what is to become of each. */
+export const poisons: readonly Poison[] = [
+  { name: 'spin', ends: 'dead', reads: DEADLINE },
+  { name: 'microtask-storm', ends: 'dead', reads: DEADLINE },
+  { name: 'regular-expression', ends: 'dead', reads: DEADLINE },
+  { name: 'atomics-wait', ends: 'dead', reads: DEADLINE },
+  { name: 'exec-sleep', ends: 'dead', reads: DEADLINE },
+  { name: 'pbkdf2', ends: 'dead', reads: DEADLINE },
+  { name: 'never-settles', ends: 'dead', reads: DEADLINE },
+  { name: 'exit', ends: 'dead', reads: /exited with code 3/ },
+  { name: 'abort', ends: 'dead', reads: /SIGABRT/ },
+  { name: 'segmentation-fault', ends: 'dead', reads: /SIGSEGV/ },
+  { name: 'memory-set', ends: 'dead', reads: MEMORY_OR_DEADLINE },
+  { name: 'memory-map', ends: 'dead', reads: MEMORY_OR_DEADLINE },
+  { name: 'memory-spread', ends: 'dead', reads: MEMORY_OR_DEADLINE },
+  { name: 'memory-sparse-array', ends: 'dead', reads: MEMORY_OR_DEADLINE },
+  { name: 'memory-closures', ends: 'dead', reads: MEMORY_OR_DEADLINE },
+  { name: 'memory-strings', ends: 'dead', reads: MEMORY },
+  { name: 'memory-buffers', ends: 'dead', reads: MEMORY },
+  { name: 'memory-native', ends: 'dead', reads: MEMORY },
+  { name: 'memory-wasm', ends: 'dead', reads: MEMORY },
+  { name: 'console-flood', ends: 'either', logs: /dropped/ },
+  { name: 'log-flood', ends: 'either', logs: /dropped/ },
+  { name: 'raw-flood', ends: 'either' },
+  { name: 'closed-stdout', ends: 'either' },
+  { name: 'garbage-to-descriptors', ends: 'either' },
+  { name: 'send-misuse', ends: 'either' },
+  { name: 'disconnect', ends: 'either' },
+  { name: 'background-process', ends: 'succeeded' },
+  { name: 'detached-process', ends: 'succeeded' },
+  { name: 'prototypes-changed', ends: 'either' },
+  { name: 'globals-changed', ends: 'either' },
+  { name: 'process-changed', ends: 'either' },
+]
