@@ -32,8 +32,8 @@ export interface DispatcherOptions {
   readonly store: Pick<Store, 'claim' | 'settle'>
   readonly pool: {
     onRoom: () => void
-    /** Attempts at once, in all. */
-    readonly size: number
+    /** Attempts beyond the configured number, in all. */
+    readonly extra: number
     room(): Room
     isTroubled(handler: string): boolean
     mayStart(handler: string): boolean
@@ -92,7 +92,9 @@ export class Dispatcher {
     this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs
     this.#idleMs = this.#minIdleMs
     this.#backlog = new Backlog(registrations.map(({ name }) => name))
-    this.#concurrency = new Map(registrations.map(({ name, concurrency }) => [name, concurrency ?? pool.size]))
+    this.#concurrency = new Map(
+      registrations.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
+    )
     this.#running = new Map(registrations.map(({ name }) => [name, 0]))
     this.#settler = createSettler({ ...options, onRetry: (dueAtMs) => this.#wakeBy(dueAtMs) })
     pool.onRoom = () => {
@@ -113,7 +115,7 @@ export class Dispatcher {
   offer(handlers: readonly string[]): LeaseOffer | undefined {
     if (this.#stopping || this.#isAway || this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
     const limits = this.#limits()
-    let room = this.#options.pool.room().shared - this.#offered
+    let room = this.#free().all
     const offered = handlers.filter(
       (handler) =>
         (limits.get(handler) ?? 0) > 0 &&
@@ -228,14 +230,15 @@ export class Dispatcher {
 
   #claimRequest(): ClaimRequest | undefined {
     const { pool, leaseMs, retry } = this.#options
-    const { shared, troubled, isolated } = pool.room()
+    const { troubled, isolated } = pool.room()
     if (this.#settler.unsettled() >= MAX_UNSETTLED) return undefined
     const handlers = [...this.#limits()].flatMap(([name, limit]) =>
       limit > 0 ? [{ name, limit, running: this.#running.get(name) ?? 0 }] : [],
     )
     if (handlers.length === 0) return undefined
     const isAnyTroubled = handlers.some(({ name }) => pool.isTroubled(name))
-    const sharedLimit = Math.max(0, shared - this.#offered) + (isAnyTroubled ? troubled : 0)
+    const { ordinary, all } = this.#free()
+    const sharedLimit = (ordinary > 0 ? ordinary : all) + (isAnyTroubled ? troubled : 0)
     return { handlers, sharedLimit, isolatedLimit: isolated, leaseMs, maxAttempts: retry.maxAttempts }
   }
 
@@ -244,13 +247,21 @@ export class Dispatcher {
     const { pool } = this.#options
     const room = pool.room()
     const ordinary = new Map([...this.#running].filter(([handler]) => !pool.isTroubled(handler)))
-    const shares = shareRooms({ total: pool.size, free: room.shared - this.#offered, running: ordinary })
+    const free = this.#free()
+    const shares = shareRooms({ ordinaryFree: free.ordinary, extraFree: free.all, extra: pool.extra }, ordinary)
     return new Map(
       [...this.#running].map(([handler, running]) => {
         const share = shares.get(handler) ?? (pool.mayStart(handler) ? room.troubled : 0)
         return [handler, Math.max(0, Math.min(share, (this.#concurrency.get(handler) ?? 0) - running))]
       }),
     )
+  }
+
+  /** Rooms that are neither taken nor offered; of all, those that any handler may have. */
+  #free(): { readonly ordinary: number; readonly all: number } {
+    const { pool } = this.#options
+    const all = Math.max(0, pool.room().shared - this.#offered)
+    return { ordinary: Math.max(0, all - pool.extra), all }
   }
 
   #count(handler: string, change: 1 | -1): void {

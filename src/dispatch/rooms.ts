@@ -1,28 +1,27 @@
-/** The part of all rooms that no single handler can take: it is kept for those of which few run, or none. */
-const RESERVED_PART = 0.25
+/** Rooms beside the ordinary ones, as a part of those: for handlers that have none while others hold all. */
+const EXTRA_PART = 0.25
 
-export interface RoomsRequest {
-  /** Rooms in all, and those that are free now. */
-  readonly total: number
-  readonly free: number
-  /** How many of each handler run, of all that there are. */
-  readonly running: ReadonlyMap<string, number>
+/** Attempts that may run at once beyond the configured number. */
+export const extraRooms = (ordinary: number): number => Math.ceil(ordinary * EXTRA_PART)
+
+export interface Rooms {
+  /** Ordinary ones that are free; 0 where even some of the extra ones are taken. */
+  readonly ordinaryFree: number
+  /** Extra ones that are free. */
+  readonly extraFree: number
+  /** All extra ones. */
+  readonly extra: number
 }
 
 /**
- * How many more of each handler may start: as many as are free, less what is kept for others. Each handler is sure of a few
- * rooms, however many of another hang or are waiting: a quarter of all rooms is kept for those that have not had theirs. A
- * handler that is the only one may have all.
+ * How many more of each handler may start: as many as there are ordinary rooms free; and where others hold them all, a few in
+ * the extra rooms, in which every handler has its share. So no handler starves another, however many of it hang or wait, and
+ * one that is alone may have all ordinary rooms.
  */
-export function shareRooms({ total, free, running }: RoomsRequest): ReadonlyMap<string, number> {
-  const kept = Math.floor(total * RESERVED_PART)
-  const own = Math.max(1, Math.floor(kept / Math.max(1, running.size - 1)))
-  const lacks = (count: number): number => Math.max(0, own - count)
-  const lacking = [...running.values()].reduce((sum, count) => sum + lacks(count), 0)
+export function shareRooms(rooms: Rooms, running: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const { ordinaryFree, extraFree, extra } = rooms
+  const share = running.size < 2 ? 0 : Math.max(1, Math.floor(extra / (running.size - 1)))
   return new Map(
-    [...running].map(([handler, count]) => {
-      const forOthers = Math.min(kept, lacking - lacks(count))
-      return [handler, Math.max(Math.min(free, lacks(count)), free - forOthers, 0)]
-    }),
+    [...running].map(([handler, count]) => [handler, Math.max(ordinaryFree, Math.min(extraFree, share - count), 0)]),
   )
 }

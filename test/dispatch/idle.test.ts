@@ -28,7 +28,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
     },
     pool: {
       onRoom: ignore,
-      size: 100,
+      extra: 0,
       room: () => ({ shared: 100, troubled: 0, isolated: 0 }),
       isTroubled: () => false,
       mayStart: () => true,

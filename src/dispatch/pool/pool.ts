@@ -1,5 +1,6 @@
 import type { Work } from '../../domain/delivery.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
+import { extraRooms } from '../rooms.ts'
 import type { HandlerProcess, Loss, Ran, Run } from './handler-process.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
 import { Rounds } from './rounds.ts'
@@ -26,7 +27,7 @@ export interface PoolOptions extends ProcessesOptions {
   readonly timeoutMs: number
 }
 
-/** Attempts that could start now: of handlers in general, of those in trouble, and alone. */
+/** Attempts that could start now: of handlers in general (the extra ones included), of those in trouble, and alone. */
 export interface Room {
   readonly shared: number
   readonly troubled: number
@@ -50,8 +51,8 @@ export interface Room {
 export class HandlerPool {
   /** Called whenever room may have appeared. */
   onRoom: () => void = () => {}
-  /** Attempts at once, in all. */
-  readonly size: number
+  /** Attempts beyond the configured number, in all. */
+  readonly extra: number
 
   readonly #options: PoolOptions
   readonly #processes: Processes
@@ -70,7 +71,7 @@ export class HandlerPool {
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.size = options.processes * options.concurrency
+    this.extra = options.processes * extraRooms(options.concurrency)
     this.#watch = new Watch(options.memoryMb)
     this.#trouble = new Trouble(options.log)
     this.#processes = new Processes(options, {

@@ -1,4 +1,5 @@
 import type { HandlerRegistration } from '../../domain/handler.ts'
+import { extraRooms } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
 
@@ -25,7 +26,7 @@ export class Slots {
     this.#slots = Array.from({ length: count }, () => ({ group, failures: 0 }))
   }
 
-  /** Attempts that could start now. */
+  /** Attempts that could start now, the extra ones included. */
   get room(): number {
     return this.#slots.reduce((sum, slot) => sum + this.#roomIn(slot), 0)
   }
@@ -77,6 +78,6 @@ export class Slots {
   #roomIn(slot: Slot): number {
     const process = this.#processes.inSlot(slot)
     if (process?.isReady !== true || process.isBlocked) return 0
-    return Math.max(0, this.#concurrency - process.load)
+    return Math.max(0, this.#concurrency + extraRooms(this.#concurrency) - process.load)
   }
 }

@@ -9,6 +9,8 @@ const REPORT_INTERVAL_MS = 1_000
 
 export interface LogLines {
   readonly log: Logger
+  /** False if a line would be dropped, which then is as good as dropped. */
+  readonly mayLog: () => boolean
   readonly flush: () => void
 }
 
@@ -24,31 +26,41 @@ export function createLogLines(level: string, fd: number, onDropped: (lines: num
   let dropped = 0
   let isReporting = false
 
-  function take(): boolean {
+  function hasRoom(): boolean {
     const now = performance.now()
     left = Math.min(BURST_LINES, left + ((now - refilledAt) / 1_000) * LINES_PER_SECOND)
     refilledAt = now
-    if (left < 1) return false
-    left--
-    return true
+    return left >= 1
+  }
+
+  /** Told at once, since a process that floods may not come to tell more. */
+  function drop(): void {
+    dropped++
+    if (isReporting) return
+    isReporting = true
+    own.warn(`log lines of handlers are dropped: they come faster than ${LINES_PER_SECOND} a second`)
+    setTimeout(report, REPORT_INTERVAL_MS).unref()
   }
 
   function report(): void {
-    own.warn({ dropped }, `log lines of handlers were dropped: more than ${LINES_PER_SECOND} a second`)
+    own.warn({ dropped }, 'log lines of handlers were dropped')
     onDropped(dropped)
     dropped = 0
     isReporting = false
   }
 
+  function mayLog(): boolean {
+    if (hasRoom()) return true
+    drop()
+    return false
+  }
+
   const bounded = {
     write(line: string): void {
-      if (take()) lines.write(line)
-      else {
-        dropped++
-        if (!isReporting) setTimeout(report, REPORT_INTERVAL_MS).unref()
-        isReporting = true
-      }
+      if (!mayLog()) return
+      left--
+      lines.write(line)
     },
   }
-  return { log: pino({ ...PLAIN, level }, bounded), flush }
+  return { log: pino({ ...PLAIN, level }, bounded), mayLog, flush }
 }

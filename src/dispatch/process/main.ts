@@ -96,8 +96,10 @@ async function load(data: ProcessData, isHurried: boolean): Promise<void> {
 
 function openLog(level: string): LogLines {
   lines = createLogLines(level, LOG_FD, (count) => send({ kind: 'dropped', lines: count }))
-  const { log } = lines
-  captureConsole((lineLevel, line) => (currentJob.getStore()?.log() ?? log)[lineLevel](line))
+  const { log, mayLog } = lines
+  captureConsole((lineLevel, line) => {
+    if (mayLog()) (currentJob.getStore()?.log() ?? log)[lineLevel](line)
+  })
   return lines
 }
 
