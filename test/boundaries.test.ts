@@ -44,7 +44,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'listening.ts': { rooms: ['domain'], packages: [] },
   'log.ts': { rooms: [], packages: ['pino'] },
   'modules.ts': { rooms: [], packages: ['node:*'] },
-  'metrics.ts': { rooms: ['domain'], packages: ['@prometheus-io/client'] },
+  'metrics.ts': { rooms: ['domain'], packages: ['@prometheus-io/client', 'node:perf_hooks'] },
   'retention.ts': { rooms: ['domain'], packages: [] },
   'sources.ts': { rooms: ['domain', 'signatures'], packages: [] },
   'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
