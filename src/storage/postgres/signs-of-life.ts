@@ -128,16 +128,22 @@ export class SignsOfLife {
       await this.#connections.run('life', ALIVE, [this.#leases.holder])
       this.#saidAtMs = Math.max(this.#saidAtMs, nowMs)
       this.#fault = undefined
-      if (nowMs < this.#doubtUntilMs) await this.#giveBack()
     } catch (error) {
       this.#fault = `the database cannot be written: ${messageOf(error)}`
+      return
     }
+    if (nowMs < this.#doubtUntilMs) await this.#giveBack()
   }
 
   async #giveBack(): Promise<void> {
     const { last, asked, held } = this.#leases.known()
     const given = [this.#clock.givenMs(), this.#leases.holder, last, asked, held, NEVER_HANDED_OUT]
-    await this.#connections.run('life', GIVE_BACK, given)
+    try {
+      await this.#connections.run('life', GIVE_BACK, given)
+    } catch (error) {
+      // It is tried again as long as there is doubt.
+      this.#log('warn', `what is leased here without being known could not be given back: ${messageOf(error)}`)
+    }
   }
 
   #schedule(): void {
