@@ -192,10 +192,9 @@ describe('what is leased to a replica that does not have it', () => {
     await store.append(first)
     const held = await claimOne(store, { leaseMs: LEASE_MS })
     await store.append(second)
-    // It says that it lives with the next claim, which has to wait for that row, and is cut off while it waits.
+    // The claim has to wait where it counts what it has leased, and is cut off while it waits.
     const blocker = await clientIn(url)
-    await blocker.query('BEGIN; SELECT FROM lease_holder FOR UPDATE')
-    await pause(1_100)
+    await blocker.query('BEGIN; LOCK TABLE tally IN SHARE MODE')
     const claiming = store.claim(request()).catch(() => 'refused')
     await eventually(
       () => server.query("SELECT FROM pg_stat_activity WHERE query LIKE '%claim_2%' AND wait_event_type = 'Lock'"),

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
@@ -38,17 +39,20 @@ function operationsOf(client: Client) {
     async append(handler: string): Promise<void> {
       const body = Buffer.from('{}')
       const row = {
-        ...{
-          n: 1,
-          uid: newUid(),
-          source: 'stripe',
-          provider: 'stripe',
-          id: newUid(),
-          type: 'a.b',
-          created_at: 'never',
-        },
-        ...{ received_at: Date.now(), origin: 'webhook', status: 'accepted', headers: '{}', size: body.length },
-        ...{ checksum: '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a', handlers: [handler] },
+        n: 1,
+        uid: newUid(),
+        source: 'stripe',
+        provider: 'stripe',
+        id: newUid(),
+        type: 'a.b',
+        created_at: 'never',
+        received_at: Date.now(),
+        origin: 'webhook',
+        status: 'accepted',
+        headers: '{}',
+        size: body.length,
+        checksum: hash('sha256', body),
+        handlers: [handler],
       }
       await client.query({ ...APPEND, values: [null, Date.now(), 1, false, JSON.stringify([row]), body] })
     },

@@ -5,12 +5,12 @@ import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Horizon } from './horizon.ts'
 import type { Leases } from './leases.ts'
-import type { SignsOfLife } from './signs-of-life.ts'
+import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
 const CLAIM = {
   name: 'claim',
-  text: 'SELECT * FROM claim_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)',
+  text: 'SELECT * FROM claim_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
 }
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
@@ -96,7 +96,7 @@ export interface ClaimParts {
 }
 
 export function createClaim({ connections, clock, horizon, leases, signs }: ClaimParts) {
-  async function claimUnder(lease: string, holder: string | null, request: ClaimRequest): Promise<Claimed> {
+  async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
     const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
       clock.givenMs(),
@@ -111,6 +111,7 @@ export function createClaim({ connections, clock, horizon, leases, signs }: Clai
       NO_ATTEMPT_LEFT,
       BODY_CORRUPT,
       holder,
+      says,
     ])
     const last = rows.find((row) => row.delivery === null)
     if (last !== undefined) horizon.saw(last)
@@ -124,7 +125,7 @@ export function createClaim({ connections, clock, horizon, leases, signs }: Clai
   }
 
   return (request: ClaimRequest): Promise<Claimed> =>
-    leases.asking((lease) => signs.during((holder) => claimUnder(lease, holder, request)))
+    leases.asking((lease) => signs.during((look) => claimUnder(lease, look, request)))
 }
 
 const workOf = (row: WorkRow, lease: string): Work => ({

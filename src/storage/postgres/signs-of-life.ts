@@ -5,23 +5,32 @@ import type { DatabaseClock } from './database-clock.ts'
 import type { Leases } from './leases.ts'
 
 /**
- * So often a claim says that its store lives, and takes back what the dead have leased. What counts as dead is in `alive_1`:
- * who was silent for 6.5 s. From a death to that pass 8 s at most, if anybody claims.
+ * So often a claim looks for the dead, and takes back what they have leased. What counts as dead is in `alive_1`: who was silent
+ * for 6.5 s. From a death to that pass 8 s at most, if anybody claims.
  */
-const INTERVAL_MS = 1_000
+const LOOK_MS = 1_000
+/** So often a claim says that its store lives, which is written, as looking is not. */
+const SAY_MS = 2_000
 /** A store that does not claim says so on its own, after this time. */
-const SILENCE_MS = 1_500
+const SILENCE_MS = 2_200
 const RECOVERY_MS = 200
 /** Nothing is leased at an append by a store that has not been heard of for so long: it might be dead to others. */
 const HEARD_MS = 3_000
 /** What was under way when something went wrong may be committed so long after. */
 const DOUBT_MS = 10_000
 
-const ALIVE = { name: 'alive', text: 'SELECT FROM alive_1($1)' }
+const ALIVE = { name: 'alive', text: 'SELECT FROM alive_1($1, true)' }
 const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_1(clock_1($1), $2, $3, $4, $5, $6)' }
 const LEAVE = { name: 'leave', text: 'SELECT FROM leave_1(clock_1($1), $2, $3)' }
 const NEVER_HANDED_OUT = 'what had leased it never heard of it, or had settled it before the database lost that'
 const STORE_CLOSED = 'the service stopped'
+
+/** What a claim does beside: `holder` looks for the dead, null: it does not, and says that it lives. */
+export interface Look {
+  readonly holder: string | null
+  readonly says: boolean
+}
+const NOT_NOW: Look = { holder: null, says: false }
 
 /**
  * Says that this store lives, from its first lease on, and so finds out whether the database can be written at all, whether
@@ -61,13 +70,14 @@ export class SignsOfLife {
   /** Whether all others know that this store lives. */
   isHeard = (): boolean => this.#fault === undefined && performance.now() - this.#saidAtMs < HEARD_MS
 
-  /** Runs a claim, which says so too, and looks for the dead, where it is time: then it is given the holder. */
-  async during<Result>(claim: (holder: string | null) => Promise<Result>): Promise<Result> {
+  /** Runs a claim, which looks for the dead, and says that this store lives, where it is time. */
+  async during<Result>(claim: (look: Look) => Promise<Result>): Promise<Result> {
     const nowMs = performance.now()
-    if (nowMs - this.#lookedAtMs < INTERVAL_MS) return claim(null)
+    if (nowMs - this.#lookedAtMs < LOOK_MS) return claim(NOT_NOW)
     this.#lookedAtMs = nowMs
-    const result = await claim(this.#leases.holder)
-    this.#saidAtMs = Math.max(this.#saidAtMs, nowMs)
+    const says = nowMs - this.#saidAtMs >= SAY_MS
+    const result = await claim({ holder: this.#leases.holder, says })
+    if (says) this.#saidAtMs = Math.max(this.#saidAtMs, nowMs)
     return result
   }
 
@@ -118,16 +128,22 @@ export class SignsOfLife {
       await this.#connections.run('life', ALIVE, [this.#leases.holder])
       this.#saidAtMs = Math.max(this.#saidAtMs, nowMs)
       this.#fault = undefined
-      if (nowMs < this.#doubtUntilMs) await this.#giveBack()
     } catch (error) {
       this.#fault = `the database cannot be written: ${messageOf(error)}`
+      return
     }
+    if (nowMs < this.#doubtUntilMs) await this.#giveBack()
   }
 
   async #giveBack(): Promise<void> {
     const { last, asked, held } = this.#leases.known()
     const given = [this.#clock.givenMs(), this.#leases.holder, last, asked, held, NEVER_HANDED_OUT]
-    await this.#connections.run('life', GIVE_BACK, given)
+    try {
+      await this.#connections.run('life', GIVE_BACK, given)
+    } catch (error) {
+      // It is tried again as long as there is doubt.
+      this.#log('warn', `what is leased here without being known could not be given back: ${messageOf(error)}`)
+    }
   }
 
   #schedule(): void {

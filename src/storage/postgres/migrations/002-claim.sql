@@ -1,10 +1,11 @@
 -- Leases due deliveries. Gives a row for each, and a last one, without a delivery, with the time and what is due next. It
 -- looks at nothing that was due, or leased, before the given times: the index still leads over what is done there as long
 -- as somebody else reads an old state of the database. Where they are NULL it looks at everything, and gives such times.
--- `p_alive`: the holder that claims, where it is time that it says that it lives and looks for those that do not; else NULL.
+-- `p_holder`: the one that claims, where it is time that it looks for those that are dead, else NULL; `p_says`: and says that
+-- it lives.
 CREATE FUNCTION claim_2(
   p_now bigint, p_due_from bigint, p_lease_from bigint, p_others text[], p_handlers json, p_shared integer, p_isolated integer, p_lease text, p_lease_ms bigint,
-  p_max_attempts integer, p_lost text, p_exhausted text, p_corrupt text, p_alive uuid
+  p_max_attempts integer, p_lost text, p_exhausted text, p_corrupt text, p_holder uuid, p_says boolean
 ) RETURNS TABLE (
   delivery bigint, handler text, attempt integer, isolated boolean, uid uuid, source text, provider text, id text,
   type text, received_at bigint, origin text, task text, headers text, traceparent text, bytes bytea, now_at bigint,
@@ -41,8 +42,8 @@ DECLARE
   c record;
 BEGIN
   PERFORM take_back_2(v_now, coalesce(p_lease_from, 0), p_max_attempts, p_lost);
-  IF p_alive IS NOT NULL THEN
-    PERFORM take_back_from_2(v_now, alive_1(p_alive), p_max_attempts, p_lost);
+  IF p_holder IS NOT NULL THEN
+    PERFORM take_back_from_2(v_now, alive_1(p_holder, p_says), p_max_attempts, p_lost);
   END IF;
 
   -- One after the other, each of the handler of which the fewest run; again where a queue ends early since of what is in it

@@ -26,21 +26,27 @@ CREATE FUNCTION lease_number_1(lease text) RETURNS bigint LANGUAGE sql IMMUTABLE
   SELECT nullif(split_part(lease, ':', 2), '')::bigint
 $$;
 
--- A holder says that it lives. Gives those that are dead, if it can tell: while the database is away or stands still no
--- holder is heard of, so only one that was heard of itself all that time, at least every 3.5 s, may say of another that it
--- has been silent for 6.5 s. One that lives says so at least every 2 s, which leaves a second of delay. By the database's
--- clock, whatever a test gives.
-CREATE FUNCTION alive_1(p_holder uuid) RETURNS text[] LANGUAGE plpgsql AS $$
+-- A holder says that it lives (`p_says`), or only looks. Gives those that are dead, if it can tell: while the database is away
+-- or stands still no holder is heard of, so only one that was heard of itself all that time, at least every 3.5 s, may say of
+-- another that it has been silent for 6.5 s. One that lives says so every 2.2 s at least, which leaves 0.8 s of delay. By the
+-- database's clock, whatever a test gives.
+CREATE FUNCTION alive_1(p_holder uuid, p_says boolean) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(NULL);
   v_since bigint;
 BEGIN
-  INSERT INTO lease_holder AS h (uid, since_at, seen_at) VALUES (p_holder, v_now, v_now)
-  ON CONFLICT (uid) DO UPDATE SET seen_at = v_now,
-    since_at = CASE WHEN v_now - h.seen_at BETWEEN 0 AND 3500 THEN h.since_at ELSE v_now END
-  RETURNING h.since_at INTO v_since;
-  IF v_since > v_now - 6500 THEN RETURN '{}'; END IF;
-  RETURN ARRAY(SELECT h.uid::text FROM lease_holder AS h WHERE h.seen_at < v_now - 6500);
+  IF p_says THEN
+    INSERT INTO lease_holder AS h (uid, since_at, seen_at) VALUES (p_holder, v_now, v_now)
+    ON CONFLICT (uid) DO UPDATE SET seen_at = v_now,
+      since_at = CASE WHEN v_now - h.seen_at BETWEEN 0 AND 3500 THEN h.since_at ELSE v_now END
+    RETURNING h.since_at INTO v_since;
+  ELSE
+    SELECT h.since_at INTO v_since FROM lease_holder AS h WHERE h.uid = p_holder AND h.seen_at >= v_now - 3500;
+  END IF;
+  IF v_since <= v_now - 6500 THEN
+    RETURN ARRAY(SELECT h.uid::text FROM lease_holder AS h WHERE h.seen_at < v_now - 6500);
+  END IF;
+  RETURN '{}';
 END $$;
 
 -- Takes back these running deliveries, which the caller has locked: the attempt is in their history as lost, and they are
