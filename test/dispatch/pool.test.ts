@@ -1,9 +1,12 @@
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool/pool.ts'
 import type { Work } from '../../src/domain/delivery.ts'
+import { eventually } from '../support/eventually.ts'
 
 const modules = join(import.meta.dirname, 'modules')
 const acme = pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href
@@ -165,6 +168,77 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
     expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
   })
 })
+
+describe('what shares a process', () => {
+  test('with a handler that blocks it runs elsewhere long before the deadline, if it had not begun', async () => {
+    const pool = await startPool({ timeoutMs: 5_000 })
+    const order: string[] = []
+    const tell = async (name: string): Promise<void> => {
+      await pool.run(work(name))
+      order.push(name)
+    }
+    await Promise.all([tell('loop'), tell('ok'), tell('ok')])
+    expect(order).toEqual(['ok', 'ok', 'loop'])
+  })
+
+  test('with one that ends it runs again, and only the guilty one is told that it lost its process', async () => {
+    const pool = await startPool()
+    const innocent = Array.from({ length: 5 }, () => pool.run(work('wait', '{"type":"wait","ms":300}')))
+    await pool.run(work('ok'))
+    expect(await pool.run(work('exit'))).toMatchObject({
+      outcome: 'process_lost',
+      error: 'the handler process exited with code 3',
+    })
+    expect((await Promise.all(innocent)).map(({ outcome }) => outcome)).toEqual(Array(5).fill('succeeded'))
+  })
+
+  test('with several that block it is told apart from each of them', async () => {
+    const pool = await startPool({ timeoutMs: 1_000, processes: 2 })
+    const attempts = Array.from({ length: 24 }, (_, at) =>
+      pool.run(at % 8 === 0 ? work('loop') : work('wait', '{"type":"wait","ms":20}')),
+    )
+    const outcomes = (await Promise.all(attempts)).map(({ outcome }) => outcome)
+    expect(outcomes).toEqual(outcomes.map((_, at) => (at % 8 === 0 ? 'process_lost' : 'succeeded')))
+  })
+})
+
+describe('the end of a process is named as what it was', () => {
+  test.each([
+    ['loop', 'a handler held its process past the deadline'],
+    ['sleep', 'a handler held its process past the deadline'],
+    ['exit', 'the handler process exited with code 3'],
+    ['buffers', 'the handler process grew past 256 MiB'],
+    ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
+    ['garbage', expect.stringMatching(/sent what is no answer|exited with code/)],
+  ])('%s', async (name, error) => {
+    const pool = await startPool({ timeoutMs: name === 'loop' || name === 'sleep' ? 500 : 10_000 })
+    expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })
+    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
+test('what a handler has started ends with its process, in whatever session it is', async () => {
+  const pool = await startPool()
+  const file = join(mkdtempSync(join(tmpdir(), 'holdfast-offspring-')), 'pid')
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }))
+  await pool.run(work('offspring', JSON.stringify({ type: 'offspring', file })))
+  const pid = Number(readFileSync(file, 'utf8'))
+  expect(() => process.kill(pid, 0)).not.toThrow()
+  await pool.close()
+  await eventually(
+    async () => isAlive(pid),
+    (alive) => !alive,
+  )
+})
+
+/** One that has ended and is waited for by nobody is none. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
 
 test('closing ends what still runs and answers it as lost', async () => {
   const pool = await startPool()

@@ -1,3 +1,5 @@
+import { execSync, spawn } from 'node:child_process'
+import { writeFileSync, writeSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { parentPort } from 'node:worker_threads'
 import type { Router } from '../../../src/index.ts'
@@ -20,6 +22,24 @@ export default (router: Router): void => {
   router.on('exit', { name: 'exit' }, () => process.exit(3))
   router.on('hoard', { name: 'hoard' }, () => {
     for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
+  })
+  router.on('sleep', { name: 'sleep' }, () => {
+    execSync('sleep 300')
+  })
+  router.on('buffers', { name: 'buffers' }, async () => {
+    for (;;) {
+      hoard.push(Buffer.alloc(16 * 1024 * 1024, 1))
+      await new Promise(setImmediate)
+    }
+  })
+  router.on('garbage', { name: 'garbage' }, () => {
+    for (const descriptor of [3, 4]) writeSync(descriptor, 'this is no message of ours')
+    return forever
+  })
+  router.on('offspring', { name: 'offspring' }, (event) => {
+    const child = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' })
+    child.unref()
+    writeFileSync(String(event.data.file), String(child.pid))
   })
   router.on('float', { name: 'float' }, () => {
     void Promise.reject(new Error('nobody awaited this'))

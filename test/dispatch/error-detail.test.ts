@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import { detailOf, lineOf } from '../../src/dispatch/process/error-detail.ts'
+import { redacted } from '../../src/dispatch/redacted.ts'
+
+const lineOfThrown = (thrown: unknown): string => lineOf(detailOf(thrown))
+
+describe('what is kept of something thrown', () => {
+  test('is name, message, code and the frames of the code that threw, without those of Node', () => {
+    const detail = detailOf(Object.assign(new RangeError('too far'), { code: 'E_FAR' }))
+    expect(detail).toMatchObject({ name: 'RangeError', message: 'too far', code: 'E_FAR' })
+    expect(detail.stack?.[0]).toMatch(/^at .*error-detail\.test\.ts:\d+:\d+\)?$/)
+    expect(detail.stack?.join()).not.toContain('node:')
+  })
+
+  test('goes down the chain of causes, but not without end', () => {
+    const endless: { cause?: unknown } & Error = new Error('itself')
+    endless.cause = endless
+    const depth = (detail: ReturnType<typeof detailOf>): number =>
+      detail.cause === undefined ? 0 : 1 + depth(detail.cause)
+    expect(depth(detailOf(endless))).toBe(4)
+    expect(detailOf(new Error('a', { cause: new TypeError('b') })).cause).toMatchObject({
+      name: 'TypeError',
+      message: 'b',
+    })
+  })
+
+  test('tells the parts of an AggregateError, a few of them', () => {
+    const parts = Array.from({ length: 100 }, (_, at) => new Error(`part ${at}`))
+    expect(detailOf(new AggregateError(parts, 'all failed')).errors?.map(({ message }) => message)).toEqual(
+      [0, 1, 2, 3, 4].map((at) => `part ${at}`),
+    )
+  })
+
+  test.each([
+    ['a text', 'a text', { name: 'string', message: 'a text' }],
+    ['undefined', undefined, { name: 'undefined', message: 'undefined' }],
+    ['null', null, { name: 'null', message: 'null' }],
+    ['an object', { status: 502, body: ['a'] }, { name: 'object', message: "{ status: 502, body: [ 'a' ] }" }],
+  ])('shows %s as it looks', (_, thrown, expected) => {
+    expect(detailOf(thrown)).toEqual(expected)
+    expect(lineOfThrown(thrown)).toBe(expected.message)
+  })
+
+  test('is bounded, whatever is thrown', () => {
+    const huge = new Error('x'.repeat(1_000_000), { cause: { text: 'y'.repeat(1_000_000) } })
+    expect(JSON.stringify(detailOf(huge)).length).toBeLessThan(20_000)
+  })
+})
+
+describe('the one line of it', () => {
+  test('tells the root of what failed, which is what an operator acts on', () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' })
+    expect(lineOfThrown(new TypeError('fetch failed', { cause: refused }))).toBe(
+      'TypeError: fetch failed, caused by connect ECONNREFUSED 127.0.0.1:9',
+    )
+  })
+
+  test('names a code that the message does not', () => {
+    expect(lineOfThrown(Object.assign(new Error('no such file'), { code: 'ENOENT' }))).toBe('no such file (ENOENT)')
+  })
+
+  test('is the message alone for a plain error', () => {
+    expect(lineOfThrown(new Error('too far'))).toBe('too far')
+  })
+})
+
+test('secrets are taken out of every part of it', () => {
+  const error = Object.assign(
+    new Error('key sk_live_1 refused', { cause: new AggregateError([new Error('sk_live_1')], 'sk_live_1') }),
+    {
+      code: 'sk_live_1',
+    },
+  )
+  const detail = detailOf(error)
+  const ran = { outcome: 'failed', error: lineOf(detail), detail, startedAtMs: 0, durationMs: 0 } as const
+  const shown = JSON.stringify(redacted(ran, (text) => text.replaceAll('sk_live_1', '[redacted]')))
+  expect(shown).toContain('[redacted]')
+  expect(shown).not.toContain('sk_live_1')
+})

@@ -1,0 +1,37 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { FrameReader, frameOf } from '../../src/dispatch/frames.ts'
+
+function read(chunks: readonly Buffer[], maxBytes?: number) {
+  const frames: { message: unknown; tail: string }[] = []
+  const reader = new FrameReader((message, tail) => frames.push({ message, tail: tail.toString('hex') }), maxBytes)
+  for (const chunk of chunks) reader.push(chunk)
+  return frames
+}
+
+test('messages and the bytes behind them come out as they went in, however they are cut on the way', () => {
+  const sent = fc.array(fc.record({ message: fc.jsonValue(), tail: fc.uint8Array({ maxLength: 50 }) }), {
+    maxLength: 5,
+  })
+  fc.assert(
+    fc.property(sent, fc.array(fc.nat(400), { maxLength: 20 }), (frames, cuts) => {
+      const bytes = Buffer.concat(frames.flatMap(({ message, tail }) => frameOf(message, [tail])))
+      const places = [0, ...cuts.filter((cut) => cut < bytes.length).toSorted((a, b) => a - b), bytes.length]
+      const chunks = places.slice(1).map((to, at) => bytes.subarray(places[at], to))
+      expect(read(chunks)).toEqual(
+        frames.map(({ message, tail }) => ({
+          message: JSON.parse(JSON.stringify(message)),
+          tail: Buffer.from(tail).toString('hex'),
+        })),
+      )
+    }),
+  )
+})
+
+test('what is no message is refused, and so is one larger than allowed, before it is waited for', () => {
+  expect(() => read([Buffer.from('garbage that is no frame')])).toThrow(/bytes/)
+  const noJson = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{]}')])
+  expect(() => read([noJson])).toThrow(/no JSON/)
+  const large = Buffer.concat(frameOf({ text: 'x'.repeat(1_000) }))
+  expect(() => read([large.subarray(0, 8)], 100)).toThrow(/1020|bytes/)
+})

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import type { InFlight, Run } from '../../src/dispatch/pool/handler-process.ts'
+import { triage } from '../../src/dispatch/pool/triage.ts'
+
+const run = (uid: string, company: Run['company'] = 'many'): Run =>
+  ({ work: { event: { uid } }, company, resolve: () => {} }) as unknown as Run
+const begun = (each: Run): InFlight => ({ run: each, sentAtMs: 0, deadlineAtMs: 0 })
+const lost = (attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0) =>
+  triage({ fault: '', begun: attempts.map(begun), notBegun, overdue })
+const again = ({ again: runs }: ReturnType<typeof triage>) =>
+  Object.fromEntries(runs.map(({ work, company }) => [work.event.uid, company]))
+
+test('an attempt that was alone in its process is guilty', () => {
+  const alone = run('a')
+  expect(lost([alone])).toMatchObject({ guilty: { run: alone }, again: [], suspected: { run: alone } })
+})
+
+test('of several that began, the last runs alone and the others with few, and none is guilty yet', () => {
+  const found = lost([run('a'), run('b'), run('c')])
+  expect(found.guilty).toBeUndefined()
+  expect(again(found)).toEqual({ a: 'few', b: 'few', c: 'none' })
+  expect(found.suspected?.run.work.event.uid).toBe('c')
+})
+
+test('what was lost twice runs alone', () => {
+  expect(again(lost([run('a', 'few'), run('b', 'few')]))).toEqual({ a: 'none', b: 'none' })
+})
+
+test('what had not begun runs on as before, whatever became of the process', () => {
+  expect(again(lost([run('a')], [run('b')]))).toEqual({ b: 'many' })
+  expect(again(lost([], [run('a'), run('b')]))).toEqual({ a: 'many', b: 'many' })
+})
+
+test('beside a handler that has outlived its attempt nothing is alone', () => {
+  const found = lost([run('a')], [], 1)
+  expect(found.guilty).toBeUndefined()
+  expect(again(found)).toEqual({ a: 'none' })
+})

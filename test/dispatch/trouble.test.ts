@@ -1,0 +1,57 @@
+import pino from 'pino'
+import { describe, expect, test } from 'vitest'
+import { Trouble } from '../../src/dispatch/pool/trouble.ts'
+
+function troubleWithLog() {
+  const logged: { handler?: string; msg?: string }[] = []
+  const trouble = new Trouble(pino({ level: 'info' }, { write: (line) => void logged.push(JSON.parse(line)) }))
+  return { trouble, logged }
+}
+
+describe('a handler that ends its process', () => {
+  test('runs with the others the first times, and apart from the third time on', () => {
+    const { trouble } = troubleWithLog()
+    trouble.lost('a', 0, 'exit')
+    trouble.lost('a', 1, 'exit')
+    expect(trouble.isTroubled('a')).toBe(false)
+    trouble.lost('a', 2, 'exit')
+    expect(trouble.isTroubled('a')).toBe(true)
+    expect(trouble.isTroubled('b')).toBe(false)
+  })
+
+  test('is told of once, however often it does', () => {
+    const { trouble, logged } = troubleWithLog()
+    for (let times = 0; times < 100; times++) trouble.lost('a', times, 'exit')
+    expect(logged).toHaveLength(1)
+    expect(logged[0]).toMatchObject({ handler: 'a', error: 'exit' })
+  })
+
+  test('waits longer the longer it goes on, but never more than a second', () => {
+    const { trouble } = troubleWithLog()
+    const pauses = Array.from({ length: 200 }, () => {
+      trouble.lost('a', 1_000, 'exit')
+      return Math.max(0, trouble.pausedUntilMs('a') - 1_000)
+    })
+    expect(pauses.slice(0, 4)).toEqual([0, 0, 50, 50])
+    expect(pauses).toEqual(pauses.toSorted((one, other) => one - other))
+    expect(pauses.at(-1)).toBe(1_000)
+  })
+
+  test('is as good as any other after a minute without', () => {
+    const { trouble, logged } = troubleWithLog()
+    for (let times = 0; times < 3; times++) trouble.lost('a', 0, 'exit')
+    trouble.forget(59_999)
+    expect(trouble.isTroubled('a')).toBe(true)
+    trouble.forget(60_000)
+    expect(trouble.isTroubled('a')).toBe(false)
+    expect(trouble.isQuiet).toBe(true)
+    expect(logged.at(-1)?.msg).toMatch(/runs with the others again/)
+  })
+})
+
+test('a handler that keeps blocking its process runs apart, and does not have to wait', () => {
+  const { trouble } = troubleWithLog()
+  for (let times = 0; times < 3; times++) trouble.blocked('a', 0)
+  expect(trouble.isTroubled('a')).toBe(true)
+  expect(trouble.pausedUntilMs('a')).toBe(0)
+})
