@@ -8,11 +8,10 @@ import type { RetryPolicy } from '../domain/retry.ts'
 import type { ClaimRequest, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { Backlog } from './backlog.ts'
+import { Capacity, type CapacityPool } from './capacity.ts'
 import type { Ran } from './pool/handler-process.ts'
-import type { Room } from './pool/pool.ts'
 import { redacted } from './redacted.ts'
 import { report } from './report.ts'
-import { shareRooms } from './rooms.ts'
 import { settlementOf } from './settlement.ts'
 import { createSettler } from './settler.ts'
 import { within } from './within.ts'
@@ -30,13 +29,8 @@ const MAX_UNSETTLED = 1_024
 
 export interface DispatcherOptions {
   readonly store: Pick<Store, 'claim' | 'settle'>
-  readonly pool: {
+  readonly pool: CapacityPool & {
     onRoom: () => void
-    /** Attempts beyond the configured number, in all. */
-    readonly extra: number
-    room(): Room
-    isTroubled(handler: string): boolean
-    mayStart(handler: string): boolean
     run(work: Work): Promise<Ran>
     abort(): void
     close(): Promise<void>
@@ -71,11 +65,8 @@ export class Dispatcher {
   readonly #maxIdleMs: number
   readonly #settler: ReturnType<typeof createSettler>
   readonly #backlog: Backlog
-  readonly #concurrency: ReadonlyMap<string, number>
-  readonly #running: Map<string, number>
+  readonly #capacity: Capacity
   readonly #inFlight = new Set<Promise<void>>()
-  /** Rooms that are offered to events on their way in. */
-  #offered = 0
   #passing: Promise<void> | undefined
   #again = false
   #idleMs: number
@@ -92,10 +83,7 @@ export class Dispatcher {
     this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs
     this.#idleMs = this.#minIdleMs
     this.#backlog = new Backlog(registrations.map(({ name }) => name))
-    this.#concurrency = new Map(
-      registrations.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
-    )
-    this.#running = new Map(registrations.map(({ name }) => [name, 0]))
+    this.#capacity = new Capacity(pool, registrations)
     this.#settler = createSettler({ ...options, onRetry: (dueAtMs) => this.#wakeBy(dueAtMs) })
     pool.onRoom = () => {
       if (!this.#backlog.isEmpty) this.#look()
@@ -114,25 +102,13 @@ export class Dispatcher {
    */
   offer(handlers: readonly string[]): LeaseOffer | undefined {
     if (this.#stopping || this.#isAway || this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
-    const limits = this.#limits()
-    let room = this.#free().all
-    const offered = handlers.filter(
-      (handler) =>
-        (limits.get(handler) ?? 0) > 0 &&
-        !this.#options.pool.isTroubled(handler) &&
-        !this.#backlog.has(handler) &&
-        room-- > 0,
-    )
-    if (offered.length === 0) return undefined
-    for (const handler of offered) this.#count(handler, 1)
-    this.#offered += offered.length
-    return { handlers: offered, leaseMs: this.#options.leaseMs }
+    const offered = handlers.filter((handler) => !this.#backlog.has(handler) && this.#capacity.reserve(handler))
+    return offered.length === 0 ? undefined : { handlers: offered, leaseMs: this.#options.leaseMs }
   }
 
   /** Starts what the store has leased of an offer; nothing of it, if the event was not stored or was no new one. */
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
-    this.#offered -= handlers.length
-    for (const handler of handlers) this.#count(handler, -1)
+    for (const handler of handlers) this.#capacity.release(handler)
     for (const delivery of leased) this.#execute(workOf(event, delivery))
   }
 
@@ -230,46 +206,15 @@ export class Dispatcher {
 
   #claimRequest(): ClaimRequest | undefined {
     const { pool, leaseMs, retry } = this.#options
-    const { troubled, isolated } = pool.room()
     if (this.#settler.unsettled() >= MAX_UNSETTLED) return undefined
-    const handlers = [...this.#limits()].flatMap(([name, limit]) =>
-      limit > 0 ? [{ name, limit, running: this.#running.get(name) ?? 0 }] : [],
-    )
+    const { handlers, rooms } = this.#capacity.limits()
     if (handlers.length === 0) return undefined
-    const isAnyTroubled = handlers.some(({ name }) => pool.isTroubled(name))
-    const { ordinary, all } = this.#free()
-    const sharedLimit = (ordinary > 0 ? ordinary : all) + (isAnyTroubled ? troubled : 0)
-    return { handlers, sharedLimit, isolatedLimit: isolated, leaseMs, maxAttempts: retry.maxAttempts }
-  }
-
-  /** How many more of each handler may start. */
-  #limits(): ReadonlyMap<string, number> {
-    const { pool } = this.#options
-    const room = pool.room()
-    const ordinary = new Map([...this.#running].filter(([handler]) => !pool.isTroubled(handler)))
-    const free = this.#free()
-    const shares = shareRooms({ ordinaryFree: free.ordinary, extraFree: free.all, extra: pool.extra }, ordinary)
-    return new Map(
-      [...this.#running].map(([handler, running]) => {
-        const share = shares.get(handler) ?? (pool.mayStart(handler) ? room.troubled : 0)
-        return [handler, Math.max(0, Math.min(share, (this.#concurrency.get(handler) ?? 0) - running))]
-      }),
-    )
-  }
-
-  /** Rooms that are neither taken nor offered; of all, those that any handler may have. */
-  #free(): { readonly ordinary: number; readonly all: number } {
-    const { pool } = this.#options
-    const all = Math.max(0, pool.room().shared - this.#offered)
-    return { ordinary: Math.max(0, all - pool.extra), all }
-  }
-
-  #count(handler: string, change: 1 | -1): void {
-    this.#running.set(handler, (this.#running.get(handler) ?? 0) + change)
+    const isolatedLimit = pool.room().isolated
+    return { handlers, sharedLimit: rooms, isolatedLimit, leaseMs, maxAttempts: retry.maxAttempts }
   }
 
   #execute(work: Work): void {
-    this.#count(work.handler, 1)
+    this.#capacity.started(work.handler)
     const running = this.#run(work).finally(() => this.#inFlight.delete(running))
     this.#inFlight.add(running)
   }
@@ -277,7 +222,7 @@ export class Dispatcher {
   async #run(work: Work): Promise<void> {
     const { pool, retry, clock, random, redact } = this.#options
     const ran = redacted(await pool.run(work), redact)
-    this.#count(work.handler, -1)
+    this.#capacity.ended(work.handler)
     const settlement = settlementOf(work, ran, { retry, nowMs: clock(), random, stopping: this.#stopping })
     report(work, settlement, this.#options)
     this.#settler.add(settlement)

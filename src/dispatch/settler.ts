@@ -6,12 +6,9 @@ import type { Store } from '../domain/store.ts'
 
 /** Wait before settlements that the store refused are tried again. */
 const SETTLE_RETRY_MS = 500
-/** How long one waits for others to share its commit, and how many do not wait. A crash within costs a second run. */
-const GATHER_MS = 10
-const GATHERED = 16
 
 /**
- * Brings settlements into the store, several in one call. What the store refuses (its disk is full, say) is kept and tried
+ * Brings settlements into the store, all of one turn of the loop in one call. What the store refuses (its disk is full, say) is kept and tried
  * again for as long as the lease could hold; after that the delivery runs again.
  */
 export function createSettler(options: {
@@ -25,8 +22,6 @@ export function createSettler(options: {
   const { store, leaseMs, clock, log, onRetry } = options
   const calls = new Set<Promise<void>>()
   let waiting: Settlement[] = []
-  let gathering: NodeJS.Timeout | undefined
-  let isHurried = false
   let unsettled = 0
 
   async function send(batch: readonly Settlement[]): Promise<void> {
@@ -56,8 +51,6 @@ export function createSettler(options: {
   }
 
   function sendWaiting(): void {
-    clearTimeout(gathering)
-    gathering = undefined
     if (waiting.length === 0) return
     const call = send(waiting).finally(() => calls.delete(call))
     waiting = []
@@ -68,14 +61,11 @@ export function createSettler(options: {
     add(settlement: Settlement): void {
       unsettled++
       waiting.push(settlement)
-      if (isHurried) gathering ??= setTimeout(sendWaiting, 0)
-      else if (waiting.length >= GATHERED) sendWaiting()
-      else gathering ??= setTimeout(sendWaiting, GATHER_MS)
+      if (waiting.length === 1) setImmediate(sendWaiting)
     },
     unsettled: () => unsettled,
-    /** Resolves when everything added so far is committed or given up. What is added later does not wait for others. */
+    /** Resolves when everything added so far is committed or given up. */
     async flush(): Promise<void> {
-      isHurried = true
       sendWaiting()
       await Promise.all(calls)
     },

@@ -29,6 +29,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
     pool: {
       onRoom: ignore,
       extra: 0,
+      sharedRoom: 100,
       room: () => ({ shared: 100, troubled: 0, isolated: 0 }),
       isTroubled: () => false,
       mayStart: () => true,

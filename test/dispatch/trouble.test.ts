@@ -26,15 +26,17 @@ describe('a handler that ends its process', () => {
     expect(logged[0]).toMatchObject({ handler: 'a', error: 'exit' })
   })
 
-  test('waits longer the longer it goes on, but never more than a second', () => {
+  test('waits longer from loss to loss, but never more than a second, and no more once an attempt of it survives', () => {
     const { trouble } = troubleWithLog()
     const pauses = Array.from({ length: 200 }, () => {
       trouble.lost('a', 1_000, 'exit')
       return Math.max(0, trouble.pausedUntilMs('a') - 1_000)
     })
-    expect(pauses.slice(0, 4)).toEqual([0, 0, 50, 50])
+    expect(pauses.slice(0, 4)).toEqual([0, 0, 50, 100])
     expect(pauses).toEqual(pauses.toSorted((one, other) => one - other))
     expect(pauses.at(-1)).toBe(1_000)
+    trouble.survived('a')
+    expect(trouble.pausedUntilMs('a')).toBe(0)
   })
 
   test('is as good as any other after a minute without', () => {

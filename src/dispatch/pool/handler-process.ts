@@ -140,6 +140,12 @@ export class HandlerProcess {
     return this.#inFlight.values()
   }
 
+  /** Whether something has been running in it since then. */
+  atWorkSince(atMs: number): boolean {
+    const [first] = this.#inFlight.values()
+    return first !== undefined && first.sentAtMs <= atMs
+  }
+
   get isIdle(): boolean {
     return this.#inFlight.size === 0
   }

@@ -1,9 +1,12 @@
+import { availableParallelism } from 'node:os'
+import { availableMemory } from 'node:process'
 import type { Work } from '../../domain/delivery.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { extraRooms } from '../rooms.ts'
 import type { HandlerProcess, Loss, Ran, Run } from './handler-process.ts'
+import { answerLost, OUTLIVED, STOPPED, tellLoss } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
-import { Rounds } from './rounds.ts'
+import { type Alertness, Rounds } from './rounds.ts'
 import { type Slot, Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
 import { triage } from './triage.ts'
@@ -15,9 +18,13 @@ import { Watch } from './watch.ts'
 const RESTART_BASE_MS = 100
 const RESTART_CAP_MS = 10_000
 /** Processes at once that are blocked and have been replaced; and of those, by one handler. */
-const MAX_ASIDE = 16
-const MAX_ASIDE_BY_HANDLER = 8
-/** A blocked process is put behind all others after this time. */
+const MAX_ASIDE = 24
+const MAX_ASIDE_BY_HANDLER = 16
+/** Memory that has to be left for another one, about that of two processes. */
+const MIN_FREE_BYTES = 128 * 1024 * 1024
+/** A process in which nothing has run for so long is not looked at: most attempts are over before. */
+const YOUNG_MS = 50
+/** A blocked process is put behind all others after this time; at once, where so many are that they take every processor. */
 const YIELD_AFTER_MS = 1_000
 
 export interface PoolOptions extends ProcessesOptions {
@@ -26,7 +33,6 @@ export interface PoolOptions extends ProcessesOptions {
   readonly concurrency: number
   readonly timeoutMs: number
 }
-
 /** Attempts that could start now: of handlers in general (the extra ones included), of those in trouble, and alone. */
 export interface Room {
   readonly shared: number
@@ -95,13 +101,18 @@ export class HandlerPool {
   }
 
   room(): Room {
-    const { ordinary, troubled } = this.#slots
+    const { troubled } = this.#slots
     return {
-      shared: Math.max(0, ordinary.room - this.#waiting.length),
+      shared: this.sharedRoom,
       // They are opened when there is need of them.
       troubled: troubled.isOpen ? troubled.room : this.#options.concurrency,
       isolated: this.#suspects.roomAlone,
     }
+  }
+
+  /** As in `room`; asked for each event. */
+  get sharedRoom(): number {
+    return Math.max(0, this.#slots.ordinary.room - this.#waiting.length)
   }
 
   isTroubled = (handler: string): boolean => this.#trouble.isTroubled(handler)
@@ -115,7 +126,14 @@ export class HandlerPool {
   /** Runs one attempt where it belongs. Never rejects: a lost process is an outcome. */
   run(work: Work): Promise<Ran> {
     const { promise, resolve } = Promise.withResolvers<Ran>()
-    const run: Run = { work, company: work.isolated ? 'none' : 'many', resolve }
+    const run: Run = {
+      work,
+      company: work.isolated ? 'none' : 'many',
+      resolve: (ran) => {
+        if (ran.outcome !== 'process_lost') this.#trouble.survived(work.handler)
+        resolve(ran)
+      },
+    }
     if (work.isolated) this.#suspects.add(run)
     else this.#waiting.push(run)
     this.#fill()
@@ -185,13 +203,15 @@ export class HandlerPool {
   #setAside(process: HandlerProcess, slot: Slot, handler?: string): void {
     this.#processes.move(process, { kind: 'aside', sinceMs: Date.now(), handler })
     this.#slots[slot.group].reopen(slot)
-    this.#processes.warm()
+    this.#processes.warm(this.#processes.in('aside').length)
   }
 
   #dismiss(process: HandlerProcess): void {
     if (process.overdue > 0 || this.#behind.has(process)) process.end(OUTLIVED)
     else this.#processes.release(process)
   }
+
+  #mayReplace = (): boolean => this.#processes.in('aside').length < MAX_ASIDE && availableMemory() > MIN_FREE_BYTES
 
   #isGone(process: HandlerProcess, place: Place, loss: Loss): void {
     if (this.#isClosed) {
@@ -203,7 +223,7 @@ export class HandlerPool {
     const { guilty, again, suspected } = triage(loss)
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault)
     this.#again(again)
-    this.#tell(process, loss, again.length)
+    if (process.isReady) tellLoss(this.#options.log, loss, again.length, this.isTroubled)
     if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)
     if (place.kind === 'slot') this.#slots[place.slot.group].reopen(place.slot)
     this.#offerRoom()
@@ -223,64 +243,57 @@ export class HandlerPool {
     this.#options.log.error({ error: fault }, 'a handler process could not start')
   }
 
-  /** Whose crash loop was told of already is told of no more. */
-  #tell(process: HandlerProcess, { fault, begun }: Loss, again: number): void {
-    if (!process.isReady || (begun.length === 0 && fault === OUTLIVED)) return
-    const last = begun.at(-1)?.run.work
-    const level = last !== undefined && this.#trouble.isTroubled(last.handler) ? 'debug' : 'warn'
-    const about = last === undefined ? {} : { handler: last.handler, uid: last.event.uid }
-    this.#options.log[level]({ error: fault, ...about, running: begun.length, again }, 'a handler process is replaced')
-  }
-
   #offerRoom(): void {
     this.#fill()
     this.onRoom()
   }
 
-  #look(nowMs: number, isFull: boolean): boolean {
-    for (const [process, place] of this.#processes.all)
-      if (process.isReady && (isFull || !process.isIdle || place.kind === 'aside')) this.#lookAt(process, place, nowMs)
+  #look(nowMs: number, isFull: boolean): Alertness {
+    let alertness: Alertness = 'idle'
+    for (const [process, place] of this.#processes.all) {
+      const isBusy = !process.isIdle || place.kind === 'aside'
+      if (isBusy && alertness === 'idle') alertness = 'busy'
+      const isDue = isFull || place.kind === 'aside' || process.atWorkSince(nowMs - YOUNG_MS)
+      if (process.isReady && isDue && this.#lookAt(process, place, nowMs)) alertness = 'alert'
+    }
     this.#processes.cool(nowMs)
     this.#trouble.forget(nowMs)
     if (this.#trouble.isQuiet) this.#slots.troubled.closeIdle()
-    return [...this.#processes.all].some(([{ isIdle }, { kind }]) => !isIdle || kind === 'aside')
+    return alertness
   }
 
-  #lookAt(process: HandlerProcess, place: Place, nowMs: number): void {
+  /** Whether it has to answer yet. */
+  #lookAt(process: HandlerProcess, place: Place, nowMs: number): boolean {
     const sign = this.#watch.look(process, nowMs)
     if (sign.kind === 'to_end') process.end(sign.fault)
-    else if (sign.kind === 'blocked' && place.kind === 'slot') this.#isBlocked(process, place.slot)
     else if (place.kind === 'aside') this.#lookAside(process, sign.kind === 'blocked', nowMs - place.sinceMs)
+    else if (sign.kind === 'blocked' && place.kind === 'slot') this.#isBlocked(process, place.slot)
     else if (process.isBlocked && sign.kind === 'well') {
       process.restore()
       this.#offerRoom()
     }
+    return sign.kind !== 'well'
   }
 
   #lookAside(process: HandlerProcess, isBlocked: boolean, asideMs: number): void {
     if (!isBlocked && process.isIdle) this.#dismiss(process)
     else if (isBlocked && process.isIdle && asideMs > this.#options.timeoutMs)
       process.end('a handler held its process after its attempt had ended')
-    else if (isBlocked && asideMs > YIELD_AFTER_MS && !this.#behind.has(process)) {
+    else if (isBlocked && asideMs > this.#yieldAfterMs() && !this.#behind.has(process)) {
       this.#behind.add(process)
       yieldCpu(process.pid)
     }
   }
+
+  #yieldAfterMs = (): number => (this.#processes.in('aside').length < availableParallelism() ? YIELD_AFTER_MS : 0)
 
   /** What it has not begun runs elsewhere. */
   #isBlocked(process: HandlerProcess, slot: Slot): void {
     const handler = process.lastBegun()?.run.work.handler
     if (!process.isBlocked && handler !== undefined) this.#trouble.blocked(handler, Date.now())
     const runs = process.revoke()
-    if (this.#processes.in('aside').length < MAX_ASIDE) this.#setAside(process, slot, handler)
+    if (this.#mayReplace()) this.#setAside(process, slot, handler)
     this.#again(runs)
     this.#offerRoom()
   }
-}
-
-const STOPPED = 'the service stopped'
-const OUTLIVED = 'its handlers outlived their deadlines'
-
-function answerLost({ resolve }: Run, startedAtMs: number, error: string): void {
-  resolve({ outcome: 'process_lost', error, startedAtMs, durationMs: Date.now() - startedAtMs })
 }

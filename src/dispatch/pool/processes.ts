@@ -6,7 +6,7 @@ import { HandlerProcess, type Loss } from './handler-process.ts'
 import type { Slot } from './slots.ts'
 
 /** Processes kept for the next one that is lost, and how long after there was need of them. */
-const MAX_SPARES = 2
+const MAX_SPARES = 4
 const SPARE_MS = 60_000
 
 export interface ProcessesOptions {
@@ -42,6 +42,7 @@ export class Processes {
   #guard: Guard | undefined
   readonly #familyPrefix = newUid()
   readonly #places = new Map<HandlerProcess, Place>()
+  readonly #inSlots = new Map<Slot, HandlerProcess>()
   readonly #ending = new Set<Promise<void>>()
   #lastNumber = 0
   isClosed = false
@@ -62,30 +63,31 @@ export class Processes {
     )
   }
 
-  inSlot = (slot: Slot): HandlerProcess | undefined => this.in('slot').find(([, place]) => place.slot === slot)?.[0]
+  inSlot = (slot: Slot): HandlerProcess | undefined => this.#inSlots.get(slot)
 
   move(process: HandlerProcess, place: Place): void {
-    this.#places.set(process, place)
+    this.#put(process, place)
   }
 
   /** A spare one, or a new one, which is ready later. `isHurried`: it loads at the priority of acknowledgements. */
   open(place: Place, isHurried = false): HandlerProcess {
     const spares = this.in('spare').map(([process]) => process)
     const process = spares.find(({ isReady }) => isReady) ?? spares[0] ?? this.#start(isHurried)
-    this.#places.set(process, place)
+    this.#put(process, place)
     return process
   }
 
   /** It has done its work here: it is kept for the next, or ended. */
   release(process: HandlerProcess): void {
     process.restore()
-    this.#places.set(process, { kind: 'spare', sinceMs: Date.now() })
+    this.#put(process, { kind: 'spare', sinceMs: Date.now() })
     if (this.in('spare').length > MAX_SPARES || process.overdue > 0) this.#retire(process)
   }
 
-  /** Starts a spare one ahead, unless there is one. */
-  warm(): void {
-    if (this.in('spare').length === 0) this.#places.set(this.#start(false), { kind: 'spare', sinceMs: Date.now() })
+  /** Starts spare ones ahead, until there are so many, as far as there may be. */
+  warm(wanted: number): void {
+    for (let spares = this.in('spare').length; spares < Math.min(wanted, MAX_SPARES); spares++)
+      this.#put(this.#start(false), { kind: 'spare', sinceMs: Date.now() })
   }
 
   /** Ends those that nobody has needed for long. */
@@ -99,6 +101,18 @@ export class Processes {
     await Promise.all([...this.#places.keys()].map((process) => process.stop()))
     await Promise.all(this.#ending)
     this.#guard?.close()
+  }
+
+  #put(process: HandlerProcess, place: Place): void {
+    this.#remove(process)
+    this.#places.set(process, place)
+    if (place.kind === 'slot') this.#inSlots.set(place.slot, process)
+  }
+
+  #remove(process: HandlerProcess): void {
+    const place = this.#places.get(process)
+    if (place?.kind === 'slot') this.#inSlots.delete(place.slot)
+    this.#places.delete(process)
   }
 
   #start(isHurried: boolean): HandlerProcess {
@@ -128,14 +142,14 @@ export class Processes {
   #leave(process: HandlerProcess, loss: Loss): void {
     this.#guard?.delete(process.pid)
     this.#withPlace(process, (place) => {
-      this.#places.delete(process)
+      this.#remove(process)
       this.#listener.onGone(process, place, loss)
     })
   }
 
   /** It is no loss to anybody. */
   #retire(process: HandlerProcess): void {
-    this.#places.delete(process)
+    this.#remove(process)
     void process.stop()
   }
 

@@ -1,22 +1,22 @@
-/** How often processes are looked at while anything runs in them, and when nothing does. */
-const BUSY_INTERVAL_MS = 100
-const IDLE_INTERVAL_MS = 5_000
+/** How often processes are looked at: while one does not answer, while anything runs in them, and when nothing does. */
+const INTERVALS_MS = { alert: 50, busy: 100, idle: 5_000 } as const
+export type Alertness = keyof typeof INTERVALS_MS
 
 /** When the pool looks at its processes: often at those at work, seldom at all of them. Costs nothing between. */
 export class Rounds {
-  readonly #look: (nowMs: number, isFull: boolean) => boolean
+  readonly #look: (nowMs: number, isFull: boolean) => Alertness
   #timer: NodeJS.Timeout | undefined
   #isSoon = false
   #fullAtMs = 0
 
-  /** `look` gives whether anything is at work. */
-  constructor(look: (nowMs: number, isFull: boolean) => boolean) {
+  /** `look` gives how soon it is to be called again. */
+  constructor(look: (nowMs: number, isFull: boolean) => Alertness) {
     this.#look = look
   }
 
   /** There is work. */
   soon(): void {
-    if (!this.#isSoon) this.#set(true)
+    if (!this.#isSoon) this.#set('busy')
   }
 
   stop(): void {
@@ -24,15 +24,15 @@ export class Rounds {
     this.#isSoon = true
   }
 
-  #set(isSoon: boolean): void {
+  #set(alertness: Alertness): void {
     clearTimeout(this.#timer)
-    this.#isSoon = isSoon
-    this.#timer = setTimeout(() => this.#round(), isSoon ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS).unref()
+    this.#isSoon = alertness !== 'idle'
+    this.#timer = setTimeout(() => this.#round(), INTERVALS_MS[alertness]).unref()
   }
 
   #round(): void {
     const nowMs = Date.now()
-    const isFull = nowMs - this.#fullAtMs >= IDLE_INTERVAL_MS
+    const isFull = nowMs - this.#fullAtMs >= INTERVALS_MS.idle
     if (isFull) this.#fullAtMs = nowMs
     this.#set(this.#look(nowMs, isFull))
   }

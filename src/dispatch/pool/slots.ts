@@ -28,7 +28,9 @@ export class Slots {
 
   /** Attempts that could start now, the extra ones included. */
   get room(): number {
-    return this.#slots.reduce((sum, slot) => sum + this.#roomIn(slot), 0)
+    let room = 0
+    for (const slot of this.#slots) room += this.#roomIn(slot)
+    return room
   }
 
   get isOpen(): boolean {

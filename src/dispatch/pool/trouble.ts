@@ -4,21 +4,22 @@ import type { Logger } from 'pino'
 const MAX_TROUBLES = 3
 /** A handler that has kept quiet for so long is as good as any other. */
 const MEMORY_MS = 60_000
-/** How long a handler that keeps ending its processes waits after each; doubles with so many more, up to the cap. */
+/** How long a handler waits that does nothing but end its processes; doubles with each, up to the cap. */
 const PAUSE_BASE_MS = 50
 const PAUSE_CAP_MS = 1_000
-const LOSSES_TO_DOUBLE = 16
 
 interface Record {
   troubles: number
   losses: number
+  /** Losses since one of its attempts ended otherwise. */
+  streak: number
   lastAtMs: number
   pausedUntilMs: number
 }
 
 /**
- * Which handlers have blocked or ended their processes lately. Those run in processes of their own, apart from all others, and
- * each further loss makes them wait a little: a crash loop costs a process a second, and is told of once.
+ * Which handlers have blocked or ended their processes lately. Those run in processes of their own, apart from all others; and
+ * one that does nothing else waits longer from loss to loss: a crash loop costs a process a second, and is told of once.
  */
 export class Trouble {
   readonly #log: Logger
@@ -45,15 +46,20 @@ export class Trouble {
     const record = this.#recordOf(handler)
     record.troubles++
     record.losses++
+    record.streak++
     record.lastAtMs = nowMs
     if (record.losses === MAX_TROUBLES)
-      this.#log.warn(
-        { handler, error: fault },
-        'a handler keeps ending its process: it runs apart from the others, and more slowly',
-      )
-    if (record.losses >= MAX_TROUBLES)
-      record.pausedUntilMs =
-        nowMs + Math.min(PAUSE_CAP_MS, PAUSE_BASE_MS * 2 ** Math.floor(record.losses / LOSSES_TO_DOUBLE))
+      this.#log.warn({ handler, error: fault }, 'a handler keeps ending its process: it runs apart from the others')
+    if (record.streak >= MAX_TROUBLES)
+      record.pausedUntilMs = nowMs + Math.min(PAUSE_CAP_MS, PAUSE_BASE_MS * 2 ** (record.streak - MAX_TROUBLES))
+  }
+
+  /** One of its attempts ended, well or not, and its process lived on: others of it need not wait. */
+  survived(handler: string): void {
+    const record = this.#records.get(handler)
+    if (record === undefined) return
+    record.streak = 0
+    record.pausedUntilMs = 0
   }
 
   /** Forgets what is long ago. */
@@ -74,7 +80,7 @@ export class Trouble {
   }
 
   #recordOf(handler: string): Record {
-    const record = this.#records.get(handler) ?? { troubles: 0, losses: 0, lastAtMs: 0, pausedUntilMs: 0 }
+    const record = this.#records.get(handler) ?? { troubles: 0, losses: 0, streak: 0, lastAtMs: 0, pausedUntilMs: 0 }
     this.#records.set(handler, record)
     return record
   }

@@ -2,9 +2,9 @@ import type { HandlerProcess } from './handler-process.ts'
 import { residentMb, waitedForCpuMs } from './vitals.ts'
 
 /** A process that has said nothing for so long is asked whether it is there. */
-const ASK_AFTER_MS = 100
+const ASK_AFTER_MS = 50
 /** It is blocked if it has not answered for so long, not counting what it waited for a processor. */
-const BLOCKED_AFTER_MS = 250
+const BLOCKED_AFTER_MS = 200
 /** Time past a deadline after which a process that has not even reported it is ended; of one that is known to be blocked. */
 const STUCK_AFTER_MS = 1_000
 const STUCK_WHEN_BLOCKED_MS = 150
@@ -21,6 +21,8 @@ export interface Limits {
 /** What a look at a process tells. */
 export type Sign =
   | { readonly kind: 'well' }
+  /** It was asked whether it is there, and has not answered yet. */
+  | { readonly kind: 'asked' }
   /** It does not answer: whatever it is sent waits. */
   | { readonly kind: 'blocked' }
   | { readonly kind: 'to_end'; readonly fault: string }
@@ -38,26 +40,26 @@ export class Watch {
     const memoryMb = residentMb(process.pid)
     if (memoryMb !== undefined && memoryMb > this.#memoryMb)
       return { kind: 'to_end', fault: `the handler process grew past ${this.#memoryMb} MiB` }
-    const isBlocked = this.#isBlocked(process, nowMs)
+    const kind = this.#answers(process, nowMs)
     const [first] = process.inFlight
-    const graceMs = isBlocked ? STUCK_WHEN_BLOCKED_MS : STUCK_AFTER_MS
+    const graceMs = kind === 'blocked' ? STUCK_WHEN_BLOCKED_MS : STUCK_AFTER_MS
     if (first !== undefined && nowMs > first.deadlineAtMs + graceMs)
       return { kind: 'to_end', fault: 'a handler held its process past the deadline' }
-    return { kind: isBlocked ? 'blocked' : 'well' }
+    return { kind }
   }
 
-  #isBlocked(process: HandlerProcess, nowMs: number): boolean {
+  #answers(process: HandlerProcess, nowMs: number): 'well' | 'asked' | 'blocked' {
     const question = this.#questions.get(process)
     if (question !== undefined && process.heardAtMs < question.askedAtMs) {
       const silentMs = nowMs - question.askedAtMs
-      return (
-        silentMs > BLOCKED_AFTER_MS && silentMs - (waitedForCpuMs(process.pid) - question.waitedMs) > BLOCKED_AFTER_MS
-      )
+      const isSilent = silentMs > BLOCKED_AFTER_MS
+      return isSilent && silentMs - (waitedForCpuMs(process.pid) - question.waitedMs) > BLOCKED_AFTER_MS
+        ? 'blocked'
+        : 'asked'
     }
-    if (nowMs - process.heardAtMs > ASK_AFTER_MS) {
-      this.#questions.set(process, { askedAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid) })
-      process.ping()
-    }
-    return false
+    if (nowMs - process.heardAtMs <= ASK_AFTER_MS) return 'well'
+    this.#questions.set(process, { askedAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid) })
+    process.ping()
+    return 'asked'
   }
 }

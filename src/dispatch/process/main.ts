@@ -167,17 +167,20 @@ function stop(): void {
   exit(0)
 }
 
-/** One message for all that ends in one turn of the loop. */
+/** One message for all that ends in one turn of the loop; at once where nothing else is running. */
 function report(result?: { key: number; result: JobResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
   isReporting = true
-  setImmediate(() => {
-    isReporting = false
-    const ended = results
-    results = []
-    send({ kind: 'results', results: ended, overdue })
-  })
+  if (running.size === 0 && waiting.length === 0) sendResults()
+  else setImmediate(sendResults)
+}
+
+function sendResults(): void {
+  isReporting = false
+  const ended = results
+  results = []
+  send({ kind: 'results', results: ended, overdue })
 }
 
 /** An error that nobody awaited costs the attempt it came from; one that comes from no attempt ends the process. */
