@@ -1,5 +1,5 @@
 import type { ErrorDetail } from '../domain/error-detail.ts'
-import type { Ran } from './pool/handler-process.ts'
+import type { Ran } from './pool/run.ts'
 
 /** The same without secrets: what a handler throws may repeat a URL, a header or a key that it was given. */
 export function redacted(ran: Ran, redact: (text: string) => string): Ran {

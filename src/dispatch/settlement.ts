@@ -1,6 +1,6 @@
 import type { Settlement, Work } from '../domain/delivery.ts'
 import { type RetryPolicy, retryDelayMs } from '../domain/retry.ts'
-import type { Ran } from './pool/handler-process.ts'
+import type { Ran } from './pool/run.ts'
 
 /** The longest wait that a handler may ask for. */
 const MAX_RETRY_AFTER_MS = 7 * 86_400_000

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { InFlight, Run } from '../../src/dispatch/pool/handler-process.ts'
+import type { InFlight, Run } from '../../src/dispatch/pool/run.ts'
 import { triage } from '../../src/dispatch/pool/triage.ts'
 
 const run = (uid: string, company: Run['company'] = 'many'): Run =>

@@ -54,6 +54,11 @@ const MAX_ACK_ALONE_MS = 250
 const MAX_ACK_BURST_MS = 1_000
 /** The deadline, a second to find the culprit, and two. */
 const MAX_INNOCENT_MS = TIMEOUT_MS + 1_000 + 2_000 + SLACK_MS
+/**
+ * Of the very handler that the culprits have: nothing tells the two apart before they run, each culprit costs a process, and
+ * the machine starts a few of those a second.
+ */
+const MAX_SAME_HANDLER_MS = 60_000
 /** The service, its processes with what they overshoot between two looks at them, and those started ahead. */
 const MAX_ALONE_MIB = 1_536
 const MAX_BURST_MIB = 3_072
@@ -171,13 +176,19 @@ async function observe(what: string, service: PoisonedService, mixture: Mixture,
 }
 
 /** What holds of every poison, alone or in a burst. */
-function expectUnharmed({ service, innocents, remaining }: Observed, posted: readonly Posted[], maxMib: number): void {
+function expectUnharmed(
+  { service, innocents, remaining }: Observed,
+  posted: readonly Posted[],
+  { meddles = false, writesToLog = false }: Poison,
+  { maxMib, maxInnocentMs = MAX_INNOCENT_MS }: { readonly maxMib: number; readonly maxInnocentMs?: number },
+): void {
   expect.soft(tally(posted.map(({ status }) => String(status)))).toBe(`${posted.length} 200`)
-  expect.soft(innocents).toMatchObject({ succeeded: innocents.acked, chargedAttempts: 0 })
-  expect.soft(innocents.slowestMs).toBeLessThan(MAX_INNOCENT_MS)
+  expect.soft(innocents).toMatchObject({ succeeded: innocents.acked, ...(!meddles && { chargedAttempts: 0 }) })
+  expect.soft(innocents.slowestMs).toBeLessThan(maxInnocentMs)
   expect.soft(service.watch.peak.residentMiB).toBeLessThan(maxMib)
   expect.soft(remaining).toEqual([])
   // What handlers write stands in lines of the log, or nowhere.
+  if (writesToLog) return
   expect
     .soft(service.logs.filter(({ text }) => text !== undefined).map(({ text }) => String(text).slice(0, 80)))
     .toEqual([])
@@ -194,7 +205,7 @@ test.each(poisons)(
     const posted = await sendAlone(service, mixture)
     const observed = await observe(`${poison.name}, alone`, service, mixture, posted)
 
-    expectUnharmed(observed, posted, MAX_ALONE_MIB)
+    expectUnharmed(observed, posted, poison, { maxMib: MAX_ALONE_MIB })
     expect.soft(observed.slowestAckMs - observed.heldUpMs).toBeLessThan(MAX_ACK_ALONE_MS)
     if (poison.ends === 'either') expect.soft(observed.ends).toMatch(/^1 (dead|succeeded)$/)
     else expect.soft(observed.ends).toBe(`1 ${poison.ends}`)
@@ -207,12 +218,20 @@ test.each(poisons)(
   },
 )
 
-async function expectBurstSurvived(what: string, poison: Poison, mixture: Mixture): Promise<void> {
+async function expectBurstSurvived(
+  what: string,
+  poison: Poison,
+  mixture: Mixture,
+  maxInnocentMs?: number,
+): Promise<void> {
   const service = await startWarm(mixture)
   const posted = await sendBurst(service, mixture)
   const observed = await observe(what, service, mixture, posted)
 
-  expectUnharmed(observed, posted, MAX_BURST_MIB)
+  expectUnharmed(observed, posted, poison, {
+    maxMib: MAX_BURST_MIB,
+    ...(maxInnocentMs !== undefined && { maxInnocentMs }),
+  })
   expect.soft(observed.slowestAckMs - observed.heldUpMs).toBeLessThan(MAX_ACK_BURST_MS)
   if (poison.ends === 'dead') expect.soft(observed.ends).not.toContain('succeeded')
   if (poison.ends === 'succeeded') expect.soft(observed.ends).toBe(`${POISONS} succeeded`)
@@ -230,7 +249,8 @@ test.each(poisons)(
 test.each(poisons.filter(({ name }) => name === 'spin' || name === 'exit'))(
   `$name, ${POISONS} at once among ${INNOCENTS} innocents of the same handler: none of them is lost, late or charged`,
   { timeout: 2 * MAX_WAIT_MS },
-  (poison) => expectBurstSurvived(`${poison.name}, ${POISONS}, same handler`, poison, underOneName(poison)),
+  (poison) =>
+    expectBurstSurvived(`${poison.name}, ${POISONS}, same handler`, poison, underOneName(poison), MAX_SAME_HANDLER_MS),
 )
 
 const readers: readonly (readonly [string, (output: Readable) => void])[] = [
@@ -242,7 +262,8 @@ test.each(readers.flatMap(([how, act]) => FLOODS.map((name) => [how, name, act] 
   'the reader of the log %s, and a handler writes without end (%s): the service acknowledges at once and handles everything else',
   { timeout: 2 * MAX_WAIT_MS },
   async (how, name, act) => {
-    const mixture = apart({ name, ends: 'either' })
+    const flood: Poison = { name, ends: 'either' }
+    const mixture = apart(flood)
     const service = await startWarm(mixture)
     const { stdout } = service.child
     if (stdout === null) throw new Error('its output is read')
@@ -250,7 +271,7 @@ test.each(readers.flatMap(([how, act]) => FLOODS.map((name) => [how, name, act] 
     onTestFinished(() => void stdout.resume())
     const posted = await sendAlone(service, mixture)
     const observed = await observe(`${name}, the reader ${how}`, service, mixture, posted)
-    expectUnharmed(observed, posted, MAX_ALONE_MIB)
+    expectUnharmed(observed, posted, flood, { maxMib: MAX_ALONE_MIB })
     expect.soft(observed.slowestAckMs - observed.heldUpMs).toBeLessThan(MAX_ACK_ALONE_MS)
   },
 )

@@ -1,15 +1,16 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import type { AttemptOutcome, Work } from '../../domain/delivery.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { FrameReader, frameOf } from '../frames.ts'
-import type { FromProcess, JobResult, ProcessData, SentJob, ToProcess } from '../protocol.ts'
+import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.ts'
 import { endFamily } from './family.ts'
 import { faultOf } from './fault.ts'
 import { RawOutput } from './raw-output.ts'
+import type { InFlight, Loss, Run } from './run.ts'
 import { type SpawnedProcess, spawnProcess } from './spawn.ts'
 import { isFromProcess } from './trusted.ts'
+import { yieldCpu } from './vitals.ts'
 
 /** Time for all handler modules to load. */
 const LOAD_TIMEOUT_MS = 30_000
@@ -21,40 +22,6 @@ const MAX_DRAIN_MS = 50
 const MAX_SILENCE_MS = 1_000
 /** Bytes of one message from a process: results, whose errors are bounded. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-
-/** How an attempt ended, its process's own end included. */
-export type Ran =
-  | JobResult
-  | {
-      readonly outcome: Extract<AttemptOutcome, 'process_lost'>
-      readonly error: string
-      readonly startedAtMs: number
-      readonly durationMs: number
-    }
-
-/** An attempt on its way through the pool; it is answered exactly once. */
-export interface Run {
-  readonly work: Work
-  /** With how many others it may share a process: the more often it was lost with one, the fewer. */
-  readonly company: 'many' | 'few' | 'none'
-  readonly resolve: (ran: Ran) => void
-}
-
-export interface InFlight {
-  readonly run: Run
-  readonly sentAtMs: number
-  readonly deadlineAtMs: number
-}
-
-/** A process is gone, and with it what it had not answered. */
-export interface Loss {
-  readonly fault: string
-  /** Attempts that had begun, in the order in which they did. */
-  readonly begun: readonly InFlight[]
-  readonly notBegun: readonly Run[]
-  /** Handlers beside them that had outlived their attempts. */
-  readonly overdue: number
-}
 
 export interface ProcessOptions {
   readonly data: ProcessData
@@ -90,6 +57,10 @@ export class HandlerProcess {
   isReady = false
   /** It does not answer, and is sent nothing. */
   isBlocked = false
+  /** It was put behind all others, which cannot be undone. */
+  isBehind = false
+  /** Attempts that it has answered. */
+  answered = 0
   /** When it last gave a sign of life. */
   heardAtMs = Date.now()
 
@@ -197,6 +168,12 @@ export class HandlerProcess {
     clearTimeout(late)
   }
 
+  /** Others have the processor first. */
+  yieldCpu(): void {
+    if (!this.isBehind) yieldCpu(this.pid)
+    this.isBehind = true
+  }
+
   end(fault: string): void {
     if (this.#isGone) return
     this.#fault ??= fault
@@ -236,6 +213,7 @@ export class HandlerProcess {
 
   #answer({ results, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
     this.#overdue = overdue
+    this.answered += results.length
     for (const { key, result } of results) {
       const inFlight = this.#inFlight.get(key)
       this.#inFlight.delete(key)

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Loss, Run } from './handler-process.ts'
+import type { Loss, Run } from './run.ts'
 
 /** Why a process ended that nothing is wrong with. */
 export const STOPPED = 'the service stopped'

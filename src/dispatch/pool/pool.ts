@@ -3,15 +3,15 @@ import { availableMemory } from 'node:process'
 import type { Work } from '../../domain/delivery.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { extraRooms } from '../rooms.ts'
-import type { HandlerProcess, Loss, Ran, Run } from './handler-process.ts'
+import type { HandlerProcess } from './handler-process.ts'
 import { answerLost, OUTLIVED, STOPPED, tellLoss } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
 import { type Alertness, Rounds } from './rounds.ts'
+import type { Loss, Ran, Run } from './run.ts'
 import { type Slot, Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
 import { triage } from './triage.ts'
 import { Trouble } from './trouble.ts'
-import { yieldCpu } from './vitals.ts'
 import { Watch } from './watch.ts'
 
 /** Wait before suspects have another process after one that could not load; doubles up to the cap. */
@@ -20,6 +20,9 @@ const RESTART_CAP_MS = 10_000
 /** Processes at once that are blocked and have been replaced; and of those, by one handler. */
 const MAX_ASIDE = 24
 const MAX_ASIDE_BY_HANDLER = 16
+/** Handlers in trouble have so many times as many processes, in which so much less runs at once: each loss takes less along. */
+const TROUBLED_FACTOR = 2
+const TROUBLED_PART = 0.25
 /** Memory that has to be left for another one, about that of two processes. */
 const MIN_FREE_BYTES = 128 * 1024 * 1024
 /** A process in which nothing has run for so long is not looked at: most attempts are over before. */
@@ -69,8 +72,6 @@ export class HandlerPool {
   readonly #rounds = new Rounds((nowMs, isFull) => this.#look(nowMs, isFull))
   /** Attempts that wait for room in a slot. */
   #waiting: Run[] = []
-  /** Processes that were put behind all others, which cannot be undone. */
-  readonly #behind = new WeakSet<HandlerProcess>()
   /** In a row, of processes that could not load. */
   #failures = 0
   #isClosed = false
@@ -81,13 +82,16 @@ export class HandlerPool {
     this.#watch = new Watch(options.memoryMb)
     this.#trouble = new Trouble(options.log)
     this.#processes = new Processes(options, {
-      onReady: (process) => this.#isUp(process),
+      onReady: () => this.#isUp(),
       onResults: (process, place) => this.#isFreer(process, place),
       onGone: (process, place, loss) => this.#isGone(process, place, loss),
     })
-    const slots = (group: Slot['group']): Slots =>
-      new Slots(this.#processes, group, options.processes, options.concurrency)
-    this.#slots = { ordinary: slots('ordinary'), troubled: slots('troubled') }
+    const { processes, concurrency } = options
+    const troubledAtOnce = Math.ceil(concurrency * TROUBLED_PART)
+    this.#slots = {
+      ordinary: new Slots(this.#processes, 'ordinary', processes, concurrency + extraRooms(concurrency)),
+      troubled: new Slots(this.#processes, 'troubled', processes * TROUBLED_FACTOR, troubledAtOnce),
+    }
     this.#suspects = new Suspects(
       this.#processes,
       (handler) => this.#trouble.pausedUntilMs(handler) <= Date.now(),
@@ -105,7 +109,7 @@ export class HandlerPool {
     return {
       shared: this.sharedRoom,
       // They are opened when there is need of them.
-      troubled: troubled.isOpen ? troubled.room : this.#options.concurrency,
+      troubled: troubled.isOpen ? troubled.room : troubled.size,
       isolated: this.#suspects.roomAlone,
     }
   }
@@ -117,9 +121,8 @@ export class HandlerPool {
 
   isTroubled = (handler: string): boolean => this.#trouble.isTroubled(handler)
 
-  /** Whether a handler may start at all: not while it waits after a loss, or holds too many blocked processes. */
+  /** Whether a handler may start at all: not while it holds too many blocked processes. */
   mayStart(handler: string): boolean {
-    if (this.#trouble.pausedUntilMs(handler) > Date.now()) return false
     return this.#processes.in('aside').filter(([, place]) => place.handler === handler).length < MAX_ASIDE_BY_HANDLER
   }
 
@@ -183,9 +186,7 @@ export class HandlerPool {
     process.run(run, Date.now(), this.#options.timeoutMs)
   }
 
-  #isUp(process: HandlerProcess): void {
-    const place = this.#processes.all.get(process)
-    if (place?.kind === 'slot') place.slot.failures = 0
+  #isUp(): void {
     this.#failures = 0
     this.#offerRoom()
   }
@@ -207,7 +208,7 @@ export class HandlerPool {
   }
 
   #dismiss(process: HandlerProcess): void {
-    if (process.overdue > 0 || this.#behind.has(process)) process.end(OUTLIVED)
+    if (process.overdue > 0) process.end(OUTLIVED)
     else this.#processes.release(process)
   }
 
@@ -219,13 +220,13 @@ export class HandlerPool {
       for (const run of loss.notBegun) answerLost(run, Date.now(), STOPPED)
       return
     }
-    if (!process.isReady) this.#hasFailed(place, loss.fault)
+    if (!process.isReady) this.#hasFailed(loss.fault)
     const { guilty, again, suspected } = triage(loss)
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault)
     this.#again(again)
     if (process.isReady) tellLoss(this.#options.log, loss, again.length, this.isTroubled)
     if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)
-    if (place.kind === 'slot') this.#slots[place.slot.group].reopen(place.slot)
+    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process)
     this.#offerRoom()
   }
 
@@ -235,8 +236,7 @@ export class HandlerPool {
     if (pauseMs > 0) setTimeout(() => this.#offerRoom(), pauseMs + 1).unref()
   }
 
-  #hasFailed(place: Place, fault: string): void {
-    if (place.kind === 'slot') place.slot.failures++
+  #hasFailed(fault: string): void {
     const delayMs = Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
     this.#suspects.pauseUntil(Date.now() + delayMs)
     setTimeout(() => this.#fill(), delayMs + 1).unref()
@@ -268,6 +268,7 @@ export class HandlerPool {
     if (sign.kind === 'to_end') process.end(sign.fault)
     else if (place.kind === 'aside') this.#lookAside(process, sign.kind === 'blocked', nowMs - place.sinceMs)
     else if (sign.kind === 'blocked' && place.kind === 'slot') this.#isBlocked(process, place.slot)
+    else if (sign.kind === 'blocked') process.yieldCpu()
     else if (process.isBlocked && sign.kind === 'well') {
       process.restore()
       this.#offerRoom()
@@ -279,10 +280,7 @@ export class HandlerPool {
     if (!isBlocked && process.isIdle) this.#dismiss(process)
     else if (isBlocked && process.isIdle && asideMs > this.#options.timeoutMs)
       process.end('a handler held its process after its attempt had ended')
-    else if (isBlocked && asideMs > this.#yieldAfterMs() && !this.#behind.has(process)) {
-      this.#behind.add(process)
-      yieldCpu(process.pid)
-    }
+    else if (isBlocked && asideMs > this.#yieldAfterMs()) process.yieldCpu()
   }
 
   #yieldAfterMs = (): number => (this.#processes.in('aside').length < availableParallelism() ? YIELD_AFTER_MS : 0)

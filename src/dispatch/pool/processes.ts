@@ -2,7 +2,8 @@ import type { Logger } from 'pino'
 import { newUid } from '../../domain/uid.ts'
 import type { ProcessData } from '../protocol.ts'
 import { Guard } from './guard.ts'
-import { HandlerProcess, type Loss } from './handler-process.ts'
+import { HandlerProcess } from './handler-process.ts'
+import type { Loss } from './run.ts'
 import type { Slot } from './slots.ts'
 
 /** Processes kept for the next one that is lost, and how long after there was need of them. */
@@ -81,7 +82,7 @@ export class Processes {
   release(process: HandlerProcess): void {
     process.restore()
     this.#put(process, { kind: 'spare', sinceMs: Date.now() })
-    if (this.in('spare').length > MAX_SPARES || process.overdue > 0) this.#retire(process)
+    if (this.in('spare').length > MAX_SPARES || process.overdue > 0 || process.isBehind) this.#retire(process)
   }
 
   /** Starts spare ones ahead, until there are so many, as far as there may be. */

@@ -1,16 +1,15 @@
 import type { HandlerRegistration } from '../../domain/handler.ts'
-import { extraRooms } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
 
-/** Wait before a process that could not load is started again; doubles up to the cap. */
+/** Wait after a process that failed before the next; doubles up to the cap. */
 const RESTART_BASE_MS = 100
 const RESTART_CAP_MS = 10_000
 
 /** A lasting place for a process in which many attempts run at once. */
 export interface Slot {
   readonly group: 'ordinary' | 'troubled'
-  /** In a row, of processes that could not load. */
+  /** Processes in a row that could not load, or (of handlers in trouble) ended before any attempt in them did. */
   failures: number
 }
 
@@ -20,13 +19,19 @@ export class Slots {
   readonly #concurrency: number
   readonly #slots: readonly Slot[]
 
+  /** `concurrency`: attempts in each process at once, the extra ones included. */
   constructor(processes: Processes, group: Slot['group'], count: number, concurrency: number) {
     this.#processes = processes
     this.#concurrency = concurrency
     this.#slots = Array.from({ length: count }, () => ({ group, failures: 0 }))
   }
 
-  /** Attempts that could start now, the extra ones included. */
+  /** Attempts in them at once. */
+  get size(): number {
+    return this.#slots.length * this.#concurrency
+  }
+
+  /** Attempts that could start now. */
   get room(): number {
     let room = 0
     for (const slot of this.#slots) room += this.#roomIn(slot)
@@ -51,7 +56,14 @@ export class Slots {
       if (slot.failures === 0 && this.#processes.inSlot(slot) === undefined) this.reopen(slot)
   }
 
-  /** At once, or a while after a process that could not load. */
+  /** The process in it has ended: another takes its place. */
+  lost(slot: Slot, process: HandlerProcess): void {
+    const hasFailed = !process.isReady || (slot.group === 'troubled' && process.answered === 0)
+    slot.failures = hasFailed ? slot.failures + 1 : 0
+    this.reopen(slot)
+  }
+
+  /** At once, or a while after a process that failed. */
   reopen(slot: Slot): void {
     const delayMs = slot.failures === 0 ? 0 : Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** slot.failures)
     if (delayMs === 0) this.#processes.open({ kind: 'slot', slot })
@@ -80,6 +92,6 @@ export class Slots {
   #roomIn(slot: Slot): number {
     const process = this.#processes.inSlot(slot)
     if (process?.isReady !== true || process.isBlocked) return 0
-    return Math.max(0, this.#concurrency + extraRooms(this.#concurrency) - process.load)
+    return Math.max(0, this.#concurrency - process.load)
   }
 }

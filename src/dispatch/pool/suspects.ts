@@ -1,11 +1,12 @@
-import type { HandlerProcess, Run } from './handler-process.ts'
+import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
+import type { Run } from './run.ts'
 
 /** Processes at once in which suspects run; of those, in which one runs alone. */
 const MAX_APART = 8
 const MAX_ALONE = 4
 /** Suspects that share a process. */
-const FEW = 4
+const FEW = 8
 
 type Company = 'few' | 'none'
 

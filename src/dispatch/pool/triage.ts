@@ -1,4 +1,4 @@
-import type { InFlight, Loss, Run } from './handler-process.ts'
+import type { InFlight, Loss, Run } from './run.ts'
 
 /** What becomes of the attempts that were lost with a process. */
 export interface Triage {

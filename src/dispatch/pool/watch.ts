@@ -3,8 +3,9 @@ import { residentMb, waitedForCpuMs } from './vitals.ts'
 
 /** A process that has said nothing for so long is asked whether it is there. */
 const ASK_AFTER_MS = 50
-/** It is blocked if it has not answered for so long, not counting what it waited for a processor. */
+/** It is blocked if it has not answered for so long, of which it did not wait for a processor for so long. */
 const BLOCKED_AFTER_MS = 200
+const BLOCKED_OWN_MS = 60
 /** Time past a deadline after which a process that has not even reported it is ended; of one that is known to be blocked. */
 const STUCK_AFTER_MS = 1_000
 const STUCK_WHEN_BLOCKED_MS = 150
@@ -52,10 +53,9 @@ export class Watch {
     const question = this.#questions.get(process)
     if (question !== undefined && process.heardAtMs < question.askedAtMs) {
       const silentMs = nowMs - question.askedAtMs
-      const isSilent = silentMs > BLOCKED_AFTER_MS
-      return isSilent && silentMs - (waitedForCpuMs(process.pid) - question.waitedMs) > BLOCKED_AFTER_MS
-        ? 'blocked'
-        : 'asked'
+      if (silentMs <= BLOCKED_AFTER_MS) return 'asked'
+      const ownMs = silentMs - (waitedForCpuMs(process.pid) - question.waitedMs)
+      return ownMs > BLOCKED_OWN_MS ? 'blocked' : 'asked'
     }
     if (nowMs - process.heardAtMs <= ASK_AFTER_MS) return 'well'
     this.#questions.set(process, { askedAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid) })

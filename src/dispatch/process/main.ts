@@ -10,6 +10,7 @@ import {
   ANSWERS_FD,
   type FromProcess,
   JOBS_FD,
+  type Job,
   type JobResult,
   LOG_FD,
   PROGRESS_FD,
@@ -32,8 +33,8 @@ import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } f
 const HANDLER_NICENESS = 10
 /** Where memory is short, the system ends handlers before the service. */
 const OOM_SCORE = '800'
-/** Jobs are started one after the other for so long before what has ended is reported. */
-const SLICE_MS = 5
+/** While many jobs are started one after the other, what has ended waits no longer than this to be reported. */
+const MAX_UNREPORTED_MS = 5
 
 // As they were before user code could change them.
 const { setImmediate } = globalThis
@@ -55,8 +56,9 @@ let isReporting = false
 let results: { key: number; result: JobResult }[] = []
 let lines: LogLines | undefined
 let environment: JobEnvironment | undefined
-const waiting: { readonly job: SentJob; readonly body: Buffer }[] = []
-let isStarting = false
+let reportedAt = 0
+/** Jobs that have come and are not started. */
+let waiting = 0
 
 process.on('unhandledRejection', blame)
 process.on('uncaughtException', blame)
@@ -114,31 +116,28 @@ function stepBack(): void {
   }
 }
 
+/**
+ * Each is started by itself, with all that it sets going at once, before the next: what blocks the process is then what was
+ * started last.
+ */
 function accept(sent: readonly SentJob[], bodies: Buffer): void {
   let offset = 0
   for (const job of sent) {
-    waiting.push({ job, body: bodies.subarray(offset, offset + job.bodyBytes) })
+    const body = bodies.subarray(offset, offset + job.bodyBytes)
     offset += job.bodyBytes
+    waiting++
+    setImmediate(startNext, { ...job, body })
   }
-  if (!isStarting) startWaiting()
 }
 
-/** Starts what waits, and lets what has ended be reported every few milliseconds: it would be lost with the process. */
-function startWaiting(): void {
-  const until = performance.now() + SLICE_MS
-  isStarting = true
-  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    const { job, body } = next
-    if (mayStart(PROGRESS_FD, job.key)) start({ ...job, body })
-    if (performance.now() > until) {
-      setImmediate(startWaiting)
-      return
-    }
-  }
-  isStarting = false
+/** What has ended is reported every few milliseconds, however many wait: it would be lost with the process. */
+function startNext(job: Job): void {
+  waiting--
+  if (results.length > 0 && performance.now() > reportedAt + MAX_UNREPORTED_MS) sendResults()
+  if (mayStart(PROGRESS_FD, job.key)) start(job)
 }
 
-function start(job: SentJob & { readonly body: Buffer }): void {
+function start(job: Job): void {
   const attempt = runJob(environment as JobEnvironment, job)
   running.add(attempt.running)
   let returned = false
@@ -172,12 +171,13 @@ function report(result?: { key: number; result: JobResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
   isReporting = true
-  if (running.size === 0 && waiting.length === 0) sendResults()
+  if (running.size === 0 && waiting === 0) sendResults()
   else setImmediate(sendResults)
 }
 
 function sendResults(): void {
   isReporting = false
+  reportedAt = performance.now()
   const ended = results
   results = []
   send({ kind: 'results', results: ended, overdue })

@@ -8,6 +8,10 @@ export interface Poison {
   readonly reads?: RegExp
   /** What some line of the log says, whatever became of it. */
   readonly logs?: RegExp
+  /** It writes to the log's own descriptor, which is any handler's to find: that is no line of the log. */
+  readonly writesToLog?: boolean
+  /** It changes what everything in its process relies on, and lives on: what shares it may fail, and runs again elsewhere. */
+  readonly meddles?: boolean
 }
 
 const DEADLINE = /deadline/
@@ -40,12 +44,12 @@ export const poisons: readonly Poison[] = [
   { name: 'log-flood', ends: 'either', logs: /dropped/ },
   { name: 'raw-flood', ends: 'either' },
   { name: 'closed-stdout', ends: 'either' },
-  { name: 'garbage-to-descriptors', ends: 'either' },
+  { name: 'garbage-to-descriptors', ends: 'either', writesToLog: true },
   { name: 'send-misuse', ends: 'either' },
   { name: 'disconnect', ends: 'either' },
   { name: 'background-process', ends: 'succeeded' },
   { name: 'detached-process', ends: 'succeeded' },
-  { name: 'prototypes-changed', ends: 'either' },
-  { name: 'globals-changed', ends: 'either' },
-  { name: 'process-changed', ends: 'either' },
+  { name: 'prototypes-changed', ends: 'either', meddles: true },
+  { name: 'globals-changed', ends: 'either', meddles: true },
+  { name: 'process-changed', ends: 'either', meddles: true },
 ]

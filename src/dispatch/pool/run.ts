@@ -1,0 +1,36 @@
+import type { AttemptOutcome, Work } from '../../domain/delivery.ts'
+import type { JobResult } from '../protocol.ts'
+
+/** How an attempt ended, its process's own end included. */
+export type Ran =
+  | JobResult
+  | {
+      readonly outcome: Extract<AttemptOutcome, 'process_lost'>
+      readonly error: string
+      readonly startedAtMs: number
+      readonly durationMs: number
+    }
+
+/** An attempt on its way through the pool; it is answered exactly once. */
+export interface Run {
+  readonly work: Work
+  /** With how many others it may share a process: the more often it was lost with one, the fewer. */
+  readonly company: 'many' | 'few' | 'none'
+  readonly resolve: (ran: Ran) => void
+}
+
+export interface InFlight {
+  readonly run: Run
+  readonly sentAtMs: number
+  readonly deadlineAtMs: number
+}
+
+/** A process is gone, and with it what it had not answered. */
+export interface Loss {
+  readonly fault: string
+  /** Attempts that had begun, in the order in which they did. */
+  readonly begun: readonly InFlight[]
+  readonly notBegun: readonly Run[]
+  /** Handlers beside them that had outlived their attempts. */
+  readonly overdue: number
+}
