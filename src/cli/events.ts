@@ -139,7 +139,8 @@ function describe(event: EventDetail): string {
 function lastThrown({ handler, history }: EventDetail['deliveries'][number]): string | false {
   const attempt = history.findLast(({ error_detail }) => error_detail !== undefined)
   if (attempt?.error_detail === undefined) return false
-  return `attempt ${attempt.number} of ${handler} threw\n${thrown(attempt.error_detail, '  ')}`
+  const what = attempt.outcome === 'process_lost' ? 'was lost with its process' : 'threw'
+  return `attempt ${attempt.number} of ${handler} ${what}\n${thrown(attempt.error_detail, '  ')}`
 }
 
 export const eventsReplay: Command = {

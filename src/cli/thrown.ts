@@ -1,14 +1,15 @@
 import type { ErrorDetail } from '../domain/error-detail.ts'
+import { printable } from './table.ts'
 
 /** What was thrown, with its stack, cause and parts, each a step further in. */
 export function thrown({ name, message, code, stack, cause, errors }: ErrorDetail, indent: string): string {
-  const lines = message.split('\n')
-  const [first = '', ...more] = lines
+  const [first = '', ...more] = message.split('\n')
+  const line = (text: string): string => `${indent}${text}\n`
   return [
-    `${indent}${name}: ${first}${code === undefined ? '' : ` (${code})`}\n`,
-    ...more.map((line) => `${indent}  ${line}\n`),
-    ...(stack ?? []).map((frame) => `${indent}    ${frame}\n`),
-    ...(cause === undefined ? [] : [`${indent}caused by\n`, thrown(cause, `${indent}  `)]),
-    ...(errors ?? []).flatMap((part) => [`${indent}one of its parts\n`, thrown(part, `${indent}  `)]),
+    line(`${printable(name)}: ${printable(first)}${code === undefined ? '' : ` (${printable(code)})`}`),
+    ...more.map((text) => line(`  ${printable(text)}`)),
+    ...(stack ?? []).map((frame) => line(`    ${printable(frame)}`)),
+    ...(cause === undefined ? [] : [line('caused by'), thrown(cause, `${indent}  `)]),
+    ...(errors ?? []).flatMap((part) => [line('one of its parts'), thrown(part, `${indent}  `)]),
   ].join('')
 }

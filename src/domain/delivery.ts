@@ -82,7 +82,7 @@ export interface Work {
   readonly handler: string
   /** This attempt's number, counting from 1. */
   readonly attempt: number
-  /** Its last attempt was lost with its thread or process: it runs alone, so that it can only harm itself. */
+  /** It was lost with its process when it ran alone, or with its service twice in a row: it runs alone, so that it can only harm itself. */
   readonly isolated: boolean
   readonly event: {
     readonly uid: string

@@ -16,7 +16,7 @@ export interface HandlerContext {
 }
 
 /**
- * Runs in a handler thread, at least once per event, with `event.uid` as its idempotency key. Returning means success;
+ * Runs in a handler process, at least once per event, with `event.uid` as its idempotency key. Returning means success;
  * throwing means retry.
  */
 export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> = (
@@ -24,7 +24,7 @@ export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> 
   context: HandlerContext,
 ) => unknown
 
-/** A handler as everything but its own thread knows it; plain data, so that it can cross threads. */
+/** A handler as everything but its own process knows it; plain data, so that it can cross processes. */
 export interface HandlerRegistration {
   /** Unique; `module:type` unless given. */
   readonly name: string

@@ -72,7 +72,7 @@ export interface EventMap {
   readonly task?: Selector | readonly Selector[]
 }
 
-/** Reads an event by code where a map does not do. Pure: it runs again, in another thread, for each attempt. */
+/** Reads an event by code where a map does not do. Pure: it runs again, in another process, for each attempt. */
 export type EventReader = (request: { readonly headers: Headers; readonly body: unknown }) => {
   readonly [Field in keyof EventFields]?: unknown
 }
@@ -102,7 +102,7 @@ export interface TaskApi {
   readonly poll: (taskId: string) => ApiRequest | undefined
   /**
    * Reads a 2xx answer; undefined if it is not about this task. Pure: an answer that ended a task is an event, and is read
-   * again in another thread for each attempt.
+   * again in another process for each attempt.
    */
   readonly read: (answer: unknown, taskId: string) => TaskAnswer | undefined
   readonly submit?: {

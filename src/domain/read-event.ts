@@ -45,7 +45,7 @@ export const UNKNOWN_TYPE = 'unknown'
 
 /**
  * Reads an event out of a request by its provider's map or code. Pure: the same bytes give the same event, at the door
- * and again in the handler's thread.
+ * and again in the handler's process.
  */
 export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): Reading {
   const parsed = parseJson(body)

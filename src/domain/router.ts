@@ -7,7 +7,7 @@ import { MAX_NAME_LENGTH } from './limits.ts'
 export interface HandlerOptions<Schema extends TSchema = TSchema> {
   /** Unique in the service; `module:type` unless given. */
   readonly name?: string
-  /** How many of this handler may run at once, over all threads. */
+  /** How many of this handler may run at once, over all processes. */
   readonly concurrency?: number
   readonly schema?: Schema
 }
@@ -148,7 +148,7 @@ function registrationOf(
   }
 }
 
-/** As plain JSON, which crosses threads; TypeBox's own marks are symbols and do not. */
+/** As plain JSON, which crosses processes; TypeBox's own marks are symbols and do not. */
 function plainSchema(name: string, schema: TSchema): Pick<HandlerRegistration, 'schema' | 'schemaOf'> {
   const schemaOf = requires(schema, 'type') && requires(schema, 'data') ? 'event' : 'data'
   const ours = schemaOf === 'event' ? OURS.filter((field) => requires(schema, field)) : []

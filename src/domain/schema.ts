@@ -23,7 +23,7 @@ const shared = createAjv()
 
 /**
  * Compiles a JSON Schema once. Throws if the schema itself is not valid.
- * Ajv rather than TypeBox's compiler, because a handler's schema reaches this thread as plain JSON.
+ * Ajv rather than TypeBox's compiler, because a handler's schema reaches this process as plain JSON.
  */
 export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
   // An instance knows a schema by its $id, and two handlers may use the same one.

@@ -119,7 +119,8 @@ export interface Store {
 
   /**
    * Leases due deliveries and counts the attempt: round robin over the handlers, the next always one of a handler of which
-   * the fewest run (with those just leased), oldest due first within a handler. No delivery is leased to two callers at once.
+   * the fewest run (with those just leased; of several, of the one whose next is the oldest due), oldest due first within a
+   * handler. No delivery is leased to two callers at once.
    * Deliveries whose lease ran out, or whose holder shares the store and is dead, become pending or, with no attempt left,
    * dead; either way the lost attempt is in their history. One that is lost for the second time in a row is to run isolated.
    *

@@ -7,7 +7,7 @@ import { shippedProviders } from './index.ts'
 
 export interface LoadedProvider {
   readonly provider: Provider
-  /** File URL of the module that default-exports it, for threads that load it themselves. */
+  /** File URL of the module that default-exports it, for handler processes, which load it themselves. */
   readonly module: string
 }
 

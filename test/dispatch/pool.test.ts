@@ -207,6 +207,7 @@ describe('the end of a process is named as what it was', () => {
     ['loop', 'a handler held its process past the deadline'],
     ['sleep', 'a handler held its process past the deadline'],
     ['exit', 'the handler process exited with code 3'],
+    ['abort', 'the handler process was killed by SIGABRT'],
     ['buffers', 'the handler process grew past 256 MiB'],
     ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
     ['garbage', expect.stringMatching(/sent what is no answer|exited with code/)],
@@ -215,6 +216,15 @@ describe('the end of a process is named as what it was', () => {
     expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
+})
+
+test('of a process that aborts it is told where in the handler it was, and its dump is no line of the log', async () => {
+  const logged: string[] = []
+  const pool = await startPool({ log: pino({ level: 'info' }, { write: (line) => void logged.push(line) }) })
+  expect(await pool.run(work('abort'))).toMatchObject({
+    detail: { name: 'ProcessLost', stack: [expect.stringMatching(/^at .*mischief\.ts:\d+:\d+\)?$/)] },
+  })
+  expect(logged.filter((line) => line.includes('handler_process'))).toEqual([])
 })
 
 test('what a handler has started ends with its process, in whatever session it is', async () => {

@@ -6,7 +6,7 @@ const run = (uid: string, company: Run['company'] = 'many'): Run =>
   ({ work: { event: { uid } }, company, resolve: () => {} }) as unknown as Run
 const begun = (each: Run): InFlight => ({ run: each, sentAtMs: 0, deadlineAtMs: 0 })
 const lost = (attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0) =>
-  triage({ fault: '', begun: attempts.map(begun), notBegun, overdue })
+  triage({ fault: '', stack: [], begun: attempts.map(begun), notBegun, overdue })
 const again = ({ again: runs }: ReturnType<typeof triage>) =>
   Object.fromEntries(runs.map(({ work, company }) => [work.event.uid, company]))
 

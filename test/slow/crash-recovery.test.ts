@@ -15,7 +15,7 @@ const MAX_RECOVERY_MS = 10_000
 /** A newcomer waits for room at most as long as a healthy handler takes. */
 const MAX_NEWCOMER_MS = HEALTHY_MS + 2_000
 
-const ENVIRONMENT = { HANDLER_PROCESSES: '2', HANDLER_THREADS: '2', HANDLER_CONCURRENCY: '16' }
+const ENVIRONMENT = { HANDLER_PROCESSES: '2', HANDLER_CONCURRENCY: '16' }
 
 test(`a service killed with ${HEALTHY} healthy ${HEALTHY_MS} ms handlers at work has handled them all within ${MAX_RECOVERY_MS} ms of its restart`, async () => {
   const directory = temporaryDirectory()

@@ -43,7 +43,6 @@ async function startWith(room: { readonly processes: number; readonly concurrenc
       HANDLER_TIMEOUT_MS: '300000',
       HANDLER_CONCURRENCY: String(room.concurrency),
       HANDLER_PROCESSES: String(room.processes),
-      HANDLER_THREADS: String(room.processes),
     },
     directory,
   )

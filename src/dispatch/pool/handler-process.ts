@@ -5,7 +5,7 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.ts'
 import { endFamily } from './family.ts'
-import { faultOf } from './fault.ts'
+import { faultOf, framesIn } from './fault.ts'
 import { RawOutput } from './raw-output.ts'
 import type { InFlight, Loss, Run } from './run.ts'
 import { type SpawnedProcess, spawnProcess } from './spawn.ts'
@@ -75,6 +75,7 @@ export class HandlerProcess {
   #overdue = 0
   #loading: string
   #fault: string | undefined
+  #stack: readonly string[] = []
   #isGone = false
 
   constructor(options: ProcessOptions) {
@@ -247,7 +248,9 @@ export class HandlerProcess {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
       jobs.destroy()
       await Promise.all([drained(answers), ...this.#outputs.map((output) => output.drain())])
-      this.#fault ??= faultOf(code, signal, this.#outputs.map((output) => output.kept()).join('\n'))
+      const lastWords = this.#outputs.map((output) => output.kept()).join('\n')
+      this.#stack = framesIn(lastWords)
+      this.#fault ??= faultOf(code, signal, lastWords)
     } catch (error) {
       this.#fault ??= `the handler process could not be started: ${messageOf(error)}`
     }
@@ -263,7 +266,7 @@ export class HandlerProcess {
     const begun = this.#begun(last).map(([, inFlight]) => inFlight)
     const notBegun = [...this.#inFlight].filter(([key]) => key > last).map(([, { run }]) => run)
     this.#inFlight.clear()
-    this.#options.onGone({ fault, begun, notBegun, overdue: this.#overdue })
+    this.#options.onGone({ fault, stack: this.#stack, begun, notBegun, overdue: this.#overdue })
   }
 }
 

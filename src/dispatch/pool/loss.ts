@@ -5,8 +5,14 @@ import type { Loss, Run } from './run.ts'
 export const STOPPED = 'the service stopped'
 export const OUTLIVED = 'its handlers outlived their deadlines'
 
-export function answerLost({ resolve }: Run, startedAtMs: number, error: string): void {
-  resolve({ outcome: 'process_lost', error, startedAtMs, durationMs: Date.now() - startedAtMs })
+export function answerLost({ resolve }: Run, startedAtMs: number, error: string, stack: readonly string[] = []): void {
+  resolve({
+    outcome: 'process_lost',
+    error,
+    ...(stack.length > 0 && { detail: { name: 'ProcessLost', message: error, stack } }),
+    startedAtMs,
+    durationMs: Date.now() - startedAtMs,
+  })
 }
 
 /** Tells of a process that is gone, but not again and again of a handler that was told of already. */

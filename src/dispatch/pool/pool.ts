@@ -222,7 +222,7 @@ export class HandlerPool {
     }
     if (!process.isReady) this.#hasFailed(loss.fault)
     const { guilty, again, suspected } = triage(loss)
-    if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault)
+    if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
     this.#again(again)
     if (process.isReady) tellLoss(this.#options.log, loss, again.length, this.isTroubled)
     if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)

@@ -7,7 +7,9 @@ const PAUSE_MS = 100
 const MAX_LINES = 20
 const MAX_LINE_LENGTH = 2_000
 /** What was written last, in which a crash tells its reason. */
-const KEPT_LENGTH = 4_096
+const KEPT_LENGTH = 8_192
+/** So begins what the runtime prints of its own end: it is kept for the attempt, and is no line of the log. */
+const CRASH = /^(?:----- Native stack trace|<--- Last few GCs|# Fatal|#\s*$|FATAL ERROR)/
 /** For what is on its way when the process has ended. What it started may hold the stream open for as long as it likes. */
 const MAX_DRAIN_MS = 50
 const MAX_DRAIN_READS = 8
@@ -20,6 +22,7 @@ export class RawOutput {
   readonly #stream: Readable
   readonly #onLines: (lines: readonly string[], dropped: number) => void
   #kept = ''
+  #isCrash = false
   #pause: NodeJS.Timeout | undefined
   #readsLeft = Number.POSITIVE_INFINITY
 
@@ -54,6 +57,12 @@ export class RawOutput {
     }
   }
 
+  #untilCrash(lines: readonly string[]): readonly string[] {
+    const at = this.#isCrash ? 0 : lines.findIndex((line) => CRASH.test(line))
+    this.#isCrash = at >= 0
+    return at < 0 ? lines : lines.slice(0, at)
+  }
+
   #resume(): void {
     this.#pause = undefined
     this.#read()
@@ -65,7 +74,7 @@ export class RawOutput {
     if (chunk === null) return false
     const text = chunk.toString()
     this.#kept = (this.#kept + text).slice(-KEPT_LENGTH)
-    const lines = text.split('\n').filter((line) => line.trim() !== '')
+    const lines = this.#untilCrash(text.split('\n').filter((line) => line.trim() !== ''))
     this.#onLines(
       lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_LINE_LENGTH)),
       Math.max(0, lines.length - MAX_LINES),

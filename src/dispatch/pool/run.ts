@@ -1,4 +1,5 @@
 import type { AttemptOutcome, Work } from '../../domain/delivery.ts'
+import type { ErrorDetail } from '../../domain/error-detail.ts'
 import type { JobResult } from '../protocol.ts'
 
 /** How an attempt ended, its process's own end included. */
@@ -7,6 +8,7 @@ export type Ran =
   | {
       readonly outcome: Extract<AttemptOutcome, 'process_lost'>
       readonly error: string
+      readonly detail?: ErrorDetail
       readonly startedAtMs: number
       readonly durationMs: number
     }
@@ -28,6 +30,8 @@ export interface InFlight {
 /** A process is gone, and with it what it had not answered. */
 export interface Loss {
   readonly fault: string
+  /** Of the handler's own code, where the process told where it was. */
+  readonly stack: readonly string[]
   /** Attempts that had begun, in the order in which they did. */
   readonly begun: readonly InFlight[]
   readonly notBegun: readonly Run[]

@@ -50,7 +50,7 @@ function detail(thrown: unknown, depth: number): ErrorDetail {
   const frames = framesOf(thrown)
   const isDeep = depth >= MAX_DEPTH
   return {
-    name: cut(thrown.name, MAX_CODE_LENGTH),
+    name: cut(nameOfError(thrown), MAX_CODE_LENGTH),
     message: cut(thrown.message, MAX_ERROR_LENGTH),
     ...((typeof code === 'string' || typeof code === 'number') && { code: cut(code, MAX_CODE_LENGTH) }),
     ...(frames.length > 0 && { stack: frames }),
@@ -72,6 +72,10 @@ const framesOf = ({ stack }: Error): readonly string[] =>
         .filter(isTheirs)
         .slice(0, MAX_FRAMES)
         .map((line) => line.slice(0, MAX_FRAME_LENGTH).replace('file://', ''))
+
+/** A class of errors mostly has no name set but its own. */
+const nameOfError = ({ name, constructor: own }: Error): string =>
+  name === 'Error' && typeof own === 'function' && own.name !== '' ? own.name : name
 
 const nameOf = (thrown: unknown): string => (thrown === null ? 'null' : typeof thrown)
 

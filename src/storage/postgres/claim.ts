@@ -146,7 +146,6 @@ const workOf = (row: WorkRow, lease: string): Work => ({
     ...(row.task !== null && { task: row.task }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
   },
-  // In a buffer of its own, which a thread can be handed.
   body: new Uint8Array(row.bytes),
 })
 

@@ -23,6 +23,7 @@ export default (router: Router): void => {
   router.on('hoard', { name: 'hoard' }, () => {
     for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
   })
+  router.on('abort', { name: 'abort' }, () => process.abort())
   router.on('sleep', { name: 'sleep' }, () => {
     execSync('sleep 300')
   })
