@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import { startDispatcher } from './start-dispatcher.ts'
+
+/** A dispatcher that has looked into its empty store, and sleeps. */
+async function asleep(options: Parameters<typeof startDispatcher>[0] = {}) {
+  const started = await startDispatcher({ maxIdleMs: 3_600_000, ...options })
+  started.dispatcher.wake()
+  await eventually(
+    async () => started.dispatcher.offer(['ok']),
+    (offer) => {
+      if (offer !== undefined) started.dispatcher.take(offer, {} as never)
+      return offer !== undefined
+    },
+  )
+  return started
+}
+
+describe('an event that can start at once', () => {
+  test('runs without a look into the store', async () => {
+    const { keep, ended, claims } = await asleep()
+    const before = claims()
+    const { uid, leased } = await keep(['ok', 'wait'])
+    expect(leased?.map(({ handler }) => handler)).toEqual(['ok', 'wait'])
+    const deliveries = await ended(uid)
+    expect(deliveries.find(({ handler }) => handler === 'ok')).toMatchObject({ state: 'succeeded', attempts: 1 })
+    expect(claims()).toBe(before)
+  })
+
+  test('fails and is tried again like any other', async () => {
+    const { keep, ended } = await asleep({ maxAttempts: 3 })
+    expect(await ended((await keep(['throw'])).uid)).toMatchObject([{ state: 'dead', attempts: 3 }])
+  })
+
+  test('does not start twice when it comes twice, and what was kept free for it is free again', async () => {
+    const { keep, ended, reports } = await asleep()
+    const first = await keep(['ok'], {}, 'evt_1')
+    await ended(first.uid)
+    for (let times = 0; times < 20; times++)
+      expect(await keep(['ok'], {}, 'evt_1')).toEqual({ outcome: 'duplicate', uid: first.uid })
+    await ended((await keep(['ok'])).uid)
+    expect(reports).toHaveLength(2)
+  })
+
+  test('goes behind what has waited longer for its handler', async () => {
+    const { keep, append, ended, store } = await asleep()
+    // `wait` runs two at once.
+    const running = [await keep(['wait'], { ms: 600 }), await keep(['wait'], { ms: 600 })]
+    const older = await append(['wait'], { ms: 1 })
+    const newer = await keep(['wait'], { ms: 1 })
+    expect(newer.leased).toBeUndefined()
+    await Promise.all([older, newer.uid, ...running.map(({ uid }) => uid)].map(ended))
+    const startOf = async (uid: string) => (await store.event(uid))?.deliveries[0]?.history[0]?.started_at ?? ''
+    expect((await startOf(older)) <= (await startOf(newer.uid))).toBe(true)
+  })
+
+  test('waits for the store to be looked into while many others are on their way in', async () => {
+    const { keep, ended } = await startDispatcher({ receiving: () => 9 })
+    const { uid, leased } = await keep(['ok'])
+    expect(leased).toBeUndefined()
+    expect(await ended(uid)).toMatchObject([{ state: 'succeeded' }])
+  })
+})
+
+describe('a handler whose attempts hang', () => {
+  test('may take every room, and the others run all the same', async () => {
+    const { append, keep, ended, store } = await startDispatcher({ concurrency: 4, handlers: ['hang', 'ok', 'raw'] })
+    const hanging = await Promise.all(Array.from({ length: 20 }, () => append(['hang'])))
+    await eventually(
+      () => store.counts(),
+      ({ deliveries }) => deliveries.running === 4,
+    )
+    for (let times = 0; times < 5; times++)
+      expect(await ended((await keep(['ok'])).uid)).toMatchObject([{ state: 'succeeded' }])
+    expect((await store.counts()).deliveries).toMatchObject({ running: 4, pending: hanging.length - 4 })
+  })
+})

@@ -1,0 +1,137 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import pino from 'pino'
+import { onTestFinished } from 'vitest'
+import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
+import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
+import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { Telemetry } from '../../src/domain/telemetry.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { createKeeper } from '../../src/ingest/keep.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { eventually } from '../support/eventually.ts'
+
+const silent = pino({ level: 'silent' })
+
+type Report = { readonly kind: 'processed' | 'failed'; readonly handler: string }
+
+/** A store, handler processes and a dispatcher between them, as the service has them. */
+export async function startDispatcher(
+  options: {
+    maxAttempts?: number
+    timeoutMs?: number
+    processes?: number
+    concurrency?: number
+    receiving?: () => number
+    maxIdleMs?: number
+    handlers?: readonly string[]
+  } = {},
+) {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-dispatch-'))
+  const store = await openStore(`file:${join(directory, 'holdfast.db')}`, {})
+  const pool = new HandlerPool({
+    data: {
+      handlersDir: join(import.meta.dirname, 'modules'),
+      providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
+      logLevel: 'silent',
+    },
+    environment: process.env,
+    memoryMb: 256,
+    onDroppedLines: () => {},
+    processes: options.processes ?? 1,
+    concurrency: options.concurrency ?? 8,
+    timeoutMs: options.timeoutMs ?? 5_000,
+    log: silent,
+  })
+  const reports: Report[] = []
+  let claims = 0
+  const telemetry: Telemetry = {
+    request: () => {},
+    acknowledged: () => {},
+    received: () => {},
+    unhandled: () => {},
+    processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
+    failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
+    polled: () => {},
+    taskResolved: () => {},
+  }
+  const dispatcher = new Dispatcher({
+    store: {
+      claim: (request) => {
+        claims++
+        return store.claim(request)
+      },
+      settle: (settlements) => store.settle(settlements),
+    },
+    pool,
+    registrations: (await pool.start())
+      .filter(({ name }) => options.handlers?.includes(name) ?? true)
+      .map(({ name, types }) => ({
+        name,
+        types,
+        ...(name === 'wait' && { concurrency: 2 }),
+      })),
+    receiving: options.receiving ?? (() => 0),
+    redact: (text) => text,
+    retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
+    leaseMs: 60_000,
+    ...(options.maxIdleMs !== undefined && { maxIdleMs: options.maxIdleMs }),
+    clock: Date.now,
+    random: Math.random,
+    telemetry,
+    log: silent,
+  })
+  onTestFinished(async () => {
+    await dispatcher.stop(0, 0)
+    await store.close()
+    rmSync(directory, { recursive: true })
+  })
+
+  function eventFor(handlers: readonly string[], data: Record<string, unknown>, id: string): NewEvent {
+    const uid = newUid()
+    const body = Buffer.from(JSON.stringify({ type: 'test', ...data }))
+    return {
+      uid,
+      source: 'acme',
+      provider: 'acme',
+      id,
+      type: 'test',
+      created_at: new Date().toISOString(),
+      receivedAtMs: Date.now(),
+      origin: 'webhook',
+      status: 'accepted',
+      reasons: [],
+      headers: {},
+      body,
+      handlers,
+    }
+  }
+
+  /** Keeps an event for these handlers, to be found by the dispatcher. */
+  async function append(handlers: readonly string[], data: Record<string, unknown> = {}, tell = true): Promise<string> {
+    const { uid } = await store.append(eventFor(handlers, data, newUid()))
+    if (tell) dispatcher.wake()
+    return uid
+  }
+
+  const keeper = createKeeper({ append: (event) => store.append(event), telemetry, log: silent, dispatch: dispatcher })
+
+  /** Keeps an event as the door does. */
+  const keep = (handlers: readonly string[], data: Record<string, unknown> = {}, id: string = newUid()) =>
+    keeper(eventFor(handlers, data, id), { ok: false, id, type: 'test', reasons: [] })
+
+  type Ended = DeliverySummary & { readonly history: readonly Attempt[] }
+
+  /** The deliveries of an event once none of them is pending or running. */
+  async function ended(uid: string): Promise<readonly Ended[]> {
+    const detail = await eventually(
+      () => store.event(uid),
+      (event) => event?.deliveries.every(({ state }) => state === 'succeeded' || state === 'dead') ?? false,
+    )
+    return detail?.deliveries ?? []
+  }
+  return { store, pool, dispatcher, append, keep, ended, reports, claims: () => claims }
+}
