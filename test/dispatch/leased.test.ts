@@ -64,7 +64,11 @@ describe('an event that can start at once', () => {
 
 describe('a handler whose attempts hang', () => {
   test('may take every room, and the others run all the same', async () => {
-    const { append, keep, ended, store } = await startDispatcher({ concurrency: 4, handlers: ['hang', 'ok', 'raw'] })
+    const { append, keep, ended, store } = await startDispatcher({
+      concurrency: 4,
+      timeoutMs: 60_000,
+      handlers: ['hang', 'ok', 'raw'],
+    })
     const hanging = await Promise.all(Array.from({ length: 20 }, () => append(['hang'])))
     await eventually(
       () => store.counts(),

@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool/pool.ts'
 import type { Work } from '../../src/domain/delivery.ts'
 import { eventually } from '../support/eventually.ts'
+import { temporaryDirectory } from '../support/service.ts'
 
 const modules = join(import.meta.dirname, 'modules')
 const acme = pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href
@@ -181,6 +181,16 @@ describe('what shares a process', () => {
     expect(order).toEqual(['ok', 'ok', 'loop'])
   })
 
+  test('with a handler that blocks it for a while runs once, here or elsewhere', async () => {
+    const pool = await startPool()
+    const file = join(temporaryDirectory(), 'marks')
+    const mark = () => pool.run(work('mark', JSON.stringify({ type: 'mark', file })))
+    await Promise.all([pool.run(work('block', '{"type":"block","ms":1000}')), mark(), mark(), mark()])
+    // What it was sent before it was blocked, and was taken back, would begin now.
+    await Promise.all(Array.from({ length: 8 }, () => pool.run(work('wait', '{"type":"wait","ms":200}'))))
+    expect(readFileSync(file, 'utf8')).toBe('mark\n'.repeat(3))
+  })
+
   test('with one that ends it runs again, and only the guilty one is told that it lost its process', async () => {
     const pool = await startPool()
     const innocent = Array.from({ length: 5 }, () => pool.run(work('wait', '{"type":"wait","ms":300}')))
@@ -229,12 +239,11 @@ test('of a process that aborts it is told where in the handler it was, and its d
 
 test('what a handler has started ends with its process, in whatever session it is', async () => {
   const pool = await startPool()
-  const file = join(mkdtempSync(join(tmpdir(), 'holdfast-offspring-')), 'pid')
-  onTestFinished(() => rmSync(dirname(file), { recursive: true }))
+  const file = join(temporaryDirectory(), 'pid')
   await pool.run(work('offspring', JSON.stringify({ type: 'offspring', file })))
   const pid = Number(readFileSync(file, 'utf8'))
-  expect(() => process.kill(pid, 0)).not.toThrow()
-  await pool.close()
+  expect(isAlive(pid)).toBe(true)
+  await pool.run(work('exit'))
   await eventually(
     async () => isAlive(pid),
     (alive) => !alive,

@@ -1,5 +1,5 @@
 import { execSync, spawn } from 'node:child_process'
-import { writeFileSync, writeSync } from 'node:fs'
+import { appendFileSync, writeFileSync, writeSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { parentPort } from 'node:worker_threads'
 import type { Router } from '../../../src/index.ts'
@@ -23,6 +23,11 @@ export default (router: Router): void => {
   router.on('hoard', { name: 'hoard' }, () => {
     for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
   })
+  router.on('block', { name: 'block' }, (event) => {
+    const until = Date.now() + Number(event.data.ms)
+    while (Date.now() < until);
+  })
+  router.on('mark', { name: 'mark' }, (event) => appendFileSync(String(event.data.file), 'mark\n'))
   router.on('abort', { name: 'abort' }, () => process.abort())
   router.on('sleep', { name: 'sleep' }, () => {
     execSync('sleep 300')
