@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
+import { leaseMs } from './dispatch/lease.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
 import type { Config } from './domain/config.ts'
 import { databasePasswords } from './domain/database-url.ts'
@@ -23,13 +24,6 @@ import { startRetention } from './retention.ts'
 import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
 import { createTasks } from './tasks/tasks.ts'
-
-/**
- * A lease outlives an attempt's deadline, as often as the attempt may run before it counts (with others, with few, alone), by
- * this much: time to end a stuck process, load another and settle.
- */
-const LEASE_MARGIN_MS = 60_000
-const RUNS_OF_ATTEMPT = 3
 
 /**
  * How the grace period is spent, in parts of it: the load balancer is told; requests and handlers finish; handlers are
@@ -98,7 +92,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     ...(store.fleet === undefined ? OWN_IDLE : SHARED_IDLE),
     receiving: () => receiver.receiving(),
     retry: config.retry,
-    leaseMs: config.handlerTimeoutMs * RUNS_OF_ATTEMPT + LEASE_MARGIN_MS,
+    leaseMs: leaseMs(config.handlerTimeoutMs),
     clock,
     random: Math.random,
     redact: redactor(secretsOf(config)),

@@ -1,6 +1,5 @@
 import type { HandlerRegistration } from '../domain/handler.ts'
-import type { Room } from './pool/pool.ts'
-import { shareRooms } from './rooms.ts'
+import { type Room, shareRooms } from './rooms.ts'
 
 /** What of the pool tells which attempts may start. */
 export interface CapacityPool {

@@ -69,6 +69,12 @@ export class Dispatcher {
   readonly #inFlight = new Set<Promise<void>>()
   #passing: Promise<void> | undefined
   #again = false
+  /** Something may have become due that the claim under way has not seen. */
+  #isStale = false
+  #nextDueAtMs = Number.POSITIVE_INFINITY
+  /** Offers that are not taken yet; and who waits for that. */
+  #offers = 0
+  #onTaken: () => void = () => {}
   #idleMs: number
   #timer: NodeJS.Timeout | undefined
   #wakesAtMs = Number.POSITIVE_INFINITY
@@ -84,15 +90,21 @@ export class Dispatcher {
     this.#idleMs = this.#minIdleMs
     this.#backlog = new Backlog(registrations.map(({ name }) => name))
     this.#capacity = new Capacity(pool, registrations)
-    this.#settler = createSettler({ ...options, onRetry: (dueAtMs) => this.#wakeBy(dueAtMs) })
-    pool.onRoom = () => {
+    const lookAgain = (): void => {
       if (!this.#backlog.isEmpty) this.#look()
     }
+    this.#settler = createSettler({
+      ...options,
+      onRetry: (dueAtMs) => this.#wakeBy(dueAtMs),
+      onSettled: lookAgain,
+    })
+    pool.onRoom = lookAgain
   }
 
   /** Deliveries of these handlers, or of any, may be due. Cheap, and safe to call at any time. */
   wake(handlers?: readonly string[]): void {
     this.#backlog.add(handlers)
+    this.#isStale = true
     this.#look()
   }
 
@@ -102,14 +114,19 @@ export class Dispatcher {
    */
   offer(handlers: readonly string[]): LeaseOffer | undefined {
     if (this.#stopping || this.#isAway || this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
+    if (this.#settler.unsettled() >= MAX_UNSETTLED) return undefined
     const offered = handlers.filter((handler) => !this.#backlog.has(handler) && this.#capacity.reserve(handler))
-    return offered.length === 0 ? undefined : { handlers: offered, leaseMs: this.#options.leaseMs }
+    if (offered.length === 0) return undefined
+    this.#offers++
+    return { handlers: offered, leaseMs: this.#options.leaseMs }
   }
 
   /** Starts what the store has leased of an offer; nothing of it, if the event was not stored or was no new one. */
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
     for (const handler of handlers) this.#capacity.release(handler)
     for (const delivery of leased) this.#execute(workOf(event, delivery))
+    this.#offers--
+    this.#onTaken()
   }
 
   /**
@@ -130,8 +147,17 @@ export class Dispatcher {
   }
 
   async #finish(): Promise<void> {
-    await Promise.all(this.#inFlight)
+    while (this.#inFlight.size > 0 || this.#offers > 0) {
+      await Promise.all(this.#inFlight)
+      if (this.#offers > 0) await this.#taken()
+    }
     await this.#settler.flush()
+  }
+
+  #taken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onTaken = resolve
+    })
   }
 
   #look(): void {
@@ -182,26 +208,36 @@ export class Dispatcher {
   /** Looks once. Gives how long there is nothing more to look for. */
   async #pass(): Promise<number> {
     const request = this.#claimRequest()
-    if (request === undefined) return this.#maxIdleMs
+    if (request === undefined) {
+      // Whatever is due waits for room, of which the pool tells.
+      this.#backlog.add()
+      return this.#untilNextDue()
+    }
     try {
+      this.#isStale = false
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       if (this.#isAway) this.#options.log.info('deliveries are claimed again')
       this.#isAway = false
-      if (!this.#again) this.#backlog.claimed(request, work)
+      if (!this.#isStale) this.#backlog.claimed(request, work)
       for (const each of work) this.#execute(each)
       if (work.length > 0) {
         this.#again = true
         this.#idleMs = this.#minIdleMs
       }
-      if (nextDueAtMs === undefined) return this.#idleMs
+      this.#nextDueAtMs = nextDueAtMs ?? Number.POSITIVE_INFINITY
       // It was to come when the store looked, and may have come since.
-      return Math.min(this.#idleMs, Math.max(0, nextDueAtMs - this.#options.clock()))
+      return Math.min(this.#idleMs, Math.max(0, this.#nextDueAtMs - this.#options.clock()))
     } catch (error) {
       if (!this.#stopping && !this.#isAway)
         this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
       this.#isAway = true
       return CLAIM_RETRY_MS
     }
+  }
+
+  #untilNextDue(): number {
+    const untilMs = this.#nextDueAtMs - this.#options.clock()
+    return untilMs > 0 ? Math.min(this.#maxIdleMs, untilMs) : this.#maxIdleMs
   }
 
   #claimRequest(): ClaimRequest | undefined {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { newUid } from '../domain/uid.ts'
@@ -8,9 +8,11 @@ import { newUid } from '../domain/uid.ts'
  * started last, and which of its jobs were taken back. A process that is blocked answers nothing, but this can be read; and
  * what it has not started can be taken back for good, to run elsewhere.
  *
- * Both sides write first and then read what the other wrote, so that of one job they never both believe that it is theirs.
- * The file lies in the page cache; nothing of it is ever waited for.
+ * Both sides write first and then read what the other wrote, so that of one job they never both believe that it is theirs. Where
+ * both believe that it is the other's, the process says so (`refused`). The file lies in memory where the system has a place
+ * for that.
  */
+const MEMORY = '/dev/shm'
 const STARTED_AT = 0
 const REVOKED_FROM_AT = 8
 const REVOKED_TO_AT = 16
@@ -19,15 +21,17 @@ const NEVER = Number.MAX_SAFE_INTEGER
 
 /** Null where no such file can be made: then every job that was sent counts as started. */
 export function openProgress(): number | null {
-  const path = join(tmpdir(), `holdfast-${newUid()}`)
+  const path = join(existsSync(MEMORY) ? MEMORY : tmpdir(), `holdfast-${newUid()}`)
+  let fd: number | undefined
   try {
-    const fd = openSync(path, 'wx+', 0o600)
+    fd = openSync(path, 'wx+', 0o600)
     unlinkSync(path)
     write(fd, STARTED_AT, -1)
-    write(fd, REVOKED_FROM_AT, NEVER)
-    write(fd, REVOKED_TO_AT, NEVER)
+    write(fd, REVOKED_FROM_AT, 0)
+    write(fd, REVOKED_TO_AT, 0)
     return fd
   } catch {
+    if (fd !== undefined) closeSync(fd)
     return null
   }
 }
@@ -35,6 +39,9 @@ export function openProgress(): number | null {
 /** Of the service. What is in the file may have been written by user code, and is believed no further than it can do harm. */
 export class Progress {
   readonly #fd: number | null
+  /** The jobs that are taken back: from the first on, up to the second. */
+  #from = 0
+  #to = 0
 
   constructor(fd: number | null) {
     this.#fd = fd
@@ -49,14 +56,28 @@ export class Progress {
   revoke(): number {
     const before = this.started()
     if (this.#fd === null || before === NEVER) return before
-    write(this.#fd, REVOKED_TO_AT, NEVER)
-    write(this.#fd, REVOKED_FROM_AT, before + 1)
-    return this.started()
+    // What was taken back earlier stays so until the process has come past it.
+    if (before >= this.#to - 1) this.#from = before + 1
+    this.#to = NEVER
+    return this.#writeRange() ? this.started() : NEVER
   }
 
   /** Jobs from this key on may be started again. */
   restore(from: number): void {
-    if (this.#fd !== null) write(this.#fd, REVOKED_TO_AT, from)
+    if (this.#to !== NEVER) return
+    this.#to = from
+    this.#writeRange()
+  }
+
+  #writeRange(): boolean {
+    if (this.#fd === null) return false
+    try {
+      write(this.#fd, REVOKED_FROM_AT, this.#from)
+      write(this.#fd, REVOKED_TO_AT, this.#to)
+      return true
+    } catch {
+      return false
+    }
   }
 
   close(): void {

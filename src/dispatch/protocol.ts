@@ -74,6 +74,8 @@ export type FromProcess =
   | {
       readonly kind: 'results'
       readonly results: readonly { readonly key: number; readonly result: JobResult }[]
+      /** Jobs that it did not start, since they were taken back. */
+      readonly refused: readonly number[]
       /** Handlers past their deadline that have still not returned: their places are not free. */
       readonly overdue: number
     }

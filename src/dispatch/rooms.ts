@@ -25,3 +25,10 @@ export function shareRooms(rooms: Rooms, running: ReadonlyMap<string, number>): 
     [...running].map(([handler, count]) => [handler, Math.max(ordinaryFree, Math.min(extraFree, share - count), 0)]),
   )
 }
+
+/** Attempts that could start now: of handlers in general (the extra ones included), of those in trouble, and alone. */
+export interface Room {
+  readonly shared: number
+  readonly troubled: number
+  readonly isolated: number
+}

@@ -28,9 +28,9 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
   } satisfies Partial<Settlement>
 
   if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }
-  if (ran.outcome === 'process_lost') {
-    if (rules.stopping) return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
-  }
+  if (ran.outcome === 'released') return { ...base, verdict: 'released', isolate: ran.isolate }
+  if (ran.outcome === 'process_lost' && rules.stopping)
+    return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
   if (ran.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
   const delayMs =
     ran.outcome === 'retry_after'

@@ -18,8 +18,10 @@ export function createSettler(options: {
   readonly log: Logger
   /** Called once settlements are committed of which some are to run again, with the first time that one is due. */
   readonly onRetry: (dueAtMs: number) => void
+  /** Called when there are fewer unsettled. */
+  readonly onSettled: () => void
 }) {
-  const { store, leaseMs, clock, log, onRetry } = options
+  const { store, leaseMs, clock, log, onRetry, onSettled } = options
   const calls = new Set<Promise<void>>()
   let waiting: Settlement[] = []
   let unsettled = 0
@@ -48,6 +50,7 @@ export function createSettler(options: {
       }
     }
     unsettled -= batch.length
+    onSettled()
   }
 
   function sendWaiting(): void {

@@ -13,3 +13,6 @@ export interface ErrorDetail {
   /** Of an `AggregateError`: its parts. */
   readonly errors?: readonly ErrorDetail[]
 }
+
+/** Causes of causes, and parts of parts, that are kept. */
+export const MAX_ERROR_DEPTH = 4

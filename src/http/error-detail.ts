@@ -1,7 +1,5 @@
 import { type TObject, Type } from '@sinclair/typebox'
-
-/** Causes of causes that are shown; what is deeper is never kept. */
-const MAX_DEPTH = 4
+import { MAX_ERROR_DEPTH } from '../domain/error-detail.ts'
 
 /** What was thrown, as the store keeps it (`ErrorDetail`). Nested by hand: a schema that names itself is none for OpenAPI. */
 const schemaAt = (depth: number): TObject =>
@@ -13,7 +11,7 @@ const schemaAt = (depth: number): TObject =>
       stack: Type.Optional(
         Type.Array(Type.String(), { description: "Frames of the handler's own code, innermost first" }),
       ),
-      ...(depth < MAX_DEPTH && {
+      ...(depth < MAX_ERROR_DEPTH && {
         cause: Type.Optional(schemaAt(depth + 1)),
         errors: Type.Optional(Type.Array(schemaAt(depth + 1))),
       }),

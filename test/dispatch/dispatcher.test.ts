@@ -83,6 +83,16 @@ describe('a handler that takes its process down', () => {
   })
 })
 
+test('a handler of which every attempt ends its process holds up no other, however many of them wait', async () => {
+  const { append, ended, store } = await startDispatcher({ maxAttempts: 2, handlers: ['exit', 'ok'] })
+  await Promise.all(Array.from({ length: 300 }, () => append(['exit'])))
+  for (let times = 0; times < 20; times++)
+    expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
+  const { running, pending, dead } = (await store.counts()).deliveries
+  expect(running).toBeLessThan(64)
+  expect(running + pending + dead).toBe(300)
+})
+
 test('no more of a handler run at once than its concurrency allows', async () => {
   const { append, ended, store } = await startDispatcher({ processes: 2 })
   const uids = await Promise.all(Array.from({ length: 6 }, () => append(['wait'], { ms: 60 })))

@@ -54,6 +54,17 @@ describe('an event that can start at once', () => {
     expect((await startOf(older)) <= (await startOf(newer.uid))).toBe(true)
   })
 
+  test('is given back, not counted, when the service stops before it begins', async () => {
+    const { dispatcher, pool, store, keep } = await asleep()
+    const offer = dispatcher.offer(['ok'])
+    const stopped = dispatcher.stop(200, 50)
+    await pool.close()
+    const { uid } = await keep(['ok'])
+    if (offer !== undefined) dispatcher.take(offer, {} as never)
+    await stopped
+    expect((await store.event(uid))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
+  })
+
   test('waits for the store to be looked into while many others are on their way in', async () => {
     const { keep, ended } = await startDispatcher({ receiving: () => 9 })
     const { uid, leased } = await keep(['ok'])

@@ -4,9 +4,12 @@ import { triage } from '../../src/dispatch/pool/triage.ts'
 
 const run = (uid: string, company: Run['company'] = 'many'): Run =>
   ({ work: { event: { uid } }, company, resolve: () => {} }) as unknown as Run
-const begun = (each: Run): InFlight => ({ run: each, sentAtMs: 0, deadlineAtMs: 0 })
-const lost = (attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0) =>
-  triage({ fault: '', stack: [], begun: attempts.map(begun), notBegun, overdue })
+const begun = (each: Run): InFlight => ({ run: each, sentAtMs: 0, sinceMs: 0, untilMs: 0 })
+/** Of what had begun the last is the suspect, unless the process has answered since. */
+function lost(attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0, hasAnswered = false) {
+  const all = attempts.map(begun)
+  return triage({ fault: '', stack: [], begun: all, notBegun, suspect: hasAnswered ? undefined : all.at(-1), overdue })
+}
 const again = ({ again: runs }: ReturnType<typeof triage>) =>
   Object.fromEntries(runs.map(({ work, company }) => [work.event.uid, company]))
 
@@ -35,4 +38,10 @@ test('beside a handler that has outlived its attempt nothing is alone', () => {
   const found = lost([run('a')], [], 1)
   expect(found.guilty).toBeUndefined()
   expect(again(found)).toEqual({ a: 'none' })
+})
+
+test('where the process has answered since the last began, none is suspected more than the others', () => {
+  const found = lost([run('a'), run('b')], [], 0, true)
+  expect(found.suspected).toBeUndefined()
+  expect(again(found)).toEqual({ a: 'few', b: 'few' })
 })

@@ -6,12 +6,13 @@ export const FAMILY_VARIABLE = 'HOLDFAST_HANDLER_PROCESS'
 /** A fork may be between two looks. */
 const PASSES = 2
 
-/**
- * Ends a handler process and all that it has started. What has moved to a session of its own is found by its environment
- * (on Linux).
- */
-export async function endFamily(pid: number, family: string): Promise<void> {
-  signalGroup(pid)
+/** Ends what a handler process that has just ended had started and left in its session. Its number may be given to another soon. */
+export function endGroup(pid: number): void {
+  signal(-pid)
+}
+
+/** Ends what a handler process had started that has moved to a session of its own: it is found by its environment (on Linux). */
+export async function endFamily(family: string): Promise<void> {
   if (process.platform !== 'linux') return
   const mark = `${FAMILY_VARIABLE}=${family}\0`
   for (let pass = 0; pass < PASSES; pass++) {
@@ -22,11 +23,18 @@ export async function endFamily(pid: number, family: string): Promise<void> {
 }
 
 async function membersOf(mark: string): Promise<readonly number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const found = await Promise.all(
-    pids.map(async (pid) => ((await environmentOf(pid)).includes(mark) ? [Number(pid)] : [])),
-  )
-  return found.flat()
+  const members: number[] = []
+  // One after the other: it costs a busy machine time, and nothing waits for it.
+  for (const pid of await pidsOf()) if ((await environmentOf(pid)).includes(mark)) members.push(Number(pid))
+  return members
+}
+
+async function pidsOf(): Promise<readonly string[]> {
+  try {
+    return (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  } catch {
+    return []
+  }
 }
 
 async function environmentOf(pid: string): Promise<string> {
@@ -37,8 +45,6 @@ async function environmentOf(pid: string): Promise<string> {
     return ''
   }
 }
-
-const signalGroup = (pid: number): void => signal(-pid)
 
 function signal(pid: number): void {
   try {

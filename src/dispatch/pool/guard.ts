@@ -22,26 +22,37 @@ done 2>/dev/null
 /** Whatever the service is killed by, its handlers end with it. */
 export class Guard {
   readonly #log: Logger
-  readonly #shell: ChildProcess
+  readonly #shell: ChildProcess | undefined
   readonly #pids = new Set<number>()
   #isClosed = false
 
   /** `prefix`: with it begins the family of every process. */
   constructor(prefix: string, log: Logger) {
     this.#log = log
-    this.#shell = spawn('/bin/sh', ['-c', SCRIPT, 'holdfast-guard', `${FAMILY_VARIABLE}=${prefix}`], {
-      detached: true,
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-      stdio: ['pipe', 'ignore', 'ignore'],
-    })
-    this.#shell.on('error', (error) => this.#isMissed(messageOf(error)))
-    this.#shell.on('exit', () => this.#isMissed('it ended'))
-    this.#shell.stdin?.on('error', () => {})
-    // It is not what keeps the service going.
-    this.#shell.unref()
+    this.#shell = this.#start(prefix)
+  }
+
+  #start(prefix: string): ChildProcess | undefined {
+    try {
+      const shell = spawn('/bin/sh', ['-c', SCRIPT, 'holdfast-guard', `${FAMILY_VARIABLE}=${prefix}`], {
+        detached: true,
+        env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+        stdio: ['pipe', 'ignore', 'ignore'],
+      })
+      shell.on('error', (error) => this.#isMissed(messageOf(error)))
+      shell.on('exit', () => this.#isMissed('it ended'))
+      shell.stdin?.on('error', () => {})
+      // It is not what keeps the service going.
+      shell.unref()
+      return shell
+    } catch (error) {
+      this.#isMissed(messageOf(error))
+      return undefined
+    }
   }
 
   add(pid: number): void {
+    if (pid === 0) return
     this.#pids.add(pid)
     this.#tell()
   }
@@ -53,11 +64,11 @@ export class Guard {
 
   close(): void {
     this.#isClosed = true
-    this.#shell.stdin?.end()
+    this.#shell?.stdin?.end()
   }
 
   #tell(): void {
-    this.#shell.stdin?.write(`${[...this.#pids].join(' ')}\n`)
+    this.#shell?.stdin?.write(`${[...this.#pids].join(' ')}\n`)
   }
 
   #isMissed(reason: string): void {

@@ -4,8 +4,9 @@ import { messageOf } from '../../domain/errors.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.ts'
-import { endFamily } from './family.ts'
+import { endFamily, endGroup } from './family.ts'
 import { faultOf, framesIn } from './fault.ts'
+import { Jobs } from './jobs.ts'
 import { RawOutput } from './raw-output.ts'
 import type { InFlight, Loss, Run } from './run.ts'
 import { type SpawnedProcess, spawnProcess } from './spawn.ts'
@@ -29,8 +30,8 @@ export interface ProcessOptions {
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
   readonly isHurried: boolean
-  /** Some attempts were answered. */
-  readonly onResults: () => void
+  /** Some attempts were answered; these were taken back, and did not begin. */
+  readonly onResults: (refused: readonly Run[]) => void
   readonly onGone: (loss: Loss) => void
   readonly onLines: (lines: readonly string[], dropped: number) => void
   readonly onDropped: (lines: number) => void
@@ -53,6 +54,7 @@ export class HandlerProcess {
   readonly ready: Promise<readonly HandlerRegistration[]>
   /** Resolves when it is gone, and all that it had started with it. */
   readonly gone: Promise<void>
+  /** 0 if it could not be started. */
   readonly pid: number
   isReady = false
   /** It does not answer, and is sent nothing. */
@@ -62,16 +64,15 @@ export class HandlerProcess {
   /** Attempts that it has answered. */
   answered = 0
   /** When it last gave a sign of life. */
-  heardAtMs = Date.now()
+  heardAtMs = performance.now()
 
   readonly #options: ProcessOptions
   readonly #spawned: SpawnedProcess
   readonly #outputs: readonly RawOutput[]
-  readonly #inFlight = new Map<number, InFlight>()
+  readonly #jobs: Jobs
   readonly #isLoaded = Promise.withResolvers<readonly HandlerRegistration[]>()
   #outbox: SentJob[] = []
   #bodies: Uint8Array[] = []
-  #nextKey = 0
   #overdue = 0
   #loading: string
   #fault: string | undefined
@@ -85,6 +86,7 @@ export class HandlerProcess {
     this.ready = this.#isLoaded.promise
     this.ready.catch(() => {})
     this.#spawned = spawnProcess(options)
+    this.#jobs = new Jobs(this.#spawned.progress)
     const { child, jobs, answers, outputs } = this.#spawned
     this.pid = child.pid ?? 0
     this.#outputs = outputs.map((stream) => new RawOutput(stream, onLines))
@@ -100,64 +102,62 @@ export class HandlerProcess {
 
   /** Attempts in it, and handlers that have outlived theirs. */
   get load(): number {
-    return this.#inFlight.size + this.#overdue
+    return this.#jobs.size + this.#overdue
   }
 
   get overdue(): number {
     return this.#overdue
   }
 
-  /** In the order in which they were sent, which is that of their deadlines. */
-  get inFlight(): IterableIterator<InFlight> {
-    return this.#inFlight.values()
-  }
-
-  /** Whether something has been running in it since then. */
-  atWorkSince(atMs: number): boolean {
-    const [first] = this.#inFlight.values()
-    return first !== undefined && first.sentAtMs <= atMs
+  /** The attempt whose deadline is the next. */
+  get first(): InFlight | undefined {
+    return this.#jobs.first
   }
 
   get isIdle(): boolean {
-    return this.#inFlight.size === 0
+    return this.#jobs.size === 0
   }
 
-  run(run: Run, sentAtMs: number, timeoutMs: number): void {
-    const key = this.#nextKey++
+  run(run: Run, timeoutMs: number): void {
+    const [sentAtMs, nowMs] = [Date.now(), performance.now()]
     const deadlineAtMs = sentAtMs + timeoutMs
-    this.#inFlight.set(key, { run, sentAtMs, deadlineAtMs })
+    const key = this.#jobs.add({ run, sentAtMs, sinceMs: nowMs, untilMs: nowMs + timeoutMs })
     const { body, deliveryId: _, lease: __, ...work } = run.work
     if (this.#outbox.length === 0) setImmediate(() => this.#post())
     this.#outbox.push({ key, work, bodyBytes: body.length, deadlineAtMs })
     this.#bodies.push(body)
   }
 
-  ping(): void {
+  /** Asks whether it is there. Gives what it has begun by then, to be told to `passed` when it has answered. */
+  ping(): number {
     this.#send({ kind: 'ping' })
+    return this.#jobs.lastKey()
+  }
+
+  passed(key: number): void {
+    this.#jobs.passed(key)
   }
 
   abortAll(): void {
     this.#send({ kind: 'abort' })
   }
 
-  /** What it did last, or is doing. */
-  lastBegun(): InFlight | undefined {
-    return this.#begun(this.#spawned.progress.started()).at(-1)?.[1]
+  /** What most likely blocks it. */
+  suspect(): InFlight | undefined {
+    return this.#jobs.suspect()
   }
 
   /** Takes back the attempts that have not begun; it will not begin them any more. */
   revoke(): readonly Run[] {
+    if (this.isBlocked) return []
     this.isBlocked = true
-    const last = this.#spawned.progress.revoke()
-    const taken = [...this.#inFlight].filter(([key]) => key > last)
-    for (const [key] of taken) this.#inFlight.delete(key)
-    return taken.map(([, { run }]) => run)
+    return this.#jobs.revoke()
   }
 
   /** It may begin what it is sent from now on. */
   restore(): void {
     this.isBlocked = false
-    this.#spawned.progress.restore(this.#nextKey)
+    this.#jobs.restore()
   }
 
   /** Lets it write out its log, if it can, and ends it. Resolves when it is gone. */
@@ -187,7 +187,7 @@ export class HandlerProcess {
   }
 
   #read(reader: FrameReader, chunk: Buffer): void {
-    this.heardAtMs = Date.now()
+    this.heardAtMs = performance.now()
     try {
       reader.push(chunk)
     } catch (error) {
@@ -212,15 +212,11 @@ export class HandlerProcess {
     }
   }
 
-  #answer({ results, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
+  #answer({ results, refused, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
     this.#overdue = overdue
     this.answered += results.length
-    for (const { key, result } of results) {
-      const inFlight = this.#inFlight.get(key)
-      this.#inFlight.delete(key)
-      inFlight?.run.resolve(result)
-    }
-    this.#options.onResults()
+    for (const { key, result } of results) this.#jobs.take(key)?.run.resolve(result)
+    this.#options.onResults(refused.flatMap((key) => this.#jobs.take(key)?.run ?? []))
   }
 
   #send(message: ToProcess, tail: readonly Uint8Array[] = []): void {
@@ -239,13 +235,11 @@ export class HandlerProcess {
     this.#send({ kind: 'jobs', jobs }, bodies)
   }
 
-  #begun = (last: number): readonly (readonly [number, InFlight])[] =>
-    [...this.#inFlight].filter(([key]) => key <= last)
-
   async #ended(): Promise<void> {
-    const { child, jobs, answers, progress } = this.#spawned
+    const { child, jobs, answers } = this.#spawned
     try {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+      if (child.pid !== undefined) endGroup(child.pid)
       jobs.destroy()
       await Promise.all([drained(answers), ...this.#outputs.map((output) => output.drain())])
       const lastWords = this.#outputs.map((output) => output.kept()).join('\n')
@@ -255,18 +249,9 @@ export class HandlerProcess {
       this.#fault ??= `the handler process could not be started: ${messageOf(error)}`
     }
     this.#isGone = true
-    const last = progress.started()
-    progress.close()
     this.#isLoaded.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#fault}`]))
-    this.#lose(this.#fault, last)
-    if (child.pid !== undefined) await endFamily(child.pid, this.#options.family)
-  }
-
-  #lose(fault: string, last: number): void {
-    const begun = this.#begun(last).map(([, inFlight]) => inFlight)
-    const notBegun = [...this.#inFlight].filter(([key]) => key > last).map(([, { run }]) => run)
-    this.#inFlight.clear()
-    this.#options.onGone({ fault, stack: this.#stack, begun, notBegun, overdue: this.#overdue })
+    this.#options.onGone({ fault: this.#fault, stack: this.#stack, overdue: this.#overdue, ...this.#jobs.close() })
+    if (child.pid !== undefined) await endFamily(this.#options.family)
   }
 }
 

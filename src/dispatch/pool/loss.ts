@@ -15,16 +15,40 @@ export function answerLost({ resolve }: Run, startedAtMs: number, error: string,
   })
 }
 
-/** Tells of a process that is gone, but not again and again of a handler that was told of already. */
-export function tellLoss(
-  log: Logger,
-  { fault, begun }: Loss,
-  again: number,
-  isTroubled: (handler: string) => boolean,
-): void {
-  if (begun.length === 0 && fault === OUTLIVED) return
-  const last = begun.at(-1)?.run.work
-  const level = last !== undefined && isTroubled(last.handler) ? 'debug' : 'warn'
-  const about = last === undefined ? {} : { handler: last.handler, uid: last.event.uid }
-  log[level]({ error: fault, ...about, running: begun.length, again }, 'a handler process is replaced')
+/** It has waited for too long, not run for too long: it is claimed again. */
+export function giveBack({ company, resolve }: Run): void {
+  const error = 'no process had room for it while its lease held'
+  resolve({ outcome: 'released', error, isolate: company !== 'many', startedAtMs: Date.now(), durationMs: 0 })
+}
+
+/** A process that ends while nothing runs in it is logged so often. */
+const IDLE_INTERVAL_MS = 60_000
+
+/** Logs processes that are gone, but not one after the other of a handler of which that is known. */
+export class LossLog {
+  readonly #log: Logger
+  readonly #isTroubled: (handler: string) => boolean
+  #idleAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(log: Logger, isTroubled: (handler: string) => boolean) {
+    this.#log = log
+    this.#isTroubled = isTroubled
+  }
+
+  tell({ fault, begun, suspect }: Loss, again: number): void {
+    const work = (suspect ?? begun.at(-1))?.run.work
+    if (work === undefined) this.#tellIdle(fault)
+    else {
+      const about = { error: fault, handler: work.handler, uid: work.event.uid, running: begun.length, again }
+      this.#log[this.#isTroubled(work.handler) ? 'debug' : 'warn'](about, 'a handler process is replaced')
+    }
+  }
+
+  #tellIdle(error: string): void {
+    if (error === OUTLIVED) return
+    const nowMs = performance.now()
+    const isNew = nowMs - this.#idleAtMs > IDLE_INTERVAL_MS
+    if (isNew) this.#idleAtMs = nowMs
+    this.#log[isNew ? 'warn' : 'debug']({ error }, 'a handler process ended though nothing ran in it')
+  }
 }

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
-import { availableMemory } from 'node:process'
 import type { Work } from '../../domain/delivery.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
-import { extraRooms } from '../rooms.ts'
+import { latestStartMs } from '../lease.ts'
+import { extraRooms, type Room } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import { answerLost, OUTLIVED, STOPPED, tellLoss } from './loss.ts'
+import { answerLost, giveBack, LossLog, OUTLIVED, STOPPED } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
 import { type Alertness, Rounds } from './rounds.ts'
 import type { Loss, Ran, Run } from './run.ts'
@@ -12,19 +12,12 @@ import { type Slot, Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
 import { triage } from './triage.ts'
 import { Trouble } from './trouble.ts'
+import { Waiting } from './waiting.ts'
 import { Watch } from './watch.ts'
 
-/** Wait before suspects have another process after one that could not load; doubles up to the cap. */
-const RESTART_BASE_MS = 100
-const RESTART_CAP_MS = 10_000
-/** Processes at once that are blocked and have been replaced; and of those, by one handler. */
-const MAX_ASIDE = 24
-const MAX_ASIDE_BY_HANDLER = 16
 /** Handlers in trouble have so many times as many processes, in which so much less runs at once: each loss takes less along. */
 const TROUBLED_FACTOR = 2
 const TROUBLED_PART = 0.25
-/** Memory that has to be left for another one, about that of two processes. */
-const MIN_FREE_BYTES = 128 * 1024 * 1024
 /** A process in which nothing has run for so long is not looked at: most attempts are over before. */
 const YOUNG_MS = 50
 /** A blocked process is put behind all others after this time; at once, where so many are that they take every processor. */
@@ -36,13 +29,6 @@ export interface PoolOptions extends ProcessesOptions {
   readonly concurrency: number
   readonly timeoutMs: number
 }
-/** Attempts that could start now: of handlers in general (the extra ones included), of those in trouble, and alone. */
-export interface Room {
-  readonly shared: number
-  readonly troubled: number
-  readonly isolated: number
-}
-
 /**
  * The handler processes, and which attempt runs in which.
  *
@@ -67,13 +53,12 @@ export class HandlerPool {
   readonly #processes: Processes
   readonly #watch: Watch
   readonly #trouble: Trouble
+  readonly #lossLog: LossLog
   readonly #slots: Record<Slot['group'], Slots>
   readonly #suspects: Suspects
   readonly #rounds = new Rounds((nowMs, isFull) => this.#look(nowMs, isFull))
   /** Attempts that wait for room in a slot. */
-  #waiting: Run[] = []
-  /** In a row, of processes that could not load. */
-  #failures = 0
+  readonly #waiting = new Waiting()
   #isClosed = false
 
   constructor(options: PoolOptions) {
@@ -81,9 +66,10 @@ export class HandlerPool {
     this.extra = options.processes * extraRooms(options.concurrency)
     this.#watch = new Watch(options.memoryMb)
     this.#trouble = new Trouble(options.log)
+    this.#lossLog = new LossLog(options.log, this.isTroubled)
     this.#processes = new Processes(options, {
       onReady: () => this.#isUp(),
-      onResults: (process, place) => this.#isFreer(process, place),
+      onResults: (process, place, refused) => this.#isFreer(process, place, refused),
       onGone: (process, place, loss) => this.#isGone(process, place, loss),
     })
     const { processes, concurrency } = options
@@ -94,7 +80,7 @@ export class HandlerPool {
     }
     this.#suspects = new Suspects(
       this.#processes,
-      (handler) => this.#trouble.pausedUntilMs(handler) <= Date.now(),
+      (handler) => this.#trouble.pausedUntilMs(handler) <= performance.now(),
       (process, run) => this.#start(process, run),
     )
   }
@@ -108,23 +94,20 @@ export class HandlerPool {
     const { troubled } = this.#slots
     return {
       shared: this.sharedRoom,
-      // They are opened when there is need of them.
-      troubled: troubled.isOpen ? troubled.room : troubled.size,
+      troubled: Math.max(0, troubled.roomWhenOpen - this.#waitingFor('troubled')),
       isolated: this.#suspects.roomAlone,
     }
   }
 
   /** As in `room`; asked for each event. */
   get sharedRoom(): number {
-    return Math.max(0, this.#slots.ordinary.room - this.#waiting.length)
+    return Math.max(0, this.#slots.ordinary.room - this.#waitingFor('ordinary'))
   }
 
   isTroubled = (handler: string): boolean => this.#trouble.isTroubled(handler)
 
   /** Whether a handler may start at all: not while it holds too many blocked processes. */
-  mayStart(handler: string): boolean {
-    return this.#processes.in('aside').filter(([, place]) => place.handler === handler).length < MAX_ASIDE_BY_HANDLER
-  }
+  mayStart = (handler: string): boolean => this.#processes.mayBlockMore(handler)
 
   /** Runs one attempt where it belongs. Never rejects: a lost process is an outcome. */
   run(work: Work): Promise<Ran> {
@@ -132,13 +115,15 @@ export class HandlerPool {
     const run: Run = {
       work,
       company: work.isolated ? 'none' : 'many',
+      startByMs: performance.now() + latestStartMs(this.#options.timeoutMs),
       resolve: (ran) => {
         if (ran.outcome !== 'process_lost') this.#trouble.survived(work.handler)
         resolve(ran)
       },
     }
-    if (work.isolated) this.#suspects.add(run)
-    else this.#waiting.push(run)
+    if (this.#isClosed) answerLost(run, Date.now(), STOPPED)
+    else if (work.isolated) this.#suspects.add(run)
+    else this.#waiting.add(run)
     this.#fill()
     return promise
   }
@@ -152,20 +137,21 @@ export class HandlerPool {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#rounds.stop()
-    for (const run of [...this.#waiting.splice(0), ...this.#suspects.clear()]) answerLost(run, Date.now(), STOPPED)
+    const all = [...this.#waiting.take(() => true), ...this.#suspects.take(() => true)]
+    for (const run of all) answerLost(run, Date.now(), STOPPED)
     await this.#processes.close()
   }
 
   /** They have waited already: they go first. */
   #again(runs: readonly Run[]): void {
-    this.#waiting.unshift(...runs.filter(({ company }) => company === 'many'))
+    this.#waiting.addFirst(runs.filter(({ company }) => company === 'many'))
     for (const run of runs) if (run.company !== 'many') this.#suspects.add(run)
   }
 
   /** Gives what waits to the processes that have room for it. */
   #fill(): void {
     if (this.#isClosed) return
-    this.#waiting = this.#waiting.filter((run) => !this.#startShared(run))
+    this.#waiting.take((run) => this.#startShared(run))
     this.#suspects.fill()
     this.#rounds.soon()
   }
@@ -173,25 +159,35 @@ export class HandlerPool {
   /** False if there is no room yet. */
   #startShared(run: Run): boolean {
     const { handler } = run.work
-    const isTroubled = this.#trouble.isTroubled(handler)
-    if (isTroubled && !this.mayStart(handler)) return false
-    if (isTroubled) this.#slots.troubled.open()
-    const process = this.#slots[isTroubled ? 'troubled' : 'ordinary'].roomiest()
+    const group = this.#groupOf(handler)
+    if (group === 'troubled' && !this.mayStart(handler)) return false
+    if (group === 'troubled') this.#slots.troubled.open()
+    const process = this.#slots[group].roomiest()
     if (process === undefined) return false
     this.#start(process, run)
     return true
   }
 
+  #groupOf = (handler: string): Slot['group'] => (this.#trouble.isTroubled(handler) ? 'troubled' : 'ordinary')
+
+  #waitingFor = (group: Slot['group']): number =>
+    this.#waiting.count(({ work }) => this.#groupOf(work.handler) === group)
+
   #start(process: HandlerProcess, run: Run): void {
-    process.run(run, Date.now(), this.#options.timeoutMs)
+    process.run(run, this.#options.timeoutMs)
   }
 
   #isUp(): void {
-    this.#failures = 0
+    this.#suspects.loaded()
     this.#offerRoom()
   }
 
-  #isFreer(process: HandlerProcess, place: Place): void {
+  #isFreer(process: HandlerProcess, place: Place, refused: readonly Run[]): void {
+    if (this.#isClosed) {
+      for (const run of refused) answerLost(run, Date.now(), STOPPED)
+      return
+    }
+    this.#again(refused)
     const { concurrency } = this.#options
     if (place.kind === 'slot' && process.overdue > 0 && process.overdue * 2 >= concurrency)
       this.#setAside(process, place.slot)
@@ -202,7 +198,7 @@ export class HandlerPool {
 
   /** Another takes its slot; it may finish what it has begun. */
   #setAside(process: HandlerProcess, slot: Slot, handler?: string): void {
-    this.#processes.move(process, { kind: 'aside', sinceMs: Date.now(), handler })
+    this.#processes.move(process, { kind: 'aside', sinceMs: performance.now(), handler })
     this.#slots[slot.group].reopen(slot)
     this.#processes.warm(this.#processes.in('aside').length)
   }
@@ -211,8 +207,6 @@ export class HandlerPool {
     if (process.overdue > 0) process.end(OUTLIVED)
     else this.#processes.release(process)
   }
-
-  #mayReplace = (): boolean => this.#processes.in('aside').length < MAX_ASIDE && availableMemory() > MIN_FREE_BYTES
 
   #isGone(process: HandlerProcess, place: Place, loss: Loss): void {
     if (this.#isClosed) {
@@ -224,22 +218,21 @@ export class HandlerPool {
     const { guilty, again, suspected } = triage(loss)
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
     this.#again(again)
-    if (process.isReady) tellLoss(this.#options.log, loss, again.length, this.isTroubled)
+    if (process.isReady) this.#lossLog.tell(loss, again.length)
     if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)
     if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process)
     this.#offerRoom()
   }
 
   #accuse(handler: string, fault: string): void {
-    this.#trouble.lost(handler, Date.now(), fault)
-    const pauseMs = this.#trouble.pausedUntilMs(handler) - Date.now()
+    const nowMs = performance.now()
+    this.#trouble.lost(handler, nowMs, fault)
+    const pauseMs = this.#trouble.pausedUntilMs(handler) - nowMs
     if (pauseMs > 0) setTimeout(() => this.#offerRoom(), pauseMs + 1).unref()
   }
 
   #hasFailed(fault: string): void {
-    const delayMs = Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
-    this.#suspects.pauseUntil(Date.now() + delayMs)
-    setTimeout(() => this.#fill(), delayMs + 1).unref()
+    setTimeout(() => this.#fill(), this.#suspects.failed() + 1).unref()
     this.#options.log.error({ error: fault }, 'a handler process could not start')
   }
 
@@ -249,17 +242,25 @@ export class HandlerPool {
   }
 
   #look(nowMs: number, isFull: boolean): Alertness {
-    let alertness: Alertness = 'idle'
+    let alertness: Alertness = this.#waiting.size + this.#suspects.size > 0 ? 'busy' : 'idle'
     for (const [process, place] of this.#processes.all) {
       const isBusy = !process.isIdle || place.kind === 'aside'
       if (isBusy && alertness === 'idle') alertness = 'busy'
-      const isDue = isFull || place.kind === 'aside' || process.atWorkSince(nowMs - YOUNG_MS)
+      const isAtWork = process.first !== undefined && nowMs - process.first.sinceMs > YOUNG_MS
+      const isDue = isFull || place.kind === 'aside' || isAtWork
       if (process.isReady && isDue && this.#lookAt(process, place, nowMs)) alertness = 'alert'
     }
+    this.#giveBackLate(nowMs)
     this.#processes.cool(nowMs)
     this.#trouble.forget(nowMs)
     if (this.#trouble.isQuiet) this.#slots.troubled.closeIdle()
     return alertness
+  }
+
+  /** What has waited so long that its lease would end while it runs. */
+  #giveBackLate(nowMs: number): void {
+    const isLate = ({ startByMs }: Run): boolean => startByMs < nowMs
+    for (const run of [...this.#waiting.take(isLate), ...this.#suspects.take(isLate)]) giveBack(run)
   }
 
   /** Whether it has to answer yet. */
@@ -287,10 +288,10 @@ export class HandlerPool {
 
   /** What it has not begun runs elsewhere. */
   #isBlocked(process: HandlerProcess, slot: Slot): void {
-    const handler = process.lastBegun()?.run.work.handler
-    if (!process.isBlocked && handler !== undefined) this.#trouble.blocked(handler, Date.now())
+    const handler = process.suspect()?.run.work.handler
+    if (!process.isBlocked && handler !== undefined) this.#trouble.blocked(handler, performance.now())
     const runs = process.revoke()
-    if (this.#mayReplace()) this.#setAside(process, slot, handler)
+    if (this.#processes.mayReplace()) this.#setAside(process, slot, handler)
     this.#again(runs)
     this.#offerRoom()
   }

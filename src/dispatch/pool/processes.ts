@@ -1,11 +1,17 @@
+import { availableMemory, platform } from 'node:process'
 import type { Logger } from 'pino'
 import { newUid } from '../../domain/uid.ts'
 import type { ProcessData } from '../protocol.ts'
 import { Guard } from './guard.ts'
 import { HandlerProcess } from './handler-process.ts'
-import type { Loss } from './run.ts'
+import type { Loss, Run } from './run.ts'
 import type { Slot } from './slots.ts'
 
+/** Processes at once that are blocked and have been replaced; and of those, by one handler. */
+const MAX_ASIDE = 24
+const MAX_ASIDE_BY_HANDLER = 16
+/** Memory that has to be left for another one, about that of two processes. Only Linux tells what could be had. */
+const MIN_FREE_BYTES = 128 * 1024 * 1024
 /** Processes kept for the next one that is lost, and how long after there was need of them. */
 const MAX_SPARES = 4
 const SPARE_MS = 60_000
@@ -32,7 +38,7 @@ export type Place =
 
 export interface Listener {
   onReady(process: HandlerProcess): void
-  onResults(process: HandlerProcess, place: Place): void
+  onResults(process: HandlerProcess, place: Place, refused: readonly Run[]): void
   onGone(process: HandlerProcess, place: Place, loss: Loss): void
 }
 
@@ -66,6 +72,13 @@ export class Processes {
 
   inSlot = (slot: Slot): HandlerProcess | undefined => this.#inSlots.get(slot)
 
+  /** Whether a process that is blocked may be replaced. */
+  mayReplace = (): boolean =>
+    this.in('aside').length < MAX_ASIDE && (platform !== 'linux' || availableMemory() > MIN_FREE_BYTES)
+
+  mayBlockMore = (handler: string): boolean =>
+    this.in('aside').filter(([, place]) => place.handler === handler).length < MAX_ASIDE_BY_HANDLER
+
   move(process: HandlerProcess, place: Place): void {
     this.#put(process, place)
   }
@@ -81,14 +94,14 @@ export class Processes {
   /** It has done its work here: it is kept for the next, or ended. */
   release(process: HandlerProcess): void {
     process.restore()
-    this.#put(process, { kind: 'spare', sinceMs: Date.now() })
+    this.#put(process, { kind: 'spare', sinceMs: performance.now() })
     if (this.in('spare').length > MAX_SPARES || process.overdue > 0 || process.isBehind) this.#retire(process)
   }
 
   /** Starts spare ones ahead, until there are so many, as far as there may be. */
   warm(wanted: number): void {
     for (let spares = this.in('spare').length; spares < Math.min(wanted, MAX_SPARES); spares++)
-      this.#put(this.#start(false), { kind: 'spare', sinceMs: Date.now() })
+      this.#put(this.#start(false), { kind: 'spare', sinceMs: performance.now() })
   }
 
   /** Ends those that nobody has needed for long. */
@@ -126,7 +139,7 @@ export class Processes {
       family: `${this.#familyPrefix}-${++this.#lastNumber}`,
       onDropped: onDroppedLines,
       onLines: (lines, dropped) => this.#tellLines(process.pid, lines, dropped),
-      onResults: () => this.#withPlace(process, (place) => this.#listener.onResults(process, place)),
+      onResults: (refused) => this.#withPlace(process, (place) => this.#listener.onResults(process, place, refused)),
       onGone: (loss) => this.#leave(process, loss),
     })
     this.#guard ??= new Guard(this.#familyPrefix, this.#options.log)

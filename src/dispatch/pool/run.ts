@@ -12,19 +12,32 @@ export type Ran =
       readonly startedAtMs: number
       readonly durationMs: number
     }
+  | {
+      /** It is not over, and goes back uncounted. */
+      readonly outcome: Extract<AttemptOutcome, 'released'>
+      readonly error: string
+      readonly isolate: boolean
+      readonly startedAtMs: number
+      readonly durationMs: number
+    }
 
 /** An attempt on its way through the pool; it is answered exactly once. */
 export interface Run {
   readonly work: Work
   /** With how many others it may share a process: the more often it was lost with one, the fewer. */
   readonly company: 'many' | 'few' | 'none'
+  /** When it has to have begun, or its lease would end before it does (by `performance.now`). */
+  readonly startByMs: number
   readonly resolve: (ran: Ran) => void
 }
 
 export interface InFlight {
   readonly run: Run
+  /** Since the epoch. */
   readonly sentAtMs: number
-  readonly deadlineAtMs: number
+  /** The same and its deadline, by a clock that nobody sets. */
+  readonly sinceMs: number
+  readonly untilMs: number
 }
 
 /** A process is gone, and with it what it had not answered. */
@@ -35,6 +48,8 @@ export interface Loss {
   /** Attempts that had begun, in the order in which they did. */
   readonly begun: readonly InFlight[]
   readonly notBegun: readonly Run[]
+  /** The one of which it most likely was the doing, if that can be told. */
+  readonly suspect: InFlight | undefined
   /** Handlers beside them that had outlived their attempts. */
   readonly overdue: number
 }

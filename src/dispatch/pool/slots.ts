@@ -2,14 +2,15 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
 
-/** Wait after a process that failed before the next; doubles up to the cap. */
+/** Wait for the next process after so many in a row that failed; doubles up to the cap, which is low where handlers are in trouble. */
+const FREE_FAILURES = 1
 const RESTART_BASE_MS = 100
-const RESTART_CAP_MS = 10_000
+const RESTART_CAPS_MS = { ordinary: 10_000, troubled: 1_000 } as const
 
 /** A lasting place for a process in which many attempts run at once. */
 export interface Slot {
   readonly group: 'ordinary' | 'troubled'
-  /** Processes in a row that could not load, or (of handlers in trouble) ended before any attempt in them did. */
+  /** Processes in a row that could not load, or ended before any attempt in them did. */
   failures: number
 }
 
@@ -26,11 +27,6 @@ export class Slots {
     this.#slots = Array.from({ length: count }, () => ({ group, failures: 0 }))
   }
 
-  /** Attempts in them at once. */
-  get size(): number {
-    return this.#slots.length * this.#concurrency
-  }
-
   /** Attempts that could start now. */
   get room(): number {
     let room = 0
@@ -38,8 +34,14 @@ export class Slots {
     return room
   }
 
-  get isOpen(): boolean {
-    return this.#slots.some((slot) => this.#processes.inSlot(slot) !== undefined)
+  /** The same if those were open that can be. */
+  get roomWhenOpen(): number {
+    let room = 0
+    for (const slot of this.#slots) {
+      const isClosed = slot.failures <= FREE_FAILURES && this.#processes.inSlot(slot) === undefined
+      room += isClosed ? this.#concurrency : this.#roomIn(slot)
+    }
+    return room
   }
 
   /** Starts processes at the priority of acknowledgements: while the service starts, everything waits for these. */
@@ -53,19 +55,20 @@ export class Slots {
   /** Opens those that have no process, but for those that wait for their next. */
   open(): void {
     for (const slot of this.#slots)
-      if (slot.failures === 0 && this.#processes.inSlot(slot) === undefined) this.reopen(slot)
+      if (slot.failures <= FREE_FAILURES && this.#processes.inSlot(slot) === undefined) this.reopen(slot)
   }
 
   /** The process in it has ended: another takes its place. */
   lost(slot: Slot, process: HandlerProcess): void {
-    const hasFailed = !process.isReady || (slot.group === 'troubled' && process.answered === 0)
+    const hasFailed = !process.isReady || process.answered === 0
     slot.failures = hasFailed ? slot.failures + 1 : 0
     this.reopen(slot)
   }
 
   /** At once, or a while after a process that failed. */
   reopen(slot: Slot): void {
-    const delayMs = slot.failures === 0 ? 0 : Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** slot.failures)
+    const waits = slot.failures - FREE_FAILURES
+    const delayMs = waits <= 0 ? 0 : Math.min(RESTART_CAPS_MS[slot.group], RESTART_BASE_MS * 2 ** waits)
     if (delayMs === 0) this.#processes.open({ kind: 'slot', slot })
     else setTimeout(() => this.#openIfEmpty(slot), delayMs).unref()
   }

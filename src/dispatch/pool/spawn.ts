@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { EventEmitter } from 'node:events'
 import { getCompileCacheDir } from 'node:module'
-import type { Readable, Writable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { openProgress, Progress } from '../progress.ts'
 import { FAMILY_VARIABLE } from './family.ts'
@@ -14,7 +15,8 @@ const MIN_HEAP_MB = 16
 const MAX_SEMI_SPACE_MB = 2
 
 export interface SpawnedProcess {
-  readonly child: ChildProcess
+  /** Tells of its end by `exit`, or by `error` if it could not be started. */
+  readonly child: EventEmitter & { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean }
   readonly jobs: Writable
   readonly answers: Readable
   /** What is written past `console`: by native code, and by programs that a handler starts. */
@@ -33,22 +35,43 @@ export interface SpawnOptions {
  * Starts a handler process, in a session of its own: what a terminal or a supervisor signals reaches the service, which ends
  * its handlers in order.
  */
-export function spawnProcess({ family, memoryMb, environment }: SpawnOptions): SpawnedProcess {
+export function spawnProcess(options: SpawnOptions): SpawnedProcess {
   const progressFd = openProgress()
+  const progress = new Progress(progressFd)
+  try {
+    const child = start(options, progressFd)
+    const [, stdout, stderr, jobs, answers] = child.stdio ?? []
+    if (stdout && stderr && jobs && answers) {
+      return {
+        child,
+        jobs: jobs as Writable,
+        answers: answers as Readable,
+        outputs: [stdout as Readable, stderr as Readable],
+        progress,
+      }
+    }
+    // Without descriptors to spare it has no streams, and an error is on its way.
+    return notStarted(child, progress)
+  } catch (error) {
+    const child = Object.assign(new EventEmitter(), { kill: () => false })
+    process.nextTick(() => child.emit('error', error))
+    return notStarted(child, progress)
+  }
+}
+
+function start({ family, memoryMb, environment }: SpawnOptions, progressFd: number | null): ChildProcess {
   const cache = getCompileCacheDir()
-  const child = spawn(process.execPath, [...flags(memoryMb), MAIN], {
+  return spawn(process.execPath, [...flags(memoryMb), MAIN], {
     detached: true,
     env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }), [FAMILY_VARIABLE]: family },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 1, progressFd ?? 'ignore'],
   })
-  const [, stdout, stderr, jobs, answers] = child.stdio
-  return {
-    child,
-    jobs: jobs as Writable,
-    answers: answers as Readable,
-    outputs: [stdout as Readable, stderr as Readable],
-    progress: new Progress(progressFd),
-  }
+}
+
+/** Nothing comes of it but its `error`. */
+function notStarted(child: SpawnedProcess['child'], progress: Progress): SpawnedProcess {
+  const ended = (): Readable => Readable.from([])
+  return { child, progress, jobs: new Writable().destroy(), answers: ended(), outputs: [ended(), ended()] }
 }
 
 const flags = (memoryMb: number): readonly string[] => [

@@ -1,10 +1,14 @@
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
 import type { Run } from './run.ts'
+import { Waiting } from './waiting.ts'
 
 /** Processes at once in which suspects run; of those, in which one runs alone. */
 const MAX_APART = 8
 const MAX_ALONE = 4
+/** Wait for another process after one that could not load; doubles up to the cap. */
+const RESTART_BASE_MS = 100
+const RESTART_CAP_MS = 10_000
 /** Suspects that share a process. */
 const FEW = 8
 
@@ -18,7 +22,9 @@ export class Suspects {
   readonly #processes: Processes
   readonly #mayStart: (handler: string) => boolean
   readonly #start: (process: HandlerProcess, run: Run) => void
-  #waiting: Run[] = []
+  readonly #waiting = new Waiting()
+  /** Processes in a row that could not load, and when another one may be tried. */
+  #failures = 0
   #mayOpenAtMs = 0
 
   /** `mayStart`: not while the handler waits after a loss. */
@@ -33,12 +39,19 @@ export class Suspects {
   }
 
   add(run: Run): void {
-    this.#waiting.push(run)
+    this.#waiting.add(run)
   }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  /** Takes out those that have not begun and that it accepts. */
+  take = (accepts: (run: Run) => boolean): readonly Run[] => this.#waiting.take(accepts)
 
   /** How many more could run alone. */
   get roomAlone(): number {
-    const waiting = this.#waiting.filter(({ company }) => company === 'none').length
+    const waiting = this.#waiting.count(({ company }) => company === 'none')
     return Math.max(0, MAX_ALONE - this.#apart('none').filter(({ isIdle }) => !isIdle).length - waiting)
   }
 
@@ -47,25 +60,25 @@ export class Suspects {
     for (const company of ['few', 'none'] as const) this.#fill(company)
   }
 
-  /** Processes do not load at the moment. */
-  pauseUntil(atMs: number): void {
-    this.#mayOpenAtMs = atMs
+  loaded(): void {
+    this.#failures = 0
   }
 
-  /** Gives what has not started. */
-  clear(): readonly Run[] {
-    return this.#waiting.splice(0)
+  /** A process could not load. Gives after what time another one is tried. */
+  failed(): number {
+    const delayMs = Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
+    this.#mayOpenAtMs = performance.now() + delayMs
+    return delayMs
   }
 
   #fill(company: Company): void {
-    const runs = this.#waiting.filter(
-      (run) => run.company === company && (company === 'few' || this.#mayStart(run.work.handler)),
-    )
-    if (runs.length === 0) return
+    const isTurn = (run: Run): boolean =>
+      run.company === company && (company === 'few' || this.#mayStart(run.work.handler))
+    const wanted = this.#waiting.count(isTurn)
+    if (wanted === 0) return
     const share = company === 'few' ? FEW : 1
-    this.#open(company, Math.ceil(runs.length / share), share)
-    const started = new Set(runs.filter((run) => this.#startOne(run, company, share)))
-    this.#waiting = this.#waiting.filter((run) => !started.has(run))
+    this.#open(company, Math.ceil(wanted / share), share)
+    this.#waiting.take((run) => isTurn(run) && this.#startOne(run, company, share))
   }
 
   #startOne(run: Run, company: Company, share: number): boolean {
@@ -78,7 +91,7 @@ export class Suspects {
 
   /** So many processes with room, those counted that are on their way. */
   #open(company: Company, wanted: number, share: number): void {
-    if (Date.now() < this.#mayOpenAtMs) return
+    if (performance.now() < this.#mayOpenAtMs) return
     const open = this.#apart(company)
     const mayOpen = Math.min(
       wanted - open.filter(({ load }) => load < share).length,

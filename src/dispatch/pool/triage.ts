@@ -11,19 +11,19 @@ export interface Triage {
 }
 
 /**
- * Tells the guilty from those that merely shared the process. What had not begun is none of either. Whatever began last is the
- * first suspect, for what blocks or ends a process mostly does so at once: it runs alone. The others run with few, and alone
+ * Tells the guilty from those that merely shared the process. What had not begun is none of either. What began last is the
+ * first suspect, for what blocks or ends a process mostly does so at once, unless the process has answered since: it runs alone. The others run with few, and alone
  * if they are lost again; only alone it counts.
  */
-export function triage({ begun, notBegun, overdue }: Loss): Triage {
-  const last = begun.at(-1)
-  if (last !== undefined && begun.length === 1 && overdue === 0)
-    return { guilty: last, again: notBegun, suspected: last }
-  const again = begun.map((inFlight) => withLess(inFlight.run, inFlight === last))
-  return { guilty: undefined, again: [...notBegun, ...again], suspected: last }
+export function triage({ begun, notBegun, suspect, overdue }: Loss): Triage {
+  const [only, ...others] = begun
+  if (only !== undefined && others.length === 0 && overdue === 0)
+    return { guilty: only, again: notBegun, suspected: only }
+  const again = begun.map((inFlight) => withLess(inFlight.run, inFlight === suspect))
+  return { guilty: undefined, again: [...notBegun, ...again], suspected: suspect }
 }
 
-const withLess = (run: Run, isLast: boolean): Run => ({
+const withLess = (run: Run, isSuspect: boolean): Run => ({
   ...run,
-  company: isLast || run.company !== 'many' ? 'none' : 'few',
+  company: isSuspect || run.company !== 'many' ? 'none' : 'few',
 })

@@ -1,3 +1,4 @@
+import { MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
 import type { FromProcess, JobResult } from '../protocol.ts'
 
 const OUTCOMES: ReadonlySet<unknown> = new Set<JobResult['outcome']>([
@@ -15,11 +16,11 @@ const OUTCOMES: ReadonlySet<unknown> = new Set<JobResult['outcome']>([
 export function isFromProcess(message: unknown): message is FromProcess {
   if (!isObject(message)) return false
   if (message.kind === 'results')
-    return isCount(message.overdue) && Array.isArray(message.results) && message.results.every(isResult)
+    return isCount(message.overdue) && isListOf(isCount, message.refused) && isListOf(isResult, message.results)
   if (message.kind === 'dropped') return isCount(message.lines)
   if (message.kind === 'loading') return typeof message.file === 'string'
-  if (message.kind === 'ready') return Array.isArray(message.registrations)
-  if (message.kind === 'unloadable') return Array.isArray(message.faults)
+  if (message.kind === 'ready') return isListOf(isObject, message.registrations)
+  if (message.kind === 'unloadable') return isListOf(isText, message.faults)
   return message.kind === 'pong'
 }
 
@@ -30,11 +31,28 @@ const isResult = (entry: unknown): boolean =>
   OUTCOMES.has(entry.result.outcome) &&
   isTime(entry.result.startedAtMs) &&
   isTime(entry.result.durationMs) &&
-  isAbsentOr('string', entry.result.error) &&
-  isAbsentOr('number', entry.result.afterMs) &&
-  (entry.result.detail === undefined || isObject(entry.result.detail))
+  (entry.result.error === undefined || isText(entry.result.error)) &&
+  (entry.result.afterMs === undefined || isCount(entry.result.afterMs)) &&
+  (entry.result.detail === undefined || isDetail(entry.result.detail, 0))
+
+const isDetail = (detail: unknown, depth: number): boolean =>
+  isObject(detail) &&
+  depth <= MAX_ERROR_DEPTH &&
+  isText(detail.name) &&
+  isText(detail.message) &&
+  (detail.code === undefined || isText(detail.code)) &&
+  (detail.stack === undefined || isListOf(isText, detail.stack)) &&
+  (detail.cause === undefined || isDetail(detail.cause, depth + 1)) &&
+  (detail.errors === undefined || isListOf((part) => isDetail(part, depth + 1), detail.errors))
+
+/** The range of a Date. */
+const MAX_TIME_MS = 8.64e15
+const MAX_TEXT_LENGTH = 16_384
+const MAX_LIST_LENGTH = 4_096
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
-const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0
-const isAbsentOr = (type: 'string' | 'number', value: unknown): boolean => value === undefined || typeof value === type
+const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= MAX_TIME_MS
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_TEXT_LENGTH
+const isListOf = (isPart: (part: unknown) => boolean, value: unknown): boolean =>
+  Array.isArray(value) && value.length <= MAX_LIST_LENGTH && value.every((part) => isPart(part))

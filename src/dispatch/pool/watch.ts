@@ -13,6 +13,8 @@ const STUCK_WHEN_BLOCKED_MS = 150
 interface Question {
   readonly askedAtMs: number
   readonly waitedMs: number
+  /** What it had begun by then. */
+  readonly begun: number
 }
 
 export interface Limits {
@@ -42,24 +44,27 @@ export class Watch {
     if (memoryMb !== undefined && memoryMb > this.#memoryMb)
       return { kind: 'to_end', fault: `the handler process grew past ${this.#memoryMb} MiB` }
     const kind = this.#answers(process, nowMs)
-    const [first] = process.inFlight
     const graceMs = kind === 'blocked' ? STUCK_WHEN_BLOCKED_MS : STUCK_AFTER_MS
-    if (first !== undefined && nowMs > first.deadlineAtMs + graceMs)
+    if (process.first !== undefined && nowMs > process.first.untilMs + graceMs)
       return { kind: 'to_end', fault: 'a handler held its process past the deadline' }
     return { kind }
   }
 
   #answers(process: HandlerProcess, nowMs: number): 'well' | 'asked' | 'blocked' {
     const question = this.#questions.get(process)
-    if (question !== undefined && process.heardAtMs < question.askedAtMs) {
-      const silentMs = nowMs - question.askedAtMs
-      if (silentMs <= BLOCKED_AFTER_MS) return 'asked'
-      const ownMs = silentMs - (waitedForCpuMs(process.pid) - question.waitedMs)
-      return ownMs > BLOCKED_OWN_MS ? 'blocked' : 'asked'
-    }
+    if (question !== undefined && process.heardAtMs < question.askedAtMs)
+      return this.#isWaitedFor(process, question, nowMs)
+    if (question !== undefined) process.passed(question.begun)
     if (nowMs - process.heardAtMs <= ASK_AFTER_MS) return 'well'
-    this.#questions.set(process, { askedAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid) })
-    process.ping()
+    const begun = process.ping()
+    this.#questions.set(process, { askedAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid), begun })
     return 'asked'
+  }
+
+  #isWaitedFor(process: HandlerProcess, { askedAtMs, waitedMs }: Question, nowMs: number): 'asked' | 'blocked' {
+    const silentMs = nowMs - askedAtMs
+    if (silentMs <= BLOCKED_AFTER_MS) return 'asked'
+    const ownMs = silentMs - (waitedForCpuMs(process.pid) - waitedMs)
+    return ownMs > BLOCKED_OWN_MS ? 'blocked' : 'asked'
   }
 }

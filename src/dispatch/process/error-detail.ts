@@ -1,10 +1,10 @@
 import { inspect } from 'node:util'
-import type { ErrorDetail } from '../../domain/error-detail.ts'
+import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 
-/** Causes of causes that are kept, and parts of an aggregate. */
-const MAX_DEPTH = 4
+/** Parts of an aggregate that are kept; and errors in all, with causes and parts. */
 const MAX_PARTS = 5
+const MAX_ERRORS = 12
 const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
 const MAX_CODE_LENGTH = 100
@@ -17,7 +17,7 @@ const isTheirs = (frame: string): boolean =>
 /** Total: what a handler throws need not be an error, nor even something that can be shown. */
 export function detailOf(thrown: unknown): ErrorDetail {
   try {
-    return detail(thrown, 0)
+    return detail(thrown, 0, { left: MAX_ERRORS })
   } catch {
     return { name: typeof thrown, message: 'something was thrown that cannot be shown' }
   }
@@ -43,21 +43,24 @@ function shown({ name, message, code }: ErrorDetail): string {
   return code === undefined || text.includes(code) ? text || 'an error without words' : `${text || name} (${code})`
 }
 
-function detail(thrown: unknown, depth: number): ErrorDetail {
+function detail(thrown: unknown, depth: number, budget: { left: number }): ErrorDetail {
+  budget.left--
   if (!(thrown instanceof Error)) return { name: nameOf(thrown), message: inspected(thrown) }
   const { cause, code } = thrown as Error & { readonly code?: unknown }
   const errors: unknown = 'errors' in thrown ? thrown.errors : undefined
   const frames = framesOf(thrown)
-  const isDeep = depth >= MAX_DEPTH
+  const isDeep = depth >= MAX_ERROR_DEPTH || budget.left <= 0
   return {
     name: cut(nameOfError(thrown), MAX_CODE_LENGTH),
     message: cut(thrown.message, MAX_ERROR_LENGTH),
     ...((typeof code === 'string' || typeof code === 'number') && { code: cut(code, MAX_CODE_LENGTH) }),
     ...(frames.length > 0 && { stack: frames }),
-    ...(cause !== undefined && cause !== null && !isDeep && { cause: detail(cause, depth + 1) }),
+    ...(cause !== undefined && cause !== null && !isDeep && { cause: detail(cause, depth + 1, budget) }),
     ...(Array.isArray(errors) &&
       errors.length > 0 &&
-      !isDeep && { errors: errors.slice(0, MAX_PARTS).map((part) => detail(part, depth + 1)) }),
+      !isDeep && {
+        errors: errors.slice(0, Math.min(MAX_PARTS, budget.left)).map((part) => detail(part, depth + 1, budget)),
+      }),
   }
 }
 

@@ -54,6 +54,7 @@ const running = new Set<RunningJob>()
 let overdue = 0
 let isReporting = false
 let results: { key: number; result: JobResult }[] = []
+let refused: number[] = []
 let lines: LogLines | undefined
 let environment: JobEnvironment | undefined
 let reportedAt = 0
@@ -135,6 +136,10 @@ function startNext(job: Job): void {
   waiting--
   if (results.length > 0 && performance.now() > reportedAt + MAX_UNREPORTED_MS) sendResults()
   if (mayStart(PROGRESS_FD, job.key)) start(job)
+  else {
+    refused.push(job.key)
+    report()
+  }
 }
 
 function start(job: Job): void {
@@ -178,9 +183,9 @@ function report(result?: { key: number; result: JobResult }): void {
 function sendResults(): void {
   isReporting = false
   reportedAt = performance.now()
-  const ended = results
+  send({ kind: 'results', results, refused, overdue })
   results = []
-  send({ kind: 'results', results: ended, overdue })
+  refused = []
 }
 
 /** An error that nobody awaited costs the attempt it came from; one that comes from no attempt ends the process. */
