@@ -5,7 +5,7 @@ const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 
 /** Lines are written together, when there are so many bytes of them or this much time has gone by. */
 const WRITE_BYTES = 2_048
-/** A pipe takes so much at once or nothing (PIPE_BUF), so that lines of several processes never mix. */
+/** A pipe takes so much at once or nothing (PIPE_BUF), so that lines of several processes do not mix, unless one is longer. */
 const MAX_WRITE_BYTES = 4_096
 const MAX_DELAY_MS = 50
 
