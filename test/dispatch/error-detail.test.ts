@@ -41,6 +41,22 @@ describe('what is kept of something thrown', () => {
     expect(lineOfThrown(thrown)).toBe(expected.message)
   })
 
+  test('is what can be read of an error with a getter that throws', () => {
+    const odd = Object.defineProperty(new Error('still told'), 'code', {
+      get() {
+        throw new Error('not this')
+      },
+    })
+    expect(detailOf(odd)).toMatchObject({ name: 'Error', message: 'still told' })
+  })
+
+  test('is a part of an object that is large', () => {
+    const huge = Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`key${at}`, { at }]))
+    const { message } = detailOf(huge)
+    expect(message).toContain('key0')
+    expect(message).not.toContain('key999')
+  })
+
   test('is bounded, whatever is thrown', () => {
     const huge = new Error('x'.repeat(1_000_000), { cause: { text: 'y'.repeat(1_000_000) } })
     expect(JSON.stringify(detailOf(huge)).length).toBeLessThan(20_000)

@@ -6,9 +6,17 @@ const run = (uid: string, company: Run['company'] = 'many'): Run =>
   ({ work: { event: { uid } }, company, resolve: () => {} }) as unknown as Run
 const begun = (each: Run): InFlight => ({ run: each, sentAtMs: 0, sinceMs: 0, untilMs: 0 })
 /** Of what had begun the last is the suspect, unless the process has answered since. */
-function lost(attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0, hasAnswered = false) {
+function lost(attempts: readonly Run[], notBegun: readonly Run[] = [], overdue = 0, hasAnswered = false, answered = 0) {
   const all = attempts.map(begun)
-  return triage({ fault: '', stack: [], begun: all, notBegun, suspect: hasAnswered ? undefined : all.at(-1), overdue })
+  return triage({
+    fault: '',
+    stack: [],
+    begun: all,
+    notBegun,
+    suspect: hasAnswered ? undefined : all.at(-1),
+    overdue,
+    answered,
+  })
 }
 const again = ({ again: runs }: ReturnType<typeof triage>) =>
   Object.fromEntries(runs.map(({ work, company }) => [work.event.uid, company]))
@@ -44,4 +52,10 @@ test('where the process has answered since the last began, none is suspected mor
   const found = lost([run('a'), run('b')], [], 0, true)
   expect(found.suspected).toBeUndefined()
   expect(again(found)).toEqual({ a: 'few', b: 'few' })
+})
+
+test('what runs alone where others have run before is not guilty yet: they may have left something behind', () => {
+  const found = lost([run('a')], [], 0, false, 1)
+  expect(found.guilty).toBeUndefined()
+  expect(again(found)).toEqual({ a: 'none' })
 })

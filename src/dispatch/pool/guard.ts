@@ -12,7 +12,7 @@ const SCRIPT = `
 trap '' INT TERM HUP
 while read -r line; do groups=$line; done
 for pass in 1 2; do
-  for group in $groups; do kill -9 -- "-$group"; done
+  for group in $groups; do kill -9 -"$group"; done
   for file in /proc/[0-9]*/environ; do
     if grep -qaF -- "$1" "$file"; then pid=\${file#/proc/}; kill -9 "\${pid%/environ}"; fi
   done

@@ -30,6 +30,8 @@ export interface ProcessOptions {
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
   readonly isHurried: boolean
+  /** Whether these are the handlers that the service knows. */
+  readonly isExpected: (registrations: readonly HandlerRegistration[]) => boolean
   /** Some attempts were answered; these were taken back, and did not begin. */
   readonly onResults: (refused: readonly Run[]) => void
   readonly onGone: (loss: Loss) => void
@@ -204,12 +206,21 @@ export class HandlerProcess {
     else if (message.kind === 'loading') this.#loading = message.file
     else if (message.kind === 'dropped') this.#options.onDropped(message.lines)
     else if (message.kind === 'ready') {
-      this.isReady = true
-      this.#isLoaded.resolve(message.registrations)
+      this.#isUp(message.registrations)
     } else if (message.kind === 'unloadable') {
       this.#isLoaded.reject(new UnloadableError(message.faults))
-      this.end('its modules cannot be loaded')
+      this.end(`its modules cannot be loaded: ${message.faults.join('; ')}`)
     }
+  }
+
+  /** Modules that have changed since the service started would leave deliveries without their handler. */
+  #isUp(registrations: readonly HandlerRegistration[]): void {
+    if (!this.#options.isExpected(registrations)) {
+      this.end('its modules register other handlers than when the service started: restart it')
+      return
+    }
+    this.isReady = true
+    this.#isLoaded.resolve(registrations)
   }
 
   #answer({ results, refused, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
@@ -250,7 +261,13 @@ export class HandlerProcess {
     }
     this.#isGone = true
     this.#isLoaded.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#fault}`]))
-    this.#options.onGone({ fault: this.#fault, stack: this.#stack, overdue: this.#overdue, ...this.#jobs.close() })
+    this.#options.onGone({
+      fault: this.#fault,
+      stack: this.#stack,
+      overdue: this.#overdue,
+      answered: this.answered,
+      ...this.#jobs.close(),
+    })
     if (child.pid !== undefined) await endFamily(this.#options.family)
   }
 }

@@ -4,7 +4,7 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import { latestStartMs } from '../lease.ts'
 import { extraRooms, type Room } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import { answerLost, giveBack, LossLog, OUTLIVED, STOPPED } from './loss.ts'
+import { answerLost, giveBack, LossLog, STOPPED } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
 import { type Alertness, Rounds } from './rounds.ts'
 import type { Loss, Ran, Run } from './run.ts'
@@ -20,6 +20,8 @@ const TROUBLED_FACTOR = 2
 const TROUBLED_PART = 0.25
 /** A process in which nothing has run for so long is not looked at: most attempts are over before. */
 const YOUNG_MS = 50
+/** What no attempt waits for may block its process for so long. */
+const MAX_IDLE_BLOCKED_MS = 1_000
 /** A blocked process is put behind all others after this time; at once, where so many are that they take every processor. */
 const YIELD_AFTER_MS = 1_000
 
@@ -87,7 +89,9 @@ export class HandlerPool {
 
   /** Starts the processes and gives what the handler modules registered. Rejects with `UnloadableError`. */
   async start(): Promise<readonly HandlerRegistration[]> {
-    return this.#slots.ordinary.start()
+    const registrations = await this.#slots.ordinary.start()
+    this.#watch.refuseTooLarge([...this.#processes.all.keys()])
+    return registrations
   }
 
   room(): Room {
@@ -192,7 +196,7 @@ export class HandlerPool {
     if (place.kind === 'slot' && process.overdue > 0 && process.overdue * 2 >= concurrency)
       this.#setAside(process, place.slot)
     if (process.isIdle && place.kind === 'apart') this.#processes.release(process)
-    if (process.isIdle && this.#processes.all.get(process)?.kind === 'aside') this.#dismiss(process)
+    if (process.isIdle && this.#processes.all.get(process)?.kind === 'aside') this.#processes.dismiss(process)
     this.#offerRoom()
   }
 
@@ -201,11 +205,6 @@ export class HandlerPool {
     this.#processes.move(process, { kind: 'aside', sinceMs: performance.now(), handler })
     this.#slots[slot.group].reopen(slot)
     this.#processes.warm(this.#processes.in('aside').length)
-  }
-
-  #dismiss(process: HandlerProcess): void {
-    if (process.overdue > 0) process.end(OUTLIVED)
-    else this.#processes.release(process)
   }
 
   #isGone(process: HandlerProcess, place: Place, loss: Loss): void {
@@ -278,13 +277,12 @@ export class HandlerPool {
   }
 
   #lookAside(process: HandlerProcess, isBlocked: boolean, asideMs: number): void {
-    if (!isBlocked && process.isIdle) this.#dismiss(process)
-    else if (isBlocked && process.isIdle && asideMs > this.#options.timeoutMs)
+    const isCrowded = this.#processes.in('aside').length >= availableParallelism()
+    if (!isBlocked && process.isIdle) this.#processes.dismiss(process)
+    else if (isBlocked && process.isIdle && asideMs > MAX_IDLE_BLOCKED_MS)
       process.end('a handler held its process after its attempt had ended')
-    else if (isBlocked && asideMs > this.#yieldAfterMs()) process.yieldCpu()
+    else if (isBlocked && asideMs > (isCrowded ? 0 : YIELD_AFTER_MS)) process.yieldCpu()
   }
-
-  #yieldAfterMs = (): number => (this.#processes.in('aside').length < availableParallelism() ? YIELD_AFTER_MS : 0)
 
   /** What it has not begun runs elsewhere. */
   #isBlocked(process: HandlerProcess, slot: Slot): void {

@@ -1,9 +1,11 @@
 import { availableMemory, platform } from 'node:process'
 import type { Logger } from 'pino'
+import type { HandlerRegistration } from '../../domain/handler.ts'
 import { newUid } from '../../domain/uid.ts'
 import type { ProcessData } from '../protocol.ts'
 import { Guard } from './guard.ts'
 import { HandlerProcess } from './handler-process.ts'
+import { OUTLIVED } from './loss.ts'
 import type { Loss, Run } from './run.ts'
 import type { Slot } from './slots.ts'
 
@@ -51,6 +53,7 @@ export class Processes {
   readonly #places = new Map<HandlerProcess, Place>()
   readonly #inSlots = new Map<Slot, HandlerProcess>()
   readonly #ending = new Set<Promise<void>>()
+  #registered: string | undefined
   #lastNumber = 0
   isClosed = false
 
@@ -85,7 +88,9 @@ export class Processes {
 
   /** A spare one, or a new one, which is ready later. `isHurried`: it loads at the priority of acknowledgements. */
   open(place: Place, isHurried = false): HandlerProcess {
-    const spares = this.in('spare').map(([process]) => process)
+    // What is to be alone has a process in which nothing has left anything behind.
+    const isAlone = place.kind === 'apart' && place.company === 'none'
+    const spares = this.in('spare').flatMap(([process]) => (isAlone && process.answered > 0 ? [] : [process]))
     const process = spares.find(({ isReady }) => isReady) ?? spares[0] ?? this.#start(isHurried)
     this.#put(process, place)
     return process
@@ -96,6 +101,12 @@ export class Processes {
     process.restore()
     this.#put(process, { kind: 'spare', sinceMs: performance.now() })
     if (this.in('spare').length > MAX_SPARES || process.overdue > 0 || process.isBehind) this.#retire(process)
+  }
+
+  /** The same, unless handlers in it have outlived their deadlines. */
+  dismiss(process: HandlerProcess): void {
+    if (process.overdue > 0) process.end(OUTLIVED)
+    else this.release(process)
   }
 
   /** Starts spare ones ahead, until there are so many, as far as there may be. */
@@ -136,6 +147,7 @@ export class Processes {
       environment,
       memoryMb,
       isHurried,
+      isExpected: (registrations) => this.#isExpected(registrations),
       family: `${this.#familyPrefix}-${++this.#lastNumber}`,
       onDropped: onDroppedLines,
       onLines: (lines, dropped) => this.#tellLines(process.pid, lines, dropped),
@@ -151,6 +163,13 @@ export class Processes {
     const ended = process.gone.finally(() => this.#ending.delete(ended))
     this.#ending.add(ended)
     return process
+  }
+
+  /** The first process says what there is. */
+  #isExpected(registrations: readonly HandlerRegistration[]): boolean {
+    const given = JSON.stringify(registrations)
+    this.#registered ??= given
+    return given === this.#registered
   }
 
   #leave(process: HandlerProcess, loss: Loss): void {

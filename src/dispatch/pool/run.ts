@@ -52,4 +52,6 @@ export interface Loss {
   readonly suspect: InFlight | undefined
   /** Handlers beside them that had outlived their attempts. */
   readonly overdue: number
+  /** Attempts that had ended in it before, whose handlers may have left something behind. */
+  readonly answered: number
 }

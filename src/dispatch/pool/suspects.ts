@@ -83,7 +83,7 @@ export class Suspects {
 
   #startOne(run: Run, company: Company, share: number): boolean {
     const [process] = this.#apart(company)
-      .filter(({ isReady, load }) => isReady && load < share)
+      .filter(({ isReady, load, answered }) => isReady && load < share && (company === 'few' || answered === 0))
       .toSorted((one, other) => one.load - other.load)
     if (process !== undefined) this.#start(process, run)
     return process !== undefined

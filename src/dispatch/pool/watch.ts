@@ -1,4 +1,4 @@
-import type { HandlerProcess } from './handler-process.ts'
+import { type HandlerProcess, UnloadableError } from './handler-process.ts'
 import { residentMb, waitedForCpuMs } from './vitals.ts'
 
 /** A process that has said nothing for so long is asked whether it is there. */
@@ -37,6 +37,15 @@ export class Watch {
 
   constructor(memoryMb: number) {
     this.#memoryMb = memoryMb
+  }
+
+  /** Throws `UnloadableError` where processes are too large before they have done anything. */
+  refuseTooLarge(processes: readonly HandlerProcess[]): void {
+    const tookMb = Math.max(0, ...processes.map(({ pid }) => residentMb(pid) ?? 0))
+    if (tookMb < this.#memoryMb) return
+    throw new UnloadableError([
+      `HANDLER_MEMORY_MB is ${this.#memoryMb}, and the handler modules alone take ${Math.ceil(tookMb)} MiB.`,
+    ])
   }
 
   look(process: HandlerProcess, nowMs: number): Sign {

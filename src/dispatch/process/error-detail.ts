@@ -5,6 +5,8 @@ import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 /** Parts of an aggregate that are kept; and errors in all, with causes and parts. */
 const MAX_PARTS = 5
 const MAX_ERRORS = 12
+/** Keys of an object, and items of a list, that are shown. */
+const MAX_ITEMS = 20
 const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
 const MAX_CODE_LENGTH = 100
@@ -46,13 +48,12 @@ function shown({ name, message, code }: ErrorDetail): string {
 function detail(thrown: unknown, depth: number, budget: { left: number }): ErrorDetail {
   budget.left--
   if (!(thrown instanceof Error)) return { name: nameOf(thrown), message: inspected(thrown) }
-  const { cause, code } = thrown as Error & { readonly code?: unknown }
-  const errors: unknown = 'errors' in thrown ? thrown.errors : undefined
-  const frames = framesOf(thrown)
+  const [cause, code, errors] = [read(thrown, 'cause'), read(thrown, 'code'), read(thrown, 'errors')]
+  const frames = framesOf(read(thrown, 'stack'))
   const isDeep = depth >= MAX_ERROR_DEPTH || budget.left <= 0
   return {
     name: cut(nameOfError(thrown), MAX_CODE_LENGTH),
-    message: cut(thrown.message, MAX_ERROR_LENGTH),
+    message: cut(read(thrown, 'message') ?? 'its message cannot be read', MAX_ERROR_LENGTH),
     ...((typeof code === 'string' || typeof code === 'number') && { code: cut(code, MAX_CODE_LENGTH) }),
     ...(frames.length > 0 && { stack: frames }),
     ...(cause !== undefined && cause !== null && !isDeep && { cause: detail(cause, depth + 1, budget) }),
@@ -66,7 +67,7 @@ function detail(thrown: unknown, depth: number, budget: { left: number }): Error
 
 const cut = (text: unknown, length: number): string => String(text).slice(0, length)
 
-const framesOf = ({ stack }: Error): readonly string[] =>
+const framesOf = (stack: unknown): readonly string[] =>
   typeof stack !== 'string'
     ? []
     : stack
@@ -77,12 +78,37 @@ const framesOf = ({ stack }: Error): readonly string[] =>
         .map((line) => line.slice(0, MAX_FRAME_LENGTH).replace('file://', ''))
 
 /** A class of errors mostly has no name set but its own. */
-const nameOfError = ({ name, constructor: own }: Error): string =>
-  name === 'Error' && typeof own === 'function' && own.name !== '' ? own.name : name
+function nameOfError(thrown: Error): unknown {
+  const [name, own] = [read(thrown, 'name'), read(thrown, 'constructor')]
+  return name === 'Error' && typeof own === 'function' && own.name !== '' ? own.name : (name ?? 'Error')
+}
+
+/** A getter may throw. */
+function read(thrown: Error, key: string): unknown {
+  try {
+    return (thrown as Error & Record<string, unknown>)[key]
+  } catch {
+    return undefined
+  }
+}
 
 const nameOf = (thrown: unknown): string => (thrown === null ? 'null' : typeof thrown)
 
 const inspected = (thrown: unknown): string =>
   typeof thrown === 'string'
     ? cut(thrown, MAX_ERROR_LENGTH)
-    : cut(inspect(thrown, { depth: 3, maxArrayLength: 20, maxStringLength: 500, breakLength: 120 }), MAX_ERROR_LENGTH)
+    : cut(inspect(sampleOf(thrown, 0), { depth: 3, maxStringLength: 500, breakLength: 120 }), MAX_ERROR_LENGTH)
+
+/** As much of a plain object or list as can be shown: whole ones may take seconds. */
+function sampleOf(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.slice(0, 1_000)
+  if (Array.isArray(value)) return depth > 2 ? [] : value.slice(0, MAX_ITEMS).map((item) => sampleOf(item, depth + 1))
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  const sample: Record<string, unknown> = {}
+  let items = 0
+  for (const key in value) {
+    if (depth > 2 || items++ >= MAX_ITEMS) break
+    sample[key] = sampleOf((value as Record<string, unknown>)[key], depth + 1)
+  }
+  return sample
+}

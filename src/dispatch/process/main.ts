@@ -33,8 +33,8 @@ import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } f
 const HANDLER_NICENESS = 10
 /** Where memory is short, the system ends handlers before the service. */
 const OOM_SCORE = '800'
-/** While many jobs are started one after the other, what has ended waits no longer than this to be reported. */
-const MAX_UNREPORTED_MS = 5
+/** Jobs are started one after the other for so long before the loop goes round. */
+const SLICE_MS = 5
 
 // As they were before user code could change them.
 const { setImmediate } = globalThis
@@ -57,9 +57,10 @@ let results: { key: number; result: JobResult }[] = []
 let refused: number[] = []
 let lines: LogLines | undefined
 let environment: JobEnvironment | undefined
-let reportedAt = 0
 /** Jobs that have come and are not started. */
-let waiting = 0
+const waiting: Job[] = []
+let isSliceOver = false
+let sliceEndsAt = 0
 
 process.on('unhandledRejection', blame)
 process.on('uncaughtException', blame)
@@ -124,22 +125,35 @@ function stepBack(): void {
 function accept(sent: readonly SentJob[], bodies: Buffer): void {
   let offset = 0
   for (const job of sent) {
-    const body = bodies.subarray(offset, offset + job.bodyBytes)
+    waiting.push({ ...job, body: bodies.subarray(offset, offset + job.bodyBytes) })
     offset += job.bodyBytes
-    waiting++
-    setImmediate(startNext, { ...job, body })
+    setImmediate(startNext)
   }
+  sliceEndsAt = performance.now() + SLICE_MS
 }
 
-/** What has ended is reported every few milliseconds, however many wait: it would be lost with the process. */
-function startNext(job: Job): void {
-  waiting--
-  if (results.length > 0 && performance.now() > reportedAt + MAX_UNREPORTED_MS) sendResults()
+/** Between slices what has ended is reported, and the service is answered. */
+function startNext(): void {
+  if (isSliceOver) {
+    setImmediate(startNext)
+    return
+  }
+  const job = waiting.shift()
+  if (job === undefined) return
   if (mayStart(PROGRESS_FD, job.key)) start(job)
   else {
     refused.push(job.key)
     report()
   }
+  if (performance.now() > sliceEndsAt && waiting.length > 0) endSlice()
+}
+
+function endSlice(): void {
+  isSliceOver = true
+  setImmediate(() => {
+    isSliceOver = false
+    sliceEndsAt = performance.now() + SLICE_MS
+  })
 }
 
 function start(job: Job): void {
@@ -176,13 +190,12 @@ function report(result?: { key: number; result: JobResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
   isReporting = true
-  if (running.size === 0 && waiting === 0) sendResults()
+  if (running.size === 0 && waiting.length === 0) sendResults()
   else setImmediate(sendResults)
 }
 
 function sendResults(): void {
   isReporting = false
-  reportedAt = performance.now()
   send({ kind: 'results', results, refused, overdue })
   results = []
   refused = []

@@ -7,6 +7,12 @@ import type { Router } from '../../../src/index.ts'
 const forever = new Promise<never>(() => {})
 const hoard: unknown[] = []
 
+class Unshowable {
+  [inspect.custom](): never {
+    throw new Error('not even this')
+  }
+}
+
 /** Handlers that do everything a handler should not, and one that does not. */
 export default (router: Router): void => {
   router.on('ok', { name: 'ok' }, (event) => event.data)
@@ -68,11 +74,7 @@ export default (router: Router): void => {
     }
   })
   router.on('unshowable', { name: 'unshowable' }, () => {
-    throw {
-      [inspect.custom]() {
-        throw new Error('not even this')
-      },
-    }
+    throw new Unshowable()
   })
   router.on('chatter', { name: 'chatter' }, async () => {
     parentPort?.postMessage('not a word of ours')
