@@ -51,6 +51,15 @@ describe('a handler that ends its process', () => {
   })
 })
 
+test('where many handlers end their processes, each runs apart from its first time on', () => {
+  const { trouble } = troubleWithLog()
+  for (const handler of ['a', 'b', 'c']) trouble.lost(handler, 0, 'exit')
+  expect(trouble.isTroubled('a')).toBe(false)
+  trouble.lost('d', 0, 'exit')
+  expect(trouble.isTroubled('a')).toBe(true)
+  expect(trouble.isTroubled('e')).toBe(false)
+})
+
 test('a handler that keeps blocking its process runs apart, and does not have to wait', () => {
   const { trouble } = troubleWithLog()
   for (let times = 0; times < 3; times++) trouble.blocked('a', 0)

@@ -20,6 +20,8 @@ const TROUBLED_FACTOR = 2
 const TROUBLED_PART = 0.25
 /** A process in which nothing has run for so long is not looked at: most attempts are over before. */
 const YOUNG_MS = 50
+/** A loss seldom comes alone. */
+const SPARES_AFTER_LOSS = 2
 /** What no attempt waits for may block its process for so long. */
 const MAX_IDLE_BLOCKED_MS = 1_000
 /** A blocked process is put behind all others after this time; at once, where so many are that they take every processor. */
@@ -219,7 +221,8 @@ export class HandlerPool {
     this.#again(again)
     if (process.isReady) this.#lossLog.tell(loss, again.length)
     if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)
-    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process)
+    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss)
+    if (loss.begun.length > 0) this.#processes.warm(SPARES_AFTER_LOSS)
     this.#offerRoom()
   }
 

@@ -1,6 +1,7 @@
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
+import type { Loss } from './run.ts'
 
 /** Wait for the next process after so many in a row that failed; doubles up to the cap, which is low where handlers are in trouble. */
 const FREE_FAILURES = 1
@@ -10,7 +11,7 @@ const RESTART_CAPS_MS = { ordinary: 10_000, troubled: 1_000 } as const
 /** A lasting place for a process in which many attempts run at once. */
 export interface Slot {
   readonly group: 'ordinary' | 'troubled'
-  /** Processes in a row that could not load, or ended before any attempt in them did. */
+  /** Processes in a row that failed: they could not load, or nothing came of them. */
   failures: number
 }
 
@@ -58,9 +59,10 @@ export class Slots {
       if (slot.failures <= FREE_FAILURES && this.#processes.inSlot(slot) === undefined) this.reopen(slot)
   }
 
-  /** The process in it has ended: another takes its place. */
-  lost(slot: Slot, process: HandlerProcess): void {
-    const hasFailed = !process.isReady || process.answered === 0
+  /** The process in it has ended: another takes its place. Of handlers in trouble, it has failed unless any attempt in it ended. */
+  lost(slot: Slot, process: HandlerProcess, { begun, answered }: Loss): void {
+    const didNothing = slot.group === 'troubled' ? answered === 0 : begun.length + answered === 0
+    const hasFailed = !process.isReady || didNothing
     slot.failures = hasFailed ? slot.failures + 1 : 0
     this.reopen(slot)
   }

@@ -2,6 +2,8 @@ import type { Logger } from 'pino'
 
 /** Processes blocked or lost within `MEMORY_MS` after which a handler runs apart from the others. */
 const MAX_TROUBLES = 3
+/** Where more handlers than so many do so, one time is enough: the others would pay for each of them. */
+const MANY_HANDLERS = 3
 /** A handler that has kept quiet for so long is as good as any other. */
 const MEMORY_MS = 60_000
 /** How long a handler waits that does nothing but end its processes; doubles with each, up to the cap. */
@@ -29,7 +31,10 @@ export class Trouble {
     this.#log = log
   }
 
-  isTroubled = (handler: string): boolean => (this.#records.get(handler)?.troubles ?? 0) >= MAX_TROUBLES
+  isTroubled(handler: string): boolean {
+    const allowed = this.#records.size > MANY_HANDLERS ? 1 : MAX_TROUBLES
+    return (this.#records.get(handler)?.troubles ?? 0) >= allowed
+  }
 
   /** From when on it may run again; 0: now. */
   pausedUntilMs = (handler: string): number => this.#records.get(handler)?.pausedUntilMs ?? 0
