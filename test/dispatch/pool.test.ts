@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
@@ -235,6 +235,31 @@ test('of a process that aborts it is told where in the handler it was, and its d
     detail: { name: 'ProcessLost', stack: [expect.stringMatching(/^at .*mischief\.ts:\d+:\d+\)?$/)] },
   })
   expect(logged.filter((line) => line.includes('handler_process'))).toEqual([])
+})
+
+test('a process whose modules have changed since the start is refused, and what runs goes on', async () => {
+  const handlersDir = temporaryDirectory()
+  const write = (name: string): void =>
+    writeFileSync(
+      join(handlersDir, 'a.js'),
+      `export default (router) => {
+        router.on('exit', { name: 'exit' }, () => process.exit(3))
+        router.on('x', { name: '${name}' }, () => {})
+      }`,
+    )
+  write('kept')
+  const refused = Promise.withResolvers<string>()
+  const log = pino({ level: 'error' }, { write: refused.resolve })
+  const data = { handlersDir, providerModules: { acme }, logLevel: 'silent' }
+  const pool = await startPool({ processes: 2, data, log })
+  write('renamed')
+  void pool.run(work('exit'))
+  expect(await refused.promise).toMatch(/register other handlers than when the service started/)
+  expect(await pool.run(work('kept'))).toMatchObject({ outcome: 'succeeded' })
+})
+
+test('modules that are larger than a process may be keep the pool from starting', async () => {
+  await expect(startPool({ memoryMb: 40 })).rejects.toThrow(/HANDLER_MEMORY_MB is 40, .* take \d+ MiB/)
 })
 
 test('what a handler has started ends with its process, in whatever session it is', async () => {
