@@ -16,6 +16,9 @@ export const LOG_FD = 5
 /** How far it has come with its jobs (`progress.ts`). */
 export const PROGRESS_FD = 6
 
+/** Of handlers on Linux, where priorities are a thread's own: acknowledgements go first when the processor is short. */
+export const HANDLER_NICENESS = 10
+
 /** What a handler process loads. */
 export interface ProcessData {
   readonly handlersDir: string

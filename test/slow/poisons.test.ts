@@ -48,10 +48,10 @@ const MAX_POISON_MS = 30_000
 const MAX_WAIT_MS = 60_000
 
 /** What a machine that is shared may add to all of this. */
-const SLACK_MS = 2_000
+const SLACK_MS = 5_000
 /** Past what holds up the sender: a machine that does so holds up the service, too. */
 const MAX_ACK_ALONE_MS = 250
-const MAX_ACK_BURST_MS = 1_000
+const MAX_ACK_BURST_MS = 2_000
 /** The deadline, a second to find the culprit, and two. */
 const MAX_INNOCENT_MS = TIMEOUT_MS + 1_000 + 2_000 + SLACK_MS
 /**

@@ -15,9 +15,8 @@ import { Trouble } from './trouble.ts'
 import { Waiting } from './waiting.ts'
 import { Watch } from './watch.ts'
 
-/** Handlers in trouble have so many times as many processes, in which so much less runs at once: each loss takes less along. */
-const TROUBLED_FACTOR = 2
-const TROUBLED_PART = 0.25
+/** Of handlers in trouble so much less runs at once in each process: each loss takes less along. */
+const TROUBLED_PART = 0.5
 /** A process in which nothing has run for so long is not looked at: most attempts are over before. */
 const YOUNG_MS = 50
 /** A loss seldom comes alone. */
@@ -80,7 +79,7 @@ export class HandlerPool {
     const troubledAtOnce = Math.ceil(concurrency * TROUBLED_PART)
     this.#slots = {
       ordinary: new Slots(this.#processes, 'ordinary', processes, concurrency + extraRooms(concurrency)),
-      troubled: new Slots(this.#processes, 'troubled', processes * TROUBLED_FACTOR, troubledAtOnce),
+      troubled: new Slots(this.#processes, 'troubled', processes, troubledAtOnce),
     }
     this.#suspects = new Suspects(
       this.#processes,

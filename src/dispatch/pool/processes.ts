@@ -10,8 +10,8 @@ import type { Loss, Run } from './run.ts'
 import type { Slot } from './slots.ts'
 
 /** Processes at once that are blocked and have been replaced; and of those, by one handler. */
-const MAX_ASIDE = 24
-const MAX_ASIDE_BY_HANDLER = 16
+const MAX_ASIDE = 16
+const MAX_ASIDE_BY_HANDLER = 8
 /** Memory that has to be left for another one, about that of two processes. Only Linux tells what could be had. */
 const MIN_FREE_BYTES = 128 * 1024 * 1024
 /** Processes kept for the next one that is lost, and how long after there was need of them. */

@@ -5,6 +5,7 @@ import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { openProgress, Progress } from '../progress.ts'
 import { FAMILY_VARIABLE } from './family.ts'
+import { stepBack } from './vitals.ts'
 
 const MAIN = fileURLToPath(new URL('../process/main.ts', import.meta.url))
 
@@ -29,6 +30,8 @@ export interface SpawnOptions {
   readonly family: string
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
+  /** It loads at the priority of acknowledgements, and steps back after. */
+  readonly isHurried: boolean
 }
 
 /**
@@ -40,6 +43,7 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
   const progress = new Progress(progressFd)
   try {
     const child = start(options, progressFd)
+    if (!options.isHurried && child.pid !== undefined) stepBack(child.pid)
     const [, stdout, stderr, jobs, answers] = child.stdio ?? []
     if (stdout && stderr && jobs && answers) {
       return {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { platform, setPriority } from 'node:os'
+import { HANDLER_NICENESS } from '../protocol.ts'
 
 const KIB_PER_MB = 1_024
 const NANOSECONDS_PER_MS = 1e6
@@ -15,6 +16,15 @@ export function residentMb(pid: number): number | undefined {
 export function waitedForCpuMs(pid: number): number {
   const nanoseconds = Number(read(`/proc/${pid}/schedstat`)?.split(' ')[1])
   return Number.isFinite(nanoseconds) ? nanoseconds / NANOSECONDS_PER_MS : 0
+}
+
+/** Has a process that has just been started begin at the priority of handlers, not at that of acknowledgements. */
+export function stepBack(pid: number): void {
+  try {
+    if (platform() === 'linux') setPriority(pid, HANDLER_NICENESS)
+  } catch {
+    // It has ended, or the system does not allow it.
+  }
 }
 
 /** Puts a process that is blocked behind all others. */

@@ -5,7 +5,7 @@ import { residentMb, waitedForCpuMs } from './vitals.ts'
 const ASK_AFTER_MS = 50
 /** It is blocked if it has not answered for so long, of which it did not wait for a processor for so long. */
 const BLOCKED_AFTER_MS = 200
-const BLOCKED_OWN_MS = 60
+const BLOCKED_OWN_MS = 120
 /** Time past a deadline after which a process that has not even reported it is ended; of one that is known to be blocked. */
 const STUCK_AFTER_MS = 1_000
 const STUCK_WHEN_BLOCKED_MS = 150

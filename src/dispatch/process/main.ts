@@ -9,6 +9,7 @@ import { mayStart } from '../progress.ts'
 import {
   ANSWERS_FD,
   type FromProcess,
+  HANDLER_NICENESS,
   JOBS_FD,
   type Job,
   type JobResult,
@@ -29,8 +30,6 @@ import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } f
  * It ends when what it is sent does, which is when the service ends.
  */
 
-/** On Linux priorities are a thread's own: acknowledgements go before handlers when the processor is short. */
-const HANDLER_NICENESS = 10
 /** Where memory is short, the system ends handlers before the service. */
 const OOM_SCORE = '800'
 /** Jobs are started one after the other for so long before the loop goes round. */
