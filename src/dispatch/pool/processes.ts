@@ -115,7 +115,7 @@ export class Processes {
       this.#put(this.#start(false), { kind: 'spare', sinceMs: performance.now() })
   }
 
-  /** Ends those that nobody has needed for long. */
+  /** Ends spares that were not needed for long. */
   cool(nowMs: number): void {
     for (const [process, { sinceMs }] of this.in('spare')) if (nowMs - sinceMs > SPARE_MS) this.#retire(process)
   }

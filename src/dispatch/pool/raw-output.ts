@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 
-/** Bytes that are read at once, and how long the next ones wait: whoever writes more waits in its own write. */
+/** Bytes that are read at once, and how long the next ones wait: a program that writes more waits in its own write. */
 const READ_BYTES = 16_384
 const PAUSE_MS = 100
 /** Lines told of one read; the others are counted. */

@@ -35,7 +35,7 @@ export interface InFlight {
   readonly run: Run
   /** Since the epoch. */
   readonly sentAtMs: number
-  /** The same and its deadline, by a clock that nobody sets. */
+  /** The same and its deadline, by the monotonic clock. */
   readonly sinceMs: number
   readonly untilMs: number
 }

@@ -21,7 +21,7 @@ interface Record {
 
 /**
  * Which handlers have blocked or ended their processes lately. Those run in processes of their own, apart from all others; and
- * one that does nothing else waits longer from loss to loss: a crash loop costs a process a second, and is told of once.
+ * one that does nothing else waits longer from loss to loss: a crash loop costs a process a second, and is logged once.
  */
 export class Trouble {
   readonly #log: Logger

@@ -6,7 +6,7 @@ const MAX_LINE_LENGTH = 8_192
 
 /**
  * Makes log lines of what user code writes to `process.stdout` and `process.stderr`, which is what `console` writes to. The
- * line is told in the context of whoever wrote it, so that its attempt is known.
+ * line is logged in the context of the handler that wrote it, so that its attempt is known.
  */
 export function captureConsole(onLine: (level: 'info' | 'warn', line: string) => void): void {
   replace('stdout', (line) => onLine('info', line))
@@ -35,6 +35,6 @@ function lineStream(onLine: (line: string) => void): Writable {
       done()
     },
   })
-  // What nobody can write to any more is no reason to end.
+  // A handler may have destroyed it, which is no reason to end.
   return stream.on('error', () => {})
 }

@@ -178,7 +178,7 @@ function abortAll(): void {
   for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
 }
 
-/** Whoever reads the log may be slow, and is not waited for long: the service ends what does not end. */
+/** The reader of the log may be slow: the service ends a process that does not end soon. */
 function stop(): void {
   lines?.flush()
   exit(0)
@@ -200,7 +200,7 @@ function sendResults(): void {
   refused = []
 }
 
-/** An error that nobody awaited costs the attempt it came from; one that comes from no attempt ends the process. */
+/** An error that was not caught costs the attempt it came from; one that comes from no attempt ends the process. */
 function blame(error: unknown): void {
   const guilty = currentJob.getStore()
   if (guilty === undefined) throw error
