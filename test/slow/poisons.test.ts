@@ -235,7 +235,8 @@ async function expectBurstSurvived(
   expect.soft(observed.slowestAckMs - observed.heldUpMs).toBeLessThan(MAX_ACK_BURST_MS)
   if (poison.ends === 'dead') expect.soft(observed.ends).not.toContain('succeeded')
   if (poison.ends === 'succeeded') expect.soft(observed.ends).toBe(`${POISONS} succeeded`)
-  if (poison.reads !== undefined) expect.soft(observed.errors.join()).toMatch(poison.reads)
+  const reads = poison.crowdReads ?? poison.reads
+  if (reads !== undefined) expect.soft(observed.errors.join()).toMatch(reads)
 }
 
 test.each(poisons)(

@@ -6,6 +6,8 @@ export interface Poison {
   readonly ends: 'dead' | 'succeeded' | 'either'
   /** What its attempts' error says, and a warning in the log. */
   readonly reads?: RegExp
+  /** The same for many at once, where that may differ. */
+  readonly crowdReads?: RegExp
   /** What some line of the log says, whatever became of it. */
   readonly logs?: RegExp
   /** It writes to the log's own descriptor, which is any handler's to find: that is no line of the log. */
@@ -16,7 +18,10 @@ export interface Poison {
 
 const DEADLINE = /deadline/
 const MEMORY = /memory|grew past|RangeError/
-/** The collector works ever harder near the bound: then the deadline may pass first. */
+/**
+ * The deadline may pass first: near the bound the collector works ever harder, and many that grow at once share the
+ * processors, so that none of them may get there in time.
+ */
 const MEMORY_OR_DEADLINE = /memory|grew past|RangeError|deadline/
 
 /** All of them, with what is to become of each. */
@@ -36,10 +41,10 @@ export const poisons: readonly Poison[] = [
   { name: 'memory-spread', ends: 'dead', reads: MEMORY_OR_DEADLINE },
   { name: 'memory-sparse-array', ends: 'dead', reads: MEMORY_OR_DEADLINE },
   { name: 'memory-closures', ends: 'dead', reads: MEMORY_OR_DEADLINE },
-  { name: 'memory-strings', ends: 'dead', reads: MEMORY },
-  { name: 'memory-buffers', ends: 'dead', reads: MEMORY },
-  { name: 'memory-native', ends: 'dead', reads: MEMORY },
-  { name: 'memory-wasm', ends: 'dead', reads: MEMORY },
+  { name: 'memory-strings', ends: 'dead', reads: MEMORY, crowdReads: MEMORY_OR_DEADLINE },
+  { name: 'memory-buffers', ends: 'dead', reads: MEMORY, crowdReads: MEMORY_OR_DEADLINE },
+  { name: 'memory-native', ends: 'dead', reads: MEMORY, crowdReads: MEMORY_OR_DEADLINE },
+  { name: 'memory-wasm', ends: 'dead', reads: MEMORY, crowdReads: MEMORY_OR_DEADLINE },
   { name: 'console-flood', ends: 'either', logs: /dropped/ },
   { name: 'log-flood', ends: 'either', logs: /dropped/ },
   { name: 'raw-flood', ends: 'either' },
