@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import type { Readable } from 'node:stream'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { FrameReader, frameOf } from '../frames.ts'
@@ -7,7 +6,7 @@ import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.t
 import { endFamily, endGroup } from './family.ts'
 import { faultOf, framesIn } from './fault.ts'
 import { Jobs } from './jobs.ts'
-import { RawOutput } from './raw-output.ts'
+import { RawOutput, untilEnd } from './raw-output.ts'
 import type { InFlight, Loss, Run } from './run.ts'
 import { type SpawnedProcess, spawnProcess } from './spawn.ts'
 import { isFromProcess } from './trusted.ts'
@@ -17,8 +16,6 @@ import { yieldCpu } from './vitals.ts'
 const LOAD_TIMEOUT_MS = 30_000
 /** Time that a process has for its last words when the service stops. */
 const STOP_PATIENCE_MS = 100
-/** For what is on its way when the process has ended. */
-const MAX_DRAIN_MS = 50
 /** Between the end of what a process says and its own: past it, it lives on without a word. */
 const MAX_SILENCE_MS = 1_000
 /** Bytes of one message from a process: results, whose errors are bounded. */
@@ -78,6 +75,8 @@ export class HandlerProcess {
   #overdue = 0
   #loading: string
   #fault: string | undefined
+  /** It was ended for what it sent: any attempt that ever began in it may have written that. */
+  #isGarbled = false
   #stack: readonly string[] = []
   #isGone = false
 
@@ -119,6 +118,9 @@ export class HandlerProcess {
   get isIdle(): boolean {
     return this.#jobs.size === 0
   }
+
+  /** Whether an attempt of this handler is in it. */
+  runs = (handler: string): boolean => this.#jobs.has(handler)
 
   run(run: Run, timeoutMs: number): void {
     const [sentAtMs, nowMs] = [Date.now(), performance.now()]
@@ -193,21 +195,22 @@ export class HandlerProcess {
     try {
       reader.push(chunk)
     } catch (error) {
-      this.end(`the handler process sent what is no answer: ${messageOf(error)}`)
+      this.#refuse(`: ${messageOf(error)}`)
     }
   }
 
+  #refuse(why = ''): void {
+    this.#isGarbled = true
+    this.end(`the handler process sent what is no answer${why}`)
+  }
+
   #hear(message: unknown): void {
-    if (!isFromProcess(message)) {
-      this.end('the handler process sent what is no answer')
-      return
-    }
-    if (message.kind === 'results') this.#answer(message)
+    if (!isFromProcess(message)) this.#refuse()
+    else if (message.kind === 'results') this.#answer(message)
     else if (message.kind === 'loading') this.#loading = message.file
     else if (message.kind === 'dropped') this.#options.onDropped(message.lines)
-    else if (message.kind === 'ready') {
-      this.#isUp(message.registrations)
-    } else if (message.kind === 'unloadable') {
+    else if (message.kind === 'ready') this.#isUp(message.registrations)
+    else if (message.kind === 'unloadable') {
       this.#isLoaded.reject(new UnloadableError(message.faults))
       this.end(`its modules cannot be loaded: ${message.faults.join('; ')}`)
     }
@@ -252,7 +255,7 @@ export class HandlerProcess {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
       if (child.pid !== undefined) endGroup(child.pid)
       jobs.destroy()
-      await Promise.all([drained(answers), ...this.#outputs.map((output) => output.drain())])
+      await Promise.all([untilEnd(answers), ...this.#outputs.map((output) => output.drain())])
       const lastWords = this.#outputs.map((output) => output.kept()).join('\n')
       this.#stack = framesIn(lastWords)
       this.#fault ??= faultOf(code, signal, lastWords)
@@ -261,23 +264,15 @@ export class HandlerProcess {
     }
     this.#isGone = true
     this.#isLoaded.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#fault}`]))
+    const { suspect, ...held } = this.#jobs.close()
     this.#options.onGone({
       fault: this.#fault,
       stack: this.#stack,
       overdue: this.#overdue,
       answered: this.answered,
-      ...this.#jobs.close(),
+      ...held,
+      suspect: this.#isGarbled ? undefined : suspect,
     })
     if (child.pid !== undefined) await endFamily(this.#options.family)
   }
-}
-
-async function drained(answers: Readable): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const late = setTimeout(resolve, MAX_DRAIN_MS)
-  if (answers.readableEnded || answers.destroyed) resolve()
-  for (const event of ['end', 'close']) answers.once(event, () => resolve())
-  await promise
-  clearTimeout(late)
-  answers.destroy()
 }

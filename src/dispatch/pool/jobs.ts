@@ -42,10 +42,17 @@ export class Jobs {
     this.#passedKey = key
   }
 
-  /** The one that most likely blocks or has ended the process: which began last, unless the process has answered since. */
+  /** Whether an attempt of this handler is among them. */
+  has = (handler: string): boolean => this.#inFlight.values().some(({ run }) => run.work.handler === handler)
+
+  /**
+   * The one that most likely blocks or has ended the process: which began last. None, where the process has answered since, or
+   * where the key is of none that was sent: then that cannot be told.
+   */
   suspect(): InFlight | undefined {
     const last = this.lastKey()
-    return last > this.#passedKey ? [...this.#inFlight].findLast(([key]) => key <= last)?.[1] : undefined
+    const isTelling = last > this.#passedKey && last < this.#nextKey
+    return isTelling ? [...this.#inFlight].findLast(([key]) => key <= last)?.[1] : undefined
   }
 
   /** Takes back those that have not begun; the process will not begin them any more. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Loss, Run } from './run.ts'
+import type { InFlight, Loss, Run } from './run.ts'
 
 /** Why a process ended that nothing is wrong with. */
 export const STOPPED = 'the service stopped'
@@ -24,6 +24,9 @@ export function giveBack({ company, resolve }: Run): void {
 /** A process that ends while nothing runs in it is logged so often. */
 const IDLE_INTERVAL_MS = 60_000
 
+/** Handlers that a line names. */
+const MAX_NAMED = 8
+
 /** Logs processes that are gone, but not one after the other of a handler of which that is known. */
 export class LossLog {
   readonly #log: Logger
@@ -36,12 +39,17 @@ export class LossLog {
   }
 
   tell({ fault, begun, suspect }: Loss, again: number): void {
-    const work = (suspect ?? begun.at(-1))?.run.work
-    if (work === undefined) this.#tellIdle(fault)
-    else {
-      const about = { error: fault, handler: work.handler, uid: work.event.uid, running: begun.length, again }
-      this.#log[this.#isTroubled(work.handler) ? 'debug' : 'warn'](about, 'a handler process is replaced')
+    if (begun.length === 0) {
+      this.#tellIdle(fault)
+      return
     }
+    const suspects = suspect === undefined ? begun : [suspect]
+    const handlers = [...new Set(suspects.map(({ run }) => run.work.handler))]
+    const isKnown = handlers.some(this.#isTroubled)
+    this.#log[isKnown ? 'debug' : 'warn'](
+      { error: fault, ...namesOf(handlers, suspects), running: begun.length, again },
+      'a handler process is replaced',
+    )
   }
 
   #tellIdle(error: string): void {
@@ -51,4 +59,10 @@ export class LossLog {
     if (isNew) this.#idleAtMs = nowMs
     this.#log[isNew ? 'warn' : 'debug']({ error }, 'a handler process ended though nothing ran in it')
   }
+}
+
+/** The attempt that it most likely was, or the handlers of all that it may have been. */
+function namesOf(handlers: readonly string[], [first]: readonly InFlight[]): object {
+  const [handler] = handlers
+  return handlers.length > 1 ? { handlers: handlers.slice(0, MAX_NAMED) } : { handler, uid: first?.run.work.event.uid }
 }

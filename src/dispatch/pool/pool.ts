@@ -215,11 +215,11 @@ export class HandlerPool {
       return
     }
     if (!process.isReady) this.#hasFailed(loss.fault)
-    const { guilty, again, suspected } = triage(loss)
+    const { guilty, again, accused } = triage(loss)
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
     this.#again(again)
     if (process.isReady) this.#lossLog.tell(loss, again.length)
-    if (suspected !== undefined) this.#accuse(suspected.run.work.handler, loss.fault)
+    if (accused !== undefined) this.#accuse(accused, loss.fault)
     if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss)
     if (loss.begun.length > 0) this.#processes.warm(SPARES_AFTER_LOSS)
     this.#offerRoom()

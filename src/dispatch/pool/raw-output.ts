@@ -1,4 +1,6 @@
 import type { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { within } from '../within.ts'
 
 /** Bytes that are read at once, and how long the next ones wait: a program that writes more waits in its own write. */
 const READ_BYTES = 16_384
@@ -37,16 +39,12 @@ export class RawOutput {
 
   /** Its process has ended: what is there yet is read, and no more than that. */
   async drain(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const late = setTimeout(resolve, MAX_DRAIN_MS)
-    for (const event of ['end', 'close']) this.#stream.once(event, resolve)
+    const end = untilEnd(this.#stream)
     clearTimeout(this.#pause)
     this.#pause = undefined
     this.#readsLeft = MAX_DRAIN_READS
     this.#read()
-    await promise
-    clearTimeout(late)
-    this.#stream.destroy()
+    await end
   }
 
   #read(): void {
@@ -81,4 +79,13 @@ export class RawOutput {
     )
     return true
   }
+}
+
+/** Resolves when a stream of a process that is gone has ended, or will not for long; it is destroyed then. */
+export async function untilEnd(stream: Readable): Promise<void> {
+  await within(
+    finished(stream).catch(() => {}),
+    MAX_DRAIN_MS,
+  )
+  stream.destroy()
 }

@@ -11,12 +11,15 @@ const RESTART_BASE_MS = 100
 const RESTART_CAP_MS = 10_000
 /** Suspects that share a process. */
 const FEW = 8
+/** Processes for those beyond what their number needs, so that handlers have them apart from each other. */
+const EXTRA = 2
 
 type Company = 'few' | 'none'
 
 /**
  * Attempts that were lost with a process, each of which may have been its end. They run again apart from all others, a few in
- * a process, and those that were lost twice alone. Those that are likely innocent go first.
+ * a process, those of one handler together as far as may be, and those that were lost twice alone. Those that are likely
+ * innocent go first.
  */
 export class Suspects {
   readonly #processes: Processes
@@ -74,17 +77,18 @@ export class Suspects {
   #fill(company: Company): void {
     const isTurn = (run: Run): boolean =>
       run.company === company && (company === 'few' || this.#mayStart(run.work.handler))
-    const wanted = this.#waiting.count(isTurn)
-    if (wanted === 0) return
+    const counts = this.#waiting.countByHandler(isTurn)
+    if (counts.length === 0) return
     const share = company === 'few' ? FEW : 1
-    this.#open(company, Math.ceil(wanted / share), share)
+    this.#open(company, processesFor(counts, share), share)
     this.#waiting.take((run) => isTurn(run) && this.#startOne(run, company, share))
   }
 
   #startOne(run: Run, company: Company, share: number): boolean {
+    const { handler } = run.work
     const [process] = this.#apart(company)
       .filter(({ isReady, load, answered }) => isReady && load < share && (company === 'few' || answered === 0))
-      .toSorted((one, other) => one.load - other.load)
+      .toSorted((one, other) => Number(other.runs(handler)) - Number(one.runs(handler)) || one.load - other.load)
     if (process !== undefined) this.#start(process, run)
     return process !== undefined
   }
@@ -103,4 +107,11 @@ export class Suspects {
 
   #apart = (company: Company): readonly HandlerProcess[] =>
     this.#processes.in('apart').flatMap(([process, place]) => (place.company === company ? [process] : []))
+}
+
+/** How many there are to be for so many attempts of each handler. */
+function processesFor(counts: readonly number[], share: number): number {
+  const needed = Math.ceil(counts.reduce((sum, count) => sum + count, 0) / share)
+  const apart = counts.reduce((sum, count) => sum + Math.ceil(count / share), 0)
+  return Math.min(apart, needed + EXTRA)
 }

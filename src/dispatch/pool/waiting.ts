@@ -17,6 +17,12 @@ export class Waiting {
     if (runs.length > 0) this.#runs = [...runs, ...this.#runs]
   }
 
+  /** How many there are of each handler that has any. */
+  countByHandler(matches: (run: Run) => boolean): readonly number[] {
+    const byHandler = Map.groupBy(this.#runs.filter(matches), ({ work }) => work.handler)
+    return [...byHandler.values()].map(({ length }) => length)
+  }
+
   count = (matches: (run: Run) => boolean): number => this.#runs.filter(matches).length
 
   /** Takes out those that it accepts, first come first. */
