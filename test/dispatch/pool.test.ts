@@ -212,6 +212,14 @@ describe('what shares a process', () => {
   })
 })
 
+describe('attempts that were lost with their processes', () => {
+  test('all come to their ends, though nothing else happens meanwhile', async () => {
+    const pool = await startPool()
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => pool.run(work('exit'))))
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(8).fill('process_lost'))
+  })
+})
+
 describe('the end of a process is named as what it was', () => {
   test.each([
     ['loop', 'a handler held its process past the deadline'],

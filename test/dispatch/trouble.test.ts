@@ -51,13 +51,17 @@ describe('a handler that ends its process', () => {
   })
 })
 
-test('where many handlers end their processes, each runs apart from its first time on', () => {
+test('where many handlers end their processes, each runs apart from its first time on, and so do those that are not proven yet', () => {
   const { trouble } = troubleWithLog()
+  trouble.survived('proven')
   for (const handler of ['a', 'b', 'c']) trouble.lost(handler, 0, 'exit')
   expect(trouble.isTroubled('a')).toBe(false)
   trouble.lost('d', 0, 'exit')
   expect(trouble.isTroubled('a')).toBe(true)
-  expect(trouble.isTroubled('e')).toBe(false)
+  expect(trouble.isTroubled('new')).toBe(true)
+  expect(trouble.isTroubled('proven')).toBe(false)
+  trouble.survived('new')
+  expect(trouble.isTroubled('new')).toBe(false)
 })
 
 test('a handler that keeps blocking its process runs apart, and does not have to wait', () => {

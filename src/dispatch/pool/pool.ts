@@ -156,6 +156,7 @@ export class HandlerPool {
   /** Gives what waits to the processes that have room for it. */
   #fill(): void {
     if (this.#isClosed) return
+    this.#waiting.take((run) => !this.#trouble.hasAny(run.work.handler) && this.#startShared(run))
     this.#waiting.take((run) => this.#startShared(run))
     this.#suspects.fill()
     this.#rounds.soon()
@@ -196,7 +197,6 @@ export class HandlerPool {
     const { concurrency } = this.#options
     if (place.kind === 'slot' && process.overdue > 0 && process.overdue * 2 >= concurrency)
       this.#setAside(process, place.slot)
-    if (process.isIdle && place.kind === 'apart') this.#processes.release(process)
     if (process.isIdle && this.#processes.all.get(process)?.kind === 'aside') this.#processes.dismiss(process)
     this.#offerRoom()
   }
@@ -216,11 +216,12 @@ export class HandlerPool {
     }
     if (!process.isReady) this.#hasFailed(loss.fault)
     const { guilty, again, accused } = triage(loss)
+    const isNews = accused !== undefined && !this.#trouble.hasAny(accused)
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
     this.#again(again)
     if (process.isReady) this.#lossLog.tell(loss, again.length)
     if (accused !== undefined) this.#accuse(accused, loss.fault)
-    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss)
+    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss, isNews)
     if (loss.begun.length > 0) this.#processes.warm(SPARES_AFTER_LOSS)
     this.#offerRoom()
   }

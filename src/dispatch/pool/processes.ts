@@ -39,6 +39,7 @@ export type Place =
   | { readonly kind: 'spare'; readonly sinceMs: number }
 
 export interface Listener {
+  /** A process that was opened can be used: later, or in a moment if it was a spare one that is ready. */
   onReady(process: HandlerProcess): void
   onResults(process: HandlerProcess, place: Place, refused: readonly Run[]): void
   onGone(process: HandlerProcess, place: Place, loss: Loss): void
@@ -86,13 +87,14 @@ export class Processes {
     this.#put(process, place)
   }
 
-  /** A spare one, or a new one, which is ready later. `isHurried`: it loads at the priority of acknowledgements. */
+  /** A spare one, or a new one; `onReady` follows. `isHurried`: it loads at the priority of acknowledgements. */
   open(place: Place, isHurried = false): HandlerProcess {
     // What is to be alone has a process in which nothing has left anything behind.
     const isAlone = place.kind === 'apart' && place.company === 'none'
     const spares = this.in('spare').flatMap(([process]) => (isAlone && process.answered > 0 ? [] : [process]))
     const process = spares.find(({ isReady }) => isReady) ?? spares[0] ?? this.#start(isHurried)
     this.#put(process, place)
+    if (process.isReady) setImmediate(() => this.#withPlace(process, () => this.#listener.onReady(process)))
     return process
   }
 

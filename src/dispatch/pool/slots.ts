@@ -59,9 +59,12 @@ export class Slots {
       if (slot.failures <= FREE_FAILURES && this.#processes.inSlot(slot) === undefined) this.reopen(slot)
   }
 
-  /** The process in it has ended: another takes its place. Of handlers in trouble, it has failed unless any attempt in it ended. */
-  lost(slot: Slot, process: HandlerProcess, { begun, answered }: Loss): void {
-    const didNothing = slot.group === 'troubled' ? answered === 0 : begun.length + answered === 0
+  /**
+   * The process in it has ended: another takes its place. Of handlers in trouble, it has failed unless any attempt in it ended,
+   * or it was the first of a handler (`isNews`).
+   */
+  lost(slot: Slot, process: HandlerProcess, { begun, answered }: Loss, isNews: boolean): void {
+    const didNothing = slot.group === 'troubled' ? answered === 0 && !isNews : begun.length + answered === 0
     const hasFailed = !process.isReady || didNothing
     slot.failures = hasFailed ? slot.failures + 1 : 0
     this.reopen(slot)

@@ -3,9 +3,9 @@ import type { Processes } from './processes.ts'
 import type { Run } from './run.ts'
 import { Waiting } from './waiting.ts'
 
-/** Processes at once in which suspects run; of those, in which one runs alone. */
+/** Processes at once in which suspects run; of those, in which a few run, and in which one runs alone. */
 const MAX_APART = 8
-const MAX_ALONE = 4
+const MAX_IN_COMPANY = { few: 6, none: 4 } as const
 /** Wait for another process after one that could not load; doubles up to the cap. */
 const RESTART_BASE_MS = 100
 const RESTART_CAP_MS = 10_000
@@ -55,7 +55,7 @@ export class Suspects {
   /** How many more could run alone. */
   get roomAlone(): number {
     const waiting = this.#waiting.count(({ company }) => company === 'none')
-    return Math.max(0, MAX_ALONE - this.#apart('none').filter(({ isIdle }) => !isIdle).length - waiting)
+    return Math.max(0, MAX_IN_COMPANY.none - this.#apart('none').filter(({ isIdle }) => !isIdle).length - waiting)
   }
 
   /** Starts what there are processes for, and opens more as far as there may be. */
@@ -78,10 +78,19 @@ export class Suspects {
     const isTurn = (run: Run): boolean =>
       run.company === company && (company === 'few' || this.#mayStart(run.work.handler))
     const counts = this.#waiting.countByHandler(isTurn)
+    this.#release(company, counts.length > 0)
     if (counts.length === 0) return
     const share = company === 'few' ? FEW : 1
     this.#open(company, processesFor(counts, share), share)
     this.#waiting.take((run) => isTurn(run) && this.#startOne(run, company, share))
+  }
+
+  /** Gives back those that have nothing to do, and those in which none could be alone any more. */
+  #release(company: Company, isAnyWaiting: boolean): void {
+    for (const process of this.#apart(company)) {
+      const isUsed = company === 'none' && process.answered > 0
+      if (process.isReady && process.isIdle && (isUsed || !isAnyWaiting)) this.#processes.release(process)
+    }
   }
 
   #startOne(run: Run, company: Company, share: number): boolean {
@@ -100,7 +109,7 @@ export class Suspects {
     const mayOpen = Math.min(
       wanted - open.filter(({ load }) => load < share).length,
       MAX_APART - this.#processes.in('apart').length,
-      company === 'none' ? MAX_ALONE - open.length : MAX_APART,
+      MAX_IN_COMPANY[company] - open.length,
     )
     for (let opened = 0; opened < mayOpen; opened++) this.#processes.open({ kind: 'apart', company })
   }

@@ -2,7 +2,10 @@ import type { Logger } from 'pino'
 
 /** Processes blocked or lost within `MEMORY_MS` after which a handler runs apart from the others. */
 const MAX_TROUBLES = 3
-/** Where more handlers than so many do so, one time is enough: the others would pay for each of them. */
+/**
+ * Where more handlers than so many do so, one time is enough, and those of which no attempt has ended well for its process yet
+ * run apart, too: the others would pay for each of them.
+ */
 const MANY_HANDLERS = 3
 /** A handler that has kept quiet for so long is as good as any other. */
 const MEMORY_MS = 60_000
@@ -26,15 +29,21 @@ interface Record {
 export class Trouble {
   readonly #log: Logger
   readonly #records = new Map<string, Record>()
+  /** Handlers of which an attempt has ended, and its process lived on. */
+  readonly #proven = new Set<string>()
 
   constructor(log: Logger) {
     this.#log = log
   }
 
   isTroubled(handler: string): boolean {
-    const allowed = this.#records.size > MANY_HANDLERS ? 1 : MAX_TROUBLES
-    return (this.#records.get(handler)?.troubles ?? 0) >= allowed
+    const troubles = this.#records.get(handler)?.troubles ?? 0
+    if (this.#records.size <= MANY_HANDLERS) return troubles >= MAX_TROUBLES
+    return troubles > 0 || !this.#proven.has(handler)
   }
+
+  /** Whether it has blocked or ended a process lately. */
+  hasAny = (handler: string): boolean => this.#records.has(handler)
 
   /** From when on it may run again; 0: now. */
   pausedUntilMs = (handler: string): number => this.#records.get(handler)?.pausedUntilMs ?? 0
@@ -61,6 +70,7 @@ export class Trouble {
 
   /** One of its attempts ended, well or not, and its process lived on: others of it need not wait. */
   survived(handler: string): void {
+    this.#proven.add(handler)
     const record = this.#records.get(handler)
     if (record === undefined) return
     record.streak = 0
