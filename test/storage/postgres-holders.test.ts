@@ -2,11 +2,10 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Work } from '../../src/domain/delivery.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { openStore } from '../../src/storage/open.ts'
-import { claimOne, claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
+import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
 import { newTask, taskClaim } from '../contract/task-samples.ts'
 import { eventually } from '../support/eventually.ts'
-import { type Relay, startRelay } from '../support/postgres/relay.ts'
+import { openReplica, openReplicaBehindRelay } from '../support/postgres/replica.ts'
 import { queryIn } from '../support/postgres/schema.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 
@@ -33,20 +32,7 @@ function ownUrl(): string {
   return url.href
 }
 
-async function open(url: string): Promise<OpenStore> {
-  const store = await openStore(url)
-  onTestFinished(() => store.close())
-  return store
-}
-
-async function openBehindRelay(url: string): Promise<{ store: OpenStore; relay: Relay }> {
-  const relay = await startRelay(server.port)
-  const behind = new URL(url)
-  behind.port = String(relay.port)
-  const store = await open(behind.href)
-  onTestFinished(() => relay.close())
-  return { store, relay }
-}
+const openBehindRelay = (url: string) => openReplicaBehindRelay(server, url)
 
 /** What a replica is given, which looks as often as a dispatcher does, until it is given something. */
 async function claimedInTime(store: OpenStore, withinMs: number): Promise<readonly Work[]> {
@@ -67,7 +53,7 @@ describe('a replica that is not heard of any more', () => {
   test('loses its deliveries to another within 10 s, to run beside others there; what it says late changes nothing', async () => {
     const url = ownUrl()
     const { store: silent, relay } = await openBehindRelay(url)
-    const other = await open(url)
+    const other = await openReplica(url)
     const event = newEvent(now())
     await silent.append(event)
     const lost = await claimOne(silent, { leaseMs: LEASE_MS })
@@ -107,7 +93,7 @@ describe('a replica that is not heard of any more', () => {
   test('loses the tasks that it asks for, and leases nothing at an append until it was heard of again', async () => {
     const url = ownUrl()
     const { store: silent, relay } = await openBehindRelay(url)
-    const other = await open(url)
+    const other = await openReplica(url)
     const task = newTask({ maxWaitMs: 0 })
     await silent.track(task)
     const claim = () => taskClaim({ leaseMs: LEASE_MS })
@@ -132,49 +118,10 @@ describe('a replica that is not heard of any more', () => {
   })
 })
 
-/** The later one of two replicas finds a database that is back so long after the other. */
-const LATER_MS = 3_000
-
-test.each(['away', 'standing still'] as const)(
-  'a database that is %s for longer than a replica may be silent has no replica take what another leases, though one is back before the other',
-  async (how) => {
-    const url = ownUrl()
-    const early = await openBehindRelay(url)
-    const late = await openBehindRelay(url)
-    const held: (readonly [OpenStore, Work])[] = []
-    for (const { store } of [early, late]) {
-      await store.append(newEvent(now()))
-      held.push([store, await claimOne(store, { leaseMs: LEASE_MS })])
-    }
-    // Both have been heard of for long enough to tell that another is dead.
-    await pause(LONG_MS)
-    for (const { relay } of [early, late]) relay.hang()
-    if (how === 'away') await server.stop()
-    await pause(LONG_MS)
-    if (how === 'away') await server.start()
-    await early.relay.resume()
-    const claimsNothing = async (store: OpenStore, forMs: number): Promise<void> => {
-      const untilMs = performance.now() + forMs
-      while (performance.now() < untilMs) {
-        const { work } = await store.claim(request()).catch(() => ({ work: [] }))
-        expect(work).toEqual([])
-      }
-    }
-    await eventually(
-      () => codeOf(early.store.claim(claimRequest({ handlers: [] }))),
-      (outcome) => outcome === 'it resolved',
-    )
-    await claimsNothing(early.store, LATER_MS)
-    await late.relay.resume()
-    await Promise.all([early, late].map(({ store }) => claimsNothing(store, LONG_MS)))
-    for (const [store, work] of held) expect(await store.settle([settlement(work)])).toEqual([true])
-  },
-)
-
 describe('what is leased to a replica that does not have it', () => {
   test('is given back at once when it closes, and the attempt is not counted', async () => {
     const url = ownUrl()
-    const [going, other] = [await open(url), await open(url)]
+    const [going, other] = [await openReplica(url), await openReplica(url)]
     const event = newEvent(now())
     await going.append(event)
     await claimOne(going, { leaseMs: LEASE_MS })
@@ -215,7 +162,7 @@ describe('what is leased to a replica that does not have it', () => {
 
   test('runs again within 10 s where the database has crashed before it had written down a settlement', async () => {
     const url = ownUrl()
-    const store = await open(url)
+    const store = await openReplica(url)
     for (let tries = 1; ; tries++) {
       await store.append(newEvent(now()))
       const work = await claimOne(store, { leaseMs: LEASE_MS })
