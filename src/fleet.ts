@@ -18,6 +18,8 @@ export interface RoutedHandlers {
   readonly registrations: () => readonly HandlerRegistration[]
   /** Throws `unavailable` while nobody can tell where an event goes. */
   readonly route: Route
+  /** Whether another process may append to the same store. */
+  readonly hasOthers: () => boolean
   /** Why nothing can be routed; empty: it can. */
   readonly faults: () => readonly string[]
   readonly leave: () => Promise<void>
@@ -27,6 +29,7 @@ export interface RoutedHandlers {
 export const ownHandlers = (registrations: readonly HandlerRegistration[], route: Route): RoutedHandlers => ({
   registrations: () => registrations,
   route,
+  hasOthers: () => false,
   faults: () => [],
   leave: async () => {},
 })
@@ -58,6 +61,7 @@ export async function joinFleet(options: MembershipOptions): Promise<RoutedHandl
   return {
     registrations: () => membership.registrations(),
     route: (source, fields) => membership.route()(source, fields),
+    hasOthers: () => options.fleet.hasOthers(),
     faults: () => membership.faults(),
     leave: () => membership.leave(),
   }

@@ -36,9 +36,9 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 /** What comes due in a store of its own, the dispatcher knows; it looks for itself all the same. */
-const OWN_IDLE = { maxIdleMs: 10_000 }
-/** Others append to a shared store too, and do not tell. */
-const SHARED_IDLE = { minIdleMs: 50, maxIdleMs: 200 }
+const OWN_IDLE = { maxIdleMs: () => 10_000 }
+/** Other processes append to a shared store too, and do not tell. One that has just come is known within a second. */
+const sharedIdle = ({ hasOthers }: RoutedHandlers) => ({ minIdleMs: 50, maxIdleMs: () => (hasOthers() ? 200 : 1_000) })
 
 /** Of a process that runs no handlers. */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
@@ -89,7 +89,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     store,
     pool,
     registrations,
-    ...(store.fleet === undefined ? OWN_IDLE : SHARED_IDLE),
+    ...(store.fleet === undefined ? OWN_IDLE : sharedIdle(handlers)),
     receiving: () => receiver.receiving(),
     retry: config.retry,
     leaseMs: leaseMs(config.handlerTimeoutMs),

@@ -28,6 +28,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
     announce: (replica) => unlessAway(() => void state.announced.push(replica)),
     leave: (uid) => unlessAway(() => void state.left.push(uid)),
     handlers: () => unlessAway(() => state.handlers),
+    hasOthers: () => false,
   }
   const logs: Record<string, unknown>[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) })

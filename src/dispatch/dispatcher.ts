@@ -42,10 +42,10 @@ export interface DispatcherOptions {
   readonly leaseMs: number
   /**
    * The longest that it sleeps, whatever the store says comes due next: `minIdleMs` after there was work, and twice as long
-   * each time that it has slept through, up to `maxIdleMs`. Where others append too, this is how their events are found.
+   * each time that it has slept through, up to `maxIdleMs()`. Where others append too, this is how their events are found.
    */
   readonly minIdleMs?: number
-  readonly maxIdleMs?: number
+  readonly maxIdleMs?: () => number
   readonly clock: Clock
   readonly random: () => number
   /** Takes secrets out of what handlers threw. */
@@ -62,7 +62,7 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #minIdleMs: number
-  readonly #maxIdleMs: number
+  readonly #maxIdleMs: () => number
   readonly #settler: ReturnType<typeof createSettler>
   readonly #backlog: Backlog
   readonly #capacity: Capacity
@@ -85,8 +85,8 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     const { registrations, pool } = options
     this.#options = options
-    this.#maxIdleMs = options.maxIdleMs ?? DEFAULT_MAX_IDLE_MS
-    this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs
+    this.#maxIdleMs = options.maxIdleMs ?? (() => DEFAULT_MAX_IDLE_MS)
+    this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs()
     this.#idleMs = this.#minIdleMs
     this.#backlog = new Backlog(registrations.map(({ name }) => name))
     this.#capacity = new Capacity(pool, registrations)
@@ -189,7 +189,7 @@ export class Dispatcher {
     clearTimeout(this.#timer)
     this.#wakesAtMs = this.#options.clock() + ms
     this.#timer = setTimeout(() => {
-      this.#idleMs = Math.min(this.#maxIdleMs, this.#idleMs * 2)
+      this.#idleMs = Math.min(this.#maxIdleMs(), this.#idleMs * 2)
       this.wake()
     }, ms)
   }
@@ -237,7 +237,7 @@ export class Dispatcher {
 
   #untilNextDue(): number {
     const untilMs = this.#nextDueAtMs - this.#options.clock()
-    return untilMs > 0 ? Math.min(this.#maxIdleMs, untilMs) : this.#maxIdleMs
+    return untilMs > 0 ? Math.min(this.#maxIdleMs(), untilMs) : this.#maxIdleMs()
   }
 
   #claimRequest(): ClaimRequest | undefined {

@@ -28,6 +28,9 @@ export interface Fleet {
    * nobody can tell where an event goes. The very same array as before, if nothing has changed.
    */
   handlers(): Promise<readonly HandlerRegistration[] | undefined>
+
+  /** Whether another process was there when `handlers` was asked last. */
+  hasOthers(): boolean
 }
 
 /** A process that has not been heard of for so long is gone. */

@@ -22,7 +22,7 @@ describe('a delivery', () => {
   })
 
   test('is tried again when that is due, not when the dispatcher next looks by itself', async () => {
-    const { append, ended } = await startDispatcher({ maxAttempts: 40, maxIdleMs: 3_600_000 })
+    const { append, ended } = await startDispatcher({ maxAttempts: 40, maxIdleMs: () => 3_600_000 })
     expect(await ended(await append(['throw']))).toMatchObject([{ state: 'dead', attempts: 40 }])
   })
 

@@ -61,15 +61,24 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
 const work = { handler: 'a', event: {} } as unknown as Work
 
 test('a dispatcher of a shared store looks soon after there was work, and ever more seldom while there is none', async () => {
-  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   dispatcher.wake()
   expect(await looksWithin(749)).toEqual([0, 50, 150, 350, 550])
   state.work = [work]
   expect(await looksWithin(350)).toEqual([750, 750, 800, 900])
 })
 
+test('it looks often again as soon as others may append', async () => {
+  let maxIdleMs = 1_000
+  const { dispatcher, looksWithin } = startDispatcher({ minIdleMs: 500, maxIdleMs: () => maxIdleMs })
+  dispatcher.wake()
+  expect(await looksWithin(2_600)).toEqual([0, 500, 1_500, 2_500])
+  maxIdleMs = 200
+  expect(await looksWithin(1_400)).toEqual([3_500, 3_700, 3_900])
+})
+
 test('being woken for nothing does not make it look more seldom', async () => {
-  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   state.work = [work]
   dispatcher.wake()
   expect(await looksWithin(10)).toEqual([0, 0])
@@ -81,7 +90,7 @@ test('being woken for nothing does not make it look more seldom', async () => {
 })
 
 test('it looks when the store said that something comes due, if that is sooner', async () => {
-  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: 200 })
+  const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   state.nextDueAtMs = Date.now() + 20
   dispatcher.wake()
   expect(await looksWithin(30)).toEqual([0, 20])

@@ -4,7 +4,7 @@ import { startDispatcher } from './start-dispatcher.ts'
 
 /** A dispatcher that has looked into its empty store, and sleeps. */
 async function asleep(options: Parameters<typeof startDispatcher>[0] = {}) {
-  const started = await startDispatcher({ maxIdleMs: 3_600_000, ...options })
+  const started = await startDispatcher({ maxIdleMs: () => 3_600_000, ...options })
   started.dispatcher.wake()
   await eventually(
     async () => started.dispatcher.offer(['ok']),

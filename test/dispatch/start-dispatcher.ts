@@ -26,7 +26,7 @@ export async function startDispatcher(
     processes?: number
     concurrency?: number
     receiving?: () => number
-    maxIdleMs?: number
+    maxIdleMs?: () => number
     handlers?: readonly string[]
   } = {},
 ) {

@@ -155,6 +155,21 @@ describe('two replicas', () => {
   })
 })
 
+test('a process knows whether others are there, also such as run no handlers, and when they have gone', async () => {
+  const [{ fleet: one }, { fleet: other }] = await two()
+  const [uid, otherUid] = [newUid(), newUid()]
+  await one?.announce({ uid, handlers: [] })
+  const hasOthers = async () => {
+    await one?.handlers()
+    return one?.hasOthers()
+  }
+  expect(await hasOthers()).toBe(false)
+  await other?.announce({ uid: otherUid, handlers: undefined })
+  expect(await hasOthers()).toBe(true)
+  await other?.leave(otherUid)
+  expect(await hasOthers()).toBe(false)
+})
+
 describe('a replica whose clock is an hour off', () => {
   test.each([3_600_000, -3_600_000])(
     'by %i ms: its events are due at once, its leases hold, its retries wait',

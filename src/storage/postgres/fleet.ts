@@ -18,12 +18,14 @@ const ANNOUNCE = {
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
 
 const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
-/** What tells whether anything has changed, without the handlers themselves. */
+/** What tells whether anything has changed, without the handlers themselves; and how many others are there. */
 const STATE = {
   name: 'fleet-state',
   text: `
-    SELECT md5(string_agg(concat_ws(' ', uid, ${GONE_AT}, md5(handlers)), ',' ORDER BY uid)) AS state
-    FROM replica WHERE handlers IS NOT NULL
+    SELECT md5(string_agg(concat_ws(' ', uid, ${GONE_AT}, md5(handlers)), ',' ORDER BY uid)
+               FILTER (WHERE handlers IS NOT NULL)) AS state,
+           count(*) FILTER (WHERE uid IS DISTINCT FROM $2 AND ${GONE_AT} IS NULL)::int AS others
+    FROM replica
   `,
 }
 const WORKERS = {
@@ -32,6 +34,11 @@ const WORKERS = {
 }
 const FORGET = {
   text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS})`,
+}
+
+interface StateRow extends Record<string, unknown> {
+  readonly state: string | null
+  readonly others: number
 }
 
 interface WorkerRow extends Record<string, unknown> {
@@ -47,6 +54,8 @@ export function createFleet(
   connections: Connections,
   givenMs: () => number | null,
 ): Fleet & { forget(): Promise<void> } {
+  let ownUid: string | null = null
+  let others = 0
   let state: unknown
   let known: readonly HandlerRegistration[] | undefined
 
@@ -63,6 +72,7 @@ export function createFleet(
 
   return {
     async announce({ uid, handlers }) {
+      ownUid = uid
       const json = handlers === undefined ? null : JSON.stringify(handlers)
       await connections.run('work', ANNOUNCE, [uid, givenMs(), json])
     },
@@ -72,7 +82,8 @@ export function createFleet(
     },
 
     async handlers() {
-      const [row] = await connections.run('work', STATE, [givenMs()])
+      const [row] = await connections.run<StateRow>('work', STATE, [givenMs(), ownUid])
+      others = row?.others ?? 0
       if (row?.state === null) return undefined
       if (row?.state === state) return known
       const { all, nowMs } = await workers()
@@ -80,6 +91,8 @@ export function createFleet(
       state = row?.state
       return known
     },
+
+    hasOthers: () => others > 0,
 
     /** Rows of processes that have nothing left to say. */
     async forget() {

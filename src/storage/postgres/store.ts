@@ -168,6 +168,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       announce: running.while((replica) => fleet.announce(replica)),
       leave: running.while((uid) => fleet.leave(uid)),
       handlers: running.while(() => fleet.handlers()),
+      hasOthers: () => fleet.hasOthers(),
     },
     faults() {
       const ended = running.ended()
