@@ -136,7 +136,7 @@ export class Dispatcher {
   async stop(patienceMs: number, abortMs: number): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#timer)
-    await this.#passing
+    await within(this.#passing ?? Promise.resolve(), patienceMs)
     const done = this.#finish()
     if (!(await within(done, patienceMs))) {
       this.#options.pool.abort()

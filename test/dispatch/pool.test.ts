@@ -1,57 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import pino from 'pino'
-import { afterEach, describe, expect, test } from 'vitest'
-import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool/pool.ts'
-import type { Work } from '../../src/domain/delivery.ts'
+import { describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/service.ts'
-
-const modules = join(import.meta.dirname, 'modules')
-const acme = pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href
-
-const pools: HandlerPool[] = []
-afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())))
-
-async function startPool(options: Partial<PoolOptions> = {}) {
-  const pool = new HandlerPool({
-    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent' },
-    environment: process.env,
-    memoryMb: 256,
-    onDroppedLines: () => {},
-    processes: 1,
-    concurrency: 8,
-    timeoutMs: 10_000,
-    log: pino({ level: 'silent' }),
-    ...options,
-  })
-  pools.push(pool)
-  await pool.start()
-  return pool
-}
-
-let deliveryId = 0
-function work(handler: string, body: string = JSON.stringify({ type: handler }), isolated = false): Work {
-  return {
-    deliveryId: deliveryId++,
-    lease: 'lease',
-    handler,
-    attempt: 1,
-    isolated,
-    event: {
-      uid: 'uid',
-      source: 'acme',
-      provider: 'acme',
-      id: 'evt',
-      type: handler,
-      receivedAtMs: 0,
-      origin: 'webhook',
-      headers: {},
-    },
-    body: new TextEncoder().encode(body),
-  }
-}
+import { acme, startPool, work } from './start-pool.ts'
 
 describe('a handler process', () => {
   test('tells success from a throw, with the error it threw', async () => {
@@ -166,57 +119,6 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
     const pool = await startPool({ timeoutMs: 500 })
     expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
     expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
-  })
-})
-
-describe('what shares a process', () => {
-  test('with a handler that blocks it runs elsewhere long before the deadline, if it had not begun', async () => {
-    const pool = await startPool({ timeoutMs: 5_000 })
-    const order: string[] = []
-    const tell = async (name: string): Promise<void> => {
-      await pool.run(work(name))
-      order.push(name)
-    }
-    await Promise.all([tell('loop'), tell('ok'), tell('ok')])
-    expect(order).toEqual(['ok', 'ok', 'loop'])
-  })
-
-  test('with a handler that blocks it for a while runs once, here or elsewhere', async () => {
-    const pool = await startPool()
-    const file = join(temporaryDirectory(), 'marks')
-    const mark = () => pool.run(work('mark', JSON.stringify({ type: 'mark', file })))
-    await Promise.all([pool.run(work('block', '{"type":"block","ms":1000}')), mark(), mark(), mark()])
-    // What it was sent before it was blocked, and was taken back, would begin now.
-    await Promise.all(Array.from({ length: 8 }, () => pool.run(work('wait', '{"type":"wait","ms":200}'))))
-    expect(readFileSync(file, 'utf8')).toBe('mark\n'.repeat(3))
-  })
-
-  test('with one that ends it runs again, and only the guilty one is told that it lost its process', async () => {
-    const pool = await startPool()
-    const innocent = Array.from({ length: 5 }, () => pool.run(work('wait', '{"type":"wait","ms":300}')))
-    await pool.run(work('ok'))
-    expect(await pool.run(work('exit'))).toMatchObject({
-      outcome: 'process_lost',
-      error: 'the handler process exited with code 3',
-    })
-    expect((await Promise.all(innocent)).map(({ outcome }) => outcome)).toEqual(Array(5).fill('succeeded'))
-  })
-
-  test('with several that block it is told apart from each of them', async () => {
-    const pool = await startPool({ timeoutMs: 1_000, processes: 2 })
-    const attempts = Array.from({ length: 24 }, (_, at) =>
-      pool.run(at % 8 === 0 ? work('loop') : work('wait', '{"type":"wait","ms":20}')),
-    )
-    const outcomes = (await Promise.all(attempts)).map(({ outcome }) => outcome)
-    expect(outcomes).toEqual(outcomes.map((_, at) => (at % 8 === 0 ? 'process_lost' : 'succeeded')))
-  })
-})
-
-describe('attempts that were lost with their processes', () => {
-  test('all come to their ends, though nothing else happens meanwhile', async () => {
-    const pool = await startPool()
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => pool.run(work('exit'))))
-    expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(8).fill('process_lost'))
   })
 })
 

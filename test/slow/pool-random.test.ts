@@ -1,12 +1,8 @@
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
-import pino from 'pino'
 import { expect, test } from 'vitest'
-import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
 import { extraRooms } from '../../src/dispatch/rooms.ts'
-import type { Work } from '../../src/domain/delivery.ts'
+import { createPool, work } from '../dispatch/start-pool.ts'
 import { eventually } from '../support/eventually.ts'
 
 /** Sequences of attempts; POOL_SEED=n runs those of one seed again. */
@@ -16,8 +12,6 @@ const TIMEOUT_MS = 500
 const MAX_END_MS = 90_000
 /** Attempts in which one runs alone. */
 const ALONE = 4
-
-const dispatchTests = join(import.meta.dirname, '../dispatch')
 
 const INNOCENT = ['ok', 'wait', 'raw', 'throw', 'later'] as const
 const HARMLESS = ['block', 'float', 'heed'] as const
@@ -47,58 +41,22 @@ const sequence = fc
     }),
   }))
 
-function workFor(handler: string, isolated: boolean): Work {
-  return {
-    deliveryId: 1,
-    lease: 'lease',
-    handler,
-    attempt: 1,
-    isolated,
-    event: {
-      uid: 'uid',
-      source: 'acme',
-      provider: 'acme',
-      id: 'evt',
-      type: handler,
-      receivedAtMs: 0,
-      origin: 'webhook',
-      headers: {},
-    },
-    body: new TextEncoder().encode(handler === 'raw' ? '{"type":"raw", "n":1.0}' : `{"type":"${handler}","ms":50}`),
-  }
-}
-
-async function startPool(processes: number, concurrency: number): Promise<HandlerPool> {
-  const pool = new HandlerPool({
-    data: {
-      handlersDir: join(dispatchTests, 'modules'),
-      providerModules: { acme: pathToFileURL(join(dispatchTests, 'acme-provider.ts')).href },
-      logLevel: 'silent',
-    },
-    environment: process.env,
-    memoryMb: 256,
-    onDroppedLines: () => {},
-    processes,
-    concurrency,
-    timeoutMs: TIMEOUT_MS,
-    log: pino({ level: 'silent' }),
-  })
-  await pool.start()
-  return pool
-}
+const bodyFor = (handler: string): string =>
+  handler === 'raw' ? '{"type":"raw", "n":1.0}' : `{"type":"${handler}","ms":50}`
 
 const isInnocent = (handler: string): boolean => (INNOCENT as readonly string[]).includes(handler)
 
 test('whatever attempts come in whatever order, each comes to its end, no innocent is charged, and all room is free again', async () => {
   await fc.assert(
     fc.asyncProperty(sequence, async ({ processes, concurrency, attempts }) => {
-      const pool = await startPool(processes, concurrency)
+      const pool = createPool({ processes, concurrency, timeoutMs: TIMEOUT_MS })
       try {
+        await pool.start()
         const runs: Promise<readonly [string, string]>[] = []
         const open = new Map<number, string>()
         for (const [at, { handler, gapMs, isolated }] of attempts.entries()) {
           open.set(at, handler)
-          const run = pool.run(workFor(handler, isolated)).then((ran) => {
+          const run = pool.run(work(handler, bodyFor(handler), isolated)).then((ran) => {
             open.delete(at)
             return [handler, ran.outcome] as const
           })
@@ -118,7 +76,7 @@ test('whatever attempts come in whatever order, each comes to its end, no innoce
           async () => pool.room(),
           ({ shared, isolated }) => shared >= least && isolated === ALONE,
         )
-        expect(await pool.run(workFor('ok', false))).toMatchObject({ outcome: 'succeeded' })
+        expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
       } finally {
         await pool.close()
       }

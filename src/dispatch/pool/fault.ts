@@ -1,9 +1,9 @@
 const OUT_OF_MEMORY = /FATAL ERROR: .*(?:out of memory|Allocation failed|invalid (?:array|table) size)/i
 const FATAL = /(?:FATAL ERROR|Fatal|# Fatal error).*/
-const UNCAUGHT = /^\s*(?:Uncaught )?(\w*Error\b.*)$/m
+const UNCAUGHT = /^[^\S\n]*(?:Uncaught )?(\w*Error\b.*)$/m
 
 /** V8 prints the JavaScript stack of a process that aborts, and Node that of an error which nothing caught. */
-const FRAME = /^\s*(?:\d+: |at )(?<frame>.*:\d+:\d+\)?)$/gm
+const FRAME = /^[^\S\n]*(?:\d+: |at )(?<frame>.*:\d+:\d+\)?)$/gm
 const NOT_THEIRS = /node:|\/dispatch\/process\//
 const MAX_FRAMES = 16
 

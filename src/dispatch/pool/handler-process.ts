@@ -56,8 +56,6 @@ export class HandlerProcess {
   /** 0 if it could not be started. */
   readonly pid: number
   isReady = false
-  /** It does not answer, and is sent nothing. */
-  isBlocked = false
   /** It was put behind all others, which cannot be undone. */
   isBehind = false
   /** Attempts that it has answered. */
@@ -78,6 +76,8 @@ export class HandlerProcess {
   /** It was ended for what it sent: any attempt that ever began in it may have written that. */
   #isGarbled = false
   #stack: readonly string[] = []
+  #isBlocked = false
+  #isEnding = false
   #isGone = false
 
   constructor(options: ProcessOptions) {
@@ -99,6 +99,11 @@ export class HandlerProcess {
     this.#send({ kind: 'load', isHurried, ...data })
     const slow = setTimeout(() => this.end(`it did not load within ${LOAD_TIMEOUT_MS} ms`), LOAD_TIMEOUT_MS)
     void this.ready.finally(() => clearTimeout(slow)).catch(() => {})
+  }
+
+  /** It does not answer or comes to its end, and is sent nothing. */
+  get isBlocked(): boolean {
+    return this.#isBlocked || this.#isEnding
   }
 
   /** Attempts in it, and handlers that have outlived theirs. */
@@ -154,13 +159,13 @@ export class HandlerProcess {
   /** Takes back the attempts that have not begun; it will not begin them any more. */
   revoke(): readonly Run[] {
     if (this.isBlocked) return []
-    this.isBlocked = true
+    this.#isBlocked = true
     return this.#jobs.revoke()
   }
 
   /** It may begin what it is sent from now on. */
   restore(): void {
-    this.isBlocked = false
+    this.#isBlocked = false
     this.#jobs.restore()
   }
 
@@ -181,6 +186,7 @@ export class HandlerProcess {
 
   end(fault: string): void {
     if (this.#isGone) return
+    this.#isEnding = true
     this.#fault ??= fault
     this.#spawned.child.kill('SIGKILL')
   }
@@ -253,6 +259,7 @@ export class HandlerProcess {
     const { child, jobs, answers } = this.#spawned
     try {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+      this.#isEnding = true
       if (child.pid !== undefined) endGroup(child.pid)
       jobs.destroy()
       await Promise.all([untilEnd(answers), ...this.#outputs.map((output) => output.drain())])

@@ -3,6 +3,7 @@ import type { InFlight, Loss, Run } from './run.ts'
 
 /** Why a process ended that nothing is wrong with. */
 export const STOPPED = 'the service stopped'
+export const HELD_IDLE = 'a handler held its process after its attempt had ended'
 export const OUTLIVED = 'its handlers outlived their deadlines'
 
 export function answerLost({ resolve }: Run, startedAtMs: number, error: string, stack: readonly string[] = []): void {

@@ -4,7 +4,7 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import { latestStartMs } from '../lease.ts'
 import { extraRooms, type Room } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import { answerLost, giveBack, LossLog, STOPPED } from './loss.ts'
+import { answerLost, giveBack, HELD_IDLE, LossLog, STOPPED } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
 import { type Alertness, Rounds } from './rounds.ts'
 import type { Loss, Ran, Run } from './run.ts'
@@ -122,7 +122,7 @@ export class HandlerPool {
       company: work.isolated ? 'none' : 'many',
       startByMs: performance.now() + latestStartMs(this.#options.timeoutMs),
       resolve: (ran) => {
-        if (ran.outcome !== 'process_lost') this.#trouble.survived(work.handler)
+        if (ran.outcome !== 'process_lost' && ran.outcome !== 'released') this.#trouble.survived(work.handler)
         resolve(ran)
       },
     }
@@ -196,15 +196,15 @@ export class HandlerPool {
     this.#again(refused)
     const { concurrency } = this.#options
     if (place.kind === 'slot' && process.overdue > 0 && process.overdue * 2 >= concurrency)
-      this.#setAside(process, place.slot)
+      this.#setAside(process, place)
     if (process.isIdle && this.#processes.all.get(process)?.kind === 'aside') this.#processes.dismiss(process)
     this.#offerRoom()
   }
 
-  /** Another takes its slot; it may finish what it has begun. */
-  #setAside(process: HandlerProcess, slot: Slot, handler?: string): void {
+  /** Another takes its place; it may finish what it has begun. */
+  #setAside(process: HandlerProcess, place: Place, handler?: string): void {
     this.#processes.move(process, { kind: 'aside', sinceMs: performance.now(), handler })
-    this.#slots[slot.group].reopen(slot)
+    if (place.kind === 'slot') this.#slots[place.slot.group].replace(place.slot, process)
     this.#processes.warm(this.#processes.in('aside').length)
   }
 
@@ -220,21 +220,14 @@ export class HandlerPool {
     if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
     this.#again(again)
     if (process.isReady) this.#lossLog.tell(loss, again.length)
-    if (accused !== undefined) this.#accuse(accused, loss.fault)
+    if (accused !== undefined) this.#trouble.lost(accused, performance.now(), loss.fault)
     if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss, isNews)
     if (loss.begun.length > 0) this.#processes.warm(SPARES_AFTER_LOSS)
     this.#offerRoom()
   }
 
-  #accuse(handler: string, fault: string): void {
-    const nowMs = performance.now()
-    this.#trouble.lost(handler, nowMs, fault)
-    const pauseMs = this.#trouble.pausedUntilMs(handler) - nowMs
-    if (pauseMs > 0) setTimeout(() => this.#offerRoom(), pauseMs + 1).unref()
-  }
-
   #hasFailed(fault: string): void {
-    setTimeout(() => this.#fill(), this.#suspects.failed() + 1).unref()
+    this.#suspects.failed()
     this.#options.log.error({ error: fault }, 'a handler process could not start')
   }
 
@@ -254,8 +247,11 @@ export class HandlerPool {
     }
     this.#giveBackLate(nowMs)
     this.#processes.cool(nowMs)
-    this.#trouble.forget(nowMs)
+    const isForgiven = this.#trouble.forget(nowMs)
     if (this.#trouble.isQuiet) this.#slots.troubled.closeIdle()
+    if (isForgiven) this.#offerRoom()
+    // Some of it may have waited for a time to pass.
+    else if (this.#waiting.size + this.#suspects.size > 0) this.#fill()
     return alertness
   }
 
@@ -270,8 +266,8 @@ export class HandlerPool {
     const sign = this.#watch.look(process, nowMs)
     if (sign.kind === 'to_end') process.end(sign.fault)
     else if (place.kind === 'aside') this.#lookAside(process, sign.kind === 'blocked', nowMs - place.sinceMs)
-    else if (sign.kind === 'blocked' && place.kind === 'slot') this.#isBlocked(process, place.slot)
-    else if (sign.kind === 'blocked') process.yieldCpu()
+    else if (sign.kind === 'blocked' && process.isIdle && place.kind !== 'slot') process.end(HELD_IDLE)
+    else if (sign.kind === 'blocked') this.#isBlocked(process, place)
     else if (process.isBlocked && sign.kind === 'well') {
       process.restore()
       this.#offerRoom()
@@ -282,17 +278,16 @@ export class HandlerPool {
   #lookAside(process: HandlerProcess, isBlocked: boolean, asideMs: number): void {
     const isCrowded = this.#processes.in('aside').length >= availableParallelism()
     if (!isBlocked && process.isIdle) this.#processes.dismiss(process)
-    else if (isBlocked && process.isIdle && asideMs > MAX_IDLE_BLOCKED_MS)
-      process.end('a handler held its process after its attempt had ended')
+    else if (isBlocked && process.isIdle && asideMs > MAX_IDLE_BLOCKED_MS) process.end(HELD_IDLE)
     else if (isBlocked && asideMs > (isCrowded ? 0 : YIELD_AFTER_MS)) process.yieldCpu()
   }
 
   /** What it has not begun runs elsewhere. */
-  #isBlocked(process: HandlerProcess, slot: Slot): void {
+  #isBlocked(process: HandlerProcess, place: Place): void {
     const handler = process.suspect()?.run.work.handler
     if (!process.isBlocked && handler !== undefined) this.#trouble.blocked(handler, performance.now())
     const runs = process.revoke()
-    if (this.#processes.mayReplace()) this.#setAside(process, slot, handler)
+    if (this.#processes.mayReplace()) this.#setAside(process, place, handler)
     this.#again(runs)
     this.#offerRoom()
   }

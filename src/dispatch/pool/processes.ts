@@ -1,4 +1,4 @@
-import { availableMemory, platform } from 'node:process'
+import { platform } from 'node:process'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import { newUid } from '../../domain/uid.ts'
@@ -8,6 +8,7 @@ import { HandlerProcess } from './handler-process.ts'
 import { OUTLIVED } from './loss.ts'
 import type { Loss, Run } from './run.ts'
 import type { Slot } from './slots.ts'
+import { availableBytes } from './vitals.ts'
 
 /** Processes at once that are blocked and have been replaced; and of those, by one handler. */
 const MAX_ASIDE = 16
@@ -78,7 +79,7 @@ export class Processes {
 
   /** Whether a process that is blocked may be replaced. */
   mayReplace = (): boolean =>
-    this.in('aside').length < MAX_ASIDE && (platform !== 'linux' || availableMemory() > MIN_FREE_BYTES)
+    this.in('aside').length < MAX_ASIDE && (platform !== 'linux' || availableBytes() > MIN_FREE_BYTES)
 
   mayBlockMore = (handler: string): boolean =>
     this.in('aside').filter(([, place]) => place.handler === handler).length < MAX_ASIDE_BY_HANDLER

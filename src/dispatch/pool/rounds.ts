@@ -1,5 +1,5 @@
 /** How often processes are looked at: while one does not answer, while anything runs in them, and when nothing does. */
-const INTERVALS_MS = { alert: 50, busy: 100, idle: 5_000 } as const
+const INTERVALS_MS = { alert: 50, busy: 100, idle: 1_000 } as const
 /** A round that comes so much too late says nothing of the processes: the whole machine stood still. */
 const MAX_LATE_MS = 2_000
 export type Alertness = keyof typeof INTERVALS_MS

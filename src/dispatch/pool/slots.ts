@@ -70,6 +70,12 @@ export class Slots {
     this.reopen(slot)
   }
 
+  /** Its process does not answer: another takes its place, at once where it has been of use. */
+  replace(slot: Slot, process: HandlerProcess): void {
+    if (process.answered > 0) slot.failures = 0
+    this.reopen(slot)
+  }
+
   /** At once, or a while after a process that failed. */
   reopen(slot: Slot): void {
     const waits = slot.failures - FREE_FAILURES
@@ -78,9 +84,10 @@ export class Slots {
     else setTimeout(() => this.#openIfEmpty(slot), delayMs).unref()
   }
 
-  /** Gives back the processes of those in which nothing runs. */
+  /** Gives back the processes of those in which nothing runs; all begin anew. */
   closeIdle(): void {
     for (const slot of this.#slots) {
+      slot.failures = 0
       const process = this.#processes.inSlot(slot)
       if (process?.isReady === true && process.isIdle) this.#processes.release(process)
     }

@@ -65,13 +65,14 @@ export class Suspects {
 
   loaded(): void {
     this.#failures = 0
+    this.#mayOpenAtMs = 0
   }
 
-  /** A process could not load. Gives after what time another one is tried. */
-  failed(): number {
-    const delayMs = Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
-    this.#mayOpenAtMs = performance.now() + delayMs
-    return delayMs
+  /** A process could not load: another one is tried later. Several that fail at once count as one. */
+  failed(): void {
+    const nowMs = performance.now()
+    if (nowMs < this.#mayOpenAtMs) return
+    this.#mayOpenAtMs = nowMs + Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
   }
 
   #fill(company: Company): void {
@@ -85,10 +86,10 @@ export class Suspects {
     this.#waiting.take((run) => isTurn(run) && this.#startOne(run, company, share))
   }
 
-  /** Gives back those that have nothing to do, and those in which none could be alone any more. */
+  /** Gives back those that have nothing to do, and those in which a handler has outlived its attempt or none could be alone. */
   #release(company: Company, isAnyWaiting: boolean): void {
     for (const process of this.#apart(company)) {
-      const isUsed = company === 'none' && process.answered > 0
+      const isUsed = process.overdue > 0 || (company === 'none' && process.answered > 0)
       if (process.isReady && process.isIdle && (isUsed || !isAnyWaiting)) this.#processes.release(process)
     }
   }
@@ -96,7 +97,8 @@ export class Suspects {
   #startOne(run: Run, company: Company, share: number): boolean {
     const { handler } = run.work
     const [process] = this.#apart(company)
-      .filter(({ isReady, load, answered }) => isReady && load < share && (company === 'few' || answered === 0))
+      .filter(({ isReady, answered }) => isReady && (company === 'few' || answered === 0))
+      .filter((process) => hasRoom(process, share))
       .toSorted((one, other) => Number(other.runs(handler)) - Number(one.runs(handler)) || one.load - other.load)
     if (process !== undefined) this.#start(process, run)
     return process !== undefined
@@ -107,7 +109,7 @@ export class Suspects {
     if (performance.now() < this.#mayOpenAtMs) return
     const open = this.#apart(company)
     const mayOpen = Math.min(
-      wanted - open.filter(({ load }) => load < share).length,
+      wanted - open.filter((process) => hasRoom(process, share)).length,
       MAX_APART - this.#processes.in('apart').length,
       MAX_IN_COMPANY[company] - open.length,
     )
@@ -117,6 +119,9 @@ export class Suspects {
   #apart = (company: Company): readonly HandlerProcess[] =>
     this.#processes.in('apart').flatMap(([process, place]) => (place.company === company ? [process] : []))
 }
+
+const hasRoom = ({ isBlocked, overdue, load }: HandlerProcess, share: number): boolean =>
+  !isBlocked && overdue === 0 && load < share
 
 /** How many there are to be for so many attempts of each handler. */
 function processesFor(counts: readonly number[], share: number): number {

@@ -77,8 +77,9 @@ export class Trouble {
     record.pausedUntilMs = 0
   }
 
-  /** Forgets what is long ago. */
-  forget(nowMs: number): void {
+  /** Forgets what is long ago. False if there was nothing to forget. */
+  forget(nowMs: number): boolean {
+    const before = this.#records.size
     for (const [handler, record] of this.#records) {
       if (nowMs - record.lastAtMs < MEMORY_MS) continue
       this.#records.delete(handler)
@@ -88,6 +89,7 @@ export class Trouble {
           'a handler that was in trouble runs with the others again',
         )
     }
+    return this.#records.size < before
   }
 
   get isQuiet(): boolean {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { platform, setPriority } from 'node:os'
+import { freemem, platform, setPriority, totalmem } from 'node:os'
+import { availableMemory, constrainedMemory } from 'node:process'
 import { HANDLER_NICENESS } from '../protocol.ts'
 
 const KIB_PER_MB = 1_024
@@ -10,6 +11,15 @@ const LOWEST_PRIORITY = 19
 export function residentMb(pid: number): number | undefined {
   const kib = /^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1]
   return kib === undefined ? undefined : Number(kib) / KIB_PER_MB
+}
+
+/** Bytes of memory that could be had. What a container's files take up can be taken back, though it counts as used. */
+export function availableBytes(): number {
+  const limit = constrainedMemory()
+  if (limit === 0 || limit >= totalmem()) return availableMemory()
+  const path = /^0::(.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1] ?? ''
+  const inactive = /^inactive_file (\d+)$/m.exec(read(`/sys/fs/cgroup${path}/memory.stat`) ?? '')?.[1] ?? 0
+  return Math.min(freemem(), availableMemory() + Number(inactive))
 }
 
 /** How long the process's main thread has waited for a processor, in all: where others take it, that is not its own doing. */

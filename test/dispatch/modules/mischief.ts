@@ -21,6 +21,7 @@ export default (router: Router): void => {
   })
   router.on('wait', { name: 'wait' }, async (event) => {
     await new Promise((resolve) => setTimeout(resolve, Number(event.data.ms)))
+    while (event.data.thenLoops === true);
   })
   router.on('loop', { name: 'loop' }, () => {
     for (;;);
