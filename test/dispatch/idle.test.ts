@@ -14,12 +14,17 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
   })
   const startedMs = Date.now()
   const looks: number[] = []
-  const state: { work: readonly Work[]; nextDueAtMs: number | undefined } = { work: [], nextDueAtMs: undefined }
+  const state: { work: readonly Work[]; nextDueAtMs: number | undefined; isSilent: boolean } = {
+    work: [],
+    nextDueAtMs: undefined,
+    isSilent: false,
+  }
   const ignore = (): void => {}
   const dispatcher = new Dispatcher({
     store: {
       claim: async () => {
         looks.push(Date.now() - startedMs)
+        if (state.isSilent) await new Promise(() => {})
         const { work, nextDueAtMs } = state
         Object.assign(state, { work: [], nextDueAtMs: undefined })
         return { work, nextDueAtMs }
@@ -87,6 +92,19 @@ test('being woken for nothing does not make it look more seldom', async () => {
     expect(await looksWithin(10)).toEqual([10 + n * 10])
   }
   expect(await looksWithin(41)).toEqual([80])
+})
+
+test('it stops in time where the store never answers', async () => {
+  const { dispatcher, state, looksWithin } = startDispatcher({})
+  state.isSilent = true
+  dispatcher.wake()
+  expect(await looksWithin(10)).toEqual([0])
+  let hasStopped = false
+  void dispatcher.stop(100, 50).then(() => {
+    hasStopped = true
+  })
+  await looksWithin(300)
+  expect(hasStopped).toBe(true)
 })
 
 test('it looks when the store said that something comes due, if that is sooner', async () => {

@@ -99,7 +99,7 @@ describe('a deadline', () => {
   })
 })
 
-test('that a thread had to be replaced is logged, with the reason', async () => {
+test('that a process had to be replaced is logged, with the reason', async () => {
   const logged = Promise.withResolvers<string>()
   const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
   await pool.run(work('exit'))
