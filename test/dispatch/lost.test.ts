@@ -27,6 +27,13 @@ describe('what shares a process', () => {
     expect(readFileSync(file, 'utf8')).toBe('mark\n'.repeat(3))
   })
 
+  test('with a handler that blocks it until after their deadlines is not charged with that, if it was done in time', async () => {
+    const pool = await startPool({ timeoutMs: 1_000 })
+    const innocent = pool.run(work('wait', '{"type":"wait","ms":50}'))
+    await pool.run(work('block', '{"type":"block","ms":1050}'))
+    expect(await innocent).toMatchObject({ outcome: 'succeeded' })
+  })
+
   test('with one that ends it runs again, and only the guilty one is told that it lost its process', async () => {
     const pool = await startPool()
     const innocent = Array.from({ length: 5 }, () => pool.run(work('wait', '{"type":"wait","ms":300}')))
