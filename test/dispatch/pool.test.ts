@@ -194,6 +194,14 @@ function isAlive(pid: number): boolean {
   }
 }
 
+test('a process that grows when its attempts have ended is ended, and that is logged', async () => {
+  const logged = Promise.withResolvers<string>()
+  const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
+  expect(await pool.run(work('grow-later'))).toMatchObject({ outcome: 'succeeded' })
+  expect(await logged.promise).toMatch(/grew past 256 MiB.*ended though nothing ran in it/)
+  expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+})
+
 test('closing ends what still runs and answers it as lost', async () => {
   const pool = await startPool()
   const running = pool.run(work('loop'))

@@ -6,7 +6,7 @@ import { extraRooms, type Room } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import { answerLost, giveBack, HELD_IDLE, LossLog, STOPPED } from './loss.ts'
 import { type Place, Processes, type ProcessesOptions } from './processes.ts'
-import { type Alertness, Rounds } from './rounds.ts'
+import { type Alertness, Rounds, type Scope } from './rounds.ts'
 import type { Loss, Ran, Run } from './run.ts'
 import { type Slot, Slots } from './slots.ts'
 import { Suspects } from './suspects.ts'
@@ -59,7 +59,7 @@ export class HandlerPool {
   readonly #lossLog: LossLog
   readonly #slots: Record<Slot['group'], Slots>
   readonly #suspects: Suspects
-  readonly #rounds = new Rounds((nowMs, isFull) => this.#look(nowMs, isFull))
+  readonly #rounds = new Rounds((nowMs, scope) => this.#look(nowMs, scope))
   /** Attempts that wait for room in a slot. */
   readonly #waiting = new Waiting()
   #isClosed = false
@@ -236,14 +236,16 @@ export class HandlerPool {
     this.onRoom()
   }
 
-  #look(nowMs: number, isFull: boolean): Alertness {
+  #look(nowMs: number, scope: Scope): Alertness {
     let alertness: Alertness = this.#waiting.size + this.#suspects.size > 0 ? 'busy' : 'idle'
     for (const [process, place] of this.#processes.all) {
       const isBusy = !process.isIdle || place.kind === 'aside'
       if (isBusy && alertness === 'idle') alertness = 'busy'
       const isAtWork = process.first !== undefined && nowMs - process.first.sinceMs > YOUNG_MS
-      const isDue = isFull || place.kind === 'aside' || isAtWork
+      const isDue = scope === 'all' || place.kind === 'aside' || isAtWork
       if (process.isReady && isDue && this.#lookAt(process, place, nowMs)) alertness = 'alert'
+      const fault = scope === 'memory' ? this.#watch.outgrown(process) : undefined
+      if (fault !== undefined) process.end(fault)
     }
     this.#giveBackLate(nowMs)
     this.#processes.cool(nowMs)

@@ -48,10 +48,17 @@ export class Watch {
     ])
   }
 
-  look(process: HandlerProcess, nowMs: number): Sign {
+  /** That it takes too much memory, in words; undefined if it does not. */
+  outgrown(process: HandlerProcess): string | undefined {
     const memoryMb = residentMb(process.pid)
-    if (memoryMb !== undefined && memoryMb > this.#memoryMb)
-      return { kind: 'to_end', fault: `the handler process grew past ${this.#memoryMb} MiB` }
+    return memoryMb !== undefined && memoryMb > this.#memoryMb
+      ? `the handler process grew past ${this.#memoryMb} MiB`
+      : undefined
+  }
+
+  look(process: HandlerProcess, nowMs: number): Sign {
+    const fault = this.outgrown(process)
+    if (fault !== undefined) return { kind: 'to_end', fault }
     const kind = this.#answers(process, nowMs)
     const graceMs = kind === 'blocked' ? STUCK_WHEN_BLOCKED_MS : STUCK_AFTER_MS
     if (process.first !== undefined && nowMs > process.first.untilMs + graceMs)

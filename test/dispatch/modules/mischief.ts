@@ -45,6 +45,9 @@ export default (router: Router): void => {
       await new Promise(setImmediate)
     }
   })
+  router.on('grow-later', { name: 'grow-later' }, () => {
+    setInterval(() => hoard.push(Buffer.alloc(8 * 1024 * 1024, 1)), 40)
+  })
   router.on('garbage', { name: 'garbage' }, () => {
     for (const descriptor of [3, 4]) writeSync(descriptor, 'this is no message of ours')
     return forever
