@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { eventually } from '../support/eventually.ts'
@@ -98,16 +98,23 @@ test('suspects that outlive their deadlines keep no place from those that come a
 
 test('a process that is blocked is given nothing, wherever it is: what is lost meanwhile runs in another', async () => {
   const pool = await startPool({ timeoutMs: 3_000 })
+  const file = join(temporaryDirectory(), 'told')
+  writeFileSync(file, '')
+  const told = (words: RegExp) =>
+    eventually(
+      async () => readFileSync(file, 'utf8'),
+      (text) => words.test(text),
+    )
   const order: string[] = []
   const wait = async (as: string, ms: number, thenLoops = false): Promise<void> => {
-    await pool.run(work('wait', JSON.stringify({ type: 'wait', ms, thenLoops })))
+    await pool.run(work('wait', JSON.stringify({ type: 'wait', ms, thenLoops, file })))
     order.push(as)
   }
   // Both are lost with a third, and share a process from then on, which one of them blocks.
   const lost = [wait('guilty', 200, true), wait('shares its process', 250)]
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await told(/begins\nbegins/)
   await pool.run(work('exit'))
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  await told(/loops/)
   const innocent = wait('is lost later', 600)
   await pool.run(work('exit'))
   await Promise.all([...lost, innocent])

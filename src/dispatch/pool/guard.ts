@@ -5,7 +5,8 @@ import { FAMILY_VARIABLE } from './family.ts'
 
 /**
  * A shell that does nothing but wait for the service to end, however it does, and then ends what the service had running: a
- * handler that spins, or waits natively, does not notice by itself. The service writes it the processes that there are, a line each time;
+ * handler that spins, or waits natively, does not notice by itself. The service writes a line to it
+ * whenever the list of its processes changes;
  * what they have started is found by its environment.
  */
 const SCRIPT = `

@@ -44,7 +44,8 @@ export interface PoolOptions extends ProcessesOptions {
  *   what it ran is suspected: `few` share a process, the first suspect and what is lost again run in one alone: apart
  * ```
  *
- * A handler that does so again and again gets slots of its own (`Trouble`), so that it only ever takes its own kind with it.
+ * A process apart that is blocked is set aside, too. A handler that does so again and again gets slots of its own
+ * (`Trouble`), so that it only ever takes its own kind with it.
  */
 export class HandlerPool {
   /** Called whenever room may have appeared. */

@@ -17,7 +17,7 @@ export class Waiting {
     if (runs.length > 0) this.#runs = [...runs, ...this.#runs]
   }
 
-  /** How many there are of each handler that has any. */
+  /** The number of attempts of each handler, in no order; handlers without any are left out. */
   countByHandler(matches: (run: Run) => boolean): readonly number[] {
     const byHandler = Map.groupBy(this.#runs.filter(matches), ({ work }) => work.handler)
     return [...byHandler.values()].map(({ length }) => length)

@@ -20,7 +20,12 @@ export default (router: Router): void => {
     throw new RangeError('too far')
   })
   router.on('wait', { name: 'wait' }, async (event) => {
+    const tell = (word: string): void => {
+      if (event.data.file !== undefined) appendFileSync(String(event.data.file), `${word}\n`)
+    }
+    tell('begins')
     await new Promise((resolve) => setTimeout(resolve, Number(event.data.ms)))
+    if (event.data.thenLoops === true) tell('loops')
     while (event.data.thenLoops === true);
   })
   router.on('loop', { name: 'loop' }, () => {
