@@ -21,7 +21,7 @@ export default (router: Router): void => {
   })
   router.on('wait', { name: 'wait' }, async (event) => {
     const tell = (word: string): void => {
-      if (event.data.file !== undefined) appendFileSync(String(event.data.file), `${word}\n`)
+      if (typeof event.data.file === 'string') appendFileSync(event.data.file, `${word}\n`)
     }
     tell('begins')
     await new Promise((resolve) => setTimeout(resolve, Number(event.data.ms)))
