@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { readConfig, readEnvironment } from './config.ts'
+import { readConfig } from './config/config.ts'
+import { readEnvironment } from './config/environment.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/move.ts'
 import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
-import { inheritedEnvironment, type ReadConfig } from './config.ts'
+import type { ReadConfig } from './config/config.ts'
+import { inheritedEnvironment } from './config/environment.ts'
 import { UnloadableError } from './dispatch/pool/handler-process.ts'
 import { HandlerPool } from './dispatch/pool/pool.ts'
 import type { Config } from './domain/config.ts'

@@ -33,18 +33,18 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'storage/sqlite': { rooms: ['domain', 'storage/common', 'storage/sqlite'], packages: ['node:*'] },
   http: { rooms: ['domain', 'http', 'version.ts'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
   cli: {
-    rooms: ['domain', 'cli', 'providers', 'signatures', 'config.ts', 'version.ts'],
+    rooms: ['domain', 'cli', 'providers', 'signatures', 'config', 'version.ts'],
     packages: ['undici', 'node:*'],
   },
-  demo: { rooms: ['cli', 'domain', 'providers', 'signatures', 'config.ts', 'demo'], packages: ['node:*'] },
+  demo: { rooms: ['cli', 'domain', 'providers', 'signatures', 'config', 'demo'], packages: ['node:*'] },
   'demo/handlers': { rooms: [], packages: ['holdfast', 'node:fs'] },
-  'config.ts': { rooms: ['domain'], packages: ['node:*'] },
+  config: { rooms: ['domain', 'config'], packages: ['node:*'] },
   'fleet.ts': { rooms: ['domain'], packages: [] },
   'generated-secret.ts': { rooms: [], packages: ['node:*'] },
   'listening.ts': { rooms: ['domain'], packages: [] },
   'log.ts': { rooms: [], packages: ['pino'] },
   'modules.ts': { rooms: [], packages: ['node:*'] },
-  'metrics.ts': { rooms: ['domain'], packages: ['@prometheus-io/client', 'node:perf_hooks'] },
+  metrics: { rooms: ['domain', 'metrics'], packages: ['@prometheus-io/client', 'node:perf_hooks'] },
   'retention.ts': { rooms: ['domain'], packages: [] },
   'sources.ts': { rooms: ['domain', 'signatures'], packages: [] },
   'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
@@ -52,7 +52,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'source-access.ts': { rooms: ['domain', 'outbound', 'version.ts'], packages: [] },
   'prepare.ts': { rooms: ['*'], packages: ['node:fs'] },
   'holdfast.ts': { rooms: ['*'], packages: [] },
-  'main.ts': { rooms: ['cli', 'config.ts', 'domain', 'holdfast.ts', 'log.ts', 'storage'], packages: [] },
+  'main.ts': { rooms: ['cli', 'config', 'domain', 'holdfast.ts', 'log.ts', 'storage'], packages: [] },
 }
 
 /** Packages whose types, which leave no trace at run time, any room may name. */
@@ -108,7 +108,7 @@ describe('the rooms of src', () => {
   })
 
   test.each([
-    ['process.env', ['config.ts']],
+    ['process.env', ['config/environment.ts']],
     ['process.exit(', ['main.ts']],
     ['node:sqlite', ['storage/sqlite/']],
     ["from 'pg'", ['storage/postgres/']],

@@ -1,5 +1,5 @@
 import { createLog } from '../src/log.ts'
-import { createMetrics } from '../src/metrics.ts'
+import { createMetrics } from '../src/metrics/metrics.ts'
 
 /** Has a log and metrics as the service does, logs a line, and prints how often its event loop then turned in a second. */
 const { log } = createLog('info')

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createMetrics, type MetricsOptions } from '../src/metrics.ts'
+import { createMetrics } from '../src/metrics/metrics.ts'
+import type { MetricsOptions } from '../src/metrics/options.ts'
 
 const COUNTS = {
   deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 },

@@ -1,5 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
-import type { ReadConfig } from '../config.ts'
+import type { ReadConfig } from '../config/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Move } from '../domain/move.ts'
 

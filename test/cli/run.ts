@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { runCli } from '../../src/cli/cli.ts'
-import { type Environment, readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
+import type { Environment } from '../../src/config/environment.ts'
 
 export interface Ran {
   readonly code: number

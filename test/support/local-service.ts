@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { startHoldfast, type Tuning } from '../../src/holdfast.ts'
 import { AI_SECRET } from './ai-source.ts'
 

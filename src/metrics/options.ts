@@ -1,0 +1,13 @@
+import type { Clock } from '../domain/clock.ts'
+import type { Counts } from '../domain/store.ts'
+
+export interface MetricsOptions {
+  /** Names of the configured sources. */
+  readonly sources: readonly string[]
+  /** Those that there are now. */
+  readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
+  readonly counts: () => Promise<Counts>
+  /** Log lines dropped since the start because nobody read them. */
+  readonly droppedLogLines: () => number
+  readonly clock?: Clock
+}
