@@ -49,12 +49,12 @@ export interface Telemetry {
   request(source: string | undefined, outcome: RequestOutcome): void
   /** From the request's arrival to the commit that let it be acknowledged. */
   acknowledged(source: string, seconds: number): void
-  /** An event was kept; neither duplicates nor conflicts. */
+  /** An event was kept, whatever became of it: conflicts, superseded and quarantined ones too, but no duplicate. */
   received(source: string, type: string): void
   unhandled(source: string): void
   processed(source: string, type: string, handler: string, seconds: number): void
-  /** An attempt failed, or (with no handler and no time) an event was quarantined. */
-  failed(source: string, type: string, handler: string, seconds: number | undefined): void
+  /** An attempt failed. */
+  failed(source: string, type: string, handler: string, seconds: number): void
   polled(source: string, outcome: PollOutcome): void
   taskResolved(source: string, by: ResolvedBy): void
 }

@@ -23,7 +23,7 @@ export interface KeepOptions {
 export type Keep = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
 
 export function createKeeper(options: KeepOptions): Keep {
-  const { log } = options
+  const { log, telemetry } = options
   return async (event, reading, requestId) => {
     const receipt = await appendAndDispatch(options, event)
     const about = {
@@ -32,6 +32,8 @@ export function createKeeper(options: KeepOptions): Keep {
       source: event.source,
       type: event.type,
     }
+    if (!wasKept(receipt, event)) return receipt
+    telemetry.received(event.source, event.type)
     if (receipt.outcome === 'accepted') {
       report(options, about, event, reading)
     } else if (receipt.outcome === 'conflict') {
@@ -42,6 +44,10 @@ export function createKeeper(options: KeepOptions): Keep {
     return receipt
   }
 }
+
+/** Whether the event is in the store on its own account: a duplicate, of a conflicting event too, has the uid of the first. */
+export const wasKept = ({ outcome, uid }: Receipt, event: NewEvent): boolean =>
+  outcome !== 'duplicate' && outcome !== 'fenced' && uid === event.uid
 
 /** What can start at once is leased as the event is stored; what cannot is left for the dispatcher to find. */
 async function appendAndDispatch({ append, dispatch }: KeepOptions, event: NewEvent): Promise<Receipt> {
@@ -71,10 +77,8 @@ const MAX_LOGGED_KEYS = 32
 const MAX_KEY_LENGTH = 64
 
 function report({ telemetry, log }: KeepOptions, about: object, event: NewEvent, reading: Reading): void {
-  telemetry.received(event.source, event.type)
   if (event.status === 'accepted') return
   if (event.status === 'quarantined') {
-    telemetry.failed(event.source, event.type, '', undefined)
     log.warn({ ...about, reasons: event.reasons }, 'event quarantined')
     return
   }

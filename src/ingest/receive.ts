@@ -1,12 +1,13 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
+import type { NewEvent } from '../domain/event.ts'
 import { readEvent } from '../domain/read-event.ts'
 import type { Receive, Received } from '../domain/receive.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
 import type { Receipt } from '../domain/store.ts'
 import type { Verdict } from '../domain/verifier.ts'
-import type { Keep } from './keep.ts'
+import { type Keep, wasKept } from './keep.ts'
 import { newEvent } from './new-event.ts'
 
 export interface ReceiveOptions {
@@ -38,7 +39,7 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
 
     storing++
     try {
-      return receivedAs(await keep(event, reading, requestId), event.status)
+      return receivedAs(await keep(event, reading, requestId), event)
     } catch (error) {
       // A store that is away is told of once, and counted in the metrics.
       const level = isHoldfastError(error, 'unavailable') ? 'debug' : 'error'
@@ -51,9 +52,11 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
   return { receive, receiving: () => storing }
 }
 
-function receivedAs({ outcome, uid }: Receipt, status: 'accepted' | 'unhandled' | 'quarantined'): Received {
-  if (outcome === 'accepted') return { outcome: status, uid }
-  return outcome === 'fenced' ? { outcome: 'unavailable' } : { outcome, uid }
+function receivedAs(receipt: Receipt, event: NewEvent): Received {
+  const { outcome, uid } = receipt
+  if (outcome === 'fenced') return { outcome: 'unavailable' }
+  if (!wasKept(receipt, event)) return { outcome: 'duplicate', uid }
+  return { outcome: outcome === 'accepted' ? event.status : outcome, uid }
 }
 
 const refusals = {

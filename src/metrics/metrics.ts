@@ -7,10 +7,14 @@ import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** Since the start of the process. */
 export interface MetricsSummary {
+  /** Events kept, whatever their status. */
   readonly events_received: number
+  /** Attempts that succeeded. */
   readonly events_processed: number
+  /** Attempts that failed. */
   readonly events_failed: number
   readonly unhandled_events: number
+  /** The mean over both kinds of attempts, to the microsecond. */
   readonly avg_processing_time_ms: number
   readonly registered_handlers: readonly string[]
 }
@@ -32,7 +36,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const refreshStoreGauges = storeGauges(registry, options)
   new Counter({
     name: 'holdfast_log_lines_dropped_total',
-    help: 'Log lines dropped because the output did not take them.',
+    help: 'Log lines dropped because the output did not take them, or handlers wrote too fast.',
     registers: [registry],
     collect() {
       this.reset()
@@ -54,8 +58,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
       events_processed: total.processed,
       events_failed: total.failed,
       unhandled_events: total.unhandled,
-      avg_processing_time_ms: total.runs === 0 ? 0 : (total.runSeconds * 1000) / total.runs,
+      avg_processing_time_ms: total.runs === 0 ? 0 : toMicroseconds((total.runSeconds * 1000) / total.runs),
       registered_handlers: options.handlers().map(({ name }) => name),
     }),
   }
 }
+
+const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000

@@ -7,7 +7,7 @@ export interface MetricsOptions {
   /** Those that there are now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
-  /** Log lines dropped since the start because nobody read them. */
+  /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
   readonly clock?: Clock
 }

@@ -19,20 +19,20 @@ export function collectRuntimeMetrics(registry: Registry): () => void {
   const turns = monitorEventLoopDelay({ samplePerIteration: true })
   turns.enable()
   const gauges = {
-    min: { help: 'The minimum', nanoseconds: () => turns.min },
-    max: { help: 'The maximum', nanoseconds: () => turns.max },
-    mean: { help: 'The mean of the', nanoseconds: () => turns.mean },
-    stddev: { help: 'The standard deviation of the', nanoseconds: () => turns.stddev },
-    p50: { help: 'The 50th percentile of the', nanoseconds: () => turns.percentile(50) },
-    p90: { help: 'The 90th percentile of the', nanoseconds: () => turns.percentile(90) },
-    p99: { help: 'The 99th percentile of the', nanoseconds: () => turns.percentile(99) },
+    min: { help: 'Minimum', nanoseconds: () => turns.min },
+    max: { help: 'Maximum', nanoseconds: () => turns.max },
+    mean: { help: 'Mean', nanoseconds: () => turns.mean },
+    stddev: { help: 'Standard deviation', nanoseconds: () => turns.stddev },
+    p50: { help: '50th percentile', nanoseconds: () => turns.percentile(50) },
+    p90: { help: '90th percentile', nanoseconds: () => turns.percentile(90) },
+    p99: { help: '99th percentile', nanoseconds: () => turns.percentile(99) },
   }
   for (const [part, { help, nanoseconds }] of Object.entries(gauges)) {
     const name = `nodejs_eventloop_lag_${part}_seconds`
     registry.removeSingleMetric(name)
     new Gauge({
       name,
-      help: `${help} recorded event loop delays.`,
+      help: `${help} of the event loop's delays since the last scrape; 0 if no turn has ended since.`,
       registers: [registry],
       collect() {
         this.set(turns.count === 0 ? 0 : nanoseconds() / 1e9)

@@ -9,16 +9,21 @@ export function storeGauges(registry: Registry, { counts, clock = systemClock }:
   const registers = [registry]
   const deliveries = new Gauge({
     name: 'holdfast_deliveries',
-    help: 'Deliveries by state.',
+    help: 'Deliveries of the events that are kept, by state.',
     labelNames: ['state'],
     registers,
   })
   const oldest = new Gauge({
     name: 'holdfast_oldest_pending_seconds',
-    help: 'How long the oldest due delivery has been due.',
+    help: 'How long the oldest due delivery has been due; 0 if none is.',
     registers,
   })
-  const tasks = new Gauge({ name: 'holdfast_tasks', help: 'Tasks by status.', labelNames: ['status'], registers })
+  const tasks = new Gauge({
+    name: 'holdfast_tasks',
+    help: 'Tasks that are kept, by status.',
+    labelNames: ['status'],
+    registers,
+  })
   return async () => {
     try {
       const found = await counts()

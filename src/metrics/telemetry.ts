@@ -17,15 +17,26 @@ export function createInstruments(registry: Registry) {
   const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
     new Histogram({ name: `holdfast_${name}_seconds`, help, buckets, labelNames, registers })
   return {
-    requests: counter('requests', 'Requests to webhook paths.', 'source', 'outcome'),
-    received: counter('events_received', 'Events kept.', 'source', 'type'),
+    requests: counter('requests', 'Requests to webhook paths, by what became of them.', 'source', 'outcome'),
+    received: counter(
+      'events_received',
+      'Events kept, whatever their status; a duplicate is not kept again.',
+      'source',
+      'type',
+    ),
     unhandled: counter('events_unhandled', 'Events kept that no handler wants.', 'source'),
-    processed: counter('events_processed', 'Deliveries that succeeded.', 'source', 'type', 'handler'),
-    failed: counter('events_failed', 'Attempts that failed.', 'source', 'type', 'handler'),
-    ack: histogram('ack', 'From the arrival of a request to the commit of its event.', ACK_BUCKETS, 'source'),
+    processed: counter('events_processed', 'Attempts that succeeded.', 'source', 'type', 'handler'),
+    failed: counter(
+      'events_failed',
+      'Attempts that failed, each, whether another follows or not.',
+      'source',
+      'type',
+      'handler',
+    ),
+    ack: histogram('ack', 'From the arrival of a request to its acknowledgement.', ACK_BUCKETS, 'source'),
     polls: counter('polls', 'Questions to providers about tasks.', 'source', 'outcome'),
     resolved: counter('tasks_resolved', 'Tasks that ended, by what told of it.', 'source', 'by'),
-    run: histogram('handler', 'Duration of attempts.', HANDLER_BUCKETS, 'handler'),
+    run: histogram('handler', 'Duration of attempts, succeeded and failed.', HANDLER_BUCKETS, 'handler'),
   }
 }
 
@@ -77,7 +88,7 @@ export function createTelemetry(
     failed: (source, type, handler, seconds) => {
       total.failed++
       failedOf(source)(type)(handler).inc()
-      if (seconds !== undefined) ran(handler, seconds)
+      ran(handler, seconds)
     },
     polled: (source, outcome) => polls.labels(sourceLabel(source), outcome).inc(),
     taskResolved: (source, by) => resolved.labels(sourceLabel(source), by).inc(),

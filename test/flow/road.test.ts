@@ -117,7 +117,8 @@ describe('the road of an event', () => {
       expect(detail).toMatchObject({ status: 'quarantined', deliveries: [] })
       expect(detail.reasons.join()).toContain(reason)
       expect(await service.api('/metrics', { headers: { accept: 'application/json' } })).toMatchObject({
-        events_failed: 1,
+        events_received: 1,
+        events_failed: 0,
       })
       expect(await (await fetch(`${service.opsUrl}/v1/events/${uid}/body`)).text()).toBe(body)
     },
