@@ -14,7 +14,7 @@ export function emptyStores(): OpenEmptyStore {
   return (clock) => openStore(`file:${join(root, String(++opened), 'holdfast.db')}`, { clock })
 }
 
-const TABLES = ['event_key', 'event', 'event_body', 'delivery', 'attempt', 'task', 'tally', 'replica']
+const TABLES = ['event_key', 'event', 'event_body', 'delivery', 'attempt', 'task', 'tally', 'replica', 'clock_record']
 
 /** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next. */
 export function emptyPostgresStores(): OpenEmptyStore {

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { StoreRefused } from './refused.ts'
 
 /** In order; a file's place here, from 1, is the version that it leads to. Never changed once released. */
-const MIGRATIONS = ['001-initial.sql', '002-tasks.sql', '003-error-detail.sql'] as const
+const MIGRATIONS = ['001-initial.sql', '002-tasks.sql', '003-error-detail.sql', '004-clock.sql'] as const
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /** "Hold", so that `file` and we know our own. */
