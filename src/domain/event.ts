@@ -70,7 +70,7 @@ export interface NewEvent {
   /** How it ends that task, if it does. */
   readonly taskEnd?: TaskEnd
   /** Of an event that Holdfast went and got: the lease under which it asked, without which it is not kept. */
-  readonly asked?: { readonly uid: string; readonly lease: string; readonly by: 'poll' | 'expiry' }
+  readonly asked?: AskedUnder
   readonly headers: Headers
   /** W3C trace context of the request, where it had one. */
   readonly traceparent?: string
@@ -79,6 +79,17 @@ export interface NewEvent {
   readonly handlers: readonly string[]
   /** Deliveries that this process would run at once: leased in the same commit, if the event is accepted. */
   readonly lease?: LeaseOffer
+}
+
+/** The lease under which Holdfast asked, and what is to be told of it by the task that the event ends. */
+export interface AskedUnder {
+  readonly uid: string
+  readonly lease: string
+  readonly by: 'poll' | 'expiry'
+  /** With `expiry`: the provider's own word at the deadline; absent: as it was last heard. */
+  readonly word?: string
+  /** What went wrong; absent: with `poll` nothing, with `expiry` what had gone wrong before. */
+  readonly error?: string
 }
 
 /** A handler may be named here only once, and only if the event is for it. */

@@ -21,6 +21,8 @@ export interface TaskClaim {
   readonly source: string
   /** Tasks that are due to be asked for, or to be submitted again. */
   readonly staleLimit: number
+  /** So many places of those go to tasks that have failed, if such are due; 0 unless given. */
+  readonly failedPlaces?: number
   /** Tasks past their deadline. */
   readonly expiredLimit: number
   /** After this time somebody else may claim them. */
@@ -80,7 +82,11 @@ export interface TaskStore {
    */
   submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined>
 
-  /** Leases tasks that are due, the longest due first; no task is leased to two callers at once. */
+  /**
+   * Leases tasks, those past their deadline first. Of those that are due, tasks that have not failed come before those that
+   * have, but for `failedPlaces`; among their like the longest due comes first, so that each has its turn. No task is leased
+   * to two callers at once.
+   */
   claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]>
 
   /** Leases one task now, due or not; undefined if it is terminal, leased, or not there. */

@@ -44,7 +44,7 @@ export interface Task {
   /** The provider's id, unique within its source; null while `submitting`. */
   readonly task_id: string | null
   readonly status: TaskStatus
-  /** The provider's own word, as it was last heard. */
+  /** The provider's own word, as it was last heard; also of one that expired. */
   readonly provider_status: string | null
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly created_at: string
@@ -100,6 +100,8 @@ export interface LeasedTask {
   readonly failures: number
   /** What the last of them was. */
   readonly lastError: string | undefined
+  /** The provider's own word, as it was last heard. */
+  readonly word: string | undefined
 }
 
 /** Told once for each task that ends, after the commit. */

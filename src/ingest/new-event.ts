@@ -1,5 +1,5 @@
 import { toIso } from '../domain/clock.ts'
-import type { Headers, NewEvent } from '../domain/event.ts'
+import type { AskedUnder, Headers, NewEvent } from '../domain/event.ts'
 import type { Reading } from '../domain/read-event.ts'
 import type { Routing } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
@@ -12,7 +12,7 @@ export interface Arrival {
   readonly body: Buffer
   readonly receivedAtMs: number
   readonly origin: NewEvent['origin']
-  readonly asked?: NonNullable<NewEvent['asked']>
+  readonly asked?: AskedUnder
 }
 
 /** An event as the store takes it. */

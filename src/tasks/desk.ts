@@ -58,6 +58,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
       expiresAtMs: Date.parse(expires_at),
       failures: 0,
       lastError: undefined,
+      word: undefined,
     })
     if (submitted.outcome === 'submitted') return submitted.task
     if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)

@@ -97,7 +97,10 @@ export class ModelTasks {
     return task
   }
 
-  claim({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim, nowMs: number): readonly ModelTask[] {
+  claim(
+    { source, staleLimit, expiredLimit, failedPlaces = 0, leaseMs }: TaskClaim,
+    nowMs: number,
+  ): readonly ModelTask[] {
     const due = this.all.filter((task) => task.given.source === source && this.#isFree(task, nowMs))
     const expired = due
       .filter(({ expiresAtMs }) => expiresAtMs <= nowMs)
@@ -105,7 +108,11 @@ export class ModelTasks {
     const stale = due
       .filter(({ expiresAtMs, dueAtMs }) => expiresAtMs > nowMs && dueAtMs <= nowMs)
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs)
-    const claimed = [...expired.slice(0, expiredLimit), ...stale.slice(0, staleLimit)]
+    const sound = stale.filter(({ failures }) => failures === 0)
+    const failed = stale
+      .filter(({ failures }) => failures > 0)
+      .slice(0, Math.min(staleLimit, Math.max(failedPlaces, staleLimit - sound.length)))
+    const claimed = [...expired.slice(0, expiredLimit), ...sound.slice(0, staleLimit - failed.length), ...failed]
     for (const task of claimed) this.#lease(task, nowMs + leaseMs)
     return claimed
   }
@@ -153,7 +160,10 @@ export class ModelTasks {
   }
 
   resolve(task: ModelTask, { uid, receivedAtMs, asked, taskEnd }: NewEvent): void {
+    const before = { word: task.word, lastError: task.lastError }
     this.#end(task, taskEnd?.status ?? 'failed', receivedAtMs, { uid, by: asked?.by ?? 'webhook', end: taskEnd })
+    task.lastError = asked?.error ?? (asked?.by === 'expiry' ? before.lastError : null)
+    if (asked?.by === 'expiry') task.word = asked.word ?? before.word
   }
 
   find = (source: string, id: string): ModelTask | undefined =>
@@ -194,7 +204,7 @@ export class ModelTasks {
       status,
       endedAtMs,
       lease: undefined,
-      lastError: by === 'expiry' ? task.lastError : null,
+      lastError: null,
       resolvedBy: by,
       eventUid: uid,
     })

@@ -23,7 +23,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
       expect(await taskBy(store(), leased.uid)).toMatchObject({
         status,
-        provider_status: 'theirs',
+        provider_status: by === 'poll' ? 'theirs' : null,
         ended_at: iso(now()),
         next_poll_at: null,
         resolved_by: by,
@@ -43,6 +43,21 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
       await store().append(askedEvent(await leaseOf(store(), uid), {}, by))
       expect(await taskBy(store(), uid)).toMatchObject(expected)
+    })
+
+    test.each([
+      ['poll', {}, { provider_status: 'theirs', last_error: null }],
+      ['poll', { error: 'cut off' }, { provider_status: 'theirs', last_error: 'cut off' }],
+      ['expiry', {}, { provider_status: 'RUNNING', last_error: 'down' }],
+      ['expiry', { word: 'DONE', error: 'gave up' }, { provider_status: 'DONE', last_error: 'gave up' }],
+    ] as const)('by %s, and was told %j, leaves %j as the last that is known', async (by, said, expected) => {
+      const { uid, lease } = await trackLeased(store())
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
+      const leased = await leaseOf(store(), uid)
+      const status = by === 'poll' ? 'completed' : 'expired'
+      const asked = { uid, lease: leased.lease, by, ...said }
+      await store().append(askedEvent(leased, { taskEnd: { status, word: 'theirs' }, asked }, by))
+      expect(await taskBy(store(), uid)).toMatchObject({ status, ...expected })
     })
 
     test('ends a task that was never submitted', async () => {

@@ -12,6 +12,7 @@ import {
   newSubmission,
   newTask,
   taskClaim,
+  trackLeased,
   trackSubmission,
 } from './task-samples.ts'
 
@@ -48,6 +49,7 @@ function describeDue({ store, now, pass }: Fixture): void {
           expiresAtMs: now() - MAX_WAIT_MS + DEADLINE_MS,
           failures: 0,
           lastError: undefined,
+          word: undefined,
         },
       ])
     })
@@ -58,6 +60,23 @@ function describeDue({ store, now, pass }: Fixture): void {
       pass(3)
       expect(await claimed({ expiredLimit: 0 })).toEqual(['stale 1', 'stale 2', 'stale 3'])
       expect(await claimed({ staleLimit: 0 })).toEqual(['expired 1', 'expired 2', 'expired 3'])
+    })
+
+    test('tasks that have not failed come before those that have, however long those are due', async () => {
+      const fail = async (id: string) => {
+        const { uid, lease } = await trackLeased(store(), { id, maxWaitMs: 0 })
+        await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      }
+      for (const n of [1, 2, 3]) {
+        await fail(`failed ${n}`)
+        pass(1)
+      }
+      await track(...[1, 2, 3].map((n) => ({ id: `sound ${n}`, maxWaitMs: n })))
+      pass(3)
+      expect(await claimed({ staleLimit: 1 })).toEqual(['sound 1'])
+      expect(await claimed({ staleLimit: 2, failedPlaces: 1 })).toEqual(['sound 2', 'failed 1'])
+      expect(await claimed({ staleLimit: 1, failedPlaces: 5 })).toEqual(['failed 2'])
+      expect(await claimed({ failedPlaces: 5 })).toEqual(['sound 3', 'failed 3'])
     })
 
     test('stale ones and expired ones have a limit each', async () => {

@@ -41,6 +41,7 @@ function take({ held }: Run, expected: readonly ModelTask[], answer: readonly Le
       expiresAtMs: task.expiresAtMs,
       failures: task.failures,
       lastError: task.lastError ?? undefined,
+      word: task.word ?? undefined,
     })),
   )
   for (const [at, task] of expected.entries()) {
@@ -118,19 +119,26 @@ const answer = operation(
     fc.oneof({ weight: 1, arbitrary: fc.constant({}) }, { weight: 5, arbitrary: fc.record({ taskEnd }) }),
     // Of other events too.
     optional<{ id: string }>({ id: fc.constantFrom('1', '2') }),
+    optional<{ word: string; error: string }>({ word: fc.constant('DONE'), error: fc.constant('gave up') }),
   ),
-  async ([at, by, end, id], run) => {
+  async ([at, by, end, id, said], run) => {
     const { task, lease } = heldAt(run, at)
     const { uid, source } = task.given
     const about = { source, task: task.id ?? uid, receivedAtMs: run.time.nowMs }
-    const event = newEvent({ origin: 'poll', ...about, asked: { uid, lease, by }, ...end, ...id })
+    const event = newEvent({ origin: 'poll', ...about, asked: { uid, lease, by, ...said }, ...end, ...id })
     expect(await run.store.append(event)).toEqual(run.model.append(event))
   },
 )
 
 const claimTasks = operation(
   'claimTasks',
-  fc.record({ source, staleLimit: fc.nat({ max: 3 }), expiredLimit: fc.nat({ max: 3 }), leaseMs }),
+  fc.record({
+    source,
+    staleLimit: fc.nat({ max: 3 }),
+    expiredLimit: fc.nat({ max: 3 }),
+    failedPlaces: fc.nat({ max: 2 }),
+    leaseMs,
+  }),
   async (claim, run) => {
     const was = leased(run)
     take(run, run.model.tasks.claim(claim, run.time.nowMs), await run.store.claimTasks(claim), was)

@@ -1,5 +1,5 @@
 import type { LeasedDelivery } from '../../domain/delivery.ts'
-import type { NewEvent } from '../../domain/event.ts'
+import type { AskedUnder, NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import { firstDeliveryKey } from './keys.ts'
@@ -27,7 +27,7 @@ export type EventRow = readonly [
   handlers: readonly string[],
   taskEnd: TaskEnding | null,
   taskWord: string | null,
-  asked: NonNullable<NewEvent['asked']> | null,
+  asked: AskedUnder | null,
   /** Places in `handlers` of those whose deliveries are to be leased. */
   leased: readonly number[] | null,
   leaseMs: number | null,

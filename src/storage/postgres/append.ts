@@ -11,7 +11,7 @@ import type { Leases } from './leases.ts'
 import type { SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
-const APPEND = { name: 'append', text: 'SELECT * FROM append_2($1, $2, $3, $4, $5, $6, $7)' }
+const APPEND = { name: 'append', text: 'SELECT * FROM append_3($1, $2, $3, $4, $5, $6, $7)' }
 
 interface AppendRow extends Row {
   readonly n: number
@@ -105,7 +105,7 @@ function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | 
   return [clock.givenMs(), clock.localMs(), batch.length, isEnding, lease, JSON.stringify(rows), bodies]
 }
 
-/** As `append_2` reads it; what is absent is null there. */
+/** As `append_3` reads it; what is absent is null there. */
 function jsonOf(event: EventRow, n: number, checksum: string) {
   const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons, task, apiVersion] = event
   const [headers, traceparent, size, handlers] = [event[12], event[13], event[14], event[15]]
@@ -130,7 +130,13 @@ function jsonOf(event: EventRow, n: number, checksum: string) {
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
     ...(taskEnd !== null && { task_end: taskEnd, task_word: toTextOrNull(taskWord) }),
-    ...(asked !== null && { asked_uid: asked.uid, asked_lease: asked.lease, asked_by: asked.by }),
+    ...(asked !== null && {
+      asked_uid: asked.uid,
+      asked_lease: asked.lease,
+      asked_by: asked.by,
+      asked_word: toTextOrNull(asked.word),
+      asked_error: toTextOrNull(asked.error),
+    }),
   }
 }
 

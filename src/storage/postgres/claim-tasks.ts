@@ -18,10 +18,20 @@ const CLAIM = {
       WHERE source = $2 AND expires_at <= ${NOW} AND ended_at IS NULL AND (lease IS NULL OR due_at <= ${NOW})
       ORDER BY expires_at, key LIMIT $3 FOR UPDATE SKIP LOCKED
     ),
-    due AS (
-      SELECT key, lease, 2 AS kind, due_at AS at FROM task
-      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND expires_at > ${NOW}
+    sound AS (
+      SELECT key, lease, due_at AS at FROM task
+      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND failures = 0 AND expires_at > ${NOW}
       ORDER BY due_at, key LIMIT $4 FOR UPDATE SKIP LOCKED
+    ),
+    failed AS (
+      SELECT key, lease, due_at AS at FROM task
+      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND failures > 0 AND expires_at > ${NOW}
+      ORDER BY due_at, key LIMIT least($4, greatest($7, $4 - (SELECT count(*) FROM sound))) FOR UPDATE SKIP LOCKED
+    ),
+    due AS (
+      (SELECT key, lease, 2 AS kind, at FROM sound ORDER BY at, key LIMIT $4 - (SELECT count(*) FROM failed))
+      UNION ALL
+      SELECT key, lease, 3, at FROM failed
     ),
     taken AS (
       UPDATE task SET lease = $5, due_at = ${NOW} + $6
@@ -92,7 +102,13 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
   }
 
   return {
-    claimTasks: async ({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim): Promise<readonly LeasedTask[]> => {
+    claimTasks: async ({
+      source,
+      staleLimit,
+      expiredLimit,
+      failedPlaces = 0,
+      leaseMs,
+    }: TaskClaim): Promise<readonly LeasedTask[]> => {
       const lease = leases.next()
       const rows = await connections.run<ClaimedRow>('work', CLAIM, [
         clock.givenMs(),
@@ -101,6 +117,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
         Math.max(0, staleLimit),
         lease,
         leaseMs,
+        Math.max(0, failedPlaces),
       ])
       return rows.map((row) => leasedOf(row, lease))
     },

@@ -56,6 +56,7 @@ export const leasedTaskOf = (row: TaskRow, lease: string, heldBefore: string | n
   expiresAtMs: row.expires_at + aheadMs,
   failures: row.failures,
   lastError: row.last_error ?? undefined,
+  word: row.word ?? undefined,
 })
 
 export const endedTaskOf = (row: TaskRow, status: TaskEnding, by: ResolvedBy | undefined): EndedTask => ({

@@ -99,7 +99,7 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
       if (outcome !== 'accepted') return { outcome, uid }
       const leasedKey = event[19] === null ? null : lastKey
       if (effect.kind !== 'ends') return leasedKey
-      const ended = endTask.resolve(effect.task, effect.end, effect.by, uid, event[6])
+      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event[6])
       return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
     },
     committed() {

@@ -16,10 +16,14 @@ const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE
  * it back.
  */
 export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
-  const due = db.prepare(`
-    SELECT * FROM task INDEXED BY task_due
-    WHERE source = ? AND due_at <= ?2 AND ended_at IS NULL AND expires_at > ?2 ORDER BY due_at, key LIMIT ?3
-  `)
+  const due = (index: string, condition: string) =>
+    db.prepare(`
+      SELECT * FROM task INDEXED BY ${index}
+      WHERE source = ? AND due_at <= ?2 AND ended_at IS NULL AND ${condition} AND expires_at > ?2
+      ORDER BY due_at, key LIMIT ?3
+    `)
+  const dueSound = due('task_due_sound', 'failures = 0')
+  const dueFailed = due('task_due_failed', 'failures > 0')
   const expired = db.prepare(`
     SELECT * FROM task INDEXED BY task_expiring
     WHERE source = ? AND expires_at <= ?2 AND ended_at IS NULL AND (lease IS NULL OR due_at <= ?2)
@@ -42,13 +46,18 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
     return leasedTaskOf(row, token)
   }
 
+  function dueRows({ source, staleLimit, failedPlaces = 0 }: TaskClaim, nowMs: number): readonly Row[] {
+    // SQLite takes a negative limit for none.
+    const limit = Math.max(0, staleLimit)
+    const sound = dueSound.all(source, nowMs, limit)
+    const failed = dueFailed.all(source, nowMs, Math.min(limit, Math.max(failedPlaces, limit - sound.length)))
+    return [...sound.slice(0, limit - failed.length), ...failed]
+  }
+
   return {
-    claimTasks({ source, staleLimit, expiredLimit, leaseMs }: TaskClaim, nowMs: number): readonly LeasedTask[] {
-      // SQLite takes a negative limit for none.
-      const rows = [
-        ...expired.all(source, nowMs, Math.max(0, expiredLimit)),
-        ...due.all(source, nowMs, Math.max(0, staleLimit)),
-      ]
+    claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[] {
+      const { source, expiredLimit, leaseMs } = claim
+      const rows = [...expired.all(source, nowMs, Math.max(0, expiredLimit)), ...dueRows(claim, nowMs)]
       return rows.map((row) => lease(row, nowMs + leaseMs))
     },
 

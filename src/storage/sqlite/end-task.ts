@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { EndedTask, ResolvedBy, TaskEnd } from '../../domain/task.ts'
+import type { AskedUnder } from '../../domain/event.ts'
+import type { EndedTask, TaskEnd } from '../../domain/task.ts'
 import type { EventRow } from '../common/event-row.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
@@ -12,7 +13,7 @@ export type TaskEffect =
   | { readonly kind: 'fenced' }
   /** Another event has ended the task. */
   | { readonly kind: 'superseded' }
-  | { readonly kind: 'ends'; readonly task: Row; readonly end: TaskEnd; readonly by: ResolvedBy }
+  | { readonly kind: 'ends'; readonly task: Row; readonly end: TaskEnd; readonly asked: AskedUnder | null }
 
 const NONE: TaskEffect = { kind: 'none' }
 const FENCED: TaskEffect = { kind: 'fenced' }
@@ -36,20 +37,22 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
       const end: TaskEnd = { status, word: word ?? status }
       if (asked !== null) {
         const task = byLease.get(asked.uid, asked.lease)
-        return task === undefined ? FENCED : { kind: 'ends', task, end, by: asked.by }
+        return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
       }
       const task = event[10] === null ? undefined : byId.get(event[1], event[10])
       if (task === undefined) return NONE
-      if (task.ended_at === null) return { kind: 'ends', task, end, by: 'webhook' }
+      if (task.ended_at === null) return { kind: 'ends', task, end, asked }
       return task.event === null ? NONE : SUPERSEDED
     },
 
     /** By an event: `uid`. */
-    resolve(task: Row, end: TaskEnd, by: ResolvedBy, uid: string, nowMs: number): EndedTask {
+    resolve(task: Row, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
       tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
-      // What had kept it from ending stays with one that expired.
-      const error = by === 'expiry' ? (task.last_error ?? null) : null
-      update.run(end.status, end.word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, Number(task.key))
+      const by = asked?.by ?? 'webhook'
+      // What had kept it from ending stays with one that expired, and so does the provider's last word.
+      const word = by === 'expiry' ? (asked?.word ?? null) : end.word
+      const error = asked?.error ?? (by === 'expiry' ? (task.last_error ?? null) : null)
+      update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, Number(task.key))
       return endedTaskOf(task, end.status, by)
     },
 

@@ -2,8 +2,13 @@ import { readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { StoreRefused } from './refused.ts'
 
-/** In order; a file's place here, from 1, is the version that it leads to. Never changed once released. */
-const MIGRATIONS = ['001-initial.sql', '002-tasks.sql', '003-error-detail.sql', '004-clock.sql'] as const
+/** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
+const MIGRATIONS: readonly (readonly string[])[] = [
+  ['001-initial.sql'],
+  ['002-tasks.sql'],
+  ['003-error-detail.sql'],
+  ['004-clock.sql', '004-task-turns.sql'],
+]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /** "Hold", so that `file` and we know our own. */
@@ -21,7 +26,7 @@ export function migrate(db: DatabaseSync, path: string): void {
   if (version === SCHEMA_VERSION) return
   db.exec('BEGIN IMMEDIATE')
   try {
-    for (const file of MIGRATIONS.slice(version)) {
+    for (const file of MIGRATIONS.slice(version).flat()) {
       db.exec(readFileSync(new URL(`./migrations/${file}`, import.meta.url), 'utf8'))
     }
     db.exec(`PRAGMA application_id = ${APPLICATION_ID}`)

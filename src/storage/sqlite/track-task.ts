@@ -41,7 +41,7 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
     const task = byKey.get(key)
     if (event === undefined || task === undefined) return undefined
     const end = { status: event.task_end as TaskEnding, word: String(event.task_word) }
-    return endTask.resolve(task, end, 'webhook', String(event.uid), nowMs)
+    return endTask.resolve(task, end, null, String(event.uid), nowMs)
   }
 
   function known({ source, id, idempotency }: NewTask): Row | undefined {

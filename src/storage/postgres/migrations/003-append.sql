@@ -1,0 +1,147 @@
+-- Keeps a batch of events. `p_events`: a JSON array of rows in order of arrival, without their bodies, which follow each
+-- other in `p_bodies`. Gives a row for each event that was not simply accepted, for each that ended a task, and, with its key, for each of
+-- which deliveries were leased: those at the places that `leased` names, counting from 0.
+CREATE FUNCTION append_3(
+  p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
+) RETURNS TABLE (
+  n integer, outcome text, uid uuid, task_uid uuid, task_source text, task_id text, task_status text, task_by text,
+  leased_key bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  v_now bigint := clock_1(p_now);
+  v_keys bigint[] := ARRAY(SELECT nextval('event_key_seq') FROM generate_series(1, p_count));
+  v_first bigint[];
+  v_offset integer := 0;
+  v_pending integer := 0;
+  v_running integer := 0;
+  v_leased bigint[];
+  v_rows integer;
+  v_key bigint;
+  v_status text;
+  v_known record;
+  v_ends boolean;
+  v_superseded boolean;
+  t task;
+  e record;
+BEGIN
+  IF p_ends THEN
+    -- In one order everywhere, as all that is locked here.
+    PERFORM pg_advisory_xact_lock(lock) FROM (
+      SELECT DISTINCT task_lock_1(x.source, x.task) AS lock
+      FROM json_to_recordset(p_events) AS x (source text, task text, task_end text, asked_uid uuid)
+      WHERE x.task_end IS NOT NULL AND x.asked_uid IS NULL AND x.task IS NOT NULL ORDER BY lock
+    ) AS locks;
+    PERFORM 1 FROM task WHERE task.key IN (
+      SELECT k.key FROM json_to_recordset(p_events) AS x (asked_uid uuid) JOIN task AS k ON k.uid = x.asked_uid
+      UNION
+      SELECT k.key FROM json_to_recordset(p_events) AS x (source text, task text, task_end text, asked_uid uuid)
+      JOIN task AS k ON k.source = x.source AND k.id = x.task
+      WHERE x.task_end IS NOT NULL AND x.asked_uid IS NULL
+    ) ORDER BY task.key FOR UPDATE;
+  END IF;
+
+  -- Whoever comes second waits here until the first has committed, and then finds it known.
+  WITH kept AS (
+    INSERT INTO event_key (source, id, variant, event)
+    SELECT x.source, x.id, '', v_keys[x.n]
+    FROM json_to_recordset(p_events) AS x (n integer, source text, id text, asked_uid uuid)
+    WHERE x.asked_uid IS NULL ORDER BY x.source, x.id, x.n
+    ON CONFLICT DO NOTHING RETURNING event_key.event
+  ) SELECT array_agg(kept.event) INTO v_first FROM kept;
+
+  FOR e IN SELECT * FROM json_to_recordset(p_events) AS x (
+    n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
+    status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
+    handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
+    asked_word text, asked_error text, leased json, lease_ms bigint
+  ) LOOP
+    v_key := v_keys[e.n];
+    v_offset := v_offset + e.size;
+    v_status := e.status;
+    v_ends := false;
+    v_superseded := false;
+    IF e.asked_uid IS NOT NULL THEN
+      SELECT * INTO t FROM task WHERE task.uid = e.asked_uid AND task.lease = e.asked_lease AND task.ended_at IS NULL;
+      IF e.task_end IS NULL OR t.key IS NULL THEN
+        RETURN QUERY SELECT e.n, 'fenced', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+        CONTINUE;
+      END IF;
+      v_ends := true;
+      -- By its lease it is known, whatever webhooks call themselves.
+      INSERT INTO event_key VALUES (e.source, e.id, '', v_key) ON CONFLICT DO NOTHING;
+    ELSE
+      IF e.task_end IS NOT NULL AND e.task IS NOT NULL THEN
+        SELECT * INTO t FROM task WHERE task.source = e.source AND task.id = e.task;
+        v_ends := t.key IS NOT NULL AND t.ended_at IS NULL;
+        v_superseded := t.ended_at IS NOT NULL AND t.event IS NOT NULL;
+      END IF;
+      IF v_first IS NULL OR NOT v_key = ANY (v_first) THEN
+        SELECT event.uid, event.checksum INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
+        WHERE k.source = e.source AND k.id = e.id AND k.variant = '';
+        IF v_known.uid IS NULL THEN
+          RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
+        END IF;
+        IF v_known.checksum = decode(e.checksum, 'hex') THEN
+          RETURN QUERY SELECT e.n, 'duplicate', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+          CONTINUE;
+        END IF;
+        v_status := 'conflict';
+        INSERT INTO event_key VALUES (e.source, e.id, decode(e.checksum, 'hex'), v_key) ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows = 0 THEN
+          SELECT event.uid INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
+          WHERE k.source = e.source AND k.id = e.id AND k.variant = decode(e.checksum, 'hex');
+          IF v_known.uid IS NULL THEN
+            RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
+          END IF;
+          RETURN QUERY SELECT e.n, 'conflict', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+          CONTINUE;
+        END IF;
+      ELSIF v_superseded THEN
+        v_status := 'superseded';
+      END IF;
+    END IF;
+
+    INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, CASE v_status WHEN 'conflict' THEN 1 ELSE 0 END,
+      e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, decode(e.checksum, 'hex'),
+      e.size, e.task_end, e.task_word);
+    INSERT INTO event_body VALUES (day_1(e.received_at), v_key, e.headers, e.traceparent,
+      substring(p_bodies FROM v_offset - e.size + 1 FOR e.size));
+    IF v_status = 'conflict' OR v_status = 'superseded' THEN
+      RETURN QUERY SELECT e.n, v_status, e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+      CONTINUE;
+    END IF;
+    v_leased := '{}';
+    IF e.leased IS NOT NULL THEN
+      v_leased := ARRAY(SELECT l.place::bigint FROM json_array_elements_text(e.leased) AS l (place));
+    END IF;
+    IF e.handlers IS NOT NULL THEN
+      INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
+      SELECT v_key * 1024 + h.at - 1, h.name, l.state, v_now + e.received_at - p_local_now, l.attempts, false, l.lease,
+        l.lease_until, l.started_at
+      FROM json_array_elements_text(e.handlers) WITH ORDINALITY AS h (name, at)
+      JOIN (VALUES
+        (false, 'pending', 0, NULL::text, NULL::bigint, NULL::bigint),
+        (true, 'running', 1, p_lease, v_now + e.lease_ms, v_now)
+      ) AS l (is_leased, state, attempts, lease, lease_until, started_at) ON l.is_leased = (h.at - 1 = ANY (v_leased));
+      GET DIAGNOSTICS v_rows = ROW_COUNT;
+      v_pending := v_pending + v_rows - cardinality(v_leased);
+      v_running := v_running + cardinality(v_leased);
+    END IF;
+    IF v_ends THEN
+      -- What had kept it from ending stays with one that expired, and so does the provider's last word.
+      PERFORM end_task_1(t, v_now + e.received_at - p_local_now, e.task_end,
+        CASE e.asked_by WHEN 'expiry' THEN e.asked_word ELSE coalesce(e.task_word, e.task_end) END,
+        coalesce(e.asked_by, 'webhook'), e.uid,
+        coalesce(e.asked_error, CASE e.asked_by WHEN 'expiry' THEN t.last_error END));
+      RETURN QUERY SELECT e.n, 'accepted', e.uid, t.uid, t.source, t.id, e.task_end, coalesce(e.asked_by, 'webhook'),
+        CASE WHEN v_leased <> '{}' THEN v_key END;
+    ELSIF v_leased <> '{}' THEN
+      RETURN QUERY SELECT e.n, 'accepted', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, v_key;
+    END IF;
+  END LOOP;
+  -- Also where it adds nothing: only a transaction that writes waits at its commit until all before it are safe, and the
+  -- first one of a duplicate may be on its way to a standby yet.
+  INSERT INTO tally VALUES ('pending', v_pending);
+  IF v_running > 0 THEN INSERT INTO tally VALUES ('running', v_running); END IF;
+END $$;
