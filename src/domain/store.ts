@@ -157,7 +157,7 @@ export interface Store {
   /** The bytes as they came. Rejects with `event_not_found`, or `body_corrupt` if they no longer match their checksum. */
   body(uid: string): Promise<Uint8Array>
 
-  /** Newest first. */
+  /** Those of the newest event first; with `state` `dead`, the one that died last first. */
   deliveries(filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>>
 
   /** May be a few seconds old. */

@@ -13,7 +13,7 @@ export const DeliverySummarySchema = Type.Object({
   attempts: Type.Integer({ description: 'Counted since it was created or last replayed' }),
   due_at: Type.String({
     format: 'date-time',
-    description: 'When it may run next; for a terminal one, when it became so',
+    description: 'When it may run next; for a terminal one, when it became so: of a dead one, when it died',
   }),
   last_error: Type.Optional(Type.String()),
 })
@@ -34,7 +34,8 @@ export function registerDeliveries(app: OpsApp, store: Pick<Store, 'deliveries'>
     '/v1/deliveries',
     {
       schema: {
-        summary: 'Deliveries, newest first; state=dead lists the dead letters',
+        summary:
+          'Deliveries, those of the newest event first; state=dead lists the dead letters, the last to die first',
         tags: ['deliveries'],
         querystring: Query,
         response: { 200: PageOf(DeliverySummarySchema) },

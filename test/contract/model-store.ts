@@ -162,10 +162,11 @@ export class ModelStore {
       .map(({ given }) => given.uid)
   }
 
-  /** Newest first. */
+  /** Newest first; dead ones by their death. */
   listDeliveries({ state, handler, source, eventUid }: DeliveryFilter): readonly Omit<DeliverySummary, 'last_error'>[] {
     return this.deliveries()
       .toReversed()
+      .toSorted((a, b) => (state === 'dead' ? b.dueAtMs - a.dueAtMs : 0))
       .filter((delivery) => state === undefined || delivery.state === state)
       .filter((delivery) => handler === undefined || delivery.handler === handler)
       .filter(({ event }) => source === undefined || event.given.source === source)

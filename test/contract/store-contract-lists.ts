@@ -3,11 +3,12 @@ import { MAX_PAGE_SIZE } from '../../src/domain/limits.ts'
 import type { DeliveryFilter, EventFilter } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
-import { allPages, claimOne, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
+import { allPages, claimOne, claimRequest, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
 
 export function describeListing(fixture: Fixture): void {
   describeEvents(fixture)
   describeDeliveries(fixture)
+  describeDeadLetters(fixture)
   describeReads(fixture)
 }
 
@@ -118,6 +119,74 @@ function describeEvents({ store }: Fixture): void {
     test.each([0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])('a limit of %d is invalid_request', async (limit) => {
       expect(await codeOf(store().events({}, { limit }))).toBe('invalid_request')
       expect(await codeOf(store().deliveries({}, { limit }))).toBe('invalid_request')
+    })
+  })
+}
+
+function describeDeadLetters({ store, pass }: Fixture): void {
+  describe('dead letters', () => {
+    /** Appends events, and has their deliveries die in this order, at times of their own. Gives their uids. */
+    async function die(order: readonly number[], handler = 'a'): Promise<readonly string[]> {
+      const events = order.map((_, at) => newEvent({ handlers: [handler], receivedAtMs: START_MS + at }))
+      for (const event of events) await store().append(event)
+      pass(1_000)
+      const { work } = await store().claim(claimRequest({ handlers: [{ name: handler, limit: 100 }] }))
+      for (const at of order) {
+        const mine = work.filter(({ event }) => event.uid === events[at]?.uid)
+        await store().settle(mine.map((each) => settlement(each, { verdict: 'dead', outcome: 'rejected' })))
+        pass(10)
+      }
+      return order.map((at) => events[at]?.uid ?? '')
+    }
+    const listed = async (filter: DeliveryFilter = {}, limit = 2) =>
+      (await allPages((page) => store().deliveries({ ...filter, state: 'dead' }, page), limit)).map(
+        ({ event_uid }) => event_uid,
+      )
+
+    test('are listed in order of their death, the last first, whenever their events came', async () => {
+      const died = await die([2, 0, 4, 1, 3])
+      const others = await die([1, 0], 'b')
+      expect(await listed()).toEqual([...died, ...others].toReversed())
+      expect(await listed({ handler: 'a' })).toEqual(died.toReversed())
+      expect(await listed({}, 50)).toEqual([...died, ...others].toReversed())
+    })
+
+    test('that died at the same time have each their place, and no page repeats or misses one', async () => {
+      for (let n = 0; n < 7; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
+      const handlers = ['a', 'b'].map((name) => ({ name, limit: 100 }))
+      const { work } = await store().claim(claimRequest({ handlers }))
+      await store().settle(work.map((each) => settlement(each, { verdict: 'dead', outcome: 'rejected' })))
+      const whole = await store().deliveries({ state: 'dead' }, { limit: 50 })
+      expect(whole.items).toHaveLength(14)
+      expect(await allPages((page) => store().deliveries({ state: 'dead' }, page), 3)).toEqual(whole.items)
+    })
+
+    test('stay in their place while others die, run again and die again between two pages', async () => {
+      const [first = '', second = '', third = '', fourth = ''] = await die([1, 3, 0, 2])
+      const page = await store().deliveries({ state: 'dead' }, { limit: 2 })
+      expect(page.items.map(({ event_uid }) => event_uid)).toEqual([fourth, third])
+      const replay = { handlers: ['a'], status: 'accepted', reasons: [] } as const
+      for (const eventUid of [third, second]) await store().replay({ ...replay, eventUid })
+      pass(1_000)
+      const again = await store().claim(claimRequest())
+      await store().settle(again.work.map((each) => settlement(each, { verdict: 'dead', outcome: 'rejected' })))
+      await die([0])
+      const rest = await store().deliveries(
+        { state: 'dead' },
+        { limit: 50, ...(page.nextCursor !== undefined && { cursor: page.nextCursor }) },
+      )
+      expect(rest.items.map(({ event_uid }) => event_uid)).toEqual([first])
+      expect(rest.nextCursor).toBeUndefined()
+    })
+
+    test('have cursors of their own, which are not those of other deliveries', async () => {
+      await die([0, 1, 2])
+      const { nextCursor: cursor = '' } = await store().deliveries({ state: 'dead' }, { limit: 1 })
+      expect(await codeOf(store().deliveries({}, { limit: 1, cursor }))).toBe('invalid_request')
+      const other = await store().deliveries({}, { limit: 1 })
+      expect(await codeOf(store().deliveries({ state: 'dead' }, { limit: 1, cursor: other.nextCursor ?? '' }))).toBe(
+        'invalid_request',
+      )
     })
   })
 }

@@ -4,14 +4,14 @@ import type { PageRequest } from '../../domain/store.ts'
 
 /** Where a list goes on: strictly after this item, in the list's own order. */
 export interface Position {
-  /** Time of receipt for events; 0 for deliveries and tasks, which are in order of key alone. */
+  /** Time of receipt for events, of death for dead deliveries; 0 for other deliveries and tasks, which are in order of key alone. */
   readonly atMs: number
   readonly key: number
 }
 
 export const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
 
-export type List = 'events' | 'deliveries' | 'tasks'
+export type List = 'events' | 'deliveries' | 'dead' | 'tasks'
 
 export const cursorOf = (list: List, { atMs, key }: Position): string =>
   Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')

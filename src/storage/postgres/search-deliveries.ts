@@ -1,6 +1,6 @@
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
-import { cursorOf, startOf } from '../common/cursor.ts'
+import { cursorOf, type Position, startOf } from '../common/cursor.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { type Condition, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
@@ -16,17 +16,19 @@ interface ListedRow extends DeliveryRow {
   readonly type: string
 }
 
-/** Deliveries, those of the newest event first. */
+/** Deliveries, those of the newest event first; dead ones by their death, the last first. */
 export function createSearchDeliveries(connections: Connections) {
   return async (filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>> => {
-    const { key: before } = startOf('deliveries', page)
+    const isDead = filter.state === 'dead'
+    const list = isDead ? 'dead' : 'deliveries'
+    const start = startOf(list, page)
     const ofEvent = filter.eventUid === undefined ? [] : await eventRange(filter.eventUid)
     if (ofEvent === undefined) return { items: [], nextCursor: undefined }
-    const end = ofEvent.length > 0 || isIndexed(filter) ? undefined : await lowest(before, filter)
+    const end = ofEvent.length > 0 || isIndexed(filter) ? undefined : await lowest(start.key, filter)
     const conditions: Condition[] = [
-      ['d.key < ?', before],
+      isDead ? ['(d.due_at, d.key) < (?::bigint, ?::bigint)', start.atMs, start.key] : ['d.key < ?', start.key],
       ...ofEvent,
-      ...optional('d.key >= ?', end),
+      ...optional('d.key >= ?', end?.key),
       ...optional('d.state = ?', filter.state),
       ...optional('d.handler = ?', filter.handler === undefined ? undefined : toText(filter.handler)),
       ...optional('event.source = ?', filter.source === undefined ? undefined : toText(filter.source)),
@@ -36,15 +38,12 @@ export function createSearchDeliveries(connections: Connections) {
       `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, event.uid, event.source, event.type
        FROM delivery AS d JOIN event ON event.key = d.key / 1024`,
       conditions,
-      'ORDER BY d.key DESC LIMIT ?',
+      `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
       [page.limit + 1],
     )
     const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? shown.at(-1)?.key : end
-    return {
-      items: shown.map((row) => deliverySummaryOf(row, row)),
-      nextCursor: last === undefined ? undefined : cursorOf('deliveries', { atMs: 0, key: last }),
-    }
+    const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
+    return { items: shown.map((row) => deliverySummaryOf(row, row)), nextCursor: last && cursorOf(list, last) }
   }
 
   /** Undefined if there is no such event. */
@@ -55,7 +54,7 @@ export function createSearchDeliveries(connections: Connections) {
   }
 
   /** The last delivery that may be looked at; undefined if all may. */
-  async function lowest(before: number, { state, handler, source }: DeliveryFilter): Promise<number | undefined> {
+  async function lowest(before: number, { state, handler, source }: DeliveryFilter): Promise<Position | undefined> {
     if (state === undefined && handler === undefined && source === undefined) return undefined
     const [row] = await select<DeliveryRow>(
       connections,
@@ -64,9 +63,12 @@ export function createSearchDeliveries(connections: Connections) {
       'ORDER BY key DESC LIMIT 1 OFFSET ?',
       [MAX_LOOKED_AT - 1],
     )
-    return row?.key
+    return positionOf(row, false)
   }
 }
+
+const positionOf = (row: DeliveryRow | undefined, isDead: boolean): Position | undefined =>
+  row && { atMs: isDead ? row.due_at : 0, key: row.key }
 
 /** Both are few, and have an index of their own. */
 const isIndexed = ({ state }: DeliveryFilter): boolean => state === 'dead' || state === 'running'

@@ -1,43 +1,42 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
-import { cursorOf, startOf } from '../common/cursor.ts'
+import { cursorOf, type Position, startOf } from '../common/cursor.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
-import { deliverySummaryOf } from './rows.ts'
+import { deliverySummaryOf, type Row } from './rows.ts'
 import { type Condition, StatementCache } from './statement-cache.ts'
 
 /** Deliveries looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
 const MAX_LOOKED_AT = 50_000
 
-/** Deliveries, those of the newest event first. */
+/** Deliveries, those of the newest event first; dead ones by their death, the last first. */
 export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
   const fewPending = prepareFew(db, 'pending')
 
   return (filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary> => {
-    const { key: before } = startOf('deliveries', page)
+    const isDead = filter.state === 'dead'
+    const list = isDead ? 'dead' : 'deliveries'
+    const start = startOf(list, page)
     const ofEvent = filter.eventUid === undefined ? [] : eventRange(filter.eventUid)
     if (ofEvent === undefined) return { items: [], nextCursor: undefined }
-    const conditions: Condition[] = [['d.key < ?', before], ...ofEvent, ...checked(filter)]
+    const conditions: Condition[] = [...(isDead ? diedBefore(start) : keyBefore(start)), ...ofEvent, ...checked(filter)]
     const index = ofEvent.length > 0 ? undefined : indexFor(filter)
-    const end = ofEvent.length > 0 || index !== undefined ? undefined : lowest(before, filter)
-    if (end !== undefined) conditions.push(['d.key >= ?', end])
+    const end = ofEvent.length > 0 || index !== undefined ? undefined : lowest(start.key, filter)
+    if (end !== undefined) conditions.push(['d.key >= ?', end.key])
 
     const rows = statements.all(
       `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, e.uid, e.source, e.type
        FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`}
        CROSS JOIN event AS e ON e.key = d.key / 1024`,
       conditions,
-      'ORDER BY d.key DESC LIMIT ?',
+      `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
       [page.limit + 1],
     )
     const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? Number(shown.at(-1)?.key) : end
-    return {
-      items: shown.map(deliverySummaryOf),
-      nextCursor: last === undefined ? undefined : cursorOf('deliveries', { atMs: 0, key: last }),
-    }
+    const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
+    return { items: shown.map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
   }
 
   /** Undefined if there is no such event. */
@@ -49,13 +48,13 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
   }
 
   function indexFor({ state }: DeliveryFilter): string | undefined {
-    if (state === 'dead') return 'delivery_dead'
+    if (state === 'dead') return 'delivery_died'
     if (state === 'running') return 'delivery_running'
     return state === 'pending' && fewPending() ? 'delivery_pending' : undefined
   }
 
   /** The last delivery that may be looked at; undefined if all may. */
-  function lowest(before: number, { state, handler, source }: DeliveryFilter): number | undefined {
+  function lowest(before: number, { state, handler, source }: DeliveryFilter): Position | undefined {
     if (state === undefined && handler === undefined && source === undefined) return undefined
     const [row] = statements.all(
       'SELECT key FROM delivery',
@@ -63,9 +62,19 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
       'ORDER BY key DESC LIMIT 1 OFFSET ?',
       [MAX_LOOKED_AT - 1],
     )
-    return row && Number(row.key)
+    return positionOf(row, false)
   }
 }
+
+const positionOf = (row: Row | undefined, isDead: boolean): Position | undefined =>
+  row && { atMs: isDead ? Number(row.due_at) : 0, key: Number(row.key) }
+
+const keyBefore = ({ key }: Position): readonly Condition[] => [['d.key < ?', key]]
+
+const diedBefore = ({ atMs, key }: Position): readonly Condition[] => [
+  ['d.due_at <= ?', atMs],
+  ['(d.due_at < ? OR d.key < ?)', atMs, key],
+]
 
 function checked({ state, handler, source }: DeliveryFilter): readonly Condition[] {
   const optional = (sql: string, value: SQLInputValue | undefined): Condition[] =>
