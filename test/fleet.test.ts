@@ -13,7 +13,13 @@ const LOST: HandlerRegistration = { name: 'lost', types: ['order.lost'] }
 const ODD: HandlerRegistration = { name: 'odd', types: ['order.odd'], schema: { type: 'no such type' } }
 
 const ai: Source = source('ai')
-const fields = (type: string) => ({ id: 'evt_1', type, created_at: '2026-01-01T00:00:00Z', data: {} })
+const fields = (type: string) => ({
+  id: 'evt_1',
+  type,
+  created_at: '2026-01-01T00:00:00Z',
+  created_at_source: 'provider' as const,
+  data: {},
+})
 
 /** A process in a fleet of which the test says what there is. */
 async function join(given: Partial<MembershipOptions> & { handlers?: readonly HandlerRegistration[] | undefined }) {

@@ -7,8 +7,10 @@ export type Origin = 'webhook' | 'poll' | 'cli'
  * What became of an event at the door:
  * - `accepted`: understood, and at least one handler wants it;
  * - `unhandled`: understood and kept, but no handler wants its type (replay routes it anew);
- * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why;
- * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched;
+ * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why. It does not take its id:
+ *   another event of that id is accepted;
+ * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched. So is one
+ *   that was quarantined and is replayed when its id has been taken meanwhile;
  * - `superseded`: it tells the end of a task that another event has ended; kept and shown, not dispatched.
  */
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
@@ -22,13 +24,17 @@ export interface EventFields {
   /** The provider's id, unique within its source. What duplicates are known by. */
   readonly id: string
   readonly type: string
-  /** RFC 3339; the time of receipt where the provider gives none. */
+  /** RFC 3339; the time of receipt where the provider gives none that can be read. */
   readonly created_at: string
+  readonly created_at_source: CreatedAtSource
   readonly data: unknown
   readonly api_version?: string
   /** The provider's id of the task that this event is about. */
   readonly task?: string
 }
+
+/** Whose word an event's `created_at` is: its provider's, or, where that gave none that could be read, the time of receipt. */
+export type CreatedAtSource = 'provider' | 'received'
 
 /** The tutorial's standard structure, as a handler receives it, plus what Holdfast knows of it. */
 export interface WebhookEvent<Type extends string = string, Data = Record<string, unknown>> {
@@ -37,8 +43,9 @@ export interface WebhookEvent<Type extends string = string, Data = Record<string
   /** Ours (UUIDv7), the same for every attempt and every handler: the idempotency key. */
   readonly uid: string
   readonly type: Type
-  /** RFC 3339. */
+  /** RFC 3339; the time of receipt where the provider gives none that can be read. */
   readonly created_at: string
+  readonly created_at_source: CreatedAtSource
   readonly data: Data
   readonly api_version?: string
   readonly source: string
@@ -59,6 +66,7 @@ export interface NewEvent {
   readonly id: string
   readonly type: string
   readonly created_at: string
+  readonly created_at_source: CreatedAtSource
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number
   readonly origin: Origin
@@ -75,6 +83,8 @@ export interface NewEvent {
   /** W3C trace context of the request, where it had one. */
   readonly traceparent?: string
   readonly body: Uint8Array
+  /** `body`: a known body makes it a duplicate too, whatever its id. Absent: its id alone tells. */
+  readonly dedupe?: 'body'
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
   /** Deliveries that this process would run at once: leased in the same commit, if the event is accepted. */
@@ -107,6 +117,8 @@ export interface EventSummary {
   readonly id: string
   readonly type: string
   readonly created_at: string
+  /** Absent: kept by a release that did not note it. */
+  readonly created_at_source?: CreatedAtSource
   readonly received_at: string
   readonly origin: Origin
   readonly status: EventStatus

@@ -122,6 +122,7 @@ function conclude(
   if (reasons.length > 0 || type === undefined) return { ok: false, id: knownId, type: type ?? UNKNOWN_TYPE, reasons }
 
   const apiVersion = nameOf(found.api_version)
+  const createdAt = timeOf(found.created_at)
   const task = nameOf(found.task)
   const data = found.data ?? {}
   const end = about.end ?? endOf(about.ends, type, data)
@@ -131,7 +132,8 @@ function conclude(
     fields: {
       id: knownId,
       type,
-      created_at: timeOf(found.created_at) ?? toIso(about.receivedAtMs),
+      created_at: createdAt ?? toIso(about.receivedAtMs),
+      created_at_source: createdAt === undefined ? 'received' : 'provider',
       data,
       ...(apiVersion !== undefined && { api_version: apiVersion }),
       ...(task !== undefined && { task }),

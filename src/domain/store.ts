@@ -11,6 +11,8 @@ import type { TaskStore } from './task-store.ts'
 export interface Receipt {
   readonly outcome: 'accepted' | 'duplicate' | 'conflict' | 'superseded' | 'fenced'
   readonly uid: string
+  /** Of a duplicate: handlers whose deliveries of the first one are dead. Absent: none are. */
+  readonly dead?: readonly string[]
   /** Of an accepted event with an offer to lease: what of the offer was taken. Absent: nothing was. */
   readonly leased?: readonly LeasedDelivery[]
 }
@@ -86,6 +88,17 @@ export interface Replay {
   /** The event's status from now on. */
   readonly status: 'accepted' | 'unhandled' | 'quarantined'
   readonly reasons: readonly string[]
+  /** `dead`: only deliveries that are dead run again; no other is touched, and none is created. */
+  readonly only?: 'dead'
+}
+
+/** What a replay has made of an event. */
+export interface Replayed {
+  /** `conflict`: it had never been understood, and its id has been taken meanwhile; it was given a reason, and nothing runs. */
+  readonly status: Replay['status'] | 'conflict'
+  readonly reasons: readonly string[]
+  /** The handlers that will run. */
+  readonly handlers: readonly string[]
 }
 
 export interface Counts {
@@ -103,9 +116,14 @@ export interface Counts {
 export interface Store {
   /**
    * Keeps an event and creates its deliveries, pending and due at once. Resolves only after the commit is on disk
-   * (SQLite: fsynced; PostgreSQL: by the server's own rules). An event whose source and id are known is not kept
-   * again if its body is the same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same
-   * conflicting body is kept once. Rejected: nothing of it is kept, and the sender may send it again.
+   * (SQLite: fsynced; PostgreSQL: by the server's own rules). Rejected: nothing of it is kept, and the sender may send it
+   * again.
+   *
+   * The first event of a source and id that is understood takes the id. A later one is not kept again if its body is the
+   * same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same conflicting body is kept
+   * once. A quarantined event neither takes its id nor is in conflict; the same quarantined body under the same id is a
+   * `duplicate`. With `dedupe: 'body'` an event is a `duplicate` as well if its source has kept one with the same body under
+   * any id with `dedupe: 'body'`: one that was understood, or, for a quarantined event, any.
    *
    * An event that tells the end of a task (`task`, `taskEnd`) ends it in the same transaction. If another event has ended
    * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is
@@ -138,9 +156,11 @@ export interface Store {
 
   /**
    * Makes deliveries pending and due now with all attempts before them, creating those that do not exist; one that is
-   * pending or running is left alone. Gives the handlers that will run. Rejects with `event_not_found`.
+   * pending or running is left alone. An event that was quarantined when it came, and is understood now, takes its id; if that
+   * is taken (or, with `dedupe: 'body'`, its body known), it becomes a `conflict` instead, which another replay runs. Rejects
+   * with `event_not_found`.
    */
-  replay(replay: Replay): Promise<readonly string[]>
+  replay(replay: Replay): Promise<Replayed>
 
   /**
    * Forgets events received before the time, none of whose deliveries is pending or running; at most `limit` of them,

@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { MAX_NAME_LENGTH } from '../domain/limits.ts'
-import type { Routing } from '../domain/routes.ts'
+import type { Replayed } from '../domain/store.ts'
 import { uidOf } from './events.ts'
 import type { OpsApp } from './ops-app.ts'
 
 /** Runs a stored event again, for one handler or for all that want it now. Gives what it is and which will run. */
-export type ReplayEvent = (uid: string, handler?: string) => Promise<Routing>
+export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 
 const Body = Type.Object(
   { handler: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH })) },

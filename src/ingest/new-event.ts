@@ -18,7 +18,7 @@ export interface Arrival {
 /** An event as the store takes it. */
 export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): NewEvent {
   const { source, headers, body, receivedAtMs, origin, asked } = arrival
-  const fields = reading.ok ? reading.fields : { id: reading.id, type: reading.type, created_at: toIso(receivedAtMs) }
+  const fields = reading.ok ? reading.fields : unreadFields(reading, receivedAtMs)
   const { traceparent } = headers
   return {
     uid: newUid(),
@@ -27,6 +27,7 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     id: fields.id,
     type: fields.type,
     created_at: fields.created_at,
+    created_at_source: fields.created_at_source,
     receivedAtMs,
     origin,
     status: routing.status,
@@ -41,6 +42,9 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     handlers: routing.handlers,
   }
 }
+
+const unreadFields = ({ id, type }: { readonly id: string; readonly type: string }, receivedAtMs: number) =>
+  ({ id, type, created_at: toIso(receivedAtMs), created_at_source: 'received' }) as const
 
 /**
  * A webhook that reaches no handler for its content, or because its source does not take it, leaves its task to be asked for:

@@ -1,8 +1,8 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { readStored } from '../domain/read-event.ts'
-import { type Route, type Routing, routeReading } from '../domain/routes.ts'
+import { type Route, routeReading } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
-import type { Store } from '../domain/store.ts'
+import type { Replayed, Store } from '../domain/store.ts'
 
 export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
@@ -15,7 +15,7 @@ export interface ReplayOptions {
  * Takes a stored event down the road again from where it was parsed: read, validated and routed by today's handlers and
  * schemas. So an event that was unhandled or quarantined runs once there is a handler, or a schema that it satisfies.
  */
-export type ReplayEvent = (uid: string, handler?: string) => Promise<Routing>
+export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 
 /**
  * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with
@@ -37,8 +37,8 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
     }
     const { status, reasons } = routing
     const handlers = handler === undefined ? routing.handlers : [handler]
-    const running = await store.replay({ eventUid: uid, handlers, status, reasons })
-    if (running.length > 0) onWork(running)
-    return { status, reasons, handlers: running }
+    const replayed = await store.replay({ eventUid: uid, handlers, status, reasons })
+    if (replayed.handlers.length > 0) onWork(replayed.handlers)
+    return replayed
   }
 }

@@ -18,6 +18,7 @@ export async function fillStore(databaseUrl: string, count: number): Promise<voi
         id,
         type: 'bench.stored',
         created_at: new Date().toISOString(),
+        created_at_source: 'provider',
         receivedAtMs: Date.now(),
         origin: 'webhook',
         status: 'unhandled',

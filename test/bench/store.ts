@@ -46,6 +46,7 @@ function event(): NewEvent {
     id: `evt_${randomBytes(12).toString('base64url')}`,
     type: TYPES[made % TYPES.length] ?? 'invoice.paid',
     created_at: '2026-11-23T10:00:00.000Z',
+    created_at_source: 'provider',
     receivedAtMs: Date.now(),
     origin: 'webhook',
     status: 'accepted',

@@ -1,8 +1,9 @@
 import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
 import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import { compilePatterns } from '../../src/domain/pattern.ts'
-import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay } from '../../src/domain/store.ts'
+import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replayed } from '../../src/domain/store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
+import { takenBy } from '../../src/storage/common/event-row.ts'
 import { ModelTasks } from './model-tasks.ts'
 
 export interface ModelDelivery {
@@ -23,7 +24,9 @@ export interface ModelDelivery {
 
 export interface ModelEvent {
   readonly given: NewEvent
-  readonly conflicting: boolean
+  /** Whether it has its id, is in conflict about it, or was not understood. */
+  standing: 'first' | 'conflicting' | 'not understood'
+  isKnownByBody: boolean
   status: EventStatus
   reasons: readonly string[]
   readonly deliveries: ModelDelivery[]
@@ -37,16 +40,18 @@ export class ModelStore {
   append(given: NewEvent): Receipt {
     const effect = this.tasks.effectOf(given)
     if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
-    const same = this.events.filter(({ given: { source, id } }) => source === given.source && id === given.id)
-    const first = given.asked === undefined ? same.find(({ conflicting }) => !conflicting) : undefined
-    if (first !== undefined && isSameBody(first.given, given)) return { outcome: 'duplicate', uid: first.given.uid }
-    const known = same.find((event) => event.conflicting && isSameBody(event.given, given))
-    if (first !== undefined && known !== undefined) return { outcome: 'conflict', uid: known.given.uid }
+    const known = given.asked === undefined ? this.#knownAs(given) : undefined
+    if (known?.outcome === 'duplicate') {
+      const dead = known.event.deliveries.filter(({ state }) => state === 'dead').map(({ handler }) => handler)
+      return { outcome: 'duplicate', uid: known.event.given.uid, ...(dead.length > 0 && { dead }) }
+    }
+    if (known?.event !== undefined) return { outcome: 'conflict', uid: known.event.given.uid }
 
-    const outcome = first !== undefined ? 'conflict' : effect === 'superseded' ? effect : 'accepted'
+    const outcome = known !== undefined ? 'conflict' : effect === 'superseded' ? effect : 'accepted'
     const event: ModelEvent = {
       given,
-      conflicting: outcome === 'conflict',
+      standing: known !== undefined ? 'conflicting' : given.status === 'quarantined' ? 'not understood' : 'first',
+      isKnownByBody: given.dedupe === 'body',
       status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
       deliveries: [],
@@ -56,6 +61,42 @@ export class ModelStore {
     for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
     if (typeof effect !== 'string') this.tasks.resolve(effect, given)
     return { outcome, uid: given.uid }
+  }
+
+  /** Undefined: it is new. A conflict that is new has no event. */
+  #knownAs(
+    given: NewEvent,
+  ): { outcome: 'duplicate'; event: ModelEvent } | { outcome: 'conflict'; event?: ModelEvent } | undefined {
+    const ofSource = this.events.filter((event) => event.given.source === given.source)
+    const ofId = ofSource.filter((event) => event.given.id === given.id)
+    const sameBody = (event: ModelEvent) => isSameBody(event.given, given)
+    const byBody = given.dedupe === 'body' ? ofSource.filter((event) => event.isKnownByBody && sameBody(event)) : []
+    const first = ofId.find(({ standing }) => standing === 'first')
+    const same =
+      (first !== undefined && sameBody(first) ? first : undefined) ??
+      byBody.find(({ standing }) => standing !== 'not understood')
+    if (same !== undefined) return { outcome: 'duplicate', event: same }
+    if (given.status === 'quarantined') {
+      const again = [...byBody, ...ofId.filter(sameBody)].find(({ standing }) => standing === 'not understood')
+      return again && { outcome: 'duplicate', event: again }
+    }
+    if (first === undefined) return undefined
+    const again = ofId.find((event) => event.standing === 'conflicting' && sameBody(event))
+    return { outcome: 'conflict', ...(again !== undefined && { event: again }) }
+  }
+
+  /** The event that was quarantined takes its id, or tells which event has it, or its body. */
+  #understand(event: ModelEvent): ModelEvent | undefined {
+    const understood = this.events.filter(
+      ({ given, standing }) => given.source === event.given.source && standing !== 'not understood',
+    )
+    const body = event.isKnownByBody
+      ? understood.find(({ given, isKnownByBody }) => isKnownByBody && isSameBody(given, event.given))
+      : undefined
+    const taker = body ?? understood.find(({ given, standing }) => standing === 'first' && given.id === event.given.id)
+    event.standing = taker === undefined ? 'first' : 'conflicting'
+    event.isKnownByBody &&= body === undefined
+    return taker
   }
 
   /** What an accepted event offered to lease. */
@@ -117,17 +158,25 @@ export class ModelStore {
   }
 
   /** Undefined: there is no such event. */
-  replay({ eventUid, handlers, status, reasons }: Replay, nowMs: number): readonly string[] | undefined {
+  replay({ eventUid, handlers, status, reasons, only }: Replay, nowMs: number): Replayed | undefined {
     const event = this.find(eventUid)
     if (event === undefined) return undefined
-    Object.assign(event, { status, reasons })
-    return [...new Set(handlers)].filter((handler) => {
+    const isUnderstood = event.standing === 'not understood' && status !== 'quarantined'
+    const taker = isUnderstood ? this.#understand(event) : undefined
+    Object.assign(
+      event,
+      taker === undefined ? { status, reasons } : { status: 'conflict', reasons: takenBy(taker.given.uid) },
+    )
+    if (taker !== undefined) return { status: 'conflict', reasons: event.reasons, handlers: [] }
+    const running = [...new Set(handlers)].filter((handler) => {
       const delivery = event.deliveries.find((each) => each.handler === handler)
+      if (only === 'dead' && delivery?.state !== 'dead') return false
       if (delivery === undefined) this.#create(event, handler, nowMs)
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
       else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
       return true
     })
+    return { status, reasons, handlers: running }
   }
 
   prune(beforeMs: number, limit: number): number {
@@ -189,7 +238,7 @@ export class ModelStore {
 
   #endOf(source: string, id: string): NewEvent | undefined {
     return this.events
-      .filter(({ conflicting, given }) => !conflicting && given.source === source && given.task === id)
+      .filter(({ standing, given }) => standing === 'first' && given.source === source && given.task === id)
       .filter(({ given }) => given.taskEnd !== undefined)
       .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)[0]?.given
   }

@@ -114,8 +114,8 @@ function describeSettle({ store, now, pass }: Fixture): void {
 
 function describeReplay({ store, now, pass }: Fixture): void {
   describe('replay', () => {
-    const replay = (eventUid: string, handlers: string[]) =>
-      store().replay({ eventUid, handlers, status: 'accepted', reasons: [] })
+    const replay = async (eventUid: string, handlers: string[]) =>
+      (await store().replay({ eventUid, handlers, status: 'accepted', reasons: [] })).handlers
 
     test('an event that is not there is event_not_found', async () => {
       expect(await codeOf(replay(newUid(), ['a']))).toBe('event_not_found')
@@ -160,7 +160,8 @@ function describeReplay({ store, now, pass }: Fixture): void {
       const event = newEvent({ handlers: [] })
       await store().append(event)
       const reasons = ['its schema wants a number']
-      expect(await store().replay({ eventUid: event.uid, handlers: [], status: 'quarantined', reasons })).toEqual([])
+      const become = { status: 'quarantined', reasons, handlers: [] } as const
+      expect(await store().replay({ eventUid: event.uid, ...become })).toEqual(become)
       expect(await store().event(event.uid)).toMatchObject({ status: 'quarantined', reasons })
     })
   })

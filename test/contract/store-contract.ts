@@ -6,6 +6,7 @@ import { newUid } from '../../src/domain/uid.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
+import { describeIdentity } from './store-contract-identity.ts'
 import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeTasks } from './store-contract-tasks.ts'
@@ -26,6 +27,7 @@ export interface Fixture {
 export function describeStore(name: string, open: OpenEmptyStore): void {
   describeWith(name, open, (fixture) => {
     describeAppend(fixture)
+    describeIdentity(fixture)
     describeClaiming(fixture)
     describeFairness(fixture)
     describeLeasedAtAppend(fixture)

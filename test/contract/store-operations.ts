@@ -41,11 +41,13 @@ const append = operation(
   ),
   async (given, run) => {
     const events = given.map(([offered, required, optionals]) => {
+      // As configured: of one source, all events or none.
+      const dedupe = required.source === 'eu' ? ({ dedupe: 'body' } as const) : {}
       const lease = offered && {
         ...offered,
         handlers: offered.handlers.filter((name) => required.handlers.includes(name)),
       }
-      return newEvent({ ...required, ...optionals, ...(lease !== undefined && { lease }) })
+      return newEvent({ ...required, ...optionals, ...dedupe, ...(lease !== undefined && { lease }) })
     })
     // Not awaited one by one: those that overlap may share a commit.
     const receipts = await Promise.all(events.map((event) => run.store.append(event)))
@@ -137,9 +139,15 @@ const settle = operation(
 
 const replay = operation(
   'replay',
-  fc.record({ which: fc.nat({ max: 10 }), handlers, status, reasons: fc.constantFrom([], ['why']) }),
-  async ({ which, ...rest }, { store, model, time: { nowMs } }) => {
-    const given = { eventUid: model.events.at(which)?.given.uid ?? newUid(), ...rest }
+  fc.record({
+    which: fc.nat({ max: 10 }),
+    handlers,
+    status,
+    reasons: fc.constantFrom([], ['why']),
+    only: fc.constantFrom(undefined, 'dead' as const),
+  }),
+  async ({ which, only, ...rest }, { store, model, time: { nowMs } }) => {
+    const given = { eventUid: model.events.at(which)?.given.uid ?? newUid(), ...rest, ...(only && { only }) }
     const expected = model.replay(given, nowMs)
     if (expected === undefined) expect(await codeOf(store.replay(given))).toBe('event_not_found')
     else expect(await store.replay(given)).toEqual(expected)

@@ -18,6 +18,7 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
     id,
     type: 'invoice.paid',
     created_at: '2026-11-23T09:59:59Z',
+    created_at_source: 'provider',
     receivedAtMs: START_MS,
     origin: 'webhook',
     status: 'accepted',

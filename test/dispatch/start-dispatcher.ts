@@ -100,6 +100,7 @@ export async function startDispatcher(
       id,
       type: 'test',
       created_at: new Date().toISOString(),
+      created_at_source: 'provider',
       receivedAtMs: Date.now(),
       origin: 'webhook',
       status: 'accepted',

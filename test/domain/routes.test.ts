@@ -28,6 +28,7 @@ const event = (type: string, data: unknown = {}): EventFields => ({
   id: 'evt_1',
   type,
   created_at: '2026-01-01T00:00:00Z',
+  created_at_source: 'provider',
   data,
 })
 

@@ -34,6 +34,7 @@ function logged(type: CatalogueType): readonly unknown[] {
       uid: 'uid',
       type,
       created_at: '2025-01-15T10:30:00Z',
+      created_at_source: 'provider',
       data: samples[type],
       source: 'ai',
       provider: 'ai',

@@ -22,6 +22,7 @@ export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
     id: `evt_${uid}`,
     type: 'completion.finished',
     created_at: '2026-01-01T00:00:00Z',
+    created_at_source: 'provider',
     receivedAtMs: Date.now(),
     origin: 'webhook',
     status: 'accepted',
@@ -87,7 +88,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     store,
     replay: async (uid, handler) => {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
-      return { status: 'accepted', reasons: [], handlers: await store.replay(replay) }
+      return store.replay(replay)
     },
     tasks: createTasks({
       store,

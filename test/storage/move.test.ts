@@ -82,7 +82,9 @@ test('what was moved answers as it did, and works on', { timeout: 60_000 }, asyn
   for (const event of before.events.slice(0, 40)) {
     if (event === undefined) continue
     const { source, id } = event
-    const again = newEvent({ source, id, body: await store.body(event.uid) })
+    const status = event.status === 'quarantined' ? 'quarantined' : 'accepted'
+    const byBody = source === 'by-body' ? ({ id: `another ${id}`, dedupe: 'body' } as const) : { id }
+    const again = newEvent({ source, status, body: await store.body(event.uid), ...byBody })
     const [ours, theirs] = [await store.append(again), await embedded.append(again)]
     expect(ours).toEqual(theirs)
     expect(ours.outcome).toMatch(/duplicate|conflict/)
@@ -137,6 +139,7 @@ describe('what was changed in the target is found', () => {
     ['event_body', '4', 'DELETE FROM event_body WHERE key = 4'],
     ['event', '5', "UPDATE event SET task_word = 'x' WHERE key = 5"],
     ['event_key', '6', 'DELETE FROM event_key WHERE event = 6'],
+    ['event_key', String(FEW + 10), `DELETE FROM body_key WHERE event = ${FEW + 10}`],
     ['delivery', String(7 * 1_024), `UPDATE delivery SET due_at = due_at + 1 WHERE key = ${7 * 1_024}`],
     ['attempt', `${12 * 1_024}/1`, `DELETE FROM attempt WHERE delivery = ${12 * 1_024}`],
     ['attempt', `${13 * 1_024}/2`, `INSERT INTO attempt VALUES (${13 * 1_024}, 2, 2, 'failed', NULL, 0, 0)`],

@@ -33,6 +33,10 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.append(newEvent({ body: Buffer.alloc(5_000_000, 'large'), handlers: [], api_version: '2026-01' }))
   await store.append(newEvent({ receivedAtMs: START_MS - 40 * 86_400_000, handlers: [], headers: { x: '1, 2' } }))
 
+  const cut = newEvent({ source: 'by-body', dedupe: 'body', status: 'quarantined', handlers: [] })
+  await store.append(cut)
+  await store.append({ ...cut, uid: newUid(), body: Buffer.from('whole'), status: 'accepted' })
+
   const one = (handler: string) => claimOne(store, { handlers: [{ name: handler, limit: 1 }] })
   const detail = {
     name: 'Error',

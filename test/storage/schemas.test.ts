@@ -57,6 +57,7 @@ test('both stores keep the same of everything, but for what each has to have of 
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([
     'attempt_detail',
+    'body_key',
     'clock_record',
     'event_key',
     'lease_holder',

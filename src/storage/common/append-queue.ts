@@ -190,9 +190,10 @@ export class AppendQueue {
   }
 }
 
-const receiptOf = (event: NewEvent, { outcome, uid, lease }: Kept, leasedKey: number | undefined): Receipt => ({
+const receiptOf = (event: NewEvent, { outcome, uid, dead, lease }: Kept, leasedKey: number | undefined): Receipt => ({
   outcome,
   uid,
+  ...(dead !== undefined && { dead }),
   ...(leasedKey !== undefined && { leased: leasedOf(event, leasedKey, lease) }),
 })
 

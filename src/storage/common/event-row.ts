@@ -31,6 +31,9 @@ export type EventRow = readonly [
   /** Places in `handlers` of those whose deliveries are to be leased. */
   leased: readonly number[] | null,
   leaseMs: number | null,
+  createdAtSource: NewEvent['created_at_source'],
+  /** 1: a known body makes it a duplicate. */
+  byBody: 1 | null,
 ]
 
 export interface AppendBatch {
@@ -79,6 +82,20 @@ export const rowOf = (event: NewEvent): EventRow => [
     ? null
     : event.lease.handlers.map((name) => event.handlers.indexOf(name)),
   event.lease?.leaseMs ?? null,
+  event.created_at_source,
+  event.dedupe === 'body' ? 1 : null,
+]
+
+/** `event.variant` in both stores. */
+export const FIRST = 0
+export const CONFLICTING = 1
+/** Quarantined when it came, and not understood since. */
+export const NOT_UNDERSTOOD = 2
+export type Variant = typeof FIRST | typeof CONFLICTING | typeof NOT_UNDERSTOOD
+
+/** Why an event that was quarantined is not run when it is understood. */
+export const takenBy = (uid: string): readonly string[] => [
+  `event ${uid} came under this id, or with this body, and was understood before: replay this one again to run it all the same`,
 ]
 
 /** What was leased of an event that has this key. No other lease is called as its uid. */

@@ -31,6 +31,8 @@ export const MOVED_COLUMNS = {
     size: 'integer',
     task_end: 'text',
     task_word: 'text',
+    created_at_source: 'text',
+    by_body: 'integer',
   },
   event_body: { key: 'integer', headers: 'text', traceparent: 'text' },
   delivery: {

@@ -23,6 +23,8 @@ interface AppendRow extends Row {
   readonly task_status: TaskEnding
   readonly task_by: ResolvedBy
   readonly leased_key: number | null
+  /** JSON. */
+  readonly dead: string | null
 }
 
 export interface AppendParts {
@@ -130,6 +132,8 @@ function jsonOf(event: EventRow, n: number, checksum: string) {
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
     ...(taskEnd !== null && { task_end: taskEnd, task_word: toTextOrNull(taskWord) }),
+    created_at_source: event[21],
+    ...(event[22] !== null && { by_body: event[22] }),
     ...(asked !== null && {
       asked_uid: asked.uid,
       asked_lease: asked.lease,
@@ -144,6 +148,7 @@ function resultOf(row: AppendRow, lease: string | null): AppendResult {
   return {
     outcome: row.outcome,
     uid: row.uid,
+    ...(row.dead !== null && { dead: JSON.parse(row.dead) as string[] }),
     ...(row.task_uid !== null && { ended: endedOf(row, row.task_uid) }),
     ...(row.leased_key !== null && lease !== null && { leasedKey: row.leased_key, lease }),
   }

@@ -32,6 +32,10 @@ const insert = (table: WrittenTable): Statement => ({
   text: `INSERT INTO ${table} (${names(table)}) SELECT ${fromJson(table)} FROM json_to_recordset($1) AS x (${typed(table)})`,
 })
 
+/** What an event is called in `event_key` beside its source and id. */
+const variantName = (checksum: string, row = 'x'): string =>
+  `CASE ${row}.variant WHEN 0 THEN '' WHEN 1 THEN ${checksum} ELSE 'q'::bytea || ${checksum} END`
+
 /**
  * Events, their bodies ($2: one after the other), and what their duplicates are found by. Of several first ones of a source
  * and id, which only what was asked for brings, the oldest is known, as it was before.
@@ -47,9 +51,14 @@ const INSERT_EVENTS: Statement = {
     bodies AS (
       INSERT INTO event_body (day, key, headers, traceparent, bytes)
       SELECT day_1(x.received_at), x.key, x.headers, x.traceparent, substring($2::bytea FROM x.body_from FOR x.body_size) FROM x
+    ),
+    body_keys AS (
+      INSERT INTO body_key (source, checksum, is_understood, event)
+      SELECT x.source, decode(x.checksum, 'hex'), x.variant <> 2, x.key FROM x WHERE x.by_body = 1 ORDER BY x.key
+      ON CONFLICT DO NOTHING
     )
     INSERT INTO event_key (source, id, variant, event)
-    SELECT x.source, x.id, CASE x.variant WHEN 0 THEN '' ELSE decode(x.checksum, 'hex') END, x.key FROM x ORDER BY x.key
+    SELECT x.source, x.id, ${variantName("decode(x.checksum, 'hex')")}, x.key FROM x ORDER BY x.key
     ON CONFLICT DO NOTHING
   `,
 }
@@ -114,8 +123,11 @@ const READ_EVENTS: Statement = {
   text: `
     SELECT ${names('event')}, EXISTS (
       SELECT FROM event_key AS k WHERE k.source = event.source AND k.id = event.id
-        AND k.variant = CASE event.variant WHEN 0 THEN '' ELSE event.checksum END AND k.event <= event.key
-    ) AS is_known FROM event WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}
+        AND k.variant = ${variantName('event.checksum', 'event')} AND k.event <= event.key
+    ) AND (event.by_body IS NULL OR EXISTS (
+      SELECT FROM body_key AS b WHERE b.source = event.source AND b.checksum = event.checksum
+        AND b.is_understood = (event.variant <> 2) AND b.event <= event.key
+    )) AS is_known FROM event WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}
   `,
 }
 
@@ -134,7 +146,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
   task: readBack('task'),
 }
 
-const FILLED = ['event', 'event_key', 'event_body', 'delivery', 'attempt', 'task']
+const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task']
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
 /** Past what was moved, and never back. */

@@ -101,7 +101,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, patienceM
       }, 'move')
       // The server does so itself within minutes; until then its plans would be for empty tables.
       await connections
-        .run('move', 'ANALYZE event, event_key, event_body, delivery, attempt, attempt_detail, task')
+        .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task')
         .catch(() => {})
     },
 

@@ -10,7 +10,7 @@ import type { DatabaseTarget } from './url.ts'
 const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql', '001-functions.sql'],
   ['002-leases.sql', '002-append.sql', '002-claim.sql'],
-  ['003-clock.sql', '003-task-turns.sql', '003-append.sql', '003-dead-order.sql'],
+  ['003-events.sql', '003-identity.sql', '003-clock.sql', '003-task-turns.sql', '003-append.sql', '003-dead-order.sql'],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

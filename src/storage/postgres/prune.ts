@@ -27,11 +27,15 @@ const FORGET = {
   name: 'prune-forget',
   text: `
     WITH gone AS (
-      DELETE FROM event WHERE key = ANY ($1) AND NOT ${IS_NEEDED} RETURNING event.key, event.source, event.id
+      DELETE FROM event WHERE key = ANY ($1) AND NOT ${IS_NEEDED} RETURNING event.key, event.source, event.id, event.checksum
     ),
     keys AS (
       DELETE FROM event_key USING gone
       WHERE event_key.source = gone.source AND event_key.id = gone.id AND event_key.event = gone.key
+    ),
+    bodies AS (
+      DELETE FROM body_key USING gone
+      WHERE body_key.source = gone.source AND body_key.checksum = gone.checksum AND body_key.event = gone.key
     ),
     deliveries AS (
       DELETE FROM delivery USING gone

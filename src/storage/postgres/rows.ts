@@ -1,11 +1,11 @@
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { ErrorDetail } from '../../domain/error-detail.ts'
-import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 import type { Row } from './connections.ts'
 
 export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
-  event.received_at, event.origin, event.status, event.reasons, event.task, event.api_version, event.size`
+  event.created_at_source, event.received_at, event.origin, event.status, event.reasons, event.task, event.api_version, event.size`
 
 export interface EventRow extends Row {
   readonly key: number
@@ -15,6 +15,7 @@ export interface EventRow extends Row {
   readonly id: string
   readonly type: string
   readonly created_at: string
+  readonly created_at_source: CreatedAtSource | null
   readonly received_at: number
   readonly origin: Origin
   readonly status: EventStatus
@@ -31,6 +32,7 @@ export const eventSummaryOf = (row: EventRow): EventSummary => ({
   id: row.id,
   type: row.type,
   created_at: row.created_at,
+  ...(row.created_at_source !== null && { created_at_source: row.created_at_source }),
   received_at: toIso(row.received_at),
   origin: row.origin,
   status: row.status,

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
-import type { AppendResult, EventRow } from '../common/event-row.ts'
+import { type AppendResult, CONFLICTING, type EventRow, FIRST, type Variant } from '../common/event-row.ts'
 import { firstDeliveryKey } from '../common/keys.ts'
-import { conflictHash, type Dedupe, firstHash } from './dedupe.ts'
+import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
+import type { Identities } from './identity.ts'
 import type { Tally } from './tally.ts'
 
 export interface Appender {
@@ -14,11 +15,18 @@ export interface Appender {
   committed(): void
 }
 
-export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, endTask: EndTask): Appender {
+export interface AppendParts {
+  readonly dedupe: Dedupe
+  readonly identities: Identities
+  readonly tally: Tally
+  readonly endTask: EndTask
+}
+
+export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, endTask }: AppendParts): Appender {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
-      api_version, headers, traceparent, checksum, size, task_end, task_word)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING
   `)
   const insertBody = db.prepare('INSERT INTO event_body (key, bytes) VALUES (?, ?)')
@@ -29,21 +37,20 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
     VALUES (?, ?, 'running', ?, 1, 0, ?, ?, ?)
   `)
-  const known = prepareKnown(db, dedupe)
   let committedKey = dedupe.lastKey()
   let lastKey = committedKey
 
-  function insert(event: EventRow, body: Uint8Array, checksum: string, status: EventStatus, nowMs: number): boolean {
+  function insert(event: EventRow, body: Uint8Array, kept: ToKeep, nowMs: number): boolean {
     const [uid, source, provider, id, type, createdAt, receivedAtMs, origin] = event
-    const conflict = status === 'conflict'
+    const { checksum, variant, status } = kept
     const key = lastKey + 1
-    const kept = insertEvent.run(
+    const { changes } = insertEvent.run(
       key,
       uid,
       source,
       provider,
       id,
-      conflict ? 1 : 0,
+      variant,
       type,
       createdAt,
       receivedAtMs,
@@ -58,11 +65,13 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
       body.length,
       event[16],
       event[17],
+      event[21],
+      event[22],
     )
-    if (kept.changes === 0) return false
+    if (changes === 0) return false
     lastKey = key
     insertBody.run(key, body)
-    dedupe.add(conflict ? conflictHash(source, id, checksum) : firstHash(source, id), key)
+    dedupe.add(variant === FIRST ? firstHash(source, id) : variantHash(source, id, checksum), key)
     if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event, nowMs)
     return true
   }
@@ -81,20 +90,19 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
 
   return {
     append(event, body, nowMs) {
-      const [uid, source, , id] = event
+      const [uid] = event
       const effect = endTask.effectOf(event)
       if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
       const checksum = hash('sha256', body)
-      // What was asked for is known by its lease, whatever webhooks call themselves.
-      const first = event[18] !== null ? undefined : known(firstHash(source, id), source, id, 0)
-      const conflict = first !== undefined && first.checksum !== checksum
-      if (first !== undefined && !conflict) return { outcome: 'duplicate', uid: first.uid }
-      if (conflict) {
-        const same = known(conflictHash(source, id, checksum), source, id, 1, checksum)
-        if (same !== undefined) return { outcome: 'conflict', uid: same.uid }
+      const standing = identities.standingOf(event, checksum)
+      if (standing.kind !== 'new') {
+        const { kind: outcome, ...known } = standing
+        return { outcome, ...known }
       }
-      const outcome = conflict ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
-      if (!insert(event, body, checksum, outcome === 'accepted' ? event[8] : outcome, nowMs))
+      const { variant } = standing
+      const outcome = variant === CONFLICTING ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
+      const status = outcome === 'accepted' ? event[8] : outcome
+      if (!insert(event, body, { checksum, variant, status }, nowMs))
         return { error: 'invalid_request', message: `uid ${uid} is taken` }
       if (outcome !== 'accepted') return { outcome, uid }
       const leasedKey = event[19] === null ? null : lastKey
@@ -111,21 +119,8 @@ export function prepareAppend(db: DatabaseSync, dedupe: Dedupe, tally: Tally, en
   }
 }
 
-interface Known {
-  readonly uid: string
+interface ToKeep {
   readonly checksum: string
-}
-
-/** Finds the event of a source and id (and, for a conflicting one, body) among those that share its hash. */
-function prepareKnown(db: DatabaseSync, dedupe: Dedupe) {
-  const select = db.prepare('SELECT uid, source, id, variant, checksum FROM event WHERE key = ?')
-  return (hash: number, source: string, id: string, variant: 0 | 1, checksum?: string): Known | undefined => {
-    for (const key of dedupe.find(hash)) {
-      const row = select.get(key)
-      if (row === undefined || row.variant !== variant || row.source !== source || row.id !== id) continue
-      if (checksum !== undefined && row.checksum !== checksum) continue
-      return { uid: String(row.uid), checksum: String(row.checksum) }
-    }
-    return undefined
-  }
+  readonly variant: Variant
+  readonly status: EventStatus
 }

@@ -7,6 +7,7 @@ import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
+import { prepareIdentities } from './identity.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
 import { preparePrune } from './prune.ts'
@@ -58,11 +59,13 @@ export class Committer {
     this.#dedupe = new Dedupe(db)
     this.#tally = new Tally(db)
     const endTask = prepareEndTask(db, this.#tally)
-    this.#appender = prepareAppend(db, this.#dedupe, this.#tally, endTask)
+    const identities = prepareIdentities(db, this.#dedupe)
+    const parts = { dedupe: this.#dedupe, identities, tally: this.#tally, endTask }
+    this.#appender = prepareAppend(db, parts)
     this.#operations = {
       claim: prepareClaim(db, this.#tally),
       settle: prepareSettle(db, this.#tally),
-      replay: prepareReplay(db, this.#tally),
+      replay: prepareReplay(db, identities, this.#tally),
       prune: preparePrune(db, this.#dedupe, this.#tally),
       ...prepareTrackTask(db, this.#tally, endTask),
       ...prepareClaimTasks(db, endTask),

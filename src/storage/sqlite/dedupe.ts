@@ -9,8 +9,8 @@ const HASH_HEX_DIGITS = 12
 
 /** Names a first event: 48 bits, which a number holds. Two events may share one, so that whoever finds one compares. */
 export const firstHash = (source: string, id: string): number => shortHash(`${source}\0${id}`)
-/** Names a conflicting event, which is known by its body too. */
-export const conflictHash = (source: string, id: string, checksum: string): number =>
+/** Names an event that is not the first of its id (it is in conflict, or was not understood): it is known by its body too. */
+export const variantHash = (source: string, id: string, checksum: string): number =>
   shortHash(`${source}\0${id}\0${checksum}`)
 
 const shortHash = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, HASH_HEX_DIGITS), 16)
@@ -69,6 +69,12 @@ export class Dedupe {
     this.#added.push({ hash, event })
     put(this.#recent, hash, event)
     this.#recentUntil = event
+  }
+
+  /** Gives an event another name, on disk at once: it may be older than what is read again at open. */
+  move(event: number, from: number, to: number): void {
+    this.remove(from, event)
+    this.#insert.run(to, event)
   }
 
   remove(hash: number, event: number): void {
@@ -133,7 +139,7 @@ export class Dedupe {
     const rows = db.prepare('SELECT key, source, id, variant, checksum FROM event WHERE key > ? ORDER BY key')
     for (const row of rows.iterate(this.#recentUntil)) {
       const [source, id] = [String(row.source), String(row.id)]
-      const hash = row.variant === 0 ? firstHash(source, id) : conflictHash(source, id, String(row.checksum))
+      const hash = row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum))
       put(this.#recent, hash, Number(row.key))
       this.#recentUntil = Number(row.key)
     }

@@ -9,6 +9,7 @@ import type {
   Page,
   PageRequest,
   Replay,
+  Replayed,
 } from '../../domain/store.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
@@ -54,7 +55,7 @@ export interface PruneStep {
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[]
-  replay(replay: Replay, nowMs: number): readonly string[]
+  replay(replay: Replay, nowMs: number): Replayed
   prune(receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep
   track(task: NewTask, nowMs: number): Ending<Tracked>
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>

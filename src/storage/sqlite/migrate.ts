@@ -7,7 +7,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql'],
   ['002-tasks.sql'],
   ['003-error-detail.sql'],
-  ['004-clock.sql', '004-task-turns.sql', '004-dead-order.sql'],
+  ['004-events.sql', '004-clock.sql', '004-task-turns.sql', '004-dead-order.sql'],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
-import { conflictHash, type Dedupe, firstHash } from './dedupe.ts'
+import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
 import type { PrunePosition, PruneStep } from './messages.ts'
 import type { Tally } from './tally.ts'
 
@@ -37,7 +37,7 @@ export function preparePrune(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     deleteEvent.run(key)
-    dedupe.remove(row.variant === 0 ? firstHash(source, id) : conflictHash(source, id, String(row.checksum)), key)
+    dedupe.remove(row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum)), key)
   }
 
   return (receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep => {

@@ -2,12 +2,12 @@ import type { SQLOutputValue } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { ErrorDetail } from '../../domain/error-detail.ts'
-import type { EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
 
 export const EVENT_COLUMNS =
-  'key, uid, source, provider, id, type, created_at, received_at, origin, status, reasons, task, api_version, size'
+  'key, uid, source, provider, id, type, created_at, created_at_source, received_at, origin, status, reasons, task, api_version, size'
 
 export function eventSummaryOf(row: Row): EventSummary {
   return {
@@ -17,6 +17,7 @@ export function eventSummaryOf(row: Row): EventSummary {
     id: String(row.id),
     type: String(row.type),
     created_at: String(row.created_at),
+    ...(row.created_at_source !== null && { created_at_source: row.created_at_source as CreatedAtSource }),
     received_at: toIso(Number(row.received_at)),
     origin: row.origin as Origin,
     status: row.status as EventStatus,

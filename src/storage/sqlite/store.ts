@@ -15,6 +15,7 @@ import type {
   PageRequest,
   Receipt,
   Replay,
+  Replayed,
   StoreLog,
 } from '../../domain/store.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
@@ -120,7 +121,7 @@ class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
   }
 
-  async replay(replay: Replay): Promise<readonly string[]> {
+  async replay(replay: Replay): Promise<Replayed> {
     return this.#refusing() ?? this.#writes.call('replay', replay, this.#clock())
   }
 

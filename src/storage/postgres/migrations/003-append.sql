@@ -1,11 +1,10 @@
--- Keeps a batch of events. `p_events`: a JSON array of rows in order of arrival, without their bodies, which follow each
--- other in `p_bodies`. Gives a row for each event that was not simply accepted, for each that ended a task, and, with its key, for each of
--- which deliveries were leased: those at the places that `leased` names, counting from 0.
+-- As append_2, with more of an event's identity: see identify_3. `created_at_source` and `by_body` are an event's columns;
+-- `dead` are the handlers of which the first one's deliveries are dead, where this one is a duplicate: a JSON array, or NULL.
 CREATE FUNCTION append_3(
   p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
 ) RETURNS TABLE (
   n integer, outcome text, uid uuid, task_uid uuid, task_source text, task_id text, task_status text, task_by text,
-  leased_key bigint
+  leased_key bigint, dead text
 ) LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
@@ -18,7 +17,10 @@ DECLARE
   v_rows integer;
   v_key bigint;
   v_status text;
-  v_known record;
+  v_checksum bytea;
+  v_variant smallint;
+  v_outcome text;
+  v_known bigint;
   v_ends boolean;
   v_superseded boolean;
   t task;
@@ -40,12 +42,13 @@ BEGIN
     ) ORDER BY task.key FOR UPDATE;
   END IF;
 
-  -- Whoever comes second waits here until the first has committed, and then finds it known.
+  -- The common case, at once: who comes second waits here until the first has committed, and then finds it known. An event
+  -- that may turn out not to take its id goes its own way below.
   WITH kept AS (
     INSERT INTO event_key (source, id, variant, event)
     SELECT x.source, x.id, '', v_keys[x.n]
-    FROM json_to_recordset(p_events) AS x (n integer, source text, id text, asked_uid uuid)
-    WHERE x.asked_uid IS NULL ORDER BY x.source, x.id, x.n
+    FROM json_to_recordset(p_events) AS x (n integer, source text, id text, status text, asked_uid uuid, by_body smallint)
+    WHERE x.asked_uid IS NULL AND x.status <> 'quarantined' AND x.by_body IS NULL ORDER BY x.source, x.id, x.n
     ON CONFLICT DO NOTHING RETURNING event_key.event
   ) SELECT array_agg(kept.event) INTO v_first FROM kept;
 
@@ -53,22 +56,26 @@ BEGIN
     n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
     status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
     handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
-    asked_word text, asked_error text, leased json, lease_ms bigint
+    asked_word text, asked_error text, leased json, lease_ms bigint, created_at_source text, by_body smallint
   ) LOOP
     v_key := v_keys[e.n];
     v_offset := v_offset + e.size;
     v_status := e.status;
+    v_checksum := decode(e.checksum, 'hex');
+    v_variant := CASE e.status WHEN 'quarantined' THEN 2 ELSE 0 END;
     v_ends := false;
     v_superseded := false;
     IF e.asked_uid IS NOT NULL THEN
       SELECT * INTO t FROM task WHERE task.uid = e.asked_uid AND task.lease = e.asked_lease AND task.ended_at IS NULL;
       IF e.task_end IS NULL OR t.key IS NULL THEN
-        RETURN QUERY SELECT e.n, 'fenced', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+        RETURN QUERY SELECT e.n, 'fenced', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint, NULL::text;
         CONTINUE;
       END IF;
       v_ends := true;
       -- By its lease it is known, whatever webhooks call themselves.
-      INSERT INTO event_key VALUES (e.source, e.id, '', v_key) ON CONFLICT DO NOTHING;
+      INSERT INTO event_key
+      VALUES (e.source, e.id, CASE e.status WHEN 'quarantined' THEN 'q'::bytea || v_checksum ELSE '' END, v_key)
+      ON CONFLICT DO NOTHING;
     ELSE
       IF e.task_end IS NOT NULL AND e.task IS NOT NULL THEN
         SELECT * INTO t FROM task WHERE task.source = e.source AND task.id = e.task;
@@ -76,39 +83,33 @@ BEGIN
         v_superseded := t.ended_at IS NOT NULL AND t.event IS NOT NULL;
       END IF;
       IF v_first IS NULL OR NOT v_key = ANY (v_first) THEN
-        SELECT event.uid, event.checksum INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
-        WHERE k.source = e.source AND k.id = e.id AND k.variant = '';
-        IF v_known.uid IS NULL THEN
+        SELECT f.variant, f.outcome, f.known INTO v_variant, v_outcome, v_known
+        FROM identify_3(v_key, e.source, e.id, v_checksum, e.status <> 'quarantined', e.by_body IS NOT NULL) AS f;
+      END IF;
+      IF v_variant IS NULL THEN
+        RETURN QUERY SELECT e.n, v_outcome, x.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint, (
+          SELECT json_agg(d.handler ORDER BY d.key)::text FROM delivery AS d
+          WHERE v_outcome = 'duplicate' AND d.key BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND d.state = 'dead'
+        ) FROM event AS x WHERE x.key = v_known;
+        IF NOT FOUND THEN
           RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
         END IF;
-        IF v_known.checksum = decode(e.checksum, 'hex') THEN
-          RETURN QUERY SELECT e.n, 'duplicate', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
-          CONTINUE;
-        END IF;
+        CONTINUE;
+      END IF;
+      IF v_variant = 1 THEN
         v_status := 'conflict';
-        INSERT INTO event_key VALUES (e.source, e.id, decode(e.checksum, 'hex'), v_key) ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS v_rows = ROW_COUNT;
-        IF v_rows = 0 THEN
-          SELECT event.uid INTO v_known FROM event_key AS k JOIN event ON event.key = k.event
-          WHERE k.source = e.source AND k.id = e.id AND k.variant = decode(e.checksum, 'hex');
-          IF v_known.uid IS NULL THEN
-            RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
-          END IF;
-          RETURN QUERY SELECT e.n, 'conflict', v_known.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
-          CONTINUE;
-        END IF;
       ELSIF v_superseded THEN
         v_status := 'superseded';
       END IF;
     END IF;
 
-    INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, CASE v_status WHEN 'conflict' THEN 1 ELSE 0 END,
-      e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, decode(e.checksum, 'hex'),
-      e.size, e.task_end, e.task_word);
+    INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, v_variant,
+      e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, v_checksum,
+      e.size, e.task_end, e.task_word, e.created_at_source, e.by_body);
     INSERT INTO event_body VALUES (day_1(e.received_at), v_key, e.headers, e.traceparent,
       substring(p_bodies FROM v_offset - e.size + 1 FOR e.size));
     IF v_status = 'conflict' OR v_status = 'superseded' THEN
-      RETURN QUERY SELECT e.n, v_status, e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint;
+      RETURN QUERY SELECT e.n, v_status, e.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint, NULL::text;
       CONTINUE;
     END IF;
     v_leased := '{}';
@@ -135,9 +136,9 @@ BEGIN
         coalesce(e.asked_by, 'webhook'), e.uid,
         coalesce(e.asked_error, CASE e.asked_by WHEN 'expiry' THEN t.last_error END));
       RETURN QUERY SELECT e.n, 'accepted', e.uid, t.uid, t.source, t.id, e.task_end, coalesce(e.asked_by, 'webhook'),
-        CASE WHEN v_leased <> '{}' THEN v_key END;
+        CASE WHEN v_leased <> '{}' THEN v_key END, NULL::text;
     ELSIF v_leased <> '{}' THEN
-      RETURN QUERY SELECT e.n, 'accepted', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, v_key;
+      RETURN QUERY SELECT e.n, 'accepted', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, v_key, NULL::text;
     END IF;
   END LOOP;
   -- Also where it adds nothing: only a transaction that writes waits at its commit until all before it are safe, and the
