@@ -104,7 +104,7 @@ function describe(event: EventDetail): string {
     ['reasons', event.reasons.join('; ')],
     ['origin', event.origin],
     ['task', event.task],
-    ['created', shortTime(event.created_at)],
+    ['created', createdOf(event)],
     ['received', shortTime(event.received_at)],
     ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
   ])
@@ -134,6 +134,10 @@ function describe(event: EventDetail): string {
     .filter((part) => part !== false)
     .join('\n')
 }
+
+/** The time of receipt is no word of the provider's. */
+const createdOf = ({ created_at, created_at_source }: EventDetail): string =>
+  `${shortTime(created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
 
 /** What a delivery's last failed attempt threw; the ones before mostly threw the same. */
 function lastThrown({ handler, history }: EventDetail['deliveries'][number]): string | false {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { HoldfastError } from '../domain/errors.ts'
-import { EVENT_STATUSES, type Origin } from '../domain/event.ts'
+import { type CreatedAtSource, EVENT_STATUSES, type Origin } from '../domain/event.ts'
 import type { EventFilter, Store } from '../domain/store.ts'
 import { isUid } from '../domain/uid.ts'
 import { DeliverySummarySchema } from './deliveries.ts'
@@ -10,6 +10,7 @@ import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
 const ORIGINS = ['webhook', 'poll', 'cli'] as const satisfies readonly Origin[]
+const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
 const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
 
 const Summary = Type.Object({
@@ -19,6 +20,8 @@ const Summary = Type.Object({
   id: Type.String({ description: 'The id that the provider gave' }),
   type: Type.String(),
   created_at: Type.String(),
+  // `received`: the provider gave no time that could be read.
+  created_at_source: Type.Optional(OneOf(CREATED_AT_SOURCES)),
   received_at: Time(),
   origin: OneOf(ORIGINS),
   status: OneOf(EVENT_STATUSES),

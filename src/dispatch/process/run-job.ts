@@ -120,6 +120,7 @@ function eventOf(providers: ReadonlyMap<string, Provider>, { work, body }: Job):
   if (!reading.ok) throw new Error(`the event is not readable: ${reading.reasons.join('; ')}`)
   return {
     ...reading.fields,
+    id: event.id,
     data: reading.fields.data as Record<string, unknown>,
     uid: event.uid,
     source: event.source,
