@@ -214,7 +214,7 @@ function describeDead({ store }: Fixture): void {
       const event = await withOneDead()
       const replay = { eventUid: event.uid, handlers: ['a', 'b', 'new'], status: 'accepted', reasons: [] } as const
       const replays = await Promise.all([1, 2, 3].map(() => store().replay({ ...replay, only: 'dead' })))
-      expect(replays.map(({ handlers }) => handlers).toSorted()).toEqual([[], [], ['a']])
+      expect(replays.flatMap(({ handlers }) => handlers)).toEqual(['a'])
       await store().settle([settlement(await claimOne(store()))])
       expect((await store().replay({ ...replay, only: 'dead' })).handlers).toEqual([])
       expect((await store().event(event.uid))?.deliveries).toHaveLength(2)
