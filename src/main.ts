@@ -34,6 +34,7 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       out: process.stdout,
       err: process.stderr,
       in: process.stdin,
+      interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
       read: () => readConfig(readEnvironment()),
       move,
     }

@@ -1,7 +1,18 @@
-import { messageOf } from '../domain/errors.ts'
+import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import { VERSION } from '../version.ts'
-import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError, write } from './command.ts'
-import { deadList, deadReplay } from './dead.ts'
+import {
+  type CliIo,
+  type Command,
+  CommandError,
+  EXIT_CONFIGURATION,
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_USAGE,
+  UsageError,
+  write,
+} from './command.ts'
+import { deadList } from './dead.ts'
+import { deadReplay } from './dead-replay.ts'
 import { eventsList, eventsReplay, eventsShow } from './events.ts'
 import { commandHelp, groupHelp, overview } from './help.ts'
 import { migrate } from './migrate.ts'
@@ -42,7 +53,7 @@ const commands: readonly Command[] = [
 ]
 
 /**
- * Runs one command of `holdfast` and resolves with its exit code: 0, 1 where it failed, 2 where it was not understood.
+ * Runs one command of `holdfast` and resolves with its exit code: see the constants in `command.ts`, and the README.
  * Never rejects; what went wrong is one line on `err`, never a stack trace.
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
@@ -75,10 +86,15 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     return await command.run(args, io)
   } catch (error) {
     await write(io.err, `holdfast ${command.name}: ${printable(messageOf(error))}\n`)
-    if (!(error instanceof UsageError)) return EXIT_FAILED
-    await write(io.err, `\n${commandHelp(command)}`)
-    return EXIT_USAGE
+    if (error instanceof UsageError) await write(io.err, `\n${commandHelp(command)}`)
+    return exitCodeOf(error)
   }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT_USAGE
+  if (error instanceof ConfigurationError) return EXIT_CONFIGURATION
+  return error instanceof CommandError ? error.exitCode : EXIT_FAILED
 }
 
 const isHelp = (arg: string): boolean => arg === '--help' || arg === '-h'

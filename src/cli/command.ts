@@ -1,14 +1,17 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import type { ReadConfig } from '../config/config.ts'
-import { messageOf } from '../domain/errors.ts'
+import type { Config } from '../domain/config.ts'
+import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import type { Move } from '../domain/move.ts'
 
 /** What the process lends to a command. Nothing in this room reads the environment or ends the process. */
 export interface CliIo {
   readonly out: NodeJS.WritableStream
   readonly err: NodeJS.WritableStream
-  /** Read by `--data -`. */
+  /** Read by `--data -`, and where somebody is asked. */
   readonly in: AsyncIterable<Uint8Array | string>
+  /** Whether a person sits at `in` and `err`, who can be asked. */
+  readonly interactive: boolean
   readonly read: () => ReadConfig
   /** Stops when the process is told to end. */
   readonly move: Move
@@ -17,8 +20,22 @@ export interface CliIo {
 export const EXIT_OK = 0
 /** The command was understood and did not succeed. */
 export const EXIT_FAILED = 1
-/** The command was not understood. */
+/** The command, or what was given to it, was not understood. */
 export const EXIT_USAGE = 2
+/** `tasks wait`: the task has ended, and is not completed. */
+export const EXIT_NOT_COMPLETED = 3
+/** sysexits.h: EX_CONFIG. */
+export const EXIT_CONFIGURATION = 78
+/** The time that was given is over: as timeout(1) has it. */
+export const EXIT_TIMEOUT = 124
+
+/** The configuration, if all is sound in it that this command reads. Throws `ConfigurationError`. */
+export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Config {
+  const { config, faults } = read()
+  const own = faults.filter((fault) => variables.test(fault))
+  if (own.length > 0) throw new ConfigurationError(own)
+  return config
+}
 
 /** One command, as its own help tells it. */
 export interface Command {
@@ -39,9 +56,15 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** What was asked for could not be done: exit 1, with this one sentence. */
+/** What was asked for could not be done: exit 1 unless it says otherwise, with this one sentence. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode = EXIT_FAILED) {
+    super(message)
+    this.exitCode = exitCode
+  }
 }
 
 /** Options and operands by name. Throws `UsageError` on an unknown option, and on too few or too many operands. */
@@ -71,6 +94,17 @@ export function parseCount(option: string, text: string, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (value >= 1 && value <= max) return value
   throw new UsageError(`--${option} is a whole number from 1 to ${max}`)
+}
+
+/** One of these words; undefined where none was given. */
+export function parseWord<const Word extends string>(
+  option: string,
+  text: string | undefined,
+  words: readonly Word[],
+): Word | undefined {
+  const word = words.find((each) => each === text)
+  if (word !== undefined || text === undefined) return word
+  throw new UsageError(`--${option} is one of ${words.join(', ')}`)
 }
 
 /** Resolves when the stream has taken it. */

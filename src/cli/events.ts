@@ -1,13 +1,24 @@
-import type { EventSummary } from '../domain/event.ts'
+import { EVENT_STATUSES, type EventSummary, ORIGINS } from '../domain/event.ts'
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
 import type { EventDetail } from '../domain/store.ts'
-import { type Command, EXIT_OK, parse, parseCount, UsageError, write, writeJson } from './command.ts'
+import {
+  type Command,
+  EXIT_FAILED,
+  EXIT_OK,
+  parse,
+  parseCount,
+  parseWord,
+  UsageError,
+  write,
+  writeJson,
+} from './command.ts'
 import { durationMs } from './duration.ts'
 import { withOps } from './ops-client.ts'
 import { first, writePage } from './pages.ts'
 import { replayEvent, replayedLine } from './replay.ts'
 import { fields, shortDuration, shortTime, table } from './table.ts'
 import { thrown } from './thrown.ts'
+import { hintAtUnknown } from './unknown-names.ts'
 
 /** Events that one `list` shows. */
 const MAX_LISTED = 10_000
@@ -19,8 +30,8 @@ export const eventsList: Command = {
   options: [
     ['--source <name>', 'of this source'],
     ['--type <type>', 'of this type; * stands for anything'],
-    ['--status <status>', 'accepted, unhandled, quarantined or conflict'],
-    ['--origin <origin>', 'webhook, poll or cli'],
+    ['--status <status>', EVENT_STATUSES.join(', ')],
+    ['--origin <origin>', ORIGINS.join(', ')],
     ['--task <id>', 'about this task of the provider'],
     ['--since <time>', 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d'],
     ['--until <time>', 'received before'],
@@ -44,10 +55,13 @@ export const eventsList: Command = {
     const { values } = parse(args, { ...options, limit: text, cursor: text, json: { type: 'boolean' } }, [])
     const { json, limit = String(DEFAULT_PAGE_SIZE), since, until, ...filter } = values
     const count = parseCount('limit', limit, MAX_LISTED)
+    parseWord('status', filter.status, EVENT_STATUSES)
+    parseWord('origin', filter.origin, ORIGINS)
     const query = { ...filter, since: timeOf('since', since), until: timeOf('until', until) }
-    return withOps(io.read().config, async (ops) => {
+    return withOps(io, async (ops) => {
       const page = await first<EventSummary>(ops, '/v1/events', query, count)
       await writePage(io, page, json, ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], row)
+      await hintAtUnknown(io, ops, page, { source: filter.source })
       return EXIT_OK
     })
   },
@@ -65,10 +79,20 @@ const row = ({ received_at, uid, source, type, status }: EventSummary): readonly
 function timeOf(option: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const agoMs = durationMs(text)
-  const ms = agoMs === undefined ? Date.parse(text) : Date.now() - agoMs
+  const ms = agoMs === undefined ? parseTime(text) : Date.now() - agoMs
   if (Number.isNaN(ms))
     throw new UsageError(`--${option} is neither a time (RFC 3339) nor a while such as 15m, 2h or 7d`)
   return new Date(ms).toISOString()
+}
+
+/** RFC 3339, of which the time may be left out (midnight, UTC), or the offset (the time of this machine). */
+const TIME = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d{2}:\d{2})?)?$/
+
+/** NaN where it is none; `Date.parse` alone takes `1` for the year 2001, and 30 February for 2 March. */
+function parseTime(text: string): number {
+  const day = text.slice(0, 10)
+  const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day)
+  return TIME.test(text) && isDay ? Date.parse(text) : Number.NaN
 }
 
 export const eventsShow: Command = {
@@ -83,7 +107,7 @@ export const eventsShow: Command = {
     const { values, operands } = parse(args, { body: { type: 'boolean' }, json: { type: 'boolean' } }, ['uid'])
     if (values.body === true && values.json === true) throw new UsageError('--body and --json exclude each other')
     const path = `/v1/events/${encodeURIComponent(operands[0])}`
-    return withOps(io.read().config, async (ops) => {
+    return withOps(io, async (ops) => {
       if (values.body === true) await write(io.out, await ops.bytes(`${path}/body`))
       else {
         const event: EventDetail = await ops.get(path)
@@ -157,10 +181,11 @@ export const eventsReplay: Command = {
   ],
   run: async (args, io) => {
     const { values, operands } = parse(args, { handler: { type: 'string' }, json: { type: 'boolean' } }, ['uid'])
-    return withOps(io.read().config, async (ops) => {
+    return withOps(io, async (ops) => {
       const replayed = await replayEvent(ops, operands[0], values.handler)
       await (values.json === true ? writeJson(io.out, replayed) : write(io.out, replayedLine(operands[0], replayed)))
-      return EXIT_OK
+      // What is on its way already is as whoever replays it wants it.
+      return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
     })
   },
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { messageOf } from '../domain/errors.ts'
-import { type CliIo, CommandError } from './command.ts'
+import { type CliIo, CommandError, EXIT_USAGE } from './command.ts'
 
-/** The JSON object in a file, or on the standard input where the name is `-`. */
+/** The JSON object in a file, or on the standard input where the name is `-`. Where there is none, the option makes no sense: exit 2. */
 export async function readObject(file: string, io: CliIo): Promise<Record<string, unknown>> {
   const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
   const name = file === '-' ? 'the standard input' : file
@@ -10,14 +10,14 @@ export async function readObject(file: string, io: CliIo): Promise<Record<string
   try {
     value = JSON.parse(text)
   } catch {
-    throw new CommandError(`${name} is not JSON`)
+    throw new CommandError(`${name} is not JSON`, EXIT_USAGE)
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new CommandError(`${name} holds no JSON object`)
+  throw new CommandError(`${name} holds no JSON object`, EXIT_USAGE)
 }
 
 function unreadable(error: unknown): never {
-  throw new CommandError(messageOf(error))
+  throw new CommandError(messageOf(error), EXIT_USAGE)
 }
 
 async function readAll(stream: CliIo['in']): Promise<string> {

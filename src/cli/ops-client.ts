@@ -1,7 +1,8 @@
 import { Agent } from 'undici'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
-import { CommandError } from './command.ts'
+import { VERSION } from '../version.ts'
+import { type CliIo, CommandError, configOf, EXIT_FAILED, EXIT_USAGE } from './command.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
 /** Bytes of one answer: a body of the largest configurable size, and some. */
@@ -16,18 +17,26 @@ export interface OpsClient {
   delete<Answer>(path: string): Promise<Answer | undefined>
 }
 
-/** The service understood and refused. */
-export class ProblemError extends CommandError {}
+/** The service refused; by its exit code, a request that makes no sense is what an option is that makes none. */
+export class ProblemError extends CommandError {
+  constructor(status: number, bytes: Buffer) {
+    super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
+  }
+}
+
+/** What this room reads of the configuration. */
+const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
 
 /** Parameters that are undefined are left out. */
 export type Query = Readonly<Record<string, string | number | undefined>>
 
 /** Lends a client to `use` and closes its connections after. `timeoutMs`: of each answer to begin, and between its parts. */
 export async function withOps<Result>(
-  config: Config,
+  io: Pick<CliIo, 'read'>,
   use: (ops: OpsClient) => Promise<Result>,
   timeoutMs = REQUEST_TIMEOUT_MS,
 ): Promise<Result> {
+  const config = configOf(io, OWN_VARIABLES)
   const agent = new Agent({
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
@@ -43,6 +52,7 @@ export async function withOps<Result>(
 
 function createClient(agent: Agent, config: Config): OpsClient {
   const origin = `http://${reachable(config.opsHost)}:${config.opsPort}`
+  const own = { 'user-agent': `holdfast/${VERSION}` }
   const authorization = config.opsToken === undefined ? {} : { authorization: `Bearer ${config.opsToken}` }
 
   async function call(
@@ -56,7 +66,12 @@ function createClient(agent: Agent, config: Config): OpsClient {
         origin,
         path,
         method,
-        headers: { ...headers, ...authorization, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        headers: {
+          ...headers,
+          ...own,
+          ...authorization,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
         body: body === undefined ? null : JSON.stringify(body),
       })
       .catch((error: unknown) => {
@@ -64,7 +79,7 @@ function createClient(agent: Agent, config: Config): OpsClient {
       })
     const bytes = Buffer.from(await answer.body.arrayBuffer())
     if (answer.statusCode >= 200 && answer.statusCode < 300) return bytes
-    throw new ProblemError(`${describeProblem(answer.statusCode, bytes)}${hint(answer.statusCode)}`)
+    throw new ProblemError(answer.statusCode, bytes)
   }
   const json = (bytes: Buffer) => {
     try {

@@ -31,7 +31,7 @@ export const registrationsList: Command = {
 }
 
 const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Promise<number> =>
-  withOps(io.read().config, use, ANSWER_TIMEOUT_MS)
+  withOps(io, use, ANSWER_TIMEOUT_MS)
 
 const headings = ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS']
 

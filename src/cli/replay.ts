@@ -6,8 +6,13 @@ import { printable } from './table.ts'
 export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<Replayed> =>
   ops.post(`/v1/events/${encodeURIComponent(uid)}/replay`, handler === undefined ? {} : { handler })
 
-export function replayedLine(uid: string, { status, handlers, reasons }: Replayed): string {
-  if (handlers.length > 0) return `${printable(uid)} runs again: ${printable(handlers.join(', '))}\n`
-  const why = reasons.length > 0 ? `: ${printable(reasons.join('; '))}` : ''
-  return `${printable(uid)} is ${status}${why}; nothing runs\n`
+export const replayedLine = (uid: string, routing: Replayed): string =>
+  routing.handlers.length > 0
+    ? `${printable(uid)} runs again: ${printable(routing.handlers.join(', '))}\n`
+    : `${printable(uid)} ${printable(nothingRuns(routing))}\n`
+
+/** Of a replay after which no handler runs: why. */
+export function nothingRuns({ status, reasons }: Replayed): string {
+  if (status === 'accepted') return 'is pending or running already; nothing else runs'
+  return `is ${status}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}; nothing runs`
 }

@@ -5,6 +5,7 @@ import {
   type CliIo,
   type Command,
   CommandError,
+  configOf,
   EXIT_FAILED,
   EXIT_OK,
   parse,
@@ -19,6 +20,8 @@ import { type Run, sendMany } from './send-many.ts'
 import { printable } from './table.ts'
 
 const MAX_COUNT = 10_000_000
+/** What this command reads of the configuration, beside the source. */
+const OWN_VARIABLES = /^(?:PORT|PUBLIC_URL) is /
 
 export const send: Command = {
   name: 'send',
@@ -37,7 +40,7 @@ export const send: Command = {
     const options = { data: text, count: text, url: text, public: flag, json: flag }
     const { values, operands } = parse(args, options, ['source', 'type'])
     const count = parseCount('count', values.count ?? '1', MAX_COUNT)
-    const { config } = io.read()
+    const config = configOf(io, OWN_VARIABLES)
     const base = baseUrl(config, values.url, values.public === true)
     const source = findSource(config, operands[0])
     const run = await sendMany({

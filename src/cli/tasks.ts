@@ -1,13 +1,15 @@
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
-import { isTerminal, type Task } from '../domain/task.ts'
+import { isTerminal, TASK_STATUSES, type Task } from '../domain/task.ts'
 import {
   type CliIo,
   type Command,
   CommandError,
-  EXIT_FAILED,
+  EXIT_NOT_COMPLETED,
   EXIT_OK,
+  EXIT_TIMEOUT,
   parse,
   parseCount,
+  parseWord,
   UsageError,
   write,
   writeJson,
@@ -17,6 +19,7 @@ import { readObject } from './json-input.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { first, writePage } from './pages.ts'
 import { fields, shortTime } from './table.ts'
+import { hintAtUnknown } from './unknown-names.ts'
 
 const PATH = '/v1/tasks'
 const MAX_LISTED = 10_000
@@ -81,7 +84,7 @@ async function begin(io: CliIo, values: BeginValues, work: object): Promise<numb
     ...(metadata !== undefined && { metadata: metadataOf(metadata) }),
   }
   const headers = key === undefined ? {} : { 'idempotency-key': key }
-  return withOps(io.read().config, async (ops) => show(io, await ops.post<Task>(PATH, body, headers), json))
+  return withOps(io, async (ops) => show(io, await ops.post<Task>(PATH, body, headers), json))
 }
 
 function timeOf(option: string, given: string): number {
@@ -104,7 +107,7 @@ export const tasksList: Command = {
   summary: 'Lists tasks, newest first.',
   options: [
     ['--source <name>', 'of this source'],
-    ['--status <status>', 'submitting, pending, completed, failed, cancelled or expired'],
+    ['--status <status>', TASK_STATUSES.join(', ')],
     ['--limit <n>', `how many; ${DEFAULT_PAGE_SIZE} unless given`],
     ['--cursor <cursor>', 'go on where an earlier list ended'],
     jsonOption,
@@ -113,9 +116,11 @@ export const tasksList: Command = {
     const options = { source: text, status: text, limit: text, cursor: text, json: flag } as const
     const { json, limit = String(DEFAULT_PAGE_SIZE), ...filter } = parse(args, options, []).values
     const count = parseCount('limit', limit, MAX_LISTED)
-    return withOps(io.read().config, async (ops) => {
+    parseWord('status', filter.status, TASK_STATUSES)
+    return withOps(io, async (ops) => {
       const page = await first<Task>(ops, PATH, filter, count)
       await writePage(io, page, json, headings, row)
+      await hintAtUnknown(io, ops, page, { source: filter.source })
       return EXIT_OK
     })
   },
@@ -133,17 +138,35 @@ const row = (task: Task): readonly string[] => [
   task.last_error ?? '',
 ]
 
-export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path) => ops.get<Task>(path))
-export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', (ops, path) =>
-  ops.post<Task>(`${path}/poll`, {}),
-)
-export const tasksCancel = onTask(
-  'tasks cancel',
-  'Waits for a task no more; the provider is not told.',
-  async (ops, path) => (await ops.delete<Task>(path)) ?? ops.get<Task>(path),
+export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, json) =>
+  ops.get<Task>(path).then((task) => show(io, task, json)),
 )
 
-function onTask(name: string, summary: string, ask: (ops: OpsClient, path: string) => Promise<Task>): Command {
+export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', async (ops, path, io, json) => {
+  const before = await ops.get<Task>(path)
+  if (!isTerminal(before.status)) return show(io, await ops.post<Task>(`${path}/poll`, {}), json)
+  await show(io, before, json)
+  await write(io.err, `the task is ${before.status} already, and its provider was not asked\n`)
+  return EXIT_OK
+})
+
+export const tasksCancel = onTask(
+  'tasks cancel',
+  'Waits for a task no more; the provider is not told. Exit code 1 if it had ended otherwise.',
+  async (ops, path, io, json) => {
+    const task = (await ops.delete<Task>(path)) ?? (await ops.get<Task>(path))
+    await show(io, task, json)
+    if (task.status === 'cancelled') return EXIT_OK
+    throw new CommandError(`the task is ${task.status} already: there was nothing to cancel`)
+  },
+)
+
+/** `act` gives the exit code. */
+function onTask(
+  name: string,
+  summary: string,
+  act: (ops: OpsClient, path: string, io: CliIo, json: boolean | undefined) => Promise<number>,
+): Command {
   return {
     name,
     operands: '<source> <task_id> [options]',
@@ -151,7 +174,7 @@ function onTask(name: string, summary: string, ask: (ops: OpsClient, path: strin
     options: [jsonOption],
     run: async (args, io) => {
       const { values, operands } = parse(args, { json: flag }, ['source', 'task_id'])
-      return withOps(io.read().config, async (ops) => show(io, await ask(ops, pathOf(...operands)), values.json))
+      return withOps(io, (ops) => act(ops, pathOf(...operands), io, values.json))
     },
   }
 }
@@ -159,17 +182,18 @@ function onTask(name: string, summary: string, ask: (ops: OpsClient, path: strin
 export const tasksWait: Command = {
   name: 'tasks wait',
   operands: '<source> <task_id> [options]',
-  summary: 'Waits until a task has ended; exit code 0 if it is completed, else 1.',
+  summary: `Waits until a task has ended; exit code 0 if it is completed, ${EXIT_NOT_COMPLETED} if it ended otherwise, ${EXIT_TIMEOUT} if it has not ended.`,
   options: [['--timeout <time>', `give up after so long, e.g. 90s, 15m; ${DEFAULT_TIMEOUT} unless given`], jsonOption],
   run: async (args, io) => {
     const { values, operands } = parse(args, { timeout: text, json: flag }, ['source', 'task_id'])
     const { timeout = DEFAULT_TIMEOUT, json } = values
     const untilMs = Date.now() + timeOf('timeout', timeout)
-    return withOps(io.read().config, async (ops) => {
+    return withOps(io, async (ops) => {
       const task = await waitUntil(ops, pathOf(...operands), untilMs)
-      if (!isTerminal(task.status)) throw new CommandError(`the task is still ${task.status} after ${timeout}`)
       await show(io, task, json)
-      return task.status === 'completed' ? EXIT_OK : EXIT_FAILED
+      if (!isTerminal(task.status))
+        throw new CommandError(`the task is still ${task.status} after ${timeout}`, EXIT_TIMEOUT)
+      return task.status === 'completed' ? EXIT_OK : EXIT_NOT_COMPLETED
     })
   },
 }

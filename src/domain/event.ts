@@ -1,7 +1,8 @@
 import type { TaskEnd } from './task.ts'
 
 /** How an event came to us. */
-export type Origin = 'webhook' | 'poll' | 'cli'
+export const ORIGINS = ['webhook', 'poll', 'cli'] as const
+export type Origin = (typeof ORIGINS)[number]
 
 /**
  * What became of an event at the door:

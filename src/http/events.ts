@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { HoldfastError } from '../domain/errors.ts'
-import { type CreatedAtSource, EVENT_STATUSES, type Origin } from '../domain/event.ts'
+import { type CreatedAtSource, EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import type { EventFilter, Store } from '../domain/store.ts'
 import { isUid } from '../domain/uid.ts'
 import { DeliverySummarySchema } from './deliveries.ts'
@@ -9,7 +9,6 @@ import { ErrorDetailSchema } from './error-detail.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
-const ORIGINS = ['webhook', 'poll', 'cli'] as const satisfies readonly Origin[]
 const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
 const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
 

@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import type { Logger } from 'pino'
 import { MAX_NAME_LENGTH } from '../domain/limits.ts'
 import type { Replayed } from '../domain/store.ts'
+import { callerOf } from './caller.ts'
 import { uidOf } from './events.ts'
 import type { OpsApp } from './ops-app.ts'
 
@@ -19,7 +21,7 @@ const Answer = Type.Object({
   handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
 })
 
-export function registerReplays(app: OpsApp, replay: ReplayEvent): void {
+export function registerReplays(app: OpsApp, replay: ReplayEvent, log: Logger): void {
   app.post(
     '/v1/events/:uid/replay',
     {
@@ -31,9 +33,10 @@ export function registerReplays(app: OpsApp, replay: ReplayEvent): void {
         response: { 200: Answer, 202: Answer },
       },
     },
-    async ({ params, body }, reply) => {
-      const uid = uidOf(params)
-      const { status, reasons, handlers } = await replay(uid, body.handler)
+    async (request, reply) => {
+      const uid = uidOf(request.params)
+      const { status, reasons, handlers } = await replay(uid, request.body.handler)
+      log.info({ ...callerOf(request), uid, status, handlers, deliveries: handlers.length }, 'event replayed')
       return reply
         .code(handlers.length > 0 ? 202 : 200)
         .send({ uid, status, reasons: [...reasons], handlers: [...handlers] })

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
+import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import {
   MAX_NAME_LENGTH,
@@ -12,6 +13,7 @@ import {
 } from '../domain/limits.ts'
 import { TASK_STATUSES, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
+import { callerOf } from './caller.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
@@ -80,7 +82,7 @@ const Params = Type.Object({ source: Type.String(), task_id: Type.String() })
 const PATH = '/v1/tasks/:source/:task_id'
 const tags = ['tasks']
 
-export function registerTasks(app: OpsApp, desk: TaskDesk): void {
+export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
   app.post(
     '/v1/tasks',
     {
@@ -129,13 +131,20 @@ export function registerTasks(app: OpsApp, desk: TaskDesk): void {
     PATH,
     {
       schema: {
-        summary: 'Wait for it no more: no polls, no expiry; what comes of it later is an event like any other',
+        summary:
+          'Wait for it no more: no polls, no expiry; what comes of it later is an event like any other. One that has ended stays as it is',
         tags,
         params: Params,
         response: { 200: Answer },
       },
     },
-    async ({ params }, reply) => reply.send(await desk.cancel(params.source, params.task_id)),
+    async (request, reply) => {
+      const { source, task_id } = request.params
+      const task = await desk.cancel(source, task_id)
+      if (task.status === 'cancelled')
+        log.info({ ...callerOf(request), source, task: task.task_id ?? task.uid }, 'task cancelled')
+      return reply.send(task)
+    },
   )
 
   app.post(

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { run } from './run.ts'
@@ -11,7 +11,7 @@ let service: LocalService
 let mended: string
 
 beforeAll(async () => {
-  service = await startLocal({ HANDLERS_DIR: join(import.meta.dirname, 'modules') })
+  service = await startLocal({ HANDLERS_DIR: join(import.meta.dirname, 'modules'), LOG_LEVEL: 'info' })
 })
 
 beforeEach(({ task }) => {
@@ -69,7 +69,11 @@ test('--all replays every dead letter, however many pages they fill', async () =
   const letters = await eventually(listed, (items) => items.length === 206)
   expect(letters.at(-1).event_uid).toBe(oldest)
   writeFileSync(mended, '')
-  const replayed = await dead('replay', '--all', '--handler', 'fragile', '--json')
+  const told = await dead('replay', '--all', '--dry-run')
+  expect(told.out).toMatch(/^206 dead letters\nDIED/)
+  expect(told.out).toContain('… and 201 more')
+  const replayed = await dead('replay', '--all', '--handler', 'fragile', '--yes', '--json')
+  expect(replayed.err).toBe('')
   expect(JSON.parse(replayed.out)).toEqual({ replayed: 206, failed: [] })
   await eventually(statesOf(oldest), ({ fragile }) => fragile === 'succeeded')
   expect((await dead('list')).out.trimEnd().split('\n')).toHaveLength(1)
@@ -77,10 +81,119 @@ test('--all replays every dead letter, however many pages they fill', async () =
 
 test('--all with a filter leaves the others dead', async () => {
   const uid = await giveUp()
-  expect(await dead('replay', '--all', '--source', 'another')).toMatchObject({ code: 0, err: '0 replayed\n' })
+  expect(await dead('replay', '--all', '--yes', '--handler', 'steady')).toMatchObject({
+    code: 0,
+    err: '0 dead letters\n0 replayed\n',
+  })
   expect(await listed()).toMatchObject([{ event_uid: uid }])
   writeFileSync(mended, '')
-  expect(await dead('replay', '--all', '--source', 'ai')).toMatchObject({ code: 0, err: '1 replayed\n' })
+  const { code, err } = await dead('replay', '--all', '--yes', '--source', 'ai')
+  expect(code).toBe(0)
+  expect(err).toMatch(/^1 dead letter\n(?:.*\n)*1 replayed\n$/)
+})
+
+describe('a handler or source that does not exist', () => {
+  test.each([
+    [['--handler', 'nope'], 'there is no handler nope; known are fragile, steady'],
+    [['--source', 'nope'], 'there is no source nope; known are ai'],
+    [
+      ['--source', 'nope', '--handler', 'nope'],
+      'there is no source nope; known are ai; there is no handler nope; known are fragile, steady',
+    ],
+  ])('fails a replay by %j, and says what there is', async (filter, reason) => {
+    expect(await dead('replay', '--all', '--yes', ...filter)).toMatchObject({
+      code: 1,
+      out: '',
+      err: `holdfast dead replay: ${reason}\n`,
+    })
+  })
+
+  test('is told beside the empty list that it gives', async () => {
+    expect(await dead('list', '--handler', 'nope')).toMatchObject({
+      code: 0,
+      err: 'there is no handler nope; known are fragile, steady\n',
+    })
+    expect(await dead('list', '--handler', 'steady')).toMatchObject({ code: 0, err: '' })
+    for (const group of ['events', 'tasks'])
+      expect(await run([group, 'list', '--source', 'nope'], service.environment)).toMatchObject({
+        code: 0,
+        err: 'there is no source nope; known are ai\n',
+      })
+  })
+})
+
+describe('a replay of all', () => {
+  const ask = (answer: string) => run(['dead', 'replay', '--all'], service.environment, answer, true)
+
+  test.each(['n\n', '\n', 'yesterday\n', ''])('that is answered %j leaves them dead', async (answer) => {
+    const uid = await giveUp()
+    const { code, out, err } = await ask(answer)
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toMatch(
+      /^1 dead letter\nDIED \(UTC\) .*\n.* ai +acme\.thing +fragile .*\nReplay 1 dead letter\? \[y\/N\] /,
+    )
+    expect(err).toMatch(/holdfast dead replay: nothing was replayed\n$/)
+    expect(await listed()).toMatchObject([{ event_uid: uid }])
+    writeFileSync(mended, '')
+    await dead('replay', uid)
+    await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
+  })
+
+  test.each(['y\n', ' YES \n', 'y'])('that is answered %j runs them', async (answer) => {
+    const uid = await giveUp()
+    writeFileSync(mended, '')
+    const { code, out, err } = await ask(answer)
+    expect({ code, out }).toEqual({ code: 0, out: `${uid} runs again: fragile\n` })
+    expect(err).toMatch(/1 replayed\n$/)
+    await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
+  })
+
+  test('is refused where there is nobody to ask, and says how', async () => {
+    const uid = await giveUp()
+    const { code, out, err } = await dead('replay', '--all')
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/^1 dead letter\n/)
+    expect(err).toMatch(/nothing was replayed: there is no terminal to ask on, so say --yes to replay them\n$/)
+    expect(await listed()).toMatchObject([{ event_uid: uid }])
+    const { code: dry, out: told } = await dead('replay', '--all', '--dry-run', '--json')
+    expect(dry).toBe(0)
+    expect(JSON.parse(told)).toMatchObject({ matched: 1, sample: [{ event_uid: uid }] })
+    expect(await listed()).toMatchObject([{ event_uid: uid }])
+    writeFileSync(mended, '')
+    await dead('replay', uid)
+  })
+
+  test('asks nothing where there is nothing to replay', async () => {
+    await eventually(listed, (items) => items.length === 0)
+    expect(await dead('replay', '--all')).toMatchObject({ code: 0, out: '', err: '0 dead letters\n0 replayed\n' })
+  })
+})
+
+test('dead letters are listed in the order in which they died', async () => {
+  const first = await giveUp()
+  const second = await giveUp()
+  expect((await listed()).map(({ event_uid }: { event_uid: string }) => event_uid)).toEqual([second, first])
+  await dead('replay', first)
+  await eventually(listed, (items) => items[0]?.event_uid === first)
+  const times = (await dead('list')).out
+    .trimEnd()
+    .split('\n')
+    .slice(1)
+    .map((line) => line.slice(0, 19))
+  expect(times).toEqual(times.toSorted().toReversed())
+  writeFileSync(mended, '')
+  await dead('replay', '--all', '--yes')
+  await eventually(listed, (items) => items.length === 0)
+})
+
+test('each replay leaves a line in the log of the service: who asked, which event and how many deliveries', async () => {
+  const uid = await giveUp()
+  writeFileSync(mended, '')
+  await dead('replay', uid)
+  const lines = service.logs.filter((line) => line.msg === 'event replayed' && line.uid === uid)
+  expect(lines).toMatchObject([
+    { level: 30, peer: '127.0.0.1', agent: expect.stringMatching(/^holdfast\//), handlers: ['fragile'], deliveries: 1 },
+  ])
 })
 
 test('an event without a dead letter has none to replay', async () => {
@@ -95,8 +208,8 @@ test('a dead letter whose handler is gone is told, and does not keep the rest fr
   const uid = await giveUp()
   await service.stop()
   service = await startLocal({}, service.directory)
-  const { code, out, err } = await dead('replay', '--all')
+  const { code, out, err } = await dead('replay', '--all', '--yes')
   expect(code).toBe(1)
   expect(out).toContain(`${uid} fragile: No such handler (404)`)
-  expect(err).toBe('0 replayed, 1 could not be\n')
+  expect(err).toMatch(/^0 replayed, 1 could not be$/m)
 })

@@ -115,7 +115,7 @@ test('a replay names the handlers that run again', async () => {
 
 test('a replay of what nobody handles says so', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.unwanted'))
-  expect(await events('replay', uid)).toMatchObject({ code: 0, out: `${uid} is unhandled; nothing runs\n` })
+  expect(await events('replay', uid)).toMatchObject({ code: 1, out: `${uid} is unhandled; nothing runs\n` })
 })
 
 test.each([['show'], ['replay']])('%s of an event that is not there fails in one line', async (verb) => {
@@ -132,7 +132,7 @@ test('a wrong token is told', async () => {
 })
 
 test('a wrong filter is told in the service’s own words', async () => {
-  const { code, err } = await events('list', '--status', 'lost')
-  expect(code).toBe(1)
+  const { code, err } = await events('list', '--cursor', 'lost')
+  expect(code).toBe(2)
   expect(err).toContain('The request is not valid (400)')
 })

@@ -10,14 +10,20 @@ export interface Ran {
   readonly err: string
 }
 
-/** Runs one command of `holdfast` as `main.ts` would, with this environment and standard input. */
-export async function run(argv: readonly string[], environment: Environment = {}, input = ''): Promise<Ran> {
+/** Runs one command of `holdfast` as `main.ts` would, with this environment and standard input, on a terminal or not. */
+export async function run(
+  argv: readonly string[],
+  environment: Environment = {},
+  input = '',
+  interactive = false,
+): Promise<Ran> {
   const out = collect()
   const err = collect()
   const code = await runCli(argv, {
     out: out.stream,
     err: err.stream,
     in: new PassThrough().end(input),
+    interactive,
     read: () => readConfig(environment),
     move: () => Promise.reject(new Error('nothing is moved here')),
   })

@@ -63,7 +63,7 @@ test.each([
     { SOURCE_AI_SECRET: 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh' },
     input,
   )
-  expect({ code, err }).toEqual({ code: 1, err: `holdfast send: ${reason}\n` })
+  expect({ code, err }).toEqual({ code: 2, err: `holdfast send: ${reason}\n` })
 })
 
 test('what the service refuses is told by its title, once for many', async () => {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
+import { AI_SECRET } from '../support/ai-source.ts'
 import { run } from './run.ts'
 
 /** A port of this machine on which nobody listens. */
@@ -87,6 +88,16 @@ test.each([
   [['dead', 'replay'], '<uid> is missing'],
   [['dead', 'replay', 'a', '--all'], 'unexpected a'],
   [['dead', 'replay', 'a', '--source', 'ai'], '--source goes with --all'],
+  [['dead', 'replay', 'a', '--yes'], '--yes goes with --all'],
+  [['dead', 'replay', 'a', '--dry-run'], '--dry-run goes with --all'],
+  [['dead', 'replay', '--all', '--dry-run', '--yes'], '--yes and --dry-run exclude each other'],
+  [['dead', 'list', '--limit', '-1'], '--limit'],
+  [['events', 'list', '--status', 'lost'], '--status is one of accepted, unhandled, quarantined, conflict, superseded'],
+  [['events', 'list', '--origin', 'post'], '--origin is one of webhook, poll, cli'],
+  [['events', 'list', '--since', '1'], '--since is neither'],
+  [['events', 'list', '--until', '2026-02-30'], '--until is neither'],
+  [['events', 'list', '--until', '2026-11-26T25:00:00Z'], '--until is neither'],
+  [['tasks', 'list', '--status', 'done'], '--status is one of submitting, pending, completed, failed'],
   [['send', 'ai'], '<type> is missing'],
   [['send', 'ai', 'x', '--count', '1e3'], '--count is a whole number'],
   [['send', 'ai', 'x', '--url', 'ftp://example.com'], '--url is an http(s) URL'],
@@ -99,6 +110,35 @@ test.each([
   expect(err).toMatch(/Usage:/)
 })
 
+test.each([
+  [['tasks', 'submit', 'ai', '--data', '/nowhere/request.json'], 'ENOENT'],
+  [['send', 'ai', 'x', '--data', '/nowhere/data.json'], 'ENOENT'],
+  [['send', 'ai', 'x', '--data', '-'], 'the standard input is not JSON'],
+])('%j is given no data: exit 2, in one line', async (argv, reason) => {
+  const { code, out, err } = await run(argv, { SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET }, 'no JSON')
+  expect({ code, out }).toEqual({ code: 2, out: '' })
+  expect(err).toContain(reason)
+  expect(err.trim().split('\n')).toHaveLength(1)
+})
+
+test.each([
+  [['events', 'list'], { OPS_PORT: '80a81' }, 'OPS_PORT is 80a81'],
+  [['tasks', 'show', 'ai', 'a'], { OPS_TOKEN_FILE: '/nowhere/token' }, 'OPS_TOKEN_FILE cannot be read'],
+  [['registrations', 'list'], { OPS_TOKEN: 'a token' }, 'OPS_TOKEN holds a character'],
+  [['send', 'ai', 'x'], { PORT: '-1' }, 'PORT is -1'],
+])('%j with the configuration %j: exit 78, and it asks nobody', async (argv, environment, reason) => {
+  const { code, out, err } = await run(argv, environment)
+  expect({ code, out }).toEqual({ code: 78, out: '' })
+  expect(err).toContain(reason)
+})
+
+test('a fault in the configuration that only the service reads keeps no command from asking it', async () => {
+  const port = await freePort()
+  const { code, err } = await run(['events', 'list'], { OPS_PORT: port, SOURCE_AI_SECRET: 'short', ROLE: 'none' })
+  expect(code).toBe(1)
+  expect(err).toContain('is it running?')
+})
+
 test.each([[['events', 'list']], [['dead', 'list', '--json']], [['dead', 'replay', '--all']], [['send', 'ai', 'x']]])(
   '%j without a service asks whether it is running, in one line',
   async (argv) => {
@@ -107,7 +147,7 @@ test.each([[['events', 'list']], [['dead', 'list', '--json']], [['dead', 'replay
       PORT: port,
       OPS_PORT: port,
       SOURCES: 'ai',
-      SOURCE_AI_SECRET: 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh',
+      SOURCE_AI_SECRET: AI_SECRET,
     })
     expect(code).toBe(1)
     expect(out).toBe('')
