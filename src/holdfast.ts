@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { ReadConfig } from './config/config.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { leaseMs } from './dispatch/lease.ts'
+import { MAX_RETRY_AFTER_MS } from './dispatch/settlement.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
 import type { Config } from './domain/config.ts'
 import { databasePasswords } from './domain/database-url.ts'
@@ -20,10 +21,11 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { createRegistrar } from './registrations/registrar.ts'
-import { startRetention } from './retention.ts'
 import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
+import { longestPollMs } from './tasks/schedule.ts'
 import { createTasks } from './tasks/tasks.ts'
+import { StoreUpkeep } from './upkeep/upkeep.ts'
 
 /**
  * How the grace period is spent, in parts of it: the load balancer is told; requests and handlers finish; handlers are
@@ -84,6 +86,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     counts: () => store.counts(),
     clock,
     droppedLogLines: () => dropped() + droppedByHandlers,
+    upkeep: () => (isWorker ? upkeep.state() : undefined),
   })
   const dispatcher = new Dispatcher({
     store,
@@ -100,6 +103,18 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
   const dispatch = isWorker ? dispatcher : NO_DISPATCH
+  const upkeep = new StoreUpkeep({
+    store,
+    retentionDays: config.retentionDays,
+    deadRetentionDays: config.deadRetentionDays,
+    waits: {
+      retryMs: config.retry.capMs,
+      retryAfterMs: MAX_RETRY_AFTER_MS,
+      pollMs: longestPollMs(config.pollIntervalMs),
+    },
+    onBroughtBack: () => dispatcher.wake(),
+    log,
+  })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const receiver = createReceiver({ keep, route, clock, log })
   const access = openAccess(config, sources, callTimeouts)
@@ -155,7 +170,6 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
 
-  let stopRetention = (): void => {}
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => {
     stopping ??= (async () => {
@@ -163,7 +177,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       const graceMs = config.shutdownGraceMs
       await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
       closing = true
-      stopRetention()
+      upkeep.stop()
       tasks.closeWaiters()
       await Promise.all([
         tasks.poller.stop().then(access.close),
@@ -185,7 +199,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     if (isWorker) {
       dispatcher.wake()
       tasks.poller.start()
-      stopRetention = startRetention({ store, retentionDays: config.retentionDays, clock, log })
+      upkeep.start()
     }
     return { publicUrl, opsUrl, lost: store.lost, stop }
   } catch (error) {

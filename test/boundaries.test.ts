@@ -45,7 +45,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'log.ts': { rooms: [], packages: ['pino'] },
   'modules.ts': { rooms: [], packages: ['node:*'] },
   metrics: { rooms: ['domain', 'metrics'], packages: ['@prometheus-io/client', 'node:perf_hooks'] },
-  'retention.ts': { rooms: ['domain'], packages: [] },
+  upkeep: { rooms: ['domain', 'upkeep'], packages: [] },
   'sources.ts': { rooms: ['domain', 'signatures'], packages: [] },
   'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
   'version.ts': { rooms: ['..'], packages: [] },

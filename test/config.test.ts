@@ -36,6 +36,7 @@ describe('the configuration', () => {
       retry: { maxAttempts: 12, baseMs: 1000, capMs: 3_600_000 },
       bodyLimitBytes: 1_048_576,
       retentionDays: 30,
+      deadRetentionDays: 30,
       shutdownGraceMs: 10_000,
     })
   })
@@ -134,9 +135,31 @@ describe('the configuration', () => {
     ['an ingest process on the embedded store', { ROLE: 'ingest' }, /^ROLE=ingest needs PostgreSQL/],
     ['a worker on the embedded store', { ROLE: 'worker' }, /^ROLE=worker needs PostgreSQL/],
     ['a role that there is not', { ROLE: 'poller' }, /^ROLE is poller, not all, ingest or worker/],
+    [
+      'dead letters that would go before the rest',
+      { RETENTION_DEAD_DAYS: '7' },
+      /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(30\)/,
+    ],
+    [
+      'dead letters that would go where the rest stays for ever',
+      { RETENTION_DAYS: '0', RETENTION_DEAD_DAYS: '7' },
+      /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
+    ],
     ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
   ])('refuses %s', (_, environment: Record<string, string>, message) => {
     expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
+  })
+
+  test.each([
+    [{}, 30],
+    [{ RETENTION_DAYS: '7' }, 7],
+    [{ RETENTION_DAYS: '0' }, 0],
+    [{ RETENTION_DEAD_DAYS: '30' }, 30],
+    [{ RETENTION_DEAD_DAYS: '90' }, 90],
+    [{ RETENTION_DEAD_DAYS: '0' }, 0],
+  ])('with %j dead letters are kept for %d days', (environment, days) => {
+    const { config, faults } = readConfig({ ...sound, ...environment })
+    expect([config.deadRetentionDays, faults]).toEqual([days, []])
   })
 
   test.each(['all', 'ingest', 'worker'])('takes the role %s with PostgreSQL', (role) => {

@@ -19,6 +19,7 @@ const create = (overrides: Partial<MetricsOptions> = {}) =>
     handlers: () => HANDLERS,
     counts: async () => COUNTS,
     droppedLogLines: () => 0,
+    upkeep: () => ({ isHeld: false, deadExpiring: 6 }),
     clock: () => 100_000,
     ...overrides,
   })
@@ -45,6 +46,7 @@ describe('the metrics', () => {
     expect(ours.toSorted()).toEqual([
       'holdfast_ack_seconds_count{source="ai"} 1',
       'holdfast_ack_seconds_sum{source="ai"} 0.004',
+      'holdfast_dead_expiring 6',
       'holdfast_deliveries{state="dead"} 2',
       'holdfast_deliveries{state="pending"} 3',
       'holdfast_deliveries{state="running"} 1',
@@ -61,6 +63,7 @@ describe('the metrics', () => {
       'holdfast_oldest_pending_seconds 10',
       'holdfast_polls_total{source="ai",outcome="pending"} 1',
       'holdfast_requests_total{source="ai",outcome="accepted"} 2',
+      'holdfast_retention_held 0',
       'holdfast_tasks_resolved_total{source="ai",by="poll"} 1',
       'holdfast_tasks{status="cancelled"} 0',
       'holdfast_tasks{status="completed"} 9',

@@ -15,6 +15,7 @@ export interface ReadConfig {
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const MAX_TIMER_MS = 2 ** 31 - 1
+const MAX_RETENTION_DAYS = 36_500
 
 /** Reads, defaults and checks everything at once. Faults name the variable, never its value where that may be secret. */
 export function readConfig(environment: Environment): ReadConfig {
@@ -78,11 +79,22 @@ export function readConfig(environment: Environment): ReadConfig {
     bodyLimitBytes: env.integer('BODY_LIMIT_BYTES', 1_048_576, 1, 64 * 1_048_576),
     trustProxy,
     requireHttps,
-    retentionDays: env.integer('RETENTION_DAYS', 30, 0, 36_500),
+    ...readRetention(env),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
     logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
   }
   return { config, faults: env.faults }
+}
+
+function readRetention(env: Reader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {
+  const retentionDays = env.integer('RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS)
+  const deadRetentionDays = env.integer('RETENTION_DEAD_DAYS', retentionDays, 0, MAX_RETENTION_DAYS)
+  if (deadRetentionDays === 0 || (retentionDays > 0 && deadRetentionDays >= retentionDays))
+    return { retentionDays, deadRetentionDays }
+  env.fault(
+    `RETENTION_DEAD_DAYS is ${deadRetentionDays}, less than RETENTION_DAYS (${retentionDays === 0 ? '0: for ever' : retentionDays}): dead letters can only be kept longer`,
+  )
+  return { retentionDays, deadRetentionDays: retentionDays }
 }
 
 const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::'

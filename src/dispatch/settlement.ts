@@ -3,7 +3,7 @@ import { type RetryPolicy, retryDelayMs } from '../domain/retry.ts'
 import type { Ran } from './pool/run.ts'
 
 /** The longest wait that a handler may ask for. */
-const MAX_RETRY_AFTER_MS = 7 * 86_400_000
+export const MAX_RETRY_AFTER_MS = 7 * 86_400_000
 
 export interface SettlementRules {
   readonly retry: RetryPolicy

@@ -58,6 +58,8 @@ export interface Config {
   readonly requireHttps: boolean
   /** 0: for ever. */
   readonly retentionDays: number
+  /** Of events with dead deliveries; never less than `retentionDays`. 0: for ever. */
+  readonly deadRetentionDays: number
   readonly shutdownGraceMs: number
   readonly logLevel: string
 }

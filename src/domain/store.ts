@@ -3,6 +3,7 @@ import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './eve
 import type { Fleet } from './fleet.ts'
 import type { TaskStatus } from './task.ts'
 import type { TaskStore } from './task-store.ts'
+import type { Upkeep } from './upkeep.ts'
 
 /**
  * What became of an appended event: `duplicate` carries the uid of the first one, `conflict` and `superseded` the uid
@@ -13,6 +14,8 @@ export interface Receipt {
   readonly uid: string
   /** Of a duplicate: handlers whose deliveries of the first one are dead. Absent: none are. */
   readonly dead?: readonly string[]
+  /** When it was received by the store's clock, where this process's is off; absent: as the event says. */
+  readonly receivedAtMs?: number
   /** Of an accepted event with an offer to lease: what of the offer was taken. Absent: nothing was. */
   readonly leased?: readonly LeasedDelivery[]
 }
@@ -162,12 +165,6 @@ export interface Store {
    */
   replay(replay: Replay): Promise<Replayed>
 
-  /**
-   * Forgets events received before the time, none of whose deliveries is pending or running; at most `limit` of them,
-   * oldest first. Gives how many.
-   */
-  prune(receivedBeforeMs: number, limit: number): Promise<number>
-
   /** Newest first. Sees every append that has resolved. */
   events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>>
 
@@ -187,7 +184,7 @@ export interface Store {
 export type StoreLog = (level: 'info' | 'warn' | 'error', message: string) => void
 
 /** A store with its life: opened by `storage/open.ts`, closed by the composition root. */
-export interface OpenStore extends Store, TaskStore {
+export interface OpenStore extends Store, TaskStore, Upkeep {
   /** The processes that share it; undefined: it is this one's alone. */
   readonly fleet: Fleet | undefined
   /** Why an append would be refused now; empty when it would not. Costs nothing. */

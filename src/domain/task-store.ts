@@ -98,9 +98,6 @@ export interface TaskStore {
   /** Nobody waits for it any more; a terminal one stays as it is. Undefined if there is none. Voids a lease. */
   cancelTask(uid: string): Promise<Task | undefined>
 
-  /** Forgets tasks that ended before the time, at most `limit` of them. Gives how many. */
-  pruneTasks(endedBeforeMs: number, limit: number): Promise<number>
-
   /** Newest first. */
   tasks(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
 

@@ -58,7 +58,9 @@ async function appendAndDispatch({ append, dispatch }: KeepOptions, event: NewEv
     return receipt
   } finally {
     const leased = receipt?.leased ?? []
-    if (offer !== undefined) dispatch.take(offer, event, leased)
+    // As the store shows it to whoever runs it later.
+    const { receivedAtMs = event.receivedAtMs } = receipt ?? {}
+    if (offer !== undefined) dispatch.take(offer, { ...event, receivedAtMs }, leased)
     if (receipt?.outcome === 'accepted') wakeForRest(dispatch, event.handlers, leased)
   }
 }

@@ -9,5 +9,7 @@ export interface MetricsOptions {
   readonly counts: () => Promise<Counts>
   /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
+  /** What retention is at, where this process is who does it. */
+  readonly upkeep?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
   readonly clock?: Clock
 }

@@ -5,7 +5,10 @@ import { TASK_STATUSES } from '../domain/task.ts'
 import type { MetricsOptions } from './options.ts'
 
 /** The gauges that only the store can tell; absent from a scrape that it cannot answer. */
-export function storeGauges(registry: Registry, { counts, clock = systemClock }: MetricsOptions): () => Promise<void> {
+export function storeGauges(
+  registry: Registry,
+  { counts, upkeep, clock = systemClock }: MetricsOptions,
+): () => Promise<void> {
   const registers = [registry]
   const deliveries = new Gauge({
     name: 'holdfast_deliveries',
@@ -24,6 +27,7 @@ export function storeGauges(registry: Registry, { counts, clock = systemClock }:
     labelNames: ['status'],
     registers,
   })
+  if (upkeep !== undefined) retentionGauges(registers, upkeep)
   return async () => {
     try {
       const found = await counts()
@@ -36,4 +40,27 @@ export function storeGauges(registry: Registry, { counts, clock = systemClock }:
       oldest.remove()
     }
   }
+}
+
+function retentionGauges(registers: Registry[], upkeep: NonNullable<MetricsOptions['upkeep']>): void {
+  new Gauge({
+    name: 'holdfast_dead_expiring',
+    help: 'Dead deliveries that retention forgets within a day.',
+    registers,
+    collect() {
+      const deadExpiring = upkeep()?.deadExpiring
+      if (deadExpiring === undefined) this.remove()
+      else this.set(deadExpiring)
+    },
+  })
+  new Gauge({
+    name: 'holdfast_retention_held',
+    help: '1 while retention holds still since the clock seems to have jumped.',
+    registers,
+    collect() {
+      const state = upkeep()
+      if (state === undefined) this.remove()
+      else this.set(state.isHeld ? 1 : 0)
+    },
+  })
 }

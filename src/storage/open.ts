@@ -10,6 +10,8 @@ const START_PATIENCE_MS = 15_000
 export interface OpenStoreOptions {
   /** In place of the system's clock, and of the database's where that is the one that counts. */
   readonly clock?: Clock
+  /** With PostgreSQL, in place of this process's clock alone. */
+  readonly localClock?: Clock
   readonly onLog?: StoreLog
   /** How long a database that is not up yet is waited for. */
   readonly patienceMs?: number
@@ -26,8 +28,8 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
   if (namesPostgres(databaseUrl)) {
     // Loaded only when asked for: the embedded store has no use for its driver.
     const { openPostgresStore } = await import('./postgres/store.ts')
-    const { clock, patienceMs = START_PATIENCE_MS } = options
-    return openPostgresStore(databaseUrl, { clock, onLog, patienceMs })
+    const { clock, localClock, patienceMs = START_PATIENCE_MS } = options
+    return openPostgresStore(databaseUrl, { clock, localClock, onLog, patienceMs })
   }
   return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock: options.clock ?? systemClock, onLog })
 }

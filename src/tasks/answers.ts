@@ -3,7 +3,7 @@ import type { CallFailure, CallResult } from '../domain/outbound.ts'
 import type { PollOutcome } from '../domain/telemetry.ts'
 
 /** The longest that a provider's `Retry-After` is believed. */
-const MAX_RETRY_AFTER_MS = 3_600_000
+export const MAX_RETRY_AFTER_MS = 3_600_000
 
 /** An answer that is not 2xx, or none: what it means, in a sentence of our own. */
 export interface Trouble {

@@ -1,3 +1,5 @@
+import { MAX_RETRY_AFTER_MS } from './answers.ts'
+
 /** The longest between two polls of one task, before jitter. */
 const MAX_POLL_DELAY_MS = 600_000
 /** A task is asked for again after this share of its age: often while young, seldom when old. */
@@ -8,6 +10,10 @@ const MAX_DOUBLINGS = 16
 
 const SUBMIT_BASE_MS = 1_000
 const MAX_SUBMIT_DELAY_MS = 60_000
+
+/** How long a task may be left alone at most, also where its provider asks for that. */
+export const longestPollMs = (pollIntervalMs: number): number =>
+  Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_RETRY_AFTER_MS, pollIntervalMs) * (1 + JITTER_SHARE))
 
 export interface PollPace {
   readonly ageMs: number

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
-import { claimOne, newEvent, settlement } from './store-samples.ts'
+import { claimOne, newEvent, pruned, settlement } from './store-samples.ts'
 
 const resent = (event: NewEvent, given: Partial<NewEvent> = {}): NewEvent => ({ ...event, uid: newUid(), ...given })
 const quarantined = (given: Partial<NewEvent> = {}): NewEvent =>
@@ -72,7 +72,7 @@ function describeQuarantined({ store }: Fixture): void {
       const [cut, known] = [quarantined(), quarantined({ dedupe: 'body' })]
       await store().append(cut)
       await store().append(known)
-      expect(await store().prune(cut.receivedAtMs + 1, 10)).toBe(2)
+      expect(await pruned(store(), cut.receivedAtMs + 1, 10)).toBe(2)
       expect((await store().append(resent(cut))).outcome).toBe('accepted')
       expect((await store().append(resent(known, { id: 'another' }))).outcome).toBe('accepted')
     })
@@ -126,7 +126,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
       await store().append(event)
       await replay(event.uid)
       await store().settle([settlement(await claimOne(store()))])
-      expect(await store().prune(event.receivedAtMs + 1, 10)).toBe(1)
+      expect(await pruned(store(), event.receivedAtMs + 1, 10)).toBe(1)
       expect((await store().append(understood(event))).outcome).toBe('accepted')
     })
   })
@@ -188,7 +188,7 @@ function describeBodies({ store }: Fixture): void {
     test('a body is forgotten with its event', async () => {
       const first = known({ handlers: [] })
       await store().append(first)
-      expect(await store().prune(first.receivedAtMs + 1, 10)).toBe(1)
+      expect(await pruned(store(), first.receivedAtMs + 1, 10)).toBe(1)
       expect((await store().append(resent(first, { id: 'x' }))).outcome).toBe('accepted')
     })
   })

@@ -10,6 +10,7 @@ import { describeIdentity } from './store-contract-identity.ts'
 import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeTasks } from './store-contract-tasks.ts'
+import { describeUpkeep } from './store-contract-upkeep.ts'
 import { codeOf, newEvent, START_MS } from './store-samples.ts'
 import { newTask, taskClaim } from './task-samples.ts'
 
@@ -33,6 +34,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeLeasedAtAppend(fixture)
     describeEnding(fixture)
     describeListing(fixture)
+    describeUpkeep(fixture)
     describeLife(fixture)
   })
 }
@@ -208,7 +210,10 @@ function describeLife({ store }: Fixture): void {
           store().claim({ handlers: [], sharedLimit: 1, isolatedLimit: 1, leaseMs: 1, maxAttempts: 1 }),
           store().settle([]),
           store().replay({ eventUid: newUid(), handlers: [], status: 'accepted', reasons: [] }),
-          store().prune(0, 1),
+          store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
+          store().bringBack({ retryMs: 1, retryAfterMs: 1, pollMs: 1, isTrusted: true }),
+          store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),
+          store().countDead(0),
           store().events({}, { limit: 1 }),
           store().event(newUid()),
           store().body(newUid()),

@@ -83,3 +83,9 @@ export const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
     () => 'it resolved',
     (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
   )
+
+/** Events forgotten in one step, or in a walk of such steps, whose dead deliveries are kept no longer than others. */
+export async function pruned(store: OpenStore, beforeMs: number, limit = 100): Promise<number> {
+  const { events } = await store.prune({ receivedBeforeMs: beforeMs, deadReceivedBeforeMs: beforeMs, limit })
+  return events
+}

@@ -1,9 +1,8 @@
 import { Client } from 'pg'
-import pino from 'pino'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { pruneOnce } from '../../src/retention.ts'
 import { openStore } from '../../src/storage/open.ts'
+import { pruneOnce } from '../../src/upkeep/retention.ts'
 import { eventually } from '../support/eventually.ts'
 import { dayOf, fillDay, partitionsOf } from '../support/postgres/old-day.ts'
 import { queryIn } from '../support/postgres/schema.ts'
@@ -32,9 +31,9 @@ beforeEach(async () => {
 })
 
 /** As a replica does at its start and every hour. */
-function prune(): Promise<number> {
-  const options = { store, retentionDays: RETENTION_DAYS, clock: Date.now, log: pino({ level: 'silent' }) }
-  return pruneOnce(options, new AbortController().signal)
+async function prune(): Promise<number> {
+  const times = { retentionDays: RETENTION_DAYS, deadRetentionDays: RETENTION_DAYS, nowMs: Date.now() }
+  return (await pruneOnce(store, times, new AbortController().signal)).events
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
-import { allPages, codeOf, newEvent, START_MS } from '../contract/store-samples.ts'
+import { allPages, codeOf, newEvent, pruned, START_MS } from '../contract/store-samples.ts'
 import { openAt, ownPath, withDatabase } from './database-file.ts'
 
 /** More than the newest part of the index holds in memory, and more than one page looks at. */
@@ -32,7 +32,7 @@ test('a hundred thousand events on, also opened again, a duplicate is one and an
   for (let n = 0; n < EVENTS; n += 1_009) {
     expect(await store.append({ ...numbered(n), uid: newUid() })).toMatchObject({ outcome: 'duplicate' })
   }
-  expect(await store.prune(START_MS + 100, 1_000)).toBe(100)
+  expect(await pruned(store, START_MS + 100, 1_000)).toBe(100)
   expect(await codeOf(store.append(numbered(5)))).toBe('it resolved')
   expect(await store.append(numbered(5))).toMatchObject({ outcome: 'duplicate' })
 

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
-import { claimOne, newEvent, settlement } from '../contract/store-samples.ts'
+import { claimOne, newEvent, pruned, settlement } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 
 const DAY_MS = 86_400_000
@@ -31,7 +31,7 @@ test('an event of a day without a partition gets one, and its neighbours in the 
 test('retention drops the days that are wholly past, and leaves the rest', async () => {
   const { store, days } = await open()
   for (const event of [old(0), old(1), old(1), old(2)]) await store.append(event)
-  expect(await store.prune(OLD_MS + 2 * DAY_MS, 100)).toBe(3)
+  expect(await pruned(store, OLD_MS + 2 * DAY_MS, 100)).toBe(3)
   // The third day has begun before the time: it goes when it is over.
   expect(await days()).toEqual(['0107'])
   expect((await store.events({ untilMs: OLD_MS + 10 * DAY_MS }, { limit: 10 })).items).toHaveLength(1)
@@ -43,19 +43,19 @@ test('what is known of the errors of an event is forgotten with it', async () =>
   const dead = { verdict: 'dead', outcome: 'rejected', error: 'no', detail: { name: 'Error', message: 'no' } } as const
   await store.settle([settlement(await claimOne(store), dead)])
   expect(await queryIn(url, 'SELECT FROM attempt_detail')).toHaveLength(1)
-  expect(await store.prune(OLD_MS + DAY_MS, 100)).toBe(1)
+  expect(await pruned(store, OLD_MS + DAY_MS, 100)).toBe(1)
   expect(await queryIn(url, 'SELECT FROM attempt_detail')).toEqual([])
 })
 
 test('a day that holds an event which is still to be handled stays', async () => {
   const { store, days } = await open()
   for (const event of [old(0), old(0, { handlers: ['a'] })]) await store.append(event)
-  expect(await store.prune(OLD_MS + 5 * DAY_MS, 100)).toBe(1)
+  expect(await pruned(store, OLD_MS + 5 * DAY_MS, 100)).toBe(1)
   expect(await days()).toEqual(['0105'])
   const work = await claimOne(store)
   expect(Buffer.from(work.body)).toHaveLength(work.body.length)
   await store.settle([settlement(work)])
-  expect(await store.prune(OLD_MS + 5 * DAY_MS, 100)).toBe(1)
+  expect(await pruned(store, OLD_MS + 5 * DAY_MS, 100)).toBe(1)
   expect(await days()).toEqual([])
 })
 
@@ -65,14 +65,14 @@ test('an id is known again as new once its day is dropped, and not before', asyn
   await store.append(first)
   const again = () => store.append({ ...first, receivedAtMs: Date.now() })
   expect(await again()).toEqual({ outcome: 'duplicate', uid: first.uid })
-  await store.prune(OLD_MS + 5 * DAY_MS, 100)
+  await pruned(store, OLD_MS + 5 * DAY_MS, 100)
   expect(await again()).toEqual({ outcome: 'accepted', uid: first.uid })
 })
 
 test('a dropped day comes back for an event that is late', async () => {
   const { store, days } = await open()
   await store.append(old(0))
-  await store.prune(OLD_MS + 5 * DAY_MS, 100)
+  await pruned(store, OLD_MS + 5 * DAY_MS, 100)
   expect(await days()).toEqual([])
   const late = old(0)
   expect(await store.append(late)).toMatchObject({ outcome: 'accepted' })
@@ -95,9 +95,9 @@ test('a drop that somebody else cut off in the middle is finished the next time'
   const { store, url, days } = await open()
   await store.append(old(0))
   await store.append(old(1))
-  await store.prune(OLD_MS - DAY_MS, 100)
+  await pruned(store, OLD_MS - DAY_MS, 100)
   await queryIn(url, 'ALTER TABLE event_body DETACH PARTITION event_body_20260105')
-  await store.prune(OLD_MS + 5 * DAY_MS, 100)
+  await pruned(store, OLD_MS + 5 * DAY_MS, 100)
   expect(await days()).toEqual([])
   expect(
     await queryIn(
@@ -111,12 +111,14 @@ test('somebody who reads a day for long keeps nobody waiting; the day goes once 
   const { store, url, days } = await open()
   await store.append(old(0))
   const reading = await reader(url)
-  const pruning = store.prune(OLD_MS + 5 * DAY_MS, 100)
+  const pruning = pruned(store, OLD_MS + 5 * DAY_MS, 100)
   for (let n = 0; n < 20; n++) await store.append(newEvent({ receivedAtMs: Date.now() }))
   await pruning
   await reading.end()
   await expect
-    .poll(async () => (await store.prune(OLD_MS + 5 * DAY_MS, 100)) === 0 && (await days()).length, { timeout: 10_000 })
+    .poll(async () => (await pruned(store, OLD_MS + 5 * DAY_MS, 100)) === 0 && (await days()).length, {
+      timeout: 10_000,
+    })
     .toBe(0)
 })
 

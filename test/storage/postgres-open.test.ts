@@ -116,6 +116,7 @@ describe('a server that would not keep what it is given', () => {
     synchronous_commit: 'on',
     encoding: 'UTF8',
     is_standby: false,
+    now: 0,
   }
   test('is told from one that would', () => {
     expect(faultsOfSession(sound)).toEqual([])

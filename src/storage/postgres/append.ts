@@ -38,6 +38,8 @@ export interface AppendParts {
 interface Sent {
   readonly event: EventRow
   readonly body: Uint8Array
+  /** What makes its time of receipt one of the database's clock. The same for all of a batch. */
+  readonly aheadMs: number
 }
 
 /**
@@ -55,7 +57,7 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
   async function sendUnder(lease: string | null, batch: readonly Sent[]): Promise<readonly AppendResult[]> {
     const values = valuesOf(batch, clock, lease)
     const rows = await days.withPartitions(
-      () => batch.map(({ event }) => event[6]),
+      () => batch.map(({ event, aheadMs }) => event[6] + aheadMs),
       () => connections.run<AppendRow>('append', APPEND, values),
     )
     const results: AppendResult[] = Array(batch.length).fill(null)
@@ -70,11 +72,12 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
   }
 
   return async ({ events, bodies }: AppendBatch): Promise<readonly AppendResult[]> => {
+    const aheadMs = clock.aheadMs()
     let offset = 0
     const batch = events.map((event) => {
       const body = new Uint8Array(bodies, offset, event[14])
       offset += event[14]
-      return { event, body }
+      return { event, body, aheadMs }
     })
     try {
       return await send(batch)
@@ -98,18 +101,20 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
 }
 
 function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
-  const rows = batch.map(({ event, body }, at) => ({
+  const rows = batch.map(({ event, body, aheadMs }, at) => ({
     ...jsonOf(event, at + 1, hash('sha256', body)),
+    received_at: event[6] + aheadMs,
     ...(lease !== null && event[19] !== null && { leased: event[19], lease_ms: event[20] }),
   }))
   const isEnding = batch.some(({ event }) => event[16] !== null)
   const bodies = Buffer.concat(batch.map(({ body }) => body))
-  return [clock.givenMs(), clock.localMs(), batch.length, isEnding, lease, JSON.stringify(rows), bodies]
+  const aheadMs = batch[0]?.aheadMs ?? 0
+  return [clock.givenMs(), clock.localMs() + aheadMs, batch.length, isEnding, lease, JSON.stringify(rows), bodies]
 }
 
 /** As `append_3` reads it; what is absent is null there. */
 function jsonOf(event: EventRow, n: number, checksum: string) {
-  const [uid, source, provider, id, type, createdAt, receivedAtMs, origin, status, reasons, task, apiVersion] = event
+  const [uid, source, provider, id, type, createdAt, , origin, status, reasons, task, apiVersion] = event
   const [headers, traceparent, size, handlers] = [event[12], event[13], event[14], event[15]]
   const [taskEnd, taskWord, asked] = [event[16], event[17], event[18]]
   return {
@@ -120,7 +125,6 @@ function jsonOf(event: EventRow, n: number, checksum: string) {
     id: toText(id),
     type: toText(type),
     created_at: toText(createdAt),
-    received_at: receivedAtMs,
     origin,
     status,
     ...(reasons !== null && { reasons: toText(reasons) }),

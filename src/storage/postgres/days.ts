@@ -50,9 +50,11 @@ export class Days {
 
   /** Makes the partitions of today and of the days to come. */
   async makeAhead(): Promise<void> {
+    const askedAtMs = performance.now()
     const [row] = await this.#connections.run<{ now: number }>('work', 'SELECT clock_1($1) AS now', [
       this.#clock.givenMs(),
     ])
+    if (row !== undefined) this.#clock.heard(row.now, askedAtMs)
     const now = row?.now ?? this.#clock.localMs()
     // Yesterday's too: whoever received an event before midnight may store it after.
     await this.make(Array.from({ length: DAYS_AHEAD + 2 }, (_, ahead) => now + (ahead - 1) * DAY_MS))

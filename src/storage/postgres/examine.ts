@@ -6,7 +6,8 @@ export const SESSION = `
   SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync,
     current_setting('full_page_writes') AS full_page_writes,
     set_config('synchronous_commit', current_setting('synchronous_commit'), false) AS synchronous_commit,
-    current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby
+    current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby,
+    floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
 `
 
 export interface SessionRow extends Record<string, unknown> {
@@ -16,6 +17,8 @@ export interface SessionRow extends Record<string, unknown> {
   readonly synchronous_commit: string
   readonly encoding: string
   readonly is_standby: boolean
+  /** Ms since the epoch, by the database's clock. */
+  readonly now: number
 }
 
 /** Why nothing may be acknowledged over this connection, and what to do; empty if all is well. */

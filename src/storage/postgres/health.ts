@@ -1,6 +1,7 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { Connections } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
 
 /** So often it is looked at whether events could be kept, in good times and in bad ones. */
@@ -16,6 +17,7 @@ const PROBE = { name: 'probe', text: `WITH written AS (INSERT INTO tally VALUES 
  */
 export class Health {
   readonly #connections: Connections
+  readonly #clock: DatabaseClock
   readonly #log: StoreLog
   readonly #onChange: (fault: string | undefined) => void
   #faults: readonly string[] = []
@@ -24,8 +26,14 @@ export class Health {
   #stopped = false
 
   /** `onChange` hears of each that is new; undefined: it is over. */
-  constructor(connections: Connections, log: StoreLog, onChange: (fault: string | undefined) => void) {
+  constructor(
+    connections: Connections,
+    clock: DatabaseClock,
+    log: StoreLog,
+    onChange: (fault: string | undefined) => void,
+  ) {
     this.#connections = connections
+    this.#clock = clock
     this.#log = log
     this.#onChange = onChange
     this.#schedule()
@@ -56,7 +64,9 @@ export class Health {
 
   async #look(): Promise<void> {
     try {
+      const askedAtMs = performance.now()
       const [session] = await this.#connections.run<SessionRow>('probe', PROBE)
+      if (session !== undefined) this.#clock.heard(session.now, askedAtMs)
       this.#set(faultsOfSession(session))
     } catch (error) {
       this.#set([`the database cannot be written: ${messageOf(error)}`])

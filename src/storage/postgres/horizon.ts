@@ -42,6 +42,11 @@ export class Horizon {
     this.#others = new Set((waiting ?? []).slice(0, MAX_OTHERS).map(toText))
   }
 
+  /** The next claim looks at everything. */
+  forget(): void {
+    this.#fullAt = Number.NEGATIVE_INFINITY
+  }
+
   /** Deliveries of these handlers were made by this process. */
   made(handlers: readonly string[]): void {
     for (const handler of handlers) if (this.#others.size < MAX_OTHERS) this.#others.add(toText(handler))

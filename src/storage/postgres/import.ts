@@ -4,7 +4,7 @@ import type { MovedTable } from '../../domain/move.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../common/moved-rows.ts'
 import { Connections, type Query, type Row } from './connections.ts'
-import { databaseClock } from './database-clock.ts'
+import { DatabaseClock } from './database-clock.ts'
 import { Days } from './days.ts'
 import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
 import { migrate } from './migrate.ts'
@@ -45,7 +45,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, patienceM
   const target = targetOf(databaseUrl)
   await withPatience(patienceMs, onLog, () => migrate(target, onLog))
   const connections = new Connections(target)
-  const days = new Days(connections, databaseClock(undefined))
+  const days = new Days(connections, new DatabaseClock(undefined, undefined))
   let begun = ''
 
   /** Holds off whoever else moves into it from a copy of the same store. */

@@ -1,3 +1,4 @@
+import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
 import type { Connections } from './connections.ts'
 import type { Days } from './days.ts'
 
@@ -5,16 +6,17 @@ import type { Days } from './days.ts'
 const MAX_LOOKED_AT = 1_024
 const MAX_PRUNED = 200
 
+/** `$1`: before which time an event with a dead delivery was received if it goes. */
 const IS_NEEDED = `EXISTS (
-  SELECT 1 FROM delivery
-  WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023 AND state IN ('pending', 'running')
+  SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
+    AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= $1))
 )`
 
 const LOOK = {
   name: 'prune-look',
   text: `
     SELECT key, received_at, ${IS_NEEDED} AS is_needed FROM event
-    WHERE received_at < $1 AND (received_at, key) > ($2, $3) ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
+    WHERE received_at < $2 AND (received_at, key) > ($3, $4) ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
   `,
 }
 /** One that is being replayed is passed over; one that is locked here is not replayed. */
@@ -27,7 +29,7 @@ const FORGET = {
   name: 'prune-forget',
   text: `
     WITH gone AS (
-      DELETE FROM event WHERE key = ANY ($1) AND NOT ${IS_NEEDED} RETURNING event.key, event.source, event.id, event.checksum
+      DELETE FROM event WHERE key = ANY ($2) AND NOT ${IS_NEEDED} RETURNING event.key, event.source, event.id, event.checksum
     ),
     keys AS (
       DELETE FROM event_key USING gone
@@ -48,47 +50,52 @@ const FORGET = {
       DELETE FROM attempt_detail USING gone WHERE attempt_detail.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
     counted AS (INSERT INTO tally SELECT state, -count(*) FROM deliveries GROUP BY state)
-    SELECT count(*)::integer AS pruned FROM gone
+    SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
+  `,
+}
+const COUNT_DEAD = {
+  name: 'count-dead',
+  text: `
+    SELECT count(*)::integer AS n
+    FROM (SELECT key FROM delivery WHERE state = 'dead' ORDER BY due_at, key LIMIT ${MAX_DEAD_LOOKED_AT}) AS dead
+    JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < $1
   `,
 }
 
-interface Position {
-  readonly received_at: number
+interface LookedRow extends Record<string, unknown> {
   readonly key: number
+  readonly received_at: number
+  readonly is_needed: boolean
 }
 
 /** Forgets old events, one step of a walk from the oldest on after the other, and drops the days that are empty then. */
 export function createPrune(connections: Connections, days: Days) {
-  async function step(beforeMs: number, most: number, from: Position) {
+  async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
     return connections.transaction(async (query) => {
-      const looked = await query<{ key: number; received_at: number; is_needed: boolean }>(LOOK, [
-        beforeMs,
-        from.received_at,
-        from.key,
-      ])
+      const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+      const looked = await query<LookedRow>(LOOK, [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key])
+      const most = Math.min(MAX_PRUNED, limit)
       const old = looked.filter(({ is_needed }) => !is_needed).slice(0, most)
-      const keys = old.map(({ key }) => key)
+      const keys = old.map((row) => row.key)
       const locked = keys.length === 0 ? [] : await query<{ key: number }>(LOCK, [keys])
-      const [row] = locked.length === 0 ? [] : await query<{ pruned: number }>(FORGET, [locked.map(({ key }) => key)])
-      const isFull = old.length === most
-      const next = isFull ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
-      return { pruned: row?.pruned ?? 0, next }
+      const forget = [deadReceivedBeforeMs, locked.map((row) => row.key)]
+      const [gone] = locked.length === 0 ? [] : await query<{ events: number; dead: number }>(FORGET, forget)
+      const isCutShort = old.length === most
+      const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
+      return { events: gone?.events ?? 0, dead: gone?.dead ?? 0, next: last && positionOf(last) }
     })
   }
 
-  return async (receivedBeforeMs: number, limit: number): Promise<number> => {
-    let pruned = 0
-    let next: Position | undefined = { received_at: Number.MIN_SAFE_INTEGER, key: 0 }
-    while (next !== undefined && pruned < limit) {
-      const done: { pruned: number; next: Position | undefined } = await step(
-        receivedBeforeMs,
-        Math.min(MAX_PRUNED, limit - pruned),
-        next,
-      )
-      pruned += done.pruned
-      next = done.next
-    }
-    if (next === undefined) await days.dropBefore(receivedBeforeMs)
-    return pruned
+  return async (request: PruneRequest): Promise<PruneStep> => {
+    const done = await step(request)
+    if (done.next === undefined) await days.dropBefore(request.receivedBeforeMs)
+    return done
   }
 }
+
+const positionOf = ({ received_at, key }: LookedRow): PrunePosition => ({ receivedAtMs: received_at, key })
+
+export const createCountDead =
+  (connections: Connections) =>
+  async (receivedBeforeMs: number): Promise<number> =>
+    (await connections.run<{ n: number }>('read', COUNT_DEAD, [receivedBeforeMs]))[0]?.n ?? 0

@@ -1,14 +1,17 @@
 import type { Clock } from '../../domain/clock.ts'
 import { ConfigurationError, HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
-import type { OpenStore, StoreLog } from '../../domain/store.ts'
+import type { NewEvent } from '../../domain/event.ts'
+import type { OpenStore, Receipt, StoreLog } from '../../domain/store.ts'
 import { AppendQueue } from '../common/append-queue.ts'
 import type { AppendBatch } from '../common/event-row.ts'
 import { createAppend } from './append.ts'
+import { createBringBack } from './bring-back.ts'
 import { createClaim, createSettle } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
+import { createJudgeClock } from './clock.ts'
 import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
-import { type DatabaseClock, databaseClock } from './database-clock.ts'
+import { DatabaseClock } from './database-clock.ts'
 import { Days } from './days.ts'
 import { watchEnds } from './ended-watch.ts'
 import { Endings } from './endings.ts'
@@ -20,7 +23,7 @@ import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { withPatience } from './patience.ts'
-import { createPrune } from './prune.ts'
+import { createCountDead, createPrune } from './prune.ts'
 import { createReplay } from './replay.ts'
 import { Running } from './running.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
@@ -33,6 +36,8 @@ import { targetOf } from './url.ts'
 export interface PostgresStoreOptions {
   /** For tests: in place of the database's clock, and of this process's. */
   readonly clock: Clock | undefined
+  /** For tests: this process's clock, where it is another than the database's. */
+  readonly localClock: Clock | undefined
   readonly onLog: StoreLog
   readonly patienceMs: number
 }
@@ -47,7 +52,7 @@ async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Pro
   const target = targetOf(databaseUrl)
   await migrate(target, options.onLog)
   const connections = new Connections(target)
-  const clock = databaseClock(options.clock)
+  const clock = new DatabaseClock(options.clock, options.localClock)
   const days = new Days(connections, clock)
   try {
     await refuseHalfMoved(connections)
@@ -81,7 +86,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const leases = new Leases()
   const signs = new SignsOfLife(connections, leases, clock, onLog)
   const appends = createAppends(createAppend({ connections, clock, days, leases, signs }), running, endings)
-  const health = new Health(connections, onLog, (fault) => {
+  const health = new Health(connections, clock, onLog, (fault) => {
     if (fault === undefined) return signs.recovered()
     appends.failGathered(unavailable(fault))
     signs.doubt(fault)
@@ -124,6 +129,12 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       return lease(...args)
     }
 
+  async function append(event: NewEvent): Promise<Receipt> {
+    const receipt = await appends.append(event)
+    const aheadMs = clock.aheadMs()
+    return aheadMs === 0 ? receipt : { ...receipt, receivedAtMs: event.receivedAtMs + aheadMs }
+  }
+
   let closing: Promise<void> | undefined
   return {
     append(event) {
@@ -131,7 +142,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       const fault = running.ended() ?? health.faults()[0]
       if (fault !== undefined) return Promise.reject(unavailable(fault))
       horizon.made(event.handlers)
-      return appends.append(event)
+      return append(event)
     },
     claim: running.while(whileSound(createClaim({ connections, clock, horizon, leases, signs }))),
     settle: running.while(createSettle(connections, clock, leases)),
@@ -139,7 +150,10 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       horizon.made(given.handlers)
       return replay(given)
     }),
+    judgeClock: running.while(createJudgeClock(connections, clock)),
+    bringBack: running.while(createBringBack(connections, clock, horizon)),
     prune: running.while(createPrune(connections, days)),
+    countDead: running.while(createCountDead(connections)),
     events: running.while(createSearchEvents(connections)),
     event: running.while(createFindEvent(connections)),
     body: running.while(createReadBody(connections)),

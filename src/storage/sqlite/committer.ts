@@ -3,8 +3,10 @@ import { messageOf } from '../../domain/errors.ts'
 import type { AppendResult, EventRow } from '../common/event-row.ts'
 import type { Reply, WireError } from '../common/wire-error.ts'
 import { prepareAppend } from './append.ts'
+import { prepareBringBack } from './bring-back.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
+import { prepareJudgeClock } from './clock.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
 import { prepareIdentities } from './identity.ts'
@@ -66,6 +68,8 @@ export class Committer {
       claim: prepareClaim(db, this.#tally),
       settle: prepareSettle(db, this.#tally),
       replay: prepareReplay(db, identities, this.#tally),
+      judgeClock: prepareJudgeClock(db),
+      bringBack: prepareBringBack(db),
       prune: preparePrune(db, this.#dedupe, this.#tally),
       ...prepareTrackTask(db, this.#tally, endTask),
       ...prepareClaimTasks(db, endTask),

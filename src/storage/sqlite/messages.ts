@@ -1,3 +1,4 @@
+import type { ClockLook, ClockRecord } from '../../domain/clock-record.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { EventSummary } from '../../domain/event.ts'
 import type {
@@ -20,8 +21,10 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import type { AppendBatch } from '../common/event-row.ts'
 import type { Reply } from '../common/wire-error.ts'
+import type { FoundAhead } from './bring-back.ts'
 import type { Ending } from './track-task.ts'
 
 /** What passes between the main thread and the store's two threads. */
@@ -40,23 +43,14 @@ export interface StoredClaim {
 /** With its detail as JSON. */
 export type StoredSettlement = Omit<Settlement, 'detail'> & { readonly detail: string | null }
 
-/** Where a walk over the oldest events stands. */
-export interface PrunePosition {
-  readonly receivedAtMs: number
-  readonly key: number
-}
-export interface PruneStep {
-  readonly pruned: number
-  /** Undefined: there is no more to look at. */
-  readonly next: PrunePosition | undefined
-}
-
 /** What the writer does besides appending. Times are the main thread's. */
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[]
   replay(replay: Replay, nowMs: number): Replayed
-  prune(receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep
+  judgeClock(look: ClockLook, nowMs: number): ClockRecord
+  bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
+  prune(request: PruneRequest): PruneStep
   track(task: NewTask, nowMs: number): Ending<Tracked>
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>
   claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
@@ -75,6 +69,8 @@ export interface ReaderOperations {
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
   task(source: string, id: string): Task | undefined
   activity(source: string, sinceMs: number): SourceActivity
+  findAhead(waits: LongestWaits, nowMs: number): FoundAhead
+  countDead(receivedBeforeMs: number): number
 }
 
 export type Call<Operations> = {

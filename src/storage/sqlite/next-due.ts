@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 
 /** Steps from handler to handler through the index of what is pending, however much of each there is. */
-const PENDING_HANDLERS = `
+export const PENDING_HANDLERS = `
   WITH RECURSIVE pending (handler) AS (
     SELECT min(handler) FROM delivery WHERE state = 'pending'
     UNION ALL

@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
-import type { PrunePosition, PruneStep } from './messages.ts'
 import type { Tally } from './tally.ts'
 
 /** Events looked at in one commit, and forgotten in it: no append waits for more. */
@@ -16,23 +16,22 @@ export function preparePrune(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
     WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
     ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
   `)
-  const isNeeded = db.prepare(
-    "SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state IN ('pending', 'running') LIMIT 1",
-  )
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
   const deleteDeliveries = db.prepare('DELETE FROM delivery WHERE key BETWEEN ? AND ?')
   const deleteBody = db.prepare('DELETE FROM event_body WHERE key = ?')
   const deleteEvent = db.prepare('DELETE FROM event WHERE key = ?')
 
-  function forget(row: ReturnType<typeof select.all>[number]): void {
+  const countsOf = (key: number): ReadonlyMap<unknown, number> =>
+    new Map(
+      countStates.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ state, n }) => [state, Number(n)] as const),
+    )
+
+  function forget(row: ReturnType<typeof select.all>[number], counts: ReadonlyMap<unknown, number>): void {
     const key = Number(row.key)
     const [source, id] = [String(row.source), String(row.id)]
     const deliveries = [firstDeliveryKey(key), lastDeliveryKey(key)] as const
-    for (const { state, n } of countStates.all(...deliveries)) {
-      const known = DELIVERY_STATES.find((each) => each === state)
-      if (known !== undefined) tally.add(known, -Number(n))
-    }
+    for (const state of DELIVERY_STATES) tally.add(state, -(counts.get(state) ?? 0))
     deleteAttempts.run(...deliveries)
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
@@ -40,21 +39,33 @@ export function preparePrune(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
     dedupe.remove(row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum)), key)
   }
 
-  return (receivedBeforeMs: number, limit: number, from: PrunePosition | undefined): PruneStep => {
+  return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): PruneStep => {
     const start = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
     const rows = select.all(receivedBeforeMs, start.receivedAtMs, start.key)
     const most = Math.min(limit, MAX_PRUNED)
-    let pruned = 0
-    let next: PrunePosition | undefined
+    let events = 0
+    let dead = 0
+    let next: PrunePosition | undefined = from
     for (const row of rows) {
-      if (pruned >= most) return { pruned, next }
-      const key = Number(row.key)
-      if (isNeeded.get(firstDeliveryKey(key), lastDeliveryKey(key)) === undefined) {
-        forget(row)
-        pruned++
+      if (events >= most) return { events, dead, next }
+      const [key, receivedAtMs] = [Number(row.key), Number(row.received_at)]
+      const counts = countsOf(key)
+      const isKept = counts.has('dead') && receivedAtMs >= deadReceivedBeforeMs
+      if (!isKept && !counts.has('pending') && !counts.has('running')) {
+        forget(row, counts)
+        events++
+        dead += counts.get('dead') ?? 0
       }
-      next = { receivedAtMs: Number(row.received_at), key }
+      next = { receivedAtMs, key }
     }
-    return { pruned, next: rows.length < MAX_LOOKED_AT ? undefined : next }
+    return { events, dead, next: rows.length < MAX_LOOKED_AT ? undefined : next }
   }
+}
+
+export function prepareCountDead(db: DatabaseSync): (receivedBeforeMs: number) => number {
+  const select = db.prepare(`
+    SELECT count(*) AS n FROM (SELECT key FROM delivery WHERE state = 'dead' ORDER BY due_at LIMIT ${MAX_DEAD_LOOKED_AT}) AS dead
+    CROSS JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < ?
+  `)
+  return (receivedBeforeMs) => Number(select.get(receivedBeforeMs)?.n ?? 0)
 }

@@ -1,10 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Reply } from '../common/wire-error.ts'
+import { prepareFindAhead } from './bring-back.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { prepareFindEvent, prepareReadBody } from './find-event.ts'
 import type { Call, ReaderOperations } from './messages.ts'
 import { perform } from './perform.ts'
+import { prepareCountDead } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
@@ -25,6 +27,8 @@ const operations: ReaderOperations = {
   tasks: prepareSearchTasks(db),
   task: prepareFindTask(db),
   activity: prepareActivity(db),
+  findAhead: prepareFindAhead(db),
+  countDead: prepareCountDead(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {

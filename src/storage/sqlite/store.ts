@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads'
 import type { Clock } from '../../domain/clock.ts'
+import type { ClockLook, ClockRecord } from '../../domain/clock-record.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import { ConfigurationError, HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
@@ -27,10 +28,11 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../common/append-queue.ts'
 import type { Reply } from '../common/wire-error.ts'
 import { Calls } from './calls.ts'
-import type { Call, FromWriter, PrunePosition, ReaderOperations, WriterOperations } from './messages.ts'
+import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
 import { Outbox } from './outbox.ts'
 import { takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
@@ -38,6 +40,7 @@ import { StoreRefused } from './refused.ts'
 import { isEnd, storedSettlement, workOf } from './stored-form.ts'
 import { startThread, startWriter } from './threads.ts'
 import type { Ending } from './track-task.ts'
+import { bringBackFound, pruneInCommits } from './upkeep.ts'
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
@@ -125,15 +128,21 @@ class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#writes.call('replay', replay, this.#clock())
   }
 
-  async prune(receivedBeforeMs: number, limit: number): Promise<number> {
-    let pruned = 0
-    let from: PrunePosition | undefined
-    do {
-      const step = await (this.#refusing() ?? this.#writes.call('prune', receivedBeforeMs, limit - pruned, from))
-      pruned += step.pruned
-      from = step.next
-    } while (from !== undefined && pruned < limit)
-    return pruned
+  async judgeClock(look: ClockLook): Promise<ClockRecord> {
+    return this.#refusing() ?? this.#writes.call('judgeClock', look, this.#clock())
+  }
+
+  async bringBack(waits: LongestWaits): Promise<BroughtBack> {
+    const found = this.#refusing() ?? this.#reads.call('findAhead', waits, this.#clock())
+    return bringBackFound(found, (each) => this.#writes.call('bringBack', each, waits, this.#clock()))
+  }
+
+  async prune(request: PruneRequest): Promise<PruneStep> {
+    return pruneInCommits(request, (each) => this.#refusing() ?? this.#writes.call('prune', each))
+  }
+
+  async countDead(receivedBeforeMs: number): Promise<number> {
+    return this.#refusing() ?? this.#reads.call('countDead', receivedBeforeMs)
   }
 
   async events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> {

@@ -1,0 +1,53 @@
+const DAY_MS = 86_400_000
+/** A clock that has jumped is believed once the service has run on steadily with it for so long. */
+export const STEADY_MS = DAY_MS
+/** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
+const OLDEST_MS = Date.UTC(2025, 0, 1)
+
+/**
+ * What a store keeps of its clock from one look to the next. Destructive work asks it: what one clock says alone may be a
+ * clock's error, and what was deleted by it is gone.
+ *
+ * ```
+ *             a time not explained: more than the tolerance, ahead or back
+ *   trusted ──────────────────────────────────────────────────────────────→ doubted ──┐ another jump:
+ *      ↑                                                                     │    ↑   │ the day begins anew
+ *      └───── the clock is back where it is explained, or has run on ────────┘    └───┘
+ *             steadily for a day
+ * ```
+ */
+export interface ClockRecord {
+  /** The last time at which the clock was trusted (ms since the epoch). */
+  readonly knownAtMs: number
+  /** What the clock said at the last look (ms since the epoch). */
+  readonly lookedAtMs: number
+  /** How long the clock has run on steadily since it jumped, as far as some process saw it run; undefined: it is trusted. */
+  readonly steadyMs: number | undefined
+}
+
+export interface ClockLook {
+  /** How long the process that looks has run since it last looked, by a clock that nobody sets; 0 at its first look. */
+  readonly ranMs: number
+  /** How far the clock may be from where it is explained: a service that was off for so long goes on as if it had not been. */
+  readonly toleranceMs: number
+}
+
+/** What is known of a clock before the first look. `newestMs` is the time of what the store took in last, if anything. */
+export const firstRecord = (nowMs: number, newestMs: number | undefined): ClockRecord => ({
+  knownAtMs: newestMs ?? nowMs,
+  lookedAtMs: newestMs ?? nowMs,
+  steadyMs: undefined,
+})
+
+/** The record after a look at which the clock said `nowMs`. */
+export function judgeClock(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {
+  const trusted: ClockRecord = { knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined }
+  const isOfThisAge = nowMs >= OLDEST_MS
+  const jumpMs = nowMs - record.knownAtMs
+  const explainedMs = ranMs + (record.steadyMs ?? 0)
+  if (isOfThisAge && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
+  const stepMs = nowMs - record.lookedAtMs
+  const isSteady = record.steadyMs !== undefined && stepMs >= 0 && stepMs <= ranMs + toleranceMs
+  const steadyMs = isSteady ? (record.steadyMs ?? 0) + Math.min(stepMs, ranMs) : 0
+  return isOfThisAge && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }
+}

@@ -1,0 +1,80 @@
+import type { ClockLook, ClockRecord } from './clock-record.ts'
+
+/** Where a walk over the oldest events stands. */
+export interface PrunePosition {
+  readonly receivedAtMs: number
+  readonly key: number
+}
+
+/** Times are ms since the epoch, by the store's clock. */
+export interface PruneRequest {
+  /** Events received before this time go. */
+  readonly receivedBeforeMs: number
+  /** One with a dead delivery goes only if it was received before this time as well. */
+  readonly deadReceivedBeforeMs: number
+  /** Events forgotten in this step, at most. */
+  readonly limit: number
+  /** Where the step before ended; absent: with the oldest event. */
+  readonly from?: PrunePosition
+}
+
+export interface PruneStep {
+  readonly events: number
+  /** Dead deliveries that went with them. */
+  readonly dead: number
+  /** Where the next step goes on; undefined: there is no more to look at. */
+  readonly next: PrunePosition | undefined
+}
+
+/** The longest that anything can have been put off from now; what lies further ahead was written by a clock that was wrong. */
+export interface LongestWaits {
+  /** A delivery, by the rules of retrying. */
+  readonly retryMs: number
+  /** A delivery whose handler asked for it. */
+  readonly retryAfterMs: number
+  /** A task, from one question to the next. */
+  readonly pollMs: number
+  /** The clock is trusted: also times of what has happened are brought back. */
+  readonly isTrusted: boolean
+}
+
+export interface BroughtBack {
+  /** Whose time of receipt lay ahead. */
+  readonly events: number
+  /** That were due implausibly far ahead, those of such events among them, or had died there. */
+  readonly deliveries: number
+  readonly tasks: number
+}
+
+/** What a store has to have done from time to time. Guarantees and errors are as with `Store`. */
+export interface Upkeep {
+  /**
+   * Looks at the clock that counts in this store (PostgreSQL: the database's, for all replicas; SQLite: the process's) and
+   * keeps what came of it. `lookedAtMs` of the answer is that clock's time now.
+   */
+  judgeClock(look: ClockLook): Promise<ClockRecord>
+
+  /**
+   * Brings back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains,
+   * and, where the clock is trusted, times of receipt, of death, and of the life of tasks that lie over a minute ahead. Does a bounded
+   * part of it; there may be more until it gives zeros. Costs little where there is nothing.
+   */
+  bringBack(waits: LongestWaits): Promise<BroughtBack>
+
+  /**
+   * One step of a walk from the oldest event on: forgets events none of whose deliveries is pending or running. Looks at a
+   * bounded number of events, so that none may go although there are more to come (`next`). A walk meets each event once.
+   */
+  prune(request: PruneRequest): Promise<PruneStep>
+
+  /** Forgets tasks that ended before the time, at most `limit` of them. Gives how many. */
+  pruneTasks(endedBeforeMs: number, limit: number): Promise<number>
+
+  /** Dead deliveries of events received before the time; of very many dead ones only those 100,000 are looked at that died first. */
+  countDead(receivedBeforeMs: number): Promise<number>
+}
+
+/** The dead deliveries that `countDead` looks at. */
+export const MAX_DEAD_LOOKED_AT = 100_000
+/** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
+export const AHEAD_TOLERANCE_MS = 60_000

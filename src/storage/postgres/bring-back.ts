@@ -1,0 +1,97 @@
+import { AHEAD_TOLERANCE_MS, type BroughtBack, type LongestWaits } from '../../domain/upkeep.ts'
+import type { Connections } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import type { Horizon } from './horizon.ts'
+
+/** Rows of each kind that are brought back in one statement. */
+const MAX_BROUGHT = 200
+
+const CLOCK = `clock AS MATERIALIZED (SELECT clock_1($1) AS now, clock_1($1) + ${AHEAD_TOLERANCE_MS} AS ahead)`
+
+/** A body moves to the partition of its new day in the same statement: whoever looks finds it in the one or the other. */
+const EVENTS = {
+  name: 'bring-back-events',
+  text: `
+    WITH ${CLOCK},
+    ahead AS MATERIALIZED (
+      SELECT key, received_at FROM event WHERE received_at > (SELECT ahead FROM clock)
+      ORDER BY received_at, key LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+    ),
+    bodies AS (
+      UPDATE event_body AS b SET day = day_1((SELECT now FROM clock)) FROM ahead
+      WHERE b.day = day_1(ahead.received_at) AND b.key = ahead.key AND b.day <> day_1((SELECT now FROM clock))
+    ),
+    started AS (
+      UPDATE delivery AS d SET due_at = (SELECT now FROM clock) FROM ahead
+      WHERE d.key BETWEEN ahead.key * 1024 AND ahead.key * 1024 + 1023 AND d.state = 'pending'
+        AND d.due_at > (SELECT now FROM clock) RETURNING d.key
+    ),
+    received AS (
+      UPDATE event AS e SET received_at = (SELECT now FROM clock) FROM ahead WHERE e.key = ahead.key RETURNING e.key
+    )
+    SELECT (SELECT count(*)::integer FROM received) AS events, (SELECT count(*)::integer FROM started) AS deliveries
+  `,
+}
+/** `started_at` of an attempt tells a clock that was ahead then. */
+const DELIVERIES = {
+  name: 'bring-back-deliveries',
+  text: `
+    WITH ${CLOCK},
+    ahead AS MATERIALIZED (
+      SELECT d.key FROM waiting_1() AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated)
+      CROSS JOIN LATERAL (
+        SELECT q.key FROM delivery AS q
+        WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated
+          AND q.due_at > (SELECT ahead FROM clock) + $2
+          AND (q.due_at > (SELECT ahead FROM clock) + $3 OR q.attempts = 0 OR NOT EXISTS (
+            SELECT FROM attempt AS a WHERE a.delivery = q.key AND a.outcome = 'retry_after'
+              AND a.started_at <= (SELECT ahead FROM clock) AND a.ordinal = next_ordinal_1(q.key) - 1
+          ))
+        LIMIT ${MAX_BROUGHT}
+      ) AS d
+      UNION ALL SELECT key FROM delivery WHERE $4 AND state = 'dead' AND due_at > (SELECT ahead FROM clock)
+      LIMIT ${MAX_BROUGHT}
+    )
+    UPDATE delivery AS d SET due_at = (SELECT now FROM clock) FROM ahead
+    WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
+  `,
+}
+/** A task that was begun while the clock was ahead keeps its distances. */
+const TASKS = {
+  name: 'bring-back-tasks',
+  text: `
+    WITH ${CLOCK},
+    ahead AS MATERIALIZED (
+      SELECT key, ended_at,
+        CASE WHEN $3 AND created_at > (SELECT ahead FROM clock) THEN created_at - (SELECT now FROM clock) ELSE 0 END AS by_ms
+      FROM task
+      WHERE ended_at IS NULL AND (
+        due_at > greatest((SELECT ahead FROM clock) + $2, stale_at) OR ($3 AND created_at > (SELECT ahead FROM clock))
+      ) OR $3 AND ended_at > (SELECT ahead FROM clock)
+      ORDER BY key LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+    )
+    UPDATE task AS t SET created_at = t.created_at - by_ms,
+      stale_at = CASE WHEN t.ended_at IS NULL THEN t.stale_at - by_ms ELSE t.stale_at END,
+      expires_at = CASE WHEN t.ended_at IS NULL THEN t.expires_at - by_ms ELSE t.expires_at END,
+      due_at = CASE WHEN t.ended_at IS NOT NULL THEN t.due_at
+        WHEN t.due_at - by_ms > greatest((SELECT ahead FROM clock) + $2, t.stale_at - by_ms) THEN (SELECT now FROM clock)
+        ELSE t.due_at - by_ms END,
+      ended_at = CASE WHEN t.ended_at IS NOT NULL THEN least(t.ended_at, (SELECT now FROM clock)) END
+    FROM ahead WHERE t.key = ahead.key RETURNING t.key
+  `,
+}
+
+export function createBringBack(connections: Connections, clock: DatabaseClock, horizon: Horizon) {
+  return async ({ retryMs, retryAfterMs, pollMs, isTrusted }: LongestWaits): Promise<BroughtBack> => {
+    const given = clock.givenMs()
+    const [found] = isTrusted
+      ? await connections.run<{ events: number; deliveries: number }>('work', EVENTS, [given])
+      : []
+    const { events = 0, deliveries = 0 } = found ?? {}
+    const started = await connections.run('work', DELIVERIES, [given, retryMs, retryAfterMs, isTrusted])
+    const tasks = await connections.run('work', TASKS, [given, pollMs, isTrusted])
+    // They are due from now on, which may be before the time from which this replica's claims look.
+    if (deliveries + started.length > 0) horizon.forget()
+    return { events, deliveries: deliveries + started.length, tasks: tasks.length }
+  }
+}

@@ -1,0 +1,41 @@
+import { type ClockLook, type ClockRecord, firstRecord, judgeClock } from '../../domain/clock-record.ts'
+import type { Connections } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+
+/** One row for all replicas, locked, so that each look builds on the one before. */
+const READ = `
+  SELECT r.known_at, r.looked_at, r.steady_ms, clock_1($1) AS now, (SELECT max(received_at) FROM event) AS newest
+  FROM (VALUES (1)) AS one LEFT JOIN clock_record AS r ON true
+`
+const LOCK = 'SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || $1, 7031))'
+const WRITE = `
+  INSERT INTO clock_record (known_at, looked_at, steady_ms) VALUES ($1, $2, $3)
+  ON CONFLICT (one) DO UPDATE SET known_at = $1, looked_at = $2, steady_ms = $3
+`
+
+interface RecordRow extends Record<string, unknown> {
+  readonly known_at: number | null
+  readonly looked_at: number | null
+  readonly steady_ms: number | null
+  readonly now: number
+  readonly newest: number | null
+}
+
+/** Looks at the database's clock, whichever replica asks. */
+export function createJudgeClock(connections: Connections, clock: DatabaseClock) {
+  return (look: ClockLook): Promise<ClockRecord> =>
+    connections.transaction(async (query) => {
+      await query(LOCK, ['clock'])
+      const [row] = await query<RecordRow>(READ, [clock.givenMs()])
+      if (row === undefined) throw new Error('the database did not tell its time')
+      const record = judgeClock(recordOf(row), row.now, look)
+      const steadyMs = record.steadyMs === undefined ? null : Math.round(record.steadyMs)
+      await query(WRITE, [record.knownAtMs, record.lookedAtMs, steadyMs])
+      return record
+    })
+}
+
+function recordOf({ known_at, looked_at, steady_ms, now, newest }: RecordRow): ClockRecord {
+  if (known_at === null) return firstRecord(now, newest ?? undefined)
+  return { knownAtMs: known_at, lookedAtMs: looked_at ?? known_at, steadyMs: steady_ms ?? undefined }
+}

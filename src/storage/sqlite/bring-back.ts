@@ -1,0 +1,90 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { AHEAD_TOLERANCE_MS, type BroughtBack, type LongestWaits } from '../../domain/upkeep.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { PENDING_HANDLERS } from './next-due.ts'
+
+/** Rows of each kind that are brought back in one commit. */
+const MAX_BROUGHT = 200
+
+/** What lies further ahead than it can, by key. */
+export interface FoundAhead {
+  readonly events: readonly number[]
+  readonly deliveries: readonly number[]
+  readonly tasks: readonly number[]
+}
+
+/** Looks for what lies ahead, in the thread that reads. `started_at` of an attempt tells a clock that was ahead then. */
+export function prepareFindAhead(db: DatabaseSync) {
+  const events = db.prepare(`SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_BROUGHT}`)
+  const deliveries = db.prepare(`
+    ${PENDING_HANDLERS}
+    SELECT delivery.key FROM pending CROSS JOIN isolation CROSS JOIN delivery
+    WHERE pending.handler IS NOT NULL AND delivery.state = 'pending' AND delivery.handler = pending.handler
+      AND delivery.isolated = isolation.isolated AND delivery.due_at > ?1
+      AND (delivery.due_at > ?2 OR delivery.attempts = 0 OR NOT EXISTS (
+        SELECT 1 FROM attempt WHERE attempt.delivery = delivery.key AND outcome = 'retry_after' AND started_at <= ?3
+          AND ordinal = (SELECT max(ordinal) FROM attempt AS last WHERE last.delivery = delivery.key)
+      ))
+    UNION ALL SELECT key FROM delivery WHERE state = 'dead' AND due_at > ?4
+    LIMIT ${MAX_BROUGHT}
+  `)
+  const tasks = db.prepare(`
+    SELECT key FROM task
+    WHERE ended_at IS NULL AND (due_at > max(?1, stale_at) OR (?2 IS NOT NULL AND created_at > ?2))
+    UNION SELECT key FROM task WHERE ended_at > ?2
+    LIMIT ${MAX_BROUGHT}
+  `)
+  const keysOf = (rows: readonly Readonly<Record<string, unknown>>[]): readonly number[] =>
+    rows.map(({ key }) => Number(key))
+
+  return ({ retryMs, retryAfterMs, pollMs, isTrusted }: LongestWaits, nowMs: number): FoundAhead => {
+    const aheadMs = nowMs + AHEAD_TOLERANCE_MS
+    return {
+      events: isTrusted ? keysOf(events.all(aheadMs)) : [],
+      deliveries: keysOf(
+        deliveries.all(aheadMs + retryMs, aheadMs + retryAfterMs, aheadMs, isTrusted ? aheadMs : null),
+      ),
+      tasks: keysOf(tasks.all(aheadMs + pollMs, isTrusted ? aheadMs : null)),
+    }
+  }
+}
+
+/** Brings back what was found, as far as it still lies ahead. */
+export function prepareBringBack(db: DatabaseSync) {
+  const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
+  const startOf = db.prepare(
+    "UPDATE delivery SET due_at = ?3 WHERE key BETWEEN ?1 AND ?2 AND state = 'pending' AND due_at > ?3",
+  )
+  const start = db.prepare(
+    "UPDATE delivery SET due_at = ?2 WHERE key = ?1 AND state IN ('pending', 'dead') AND due_at > ?2",
+  )
+  const begin = db.prepare(`
+    UPDATE task SET created_at = ?2, stale_at = stale_at - (created_at - ?2), expires_at = expires_at - (created_at - ?2),
+      due_at = due_at - (created_at - ?2)
+    WHERE key = ?1 AND ended_at IS NULL AND created_at > ?2
+  `)
+  const ask = db.prepare(`
+    UPDATE task SET due_at = ?2 WHERE key = ?1 AND ended_at IS NULL AND due_at > max(?2, stale_at)
+  `)
+  const end = db.prepare(
+    'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
+  )
+
+  return (found: FoundAhead, { isTrusted }: LongestWaits, nowMs: number): BroughtBack => {
+    let deliveries = 0
+    for (const key of found.deliveries) deliveries += Number(start.run(key, nowMs).changes)
+    let events = 0
+    for (const key of found.events) {
+      deliveries += Number(startOf.run(firstDeliveryKey(key), lastDeliveryKey(key), nowMs).changes)
+      events += Number(receive.run(key, nowMs).changes)
+    }
+    let tasks = 0
+    for (const key of found.tasks) {
+      const begun = isTrusted ? Number(begin.run(key, nowMs).changes) : 0
+      const ended = isTrusted ? Number(end.run(key, nowMs).changes) : 0
+      const asked = Number(ask.run(key, nowMs).changes)
+      if (begun + ended + asked > 0) tasks++
+    }
+    return { events, deliveries, tasks }
+  }
+}

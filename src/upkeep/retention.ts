@@ -1,0 +1,60 @@
+import type { PruneStep, Upkeep } from '../domain/upkeep.ts'
+
+const DAY_MS = 86_400_000
+/** Events or tasks forgotten in one step, and the pause after it: acknowledgements never wait for more than one such step. */
+const STEP_EVENTS = 200
+const PAUSE_MS = 50
+const NEVER_MS = Number.MIN_SAFE_INTEGER
+
+export interface RetentionTimes {
+  /** 0: for ever. */
+  readonly retentionDays: number
+  /** Of events with a dead delivery; no less than `retentionDays`. 0: for ever. */
+  readonly deadRetentionDays: number
+}
+
+export interface Pruned {
+  readonly events: number
+  /** Dead deliveries among them. */
+  readonly dead: number
+}
+
+/**
+ * Forgets everything past its retention at `nowMs`, a time of the store's clock, step by step: one walk over what is old, which
+ * passes over what cannot go yet. Ends early once `signal` is aborted.
+ */
+export async function pruneOnce(
+  store: Pick<Upkeep, 'prune' | 'pruneTasks'>,
+  times: RetentionTimes & { readonly nowMs: number },
+  signal: AbortSignal,
+): Promise<Pruned> {
+  const { retentionDays, deadRetentionDays, nowMs } = times
+  if (retentionDays === 0) return { events: 0, dead: 0 }
+  const receivedBeforeMs = nowMs - retentionDays * DAY_MS
+  const deadReceivedBeforeMs = deadRetentionDays === 0 ? NEVER_MS : nowMs - deadRetentionDays * DAY_MS
+  const pruned = { events: 0, dead: 0 }
+  for (
+    let from: PruneStep['next'], isFirst = true;
+    (isFirst || from !== undefined) && !signal.aborted;
+    isFirst = false
+  ) {
+    const given = { receivedBeforeMs, deadReceivedBeforeMs, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
+    const { events, dead, next } = await store.prune(given)
+    pruned.events += events
+    pruned.dead += dead
+    from = next
+    if (from !== undefined) await pause()
+  }
+  while (!signal.aborted && (await store.pruneTasks(receivedBeforeMs, STEP_EVENTS)) === STEP_EVENTS) await pause()
+  return pruned
+}
+
+/** How many dead deliveries will have been forgotten a day after `nowMs`. */
+export async function countExpiring(
+  store: Pick<Upkeep, 'countDead'>,
+  { deadRetentionDays, nowMs }: Pick<RetentionTimes, 'deadRetentionDays'> & { readonly nowMs: number },
+): Promise<number> {
+  return deadRetentionDays === 0 ? 0 : store.countDead(nowMs + DAY_MS - deadRetentionDays * DAY_MS)
+}
+
+export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))

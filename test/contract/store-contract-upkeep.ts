@@ -1,0 +1,284 @@
+import { describe, expect, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import type { LongestWaits, PruneStep } from '../../src/domain/upkeep.ts'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
+import { iso, leaseOf, newTask, taskBy } from './task-samples.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** The clock is ahead by so much, in these tests. */
+const AHEAD_MS = 40 * DAY_MS
+
+export function describeUpkeep(fixture: Fixture): void {
+  describePruneWalk(fixture)
+  describeCountDead(fixture)
+  describeClock(fixture)
+  describeBringBack(fixture)
+}
+
+/** All steps of one walk. */
+async function walk(store: OpenStore, given: { beforeMs: number; deadBeforeMs?: number; limit: number }) {
+  const steps: PruneStep[] = []
+  let next: PruneStep['next']
+  do {
+    const step: PruneStep = await store.prune({
+      receivedBeforeMs: given.beforeMs,
+      deadReceivedBeforeMs: given.deadBeforeMs ?? given.beforeMs,
+      limit: given.limit,
+      ...(next !== undefined && { from: next }),
+    })
+    steps.push(step)
+    next = step.next
+  } while (next !== undefined)
+  return steps
+}
+
+const sum = (steps: readonly PruneStep[], of: 'events' | 'dead'): number =>
+  steps.reduce((total, step) => total + step[of], 0)
+
+async function makeDead(store: OpenStore, given: Parameters<typeof newEvent>[0] = {}) {
+  const event = newEvent(given)
+  await store.append(event)
+  await store.settle([settlement(await claimOne(store), { verdict: 'dead', outcome: 'rejected' })])
+  return event
+}
+
+function describePruneWalk({ store }: Fixture): void {
+  describe('a walk of prune', () => {
+    test('goes on from where the step before ended, past events that cannot go yet, and meets each event once', async () => {
+      const pending = Array.from({ length: 300 }, (_, n) => newEvent({ receivedAtMs: START_MS - 2_000 + n }))
+      const ended = Array.from({ length: 30 }, (_, n) => newEvent({ receivedAtMs: START_MS - 1_000 + n, handlers: [] }))
+      await Promise.all([...pending, ...ended].map((event) => store().append(event)))
+      const steps = await walk(store(), { beforeMs: START_MS, limit: 10 })
+      expect(sum(steps, 'events')).toBe(30)
+      expect(steps.length).toBeLessThanOrEqual(5)
+      expect((await store().counts()).deliveries.pending).toBe(300)
+    })
+
+    test('of more events than one step looks at, of which none can go, is over after a few steps', async () => {
+      await Promise.all(
+        Array.from({ length: 2_300 }, (_, n) => store().append(newEvent({ receivedAtMs: START_MS - n }))),
+      )
+      const steps = await walk(store(), { beforeMs: START_MS + 1, limit: 200 })
+      expect(sum(steps, 'events')).toBe(0)
+      expect(steps.length).toBeGreaterThan(1)
+      expect(steps.length).toBeLessThanOrEqual(3)
+    })
+
+    test('forgets more than one step may, step by step', async () => {
+      const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS - 1, handlers: [] }))
+      await Promise.all(events.map((event) => store().append(event)))
+      const steps = await walk(store(), { beforeMs: START_MS, limit: 200 })
+      expect(sum(steps, 'events')).toBe(450)
+      expect(Math.max(...steps.map((step) => step.events))).toBeLessThanOrEqual(200)
+    })
+
+    test('keeps events with dead deliveries for their own time, with their bodies, and tells how many dead went', async () => {
+      const old = await makeDead(store(), { receivedAtMs: START_MS - 300 })
+      const kept = await makeDead(store(), { receivedAtMs: START_MS - 200 })
+      const handled = newEvent({ receivedAtMs: START_MS - 250, handlers: [] })
+      await store().append(handled)
+      const steps = await walk(store(), { beforeMs: START_MS, deadBeforeMs: START_MS - 250, limit: 100 })
+      expect([sum(steps, 'events'), sum(steps, 'dead')]).toEqual([2, 1])
+      expect(await store().event(old.uid)).toBeUndefined()
+      expect(await store().event(handled.uid)).toBeUndefined()
+      expect(await store().event(kept.uid)).toMatchObject({ deliveries: [{ state: 'dead' }] })
+      expect(Buffer.from(await store().body(kept.uid))).toEqual(kept.body)
+      await store().replay({ eventUid: kept.uid, handlers: ['a'], status: 'accepted', reasons: [] })
+      expect((await claimOne(store())).body).toHaveLength(kept.body.length)
+    })
+
+    test('keeps dead deliveries for ever where no time is before theirs', async () => {
+      await makeDead(store(), { receivedAtMs: START_MS - AHEAD_MS })
+      const steps = await walk(store(), { beforeMs: START_MS, deadBeforeMs: Number.MIN_SAFE_INTEGER, limit: 100 })
+      expect([sum(steps, 'events'), sum(steps, 'dead')]).toEqual([0, 0])
+    })
+  })
+}
+
+function describeCountDead({ store }: Fixture): void {
+  test('countDead counts the dead deliveries of events received before the time, whatever order they came in', async () => {
+    for (const ageMs of [100, 300, 200]) await makeDead(store(), { receivedAtMs: START_MS - ageMs })
+    await store().append(newEvent({ receivedAtMs: START_MS - 300 }))
+    const counts = await Promise.all([300, 200, 100, 99].map((ageMs) => store().countDead(START_MS - ageMs)))
+    expect(counts).toEqual([0, 1, 2, 3])
+  })
+}
+
+function describeClock({ store, now, pass }: Fixture): void {
+  const look = (ranMs = 0) => store().judgeClock({ ranMs, toleranceMs: DAY_MS })
+  const isTrusted = async (ranMs?: number) => (await look(ranMs)).steadyMs === undefined
+
+  describe('the clock', () => {
+    test('of an empty store is taken as it is', async () => {
+      expect(await look()).toEqual({ knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined })
+    })
+
+    test('is compared with the newest event where it was never looked at', async () => {
+      await store().append(newEvent({ receivedAtMs: START_MS - 2 * DAY_MS }))
+      expect(await look()).toMatchObject({ knownAtMs: START_MS - 2 * DAY_MS, steadyMs: 0 })
+    })
+
+    test('is doubted after a jump, whatever was received meanwhile, until it has run on steadily for a day', async () => {
+      await look()
+      pass(AHEAD_MS)
+      await store().append(newEvent({ receivedAtMs: now() }))
+      expect(await isTrusted()).toBe(false)
+      for (let hours = 1; hours < 24; hours++) {
+        pass(HOUR_MS)
+        expect(await isTrusted(HOUR_MS)).toBe(false)
+      }
+      pass(HOUR_MS)
+      expect(await look(HOUR_MS)).toEqual({ knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined })
+    })
+
+    test('is trusted again at once when it is back where it was', async () => {
+      await look()
+      pass(AHEAD_MS)
+      expect(await isTrusted()).toBe(false)
+      pass(HOUR_MS - AHEAD_MS)
+      expect(await look()).toMatchObject({ knownAtMs: START_MS + HOUR_MS, steadyMs: undefined })
+    })
+  })
+}
+
+const WAITS: LongestWaits = { retryMs: HOUR_MS, retryAfterMs: 7 * DAY_MS, pollMs: HOUR_MS, isTrusted: true }
+
+function describeBringBack({ store, now, pass }: Fixture): void {
+  const bringBack = (given: Partial<LongestWaits> = {}) => store().bringBack({ ...WAITS, ...given })
+  /** Does something while the clock is ahead. */
+  async function ahead<Result>(work: () => Promise<Result>, byMs = AHEAD_MS): Promise<Result> {
+    pass(byMs)
+    const result = await work()
+    pass(-byMs)
+    return result
+  }
+  const fail = async (verdict: 'retry' | 'released', outcome: 'failed' | 'retry_after' | 'released', waitMs: number) =>
+    store().settle([
+      settlement(await claimOne(store()), { verdict, outcome, dueAtMs: now() + waitMs, startedAtMs: now() }),
+    ])
+  const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.due_at
+
+  describe('bringBack', () => {
+    test('gives zeros where nothing lies ahead', async () => {
+      await store().append(newEvent())
+      await fail('retry', 'failed', HOUR_MS)
+      await store().append(newEvent())
+      await fail('retry', 'retry_after', 7 * DAY_MS)
+      await store().track(newTask({ maxWaitMs: AHEAD_MS, deadlineMs: 2 * AHEAD_MS }))
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('makes an event that came while the clock was ahead one of now: due, oldest pending, listed and read', async () => {
+      const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
+      await ahead(() => store().append(event))
+      const before = await store().claim(claimRequest())
+      expect(before.work).toEqual([])
+      expect(await bringBack()).toEqual({ events: 1, deliveries: 1, tasks: 0 })
+      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(now()) })
+      expect((await store().events({ untilMs: now() + 1 }, { limit: 10 })).items).toHaveLength(1)
+      await expect.poll(async () => (await store().counts()).oldestDueAtMs, { timeout: 5_000 }).toBe(now())
+      expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
+      expect(await claimOne(store())).toMatchObject({ event: { uid: event.uid, receivedAtMs: now() } })
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('makes due, and leaves its time of receipt, where the clock is not trusted', async () => {
+      const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
+      const task = newTask()
+      await ahead(() => store().append(event))
+      await ahead(() => store().track(task))
+      expect(await bringBack({ isTrusted: false })).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(START_MS + AHEAD_MS) })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS + AHEAD_MS) })
+      expect((await claimOne(store())).event.uid).toBe(event.uid)
+    })
+
+    test.each(['failed', 'retry_after'] as const)(
+      'makes due what was put off (%s) while the clock was ahead, by hours or by days',
+      async (outcome) => {
+        for (const byMs of [8 * HOUR_MS, AHEAD_MS]) {
+          const event = newEvent()
+          await store().append(event)
+          await ahead(() => fail('retry', outcome, HOUR_MS), byMs)
+          expect(await bringBack()).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+          expect(await dueOf(event.uid)).toBe(iso(now()))
+          await store().settle([settlement(await claimOne(store()))])
+        }
+      },
+    )
+
+    test('makes due what was replayed while the clock was ahead, though it had asked for a wait before', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await fail('retry', 'retry_after', 0)
+      await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'failed' })])
+      const replay = { eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] } as const
+      await ahead(() => store().replay(replay), 8 * HOUR_MS)
+      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await dueOf(event.uid)).toBe(iso(now()))
+    })
+
+    test('leaves alone what a handler put off by days, and brings back what its longest wait cannot reach', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await fail('retry', 'retry_after', 7 * DAY_MS)
+      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      expect(await bringBack({ retryAfterMs: DAY_MS })).toMatchObject({ deliveries: 1 })
+    })
+
+    test('brings back more than one step may, step by step', async () => {
+      const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS + AHEAD_MS }))
+      await ahead(() => Promise.all(events.map((event) => store().append(event))))
+      let total = 0
+      for (let events = 1; events > 0; total += events) ({ events } = await bringBack())
+      expect(total).toBe(450)
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('has a delivery that died while the clock was ahead have died now', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await ahead(async () => {
+        const work = await claimOne(store())
+        await store().settle([settlement(work, { verdict: 'dead', outcome: 'rejected' })])
+      })
+      expect(await bringBack({ isTrusted: false })).toMatchObject({ deliveries: 0 })
+      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await dueOf(event.uid)).toBe(iso(now()))
+    })
+
+    test('keeps the distances of a task that was begun while the clock was ahead', async () => {
+      const task = newTask()
+      await ahead(() => store().track(task))
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({
+        created_at: iso(now()),
+        stale_at: iso(now() + task.maxWaitMs),
+        expires_at: iso(now() + task.deadlineMs),
+        next_poll_at: iso(now() + task.maxWaitMs),
+      })
+      expect(await bringBack()).toMatchObject({ tasks: 0 })
+    })
+
+    test('has a task asked for that was put off while the clock was ahead', async () => {
+      const task = newTask({ maxWaitMs: 0, deadlineMs: 2 * AHEAD_MS })
+      await store().track(task)
+      await ahead(async () => {
+        const { uid, lease } = await leaseOf(store(), task.uid)
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
+      })
+      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS), next_poll_at: iso(now()) })
+    })
+
+    test('has a task that ended while the clock was ahead have ended now', async () => {
+      const task = newTask()
+      await store().track(task)
+      await ahead(() => store().cancelTask(task.uid))
+      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ status: 'cancelled', ended_at: iso(now()) })
+    })
+  })
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest'
+import { type ClockRecord, firstRecord, judgeClock } from '../../src/domain/clock-record.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const START_MS = Date.parse('2026-11-23T10:00:00Z')
+
+const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined })
+const look = (record: ClockRecord, nowMs: number, ranMs = 0) =>
+  judgeClock(record, nowMs, { ranMs, toleranceMs: DAY_MS })
+/** Looks once an hour for so long. */
+function runOn(record: ClockRecord, hours: number): ClockRecord {
+  let current = record
+  for (let n = 0; n < hours; n++) current = look(current, current.lookedAtMs + HOUR_MS, HOUR_MS)
+  return current
+}
+
+describe('a clock that was trusted', () => {
+  test.each([
+    ['a restart within the tolerance', 23 * HOUR_MS, 0],
+    ['a step back within the tolerance', -23 * HOUR_MS, 0],
+    ['days in which the process ran on', 5 * DAY_MS, 5 * DAY_MS],
+    ['days in which the process ran on, and the tolerance', 6 * DAY_MS, 5 * DAY_MS],
+  ])('is trusted after %s', (_, jumpMs, ranMs) => {
+    expect(look(trustedAt(START_MS), START_MS + jumpMs, ranMs)).toEqual(trustedAt(START_MS + jumpMs))
+  })
+
+  test.each([
+    ['a jump ahead', 40 * DAY_MS, 0],
+    ['a jump back', -40 * DAY_MS, 0],
+    ['more time than the process ran', 7 * DAY_MS, 5 * DAY_MS],
+  ])('is doubted after %s, and what was known stays known', (_, jumpMs, ranMs) => {
+    const record = look(trustedAt(START_MS), START_MS + jumpMs, ranMs)
+    expect(record).toEqual({ knownAtMs: START_MS, lookedAtMs: START_MS + jumpMs, steadyMs: 0 })
+  })
+})
+
+describe('a clock that is doubted', () => {
+  const doubted = look(trustedAt(START_MS), START_MS + 40 * DAY_MS)
+
+  test('is trusted once it has run on steadily for a day, and not before', () => {
+    expect(runOn(doubted, 23)).toMatchObject({ knownAtMs: START_MS, steadyMs: 23 * HOUR_MS })
+    expect(runOn(doubted, 24)).toEqual(trustedAt(START_MS + 41 * DAY_MS))
+  })
+
+  test('is trusted at once when it is back where the time that has passed explains it', () => {
+    const waited = runOn(doubted, 20)
+    expect(look(waited, START_MS + 20 * HOUR_MS, HOUR_MS)).toEqual(trustedAt(START_MS + 20 * HOUR_MS))
+  })
+
+  test('begins its day anew when it jumps again, ahead or back', () => {
+    const waited = runOn(doubted, 20)
+    for (const jumpMs of [3 * DAY_MS, -3 * DAY_MS])
+      expect(look(waited, waited.lookedAtMs + jumpMs, HOUR_MS)).toMatchObject({ knownAtMs: START_MS, steadyMs: 0 })
+  })
+
+  test('keeps the time that it has run steadily over a restart, which itself counts for nothing', () => {
+    const waited = runOn(doubted, 20)
+    expect(look(waited, waited.lookedAtMs + 2 * HOUR_MS)).toMatchObject({ steadyMs: 20 * HOUR_MS })
+  })
+
+  test('is not trusted sooner when several processes look', () => {
+    let record = doubted
+    for (let n = 0; n < 4 * 23; n++) record = look(record, record.lookedAtMs + HOUR_MS / 4, HOUR_MS)
+    expect(record.steadyMs).toBe(23 * HOUR_MS)
+  })
+})
+
+test('a clock that begins in 1970 is never trusted, however long it runs', () => {
+  const record = runOn(look(firstRecord(0, undefined), 0), 100)
+  expect(record.steadyMs).toBeGreaterThan(DAY_MS)
+  expect(look(record, START_MS)).toMatchObject({ knownAtMs: 0, steadyMs: 0 })
+})
+
+test('where it was never looked at, the newest event tells what is known', () => {
+  expect(look(firstRecord(START_MS, START_MS - HOUR_MS), START_MS)).toEqual(trustedAt(START_MS))
+  expect(look(firstRecord(START_MS, START_MS - 2 * DAY_MS), START_MS)).toMatchObject({ steadyMs: 0 })
+})

@@ -1,0 +1,87 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { StoreUpkeep } from '../../src/upkeep/upkeep.ts'
+import { claimOne, newEvent, pruned, settlement } from '../contract/store-samples.ts'
+import { newTask, taskBy } from '../contract/task-samples.ts'
+import { dayOf } from '../support/postgres/old-day.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+
+const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
+
+/** A replica whose own clock is ahead by so much; the database's is right. */
+async function replica(url: string, aheadMs: number): Promise<OpenStore> {
+  const store = await openStore(url, { localClock: () => Date.now() + aheadMs })
+  onTestFinished(() => store.close())
+  return store
+}
+
+const msOf = (time: string | undefined): number => Date.parse(time ?? '')
+
+test.each([40 * DAY_MS, -40 * DAY_MS])(
+  'a worker whose clock is off by %d ms forgets nothing that is not old',
+  async (aheadMs) => {
+    const url = ownSchema()
+    const right = await replica(url, 0)
+    await right.append(newEvent({ receivedAtMs: Date.now() }))
+    await right.settle([settlement(await claimOne(right), { verdict: 'dead', outcome: 'rejected' })])
+    const wrong = await replica(url, aheadMs)
+    await wrong.append(newEvent({ receivedAtMs: Date.now() + aheadMs, handlers: [] }))
+    const upkeep = new StoreUpkeep({
+      store: wrong,
+      retentionDays: 30,
+      deadRetentionDays: 30,
+      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS },
+      onBroughtBack: () => {},
+      log: pino({ level: 'silent' }),
+    })
+    await upkeep.pass()
+    expect((await right.events({}, { limit: 10 })).items).toHaveLength(2)
+    expect(upkeep.state().isHeld).toBe(false)
+  },
+)
+
+test.each([40 * DAY_MS, -40 * DAY_MS])(
+  'an event is received, and a task begun, by the database’s clock, though the replica’s is off by %d ms',
+  async (aheadMs) => {
+    const url = ownSchema()
+    const store = await replica(url, aheadMs)
+    const event = newEvent({ receivedAtMs: Date.now() + aheadMs })
+    const receipt = await store.append(event)
+    const { received_at } = (await store.event(event.uid)) ?? {}
+    expect(Math.abs(msOf(received_at) - Date.now())).toBeLessThan(MINUTE_MS)
+    expect(receipt.receivedAtMs).toBe(msOf(received_at))
+    const { event: claimed } = await claimOne(store)
+    expect(claimed.receivedAtMs).toBe(receipt.receivedAtMs)
+    expect(await queryIn(url, 'SELECT FROM event_body WHERE day = $1', [dayOf(msOf(received_at))])).toHaveLength(1)
+    const task = newTask()
+    await store.track(task)
+    const { created_at, expires_at } = await taskBy(store, task.uid)
+    expect(Math.abs(msOf(created_at) - Date.now())).toBeLessThan(MINUTE_MS)
+    expect(msOf(expires_at) - msOf(created_at)).toBe(task.deadlineMs)
+  },
+)
+
+test('a replica whose clock is right to a second has its own times of receipt', async () => {
+  const store = await replica(ownSchema(), 300)
+  const event = newEvent({ receivedAtMs: Date.now() })
+  expect(await store.append(event)).not.toHaveProperty('receivedAtMs')
+  expect(msOf((await store.event(event.uid))?.received_at)).toBe(event.receivedAtMs)
+})
+
+test('an event from a time ahead moves to today’s bodies when it is brought back, and is forgotten with its day', async () => {
+  const url = ownSchema()
+  const store = await replica(url, 0)
+  const aheadMs = Date.now() + 40 * DAY_MS
+  const event = newEvent({ receivedAtMs: aheadMs, handlers: [] })
+  await store.append(event)
+  const waits = { retryMs: 0, retryAfterMs: 0, pollMs: 0, isTrusted: true }
+  expect(await store.bringBack(waits)).toMatchObject({ events: 1 })
+  const days = await queryIn<{ day: string }>(url, 'SELECT day::text FROM event_body')
+  const { received_at } = (await store.event(event.uid)) ?? {}
+  expect(days).toEqual([{ day: dayOf(msOf(received_at)) }])
+  expect(Buffer.from(await store.body(event.uid))).toEqual(event.body)
+  expect(await pruned(store, Date.now() + MINUTE_MS)).toBe(1)
+})
