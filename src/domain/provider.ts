@@ -61,10 +61,13 @@ export type Selector = `header:${string}` | `body:${string}`
 
 /** Where an event's fields stand; of several selectors the first that finds something counts. */
 export interface EventMap {
-  /** Absent, or finding nothing: the SHA-256 of the body, so that the same body twice is a duplicate. */
+  /**
+   * Absent, or finding nothing: the SHA-256 of the body and of the headers that the other selectors read, but for the time, so
+   * that the same body with the same type is a duplicate.
+   */
   readonly id?: Selector | readonly Selector[]
   readonly type: Selector | readonly Selector[]
-  /** RFC 3339, or seconds or milliseconds since the epoch. */
+  /** Whatever `readCreatedAt` (created-at.ts) reads: RFC 3339 and near it, RFC 2822, dates of HTTP, s, ms, µs or ns since the epoch. */
   readonly created_at?: Selector | readonly Selector[]
   /** Absent: the whole body. */
   readonly data?: Selector | readonly Selector[]
@@ -72,9 +75,12 @@ export interface EventMap {
   readonly task?: Selector | readonly Selector[]
 }
 
-/** Reads an event by code where a map does not do. Pure: it runs again, in another process, for each attempt. */
+/**
+ * Reads an event by code where a map does not do. An event of which it gives no id is known by its body, type, api_version and
+ * task. Pure: it runs again, in another process, for each attempt.
+ */
 export type EventReader = (request: { readonly headers: Headers; readonly body: unknown }) => {
-  readonly [Field in keyof EventFields]?: unknown
+  readonly [Field in Exclude<keyof EventFields, 'created_at_source'>]?: unknown
 }
 
 /** What the answer to a poll says: still going, or the event that the provider's webhook would have brought. */

@@ -1,5 +1,6 @@
-import { hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { toIso } from './clock.ts'
+import { readCreatedAt } from './created-at.ts'
 import type { EventFields, Headers, Origin } from './event.ts'
 import { type Parsed, parseJson, valueAt } from './json.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
@@ -19,7 +20,8 @@ export type Reading =
     }
   | { readonly ok: false; readonly id: string; readonly type: string; readonly reasons: readonly string[] }
 
-type Found = Partial<Record<keyof EventFields, unknown>>
+type FieldName = Exclude<keyof EventFields, 'created_at_source'>
+type Found = Partial<Record<FieldName, unknown>>
 
 /** As much of a stored event as says how its body is to be read. */
 export interface StoredForm {
@@ -56,7 +58,8 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   } catch (error) {
     if (parsed.ok) reasons.push(unreadable(provider, error))
   }
-  return conclude(found, parsed, reasons, { body, receivedAtMs, ends: provider })
+  const values = () => beside(provider.event, headers, found)
+  return conclude(found, parsed, reasons, { body, beside: values, receivedAtMs, ends: provider })
 }
 
 interface Asked {
@@ -109,6 +112,8 @@ function conclude(
   reasons: string[],
   about: {
     readonly body: Uint8Array
+    /** What tells the event from others beside its body. */
+    readonly beside?: () => readonly unknown[]
     readonly receivedAtMs: number
     readonly end?: TaskEnd | undefined
     readonly ends?: Provider
@@ -118,11 +123,11 @@ function conclude(
   const type = nameOf(found.type)
   if (parsed.ok && type === undefined) reasons.push(describe('type', found.type))
   if (parsed.ok && id === undefined && isGiven(found.id)) reasons.push(describe('id', found.id))
-  const knownId = id ?? `sha256:${hash('sha256', about.body)}`
+  const knownId = id ?? madeId(about.body, about.beside?.())
   if (reasons.length > 0 || type === undefined) return { ok: false, id: knownId, type: type ?? UNKNOWN_TYPE, reasons }
 
   const apiVersion = nameOf(found.api_version)
-  const createdAt = timeOf(found.created_at)
+  const createdAt = readCreatedAt(found.created_at)
   const task = nameOf(found.task)
   const data = found.data ?? {}
   const end = about.end ?? endOf(about.ends, type, data)
@@ -186,6 +191,26 @@ function select(selectors: Selector | readonly Selector[] | undefined, headers: 
   return undefined
 }
 
+const TELLING = ['type', 'data', 'api_version', 'task'] as const satisfies readonly FieldName[]
+
+/**
+ * What tells an event from others with the same body: all headers that its map reads, but for the time, which a repeated
+ * delivery may have of its own; what code reads may come from anywhere.
+ */
+function beside(event: Provider['event'], headers: Headers, found: Found): readonly unknown[] {
+  if (typeof event === 'function')
+    return [found.type, found.api_version, found.task].map((value) => nameOf(value) ?? null)
+  const named = TELLING.flatMap((field) => event[field] ?? []).filter((selector) => selector.startsWith('header:'))
+  return named.map((selector) => select(selector, headers, undefined) ?? null)
+}
+
+/** The id of an event that has none: the same bytes, with the same values beside them, are the same event. */
+function madeId(body: Uint8Array, values: readonly unknown[] = []): string {
+  const hash = createHash('sha256')
+  if (values.length > 0) hash.update(`${JSON.stringify(values)}\n`)
+  return `sha256:${hash.update(body).digest('hex')}`
+}
+
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
 /** Its kind alone: a message may hold a piece of the body, and reasons are logged. */
@@ -206,22 +231,3 @@ function describe(field: string, value: unknown): string {
     ? `the event ${field} is longer than ${MAX_NAME_LENGTH} characters`
     : `the event ${field} has control characters`
 }
-
-/** RFC 3339, or ISO 8601 without an offset. */
-const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?$/
-
-/**
- * RFC 3339 from RFC 3339, from the same without an offset (taken for UTC), or from seconds or milliseconds since the epoch,
- * told apart by their size (1e11 s is the year 5138).
- */
-function timeOf(value: unknown): string | undefined {
-  if (typeof value === 'string') {
-    const [, , offset] = DATE_TIME.exec(value) ?? []
-    if (offset !== undefined) return Number.isNaN(Date.parse(value)) ? undefined : value
-    if (DATE_TIME.test(value)) return dateTime(Date.parse(`${value.replace(' ', 'T')}Z`))
-    return /^\d{9,13}(\.\d+)?$/.test(value) ? timeOf(Number(value)) : undefined
-  }
-  return typeof value === 'number' ? dateTime(value < 1e11 ? value * 1000 : value) : undefined
-}
-
-const dateTime = (ms: number): string | undefined => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : undefined)

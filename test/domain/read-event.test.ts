@@ -1,6 +1,9 @@
+import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { defineProvider } from '../../src/domain/provider.ts'
+import type { Headers } from '../../src/domain/event.ts'
+import { defineProvider, type Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/domain/read-event.ts'
+import github from '../../src/providers/github.ts'
 
 const acme = defineProvider({
   name: 'acme',
@@ -17,18 +20,62 @@ const fieldsOf = (body: object) => {
 
 describe('created_at', () => {
   test.each([
-    ['RFC 3339, as it came', '2026-01-01T01:02:03+02:00', '2026-01-01T01:02:03+02:00'],
-    ['RFC 3339 with more digits than a Date has', '2026-01-01T01:02:03.123456Z', '2026-01-01T01:02:03.123456Z'],
-    ['no offset, taken for UTC', '2026-01-01T01:02:03.123456', '2026-01-01T01:02:03.123Z'],
-    ['seconds', 1_767_225_600, '2026-01-01T00:00:00.000Z'],
-    ['milliseconds in a text', '1767225600000', '2026-01-01T00:00:00.000Z'],
-    ['what only Date would take for a time', 'banana 5', '2026-01-02T00:00:00.000Z'],
-    ['a day', '2026-01-01', '2026-01-02T00:00:00.000Z'],
-    ['no day of the calendar', '2026-13-45T00:00:00Z', '2026-01-02T00:00:00.000Z'],
-    ['a number past all dates', 1e300, '2026-01-02T00:00:00.000Z'],
-    ['nothing', null, '2026-01-02T00:00:00.000Z'],
-  ])('of %s is RFC 3339, or else the time of receipt', (_, at, created_at) => {
-    expect(fieldsOf({ at })).toMatchObject({ created_at })
+    ['what the provider wrote', '2026-01-01 01:02:03 UTC', '2026-01-01T01:02:03Z', 'provider'],
+    ['a number', 1_767_225_600, '2026-01-01T00:00:00.000Z', 'provider'],
+    ['what is no time', '2026-02-30T00:00:00Z', '2026-01-02T00:00:00.000Z', 'received'],
+    ['nothing', null, '2026-01-02T00:00:00.000Z', 'received'],
+  ])('of %s is RFC 3339, or else the time of receipt, and says which', (_, at, created_at, created_at_source) => {
+    expect(fieldsOf({ at })).toMatchObject({ created_at, created_at_source })
+  })
+})
+
+describe('the id of an event that has none', () => {
+  const idOf = (provider: Provider, headers: Headers, body: string) => {
+    const reading = readEvent(provider, headers, Buffer.from(body), receivedAtMs)
+    return reading.ok ? reading.fields.id : reading.id
+  }
+  const topics = defineProvider({
+    name: 'topics',
+    verify: acme.verify,
+    event: {
+      type: ['header:X-Topic', 'body:type'],
+      created_at: 'header:x-sent-at',
+      api_version: 'header:x-api-version',
+      data: 'body:',
+    },
+  })
+  const byCode = defineProvider({
+    name: 'by-code',
+    verify: acme.verify,
+    event: ({ headers, body }) => ({ type: headers['x-topic'], data: body }),
+  })
+
+  test.each([
+    ['the type in a header of a map', topics, { 'x-topic': 'orders/create' }, { 'x-topic': 'orders/paid' }],
+    [
+      'any other header of a map',
+      topics,
+      { 'x-topic': 'a', 'x-api-version': '1' },
+      { 'x-topic': 'a', 'x-api-version': '2' },
+    ],
+    ['the type that code reads from a header', byCode, { 'x-topic': 'a' }, { 'x-topic': 'b' }],
+    ['the event of GitHub', github, { 'x-github-event': 'push' }, { 'x-github-event': 'create' }],
+  ])('tells events apart by %s, for the same body', (_, provider, one, other) => {
+    for (const body of ['{"n":1}', 'not JSON']) {
+      expect(idOf(provider, one, body)).toMatch(/^sha256:[0-9a-f]{64}$/)
+      expect(idOf(provider, one, body)).not.toBe(idOf(provider, other, body))
+      expect(idOf(provider, one, body)).toBe(idOf(provider, { ...one, 'x-other': '1' }, body))
+    }
+    expect(idOf(provider, one, '{"n":1}')).not.toBe(idOf(provider, one, '{"n":2}'))
+  })
+
+  test('is the same when the same event comes again at another time', () => {
+    const at = (time: string) => idOf(topics, { 'x-topic': 'a', 'x-sent-at': time }, '{}')
+    expect(at('1767225600')).toBe(at('1767225601'))
+  })
+
+  test('is that of the body alone where all that is read stands in it', () => {
+    expect(idOf(acme, { 'x-topic': 'a' }, '{"type":"a.b"}')).toBe(`sha256:${hash('sha256', '{"type":"a.b"}')}`)
   })
 })
 

@@ -29,6 +29,7 @@ describe('reading an event', () => {
       id: 'evt_abc123',
       type: 'batch.completed',
       created_at: '2025-01-15T12:45:00Z',
+      created_at_source: 'provider',
       api_version: '2025-01-01',
       data: { batch_id: 'b_1' },
       task: 'b_1',
@@ -40,6 +41,7 @@ describe('reading an event', () => {
       id: 'msg_1',
       type: 'task.completed',
       created_at: RECEIVED_AT,
+      created_at_source: 'received',
       data: { task_id: 't_1', status: 'completed', result: 7 },
       task: 't_1',
     })
@@ -76,6 +78,7 @@ describe('reading an event', () => {
       id: 'wh_1',
       type: 'response.completed',
       created_at: '2025-06-25T14:20:10.000Z',
+      created_at_source: 'provider',
       data: { id: 'resp_123' },
       task: 'resp_123',
     })
@@ -108,6 +111,7 @@ describe('reading an event', () => {
       id: expect.stringMatching(/^sha256:/),
       type: 'transcript.completed',
       created_at: RECEIVED_AT,
+      created_at_source: 'received',
       data: done,
       task: 'tr_1',
     })
