@@ -38,8 +38,8 @@ export interface ClaimRequest {
 export interface Claimed {
   readonly work: readonly Work[]
   /**
-   * When the next pending delivery or lease of any handler comes due, of those not due yet when the store looked (ms
-   * since the epoch); undefined if there is none.
+   * When the next pending delivery of any handler comes due, or the next lease that was taken through this store, of those
+   * not due yet when the store looked (ms since the epoch); undefined if there is none.
    */
   readonly nextDueAtMs: number | undefined
 }

@@ -14,14 +14,32 @@ export function emptyStores(): OpenEmptyStore {
   return (clock) => openStore(`file:${join(root, String(++opened), 'holdfast.db')}`, { clock })
 }
 
-const TABLES = ['event_key', 'event', 'event_body', 'delivery', 'attempt', 'task', 'tally', 'replica', 'clock_record']
+const TABLES = [
+  'event_key',
+  'event',
+  'event_body',
+  'delivery',
+  'attempt',
+  'task',
+  'tally',
+  'replica',
+  'clock_record',
+  'late_entry',
+  'watermark',
+  'known_handler',
+]
+
+const EMPTY = `
+  TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY;
+  SELECT setval(name, -9007199254740991) FROM unnest(ARRAY['floor_open', 'floor_closed']::regclass[]) AS name
+`
 
 /** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next. */
 export function emptyPostgresStores(): OpenEmptyStore {
   const url = ownSchema(afterAll)
   let isMade = false
   return async (clock) => {
-    if (isMade) await queryIn(url, `TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY`)
+    if (isMade) await queryIn(url, EMPTY)
     isMade = true
     return openStore(url, { clock })
   }

@@ -1,13 +1,14 @@
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, inject, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { eventually } from '../support/eventually.ts'
 import { dayOf } from '../support/postgres/old-day.ts'
-import { ownSchema } from '../support/postgres/schema.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 
 const FIRST = ['001-initial.sql', '001-functions.sql']
 
@@ -96,4 +97,33 @@ test('a replica of the release before goes on beside a newer one, with what it h
   expect(await store.settle([failed])).toEqual([true])
   expect(await older.attempts()).toBe(1)
   expect(await older.claim('a', 'old-4')).toHaveLength(1)
+})
+
+test('a start that has to change tables waits for a transaction that uses them, and others go on meanwhile', async () => {
+  const url = ownSchema()
+  const client = await olderReplica(url)
+  const older = operationsOf(client)
+  const day = dayOf(Date.now())
+  await client.query(
+    `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
+  )
+  const reader = new Client({ connectionString: inject('databaseUrl') })
+  await reader.connect()
+  onTestFinished(() => reader.end())
+  const schema = new URL(url).searchParams.get('schema')
+  await reader.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM ${schema}.tally, ${schema}.event`)
+  const opening = open(url)
+  await eventually(
+    () =>
+      queryIn(
+        url,
+        "SELECT FROM pg_stat_activity WHERE application_name = 'holdfast start' AND wait_event = 'relation'",
+      ),
+    ({ length }) => length > 0,
+  )
+  for (let n = 0; n < 3; n++) await older.append('a')
+  await reader.query('COMMIT')
+  const store = await opening
+  expect((await store.counts()).deliveries.pending).toBe(3)
+  expect((await store.claim(claimRequest())).work).toHaveLength(3)
 })

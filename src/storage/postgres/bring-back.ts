@@ -1,7 +1,6 @@
 import { AHEAD_TOLERANCE_MS, type BroughtBack, type LongestWaits } from '../../domain/upkeep.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
-import type { Horizon } from './horizon.ts'
 
 /** Rows of each kind that are brought back in one statement. */
 const MAX_BROUGHT = 200
@@ -38,10 +37,10 @@ const DELIVERIES = {
   text: `
     WITH ${CLOCK},
     ahead AS MATERIALIZED (
-      SELECT d.key FROM waiting_1() AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated)
+      SELECT d.key FROM known_handler AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated)
       CROSS JOIN LATERAL (
         SELECT q.key FROM delivery AS q
-        WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated
+        WHERE q.state = 'pending' AND q.handler = w.name AND q.isolated = k.isolated
           AND q.due_at > (SELECT ahead FROM clock) + $2
           AND (q.due_at > (SELECT ahead FROM clock) + $3 OR q.attempts = 0 OR NOT EXISTS (
             SELECT FROM attempt AS a WHERE a.delivery = q.key AND a.outcome = 'retry_after'
@@ -81,7 +80,7 @@ const TASKS = {
   `,
 }
 
-export function createBringBack(connections: Connections, clock: DatabaseClock, horizon: Horizon) {
+export function createBringBack(connections: Connections, clock: DatabaseClock) {
   return async ({ retryMs, retryAfterMs, pollMs, isTrusted }: LongestWaits): Promise<BroughtBack> => {
     const given = clock.givenMs()
     const [found] = isTrusted
@@ -90,8 +89,6 @@ export function createBringBack(connections: Connections, clock: DatabaseClock, 
     const { events = 0, deliveries = 0 } = found ?? {}
     const started = await connections.run('work', DELIVERIES, [given, retryMs, retryAfterMs, isTrusted])
     const tasks = await connections.run('work', TASKS, [given, pollMs, isTrusted])
-    // They are due from now on, which may be before the time from which this replica's claims look.
-    if (deliveries + started.length > 0) horizon.forget()
     return { events, deliveries: deliveries + started.length, tasks: tasks.length }
   }
 }

@@ -3,14 +3,13 @@ import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
-import type { Horizon } from './horizon.ts'
 import type { Leases } from './leases.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
 const CLAIM = {
   name: 'claim',
-  text: 'SELECT * FROM claim_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
+  text: 'SELECT * FROM claim_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
 }
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
@@ -82,25 +81,20 @@ interface LastRow extends Row {
   readonly delivery: null
   readonly now_at: number
   readonly next_due_at: number | null
-  readonly due_from: number | null
-  readonly lease_from: number | null
-  readonly waiting: readonly string[] | null
 }
 
 export interface ClaimParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
-  readonly horizon: Horizon
   readonly leases: Leases
   readonly signs: SignsOfLife
 }
 
-export function createClaim({ connections, clock, horizon, leases, signs }: ClaimParts) {
+export function createClaim({ connections, clock, leases, signs }: ClaimParts) {
   async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
     const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
       clock.givenMs(),
-      ...horizon.values(),
       JSON.stringify(handlers),
       request.sharedLimit,
       request.isolatedLimit,
@@ -114,19 +108,20 @@ export function createClaim({ connections, clock, horizon, leases, signs }: Clai
       says,
     ])
     const last = rows.find((row) => row.delivery === null)
-    if (last !== undefined) horizon.saw(last)
     const work = rows.filter((row) => row.delivery !== null).map((row) => workOf(row, lease))
     for (const { deliveryId } of work) leases.hold(deliveryId, lease, request.leaseMs)
-    return {
-      work,
-      nextDueAtMs:
-        last === undefined || last.next_due_at === null ? undefined : clock.localMs() + last.next_due_at - last.now_at,
-    }
+    return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
   }
 
   return (request: ClaimRequest): Promise<Claimed> =>
     leases.asking((lease) => signs.during((look) => claimUnder(lease, look, request)))
 }
+
+const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined =>
+  last === undefined || last.next_due_at === null ? undefined : nowMs + last.next_due_at - last.now_at
+
+const earliest = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
 
 const workOf = (row: WorkRow, lease: string): Work => ({
   deliveryId: row.delivery,

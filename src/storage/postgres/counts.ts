@@ -4,35 +4,15 @@ import { TASK_STATUSES } from '../../domain/task.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 
-const TALLY = { name: 'tally', text: 'SELECT state, sum(n)::bigint AS n FROM tally GROUP BY state' }
-/** The oldest that is due, handler by handler through the index of what is pending. */
+const TALLY = {
+  name: 'tally',
+  text: 'SELECT state, sum(n)::bigint AS n FROM tally WHERE at >= tally_start_1() GROUP BY state',
+}
 const OLDEST_DUE = {
   name: 'oldest-due',
-  text: `
-    WITH RECURSIVE clock AS MATERIALIZED (SELECT clock_1($1) AS now),
-    waiting (handler) AS (
-      (SELECT handler FROM delivery WHERE state = 'pending' ORDER BY handler LIMIT 1)
-      UNION ALL
-      SELECT (
-        SELECT q.handler FROM delivery AS q WHERE q.state = 'pending' AND q.handler > w.handler ORDER BY q.handler LIMIT 1
-      ) FROM waiting AS w WHERE w.handler IS NOT NULL
-    )
-    SELECT min(at) AS due_at, (SELECT now FROM clock) AS now FROM (
-      SELECT (
-        SELECT q.due_at FROM delivery AS q
-        WHERE q.state = 'pending' AND q.handler = w.handler AND q.isolated = k.isolated ORDER BY q.due_at LIMIT 1
-      ) AS at FROM waiting AS w CROSS JOIN (VALUES (false), (true)) AS k (isolated) WHERE w.handler IS NOT NULL
-    ) AS due WHERE at <= (SELECT now FROM clock)
-  `,
+  text: 'SELECT oldest_due_1(now) AS due_at, now FROM (SELECT clock_1($1) AS now) AS clock',
 }
-/** What all have written becomes one row for each state. Whoever does so at the same time waits, and finds nothing. */
-const FOLD = {
-  name: 'fold-tally',
-  text: `
-    WITH gone AS (DELETE FROM tally RETURNING state, n)
-    INSERT INTO tally SELECT state, sum(n) FROM gone GROUP BY state
-  `,
-}
+const FOLD = { name: 'fold-tally', text: 'SELECT fold_tally_1(clock_1($1))' }
 
 export function createCounts(connections: Connections, clock: DatabaseClock) {
   return async (): Promise<Counts> => {
@@ -52,6 +32,7 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
   }
 }
 
-export const foldTally = async (connections: Connections): Promise<void> => {
-  await connections.run('work', FOLD)
+/** Sums up what all have written. */
+export const foldTally = async (connections: Connections, clock: DatabaseClock): Promise<void> => {
+  await connections.run('work', FOLD, [clock.givenMs()])
 }

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto'
+import type { Clock } from '../../domain/clock.ts'
 
 /** A delivery that was leased here and has not been settled. */
 interface Held {
   readonly lease: string
   /** By `performance.now()`: when its lease has ended in any case. */
   readonly untilMs: number
+  /** The same by the store's clock. */
+  readonly endsAtMs: number
 }
 
-/** What a store knows of its leases, for `give_back_1`. */
+/** What a store knows of its leases, for `give_back_2`. */
 export interface KnownLeases {
   /** The number of the latest one. */
   readonly last: number
@@ -25,7 +28,12 @@ export class Leases {
   readonly holder: string = randomUUID()
   readonly #asked = new Set<string>()
   readonly #held = new Map<number, Held>()
+  readonly #clock: Clock
   #last = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   next = (): string => `${this.holder}:${++this.#last}`
 
@@ -41,7 +49,16 @@ export class Leases {
   }
 
   hold(deliveryId: number, lease: string, leaseMs: number): void {
-    this.#held.set(deliveryId, { lease, untilMs: performance.now() + leaseMs })
+    const untilMs = performance.now() + leaseMs
+    this.#held.set(deliveryId, { lease, untilMs, endsAtMs: this.#clock() + leaseMs })
+  }
+
+  /** When the next one of those that are held ends, after now. */
+  nextEndMs(): number | undefined {
+    const nowMs = this.#clock()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const { endsAtMs } of this.#held.values()) if (endsAtMs > nowMs && endsAtMs < nextMs) nextMs = endsAtMs
+    return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
   }
 
   /** The store has answered for it, whatever it said. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ConfigurationError } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
 import { sentence } from './patience.ts'
 import type { DatabaseTarget } from './url.ts'
@@ -10,7 +11,17 @@ import type { DatabaseTarget } from './url.ts'
 const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql', '001-functions.sql'],
   ['002-leases.sql', '002-append.sql', '002-claim.sql'],
-  ['003-events.sql', '003-identity.sql', '003-clock.sql', '003-task-turns.sql', '003-append.sql', '003-dead-order.sql'],
+  [
+    '003-events.sql',
+    '003-identity.sql',
+    '003-clock.sql',
+    '003-task-turns.sql',
+    '003-append.sql',
+    '003-dead-order.sql',
+    '003-queue.sql',
+    '003-leases.sql',
+    '003-claim.sql',
+  ],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
@@ -21,8 +32,11 @@ export const SCHEMA_VERSION = MIGRATIONS.length
 const OLDEST_COMPATIBLE = 1
 
 const CONNECT_TIMEOUT_MS = 3_000
-/** For another replica that brings the schema up to date. */
-const LOCK_TIMEOUT_MS = 60_000
+/** A table that is to change is waited for so long at a time: whoever comes after waits behind. */
+const LOCK_TIMEOUT_MS = 1_000
+const LOCK_PAUSE_MS = 1_000
+/** In all: another replica brings the schema up to date, or somebody's transaction uses a table. */
+const LOCK_PATIENCE_MS = 60_000
 
 interface VersionRow {
   readonly version: number
@@ -34,6 +48,23 @@ interface VersionRow {
  * others wait for it. Rejects with `ConfigurationError`, every fault named, or with what the connection met.
  */
 export async function migrate(target: DatabaseTarget, onLog: StoreLog): Promise<void> {
+  const until = performance.now() + LOCK_PATIENCE_MS
+  for (;;) {
+    try {
+      return await migrateOnce(target, onLog)
+    } catch (error) {
+      const code = codeOf(error)
+      if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw error
+      if (performance.now() > until) throw new ConfigurationError([IN_USE])
+      await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS))
+    }
+  }
+}
+
+const IN_USE =
+  'DATABASE_URL: the schema has to change, and a transaction of somebody else uses its tables (a dump, a session left open): start again when it has ended.'
+
+async function migrateOnce(target: DatabaseTarget, onLog: StoreLog): Promise<void> {
   const client = await connect(target)
   try {
     const { rows } = await client.query<SessionRow>(SESSION)

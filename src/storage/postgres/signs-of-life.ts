@@ -20,8 +20,8 @@ const HEARD_MS = 3_000
 const DOUBT_MS = 10_000
 
 const ALIVE = { name: 'alive', text: 'SELECT FROM alive_1($1, true)' }
-const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_1(clock_1($1), $2, $3, $4, $5, $6)' }
-const LEAVE = { name: 'leave', text: 'SELECT FROM leave_1(clock_1($1), $2, $3)' }
+const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_2(clock_1($1), $2, $3, $4, $5, $6)' }
+const LEAVE = { name: 'leave', text: 'SELECT FROM leave_2(clock_1($1), $2, $3)' }
 const NEVER_HANDED_OUT = 'what had leased it never heard of it, or had settled it before the database lost that'
 const STORE_CLOSED = 'the service stopped'
 

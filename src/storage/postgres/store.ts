@@ -18,7 +18,6 @@ import { Endings } from './endings.ts'
 import { createFindEvent, createReadBody } from './find-event.ts'
 import { createFleet } from './fleet.ts'
 import { Health } from './health.ts'
-import { Horizon } from './horizon.ts'
 import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
@@ -82,8 +81,7 @@ interface Parts {
 function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const running = new Running()
   const endings = new Endings(onLog)
-  const horizon = new Horizon()
-  const leases = new Leases()
+  const leases = new Leases(clock.localMs)
   const signs = new SignsOfLife(connections, leases, clock, onLog)
   const appends = createAppends(createAppend({ connections, clock, days, leases, signs }), running, endings)
   const health = new Health(connections, clock, onLog, (fault) => {
@@ -97,10 +95,9 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   }
   const tasks = createTrackTask(connections, clock, leases)
   const taskClaims = createClaimTasks(connections, clock, leases)
-  const replay = createReplay(connections, clock)
   const fleet = createFleet(connections, clock.givenMs)
   const watches = new Set<() => void>()
-  const stopMaintenance = startMaintenance({ connections, days, fleet, onLog })
+  const stopMaintenance = startMaintenance({ connections, clock, days, fleet, onLog })
 
   async function close(): Promise<void> {
     appends.flush()
@@ -141,17 +138,13 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       // Not tried in vain: nobody waits for an answer that is known.
       const fault = running.ended() ?? health.faults()[0]
       if (fault !== undefined) return Promise.reject(unavailable(fault))
-      horizon.made(event.handlers)
       return append(event)
     },
-    claim: running.while(whileSound(createClaim({ connections, clock, horizon, leases, signs }))),
+    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs }))),
     settle: running.while(createSettle(connections, clock, leases)),
-    replay: running.while((given) => {
-      horizon.made(given.handlers)
-      return replay(given)
-    }),
+    replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
-    bringBack: running.while(createBringBack(connections, clock, horizon)),
+    bringBack: running.while(createBringBack(connections, clock)),
     prune: running.while(createPrune(connections, days)),
     countDead: running.while(createCountDead(connections)),
     events: running.while(createSearchEvents(connections)),
