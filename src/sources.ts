@@ -3,7 +3,7 @@ import { compilePatterns } from './domain/pattern.ts'
 import type { Provider } from './domain/provider.ts'
 import type { Source } from './domain/source.ts'
 import { secretFault, secretHeaders } from './signatures/secrets.ts'
-import { compileVerifier } from './signatures/verifier.ts'
+import { compilePrecheck, compileVerifier } from './signatures/verifier.ts'
 
 export interface Built {
   readonly sources: ReadonlyMap<string, Source>
@@ -73,10 +73,12 @@ function warningOfKey({ variable, apiKey, apiUrl }: SourceConfig, { name, api }:
 
 function sourceOf(config: Config, source: SourceConfig, provider: Provider, sound: boolean): Source {
   const url = config.publicUrl === undefined ? undefined : `${config.publicUrl}/v1/webhooks/${source.name}`
+  const secrets = sound ? source.secrets : []
   return {
     name: source.name,
     provider,
-    verify: compileVerifier(provider.verify, sound ? source.secrets : [], url),
+    verify: compileVerifier(provider.verify, secrets, url),
+    precheck: compilePrecheck(provider.verify, secrets),
     types: source.types,
     accepts: compilePatterns(source.types),
     url,

@@ -23,6 +23,21 @@ export const REQUEST_TIMEOUT_MS = 15_000
 /** Time for the headers alone; then 408. */
 export const HEADERS_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000
+/** Bytes that the HTTP parser is given at once where each may be work: one-byte chunks, pipelined requests. */
+export const PARSE_SLICE_BYTES = 2_048
+/** Time of the listening thread that one peer's connections have before it is the next peer's turn, and of all turns before the loop's. */
+export const PEER_TURN_MS = 0.25
+export const ALL_TURNS_MS = 5
+/** Requests of one connection that wait for their answers; past it nothing more of it is read. */
+export const MAX_UNANSWERED_REQUESTS = 16
+/** Pieces (chunks, or reads) that a body may come in, and how many bytes allow one more; past it the body is refused. */
+export const MAX_BODY_PIECES = 1_024
+export const BODY_BYTES_PER_PIECE = 32
+/** Bytes that a body may take on the wire beyond twice its own: what chunk sizes and extensions add. */
+export const MAX_FRAMING_BYTES = 131_072
+/** How long a connection that is closed stays open for its sender to read the answer, and how much of what still comes is taken. */
+export const LINGER_MS = 1_000
+export const LINGER_BYTES = 65_536
 
 /** Rows and bytes of one commit of the store. */
 export const MAX_COMMIT_ROWS = 256

@@ -1,5 +1,6 @@
 import type { Headers } from './event.ts'
 import type { Source } from './source.ts'
+import type { Refused } from './verifier.ts'
 
 /** One request to a source, whole. */
 export interface Incoming {
@@ -12,21 +13,32 @@ export interface Incoming {
   readonly requestId: string
 }
 
-/** What the provider is to be told; see `http/webhooks.ts` for the statuses. */
+/** What is told of a request that nothing proves authentic. */
+export type Unproven =
+  | { readonly outcome: 'signature_missing' | 'signature_malformed' | 'signature_mismatch' | 'malformed' }
+  /** `aheadMs`: by how much the sender's time is ahead of ours; negative: behind. */
+  | { readonly outcome: 'timestamp_stale'; readonly aheadMs: number }
+
+/** What the provider is to be told; see `http/problems.ts` for the statuses. */
 export type Received =
   | {
       readonly outcome: 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
       readonly uid: string
     }
-  | {
-      readonly outcome:
-        | 'signature_missing'
-        | 'signature_malformed'
-        | 'signature_mismatch'
-        | 'timestamp_stale'
-        | 'malformed'
-    }
+  | Unproven
   | { readonly outcome: 'unavailable' }
 
 /** The door: resolves with a uid only after the event is on disk. Never rejects for what was sent. */
 export type Receive = (incoming: Incoming) => Promise<Received>
+
+const UNPROVEN = {
+  missing: 'signature_missing',
+  malformed: 'signature_malformed',
+  mismatch: 'signature_mismatch',
+  unreadable: 'malformed',
+} as const satisfies Record<Exclude<Refused['reason'], 'stale'>, Unproven['outcome']>
+
+export const unproven = (refused: Refused): Unproven =>
+  refused.reason === 'stale'
+    ? { outcome: 'timestamp_stale', aheadMs: refused.aheadMs }
+    : { outcome: UNPROVEN[refused.reason] }

@@ -13,9 +13,18 @@ export interface SignedRequest {
  * secret verifies it; `stale`: genuine, but outside the window. The sender is told none of these.
  * `unreadable`: the secret stands in a body that cannot be parsed.
  */
-export type Verdict =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'mismatch' | 'stale' | 'unreadable' }
+export type Verdict = { readonly ok: true } | Refused
+
+export type Refused =
+  | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'mismatch' | 'unreadable' }
+  /** `aheadMs`: how far the sender's time lies before this service's; negative: behind. */
+  | { readonly ok: false; readonly reason: 'stale'; readonly aheadMs: number }
 
 /** Pure but for the time it is given. Takes constant time in what it compares; never throws. */
 export type Verifier = (request: SignedRequest, nowMs: number) => Verdict
+
+/**
+ * What headers and query say before a byte of the body is read: that the request cannot verify, and why; that it has what
+ * a signed one has; or, where the proof stands in the body, nothing.
+ */
+export type Precheck = (request: Omit<SignedRequest, 'body'>) => Verdict | undefined

@@ -1,9 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Connection } from './connection.ts'
 import { type ProblemCode, problemMessage } from './problems.ts'
-
-/** How long a socket stays open after its last answer, so that a sender still sending gets to read it. */
-const LINGER_MS = 1_000
 
 /** What a socket that broke HTTP is told, by the code of Node's error; other errors are broken connections. */
 export type ClientFault = Extract<ProblemCode, 'timeout' | 'headers_too_large' | 'too_large' | 'malformed'>
@@ -29,7 +27,10 @@ export interface ClientErrors {
  * reports again for each piece that still arrives), and CONNECT. Whole requests that came before it on the same socket
  * get their answers first, or the refusal would be taken for one of them.
  */
-export function clientErrors(report: (fault: ClientFault, socket: Socket) => void): ClientErrors {
+export function clientErrors(
+  report: (fault: ClientFault, socket: Socket) => void,
+  connectionOf: (socket: Socket) => Connection | undefined,
+): ClientErrors {
   const refused = new WeakSet<Socket>()
   /** The latest answer of each socket, and the one before it if that was still owed. */
   const answers = new WeakMap<Socket, { readonly latest: Answer; readonly before: Answer | undefined }>()
@@ -41,12 +42,18 @@ export function clientErrors(report: (fault: ClientFault, socket: Socket) => voi
   }
 
   function refuse(socket: Socket, fault: ClientFault): void {
-    if (refused.has(socket)) return
+    const connection = connectionOf(socket)
+    if (refused.has(socket) || connection?.isLingering === true) return
     refused.add(socket)
+    connection?.stop()
     report(fault, socket)
+    const end = (): void => {
+      socket.write(problemMessage(fault))
+      connection?.linger()
+    }
     const before = owed(socket)
-    if (before === undefined) endWith(socket, fault)
-    else before.once('finish', () => endWith(socket, fault))
+    if (before === undefined) end()
+    else before.once('finish', end)
   }
 
   return {
@@ -58,12 +65,4 @@ export function clientErrors(report: (fault: ClientFault, socket: Socket) => voi
     },
     connect: (_request, socket) => refuse(socket.resume(), 'malformed'),
   }
-}
-
-/** Closing at once would reset the connection and take the answer with it, so the socket lingers, half-closed. */
-function endWith(socket: Socket, fault: ClientFault): void {
-  socket.on('error', () => socket.destroy())
-  socket.end(problemMessage(fault))
-  const linger = setTimeout(() => socket.destroy(), LINGER_MS)
-  socket.once('close', () => clearTimeout(linger))
 }

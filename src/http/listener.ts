@@ -7,6 +7,7 @@ import { type ClientFault, clientErrors } from './client-errors.ts'
 import { answerErrors } from './errors.ts'
 import { sendProblem } from './problems.ts'
 import { requestIds } from './request-id.ts'
+import { takeTurns } from './turns.ts'
 
 /** How often Node looks for connections past their time, and so how much longer one may last; it wakes an idle service. */
 const CONNECTION_CHECK_MS = 2_000
@@ -36,7 +37,6 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   const { log, trustProxy } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
   const answerError = answerErrors(log)
-  const broken = clientErrors(options.onClientFault)
   const app = fastify({
     bodyLimit: options.bodyLimitBytes,
     trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
@@ -58,7 +58,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
       ...(options.queryParser !== undefined && { querystringParser: options.queryParser }),
     },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    clientErrorHandler: broken.clientError,
+    clientErrorHandler: (error, socket) => broken.clientError(error, socket),
     frameworkErrors: (error, request, reply) => {
       options.onMalformed?.(request)
       answerError(error, request, reply)
@@ -66,6 +66,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   })
   // A sender may close its side once it has sent everything; Node would close ours too, and keep the answer.
   Object.assign(app.server, { httpAllowHalfOpen: true })
+  const broken = clientErrors(options.onClientFault, takeTurns(app.server))
   app.server.on('request', broken.request)
   app.server.on('connect', broken.connect)
   // RFC 9110 §10.1.1 lets a server pass over what it does not know; an event is not refused for it.

@@ -3,6 +3,7 @@ import type { FastifyReply } from 'fastify'
 import type { ErrorCode } from '../domain/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
 import type { RequestOutcome } from '../domain/telemetry.ts'
+import { isBounded } from './connection.ts'
 
 type Stored = 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
 
@@ -104,7 +105,11 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, details: Pro
   const problem = PROBLEMS[code]
   return reply
     .code(problem.status)
-    .headers({ ...problem.headers, ...details.headers })
+    .headers({
+      ...(!isBounded(reply.request.raw) && { connection: 'close' }),
+      ...problem.headers,
+      ...details.headers,
+    })
     .header('content-type', PROBLEM_MEDIA_TYPE)
     .header('cache-control', 'no-store')
     .header('x-content-type-options', 'nosniff')

@@ -7,7 +7,8 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import { registerHealth } from './health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from './listener.ts'
 import { sendProblem } from './problems.ts'
-import { isHttps, isWebhookPath, registerWebhooks } from './webhooks.ts'
+import { createProxies } from './proxies.ts'
+import { isWebhookPath, registerWebhooks } from './webhooks.ts'
 
 export interface PublicListenerOptions {
   readonly sources: ReadonlyMap<string, Source>
@@ -39,6 +40,7 @@ const NO_QUERY = Object.freeze({})
 export function createPublicListener(options: PublicListenerOptions): FastifyInstance {
   const { log, telemetry, requireHttps } = options
   const reading = new WeakMap<Socket, Source>()
+  const proxies = createProxies(options.trustProxy)
   const app = createListener({
     log,
     bodyLimitBytes: options.bodyLimitBytes,
@@ -48,17 +50,18 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     onClientFault: (fault, socket) => {
       const source = reading.get(socket)?.name
       telemetry.request(source, fault === 'headers_too_large' ? 'too_large' : fault)
-      log.warn({ source, outcome: fault }, 'request broken off')
+      log.warn({ source, outcome: fault, peer: socket.remoteAddress }, 'request broken off')
     },
-    onMalformed: ({ id, raw }) => {
-      if (!isWebhookPath(raw.url ?? '')) return
+    onMalformed: (request) => {
+      if (!isWebhookPath(request.raw.url ?? '')) return
       telemetry.request(undefined, 'malformed')
-      log.warn({ reqId: id, outcome: 'malformed', status: 400 }, 'webhook refused')
+      const about = { reqId: request.id, outcome: 'malformed', status: 400, ...proxies.originOf(request) }
+      log.warn(about, 'webhook refused')
     },
   })
   for (const method of app.supportedMethods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, requireHttps && !isHttps(request) ? 'insecure' : 'not_found'),
+    sendProblem(reply, requireHttps && !proxies.isHttps(request) ? 'insecure' : 'not_found'),
   )
 
   const refuseOthers = refuseOtherMethods(app)
@@ -71,6 +74,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     bodyLimitBytes: options.bodyLimitBytes,
     maxArrivingBytes: options.maxArrivingBytes,
     requireHttps,
+    proxies,
     isDraining: options.isDraining ?? (() => false),
     closed: options.closed ?? (() => undefined),
     log,

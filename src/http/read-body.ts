@@ -1,59 +1,70 @@
 import type { IncomingMessage } from 'node:http'
-import { MAX_ARRIVING_BYTES } from '../domain/limits.ts'
+import { BODY_BYTES_PER_PIECE, MAX_BODY_PIECES, MAX_FRAMING_BYTES } from '../domain/limits.ts'
+import type { Arriving } from './arriving.ts'
 
-/** `overloaded`: the bodies that arrive together are more than may be held. */
-export type BodyRead = Buffer | 'too_large' | 'overloaded' | 'aborted'
+/** `overloaded`: the bodies that arrive together are more than may be held; `too_many_pieces`: it is mostly framing. */
+export type BodyRead = Buffer | 'too_large' | 'too_many_pieces' | 'overloaded' | 'aborted'
 
 const EMPTY = Buffer.alloc(0)
 
+export interface Sender {
+  /** Whose share of what may arrive together the body counts for. */
+  readonly peer: string
+  /** Its headers carry what a signed request carries. */
+  readonly looksSigned: boolean
+}
+
 /**
- * Reads bodies as the bytes that came. Past a bound it keeps nothing of a body and lets the rest flow by, so that the
- * sender lives to read its answer instead of meeting a reset connection; the request timeout bounds that. What is held
- * follows the bytes that came, not the pieces they came in: a million chunks of one byte are no more than a mebibyte.
+ * Reads bodies as the bytes that came. One that is refused is read no further: the connection is closed by whoever
+ * answers. What is held follows the bytes that came, not the pieces they came in; and as each piece costs the thread as
+ * much as a kilobyte, a body may come in no more than `MAX_BODY_PIECES` and one for each `BODY_BYTES_PER_PIECE`.
  * Never rejects.
  */
-export function createBodyReader(limitBytes: number, maxArrivingBytes = MAX_ARRIVING_BYTES) {
-  let arrivingBytes = 0
-
-  return (request: IncomingMessage): Promise<BodyRead> =>
+export function createBodyReader(limitBytes: number, arriving: Arriving) {
+  return (request: IncomingMessage, sender: Sender): Promise<BodyRead> =>
     new Promise((resolve) => {
       const declared = request.headers['content-length']
       const expectedBytes = declared === undefined ? limitBytes : Number(declared)
+      const { socket } = request
+      const wireBytesBefore = socket.bytesRead
       let held: Buffer = EMPTY
       let sizeBytes = 0
+      let pieces = 0
 
-      const hold = (buffer: Buffer): void => {
-        arrivingBytes += buffer.length - held.length
-        held = buffer
-      }
       const finish = (read: BodyRead): void => {
         request.off('data', onData)
-        hold(EMPTY)
+        share.release()
+        held = EMPTY
         resolve(read)
       }
-      const refuse = (why: 'too_large' | 'overloaded'): void => {
-        finish(why)
-        request.resume()
+      const share = arriving.open(sender, () => finish('overloaded'))
+      const hold = (buffer: Buffer): void => {
+        const before = held.length
+        held = buffer
+        share.hold(buffer.length - before)
       }
       const take = (chunk: Buffer): void => {
         const neededBytes = sizeBytes + chunk.length
-        if (sizeBytes === 0) hold(chunk)
+        let room = held
+        if (sizeBytes === 0) room = chunk
         else {
-          if (neededBytes > held.length) hold(grown(held, sizeBytes, neededBytes, expectedBytes))
-          chunk.copy(held, sizeBytes)
+          if (neededBytes > held.length) room = grown(held, sizeBytes, neededBytes, expectedBytes)
+          chunk.copy(room, sizeBytes)
         }
         sizeBytes = neededBytes
+        if (room !== held) hold(room)
       }
+      const isMostlyFraming = (): boolean =>
+        ++pieces > MAX_BODY_PIECES + sizeBytes / BODY_BYTES_PER_PIECE ||
+        socket.bytesRead - wireBytesBefore > 2 * sizeBytes + MAX_FRAMING_BYTES
       const onData = (chunk: Buffer): void => {
-        if (sizeBytes + chunk.length > limitBytes) refuse('too_large')
-        else {
-          take(chunk)
-          if (arrivingBytes > maxArrivingBytes) refuse('overloaded')
-        }
+        if (sizeBytes + chunk.length > limitBytes) finish('too_large')
+        else if (isMostlyFraming()) finish('too_many_pieces')
+        else take(chunk)
       }
 
       if (expectedBytes > limitBytes) {
-        refuse('too_large')
+        finish('too_large')
         return
       }
       request.on('data', onData)

@@ -4,13 +4,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { isHoldfastError } from '../domain/errors.ts'
 import type { Headers } from '../domain/event.ts'
-import type { Receive, Received } from '../domain/receive.ts'
+import { MAX_ARRIVING_BYTES } from '../domain/limits.ts'
+import { type Receive, type Received, type Unproven, unproven } from '../domain/receive.ts'
 import type { Source } from '../domain/source.ts'
 import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
+import { createArriving } from './arriving.ts'
 import { rawQuery } from './listener.ts'
 import { acceptsMediaTypes } from './media-type.ts'
+import { peerOf } from './peer.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from './problems.ts'
-import { createBodyReader } from './read-body.ts'
+import type { Proxies } from './proxies.ts'
+import { type BodyRead, createBodyReader } from './read-body.ts'
 
 export interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
@@ -20,6 +24,7 @@ export interface WebhookOptions {
   /** Of all bodies still arriving, together; `MAX_ARRIVING_BYTES` unless given. */
   readonly maxArrivingBytes?: number | undefined
   readonly requireHttps: boolean
+  readonly proxies: Proxies
   readonly isDraining: () => boolean
   readonly closed: () => string | undefined
   readonly log: Logger
@@ -36,33 +41,46 @@ interface Door {
 }
 
 type WebhookRequest = FastifyRequest<{ Params: { source: string } }>
-type Refusal = Extract<RequestOutcome, ProblemCode>
+type Refused = Extract<RequestOutcome, ProblemCode>
 
 /** Both paths of a webhook; a trailing slash is the router's matter. */
 const PATHS = ['/v1/webhooks/:source', '/webhooks/:source']
 
 export const isWebhookPath = (url: string): boolean => /^(?:\/v1)?\/webhooks\//.test(url)
 
+/** Why a request is refused, and what of it only the log is told. */
+interface Refusal {
+  readonly outcome: Refused
+  readonly details?: ProblemDetails
+  readonly logged?: Readonly<Record<string, unknown>>
+}
+
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
-  const { receive, telemetry, reading, log, now } = options
-  const readBody = createBodyReader(options.bodyLimitBytes, options.maxArrivingBytes)
+  const { receive, telemetry, reading, log, now, proxies } = options
+  const readBody = createBodyReader(
+    options.bodyLimitBytes,
+    createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES),
+  )
   const doors = new Map<string, Door>()
   for (const [name, source] of options.sources) {
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
   }
 
-  function refuse(
-    reply: FastifyReply,
-    source: Source | undefined,
-    outcome: Refusal,
-    startedMs: number,
-    details = detailsOf(outcome, source),
-  ) {
+  function refuse(reply: FastifyReply, source: Source | undefined, refusal: Refusal, startedMs: number) {
+    const { outcome, details = detailsOf(outcome, source), logged } = refusal
     telemetry.request(source?.name, outcome)
     const status = statusOf(outcome)
     // What cannot be taken now is told of once by whoever is at fault; each refusal is counted in the metrics.
     log[outcome === 'unavailable' ? 'debug' : 'warn'](
-      { reqId: reply.request.id, source: source?.name, outcome, status, duration_ms: since(startedMs) },
+      {
+        reqId: reply.request.id,
+        source: source?.name,
+        outcome,
+        status,
+        ...proxies.originOf(reply.request),
+        ...logged,
+        duration_ms: since(startedMs),
+      },
       'webhook refused',
     )
     return sendProblem(reply, outcome, details)
@@ -86,36 +104,43 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
 
   const since = (startedMs: number): number => Math.round((now() - startedMs) * 1000) / 1000
 
+  /** What can be told before a byte of the body is read. */
+  function refusalOf(request: WebhookRequest, door: Door | undefined): Refusal | undefined {
+    const reason = options.closed()
+    if (reason !== undefined) return { outcome: 'unavailable', details: { detail: reason } }
+    if (options.requireHttps && !proxies.isHttps(request)) return { outcome: 'insecure' }
+    if (door === undefined) return { outcome: 'unknown_source' }
+    const { method, headers } = request.raw
+    if (method !== 'POST') return { outcome: 'method_not_allowed' }
+    return headers['content-encoding'] === undefined ? undefined : { outcome: 'unsupported_media_type' }
+  }
+
   async function answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedMs = now()
     const { raw } = request
     const door = doors.get(request.params.source)
-    const reason = options.closed()
-    if (reason !== undefined) return refuse(reply, door?.source, 'unavailable', startedMs, { detail: reason })
-    const refusal = options.requireHttps && !isHttps(request) ? 'insecure' : refusalOf(door, raw)
+    const refusal = refusalOf(request, door)
     if (door === undefined || refusal !== undefined) {
-      return refuse(reply, door?.source, refusal ?? 'unknown_source', startedMs)
+      return refuse(reply, door?.source, refusal ?? { outcome: 'unknown_source' }, startedMs)
     }
     const { source } = door
+    const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
+    const precheck = source.precheck(unread)
+    if (precheck?.ok === false) return refuse(reply, source, unprovenAs(unproven(precheck), door, raw), startedMs)
     // What came before is still taken: the store closes last.
     const isLate = options.isDraining()
     reading.set(raw.socket, source)
-    const body = await readBody(raw)
+    const { client, peer } = proxies.originOf(request)
+    const body = await readBody(raw, { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined })
     reading.delete(raw.socket)
     if (body === 'aborted') return reply.hijack()
-    if (body === 'too_large') return refuse(reply, source, 'too_large', startedMs)
-    if (body === 'overloaded' || isLate) return refuse(reply, source, 'unavailable', startedMs)
+    if (isUnread(body)) return refuse(reply, source, UNREAD[body], startedMs)
+    if (isLate) return refuse(reply, source, { outcome: 'unavailable' }, startedMs)
 
-    const received = await receive({
-      source,
-      headers: headersOf(raw),
-      body,
-      query: rawQuery(raw),
-      requestId: request.id,
-    })
-    return isKept(received)
-      ? acknowledge(reply, source, received, startedMs)
-      : refuse(reply, source, received.outcome, startedMs)
+    const received = await receive({ ...unread, body })
+    if (isKept(received)) return acknowledge(reply, source, received, startedMs)
+    const { outcome } = received
+    return refuse(reply, source, outcome === 'unavailable' ? { outcome } : unprovenAs(received, door, raw), startedMs)
   }
 
   for (const url of PATHS) {
@@ -136,17 +161,27 @@ type Kept = Extract<Received, { uid: string }>
 
 const isKept = (received: Received): received is Kept => 'uid' in received
 
-export const isHttps = (request: FastifyRequest): boolean => request.protocol?.toLowerCase() === 'https'
-
-/** What can be told before a byte of the body is read, in the order in which it is told. */
-function refusalOf(door: Door | undefined, { method, headers }: IncomingMessage): Refusal | undefined {
-  if (door === undefined) return 'unknown_source'
-  if (method !== 'POST') return 'method_not_allowed'
-  if (headers['content-encoding'] !== undefined) return 'unsupported_media_type'
-  return door.accepts(headers['content-type']) ? undefined : 'unsupported_media_type'
+/** What is proven is kept under whatever label; of what is not, the label is told first. */
+function unprovenAs(verdict: Unproven, { accepts }: Door, { headers }: IncomingMessage): Refusal {
+  const logged = 'aheadMs' in verdict ? { timestamp_ahead_seconds: Math.round(verdict.aheadMs / 1000) } : undefined
+  return accepts(headers['content-type'])
+    ? { outcome: verdict.outcome, ...(logged !== undefined && { logged }) }
+    : { outcome: 'unsupported_media_type', logged: { reason: verdict.outcome, ...logged } }
 }
 
-function detailsOf(outcome: Refusal, source: Source | undefined): ProblemDetails {
+const UNREAD: Readonly<Record<Exclude<BodyRead, Buffer | 'aborted'>, Refusal>> = {
+  too_large: { outcome: 'too_large' },
+  overloaded: { outcome: 'unavailable' },
+  too_many_pieces: {
+    outcome: 'malformed',
+    details: { detail: 'the body came in too many pieces' },
+    logged: { reason: 'too many pieces' },
+  },
+}
+
+const isUnread = (body: Exclude<BodyRead, 'aborted'>): body is keyof typeof UNREAD => typeof body === 'string'
+
+function detailsOf(outcome: Refused, source: Source | undefined): ProblemDetails {
   if (outcome === 'method_not_allowed') return { headers: { allow: 'POST' } }
   if (outcome !== 'unsupported_media_type') return {}
   const mediaTypes = source?.provider.contentTypes ?? ['application/json']

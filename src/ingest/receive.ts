@@ -3,10 +3,9 @@ import type { Clock } from '../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
 import { readEvent } from '../domain/read-event.ts'
-import type { Receive, Received } from '../domain/receive.ts'
+import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
 import type { Receipt } from '../domain/store.ts'
-import type { Verdict } from '../domain/verifier.ts'
 import { type Keep, wasKept } from './keep.ts'
 import { newEvent } from './new-event.ts'
 
@@ -31,7 +30,7 @@ export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Rec
     const receivedAtMs = clock()
     const { source, headers, body, requestId } = incoming
     const verdict = source.verify(incoming, receivedAtMs)
-    if (!verdict.ok) return { outcome: refusals[verdict.reason] }
+    if (!verdict.ok) return unproven(verdict)
 
     const reading = readEvent(source.provider, headers, body, receivedAtMs)
     const routing = routeReading(route, source, reading, 'webhook')
@@ -58,11 +57,3 @@ function receivedAs(receipt: Receipt, event: NewEvent): Received {
   if (!wasKept(receipt, event)) return { outcome: 'duplicate', uid }
   return { outcome: outcome === 'accepted' ? event.status : outcome, uid }
 }
-
-const refusals = {
-  missing: 'signature_missing',
-  malformed: 'signature_malformed',
-  mismatch: 'signature_mismatch',
-  stale: 'timestamp_stale',
-  unreadable: 'malformed',
-} as const satisfies Record<Extract<Verdict, { ok: false }>['reason'], Received['outcome']>

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Headers } from '../domain/event.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import type { HmacScheme } from '../domain/provider.ts'
-import type { SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
+import type { Precheck, Refused, SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
 import { type Candidates, candidatesIn } from './candidates.ts'
 import { decodeKey } from './secrets.ts'
 import { compileTemplate, digest } from './template.ts'
@@ -10,10 +10,17 @@ import { compileTemplate, digest } from './template.ts'
 type Window = NonNullable<HmacScheme['timestamp']>
 
 const ok: Verdict = { ok: true }
-const missing: Verdict = { ok: false, reason: 'missing' }
-const malformed: Verdict = { ok: false, reason: 'malformed' }
-const mismatch: Verdict = { ok: false, reason: 'mismatch' }
-const stale: Verdict = { ok: false, reason: 'stale' }
+const missing: Refused = { ok: false, reason: 'missing' }
+const malformed: Refused = { ok: false, reason: 'malformed' }
+const mismatch: Refused = { ok: false, reason: 'mismatch' }
+
+/** What a request's headers claim. */
+interface Claim {
+  readonly candidates: Candidates
+  readonly id: string
+  /** As it was sent; empty where it stands in the body, in which it is not looked for before that is proven. */
+  readonly timestamp: string
+}
 
 /**
  * A verifier for one source. Every secret is tried against every candidate, whether or not one has matched, so that time
@@ -23,17 +30,12 @@ export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url:
   const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? []).filter(({ length }) => length > 0)
   const pieces = compileTemplate(scheme.signed)
   const window = scheme.timestamp
-  const timestampLabel = window !== undefined && 'label' in window.from ? window.from.label : undefined
+  const claimOf = compileClaim(scheme)
 
   return (request, nowMs) => {
-    const header = firstHeader(request.headers, scheme.signature.header)
-    if (header === undefined) return missing
-    const candidates = candidatesIn(header, scheme.signature, timestampLabel)
-    if (candidates === undefined) return malformed
-    const id = scheme.id === undefined ? '' : firstHeader(request.headers, scheme.id)
-    const timestamp = sentTimestamp(window, request, candidates)
-    if (id === undefined || timestamp === undefined || candidates.signatures.length === 0) return missing
-
+    const claim = claimOf(request.headers)
+    if ('reason' in claim) return claim
+    const { candidates, id, timestamp } = claim
     const parts = { id, timestamp, url: url ?? '', headers: request.headers, body: request.body }
     let matched = false
     for (const key of keys) {
@@ -49,18 +51,37 @@ export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url:
   }
 }
 
+/** Finds what the headers lack of a signed request, without looking at the signature itself. */
+export function precheckHmac(scheme: HmacScheme): Precheck {
+  const claimOf = compileClaim(scheme)
+  return ({ headers }) => {
+    const claim = claimOf(headers)
+    return 'reason' in claim ? claim : ok
+  }
+}
+
+function compileClaim(scheme: HmacScheme): (headers: Headers) => Claim | Refused {
+  const window = scheme.timestamp
+  const timestampLabel = window !== undefined && 'label' in window.from ? window.from.label : undefined
+  return (headers) => {
+    const header = firstHeader(headers, scheme.signature.header)
+    if (header === undefined) return missing
+    const candidates = candidatesIn(header, scheme.signature, timestampLabel)
+    if (candidates === undefined) return malformed
+    const id = scheme.id === undefined ? '' : firstHeader(headers, scheme.id)
+    const timestamp = sentTimestamp(window, headers, candidates)
+    if (id === undefined || timestamp === undefined || candidates.signatures.length === 0) return missing
+    return { candidates, id, timestamp }
+  }
+}
+
 function firstHeader(headers: Headers, names: string | readonly string[]): string | undefined {
   if (typeof names === 'string') return headers[names]
   for (const name of names) if (headers[name] !== undefined) return headers[name]
   return undefined
 }
 
-/** The timestamp as it was sent; one that stands in the body is not looked for before the body is proven. */
-function sentTimestamp(
-  window: Window | undefined,
-  { headers }: SignedRequest,
-  { timestamp }: Candidates,
-): string | undefined {
+function sentTimestamp(window: Window | undefined, headers: Headers, { timestamp }: Candidates): string | undefined {
   if (window === undefined || 'body' in window.from) return ''
   return 'header' in window.from ? firstHeader(headers, window.from.header) : timestamp
 }
@@ -75,8 +96,10 @@ function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs:
   }
   const sentMs = timeOf(text, window.unit)
   if (sentMs === undefined) return malformed
-  if (nowMs - sentMs > window.pastSeconds * 1000) return stale
-  return window.futureSeconds !== null && sentMs - nowMs > window.futureSeconds * 1000 ? stale : ok
+  const aheadMs = sentMs - nowMs
+  const isStale =
+    -aheadMs > window.pastSeconds * 1000 || (window.futureSeconds !== null && aheadMs > window.futureSeconds * 1000)
+  return isStale ? { ok: false, reason: 'stale', aheadMs } : ok
 }
 
 /** With its offset: a time without one would be read by this machine's time zone. */

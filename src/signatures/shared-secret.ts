@@ -1,9 +1,9 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { parseJson, valueAt } from '../domain/json.ts'
 import type { SharedSecretScheme } from '../domain/provider.ts'
-import type { SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
+import type { Precheck, Refused, SignedRequest, Verifier } from '../domain/verifier.ts'
 
-type Found = { readonly secret: string } | Exclude<Verdict, { ok: true }>
+type Found = { readonly secret: string } | Refused
 
 const missing: Found = { ok: false, reason: 'missing' }
 
@@ -25,6 +25,15 @@ export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonl
     for (const digest of digests) matched = timingSafeEqual(digest, given) || matched
     return matched ? { ok: true } : { ok: false, reason: 'mismatch' }
   }
+}
+
+const NO_BODY = Buffer.alloc(0)
+
+/** A secret that does not stand in the body needs none to be verified. */
+export function precheckSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Precheck {
+  if ('body' in scheme.from) return () => undefined
+  const verify = compileSharedSecret(scheme, secrets)
+  return (request) => verify({ ...request, body: NO_BODY }, 0)
 }
 
 function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: SignedRequest): Found {

@@ -18,6 +18,7 @@ const source = (types: readonly string[] = ['*'], name = 'acme'): Source => ({
   name,
   provider,
   verify: () => ({ ok: true }),
+  precheck: () => undefined,
   types,
   accepts: compilePatterns(types),
   url: undefined,

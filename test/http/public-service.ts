@@ -17,6 +17,7 @@ export const source = (name: string, contentTypes?: readonly string[]): Source =
     ...(contentTypes !== undefined && { contentTypes }),
   },
   verify: () => ({ ok: true }),
+  precheck: () => ({ ok: true }),
   types: ['*'],
   accepts: () => true,
   url: undefined,

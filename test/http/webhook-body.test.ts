@@ -1,7 +1,8 @@
 import { request as httpRequest } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import type { Source } from '../../src/domain/source.ts'
 import { exchangeOne, requestText } from './exchange.ts'
-import { expectProblem, JSON_TYPE, post, startPublic } from './public-service.ts'
+import { expectProblem, JSON_TYPE, post, source, startPublic } from './public-service.ts'
 
 describe('the content type', () => {
   const accepted = [
@@ -35,13 +36,20 @@ describe('the content type', () => {
     expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(200)
   })
 
-  test.each(refused)('%s gets 415', async (contentType) => {
+  test.each(refused)('%s is kept where the request is proven, and gets 415 where it is not', async (contentType) => {
     const service = await startPublic()
-    const answer = await send(service.port, '/v1/webhooks/ai', contentType)
+    expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(200)
+    const other = await startPublic({ receive: async () => ({ outcome: 'signature_mismatch' }) })
+    const answer = await send(other.port, '/v1/webhooks/ai', contentType)
     expect(answer.status).toBe(415)
     expect(answer.headers['content-type']).toBe('application/problem+json')
-    expect(service.counted).toEqual([['ai', 'unsupported_media_type']])
-    expect(service.received).toEqual([])
+    expect(other.counted).toEqual([['ai', 'unsupported_media_type']])
+    expect(other.logged).toContainEqual(expect.objectContaining({ reason: 'signature_mismatch' }))
+  })
+
+  test.each(['', ' '])('"%s" is none: of what is not proven, the signature is told', async (contentType) => {
+    const service = await startPublic({ receive: async () => ({ outcome: 'signature_mismatch' }) })
+    expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(401)
   })
 
   test('need not be there', async () => {
@@ -51,10 +59,10 @@ describe('the content type', () => {
   })
 
   test('is the one that the provider sends, not JSON in every case', async () => {
-    const service = await startPublic()
-    expect((await send(service.port, '/v1/webhooks/forms', 'application/x-www-form-urlencoded')).status).toBe(200)
-    expect((await send(service.port, '/v1/webhooks/forms', 'text/plain')).status).toBe(200)
+    const service = await startPublic({ receive: async () => ({ outcome: 'signature_missing' }) })
     expect((await send(service.port, '/v1/webhooks/forms', 'application/json')).status).toBe(415)
+    expect((await send(service.port, '/v1/webhooks/forms', 'application/x-www-form-urlencoded')).status).toBe(401)
+    expect((await send(service.port, '/v1/webhooks/forms', 'text/plain')).status).toBe(401)
   })
 
   test.each(['gzip', 'identity', 'br, gzip', ''])('with Content-Encoding "%s" gets 415', async (encoding) => {
@@ -134,6 +142,27 @@ describe('the request that is received', () => {
       request.flushHeaders()
     })
     expect(service.received).toHaveLength(2)
+  })
+})
+
+describe('a request whose headers cannot verify', () => {
+  const unsigned: Source = { ...source('ai'), precheck: () => ({ ok: false, reason: 'missing' }) }
+  const sources = new Map([['ai', unsigned]])
+
+  test('is refused before its body is read, and its connection closed where that could be long', async () => {
+    const service = await startPublic({ sources })
+    const head = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked']).replace('close', 'keep-alive')
+    const answer = await exchangeOne(service.port, head)
+    expect([answer.status, answer.headers.connection]).toEqual([401, 'close'])
+    expect(service.counted).toEqual([['ai', 'signature_missing']])
+    expect(service.received).toEqual([])
+  })
+
+  test('gets 415 if its content type is not the provider’s either', async () => {
+    const service = await startPublic({ sources })
+    const headers = ['Content-Type: text/html', 'Content-Length: 2']
+    const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', headers, '{}'))
+    expect(answer.status).toBe(415)
   })
 })
 

@@ -43,7 +43,7 @@ describe('a webhook', () => {
       'signature_mismatch',
       'timestamp_stale',
     ] as const) {
-      const service = await startPublic({ receive: async () => ({ outcome }) })
+      const service = await startPublic({ receive: async () => ({ outcome, aheadMs: 0 }) })
       const answer = await post(`${service.url}/v1/webhooks/ai`, { headers: { ...JSON_TYPE, 'x-request-id': 'same' } })
       const { date: _date, ...headers } = Object.fromEntries(answer.headers)
       answers.add(JSON.stringify([answer.status, headers, await answer.text()]))
@@ -237,7 +237,7 @@ describe('the log', () => {
   })
 
   test('has one warning for a refused one, with the reason that the sender is not told', async () => {
-    const service = await startPublic({ receive: async () => ({ outcome: 'timestamp_stale' }) })
+    const service = await startPublic({ receive: async () => ({ outcome: 'timestamp_stale', aheadMs: -420_300 }) })
     await post(`${service.url}/v1/webhooks/ai?key=hush`, { body: 'secret body' })
     expect(service.logged).toEqual([expect.objectContaining({ level: 40, outcome: 'timestamp_stale', status: 401 })])
     expect(JSON.stringify(service.logged)).not.toMatch(/hush|secret/)

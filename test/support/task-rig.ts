@@ -92,6 +92,7 @@ const sourceOf = (name: string, provider: Source['provider']): Source => ({
   name,
   provider,
   verify: () => ({ ok: false, reason: 'missing' }),
+  precheck: () => undefined,
   types: ['*'],
   accepts: () => true,
   url: `http://127.0.0.1:9/v1/webhooks/${name}`,

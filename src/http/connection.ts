@@ -1,0 +1,189 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { LINGER_BYTES, LINGER_MS, MAX_UNANSWERED_REQUESTS, PARSE_SLICE_BYTES } from '../domain/limits.ts'
+
+/** Where connections wait to be parsed further. */
+export interface Queue {
+  /** Other connections of this peer wait already. */
+  readonly isBusy: (peer: string) => boolean
+  /** Has `run` called in this peer's turn. Idempotent. */
+  readonly wait: (connection: Connection) => void
+  /** Monotonic milliseconds at which work that begins now has to end. */
+  readonly endsAt: () => number
+  readonly now: () => number
+}
+
+/**
+ * Stands between a socket and Node's HTTP parser. The parser works through all that it is given at once, some 64 KiB,
+ * and in one-byte chunks or pipelined requests that is tens of milliseconds; so it is given slices, and what is left
+ * waits for the next turn. Nothing more is read meanwhile: at most two reads of a connection wait. A body of declared
+ * length is no work, whatever its size, and is passed on as it came.
+ */
+export class Connection {
+  readonly peer: string
+  readonly #socket: Socket
+  readonly #queue: Queue
+  readonly #push: Socket['push']
+  readonly #read: (size: number) => void
+  readonly #destroySoon: () => void
+  /** What came and was not parsed yet. */
+  #waiting: Buffer | undefined
+  #hasEnded = false
+  #wantsMore = false
+  /** Of a body of declared length, at least so many bytes still come. */
+  #declaredBytes = 0
+  #latest: IncomingMessage | undefined
+  #unanswered = 0
+  #isStopped = false
+  #lingeringBytes: number | undefined
+
+  constructor(socket: Socket, peer: string, queue: Queue) {
+    this.peer = peer
+    this.#socket = socket
+    this.#queue = queue
+    this.#push = socket.push.bind(socket)
+    this.#read = socket._read.bind(socket)
+    this.#destroySoon = socket.destroySoon.bind(socket)
+    socket.push = (chunk) => this.#arrived(chunk)
+    socket._read = (size) => this.#asked(size)
+    socket.destroySoon = () => this.#end()
+    socket.on('resume', () => this.#goOn())
+  }
+
+  get isLingering(): boolean {
+    return this.#lingeringBytes !== undefined
+  }
+
+  /** The parser has found a request, which ends where its answer does. */
+  requested(request: IncomingMessage, answer: ServerResponse): void {
+    this.#latest = request
+    this.#unanswered++
+    answer.once('close', () => {
+      this.#unanswered--
+      if (!isBounded(request)) this.linger()
+      this.#goOn()
+    })
+  }
+
+  /**
+   * Half-closes the connection and passes over what still comes, within bounds: closing at once would reset it, and take
+   * the answer with it before the sender has read that.
+   */
+  linger(): void {
+    const socket = this.#socket
+    if (this.isLingering || socket.destroyed) return
+    this.stop()
+    this.#lingeringBytes = 0
+    socket.on('error', () => socket.destroy())
+    if (this.#hasEnded) {
+      this.#destroySoon()
+      return
+    }
+    socket.end()
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    socket.once('close', () => clearTimeout(timer))
+    this.#read(0)
+  }
+
+  /** Parses nothing more, and reads nothing more until it lingers. */
+  stop(): void {
+    this.#isStopped = true
+    this.#waiting = undefined
+  }
+
+  /** Parses for as long as its turn lasts. Returns whether there is more to parse at once. */
+  run(endsAtMs: number): boolean {
+    while (this.#mayGoOn()) {
+      this.#parse(this.#nextSlice())
+      if (this.#queue.now() >= endsAtMs) break
+    }
+    if (this.#mayGoOn()) return true
+    this.#drained()
+    return false
+  }
+
+  #arrived(chunk: Buffer | null): boolean {
+    if (this.#lingeringBytes !== undefined) return this.#passOver(chunk)
+    if (this.#isStopped) return false
+    if (chunk !== null && chunk.length <= PARSE_SLICE_BYTES && this.#isIdle()) {
+      this.#parse(chunk)
+      return this.#wantsMore && !this.#isStopped
+    }
+    if (chunk === null) this.#hasEnded = true
+    else this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
+    if (this.#mayGoOn() && this.#queue.isBusy(this.peer)) this.#queue.wait(this)
+    else if (this.run(this.#queue.endsAt())) this.#queue.wait(this)
+    return this.#waiting === undefined && this.#wantsMore && !this.#isStopped
+  }
+
+  #passOver(chunk: Buffer | null): boolean {
+    if (chunk === null) this.#destroySoon()
+    else this.#lingeringBytes = (this.#lingeringBytes ?? 0) + chunk.length
+    return (this.#lingeringBytes ?? 0) < LINGER_BYTES
+  }
+
+  /** Node asks for more whenever the parser has been given something. */
+  #asked(size: number): void {
+    this.#wantsMore = true
+    if (this.#waiting === undefined && !this.#isStopped) this.#read(size)
+  }
+
+  /** Most requests are one small read of a connection that waits for nothing. */
+  #isIdle(): boolean {
+    return this.#waiting === undefined && this.#unanswered === 0 && !this.#queue.isBusy(this.peer)
+  }
+
+  #goOn(): void {
+    if (this.#mayGoOn()) this.#queue.wait(this)
+  }
+
+  #mayGoOn(): boolean {
+    const { readableFlowing, destroyed } = this.#socket
+    return (
+      this.#waiting !== undefined &&
+      !destroyed &&
+      readableFlowing === true &&
+      this.#unanswered < MAX_UNANSWERED_REQUESTS
+    )
+  }
+
+  #nextSlice(): Buffer {
+    const waiting = this.#waiting as Buffer
+    const bytes = Math.max(PARSE_SLICE_BYTES, this.#declaredBytes)
+    this.#waiting = bytes < waiting.length ? waiting.subarray(bytes) : undefined
+    return waiting.subarray(0, bytes)
+  }
+
+  #parse(slice: Buffer): void {
+    const before = this.#latest
+    this.#declaredBytes = Math.max(0, this.#declaredBytes - slice.length)
+    this.#wantsMore = this.#push(slice)
+    const latest = this.#latest
+    if (latest !== undefined && latest !== before)
+      this.#declaredBytes = Math.max(0, (declaredBytes(latest) ?? 0) - slice.length)
+  }
+
+  /** Everything is parsed: the end of what the sender sends is told, or more is read. */
+  #drained(): void {
+    if (this.#waiting !== undefined || this.#isStopped) return
+    if (this.#hasEnded) this.#push(null)
+    else if (this.#wantsMore) this.#read(0)
+  }
+
+  #end(): void {
+    if (this.#latest?.complete === true && this.#waiting === undefined) this.#destroySoon()
+    else this.linger()
+  }
+}
+
+function declaredBytes({ headers }: IncomingMessage): number | undefined {
+  const declared = headers['content-length']
+  return declared === undefined ? undefined : Number(declared)
+}
+
+/** Whether what may still come of a request is so little that it is read to its end, and the connection kept. */
+export function isBounded(request: IncomingMessage): boolean {
+  if (request.complete) return true
+  if (request.headers['transfer-encoding'] !== undefined) return false
+  return (declaredBytes(request) ?? 0) <= LINGER_BYTES
+}

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest'
+import { exchangeOne, requestText } from './exchange.ts'
+import { startPublic } from './public-service.ts'
+
+const send = (port: number, headers: readonly string[]) =>
+  exchangeOne(port, requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2', ...headers], '{}'))
+
+const TWO = ['127.0.0.1', '192.0.2.0/24']
+const ONE = ['127.0.0.1']
+
+describe('where https is required', () => {
+  test.each([
+    ['the client’s, told by one proxy', ONE, '203.0.113.9', 'https', 200],
+    ['the client’s, told by one proxy', ONE, '203.0.113.9', 'http', 426],
+    ['the client’s, before a second proxy that was reached by http', TWO, '203.0.113.9, 192.0.2.1', 'https,http', 200],
+    ['the client’s, before a second proxy that was reached by https', TWO, '203.0.113.9, 192.0.2.1', 'http,https', 426],
+    ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'https, http', 426],
+    ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'http, HTTPS', 200],
+    ['the one word that two proxies hand on', TWO, '203.0.113.9, 192.0.2.1', 'https', 200],
+    ['the first of several, where nothing tells which is whose', ONE, undefined, 'https,http', 200],
+    ['the first of several, where nothing tells which is whose', ONE, undefined, 'http,https', 426],
+    ['nothing', ONE, '203.0.113.9', '', 426],
+    ['what nobody that is trusted says', ['10.0.0.0/8'], '203.0.113.9', 'https', 426],
+  ])('the scheme that counts is %s (%j, for %s, proto %s): %i', async (_which, trustProxy, client, proto, status) => {
+    const service = await startPublic({ requireHttps: true, trustProxy })
+    const headers = [`X-Forwarded-Proto: ${proto}`, ...(client === undefined ? [] : [`X-Forwarded-For: ${client}`])]
+    expect((await send(service.port, headers)).status).toBe(status)
+  })
+})
+
+describe('the log of a refusal', () => {
+  const refused = { receive: async () => ({ outcome: 'timestamp_stale', aheadMs: -420_300 }) as const }
+
+  test('says from where it came, and by how much its time was off', async () => {
+    const service = await startPublic(refused)
+    await send(service.port, ['X-Forwarded-For: 203.0.113.9'])
+    expect(service.logged).toEqual([
+      expect.objectContaining({ outcome: 'timestamp_stale', peer: '127.0.0.1', timestamp_ahead_seconds: -420 }),
+    ])
+    expect(service.logged[0]).not.toHaveProperty('client')
+  })
+
+  test.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['198.51.100.1, 203.0.113.9', '203.0.113.9'],
+    ['203.0.113.9:4711', '203.0.113.9'],
+    ['[2001:db8::1]:4711', '2001:db8::1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['no address', undefined],
+    [`1${'0'.repeat(5_000)}`, undefined],
+  ])('says who the client of a trusted proxy is: %s', async (header, client) => {
+    const service = await startPublic({ ...refused, trustProxy: ONE })
+    await send(service.port, [`X-Forwarded-For: ${header}`])
+    expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1' })])
+    expect(service.logged[0]?.client).toBe(client)
+  })
+
+  test.each([
+    ['that is no HTTP', 'this is no HTTP\r\n\r\n'],
+    ['that names two hosts', requestText('POST', '/v1/webhooks/ai', ['Host: b', 'Content-Length: 2'], '{}')],
+  ])('says it of a request %s, too', async (_which, text) => {
+    const service = await startPublic()
+    await exchangeOne(service.port, text)
+    expect(service.logged).toEqual([expect.objectContaining({ outcome: 'malformed', peer: '127.0.0.1' })])
+  })
+})

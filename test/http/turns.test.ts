@@ -1,0 +1,189 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { LINGER_BYTES, MAX_UNANSWERED_REQUESTS, PARSE_SLICE_BYTES } from '../../src/domain/limits.ts'
+import { takeTurns } from '../../src/http/turns.ts'
+
+/** A server whose connections take turns, closed with the test. */
+async function serve(listener: RequestListener) {
+  const server = createServer(listener)
+  Object.assign(server, { httpAllowHalfOpen: true })
+  takeTurns(server)
+  const sockets: Socket[] = []
+  server.on('connection', (socket) => sockets.push(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { port: (server.address() as AddressInfo).port, sockets }
+}
+
+async function connected(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true }).setNoDelay()
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+const HEAD = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+const tiny = (pieces: number): string => '1\r\nx\r\n'.repeat(pieces)
+
+/** All that comes until either side ends the connection. */
+function textOf(socket: Socket): Promise<string> {
+  let text = ''
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  return new Promise((resolve) => socket.on('end', () => resolve(text)).on('close', () => resolve(text)))
+}
+
+describe('a connection whose bytes are much work', () => {
+  const PIECES = 200_000
+  /** Node alone parses one read in one go, which is some 11,000 pieces, and up to 32 reads. */
+  const AT_ONCE = 5_000
+
+  test.each(['127.0.0.1', '127.0.0.2'])(
+    'leaves the thread to a request from %s long before it is done',
+    async (local) => {
+      let pieces = 0
+      let askedAt = 0
+      const asked = Promise.withResolvers<void>()
+      const answered = Promise.withResolvers<number>()
+      const { port } = await serve((request, answer) => {
+        if (request.method === 'GET') {
+          answered.resolve(pieces - askedAt)
+          answer.end()
+          return
+        }
+        request.on('data', (chunk: Buffer) => {
+          pieces += chunk.length
+          if (pieces < PIECES / 4 || askedAt > 0) return
+          askedAt = pieces
+          asked.resolve()
+        })
+      })
+      const honest = await connected(port, local)
+      const heavy = await connected(port)
+      heavy.write(HEAD + tiny(PIECES))
+      await asked.promise
+      honest.write(GET)
+      expect(await answered.promise).toBeLessThan(AT_ONCE)
+    },
+  )
+
+  test('comes to its end all the same, byte by byte as it was sent', async () => {
+    let bytes = 0
+    const { port } = await serve((request, answer) => {
+      request.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+      })
+      request.on('end', () => answer.end())
+    })
+    const socket = await connected(port)
+    socket.end(`${HEAD}${tiny(20_000)}0\r\n\r\n`)
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 200/)
+    expect(bytes).toBe(20_000)
+  })
+
+  test('is read no faster than it is parsed', async () => {
+    const { port, sockets } = await serve((request) => {
+      request.on('data', () => {})
+    })
+    const socket = await connected(port)
+    let aheadBytes = 0
+    const seen = Promise.withResolvers<void>()
+    socket.write(HEAD + tiny(PIECES))
+    const [served] = sockets
+    const look = setInterval(() => {
+      aheadBytes = Math.max(aheadBytes, served?.readableLength ?? 0)
+      if ((served?.bytesRead ?? 0) >= PIECES * 6) seen.resolve()
+    }, 1)
+    await seen.promise
+    clearInterval(look)
+    expect(aheadBytes).toBeLessThan(128 * 1024)
+  })
+
+  test('is none where a body says how long it is: that is passed on as it was read', async () => {
+    let reads = 0
+    const { port } = await serve((request, answer) => {
+      request.on('data', () => reads++)
+      request.on('end', () => answer.end())
+    })
+    const socket = await connected(port)
+    socket.end(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n${'x'.repeat(4_000_000)}`)
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 200/)
+    expect(reads).toBeLessThan(1_000)
+  })
+})
+
+describe('requests that are sent before their predecessors are answered', () => {
+  const COUNT = 100
+
+  test('are taken a few at a time, and all answered, though the sender has closed its side', async () => {
+    const open: (() => void)[] = []
+    const full = Promise.withResolvers<void>()
+    let most = 0
+    const { port } = await serve((_request, answer) => {
+      open.push(() => answer.end('ok'))
+      most = Math.max(most, open.length)
+      if (open.length === MAX_UNANSWERED_REQUESTS) full.resolve()
+      if (isReleased) release()
+    })
+    let isReleased = false
+    const release = (): void => {
+      for (const end of open.splice(0)) setImmediate(end)
+    }
+    const socket = await connected(port)
+    socket.end(GET.repeat(COUNT))
+    const answers = textOf(socket)
+    await full.promise
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+    // And those that came in one slice with the last of them.
+    expect(most).toBeLessThan(MAX_UNANSWERED_REQUESTS + PARSE_SLICE_BYTES / GET.length + 1)
+    isReleased = true
+    release()
+    expect((await answers).match(/HTTP\/1\.1 200/g)).toHaveLength(COUNT)
+  })
+})
+
+describe('an answer before the body has come', () => {
+  const SENT_BYTES = 32 * 1_048_576
+
+  test.each([
+    ['in chunks', `${HEAD}${SENT_BYTES.toString(16)}\r\n`],
+    ['of declared length', `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${SENT_BYTES}\r\n\r\n`],
+  ])(
+    'is read by a sender that goes on with a body %s, of which the server reads no more than a little',
+    async (_how, head) => {
+      const { port, sockets } = await serve((_request, answer) =>
+        answer.writeHead(413, { 'content-length': 2 }).end('no'),
+      )
+      const socket = await connected(port)
+      const answer = textOf(socket)
+      const closed = new Promise((resolve) => socket.on('close', resolve))
+      socket.write(head)
+      socket.write(Buffer.alloc(SENT_BYTES, 'x'), () => {})
+      expect(await answer).toMatch(/^HTTP\/1\.1 413 .*no$/s)
+      await closed
+      // A read is up to 64 KiB; some are under way before the answer.
+      expect(sockets[0]?.bytesRead).toBeLessThan(LINGER_BYTES + 8 * 65_536)
+    },
+  )
+
+  test('keeps the connection where the rest is little and its end is known', async () => {
+    const { port } = await serve((request: IncomingMessage, answer) => {
+      answer.statusCode = request.method === 'GET' ? 200 : 413
+      answer.end()
+    })
+    const socket = await connected(port)
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n')
+    await once(socket, 'data')
+    socket.end(`${'x'.repeat(1_000)}${GET}`)
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 200/)
+  })
+})

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest'
+import type { Scheme } from '../../src/domain/provider.ts'
+import { standardWebhooks } from '../../src/signatures/schemes.ts'
+import { signRequest } from '../../src/signatures/sign.ts'
+import { compilePrecheck, compileVerifier } from '../../src/signatures/verifier.ts'
+
+const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+const BODY = Buffer.from('{"token":"x"}')
+const NOW = 1_700_000_000_000
+
+const shared = (from: Extract<Scheme, { scheme: 'shared-secret' }>['from']): Scheme => ({
+  scheme: 'shared-secret',
+  from,
+})
+
+describe('before the body is read', () => {
+  test.each([
+    ['hmac', standardWebhooks],
+    ['a secret in a header', shared({ header: 'x-secret', prefix: 'Bearer ' })],
+    ['a password', shared({ basic: 'password' })],
+    ['a secret in the query', shared({ query: 'token' })],
+  ] as const)('what is signed by %s passes, and what is not is refused as it would be later', (_name, scheme) => {
+    const precheck = compilePrecheck(scheme, [SECRET])
+    const verify = compileVerifier(scheme, [SECRET], undefined)
+    const { headers, query } = signRequest(scheme, SECRET, { id: 'a', body: BODY, nowMs: NOW })
+    expect(precheck({ headers, query })).toEqual({ ok: true })
+    const none = { headers: {}, query: '' }
+    expect(precheck(none)).toEqual(verify({ ...none, body: BODY }, NOW))
+    expect(precheck(none)).toMatchObject({ ok: false })
+  })
+
+  test('each header that the signature needs is missed', () => {
+    const precheck = compilePrecheck(standardWebhooks, [SECRET])
+    const { headers } = signRequest(standardWebhooks, SECRET, { id: 'a', body: BODY, nowMs: NOW })
+    for (const name of Object.keys(headers)) {
+      const { [name]: _missing, ...rest } = headers
+      expect(precheck({ headers: rest, query: '' })).toEqual({ ok: false, reason: 'missing' })
+    }
+    const other = { ...headers, 'webhook-signature': 'v1,***' }
+    expect(precheck({ headers: other, query: '' })).toEqual({ ok: false, reason: 'malformed' })
+  })
+
+  test('a wrong secret is known where it stands in headers or query, and the right one beside it serves', () => {
+    const precheck = compilePrecheck(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'])
+    expect(precheck({ headers: { 'x-secret': 'old-secret' }, query: '' })).toEqual({ ok: true })
+    expect(precheck({ headers: { 'x-secret': 'other' }, query: '' })).toEqual({ ok: false, reason: 'mismatch' })
+  })
+
+  test('nothing is said where the secret stands in the body', () => {
+    expect(compilePrecheck(shared({ body: 'token' }), [SECRET])({ headers: {}, query: '' })).toBeUndefined()
+  })
+})
