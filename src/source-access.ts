@@ -2,7 +2,7 @@ import type { Config } from './domain/config.ts'
 import type { CallProvider } from './domain/outbound.ts'
 import { redactor } from './domain/redact.ts'
 import type { Source } from './domain/source.ts'
-import { type CallerOptions, createCaller } from './outbound/caller.ts'
+import { answerRoom, type CallerOptions, createCaller } from './outbound/caller.ts'
 import { VERSION } from './version.ts'
 
 /** A source, and what it takes to call its provider's API. */
@@ -31,6 +31,8 @@ export function openAccess(
   timeouts?: CallerOptions['timeouts'],
 ): Access {
   const closing: (() => Promise<void>)[] = []
+  const maxAnswerBytes = config.answerLimitBytes
+  const room = answerRoom(maxAnswerBytes)
   const accesses = config.sources.flatMap(({ name, variable, secrets, apiKey, apiUrl }): SourceAccess[] => {
     const source = sources.get(name)
     if (source === undefined) return []
@@ -45,7 +47,8 @@ export function openAccess(
             baseIsConfigured: apiUrl !== undefined,
             headers: api.headers?.(apiKey) ?? {},
             version: VERSION,
-            maxAnswerBytes: config.bodyLimitBytes,
+            maxAnswerBytes,
+            room,
             ...(timeouts !== undefined && { timeouts }),
           })
     if (caller !== undefined) closing.push(() => caller.close())

@@ -145,6 +145,7 @@ describe('the configuration', () => {
       { RETENTION_DAYS: '0', RETENTION_DEAD_DAYS: '7' },
       /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
     ],
+    ['an answer limit of nothing', { ANSWER_LIMIT_BYTES: '0' }, /^ANSWER_LIMIT_BYTES is 0, not a whole number/],
     ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
   ])('refuses %s', (_, environment: Record<string, string>, message) => {
     expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))

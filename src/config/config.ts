@@ -76,6 +76,7 @@ export function readConfig(environment: Environment): ReadConfig {
     taskMaxWaitMs: env.integer('TASK_MAX_WAIT_MS', 300_000, 0, MAX_TASK_MS),
     taskDeadlineMs: env.integer('TASK_DEADLINE_MS', 86_400_000, 1, MAX_TASK_MS),
     pollIntervalMs: env.integer('POLL_INTERVAL_MS', 5_000, 10, MAX_TIMER_MS),
+    answerLimitBytes: env.integer('ANSWER_LIMIT_BYTES', 16 * 1_048_576, 1_024, 64 * 1_048_576),
     bodyLimitBytes: env.integer('BODY_LIMIT_BYTES', 1_048_576, 1, 64 * 1_048_576),
     trustProxy,
     requireHttps,

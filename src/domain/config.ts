@@ -52,7 +52,10 @@ export interface Config {
   readonly taskDeadlineMs: number
   /** How often stale tasks are looked for; no task is asked for more often. */
   readonly pollIntervalMs: number
+  /** Of a webhook. */
   readonly bodyLimitBytes: number
+  /** Of a provider's answer to a poll, kept whole. */
+  readonly answerLimitBytes: number
   /** CIDRs. */
   readonly trustProxy: readonly string[]
   readonly requireHttps: boolean

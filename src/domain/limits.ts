@@ -57,12 +57,16 @@ export const MAX_WAITERS = 10_000
 /** Seconds that one such wait may take. */
 export const MAX_WAIT_SECONDS = 300
 
-/** Times of one call to a provider: to connect, and in all. */
+/** Times of one call to a provider: to connect, and in all; four times as long where its answer keeps coming. */
 export const CALL_CONNECT_TIMEOUT_MS = 5_000
 export const CALL_TIMEOUT_MS = 15_000
 /** Connections to one source's provider, and calls that are open or wait for one; past it, the call is not made. */
 export const MAX_CALL_CONNECTIONS = 64
 export const MAX_OPEN_CALLS = 256
+/** Bytes of providers' answers that are being read and kept, over all sources, but for what is short; past it, they wait. */
+export const MAX_ARRIVING_ANSWER_BYTES = 32 * 1024 * 1024
+/** Bytes of an answer about one submission, or of a page of registrations. */
+export const MAX_SHORT_ANSWER_BYTES = 1_048_576
 
 /** Items of one page of a list. */
 export const DEFAULT_PAGE_SIZE = 50

@@ -22,12 +22,20 @@ export interface ApiRequest {
  * - `forbidden_address`: the name leads to an address that is not for the outside, or the path out of the base URL's
  *   (and nothing was sent);
  * - `timeout`, `broken`: it may have been received, or not;
- * - `too_large`: the answer was cut off at its limit.
+ * - `too_large`: the answer is longer than its limit, and nothing of it could be kept.
  */
 export type CallFailure = 'unreachable' | 'forbidden_address' | 'timeout' | 'broken' | 'too_large'
 
 export type CallResult =
-  | { readonly ok: true; readonly status: number; readonly headers: Headers; readonly body: Buffer }
+  | {
+      readonly ok: true
+      readonly status: number
+      readonly headers: Headers
+      /** The bytes as they came; of a truncated answer its outline, as JSON. */
+      readonly body: Buffer
+      /** The answer was longer. */
+      readonly truncated?: { readonly limitBytes: number }
+    }
   | {
       readonly ok: false
       readonly failure: CallFailure
@@ -35,7 +43,20 @@ export type CallResult =
       readonly message: string
     }
 
+/** What a caller wants of an answer. */
+export interface AnswerWish {
+  /** Bytes that are kept whole; at most as many as for every call. */
+  readonly maxBytes?: number
+  /**
+   * Of a longer answer its outline is given as its body: an object with the short values of its first levels, and with
+   * `holdfast: {truncated: true, limit_bytes, size_bytes?, omitted}`. Otherwise it is `too_large`.
+   */
+  readonly outline?: boolean
+  /** The room that the answer takes in memory is given back when this is disposed; when the call is over unless given. */
+  readonly hold?: DisposableStack
+}
+
 /**
  * Calls the API of one source's provider with its key. Follows no redirect; bounded in time and size. Never rejects.
  */
-export type CallProvider = (request: ApiRequest, signal?: AbortSignal) => Promise<CallResult>
+export type CallProvider = (request: ApiRequest, signal?: AbortSignal, wish?: AnswerWish) => Promise<CallResult>

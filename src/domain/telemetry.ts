@@ -28,6 +28,8 @@ export type RequestOutcome =
 export type PollOutcome =
   /** It told the end. */
   | 'terminal'
+  /** It told the end, in an answer too long to be kept whole. */
+  | 'truncated'
   | 'pending'
   /** It told the end, but the task had ended meanwhile. */
   | 'late'
@@ -35,7 +37,7 @@ export type PollOutcome =
   | 'not_found'
   /** 429. */
   | 'rate_limited'
-  /** 401 or 403. */
+  /** 401 or 403: the key is refused, or this task. */
   | 'unauthorized'
   /** 5xx. */
   | 'server_error'

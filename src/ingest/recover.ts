@@ -1,5 +1,5 @@
 import { type Clock, toIso } from '../domain/clock.ts'
-import type { Headers } from '../domain/event.ts'
+import type { AskedUnder, Headers } from '../domain/event.ts'
 import { expiryOf, type Reading, readAnswer, readExpiry } from '../domain/read-event.ts'
 import type { Recover, Recovered } from '../domain/recover.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
@@ -29,12 +29,12 @@ export function createRecoverer({
   async function keepAs(
     by: 'poll' | 'expiry',
     source: Source,
-    { uid, lease }: LeasedTask,
+    asked: Omit<AskedUnder, 'by'>,
     came: { readonly headers: Headers; readonly body: Buffer; readonly receivedAtMs: number },
     reading: Reading,
   ): Promise<Recovered> {
     const event = newEvent(
-      { source, origin: 'poll', asked: { uid, lease, by }, ...came },
+      { source, origin: 'poll', asked: { ...asked, by }, ...came },
       reading,
       routeReading(route, source, reading, 'poll'),
     )
@@ -43,22 +43,28 @@ export function createRecoverer({
   }
 
   return {
-    async answered(source, task, { headers, body }) {
+    async answered(source, task, { headers, body, truncated }) {
       const receivedAtMs = clock()
       const reading = readAnswer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
       if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
-      return keepAs('poll', source, task, { headers: keptHeaders(headers), body, receivedAtMs }, reading)
+      const { uid, lease } = task
+      const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`
+      const asked = { uid, lease, ...(error !== undefined && { error }) }
+      return keepAs('poll', source, asked, { headers: keptHeaders(headers), body, receivedAtMs }, reading)
     },
 
-    async expired(source, task, lastError) {
+    async expired(source, task, { word = task.word, error = task.lastError }) {
       const receivedAtMs = clock()
       const about = { id: eventIdOf(task), task: task.id ?? task.uid, receivedAtMs }
       const body = expiryOf(about, {
         waited_since: toIso(task.createdAtMs),
         deadline: toIso(task.expiresAtMs),
-        ...(lastError !== undefined && { error: lastError }),
+        ...(word !== undefined && { provider_status: word }),
+        ...(error !== undefined && { error }),
       })
-      return keepAs('expiry', source, task, { headers: EXPIRY_HEADERS, body, receivedAtMs }, readExpiry(about, body))
+      const { uid, lease } = task
+      const asked = { uid, lease, ...(word !== undefined && { word }), ...(error !== undefined && { error }) }
+      return keepAs('expiry', source, asked, { headers: EXPIRY_HEADERS, body, receivedAtMs }, readExpiry(about, body))
     },
   }
 }

@@ -1,31 +1,120 @@
 import type { Dispatcher } from 'undici'
 import type { Headers } from '../domain/event.ts'
 import type { CallResult } from '../domain/outbound.ts'
+import type { AnswerRoom } from './answer-room.ts'
 import { CallFault } from './call-fault.ts'
+import type { CallTime } from './call-time.ts'
+import { Outline } from './outline.ts'
+
+/** Bytes of an answer that need no room of their own. */
+const FREE_BYTES = 65_536
+/** The call has more time after each so many bytes. */
+const PROGRESS_BYTES = 262_144
+/** An answer that is too long is followed for so many times its limit, for what stands behind what is too long. */
+const MAX_FOLLOWED = 8
+/** The longest that an answer waits for room; its task is asked for again. */
+const MAX_ROOM_WAIT_MS = 60_000
+
+export interface Reading {
+  /** Of an answer that is kept whole. */
+  readonly maxBytes: number
+  /** Of a longer one its outline is wanted. */
+  readonly outline: boolean
+  readonly room: AnswerRoom
+  readonly time: Pick<CallTime, 'progress' | 'stop'>
+  readonly signal: AbortSignal
+  /** What gives back the room that the answer takes. */
+  readonly hold: DisposableStack
+}
 
 /**
- * The whole answer, of at most `maxBytes`. Throws `CallFault` as soon as it is known to be longer, or compressed; the
- * connection is then gone.
+ * The whole answer, of at most `maxBytes`, or its outline. Throws `CallFault` as soon as it is known to be longer, or
+ * compressed, or where there is no outline; the connection is then gone.
  */
-export async function readAnswer(
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  maxBytes: number,
-): Promise<CallResult> {
+export async function readAnswer(answer: Dispatcher.ResponseData, reading: Reading): Promise<CallResult> {
+  const { statusCode, headers, body } = answer
   // It is destroyed where reading stops early, and says so once more to whoever listens.
   body.on('error', () => {})
   if (![undefined, '', 'identity'].includes(joined(headers['content-encoding'])?.toLowerCase())) {
     body.destroy()
     throw new CallFault('broken', 'The answer came compressed, though it was asked for as it is.')
   }
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > maxBytes) throw new CallFault('too_large', `The answer is longer than ${maxBytes} bytes.`)
-    chunks.push(chunk)
-  }
-  return { ok: true, status: statusCode, headers: flat(headers), body: Buffer.concat(chunks, bytes) }
+  const announced = Number(joined(headers['content-length']) ?? Number.NaN)
+  const came = await new AnswerReader(reading, announced).read(body as AsyncIterable<Buffer>)
+  return { ok: true, status: statusCode, headers: flat(headers), ...came }
 }
+
+class AnswerReader {
+  readonly #reading: Reading
+  /** Bytes, as far as the provider says. */
+  readonly #announced: number
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #progressAt = PROGRESS_BYTES
+  #outline: Outline | undefined
+  #giveBack: (() => void) | undefined
+
+  constructor(reading: Reading, announced: number) {
+    this.#reading = reading
+    this.#announced = announced
+  }
+
+  async read(body: AsyncIterable<Buffer>) {
+    const { maxBytes } = this.#reading
+    try {
+      for await (const chunk of body) if (!(await this.#take(chunk))) break
+    } catch (error) {
+      if (this.#outline === undefined) throw error
+    }
+    if (this.#outline === undefined) return { body: Buffer.concat(this.#chunks, this.#bytes) }
+    const kept = this.#outline.kept()
+    if (kept === undefined) throw tooLarge(maxBytes)
+    const size = Number.isSafeInteger(this.#announced) ? { size_bytes: this.#announced } : {}
+    const holdfast = { truncated: true, limit_bytes: maxBytes, ...size, omitted: kept.omitted }
+    return { body: Buffer.from(JSON.stringify({ ...kept.value, holdfast })), truncated: { limitBytes: maxBytes } }
+  }
+
+  /** False: no more is needed. */
+  async #take(chunk: Buffer): Promise<boolean> {
+    const { maxBytes, time } = this.#reading
+    this.#bytes += chunk.length
+    if (this.#bytes >= this.#progressAt) {
+      this.#progressAt = this.#bytes + PROGRESS_BYTES
+      time.progress()
+    }
+    if (this.#outline !== undefined) return this.#follow(chunk)
+    this.#chunks.push(chunk)
+    if (this.#bytes > maxBytes || this.#announced > maxBytes) return this.#beginOutline()
+    if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeRoom()
+    return true
+  }
+
+  #beginOutline(): boolean {
+    if (!this.#reading.outline) throw tooLarge(this.#reading.maxBytes)
+    this.#outline = new Outline()
+    const chunks = this.#chunks
+    this.#chunks = []
+    this.#giveBack?.()
+    return chunks.every((chunk) => this.#follow(chunk))
+  }
+
+  #follow(chunk: Buffer): boolean {
+    return this.#outline?.push(chunk) === true && this.#bytes <= this.#reading.maxBytes * MAX_FOLLOWED
+  }
+
+  /** Once for the whole answer: who holds a part and waits for more would keep others waiting for ever. */
+  async #takeRoom(): Promise<void> {
+    const { maxBytes, room, time, signal, hold } = this.#reading
+    const bytes = Number.isSafeInteger(this.#announced) ? this.#announced : maxBytes
+    time.stop()
+    this.#giveBack = await room.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
+    hold.defer(this.#giveBack)
+    time.progress()
+  }
+}
+
+const tooLarge = (maxBytes: number): CallFault =>
+  new CallFault('too_large', `The answer is longer than ${maxBytes} bytes.`)
 
 const flat = (headers: Dispatcher.ResponseData['headers']): Headers =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, joined(value)]))

@@ -1,4 +1,5 @@
 import { parseJson } from '../domain/json.ts'
+import { MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { Registration } from '../domain/provider.ts'
 import { OPERATION_DEADLINE_MS } from './deadline.ts'
 import { failed, notFound, wordsOf } from './failures.ts'
@@ -14,7 +15,7 @@ async function send({ source, call, isOver }: Registry, make: () => unknown, id?
   const request = sendable(source, made(source, make))
   if (isOver())
     throw failed(source, `it took more than ${OPERATION_DEADLINE_MS / 1_000} s; nothing more was asked of it`)
-  const result = await call(request)
+  const result = await call(request, undefined, { maxBytes: MAX_SHORT_ANSWER_BYTES })
   if (!result.ok) throw failed(source, result.message)
   const { status, body } = result
   if (status >= 200 && status < 300) return body

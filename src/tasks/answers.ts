@@ -7,7 +7,7 @@ export const MAX_RETRY_AFTER_MS = 3_600_000
 
 /** An answer that is not 2xx, or none: what it means, in a sentence of our own. */
 export interface Trouble {
-  readonly outcome: Exclude<PollOutcome, 'terminal' | 'pending' | 'late'>
+  readonly outcome: Exclude<PollOutcome, 'terminal' | 'truncated' | 'pending' | 'late'>
   readonly error: string
   /** The provider itself is in trouble, whichever task it was asked for. */
   readonly isProviders: boolean
@@ -26,11 +26,14 @@ export function troubleOf(
   return {
     outcome: outcomeOf(status),
     error: `the provider answered ${status}`,
-    // What is refused may be wrong with this one request; an answer that leads elsewhere is nobody's.
-    isProviders: status < 400 || status >= 500 || status === 401 || status === 403,
+    // What is refused may be wrong with this one task; an answer that leads elsewhere is nobody's.
+    isProviders: status < 400 || status >= 500 || OF_ALL_TASKS.has(status),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
+
+/** The key is refused, by whichever proxy; it is too slow, or too busy. */
+const OF_ALL_TASKS: ReadonlySet<number> = new Set([401, 407, 408, 425, 429])
 
 /** A path that was not asked for, and one answer that is too long. */
 const OF_ONE_TASK: ReadonlySet<CallFailure> = new Set(['forbidden_address', 'too_large'])

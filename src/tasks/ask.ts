@@ -20,22 +20,31 @@ export interface Question {
   readonly redact: (text: string) => string
   readonly nowMs: () => number
   readonly signal?: AbortSignal
+  /** How long the answer's room in memory is needed. */
+  readonly hold?: DisposableStack
 }
 
 /** Asks a provider for one task. Never rejects. */
-export async function ask({ api, call, taskId, redact, nowMs, signal }: Question): Promise<Asked> {
+export async function ask({ api, call, taskId, redact, nowMs, signal, hold }: Question): Promise<Asked> {
   const request = questionOf(api, taskId)
   if (request === undefined) return invalid('the provider has no task of such an id', false)
-  const result = await call(request, signal)
+  const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
   if (!isSuccess(result)) return troubleOf(result, nowMs())
-  const parsed = parseJson(result.body)
+  const { headers, body, truncated } = result
+  const parsed = parseJson(body)
   if (!parsed.ok) return invalid('the answer is no JSON', true)
   const read = readSafely(api, parsed.value, taskId)
   if (read === undefined || redact(read.word) !== read.word)
-    return invalid('the answer says nothing of this task', false)
+    return truncated === undefined ? invalid('the answer says nothing of this task', false) : tooLarge(truncated)
   if (read.status === 'pending') return { outcome: 'pending', word: read.word }
-  return { outcome: 'terminal', answer: { headers: result.headers, body: result.body } }
+  return { outcome: 'terminal', answer: { headers, body, ...(truncated !== undefined && { truncated }) } }
 }
+
+const tooLarge = ({ limitBytes }: { readonly limitBytes: number }): Trouble => ({
+  outcome: 'too_large',
+  error: `the answer is longer than ${limitBytes} bytes, and its outline says nothing of this task`,
+  isProviders: false,
+})
 
 const invalid = (error: string, isProviders: boolean): Trouble => ({ outcome: 'invalid', error, isProviders })
 

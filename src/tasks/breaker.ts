@@ -6,6 +6,13 @@ import type { Trouble } from './answers.ts'
 export const BREAKER_FAILURES = 5
 export const BREAKER_PAUSE_MS = 10_000
 
+/**
+ * Calls that tell whether it is back, of those that it answers badly: it is there, and may fail at these tasks alone. One that
+ * it does not answer tells enough.
+ */
+export const BREAKER_PROBES = 5
+const ANSWERED_BADLY: ReadonlySet<Trouble['outcome']> = new Set(['server_error', 'invalid'])
+
 export type BreakerState = 'closed' | 'open' | 'half_open'
 
 /** What came of a call. What is wrong with one task alone keeps nobody from the others. */
@@ -21,6 +28,7 @@ export class Breaker {
   readonly #policy
   readonly #clock: Clock
   #reopensAtMs = 0
+  #probes = 0
 
   constructor(clock: Clock, pauseMs: number, onChange: (state: BreakerState) => void) {
     this.#clock = clock
@@ -32,7 +40,14 @@ export class Breaker {
     this.#policy.onBreak(() => {
       this.#reopensAtMs = clock() + pauseMs
     })
-    this.#policy.onStateChange(() => onChange(this.state()))
+    let told: BreakerState = 'closed'
+    this.#policy.onStateChange(() => {
+      const state = this.state()
+      // One that is tried and fails was in trouble before.
+      if (state === 'half_open' || state === told) return
+      told = state
+      onChange(state)
+    })
   }
 
   state(): BreakerState {
@@ -49,11 +64,22 @@ export class Breaker {
   /** Undefined: the circuit is open, and it was not made. */
   async run<Result>(call: () => Promise<Called<Result>>): Promise<Called<Result> | undefined> {
     if (this.lets(1) === 0) return undefined
+    const isProbe = this.state() === 'open'
     try {
-      return await this.#policy.execute(call)
+      const called = await this.#policy.execute(call)
+      if (isProbe) this.#tried(called.trouble)
+      return called
     } catch (error) {
       if (isBrokenCircuitError(error)) return undefined
       throw error
     }
+  }
+
+  /** After a call of those that tell whether the provider is back: the next of them need not wait for a pause. */
+  #tried(trouble: Trouble | undefined): void {
+    this.#probes++
+    const mayTryOn = trouble !== undefined && ANSWERED_BADLY.has(trouble.outcome) && this.#probes < BREAKER_PROBES
+    if (mayTryOn) this.#reopensAtMs = 0
+    else this.#probes = 0
   }
 }

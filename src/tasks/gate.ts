@@ -4,7 +4,7 @@ import type { Trouble } from './answers.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import { RateLimit } from './rate-limit.ts'
 
-/** Bytes of an answer that cost as much as a call of its own: reading it is work for the thread that acknowledges. */
+/** Bytes of an answer that cost as much as a call of its own, up to the calls of one second: reading it is work. */
 const BYTES_PER_CALL = 65_536
 
 export interface GateOptions {
@@ -23,6 +23,7 @@ export interface GateOptions {
  */
 export class Gate {
   readonly #limit: RateLimit
+  readonly #perSecond: number
   readonly #breaker: Breaker
   readonly #clock: Clock
   readonly #stopping: AbortSignal
@@ -30,6 +31,7 @@ export class Gate {
 
   constructor({ perSecond, pauseMs, clock, stopping, onChange }: GateOptions) {
     this.#limit = new RateLimit(perSecond, clock)
+    this.#perSecond = perSecond
     this.#breaker = new Breaker(clock, pauseMs, onChange)
     this.#clock = clock
     this.#stopping = stopping
@@ -65,7 +67,7 @@ export class Gate {
 
   /** An answer of so many bytes was read. */
   read(bytes: number): void {
-    this.#limit.charge(Math.floor(bytes / BYTES_PER_CALL))
+    this.#limit.charge(Math.min(this.#perSecond, Math.floor(bytes / BYTES_PER_CALL)))
   }
 
   /** Resolves after the time, or when the service stops. */

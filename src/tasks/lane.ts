@@ -3,12 +3,13 @@ import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
-import type { Recover } from '../domain/recover.ts'
+import type { LastSaid, Recover } from '../domain/recover.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { type Asked, ask } from './ask.ts'
 import { BREAKER_PAUSE_MS, type BreakerState } from './breaker.ts'
+import { Findings } from './findings.ts'
 import { Gate } from './gate.ts'
 import { pollDelayMs } from './schedule.ts'
 import type { Submitted, Submitter } from './submit.ts'
@@ -16,8 +17,10 @@ import { askable, type TaskSource } from './task-source.ts'
 
 const DEFAULT_CONCURRENCY = 16
 const DEFAULT_POLLS_PER_SECOND = 50
-/** Longer than a question and the keeping of its answer may take. */
-export const POLL_LEASE_MS = CALL_TIMEOUT_MS + 30_000
+/** Longer than a question, the wait for its answer's room and the keeping of it may take. */
+export const POLL_LEASE_MS = 4 * CALL_TIMEOUT_MS + 90_000
+/** Of the tasks that are asked for, so many are such as have failed, while others wait too. */
+const FAILED_SHARE = 0.25
 
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
@@ -41,10 +44,13 @@ export class Lane {
   readonly #source: TaskSource
   readonly #options: LaneOptions
   readonly #gate: Gate
+  readonly #findings: Findings
   readonly #concurrency: number
   readonly #stopping = new AbortController()
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
+  /** Places that tasks which have failed have coming to them. */
+  #failedPlaces = 0
   /** The store cannot be asked, which was told of. */
   #isAway = false
 
@@ -55,6 +61,7 @@ export class Lane {
     this.#source = source
     this.#options = options
     this.#concurrency = concurrency
+    this.#findings = new Findings(name, log)
     this.#gate = new Gate({
       perSecond: pollsPerSecond,
       pauseMs: breakerPauseMs,
@@ -116,12 +123,22 @@ export class Lane {
     }
   }
 
-  /** No more than can be asked for soon; those past their deadline need nobody's answer. */
-  #claim(free: number, isShort: boolean): Promise<readonly LeasedTask[]> {
+  /**
+   * No more than can be asked for soon; those past their deadline need nobody's answer. First come tasks that have not failed:
+   * theirs is the call that tells whether a provider in trouble is back. Those that have failed have a share all the same.
+   */
+  async #claim(free: number, isShort: boolean): Promise<readonly LeasedTask[]> {
     const { store, leaseMs = POLL_LEASE_MS } = this.#options
     const staleLimit = askable(this.#source) === undefined ? 0 : this.#gate.lets(free)
     const expiredLimit = staleLimit > 0 ? staleLimit : isShort ? 0 : free
-    return store.claimTasks({ source: this.#source.source.name, staleLimit, expiredLimit, leaseMs })
+    const failedPlaces = this.#gate.state() === 'closed' ? Math.min(staleLimit, Math.floor(this.#failedPlaces)) : 0
+    const { name: source } = this.#source.source
+    const tasks = await store.claimTasks({ source, staleLimit, failedPlaces, expiredLimit, leaseMs })
+    const sound = tasks.filter(({ failures }) => failures === 0)
+    const failed = tasks.filter(({ failures }) => failures > 0)
+    const earned = this.#failedPlaces + FAILED_SHARE * sound.length - failed.length
+    this.#failedPlaces = Math.min(Math.max(1, FAILED_SHARE * this.#concurrency), Math.max(0, earned))
+    return [...sound, ...failed]
   }
 
   #start(task: LeasedTask): void {
@@ -154,8 +171,10 @@ export class Lane {
 
   async #poll(task: Pending): Promise<boolean> {
     const { clock, store, random, pollIntervalMs, telemetry } = this.#options
-    const asked = await this.#ask(task.id)
+    using hold = new DisposableStack()
+    const asked = await this.#ask(task, hold)
     if (asked === undefined) return this.#letGo(task)
+    const finding = this.#findings.of(task, asked)
     if (asked.outcome === 'terminal') return this.#recover(task, asked)
     const trouble = troubleOfAnswer(asked)
     telemetry.polled(task.source, asked.outcome)
@@ -168,7 +187,7 @@ export class Lane {
       },
       random,
     )
-    const said = 'error' in asked ? { error: asked.error } : { word: asked.word }
+    const said = 'error' in asked ? { error: asked.error } : { word: asked.word, ...(finding && { error: finding }) }
     await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked: said }])
     return true
   }
@@ -180,16 +199,16 @@ export class Lane {
   }
 
   /** Undefined: it was not asked, because the circuit is open or the service stops. */
-  async #ask(taskId: string): Promise<Asked | undefined> {
+  async #ask({ id: taskId }: Pending, hold: DisposableStack): Promise<Asked | undefined> {
     const access = askable(this.#source)
     if (access === undefined) return undefined
     const { signal } = this.#stopping
-    const call: CallProvider = async (request, stop) => {
-      const result = await access.call(request, stop)
+    const call: CallProvider = async (...args) => {
+      const result = await access.call(...args)
       if (result.ok) this.#gate.read(result.body.length)
       return result
     }
-    const question = { ...access, call, taskId, redact: this.#source.redact, nowMs: this.#options.clock, signal }
+    const question = { ...access, call, taskId, redact: this.#source.redact, nowMs: this.#options.clock, signal, hold }
     const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
   }
@@ -197,7 +216,8 @@ export class Lane {
   async #recover(task: Pending, { answer }: Extract<Asked, { outcome: 'terminal' }>): Promise<true> {
     const { recover, telemetry } = this.#options
     const recovered = await recover.answered(this.#source.source, task, answer)
-    telemetry.polled(task.source, recovered === 'kept' ? 'terminal' : 'late')
+    const kept = answer.truncated === undefined ? 'terminal' : 'truncated'
+    telemetry.polled(task.source, recovered === 'kept' ? kept : 'late')
     return true
   }
 
@@ -207,15 +227,31 @@ export class Lane {
    */
   async #expire(task: LeasedTask): Promise<boolean> {
     const { recover, telemetry, clock } = this.#options
-    const isStale = task.id !== undefined && clock() >= task.staleAtMs
-    const asked = isStale && this.#gate.lets(1) > 0 ? await this.#ask(task.id) : undefined
+    using hold = new DisposableStack()
+    const stale = task.id !== undefined && clock() >= task.staleAtMs ? { ...task, id: task.id } : undefined
+    const asked = stale !== undefined && this.#gate.lets(1) > 0 ? await this.#ask(stale, hold) : undefined
     if (this.#stopping.signal.aborted) return false
-    if (task.id !== undefined && asked?.outcome === 'terminal') return this.#recover({ ...task, id: task.id }, asked)
+    const finding = asked && this.#findings.of(task, asked)
+    if (stale !== undefined && asked?.outcome === 'terminal') return this.#recover(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
-    const error = asked !== undefined && 'error' in asked ? asked.error : task.lastError
-    await recover.expired(this.#source.source, task, error)
+    const isPassedOver = stale !== undefined && asked === undefined && askable(this.#source) !== undefined
+    await recover.expired(
+      this.#source.source,
+      task,
+      lastSaid(asked, finding, isPassedOver ? (task.lastError ?? NOT_ASKED) : undefined),
+    )
     return true
   }
+}
+
+const NOT_ASKED = 'its provider was in trouble at its deadline, and was not asked'
+
+/** What a task that has expired tells of its provider. `otherwise`: of one that was not asked. */
+function lastSaid(asked: Asked | undefined, finding: string | undefined, otherwise: string | undefined): LastSaid {
+  if (asked === undefined) return { error: otherwise }
+  if ('error' in asked) return { error: asked.error }
+  if (!('word' in asked)) return {}
+  return { word: asked.word, error: finding ?? `at its deadline the provider said ${JSON.stringify(asked.word)}` }
 }
 
 const troubleOfAnswer = (asked: Asked) => ('error' in asked ? asked : undefined)

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
+import { MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import { isTaskId } from '../domain/name.ts'
 import type { ApiRequest, CallResult } from '../domain/outbound.ts'
 import type { TaskApi } from '../domain/provider.ts'
@@ -10,6 +11,9 @@ import { type Trouble, troubleOf } from './answers.ts'
 import { isSuccess } from './ask.ts'
 import { submitDelayMs } from './schedule.ts'
 import { askable, type TaskSource } from './task-source.ts'
+
+/** All that is wanted of the answer is the task's id, wherever it stands: a task must not be lost for being answered at length. */
+const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 
 /** Characters of a provider's own words that are passed on. */
 const MAX_REASON_LENGTH = 500
@@ -44,16 +48,18 @@ export interface Submitter {
 }
 
 export function createSubmitter({ store, clock, random, log }: SubmitterOptions): Submitter {
-  async function submit(source: TaskSource, task: LeasedTask, signal?: AbortSignal): Promise<Submitted> {
+  async function submit(source: TaskSource, task: LeasedTask, again?: { signal: AbortSignal }): Promise<Submitted> {
     const access = askable(source)
     const request = access && requestOf(access.api, source, JSON.parse(task.request ?? '{}'))
     if (access === undefined || request === undefined)
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
-    const result = await access.call({ ...request, headers }, signal)
+    const result = await access.call({ ...request, headers }, again?.signal, SHORT)
     const id = isSuccess(result) ? idIn(access.api, source, result.body) : undefined
     if (id !== undefined) return took(task, id)
-    return isRefusal(result) ? refused(source, task, result) : unclear(access.api, task, result)
+    // Whoever asks for a task is told that the key is refused. A task that was taken on is not to fail for it.
+    const isKeyRefused = again !== undefined && result.ok && result.status === 401
+    return isRefusal(result) && !isKeyRefused ? refused(source, task, result) : unclear(access.api, task, result)
   }
 
   async function took(task: LeasedTask, id: string): Promise<Submitted> {
@@ -79,7 +85,7 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
     if (isSuccess(result)) return postpone(task, 'the provider answered, but gave no id for it', undefined, api)
     const trouble = troubleOf(result, clock())
     const { error, outcome, retryAfterMs } = trouble
-    const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited'].includes(outcome)
+    const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited', 'unauthorized'].includes(outcome)
     await postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
     return { outcome: 'unknown', trouble }
   }
@@ -114,7 +120,7 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
     },
     async again(source, task, signal) {
       const isIdempotent = askable(source)?.api.submit?.idempotent === true
-      if (isIdempotent || !task.interrupted) return submit(source, task, signal)
+      if (isIdempotent || !task.interrupted) return submit(source, task, { signal })
       return postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
     },
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LeasedTask } from '../../src/domain/task.ts'
 import type { Fixture } from './store-contract.ts'
+import { claimRequest } from './store-samples.ts'
 import {
   askedEvent,
   endEvent,
@@ -58,6 +59,18 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       const asked = { uid, lease: leased.lease, by, ...said }
       await store().append(askedEvent(leased, { taskEnd: { status, word: 'theirs' }, asked }, by))
       expect(await taskBy(store(), uid)).toMatchObject({ status, ...expected })
+    })
+
+    test('of 16 MiB is kept, leased and read back as it came', async () => {
+      const leased = await trackLeased(store())
+      const body = Buffer.alloc(16 * 1024 * 1024, 'a€b')
+      const event = askedEvent(leased, { body })
+      expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
+      expect(Buffer.from(await store().body(event.uid)).equals(body)).toBe(true)
+      const { work } = await store().claim(claimRequest())
+      expect(work.map(({ event: { uid }, body: given }) => [uid, Buffer.from(given).equals(body)])).toEqual([
+        [event.uid, true],
+      ])
     })
 
     test('ends a task that was never submitted', async () => {

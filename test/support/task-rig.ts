@@ -100,12 +100,12 @@ const sourceOf = (name: string, provider: Source['provider']): Source => ({
 })
 
 /** Calls a fake provider as the service would; closed with the test. */
-export function callerOf(url: string, totalMs = 2_000): CallProvider {
+export function callerOf(url: string, totalMs = 2_000, maxAnswerBytes = 65_536): CallProvider {
   const caller = createCaller({
     baseUrl: url,
     baseIsConfigured: true,
     version: 'test',
-    maxAnswerBytes: 65_536,
+    maxAnswerBytes,
     timeouts: { connectMs: 1_000, totalMs },
   })
   onTestFinished(() => caller.close())

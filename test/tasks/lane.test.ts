@@ -1,46 +1,9 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import ai from '../../src/providers/ai.ts'
 import { eventually } from '../support/eventually.ts'
-import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
-import { callerOf, startTaskRig, type TaskRigOptions } from '../support/task-rig.ts'
-
-type Given = Partial<Omit<TaskRigOptions, 'sources' | 'clock'>> & {
-  readonly provider?: FakeProviderOptions
-  readonly pace?: { readonly concurrency?: number; readonly pollsPerSecond?: number }
-}
-
-/** One source, a clock that only the test moves, and passes that only the test makes. */
-async function startLane({ provider: options = {}, pace = {}, ...rest }: Given = {}) {
-  const provider = await startFakeProvider(options)
-  onTestFinished(() => provider.close())
-  const tasksOf = { ...ai.api.tasks, pollsPerSecond: 1_000, ...pace }
-  let nowMs = Date.now()
-  const rig = await startTaskRig({
-    random: () => 0,
-    pollIntervalMs: 1_000,
-    maxWaitMs: 300_000,
-    ...rest,
-    clock: () => nowMs,
-    sources: [{ call: callerOf(provider.url), provider: { ...ai, api: { ...ai.api, tasks: tasksOf } } }],
-  })
-  const track = async (count = 1): Promise<string[]> => {
-    const ids = Array.from({ length: count }, () => provider.create())
-    await Promise.all(ids.map((taskId) => rig.tasks.desk.begin({ source: 'ai', work: { taskId } })))
-    return ids
-  }
-  return {
-    ...rig,
-    provider,
-    track,
-    pass: (afterMs = 0) => {
-      nowMs += afterMs
-      return rig.tasks.poller.pass()
-    },
-    /** How long after now the task is next asked for. */
-    dueInMs: async (id: string) => Date.parse((await rig.store.task('ai', id))?.next_poll_at ?? '') - nowMs,
-    task: (id: string) => rig.store.task('ai', id),
-  }
-}
+import { startFakeProvider } from '../support/fake-provider.ts'
+import { startLane } from '../support/task-lane.ts'
+import { callerOf, startTaskRig } from '../support/task-rig.ts'
 
 const STALE_MS = 300_000
 

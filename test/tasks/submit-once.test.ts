@@ -234,3 +234,28 @@ describe('an answer to a submission', () => {
     expect(server.requests).toHaveLength(2)
   })
 })
+
+test('a task that its provider answers at length has its id all the same', async () => {
+  const server = await startServer((_, response) =>
+    response.end(JSON.stringify({ echo: 'x'.repeat(200_000), task_id: 't1' })),
+  )
+  const { submit } = await start(server.url)
+  expect(await submit()).toMatchObject({ status: 'pending', task_id: 't1', last_error: null })
+})
+
+test('a task that is sent again waits while the key is refused, and pauses its source', async () => {
+  const { submit, pass, task, provider, tasks } = await startForgetful(
+    {
+      misbehaveOnSubmit: (nth) =>
+        nth <= 6 ? { kind: 'status', status: nth === 1 ? 503 : 401, created: false } : undefined,
+    },
+    { isIdempotent: true },
+  )
+  const { uid } = await submit()
+  for (let n = 1; n <= 5; n++) await pass(LATER_MS)
+  expect(await task(uid)).toMatchObject({ status: 'submitting', last_error: 'the provider answered 401' })
+  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+  await pass(LATER_MS)
+  expect(await task(uid)).toMatchObject({ status: 'pending', last_error: null })
+  expect(provider.submitted).toHaveLength(1)
+})

@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How an answer goes wrong. */
 export type Fault =
-  | { readonly kind: 'status'; readonly status: 400 | 401 | 404 | 410 | 500 | 502 | 503 }
+  | { readonly kind: 'status'; readonly status: 400 | 401 | 403 | 404 | 410 | 422 | 500 | 502 | 503 }
+  /** This body with 200. */
+  | { readonly kind: 'answer'; readonly body: string }
   | { readonly kind: 'rate-limited'; readonly retryAfterSeconds: number; readonly as?: 'seconds' | 'date' }
   /** 200 with no JSON, JSON that is no task, or JSON that says that another task is completed. */
   | { readonly kind: 'garbage'; readonly form: 'text' | 'wrong-shape' | 'other-task' }
@@ -31,6 +33,11 @@ export async function misbehave(fault: Fault, url: string, response: ServerRespo
   switch (fault.kind) {
     case 'status':
       return sendJson(response, fault.status, { error: { message: 'sk-echoed-by-the-provider' } })
+    case 'answer':
+      response
+        .writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(fault.body) })
+        .end(fault.body)
+      return
     case 'rate-limited':
       return sendJson(response, 429, { error: 'slow down' }, { 'retry-after': retryAfter(fault) })
     case 'garbage':

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { startLane } from '../support/task-lane.ts'
+
+const saying = (word: string) => (id: string) =>
+  ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: word }) }) as const
+
+/** One task of which its provider says this, polled so many times. */
+async function polledOf(misbehave: Parameters<typeof startLane>[0], polls = 1) {
+  const lane = await startLane({ maxWaitMs: 0, deadlineMs: 60_000, ...misbehave })
+  const [id = ''] = await lane.track()
+  await lane.pass()
+  for (let poll = 1; poll < polls; poll++) await lane.pass(await lane.dueInMs(id))
+  const warned = lane.logs.filter(({ level }) => Number(level) >= 40)
+  const expiredBody = async () => {
+    await lane.pass(60_000)
+    const task = await lane.task(id)
+    const { data } = JSON.parse(Buffer.from(await lane.store.body(String(task?.event_uid))).toString())
+    return { task, data }
+  }
+  return { ...lane, id, warned, expiredBody }
+}
+
+test('a task that expires keeps the word that its provider said last, and its event says it', async () => {
+  const { expiredBody } = await polledOf({ provider: { misbehave: saying('running') } })
+  const { task, data } = await expiredBody()
+  const error = 'at its deadline the provider said "running"'
+  expect(task).toMatchObject({ status: 'expired', provider_status: 'running', last_error: error })
+  expect(data).toMatchObject({ status: 'expired', provider_status: 'running', error })
+})
+
+test('a task of which its provider never said a word expires with none, and with what went wrong', async () => {
+  const { expiredBody } = await polledOf({ provider: { misbehave: () => ({ kind: 'status', status: 404 }) } })
+  const { task, data } = await expiredBody()
+  expect(task).toMatchObject({ status: 'expired', provider_status: null, last_error: 'the provider answered 404' })
+  expect(data).toMatchObject({ status: 'expired', error: 'the provider answered 404' })
+  expect(data).not.toHaveProperty('provider_status')
+})
+
+test('tasks that are not asked for at their deadline, since their provider is in trouble, say so', async () => {
+  const { track, pass, task } = await startLane({
+    maxWaitMs: 0,
+    deadlineMs: 60_000,
+    pace: { concurrency: 1 },
+    provider: { misbehave: (id, nth) => (nth === 1 ? saying('running')(id) : { kind: 'status', status: 500 }) },
+  })
+  const ids = await track(10)
+  await pass()
+  await pass(30_000)
+  await pass(30_000)
+  const tasks = await Promise.all(ids.map(task))
+  expect(new Set(tasks.map((each) => `${each?.status} ${each?.provider_status}`))).toEqual(new Set(['expired running']))
+  expect(new Set(tasks.map((each) => each?.last_error))).toEqual(
+    new Set(['the provider answered 500', 'its provider was in trouble at its deadline, and was not asked']),
+  )
+})
+
+test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
+  'that a provider keeps saying %j, which its module does not know, is shown with the task and told once',
+  async (word) => {
+    const { task, id, warned, expiredBody } = await polledOf({ provider: { misbehave: saying(word) } }, 4)
+    const error = `the provider keeps saying "${word}", which its module does not know as an end`
+    expect(await task(id)).toMatchObject({ status: 'pending', provider_status: word, last_error: error })
+    expect(warned).toMatchObject([{ source: 'ai', task: id, word }])
+    expect((await expiredBody()).task).toMatchObject({ status: 'expired', provider_status: word, last_error: error })
+  },
+)
+
+test('a word that does not sound like an end, or is said only once, is nothing to tell of', async () => {
+  const ongoing = await polledOf({ provider: { misbehave: saying('processing') } }, 4)
+  expect(await ongoing.task(ongoing.id)).toMatchObject({ provider_status: 'processing', last_error: null })
+  const once = await polledOf({ provider: { misbehave: (id, nth) => saying(nth % 2 === 0 ? 'DONE' : 'busy')(id) } }, 4)
+  expect(await once.task(once.id)).toMatchObject({ provider_status: 'DONE', last_error: null })
+  expect([...ongoing.warned, ...once.warned]).toEqual([])
+})

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest'
+import { startLane } from '../support/task-lane.ts'
+
+const LIMIT_BYTES = 65_536
+const LONG = 'x'.repeat(100_000)
+
+/** One task at its provider, of which this is the answer. */
+async function askedFor(answer: (id: string) => object, deadlineMs = 86_400_000) {
+  const lane = await startLane({
+    maxWaitMs: 0,
+    deadlineMs,
+    maxAnswerBytes: LIMIT_BYTES,
+    provider: { misbehave: (id) => ({ kind: 'answer', body: JSON.stringify(answer(id)) }) },
+  })
+  const [id = ''] = await lane.track()
+  await lane.pass()
+  return { ...lane, id }
+}
+
+const warnings = (logs: readonly Record<string, unknown>[]) => logs.filter(({ level }) => Number(level) >= 40)
+
+describe('an answer that is too long to be kept', () => {
+  test.each([
+    ['before', (id: string) => ({ task_id: id, status: 'completed', result: LONG, usage: { tokens: 3 } })],
+    ['behind', (id: string) => ({ usage: { tokens: 3 }, result: LONG, task_id: id, status: 'completed' })],
+  ])('ends its task by the status that stands %s what is long, and its outline is the event', async (_, answer) => {
+    const { id, store, task, logs, polled } = await askedFor(answer)
+    const ended = await task(id)
+    expect(ended).toMatchObject({
+      status: 'completed',
+      provider_status: 'completed',
+      resolved_by: 'poll',
+      last_error: `the answer was longer than ${LIMIT_BYTES} bytes: what is kept is its outline`,
+    })
+    const uid = String(ended?.event_uid)
+    expect(await store.event(uid)).toMatchObject({ type: 'task.completed', task: id, status: 'accepted' })
+    expect(JSON.parse(Buffer.from(await store.body(uid)).toString())).toEqual({
+      task_id: id,
+      status: 'completed',
+      usage: { tokens: 3 },
+      holdfast: {
+        truncated: true,
+        limit_bytes: LIMIT_BYTES,
+        size_bytes: JSON.stringify(answer(id)).length,
+        omitted: ['result'],
+      },
+    })
+    expect(polled).toEqual(['ai/truncated'])
+    expect(warnings(logs)).toMatchObject([{ source: 'ai', task: id, limit_bytes: LIMIT_BYTES }])
+  })
+
+  test('and says that its task goes on leaves it to be asked for again', async () => {
+    const { id, task, polled, logs } = await askedFor((id) => ({ task_id: id, log: LONG, status: 'running' }))
+    expect(await task(id)).toMatchObject({ status: 'pending', provider_status: 'running', last_error: null })
+    expect(polled).toEqual(['ai/pending'])
+    expect(warnings(logs)).toEqual([])
+  })
+
+  test('and says nothing of its task is told of once, and is what the task expires with', async () => {
+    const { id, task, pass, polled, logs, dueInMs } = await askedFor(() => ({ results: [LONG] }), 60_000)
+    const error = `the answer is longer than ${LIMIT_BYTES} bytes, and its outline says nothing of this task`
+    expect(await task(id)).toMatchObject({ status: 'pending', last_error: error })
+    await pass(await dueInMs(id))
+    expect(polled).toEqual(['ai/too_large', 'ai/too_large'])
+    expect(warnings(logs)).toMatchObject([{ source: 'ai', task: id, error }])
+    await pass(60_000)
+    expect(await task(id)).toMatchObject({ status: 'expired', provider_status: null, last_error: error })
+  })
+})

@@ -1,0 +1,136 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { BREAKER_PROBES } from '../../src/tasks/breaker.ts'
+import type { FakeProviderOptions } from '../support/fake-provider.ts'
+import { startLane } from '../support/task-lane.ts'
+
+type Misbehave = NonNullable<FakeProviderOptions['misbehave']>
+
+const SICK = 40
+const SOUND = 5
+
+interface Mixed {
+  readonly sick?: number
+  readonly concurrency?: number
+  /** Each sick one has failed before the sound ones come. */
+  readonly areKnown?: boolean
+}
+
+/** Sick tasks, and then sound ones that have ended at their provider. */
+async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16, areKnown = true }: Mixed = {}) {
+  const lane = await startLane({
+    maxWaitMs: 0,
+    deadlineMs: 86_400_000,
+    pace: { concurrency },
+    provider: { misbehave: (id, nth) => (id.startsWith('sick') ? misbehave(id, nth) : undefined) },
+  })
+  for (let n = 0; n < sick; n++)
+    await lane.tasks.desk.begin({ source: 'ai', work: { taskId: lane.provider.create(`sick_${n}`) } })
+  await lane.pass()
+  while (areKnown && lane.provider.seen.polls.size < sick) await lane.pass(10_000)
+  const sound = await lane.track(SOUND)
+  for (const id of sound) lane.provider.finish(id, 'completed')
+  const statuses = async () => new Set(await Promise.all(sound.map(async (id) => (await lane.task(id))?.status)))
+  return { ...lane, sound, statuses }
+}
+
+describe('sound tasks beside sick ones of their source', () => {
+  test.each([403, 404, 410, 422] as const)(
+    'are asked for at once where the provider answers %i about each sick one, whose fault that is alone',
+    async (status) => {
+      const { pass, statuses, tasks, dueInMs, task } = await startMixed(() => ({ kind: 'status', status }))
+      expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+      await pass()
+      expect(await statuses()).toEqual(new Set(['completed']))
+      expect(await dueInMs('sick_0')).toBe(2_000)
+      expect(await task('sick_0')).toMatchObject({ last_error: `the provider answered ${status}` })
+    },
+  )
+
+  test.each([
+    ['500', { kind: 'status', status: 500 }],
+    ['resets', { kind: 'reset' }],
+    ['no JSON', { kind: 'garbage', form: 'text' }],
+  ] as const)('are the first to be asked for when the provider is tried again after %s', async (_, fault) => {
+    const { pass, statuses, tasks, polled } = await startMixed(() => fault)
+    expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+    const before = polled.length
+    await pass(10_000)
+    expect(await statuses()).toEqual(new Set(['completed']))
+    expect(polled[before]).toBe('ai/terminal')
+  })
+
+  test('are asked for after so many pauses as sick ones before them take that have never been asked for', async () => {
+    const { pass, statuses } = await startMixed(() => ({ kind: 'status', status: 500 }), { areKnown: false })
+    for (let pause = 0; pause < (SICK - 16) / BREAKER_PROBES; pause++) await pass(10_000)
+    expect(await statuses()).toEqual(new Set(['completed']))
+  })
+
+  test('are asked for within a bound, however many sick ones there are and whatever ails them', async () => {
+    const faults = fc.constantFrom<ReturnType<Misbehave>>(
+      { kind: 'status', status: 403 },
+      { kind: 'status', status: 404 },
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 401 },
+      { kind: 'reset' },
+      { kind: 'garbage', form: 'wrong-shape' },
+    )
+    const setting = fc.record({
+      sick: fc.integer({ min: 1, max: 80 }),
+      concurrency: fc.constantFrom(1, 2, 16),
+      ails: fc.array(faults, { minLength: 1, maxLength: 4 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(setting, async ({ sick, concurrency, ails }) => {
+        const { pass, statuses } = await startMixed((id) => ails[Number(id.slice(5)) % ails.length], {
+          sick,
+          concurrency,
+        })
+        // The longest that the provider is left alone.
+        await pass(10_000)
+        expect(await statuses()).toEqual(new Set(['completed']))
+      }),
+      { numRuns: 12, endOnFailure: true },
+    )
+  })
+})
+
+test('tasks that have failed have a share of the turns, while sound ones are always due', async () => {
+  const { track, pass, provider, tasks } = await startLane({
+    maxWaitMs: 0,
+    pace: { concurrency: 1 },
+    provider: { misbehave: (id) => (id.startsWith('sick') ? { kind: 'status', status: 404 } : undefined) },
+  })
+  for (let n = 0; n < 10; n++) await tasks.desk.begin({ source: 'ai', work: { taskId: provider.create(`sick_${n}`) } })
+  await pass()
+  await track(40)
+  await pass(10_000)
+  const order = provider.seen.requests.slice(10).map(({ url }) => (url.includes('sick') ? 'sick' : 'sound'))
+  // One for each four others, until all have been asked for.
+  expect(order.slice(0, 20).filter((each) => each === 'sick').length).toBeOneOf([4, 5])
+  expect(order).toHaveLength(50)
+})
+
+test('a key that is refused is the fault of the source: it is told once, its polls pause, and go on when it is taken', async () => {
+  let isRefused = true
+  const { track, pass, tasks, logs, provider } = await startLane({
+    maxWaitMs: 0,
+    provider: { misbehave: () => (isRefused ? { kind: 'status', status: 401 } : undefined) },
+  })
+  await track(20)
+  await pass()
+  const lane = tasks.poller.lanes.get('ai')
+  expect(lane?.breaker()).toBe('open')
+  await pass(10_000)
+  await pass(20_000)
+  const told = () => logs.map(({ msg }) => String(msg)).filter((msg) => msg.includes('key'))
+  expect(told()).toEqual(['the provider refuses the key of this source'])
+  expect(provider.seen.requests.length).toBeLessThan(30)
+  isRefused = false
+  await pass(20_000)
+  expect(lane?.breaker()).toBe('closed')
+  expect(told()).toEqual([
+    'the provider refuses the key of this source',
+    'the provider accepts the key of this source again',
+  ])
+})
