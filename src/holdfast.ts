@@ -42,6 +42,15 @@ const OWN_IDLE = { maxIdleMs: () => 10_000 }
 /** Other processes append to a shared store too, and do not tell. One that has just come is known within a second. */
 const sharedIdle = ({ hasOthers }: RoutedHandlers) => ({ minIdleMs: 50, maxIdleMs: () => (hasOthers() ? 200 : 1_000) })
 
+/** Why events cannot be stored now: in words for anybody who reaches the public listener, and in the store's, which may name hosts and paths. */
+interface Unready {
+  readonly summary: string
+  readonly detail: string
+}
+const STOPPING = 'shutting down'
+const CANNOT_STORE = 'events cannot be stored'
+const CANNOT_ROUTE = 'the handlers of the workers are not known'
+
 /** Of a process that runs no handlers. */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
@@ -133,10 +142,10 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   let draining = false
   let closing = false
-  const readiness = (): readonly string[] => [
-    ...(draining ? ['shutting down'] : []),
-    ...store.faults(),
-    ...handlers.faults(),
+  const readiness = (): readonly Unready[] => [
+    ...(draining ? [{ summary: STOPPING, detail: STOPPING }] : []),
+    ...store.faults().map((detail) => ({ summary: CANNOT_STORE, detail })),
+    ...handlers.faults().map((detail) => ({ summary: CANNOT_ROUTE, detail })),
   ]
 
   const publicListener = createPublicListener({
@@ -147,9 +156,12 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       return received
     },
     telemetry: metrics.telemetry,
-    readiness,
+    readiness: () => [...new Set(readiness().map(({ summary }) => summary))],
     isDraining: () => closing,
-    closed: () => (config.role === 'worker' ? 'this process is a worker' : handlers.faults()[0]),
+    closed: () => {
+      if (config.role === 'worker') return 'this process is a worker'
+      return handlers.faults().length > 0 ? CANNOT_ROUTE : undefined
+    },
     bodyLimitBytes: config.bodyLimitBytes,
     trustProxy: config.trustProxy,
     requireHttps: config.requireHttps,
@@ -166,7 +178,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
-    readiness,
+    readiness: () => readiness().map(({ detail }) => detail),
     log,
   })
 

@@ -2,7 +2,7 @@ import type { Config, SourceConfig } from './domain/config.ts'
 import { compilePatterns } from './domain/pattern.ts'
 import type { Provider } from './domain/provider.ts'
 import type { Source } from './domain/source.ts'
-import { secretFault, secretHeaders } from './signatures/secrets.ts'
+import { keyOf, secretFault, secretHeaders } from './signatures/secrets.ts'
 import { compilePrecheck, compileVerifier } from './signatures/verifier.ts'
 
 export interface Built {
@@ -42,7 +42,27 @@ export function buildSources(config: Config, providers: ReadonlyMap<string, { re
     if (unusedKey !== undefined) warnings.push(unusedKey)
     sources.set(source.name, sourceOf(config, source, provider, faults.length === 0))
   }
-  return { sources, faults, warnings }
+  return { sources, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
+}
+
+/** A secret that is held twice proves less than it seems to: whoever has it for one thing has it for the other. */
+function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<string, Source>): readonly string[] {
+  const warnings = new Set<string>()
+  const holders = new Map<string, string>()
+  for (const { name, variable, secrets } of sources) {
+    const provider = built.get(name)?.provider
+    const own = `${variable}_SECRET`
+    for (const secret of provider === undefined ? [] : secrets) {
+      if (secret === opsToken) warnings.add(`${own} holds OPS_TOKEN: who signs for the source can operate the service`)
+      const key = provider && keyOf(provider, secret)?.toString('hex')
+      const holder = key && holders.get(key)
+      if (holder === own) warnings.add(`${own} holds the same secret twice`)
+      else if (holder)
+        warnings.add(`${own} holds a secret of ${holder}: what is signed for one source is authentic at the other`)
+      else if (key) holders.set(key, own)
+    }
+  }
+  return [...warnings]
 }
 
 /** A provider's module makes the headers: they are tried here, where a fault can still be told. */

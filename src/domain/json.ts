@@ -5,12 +5,12 @@ export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * Parses authentic bytes as JSON. A leading byte-order mark is passed over (RFC 8259 §8.1 allows that). Depth is bounded
+ * Parses bytes as JSON. A leading byte-order mark is passed over (RFC 8259 §8.1 allows that). Depth is bounded
  * before parsing: half a million brackets in 1 MiB would otherwise hold the thread for a tenth of a second.
  */
-export function parseJson(bytes: Uint8Array): Parsed {
+export function parseJson(bytes: Uint8Array, maxDepth = MAX_JSON_DEPTH): Parsed {
   if (bytes.length === 0) return { ok: false, reason: 'the body is empty' }
-  if (isDeeperThan(bytes, MAX_JSON_DEPTH)) return { ok: false, reason: `the body nests deeper than ${MAX_JSON_DEPTH}` }
+  if (isDeeperThan(bytes, maxDepth)) return { ok: false, reason: `the body nests deeper than ${maxDepth}` }
   let text: string
   try {
     text = utf8.decode(bytes)

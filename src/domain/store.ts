@@ -47,14 +47,14 @@ export interface Claimed {
 /** A filter that is absent does not filter. `since` is inclusive, `until` exclusive, both on the time of receipt. */
 export interface EventFilter {
   readonly source?: string
-  /** An event type, or a pattern with `*`. */
+  /** An event type, or a pattern with `*`, which holds no NUL. */
   readonly type?: string
   readonly status?: EventStatus
   readonly origin?: Origin
   readonly task?: string
   readonly sinceMs?: number
   readonly untilMs?: number
-  /** A substring of id, uid, type or task; letters of either case. */
+  /** A substring of id, uid, type or task; letters of either case; at most 256 characters, none of them NUL. */
   readonly q?: string
 }
 
@@ -165,7 +165,7 @@ export interface Store {
    */
   replay(replay: Replay): Promise<Replayed>
 
-  /** Newest first. Sees every append that has resolved. */
+  /** Newest first. Sees every append that has resolved. Rejects a filter that cannot be looked for with `invalid_request`. */
   events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>>
 
   /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */

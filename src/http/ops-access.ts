@@ -6,6 +6,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answered to everybody who reaches the listener. */
     open?: boolean
+    /** It calls a provider, though it only reads. */
+    callsOut?: boolean
   }
 }
 
@@ -33,14 +35,21 @@ const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/
 
 /**
  * A loopback address keeps other machines out, but not the web pages that this machine's browser shows: one may point its
- * own name here (DNS rebinding: told by the Host header), or post across sites without reading the answer (told by
- * Origin and Sec-Fetch-Site, which pages cannot set).
+ * own name here (DNS rebinding: told by the Host header), or ask across sites without reading the answer (told by Origin and
+ * Sec-Fetch-Site, which pages cannot set), which is enough to change something, to have a provider called or to keep the
+ * store busy. Only a link from elsewhere to what merely reads is followed: its answer is shown to whoever sits here.
  */
-function refuseForeign({ headers, method }: FastifyRequest): ProblemCode | undefined {
-  const { host, origin } = headers
+function refuseForeign(request: FastifyRequest): ProblemCode | undefined {
+  const { host, origin } = request.headers
   if (host === undefined || !LOOPBACK_HOST.test(host)) return 'foreign_host'
-  if (method === 'GET' || method === 'HEAD') return undefined
-  const site = headers['sec-fetch-site']
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'foreign_origin'
-  return origin === undefined || origin === `http://${host}` ? undefined : 'foreign_origin'
+  if (origin !== undefined && origin !== `http://${host}`) return 'foreign_origin'
+  const site = request.headers['sec-fetch-site']
+  if (site === undefined || site === 'same-origin' || site === 'none') return undefined
+  return isLinkToRead(request) ? undefined : 'foreign_origin'
 }
+
+const isLinkToRead = ({ method, headers, routeOptions }: FastifyRequest): boolean =>
+  method === 'GET' &&
+  headers['sec-fetch-mode'] === 'navigate' &&
+  headers['sec-fetch-dest'] === 'document' &&
+  routeOptions.config.callsOut !== true

@@ -36,7 +36,7 @@ export interface OpsListenerOptions {
   /** Absent: the listener is bound to loopback and serves local names only. */
   readonly token: string | undefined
   readonly metricsOpen: boolean
-  /** Why nothing can be stored now; empty: ready. */
+  /** Why nothing can be stored now, in words for operators; empty: ready. */
   readonly readiness: () => readonly string[]
   readonly log: Logger
   readonly timeouts?: Timeouts

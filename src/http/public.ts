@@ -14,11 +14,11 @@ export interface PublicListenerOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
-  /** Why nothing can be stored now; empty: ready. */
+  /** Why nothing can be stored now, in words for anybody: no host, no path; empty: ready. */
   readonly readiness: () => readonly string[]
   /** The service is stopping: webhooks are sent away with 503. */
   readonly isDraining?: () => boolean
-  /** Why webhooks are sent away with 503 before anything else is looked at, so never with 4xx; undefined: they are not. */
+  /** Why webhooks are sent away with 503 before anything else is looked at, so never with 4xx, in words for anybody; undefined: they are not. */
   readonly closed?: () => string | undefined
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number

@@ -75,6 +75,7 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
   app.get(
     '/v1/registrations',
     {
+      config: { callsOut: true },
       schema: {
         summary: 'Webhooks registered at the providers, as these answer now',
         tags: ['registrations'],

@@ -26,14 +26,18 @@ export function decodeKey(form: HmacScheme['key'], secret: string): Buffer | und
 /** Why a secret cannot serve this provider, without repeating it; undefined if it can. */
 export function secretFault(provider: Provider, secret: string): string | undefined {
   const min = provider.minKeyBytes ?? (provider.verify.scheme === 'hmac' ? MIN_KEY_BYTES : 1)
-  const form = provider.verify.scheme === 'hmac' ? provider.verify.key : 'utf8'
-  const key = decodeKey(form, secret)
+  const key = keyOf(provider, secret)
   if (key === undefined)
-    return `a secret is not ${form === 'hex' ? 'hexadecimal' : 'valid base64'}, as provider ${provider.name} has it`
+    return `a secret is not ${formOf(provider) === 'hex' ? 'hexadecimal' : 'valid base64'}, as provider ${provider.name} has it`
   return key.length < min
     ? `a secret has ${key.length} bytes of key; provider ${provider.name} needs ${min} bytes or more`
     : undefined
 }
+
+/** What a secret proves with this provider: two of the same key are the same, however they are written. */
+export const keyOf = (provider: Provider, secret: string): Buffer | undefined => decodeKey(formOf(provider), secret)
+
+const formOf = ({ verify }: Provider): HmacScheme['key'] => (verify.scheme === 'hmac' ? verify.key : 'utf8')
 
 /** Headers that carry a secret in the clear. */
 export function secretHeaders(scheme: Scheme): readonly string[] {

@@ -58,12 +58,29 @@ function describeEvents({ store }: Fixture): void {
       [{ q: '_100%' }, ['three']],
       [{ q: '%' }, ['three']],
       [{ q: '\\' }, []],
+      [{ source: 'eu\0' }, []],
+      [{ task: 'task_A\0' }, []],
+      [{ type: 'invoice.paid\0' }, []],
+      [{ task: 'task_A', type: 'invoice.paid\0' }, []],
+      [{ task: 'task_A', type: 'invoice.paid' }, ['one']],
       [{ q: 'paid', origin: 'webhook', sinceMs: START_MS }, ['one']],
     ]
     test.each(cases)('%j gives %j, newest first', async (filter, expected) => {
       await fill()
       expect(await ids(filter)).toEqual(expected)
       expect(await ids(filter, 50)).toEqual(expected)
+    })
+
+    test.each<EventFilter>([
+      { q: '\0' },
+      { q: 'one\0' },
+      { q: '\0one' },
+      { type: 'invoice.*\0' },
+      { task: 'task_A', type: 'inv\0*' },
+      { q: 'x'.repeat(257) },
+    ])('%j cannot be looked for, and is invalid_request', async (filter) => {
+      await fill()
+      expect(await codeOf(store().events(filter, { limit: 2 }))).toBe('invalid_request')
     })
 
     test('q finds a uid', async () => {

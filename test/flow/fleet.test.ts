@@ -63,11 +63,13 @@ describe('an ingest replica, which has no handler modules', () => {
     const ingest = await start('ingest')
     const first = event('order.paid')
     expect((await post(ingest.publicUrl, first)).status).toBe(503)
-    const readiness = await fetch(`${ingest.publicUrl}/readyz`)
-    expect([readiness.status, ((await readiness.json()) as { reasons: string[] }).reasons]).toEqual([
-      503,
-      ['no worker has registered its handlers yet'],
-    ])
+    for (const [url, reason] of [
+      [ingest.publicUrl, 'the handlers of the workers are not known'],
+      [ingest.opsUrl, 'no worker has registered its handlers yet'],
+    ]) {
+      const readiness = await fetch(`${url}/readyz`)
+      expect([readiness.status, ((await readiness.json()) as { reasons: string[] }).reasons]).toEqual([503, [reason]])
+    }
     expect(await statusOf(`${ingest.publicUrl}/livez`)).toBe(200)
     const worker = await start('worker', ['order.paid'])
     await eventually(
@@ -182,6 +184,14 @@ test('a worker lives on while the database is away, tells of that once, and hand
     ({ length }) => length > 0,
   )
   expect(new Set(lost.map(({ msg }) => msg)).size).toBe(lost.length)
+  const reasonsAt = async (at: string): Promise<readonly string[]> =>
+    ((await (await fetch(`${at}/readyz`)).json()) as { reasons?: string[] }).reasons ?? []
+  const [detail] = await eventually(
+    () => reasonsAt(worker.opsUrl),
+    ({ length }) => length > 0,
+  )
+  expect(detail).toContain(String(relay.port))
+  expect(await reasonsAt(worker.publicUrl)).toEqual(['events cannot be stored'])
   expect((await worker.api('/v1/handlers')).items).toMatchObject([{ name: 'order.paid' }])
   const { uid } = await send(ingest, 'order.paid')
   await relay.resume()

@@ -99,23 +99,59 @@ describe('without a token', () => {
   )
 
   const replay = '/v1/events/01890000-0000-7000-8000-000000000001/replay'
-
-  test.each([
+  const registrations = '/v1/registrations'
+  const FOREIGN = [
     ['Origin: https://evil.example'],
     ['Origin: null'],
     ['Origin: http://localhost:3000'],
     ['Sec-Fetch-Site: cross-site'],
     ['Sec-Fetch-Site: same-site'],
-  ])('a post with "%s" is refused', async (header) => {
+    ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: no-cors', 'Sec-Fetch-Dest: image'],
+    ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: iframe'],
+  ]
+  const LINK = ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document']
+
+  test.each(FOREIGN)(
+    'nothing that another site asks with "%s" is done: no post, no call to a provider, no search',
+    async (...headers) => {
+      const { port } = ops()
+      const paths = [
+        registrations,
+        '/v1/sources',
+        '/v1/events?q=a',
+        '/v1/tasks/ai/a?wait=300',
+        '/metrics',
+        '/openapi.json',
+      ]
+      for (const path of paths) expect((await ask(port, 'localhost:8081', path, 'GET', headers)).status, path).toBe(403)
+      expect((await ask(port, 'localhost:8081', replay, 'POST', headers)).status).toBe(403)
+      expect((await ask(port, 'localhost:8081', '/v1/tasks/ai/a', 'DELETE', headers)).status).toBe(403)
+      expect((await ask(port, 'localhost:8081', '/readyz', 'GET', headers)).status).toBe(200)
+    },
+  )
+
+  test('a link on another site leads to what merely reads, and to nothing that calls out or acts', async () => {
     const { port } = ops()
-    expect((await ask(port, 'localhost:8081', replay, 'POST', [header])).status).toBe(403)
+    expect((await ask(port, 'localhost:8081', '/v1/sources', 'GET', LINK)).status).toBe(200)
+    expect((await ask(port, 'localhost:8081', registrations, 'GET', LINK)).status).toBe(403)
+    expect((await ask(port, 'localhost:8081', replay, 'POST', LINK)).status).toBe(403)
   })
 
-  test.each([[[]], [['Origin: http://localhost:8081', 'Sec-Fetch-Site: same-origin']]])(
-    'a post from no page, or from one of its own, is served: %s',
+  test.each([[[]], [['Origin: http://localhost:8081', 'Sec-Fetch-Site: same-origin']], [['Sec-Fetch-Site: none']]])(
+    'what no page asks, or one of its own, is served: %s',
     async (headers) => {
       const { port } = ops()
       expect((await ask(port, 'localhost:8081', replay, 'POST', headers)).status).toBe(404)
+      expect((await ask(port, 'localhost:8081', registrations, 'GET', headers)).status).toBe(200)
     },
   )
+
+  test('no name that a page has pointed here reaches what calls out', async () => {
+    const { port } = ops()
+    const own = ['Origin: http://evil.example:8081', 'Sec-Fetch-Site: same-origin']
+    expect((await ask(port, 'evil.example:8081', registrations, 'GET', own)).status).toBe(421)
+    expect((await ask(port, 'evil.example:8081', registrations, 'GET', ['X-Forwarded-Host: localhost'])).status).toBe(
+      421,
+    )
+  })
 })

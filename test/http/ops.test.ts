@@ -29,6 +29,9 @@ describe('a query of GET /v1/events', () => {
     ['until=2026-12-31T23:59:60Z', 'until'],
     ['source=', 'source'],
     [`q=${'a'.repeat(300)}`, 'q'],
+    ['q=%00', 'q must not hold a NUL'],
+    ['q=a%00b', 'q must not hold a NUL'],
+    ['type=a*%00', 'NUL'],
   ])('?%s gets 400, which names the parameter', async (query, named) => {
     const { get } = ops()
     expect(await detailOf(await get(`/v1/events?${query}`), 400)).toContain(named)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { newUid } from '../../src/domain/uid.ts'
-import { shareOps } from './ops-service.ts'
+import { shareOps, startOps } from './ops-service.ts'
 import { expectProblem } from './public-service.ts'
 import { jsonOf, NEVER, pathOf, startTaskOps } from './task-ops.ts'
 
@@ -213,6 +213,24 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     await expectProblem(await post('/v1/tasks', { ...body, task_id: 'b' }, KEY), 422, 'idempotency-mismatch')
   })
 })
+
+test.each([{}, { 'idempotency-key': 'deep' }])(
+  'a body nests as deep as what is kept of it may, and no deeper, with the headers %j',
+  async (headers) => {
+    const { get } = await startOps()
+    const nested = (depth: number) => ({
+      method: 'POST',
+      body: `{"source":"ai","task_id":"deep","metadata":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}`,
+      headers: { 'content-type': 'application/json', ...headers },
+    })
+    expect((await get('/v1/tasks', nested(65))).status).toBe(400)
+    for (const path of ['/v1/tasks', '/v1/registrations', `/v1/events/${newUid()}/replay`]) {
+      const { detail } = await expectProblem(await get(path, nested(2_000)), 400, 'invalid-request')
+      expect(detail).toBe('the body nests deeper than 65')
+    }
+    expect((await get('/v1/tasks', nested(64))).status).toBe(201)
+  },
+)
 
 describe('GET /v1/tasks', () => {
   test('lists tasks newest first, page by page', async () => {

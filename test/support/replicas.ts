@@ -90,9 +90,9 @@ export async function startReplicas(
   }
 }
 
-/** What `/readyz` says: its status, and the reasons why not. */
-export async function readiness({ publicUrl }: Service): Promise<{ status: number; reasons: readonly string[] }> {
-  const answer = await fetch(`${publicUrl}/readyz`)
+/** What `/readyz` says to operators: its status, and the reasons why not. */
+export async function readiness({ opsUrl }: Service): Promise<{ status: number; reasons: readonly string[] }> {
+  const answer = await fetch(`${opsUrl}/readyz`)
   const { reasons = [] } = (await answer.json()) as { reasons?: readonly string[] }
   return { status: answer.status, reasons }
 }

@@ -1,8 +1,7 @@
-import { HoldfastError } from '../../domain/errors.ts'
 import type { EventSummary } from '../../domain/event.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import type { EventFilter, Page, PageRequest } from '../../domain/store.ts'
 import { cursorOf, type Position, startOf } from '../common/cursor.ts'
+import { checkEventFilter } from '../common/event-filter.ts'
 import { type Condition, containing, matching, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from './rows.ts'
@@ -17,9 +16,7 @@ const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
 export function createSearchEvents(connections: Connections) {
   return async (filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> => {
     const start = startOf('events', page)
-    if (filter.q !== undefined && filter.q.length > MAX_NAME_LENGTH) {
-      throw new HoldfastError('invalid_request', `q must not be longer than ${MAX_NAME_LENGTH}`)
-    }
+    checkEventFilter(filter)
     const range = [...timeRange(filter), ...after(start)]
     const checked = checkedRowByRow(filter)
     const end = isIndexed(filter) || checked.length === 0 ? undefined : await lowest(range)

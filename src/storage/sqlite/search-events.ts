@@ -1,9 +1,8 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import { HoldfastError } from '../../domain/errors.ts'
 import type { EventSummary } from '../../domain/event.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import type { EventFilter, Page, PageRequest } from '../../domain/store.ts'
 import { cursorOf, type Position, startOf } from '../common/cursor.ts'
+import { checkEventFilter } from '../common/event-filter.ts'
 import { prepareKinds } from './kinds.ts'
 import { EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
 import { type Condition, likePattern, StatementCache } from './statement-cache.ts'
@@ -21,9 +20,7 @@ export function prepareSearchEvents(db: DatabaseSync) {
 
   return (filter: EventFilter, page: PageRequest): Page<EventSummary> => {
     const start = startOf('events', page)
-    if (filter.q !== undefined && filter.q.length > MAX_NAME_LENGTH) {
-      throw new HoldfastError('invalid_request', `q must not be longer than ${MAX_NAME_LENGTH}`)
-    }
+    checkEventFilter(filter)
     const chosen = filter.task === undefined ? kinds(filter) : undefined
     const checked = [...checkedRowByRow(filter), ...(chosen === undefined ? kindConditions(filter) : [])]
     const range = timeRange(filter)
@@ -109,7 +106,9 @@ function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Con
 /** Where the kinds are too many to be looked up one by one, or the task's index is better. GLOB's other signs are escaped. */
 const kindConditions = ({ source, type }: EventFilter): readonly Condition[] => [
   ...optional('source = ?', source),
-  ...optional('type GLOB ?', type?.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*')),
+  ...(type?.includes('*')
+    ? optional('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))
+    : optional('type = ?', type)),
 ]
 
 const optional = (sql: string, value: SQLInputValue | undefined): readonly Condition[] =>
