@@ -60,7 +60,7 @@ export async function joinFleet(options: MembershipOptions): Promise<RoutedHandl
   await membership.join()
   return {
     registrations: () => membership.registrations(),
-    route: (source, fields) => membership.route()(source, fields),
+    route: (source, fields, bodyBytes) => membership.route()(source, fields, bodyBytes),
     hasOthers: () => options.fleet.hasOthers(),
     faults: () => membership.faults(),
     leave: () => membership.leave(),

@@ -6,7 +6,7 @@ import { HandlerPool } from './dispatch/pool/pool.ts'
 import type { Config } from './domain/config.ts'
 import { messageOf } from './domain/errors.ts'
 import type { HandlerRegistration } from './domain/handler.ts'
-import { compileRoutes, type Route } from './domain/routes.ts'
+import { compileRoutes, providerChecks, type Route } from './domain/routes.ts'
 import type { Source } from './domain/source.ts'
 import { generateSecret } from './generated-secret.ts'
 import { loadProviders } from './providers/load.ts'
@@ -62,6 +62,7 @@ export async function prepare(
   } catch (error) {
     faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
   }
+  for (const { provider } of built.sources.values()) providerChecks(provider)
   for (const { name, source } of registrations) {
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')

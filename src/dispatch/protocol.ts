@@ -49,6 +49,8 @@ export interface JobResult {
   readonly detail?: ErrorDetail
   /** With `retry_after`. */
   readonly afterMs?: number
+  /** With `rejected`: why the event is not as its schema says; the handler did not run. */
+  readonly quarantine?: readonly string[]
   readonly startedAtMs: number
   readonly durationMs: number
 }

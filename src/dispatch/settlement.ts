@@ -25,6 +25,7 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
     durationMs: ran.durationMs,
     ...(ran.outcome !== 'succeeded' && ran.error !== undefined && { error: ran.error }),
     ...('detail' in ran && ran.detail !== undefined && { detail: ran.detail }),
+    ...('quarantine' in ran && ran.quarantine !== undefined && { quarantine: ran.quarantine }),
   } satisfies Partial<Settlement>
 
   if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }

@@ -96,6 +96,10 @@ export const catalogue = {
   'task.expired': Task,
 } as const satisfies Record<string, TSchema>
 
+/** Whether a provider has schemas that are not these. */
+export const hasOwnSchemas = ({ schemas }: { readonly schemas?: object }): boolean =>
+  schemas !== undefined && schemas !== catalogue
+
 export type CatalogueType = keyof typeof catalogue
 
 /** What `event.data` is for an event type: by the catalogue, or any object for a type it does not name. */

@@ -23,7 +23,7 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number]
 
 /**
  * How an attempt ended:
- * - `failed`: the handler threw; `rejected`: it called `fail`; `retry_after`: it asked for a later run;
+ * - `failed`: the handler threw; `rejected`: it called `fail`, or the event is not as its schema says; `retry_after`: it asked for a later run;
  * - `timeout`: its deadline passed;
  * - `process_lost`: its handler process ended or had to be ended while it ran (`thread_lost` in releases before processes);
  * - `lease_lost`: the service that ran it went away;
@@ -115,6 +115,8 @@ export interface Settlement {
   readonly dueAtMs: number
   readonly error?: string
   readonly detail?: ErrorDetail
+  /** The event is quarantined for these reasons from the same time on. */
+  readonly quarantine?: readonly string[]
   readonly startedAtMs: number
   readonly durationMs: number
 }

@@ -15,6 +15,7 @@ export type Reading =
       readonly fields: EventFields
       /** The parsed body. */
       readonly payload: unknown
+      readonly bodyBytes: number
       /** How it ends the task that it is about. */
       readonly end?: TaskEnd
     }
@@ -134,6 +135,7 @@ function conclude(
   return {
     ok: true,
     payload: parsed.ok ? parsed.value : undefined,
+    bodyBytes: about.body.length,
     fields: {
       id: knownId,
       type,

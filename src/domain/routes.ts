@@ -4,10 +4,14 @@ import type { HandlerRegistration } from './handler.ts'
 import { compilePatterns } from './pattern.ts'
 import type { Provider } from './provider.ts'
 import type { Reading } from './read-event.ts'
+import { openBudget } from './schema/meter.ts'
 import { compileSchema, type SchemaCheck } from './schema.ts'
 import type { Source } from './source.ts'
 
-/** Where an event goes: `accepted` to these handlers, or to none of them, and why. */
+/**
+ * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have
+ * taken too long to judge here: it is judged before its handler runs (`Refusals`).
+ */
 export interface Routing {
   readonly status: 'accepted' | 'unhandled' | 'quarantined'
   readonly handlers: readonly string[]
@@ -20,11 +24,14 @@ export interface Routing {
  */
 export function routeReading(route: Route, source: Source, reading: Reading, origin: Origin): Routing {
   if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
-  return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields)
+  return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields, reading.bodyBytes)
 }
 
-/** Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. */
-export type Route = (source: Source, fields: EventFields) => Routing
+/**
+ * Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. Whatever the
+ * schemas say, that takes some milliseconds at most (`openBudget`). `bodyBytes` is 0 unless given.
+ */
+export type Route = (source: Source, fields: EventFields, bodyBytes?: number) => Routing
 
 interface CompiledRoute {
   readonly registration: HandlerRegistration
@@ -35,14 +42,8 @@ interface CompiledRoute {
 /** Compiles the routes of all handlers. Throws, naming the handler, on a schema that is not valid. */
 export function compileRoutes(registrations: readonly HandlerRegistration[]): Route {
   const routes = registrations.map(compileRoute)
-  const providerChecks = new Map<Provider, ReadonlyMap<string, SchemaCheck>>()
-  const checkOf = (provider: Provider, type: string): SchemaCheck | undefined => {
-    const known = providerChecks.get(provider) ?? compileSchemas(provider)
-    providerChecks.set(provider, known)
-    return known.get(type)
-  }
 
-  return (source, fields) => {
+  return (source, fields, bodyBytes = 0) => {
     if (!source.accepts(fields.type)) {
       return {
         status: 'unhandled',
@@ -56,12 +57,16 @@ export function compileRoutes(registrations: readonly HandlerRegistration[]): Ro
     )
     // A handler's own schema takes the place of what the provider's says.
     const isOverruled = wanting.length > 0 && wanting.every(({ registration }) => registration.schema !== undefined)
-    const faults = isOverruled ? [] : (checkOf(source.provider, fields.type)?.(fields.data) ?? [])
+    const within = openBudget(bodyBytes)
+    const providers = isOverruled ? undefined : providerChecks(source.provider).get(fields.type)
+    const faults = (providers && within(() => providers(fields.data))) ?? []
     if (faults.length > 0)
       return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
 
     const reasons = wanting.flatMap(({ registration, check }) =>
-      check(fields).map((fault) => `${registration.name}: ${fault}`),
+      (registration.schema === undefined ? check(fields) : (within(() => check(fields)) ?? [])).map(
+        (fault) => `${registration.name}: ${fault}`,
+      ),
     )
     if (reasons.length > 0) return { status: 'quarantined', handlers: [], reasons }
     return {
@@ -72,8 +77,16 @@ export function compileRoutes(registrations: readonly HandlerRegistration[]): Ro
   }
 }
 
-const compileSchemas = (provider: Provider): ReadonlyMap<string, SchemaCheck> =>
-  new Map(Object.entries(provider.schemas ?? {}).map(([type, schema]) => [type, compileSchema(schema)]))
+const compiled = new WeakMap<Provider, ReadonlyMap<string, SchemaCheck>>()
+
+/** Event type → check of its data by the provider's schema. Compiled once, which is best done before events come. */
+export function providerChecks(provider: Provider): ReadonlyMap<string, SchemaCheck> {
+  const known = compiled.get(provider)
+  if (known !== undefined) return known
+  const checks = new Map(Object.entries(provider.schemas ?? {}).map(([type, schema]) => [type, compileSchema(schema)]))
+  compiled.set(provider, checks)
+  return checks
+}
 
 const catalogueChecks: ReadonlyMap<string, SchemaCheck> = new Map(
   Object.entries(catalogue).map(([type, schema]) => [type, compileSchema(schema)]),
@@ -87,7 +100,7 @@ function compileRoute(registration: HandlerRegistration): CompiledRoute {
  * A handler is typed by its schema, by the catalogue for each type that it names in full, or else as an object; it gets
  * nothing else.
  */
-function compileCheck({ name, types, schema, schemaOf }: HandlerRegistration): CompiledRoute['check'] {
+export function compileCheck({ name, types, schema, schemaOf }: HandlerRegistration): CompiledRoute['check'] {
   if (schema === undefined) {
     return ({ type, data }) => {
       const catalogued = types.includes(type) ? catalogueChecks.get(type) : undefined

@@ -1,20 +1,51 @@
-import { Ajv, type ErrorObject } from 'ajv'
-import formats from 'ajv-formats'
+import { _, Ajv, type AnySchemaObject, type CodeKeywordDefinition, type ErrorObject } from 'ajv'
 import { MAX_REASONS } from './limits.ts'
+import { addCountedFormats } from './schema/formats.ts'
+import { instrument, METER, type Toll } from './schema/instrument.ts'
+import { charge, chargeKeys, chargeUnbounded, openBudget } from './schema/meter.ts'
+import { compilePattern } from './schema/pattern.ts'
+import { uniqueItems } from './schema/unique-items.ts'
 
-/** Why a value is not as its schema says; empty when it is. Names places, never values. */
+/**
+ * Why a value is not as its schema says; empty when it is. Names places, never values. Counts what it does, so that it can be
+ * run under a budget (`openBudget`).
+ */
 export type SchemaCheck = (value: unknown) => readonly string[]
+
+/** Characters that are looked at in one step. */
+const CHARACTERS_PER_STEP = 16
+
+function chargeToll(value: unknown, { steps, isBySize, keyLists }: Toll): void {
+  charge(steps)
+  if (isBySize && typeof value === 'string') charge(value.length / CHARACTERS_PER_STEP)
+  else if (keyLists > 0 && typeof value === 'object' && value !== null && !Array.isArray(value))
+    chargeKeys(value, keyLists)
+}
+
+const meter: CodeKeywordDefinition = {
+  keyword: METER,
+  before: 'allOf',
+  code({ gen, data, schema }) {
+    const toll = schema as Toll
+    const isSimple = !toll.isBySize && toll.keyLists === 0
+    if (isSimple) gen.code(_`${gen.scopeValue('obj', { ref: charge })}(${toll.steps})`)
+    else gen.code(_`${gen.scopeValue('obj', { ref: chargeToll })}(${data}, ${gen.scopeValue('obj', { ref: toll })})`)
+  },
+}
 
 /** Nothing is coerced, stripped or filled in: what is checked stays as it came. */
 function createAjv(): Ajv {
+  const regExp = Object.assign(compilePattern, { code: 'compilePattern' })
   const ajv = new Ajv({
     allErrors: false,
     strict: false,
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,
+    code: { regExp },
   })
-  formats.default(ajv)
+  ajv.removeKeyword('uniqueItems').addKeyword(uniqueItems).addKeyword(meter)
+  addCountedFormats(ajv)
   return ajv
 }
 
@@ -26,16 +57,30 @@ const shared = createAjv()
  * Ajv rather than TypeBox's compiler, because a handler's schema reaches this process as plain JSON.
  */
 export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
+  const text = JSON.stringify(schema)
+  if (/"\$async":true/.test(text)) throw new Error('$async is not supported')
+  const plain: AnySchemaObject = JSON.parse(text)
+  const counted = instrument(plain)
   // An instance knows a schema by its $id, and two handlers may use the same one.
-  const validate = (JSON.stringify(schema).includes('"$id"') ? createAjv() : shared).compile(schema)
-  return (value) => (validate(value) ? [] : (validate.errors ?? []).slice(0, MAX_REASONS).map(describe))
+  const ajv = text.includes('"$id"') ? createAjv() : shared
+  void ajv.validateSchema(plain, true)
+  const validate = ajv.compile(counted?.schema ?? plain)
+  ajv.removeSchema(validate.schema as AnySchemaObject)
+  // Node compiles a function when it is first called, which takes long where the schema is large.
+  void openBudget(0)(() => validate(undefined))
+  return (value) => {
+    if (counted === undefined) chargeUnbounded()
+    else chargeToll(value, counted.toll)
+    return validate(value) ? [] : (validate.errors ?? []).slice(0, MAX_REASONS).map(describe)
+  }
 }
 
 const MAX_KEY_LENGTH = 64
+const MAX_PATH_LENGTH = 256
 
 function describe({ instancePath, message, params }: ErrorObject): string {
   const { additionalProperty } = params as { additionalProperty?: string }
   const which =
     additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty.slice(0, MAX_KEY_LENGTH))}`
-  return `${instancePath || '/'} ${message}${which}`
+  return `${instancePath.slice(0, MAX_PATH_LENGTH) || '/'} ${message}${which}`
 }

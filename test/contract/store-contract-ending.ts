@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { AttemptOutcome, Settlement } from '../../src/domain/delivery.ts'
+import type { AttemptOutcome, Settlement, Work } from '../../src/domain/delivery.ts'
 import type { ErrorDetail } from '../../src/domain/error-detail.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
@@ -64,6 +64,35 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(first?.error_detail).toEqual(detail)
       expect(second).toMatchObject({ number: 2, outcome: 'succeeded' })
       expect(second).not.toHaveProperty('error_detail')
+    })
+
+    test('what finds its event not as its schema says quarantines it, and leaves its other deliveries alone', async () => {
+      const event = newEvent({ handlers: ['a', 'b', 'c'] })
+      await store().append(event)
+      const all = { handlers: ['a', 'b', 'c'].map((name) => ({ name, limit: 1 })) }
+      const { work } = await store().claim(claimRequest(all))
+      const refused = (handler: string, quarantine: readonly string[]): Settlement => {
+        const each = work.find((one) => one.handler === handler) as Work
+        return settlement(each, { verdict: 'dead', outcome: 'rejected', error: 'no', quarantine })
+      }
+      expect(await store().settle([refused('b', ['b: /\0 no'])])).toEqual([true])
+      expect(await store().settle([refused('c', ['b: /\0 no', 'c: / no'])])).toEqual([true])
+      expect(await store().event(event.uid)).toMatchObject({
+        status: 'quarantined',
+        reasons: ['b: /\0 no', 'c: / no'],
+        deliveries: [
+          { handler: 'a', state: 'running' },
+          { handler: 'b', state: 'dead', history: [{ outcome: 'rejected' }] },
+          { handler: 'c', state: 'dead' },
+        ],
+      })
+      expect((await store().events({ status: 'quarantined' }, { limit: 9 })).items).toHaveLength(1)
+
+      await store().replay({ eventUid: event.uid, handlers: ['b'], status: 'accepted', reasons: [] })
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', reasons: [] })
+      // Of a lease that is gone, nothing counts.
+      expect(await store().settle([refused('b', ['late'])])).toEqual([false])
+      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', reasons: [] })
     })
 
     test('takes effect once', async () => {

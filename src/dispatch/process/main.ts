@@ -2,7 +2,11 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import type { Logger } from 'pino'
+import { hasOwnSchemas } from '../../domain/catalogue.ts'
+import { messageOf } from '../../domain/errors.ts'
+import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
+import type { Refusals } from '../../domain/refusals.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import { mayStart } from '../progress.ts'
@@ -81,7 +85,6 @@ function send(message: FromProcess): void {
 async function load(data: ProcessData, isHurried: boolean): Promise<void> {
   if (!isHurried) stepBack()
   const { log } = openLog(data.logLevel)
-  environment = { handlers, providers, log }
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
     providers.set(name, module.default)
@@ -92,9 +95,25 @@ async function load(data: ProcessData, isHurried: boolean): Promise<void> {
     (fault) => log.error(fault),
   )
   for (const handler of loaded.handlers) handlers.set(handler.registration.name, handler)
+  const registrations = loaded.handlers.map(({ registration }) => registration)
+  const checked = await refusalsOf(registrations)
+  environment = { handlers, providers, log, ...(typeof checked === 'function' && { refusals: checked }) }
   stepBack()
-  if (loaded.faults.length > 0) send({ kind: 'unloadable', faults: loaded.faults })
-  else send({ kind: 'ready', registrations: loaded.handlers.map(({ registration }) => registration) })
+  const faults = typeof checked === 'string' ? [...loaded.faults, checked] : loaded.faults
+  if (faults.length > 0) send({ kind: 'unloadable', faults })
+  else send({ kind: 'ready', registrations })
+}
+
+/** What checks events by users' schemas, or what is wrong with one. Loaded only where there are any: it takes some MiB. */
+async function refusalsOf(registrations: readonly HandlerRegistration[]): Promise<Refusals | string | undefined> {
+  if (registrations.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
+    return undefined
+  try {
+    const { compileRefusals } = await import('../../domain/refusals.ts')
+    return compileRefusals(registrations)
+  } catch (error) {
+    return messageOf(error)
+  }
 }
 
 function openLog(level: string): LogLines {

@@ -1,11 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
 import { toIso } from '../../domain/clock.ts'
-import type { WebhookEvent } from '../../domain/event.ts'
+import type { EventFields, WebhookEvent } from '../../domain/event.ts'
 import type { HandlerContext } from '../../domain/handler.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 import type { Provider } from '../../domain/provider.ts'
 import { readStored } from '../../domain/read-event.ts'
+import type { Refusals } from '../../domain/refusals.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import type { Job, JobResult } from '../protocol.ts'
 import { detailOf, lineOf } from './error-detail.ts'
@@ -14,7 +15,7 @@ import { detailOf, lineOf } from './error-detail.ts'
 const MAX_AFTER_MS = Number.MAX_SAFE_INTEGER
 
 /** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
-type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs'>
+type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine'>
 
 export interface RunningJob {
   readonly job: Job
@@ -42,6 +43,8 @@ export interface JobEnvironment {
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
   readonly providers: ReadonlyMap<string, Provider>
   readonly log: Logger
+  /** Undefined: no schema is a user's. */
+  readonly refusals?: Refusals
 }
 
 /**
@@ -97,7 +100,14 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
     const { work } = running.job
     const handler = environment.handlers.get(work.handler)
     if (handler === undefined) throw new Error(`there is no handler ${work.handler}`)
-    await handler.run(eventOf(environment.providers, running.job), contextOf(running, signal))
+    const { provider, fields } = readJob(environment.providers, running.job)
+    const [first, ...others] = environment.refusals?.(handler.registration, provider, fields) ?? []
+    if (first !== undefined) {
+      const error = `the event is not as its schema says: ${first}`
+      running.decide({ outcome: 'rejected', error, quarantine: [first, ...others] })
+      return
+    }
+    await handler.run(eventOf(running.job, fields), contextOf(running, signal))
     // A rejection that the handler left floating is reported once its microtasks are done: before success, not after.
     await new Promise(setImmediate)
     running.decide({ outcome: 'succeeded' })
@@ -111,22 +121,24 @@ export function failureOf(thrown: unknown): Verdict {
   return { outcome: 'failed', error: lineOf(detail), detail }
 }
 
-function eventOf(providers: ReadonlyMap<string, Provider>, { work, body }: Job): WebhookEvent {
+function readJob(providers: ReadonlyMap<string, Provider>, { work, body }: Job) {
   const { event } = work
   const provider = providers.get(event.provider)
   if (provider === undefined) throw new Error(`no source has provider ${event.provider} any more`)
-  const received_at = toIso(event.receivedAtMs)
   const reading = readStored(provider, event, body)
   if (!reading.ok) throw new Error(`the event is not readable: ${reading.reasons.join('; ')}`)
+  return { provider, fields: { ...reading.fields, id: event.id } }
+}
+
+function eventOf({ work: { event }, body }: Job, fields: EventFields): WebhookEvent {
   return {
-    ...reading.fields,
-    id: event.id,
-    data: reading.fields.data as Record<string, unknown>,
+    ...fields,
+    data: fields.data as Record<string, unknown>,
     uid: event.uid,
     source: event.source,
     provider: event.provider,
     origin: event.origin,
-    received_at,
+    received_at: toIso(event.receivedAtMs),
     raw: () => body,
   }
 }

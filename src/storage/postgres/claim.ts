@@ -4,6 +4,7 @@ import type { Claimed, ClaimRequest } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Leases } from './leases.ts'
+import { quarantineEvents } from './quarantine.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 
@@ -154,6 +155,7 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
 export function createSettle(connections: Connections, clock: DatabaseClock, leases: Leases) {
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
+    await quarantineEvents(connections, settlements)
     const localMs = clock.localMs()
     const rows = settlements.map((settlement, at) => ({
       n: at + 1,

@@ -1,5 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
+import { eventKeyOf } from '../common/keys.ts'
+import { joinedReasons } from '../common/quarantine.ts'
 import { prepareRecordAttempt } from './attempts.ts'
 import type { StoredSettlement } from './messages.ts'
 import type { Tally } from './tally.ts'
@@ -22,6 +24,14 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
     WHERE key = ?
   `)
 
+  const findEvent = db.prepare('SELECT status, reasons FROM event WHERE key = ?')
+  const quarantineEvent = db.prepare("UPDATE event SET status = 'quarantined', reasons = ? WHERE key = ?")
+
+  function quarantine(eventKey: number, reasons: readonly string[]): void {
+    const event = findEvent.get(eventKey)
+    quarantineEvent.run(joinedReasons(event?.status, event?.reasons, reasons), eventKey)
+  }
+
   function settleOne(settlement: StoredSettlement, nowMs: number): boolean {
     const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, detail, startedAtMs, durationMs } = settlement
     const delivery = select.get(deliveryId, lease)
@@ -38,6 +48,7 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
       deliveryId,
     )
     recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })
+    if (settlement.quarantine !== undefined) quarantine(eventKeyOf(deliveryId), settlement.quarantine)
     tally.move('running', state)
     return true
   }
