@@ -2,8 +2,9 @@ import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneSt
 import type { Connections } from './connections.ts'
 import type { Days } from './days.ts'
 
-/** Events looked at in one transaction, and forgotten in it. */
-const MAX_LOOKED_AT = 1_024
+/** Events looked at in one step; looking alone writes nothing. */
+const MAX_LOOKED_AT = 4_096
+/** Events forgotten in one transaction. */
 const MAX_PRUNED = 200
 
 /** `$1`: before which time an event with a dead delivery was received if it goes. */
@@ -62,6 +63,8 @@ const COUNT_DEAD = {
   `,
 }
 
+const NOTHING = { events: 0, dead: 0 }
+
 interface LookedRow extends Record<string, unknown> {
   readonly key: number
   readonly received_at: number
@@ -71,18 +74,27 @@ interface LookedRow extends Record<string, unknown> {
 /** Forgets old events, one step of a walk from the oldest on after the other, and drops the days that are empty then. */
 export function createPrune(connections: Connections, days: Days) {
   async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
+    const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+    const position = [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key]
+    const looked = await connections.run<LookedRow>('work', LOOK, position)
+    const most = Math.min(MAX_PRUNED, limit)
+    const old = looked.filter(({ is_needed }) => !is_needed).slice(0, most)
+    const isCutShort = old.length === most
+    const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
+    const gone = await forget(
+      old.map((row) => row.key),
+      deadReceivedBeforeMs,
+    )
+    return { ...gone, next: last && positionOf(last) }
+  }
+
+  async function forget(keys: readonly number[], deadReceivedBeforeMs: number): Promise<Omit<PruneStep, 'next'>> {
+    if (keys.length === 0) return NOTHING
     return connections.transaction(async (query) => {
-      const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
-      const looked = await query<LookedRow>(LOOK, [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key])
-      const most = Math.min(MAX_PRUNED, limit)
-      const old = looked.filter(({ is_needed }) => !is_needed).slice(0, most)
-      const keys = old.map((row) => row.key)
-      const locked = keys.length === 0 ? [] : await query<{ key: number }>(LOCK, [keys])
-      const forget = [deadReceivedBeforeMs, locked.map((row) => row.key)]
-      const [gone] = locked.length === 0 ? [] : await query<{ events: number; dead: number }>(FORGET, forget)
-      const isCutShort = old.length === most
-      const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
-      return { events: gone?.events ?? 0, dead: gone?.dead ?? 0, next: last && positionOf(last) }
+      const locked = (await query<{ key: number }>(LOCK, [keys])).map(({ key }) => key)
+      if (locked.length === 0) return NOTHING
+      const [gone = NOTHING] = await query<{ events: number; dead: number }>(FORGET, [deadReceivedBeforeMs, locked])
+      return gone
     })
   }
 

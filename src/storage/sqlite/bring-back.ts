@@ -13,6 +13,17 @@ export interface FoundAhead {
   readonly tasks: readonly number[]
 }
 
+const NOTHING: BroughtBack = { events: 0, deliveries: 0, tasks: 0 }
+
+/** Has nothing written where nothing was found. */
+export async function bringBackFound(
+  found: Promise<FoundAhead>,
+  bringBack: (found: FoundAhead) => Promise<BroughtBack>,
+): Promise<BroughtBack> {
+  const { events, deliveries, tasks } = await found
+  return events.length + deliveries.length + tasks.length === 0 ? NOTHING : bringBack({ events, deliveries, tasks })
+}
+
 /** Looks for what lies ahead, in the thread that reads. `started_at` of an attempt tells a clock that was ahead then. */
 export function prepareFindAhead(db: DatabaseSync) {
   const events = db.prepare(`SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_BROUGHT}`)

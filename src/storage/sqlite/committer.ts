@@ -12,7 +12,7 @@ import { prepareEndTask } from './end-task.ts'
 import { prepareIdentities } from './identity.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
-import { preparePrune } from './prune.ts'
+import { prepareForget } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
 import { isEnvironmental } from './sqlite-errors.ts'
@@ -70,7 +70,7 @@ export class Committer {
       replay: prepareReplay(db, identities, this.#tally),
       judgeClock: prepareJudgeClock(db),
       bringBack: prepareBringBack(db),
-      prune: preparePrune(db, this.#dedupe, this.#tally),
+      forget: prepareForget(db, this.#dedupe, this.#tally),
       ...prepareTrackTask(db, this.#tally, endTask),
       ...prepareClaimTasks(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#tally),

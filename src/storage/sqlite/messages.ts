@@ -21,10 +21,11 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
+import type { BroughtBack, LongestWaits, PruneRequest } from '../../domain/upkeep.ts'
 import type { AppendBatch } from '../common/event-row.ts'
 import type { Reply } from '../common/wire-error.ts'
 import type { FoundAhead } from './bring-back.ts'
+import type { Forgotten, FoundOld } from './prune.ts'
 import type { Ending } from './track-task.ts'
 
 /** What passes between the main thread and the store's two threads. */
@@ -50,7 +51,7 @@ export interface WriterOperations {
   replay(replay: Replay, nowMs: number): Replayed
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
-  prune(request: PruneRequest): PruneStep
+  forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
   track(task: NewTask, nowMs: number): Ending<Tracked>
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>
   claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
@@ -70,6 +71,7 @@ export interface ReaderOperations {
   task(source: string, id: string): Task | undefined
   activity(source: string, sinceMs: number): SourceActivity
   findAhead(waits: LongestWaits, nowMs: number): FoundAhead
+  findOld(request: PruneRequest): FoundOld
   countDead(receivedBeforeMs: number): number
 }
 

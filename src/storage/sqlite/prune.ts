@@ -5,60 +5,92 @@ import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
 import type { Tally } from './tally.ts'
 
-/** Events looked at in one commit, and forgotten in it: no append waits for more. */
-const MAX_LOOKED_AT = 512
-const MAX_PRUNED = 64
+/** Events looked at in one step, by the thread that reads: those that cannot go cost the one that writes nothing. */
+const MAX_LOOKED_AT = 4_096
+/** Events forgotten in one commit: no append waits for more. */
+const MAX_FORGOTTEN = 64
 
-/** Forgets old events, one step of a walk from the oldest on. */
-export function preparePrune(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
+/** Events that can go, as far as the thread that reads can tell. */
+export interface FoundOld {
+  readonly keys: readonly number[]
+  readonly next: PrunePosition | undefined
+}
+
+export interface Forgotten {
+  readonly events: number
+  readonly dead: number
+}
+
+/** Looks for old events that can go, one step of a walk from the oldest on. */
+export function prepareFindOld(db: DatabaseSync) {
   const select = db.prepare(`
-    SELECT key, received_at, source, id, variant, checksum FROM event
-    WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
+    SELECT key, received_at, EXISTS (
+      SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
+        AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= ?4))
+    ) AS is_needed
+    FROM event WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
     ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
   `)
+
+  return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): FoundOld => {
+    const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+    const looked = select.all(receivedBeforeMs, receivedAtMs, key, deadReceivedBeforeMs)
+    const old = looked.filter((row) => row.is_needed === 0).slice(0, limit)
+    const isCutShort = old.length === limit
+    const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
+    return {
+      keys: old.map((row) => Number(row.key)),
+      next: last && { receivedAtMs: Number(last.received_at), key: Number(last.key) },
+    }
+  }
+}
+
+/** One step of a walk, in several commits. `forget` makes one, and looks again whether its events can go. */
+export async function pruneInCommits(
+  found: Promise<FoundOld>,
+  forget: (keys: readonly number[]) => Promise<Forgotten>,
+): Promise<PruneStep> {
+  const { keys, next } = await found
+  let [events, dead] = [0, 0]
+  for (let from = 0; from < keys.length; from += MAX_FORGOTTEN) {
+    const gone = await forget(keys.slice(from, from + MAX_FORGOTTEN))
+    events += gone.events
+    dead += gone.dead
+  }
+  return { events, dead, next }
+}
+
+/** Forgets those of these events that can go. */
+export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
+  const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
   const deleteDeliveries = db.prepare('DELETE FROM delivery WHERE key BETWEEN ? AND ?')
   const deleteBody = db.prepare('DELETE FROM event_body WHERE key = ?')
   const deleteEvent = db.prepare('DELETE FROM event WHERE key = ?')
 
-  const countsOf = (key: number): ReadonlyMap<unknown, number> =>
-    new Map(
-      countStates.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ state, n }) => [state, Number(n)] as const),
-    )
-
-  function forget(row: ReturnType<typeof select.all>[number], counts: ReadonlyMap<unknown, number>): void {
-    const key = Number(row.key)
-    const [source, id] = [String(row.source), String(row.id)]
+  /** Undefined: it is needed. */
+  function forget(key: number, deadReceivedBeforeMs: number): { readonly dead: number } | undefined {
+    const row = select.get(key)
+    if (row === undefined) return undefined
     const deliveries = [firstDeliveryKey(key), lastDeliveryKey(key)] as const
+    const counts = new Map(countStates.all(...deliveries).map(({ state, n }) => [state, Number(n)] as const))
+    const dead = counts.get('dead') ?? 0
+    if (counts.has('pending') || counts.has('running')) return undefined
+    if (dead > 0 && Number(row.received_at) >= deadReceivedBeforeMs) return undefined
     for (const state of DELIVERY_STATES) tally.add(state, -(counts.get(state) ?? 0))
     deleteAttempts.run(...deliveries)
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     deleteEvent.run(key)
+    const [source, id] = [String(row.source), String(row.id)]
     dedupe.remove(row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum)), key)
+    return { dead }
   }
 
-  return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): PruneStep => {
-    const start = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
-    const rows = select.all(receivedBeforeMs, start.receivedAtMs, start.key)
-    const most = Math.min(limit, MAX_PRUNED)
-    let events = 0
-    let dead = 0
-    let next: PrunePosition | undefined = from
-    for (const row of rows) {
-      if (events >= most) return { events, dead, next }
-      const [key, receivedAtMs] = [Number(row.key), Number(row.received_at)]
-      const counts = countsOf(key)
-      const isKept = counts.has('dead') && receivedAtMs >= deadReceivedBeforeMs
-      if (!isKept && !counts.has('pending') && !counts.has('running')) {
-        forget(row, counts)
-        events++
-        dead += counts.get('dead') ?? 0
-      }
-      next = { receivedAtMs, key }
-    }
-    return { events, dead, next: rows.length < MAX_LOOKED_AT ? undefined : next }
+  return (keys: readonly number[], deadReceivedBeforeMs: number): Forgotten => {
+    const gone = keys.map((key) => forget(key, deadReceivedBeforeMs)).filter((each) => each !== undefined)
+    return { events: gone.length, dead: gone.reduce((sum, { dead }) => sum + dead, 0) }
   }
 }
 

@@ -6,7 +6,7 @@ import { prepareCounts } from './counts.ts'
 import { prepareFindEvent, prepareReadBody } from './find-event.ts'
 import type { Call, ReaderOperations } from './messages.ts'
 import { perform } from './perform.ts'
-import { prepareCountDead } from './prune.ts'
+import { prepareCountDead, prepareFindOld } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
@@ -28,6 +28,7 @@ const operations: ReaderOperations = {
   task: prepareFindTask(db),
   activity: prepareActivity(db),
   findAhead: prepareFindAhead(db),
+  findOld: prepareFindOld(db),
   countDead: prepareCountDead(db),
 }
 

@@ -31,16 +31,17 @@ import type {
 import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../common/append-queue.ts'
 import type { Reply } from '../common/wire-error.ts'
+import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
 import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
 import { Outbox } from './outbox.ts'
 import { takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
+import { pruneInCommits } from './prune.ts'
 import { StoreRefused } from './refused.ts'
 import { isEnd, storedSettlement, workOf } from './stored-form.ts'
 import { startThread, startWriter } from './threads.ts'
 import type { Ending } from './track-task.ts'
-import { bringBackFound, pruneInCommits } from './upkeep.ts'
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
@@ -138,7 +139,9 @@ class SqliteStore implements OpenStore {
   }
 
   async prune(request: PruneRequest): Promise<PruneStep> {
-    return pruneInCommits(request, (each) => this.#refusing() ?? this.#writes.call('prune', each))
+    const found = this.#refusing() ?? this.#reads.call('findOld', request)
+    const { deadReceivedBeforeMs } = request
+    return pruneInCommits(found, (keys) => this.#writes.call('forget', keys, deadReceivedBeforeMs))
   }
 
   async countDead(receivedBeforeMs: number): Promise<number> {
