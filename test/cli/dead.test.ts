@@ -94,11 +94,11 @@ test('--all with a filter leaves the others dead', async () => {
 
 describe('a handler or source that does not exist', () => {
   test.each([
-    [['--handler', 'nope'], 'there is no handler nope; known are fragile, steady'],
+    [['--handler', 'nope'], 'there is no handler nope; known are fragile, slow, steady'],
     [['--source', 'nope'], 'there is no source nope; known are ai'],
     [
       ['--source', 'nope', '--handler', 'nope'],
-      'there is no source nope; known are ai; there is no handler nope; known are fragile, steady',
+      'there is no source nope; known are ai; there is no handler nope; known are fragile, slow, steady',
     ],
   ])('fails a replay by %j, and says what there is', async (filter, reason) => {
     expect(await dead('replay', '--all', '--yes', ...filter)).toMatchObject({
@@ -111,7 +111,7 @@ describe('a handler or source that does not exist', () => {
   test('is told beside the empty list that it gives', async () => {
     expect(await dead('list', '--handler', 'nope')).toMatchObject({
       code: 0,
-      err: 'there is no handler nope; known are fragile, steady\n',
+      err: 'there is no handler nope; known are fragile, slow, steady\n',
     })
     expect(await dead('list', '--handler', 'steady')).toMatchObject({ code: 0, err: '' })
     for (const group of ['events', 'tasks'])
@@ -184,6 +184,16 @@ test('dead letters are listed in the order in which they died', async () => {
   writeFileSync(mended, '')
   await dead('replay', '--all', '--yes')
   await eventually(listed, (items) => items.length === 0)
+})
+
+test('a replay of what runs already starts nothing else, says so, and has not failed', async () => {
+  const { uid } = await post(service.publicUrl, signedEvent('acme.slow', { mended }))
+  expect(await run(['events', 'replay', uid], service.environment)).toMatchObject({
+    code: 0,
+    out: `${uid} is pending or running already; nothing else runs\n`,
+  })
+  writeFileSync(mended, '')
+  await eventually(statesOf(uid), ({ slow }) => slow === 'succeeded')
 })
 
 test('each replay leaves a line in the log of the service: who asked, which event and how many deliveries', async () => {

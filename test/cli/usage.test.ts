@@ -139,19 +139,36 @@ test('a fault in the configuration that only the service reads keeps no command 
   expect(err).toContain('is it running?')
 })
 
-test.each([[['events', 'list']], [['dead', 'list', '--json']], [['dead', 'replay', '--all']], [['send', 'ai', 'x']]])(
-  '%j without a service asks whether it is running, in one line',
-  async (argv) => {
-    const port = await freePort()
-    const { code, out, err } = await run(argv, {
-      PORT: port,
-      OPS_PORT: port,
-      SOURCES: 'ai',
-      SOURCE_AI_SECRET: AI_SECRET,
-    })
-    expect(code).toBe(1)
-    expect(out).toBe('')
-    expect(err).toContain(`no answer from http://127.0.0.1:${port}: is it running?`)
-    expect(err.trim().split('\n')).toHaveLength(1)
-  },
-)
+test.each([
+  [['events', 'list']],
+  [['events', 'show', 'a']],
+  [['events', 'replay', 'a']],
+  [['dead', 'list', '--json']],
+  [['dead', 'replay', 'a']],
+  [['dead', 'replay', '--all']],
+  [['dead', 'replay', '--all', '--yes', '--handler', 'a']],
+  [['send', 'ai', 'x']],
+  [['tasks', 'track', 'ai', 'a']],
+  [['tasks', 'list']],
+  [['tasks', 'show', 'ai', 'a']],
+  [['tasks', 'wait', 'ai', 'a', '--timeout', '1s']],
+  [['tasks', 'poll', 'ai', 'a']],
+  [['tasks', 'cancel', 'ai', 'a']],
+  [['registrations', 'list']],
+  [['registrations', 'ensure', 'ai']],
+  [['registrations', 'create', 'ai']],
+  [['registrations', 'update', 'ai', 'a', '--disable']],
+  [['registrations', 'delete', 'ai', 'a']],
+])('%j without a service asks whether it is running, in one line', async (argv) => {
+  const port = await freePort()
+  const { code, out, err } = await run(argv, {
+    PORT: port,
+    OPS_PORT: port,
+    SOURCES: 'ai',
+    SOURCE_AI_SECRET: AI_SECRET,
+  })
+  expect(code).toBe(1)
+  expect(out).toBe('')
+  expect(err).toContain(`no answer from http://127.0.0.1:${port}: is it running?`)
+  expect(err.trim().split('\n')).toHaveLength(1)
+})
