@@ -8,6 +8,7 @@ import type { Config } from './domain/config.ts'
 import { databasePasswords } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { redactor } from './domain/redact.ts'
+import { createSecretFilter, secretsIn } from './domain/secret-filter.ts'
 import type { OpenStore } from './domain/store.ts'
 import { joinFleet, ownHandlers, type RoutedHandlers } from './fleet.ts'
 import { createOpsListener } from './http/ops.ts'
@@ -111,6 +112,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     telemetry: metrics.telemetry,
     log,
   })
+  const { headers: withoutSecrets } = createSecretFilter(secretsIn(config))
   const dispatch = isWorker ? dispatcher : NO_DISPATCH
   const upkeep = new StoreUpkeep({
     store,
@@ -125,12 +127,12 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
-  const receiver = createReceiver({ keep, route, clock, log })
+  const receiver = createReceiver({ keep, route, withoutSecrets, clock, log })
   const access = openAccess(config, sources, callTimeouts)
   const tasks = createTasks({
     store,
     sources: access.sources,
-    recover: createRecoverer({ keep, route, clock }),
+    recover: createRecoverer({ keep, route, withoutSecrets, clock }),
     maxWaitMs: config.taskMaxWaitMs,
     deadlineMs: config.taskDeadlineMs,
     pollIntervalMs: config.pollIntervalMs,
@@ -261,10 +263,9 @@ async function openSoundly(
 }
 
 /** Everything in a configuration that no log and no answer may show. */
-const secretsOf = ({ sources, opsToken, databaseUrl }: Config): readonly (string | undefined)[] => [
-  ...sources.flatMap(({ secrets, apiKey }) => [...secrets, apiKey]),
-  opsToken,
-  ...databasePasswords(databaseUrl),
+const secretsOf = (config: Config): readonly string[] => [
+  ...secretsIn(config),
+  ...databasePasswords(config.databaseUrl),
 ]
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -17,10 +17,13 @@ export interface Log {
   readonly flush: () => void
 }
 
-/** Structured lines on stdout. Nothing here knows of bodies, secrets or query strings; they are never passed in. */
-export function createLog(level: string): Log {
+/**
+ * Structured lines on stdout. Bodies, secrets and query strings are never passed in; where a name, an id or a library's
+ * message brings a secret along, `withoutSecrets` takes it out of the line.
+ */
+export function createLog(level: string, withoutSecrets: (line: string) => string = (line) => line): Log {
   const { lines, dropped, flush } = openLines(1)
-  return { log: pino({ ...PLAIN, level }, lines), dropped, flush }
+  return { log: pino({ ...PLAIN, level, hooks: { streamWrite: withoutSecrets } }, lines), dropped, flush }
 }
 
 /** The form of every line. */

@@ -3,6 +3,7 @@ import { readConfig } from './config/config.ts'
 import { readEnvironment } from './config/environment.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/move.ts'
+import { createSecretFilter, secretsIn } from './domain/secret-filter.ts'
 import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
 import { createLog, type Log } from './log.ts'
 
@@ -55,7 +56,7 @@ async function move(request: MoveRequest): Promise<MoveOutcome> {
 
 async function serve(): Promise<void> {
   const read = readConfig(readEnvironment())
-  const log = createLog(read.config.logLevel)
+  const log = createLog(read.config.logLevel, createSecretFilter(secretsIn(read.config)).line)
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
   const starting = startHoldfast(read, log)

@@ -1,4 +1,5 @@
-const REPLACEMENT = '[redacted]'
+/** What stands in place of a secret. */
+export const REPLACEMENT = '[redacted]'
 /** A shorter one stands in too many words to be taken out of them. */
 const MIN_LENGTH = 6
 /** Control and format characters, by which a text could be made to look like another. */
@@ -20,18 +21,33 @@ export function redactor(secrets: readonly (string | undefined)[]): (text: strin
   }
 }
 
-function spellings(secret: string): readonly string[] {
+/** A secret as it may have been written on the way, and the key that it stands for. */
+export function spellings(secret: string): readonly string[] {
   const plain = secret.startsWith('whsec_') ? [secret, secret.slice('whsec_'.length)] : [secret]
-  return plain.flatMap((text) => [
+  const written = plain.flatMap((text) => [
     text,
+    text.replace(/=+$/, ''),
     encodeURIComponent(text),
-    hex(text),
+    JSON.stringify(text).slice(1, -1),
+    // Node hands header bytes over as Latin-1.
+    Buffer.from(text, 'utf8').toString('latin1'),
+    hex(Buffer.from(text)),
     ...base64(text),
     ...base64(`Bearer ${text}`),
   ])
+  return [...written, ...plain.flatMap(keySpellings)]
 }
 
-const hex = (text: string): string => Buffer.from(text).toString('hex')
+/** Bytes of a key below which its encodings stand in too many words. */
+const MIN_KEY_BYTES = 16
+
+function keySpellings(text: string): readonly string[] {
+  const key = Buffer.from(text, /^[0-9a-f]+$/i.test(text) ? 'hex' : 'base64')
+  if (key.length < MIN_KEY_BYTES || !/^[\w+/-]+={0,2}$/.test(text)) return []
+  return [hex(key), key.toString('base64').replace(/=+$/, ''), key.toString('base64url')]
+}
+
+const hex = (bytes: Buffer): string => bytes.toString('hex')
 
 /** As much of it as does not depend on what stands before and after. */
 const base64 = (text: string): readonly string[] =>

@@ -5,6 +5,7 @@ import type { NewEvent } from '../domain/event.ts'
 import { readEvent } from '../domain/read-event.ts'
 import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
+import type { SecretFilter } from '../domain/secret-filter.ts'
 import type { Receipt } from '../domain/store.ts'
 import { type Keep, wasKept } from './keep.ts'
 import { newEvent } from './new-event.ts'
@@ -12,6 +13,7 @@ import { newEvent } from './new-event.ts'
 export interface ReceiveOptions {
   readonly keep: Keep
   readonly route: Route
+  readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
   readonly log: Logger
 }
@@ -23,15 +25,17 @@ export interface Receiver {
 }
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
-export function createReceiver({ keep, route, clock, log }: ReceiveOptions): Receiver {
+export function createReceiver({ keep, route, withoutSecrets, clock, log }: ReceiveOptions): Receiver {
   let storing = 0
 
   const receive: Receive = async (incoming) => {
     const receivedAtMs = clock()
-    const { source, headers, body, requestId } = incoming
+    const { source, body, requestId } = incoming
     const verdict = source.verify(incoming, receivedAtMs)
     if (!verdict.ok) return unproven(verdict)
 
+    // All that is read and kept of them from here on; only the proof needed the rest.
+    const headers = withoutSecrets(incoming.headers)
     const reading = readEvent(source.provider, headers, body, receivedAtMs)
     const routing = routeReading(route, source, reading, 'webhook')
     const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)

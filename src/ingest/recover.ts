@@ -3,6 +3,7 @@ import type { AskedUnder, Headers } from '../domain/event.ts'
 import { expiryOf, type Reading, readAnswer, readExpiry } from '../domain/read-event.ts'
 import type { Recover, Recovered } from '../domain/recover.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
+import type { SecretFilter } from '../domain/secret-filter.ts'
 import type { Source } from '../domain/source.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { Keep } from './keep.ts'
@@ -20,10 +21,12 @@ const keptHeaders = (headers: Headers): Headers =>
 export function createRecoverer({
   keep,
   route,
+  withoutSecrets,
   clock,
 }: {
   readonly keep: Keep
   readonly route: Route
+  readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
 }): Recover {
   async function keepAs(
@@ -50,7 +53,8 @@ export function createRecoverer({
       const { uid, lease } = task
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`
       const asked = { uid, lease, ...(error !== undefined && { error }) }
-      return keepAs('poll', source, asked, { headers: keptHeaders(headers), body, receivedAtMs }, reading)
+      const came = { headers: withoutSecrets(keptHeaders(headers)), body, receivedAtMs }
+      return keepAs('poll', source, asked, came, reading)
     },
 
     async expired(source, task, { word = task.word, error = task.lastError }) {

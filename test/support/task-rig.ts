@@ -66,7 +66,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     random: Math.random,
     ...options,
     store,
-    recover: createRecoverer({ keep, route, clock }),
+    recover: createRecoverer({ keep, route, withoutSecrets: (headers) => headers, clock }),
     sources: options.sources.map(({ name = 'ai', call, provider = ai }) => ({
       source: sourceOf(name, provider),
       call,
