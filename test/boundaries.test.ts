@@ -26,7 +26,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     rooms: ['domain', 'dispatch', 'dispatch/process', 'log.ts', 'modules.ts'],
     packages: ['node:*', 'pino'],
   },
-  outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns'] },
+  outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns', 'node:fs/promises'] },
   storage: {
     rooms: ['domain', 'storage', 'storage/common', 'storage/postgres', 'storage/sqlite'],
     packages: ['node:*'],

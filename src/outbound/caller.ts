@@ -31,7 +31,7 @@ export interface CallerOptions {
   /** Shared by all callers of the process; one's own unless given. */
   readonly room?: AnswerRoom
   readonly timeouts?: { readonly connectMs: number; readonly totalMs: number }
-  /** As `dns.lookup`, which it is unless given. */
+  /** As `dns.lookup`; by `createLookup` unless given. */
   readonly lookup?: LookupFunction
 }
 

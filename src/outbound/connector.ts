@@ -1,8 +1,11 @@
-import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { mayConnect, type Reach } from './address.ts'
 import { CallFault, codeIn } from './call-fault.ts'
+import { createLookup } from './lookup.ts'
+
+/** One cache for all callers. */
+const sharedLookup = createLookup()
 
 const forbidden = (): CallFault =>
   new CallFault('forbidden_address', 'The API leads to an address that is not on the public internet.')
@@ -14,7 +17,7 @@ const forbidden = (): CallFault =>
 export function connectWithin(
   reach: Reach,
   timeoutMs: number,
-  lookup: LookupFunction = systemLookup,
+  lookup: LookupFunction = sharedLookup,
 ): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs, allowH2: false, lookup: lookupWithin(reach, lookup) })
   return (options, callback) => {
