@@ -47,7 +47,7 @@ export interface JobResult {
   readonly outcome: Extract<AttemptOutcome, 'succeeded' | 'failed' | 'rejected' | 'retry_after' | 'timeout'>
   readonly error?: string
   readonly detail?: ErrorDetail
-  /** With `retry_after`. */
+  /** With `retry_after`; absent: what it asked for was no time, and it waits as after any failure. */
   readonly afterMs?: number
   /** With `rejected`: why the event is not as its schema says; the handler did not run. */
   readonly quarantine?: readonly string[]

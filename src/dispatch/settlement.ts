@@ -34,8 +34,8 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
     return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
   if (ran.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
   const delayMs =
-    ran.outcome === 'retry_after'
-      ? Math.min(ran.afterMs ?? 0, MAX_RETRY_AFTER_MS)
+    ran.outcome === 'retry_after' && ran.afterMs !== undefined
+      ? Math.min(ran.afterMs, MAX_RETRY_AFTER_MS)
       : retryDelayMs(rules.retry, work.attempt, rules.random)
   return { ...base, verdict: 'retry', isolate: ran.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
 }

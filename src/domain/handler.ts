@@ -11,7 +11,10 @@ export interface HandlerContext {
   readonly log: Logger
   /** Ends this delivery for good: no retry, straight to the dead letters. Throws. */
   readonly fail: (reason: string) => never
-  /** Ends this attempt and asks for the next no sooner than after `ms`. It counts as an attempt. Throws. */
+  /**
+   * Ends this attempt and asks for the next no sooner than after `ms`, a week at most. It counts as an attempt. Throws. What is
+   * no positive time (0, NaN, a text, more than a year) waits as after any failure, and is warned of.
+   */
   readonly retryAfter: (ms: number) => never
 }
 

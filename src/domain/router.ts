@@ -78,18 +78,24 @@ export type HandlerModule = (router: Router) => void | Promise<void>
 
 /**
  * A router for one handler module; what it registers is appended to `registered`, until that is frozen: what comes later is
- * told to `onLate`, by name, and ignored. Both methods throw `TypeError` on arguments that name no type, no function, or an
- * unknown option.
+ * told to `onLate`, by name, and ignored. Arguments that name no type, no function, an unknown option or no sound number are
+ * told to `onFault`, one sentence each, or thrown as a `TypeError` where there is none.
  */
 export function createRouter(
   moduleName: string,
   registered: RegisteredHandler[],
   onLate: (name: string) => void = () => {},
+  onFault?: (fault: string) => void,
 ): Router {
   const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
-    const registration = registrationOf(moduleName, selection, options, run)
-    if (Object.isFrozen(registered)) onLate(registration.name)
-    else registered.push({ registration, run })
+    try {
+      const registration = registrationOf(moduleName, selection, options, run)
+      if (Object.isFrozen(registered)) onLate(registration.name)
+      else registered.push({ registration, run })
+    } catch (error) {
+      if (onFault === undefined || !(error instanceof TypeError)) throw error
+      onFault(error.message)
+    }
   }
   return {
     on: (selection: Selection, second?: TSchema | HandlerOptions | Handler, third?: Handler) => {

@@ -39,6 +39,8 @@ function createAjv(): Ajv {
   const ajv = new Ajv({
     allErrors: false,
     strict: false,
+    // What a module gives may be no number of JSON.
+    strictNumbers: true,
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,

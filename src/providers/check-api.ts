@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { valueAt } from '../domain/json.ts'
+import { MAX_OPEN_CALLS } from '../domain/limits.ts'
 import type { ProviderApi } from '../domain/provider.ts'
 import { compileSchema } from '../domain/schema.ts'
 
@@ -12,14 +13,18 @@ const Submit = Type.Object(
   closed,
 )
 
+/** One in an hour: a wait between two that a timer can count. */
+const MIN_POLLS_PER_SECOND = 1 / 3_600
+const MAX_POLLS_PER_SECOND = 1_000
+
 const Tasks = Type.Object(
   {
     poll: Callable,
     read: Callable,
     submit: Type.Optional(Submit),
     pushes: Type.Optional(Type.Boolean()),
-    concurrency: Type.Optional(Type.Integer({ minimum: 1 })),
-    pollsPerSecond: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_OPEN_CALLS })),
+    pollsPerSecond: Type.Optional(Type.Number({ minimum: MIN_POLLS_PER_SECOND, maximum: MAX_POLLS_PER_SECOND })),
   },
   closed,
 )

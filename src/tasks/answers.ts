@@ -45,9 +45,9 @@ function outcomeOf(status: number): Trouble['outcome'] {
   return status >= 500 ? 'server_error' : 'invalid'
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date. */
+/** RFC 9110 §10.2.3: seconds, however many digits they have, or a date. */
 function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number | undefined {
   if (value === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - nowMs
+  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - nowMs
   return Number.isNaN(ms) ? undefined : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))
 }

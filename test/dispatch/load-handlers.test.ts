@@ -17,3 +17,18 @@ test('a module may register until what it returned has resolved; what comes late
   expect(late).toEqual([expect.stringMatching(/late\.ts: late:late is registered too late/)])
   expect(handlers).toHaveLength(1)
 })
+
+test('all that is wrong in a module is named at once, its numbers too', async () => {
+  const { handlers, faults } = await loadHandlers(
+    join(import.meta.dirname, 'wrong'),
+    () => {},
+    () => {},
+  )
+  const file = join(import.meta.dirname, 'wrong', 'wrong.ts')
+  expect(faults).toEqual(
+    ['half', 'endless', 'text', 'zero']
+      .map((name) => `handler module ${file}: handler ${name}: concurrency is a whole number above 0`)
+      .concat(`handler module ${file}: handler optional has an unknown option retry`),
+  )
+  expect(handlers.map(({ registration }) => registration.name)).toEqual(['sound'])
+})

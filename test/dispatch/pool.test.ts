@@ -24,13 +24,36 @@ describe('a handler process', () => {
     expect(await pool.run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
   })
 
-  test('takes what is no time for at once, and no end for as late as may be', async () => {
+  test.each([
+    ['later', 1234, 1234],
+    ['a part of a millisecond', 0.2, 1],
+    ['a text', '5', undefined],
+    ['zero', 0, undefined],
+    ['less', -1, undefined],
+    ['nothing', undefined, undefined],
+    ['a moment in place of a wait', 1_795_000_000_000, undefined],
+  ])(
+    'waits as after any failure where a handler asks to run again after what is no time: %s',
+    async (_, ms, afterMs) => {
+      const pool = await startPool()
+      const ran = await pool.run(work('after', JSON.stringify({ type: 'after', ms })))
+      expect(ran).toMatchObject({
+        outcome: 'retry_after',
+        error: expect.stringContaining('asked to be run again after'),
+      })
+      expect('afterMs' in ran ? ran.afterMs : undefined).toBe(afterMs)
+    },
+  )
+
+  test('shows what was asked for in place of a time', async () => {
     const pool = await startPool()
-    expect(await pool.run(work('no-number'))).toMatchObject({ outcome: 'retry_after', afterMs: 0 })
-    expect(await pool.run(work('endless'))).toMatchObject({
+    const error = (what: string) => ({
       outcome: 'retry_after',
-      afterMs: Number.MAX_SAFE_INTEGER,
+      error: `the handler asked to be run again after ${what}, which is no time in milliseconds: it waits as after any failure`,
     })
+    expect(await pool.run(work('no-number'))).toMatchObject(error('NaN'))
+    expect(await pool.run(work('endless'))).toMatchObject(error('Infinity'))
+    expect(await pool.run(work('after', '{"type":"after","ms":"soon"}'))).toMatchObject(error('"soon"'))
   })
 
   test('records a failure whose error cannot be shown', async () => {

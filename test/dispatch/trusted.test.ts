@@ -10,6 +10,10 @@ describe('what comes out of a handler process', () => {
     ['a result', results({ key: 0, result })],
     ['a result with all there is to an error', results({ key: 0, result: { ...result, detail } })],
     ['a wish to run later', results({ key: 1, result: { ...result, outcome: 'retry_after', afterMs: 5 } })],
+    [
+      'why its event is quarantined',
+      results({ key: 1, result: { ...result, outcome: 'rejected', quarantine: ['no'] } }),
+    ],
     ['nothing but places that are free', results()],
     ['an answer', { kind: 'pong' }],
   ])('is believed when it is %s', (_, message) => {
@@ -32,6 +36,7 @@ describe('what comes out of a handler process', () => {
     ['of an error without words', results({ key: 0, result: { ...result, detail: {} } })],
     ['of parts that are no list', results({ key: 0, result: { ...result, detail: { ...detail, errors: 'x' } } })],
     ['of causes without end', results({ key: 0, result: { ...result, detail: nested(100) } })],
+    ['of reasons that are no texts', results({ key: 0, result: { ...result, quarantine: [1] } })],
     ['of an endless text', results({ key: 0, result: { ...result, error: 'x'.repeat(100_000) } })],
   ])('is not when it is a message %s', (_, message) => {
     expect(isFromProcess(message)).toBe(false)

@@ -117,6 +117,16 @@ describe('a provider', () => {
     expect(polled).toEqual(['ai/rate_limited', 'ai/rate_limited'])
   })
 
+  test('is left alone for an hour where it asks for longer, in however many digits', async () => {
+    const { track, pass, dueInMs } = await startLane({
+      provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 9_999_999_999 }) },
+      maxWaitMs: 0,
+    })
+    const [id = ''] = await track()
+    await pass()
+    expect(await dueInMs(id)).toBeGreaterThanOrEqual(3_600_000)
+  })
+
   test.each([
     ['as seconds', 'seconds'],
     ['as a date', 'date'],

@@ -33,6 +33,7 @@ const isResult = (entry: unknown): boolean =>
   isTime(entry.result.durationMs) &&
   (entry.result.error === undefined || isText(entry.result.error)) &&
   (entry.result.afterMs === undefined || isCount(entry.result.afterMs)) &&
+  (entry.result.quarantine === undefined || isListOf(isText, entry.result.quarantine)) &&
   (entry.result.detail === undefined || isDetail(entry.result.detail, 0))
 
 const isDetail = (detail: unknown, depth: number): boolean =>

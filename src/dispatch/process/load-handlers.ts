@@ -24,7 +24,8 @@ export async function loadHandlers(
       if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
       const onLate = (name: string): void =>
         onFault(`handler module ${file}: ${name} is registered too late, and ignored: await what it has to wait for`)
-      await module.default(createRouter(basename(file, extname(file)), registered, onLate))
+      const onWrong = (fault: string): number => faults.push(`handler module ${file}: ${fault}`)
+      await module.default(createRouter(basename(file, extname(file)), registered, onLate, onWrong))
       Object.freeze(registered)
     } catch (error) {
       faults.push(`handler module ${file}: ${messageOf(error)}`)

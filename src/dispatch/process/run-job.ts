@@ -11,8 +11,10 @@ import type { RegisteredHandler } from '../../domain/router.ts'
 import type { Job, JobResult } from '../protocol.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 
-/** The longest wait that a handler may ask for; the service cuts it further. */
-const MAX_AFTER_MS = Number.MAX_SAFE_INTEGER
+/** The longest wait that is taken for one: a year. A handler that asks for more has given a moment in its place, perhaps. */
+const MAX_AFTER_MS = 366 * 86_400_000
+/** Characters of what is no time that are shown. */
+const MAX_SHOWN_LENGTH = 64
 
 /** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
 type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine'>
@@ -155,15 +157,25 @@ function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
       running.decide({ outcome: 'rejected', error, ...(typeof reason !== 'string' && { detail: detailOf(reason) }) })
       throw new Ended(error)
     },
-    retryAfter: (ms) => {
-      const afterMs = ms > 0 ? Math.min(MAX_AFTER_MS, Math.floor(ms)) : 0
-      running.decide({
-        outcome: 'retry_after',
-        afterMs,
-        error: `the handler asked to be run again after ${afterMs} ms`,
-      })
-      throw new Ended(`retry after ${afterMs} ms`)
+    retryAfter: (ms: unknown) => {
+      const isTime = typeof ms === 'number' && ms > 0 && ms <= MAX_AFTER_MS
+      const error = isTime ? `the handler asked to be run again after ${Math.ceil(ms)} ms` : wordsOfNoTime(ms)
+      if (!isTime) running.log().warn({ asked: shown(ms) }, error)
+      running.decide({ outcome: 'retry_after', error, ...(isTime && { afterMs: Math.ceil(ms) }) })
+      throw new Ended(error)
     },
+  }
+}
+
+const wordsOfNoTime = (ms: unknown): string =>
+  `the handler asked to be run again after ${shown(ms)}, which is no time in milliseconds: it waits as after any failure`
+
+/** It may be anything, and refuse to be shown. */
+function shown(value: unknown): string {
+  try {
+    return (typeof value === 'string' ? JSON.stringify(value) : String(value)).slice(0, MAX_SHOWN_LENGTH)
+  } catch {
+    return typeof value
   }
 }
 

@@ -95,6 +95,7 @@ export default (router: Router): void => {
     setImmediate(() => setImmediate(() => setImmediate(() => process.exit(3))))
   })
   router.on('later', { name: 'later' }, (_, context) => context.retryAfter(1234))
+  router.on('after', { name: 'after' }, (event, context) => context.retryAfter(event.data.ms as number))
   router.on('endless', { name: 'endless' }, (_, context) => context.retryAfter(Number.POSITIVE_INFINITY))
   router.on('no-number', { name: 'no-number' }, (_, context) => context.retryAfter(Number.NaN))
   router.on('raw', { name: 'raw' }, (event) => {

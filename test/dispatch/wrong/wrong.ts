@@ -1,0 +1,13 @@
+import type { Router } from '../../../src/index.ts'
+
+const nothing = (): void => {}
+
+/** Registrations that are wrong, each in a way of its own, and one that is not. */
+export default (router: Router): void => {
+  router.on('half', { name: 'half', concurrency: 1.5 }, nothing)
+  router.on('endless', { name: 'endless', concurrency: Number.POSITIVE_INFINITY }, nothing)
+  router.on('text', { name: 'text', concurrency: '4' as never }, nothing)
+  router.on('zero', { name: 'zero', concurrency: 0 }, nothing)
+  router.on('optional', { name: 'optional', retry: { maxAttempts: -1 } } as never, nothing)
+  router.on('sound', { name: 'sound', concurrency: 1 }, nothing)
+}
