@@ -16,6 +16,7 @@ import { createPublicListener } from './http/public.ts'
 import { createKeeper } from './ingest/keep.ts'
 import { createReceiver } from './ingest/receive.ts'
 import { createRecoverer } from './ingest/recover.ts'
+import { createRedeliverer } from './ingest/redeliver.ts'
 import { createReplayer } from './ingest/replay.ts'
 import { closeListener, listenOn } from './listening.ts'
 import type { Log } from './log.ts'
@@ -127,7 +128,9 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
-  const receiver = createReceiver({ keep, route, withoutSecrets, clock, log })
+  const replayer = createReplayer({ store, sources, route, onWork: (names) => dispatch.wake(names) })
+  const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
+  const receiver = createReceiver({ keep, route, redeliver, withoutSecrets, clock, log })
   const access = openAccess(config, sources, callTimeouts)
   const tasks = createTasks({
     store,
@@ -171,7 +174,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const opsListener = createOpsListener({
     store,
-    replay: createReplayer({ store, sources, route, onWork: (handlers) => dispatch.wake(handlers) }),
+    replay: replayer.replay,
     tasks: tasks.desk,
     registrar: createRegistrar({ sources: new Map(access.sources.map((each) => [each.name, each])), log }),
     sources: [...sources.values()],

@@ -102,6 +102,8 @@ function sourceOf(config: Config, source: SourceConfig, provider: Provider, soun
     types: source.types,
     accepts: compilePatterns(source.types),
     url,
+    dedupe: source.dedupe,
+    redeliveryReplaysDead: source.redeliveryReplaysDead ?? provider.redelivery === 'manual',
     secretHeaders: secretHeaders(provider.verify),
   }
 }

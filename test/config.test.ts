@@ -94,7 +94,14 @@ describe('the configuration', () => {
       SOURCE_MY_SHOP_PROVIDER: 'stripe',
     })
     expect(config.sources).toEqual([
-      { name: 'my-shop', variable: 'SOURCE_MY_SHOP', provider: 'stripe', secrets: ['new', 'old'], types: ['*'] },
+      {
+        name: 'my-shop',
+        variable: 'SOURCE_MY_SHOP',
+        provider: 'stripe',
+        secrets: ['new', 'old'],
+        types: ['*'],
+        dedupe: 'id',
+      },
     ])
   })
 
@@ -146,6 +153,16 @@ describe('the configuration', () => {
       /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
     ],
     ['an answer limit of nothing', { ANSWER_LIMIT_BYTES: '0' }, /^ANSWER_LIMIT_BYTES is 0, not a whole number/],
+    [
+      'a way to tell duplicates that there is not',
+      { SOURCE_AI_DEDUPE: 'hash' },
+      /^SOURCE_AI_DEDUPE is hash, not id or body/,
+    ],
+    [
+      'a redelivery that is no flag',
+      { SOURCE_AI_REDELIVERY_REPLAYS_DEAD: '1' },
+      /^SOURCE_AI_REDELIVERY_REPLAYS_DEAD is 1/,
+    ],
     ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
   ])('refuses %s', (_, environment: Record<string, string>, message) => {
     expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))

@@ -62,9 +62,22 @@ export class Reader {
   }
 
   flag(name: string): boolean {
+    return this.optionalFlag(name) ?? false
+  }
+
+  optionalFlag(name: string): boolean | undefined {
     const text = this.text(name)
-    if (text !== undefined && text !== 'true' && text !== 'false') this.fault(`${name} is ${text}, not true or false`)
+    if (text === undefined) return undefined
+    if (text !== 'true' && text !== 'false') this.fault(`${name} is ${text}, not true or false`)
     return text === 'true'
+  }
+
+  /** One of these words; the first unless it is set. */
+  word<Word extends string>(name: string, words: readonly [Word, ...Word[]]): Word {
+    const text = this.text(name) ?? words[0]
+    const found = words.find((word) => word === text)
+    if (found === undefined) this.fault(`${name} is ${text}, not ${words.join(' or ')}`)
+    return found ?? words[0]
   }
 
   url(name: string): string | undefined {

@@ -56,6 +56,8 @@ function readSource(env: Reader, name: string, generatedSecretFile: string | und
     name,
     variable,
     apiKey,
+    dedupe: env.word(`${variable}_DEDUPE`, ['id', 'body']),
+    redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
     provider: env.text(`${variable}_PROVIDER`) ?? name,
     secrets: (secrets ?? (generated === undefined ? [] : [generated])).filter((secret) => secret !== ''),

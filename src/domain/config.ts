@@ -9,6 +9,9 @@ export interface SourceConfig {
   readonly secrets: readonly string[]
   /** Event-type patterns; `['*']` when all are accepted. */
   readonly types: readonly string[]
+  readonly dedupe: 'id' | 'body'
+  /** Undefined: as its provider's module says. */
+  readonly redeliveryReplaysDead: boolean | undefined
   /** For its provider's API. */
   readonly apiKey: string | undefined
   /** In place of its provider's own; without a trailing slash. */

@@ -191,6 +191,16 @@ export interface Provider {
   /** Bytes of the shortest key that the provider hands out or lets one choose; default 24 for `hmac`, 1 for a shared secret. */
   readonly minKeyBytes?: number
   readonly event: EventMap | EventReader
+  /**
+   * For a provider that names the event's type in a header that is not signed: why the body cannot be of that type, where it
+   * certainly cannot; the event is quarantined, with this as its reason. Pure, as `event` is.
+   */
+  readonly mismatch?: (request: { readonly headers: Headers; readonly body: unknown }) => string | undefined
+  /**
+   * `manual`: it sends an event again only when a person asks for it. Unless `SOURCE_<NAME>_REDELIVERY_REPLAYS_DEAD` says
+   * otherwise, that runs the event's dead deliveries again. Default: `automatic`.
+   */
+  readonly redelivery?: 'manual' | 'automatic'
   /** Event type → schema of its `data`; an event that is not as its schema says is quarantined. */
   readonly schemas?: Readonly<Record<string, TSchema>>
   /** How the event ends its task; undefined: it does not. Pure. */

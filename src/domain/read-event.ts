@@ -56,6 +56,8 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   try {
     found = extract(provider.event, headers, parsed.ok ? parsed.value : undefined)
+    const mismatch = parsed.ok ? provider.mismatch?.({ headers, body: parsed.value }) : undefined
+    if (mismatch !== undefined) reasons.push(mismatch)
   } catch (error) {
     if (parsed.ok) reasons.push(unreadable(provider, error))
   }

@@ -13,6 +13,10 @@ export interface Source {
   readonly accepts: TypeMatcher
   /** Where the provider reaches it, where `PUBLIC_URL` is known. */
   readonly url: string | undefined
+  /** What tells a duplicate: the id, or a known body as well. */
+  readonly dedupe: 'id' | 'body'
+  /** Whether an event that comes again has its dead deliveries run again. */
+  readonly redeliveryReplaysDead: boolean
   /** Headers that carry a secret and so are never stored. */
   readonly secretHeaders: readonly string[]
 }

@@ -39,6 +39,7 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     headers: storedHeaders(source, headers),
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
     body,
+    ...(source.dedupe === 'body' && asked === undefined && { dedupe: 'body' }),
     handlers: routing.handlers,
   }
 }

@@ -9,10 +9,12 @@ import type { SecretFilter } from '../domain/secret-filter.ts'
 import type { Receipt } from '../domain/store.ts'
 import { type Keep, wasKept } from './keep.ts'
 import { newEvent } from './new-event.ts'
+import type { Redeliver } from './redeliver.ts'
 
 export interface ReceiveOptions {
   readonly keep: Keep
   readonly route: Route
+  readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
   readonly log: Logger
@@ -25,7 +27,7 @@ export interface Receiver {
 }
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
-export function createReceiver({ keep, route, withoutSecrets, clock, log }: ReceiveOptions): Receiver {
+export function createReceiver({ keep, route, redeliver, withoutSecrets, clock, log }: ReceiveOptions): Receiver {
   let storing = 0
 
   const receive: Receive = async (incoming) => {
@@ -42,7 +44,9 @@ export function createReceiver({ keep, route, withoutSecrets, clock, log }: Rece
 
     storing++
     try {
-      return receivedAs(await keep(event, reading, requestId), event)
+      const receipt = await keep(event, reading, requestId)
+      if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
+      return receivedAs(receipt, event)
     } catch (error) {
       // A store that is away is told of once, and counted in the metrics.
       const level = isHoldfastError(error, 'unavailable') ? 'debug' : 'error'

@@ -1,8 +1,8 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { readStored } from '../domain/read-event.ts'
-import { type Route, routeReading } from '../domain/routes.ts'
+import { type Route, type Routing, routeReading } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
-import type { Replayed, Store } from '../domain/store.ts'
+import type { Replay, Replayed, Store } from '../domain/store.ts'
 
 export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
@@ -17,13 +17,19 @@ export interface ReplayOptions {
  */
 export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 
-/**
- * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with
- * `event_not_found`, `body_corrupt`, `handler_not_found` (it does not want this event) or `conflict` (the event's source
- * is no longer configured).
- */
-export function createReplayer({ store, sources, route, onWork }: ReplayOptions): ReplayEvent {
-  return async (uid, handler) => {
+export interface Replayer {
+  /**
+   * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with
+   * `event_not_found`, `body_corrupt`, `handler_not_found` (it does not want this event) or `conflict` (the event's source is no
+   * longer configured).
+   */
+  readonly replay: ReplayEvent
+  /** The same for deliveries that are dead, and no others; an event that is not accepted today stays as it is. Gives the handlers. */
+  readonly replayDead: (uid: string) => Promise<readonly string[]>
+}
+
+export function createReplayer({ store, sources, route, onWork }: ReplayOptions): Replayer {
+  async function routeStored(uid: string): Promise<Routing> {
     const event = await store.event(uid)
     if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
     const source = sources.get(event.source)
@@ -31,14 +37,29 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
 
     const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
     const reading = readStored(source.provider, form, await store.body(uid))
-    const routing = routeReading(route, source, reading, event.origin)
-    if (handler !== undefined && !routing.handlers.includes(handler)) {
-      throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)
-    }
-    const { status, reasons } = routing
-    const handlers = handler === undefined ? routing.handlers : [handler]
-    const replayed = await store.replay({ eventUid: uid, handlers, status, reasons })
+    return routeReading(route, source, reading, event.origin)
+  }
+
+  async function run(replay: Replay): Promise<Replayed> {
+    const replayed = await store.replay(replay)
     if (replayed.handlers.length > 0) onWork(replayed.handlers)
     return replayed
+  }
+
+  return {
+    async replay(uid, handler) {
+      const { status, reasons, handlers } = await routeStored(uid)
+      if (handler !== undefined && !handlers.includes(handler)) {
+        throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)
+      }
+      return run({ eventUid: uid, handlers: handler === undefined ? handlers : [handler], status, reasons })
+    },
+
+    async replayDead(uid) {
+      const { status, reasons, handlers } = await routeStored(uid)
+      return status === 'accepted'
+        ? (await run({ eventUid: uid, handlers, status, reasons, only: 'dead' })).handlers
+        : []
+    },
   }
 }

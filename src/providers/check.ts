@@ -84,6 +84,8 @@ const checkModule = compileSchema(
       verify: Type.Object({ scheme: oneOf('hmac', 'shared-secret') }),
       minKeyBytes: Type.Optional(Type.Integer({ minimum: 1 })),
       event: Type.Unknown(),
+      mismatch: Type.Optional(Type.Unknown()),
+      redelivery: Type.Optional(oneOf('manual', 'automatic')),
       schemas: Type.Optional(Type.Record(Type.String(), Type.Object({}))),
       ends: Type.Optional(Type.Unknown()),
       api: Type.Optional(Type.Object({})),
@@ -99,7 +101,7 @@ const checkEventMap = compileSchema(EventMap)
 export function providerFaults(value: unknown): readonly string[] {
   const faults = faultsOf('', checkModule, value)
   if (faults.length > 0) return faults
-  const { verify, event, schemas = {}, ends, api = {} } = value as Provider
+  const { verify, event, mismatch, schemas = {}, ends, api = {} } = value as Provider
   if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
   else faults.push(...functionFaults('/event', event))
   const shapeFaults = faultsOf('/verify', verify.scheme === 'hmac' ? checkHmac : checkSharedSecret, verify)
@@ -113,7 +115,11 @@ export function providerFaults(value: unknown): readonly string[] {
     }
   }
   const apiShapeFaults = faultsOf('/api', checkApi, api)
-  faults.push(...functionFaults('/ends', ends), ...(apiShapeFaults.length > 0 ? apiShapeFaults : apiFaults(api)))
+  faults.push(
+    ...functionFaults('/mismatch', mismatch),
+    ...functionFaults('/ends', ends),
+    ...(apiShapeFaults.length > 0 ? apiShapeFaults : apiFaults(api)),
+  )
   return faults
 }
 

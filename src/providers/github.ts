@@ -1,5 +1,6 @@
 import { valueAt } from '../domain/json.ts'
 import { defineProvider, type RegistrationApi } from '../domain/provider.ts'
+import { githubMismatch } from './github-events.ts'
 import { bearer, registrationOf } from './registration.ts'
 
 const PATH = '/hooks'
@@ -48,9 +49,10 @@ const registrations: RegistrationApi = {
 }
 
 /**
- * GitHub: hex over the body alone, with no timestamp, so that a replayed request is told by its delivery id only. The id is
- * the same on redelivery. What happened is the event's name, with the body's `action` where there is one: `issues.opened`.
- * Source: docs.github.com, "Validating webhook deliveries".
+ * GitHub: hex over the body alone, with no timestamp, so that a replayed request is told by its delivery id only, which is not
+ * signed, as little as the event's name (see SECURITY.md). The id is the same on redelivery, for which a person asks: GitHub
+ * does not try again by itself. What happened is the event's name, with the body's `action` where there is one:
+ * `issues.opened`. Source: docs.github.com, "Validating webhook deliveries", "Redelivering webhooks".
  */
 export default defineProvider({
   name: 'github',
@@ -70,6 +72,8 @@ export default defineProvider({
       data: body,
     }
   },
+  mismatch: ({ headers, body }) => githubMismatch(headers['x-github-event'] ?? '', body),
+  redelivery: 'manual',
   api: {
     headers: (key) => ({
       ...bearer(key),

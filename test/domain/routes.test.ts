@@ -22,6 +22,8 @@ const source = (types: readonly string[] = ['*'], name = 'acme'): Source => ({
   types,
   accepts: compilePatterns(types),
   url: undefined,
+  dedupe: 'id',
+  redeliveryReplaysDead: false,
   secretHeaders: [],
 })
 

@@ -1,29 +1,21 @@
-import { createHmac } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { post } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
+import { GITHUB_SECRET, githubDelivery } from '../support/github-sender.ts'
 import { startLocal } from '../support/local-service.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
-
-const SECRET = 'a-secret-of-enough-bytes-for-github'
-
-const fromGithub = (event: string, body: string) => ({
-  id: '',
-  body,
-  headers: {
-    'content-type': 'application/json',
-    'x-github-event': event,
-    'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
-  },
-})
 
 test('events without an id that differ in a header alone each run, with the id and the time under which they are kept', async () => {
   const handlers = handlersIn(temporaryDirectory(), {
     'seen.js': `export default (router) => router.on('*', ({ id, created_at, created_at_source: source }, { fail }) => {
       fail(JSON.stringify({ id, created_at, source })) })`,
   })
-  const service = await startLocal({ SOURCES: 'github', SOURCE_GITHUB_SECRET: SECRET, HANDLERS_DIR: handlers })
-  const send = (event: string) => post(service.publicUrl, fromGithub(event, '{"ref":"main"}'), '/v1/webhooks/github')
+  const service = await startLocal({ SOURCES: 'github', SOURCE_GITHUB_SECRET: GITHUB_SECRET, HANDLERS_DIR: handlers })
+  const send = (event: string) => {
+    const { headers, ...rest } = githubDelivery(event, { ref: 'main' })
+    const { 'x-github-delivery': _, ...without } = headers
+    return post(service.publicUrl, { ...rest, headers: without }, '/v1/webhooks/github')
+  }
   const first = await send('one_event')
   const second = await send('another_event')
   expect([first, second]).toMatchObject([{ duplicate: false }, { duplicate: false }])

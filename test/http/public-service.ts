@@ -21,6 +21,8 @@ export const source = (name: string, contentTypes?: readonly string[]): Source =
   types: ['*'],
   accepts: () => true,
   url: undefined,
+  dedupe: 'id',
+  redeliveryReplaysDead: false,
   secretHeaders: [],
 })
 

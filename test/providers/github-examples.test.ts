@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { readEvent } from '../../src/domain/read-event.ts'
 import github from '../../src/providers/github.ts'
+import { githubMismatch } from '../../src/providers/github-events.ts'
 
 interface Documented {
   readonly name: string
@@ -17,6 +18,43 @@ describe('the payloads that GitHub documents', () => {
   test('are many, of many kinds', () => {
     expect(payloads.length).toBeGreaterThan(250)
     expect(documented.length).toBeGreaterThan(50)
+  })
+
+  test('can be of their own event, and mostly of no other', () => {
+    const names = documented.map(({ name }) => name)
+    let told = 0
+    let pairs = 0
+    for (const { name, payload } of payloads) {
+      expect(githubMismatch(name, payload), name).toBeUndefined()
+      for (const other of names) {
+        if (other === name) continue
+        pairs++
+        if (githubMismatch(other, payload) !== undefined) told++
+      }
+    }
+    expect(told / pairs).toBeGreaterThan(0.98)
+  })
+
+  test('are not told apart where their keys are the same', () => {
+    const example = (name: string) => payloads.find((each) => each.name === name)?.payload
+    expect(githubMismatch('code_scanning_alert', example('dependabot_alert'))).toBeUndefined()
+    expect(githubMismatch('watch', example('public'))).toBeUndefined()
+  })
+
+  test('of an event that is not in the table are not judged', () => {
+    for (const { payload } of payloads) expect(githubMismatch('of_tomorrow', payload)).toBeUndefined()
+  })
+
+  test.each([
+    ['push', 'issues', 'it is sent as push, but its body has no ref, as every push has'],
+    ['issues', 'issue_comment', 'it is sent as issues, but its body has comment, which no issues has'],
+    ['delete', 'create', 'it is sent as delete, but its body has master_branch, which no delete has'],
+    ['watch', 'star', 'it is sent as watch, but its body has starred_at, which no watch has'],
+  ])('are not taken for %s when they are of %s', (name, of, reason) => {
+    const { payload } = payloads.find((each) => each.name === of) ?? {}
+    expect(githubMismatch(name, payload)).toBe(reason)
+    const reading = readEvent(github, { 'x-github-event': name }, Buffer.from(JSON.stringify(payload)), 0)
+    expect(reading).toMatchObject({ ok: false, reasons: [reason] })
   })
 
   test('read as their event, with its action where they name one', () => {

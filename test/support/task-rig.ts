@@ -96,6 +96,8 @@ const sourceOf = (name: string, provider: Source['provider']): Source => ({
   types: ['*'],
   accepts: () => true,
   url: `http://127.0.0.1:9/v1/webhooks/${name}`,
+  dedupe: 'id',
+  redeliveryReplaysDead: false,
   secretHeaders: [],
 })
 

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { toIso } from '../../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
@@ -104,6 +105,7 @@ function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | 
   const rows = batch.map(({ event, body, aheadMs }, at) => ({
     ...jsonOf(event, at + 1, hash('sha256', body)),
     received_at: event[6] + aheadMs,
+    ...(event[21] === 'received' && { created_at: toIso(event[6] + aheadMs) }),
     ...(lease !== null && event[19] !== null && { leased: event[19], lease_ms: event[20] }),
   }))
   const isEnding = batch.some(({ event }) => event[16] !== null)
