@@ -1,3 +1,4 @@
+import { githubKeys } from '../providers/github-events.ts'
 import { sampleData } from './samples.ts'
 
 export interface SampleEvent {
@@ -26,6 +27,27 @@ export const standardShape: Shape = ({ id, type, data = sampleData(type), nowMs 
   body: { id, type, created_at: iso(nowMs), api_version: '2025-01-01', data },
 })
 
+const GITHUB_TEXTS = new Map([
+  ['ref', 'refs/heads/main'],
+  ['ref_type', 'branch'],
+  ['master_branch', 'main'],
+  ['before', '0'.repeat(40)],
+  ['after', '1'.repeat(40)],
+  ['sha', '1'.repeat(40)],
+  ['state', 'success'],
+  ['context', 'sample'],
+  ['workflow', '.github/workflows/sample.yml'],
+  ['zen', 'Keep it logically awesome.'],
+  ['status', 'success'],
+])
+const GITHUB_LISTS = new Set(['commits', 'pages', 'repositories_added', 'repositories_removed'])
+
+/** As much of what an event is about as tells it from others. */
+const githubSubjects = (event: string): Record<string, unknown> =>
+  Object.fromEntries(
+    githubKeys(event).map((key) => [key, GITHUB_TEXTS.get(key) ?? (GITHUB_LISTS.has(key) ? [] : { id: 1 })]),
+  )
+
 /** By provider's name. Where none is given, an event's shape follows from its provider's map. */
 export const shapes: Readonly<Record<string, Shape>> = {
   ai: standardShape,
@@ -44,6 +66,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
       headers: { 'x-github-event': name, 'x-github-delivery': id },
       body: {
         ...(action.length > 0 && { action: action.join('.') }),
+        ...githubSubjects(name),
         ...(data ?? { repository, sender: { id: 1, login: 'holdfast' } }),
       },
     }

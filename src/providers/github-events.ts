@@ -64,6 +64,9 @@ const EVENTS = new Map<string, { readonly has: readonly string[]; readonly may?:
   ['workflow_run', { has: ['workflow_run'], may: ['workflow'] }],
 ])
 
+/** What the body of an event has at the least; empty for one that is not known. */
+export const githubKeys = (name: string): readonly string[] => EVENTS.get(name)?.has ?? []
+
 /** Keys that the bodies of most events have. */
 const ANYWHERE = new Set(['repository', 'organization', 'installation'])
 

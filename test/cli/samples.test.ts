@@ -61,6 +61,9 @@ describe.each([...providers.values()].map(({ provider }) => [provider.name, prov
 
 test.each([
   ['github', 'ping'],
+  ['github', 'push'],
+  ['github', 'issue_comment.created'],
+  ['github', 'workflow_run.completed'],
   ['stripe', 'customer.subscription.updated'],
 ])('provider %s has a sample of %s too', (name, type) => {
   const provider = providers.get(name)?.provider as Provider

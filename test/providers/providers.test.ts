@@ -140,10 +140,10 @@ describe('reading an event', () => {
 
   test('of GitHub: the event’s name, with the action where there is one', () => {
     const headers = { 'x-github-event': 'issues', 'x-github-delivery': 'd_1' }
-    expect(read('github', { action: 'opened' }, headers)).toMatchObject({
+    expect(read('github', { action: 'opened', issue: {} }, headers)).toMatchObject({
       id: 'd_1',
       type: 'issues.opened',
-      data: { action: 'opened' },
+      data: { action: 'opened', issue: {} },
     })
     expect(read('github', { zen: 'x' }, { ...headers, 'x-github-event': 'ping' })).toMatchObject({ type: 'ping' })
   })
