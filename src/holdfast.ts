@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { ReadConfig } from './config/config.ts'
+import { inheritedEnvironment } from './config/environment.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { leaseMs } from './dispatch/lease.ts'
 import { MAX_RETRY_AFTER_MS } from './dispatch/settlement.ts'
@@ -22,6 +23,7 @@ import { closeListener, listenOn } from './listening.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
+import { createReaders } from './readers/readers.ts'
 import { createRegistrar } from './registrations/registrar.ts'
 import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
@@ -128,14 +130,16 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
-  const replayer = createReplayer({ store, sources, route, onWork: (names) => dispatch.wake(names) })
+  const readers = createReaders(prepared.ownReaders, { environment: inheritedEnvironment(), log })
+  const replayer = createReplayer({ store, sources, route, readers, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
-  const receiver = createReceiver({ keep, route, redeliver, withoutSecrets, clock, log })
+  const receiver = createReceiver({ keep, route, readers, redeliver, withoutSecrets, clock, log })
   const access = openAccess(config, sources, callTimeouts)
   const tasks = createTasks({
     store,
     sources: access.sources,
-    recover: createRecoverer({ keep, route, withoutSecrets, clock }),
+    recover: createRecoverer({ keep, route, readers, withoutSecrets, clock }),
+    readers,
     maxWaitMs: config.taskMaxWaitMs,
     deadlineMs: config.taskDeadlineMs,
     pollIntervalMs: config.pollIntervalMs,
@@ -202,6 +206,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])
       await closeListener(opsListener, graceMs * OPS_PART)
+      await readers.close()
       await handlers.leave()
       await store.close()
     })()

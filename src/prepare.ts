@@ -6,10 +6,12 @@ import { HandlerPool } from './dispatch/pool/pool.ts'
 import type { Config } from './domain/config.ts'
 import { messageOf } from './domain/errors.ts'
 import type { HandlerRegistration } from './domain/handler.ts'
+import type { Provider } from './domain/provider.ts'
+import { readsByCode } from './domain/readers.ts'
 import { compileRoutes, providerChecks, type Route } from './domain/routes.ts'
 import type { Source } from './domain/source.ts'
 import { generateSecret } from './generated-secret.ts'
-import { loadProviders } from './providers/load.ts'
+import { type LoadedProvider, loadProviders } from './providers/load.ts'
 import { buildSources } from './sources.ts'
 
 /** Everything that a configuration names, loaded and checked; only the store is still closed. */
@@ -19,6 +21,8 @@ export interface Prepared {
   readonly registrations: readonly HandlerRegistration[]
   readonly route: Route
   readonly pool: HandlerPool
+  /** Providers of sources whose modules are users' and read by code, and the file URLs of those. */
+  readonly ownReaders: ReadonlyMap<Provider, string>
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
   readonly faults: readonly string[]
   /** What serves nothing as it is configured. */
@@ -67,7 +71,19 @@ export async function prepare(
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
-  return { config, sources: built.sources, registrations, route, pool, faults, warnings: built.warnings }
+  const ownReaders = ownReadersOf(loaded.providers, built.sources)
+  return { config, sources: built.sources, registrations, route, pool, ownReaders, faults, warnings: built.warnings }
+}
+
+function ownReadersOf(
+  providers: ReadonlyMap<string, LoadedProvider>,
+  sources: ReadonlyMap<string, Source>,
+): ReadonlyMap<Provider, string> {
+  const used = new Set([...sources.values()].map(({ provider }) => provider))
+  const own = [...providers.values()].filter(
+    ({ provider, isOwn }) => isOwn && used.has(provider) && readsByCode(provider),
+  )
+  return new Map(own.map(({ provider, module }) => [provider, module]))
 }
 
 /** Makes the secret that a first start without configuration needs, if it can start. Gives the configuration with it, and what went wrong. */

@@ -26,6 +26,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     rooms: ['domain', 'dispatch', 'dispatch/process', 'log.ts', 'modules.ts'],
     packages: ['node:*', 'pino'],
   },
+  readers: { rooms: ['domain', 'readers'], packages: ['node:module', 'node:v8', 'node:worker_threads'] },
   outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns', 'node:fs/promises'] },
   storage: {
     rooms: ['domain', 'storage', 'storage/common', 'storage/postgres', 'storage/sqlite'],

@@ -123,7 +123,7 @@ export interface TaskApi {
   }
   /** False: it has no webhooks for tasks, so that polling is how they end, and no fault. */
   readonly pushes?: boolean
-  /** Polls at once (256 at most) and in each second (from one in an hour to 1,000), of one source; 16 and 50 unless given. */
+  /** Polls at once (256 at most) and in each second (from one in an hour to 10,000), of one source; 16 and 50 unless given. */
   readonly concurrency?: number
   readonly pollsPerSecond?: number
 }

@@ -65,7 +65,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   return conclude(found, parsed, reasons, { body, beside: values, receivedAtMs, ends: provider })
 }
 
-interface Asked {
+export interface Asked {
   /** Ours: an answer has none. */
   readonly id: string
   /** The provider's id of the task. */
@@ -91,6 +91,14 @@ export function readAnswer(provider: Provider, { id, task, receivedAtMs }: Asked
   }
   return conclude(found, parsed, reasons, { body, receivedAtMs, end })
 }
+
+/** What could not be read at all, and why. `id`: its own, where it has one already. */
+export const unread = (body: Uint8Array, reason: string, id: string = madeId(body)): Reading => ({
+  ok: false,
+  id,
+  type: UNKNOWN_TYPE,
+  reasons: [reason],
+})
 
 /** What Holdfast itself says of a task at its deadline, in the standard event structure. */
 export function expiryOf({ id, task, receivedAtMs }: Asked, data: Readonly<Record<string, unknown>>): Buffer {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
-import { readEvent } from '../domain/read-event.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
 import type { SecretFilter } from '../domain/secret-filter.ts'
@@ -14,6 +14,7 @@ import type { Redeliver } from './redeliver.ts'
 export interface ReceiveOptions {
   readonly keep: Keep
   readonly route: Route
+  readonly readers?: Pick<Readers, 'event'>
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
@@ -27,7 +28,8 @@ export interface Receiver {
 }
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
-export function createReceiver({ keep, route, redeliver, withoutSecrets, clock, log }: ReceiveOptions): Receiver {
+export function createReceiver(options: ReceiveOptions): Receiver {
+  const { keep, route, readers = readHere, redeliver, withoutSecrets, clock, log } = options
   let storing = 0
 
   const receive: Receive = async (incoming) => {
@@ -38,12 +40,12 @@ export function createReceiver({ keep, route, redeliver, withoutSecrets, clock, 
 
     // All that is read and kept of them from here on; only the proof needed the rest.
     const headers = withoutSecrets(incoming.headers)
-    const reading = readEvent(source.provider, headers, body, receivedAtMs)
-    const routing = routeReading(route, source, reading, 'webhook')
-    const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
-
     storing++
     try {
+      const read = readers.event(source.provider, headers, body, receivedAtMs)
+      const reading = read instanceof Promise ? await read : read
+      const routing = routeReading(route, source, reading, 'webhook')
+      const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
       const receipt = await keep(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
       return receivedAs(receipt, event)

@@ -1,6 +1,7 @@
 import { type Clock, toIso } from '../domain/clock.ts'
 import type { AskedUnder, Headers } from '../domain/event.ts'
-import { expiryOf, type Reading, readAnswer, readExpiry } from '../domain/read-event.ts'
+import { expiryOf, type Reading, readExpiry } from '../domain/read-event.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import type { Recover, Recovered } from '../domain/recover.ts'
 import { type Route, routeReading } from '../domain/routes.ts'
 import type { SecretFilter } from '../domain/secret-filter.ts'
@@ -21,11 +22,13 @@ const keptHeaders = (headers: Headers): Headers =>
 export function createRecoverer({
   keep,
   route,
+  readers = readHere,
   withoutSecrets,
   clock,
 }: {
   readonly keep: Keep
   readonly route: Route
+  readonly readers?: Pick<Readers, 'answer'>
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
 }): Recover {
@@ -48,7 +51,7 @@ export function createRecoverer({
   return {
     async answered(source, task, { headers, body, truncated }) {
       const receivedAtMs = clock()
-      const reading = readAnswer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
+      const reading = await readers.answer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
       if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
       const { uid, lease } = task
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`

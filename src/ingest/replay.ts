@@ -1,5 +1,5 @@
 import { HoldfastError } from '../domain/errors.ts'
-import { readStored } from '../domain/read-event.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import { type Route, type Routing, routeReading } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
 import type { Replay, Replayed, Store } from '../domain/store.ts'
@@ -8,6 +8,7 @@ export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
   readonly sources: ReadonlyMap<string, Source>
   readonly route: Route
+  readonly readers?: Pick<Readers, 'stored'>
   readonly onWork: (handlers: readonly string[]) => void
 }
 
@@ -28,7 +29,7 @@ export interface Replayer {
   readonly replayDead: (uid: string) => Promise<readonly string[]>
 }
 
-export function createReplayer({ store, sources, route, onWork }: ReplayOptions): Replayer {
+export function createReplayer({ store, sources, route, readers = readHere, onWork }: ReplayOptions): Replayer {
   async function routeStored(uid: string): Promise<Routing> {
     const event = await store.event(uid)
     if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
@@ -36,7 +37,7 @@ export function createReplayer({ store, sources, route, onWork }: ReplayOptions)
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
     const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
-    const reading = readStored(source.provider, form, await store.body(uid))
+    const reading = await readers.stored(source.provider, form, await store.body(uid))
     return routeReading(route, source, reading, event.origin)
   }
 

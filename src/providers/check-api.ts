@@ -15,7 +15,7 @@ const Submit = Type.Object(
 
 /** One in an hour: a wait between two that a timer can count. */
 const MIN_POLLS_PER_SECOND = 1 / 3_600
-const MAX_POLLS_PER_SECOND = 1_000
+const MAX_POLLS_PER_SECOND = 10_000
 
 const Tasks = Type.Object(
   {

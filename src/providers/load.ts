@@ -9,6 +9,8 @@ export interface LoadedProvider {
   readonly provider: Provider
   /** File URL of the module that default-exports it, for handler processes, which load it themselves. */
   readonly module: string
+  /** It is a user's, not a shipped one. */
+  readonly isOwn: boolean
 }
 
 /**
@@ -20,7 +22,7 @@ export async function loadProviders(
 ): Promise<{ readonly providers: ReadonlyMap<string, LoadedProvider>; readonly faults: readonly string[] }> {
   const faults: string[] = []
   const shipped = shippedProviders.map((provider): [string, LoadedProvider] => {
-    return [provider.name, { provider, module: new URL(`./${provider.name}.ts`, import.meta.url).href }]
+    return [provider.name, { provider, module: new URL(`./${provider.name}.ts`, import.meta.url).href, isOwn: false }]
   })
   const own = new Map<string, LoadedProvider>()
   for (const file of directory === undefined ? [] : await filesIn(directory, faults)) {
@@ -29,7 +31,7 @@ export async function loadProviders(
     if (provider === undefined) continue
     if (own.has(provider.name))
       faults.push(`provider module ${file}: the name ${provider.name} is taken by ${own.get(provider.name)?.module}`)
-    else own.set(provider.name, { provider, module })
+    else own.set(provider.name, { provider, module, isOwn: true })
   }
   return { providers: new Map([...shipped, ...own]), faults }
 }

@@ -1,7 +1,8 @@
 import { parseJson } from '../domain/json.ts'
 import { isName } from '../domain/name.ts'
 import type { ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
-import type { TaskAnswer, TaskApi } from '../domain/provider.ts'
+import type { Provider, TaskAnswer, TaskApi } from '../domain/provider.ts'
+import { type Readers, readHere, Unread } from '../domain/readers.ts'
 import type { Answer } from '../domain/recover.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import { type Trouble, troubleOf } from './answers.ts'
@@ -14,6 +15,8 @@ export type Asked =
 
 export interface Question {
   readonly api: TaskApi
+  readonly provider: Provider
+  readonly readers?: Pick<Readers, 'task'>
   readonly call: CallProvider
   readonly taskId: string
   /** Takes keys and secrets out of a text. */
@@ -25,7 +28,8 @@ export interface Question {
 }
 
 /** Asks a provider for one task. Never rejects. */
-export async function ask({ api, call, taskId, redact, nowMs, signal, hold }: Question): Promise<Asked> {
+export async function ask(question: Question): Promise<Asked> {
+  const { api, call, taskId, redact, nowMs, signal, hold } = question
   const request = questionOf(api, taskId)
   if (request === undefined) return invalid('the provider has no task of such an id', false)
   const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
@@ -33,7 +37,8 @@ export async function ask({ api, call, taskId, redact, nowMs, signal, hold }: Qu
   const { headers, body, truncated } = result
   const parsed = parseJson(body)
   if (!parsed.ok) return invalid('the answer is no JSON', true)
-  const read = readSafely(api, parsed.value, taskId)
+  const read = await readSafely(question, body, parsed.value)
+  if (read instanceof Unread) return invalid(read.message, false)
   if (read === undefined || redact(read.word) !== read.word)
     return truncated === undefined ? invalid('the answer says nothing of this task', false) : tooLarge(truncated)
   if (read.status === 'pending') return { outcome: 'pending', word: read.word }
@@ -63,15 +68,19 @@ export function questionOf(api: TaskApi, taskId: string): ApiRequest | undefined
 const ENDINGS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
 
 /** A module of a user's own may say anything. */
-function readSafely(api: TaskApi, value: unknown, taskId: string): TaskAnswer | undefined {
+async function readSafely(
+  { provider, readers = readHere, taskId }: Question,
+  body: Uint8Array,
+  parsed: unknown,
+): Promise<TaskAnswer | Unread | undefined> {
   try {
-    const answer = api.read(value, taskId)
+    const answer = await readers.task(provider, body, taskId, parsed)
     if (answer === undefined || !isName(answer.word)) return undefined
     if (answer.status === 'pending') return answer
     const { type } = answer.event
     // `task.expired` is Holdfast's own.
     return ENDINGS.has(answer.status) && isName(type) && type !== EXPIRED_TYPE ? answer : undefined
-  } catch {
-    return undefined
+  } catch (error) {
+    return error instanceof Unread ? error : undefined
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
+import type { Readers } from '../domain/readers.ts'
 import type { LastSaid, Recover } from '../domain/recover.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
@@ -25,6 +26,7 @@ const FAILED_SHARE = 0.25
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
   readonly recover: Recover
+  readonly readers?: Pick<Readers, 'task'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
   /** How long a provider in trouble is left alone. */
@@ -208,7 +210,9 @@ export class Lane {
       if (result.ok) this.#gate.read(result.body.length)
       return result
     }
-    const question = { ...access, call, taskId, redact: this.#source.redact, nowMs: this.#options.clock, signal, hold }
+    const { clock: nowMs, readers } = this.#options
+    const reading = readers === undefined ? {} : { readers }
+    const question = { ...access, ...reading, call, taskId, redact: this.#source.redact, nowMs, signal, hold }
     const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
   }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
+import type { Readers } from '../domain/readers.ts'
 import type { Recover } from '../domain/recover.ts'
 import type { TaskDesk } from '../domain/task-desk.ts'
 import type { TaskStore } from '../domain/task-store.ts'
@@ -18,6 +19,7 @@ export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly TaskSource[]
   readonly recover: Recover
+  readonly readers?: Pick<Readers, 'task'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
   readonly pollIntervalMs: number

@@ -145,7 +145,7 @@ describe('a provider module is refused, and told where it is wrong', () => {
       { ...acme, verify: { ...bare, timestamp: { ...byLabel, pastSeconds: Number.POSITIVE_INFINITY } } },
       '/verify/timestamp/pastSeconds must be number',
     ],
-    ['asks without measure', withTasks({ pollsPerSecond: 1e6 }), '/api/tasks/pollsPerSecond must be <= 1000'],
+    ['asks without measure', withTasks({ pollsPerSecond: 1e6 }), '/api/tasks/pollsPerSecond must be <= 10000'],
     ['asks by no number', withTasks({ pollsPerSecond: Number.NaN }), '/api/tasks/pollsPerSecond must be number'],
     [
       'asks at once without end',

@@ -1,0 +1,87 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { post, signedEvent } from '../support/events.ts'
+import { eventually } from '../support/eventually.ts'
+import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
+
+const SECRET = 'a-token-of-twenty-four-characters'
+const ACME = `export default {
+  name: 'acme',
+  verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
+  event: ({ body }) => {
+    while (body.loops);
+    return { id: body.id, type: body.type, data: body.data }
+  },
+  schemas: { 'acme.slow': { properties: { text: { pattern: '^(?=a)([a-z0-9]+[-_.]?)+$' } } } },
+}`
+
+async function start() {
+  const directory = temporaryDirectory()
+  const PROVIDERS_DIR = join(directory, 'providers')
+  mkdirSync(PROVIDERS_DIR)
+  writeFileSync(join(PROVIDERS_DIR, 'acme.mjs'), ACME)
+  const module =
+    'export default (r) => { r.on("acme.*", { name: "acme" }, (e, c) => c.log.info("handled")); r.on("honest", () => {}) }'
+  const HANDLERS_DIR = handlersIn(directory, { 'all.js': module })
+  const environment = {
+    PROVIDERS_DIR,
+    HANDLERS_DIR,
+    SOURCES: 'ai,acme',
+    SOURCE_ACME_SECRET: SECRET,
+    HANDLER_TIMEOUT_MS: '2000',
+  }
+  const service = await startService({ ...environment, RETRY_MAX_ATTEMPTS: '1' }, directory)
+  const send = (body: object) => {
+    const headers = { 'content-type': 'application/json', 'x-token': SECRET }
+    return post(service.publicUrl, { id: '', body: JSON.stringify(body), headers }, '/v1/webhooks/acme')
+  }
+  return { service, send }
+}
+
+test('a reader of a user’s own that loops holds up neither other senders nor its own for long, and is told of', async () => {
+  const { service, send } = await start()
+  const order: string[] = []
+  const sent = (name: string, sending: Promise<{ uid: string }>) =>
+    sending.then((answer) => {
+      order.push(name)
+      return answer
+    })
+  const looping = sent('loops', send({ id: 'a', type: 'acme.a', loops: true }))
+  const next = sent('next', send({ id: 'b', type: 'acme.b', data: {} }))
+  for (let n = 0; n < 20; n++) await sent('honest', post(service.publicUrl, signedEvent('honest')))
+  const [{ uid }, good] = await Promise.all([looping, next])
+  expect(order).toEqual([...Array.from({ length: 20 }, () => 'honest'), 'loops', 'next'])
+
+  expect(await service.api(`/v1/events/${uid}`)).toMatchObject({
+    status: 'quarantined',
+    type: 'unknown',
+    reasons: ['provider acme took longer than 2000 ms to read it'],
+  })
+  expect(await service.logged(({ provider, level }) => provider === 'acme' && level === 40)).toMatchObject({
+    module: expect.stringMatching(/acme\.mjs$/),
+    deadline_ms: 2000,
+  })
+  await service.logged((line) => line.uid === good.uid && line.msg === 'handled')
+  expect(await service.stop()).toBe(0)
+})
+
+test('a schema of a user’s own provider that nothing bounds is checked before the handler', async () => {
+  const { service, send } = await start()
+  const good = await send({ id: 'a', type: 'acme.slow', data: { text: 'abc' } })
+  await service.logged((line) => line.uid === good.uid && line.msg === 'handled')
+  const bad = await send({ id: 'b', type: 'acme.slow', data: { text: 'bad' } })
+  const quarantined = await eventually(
+    () => service.api(`/v1/events/${bad.uid}`),
+    ({ status }) => status === 'quarantined',
+  )
+  expect(quarantined.reasons).toEqual(['data: /text must match pattern "^(?=a)([a-z0-9]+[-_.]?)+$"'])
+  const endless = await send({ id: 'c', type: 'acme.slow', data: { text: `${'a'.repeat(40)}!` } })
+  await post(service.publicUrl, signedEvent('honest'))
+  const { deliveries } = await eventually(
+    () => service.api(`/v1/events/${endless.uid}`),
+    (event) => event.deliveries[0]?.state === 'dead',
+  )
+  expect(deliveries[0].last_error).toContain('deadline')
+  expect(await service.stop()).toBe(0)
+})

@@ -1,0 +1,46 @@
+import type { Headers } from '../../../src/domain/event.ts'
+
+interface Body {
+  readonly id?: string
+  readonly type?: string
+  readonly task?: string
+  readonly do?: string
+  readonly data?: { readonly ends?: string }
+}
+
+/** What a reader can do that it should not, by what it is asked to read. */
+function act(body: Body | undefined): unknown {
+  if (body?.do === 'loop') for (;;);
+  if (body?.do === 'exit') process.exit(3)
+  if (body?.do === 'throw') throw new RangeError('with a piece of the body')
+  if (body?.do === 'hoard')
+    for (const hoard: unknown[] = []; ; ) hoard.push(Array.from({ length: 100_000 }, () => ({})))
+  if (body?.do === 'swell') return Array.from({ length: 100_000 }, () => 'swollen')
+  if (body?.do === 'function') return { n: 1, call: () => 'cannot cross threads' }
+  if (body?.do === 'late') setTimeout(() => void Promise.reject(new Error('late')), 1)
+  return body?.data ?? {}
+}
+
+export default {
+  name: 'wilful',
+  verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
+  event: ({ headers, body }: { headers: Headers; body?: Body }) => ({
+    id: body?.id ?? headers['x-id'],
+    type: body?.type ?? 'wilful.thing',
+    data: act(body),
+    task: body?.task,
+  }),
+  ends: ({ data }: Pick<Body, 'data'>) => {
+    if (data?.ends === 'loop') for (;;);
+    return data?.ends === undefined ? undefined : { status: 'completed', word: data.ends }
+  },
+  api: {
+    tasks: {
+      poll: (id: string) => ({ method: 'GET', path: `/${id}` }),
+      read: (answer: Body, id: string) => {
+        act(answer)
+        return { status: 'completed', word: 'done', event: { type: 'wilful.done', data: { ...answer, id } } }
+      },
+    },
+  },
+}

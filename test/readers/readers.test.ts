@@ -1,0 +1,122 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import pino from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Provider } from '../../src/domain/provider.ts'
+import { readEvent } from '../../src/domain/read-event.ts'
+import { Unread } from '../../src/domain/readers.ts'
+import { createReaders } from '../../src/readers/readers.ts'
+import wilful from './modules/wilful.ts'
+
+const provider = wilful as unknown as Provider
+const NOW_MS = Date.parse('2026-11-26T10:00:00Z')
+const bytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body))
+
+function start(modules = { [provider.name]: import.meta.resolve('./modules/wilful.ts') }) {
+  const lines: Record<string, unknown>[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) })
+  const own = new Map([[provider, modules[provider.name] as string]])
+  const readers = createReaders(own, { environment: process.env, log, maxReadingMs: 300 })
+  onTestFinished(() => readers.close())
+  const read = async (body: unknown, headers = {}) => readers.event(provider, headers, bytes(body), NOW_MS)
+  return { readers, read, lines }
+}
+
+const unread = (reason: string) => ({ ok: false, type: 'unknown', reasons: [`provider wilful ${reason}`] })
+
+describe('code of a user’s own that reads', () => {
+  test('reads in a thread what it would read here', async () => {
+    const { read, readers } = start()
+    const body = { id: 'evt_1', type: 'a.b', task: 't', data: { ends: 'well', at: [1, 'é', null] }, more: 1 }
+    const here = readEvent(provider, { 'x-id': 'h' }, bytes(body), NOW_MS)
+    const keys = { id: null, type: null, task: null, data: null, more: null }
+    expect(await read(body, { 'x-id': 'h' })).toEqual({ ...here, payload: keys })
+    const form = { id: 'evt_1', type: 'a.b', origin: 'webhook', headers: {}, receivedAtMs: NOW_MS } as const
+    expect(await readers.stored(provider, form, bytes(body))).toEqual({ ...here, payload: keys })
+    const asked = { id: 'poll_1', task: 't', receivedAtMs: NOW_MS }
+    expect(await readers.answer(provider, asked, bytes({ n: 1 }))).toMatchObject({
+      fields: { id: 'poll_1', type: 'wilful.done', data: { n: 1, id: 't' } },
+      end: { status: 'completed', word: 'done' },
+    })
+    expect(await readers.task(provider, bytes({ n: 1 }), 't')).toEqual({
+      status: 'completed',
+      word: 'done',
+      event: { type: 'wilful.done' },
+    })
+    expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
+  })
+
+  test('holds nobody up where it loops, but its own, which is told why; what comes after is read', async () => {
+    const { read, lines } = start()
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    await read({})
+    delay.enable()
+    const all = await Promise.all([
+      read({ do: 'loop', id: 'a' }),
+      read({ id: 'b' }),
+      read({ data: { ends: 'loop' }, id: 'c' }),
+      read({ id: 'd' }),
+    ])
+    delay.disable()
+    expect(all).toMatchObject([
+      unread('took longer than 300 ms to read it'),
+      { ok: true, fields: { id: 'b' } },
+      unread('took longer than 300 ms to read it'),
+      { ok: true, fields: { id: 'd' } },
+    ])
+    expect(delay.max / 1e6).toBeLessThan(300)
+    const told = lines.filter(({ msg }) => msg === 'a provider module did not end reading: its thread is replaced')
+    expect(told.map(({ level }) => level)).toEqual([40, 20])
+    expect(told[0]).toMatchObject({ provider: 'wilful', deadline_ms: 300 })
+  })
+
+  test('is known by the bytes where it could not be read at all', async () => {
+    const { read } = start()
+    const [one, again, other] = [
+      await read({ do: 'loop' }),
+      await read({ do: 'loop' }),
+      await read({ do: 'loop', n: 1 }),
+    ]
+    expect(one).toMatchObject({ id: expect.stringMatching(/^sha256:/) })
+    expect(again).toEqual(one)
+    expect(other).not.toMatchObject({ id: (one as { id: string }).id })
+  })
+
+  test.each([
+    ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
+    ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ bytes/],
+    ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
+  ])('that %s costs its own event', async (_, body, reason) => {
+    const { read } = start()
+    const reading = await read(body)
+    expect(reading).toMatchObject({ ok: false })
+    expect('reasons' in reading && reading.reasons[0]).toMatch(reason)
+    expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
+  })
+
+  test('that throws, or gives what cannot cross threads, is taken as it is here', async () => {
+    const { read, readers } = start()
+    expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
+    expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
+    const asking = async () => readers.task(provider, bytes({ do: 'throw' }), 't')
+    await expect(asking()).rejects.toThrow(new Unread('provider wilful could not read it (RangeError)'))
+    await read({ do: 'late' })
+    await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
+  })
+
+  test('is refused, not quarantined, where nobody can read it now', async () => {
+    const { read, readers } = start({ wilful: 'file:///nowhere/wilful.ts' })
+    await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
+    const waits = start()
+    const waiting = Promise.allSettled(Array.from({ length: 1_100 }, () => waits.read({})))
+    const outcomes = (await waiting).map((each) => (each.status === 'rejected' ? each.reason.code : each.value.ok))
+    expect(new Set(outcomes)).toEqual(new Set([true, 'unavailable']))
+    await readers.close()
+    await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  test('that Holdfast ships, or that is only a map, is read at once', () => {
+    const { readers } = start()
+    const mapped = { ...provider, event: { type: 'body:type' } } as unknown as Provider
+    expect(readers.event(mapped, {}, bytes({ type: 'a.b' }), NOW_MS)).not.toBeInstanceOf(Promise)
+  })
+})
