@@ -125,6 +125,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       retryMs: config.retry.capMs,
       retryAfterMs: MAX_RETRY_AFTER_MS,
       pollMs: longestPollMs(config.pollIntervalMs),
+      leaseMs: leaseMs(config.handlerTimeoutMs),
     },
     onBroughtBack: () => dispatcher.wake(),
     log,

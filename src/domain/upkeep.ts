@@ -34,6 +34,8 @@ export interface LongestWaits {
   readonly retryAfterMs: number
   /** A task, from one question to the next. */
   readonly pollMs: number
+  /** A lease of a delivery, until it ends. */
+  readonly leaseMs: number
   /** The clock is trusted: also times of what has happened are brought back. */
   readonly isTrusted: boolean
 }
@@ -41,7 +43,7 @@ export interface LongestWaits {
 export interface BroughtBack {
   /** Whose time of receipt lay ahead. */
   readonly events: number
-  /** That were due implausibly far ahead, those of such events among them, or had died there. */
+  /** That were due, or whose leases were to end, implausibly far ahead, those of such events among them, or had died there. */
   readonly deliveries: number
   readonly tasks: number
 }
@@ -56,7 +58,7 @@ export interface Upkeep {
 
   /**
    * Brings back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains,
-   * and, where the clock is trusted, times of receipt, of death, and of the life of tasks that lie over a minute ahead. Does a bounded
+   * ends of leases (which then last as long as a new one), with PostgreSQL the times at which replicas were last heard of, and, where the clock is trusted, times of receipt, of death, and of the life of tasks that lie over a minute ahead. Does a bounded
    * part of it; there may be more until it gives zeros. Costs little where there is nothing.
    */
   bringBack(waits: LongestWaits): Promise<BroughtBack>

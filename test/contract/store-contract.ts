@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/domain/clock.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
+import { describeBringBack } from './store-contract-bring-back.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
@@ -35,6 +36,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeEnding(fixture)
     describeListing(fixture)
     describeUpkeep(fixture)
+    describeBringBack(fixture)
     describeLife(fixture)
   })
 }
@@ -211,7 +213,7 @@ function describeLife({ store }: Fixture): void {
           store().settle([]),
           store().replay({ eventUid: newUid(), handlers: [], status: 'accepted', reasons: [] }),
           store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
-          store().bringBack({ retryMs: 1, retryAfterMs: 1, pollMs: 1, isTrusted: true }),
+          store().bringBack({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
           store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),
           store().countDead(0),
           store().events({}, { limit: 1 }),

@@ -33,7 +33,7 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
       store: wrong,
       retentionDays: 30,
       deadRetentionDays: 30,
-      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS },
+      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
       onBroughtBack: () => {},
       log: pino({ level: 'silent' }),
     })
@@ -77,11 +77,28 @@ test('an event from a time ahead moves to today’s bodies when it is brought ba
   const aheadMs = Date.now() + 40 * DAY_MS
   const event = newEvent({ receivedAtMs: aheadMs, handlers: [] })
   await store.append(event)
-  const waits = { retryMs: 0, retryAfterMs: 0, pollMs: 0, isTrusted: true }
+  const waits = { retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: true }
   expect(await store.bringBack(waits)).toMatchObject({ events: 1 })
   const days = await queryIn<{ day: string }>(url, 'SELECT day::text FROM event_body')
   const { received_at } = (await store.event(event.uid)) ?? {}
   expect(days).toEqual([{ day: dayOf(msOf(received_at)) }])
   expect(Buffer.from(await store.body(event.uid))).toEqual(event.body)
   expect(await pruned(store, Date.now() + MINUTE_MS)).toBe(1)
+})
+
+test('a replica that was last heard of while the database’s clock was ahead is not taken to live until then', async () => {
+  const url = ownSchema()
+  const store = await replica(url, 0)
+  const aheadMs = Date.now() + 40 * DAY_MS
+  await queryIn(url, 'INSERT INTO lease_holder VALUES (gen_random_uuid(), $1, $1)', [aheadMs])
+  await queryIn(
+    url,
+    "INSERT INTO replica VALUES (gen_random_uuid(), 0, $1, NULL, '[]'), (gen_random_uuid(), 0, 1, $1, '[]')",
+    [aheadMs],
+  )
+  await store.bringBack({ retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: false })
+  const times = 'SELECT seen_at, gone_at FROM replica UNION ALL SELECT seen_at, NULL FROM lease_holder'
+  const ahead = `SELECT FROM (${times}) AS t WHERE greatest(seen_at, gone_at) > clock_1(NULL)`
+  expect(await queryIn(url, ahead)).toEqual([])
+  expect(await queryIn(url, times)).toHaveLength(3)
 })

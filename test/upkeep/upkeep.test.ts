@@ -9,7 +9,7 @@ import { ownPath } from '../storage/database-file.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-const WAITS = { retryMs: HOUR_MS, retryAfterMs: 7 * DAY_MS, pollMs: HOUR_MS }
+const WAITS = { retryMs: HOUR_MS, retryAfterMs: 7 * DAY_MS, pollMs: HOUR_MS, leaseMs: HOUR_MS }
 
 /** A clock that may be set, and one that may not. */
 const time = () => ({ wallMs: START_MS, monotonicMs: 0 })

@@ -55,6 +55,29 @@ const DELIVERIES = {
     WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
   `,
 }
+const LEASES = {
+  name: 'bring-back-leases',
+  text: `
+    WITH ${CLOCK}
+    UPDATE delivery AS d SET lease_until = (SELECT now FROM clock) + $2 WHERE d.key IN (
+      SELECT key FROM delivery WHERE state = 'running' AND lease_until > (SELECT ahead FROM clock) + $2
+      LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+    ) RETURNING d.key
+  `,
+}
+/** One that lives says so again; one that is gone would be taken to live until its time has come. */
+const SIGNS_OF_LIFE = {
+  name: 'bring-back-signs',
+  text: `
+    WITH clock AS MATERIALIZED (SELECT clock_1(NULL) AS own_now, clock_1($1) AS now),
+    holders AS (
+      UPDATE lease_holder SET seen_at = (SELECT own_now FROM clock), since_at = (SELECT own_now FROM clock)
+      WHERE seen_at > (SELECT own_now FROM clock) + ${AHEAD_TOLERANCE_MS}
+    )
+    UPDATE replica SET seen_at = (SELECT now FROM clock), gone_at = least(gone_at, CASE WHEN gone_at IS NOT NULL THEN (SELECT now FROM clock) END)
+    WHERE greatest(seen_at, gone_at) > (SELECT now FROM clock) + ${AHEAD_TOLERANCE_MS}
+  `,
+}
 /** A task that was begun while the clock was ahead keeps its distances. */
 const TASKS = {
   name: 'bring-back-tasks',
@@ -81,14 +104,16 @@ const TASKS = {
 }
 
 export function createBringBack(connections: Connections, clock: DatabaseClock) {
-  return async ({ retryMs, retryAfterMs, pollMs, isTrusted }: LongestWaits): Promise<BroughtBack> => {
+  return async ({ retryMs, retryAfterMs, pollMs, leaseMs, isTrusted }: LongestWaits): Promise<BroughtBack> => {
     const given = clock.givenMs()
     const [found] = isTrusted
       ? await connections.run<{ events: number; deliveries: number }>('work', EVENTS, [given])
       : []
     const { events = 0, deliveries = 0 } = found ?? {}
     const started = await connections.run('work', DELIVERIES, [given, retryMs, retryAfterMs, isTrusted])
+    const leased = await connections.run('work', LEASES, [given, leaseMs])
+    await connections.run('work', SIGNS_OF_LIFE, [given])
     const tasks = await connections.run('work', TASKS, [given, pollMs, isTrusted])
-    return { events, deliveries: deliveries + started.length, tasks: tasks.length }
+    return { events, deliveries: deliveries + started.length + leased.length, tasks: tasks.length }
   }
 }

@@ -10,6 +10,7 @@ const MAX_BROUGHT = 200
 export interface FoundAhead {
   readonly events: readonly number[]
   readonly deliveries: readonly number[]
+  readonly leases: readonly number[]
   readonly tasks: readonly number[]
 }
 
@@ -20,8 +21,8 @@ export async function bringBackFound(
   found: Promise<FoundAhead>,
   bringBack: (found: FoundAhead) => Promise<BroughtBack>,
 ): Promise<BroughtBack> {
-  const { events, deliveries, tasks } = await found
-  return events.length + deliveries.length + tasks.length === 0 ? NOTHING : bringBack({ events, deliveries, tasks })
+  const ahead = await found
+  return Object.values<readonly number[]>({ ...ahead }).every(({ length }) => length === 0) ? NOTHING : bringBack(ahead)
 }
 
 /** Looks for what lies ahead, in the thread that reads. `started_at` of an attempt tells a clock that was ahead then. */
@@ -39,6 +40,7 @@ export function prepareFindAhead(db: DatabaseSync) {
     UNION ALL SELECT key FROM delivery WHERE state = 'dead' AND due_at > ?4
     LIMIT ${MAX_BROUGHT}
   `)
+  const leases = db.prepare(`SELECT key FROM delivery WHERE state = 'running' AND lease_until > ? LIMIT ${MAX_BROUGHT}`)
   const tasks = db.prepare(`
     SELECT key FROM task
     WHERE ended_at IS NULL AND (due_at > max(?1, stale_at) OR (?2 IS NOT NULL AND created_at > ?2))
@@ -48,13 +50,14 @@ export function prepareFindAhead(db: DatabaseSync) {
   const keysOf = (rows: readonly Readonly<Record<string, unknown>>[]): readonly number[] =>
     rows.map(({ key }) => Number(key))
 
-  return ({ retryMs, retryAfterMs, pollMs, isTrusted }: LongestWaits, nowMs: number): FoundAhead => {
+  return ({ retryMs, retryAfterMs, pollMs, leaseMs, isTrusted }: LongestWaits, nowMs: number): FoundAhead => {
     const aheadMs = nowMs + AHEAD_TOLERANCE_MS
     return {
       events: isTrusted ? keysOf(events.all(aheadMs)) : [],
       deliveries: keysOf(
         deliveries.all(aheadMs + retryMs, aheadMs + retryAfterMs, aheadMs, isTrusted ? aheadMs : null),
       ),
+      leases: keysOf(leases.all(aheadMs + leaseMs)),
       tasks: keysOf(tasks.all(aheadMs + pollMs, isTrusted ? aheadMs : null)),
     }
   }
@@ -69,6 +72,9 @@ export function prepareBringBack(db: DatabaseSync) {
   const start = db.prepare(
     "UPDATE delivery SET due_at = ?2 WHERE key = ?1 AND state IN ('pending', 'dead') AND due_at > ?2",
   )
+  const lease = db.prepare(
+    "UPDATE delivery SET lease_until = ?2 WHERE key = ?1 AND state = 'running' AND lease_until > ?2",
+  )
   const begin = db.prepare(`
     UPDATE task SET created_at = ?2, stale_at = stale_at - (created_at - ?2), expires_at = expires_at - (created_at - ?2),
       due_at = due_at - (created_at - ?2)
@@ -81,9 +87,10 @@ export function prepareBringBack(db: DatabaseSync) {
     'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
   )
 
-  return (found: FoundAhead, { isTrusted }: LongestWaits, nowMs: number): BroughtBack => {
+  return (found: FoundAhead, { leaseMs, isTrusted }: LongestWaits, nowMs: number): BroughtBack => {
     let deliveries = 0
     for (const key of found.deliveries) deliveries += Number(start.run(key, nowMs).changes)
+    for (const key of found.leases) deliveries += Number(lease.run(key, nowMs + leaseMs).changes)
     let events = 0
     for (const key of found.events) {
       deliveries += Number(startOf.run(firstDeliveryKey(key), lastDeliveryKey(key), nowMs).changes)

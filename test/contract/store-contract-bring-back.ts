@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest'
+import type { LongestWaits } from '../../src/domain/upkeep.ts'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
+import { iso, leaseOf, newTask, taskBy } from './task-samples.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** The clock is ahead by so much, in these tests. */
+const AHEAD_MS = 40 * DAY_MS
+const WAITS: LongestWaits = {
+  retryMs: HOUR_MS,
+  retryAfterMs: 7 * DAY_MS,
+  pollMs: HOUR_MS,
+  leaseMs: 30_000,
+  isTrusted: true,
+}
+
+export function describeBringBack({ store, now, pass }: Fixture): void {
+  const bringBack = (given: Partial<LongestWaits> = {}) => store().bringBack({ ...WAITS, ...given })
+  /** Does something while the clock is ahead. */
+  async function ahead<Result>(work: () => Promise<Result>, byMs = AHEAD_MS): Promise<Result> {
+    pass(byMs)
+    const result = await work()
+    pass(-byMs)
+    return result
+  }
+  const fail = async (verdict: 'retry' | 'released', outcome: 'failed' | 'retry_after' | 'released', waitMs: number) =>
+    store().settle([
+      settlement(await claimOne(store()), { verdict, outcome, dueAtMs: now() + waitMs, startedAtMs: now() }),
+    ])
+  const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.due_at
+
+  describe('bringBack', () => {
+    test('gives zeros where nothing lies ahead', async () => {
+      await store().append(newEvent())
+      await fail('retry', 'failed', HOUR_MS)
+      await store().append(newEvent())
+      await fail('retry', 'retry_after', 7 * DAY_MS)
+      await store().track(newTask({ maxWaitMs: AHEAD_MS, deadlineMs: 2 * AHEAD_MS }))
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('makes an event that came while the clock was ahead one of now: due, oldest pending, listed and read', async () => {
+      const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
+      await ahead(() => store().append(event))
+      const before = await store().claim(claimRequest())
+      expect(before.work).toEqual([])
+      expect(await bringBack()).toEqual({ events: 1, deliveries: 1, tasks: 0 })
+      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(now()) })
+      expect((await store().events({ untilMs: now() + 1 }, { limit: 10 })).items).toHaveLength(1)
+      await expect.poll(async () => (await store().counts()).oldestDueAtMs, { timeout: 5_000 }).toBe(now())
+      expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
+      expect(await claimOne(store())).toMatchObject({ event: { uid: event.uid, receivedAtMs: now() } })
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('makes due, and leaves its time of receipt, where the clock is not trusted', async () => {
+      const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
+      const task = newTask()
+      await ahead(() => store().append(event))
+      await ahead(() => store().track(task))
+      expect(await bringBack({ isTrusted: false })).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(START_MS + AHEAD_MS) })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS + AHEAD_MS) })
+      expect((await claimOne(store())).event.uid).toBe(event.uid)
+    })
+
+    test.each(['failed', 'retry_after'] as const)(
+      'makes due what was put off (%s) while the clock was ahead, by hours or by days',
+      async (outcome) => {
+        for (const byMs of [8 * HOUR_MS, AHEAD_MS]) {
+          const event = newEvent()
+          await store().append(event)
+          await ahead(() => fail('retry', outcome, HOUR_MS), byMs)
+          expect(await bringBack()).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+          expect(await dueOf(event.uid)).toBe(iso(now()))
+          await store().settle([settlement(await claimOne(store()))])
+        }
+      },
+    )
+
+    test('makes due what was replayed while the clock was ahead, though it had asked for a wait before', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await fail('retry', 'retry_after', 0)
+      await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'failed' })])
+      const replay = { eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] } as const
+      await ahead(() => store().replay(replay), 8 * HOUR_MS)
+      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await dueOf(event.uid)).toBe(iso(now()))
+    })
+
+    test('leaves alone what a handler put off by days, and brings back what its longest wait cannot reach', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await fail('retry', 'retry_after', 7 * DAY_MS)
+      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      expect(await bringBack({ retryAfterMs: DAY_MS })).toMatchObject({ deliveries: 1 })
+    })
+
+    test('brings back more than one step may, step by step', async () => {
+      const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS + AHEAD_MS }))
+      await ahead(() => Promise.all(events.map((event) => store().append(event))))
+      let total = 0
+      for (let events = 1; events > 0; total += events) ({ events } = await bringBack())
+      expect(total).toBe(450)
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+    })
+
+    test('has a lease that was taken while the clock was ahead end as a new one would', async () => {
+      await store().append(newEvent())
+      await ahead(() => claimOne(store()))
+      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      pass(29_999)
+      expect((await store().claim(claimRequest())).work).toEqual([])
+      pass(1)
+      expect(await claimOne(store())).toMatchObject({ attempt: 2 })
+    })
+
+    test('has a delivery that died while the clock was ahead have died now', async () => {
+      const event = newEvent()
+      await store().append(event)
+      await ahead(async () => {
+        const work = await claimOne(store())
+        await store().settle([settlement(work, { verdict: 'dead', outcome: 'rejected' })])
+      })
+      expect(await bringBack({ isTrusted: false })).toMatchObject({ deliveries: 0 })
+      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await dueOf(event.uid)).toBe(iso(now()))
+    })
+
+    test('keeps the distances of a task that was begun while the clock was ahead', async () => {
+      const task = newTask()
+      await ahead(() => store().track(task))
+      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({
+        created_at: iso(now()),
+        stale_at: iso(now() + task.maxWaitMs),
+        expires_at: iso(now() + task.deadlineMs),
+        next_poll_at: iso(now() + task.maxWaitMs),
+      })
+      expect(await bringBack()).toMatchObject({ tasks: 0 })
+    })
+
+    test('has a task asked for that was put off while the clock was ahead', async () => {
+      const task = newTask({ maxWaitMs: 0, deadlineMs: 2 * AHEAD_MS })
+      await store().track(task)
+      await ahead(async () => {
+        const { uid, lease } = await leaseOf(store(), task.uid)
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
+      })
+      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS), next_poll_at: iso(now()) })
+    })
+
+    test('has a task that ended while the clock was ahead have ended now', async () => {
+      const task = newTask()
+      await store().track(task)
+      await ahead(() => store().cancelTask(task.uid))
+      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ status: 'cancelled', ended_at: iso(now()) })
+    })
+  })
+}
