@@ -189,6 +189,8 @@ export interface OpenStore extends Store, TaskStore, Upkeep {
   readonly fleet: Fleet | undefined
   /** Why an append would be refused now; empty when it would not. Costs nothing. */
   faults(): readonly string[]
+  /** What is damaged, though appends go on: an operator is to look after it. Costs nothing. */
+  warnings(): readonly string[]
   /**
    * Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. A database that is away
    * is a fault, and comes back.

@@ -1,17 +1,28 @@
 import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/** `readiness` gives the reasons why nothing can be stored now; none: ready. */
-export function registerHealth(app: FastifyInstance, readiness: () => readonly string[]): void {
+/**
+ * `readiness` gives the reasons why nothing can be stored now; none: ready. `warnings` are shown beside, and change no answer.
+ */
+export function registerHealth(
+  app: FastifyInstance,
+  readiness: () => readonly string[],
+  warnings: () => readonly string[] = () => [],
+): void {
   const route = (url: string, summary: string, handler: RouteHandlerMethod) =>
     app.route({ method: ['GET', 'HEAD'], url, config: { open: true }, schema: { summary } as object, handler })
 
   route('/livez', 'Whether the process works', (_request, reply) => sendOk(reply, 'live'))
   route('/readyz', 'Whether events can be stored', (_request, reply) => {
     const reasons = readiness()
-    return reasons.length === 0 ? sendOk(reply, 'ready') : sendProblem(reply, 'unavailable', { reasons })
+    return reasons.length === 0
+      ? sendOk(reply, 'ready', warnings())
+      : sendProblem(reply, 'unavailable', { reasons: [...reasons, ...warnings()] })
   })
 }
 
-const sendOk = (reply: FastifyReply, status: string) =>
-  reply.header('cache-control', 'no-store').header('x-request-id', reply.request.id).send({ status })
+const sendOk = (reply: FastifyReply, status: string, warnings: readonly string[] = []) =>
+  reply
+    .header('cache-control', 'no-store')
+    .header('x-request-id', reply.request.id)
+    .send({ status, ...(warnings.length > 0 && { warnings }) })

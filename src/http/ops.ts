@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import type { Registrar } from '../domain/registrar.ts'
-import type { Store } from '../domain/store.ts'
+import type { OpenStore } from '../domain/store.ts'
 import type { TaskDesk } from '../domain/task-desk.ts'
 import { registerDeliveries } from './deliveries.ts'
 import { registerEvents } from './events.ts'
@@ -25,7 +25,7 @@ import { registerTasks } from './tasks.ts'
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
-  readonly store: Pick<Store, 'events' | 'event' | 'body' | 'deliveries'>
+  readonly store: Pick<OpenStore, 'events' | 'event' | 'body' | 'deliveries' | 'warnings'>
   readonly replay: ReplayEvent
   readonly tasks: TaskDesk
   readonly registrar: Registrar
@@ -66,7 +66,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
   registerOpenApi(root)
   app.after(() => {
     const refuseOthers = refuseOtherMethods(root)
-    registerHealth(root, options.readiness)
+    registerHealth(root, options.readiness, () => options.store.warnings())
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
     registerReplays(app, options.replay, log)

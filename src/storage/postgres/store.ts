@@ -177,6 +177,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       handlers: running.while(() => fleet.handlers()),
       hasOthers: () => fleet.hasOthers(),
     },
+    warnings: () => [],
     faults() {
       const ended = running.ended()
       if (ended !== undefined) return [ended]

@@ -4,6 +4,7 @@ import type { Origin } from '../../domain/event.ts'
 import type { ClaimRequest } from '../../domain/store.ts'
 import { eventKeyOf } from '../common/keys.ts'
 import { prepareRecordAttempt } from './attempts.ts'
+import type { Damage } from './damage.ts'
 import { prepareTakeBack } from './lost-leases.ts'
 import type { StoredClaim, StoredWork } from './messages.ts'
 import { prepareNextDue } from './next-due.ts'
@@ -12,60 +13,78 @@ import { type Candidate, prepareTurns } from './turns.ts'
 
 const NO_ATTEMPT_LEFT = 'no attempt is left'
 const BODY_CORRUPT = 'the stored body no longer matches its checksum'
+const HEADERS_CORRUPT = 'the stored headers are damaged'
+/** When the next claim is, where damage hides what is due next. */
+const BLIND_CLAIM_MS = 1_000
 
-export function prepareClaim(db: DatabaseSync, tally: Tally) {
-  const takeBack = prepareTakeBack(db, tally)
-  const dueTurns = prepareTurns(db)
+/**
+ * What cannot be read is set aside: a delivery whose event lies on a damaged page is dead, one that lies on such a page itself is
+ * passed over, and the rest is leased.
+ */
+export function prepareClaim(db: DatabaseSync, tally: Tally, damage: Damage) {
+  const takeBack = prepareTakeBack(db, tally, damage)
+  const dueTurns = prepareTurns(db, damage)
   const nextDue = prepareNextDue(db)
+  const read = prepareRead(db, damage)
   const lease = prepareLease(db, tally)
-  const bury = prepareBury(db, tally)
+  const bury = prepareBury(db, tally, damage)
+
+  function take(next: Candidate, request: ClaimRequest, nowMs: number): StoredWork | undefined {
+    if (next.attempts >= request.maxAttempts) {
+      bury.exhausted(next, nowMs)
+      return undefined
+    }
+    const found = read(next.key)
+    if (typeof found !== 'string') return lease(next, found, nowMs, request.leaseMs)
+    bury.corrupt(next, found, nowMs)
+    return undefined
+  }
 
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
     takeBack(nowMs, request.maxAttempts, nowMs)
     const turns = dueTurns(request, nowMs)
     const work: StoredWork[] = []
     for (let next = turns.next(); next !== undefined; next = turns.next()) {
-      if (next.attempts >= request.maxAttempts) {
-        bury.exhausted(next, nowMs)
-        continue
-      }
-      const leased = lease(next, nowMs, request.leaseMs)
-      if (leased === undefined) {
-        bury.corrupt(next, nowMs)
-        continue
-      }
+      const candidate = next
+      const leased = damage.around(
+        'delivery',
+        candidate.key,
+        () => take(candidate, request, nowMs),
+        () => turns.passOver(candidate),
+      )
+      if (leased === undefined) continue
       work.push(leased)
-      turns.leased(next)
+      turns.leased(candidate)
     }
-    return { work, nextDueAtMs: nextDue(nowMs) }
+    return {
+      work,
+      nextDueAtMs: damage.around(
+        'what is due next',
+        '',
+        () => nextDue(nowMs),
+        () => nowMs + BLIND_CLAIM_MS,
+      ),
+    }
   }
 }
 
-/** Leases a delivery; undefined, and nothing done, if its body is not what it was. */
-function prepareLease(db: DatabaseSync, tally: Tally) {
+/** A delivery's event as it was stored. */
+type Found = Omit<StoredWork, 'deliveryId' | 'lease' | 'handler' | 'attempt' | 'isolated'>
+
+/** Reads the event of a delivery; or tells why it cannot be read. */
+function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) => Found | string {
   const select = db.prepare(`
-    SELECT uid, source, provider, id, type, received_at, origin, task, headers, traceparent, checksum, bytes
+    SELECT uid, source, provider, id, type, received_at, origin, task, headers, traceparent, checksum, bytes,
+      json_valid(headers) AS has_headers
     FROM event LEFT JOIN event_body USING (key) WHERE key = ?
   `)
-  const update = db.prepare(`
-    UPDATE delivery SET state = 'running', attempts = attempts + 1, lease = ?, lease_until = ?, started_at = ? WHERE key = ?
-  `)
-  const processLease = randomUUID()
-  let leases = 0
 
-  return (candidate: Candidate, nowMs: number, leaseMs: number): StoredWork | undefined => {
-    const row = select.get(eventKeyOf(candidate.key))
+  function find(key: number): Found | string {
+    const row = select.get(eventKeyOf(key))
     const body = row?.bytes
-    if (row === undefined || !(body instanceof Uint8Array) || hash('sha256', body) !== row.checksum) return undefined
-    const lease = `${processLease}:${++leases}`
-    update.run(lease, nowMs + leaseMs, nowMs, candidate.key)
-    tally.move('pending', 'running')
+    if (row === undefined || !(body instanceof Uint8Array) || hash('sha256', body) !== row.checksum) return BODY_CORRUPT
+    if (row.has_headers !== 1) return HEADERS_CORRUPT
     return {
-      deliveryId: candidate.key,
-      lease,
-      handler: candidate.handler,
-      attempt: candidate.attempts + 1,
-      isolated: candidate.isolated,
       event: {
         uid: String(row.uid),
         source: String(row.source),
@@ -81,11 +100,39 @@ function prepareLease(db: DatabaseSync, tally: Tally) {
       body,
     }
   }
+
+  return (key) =>
+    damage.around<Found | string>(
+      'event of delivery',
+      key,
+      () => find(key),
+      (reason) => `body cannot be read: ${reason}`,
+    )
+}
+
+function prepareLease(db: DatabaseSync, tally: Tally) {
+  const update = db.prepare(`
+    UPDATE delivery SET state = 'running', attempts = attempts + 1, lease = ?, lease_until = ?, started_at = ? WHERE key = ?
+  `)
+  const processLease = randomUUID()
+  let leases = 0
+
+  return (
+    { key, handler, attempts, isolated }: Candidate,
+    found: Found,
+    nowMs: number,
+    leaseMs: number,
+  ): StoredWork => {
+    const lease = `${processLease}:${++leases}`
+    update.run(lease, nowMs + leaseMs, nowMs, key)
+    tally.move('pending', 'running')
+    return { deliveryId: key, lease, handler, attempt: attempts + 1, isolated, ...found }
+  }
 }
 
 /** Makes pending deliveries dead that are not to run. */
-function prepareBury(db: DatabaseSync, tally: Tally) {
-  const recordAttempt = prepareRecordAttempt(db)
+function prepareBury(db: DatabaseSync, tally: Tally, damage: Damage) {
+  const recordAttempt = prepareRecordAttempt(db, damage)
   const update = db.prepare(`
     UPDATE delivery SET state = 'dead', due_at = ?, attempts = attempts + ?, last_error = coalesce(?, last_error, ?) WHERE key = ?
   `)
@@ -94,13 +141,13 @@ function prepareBury(db: DatabaseSync, tally: Tally) {
       update.run(nowMs, 0, null, NO_ATTEMPT_LEFT, key)
       tally.move('pending', 'dead')
     },
-    corrupt({ key, attempts }: Candidate, nowMs: number): void {
-      update.run(nowMs, 1, BODY_CORRUPT, null, key)
+    corrupt({ key, attempts }: Candidate, error: string, nowMs: number): void {
+      update.run(nowMs, 1, error, null, key)
       recordAttempt({
         delivery: key,
         number: attempts + 1,
         outcome: 'body_corrupt',
-        error: BODY_CORRUPT,
+        error,
         detail: null,
         startedAtMs: nowMs,
         durationMs: 0,

@@ -7,6 +7,7 @@ import { prepareBringBack } from './bring-back.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { prepareJudgeClock } from './clock.ts'
+import { type Damage, DamagedPage } from './damage.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
 import { prepareIdentities } from './identity.ts'
@@ -15,17 +16,26 @@ import { perform } from './perform.ts'
 import { prepareForget } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
-import { isEnvironmental } from './sqlite-errors.ts'
+import { isCorruption, isEnvironmental, isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
 import { prepareTrackTask } from './track-task.ts'
 import { wireErrorOf } from './wire-error.ts'
 
-/** An event that could not be written for a reason of its own. */
+/** Damage that is met while one call is carried out; past it the call fails, and the next one goes on from there. */
+const MAX_DETOURS = 64
+/** Events that may fail on damaged pages in one commit; with more, none of it is kept. */
+const MAX_DAMAGED_EVENTS = 8
+/** So many in a row that fail on damaged pages are no longer the fault of what they lead to. */
+const DAMAGED_IN_A_ROW = 3
+
+/** An event that could not be written for a reason of its own, or because of what it leads to. */
 class BadEvent extends Error {
   readonly event: EventRow
+  override readonly cause: unknown
   constructor(event: EventRow, cause: unknown) {
-    super(messageOf(cause), { cause })
+    super(messageOf(cause))
     this.event = event
+    this.cause = cause
   }
 }
 
@@ -37,6 +47,14 @@ type Durability = 'FULL' | 'NORMAL'
 
 /** What a power cut may undo: a delivery runs once more. */
 const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle'])
+
+const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
+
+interface Committed {
+  readonly replies: readonly Reply[]
+  /** Why no event can be kept, whatever else can be done. */
+  readonly damaged: string | undefined
+}
 
 /**
  * Everything queued in one transaction: the answers follow its commit. One with an event in it, or anything else that is not
@@ -54,10 +72,13 @@ export class Committer {
   readonly #release
   readonly #rollbackTo
   readonly #probe
+  readonly #damage: Damage
   #durability: Durability = 'FULL'
+  #damagedInARow = 0
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, damage: Damage) {
     this.#db = db
+    this.#damage = damage
     this.#dedupe = new Dedupe(db)
     this.#tally = new Tally(db)
     const endTask = prepareEndTask(db, this.#tally)
@@ -65,12 +86,12 @@ export class Committer {
     const parts = { dedupe: this.#dedupe, identities, tally: this.#tally, endTask }
     this.#appender = prepareAppend(db, parts)
     this.#operations = {
-      claim: prepareClaim(db, this.#tally),
-      settle: prepareSettle(db, this.#tally),
+      claim: prepareClaim(db, this.#tally, damage),
+      settle: prepareSettle(db, this.#tally, damage),
       replay: prepareReplay(db, identities, this.#tally),
       judgeClock: prepareJudgeClock(db),
       bringBack: prepareBringBack(db),
-      forget: prepareForget(db, this.#dedupe, this.#tally),
+      forget: prepareForget(db, this.#dedupe, this.#tally, damage),
       ...prepareTrackTask(db, this.#tally, endTask),
       ...prepareClaimTasks(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#tally),
@@ -84,21 +105,65 @@ export class Committer {
   }
 
   /**
-   * What it returns is committed. An event or a call that is at fault itself is answered with its error and leaves its
-   * neighbours alone. Throws if the transaction failed, which then changed nothing.
+   * What it returns is committed. An event or a call that is at fault itself, or that leads over a damaged page, is answered
+   * with its error and leaves its neighbours alone. Throws if the transaction failed, which then changed nothing.
    */
-  commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+  commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Committed {
+    try {
+      return this.#answered(this.#together(batches, calls))
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      return this.#answered(this.#apart(batches, calls))
+    }
+  }
+
+  #answered(replies: readonly Reply[]): Committed {
+    return { replies, damaged: this.#damagedInARow < DAMAGED_IN_A_ROW ? undefined : DAMAGED_FOR_EVENTS }
+  }
+
+  #together(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const bad = new Map<EventRow, WireError>()
-    const durability = batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
+    let damaged = 0
     for (;;) {
       try {
-        return this.#transaction(durability, () => [
+        const replies = this.#transaction(durabilityOf(batches, calls), () => [
           ...batches.map((sent) => ({ id: sent.batch.id, value: this.#append(sent, bad) })),
           ...calls.map((call) => this.#call(call)),
         ])
+        const events = batches.reduce((sum, { batch }) => sum + batch.events.length, 0)
+        if (events > 0) this.#damagedInARow = damaged < events ? 0 : this.#damagedInARow + damaged
+        return replies
       } catch (error) {
         if (!(error instanceof BadEvent)) throw error
-        bad.set(error.event, { error: 'invalid_request', message: error.message })
+        if (isCorruption(error.cause) && ++damaged > MAX_DAMAGED_EVENTS) {
+          this.#damagedInARow += damaged
+          throw error.cause
+        }
+        bad.set(error.event, wireErrorOf(error.cause))
+      }
+    }
+  }
+
+  /** Each call in a transaction of its own, so that what is damaged costs no more than it must. */
+  #apart(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+    const ids = batches.map(({ batch: { id } }) => ({ id }))
+    const appended = batches.length === 0 ? [] : this.#despiteDamage(ids, () => this.#together(batches, []))
+    return [...appended, ...calls.flatMap((call) => this.#despiteDamage([call], () => this.#together([], [call])))]
+  }
+
+  #despiteDamage(
+    requests: readonly ({ readonly id: number } | Call<WriterOperations>)[],
+    commit: () => readonly Reply[],
+  ): readonly Reply[] {
+    for (let detours = 0; ; detours++) {
+      try {
+        return commit()
+      } catch (error) {
+        if (isFatal(error)) throw error
+        const isKnown = error instanceof DamagedPage && this.#damage.avoid(error)
+        if (isKnown && detours < MAX_DETOURS) continue
+        if (!isKnown) return requests.map(({ id }) => ({ id, failed: wireErrorOf(error) }))
+        return requests.map((request) => unfinished(request) ?? { id: request.id, failed: wireErrorOf(error) })
       }
     }
   }
@@ -112,7 +177,7 @@ export class Committer {
     try {
       this.#setDurability(durability)
       this.#begin.run()
-      this.#dedupe.flushSlice()
+      this.#flushSlice()
       const result = run()
       this.#tally.write()
       this.#commit.run()
@@ -124,6 +189,16 @@ export class Committer {
       this.#rollBack()
       throw error
     }
+  }
+
+  /** What cannot be put on disk stays in memory, and is read again at open. */
+  #flushSlice(): void {
+    this.#damage.around(
+      'the index of',
+      'ids',
+      () => this.#dedupe.flushSlice(),
+      () => undefined,
+    )
   }
 
   /** Takes effect between transactions only. Not prepared: this pragma runs when it is, and not again. */
@@ -153,7 +228,7 @@ export class Committer {
       try {
         return this.#appender.append(event, body, nowMs)
       } catch (error) {
-        throw isEnvironmental(error) ? error : new BadEvent(event, error)
+        throw isEnvironmental(error) && !isCorruption(error) ? error : new BadEvent(event, error)
       }
     })
   }
@@ -176,6 +251,15 @@ export class Committer {
     }
   }
 }
+
+/** A claim that has met much damage is made again at once. */
+function unfinished(request: { readonly id: number } | Call<WriterOperations>): Reply | undefined {
+  if (!('name' in request) || request.name !== 'claim') return undefined
+  return { id: request.id, value: { work: [], nextDueAtMs: request.args[1] } satisfies StoredClaim }
+}
+
+const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
+  batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
 
 /** The buffers that an answer carries: they are handed over, not copied. */
 export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {

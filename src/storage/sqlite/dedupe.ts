@@ -1,5 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import type { Row } from './rows.ts'
+import { isCorruption } from './sqlite-errors.ts'
 
 /** Entries kept in memory before they go to disk; as many again while that goes on. */
 const MEMTABLE_ENTRIES = 65_536
@@ -136,13 +138,46 @@ export class Dedupe {
   }
 
   #recover(db: DatabaseSync): void {
-    const rows = db.prepare('SELECT key, source, id, variant, checksum FROM event WHERE key > ? ORDER BY key')
-    for (const row of rows.iterate(this.#recentUntil)) {
-      const [source, id] = [String(row.source), String(row.id)]
-      const hash = row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum))
-      put(this.#recent, hash, Number(row.key))
-      this.#recentUntil = Number(row.key)
+    const identity = 'SELECT key, source, id, variant, checksum FROM event WHERE key'
+    const rows = db.prepare(`${identity} > ? ORDER BY key`)
+    try {
+      for (const row of rows.iterate(this.#recentUntil)) this.#know(row)
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      const one = db.prepare(`${identity} = ?`)
+      for (const key of keysPast(db, this.#recentUntil)) {
+        const row = readable(() => one.get(key))
+        if (row !== undefined) this.#know(row)
+        this.#recentUntil = key
+      }
     }
+  }
+
+  #know(row: Row): void {
+    const [source, id] = [String(row.source), String(row.id)]
+    const hash = row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum))
+    put(this.#recent, hash, Number(row.key))
+    this.#recentUntil = Number(row.key)
+  }
+}
+
+/** Keys that events can have, past one, where not every page of events can be read. */
+function* keysPast(db: DatabaseSync, last: number): Generator<number> {
+  const greatest = [
+    'SELECT max(key) AS key FROM event',
+    'SELECT max(key) AS key FROM event_body',
+    'SELECT max(key) / 1024 AS key FROM delivery',
+  ]
+  const until = Math.max(last, ...greatest.map((sql) => Number(readable(() => db.prepare(sql).get())?.key ?? 0)))
+  for (let key = last + 1; key <= until; key++) yield key
+}
+
+function readable<Result>(read: () => Result): Result | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isCorruption(error)) return undefined
+    throw error
   }
 }
 

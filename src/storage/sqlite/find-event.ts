@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { HoldfastError } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { attemptOf, deliverySummaryOf, EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
+import { isCorruption } from './sqlite-errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
@@ -30,8 +31,18 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
 
 export function prepareReadBody(db: DatabaseSync): (uid: string) => Uint8Array<ArrayBuffer> {
   const select = db.prepare('SELECT checksum, bytes FROM event LEFT JOIN event_body USING (key) WHERE uid = ?')
+
+  function read(uid: string) {
+    try {
+      return select.get(uid)
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`)
+    }
+  }
+
   return (uid) => {
-    const row = select.get(uid)
+    const row = read(uid)
     if (row === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
     if (!(row.bytes instanceof Uint8Array) || hash('sha256', row.bytes) !== row.checksum) {
       throw new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)

@@ -18,6 +18,7 @@ export class Health {
   #unseenBytes = 0
   #spaceFault: string | undefined
   #writeFault: string | undefined
+  #damageFault: string | undefined
 
   constructor(path: string, report: (faults: readonly string[]) => void) {
     this.#directory = dirname(path)
@@ -48,6 +49,23 @@ export class Health {
 
   hasWriteFault = (): boolean => this.#writeFault !== undefined
 
+  /** Events were kept, whatever had failed before. */
+  kept(): void {
+    if (this.#writeFault === undefined && this.#damageFault === undefined) return
+    this.#change(() => {
+      this.#writeFault = undefined
+      this.#damageFault = undefined
+    })
+  }
+
+  /** No event can be kept. It stays so until one is. */
+  damaged(reason: string): void {
+    this.#change(() => {
+      this.#damageFault = `${reason}: restore a backup, or recover what there is with \`sqlite3 … .recover\``
+    })
+  }
+
+  /** Something could be written, though it was no event. */
   wrote(): void {
     if (this.#writeFault === undefined) return
     this.#change(() => {
@@ -79,5 +97,6 @@ export class Health {
     if (before.length !== after.length) this.#report(after)
   }
 
-  #faults = (): readonly string[] => [this.#spaceFault, this.#writeFault].filter((fault) => fault !== undefined)
+  #faults = (): readonly string[] =>
+    [this.#spaceFault, this.#writeFault, this.#damageFault].filter((fault) => fault !== undefined)
 }

@@ -99,6 +99,8 @@ export type FromWriter =
   | { readonly kind: 'refused'; readonly fault: string }
   | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
   | { readonly kind: 'faults'; readonly faults: readonly string[] }
+  /** `news`: what is new, for the log. */
+  | { readonly kind: 'warnings'; readonly warnings: readonly string[]; readonly news: string | undefined }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string }
   | { readonly kind: 'closed' }

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import type { Damage } from './damage.ts'
 import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
 import type { Tally } from './tally.ts'
 
@@ -60,8 +61,8 @@ export async function pruneInCommits(
   return { events, dead, next }
 }
 
-/** Forgets those of these events that can go. */
-export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
+/** Forgets those of these events that can go. Those that lie on damaged pages stay. */
+export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
@@ -89,7 +90,16 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally) {
   }
 
   return (keys: readonly number[], deadReceivedBeforeMs: number): Forgotten => {
-    const gone = keys.map((key) => forget(key, deadReceivedBeforeMs)).filter((each) => each !== undefined)
+    const gone = keys
+      .map((key) =>
+        damage.around(
+          'the pruning of event',
+          key,
+          () => forget(key, deadReceivedBeforeMs),
+          () => undefined,
+        ),
+      )
+      .filter((each) => each !== undefined)
     return { events: gone.length, dead: gone.reduce((sum, { dead }) => sum + dead, 0) }
   }
 }

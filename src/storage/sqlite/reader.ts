@@ -49,6 +49,7 @@ function answer(call: Call<ReaderOperations>): Reply {
   } catch (error) {
     return { id: call.id, failed: wireErrorOf(error) }
   } finally {
-    if (db.isTransaction) db.exec('COMMIT')
+    // Nothing was written. After a damaged page SQLite refuses to commit, even that.
+    if (db.isTransaction) db.exec('ROLLBACK')
   }
 }

@@ -3,6 +3,7 @@ import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
 import { eventKeyOf } from '../common/keys.ts'
 import { joinedReasons } from '../common/quarantine.ts'
 import { prepareRecordAttempt } from './attempts.ts'
+import type { Damage } from './damage.ts'
 import type { StoredSettlement } from './messages.ts'
 import type { Tally } from './tally.ts'
 
@@ -13,8 +14,9 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   released: 'pending',
 }
 
-export function prepareSettle(db: DatabaseSync, tally: Tally) {
-  const recordAttempt = prepareRecordAttempt(db)
+/** One that lies on a damaged page takes no effect. */
+export function prepareSettle(db: DatabaseSync, tally: Tally, damage: Damage) {
+  const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
     "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
   )
@@ -54,5 +56,12 @@ export function prepareSettle(db: DatabaseSync, tally: Tally) {
   }
 
   return (settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[] =>
-    settlements.map((settlement) => settleOne(settlement, nowMs))
+    settlements.map((settlement) =>
+      damage.around(
+        'the end of delivery',
+        settlement.deliveryId,
+        () => settleOne(settlement, nowMs),
+        () => false,
+      ),
+    )
 }

@@ -87,6 +87,7 @@ class SqliteStore implements OpenStore {
   readonly #writerEnded: Promise<unknown>
   readonly #readerEnded: Promise<unknown>
   #faults: readonly string[] = []
+  #warnings: readonly string[] = []
   #ended: string | undefined
   #closing: Promise<void> | undefined
 
@@ -238,6 +239,10 @@ class SqliteStore implements OpenStore {
     return this.#appends.isFull() ? [...this.#faults, 'too many events are waiting for the store'] : this.#faults
   }
 
+  warnings(): readonly string[] {
+    return this.#warnings
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -274,6 +279,9 @@ class SqliteStore implements OpenStore {
       this.#faults = message.faults
       if (message.faults.length === 0) this.#log('info', 'the store takes events again')
       for (const fault of message.faults) this.#log('error', `the store refuses events: ${fault}`)
+    } else if (message.kind === 'warnings') {
+      this.#warnings = message.warnings
+      if (message.news !== undefined) this.#log('error', message.news)
     } else if (message.kind === 'log') this.#log(message.level, message.message)
     else if (message.kind === 'lost') this.#lose(`a write to disk failed for good: ${message.message}`)
     else if (message.kind === 'closed') this.#closed.resolve()

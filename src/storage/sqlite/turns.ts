@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ClaimRequest } from '../../domain/store.ts'
+import type { Damage } from './damage.ts'
 import { preparePendingHandlers } from './next-due.ts'
+import type { Row } from './rows.ts'
 
 export interface Candidate {
   readonly key: number
@@ -14,6 +16,8 @@ export interface Candidate {
 export interface Turns {
   /** Each is given once; the next is asked for when this one is no longer pending. */
   next(): Candidate | undefined
+  /** The candidate stays pending, and is not given again for as long as the process runs. */
+  passOver(candidate: Candidate): undefined
   /** The candidate takes a place. */
   leased(candidate: Candidate): void
 }
@@ -25,41 +29,117 @@ const READ_ROWS = 16
 
 /**
  * Gives what is due in turns: the next is always of a handler of which the fewest run, and of those the one that has been
- * due the longest. Changes nothing.
+ * due the longest. Changes nothing. What lies on damaged pages is left out.
  */
-export function prepareTurns(db: DatabaseSync): (request: ClaimRequest, nowMs: number) => Turns {
+export function prepareTurns(db: DatabaseSync, damage: Damage): (request: ClaimRequest, nowMs: number) => Turns {
   const pendingHandlers = preparePendingHandlers(db)
-  const select = db.prepare(`
-    SELECT key, due_at, attempts FROM delivery
-    WHERE state = 'pending' AND handler = ? AND isolated = ? AND due_at <= ?
-    ORDER BY due_at, key LIMIT ?
-  `)
+  const passedOver = new Set<number>()
+  const select = prepareSelect(db, damage, passedOver)
+
+  function pending({ handlers }: ClaimRequest): ReadonlySet<string> {
+    return damage.around(
+      'the handlers of what is due',
+      '',
+      pendingHandlers,
+      () => new Set(handlers.map(({ name }) => name)),
+    )
+  }
 
   return (request, nowMs) => {
-    const read: Select = (handler, isolated, rows) =>
-      select.all(handler, isolated ? 1 : 0, nowMs, rows).map((row) => ({
-        key: Number(row.key),
-        handler,
-        isolated,
-        dueAtMs: Number(row.due_at),
-        attempts: Number(row.attempts),
-      }))
-    const pending = pendingHandlers()
+    const named = pending(request)
     const room = { shared: request.sharedLimit, isolated: request.isolatedLimit }
+    const read: Select = (handler, isolated, rows) => select(handler, isolated, rows, nowMs)
     const lines = request.handlers
-      .filter(({ name }) => pending.has(name))
+      .filter(({ name }) => named.has(name))
       .map(({ name, limit, running = 0 }) => new Line(name, limit, running, room, read))
-    return turnsOf(lines, room)
+    return turnsOf(lines, room, passedOver)
   }
 }
 
-function turnsOf(lines: readonly Line[], room: Room): Turns {
+type HandlerLine = readonly [handler: string, isolated: 0 | 1]
+
+function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
+  const select = db.prepare(`
+    SELECT key, due_at, attempts FROM delivery
+    WHERE state = 'pending' AND handler = ? AND isolated = ? AND due_at <= ? ORDER BY due_at, key LIMIT ?
+  `)
+  const selectCarefully = prepareCarefulSelect(db, damage, passedOver)
+
+  return (handler: string, isolated: boolean, rows: number, nowMs: number): readonly Candidate[] => {
+    const line = [handler, isolated ? 1 : 0] as const
+    const carefully = () => selectCarefully(line, rows, nowMs)
+    const simply = () =>
+      damage.around('what is due for', line.join(), () => select.all(...line, nowMs, rows), carefully)
+    const found: readonly Row[] = passedOver.size === 0 ? simply() : carefully()
+    return found.map((row) => ({
+      key: Number(row.key),
+      handler,
+      isolated,
+      dueAtMs: Number(row.due_at),
+      attempts: Number(row.attempts),
+    }))
+  }
+}
+
+/**
+ * Reads the index alone, so that a damaged page of the table costs only the deliveries on it; and of the index what lies behind its
+ * last damaged page.
+ */
+function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
+  const from = `FROM delivery INDEXED BY delivery_pending WHERE state = 'pending' AND handler = ? AND isolated = ?`
+  const oldest = db.prepare(`
+    SELECT key, due_at ${from} AND due_at BETWEEN ? AND ? AND key NOT IN (SELECT value FROM json_each(?))
+    ORDER BY due_at, key LIMIT ?
+  `)
+  const newest = db.prepare(`SELECT due_at ${from} AND due_at >= ? ORDER BY due_at DESC, key DESC`)
+  const attemptsOf = db.prepare('SELECT attempts FROM delivery WHERE key = ?')
+  const readableFromMs = new Map<string, number>()
+
+  /** Goes from the end of the index to the damage. */
+  function findReadable(line: HandlerLine, fromMs: number): void {
+    let readableMs = Number.MAX_SAFE_INTEGER - 1
+    try {
+      for (const row of newest.iterate(...line, fromMs)) readableMs = Number(row.due_at)
+      readableMs = fromMs
+    } catch {
+      // The entry before this one is the damaged page's neighbour, and looking for it would lead there.
+      readableMs++
+    }
+    readableFromMs.set(line.join(), readableMs)
+  }
+
+  return (line: HandlerLine, rows: number, nowMs: number): readonly Row[] => {
+    const fromMs = readableFromMs.get(line.join()) ?? 0
+    const found = damage.orMend(
+      'the index of what is due for',
+      line.join(),
+      () => oldest.all(...line, fromMs, nowMs, JSON.stringify([...passedOver]), rows),
+      () => findReadable(line, fromMs),
+    )
+    return found.map((row) => {
+      const key = Number(row.key)
+      const attempts = damage.around(
+        'the row of delivery',
+        key,
+        () => attemptsOf.get(key)?.attempts ?? 0,
+        () => 0,
+      )
+      return { ...row, attempts }
+    })
+  }
+}
+
+function turnsOf(lines: readonly Line[], room: Room, passedOver: Set<number>): Turns {
   return {
     next() {
       let first: Line | undefined
       for (const line of lines)
         if (line.head() !== undefined && (first === undefined || isBefore(line, first))) first = line
       return first?.take()
+    },
+    passOver({ key }) {
+      passedOver.add(key)
+      return undefined
     },
     leased({ handler, isolated }) {
       lines.find(({ name }) => name === handler)?.leased()

@@ -1,9 +1,9 @@
 import { isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { WireError } from '../common/wire-error.ts'
-import { isEnvironmental } from './sqlite-errors.ts'
+import { isCorruption, isEnvironmental } from './sqlite-errors.ts'
 
 /** An error on its way between threads, where its class would be lost. */
 export const wireErrorOf = (error: unknown): WireError => ({
   error: isHoldfastError(error) ? error.code : isEnvironmental(error) ? 'unavailable' : 'invalid_request',
-  message: messageOf(error),
+  message: isCorruption(error) ? `the database is damaged: ${messageOf(error)}` : messageOf(error),
 })

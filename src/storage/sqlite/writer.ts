@@ -7,6 +7,7 @@ import { Checkpointer } from './checkpoint.ts'
 import { letGoOfTasks } from './claim-tasks.ts'
 import { buffersIn, Committer } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
+import { Damage, DamagedPage } from './damage.ts'
 import { Health } from './health.ts'
 import { takeBackAll } from './lost-leases.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
@@ -14,6 +15,7 @@ import { migrate } from './migrate.ts'
 import { syncLog } from './place.ts'
 import { isFatal } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
+import { Warnings } from './warnings.ts'
 
 /**
  * The store's thread, and its one connection that writes. It takes what has queued up, commits it at once and answers: the
@@ -41,6 +43,8 @@ const health = new Health(path, (faults) => {
   send({ kind: 'faults', faults })
   probing?.refresh()
 })
+const warnings = new Warnings((each, news) => send({ kind: 'warnings', warnings: each, news }))
+const damage = new Damage((found) => warnings.damaged(found))
 let probing: { refresh(): void; stop(): void } | undefined
 const batches: SentBatch[] = []
 const calls: Call<WriterOperations>[] = []
@@ -62,7 +66,7 @@ function open(): Opened | undefined {
     migrate(db, path)
     recover(db)
     syncLog(path)
-    return { db, committer: new Committer(db), checkpointer: openCheckpointer(db) }
+    return { db, committer: new Committer(db, damage), checkpointer: openCheckpointer(db) }
   } catch (error) {
     db?.close()
     send({ kind: 'refused', fault: refusal(path, error).message })
@@ -74,13 +78,23 @@ function openCheckpointer(db: DatabaseSync): Checkpointer {
   return new Checkpointer(db, path, (run) => guarded(() => checkpoint(run)), lose)
 }
 
+/** What lies on damaged pages is left as it is. */
 function recover(db: DatabaseSync): void {
   const tally = new Tally(db)
-  db.exec('BEGIN IMMEDIATE')
-  takeBackAll(db, tally, nowMs)
-  letGoOfTasks(db, nowMs)
-  tally.write()
-  db.exec('COMMIT')
+  for (;;) {
+    try {
+      db.exec('BEGIN IMMEDIATE')
+      takeBackAll(db, tally, damage, nowMs)
+      letGoOfTasks(db, nowMs)
+      tally.write()
+      db.exec('COMMIT')
+      return
+    } catch (error) {
+      tally.forget()
+      if (db.isTransaction) db.exec('ROLLBACK')
+      if (!(error instanceof DamagedPage && damage.avoid(error))) throw error
+    }
+  }
 }
 
 function start({ db, committer, checkpointer }: Opened): void {
@@ -176,8 +190,9 @@ function commit(
   const refused = short === undefined ? [] : refuse(idsOf(appends), { error: 'unavailable', message: short })
   const taken = short === undefined ? appends : []
   try {
-    const replies = committer.commit(taken, due)
-    if (taken.length > 0) health.wrote()
+    const { replies, damaged } = committer.commit(taken, due)
+    if (damaged !== undefined) health.damaged(damaged)
+    else if (taken.length > 0) health.kept()
     return [...refused, ...replies]
   } catch (error) {
     if (isFatal(error)) throw error

@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest'
+import type { DeliverySummary } from '../../src/domain/delivery.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { allPages, claimRequest, codeOf, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
+import { zeroLeaf } from './damaged-database.ts'
+import { openAt, ownPath } from './database-file.ts'
+
+const EVENTS = 1_500
+
+/** A database with pending deliveries of handler `a`, of which a page was zeroed while it was closed; opened again. */
+async function damaged(
+  name: string,
+  leaf: number,
+  count = 200,
+): Promise<{ store: OpenStore; events: readonly NewEvent[] }> {
+  const path = ownPath()
+  const first = await openAt(path)
+  const events = Array.from({ length: count }, (_, n) =>
+    newEvent({ body: Buffer.alloc(1_000, 'b'), receivedAtMs: START_MS - EVENTS + n }),
+  )
+  await Promise.all(events.map((event) => first.append(event)))
+  await first.close()
+  zeroLeaf(path, name, leaf)
+  return { store: await openAt(path), events }
+}
+
+/** Claims and settles until nothing more is given; gives the uids of what ran. */
+async function drain(store: OpenStore): Promise<readonly string[]> {
+  const ran: string[] = []
+  for (;;) {
+    const { work, nextDueAtMs } = await store.claim(
+      claimRequest({ sharedLimit: 64, handlers: [{ name: 'a', limit: 64 }] }),
+    )
+    if (work.length === 0 && nextDueAtMs !== START_MS) return ran
+    ran.push(...work.map(({ event }) => event.uid))
+    await store.settle(work.map((each) => settlement(each)))
+  }
+}
+
+const dead = (store: OpenStore): Promise<readonly DeliverySummary[]> =>
+  allPages((page) => store.deliveries({ state: 'dead' }, page), 100)
+
+test('a damaged page of bodies costs only its own deliveries: they are dead with the reason, and the rest runs', async () => {
+  const { store, events } = await damaged('event_body', 3)
+  const ran = await drain(store)
+  const lost = await dead(store)
+  expect(lost.length).toBeGreaterThan(0)
+  expect(lost.length).toBeLessThan(20)
+  expect(lost.every(({ last_error }) => last_error?.startsWith('body cannot be read: '))).toBe(true)
+  expect([...ran, ...lost.map(({ event_uid }) => event_uid)].toSorted()).toEqual(
+    events.map(({ uid }) => uid).toSorted(),
+  )
+
+  const [one] = lost
+  expect((await store.event(one?.event_uid ?? ''))?.deliveries[0]?.history).toMatchObject([{ outcome: 'body_corrupt' }])
+  expect(await codeOf(store.body(one?.event_uid ?? ''))).toBe('body_corrupt')
+  expect((await store.body(ran[0] ?? '')).length).toBe(1_000)
+  expect(store.faults()).toEqual([])
+  expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
+})
+
+test('events are kept and run as before while a damaged page is among what is due', async () => {
+  const { store } = await damaged('event_body', 3)
+  const later = Array.from({ length: 20 }, () => newEvent())
+  const [, ran] = await Promise.all([Promise.all(later.map((event) => store.append(event))), drain(store)])
+  const all = [...ran, ...(await drain(store))]
+  expect(all).toEqual(expect.arrayContaining(later.map(({ uid }) => uid)))
+})
+
+test.each(['event', 'delivery', 'attempt'])(
+  'a damaged page of the table %s stops neither events nor what is sound',
+  async (table) => {
+    const path = ownPath()
+    const first = await openAt(path)
+    const events = Array.from({ length: EVENTS }, () => newEvent())
+    await Promise.all(events.map((event) => first.append(event)))
+    // One attempt each, so that there is a history to be damaged.
+    const { work } = await first.claim(claimRequest({ sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }))
+    await first.settle(
+      work.map((each) => settlement(each, { verdict: 'retry', outcome: 'failed', error: 'x'.repeat(100), dueAtMs: 1 })),
+    )
+    await first.close()
+    zeroLeaf(path, table, 1)
+    const store = await openAt(path)
+    const ran = await drain(store)
+    expect(ran.length).toBeGreaterThan(EVENTS * 0.2)
+    const later = newEvent()
+    await store.append(later)
+    expect(await drain(store)).toEqual([later.uid])
+    expect(store.faults()).toEqual([])
+  },
+)
+
+test('a damaged page of the index of what is due costs what stands in it, and not what comes after', async () => {
+  const { store } = await damaged('delivery_pending', 1, EVENTS)
+  const ran = await drain(store)
+  expect(ran.length).toBeGreaterThan(EVENTS * 0.2)
+  const later = newEvent()
+  await store.append(later)
+  expect(await drain(store)).toEqual([later.uid])
+})
+
+test('where the page that new events go to is damaged they are refused, and the store says what to do', async () => {
+  const { store } = await damaged('event_body', -1)
+  for (let n = 0; n < 3; n++) expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  expect(store.faults()).toEqual([expect.stringMatching(/damaged.*recover/)])
+  expect((await drain(store)).length).toBeGreaterThan(150)
+})
