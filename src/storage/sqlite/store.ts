@@ -30,6 +30,7 @@ import type {
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../common/append-queue.ts'
+import { Endings } from '../common/endings.ts'
 import type { Reply } from '../common/wire-error.ts'
 import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
@@ -75,11 +76,11 @@ class SqliteStore implements OpenStore {
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
+  readonly #endings = new Endings((level, message) => this.#log(level, message))
   readonly #appends = new AppendQueue(
     (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }, [batch.bodies]),
-    (ended) => this.#tellEnded(ended),
+    (ended) => this.#endings.tell(ended),
   )
-  readonly #endListeners: ((ended: EndedTask) => void)[] = []
   readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>))
   readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call))
   readonly #resolveLost: (error: Error) => void
@@ -211,7 +212,7 @@ class SqliteStore implements OpenStore {
   }
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {
-    this.#endListeners.push(listener)
+    this.#endings.listen(listener)
   }
 
   /** There are no others. */
@@ -220,18 +221,8 @@ class SqliteStore implements OpenStore {
   }
 
   #tellEnd<Value>({ value, ended }: Ending<Value>): Value {
-    if (ended !== undefined) this.#tellEnded(ended)
+    if (ended !== undefined) this.#endings.tell(ended)
     return value
-  }
-
-  #tellEnded(ended: EndedTask): void {
-    for (const listener of this.#endListeners) {
-      try {
-        listener(ended)
-      } catch (error) {
-        this.#log('error', `what listens for the ends of tasks failed: ${messageOf(error)}`)
-      }
-    }
   }
 
   faults(): readonly string[] {

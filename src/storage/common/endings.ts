@@ -1,7 +1,12 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
-import type { Ending } from './track-task.ts'
+
+/** What an operation gives, and the end of a task that it brought. */
+interface Ending<Value> {
+  readonly value: Value
+  readonly ended?: EndedTask | undefined
+}
 
 /** Tells those who listen of the ends of tasks. */
 export class Endings {
