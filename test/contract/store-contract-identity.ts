@@ -3,6 +3,7 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, newEvent, pruned, settlement } from './store-samples.ts'
+import { askedEvent, trackLeased } from './task-samples.ts'
 
 const resent = (event: NewEvent, given: Partial<NewEvent> = {}): NewEvent => ({ ...event, uid: newUid(), ...given })
 const quarantined = (given: Partial<NewEvent> = {}): NewEvent =>
@@ -66,6 +67,14 @@ function describeQuarantined({ store }: Fixture): void {
       const whole = understood(cut, { body: Buffer.from('whole') })
       const receipts = await Promise.all([cut, whole, resent(whole)].map((event) => store().append(event)))
       expect(receipts.map(({ outcome }) => outcome)).toEqual(['accepted', 'accepted', 'duplicate'])
+    })
+
+    test('that was asked for does not take its id either', async () => {
+      const asked = askedEvent(await trackLeased(store()), { status: 'quarantined', reasons: ['why'], handlers: [] })
+      expect((await store().append(asked)).outcome).toBe('accepted')
+      const { asked: _, task: __, taskEnd: ___, ...rest } = asked
+      const webhook = understood(rest, { origin: 'webhook' })
+      expect(await store().append(webhook)).toEqual({ outcome: 'accepted', uid: webhook.uid })
     })
 
     test('that is forgotten by retention leaves nothing behind that its bytes are known by', async () => {

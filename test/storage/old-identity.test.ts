@@ -52,6 +52,24 @@ test('an event that was quarantined by the release before gives its id up, in Po
   await expectYielding(store, cut)
 })
 
+test('a body whose event a replica of the release before has forgotten is new, in PostgreSQL', async () => {
+  const url = ownSchema()
+  const store = await openStore(url)
+  onTestFinished(() => store.close())
+  const known = [
+    newEvent({ dedupe: 'body' }),
+    newEvent({ dedupe: 'body', status: 'quarantined', reasons: ['why'], handlers: [] }),
+  ]
+  for (const event of known) await store.append(event)
+  // It does not know of body_key.
+  await queryIn(url, 'DELETE FROM delivery; DELETE FROM event_key; DELETE FROM event')
+  for (const event of known) {
+    const again = resent(event, { id: `another ${event.id}` })
+    expect(await store.append(again)).toEqual({ outcome: 'accepted', uid: again.uid })
+    expect(await store.append(resent(event))).toEqual({ outcome: 'duplicate', uid: again.uid })
+  }
+})
+
 test('an identity that was taken at a replay is still known after a restart', async () => {
   const path = ownPath()
   const before = await openAt(path)
