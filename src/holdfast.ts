@@ -5,6 +5,7 @@ import { Dispatcher } from './dispatch/dispatcher.ts'
 import { leaseMs } from './dispatch/lease.ts'
 import { MAX_RETRY_AFTER_MS } from './dispatch/settlement.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
+import { ClockWatch } from './domain/clock-watch.ts'
 import type { Config } from './domain/config.ts'
 import { databasePasswords } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
@@ -55,6 +56,11 @@ const STOPPING = 'shutting down'
 const CANNOT_STORE = 'events cannot be stored'
 const CANNOT_ROUTE = 'the handlers of the workers are not known'
 
+const clockIsOff = (seconds: number): Unready => ({
+  summary: 'the clock of this service is off',
+  detail: `the clock of this service is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the senders' signed times`,
+})
+
 /** Of a process that runs no handlers. */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
@@ -93,11 +99,13 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const handlers = await handlersOf(prepared, store, log)
   const { route } = handlers
 
+  const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
   const metrics = createMetrics({
     handlers: handlers.registrations,
     sources: [...sources.keys()],
     counts: () => store.counts(),
     clock,
+    clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines: () => dropped() + droppedByHandlers,
     upkeep: () => (isWorker ? upkeep.state() : undefined),
   })
@@ -134,8 +142,8 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const readers = createReaders(prepared.ownReaders, { environment: inheritedEnvironment(), log })
   const replayer = createReplayer({ store, sources, route, readers, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
-  const receiver = createReceiver({ keep, route, readers, redeliver, withoutSecrets, clock, log })
-  const access = openAccess(config, sources, callTimeouts)
+  const receiver = createReceiver({ keep, route, readers, redeliver, withoutSecrets, clock, clockWatch, log })
+  const access = openAccess(config, sources, (headers) => clockWatch.answered(headers), callTimeouts)
   const tasks = createTasks({
     store,
     sources: access.sources,
@@ -156,6 +164,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     ...(draining ? [{ summary: STOPPING, detail: STOPPING }] : []),
     ...store.faults().map((detail) => ({ summary: CANNOT_STORE, detail })),
     ...handlers.faults().map((detail) => ({ summary: CANNOT_ROUTE, detail })),
+    ...(clockWatch.offSeconds() === 0 ? [] : [clockIsOff(clockWatch.offSeconds())]),
   ]
 
   const publicListener = createPublicListener({

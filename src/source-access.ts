@@ -1,4 +1,5 @@
 import type { Config } from './domain/config.ts'
+import type { Headers } from './domain/event.ts'
 import type { CallProvider } from './domain/outbound.ts'
 import { redactor } from './domain/redact.ts'
 import type { Source } from './domain/source.ts'
@@ -28,6 +29,7 @@ export interface Access {
 export function openAccess(
   config: Config,
   sources: ReadonlyMap<string, Source>,
+  onAnswer: (headers: Headers) => void,
   timeouts?: CallerOptions['timeouts'],
 ): Access {
   const closing: (() => Promise<void>)[] = []
@@ -53,7 +55,17 @@ export function openAccess(
           })
     if (caller !== undefined) closing.push(() => caller.close())
     const redact = redactor([apiKey, ...secrets])
-    return [{ ...source, source, call: caller?.call, secret: secrets[0] ?? '', variable, redact }]
+    return [
+      { ...source, source, call: caller && heard(caller.call, onAnswer), secret: secrets[0] ?? '', variable, redact },
+    ]
   })
   return { sources: accesses, close: async () => void (await Promise.all(closing.map((close) => close()))) }
 }
+
+const heard =
+  (call: CallProvider, onAnswer: (headers: Headers) => void): CallProvider =>
+  async (...request) => {
+    const result = await call(...request)
+    if (result.ok) onAnswer(result.headers)
+    return result
+  }

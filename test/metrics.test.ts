@@ -46,6 +46,7 @@ describe('the metrics', () => {
     expect(ours.toSorted()).toEqual([
       'holdfast_ack_seconds_count{source="ai"} 1',
       'holdfast_ack_seconds_sum{source="ai"} 0.004',
+      'holdfast_clock_off_seconds 0',
       'holdfast_dead_expiring 6',
       'holdfast_deliveries{state="dead"} 2',
       'holdfast_deliveries{state="pending"} 3',

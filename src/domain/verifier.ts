@@ -13,11 +13,11 @@ export interface SignedRequest {
  * secret verifies it; `stale`: genuine, but outside the window. The sender is told none of these.
  * `unreadable`: the secret stands in a body that cannot be parsed.
  */
-export type Verdict = { readonly ok: true } | Refused
+/** `aheadMs`: how far the sender's time lies before this service's; negative: behind. Absent: the scheme has none. */
+export type Verdict = { readonly ok: true; readonly aheadMs?: number } | Refused
 
 export type Refused =
   | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'mismatch' | 'unreadable' }
-  /** `aheadMs`: how far the sender's time lies before this service's; negative: behind. */
   | { readonly ok: false; readonly reason: 'stale'; readonly aheadMs: number }
 
 /** Pure but for the time it is given. Takes constant time in what it compares; never throws. */

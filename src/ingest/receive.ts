@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
+import type { ClockWatch } from '../domain/clock-watch.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
 import { type Readers, readHere } from '../domain/readers.ts'
@@ -18,6 +19,7 @@ export interface ReceiveOptions {
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
+  readonly clockWatch: Pick<ClockWatch, 'proven' | 'stale'>
   readonly log: Logger
 }
 
@@ -29,14 +31,18 @@ export interface Receiver {
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
 export function createReceiver(options: ReceiveOptions): Receiver {
-  const { keep, route, readers = readHere, redeliver, withoutSecrets, clock, log } = options
+  const { keep, route, readers = readHere, redeliver, withoutSecrets, clock, clockWatch, log } = options
   let storing = 0
 
   const receive: Receive = async (incoming) => {
     const receivedAtMs = clock()
     const { source, body, requestId } = incoming
     const verdict = source.verify(incoming, receivedAtMs)
-    if (!verdict.ok) return unproven(verdict)
+    if (!verdict.ok) {
+      const isOurFault = verdict.reason === 'stale' && clockWatch.stale(source.name, body, verdict.aheadMs)
+      return isOurFault ? { outcome: 'unavailable' } : unproven(verdict)
+    }
+    if (verdict.aheadMs !== undefined) clockWatch.proven(verdict.aheadMs)
 
     // All that is read and kept of them from here on; only the proof needed the rest.
     const headers = withoutSecrets(incoming.headers)

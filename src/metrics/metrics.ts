@@ -1,4 +1,4 @@
-import { Counter, Registry } from '@prometheus-io/client'
+import { Counter, Gauge, Registry } from '@prometheus-io/client'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { MetricsOptions } from './options.ts'
 import { collectRuntimeMetrics } from './runtime.ts'
@@ -34,6 +34,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const total = { received: 0, processed: 0, failed: 0, unhandled: 0, runs: 0, runSeconds: 0 }
   const telemetry = createTelemetry(createInstruments(registry), options, total)
   const refreshStoreGauges = storeGauges(registry, options)
+  new Gauge({
+    name: 'holdfast_clock_off_seconds',
+    help: "By how much this process's clock is ahead of its senders' (below zero: behind), where it is held for off; else 0.",
+    registers: [registry],
+    collect() {
+      this.set(options.clockOffSeconds?.() ?? 0)
+    },
+  })
   new Counter({
     name: 'holdfast_log_lines_dropped_total',
     help: 'Log lines dropped because the output did not take them, or handlers wrote too fast.',

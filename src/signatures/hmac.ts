@@ -99,7 +99,7 @@ function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs:
   const aheadMs = sentMs - nowMs
   const isStale =
     -aheadMs > window.pastSeconds * 1000 || (window.futureSeconds !== null && aheadMs > window.futureSeconds * 1000)
-  return isStale ? { ok: false, reason: 'stale', aheadMs } : ok
+  return isStale ? { ok: false, reason: 'stale', aheadMs } : { ok: true, aheadMs }
 }
 
 /** With its offset: a time without one would be read by this machine's time zone. */

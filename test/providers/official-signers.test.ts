@@ -78,7 +78,7 @@ describe.each(signers)('provider %s, signed by %s', (name, _by, secret, signer) 
   test.each(bodies)('is accepted byte for byte: %.50s', async (text) => {
     const headers = await signer(text)
     const body = Buffer.from(text)
-    expect(verify({ headers, body, query: '' }, NOW_MS)).toEqual({ ok: true })
+    expect(verify({ headers, body, query: '' }, NOW_MS)).toMatchObject({ ok: true })
     const again = Buffer.from(text.replace('"', ' "'))
     expect(verify({ headers, body: again, query: '' }, NOW_MS)).toEqual({ ok: false, reason: 'mismatch' })
   })

@@ -8,8 +8,8 @@ const SILENCE_MS = 1_000
 const CONVERSATION_MS = 20_000
 
 /** Headers by which source `ai` is sure of these very bytes, valid UTF-8 or not. */
-export function signatureOf(body: Uint8Array, id = `msg_${randomUUID()}`): Record<string, string> {
-  const timestamp = String(Math.floor(Date.now() / 1000))
+export function signatureOf(body: Uint8Array, id = `msg_${randomUUID()}`, atMs = Date.now()): Record<string, string> {
+  const timestamp = String(Math.floor(atMs / 1000))
   const key = Buffer.from(AI_SECRET.slice('whsec_'.length), 'base64')
   const signature = createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
