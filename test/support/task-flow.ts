@@ -90,7 +90,7 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
   appendFileSync(ledger, '')
   const providers = join(directory, 'providers')
   handlersIn(providers, {
-    'ai.ts': providerModule(options.pace ?? { pollsPerSecond: 5_000, concurrency: 32 }),
+    'ai.ts': providerModule(options.pace ?? { pollsPerSecond: 1_000, concurrency: 32 }),
   })
   const start = (): Promise<LocalService> =>
     startLocal(
