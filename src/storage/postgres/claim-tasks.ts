@@ -11,35 +11,7 @@ const NOW = '(SELECT now FROM clock)'
 /** A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take it back. */
 const CLAIM = {
   name: 'claim-tasks',
-  text: `
-    WITH ${CLOCK},
-    expired AS (
-      SELECT key, lease, 1 AS kind, expires_at AS at FROM task
-      WHERE source = $2 AND expires_at <= ${NOW} AND ended_at IS NULL AND (lease IS NULL OR due_at <= ${NOW})
-      ORDER BY expires_at, key LIMIT $3 FOR UPDATE SKIP LOCKED
-    ),
-    sound AS (
-      SELECT key, lease, due_at AS at FROM task
-      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND failures = 0 AND expires_at > ${NOW}
-      ORDER BY due_at, key LIMIT $4 FOR UPDATE SKIP LOCKED
-    ),
-    failed AS (
-      SELECT key, lease, due_at AS at FROM task
-      WHERE source = $2 AND due_at <= ${NOW} AND ended_at IS NULL AND failures > 0 AND expires_at > ${NOW}
-      ORDER BY due_at, key LIMIT least($4, greatest($7, $4 - (SELECT count(*) FROM sound))) FOR UPDATE SKIP LOCKED
-    ),
-    due AS (
-      (SELECT key, lease, 2 AS kind, at FROM sound ORDER BY at, key LIMIT $4 - (SELECT count(*) FROM failed))
-      UNION ALL
-      SELECT key, lease, 3, at FROM failed
-    ),
-    taken AS (
-      UPDATE task SET lease = $5, due_at = ${NOW} + $6
-      FROM (SELECT * FROM expired UNION ALL SELECT * FROM due) AS free WHERE task.key = free.key
-      RETURNING task.*, free.lease AS held_before, free.kind, free.at
-    )
-    SELECT taken.*, ${NOW} AS now FROM taken ORDER BY kind, at, key
-  `,
+  text: 'SELECT (c.claimed).*, c.held_before, c.now_at AS now FROM claim_tasks_3($1, $2, $3, $4, $5, $6, $7) AS c ORDER BY c.kind, c.at, (c.claimed).key',
 }
 const CLAIM_ONE = {
   name: 'claim-task',

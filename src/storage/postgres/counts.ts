@@ -4,10 +4,7 @@ import { TASK_STATUSES } from '../../domain/task.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 
-const TALLY = {
-  name: 'tally',
-  text: 'SELECT state, sum(n)::bigint AS n FROM tally WHERE at >= tally_start_1() GROUP BY state',
-}
+const TALLY = { name: 'tally', text: 'SELECT state, n FROM counts_1()' }
 const OLDEST_DUE = {
   name: 'oldest-due',
   text: 'SELECT oldest_due_1(now) AS due_at, now FROM (SELECT clock_1($1) AS now) AS clock',

@@ -21,6 +21,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '003-queue.sql',
     '003-leases.sql',
     '003-claim.sql',
+    '003-claim-tasks.sql',
   ],
 ]
 

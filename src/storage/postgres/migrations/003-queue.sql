@@ -166,7 +166,7 @@ END $$;
 
 -- Looks how far nothing is pending, of what may share a process and of what runs isolated, from these starts on: two for each handler.
 CREATE FUNCTION saw_pending_1(p_now bigint, p_closed bigint, p_handlers text[], p_ats bigint[], p_keys bigint[], p_late late_entry[])
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql SET enable_sort = off AS $$
 DECLARE
   v_queues text[];
   v_ats bigint[];
@@ -193,7 +193,8 @@ CREATE FUNCTION pending_queues_1(p_handlers text[]) RETURNS text[] LANGUAGE sql 
 $$;
 
 -- When the oldest pending delivery came due; NULL: none is due.
-CREATE FUNCTION oldest_due_1(p_now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION oldest_due_1(p_now bigint) RETURNS bigint LANGUAGE plpgsql
+  SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
   v_closed bigint := pg_sequence_last_value('floor_closed');
   v_handlers text[] := ARRAY(SELECT h.name FROM known_handler AS h);
@@ -232,6 +233,12 @@ CREATE INDEX tally_by_floor ON tally (at);
 CREATE FUNCTION tally_start_1() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT coalesce((SELECT w.at FROM watermark AS w WHERE w.queue = 'tally'), -9007199254740991)
 $$;
+
+CREATE FUNCTION counts_1() RETURNS TABLE (state text, n bigint) LANGUAGE plpgsql
+  SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+  RETURN QUERY SELECT t.state, sum(t.n)::bigint FROM tally AS t WHERE t.at >= tally_start_1() GROUP BY t.state;
+END $$;
 
 -- What all have written becomes one row for each state. Whoever does so at the same time waits, and finds nothing.
 CREATE FUNCTION fold_tally_1(p_now bigint) RETURNS void LANGUAGE plpgsql AS $$
