@@ -57,7 +57,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   try {
     found = extract(provider.event, headers, parsed.ok ? parsed.value : undefined)
     const mismatch = parsed.ok ? provider.mismatch?.({ headers, body: parsed.value }) : undefined
-    if (mismatch !== undefined) reasons.push(mismatch)
+    if (isGiven(mismatch)) reasons.push(String(mismatch).slice(0, MAX_NAME_LENGTH))
   } catch (error) {
     if (parsed.ok) reasons.push(unreadable(provider, error))
   }

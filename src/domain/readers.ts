@@ -23,13 +23,32 @@ export interface Readers {
    * JSON, where the caller has it.
    */
   task(provider: Provider, body: Uint8Array, taskId: string, parsed?: unknown): Maybe<TaskAnswer | undefined>
+  /** Calls what else its API has for tasks. Throws or rejects where that does; anything may come back. */
+  tasks(provider: Provider, name: TaskFunction, ...args: readonly unknown[]): Maybe<unknown>
 }
 
-export const readHere: Readers = { event: readEvent, stored: readStored, answer: readAnswer, task: readTask }
+export type TaskFunction = 'poll' | 'submit.request' | 'submit.taskId'
+
+export const readHere: Readers = {
+  event: readEvent,
+  stored: readStored,
+  answer: readAnswer,
+  task: readTask,
+  tasks: callTasks,
+}
 
 function readTask(provider: Provider, body: Uint8Array, taskId: string, parsed?: unknown): TaskAnswer | undefined {
   const known = parsed === undefined ? parseJson(body) : { ok: true, value: parsed }
   return 'value' in known ? provider.api?.tasks?.read(known.value, taskId) : undefined
+}
+
+function callTasks(provider: Provider, name: TaskFunction, ...args: readonly unknown[]): unknown {
+  const api = provider.api?.tasks
+  const [owner, call] =
+    name === 'poll'
+      ? [api, api?.poll]
+      : [api?.submit, name === 'submit.request' ? api?.submit?.request : api?.submit?.taskId]
+  return call === undefined ? undefined : Reflect.apply(call, owner, args)
 }
 
 /** Whether a module has code that reads, and does not only say where things stand. */

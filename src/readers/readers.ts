@@ -1,3 +1,4 @@
+import { MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import type { Provider, TaskAnswer } from '../domain/provider.ts'
 import { type Reading, unread } from '../domain/read-event.ts'
 import { type Readers, readHere, Unread } from '../domain/readers.ts'
@@ -7,6 +8,9 @@ import { ReaderThread, type ReaderThreadOptions } from './reader-thread.ts'
 /** Bytes that what is read may take, beside some for each of the body. */
 const MAX_BYTES_BESIDE = 65_536
 const MAX_BYTES_PER_BYTE = 4
+
+/** Bytes that a request to a provider may take. */
+const MAX_REQUEST_BYTES = 8 * MAX_TASK_REQUEST_BYTES
 
 export interface OwnReaders extends Readers {
   /** Ends the threads. */
@@ -59,6 +63,11 @@ export function createReaders(
       if (thread === undefined) return readHere.task(provider, body, taskId, parsed)
       const answer = thread.read(sent({ name: 'task', before: [], body, after: [taskId] }))
       return answer as Promise<TaskAnswer | undefined>
+    },
+    tasks(provider, name, ...args) {
+      const thread = threads.get(provider)
+      if (thread === undefined) return readHere.tasks(provider, name, ...args)
+      return thread.read({ name: 'tasks', args: [name, ...args], maxBytes: MAX_REQUEST_BYTES })
     },
     async close() {
       await Promise.all([...threads.values()].map((thread) => thread.close()))

@@ -21,7 +21,7 @@ function send(message: FromReader): void {
 
 function answerTo({ name, args, maxBytes }: ReaderCall): FromReader {
   try {
-    const result = handedOver((readHere[name] as (...all: unknown[]) => unknown)(provider, ...args))
+    const result = handedOver(name, (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args))
     return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
   } catch (error) {
     return { kind: 'failed', error: error instanceof Error ? error.name : typeof error }
@@ -29,17 +29,19 @@ function answerTo({ name, args, maxBytes }: ReaderCall): FromReader {
 }
 
 /** No more of it than is needed there; what cannot cross threads, a function say, as JSON has it. */
-function handedOver(result: unknown): Uint8Array {
-  const brief = isReading(result) ? briefReading(result) : briefAnswer(result as TaskAnswer | undefined)
+function handedOver(name: ReaderCall['name'], result: unknown): Uint8Array {
+  const brief =
+    name === 'tasks'
+      ? result
+      : name === 'task'
+        ? briefAnswer(result as TaskAnswer | undefined)
+        : briefReading(result as Reading)
   try {
     return serialize(brief)
   } catch {
-    return serialize(JSON.parse(JSON.stringify(brief)))
+    return serialize(JSON.parse(JSON.stringify(brief) ?? 'null'))
   }
 }
-
-const isReading = (result: unknown): result is Reading =>
-  typeof result === 'object' && result !== null && 'ok' in result
 
 function briefReading(reading: Reading): Reading {
   const payload = reading.ok ? reading.payload : undefined

@@ -1,7 +1,7 @@
 import { parseJson } from '../domain/json.ts'
 import { isName } from '../domain/name.ts'
 import type { ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
-import type { Provider, TaskAnswer, TaskApi } from '../domain/provider.ts'
+import type { Provider, TaskAnswer } from '../domain/provider.ts'
 import { type Readers, readHere, Unread } from '../domain/readers.ts'
 import type { Answer } from '../domain/recover.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
@@ -14,9 +14,8 @@ export type Asked =
   | Trouble
 
 export interface Question {
-  readonly api: TaskApi
   readonly provider: Provider
-  readonly readers?: Pick<Readers, 'task'>
+  readonly readers?: Pick<Readers, 'task' | 'tasks'>
   readonly call: CallProvider
   readonly taskId: string
   /** Takes keys and secrets out of a text. */
@@ -29,8 +28,8 @@ export interface Question {
 
 /** Asks a provider for one task. Never rejects. */
 export async function ask(question: Question): Promise<Asked> {
-  const { api, call, taskId, redact, nowMs, signal, hold } = question
-  const request = questionOf(api, taskId)
+  const { call, redact, nowMs, signal, hold } = question
+  const request = await questionOf(question)
   if (request === undefined) return invalid('the provider has no task of such an id', false)
   const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
   if (!isSuccess(result)) return troubleOf(result, nowMs())
@@ -57,9 +56,15 @@ export const isSuccess = (result: CallResult): result is Extract<CallResult, { o
   result.ok && result.status >= 200 && result.status < 300
 
 /** How the provider is asked for a task; undefined where its module knows of no way. */
-export function questionOf(api: TaskApi, taskId: string): ApiRequest | undefined {
+export async function questionOf({
+  provider,
+  readers = readHere,
+  taskId,
+}: Pick<Question, 'provider' | 'taskId'> & { readonly readers?: Pick<Readers, 'tasks'> }): Promise<
+  ApiRequest | undefined
+> {
   try {
-    return api.poll(taskId)
+    return (await readers.tasks(provider, 'poll', taskId)) as ApiRequest | undefined
   } catch {
     return undefined
   }

@@ -2,6 +2,7 @@ import { HoldfastError } from '../domain/errors.ts'
 import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTaskId } from '../domain/name.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
 import type { TaskStore, Tracked } from '../domain/task-store.ts'
@@ -21,13 +22,14 @@ export interface TaskDeskOptions {
   readonly sources: ReadonlyMap<string, TaskSource>
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
+  readonly readers?: Pick<Readers, 'tasks'>
   readonly waiters: Waiters
   readonly maxWaitMs: number
   readonly deadlineMs: number
 }
 
 export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
-  const { store, sources, lanes, submitter, waiters } = options
+  const { store, sources, lanes, submitter, readers = readHere, waiters } = options
   const reader = new TaskReader(store)
 
   function sourceOf(name: string): TaskSource {
@@ -85,8 +87,8 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     async begin(order) {
       const source = sourceOf(order.source)
       const task = newTask(order, options)
-      if ('submit' in order.work) checkSubmission(source, submitter, order.work.submit)
-      else checkTaskId(source, order.work.taskId)
+      if ('submit' in order.work) await checkSubmission(source, { submitter, readers }, order.work.submit)
+      else await checkTaskId(source, readers, order.work.taskId)
       const tracked = await store.track(task)
       const { created, lease } = tracked
       return created && lease !== undefined
@@ -152,19 +154,24 @@ function jsonOf(field: string, value: unknown, limitBytes: number): string {
   return json
 }
 
-function checkTaskId({ source }: TaskSource, taskId: string): void {
+type TaskCaller = Pick<Readers, 'tasks'>
+
+async function checkTaskId({ source }: TaskSource, readers: TaskCaller, taskId: string): Promise<void> {
   if (!isTaskId(taskId))
     throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
-  const api = source.provider.api?.tasks
-  if (api !== undefined && questionOf(api, taskId) === undefined)
-    throw new HoldfastError('invalid_request', `provider ${source.provider.name} has no tasks of such an id`)
+  const { provider } = source
+  if (provider.api?.tasks !== undefined && (await questionOf({ provider, readers, taskId })) === undefined)
+    throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
 }
 
-function checkSubmission(source: TaskSource, submitter: Submitter, request: Readonly<Record<string, unknown>>): void {
+async function checkSubmission(
+  source: TaskSource,
+  { submitter, readers }: { readonly submitter: Submitter; readonly readers: TaskCaller },
+  request: Readonly<Record<string, unknown>>,
+): Promise<void> {
   const fault = submitter.fault(source)
   if (fault !== undefined) throw new HoldfastError('not_configured', fault)
-  const api = askable(source)?.api
-  if (api === undefined || requestOf(api, source, request) === undefined)
+  if (askable(source) === undefined || (await requestOf(readers, source, request)) === undefined)
     throw new HoldfastError(
       'invalid_request',
       `provider ${source.source.provider.name} has no endpoint for this request`,

@@ -26,7 +26,7 @@ const FAILED_SHARE = 0.25
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'task'>
+  readonly readers?: Pick<Readers, 'task' | 'tasks'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
   /** How long a provider in trouble is left alone. */

@@ -4,7 +4,8 @@ import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import { isTaskId } from '../domain/name.ts'
 import type { ApiRequest, CallResult } from '../domain/outbound.ts'
-import type { TaskApi } from '../domain/provider.ts'
+import type { Submission, TaskApi } from '../domain/provider.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import { type Trouble, troubleOf } from './answers.ts'
@@ -19,6 +20,7 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 const MAX_REASON_LENGTH = 500
 
 export interface SubmitterOptions {
+  readonly readers?: Pick<Readers, 'tasks'>
   readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
   readonly clock: Clock
   readonly random: () => number
@@ -47,15 +49,15 @@ export interface Submitter {
   again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
-export function createSubmitter({ store, clock, random, log }: SubmitterOptions): Submitter {
+export function createSubmitter({ store, readers = readHere, clock, random, log }: SubmitterOptions): Submitter {
   async function submit(source: TaskSource, task: LeasedTask, again?: { signal: AbortSignal }): Promise<Submitted> {
     const access = askable(source)
-    const request = access && requestOf(access.api, source, JSON.parse(task.request ?? '{}'))
+    const request = access && (await requestOf(readers, source, JSON.parse(task.request ?? '{}')))
     if (access === undefined || request === undefined)
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
     const result = await access.call({ ...request, headers }, again?.signal, SHORT)
-    const id = isSuccess(result) ? idIn(access.api, source, result.body) : undefined
+    const id = isSuccess(result) ? await idIn(readers, source, result.body) : undefined
     if (id !== undefined) return took(task, id)
     // Whoever asks for a task is told that the key is refused. A task that was taken on is not to fail for it.
     const isKeyRefused = again !== undefined && result.ok && result.status === 401
@@ -127,13 +129,14 @@ export function createSubmitter({ store, clock, random, log }: SubmitterOptions)
 }
 
 /** Undefined: the provider has no endpoint for such a request. */
-export function requestOf(
-  api: TaskApi,
+export async function requestOf(
+  readers: Pick<Readers, 'tasks'>,
   { source, secret }: TaskSource,
   request: Readonly<Record<string, unknown>>,
-): ApiRequest | undefined {
+): Promise<ApiRequest | undefined> {
+  const submission: Submission = { request, webhookUrl: source.url, secret }
   try {
-    return api.submit?.request({ request, webhookUrl: source.url, secret })
+    return (await readers.tasks(source.provider, 'submit.request', submission)) as ApiRequest | undefined
   } catch {
     return undefined
   }
@@ -146,10 +149,14 @@ const isRefusal = (result: CallResult): result is Answered =>
   result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
 
 /** An id that holds a key is none: it would be told to everyone. */
-function idIn(api: TaskApi, { redact }: TaskSource, body: Buffer): string | undefined {
+async function idIn(
+  readers: Pick<Readers, 'tasks'>,
+  { source, redact }: TaskSource,
+  body: Buffer,
+): Promise<string | undefined> {
   const parsed = parseJson(body)
   try {
-    const given = parsed.ok ? api.submit?.taskId(parsed.value) : undefined
+    const given = parsed.ok ? await readers.tasks(source.provider, 'submit.taskId', parsed.value) : undefined
     const id = Number.isSafeInteger(given) ? String(given) : given
     return isTaskId(id) && redact(id) === id ? id : undefined
   } catch {

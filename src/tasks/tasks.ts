@@ -19,7 +19,7 @@ export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly TaskSource[]
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'task'>
+  readonly readers?: Pick<Readers, 'task' | 'tasks'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
   readonly pollIntervalMs: number

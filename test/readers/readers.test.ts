@@ -42,6 +42,13 @@ describe('code of a user’s own that reads', () => {
       word: 'done',
       event: { type: 'wilful.done' },
     })
+    expect(await readers.tasks(provider, 'poll', 't')).toEqual({ method: 'GET', path: '/t' })
+    const submission = { request: { id: 'r' }, secret: 's', webhookUrl: undefined }
+    expect(await readers.tasks(provider, 'submit.request', submission)).toMatchObject({
+      path: '/tasks',
+      json: { id: 'r', secret: 's' },
+    })
+    expect(await readers.tasks(provider, 'submit.taskId', { id: 'task_1' })).toBe('task_1')
     expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
   })
 
@@ -67,6 +74,21 @@ describe('code of a user’s own that reads', () => {
     const told = lines.filter(({ msg }) => msg === 'a provider module did not end reading: its thread is replaced')
     expect(told.map(({ level }) => level)).toEqual([40, 20])
     expect(told[0]).toMatchObject({ provider: 'wilful', deadline_ms: 300 })
+  })
+
+  test('of its tasks holds nobody up either', async () => {
+    const { readers } = start()
+    const late = new Unread('provider wilful took longer than 300 ms to read it')
+    const loop = { do: 'loop' }
+    const asked = await Promise.allSettled([
+      readers.task(provider, bytes(loop), 't'),
+      readers.tasks(provider, 'poll', 'loop'),
+      readers.tasks(provider, 'submit.request', { request: loop }),
+      readers.tasks(provider, 'submit.taskId', loop),
+      readers.tasks(provider, 'poll', 'sound'),
+    ])
+    const over = { status: 'rejected', reason: late }
+    expect(asked).toEqual([over, over, over, over, expect.objectContaining({ status: 'fulfilled' })])
   })
 
   test('is known by the bytes where it could not be read at all', async () => {

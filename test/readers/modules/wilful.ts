@@ -36,7 +36,19 @@ export default {
   },
   api: {
     tasks: {
-      poll: (id: string) => ({ method: 'GET', path: `/${id}` }),
+      poll: (id: string) => {
+        act({ do: id })
+        return { method: 'GET', path: `/${id}` }
+      },
+      submit: {
+        request: ({ request, secret }: { request: Body; secret: string }) => {
+          act(request)
+          return { method: 'POST', path: '/tasks', json: { ...request, secret, none: undefined } }
+        },
+        taskId: (answer: Body) => act(answer) && answer.id,
+        callsBack: false,
+        idempotent: true,
+      },
       read: (answer: Body, id: string) => {
         act(answer)
         return { status: 'completed', word: 'done', event: { type: 'wilful.done', data: { ...answer, id } } }
