@@ -4,6 +4,7 @@ import { inheritedEnvironment } from './config/environment.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { leaseMs } from './dispatch/lease.ts'
 import { MAX_RETRY_AFTER_MS } from './dispatch/settlement.ts'
+import { routeHere } from './domain/body-reader.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
 import { ClockWatch } from './domain/clock-watch.ts'
 import type { Config } from './domain/config.ts'
@@ -25,6 +26,7 @@ import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { createReaders } from './readers/readers.ts'
+import { createReader } from './reading/reader.ts'
 import { createRegistrar } from './registrations/registrar.ts'
 import { openAccess } from './source-access.ts'
 import { openStore } from './storage/open.ts'
@@ -140,14 +142,17 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const readers = createReaders(prepared.ownReaders, { environment: inheritedEnvironment(), log })
-  const replayer = createReplayer({ store, sources, route, readers, onWork: (names) => dispatch.wake(names) })
+  const { providerModules } = prepared
+  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules })
+  const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
-  const receiver = createReceiver({ keep, route, readers, redeliver, withoutSecrets, clock, clockWatch, log })
+  const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
   const access = openAccess(config, sources, (headers) => clockWatch.answered(headers), callTimeouts)
   const tasks = createTasks({
     store,
     sources: access.sources,
-    recover: createRecoverer({ keep, route, readers, withoutSecrets, clock }),
+    recover: createRecoverer({ keep, reader, withoutSecrets, clock }),
+    reader,
     readers,
     maxWaitMs: config.taskMaxWaitMs,
     deadlineMs: config.taskDeadlineMs,
@@ -216,7 +221,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])
       await closeListener(opsListener, graceMs * OPS_PART)
-      await readers.close()
+      await Promise.all([readers.close(), reader.close()])
       await handlers.leave()
       await store.close()
     })()

@@ -21,6 +21,8 @@ export interface Prepared {
   readonly registrations: readonly HandlerRegistration[]
   readonly route: Route
   readonly pool: HandlerPool
+  /** Provider name → file URL of its module. */
+  readonly providerModules: Readonly<Record<string, string>>
   /** Providers of sources whose modules are users' and read by code, and the file URLs of those. */
   readonly ownReaders: ReadonlyMap<Provider, string>
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
@@ -43,10 +45,11 @@ export async function prepare(
   const built = buildSources(config, loaded.providers)
   faults.push(...loaded.faults, ...built.faults)
 
+  const providerModules = Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module]))
   const pool = new HandlerPool({
     data: {
       handlersDir: config.handlersDir,
-      providerModules: Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module])),
+      providerModules,
       logLevel: config.logLevel,
     },
     environment: inheritedEnvironment(),
@@ -72,7 +75,8 @@ export async function prepare(
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
   const ownReaders = ownReadersOf(loaded.providers, built.sources)
-  return { config, sources: built.sources, registrations, route, pool, ownReaders, faults, warnings: built.warnings }
+  const { sources, warnings } = built
+  return { config, sources, registrations, route, pool, providerModules, ownReaders, faults, warnings }
 }
 
 function ownReadersOf(

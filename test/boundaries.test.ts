@@ -19,6 +19,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   handlers: { rooms: [], packages: ['holdfast'] },
   tasks: { rooms: ['domain', 'tasks'], packages: ['cockatiel', 'node:timers/promises'] },
   ingest: { rooms: ['domain', 'ingest'], packages: [] },
+  reading: { rooms: ['domain', 'reading'], packages: ['node:worker_threads', 'node:crypto'] },
   registrations: { rooms: ['domain', 'registrations'], packages: [] },
   dispatch: { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },
   'dispatch/pool': { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },

@@ -5,6 +5,8 @@
 
 /** Signatures looked at in one request, over all header values and labels; more is malformed. */
 export const MAX_SIGNATURE_CANDIDATES = 32
+/** A body of no more bytes is parsed within 5 ms, whatever it is made of, and so where it came; a longer one elsewhere. */
+export const MAX_INLINE_BYTES = 65_536
 /** Nesting of arrays and objects in a body; deeper is kept, but quarantined. */
 export const MAX_JSON_DEPTH = 64
 /** Characters of an event id or type; longer is quarantined under an id of our own. */

@@ -18,11 +18,14 @@ export interface Routing {
   readonly reasons: readonly string[]
 }
 
+/** As much of a source as an event is read and routed by. */
+export type RoutedSource = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
+
 /**
  * Where what was read goes: what could not be read is kept. `SOURCE_<NAME>_TYPES` says what a source takes from its sender;
  * what Holdfast itself went and got (`poll`) is taken all the same.
  */
-export function routeReading(route: Route, source: Source, reading: Reading, origin: Origin): Routing {
+export function routeReading(route: Route, source: RoutedSource, reading: Reading, origin: Origin): Routing {
   if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
   return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields, reading.bodyBytes)
 }
@@ -31,7 +34,7 @@ export function routeReading(route: Route, source: Source, reading: Reading, ori
  * Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. Whatever the
  * schemas say, that takes some milliseconds at most (`openBudget`). `bodyBytes` is 0 unless given.
  */
-export type Route = (source: Source, fields: EventFields, bodyBytes?: number) => Routing
+export type Route = (source: RoutedSource, fields: EventFields, bodyBytes?: number) => Routing
 
 interface CompiledRoute {
   readonly registration: HandlerRegistration

@@ -1,11 +1,10 @@
 import type { Logger } from 'pino'
+import { type BodyReader, webhookForm } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { ClockWatch } from '../domain/clock-watch.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
-import { type Readers, readHere } from '../domain/readers.ts'
 import { type Receive, type Received, unproven } from '../domain/receive.ts'
-import { type Route, routeReading } from '../domain/routes.ts'
 import type { SecretFilter } from '../domain/secret-filter.ts'
 import type { Receipt } from '../domain/store.ts'
 import { type Keep, wasKept } from './keep.ts'
@@ -14,8 +13,7 @@ import type { Redeliver } from './redeliver.ts'
 
 export interface ReceiveOptions {
   readonly keep: Keep
-  readonly route: Route
-  readonly readers?: Pick<Readers, 'event'>
+  readonly reader: Pick<BodyReader, 'event'>
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
@@ -31,7 +29,7 @@ export interface Receiver {
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
 export function createReceiver(options: ReceiveOptions): Receiver {
-  const { keep, route, readers = readHere, redeliver, withoutSecrets, clock, clockWatch, log } = options
+  const { keep, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
   let storing = 0
 
   const receive: Receive = async (incoming) => {
@@ -48,9 +46,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     const headers = withoutSecrets(incoming.headers)
     storing++
     try {
-      const read = readers.event(source.provider, headers, body, receivedAtMs)
-      const reading = read instanceof Promise ? await read : read
-      const routing = routeReading(route, source, reading, 'webhook')
+      const { reading, routing } = await reader.event(source, webhookForm({ headers, receivedAtMs }), body)
       const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
       const receipt = await keep(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })

@@ -1,12 +1,11 @@
+import type { BodyReader } from '../domain/body-reader.ts'
 import { type Clock, toIso } from '../domain/clock.ts'
 import type { AskedUnder, Headers } from '../domain/event.ts'
-import { expiryOf, type Reading, readExpiry } from '../domain/read-event.ts'
-import { type Readers, readHere } from '../domain/readers.ts'
+import { expiryOf } from '../domain/read-event.ts'
 import type { Recover, Recovered } from '../domain/recover.ts'
-import { type Route, routeReading } from '../domain/routes.ts'
 import type { SecretFilter } from '../domain/secret-filter.ts'
 import type { Source } from '../domain/source.ts'
-import type { LeasedTask } from '../domain/task.ts'
+import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
 import type { Keep } from './keep.ts'
 import { newEvent } from './new-event.ts'
 
@@ -21,29 +20,30 @@ const keptHeaders = (headers: Headers): Headers =>
 /** The road of an answer to the disk: parse → validate and route → append, as from the first door but for the proof. */
 export function createRecoverer({
   keep,
-  route,
-  readers = readHere,
+  reader,
   withoutSecrets,
   clock,
 }: {
   readonly keep: Keep
-  readonly route: Route
-  readonly readers?: Pick<Readers, 'answer'>
+  readonly reader: Pick<BodyReader, 'event'>
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
 }): Recover {
+  /** `type`: as that of a stored event, by which it is known how it is read. */
   async function keepAs(
-    by: 'poll' | 'expiry',
+    type: string,
     source: Source,
-    asked: Omit<AskedUnder, 'by'>,
+    task: LeasedTask,
+    said: Pick<AskedUnder, 'word' | 'error'>,
     came: { readonly headers: Headers; readonly body: Buffer; readonly receivedAtMs: number },
-    reading: Reading,
   ): Promise<Recovered> {
-    const event = newEvent(
-      { source, origin: 'poll', asked: { ...asked, by }, ...came },
-      reading,
-      routeReading(route, source, reading, 'poll'),
-    )
+    const { uid, lease } = task
+    const { headers, body, receivedAtMs } = came
+    const form = { id: eventIdOf(task), type, origin: 'poll', task: task.id ?? uid, headers, receivedAtMs } as const
+    const { reading, routing } = await reader.event(source, form, body)
+    if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
+    const by = type === EXPIRED_TYPE ? 'expiry' : 'poll'
+    const event = newEvent({ source, origin: 'poll', asked: { uid, lease, by, ...said }, ...came }, reading, routing)
     const { outcome } = await keep(event, reading)
     return outcome === 'accepted' ? 'kept' : 'late'
   }
@@ -51,13 +51,9 @@ export function createRecoverer({
   return {
     async answered(source, task, { headers, body, truncated }) {
       const receivedAtMs = clock()
-      const reading = await readers.answer(source.provider, { id: eventIdOf(task), task: task.id, receivedAtMs }, body)
-      if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
-      const { uid, lease } = task
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`
-      const asked = { uid, lease, ...(error !== undefined && { error }) }
       const came = { headers: withoutSecrets(keptHeaders(headers)), body, receivedAtMs }
-      return keepAs('poll', source, asked, came, reading)
+      return keepAs('', source, task, error === undefined ? {} : { error }, came)
     },
 
     async expired(source, task, { word = task.word, error = task.lastError }) {
@@ -69,9 +65,8 @@ export function createRecoverer({
         ...(word !== undefined && { provider_status: word }),
         ...(error !== undefined && { error }),
       })
-      const { uid, lease } = task
-      const asked = { uid, lease, ...(word !== undefined && { word }), ...(error !== undefined && { error }) }
-      return keepAs('expiry', source, asked, { headers: EXPIRY_HEADERS, body, receivedAtMs }, readExpiry(about, body))
+      const said = { ...(word !== undefined && { word }), ...(error !== undefined && { error }) }
+      return keepAs(EXPIRED_TYPE, source, task, said, { headers: EXPIRY_HEADERS, body, receivedAtMs })
     },
   }
 }

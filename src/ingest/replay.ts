@@ -1,14 +1,13 @@
+import type { BodyReader } from '../domain/body-reader.ts'
 import { HoldfastError } from '../domain/errors.ts'
-import { type Readers, readHere } from '../domain/readers.ts'
-import { type Route, type Routing, routeReading } from '../domain/routes.ts'
+import type { Routing } from '../domain/routes.ts'
 import type { Source } from '../domain/source.ts'
 import type { Replay, Replayed, Store } from '../domain/store.ts'
 
 export interface ReplayOptions {
   readonly store: Pick<Store, 'event' | 'body' | 'replay'>
   readonly sources: ReadonlyMap<string, Source>
-  readonly route: Route
-  readonly readers?: Pick<Readers, 'stored'>
+  readonly reader: Pick<BodyReader, 'event'>
   readonly onWork: (handlers: readonly string[]) => void
 }
 
@@ -29,7 +28,7 @@ export interface Replayer {
   readonly replayDead: (uid: string) => Promise<readonly string[]>
 }
 
-export function createReplayer({ store, sources, route, readers = readHere, onWork }: ReplayOptions): Replayer {
+export function createReplayer({ store, sources, reader, onWork }: ReplayOptions): Replayer {
   async function routeStored(uid: string): Promise<Routing> {
     const event = await store.event(uid)
     if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
@@ -37,8 +36,9 @@ export function createReplayer({ store, sources, route, readers = readHere, onWo
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
     const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
-    const reading = await readers.stored(source.provider, form, await store.body(uid))
-    return routeReading(route, source, reading, event.origin)
+    const body = await store.body(uid)
+    const { routing } = await reader.event(source, form, Buffer.from(body.buffer, body.byteOffset, body.length))
+    return routing
   }
 
   async function run(replay: Replay): Promise<Replayed> {

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
+import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { RegistrableSource } from './source.ts'
 
 /** Characters of a provider's or a module's own words that are passed on. */
@@ -23,8 +24,9 @@ export function notMade({ name, provider, redact }: RegistrableSource, thrown: u
 
 /** What an answer says went wrong, in one line. Redacted first: a secret that was smoothed would not be known as one. */
 export function wordsOf({ redact }: RegistrableSource, body: Buffer): string {
-  const parsed = parseJson(body)
-  if (!parsed.ok) return ''
+  // What goes wrong is never told at length.
+  const parsed = body.length > MAX_INLINE_BYTES ? undefined : parseJson(body)
+  if (parsed?.ok !== true) return ''
   const words = MESSAGE_PATHS.map((path) => valueAt(parsed.value, path)).filter((text) => typeof text === 'string')
   return inOneLine(redact([...new Set(words)].join(': ')))
 }

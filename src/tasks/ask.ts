@@ -1,10 +1,8 @@
-import { parseJson } from '../domain/json.ts'
-import { isName } from '../domain/name.ts'
+import type { BodyReader } from '../domain/body-reader.ts'
 import type { ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
-import type { Provider, TaskAnswer } from '../domain/provider.ts'
-import { type Readers, readHere, Unread } from '../domain/readers.ts'
+import type { Provider } from '../domain/provider.ts'
+import { type Readers, readHere } from '../domain/readers.ts'
 import type { Answer } from '../domain/recover.ts'
-import { EXPIRED_TYPE } from '../domain/task.ts'
 import { type Trouble, troubleOf } from './answers.ts'
 
 /** What one question to a provider came to. */
@@ -15,7 +13,8 @@ export type Asked =
 
 export interface Question {
   readonly provider: Provider
-  readonly readers?: Pick<Readers, 'task' | 'tasks'>
+  readonly readers?: Pick<Readers, 'tasks'>
+  readonly reader: Pick<BodyReader, 'task'>
   readonly call: CallProvider
   readonly taskId: string
   /** Takes keys and secrets out of a text. */
@@ -28,19 +27,20 @@ export interface Question {
 
 /** Asks a provider for one task. Never rejects. */
 export async function ask(question: Question): Promise<Asked> {
-  const { call, redact, nowMs, signal, hold } = question
+  const { provider, reader, call, taskId, redact, nowMs, signal, hold } = question
   const request = await questionOf(question)
   if (request === undefined) return invalid('the provider has no task of such an id', false)
   const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
   if (!isSuccess(result)) return troubleOf(result, nowMs())
   const { headers, body, truncated } = result
-  const parsed = parseJson(body)
-  if (!parsed.ok) return invalid('the answer is no JSON', true)
-  const read = await readSafely(question, body, parsed.value)
-  if (read instanceof Unread) return invalid(read.message, false)
-  if (read === undefined || redact(read.word) !== read.word)
-    return truncated === undefined ? invalid('the answer says nothing of this task', false) : tooLarge(truncated)
-  if (read.status === 'pending') return { outcome: 'pending', word: read.word }
+  const said = await reader.task(provider, taskId, body)
+  if (said.kind === 'unreadable') return invalid('the answer is no JSON', true)
+  if (said.kind === 'nothing' || redact(said.word) !== said.word) {
+    const reason = said.kind === 'nothing' ? said.reason : undefined
+    if (truncated !== undefined) return tooLarge(truncated)
+    return invalid(reason ?? 'the answer says nothing of this task', false)
+  }
+  if (said.kind === 'pending') return { outcome: 'pending', word: said.word }
   return { outcome: 'terminal', answer: { headers, body, ...(truncated !== undefined && { truncated }) } }
 }
 
@@ -67,25 +67,5 @@ export async function questionOf({
     return (await readers.tasks(provider, 'poll', taskId)) as ApiRequest | undefined
   } catch {
     return undefined
-  }
-}
-
-const ENDINGS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
-
-/** A module of a user's own may say anything. */
-async function readSafely(
-  { provider, readers = readHere, taskId }: Question,
-  body: Uint8Array,
-  parsed: unknown,
-): Promise<TaskAnswer | Unread | undefined> {
-  try {
-    const answer = await readers.task(provider, body, taskId, parsed)
-    if (answer === undefined || !isName(answer.word)) return undefined
-    if (answer.status === 'pending') return answer
-    const { type } = answer.event
-    // `task.expired` is Holdfast's own.
-    return ENDINGS.has(answer.status) && isName(type) && type !== EXPIRED_TYPE ? answer : undefined
-  } catch (error) {
-    return error instanceof Unread ? error : undefined
   }
 }

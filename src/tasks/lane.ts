@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { BodyReader } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
@@ -26,7 +27,8 @@ const FAILED_SHARE = 0.25
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'task' | 'tasks'>
+  readonly readers?: Pick<Readers, 'tasks'>
+  readonly reader: Pick<BodyReader, 'task'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
   /** How long a provider in trouble is left alone. */
@@ -210,8 +212,8 @@ export class Lane {
       if (result.ok) this.#gate.read(result.body.length)
       return result
     }
-    const { clock: nowMs, readers } = this.#options
-    const reading = readers === undefined ? {} : { readers }
+    const { clock: nowMs, readers, reader } = this.#options
+    const reading = { reader, ...(readers !== undefined && { readers }) }
     const question = { ...access, ...reading, call, taskId, redact: this.#source.redact, nowMs, signal, hold }
     const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
+import type { BodyReader } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
-import { MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
-import { isTaskId } from '../domain/name.ts'
+import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { ApiRequest, CallResult } from '../domain/outbound.ts'
 import type { Submission, TaskApi } from '../domain/provider.ts'
 import { type Readers, readHere } from '../domain/readers.ts'
@@ -22,6 +22,7 @@ const MAX_REASON_LENGTH = 500
 export interface SubmitterOptions {
   readonly readers?: Pick<Readers, 'tasks'>
   readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
+  readonly reader: Pick<BodyReader, 'submitted'>
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -49,7 +50,14 @@ export interface Submitter {
   again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
-export function createSubmitter({ store, readers = readHere, clock, random, log }: SubmitterOptions): Submitter {
+export function createSubmitter({
+  store,
+  readers = readHere,
+  reader,
+  clock,
+  random,
+  log,
+}: SubmitterOptions): Submitter {
   async function submit(source: TaskSource, task: LeasedTask, again?: { signal: AbortSignal }): Promise<Submitted> {
     const access = askable(source)
     const request = access && (await requestOf(readers, source, JSON.parse(task.request ?? '{}')))
@@ -57,11 +65,17 @@ export function createSubmitter({ store, readers = readHere, clock, random, log 
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
     const result = await access.call({ ...request, headers }, again?.signal, SHORT)
-    const id = isSuccess(result) ? await idIn(readers, source, result.body) : undefined
+    const id = isSuccess(result) ? await idIn(source, result.body) : undefined
     if (id !== undefined) return took(task, id)
     // Whoever asks for a task is told that the key is refused. A task that was taken on is not to fail for it.
     const isKeyRefused = again !== undefined && result.ok && result.status === 401
     return isRefusal(result) && !isKeyRefused ? refused(source, task, result) : unclear(access.api, task, result)
+  }
+
+  /** An id that holds a key is none: it would be told to everyone. */
+  async function idIn({ source, redact }: TaskSource, body: Buffer): Promise<string | undefined> {
+    const id = await reader.submitted(source.provider, body)
+    return id !== undefined && redact(id) === id ? id : undefined
   }
 
   async function took(task: LeasedTask, id: string): Promise<Submitted> {
@@ -148,24 +162,9 @@ type Answered = Extract<CallResult, { ok: true }>
 const isRefusal = (result: CallResult): result is Answered =>
   result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
 
-/** An id that holds a key is none: it would be told to everyone. */
-async function idIn(
-  readers: Pick<Readers, 'tasks'>,
-  { source, redact }: TaskSource,
-  body: Buffer,
-): Promise<string | undefined> {
-  const parsed = parseJson(body)
-  try {
-    const given = parsed.ok ? await readers.tasks(source.provider, 'submit.taskId', parsed.value) : undefined
-    const id = Number.isSafeInteger(given) ? String(given) : given
-    return isTaskId(id) && redact(id) === id ? id : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** What a provider says went wrong, in the forms that APIs have for it. */
+/** What a provider says went wrong, in the forms that APIs have for it; never at length. */
 function wordsIn(body: Buffer): string | undefined {
+  if (body.length > MAX_INLINE_BYTES) return undefined
   const parsed = parseJson(body)
   if (!parsed.ok) return undefined
   const said = ['error.message', 'message', 'detail', 'error', 'title'].map((path) => valueAt(parsed.value, path))

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { BodyReader } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Readers } from '../domain/readers.ts'
 import type { Recover } from '../domain/recover.ts'
@@ -19,7 +20,8 @@ export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly TaskSource[]
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'task' | 'tasks'>
+  readonly readers?: Pick<Readers, 'tasks'>
+  readonly reader: Pick<BodyReader, 'task' | 'submitted'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
   readonly pollIntervalMs: number

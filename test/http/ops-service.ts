@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
+import { routeHere } from '../../src/domain/body-reader.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
+import { compileRoutes } from '../../src/domain/routes.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops.ts'
@@ -93,6 +95,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     tasks: createTasks({
       store,
       sources: [{ source: source('ai'), call: undefined, secret: '', redact: (text) => text }],
+      reader: routeHere(compileRoutes([])),
       recover: { answered: async () => 'late', expired: async () => 'late' },
       maxWaitMs: 300_000,
       deadlineMs: 86_400_000,

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
+import { routeHere } from '../../src/domain/body-reader.ts'
 import type { Clock } from '../../src/domain/clock.ts'
 import type { CallProvider } from '../../src/domain/outbound.ts'
 import { compileRoutes } from '../../src/domain/routes.ts'
@@ -26,7 +27,7 @@ export interface TaskRig {
 
 type SourceOptions = { readonly name?: string; readonly call: CallProvider; readonly provider?: Source['provider'] }
 
-export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'recover'>> {
+export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'recover' | 'reader'>> {
   readonly sources: readonly SourceOptions[]
   /** Another rig's, to which this is a second poller. */
   readonly store?: OpenStore
@@ -53,6 +54,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
+  const reader = routeHere(route)
   const keep = createKeeper({
     append: (event) => store.append(event),
     telemetry,
@@ -66,7 +68,8 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     random: Math.random,
     ...options,
     store,
-    recover: createRecoverer({ keep, route, withoutSecrets: (headers) => headers, clock }),
+    reader,
+    recover: createRecoverer({ keep, reader, withoutSecrets: (headers) => headers, clock }),
     sources: options.sources.map(({ name = 'ai', call, provider = ai }) => ({
       source: sourceOf(name, provider),
       call,

@@ -1,0 +1,80 @@
+import type { BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.ts'
+import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
+import type { HandlerRegistration } from '../domain/handler.ts'
+import { MAX_INLINE_BYTES } from '../domain/limits.ts'
+import { unread } from '../domain/read-event.ts'
+import { BodyThread } from './body-thread.ts'
+import type { Question } from './messages.ts'
+
+export interface ReaderOptions {
+  /** Provider name → file URL of its module. */
+  readonly providerModules: Readonly<Record<string, string>>
+  /** Reads short ones. */
+  readonly here: BodyReader
+  /** Those that events are routed by; the same array, until they change. */
+  readonly registrations: () => readonly HandlerRegistration[]
+  /** Why nothing can be routed; empty: it can. */
+  readonly faults: () => readonly string[]
+  readonly maxReadingMs?: number
+}
+
+export interface OpenReader extends BodyReader {
+  close(): Promise<void>
+}
+
+/** Reads short bodies in the thread that asks, and long ones in a thread of their own. */
+export function createReader({ here, registrations, faults, ...options }: ReaderOptions): OpenReader {
+  const thread = new BodyThread({ providerModules: options.providerModules }, options.maxReadingMs)
+  /** What each thread knows. */
+  const told = new WeakMap<object, readonly HandlerRegistration[]>()
+
+  const asked =
+    (question: Extract<Question, { kind: 'event' }>) =>
+    (worker: object): Question => {
+      const known = registrations()
+      if (told.get(worker) === known) return question
+      told.set(worker, known)
+      return { ...question, registrations: known }
+    }
+
+  const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
+
+  return {
+    async event(source, form, body) {
+      if (isShort(body)) return here.event(source, form, body)
+      const [fault] = faults()
+      if (fault !== undefined) throw new HoldfastError('unavailable', fault)
+      const { name, types, provider } = source
+      const question = asked({ kind: 'event', source: { name, types }, form })
+      try {
+        return (await thread.ask(provider.name, question, body)) as RoutedReading
+      } catch (error) {
+        if (isHoldfastError(error)) throw error
+        const reading = unread(body, unreadBody(error), form.id === '' ? undefined : form.id)
+        return { reading, routing: { status: 'quarantined', handlers: [], reasons: reading.ok ? [] : reading.reasons } }
+      }
+    },
+
+    async task(provider, taskId, body) {
+      if (isShort(body)) return here.task(provider, taskId, body)
+      try {
+        return (await thread.ask(provider.name, () => ({ kind: 'task', taskId }), body)) as TaskSays
+      } catch (error) {
+        return { kind: 'nothing', reason: unreadBody(error) }
+      }
+    },
+
+    async submitted(provider, body) {
+      if (isShort(body)) return here.submitted(provider, body)
+      try {
+        return (await thread.ask(provider.name, () => ({ kind: 'submitted' }), body)) as string | undefined
+      } catch {
+        return undefined
+      }
+    },
+
+    close: () => thread.close(),
+  }
+}
+
+const unreadBody = (error: unknown): string => `the body could not be read: ${messageOf(error)}`

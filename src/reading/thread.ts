@@ -1,0 +1,65 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { type BodyReader, type RoutedReading, routeHere } from '../domain/body-reader.ts'
+import { messageOf } from '../domain/errors.ts'
+import { compilePatterns } from '../domain/pattern.ts'
+import type { Provider } from '../domain/provider.ts'
+import { compileRoutes } from '../domain/routes.ts'
+import type { Answer, FromThread, ThreadData, ToThread } from './messages.ts'
+
+/**
+ * Reads long bodies, one at a time: to parse a megabyte of many shapes takes a tenth of a second and more, which the thread
+ * that acknowledges does not have.
+ */
+
+const { providerModules } = workerData as ThreadData
+const providers = new Map<string, Provider>()
+let here: BodyReader = routeHere(compileRoutes([]))
+
+/** Names of a payload that are told. */
+const MAX_NAMES = 32
+
+for (const [name, url] of Object.entries(providerModules)) {
+  // One that cannot be loaded here fails those that are read by it.
+  const module: { default?: Provider } = await import(url).catch(() => ({}))
+  if (module.default !== undefined) providers.set(name, module.default)
+}
+
+async function answerTo({ provider: name, question, body: bytes }: ToThread): Promise<Answer> {
+  const provider = providers.get(name)
+  if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (question.kind === 'task') return here.task(provider, question.taskId, body)
+  if (question.kind === 'submitted') return here.submitted(provider, body)
+  if (question.registrations !== undefined) here = routeHere(compileRoutes(question.registrations))
+  const { types } = question.source
+  const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
+  return brief(await here.event(source, question.form, body))
+}
+
+/** What is wanted of it where it is kept. */
+function brief({ reading, routing }: RoutedReading): RoutedReading {
+  if (!reading.ok) return { reading, routing }
+  const { payload } = reading
+  const names = typeof payload === 'object' && payload !== null ? namesIn(payload) : []
+  const fields = { ...reading.fields, data: undefined }
+  return { reading: { ...reading, fields, payload: Object.fromEntries(names.map((name) => [name, null])) }, routing }
+}
+
+function namesIn(payload: object): readonly string[] {
+  const names: string[] = []
+  for (const name in payload) {
+    if (names.length === MAX_NAMES) break
+    names.push(name)
+  }
+  return names
+}
+
+const say = (message: FromThread): void => parentPort?.postMessage(message)
+
+parentPort?.on('message', (message: ToThread) => {
+  answerTo(message).then(
+    (value) => say({ value }),
+    (error: unknown) => say({ failed: messageOf(error) }),
+  )
+})
+say({ ready: true })

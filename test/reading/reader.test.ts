@@ -1,0 +1,157 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { routeHere } from '../../src/domain/body-reader.ts'
+import type { HandlerRegistration } from '../../src/domain/handler.ts'
+import { parseJson } from '../../src/domain/json.ts'
+import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
+import type { Provider } from '../../src/domain/provider.ts'
+import type { StoredForm } from '../../src/domain/read-event.ts'
+import { compileRoutes } from '../../src/domain/routes.ts'
+import ai from '../../src/providers/ai.ts'
+import { createReader } from '../../src/reading/reader.ts'
+import { temporaryDirectory } from '../support/service.ts'
+
+const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
+const sourceOf = (provider: Provider) => ({ name: 'ai', provider, types: ['*'], accepts: () => true })
+const FILLER = 'x'.repeat(MAX_INLINE_BYTES + 1)
+
+interface Given {
+  readonly registrations?: () => readonly HandlerRegistration[]
+  readonly faults?: () => readonly string[]
+  /** The text of a provider's module. */
+  readonly module?: string
+  readonly maxReadingMs?: number
+}
+
+function start({ registrations, module, faults = () => [], ...rest }: Given = {}) {
+  const handlers: readonly HandlerRegistration[] = [{ name: 'end', types: ['task.*'] }]
+  const known = registrations ?? (() => handlers)
+  const file = join(temporaryDirectory(), 'own.ts')
+  if (module !== undefined) writeFileSync(file, module)
+  const reader = createReader({
+    providerModules: {
+      ai: new URL('../../src/providers/ai.ts', import.meta.url).href,
+      own: pathToFileURL(file).href,
+    },
+    here: routeHere((...args) => compileRoutes(known())(...args)),
+    registrations: known,
+    faults,
+    ...rest,
+  })
+  onTestFinished(() => reader.close())
+  return reader
+}
+
+const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+
+describe('a long body', () => {
+  test('is read and routed as a short one, but for its data', async () => {
+    const reader = start()
+    const read = (text: string) =>
+      reader.event(
+        sourceOf(ai),
+        webhook,
+        bytes({ id: 'e1', type: 'task.completed', data: { task_id: 't1', status: 'completed', text } }),
+      )
+    const [short, long] = [await read('x'), await read(FILLER)]
+    expect(short.routing).toEqual({ status: 'accepted', handlers: ['end'], reasons: [] })
+    expect(long.routing).toEqual(short.routing)
+    if (!short.reading.ok || !long.reading.ok) throw new Error('unreadable')
+    expect({ ...long.reading.fields, data: null }).toEqual({ ...short.reading.fields, data: null })
+    expect(long.reading.end).toEqual({ status: 'completed', word: 'completed' })
+    expect(Object.keys(long.reading.payload as object)).toEqual(Object.keys(short.reading.payload as object))
+    expect(long.reading.fields.data).toBeUndefined()
+  })
+
+  test('is judged by its schema, and quarantined if it is no JSON', async () => {
+    const reader = start()
+    const event = (data: object) => bytes({ id: 'e1', type: 'task.completed', data: { ...data, text: FILLER } })
+    const { routing } = await reader.event(sourceOf(ai), webhook, event({ task_id: 't1', status: 7 }))
+    expect(routing).toMatchObject({ status: 'quarantined', reasons: [expect.stringContaining('/status')] })
+    const { reading } = await reader.event(sourceOf(ai), webhook, Buffer.from(`${FILLER}`))
+    expect(reading).toMatchObject({ ok: false, reasons: ['the body is not valid JSON'] })
+  })
+
+  test('is routed by the handlers that there are now', async () => {
+    let handlers: readonly HandlerRegistration[] = [{ name: 'one', types: ['task.*'] }]
+    const reader = start({ registrations: () => handlers })
+    const body = bytes({ id: 'e1', type: 'task.created', data: { task_id: 't1', status: 'x', text: FILLER } })
+    const handlersOf = async () => (await reader.event(sourceOf(ai), webhook, body)).routing.handlers
+    expect(await handlersOf()).toEqual(['one'])
+    expect(await handlersOf()).toEqual(['one'])
+    handlers = [{ name: 'two', types: ['*'] }]
+    expect(await handlersOf()).toEqual(['two'])
+  })
+
+  test('of a poll tells how its task stands, and of a submission its id', async () => {
+    const reader = start()
+    const of = (answer: object) => reader.task(ai, 't1', bytes({ ...answer, text: FILLER }))
+    expect(await of({ task_id: 't1', status: 'completed' })).toEqual({ kind: 'ended', word: 'completed' })
+    expect(await of({ task_id: 't1', status: 'running' })).toEqual({ kind: 'pending', word: 'running' })
+    expect(await of({ task_id: 't2', status: 'completed' })).toEqual({ kind: 'nothing' })
+    expect(await reader.task(ai, 't1', Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
+    expect(await reader.submitted(ai, bytes({ text: FILLER, task_id: 't7' }))).toBe('t7')
+  })
+
+  test('is not taken while nobody knows where it goes', async () => {
+    const reader = start({ faults: () => ['no worker'] })
+    await expect(reader.event(sourceOf(ai), webhook, Buffer.from(FILLER))).rejects.toMatchObject({
+      code: 'unavailable',
+    })
+  })
+
+  test('that hangs or ends its reader is quarantined, and those behind it are read', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'hang') for (;;);
+        if (body.does === 'exit') process.exit(1)
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const own = { ...ai, name: 'own' }
+    const reader = start({ module, maxReadingMs: 1_500 })
+    const read = (does: string) => reader.event(sourceOf(own), webhook, bytes({ id: does, does, text: FILLER }))
+    const [hung, first, ended, second] = await Promise.all(['hang', 'work', 'exit', 'work'].map(read))
+    expect(hung?.routing).toMatchObject({
+      status: 'quarantined',
+      reasons: ['the body could not be read: it took more than 1500 ms'],
+    })
+    expect(ended?.routing).toMatchObject({
+      status: 'quarantined',
+      reasons: ['the body could not be read: the thread that read it ended'],
+    })
+    for (const each of [first, second]) expect(each?.routing).toMatchObject({ status: 'accepted', handlers: ['end'] })
+  })
+})
+
+/** The longest that this thread was held while something went on. */
+async function longestHoldMs(work: () => Promise<unknown>): Promise<number> {
+  let isOver = false
+  let longestMs = 0
+  let lastAt = performance.now()
+  const look = (): void => {
+    longestMs = Math.max(longestMs, performance.now() - lastAt)
+    lastAt = performance.now()
+    if (!isOver) setImmediate(look)
+  }
+  setImmediate(look)
+  await work()
+  isOver = true
+  return longestMs
+}
+
+test('a body of many shapes does not hold the thread that acknowledges, as parsing it there would', async () => {
+  const reader = start()
+  const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
+  const body = bytes({ task_id: 't1', status: 'completed', shapes })
+  // The thread starts with its first body.
+  await reader.task(ai, 't1', bytes({ text: FILLER }))
+  const heldMs = await longestHoldMs(() => reader.task(ai, 't1', body))
+  const startedAt = performance.now()
+  parseJson(body)
+  const parsedMs = performance.now() - startedAt
+  expect(heldMs).toBeLessThan(parsedMs / 3)
+})
