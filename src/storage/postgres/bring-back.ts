@@ -21,9 +21,11 @@ const EVENTS = {
       WHERE b.day = day_1(ahead.received_at) AND b.key = ahead.key AND b.day <> day_1((SELECT now FROM clock))
     ),
     started AS (
-      UPDATE delivery AS d SET due_at = (SELECT now FROM clock) FROM ahead
-      WHERE d.key BETWEEN ahead.key * 1024 AND ahead.key * 1024 + 1023 AND d.state = 'pending'
-        AND d.due_at > (SELECT now FROM clock) RETURNING d.key
+      UPDATE delivery AS d SET due_at = (SELECT now FROM clock)
+      FROM ahead CROSS JOIN LATERAL (
+        SELECT q.key FROM delivery AS q WHERE q.key BETWEEN ahead.key * 1024 AND ahead.key * 1024 + 1023 ORDER BY q.key LIMIT 1024
+      ) AS of_event
+      WHERE d.key = of_event.key AND d.state = 'pending' AND d.due_at > (SELECT now FROM clock) RETURNING d.key
     ),
     received AS (
       UPDATE event AS e SET received_at = (SELECT now FROM clock) FROM ahead WHERE e.key = ahead.key RETURNING e.key
@@ -78,28 +80,35 @@ const SIGNS_OF_LIFE = {
     WHERE greatest(seen_at, gone_at) > (SELECT now FROM clock) + ${AHEAD_TOLERANCE_MS}
   `,
 }
-/** A task that was begun while the clock was ahead keeps its distances. */
-const TASKS = {
-  name: 'bring-back-tasks',
+/** A task that was begun while the clock was ahead keeps its distances. Finds by the index of those that are awaited. */
+const AWAITED_TASKS = {
+  name: 'bring-back-awaited',
   text: `
     WITH ${CLOCK},
     ahead AS MATERIALIZED (
-      SELECT key, ended_at,
+      SELECT key,
         CASE WHEN $3 AND created_at > (SELECT ahead FROM clock) THEN created_at - (SELECT now FROM clock) ELSE 0 END AS by_ms
       FROM task
-      WHERE ended_at IS NULL AND (
+      WHERE ended_at IS NULL AND source >= '' AND (
         due_at > greatest((SELECT ahead FROM clock) + $2, stale_at) OR ($3 AND created_at > (SELECT ahead FROM clock))
-      ) OR $3 AND ended_at > (SELECT ahead FROM clock)
-      ORDER BY key LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+      )
+      LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
     )
-    UPDATE task AS t SET created_at = t.created_at - by_ms,
-      stale_at = CASE WHEN t.ended_at IS NULL THEN t.stale_at - by_ms ELSE t.stale_at END,
-      expires_at = CASE WHEN t.ended_at IS NULL THEN t.expires_at - by_ms ELSE t.expires_at END,
-      due_at = CASE WHEN t.ended_at IS NOT NULL THEN t.due_at
+    UPDATE task AS t SET created_at = t.created_at - by_ms, stale_at = t.stale_at - by_ms, expires_at = t.expires_at - by_ms,
+      due_at = CASE
         WHEN t.due_at - by_ms > greatest((SELECT ahead FROM clock) + $2, t.stale_at - by_ms) THEN (SELECT now FROM clock)
-        ELSE t.due_at - by_ms END,
-      ended_at = CASE WHEN t.ended_at IS NOT NULL THEN least(t.ended_at, (SELECT now FROM clock)) END
+        ELSE t.due_at - by_ms END
     FROM ahead WHERE t.key = ahead.key RETURNING t.key
+  `,
+}
+const ENDED_TASKS = {
+  name: 'bring-back-ended',
+  text: `
+    WITH ${CLOCK}
+    UPDATE task SET ended_at = (SELECT now FROM clock), created_at = least(created_at, (SELECT now FROM clock))
+    WHERE key IN (
+      SELECT key FROM task WHERE ended_at > (SELECT ahead FROM clock) ORDER BY ended_at LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+    ) RETURNING key
   `,
 }
 
@@ -113,7 +122,8 @@ export function createBringBack(connections: Connections, clock: DatabaseClock) 
     const started = await connections.run('work', DELIVERIES, [given, retryMs, retryAfterMs, isTrusted])
     const leased = await connections.run('work', LEASES, [given, leaseMs])
     await connections.run('work', SIGNS_OF_LIFE, [given])
-    const tasks = await connections.run('work', TASKS, [given, pollMs, isTrusted])
-    return { events, deliveries: deliveries + started.length + leased.length, tasks: tasks.length }
+    const awaited = await connections.run('work', AWAITED_TASKS, [given, pollMs, isTrusted])
+    const ended = isTrusted ? await connections.run('work', ENDED_TASKS, [given]) : []
+    return { events, deliveries: deliveries + started.length + leased.length, tasks: awaited.length + ended.length }
   }
 }

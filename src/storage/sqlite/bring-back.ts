@@ -42,9 +42,9 @@ export function prepareFindAhead(db: DatabaseSync) {
   `)
   const leases = db.prepare(`SELECT key FROM delivery WHERE state = 'running' AND lease_until > ? LIMIT ${MAX_BROUGHT}`)
   const tasks = db.prepare(`
-    SELECT key FROM task
-    WHERE ended_at IS NULL AND (due_at > max(?1, stale_at) OR (?2 IS NOT NULL AND created_at > ?2))
-    UNION SELECT key FROM task WHERE ended_at > ?2
+    SELECT key FROM task INDEXED BY task_expiring
+    WHERE source >= '' AND ended_at IS NULL AND (due_at > max(?1, stale_at) OR (?2 IS NOT NULL AND created_at > ?2))
+    UNION ALL SELECT key FROM task WHERE ended_at > ?2
     LIMIT ${MAX_BROUGHT}
   `)
   const keysOf = (rows: readonly Readonly<Record<string, unknown>>[]): readonly number[] =>
