@@ -1,6 +1,8 @@
 const DAY_MS = 86_400_000
 /** A clock that has jumped is believed once the service has run on steadily with it for so long. */
 export const STEADY_MS = DAY_MS
+/** The most that a clock may be off without being doubted. */
+export const MAX_TOLERANCE_MS = DAY_MS
 /** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)
 
@@ -38,6 +40,16 @@ export const firstRecord = (nowMs: number, newestMs: number | undefined): ClockR
   lookedAtMs: newestMs ?? nowMs,
   steadyMs: undefined,
 })
+
+/**
+ * The time by which deadlines are judged where the clock says `nowMs`: while it is doubted, or has jumped since the last look, that
+ * of the last look at which it was trusted. `record` is undefined where nobody looks.
+ */
+export function deadlineTime(record: ClockRecord | undefined, nowMs: number): number {
+  if (record === undefined) return nowMs
+  const isDoubted = record.steadyMs !== undefined || nowMs > record.lookedAtMs + MAX_TOLERANCE_MS
+  return isDoubted ? Math.min(nowMs, record.knownAtMs) : nowMs
+}
 
 /** The record after a look at which the clock said `nowMs`. */
 export function judgeClock(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {

@@ -85,7 +85,8 @@ export interface TaskStore {
   /**
    * Leases tasks, those past their deadline first. Of those that are due, tasks that have not failed come before those that
    * have, but for `failedPlaces`; among their like the longest due comes first, so that each has its turn. No task is leased
-   * to two callers at once.
+   * to two callers at once. A task that is past its deadline only by a clock that is doubted (`Upkeep.judgeClock`) is due as others
+   * are, and its deadline is given as a later one.
    */
   claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]>
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
-import type { ClockRecord } from '../domain/clock-record.ts'
+import { type ClockRecord, MAX_TOLERANCE_MS } from '../domain/clock-record.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { BroughtBack, LongestWaits, Upkeep } from '../domain/upkeep.ts'
 import { countExpiring, pause, pruneOnce, type RetentionTimes } from './retention.ts'
@@ -12,9 +12,8 @@ const INTERVAL_MS = 300_000
 const RETENTION_INTERVAL_MS = 3_600_000
 /** How often something that lasts is said again. */
 const REMINDER_MS = DAY_MS
-/** The share of the retention, and the time, that the clock may be off without being doubted. */
+/** The share of the retention that the clock may be off without being doubted, where that is less than the most. */
 const TOLERANCE_SHARE = 0.1
-const MAX_TOLERANCE_MS = DAY_MS
 
 export interface UpkeepOptions extends RetentionTimes {
   readonly store: Upkeep

@@ -3,6 +3,7 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import type { PruneStep } from '../../src/domain/upkeep.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, newEvent, START_MS, settlement } from './store-samples.ts'
+import { newTask, taskClaim } from './task-samples.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -130,6 +131,29 @@ function describeClock({ store, now, pass }: Fixture): void {
       }
       pass(HOUR_MS)
       expect(await look(HOUR_MS)).toEqual({ knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined })
+    })
+
+    test('has no task expire while it is doubted, which is asked for as others are; then it expires', async () => {
+      await look()
+      const task = newTask({ maxWaitMs: 0, deadlineMs: 2 * HOUR_MS })
+      await store().track(task)
+      pass(AHEAD_MS)
+      const claim = async () => (await store().claimTasks(taskClaim()))[0]
+      for (const isLooked of [false, true]) {
+        if (isLooked) await look()
+        const leased = await claim()
+        expect(leased?.expiresAtMs).toBeGreaterThan(now())
+        const { uid, lease = '' } = { ...leased, uid: task.uid }
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
+        expect(await claim()).toBeUndefined()
+        pass(HOUR_MS)
+      }
+      expect((await store().claimTask(task.uid, 1))?.expiresAtMs).toBeGreaterThan(now())
+      for (let hours = 0; hours < 25; hours++) {
+        await look(HOUR_MS)
+        pass(HOUR_MS)
+      }
+      expect((await claim())?.expiresAtMs).toBeLessThan(now())
     })
 
     test('is trusted again at once when it is back where it was', async () => {

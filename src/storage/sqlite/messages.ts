@@ -56,7 +56,7 @@ export interface WriterOperations {
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>
   claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
   claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined
-  postpone(postponements: readonly TaskPostponement[]): readonly boolean[]
+  postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[]
   cancelTask(uid: string, nowMs: number): Ending<Task | undefined>
   pruneTasks(endedBeforeMs: number, limit: number): number
 }

@@ -188,7 +188,7 @@ class SqliteStore implements OpenStore {
   }
 
   async postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> {
-    return this.#refusing() ?? this.#writes.call('postpone', postponements)
+    return this.#refusing() ?? this.#writes.call('postpone', postponements, this.#clock())
   }
 
   async cancelTask(uid: string): Promise<Task | undefined> {

@@ -26,9 +26,10 @@ CREATE TRIGGER placed AFTER INSERT OR UPDATE ON task FOR EACH ROW WHEN (NEW.ende
 -- that have (3), which get `p_failed` places of those at least. Every index but the one in the right order leads over what is done.
 CREATE FUNCTION claim_tasks_3(
   p_now bigint, p_source text, p_expired integer, p_stale integer, p_lease text, p_lease_ms bigint, p_failed integer
-) RETURNS TABLE (claimed task, held_before text, kind integer, at bigint, now_at bigint) LANGUAGE plpgsql SET enable_sort = off AS $$
+) RETURNS TABLE (claimed task, held_before text, kind integer, at bigint, now_at bigint, deadline_at bigint) LANGUAGE plpgsql SET enable_sort = off AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
+  v_deadline bigint := deadline_time_1(v_now);
   v_closed bigint := advance_floor_1(v_now);
   v_queues text[] := ARRAY['expiring:' || p_source, task_queue_1(p_source, 0), task_queue_1(p_source, 1)];
   v_late late_entry[] := late_1(v_queues);
@@ -40,20 +41,20 @@ BEGIN
   RETURN QUERY
     WITH expired AS (
       SELECT t.key, t.lease, 1 AS kind, t.expires_at AS at FROM task AS t
-      WHERE t.source = p_source AND (t.expires_at, t.key) >= (v_start.ats[1], v_start.keys[1]) AND t.expires_at <= v_now
+      WHERE t.source = p_source AND (t.expires_at, t.key) >= (v_start.ats[1], v_start.keys[1]) AND t.expires_at <= v_deadline
         AND t.ended_at IS NULL AND (t.lease IS NULL OR t.due_at <= v_now)
       ORDER BY t.expires_at, t.key LIMIT p_expired FOR UPDATE SKIP LOCKED
     ),
     sound AS (
       SELECT t.key, t.lease, t.due_at AS at FROM task AS t
       WHERE t.source = p_source AND (t.due_at, t.key) >= (v_start.ats[2], v_start.keys[2]) AND t.due_at <= v_now
-        AND t.ended_at IS NULL AND t.failures = 0 AND t.expires_at > v_now
+        AND t.ended_at IS NULL AND t.failures = 0 AND t.expires_at > v_deadline
       ORDER BY t.due_at, t.key LIMIT p_stale FOR UPDATE SKIP LOCKED
     ),
     failed AS (
       SELECT t.key, t.lease, t.due_at AS at FROM task AS t
       WHERE t.source = p_source AND (t.due_at, t.key) >= (v_start.ats[3], v_start.keys[3]) AND t.due_at <= v_now
-        AND t.ended_at IS NULL AND t.failures > 0 AND t.expires_at > v_now
+        AND t.ended_at IS NULL AND t.failures > 0 AND t.expires_at > v_deadline
       ORDER BY t.due_at, t.key LIMIT least(p_stale, greatest(p_failed, p_stale - (SELECT count(*) FROM sound))) FOR UPDATE SKIP LOCKED
     ),
     due AS (
@@ -66,7 +67,7 @@ BEGIN
       FROM (SELECT * FROM expired UNION ALL SELECT * FROM due) AS free WHERE t.key = free.key
       RETURNING t AS claimed, free.lease AS held_before, free.kind, free.at
     )
-    SELECT k.claimed, k.held_before, k.kind, k.at, v_now FROM taken AS k ORDER BY k.kind, k.at, (k.claimed).key;
+    SELECT k.claimed, k.held_before, k.kind, k.at, v_now, v_deadline FROM taken AS k ORDER BY k.kind, k.at, (k.claimed).key;
 
   SELECT array_agg(coalesce(f.at, v_closed) ORDER BY q.n), array_agg(coalesce(f.key, -9007199254740991) ORDER BY q.n)
   INTO v_ats, v_keys
