@@ -36,4 +36,11 @@ describe('event-type patterns', () => {
       }),
     )
   })
+
+  // One that tried each way to share out the letters would not return.
+  test('cost no more the more stars they have', () => {
+    const matches = compilePatterns([`${'*a'.repeat(60)}*b*c`])
+    expect(matches('a'.repeat(256))).toBe(false)
+    expect(matches(`${'a'.repeat(254)}bc`)).toBe(true)
+  })
 })

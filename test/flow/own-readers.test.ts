@@ -49,9 +49,12 @@ test('a reader of a user’s own that loops holds up neither other senders nor i
     })
   const looping = sent('loops', send({ id: 'a', type: 'acme.a', loops: true }))
   const next = sent('next', send({ id: 'b', type: 'acme.b', data: {} }))
-  for (let n = 0; n < 20; n++) await sent('honest', post(service.publicUrl, signedEvent('honest')))
+  do await sent('honest', post(service.publicUrl, signedEvent('honest')))
+  while (!order.includes('loops'))
   const [{ uid }, good] = await Promise.all([looping, next])
-  expect(order).toEqual([...Array.from({ length: 20 }, () => 'honest'), 'loops', 'next'])
+  // Many of the honest ones were answered meanwhile, and what came behind it only after.
+  expect(order.indexOf('loops')).toBeGreaterThan(1)
+  expect(order.indexOf('next')).toBeGreaterThan(order.indexOf('loops'))
 
   expect(await service.api(`/v1/events/${uid}`)).toMatchObject({
     status: 'quarantined',

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.ts'
 import { handlersIn, type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 /** A check that held the listening thread would hold an honest sender for as long; without one, that is some milliseconds. */
-const HONEST_MS = 1_500
+const HONEST_MS = 5_000
 
 const handle = (type: string, schema: object, name = type): string =>
   `router.on('${type}', { name: '${name}', schema: ${JSON.stringify(schema)} }, (event, context) => context.log.info('handled'))`

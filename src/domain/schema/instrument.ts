@@ -65,7 +65,9 @@ export function instrument(schema: Json): Instrumented | undefined {
   }
 
   const inside = (part: Json): Json =>
-    Object.fromEntries(Object.entries(part).map(([key, value]) => [key, within(key, value)]))
+    Object.fromEntries(
+      Object.entries(part).flatMap(([key, value]) => (key === METER ? [] : [[key, within(key, value)]])),
+    )
 
   function within(key: string, value: unknown): unknown {
     if (Array.isArray(value)) return LISTS.includes(key) ? value.map(counted) : value
