@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import type { Clock } from '../domain/clock.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } from '../domain/move.ts'
@@ -30,7 +30,7 @@ export interface MoveControl {
  * stopped.
  */
 export async function moveStore(request: MoveRequest, { signal, onLog, clock }: MoveControl): Promise<MoveOutcome> {
-  refuseUnavailable(request.from)
+  await refuseUnavailable(request.from)
   const target = await openImport(request.to, onLog, PATIENCE_MS)
   try {
     // Opening lets go of what was leased, and says since when. A run that goes on has to say the same as the first.
@@ -47,10 +47,11 @@ export async function moveStore(request: MoveRequest, { signal, onLog, clock }: 
 }
 
 /** Before anything is opened for good: a path with a slip of the pen would make a new store. */
-function refuseUnavailable(path: string): void {
+async function refuseUnavailable(path: string): Promise<void> {
   if (!existsSync(path)) throw new ConfigurationError([`There is no database ${path}.`])
   try {
-    takeOwnership(path)()
+    const { release } = await takeOwnership(realpathSync(path))
+    release()
   } catch (error) {
     throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
   }

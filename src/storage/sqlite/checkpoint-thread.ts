@@ -23,6 +23,9 @@ const PASSES = 2
 const { path, port } = workerData as CheckpointData
 const db = openForCheckpoints(path)
 const passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
+// It opens the files at the first look at them, not before.
+db.prepare('SELECT 1 FROM sqlite_schema').get()
+port.postMessage('opened')
 
 port.on('message', (message: ToCheckpointThread) => {
   if (message === 'start') port.postMessage(bringOver())

@@ -19,6 +19,8 @@ const MAX_YOUNG_GENERATION_MIB = 1
  * After a failed fsync nothing is brought over any more: the next one might succeed falsely, and the log be overwritten.
  */
 export class Checkpointer {
+  /** Its thread has the files open; no call is to be made before. */
+  readonly opened: Promise<void>
   readonly #thread: Worker
   readonly #port: MessagePort
   readonly #pageBytes: number
@@ -45,7 +47,9 @@ export class Checkpointer {
       resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION_MIB },
     })
     this.#thread.on('error', onLost)
-    this.#port.on('message', (answer: Checkpointed) => guarded(() => this.#finish(answer)))
+    this.opened = once(this.#port, 'message').then(() => {
+      this.#port.on('message', (answer: Checkpointed) => guarded(() => this.#finish(answer)))
+    })
   }
 
   /**

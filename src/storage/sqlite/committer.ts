@@ -46,7 +46,7 @@ class BadEvent extends Error {
 type Durability = 'FULL' | 'NORMAL'
 
 /** What a power cut may undo: a delivery runs once more. */
-const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle'])
+export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle'])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
 

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../domain/errors.ts'
 import { StoreRefused } from './refused.ts'
 import { isCorruption } from './sqlite-errors.ts'
@@ -45,9 +46,14 @@ export function openForReading(path: string): DatabaseSync {
   return db
 }
 
-/** A second connection that writes, but only what the first has committed to the log. */
+/**
+ * A second connection that writes, but only what the first has committed to the log. It makes no file where there is none: SQLite
+ * takes the log beside an empty database for left over, and deletes it.
+ */
 export function openForCheckpoints(path: string): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: 5_000 })
+  const existing = pathToFileURL(path)
+  existing.searchParams.set('mode', 'rw')
+  const db = new DatabaseSync(existing, { timeout: 5_000 })
   db.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
   if (process.platform === 'darwin') db.exec('PRAGMA checkpoint_fullfsync = 1')
   return db

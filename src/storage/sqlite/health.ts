@@ -1,6 +1,7 @@
 import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf } from '../../domain/errors.ts'
+import type { Files, FilesFault } from './files.ts'
 
 /** Kept free for deliveries, retention and checkpoints, which need room when there is no more for events. */
 const MAX_RESERVE_BYTES = 32 * 1024 * 1024
@@ -19,6 +20,7 @@ export class Health {
   #spaceFault: string | undefined
   #writeFault: string | undefined
   #damageFault: string | undefined
+  #filesFault: FilesFault | undefined
 
   constructor(path: string, report: (faults: readonly string[]) => void) {
     this.#directory = dirname(path)
@@ -48,6 +50,19 @@ export class Health {
   isWell = (): boolean => this.#faults().length === 0
 
   hasWriteFault = (): boolean => this.#writeFault !== undefined
+
+  /** Why what is written now would not be found again. */
+  filesFault = (): FilesFault | undefined => this.#filesFault
+
+  /** Looks whether the files are still those that were opened. */
+  lookAtFiles(files: Files): FilesFault | undefined {
+    const fault = files.fault()
+    if (fault?.message !== this.#filesFault?.message)
+      this.#change(() => {
+        this.#filesFault = fault
+      })
+    return fault
+  }
 
   /** Events were kept, whatever had failed before. */
   kept(): void {
@@ -98,5 +113,7 @@ export class Health {
   }
 
   #faults = (): readonly string[] =>
-    [this.#spaceFault, this.#writeFault, this.#damageFault].filter((fault) => fault !== undefined)
+    [this.#filesFault?.message, this.#spaceFault, this.#writeFault, this.#damageFault].filter(
+      (fault) => fault !== undefined,
+    )
 }

@@ -1,4 +1,16 @@
-import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf } from '../../domain/errors.ts'
 import { StoreRefused } from './refused.ts'
@@ -32,10 +44,19 @@ const OWNER_ONLY = 0o600
 
 /**
  * Makes sure that a database can live at the path: creates its directory, durably, and an empty file for it where there is
- * none. Throws `StoreRefused`.
+ * none. Gives the database's own name, without symbolic links: its log is found by that, and so is its lock. Throws
+ * `StoreRefused`.
  */
-export function preparePlace(path: string): void {
-  const directory = dirname(path)
+export function preparePlace(given: string): string {
+  prepareDirectory(dirname(given))
+  makePrivate(given)
+  const path = realpathSync(given)
+  if (dirname(path) !== dirname(given)) prepareDirectory(dirname(path))
+  refuseOtherNames(path)
+  return path
+}
+
+function prepareDirectory(directory: string): void {
   try {
     const created = mkdirSync(directory, { recursive: true })
     if (created !== undefined) sync(dirname(created))
@@ -44,16 +65,42 @@ export function preparePlace(path: string): void {
     throw new StoreRefused(`The directory ${directory} of the database cannot be written: ${messageOf(error)}`)
   }
   const name = refusedFileSystem(statfsSync(directory).type)
-  if (name !== undefined) {
-    throw new StoreRefused(
-      `The directory ${directory} of the database is on ${name}, where SQLite is not safe: use a local disk.`,
-    )
-  }
-  for (const file of [path, `${path}-lock`]) makePrivate(file)
+  if (name === undefined) return
+  throw new StoreRefused(
+    `The directory ${directory} of the database is on ${name}, where SQLite is not safe: use a local disk.`,
+  )
 }
 
+/** Under another name another process would write another log for the same database. */
+function refuseOtherNames(path: string): void {
+  const { nlink } = statSync(path)
+  if (statSync(path).isFile() && nlink > 1) {
+    throw new StoreRefused(
+      `The database ${path} has ${nlink} names (hard links), and its log is found by one alone: remove the others.`,
+    )
+  }
+  if (isMounted(path)) {
+    throw new StoreRefused(`The database ${path} is mounted without its log: mount the directory that it is in.`)
+  }
+}
+
+/** Linux lists what is mounted, with spaces and the like in octal; elsewhere files are not mounted. */
+function isMounted(path: string): boolean {
+  if (process.platform !== 'linux') return false
+  try {
+    return readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .some((line) => unescaped(line.split(' ')[4] ?? '') === path)
+  } catch {
+    return false
+  }
+}
+
+const unescaped = (text: string): string =>
+  text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+
 /** What SQLite puts beside it (its log) takes after it. */
-function makePrivate(file: string): void {
+export function makePrivate(file: string): void {
   try {
     if (!existsSync(file)) closeSync(openSync(file, 'a', OWNER_ONLY))
   } catch (error) {

@@ -36,7 +36,7 @@ import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
 import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import { takeOwnership } from './owner.ts'
+import { type Ownership, takeOwnership } from './owner.ts'
 import { preparePlace } from './place.ts'
 import { pruneInCommits } from './prune.ts'
 import { StoreRefused } from './refused.ts'
@@ -50,15 +50,15 @@ export interface SqliteStoreOptions {
 }
 
 /** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
-export async function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<OpenStore> {
-  let release: (() => void) | undefined
+export async function openSqliteStore(given: string, options: SqliteStoreOptions): Promise<OpenStore> {
+  let owner: Ownership | undefined
   try {
-    preparePlace(path)
-    release = takeOwnership(path)
+    const path = preparePlace(given)
+    owner = await takeOwnership(path)
     const writer = await startWriter({ path, nowMs: options.clock() })
-    return new SqliteStore(writer, startThread('reader.ts', { path }), release, options)
+    return new SqliteStore(writer, startThread('reader.ts', { path }), owner, options)
   } catch (error) {
-    release?.()
+    owner?.release()
     throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
   }
 }
@@ -92,13 +92,14 @@ class SqliteStore implements OpenStore {
   #ended: string | undefined
   #closing: Promise<void> | undefined
 
-  constructor(writer: Worker, reader: Worker, release: () => void, { clock, onLog }: SqliteStoreOptions) {
+  constructor(writer: Worker, reader: Worker, { release, taken }: Ownership, { clock, onLog }: SqliteStoreOptions) {
     const { promise, resolve } = Promise.withResolvers<Error>()
     this.lost = promise
     this.#resolveLost = resolve
     this.#writer = writer
     this.#reader = reader
     this.#release = release
+    void taken.then((reason) => this.#lose(reason))
     this.#clock = clock
     this.#log = onLog
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
@@ -274,7 +275,7 @@ class SqliteStore implements OpenStore {
       this.#warnings = message.warnings
       if (message.news !== undefined) this.#log('error', message.news)
     } else if (message.kind === 'log') this.#log(message.level, message.message)
-    else if (message.kind === 'lost') this.#lose(`a write to disk failed for good: ${message.message}`)
+    else if (message.kind === 'lost') this.#lose(message.message)
     else if (message.kind === 'closed') this.#closed.resolve()
   }
 

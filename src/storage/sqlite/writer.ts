@@ -4,17 +4,18 @@ import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
 import type { Reply, WireError } from '../common/wire-error.ts'
 import { Checkpointer } from './checkpoint.ts'
-import { letGoOfTasks } from './claim-tasks.ts'
-import { buffersIn, Committer } from './committer.ts'
+import { buffersIn, Committer, UNSYNCED } from './committer.ts'
 import { openForWriting, refusal } from './connection.ts'
-import { Damage, DamagedPage } from './damage.ts'
+import { Damage } from './damage.ts'
+import { Files } from './files.ts'
 import { Health } from './health.ts'
-import { takeBackAll } from './lost-leases.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
 import { syncLog } from './place.ts'
+import { recover } from './recover.ts'
+import { repeated } from './repeated.ts'
 import { isFatal } from './sqlite-errors.ts'
-import { Tally } from './tally.ts'
+import { examineLog, lossOf, SyncedLog } from './synced-log.ts'
 import { Warnings } from './warnings.ts'
 
 /**
@@ -28,6 +29,8 @@ const MAX_COMMIT_CALLS = 16
 /** Between two looks without traffic at whether events can be kept: while they can, and while they cannot. */
 const PROBE_INTERVAL_MS = 10_000
 const RECOVERY_INTERVAL_MS = 1_000
+/** Between two looks without traffic at whether the files are still there. */
+const WATCH_INTERVAL_MS = 500
 const PAGE_BYTES = 4_096
 /** What a call writes, about; a claim or settlement is for up to some dozens of deliveries. */
 const CALL_BYTES = 16 * PAGE_BYTES
@@ -43,7 +46,13 @@ const health = new Health(path, (faults) => {
   send({ kind: 'faults', faults })
   probing?.refresh()
 })
-const warnings = new Warnings((each, news) => send({ kind: 'warnings', warnings: each, news }))
+/** What is found while it opens is told once it has. */
+let early: FromWriter[] | undefined = []
+const warnings = new Warnings((each, news) => {
+  const message: FromWriter = { kind: 'warnings', warnings: each, news }
+  if (early === undefined) send(message)
+  else early.push(message)
+})
 const damage = new Damage((found) => warnings.damaged(found))
 let probing: { refresh(): void; stop(): void } | undefined
 const batches: SentBatch[] = []
@@ -51,22 +60,30 @@ const calls: Call<WriterOperations>[] = []
 let closing = false
 
 const opened = open()
-if (opened !== undefined) start(opened)
+if (opened !== undefined) void opened.checkpointer.opened.then(() => start(opened))
 
 interface Opened {
   readonly db: DatabaseSync
   readonly committer: Committer
   readonly checkpointer: Checkpointer
+  readonly files: Files
+  readonly synced: SyncedLog
 }
 
 function open(): Opened | undefined {
   let db: DatabaseSync | undefined
   try {
+    const left = examineLog(path, nowMs)
     db = openForWriting(path)
     migrate(db, path)
-    recover(db)
+    const loss = lossOf(db, left)
+    recover(db, damage, nowMs)
     syncLog(path)
-    return { db, committer: new Committer(db, damage), checkpointer: openCheckpointer(db) }
+    const committer = new Committer(db, damage)
+    const synced = new SyncedLog(db, path)
+    if (loss !== undefined) warnings.found(loss)
+    synced.note(nowMs)
+    return { db, committer, checkpointer: openCheckpointer(db), files: new Files(path), synced }
   } catch (error) {
     db?.close()
     send({ kind: 'refused', fault: refusal(path, error).message })
@@ -75,64 +92,37 @@ function open(): Opened | undefined {
 }
 
 function openCheckpointer(db: DatabaseSync): Checkpointer {
-  return new Checkpointer(db, path, (run) => guarded(() => checkpoint(run)), lose)
+  return new Checkpointer(
+    db,
+    path,
+    (run) => guarded(() => checkpoint(run)),
+    (error) => lose(new Error(`a write to disk failed for good: ${messageOf(error)}`)),
+  )
 }
 
-/** What lies on damaged pages is left as it is. */
-function recover(db: DatabaseSync): void {
-  const tally = new Tally(db)
-  for (;;) {
-    try {
-      db.exec('BEGIN IMMEDIATE')
-      takeBackAll(db, tally, damage, nowMs)
-      letGoOfTasks(db, nowMs)
-      tally.write()
-      db.exec('COMMIT')
-      return
-    } catch (error) {
-      tally.forget()
-      if (db.isTransaction) db.exec('ROLLBACK')
-      if (!(error instanceof DamagedPage && damage.avoid(error))) throw error
-    }
-  }
-}
-
-function start({ db, committer, checkpointer }: Opened): void {
+function start(opened: Opened): void {
+  const { committer, checkpointer, synced } = opened
   probing = repeated(
-    () => guarded(() => probe(committer, checkpointer)),
+    () => guarded(() => probe(committer, checkpointer, synced)),
     () => (health.isWell() ? PROBE_INTERVAL_MS : RECOVERY_INTERVAL_MS),
+  )
+  const watching = repeated(
+    () => guarded(() => watch(opened)),
+    () => WATCH_INTERVAL_MS,
   )
   port?.on('message', (messages: readonly ToWriter[]) => {
     messages.forEach(accept)
-    guarded(() => work(committer, checkpointer))
+    guarded(() => work(opened))
     if (closing) {
       probing?.stop()
-      void close(db, checkpointer)
+      watching.stop()
+      void close(opened)
     }
   })
   send({ kind: 'ready' })
+  for (const message of early ?? []) send(message)
+  early = undefined
   health.shortOfSpace()
-}
-
-/** Runs something again and again; `refresh` has it wait anew for as long as it is to wait now. */
-function repeated(run: () => void, intervalMs: () => number): { refresh(): void; stop(): void } {
-  const start = (): NodeJS.Timeout =>
-    setTimeout(() => {
-      timer = start()
-      run()
-    }, intervalMs())
-  let timer = start()
-  let isStopped = false
-  return {
-    refresh: () => {
-      clearTimeout(timer)
-      if (!isStopped) timer = start()
-    },
-    stop: () => {
-      clearTimeout(timer)
-      isStopped = true
-    },
-  }
 }
 
 function accept(message: ToWriter): void {
@@ -146,7 +136,7 @@ function guarded(run: () => void): void {
   try {
     run()
   } catch (error) {
-    lose(error)
+    lose(new Error(`a write to disk failed for good: ${messageOf(error)}`))
     throw error
   }
 }
@@ -155,7 +145,8 @@ function lose(error: unknown): void {
   send({ kind: 'lost', message: messageOf(error) })
 }
 
-function work(committer: Committer, checkpointer: Checkpointer): void {
+function work(opened: Opened): void {
+  const { checkpointer } = opened
   for (;;) {
     for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
       ;(next.message as readonly ToWriter[]).forEach(accept)
@@ -164,7 +155,7 @@ function work(committer: Committer, checkpointer: Checkpointer): void {
     if (batches.length === 0 && calls.length === 0) return
     const appends = takeBatches()
     const due = calls.splice(0, MAX_COMMIT_CALLS)
-    const replies = commit(committer, appends, due)
+    const replies = commit(opened, appends, due)
     send({ kind: 'replies', replies }, buffersIn(replies))
     checkpoint(() => checkpointer.ifDue(bytesOf(appends) + due.length * CALL_BYTES, health.reserveBytes()))
   }
@@ -182,24 +173,62 @@ function takeBatches(): readonly SentBatch[] {
 }
 
 function commit(
-  committer: Committer,
+  { committer, files, synced }: Opened,
   appends: readonly SentBatch[],
   due: readonly Call<WriterOperations>[],
 ): readonly Reply[] {
-  const short = appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined
-  const refused = short === undefined ? [] : refuse(idsOf(appends), { error: 'unavailable', message: short })
+  const isLasting = ({ name }: Call<WriterOperations>) => !UNSYNCED.has(name)
+  const lasting = [...idsOf(appends), ...due.filter(isLasting)]
+  const gone = lasting.length > 0 ? health.lookAtFiles(files)?.message : undefined
+  const short = gone ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
+  const refused = refuse(
+    gone !== undefined ? lasting : short !== undefined ? idsOf(appends) : [],
+    unavailable(short ?? ''),
+  )
   const taken = short === undefined ? appends : []
+  const calls = gone === undefined ? due : due.filter((call) => !isLasting(call))
   try {
-    const { replies, damaged } = committer.commit(taken, due)
+    if (calls.some(({ name }) => name === 'forget')) synced.forget()
+    const { replies, damaged } = committer.commit(taken, calls)
     if (damaged !== undefined) health.damaged(damaged)
     else if (taken.length > 0) health.kept()
-    return [...refused, ...replies]
+    if (lasting.length > refused.length) synced.note(Date.now())
+    return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
     if (isFatal(error)) throw error
     health.failedToWrite(error)
-    return [...refused, ...refuse([...idsOf(taken), ...due], { error: 'unavailable', message: messageOf(error) })]
+    return [...refused, ...refuse([...idsOf(taken), ...calls], unavailable(messageOf(error)))]
   }
 }
+
+/** What was committed to files that were taken away meanwhile is not answered as if it were safe. */
+function stillThere(
+  files: Files,
+  replies: readonly Reply[],
+  lasting: readonly { readonly id: number }[],
+): readonly Reply[] {
+  const gone = lasting.length > 0 ? health.lookAtFiles(files) : undefined
+  if (gone === undefined) return replies
+  const ids = new Set(lasting.map(({ id }) => id))
+  return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(gone.message) } : reply))
+}
+
+/**
+ * Looks whether the files are still there. Where it is only the log that is gone, all that is in it is brought into the database, and
+ * the process is to start anew.
+ */
+function watch({ files, checkpointer, synced }: Opened): void {
+  const before = health.filesFault()
+  const fault = health.lookAtFiles(files)
+  if (fault?.kind !== 'log') return
+  synced.forget()
+  checkpoint(() => checkpointer.truncate())
+  if (before?.kind !== 'log') return
+  lose(new Error(fault.message))
+  throw new Error(fault.message)
+}
+
+const unavailable = (message: string): WireError => ({ error: 'unavailable', message })
 
 /** What a commit takes up on disk, about: each event touches a page or two beside its body. */
 const bytesOf = (appends: readonly SentBatch[]): number =>
@@ -221,11 +250,14 @@ function checkpoint(run: () => void): void {
 }
 
 /** Finds out without traffic whether the store can write again. */
-function probe(committer: Committer, checkpointer: Checkpointer): void {
+function probe(committer: Committer, checkpointer: Checkpointer, synced: SyncedLog): void {
   const short = health.shortOfSpace() !== undefined
   if (!short && !health.hasWriteFault()) return
   try {
-    if (short) checkpointer.truncate()
+    if (short) {
+      synced.forget()
+      checkpointer.truncate()
+    }
     if (health.hasWriteFault()) committer.probe()
     health.wrote()
   } catch (error) {
@@ -234,10 +266,12 @@ function probe(committer: Committer, checkpointer: Checkpointer): void {
   }
 }
 
-async function close(db: DatabaseSync, checkpointer: Checkpointer): Promise<void> {
+async function close({ db, checkpointer, synced }: Opened): Promise<void> {
   try {
     await checkpointer.close()
+    synced.forget()
     checkpointer.truncate()
+    synced.close()
     db.close()
   } catch (error) {
     send({ kind: 'log', level: 'warn', message: `the database was not closed cleanly: ${messageOf(error)}` })

@@ -1,0 +1,24 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { letGoOfTasks } from './claim-tasks.ts'
+import { type Damage, DamagedPage } from './damage.ts'
+import { takeBackAll } from './lost-leases.ts'
+import { Tally } from './tally.ts'
+
+/** Takes back what a process that is gone had leased. What lies on damaged pages is left as it is. */
+export function recover(db: DatabaseSync, damage: Damage, nowMs: number): void {
+  const tally = new Tally(db)
+  for (;;) {
+    try {
+      db.exec('BEGIN IMMEDIATE')
+      takeBackAll(db, tally, damage, nowMs)
+      letGoOfTasks(db, nowMs)
+      tally.write()
+      db.exec('COMMIT')
+      return
+    } catch (error) {
+      tally.forget()
+      if (db.isTransaction) db.exec('ROLLBACK')
+      if (!(error instanceof DamagedPage && damage.avoid(error))) throw error
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { closeSync, copyFileSync, existsSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import type { DatabaseSync } from 'node:sqlite'
+import { toIso } from '../../domain/clock.ts'
+import { readLog } from './log-frames.ts'
+
+/** How far the write-ahead log was fsynced, in frames of the log with these salts, and the greatest key of an event then. */
+interface Position {
+  readonly salts: string
+  readonly frames: number
+  readonly lastKey: number
+  readonly atMs: number
+}
+
+/** A position is written over the one before, in one sector of the disk. */
+const RECORD_BYTES = 256
+const OWNER_ONLY = 0o600
+
+const recordOf = (path: string): string => `${path}-synced`
+const logOf = (path: string): string => `${path}-wal`
+
+/**
+ * Notes beside the database how much of it is safe, after each commit that was fsynced. SQLite takes the first damaged frame of
+ * its log for the end of it, and silently drops what comes after; by the note that is noticed. The note itself is not fsynced:
+ * after a power cut it may be some seconds old, and then tells of less, never of more than there was.
+ */
+export class SyncedLog {
+  readonly #record: number
+  readonly #log: number
+  readonly #measure
+  readonly #lastKey
+  readonly #salts = Buffer.alloc(8)
+
+  /** Once SQLite has opened its log. */
+  constructor(db: DatabaseSync, path: string) {
+    this.#record = openSync(recordOf(path), existsSync(recordOf(path)) ? 'r+' : 'w+', OWNER_ONLY)
+    this.#log = openSync(logOf(path), 'r')
+    // NOOP (SQLite 3.51) only tells how long the log is.
+    this.#measure = db.prepare('PRAGMA wal_checkpoint(NOOP)')
+    this.#lastKey = db.prepare('SELECT max(key) AS key FROM event')
+  }
+
+  /** All that is committed is fsynced. */
+  note(atMs: number): void {
+    readSync(this.#log, this.#salts, 0, 8, 16)
+    this.#write({
+      salts: this.#salts.toString('hex'),
+      frames: Number(this.#measure.get()?.log),
+      lastKey: Number(this.#lastKey.get()?.key ?? 0),
+      atMs,
+    })
+  }
+
+  /** The log is about to be given up, or its newest events forgotten. */
+  forget(): void {
+    this.#write({ salts: '', frames: 0, lastKey: 0, atMs: 0 })
+  }
+
+  close(): void {
+    closeSync(this.#record)
+    closeSync(this.#log)
+  }
+
+  #write(position: Position): void {
+    const text = JSON.stringify(position).padEnd(RECORD_BYTES - 1)
+    writeSync(this.#record, `${text}\n`, 0)
+  }
+}
+
+/** What is known of a database before SQLite opens it. */
+export interface LeftBehind {
+  readonly position: Position
+  /** Where the damaged log was copied to, before SQLite goes on writing over it. */
+  readonly copy: string | undefined
+  readonly damage: string | undefined
+}
+
+/** Looks at the log that an earlier process left, and keeps a copy of it if fsynced frames cannot be read. */
+export function examineLog(path: string, nowMs: number): LeftBehind | undefined {
+  const position = readPosition(path)
+  if (position === undefined) return undefined
+  const log = existsSync(logOf(path)) ? readLog(logOf(path)) : undefined
+  // A log with other salts was begun after all of the one before was brought into the database.
+  const isOther = log !== undefined && log.salts !== undefined && log.salts !== position.salts
+  if (log === undefined || isOther || log.validFrames >= position.frames)
+    return { position, copy: undefined, damage: undefined }
+  const copy = `${logOf(path)}.damaged-${toIso(nowMs).replaceAll(/[:.]/g, '-')}`
+  copyFileSync(logOf(path), copy)
+  const behind = position.frames - log.validFrames
+  const damage = `the write-ahead log is damaged at page ${log.validFrames + 1} of ${position.frames}: SQLite drops the ${behind} from there on`
+  return { position, copy, damage }
+}
+
+/** What an operator is told once the database is open, if anything is missing. */
+export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string | undefined {
+  if (left === undefined) return undefined
+  const { position, copy, damage } = left
+  const lastKey = Number(db.prepare('SELECT max(key) AS key FROM event').get()?.key ?? 0)
+  const missing = position.lastKey - lastKey
+  if (missing <= 0 && damage === undefined) return undefined
+  return [
+    damage ?? 'a part of the write-ahead log is gone',
+    missing > 0
+      ? `${missing} acknowledged events are missing, the last of them of ${toIso(position.atMs)}: have their senders send them again`
+      : 'no event is missing, but what became of some may be',
+    ...(copy === undefined ? [] : [`the damaged log is kept as ${copy}`]),
+  ].join('; ')
+}
+
+function readPosition(path: string): Position | undefined {
+  try {
+    const position = JSON.parse(readFileSync(recordOf(path), 'utf8')) as Position
+    return position.frames >= 0 && position.lastKey >= 0 ? position : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,74 @@
+import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { expect, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { allPages } from '../contract/store-samples.ts'
+import { appendUntilKilled } from './crashed.ts'
+import { openAt, ownPath } from './database-file.ts'
+
+/** Flips two bytes in the middle of a killed process's log. */
+function flipBytes(path: string): void {
+  const file = openSync(`${path}-wal`, 'r+')
+  const at = Math.floor(statSync(`${path}-wal`).size / 2)
+  const bytes = Buffer.alloc(2)
+  readSync(file, bytes, 0, 2, at)
+  writeSync(file, Buffer.from(bytes.map((byte) => byte ^ 0xff)), 0, 2, at)
+  closeSync(file)
+}
+
+async function missingOf(store: OpenStore, acknowledged: readonly string[]): Promise<number> {
+  const kept = new Set((await allPages((page) => store.events({}, page), 200)).map(({ uid }) => uid))
+  return acknowledged.filter((uid) => !kept.has(uid)).length
+}
+
+const told = (store: OpenStore): number =>
+  Number(/(\d+) acknowledged events are missing/.exec(store.warnings().join())?.[1])
+
+test.each([
+  ['damaged', flipBytes],
+  ['cut short', (path: string) => truncateSync(`${path}-wal`, Math.floor(statSync(`${path}-wal`).size / 2))],
+  [
+    'overwritten at its head',
+    (path: string) => {
+      const file = openSync(`${path}-wal`, 'r+')
+      writeSync(file, Buffer.alloc(8), 0, 8, 16)
+      closeSync(file)
+    },
+  ],
+])(
+  'a log that was %s after a crash: the store opens, tells once how many events are missing, and keeps a copy',
+  async (_, damage) => {
+    const path = ownPath()
+    const acknowledged = await appendUntilKilled(path)
+    damage(path)
+    const store = await openAt(path)
+    const missing = await missingOf(store, acknowledged)
+    expect(missing).toBeGreaterThan(0)
+    // What was committed and not yet told to its sender is counted too: at most one for each of the appends that overlap.
+    expect(told(store)).toBeGreaterThanOrEqual(missing)
+    expect(told(store)).toBeLessThanOrEqual(missing + 16)
+    expect(store.faults()).toEqual([])
+    expect(readdirSync(dirname(path)).filter((file) => file.includes('-wal.damaged-'))).toHaveLength(1)
+    await store.close()
+    expect((await openAt(path)).warnings()).toEqual([])
+  },
+)
+
+test('a log that was deleted after a crash is noticed', async () => {
+  const path = ownPath()
+  const acknowledged = await appendUntilKilled(path)
+  rmSync(`${path}-wal`)
+  rmSync(`${path}-shm`, { force: true })
+  const store = await openAt(path)
+  const missing = await missingOf(store, acknowledged)
+  expect(told(store)).toBeGreaterThanOrEqual(missing)
+})
+
+test('after a crash or a stop without damage there is nothing to tell', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  const store = await openAt(path)
+  expect(store.warnings()).toEqual([])
+  await store.close()
+  expect((await openAt(path)).warnings()).toEqual([])
+})
