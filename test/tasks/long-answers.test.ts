@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { startTaskFlow } from '../support/task-flow.ts'
 import { startLane } from '../support/task-lane.ts'
 
 const LIMIT_BYTES = 65_536
@@ -66,4 +67,19 @@ describe('an answer that is too long to be kept', () => {
     await pass(60_000)
     expect(await task(id)).toMatchObject({ status: 'expired', provider_status: null, last_error: error })
   })
+})
+
+test('an answer of 1.5 MB ends its task, and reaches its handlers whole', async () => {
+  const result = 'x'.repeat(1_500_000)
+  const { provider, track, task, handledOf, service } = await startTaskFlow({
+    misbehave: (id) => ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: 'completed', result }) }),
+  })
+  const id = provider.create()
+  await track(id)
+  const ended = await task(id, 30)
+  expect(ended).toMatchObject({ status: 'completed', resolved_by: 'poll', last_error: null, polls: 1 })
+  expect(await handledOf(id)).toMatchObject([{ type: 'task.completed' }, { type: 'task.completed' }])
+  expect(await service.api(`/v1/events/${ended.event_uid}/body`)).toEqual({ task_id: id, status: 'completed', result })
+  await service.post(`/v1/events/${ended.event_uid}/replay`, {})
+  expect(await handledOf(id, 4)).toHaveLength(4)
 })
