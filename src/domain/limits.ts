@@ -33,7 +33,7 @@ export const ALL_TURNS_MS = 5
 /** Requests of one connection that wait for their answers; past it nothing more of it is read. */
 export const MAX_UNANSWERED_REQUESTS = 16
 /** Pieces (chunks, or reads) that a body may come in, and how many bytes allow one more; past it the body is refused. */
-export const MAX_BODY_PIECES = 1_024
+export const MAX_BODY_PIECES = 16_384
 export const BODY_BYTES_PER_PIECE = 32
 /** Bytes that a body may take on the wire beyond twice its own: what chunk sizes and extensions add. */
 export const MAX_FRAMING_BYTES = 131_072

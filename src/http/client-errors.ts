@@ -41,18 +41,25 @@ export function clientErrors(
     return answer?.writableFinished === false ? answer : undefined
   }
 
+  /** The answer to a request whose body turned out to be broken only after it was refused. */
+  function answered(socket: Socket): Answer | undefined {
+    const latest = answers.get(socket)?.latest
+    return latest?.req.complete === false && latest.headersSent ? latest : undefined
+  }
+
   function refuse(socket: Socket, fault: ClientFault): void {
     const connection = connectionOf(socket)
     if (refused.has(socket) || connection?.isLingering === true) return
     refused.add(socket)
     connection?.stop()
-    report(fault, socket)
+    const answer = answered(socket)
+    if (answer === undefined) report(fault, socket)
     const end = (): void => {
-      socket.write(problemMessage(fault))
+      if (answer === undefined) socket.write(problemMessage(fault))
       connection?.linger()
     }
-    const before = owed(socket)
-    if (before === undefined) end()
+    const before = answer ?? owed(socket)
+    if (before === undefined || before.writableFinished) end()
     else before.once('finish', end)
   }
 

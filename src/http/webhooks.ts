@@ -125,6 +125,8 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     }
     const { source } = door
     const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
+    if (Number(raw.headers['content-length'] ?? 0) > options.bodyLimitBytes)
+      return refuse(reply, source, UNREAD.too_large, startedMs)
     const precheck = source.precheck(unread)
     if (precheck?.ok === false) return refuse(reply, source, unprovenAs(unproven(precheck), door, raw), startedMs)
     // What came before is still taken: the store closes last.

@@ -127,15 +127,7 @@ describe('a body that is mostly framing', () => {
   const one = '1\r\nx\r\n'
 
   test.each([
-    ['one-byte chunks', async (socket: Socket) => void socket.write(CHUNKED + one.repeat(3_000))],
-    [
-      'one-byte packets',
-      async (socket: Socket) => {
-        socket.write(requestText('POST', '/v1/webhooks/ai', ['Content-Length: 90000']))
-        const closed = once(socket, 'close').then(() => true)
-        while ((await Promise.race([closed, sent(socket, 'x')])) !== true);
-      },
-    ],
+    ['one-byte chunks', async (socket: Socket) => void socket.write(CHUNKED + one.repeat(20_000))],
     [
       'chunk extensions',
       async (socket: Socket) => void socket.write(CHUNKED + `1;a=${'b'.repeat(16_000)}\r\nx\r\n`.repeat(20)),
@@ -156,12 +148,6 @@ describe('a body that is mostly framing', () => {
   test('is none that comes in pieces as senders make them', async () => {
     const service = await startPublic({ bodyLimitBytes: LIMIT_BYTES })
     const pieces = `30\r\n${'x'.repeat(48)}\r\n`.repeat(2_000)
-    expect((await exchangeOne(service.port, CHUNKED, one.repeat(1_000), pieces, LAST_CHUNK)).status).toBe(200)
+    expect((await exchangeOne(service.port, CHUNKED, one.repeat(10_000), pieces, LAST_CHUNK)).status).toBe(200)
   })
 })
-
-/** Resolves in a turn of the loop after the bytes were written, so that they are a packet of their own. */
-const sent = (socket: Socket, text: string): Promise<void> =>
-  new Promise((resolve) => {
-    socket.write(text, () => setImmediate(resolve))
-  })

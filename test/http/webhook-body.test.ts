@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import type { Source } from '../../src/domain/source.ts'
-import { exchangeOne, requestText } from './exchange.ts'
+import { exchange, exchangeOne, requestText } from './exchange.ts'
 import { expectProblem, JSON_TYPE, post, source, startPublic } from './public-service.ts'
 
 describe('the content type', () => {
@@ -156,6 +156,19 @@ describe('a request whose headers cannot verify', () => {
     expect([answer.status, answer.headers.connection]).toEqual([401, 'close'])
     expect(service.counted).toEqual([['ai', 'signature_missing']])
     expect(service.received).toEqual([])
+  })
+
+  test('gets one answer, though the body that follows at once is broken', async () => {
+    const service = await startPublic({ sources })
+    const broken = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked'], 'zz\r\n')
+    expect((await exchange(service.port, broken)).map(({ status }) => status)).toEqual([401])
+    expect(service.counted).toEqual([['ai', 'signature_missing']])
+  })
+
+  test('gets 413 if it says itself that its body is over the limit', async () => {
+    const service = await startPublic({ sources })
+    const text = requestText('POST', '/v1/webhooks/ai', ['Content-Length: 1001'])
+    expect((await exchangeOne(service.port, text)).status).toBe(413)
   })
 
   test('gets 415 if its content type is not the provider’s either', async () => {

@@ -1,7 +1,12 @@
 import { type RawRequest, rawRequest } from '../../support/raw-http.ts'
 
-/** A request as bytes, signed or not, and the one status that it gets when it is signed. */
-export type RequestRow = readonly [what: string, request: (signed: boolean) => Uint8Array, status: number]
+/** A request as bytes, signed or not, and the one status that it gets when it is signed, and when it is not: one of these. */
+export type RequestRow = readonly [
+  what: string,
+  request: (signed: boolean) => Uint8Array,
+  status: number,
+  unsigned: readonly number[],
+]
 
 /** The id of an event inside another request, which must never come to be a request of its own. */
 export const SMUGGLED_ID = 'evt_smuggled'
@@ -9,13 +14,22 @@ export const SMUGGLED_ID = 'evt_smuggled'
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 const BODY = bytes('{"id":"evt_junk_request","type":"junk.request","data":{}}')
 
-const row = (what: string, status: number, { signed: over = true, ...request }: RawRequest): RequestRow => [
+const row = (
+  what: string,
+  status: number,
+  { signed: over = true, ...request }: RawRequest,
+  unsigned: readonly number[] = [status === 200 ? 401 : status],
+): RequestRow => [
   what,
   (signed) => rawRequest({ body: BODY, ...request, ...(signed && { signed: over }) }),
   status,
+  unsigned,
 ]
 
 const line = (status: number, ...lines: readonly string[]) => row(lines.join(' + ').slice(0, 60), status, { lines })
+/** What is proven is kept under any label. */
+const contentType = (value: string, unsigned = 415) =>
+  row(`content type ${value.slice(0, 60)}`, 200, { lines: [`Content-Type: ${value}`] }, [unsigned])
 const target = (status: number, to: string) => row(`to ${to.slice(0, 60)}`, status, { target: to })
 const length = (status: number, value: string) =>
   row(`length "${value}"`, status, { framed: false, lines: [`Content-Length: ${value}`] })
@@ -25,6 +39,9 @@ const framed = (head: string, body: Buffer = BODY, tail = LAST_CHUNK): Buffer =>
   Buffer.concat([bytes(head), body, bytes(tail)])
 const SIZE = `${BODY.length.toString(16)}`
 
+/** Of an unsigned request the body is not looked at, so that what is wrong with it is found out only if its headers tell. */
+const unread = (status: number): readonly number[] => (status === 200 ? [401] : [401, status])
+
 /** `wire` is the body in its chunks; signed is what it should come to. */
 const chunks = (
   what: string,
@@ -32,7 +49,7 @@ const chunks = (
   wire: Buffer,
   lines = ['Transfer-Encoding: chunked'],
   version = 'HTTP/1.1',
-) => row(what, status, { framed: false, lines, body: wire, signed: BODY, version })
+) => row(what, status, { framed: false, lines, body: wire, signed: BODY, version }, unread(status))
 
 const coding = (status: number, ...codings: readonly string[]) =>
   chunks(
@@ -47,13 +64,14 @@ const chunkSize = (status: number, size: string, tail = LAST_CHUNK) =>
 const inner = (): Buffer =>
   rawRequest({ body: bytes(`{"id":"${SMUGGLED_ID}","type":"junk.request","data":{}}`), signed: true })
 const smuggling = (what: string, lines: readonly string[], start: string, framedToo = true) =>
-  row(`smuggling by ${what}`, 400, {
-    lines,
-    body: Buffer.concat([bytes(start), inner()]),
-    framed: framedToo,
-  })
+  row(
+    `smuggling by ${what}`,
+    400,
+    { lines, body: Buffer.concat([bytes(start), inner()]), framed: framedToo },
+    unread(400),
+  )
 
-const raw = (what: string, text: string): RequestRow => [what, () => bytes(text), 400]
+const raw = (what: string, text: string): RequestRow => [what, () => bytes(text), 400, [400]]
 
 export const requests: readonly RequestRow[] = [
   raw('TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'),
@@ -164,11 +182,11 @@ export const requests: readonly RequestRow[] = [
     'application/x-www-form-urlencoded',
     'application/jsonx',
     'application/json garbage',
-    '',
     '/',
     '*/*',
     '\xe9',
-  ].map((each) => line(415, `Content-Type: ${each}`)),
-  line(415, `Content-Type: application/json;${' '.repeat(8_000)}x`),
+    `application/json;${' '.repeat(8_000)}x`,
+  ].map((each) => contentType(each)),
+  contentType('', 401),
   ...['gzip', 'identity', 'br, gzip', '', 'junk'].map((each) => line(415, `Content-Encoding: ${each}`)),
 ]
