@@ -25,15 +25,20 @@ export const REQUEST_TIMEOUT_MS = 15_000
 /** Time for the headers alone; then 408. */
 export const HEADERS_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000
-/** Bytes that the HTTP parser is given at once where each may be work: one-byte chunks, pipelined requests. */
-export const PARSE_SLICE_BYTES = 2_048
+/** Bytes that the HTTP parser is given at once: of a new request's first read, and where each may be work (one-byte chunks, pipelined requests). */
+export const SMALL_READ_BYTES = 2_048
+export const PARSE_SLICE_BYTES = 512
 /** Time of the listening thread that one peer's connections have before it is the next peer's turn, and of all turns before the loop's. */
 export const PEER_TURN_MS = 0.25
 export const ALL_TURNS_MS = 5
 /** Requests of one connection that wait for their answers; past it nothing more of it is read. */
 export const MAX_UNANSWERED_REQUESTS = 16
-/** Pieces (chunks, or reads) that a body may come in, and how many bytes allow one more; past it the body is refused. */
-export const MAX_BODY_PIECES = 16_384
+/**
+ * Chunks that a body may come in, reads where it says how long it is, and how many bytes allow one more; past it the body is
+ * refused. A read is a packet, of which a connection has one in a turn of the loop; of chunks it has a thousand.
+ */
+export const MAX_BODY_CHUNKS = 1_024
+export const MAX_BODY_READS = 12_288
 export const BODY_BYTES_PER_PIECE = 32
 /** Bytes that a body may take on the wire beyond twice its own: what chunk sizes and extensions add. */
 export const MAX_FRAMING_BYTES = 131_072

@@ -1,6 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { LINGER_BYTES, LINGER_MS, MAX_UNANSWERED_REQUESTS, PARSE_SLICE_BYTES } from '../domain/limits.ts'
+import {
+  LINGER_BYTES,
+  LINGER_MS,
+  MAX_UNANSWERED_REQUESTS,
+  PARSE_SLICE_BYTES,
+  SMALL_READ_BYTES,
+} from '../domain/limits.ts'
 
 /** Where connections wait to be parsed further. */
 export interface Queue {
@@ -105,7 +111,7 @@ export class Connection {
   #arrived(chunk: Buffer | null): boolean {
     if (this.#lingeringBytes !== undefined) return this.#passOver(chunk)
     if (this.#isStopped) return false
-    if (chunk !== null && chunk.length <= PARSE_SLICE_BYTES && this.#isIdle()) {
+    if (chunk !== null && chunk.length <= SMALL_READ_BYTES && this.#isIdle()) {
       this.#parse(chunk)
       return this.#wantsMore && !this.#isStopped
     }

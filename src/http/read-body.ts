@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { BODY_BYTES_PER_PIECE, MAX_BODY_PIECES, MAX_FRAMING_BYTES } from '../domain/limits.ts'
+import { BODY_BYTES_PER_PIECE, MAX_BODY_CHUNKS, MAX_BODY_READS, MAX_FRAMING_BYTES } from '../domain/limits.ts'
 import type { Arriving } from './arriving.ts'
 
 /** `overloaded`: the bodies that arrive together are more than may be held; `too_many_pieces`: it is mostly framing. */
@@ -17,7 +17,8 @@ export interface Sender {
 /**
  * Reads bodies as the bytes that came. One that is refused is read no further: the connection is closed by whoever
  * answers. What is held follows the bytes that came, not the pieces they came in; and as each piece costs the thread as
- * much as a kilobyte, a body may come in no more than `MAX_BODY_PIECES` and one for each `BODY_BYTES_PER_PIECE`.
+ * much as a kilobyte, a body may come in no more than `MAX_BODY_CHUNKS` or `MAX_BODY_READS`, and one for each
+ * `BODY_BYTES_PER_PIECE`.
  * Never rejects.
  */
 export function createBodyReader(limitBytes: number, arriving: Arriving) {
@@ -25,6 +26,7 @@ export function createBodyReader(limitBytes: number, arriving: Arriving) {
     new Promise((resolve) => {
       const declared = request.headers['content-length']
       const expectedBytes = declared === undefined ? limitBytes : Number(declared)
+      const maxPieces = declared === undefined ? MAX_BODY_CHUNKS : MAX_BODY_READS
       const { socket } = request
       const wireBytesBefore = socket.bytesRead
       let held: Buffer = EMPTY
@@ -55,7 +57,7 @@ export function createBodyReader(limitBytes: number, arriving: Arriving) {
         if (room !== held) hold(room)
       }
       const isMostlyFraming = (): boolean =>
-        ++pieces > MAX_BODY_PIECES + sizeBytes / BODY_BYTES_PER_PIECE ||
+        ++pieces > maxPieces + sizeBytes / BODY_BYTES_PER_PIECE ||
         socket.bytesRead - wireBytesBefore > 2 * sizeBytes + MAX_FRAMING_BYTES
       const onData = (chunk: Buffer): void => {
         if (sizeBytes + chunk.length > limitBytes) finish('too_large')

@@ -45,7 +45,7 @@ function textOf(socket: Socket): Promise<string> {
 describe('a connection whose bytes are much work', () => {
   const PIECES = 100_000
   /** So much of a piece's work that a slice of them is more than a turn. */
-  const PIECE_MS = 0.002
+  const PIECE_MS = 0.004
   const QUESTIONS = 10
 
   test.each(['127.0.0.1', '127.0.0.2'])(
