@@ -49,6 +49,8 @@ class AnswerReader {
   /** Bytes, as far as the provider says. */
   readonly #announced: number
   #chunks: Buffer[] = []
+  /** Of a long one that says how long it is: filled as it comes, since to join it at the end would take long at once. */
+  #whole: Buffer | undefined
   #bytes = 0
   #progressAt = PROGRESS_BYTES
   #outline: Outline | undefined
@@ -66,7 +68,8 @@ class AnswerReader {
     } catch (error) {
       if (this.#outline === undefined) throw error
     }
-    if (this.#outline === undefined) return { body: Buffer.concat(this.#chunks, this.#bytes) }
+    if (this.#outline === undefined)
+      return { body: this.#whole?.subarray(0, this.#bytes) ?? Buffer.concat(this.#chunks, this.#bytes) }
     const kept = this.#outline.kept()
     if (kept === undefined) throw tooLarge(maxBytes)
     const size = Number.isSafeInteger(this.#announced) ? { size_bytes: this.#announced } : {}
@@ -83,6 +86,10 @@ class AnswerReader {
       time.progress()
     }
     if (this.#outline !== undefined) return this.#follow(chunk)
+    if (this.#whole !== undefined) {
+      this.#whole.set(chunk, this.#bytes - chunk.length)
+      return true
+    }
     this.#chunks.push(chunk)
     if (this.#bytes > maxBytes || this.#announced > maxBytes) return this.#beginOutline()
     if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeRoom()
@@ -110,6 +117,18 @@ class AnswerReader {
     this.#giveBack = await room.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
     hold.defer(this.#giveBack)
     time.progress()
+    if (bytes === this.#announced) this.#fill(bytes)
+  }
+
+  /** No more than was announced can come: the connection counts. */
+  #fill(bytes: number): void {
+    this.#whole = Buffer.allocUnsafeSlow(bytes)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      this.#whole.set(chunk, at)
+      at += chunk.length
+    }
+    this.#chunks = []
   }
 }
 

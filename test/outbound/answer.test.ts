@@ -34,6 +34,19 @@ describe('an answer', () => {
   })
 
   test.each([
+    ['announced', (body: Buffer) => ({ 'content-length': body.length })],
+    ['not announced', () => ({})],
+  ])('of many pieces is put together as it came, its length %s', async (_, headersOf) => {
+    const body = Buffer.from(Array.from({ length: 60_000 }, (_each, n) => `${n};`).join(''))
+    const answer = await answered((_request, response) => {
+      response.writeHead(200, headersOf(body))
+      for (let at = 0; at < body.length; at += 10_007) response.write(body.subarray(at, at + 10_007))
+      response.end()
+    }, body.length)
+    expect(answer.ok && answer.body.equals(body)).toBe(true)
+  })
+
+  test.each([
     ['as it announced', (_, response) => response.end('x'.repeat(1_001))],
     ['in chunks', (_, response) => void response.write('x'.repeat(600), () => response.end('x'.repeat(600)))],
   ] satisfies [string, RequestListener][])('that is longer, %s, is cut off', async (_, answer) => {
