@@ -106,6 +106,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     handlers: handlers.registrations,
     sources: [...sources.keys()],
     counts: () => store.counts(),
+    storeWarnings: () => store.warnings(),
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines: () => dropped() + droppedByHandlers,

@@ -102,6 +102,11 @@ describe('the metrics', () => {
     expect(await longest()).toBeLessThan(0.45)
   })
 
+  test('tell how many warnings the store has', async () => {
+    const { text } = create({ storeWarnings: () => ['the database is damaged'] })
+    expect(samples(await text(), 'holdfast_store_warnings')).toEqual(['holdfast_store_warnings 1'])
+  })
+
   test('are numbers in every scrape, also where nothing has happened since the last one', async () => {
     const { text } = create({ counts: async () => ({ ...COUNTS, oldestDueAtMs: undefined }) })
     const scrapes = [await text(), await text(), ...(await Promise.all([text(), text()]))]

@@ -7,6 +7,8 @@ export interface MetricsOptions {
   /** Those that there are now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
+  /** What is damaged in the store. */
+  readonly storeWarnings?: () => readonly string[]
   /** By how much this process's clock is ahead, where it is held for off; 0: it is not. */
   readonly clockOffSeconds?: () => number
   /** Log lines dropped since the start. */

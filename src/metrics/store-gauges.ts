@@ -7,9 +7,10 @@ import type { MetricsOptions } from './options.ts'
 /** The gauges that only the store can tell; absent from a scrape that it cannot answer. */
 export function storeGauges(
   registry: Registry,
-  { counts, upkeep, clock = systemClock }: MetricsOptions,
+  { counts, storeWarnings, upkeep, clock = systemClock }: MetricsOptions,
 ): () => Promise<void> {
   const registers = [registry]
+  if (storeWarnings !== undefined) warningGauge(registers, storeWarnings)
   const deliveries = new Gauge({
     name: 'holdfast_deliveries',
     help: 'Deliveries of the events that are kept, by state.',
@@ -40,6 +41,17 @@ export function storeGauges(
       oldest.remove()
     }
   }
+}
+
+function warningGauge(registers: Registry[], warnings: () => readonly string[]): void {
+  new Gauge({
+    name: 'holdfast_store_warnings',
+    help: 'Warnings of the store, which the readiness route of the ops listener names: damage, missing events.',
+    registers,
+    collect() {
+      this.set(warnings().length)
+    },
+  })
 }
 
 function retentionGauges(registers: Registry[], upkeep: NonNullable<MetricsOptions['upkeep']>): void {

@@ -1,12 +1,14 @@
 import type { DeliveryState, Settlement, Work } from '../../domain/delivery.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
-import type { Claimed, ClaimRequest } from '../../domain/store.ts'
+import type { Claimed, ClaimRequest, StoreLog } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
+import { isDamage } from './errors.ts'
 import type { Leases } from './leases.ts'
 import { quarantineEvents } from './quarantine.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
+import { buryUnreadable } from './unreadable.ts'
 
 const CLAIM = {
   name: 'claim',
@@ -89,9 +91,10 @@ export interface ClaimParts {
   readonly clock: DatabaseClock
   readonly leases: Leases
   readonly signs: SignsOfLife
+  readonly onLog: StoreLog
 }
 
-export function createClaim({ connections, clock, leases, signs }: ClaimParts) {
+export function createClaim({ connections, clock, leases, signs, onLog }: ClaimParts) {
   async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
     const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
@@ -114,8 +117,18 @@ export function createClaim({ connections, clock, leases, signs }: ClaimParts) {
     return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
   }
 
+  async function claimReadable(lease: string, look: Look, request: ClaimRequest): Promise<Claimed> {
+    try {
+      return await claimUnder(lease, look, request)
+    } catch (error) {
+      const names = request.handlers.map(({ name }) => name)
+      if (!isDamage(error) || (await buryUnreadable(connections, clock, names, onLog)) === 0) throw error
+      return claimUnder(lease, look, request)
+    }
+  }
+
   return (request: ClaimRequest): Promise<Claimed> =>
-    leases.asking((lease) => signs.during((look) => claimUnder(lease, look, request)))
+    leases.asking((lease) => signs.during((look) => claimReadable(lease, look, request)))
 }
 
 const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined =>

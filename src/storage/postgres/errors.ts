@@ -9,6 +9,8 @@ const READ_ONLY_TRANSACTION = '25006'
 export const UNDEFINED_TABLE = '42P01'
 export const QUERY_CANCELED = '57014'
 export const LOCK_NOT_AVAILABLE = '55P03'
+const DATA_CORRUPTED = 'XX001'
+const INDEX_CORRUPTED = 'XX002'
 export const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000'
 
 /** The SQLSTATE of an error that the server sent, or the code of one that the connection met. */
@@ -32,6 +34,12 @@ export const lacksPartition = (error: unknown): boolean => isOfServer(error) && 
  */
 const isOfData = (error: unknown): boolean =>
   isOfServer(error) && /^(?:22|23|54)/.test(codeOf(error) ?? '') && !lacksPartition(error)
+
+/** A page, an index entry or a part of a long value cannot be read. */
+export function isDamage(error: unknown): boolean {
+  const cause = error instanceof HoldfastError ? error.cause : error
+  return isOfServer(cause) && [DATA_CORRUPTED, INDEX_CORRUPTED].includes(codeOf(cause) ?? '')
+}
 
 /** The connection may be to a server that is not, or no longer, the one that takes writes. */
 export const isReadOnly = (error: unknown): boolean => codeOf(error) === READ_ONLY_TRANSACTION

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto'
-import { HoldfastError } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import type { Connections } from './connections.ts'
+import { isDamage } from './errors.ts'
 import {
   type AttemptRow,
   attemptOf,
@@ -64,10 +65,17 @@ interface Details {
 }
 
 export function createReadBody(connections: Connections) {
+  async function read(uid: string) {
+    try {
+      return await connections.run<{ checksum: string; bytes: Buffer | null }>('read', BODY, [uid])
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`)
+    }
+  }
+
   return async (uid: string): Promise<Uint8Array> => {
-    const rows = isUuid(uid)
-      ? await connections.run<{ checksum: string; bytes: Buffer | null }>('read', BODY, [uid])
-      : []
+    const rows = isUuid(uid) ? await read(uid) : []
     const [row] = rows
     if (row === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
     if (row.bytes === null || hash('sha256', row.bytes) !== row.checksum) {

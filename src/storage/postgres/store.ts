@@ -140,7 +140,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       if (fault !== undefined) return Promise.reject(unavailable(fault))
       return append(event)
     },
-    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs }))),
+    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs, onLog }))),
     settle: running.while(createSettle(connections, clock, leases)),
     replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
