@@ -153,7 +153,8 @@ export interface Store {
   /**
    * Records attempts and moves their deliveries on. Tells for each whether it took effect: false if the lease is no
    * longer the delivery's, in which case nothing is recorded. Idempotent in that sense. As durable as a claim: after a power
-   * cut the delivery may run once more. With `quarantine`, its event is quarantined; its other deliveries are left alone.
+   * cut the delivery may run once more. With `quarantine`, its event is quarantined; its other deliveries are left alone. If
+   * none of them has succeeded or may yet, the event gives its id up, as one that was quarantined when it came.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>
 

@@ -89,7 +89,7 @@ export const rowOf = (event: NewEvent): EventRow => [
 /** `event.variant` in both stores. */
 export const FIRST = 0
 export const CONFLICTING = 1
-/** Quarantined when it came, and not understood since. */
+/** Quarantined when it came, or before any handler ran, and not understood since. */
 export const NOT_UNDERSTOOD = 2
 export type Variant = typeof FIRST | typeof CONFLICTING | typeof NOT_UNDERSTOOD
 

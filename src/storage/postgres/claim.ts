@@ -5,7 +5,7 @@ import type { Connections, Row } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
 import type { Leases } from './leases.ts'
-import { quarantineEvents } from './quarantine.ts'
+import { disownQuarantined, quarantineEvents } from './quarantine.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
 import { buryUnreadable } from './unreadable.ts'
@@ -186,6 +186,7 @@ export function createSettle(connections: Connections, clock: DatabaseClock, lea
     }))
     const took = await connections.run<{ n: number }>('lease', SETTLE, [clock.givenMs(), JSON.stringify(rows)])
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
+    await disownQuarantined(connections, settlements)
     const effective = new Set(took.map(({ n }) => n))
     return rows.map(({ n }) => effective.has(n))
   }

@@ -1,5 +1,6 @@
 import type { Settlement } from '../../domain/delivery.ts'
-import { eventKeyOf } from '../common/keys.ts'
+import { FIRST, NOT_UNDERSTOOD } from '../common/event-row.ts'
+import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { joinedReasons } from '../common/quarantine.ts'
 import type { Connections, Row } from './connections.ts'
 import { fromText, toText } from './text.ts'
@@ -30,5 +31,43 @@ export async function quarantineEvents(connections: Connections, settlements: re
       const stored = event.reasons === null ? null : fromText(event.reasons)
       await query(QUARANTINE, [key, toText(joinedReasons(event.status, stored, quarantine))])
     })
+  }
+}
+
+/**
+ * The same rule as the embedded store's `disown`. After their deliveries have ended: what is cut off before leaves the id
+ * where it was.
+ */
+const DISOWN = {
+  name: 'disown',
+  text: `
+    WITH event AS (
+      UPDATE event AS x SET variant = ${NOT_UNDERSTOOD}
+      WHERE x.key = $1 AND x.status = 'quarantined' AND x.variant = ${FIRST} AND x.origin <> 'poll'
+        AND NOT EXISTS (SELECT FROM delivery AS d WHERE d.key BETWEEN $2 AND $3 AND d.state <> 'dead')
+      RETURNING x.key, x.source, x.id, x.checksum, x.by_body
+    ),
+    given AS (
+      DELETE FROM event_key AS k USING event AS e
+      WHERE k.source = e.source AND k.id = e.id AND k.variant = '' AND k.event = e.key
+    ),
+    taken AS (
+      INSERT INTO event_key (source, id, variant, event)
+      SELECT e.source, e.id, 'q'::bytea || e.checksum, e.key FROM event AS e ON CONFLICT DO NOTHING
+    ),
+    body AS (
+      DELETE FROM body_key AS b USING event AS e
+      WHERE b.source = e.source AND b.checksum = e.checksum AND b.is_understood AND b.event = e.key
+    )
+    INSERT INTO body_key SELECT e.source, e.checksum, false, e.key FROM event AS e WHERE e.by_body = 1 ON CONFLICT DO NOTHING
+  `,
+}
+
+/** What was quarantined before any of its handlers ran gives its id up, unless it was asked for. */
+export async function disownQuarantined(connections: Connections, settlements: readonly Settlement[]): Promise<void> {
+  for (const { deliveryId, quarantine } of settlements) {
+    if (quarantine === undefined) continue
+    const key = eventKeyOf(deliveryId)
+    await connections.run('lease', DISOWN, [key, firstDeliveryKey(key), lastDeliveryKey(key)])
   }
 }

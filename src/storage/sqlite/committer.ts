@@ -87,7 +87,7 @@ export class Committer {
     this.#appender = prepareAppend(db, parts)
     this.#operations = {
       claim: prepareClaim(db, this.#tally, damage),
-      settle: prepareSettle(db, this.#tally, damage),
+      settle: prepareSettle(db, identities, this.#tally, damage),
       replay: prepareReplay(db, identities, this.#tally),
       judgeClock: prepareJudgeClock(db),
       bringBack: prepareBringBack(db),

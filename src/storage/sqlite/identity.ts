@@ -28,16 +28,22 @@ export interface Identities {
    * already: this one is in conflict then.
    */
   readonly understand: (event: Identity) => string | undefined
+  /**
+   * What was quarantined by its handlers' processes, before any of its handlers ran, gives its id up, unless it was asked
+   * for. Another event's id is not touched.
+   */
+  readonly disown: (eventKey: number) => void
 }
 
 export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities {
   const select = db.prepare(
-    'SELECT key, uid, source, id, variant, checksum, status, created_at_source, by_body FROM event WHERE key = ?',
+    'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',
   )
   const withBody = db.prepare(
     'SELECT key, uid, source, id, variant, checksum, by_body FROM event WHERE by_body = 1 AND source = ? AND checksum = ?',
   )
   const setVariant = db.prepare('UPDATE event SET variant = ?, by_body = ? WHERE key = ?')
+  const unlessDead = db.prepare("SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state <> 'dead' LIMIT 1")
   const deadOf = db.prepare("SELECT handler FROM delivery WHERE key BETWEEN ? AND ? AND state = 'dead' ORDER BY key")
 
   function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Known | undefined {
@@ -55,6 +61,10 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
   function giveUpId({ key, source, id, checksum, byBody }: Identity): void {
     setVariant.run(NOT_UNDERSTOOD, byBody ? 1 : null, key)
     dedupe.move(key, firstHash(source, id), variantHash(source, id, checksum))
+  }
+
+  function hasOnlyDead(eventKey: number): boolean {
+    return unlessDead.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) === undefined
   }
 
   function findBody(source: string, checksum: string, isUnderstood: boolean): Known | undefined {
@@ -99,6 +109,12 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
       }
       setVariant.run(CONFLICTING, byBody && same === undefined ? 1 : null, key)
       return (same ?? first)?.uid
+    },
+
+    disown(eventKey) {
+      const event = select.get(eventKey)
+      if (event?.status !== 'quarantined' || event.variant !== FIRST || event.origin === 'poll') return
+      if (hasOnlyDead(eventKey)) giveUpId(knownOf(event))
     },
   }
 }

@@ -4,6 +4,7 @@ import { eventKeyOf } from '../common/keys.ts'
 import { joinedReasons } from '../common/quarantine.ts'
 import { prepareRecordAttempt } from './attempts.ts'
 import type { Damage } from './damage.ts'
+import type { Identities } from './identity.ts'
 import type { StoredSettlement } from './messages.ts'
 import type { Tally } from './tally.ts'
 
@@ -15,7 +16,7 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
 }
 
 /** One that lies on a damaged page takes no effect. */
-export function prepareSettle(db: DatabaseSync, tally: Tally, damage: Damage) {
+export function prepareSettle(db: DatabaseSync, { disown }: Identities, tally: Tally, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
     "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
@@ -32,6 +33,7 @@ export function prepareSettle(db: DatabaseSync, tally: Tally, damage: Damage) {
   function quarantine(eventKey: number, reasons: readonly string[]): void {
     const event = findEvent.get(eventKey)
     quarantineEvent.run(joinedReasons(event?.status, event?.reasons, reasons), eventKey)
+    disown(eventKey)
   }
 
   function settleOne(settlement: StoredSettlement, nowMs: number): boolean {
