@@ -107,3 +107,14 @@ test('where the page that new events go to is damaged they are refused, and the 
   expect(store.faults()).toEqual([expect.stringMatching(/damaged.*recover/)])
   expect((await drain(store)).length).toBeGreaterThan(150)
 })
+
+test('lists show what can be read where a page of events is damaged', async () => {
+  const { store } = await damaged('event', 2)
+  const ran = await drain(store)
+  const listed = await allPages((page) => store.events({}, page), 50)
+  expect(listed.map(({ uid }) => uid)).toEqual(expect.arrayContaining([...ran]))
+  const succeeded = await allPages((page) => store.deliveries({ state: 'succeeded' }, page), 50)
+  expect(succeeded).toHaveLength(ran.length)
+  expect(await dead(store)).toEqual([])
+  expect((await store.counts()).deliveries.dead).toBeGreaterThan(0)
+})

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Row } from './rows.ts'
-import { isCorruption } from './sqlite-errors.ts'
+import { isCorruption, unlessDamaged } from './sqlite-errors.ts'
 
 /** Entries kept in memory before they go to disk; as many again while that goes on. */
 const MEMTABLE_ENTRIES = 65_536
@@ -146,7 +146,7 @@ export class Dedupe {
       if (!isCorruption(error)) throw error
       const one = db.prepare(`${identity} = ?`)
       for (const key of keysPast(db, this.#recentUntil)) {
-        const row = readable(() => one.get(key))
+        const row = unlessDamaged(() => one.get(key))
         if (row !== undefined) this.#know(row)
         this.#recentUntil = key
       }
@@ -168,17 +168,8 @@ function* keysPast(db: DatabaseSync, last: number): Generator<number> {
     'SELECT max(key) AS key FROM event_body',
     'SELECT max(key) / 1024 AS key FROM delivery',
   ]
-  const until = Math.max(last, ...greatest.map((sql) => Number(readable(() => db.prepare(sql).get())?.key ?? 0)))
+  const until = Math.max(last, ...greatest.map((sql) => Number(unlessDamaged(() => db.prepare(sql).get())?.key ?? 0)))
   for (let key = last + 1; key <= until; key++) yield key
-}
-
-function readable<Result>(read: () => Result): Result | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (isCorruption(error)) return undefined
-    throw error
-  }
 }
 
 const NONE: readonly number[] = []

@@ -2,8 +2,9 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
 import { cursorOf, type Position, startOf } from '../common/cursor.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { deliverySummaryOf, type Row } from './rows.ts'
+import { unlessDamaged } from './sqlite-errors.ts'
 import { type Condition, StatementCache } from './statement-cache.ts'
 
 /** Deliveries looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
@@ -13,6 +14,7 @@ const MAX_LOOKED_AT = 50_000
 export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
+  const eventOf = db.prepare('SELECT uid, source, type FROM event WHERE key = ?')
   const fewPending = prepareFew(db, 'pending')
 
   return (filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary> => {
@@ -26,17 +28,26 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const end = ofEvent.length > 0 || index !== undefined ? undefined : lowest(start.key, filter)
     if (end !== undefined) conditions.push(['d.key >= ?', end.key])
 
-    const rows = statements.all(
-      `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, e.uid, e.source, e.type
-       FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`}
-       CROSS JOIN event AS e ON e.key = d.key / 1024`,
-      conditions,
-      `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
-      [page.limit + 1],
-    )
+    const select = (columns: string, join: string) =>
+      statements.all(
+        `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error ${columns}
+         FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`} ${join}`,
+        conditions,
+        `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
+        [page.limit + 1],
+      )
+    const joined = () => select(', e.uid, e.source, e.type', 'CROSS JOIN event AS e ON e.key = d.key / 1024')
+    const rows = filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined()
     const shown = rows.slice(0, page.limit)
     const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
-    return { items: shown.map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
+    return { items: shown.flatMap(withEvent).map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
+  }
+
+  /** None where its event lies on a damaged page. */
+  function withEvent(row: Row): readonly Row[] {
+    if ('uid' in row) return [row]
+    const event = unlessDamaged(() => eventOf.get(eventKeyOf(Number(row.key))))
+    return event === undefined ? [] : [{ ...row, ...event }]
   }
 
   /** Undefined if there is no such event. */

@@ -5,6 +5,7 @@ import { cursorOf, type Position, startOf } from '../common/cursor.ts'
 import { checkEventFilter } from '../common/event-filter.ts'
 import { prepareKinds } from './kinds.ts'
 import { EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
+import { unlessDamaged } from './sqlite-errors.ts'
 import { type Condition, likePattern, StatementCache } from './statement-cache.ts'
 
 /** Events looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
@@ -41,7 +42,10 @@ export function prepareSearchEvents(db: DatabaseSync) {
       .sort((a, b) => b.atMs - a.atMs || b.key - a.key)
     const shown = found.slice(0, page.limit)
     const last = found.length > page.limit ? shown.at(-1) : end
-    return { items: shown.map(summary), nextCursor: last && cursorOf('events', last) }
+    return {
+      items: shown.map(summary).filter((item) => item !== undefined),
+      nextCursor: last && cursorOf('events', last),
+    }
   }
 
   function select(conditions: readonly Condition[], limit: number): Position[] {
@@ -50,8 +54,11 @@ export function prepareSearchEvents(db: DatabaseSync) {
       .map((row) => ({ atMs: Number(row.received_at), key: Number(row.key) }))
   }
 
-  function summary({ key }: Position): EventSummary {
-    const [row] = statements.all(`SELECT ${EVENT_COLUMNS} FROM event`, [['key = ?', key]], '', [])
+  /** Undefined: it lies on a damaged page, and is left out. */
+  function summary({ key }: Position): EventSummary | undefined {
+    const found = unlessDamaged(() => statements.all(`SELECT ${EVENT_COLUMNS} FROM event`, [['key = ?', key]], '', []))
+    if (found === undefined) return undefined
+    const [row] = found
     if (row === undefined) throw new Error('an event vanished within one read transaction')
     return eventSummaryOf(row)
   }

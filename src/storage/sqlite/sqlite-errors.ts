@@ -51,3 +51,13 @@ const ENVIRONMENTAL: ReadonlySet<number> = new Set([
   SQLITE_CANTOPEN,
   SQLITE_NOTADB,
 ])
+
+/** What was read; undefined where it lies on a damaged page. */
+export function unlessDamaged<Result>(read: () => Result): Result | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isCorruption(error)) return undefined
+    throw error
+  }
+}
