@@ -30,7 +30,7 @@ const MAX_COMMIT_CALLS = 16
 const PROBE_INTERVAL_MS = 10_000
 const RECOVERY_INTERVAL_MS = 1_000
 /** Between two looks without traffic at whether the files are still there. */
-const WATCH_INTERVAL_MS = 500
+const WATCH_INTERVAL_MS = 900
 const PAGE_BYTES = 4_096
 /** What a call writes, about; a claim or settlement is for up to some dozens of deliveries. */
 const CALL_BYTES = 16 * PAGE_BYTES
