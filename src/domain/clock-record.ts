@@ -59,7 +59,8 @@ export function judgeClock(record: ClockRecord, nowMs: number, { ranMs, toleranc
   const explainedMs = ranMs + (record.steadyMs ?? 0)
   if (isOfThisAge && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
   const stepMs = nowMs - record.lookedAtMs
-  const isSteady = record.steadyMs !== undefined && stepMs >= 0 && stepMs <= ranMs + toleranceMs
+  // Where retention is short, the tolerance is less than the night for which a service may be off.
+  const isSteady = record.steadyMs !== undefined && stepMs >= 0 && stepMs <= ranMs + MAX_TOLERANCE_MS
   const steadyMs = isSteady ? (record.steadyMs ?? 0) + Math.min(stepMs, ranMs) : 0
   return isOfThisAge && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }
 }

@@ -59,6 +59,21 @@ describe('a clock that is doubted', () => {
     expect(look(waited, waited.lookedAtMs + 2 * HOUR_MS)).toMatchObject({ steadyMs: 20 * HOUR_MS })
   })
 
+  test('is trusted where retention is short and the service is off every night, once its days add up', () => {
+    const tolerance = { toleranceMs: 2 * HOUR_MS }
+    let record = judgeClock(trustedAt(START_MS), START_MS + 10 * HOUR_MS, { ranMs: 0, ...tolerance })
+    expect(record.steadyMs).toBe(0)
+    const runDay = (): void => {
+      for (let n = 0; n < 14; n++)
+        record = judgeClock(record, record.lookedAtMs + HOUR_MS, { ranMs: HOUR_MS, ...tolerance })
+    }
+    runDay()
+    record = judgeClock(record, record.lookedAtMs + 10 * HOUR_MS, { ranMs: 0, ...tolerance })
+    expect(record.steadyMs).toBe(14 * HOUR_MS)
+    runDay()
+    expect(record.steadyMs).toBeUndefined()
+  })
+
   test('is not trusted sooner when several processes look', () => {
     let record = doubted
     for (let n = 0; n < 4 * 23; n++) record = look(record, record.lookedAtMs + HOUR_MS / 4, HOUR_MS)

@@ -1,10 +1,21 @@
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { allPages } from '../contract/store-samples.ts'
+import { allPages, newEvent } from '../contract/store-samples.ts'
 import { appendUntilKilled } from './crashed.ts'
-import { openAt, ownPath } from './database-file.ts'
+import { openAt, ownPath, withDatabase } from './database-file.ts'
 
 /** Flips two bytes in the middle of a killed process's log. */
 function flipBytes(path: string): void {
@@ -72,3 +83,29 @@ test('after a crash or a stop without damage there is nothing to tell', async ()
   await store.close()
   expect((await openAt(path)).warnings()).toEqual([])
 })
+
+test('a log that somebody else brought into the database and emptied before the crash is no damage', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  copyFileSync(`${path}-synced`, `${path}-kept`)
+  withDatabase(path, (db) => db.exec('PRAGMA wal_checkpoint(TRUNCATE)'))
+  copyFileSync(`${path}-kept`, `${path}-synced`)
+  writeFileSync(`${path}-wal`, '')
+  await expectNothingToTell(path)
+})
+
+test('a log that has grown past what one buffer holds, beside a reader that stayed, is opened after a crash', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  truncateSync(`${path}-wal`, 2 ** 31 + 1)
+  await expectNothingToTell(path)
+})
+
+/** What is told at the start comes a moment after it. */
+async function expectNothingToTell(path: string): Promise<void> {
+  const store = await openAt(path)
+  await store.events({}, { limit: 1 })
+  await store.append(newEvent())
+  expect(store.warnings()).toEqual([])
+  expect(readdirSync(dirname(path)).filter((file) => file.includes('-wal.damaged-'))).toEqual([])
+}

@@ -108,6 +108,13 @@ test('where the page that new events go to is damaged they are refused, and the 
   expect((await drain(store)).length).toBeGreaterThan(150)
 })
 
+test('where the page of the newest events is damaged the store opens, and what is older runs', async () => {
+  const { store } = await damaged('event', -1)
+  expect((await drain(store)).length).toBeGreaterThan(150)
+  expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+})
+
 test('lists show what can be read where a page of events is damaged', async () => {
   const { store } = await damaged('event', 2)
   const ran = await drain(store)

@@ -100,6 +100,28 @@ test('a clock that went back forgets nothing: neither what comes due, nor what i
   expect(await queryIn(url, "SELECT FROM late_entry WHERE queue = 'running'")).toHaveLength(1)
 })
 
+test.each([
+  ['read one after the other', "SELECT setval('floor_open', pg_sequence_last_value('floor_closed') - 60000)"],
+  ['left out', 'ALTER SEQUENCE floor_open RESTART; ALTER SEQUENCE floor_closed RESTART'],
+])(
+  'a copy of the database whose sequences were %s hands out all that comes, and its watermarks go on',
+  async (_, copied) => {
+    const { url, stores, store, appended, settleDown, now } = await replicas(2)
+    await appended()
+    await settleDown()
+    await queryIn(url, copied)
+    const { uid } = await appended({ receivedAtMs: now() - 50_000 })
+    expect(await uidsOf(stores[1] ?? store)).toEqual([uid])
+    await settleDown()
+    const [floors] = await queryIn(
+      url,
+      "SELECT now - pg_sequence_last_value('floor_closed') AS behind FROM clock_1($1) AS now",
+      [now()],
+    )
+    expect(Number(floors?.behind)).toBeLessThan(60_000)
+  },
+)
+
 test('a delivery that is set free by hand, from another schema, is handed out', async () => {
   const { url, store, appended, settleDown } = await replicas(1)
   const { uid } = await appended()

@@ -1,10 +1,12 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 
 /** The format of a write-ahead log. Source: https://www.sqlite.org/fileformat2.html#walformat */
 const HEADER_BYTES = 32
 const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
+/** Read at once: a log may be longer than what one buffer can hold. */
+const MAX_READ_FRAMES = 128
 
 export interface LogFrames {
   /** Undefined: its header is damaged, or it is empty. */
@@ -15,25 +17,41 @@ export interface LogFrames {
 
 /** Reads a write-ahead log as SQLite does when it recovers. */
 export function readLog(file: string): LogFrames {
-  const log = readFileSync(file)
-  if (log.length < HEADER_BYTES) return { salts: undefined, validFrames: 0 }
-  const magic = log.readUInt32BE(0)
-  if (magic !== MAGIC_LITTLE_ENDIAN && magic !== MAGIC_BIG_ENDIAN) return { salts: undefined, validFrames: 0 }
-  const isLittleEndian = magic === MAGIC_LITTLE_ENDIAN
-  let sum: Sum = checksum(log, 0, 24, [0, 0], isLittleEndian)
-  if (!isSum(log, 24, sum)) return { salts: undefined, validFrames: 0 }
-  const salts = log.toString('hex', 16, 24)
-  const frameBytes = FRAME_HEADER_BYTES + log.readUInt32BE(8)
-  let validFrames = 0
-  for (let at = HEADER_BYTES; at + frameBytes <= log.length; at += frameBytes) {
-    if (log.toString('hex', at + 8, at + 16) !== salts) break
-    sum = checksum(log, at, at + 8, sum, isLittleEndian)
-    sum = checksum(log, at + FRAME_HEADER_BYTES, at + frameBytes, sum, isLittleEndian)
-    if (!isSum(log, at + 16, sum)) break
-    validFrames++
+  const descriptor = openSync(file, 'r')
+  try {
+    return framesIn((buffer, at) => readSync(descriptor, buffer, 0, buffer.length, at))
+  } finally {
+    closeSync(descriptor)
   }
-  return { salts, validFrames }
 }
+
+/** `read` fills a buffer from a place in the log, as far as there is something, and gives how many bytes that was. */
+function framesIn(read: (buffer: Buffer, at: number) => number): LogFrames {
+  const header = Buffer.alloc(HEADER_BYTES)
+  if (read(header, 0) < HEADER_BYTES) return NO_LOG
+  const magic = header.readUInt32BE(0)
+  if (magic !== MAGIC_LITTLE_ENDIAN && magic !== MAGIC_BIG_ENDIAN) return NO_LOG
+  const isLittleEndian = magic === MAGIC_LITTLE_ENDIAN
+  let sum: Sum = checksum(header, 0, 24, [0, 0], isLittleEndian)
+  if (!isSum(header, 24, sum)) return NO_LOG
+  const salts = header.toString('hex', 16, 24)
+  const frameBytes = FRAME_HEADER_BYTES + header.readUInt32BE(8)
+  const frames = Buffer.alloc(MAX_READ_FRAMES * frameBytes)
+  for (let validFrames = 0; ; ) {
+    const length = read(frames, HEADER_BYTES + validFrames * frameBytes)
+    let at = 0
+    for (; at + frameBytes <= length; at += frameBytes) {
+      if (frames.toString('hex', at + 8, at + 16) !== salts) break
+      sum = checksum(frames, at, at + 8, sum, isLittleEndian)
+      sum = checksum(frames, at + FRAME_HEADER_BYTES, at + frameBytes, sum, isLittleEndian)
+      if (!isSum(frames, at + 16, sum)) break
+      validFrames++
+    }
+    if (at < frames.length) return { salts, validFrames }
+  }
+}
+
+const NO_LOG: LogFrames = { salts: undefined, validFrames: 0 }
 
 type Sum = readonly [number, number]
 

@@ -1,7 +1,18 @@
-import { closeSync, copyFileSync, existsSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import { readLog } from './log-frames.ts'
+import { unlessDamaged } from './sqlite-errors.ts'
 
 /** How far the write-ahead log was fsynced, in frames of the log with these salts, and the greatest key of an event then. */
 interface Position {
@@ -20,8 +31,8 @@ const logOf = (path: string): string => `${path}-wal`
 
 /**
  * Notes beside the database how much of it is safe, after each commit that was fsynced. SQLite takes the first damaged frame of
- * its log for the end of it, and silently drops what comes after; by the note that is noticed. The note itself is not fsynced:
- * after a power cut it may be some seconds old, and then tells of less, never of more than there was.
+ * its log for the end of it, and silently drops what comes after; by the note that is noticed. The note itself is fsynced only
+ * where it is taken back: after a power cut it may be some seconds old, and then tells of less, never of more than there was.
  */
 export class SyncedLog {
   readonly #record: number
@@ -45,7 +56,8 @@ export class SyncedLog {
     this.#write({
       salts: this.#salts.toString('hex'),
       frames: Number(this.#measure.get()?.log),
-      lastKey: Number(this.#lastKey.get()?.key ?? 0),
+      // Of a damaged page nothing is known.
+      lastKey: Number(unlessDamaged(() => this.#lastKey.get())?.key ?? 0),
       atMs,
     })
   }
@@ -53,6 +65,7 @@ export class SyncedLog {
   /** The log is about to be given up, or its newest events forgotten. */
   forget(): void {
     this.#write({ salts: '', frames: 0, lastKey: 0, atMs: 0 })
+    fsyncSync(this.#record)
   }
 
   close(): void {
@@ -78,7 +91,8 @@ export interface LeftBehind {
 export function examineLog(path: string, nowMs: number): LeftBehind | undefined {
   const position = readPosition(path)
   if (position === undefined) return undefined
-  const log = existsSync(logOf(path)) ? readLog(logOf(path)) : undefined
+  // One that is empty, or gone, was brought into the database by whoever has cut it; whether it was, the events tell.
+  const log = statSync(logOf(path), { throwIfNoEntry: false })?.size ? readLog(logOf(path)) : undefined
   // A log with other salts was begun after all of the one before was brought into the database.
   const isOther = log !== undefined && log.salts !== undefined && log.salts !== position.salts
   if (log === undefined || isOther || log.validFrames >= position.frames)
@@ -94,8 +108,8 @@ export function examineLog(path: string, nowMs: number): LeftBehind | undefined 
 export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string | undefined {
   if (left === undefined) return undefined
   const { position, copy, damage } = left
-  const lastKey = Number(db.prepare('SELECT max(key) AS key FROM event').get()?.key ?? 0)
-  const missing = position.lastKey - lastKey
+  const last = unlessDamaged(() => db.prepare('SELECT max(key) AS key FROM event').get())
+  const missing = last === undefined ? 0 : position.lastKey - Number(last.key ?? 0)
   if (missing <= 0 && damage === undefined) return undefined
   return [
     damage ?? 'a part of the write-ahead log is gone',

@@ -38,6 +38,15 @@ CREATE FUNCTION floor_lock_1(floor bigint) RETURNS bigint LANGUAGE sql STABLE AS
   SELECT hashint8extended(floor, 'floor_open'::regclass::oid::bigint)
 $$;
 
+-- The open floor, never before the closed one: a dump reads the two sequences one after the other, and a copy of the tables alone
+-- leaves them out, but not the watermarks.
+CREATE FUNCTION open_floor_1() RETURNS bigint LANGUAGE sql AS $$
+  SELECT greatest(
+    coalesce(pg_sequence_last_value('floor_open'), (SELECT max(w.at) FROM watermark AS w)), pg_sequence_last_value('floor_closed'),
+    -9007199254740991
+  )
+$$;
+
 -- The open floor, held until the transaction ends.
 CREATE FUNCTION floor_1() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -45,10 +54,10 @@ DECLARE
 BEGIN
   IF v_floor IS NOT NULL THEN RETURN v_floor; END IF;
   LOOP
-    v_floor := pg_sequence_last_value('floor_open');
+    v_floor := open_floor_1();
     PERFORM pg_advisory_xact_lock_shared(floor_lock_1(v_floor));
     -- If it is not the open one any more, it may have been closed before it was held.
-    EXIT WHEN v_floor = pg_sequence_last_value('floor_open');
+    EXIT WHEN v_floor = open_floor_1();
   END LOOP;
   PERFORM set_config('holdfast.floor', v_floor::text, true);
   RETURN v_floor;
@@ -63,8 +72,8 @@ DECLARE
 BEGIN
   -- One at a time; and not in a transaction that holds a floor: its own lock would not keep it from closing that.
   IF nullif(current_setting('holdfast.floor', true), '') IS NULL AND pg_try_advisory_xact_lock(floor_lock_1(-9007199254740992)) THEN
-    v_open := pg_sequence_last_value('floor_open');
-    v_closed := pg_sequence_last_value('floor_closed');
+    v_open := open_floor_1();
+    v_closed := coalesce(pg_sequence_last_value('floor_closed'), -9007199254740991);
     IF v_closed = v_open AND p_now - 300 > v_open
       AND (p_now - 10000 > v_open OR NOT EXISTS (SELECT FROM late_entry WHERE at > v_open - 10000)) THEN
       v_open := setval('floor_open', p_now - 250);
