@@ -32,7 +32,7 @@ export interface LongestWaits {
   readonly retryMs: number
   /** A delivery whose handler asked for it. */
   readonly retryAfterMs: number
-  /** A task, from one question to the next. */
+  /** A task, from one question to the next; a submission that nobody knows the fate of waits for its deadline. */
   readonly pollMs: number
   /** A lease of a delivery, until it ends. */
   readonly leaseMs: number
@@ -58,7 +58,7 @@ export interface Upkeep {
 
   /**
    * Brings back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains,
-   * ends of leases (which then last as long as a new one), with PostgreSQL the times at which replicas were last heard of, and, where the clock is trusted, times of receipt, of death, and of the life of tasks that lie over a minute ahead. Does a bounded
+   * ends of leases that began ahead (which then last as long as a new one), with PostgreSQL the times at which replicas were last heard of, and, where the clock is trusted, times of receipt, of death, and of the life of tasks that lie over a minute ahead. Does a bounded
    * part of it; there may be more until it gives zeros. Costs little where there is nothing.
    */
   bringBack(waits: LongestWaits): Promise<BroughtBack>

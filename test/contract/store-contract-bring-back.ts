@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { LongestWaits } from '../../src/domain/upkeep.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
-import { iso, leaseOf, newTask, taskBy } from './task-samples.ts'
+import { iso, leaseOf, newTask, taskBy, trackSubmission } from './task-samples.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -119,6 +119,14 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await claimOne(store())).toMatchObject({ attempt: 2 })
     })
 
+    test('leaves alone a lease that is longer than those here, as of a worker whose handlers have more time', async () => {
+      await store().append(newEvent())
+      await claimOne(store(), { leaseMs: HOUR_MS })
+      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      pass(HOUR_MS - 1)
+      expect((await store().claim(claimRequest())).work).toEqual([])
+    })
+
     test('has a delivery that died while the clock was ahead have died now', async () => {
       const event = newEvent()
       await store().append(event)
@@ -153,6 +161,22 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       })
       expect(await bringBack()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS), next_poll_at: iso(now()) })
+    })
+
+    test('leaves to its deadline a submission of which nobody knows whether the provider has it, whenever it was begun', async () => {
+      const lose = async () => {
+        const { uid, lease } = await trackSubmission(store(), { deadlineMs: DAY_MS })
+        const expiresAtMs = now() + DAY_MS
+        await store().postpone([{ uid, lease, dueAtMs: expiresAtMs, asked: { error: 'no answer' } }])
+        return uid
+      }
+      const uid = await lose()
+      expect(await bringBack()).toMatchObject({ tasks: 0 })
+      expect(await taskBy(store(), uid)).toMatchObject({ next_poll_at: iso(now() + DAY_MS) })
+      const begunAhead = await ahead(lose)
+      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await taskBy(store(), begunAhead)).toMatchObject({ next_poll_at: iso(now() + DAY_MS) })
+      expect(await bringBack()).toMatchObject({ tasks: 0 })
     })
 
     test('has a task that ended while the clock was ahead have ended now', async () => {

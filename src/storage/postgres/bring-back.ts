@@ -57,12 +57,15 @@ const DELIVERIES = {
     WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
   `,
 }
+/** One that was not begun ahead is as long as its holder, whose handlers may have longer than those here, has made it. */
 const LEASES = {
   name: 'bring-back-leases',
   text: `
     WITH ${CLOCK}
     UPDATE delivery AS d SET lease_until = (SELECT now FROM clock) + $2 WHERE d.key IN (
-      SELECT key FROM delivery WHERE state = 'running' AND lease_until > (SELECT ahead FROM clock) + $2
+      SELECT key FROM delivery
+      WHERE state = 'running' AND lease_until > (SELECT ahead FROM clock) + $2
+        AND coalesce(started_at, lease_until) > (SELECT ahead FROM clock)
       LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
     ) RETURNING d.key
   `,
@@ -80,6 +83,8 @@ const SIGNS_OF_LIFE = {
     WHERE greatest(seen_at, gone_at) > (SELECT now FROM clock) + ${AHEAD_TOLERANCE_MS}
   `,
 }
+/** A submission that nobody knows the fate of waits for its deadline: sent again, it might be paid for twice. */
+const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 /** A task that was begun while the clock was ahead keeps its distances. Finds by the index of those that are awaited. */
 const AWAITED_TASKS = {
   name: 'bring-back-awaited',
@@ -87,16 +92,17 @@ const AWAITED_TASKS = {
     WITH ${CLOCK},
     ahead AS MATERIALIZED (
       SELECT key,
-        CASE WHEN $3 AND created_at > (SELECT ahead FROM clock) THEN created_at - (SELECT now FROM clock) ELSE 0 END AS by_ms
+        CASE WHEN $3 AND created_at > (SELECT ahead FROM clock) THEN created_at - (SELECT now FROM clock) ELSE 0 END AS by_ms,
+        ${IS_LEFT_TO_DEADLINE} AS is_left
       FROM task
       WHERE ended_at IS NULL AND source >= '' AND (
-        due_at > greatest((SELECT ahead FROM clock) + $2, stale_at) OR ($3 AND created_at > (SELECT ahead FROM clock))
+        (due_at > greatest((SELECT ahead FROM clock) + $2, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}) OR ($3 AND created_at > (SELECT ahead FROM clock))
       )
       LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
     )
     UPDATE task AS t SET created_at = t.created_at - by_ms, stale_at = t.stale_at - by_ms, expires_at = t.expires_at - by_ms,
       due_at = CASE
-        WHEN t.due_at - by_ms > greatest((SELECT ahead FROM clock) + $2, t.stale_at - by_ms) THEN (SELECT now FROM clock)
+        WHEN NOT is_left AND t.due_at - by_ms > greatest((SELECT ahead FROM clock) + $2, t.stale_at - by_ms) THEN (SELECT now FROM clock)
         ELSE t.due_at - by_ms END
     FROM ahead WHERE t.key = ahead.key RETURNING t.key
   `,

@@ -8,6 +8,8 @@ import { toText } from './text.ts'
 
 /** Deliveries of each handler that are looked at: more than one claim takes. */
 const MAX_LOOKED_AT = 500
+/** Deliveries whose events are read at once, bodies and all: a statement has only so much time. */
+const MAX_READ = 32
 
 const DUE = `
   SELECT d.key FROM unnest($2::text[]) AS h (name) CROSS JOIN (VALUES (false), (true)) AS i (isolated)
@@ -44,15 +46,15 @@ export async function buryUnreadable(
   log: StoreLog,
 ): Promise<number> {
   const due = await connections.run<{ key: number }>('read', DUE, [clock.givenMs(), handlers.map(toText)])
+  const keys = due.map(({ key }) => key)
   let buried = 0
-  for (const { key, reason } of await unreadableOf(
-    connections,
-    due.map(({ key }) => key),
-  )) {
-    const error = `body cannot be read: ${reason}`
-    const rows = await connections.run('work', BURY, [clock.givenMs(), [key], toText(error)])
-    buried += rows.length
-    log('error', `a delivery is dead, since the database is damaged: ${error}`)
+  for (let from = 0; from < keys.length; from += MAX_READ) {
+    for (const { key, reason } of await unreadableOf(connections, keys.slice(from, from + MAX_READ))) {
+      const error = `body cannot be read: ${reason}`
+      const rows = await connections.run('work', BURY, [clock.givenMs(), [key], toText(error)])
+      buried += rows.length
+      log('error', `a delivery is dead, since the database is damaged: ${error}`)
+    }
   }
   return buried
 }

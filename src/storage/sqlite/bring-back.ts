@@ -14,6 +14,9 @@ export interface FoundAhead {
   readonly tasks: readonly number[]
 }
 
+/** A submission that nobody knows the fate of waits for its deadline: sent again, it might be paid for twice. */
+const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
+
 const NOTHING: BroughtBack = { events: 0, deliveries: 0, tasks: 0 }
 
 /** Has nothing written where nothing was found. */
@@ -40,10 +43,12 @@ export function prepareFindAhead(db: DatabaseSync) {
     UNION ALL SELECT key FROM delivery WHERE state = 'dead' AND due_at > ?4
     LIMIT ${MAX_BROUGHT}
   `)
-  const leases = db.prepare(`SELECT key FROM delivery WHERE state = 'running' AND lease_until > ? LIMIT ${MAX_BROUGHT}`)
+  const leases = db.prepare(`
+    SELECT key FROM delivery WHERE state = 'running' AND lease_until > ?1 AND coalesce(started_at, lease_until) > ?2 LIMIT ${MAX_BROUGHT}
+  `)
   const tasks = db.prepare(`
     SELECT key FROM task INDEXED BY task_expiring
-    WHERE source >= '' AND ended_at IS NULL AND (due_at > max(?1, stale_at) OR (?2 IS NOT NULL AND created_at > ?2))
+    WHERE source >= '' AND ended_at IS NULL AND ((due_at > max(?1, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}) OR (?2 IS NOT NULL AND created_at > ?2))
     UNION ALL SELECT key FROM task WHERE ended_at > ?2
     LIMIT ${MAX_BROUGHT}
   `)
@@ -57,7 +62,7 @@ export function prepareFindAhead(db: DatabaseSync) {
       deliveries: keysOf(
         deliveries.all(aheadMs + retryMs, aheadMs + retryAfterMs, aheadMs, isTrusted ? aheadMs : null),
       ),
-      leases: keysOf(leases.all(aheadMs + leaseMs)),
+      leases: keysOf(leases.all(aheadMs + leaseMs, aheadMs)),
       tasks: keysOf(tasks.all(aheadMs + pollMs, isTrusted ? aheadMs : null)),
     }
   }
@@ -81,7 +86,7 @@ export function prepareBringBack(db: DatabaseSync) {
     WHERE key = ?1 AND ended_at IS NULL AND created_at > ?2
   `)
   const ask = db.prepare(`
-    UPDATE task SET due_at = ?2 WHERE key = ?1 AND ended_at IS NULL AND due_at > max(?2, stale_at)
+    UPDATE task SET due_at = ?2 WHERE key = ?1 AND ended_at IS NULL AND due_at > max(?2, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}
   `)
   const end = db.prepare(
     'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
