@@ -143,8 +143,8 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const readers = createReaders(prepared.ownReaders, { environment: inheritedEnvironment(), log })
-  const { providerModules } = prepared
-  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules })
+  const { providerModules, ownReaders: own } = prepared
+  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules, own })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })

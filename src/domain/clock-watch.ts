@@ -5,6 +5,8 @@ import type { Headers } from './event.ts'
 
 /** A sender whose time differs by no more shows that this clock is right. */
 const RIGHT_MS = 60_000
+/** A sender whose time differs by more was in time for a wide window alone, and says nothing of this clock. */
+const USUAL_WINDOW_MS = 5 * 60_000
 /** Witnesses whose clocks differ by no more say the same. */
 const AGREE_MS = 60_000
 /** How long a witness counts, and how long a clock is held for off without another one. */
@@ -45,7 +47,7 @@ export interface ClockWatchOptions {
  *   The first true one, or answer, then ends it, and nobody can make it come back.
  *
  * Held for off, the clock turns away (503) only what agrees with the witnesses; other stale requests get 401 as ever. Nothing is ever
- * accepted for it. It ends with the first request that is proven, when the clock is set right, or ten minutes after the last witness.
+ * accepted for it. It ends with the first request that is proven and differs by five minutes at most, when the clock is set right, or ten minutes after the last witness.
  */
 export class ClockWatch {
   readonly #options: ClockWatchOptions
@@ -64,6 +66,7 @@ export class ClockWatch {
 
   /** A request was proven, and its time lay so far ahead. */
   proven(aheadMs: number): void {
+    if (Math.abs(aheadMs) > USUAL_WINDOW_MS) return
     if (this.#off !== undefined) this.#end('requests are in time again')
     if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(aheadMs)
   }

@@ -2,6 +2,7 @@ import type { BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
+import type { Provider } from '../domain/provider.ts'
 import { unread } from '../domain/read-event.ts'
 import { BodyThread } from './body-thread.ts'
 import type { Question } from './messages.ts'
@@ -9,6 +10,8 @@ import type { Question } from './messages.ts'
 export interface ReaderOptions {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
+  /** The providers that are read by code of a user's own. */
+  readonly own: { has(provider: Provider): boolean }
   /** Reads short ones. */
   readonly here: BodyReader
   /** Those that events are routed by; the same array, until they change. */
@@ -22,9 +25,23 @@ export interface OpenReader extends BodyReader {
   close(): Promise<void>
 }
 
-/** Reads short bodies in the thread that asks, and long ones in a thread of their own. */
+/** Of those that a body is for: a sender waits for its acknowledgement; nobody waits for an answer to a poll, or a replay. */
+type Line = 'webhooks' | 'rest'
+
+/**
+ * Reads short bodies in the thread that asks, and long ones in threads of their own: one for webhooks and one for all else, and
+ * such a pair for each provider that is read by a user's own code, which may hang in its thread, or end it, with what waits there.
+ */
 export function createReader({ here, registrations, faults, ...options }: ReaderOptions): OpenReader {
-  const thread = new BodyThread({ providerModules: options.providerModules }, options.maxReadingMs)
+  const threads = new Map<string, BodyThread>()
+  const threadOf = (provider: Provider, line: Line): BodyThread => {
+    const key = options.own.has(provider) ? `${line} ${provider.name}` : line
+    const known = threads.get(key)
+    if (known !== undefined) return known
+    const thread = new BodyThread({ providerModules: options.providerModules }, options.maxReadingMs)
+    threads.set(key, thread)
+    return thread
+  }
   /** What each thread knows. */
   const told = new WeakMap<object, readonly HandlerRegistration[]>()
 
@@ -47,6 +64,7 @@ export function createReader({ here, registrations, faults, ...options }: Reader
       const { name, types, provider } = source
       const question = asked({ kind: 'event', source: { name, types }, form })
       try {
+        const thread = threadOf(provider, form.id === '' ? 'webhooks' : 'rest')
         return (await thread.ask(provider.name, question, body)) as RoutedReading
       } catch (error) {
         if (isHoldfastError(error)) throw error
@@ -58,7 +76,7 @@ export function createReader({ here, registrations, faults, ...options }: Reader
     async task(provider, taskId, body) {
       if (isShort(body)) return here.task(provider, taskId, body)
       try {
-        return (await thread.ask(provider.name, () => ({ kind: 'task', taskId }), body)) as TaskSays
+        return (await threadOf(provider, 'rest').ask(provider.name, () => ({ kind: 'task', taskId }), body)) as TaskSays
       } catch (error) {
         return { kind: 'nothing', reason: unreadBody(error) }
       }
@@ -67,13 +85,17 @@ export function createReader({ here, registrations, faults, ...options }: Reader
     async submitted(provider, body) {
       if (isShort(body)) return here.submitted(provider, body)
       try {
-        return (await thread.ask(provider.name, () => ({ kind: 'submitted' }), body)) as string | undefined
+        return (await threadOf(provider, 'rest').ask(provider.name, () => ({ kind: 'submitted' }), body)) as
+          | string
+          | undefined
       } catch {
         return undefined
       }
     },
 
-    close: () => thread.close(),
+    async close() {
+      await Promise.all([...threads.values()].map((thread) => thread.close()))
+    },
   }
 }
 

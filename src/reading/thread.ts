@@ -18,19 +18,24 @@ let here: BodyReader = routeHere(compileRoutes([]))
 /** Names of a payload that are told. */
 const MAX_NAMES = 32
 
-for (const [name, url] of Object.entries(providerModules)) {
-  // One that cannot be loaded here fails those that are read by it.
+/** Loaded with the first body of theirs, so that no module does anything in a thread that reads for others. */
+async function providerOf(name: string): Promise<Provider | undefined> {
+  const known = providers.get(name)
+  const url = providerModules[name]
+  if (known !== undefined || url === undefined) return known
   const module: { default?: Provider } = await import(url).catch(() => ({}))
   if (module.default !== undefined) providers.set(name, module.default)
+  return module.default
 }
 
 async function answerTo({ provider: name, question, body: bytes }: ToThread): Promise<Answer> {
-  const provider = providers.get(name)
+  if (question.kind === 'event' && question.registrations !== undefined)
+    here = routeHere(compileRoutes(question.registrations))
+  const provider = await providerOf(name)
   if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (question.kind === 'task') return here.task(provider, question.taskId, body)
   if (question.kind === 'submitted') return here.submitted(provider, body)
-  if (question.registrations !== undefined) here = routeHere(compileRoutes(question.registrations))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
   return brief(await here.event(source, question.form, body))

@@ -125,6 +125,17 @@ describe('a clock that is held for off', () => {
     expect(watch.offSeconds()).toBe(0)
   })
 
+  test.each([10 * MINUTE, -10 * MINUTE])(
+    'by %i ms is not held for right by requests that only a wide window takes',
+    (offMs) => {
+      const { request, proven, watch } = world(offMs)
+      times(5, request)
+      proven()
+      expect(watch.offSeconds()).toBe(offMs / SECOND)
+      expect(times(5, request)).not.toContain(false)
+    },
+  )
+
   test('that came of replays is right with the first true request, and stays so', () => {
     const { stale, now, proven, watch } = world()
     const replay = (): boolean => stale(`${Math.random()}`, now() - HOUR)

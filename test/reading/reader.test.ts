@@ -35,6 +35,7 @@ function start({ registrations, module, faults = () => [], ...rest }: Given = {}
       ai: new URL('../../src/providers/ai.ts', import.meta.url).href,
       own: pathToFileURL(file).href,
     },
+    own: { has: ({ name }) => name === 'own' },
     here: routeHere((...args) => compileRoutes(known())(...args)),
     registrations: known,
     faults,
@@ -124,6 +125,47 @@ describe('a long body', () => {
       reasons: ['the body could not be read: the thread that read it ended'],
     })
     for (const each of [first, second]) expect(each?.routing).toMatchObject({ status: 'accepted', handlers: ['end'] })
+  })
+
+  test('of another provider neither waits for a user’s own code that hangs nor is lost to what that code left behind', async () => {
+    const module = `setInterval(() => void Promise.reject(new Error('always')), 20)
+    export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'hang') for (;;);
+        setImmediate(() => void Promise.reject(new Error('late')))
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const reader = start({ module, maxReadingMs: 5_000 })
+    const own = (does: string) => reader.event(sourceOf({ ...ai, name: 'own' }), webhook, bytes({ does, text: FILLER }))
+    const honest = () =>
+      reader.event(sourceOf(ai), webhook, bytes({ id: 'e1', type: 'task.x', data: { text: FILLER.repeat(20) } }))
+    const order: string[] = []
+    const late = own('late')
+    for (let at = 0; at < 10; at++) expect((await honest()).routing.status).toBe('accepted')
+    await late
+    const hanging = own('hang').then(() => order.push('hanging'))
+    await honest().then(() => order.push('honest'))
+    await hanging
+    expect(order).toEqual(['honest', 'hanging'])
+  })
+
+  test('that a sender waits for does not wait for answers to polls', async () => {
+    const reader = start()
+    const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
+    const order: string[] = []
+    const webhookOf = (id: string) =>
+      reader.event(sourceOf(ai), webhook, bytes({ id, type: 'task.x', data: { FILLER } }))
+    await webhookOf('e1')
+    const answer = bytes({ task_id: 't1', status: 'completed', shapes })
+    await reader.task(ai, 't1', bytes({ text: FILLER }))
+    const answers = Promise.all([answer, answer, answer].map((each) => reader.task(ai, 't1', each))).then(() =>
+      order.push('answers'),
+    )
+    await webhookOf('e2').then(() => order.push('webhook'))
+    await answers
+    expect(order).toEqual(['webhook', 'answers'])
   })
 })
 
