@@ -126,7 +126,8 @@ export interface Store {
    * same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same conflicting body is kept
    * once. A quarantined event neither takes its id nor is in conflict; the same quarantined body under the same id is a
    * `duplicate`. With `dedupe: 'body'` an event is a `duplicate` as well if its source has kept one with the same body under
-   * any id with `dedupe: 'body'`: one that was understood, or, for a quarantined event, any.
+   * any id with `dedupe: 'body'`: one that was understood and is no `conflict`, or, for a quarantined event, one that was
+   * quarantined as well.
    *
    * An event that tells the end of a task (`task`, `taskEnd`) ends it in the same transaction. If another event has ended
    * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is

@@ -51,7 +51,7 @@ export class ModelStore {
     const event: ModelEvent = {
       given,
       standing: known !== undefined ? 'conflicting' : given.status === 'quarantined' ? 'not understood' : 'first',
-      isKnownByBody: given.dedupe === 'body',
+      isKnownByBody: given.dedupe === 'body' && known === undefined,
       status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
       deliveries: [],
@@ -95,7 +95,7 @@ export class ModelStore {
       : undefined
     const taker = body ?? understood.find(({ given, standing }) => standing === 'first' && given.id === event.given.id)
     event.standing = taker === undefined ? 'first' : 'conflicting'
-    event.isKnownByBody &&= body === undefined
+    event.isKnownByBody &&= taker === undefined
     return taker
   }
 

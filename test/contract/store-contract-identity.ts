@@ -191,12 +191,15 @@ function describeBodies({ store }: Fixture): void {
       expect((await store().append(byId)).outcome).toBe('accepted')
     })
 
-    test('a conflict is known by its body as well', async () => {
+    test('a conflict, which does not run, takes no body: the same under an id of its own is accepted', async () => {
       const first = known()
       const other = resent(first, { body: Buffer.from('other') })
       await store().append(first)
       expect(await store().append(other)).toEqual({ outcome: 'conflict', uid: other.uid })
-      expect(await store().append(resent(other, { id: 'x' }))).toEqual({ outcome: 'duplicate', uid: other.uid })
+      expect(await store().append(resent(other))).toEqual({ outcome: 'conflict', uid: other.uid })
+      const alone = resent(other, { id: 'x' })
+      expect(await store().append(alone)).toEqual({ outcome: 'accepted', uid: alone.uid })
+      expect(await store().append(resent(other, { id: 'y' }))).toEqual({ outcome: 'duplicate', uid: alone.uid })
     })
 
     test('a quarantined body is known to what is quarantined, and to nothing that is understood', async () => {

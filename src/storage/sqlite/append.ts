@@ -66,7 +66,7 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
       event[16],
       event[17],
       event[21],
-      event[22],
+      variant === CONFLICTING ? null : event[22],
     )
     if (changes === 0) return false
     lastKey = key

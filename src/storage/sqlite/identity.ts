@@ -107,7 +107,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
         dedupe.move(key, variantHash(source, id, checksum), firstHash(source, id))
         return undefined
       }
-      setVariant.run(CONFLICTING, byBody && same === undefined ? 1 : null, key)
+      setVariant.run(CONFLICTING, null, key)
       return (same ?? first)?.uid
     },
 

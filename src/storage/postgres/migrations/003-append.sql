@@ -105,7 +105,7 @@ BEGIN
 
     INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, v_variant,
       e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, v_checksum,
-      e.size, e.task_end, e.task_word, e.created_at_source, e.by_body);
+      e.size, e.task_end, e.task_word, e.created_at_source, CASE WHEN v_variant <> 1 THEN e.by_body END);
     INSERT INTO event_body VALUES (day_1(e.received_at), v_key, e.headers, e.traceparent,
       substring(p_bodies FROM v_offset - e.size + 1 FOR e.size));
     IF v_status = 'conflict' OR v_status = 'superseded' THEN

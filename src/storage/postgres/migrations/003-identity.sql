@@ -30,6 +30,11 @@ BEGIN
   RETURN v_known;
 END $$;
 
+-- Gives a body up that was taken for an event.
+CREATE FUNCTION free_body_3(p_key bigint, p_source text, p_checksum bytea) RETURNS void LANGUAGE sql AS $$
+  DELETE FROM body_key AS b WHERE b.source = p_source AND b.checksum = p_checksum AND b.event = p_key
+$$;
+
 -- What is known of a source, id and body before an event is kept: the rules of Store.append. Takes what the event is to be
 -- known by, and gives how it is to be kept (`variant`); or NULL, and as what it is known, and by which event.
 CREATE FUNCTION identify_3(
@@ -78,6 +83,8 @@ BEGIN
     INSERT INTO event_key VALUES (p_source, p_id, v_name, p_key) ON CONFLICT DO NOTHING;
     IF FOUND THEN
       variant := CASE WHEN p_is_understood THEN 1 ELSE 2 END;
+      -- Its body stays free: the same under an id of its own is to run.
+      IF variant = 1 THEN PERFORM free_body_3(p_key, p_source, p_checksum); END IF;
       RETURN;
     END IF;
     SELECT x.key INTO known FROM event_key AS k JOIN event AS x ON x.key = k.event
@@ -86,9 +93,7 @@ BEGIN
       RAISE EXCEPTION 'an event was forgotten while its duplicate arrived' USING ERRCODE = 'serialization_failure';
     END IF;
   END IF;
-  IF p_by_body THEN
-    DELETE FROM body_key AS b WHERE b.source = p_source AND b.checksum = p_checksum AND b.event = p_key;
-  END IF;
+  IF p_by_body THEN PERFORM free_body_3(p_key, p_source, p_checksum); END IF;
 END $$;
 
 -- An event that was not understood when it came is now: it takes its id. Gives the uid of the event that has the id, or its
@@ -97,7 +102,6 @@ CREATE FUNCTION understand_3(p_key bigint) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
   e event;
   v_taker bigint;
-  v_by_body boolean := false;
 BEGIN
   SELECT * INTO e FROM event WHERE event.key = p_key;
   DELETE FROM event_key AS k
@@ -105,7 +109,6 @@ BEGIN
   IF e.by_body = 1 THEN
     DELETE FROM body_key AS b WHERE b.source = e.source AND b.checksum = e.checksum AND NOT b.is_understood AND b.event = p_key;
     v_taker := take_body_3(p_key, e.source, e.checksum, true);
-    v_by_body := v_taker IS NULL;
   END IF;
   IF v_taker IS NULL THEN
     PERFORM give_up_id_3(e.source, e.id);
@@ -117,6 +120,7 @@ BEGIN
     SELECT k.event INTO v_taker FROM event_key AS k WHERE k.source = e.source AND k.id = e.id AND k.variant = '';
   END IF;
   INSERT INTO event_key VALUES (e.source, e.id, e.checksum, p_key) ON CONFLICT DO NOTHING;
-  UPDATE event SET variant = 1, by_body = CASE WHEN v_by_body THEN 1 END WHERE event.key = p_key;
+  PERFORM free_body_3(p_key, e.source, e.checksum);
+  UPDATE event SET variant = 1, by_body = NULL WHERE event.key = p_key;
   RETURN (SELECT x.uid FROM event AS x WHERE x.key = v_taker);
 END $$;
