@@ -1,4 +1,4 @@
-import { _, Ajv, type AnySchemaObject, type CodeKeywordDefinition, type ErrorObject } from 'ajv'
+import { _, Ajv, type AnySchemaObject, type CodeKeywordDefinition, type ErrorObject, type ValidateFunction } from 'ajv'
 import { MAX_REASONS } from './limits.ts'
 import { addCountedFormats } from './schema/formats.ts'
 import { instrument, METER, type Toll } from './schema/instrument.ts'
@@ -73,14 +73,32 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
   return (value) => {
     if (counted === undefined) chargeUnbounded()
     else chargeToll(value, counted.toll)
-    return validate(value) ? [] : (validate.errors ?? []).slice(0, MAX_REASONS).map(describe)
+    return holds(validate, value) ? [] : (validate.errors ?? [UNCHECKED]).slice(0, MAX_REASONS).map(describe)
+  }
+}
+
+/** What is said of a value that Ajv could not check. */
+const UNCHECKED: Pick<ErrorObject, 'instancePath' | 'message' | 'params'> = {
+  instancePath: '',
+  message: 'cannot be checked',
+  params: {},
+}
+
+/** Ajv compares values by their own `toString` and `valueOf`, where a value has members of that name. */
+function holds(validate: ValidateFunction, value: unknown): boolean {
+  try {
+    return validate(value)
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    validate.errors = null
+    return false
   }
 }
 
 const MAX_KEY_LENGTH = 64
 const MAX_PATH_LENGTH = 256
 
-function describe({ instancePath, message, params }: ErrorObject): string {
+function describe({ instancePath, message, params }: typeof UNCHECKED): string {
   const { additionalProperty } = params as { additionalProperty?: string }
   const which =
     additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty.slice(0, MAX_KEY_LENGTH))}`

@@ -37,10 +37,14 @@ export class ModelStore {
   events: ModelEvent[] = []
   readonly tasks = new ModelTasks((source, id) => this.#endOf(source, id))
 
-  append(given: NewEvent): Receipt {
+  /**
+   * `answered` is the uid that the store under test gave. It tells by which event a conflicting body is known, where one
+   * that was quarantined has come into conflict by a replay: that one may be known by its body, or not.
+   */
+  append(given: NewEvent, answered?: string): Receipt {
     const effect = this.tasks.effectOf(given)
     if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
-    const known = given.asked === undefined ? this.#knownAs(given) : undefined
+    const known = given.asked === undefined ? this.#knownAs(given, answered) : undefined
     if (known?.outcome === 'duplicate') {
       const dead = known.event.deliveries.filter(({ state }) => state === 'dead').map(({ handler }) => handler)
       return { outcome: 'duplicate', uid: known.event.given.uid, ...(dead.length > 0 && { dead }) }
@@ -66,6 +70,7 @@ export class ModelStore {
   /** Undefined: it is new. A conflict that is new has no event. */
   #knownAs(
     given: NewEvent,
+    answered: string | undefined,
   ): { outcome: 'duplicate'; event: ModelEvent } | { outcome: 'conflict'; event?: ModelEvent } | undefined {
     const ofSource = this.events.filter((event) => event.given.source === given.source)
     const ofId = ofSource.filter((event) => event.given.id === given.id)
@@ -81,7 +86,9 @@ export class ModelStore {
       return again && { outcome: 'duplicate', event: again }
     }
     if (first === undefined) return undefined
-    const again = ofId.find((event) => event.standing === 'conflicting' && sameBody(event))
+    const kept = ofId.filter((event) => event.standing === 'conflicting' && sameBody(event))
+    const isNew = answered === given.uid && kept.every((event) => event.given.status === 'quarantined')
+    const again = isNew ? undefined : (kept.find((event) => event.given.uid === answered) ?? kept[0])
     return { outcome: 'conflict', ...(again !== undefined && { event: again }) }
   }
 

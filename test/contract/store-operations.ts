@@ -57,7 +57,7 @@ const append = operation(
 
 function expectReceipt({ model, time: { nowMs }, claimed }: Run, event: NewEvent, receipt: Receipt | undefined): void {
   const { leased = [], ...kept } = receipt ?? {}
-  const expected = model.append(event)
+  const expected = model.append(event, receipt?.uid)
   expect(kept).toEqual(expected)
   const deliveries = expected.outcome === 'accepted' ? model.lease(event, nowMs) : []
   expect(leased.map(({ handler }) => handler)).toEqual(deliveries.map(({ handler }) => handler))

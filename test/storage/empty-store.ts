@@ -16,6 +16,7 @@ export function emptyStores(): OpenEmptyStore {
 
 const TABLES = [
   'event_key',
+  'body_key',
   'event',
   'event_body',
   'delivery',
