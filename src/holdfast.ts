@@ -11,7 +11,7 @@ import type { Config } from './domain/config.ts'
 import { databasePasswords } from './domain/database-url.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { redactor } from './domain/redact.ts'
-import { createSecretFilter, secretsIn } from './domain/secret-filter.ts'
+import { createSecretFilter, secretsIn, sentSecretsIn } from './domain/secret-filter.ts'
 import type { OpenStore } from './domain/store.ts'
 import { joinFleet, ownHandlers, type RoutedHandlers } from './fleet.ts'
 import { createOpsListener } from './http/ops.ts'
@@ -126,7 +126,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     telemetry: metrics.telemetry,
     log,
   })
-  const { headers: withoutSecrets } = createSecretFilter(secretsIn(config))
+  const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
   const dispatch = isWorker ? dispatcher : NO_DISPATCH
   const upkeep = new StoreUpkeep({
     store,

@@ -57,6 +57,13 @@ describe('a header', () => {
     expect(filter.headers(innocent)).toBe(innocent)
   })
 
+  test.each(['push', 'deployment'])('of which the operators’ short token %s is a word is left alone', (token) => {
+    const headers = { 'x-github-event': token, 'x-said': `${token} ${token}s` }
+    const ofBoth = createSecretFilter([SECRET, SHORT, token], [SECRET, SHORT])
+    expect(ofBoth.headers(headers)).toBe(headers)
+    expect(ofBoth.headers({ ...headers, 'x-token': SHORT })).toEqual({ ...headers, 'x-token': '[redacted]' })
+  })
+
   test('whose name is a secret loses its name', () => {
     expect(filter.headers({ [API_KEY.toLowerCase()]: '1' })).toEqual({ '[redacted]': '1' })
   })
