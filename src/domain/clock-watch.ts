@@ -47,7 +47,8 @@ export interface ClockWatchOptions {
  *   The first true one, or answer, then ends it, and nobody can make it come back.
  *
  * Held for off, the clock turns away (503) only what agrees with the witnesses; other stale requests get 401 as ever. Nothing is ever
- * accepted for it. It ends with the first request that is proven and differs by five minutes at most, when the clock is set right, or ten minutes after the last witness.
+ * accepted for it. It ends when the clock is set right, ten minutes after the last witness, or with the first request that is proven:
+ * one that differs by five minutes at most, and not from the time that was known before.
  */
 export class ClockWatch {
   readonly #options: ClockWatchOptions
@@ -57,6 +58,8 @@ export class ClockWatch {
   #answer: Heard | undefined
   readonly #witnesses = new Map<string, Heard>()
   #off: Heard | undefined
+  /** Requests in a row that agree with this clock, and not with the true time. */
+  #contradictions = 0
   /** Of the last time that the clock was off and the witnesses were gone: one of them is enough then. */
   #formerEpochMs: number | undefined
 
@@ -66,7 +69,7 @@ export class ClockWatch {
 
   /** A request was proven, and its time lay so far ahead. */
   proven(aheadMs: number): void {
-    if (Math.abs(aheadMs) > USUAL_WINDOW_MS) return
+    if (Math.abs(aheadMs) > USUAL_WINDOW_MS || this.#contradictsProof(aheadMs)) return
     if (this.#off !== undefined) this.#end('requests are in time again')
     if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(aheadMs)
   }
@@ -76,7 +79,7 @@ export class ClockWatch {
     const aheadMs = Date.parse(date ?? '') + Number(age) * 1000 - this.#options.clock()
     if (Number.isNaN(aheadMs)) return
     if (Math.abs(aheadMs) > RIGHT_MS) this.#answer = this.#heard(aheadMs)
-    else {
+    else if (!this.#contradictsProof(aheadMs)) {
       if (this.#off !== undefined) this.#end('a provider’s clock agrees with it')
       this.#prove(aheadMs)
     }
@@ -86,6 +89,7 @@ export class ClockWatch {
   stale(source: string, body: Uint8Array, aheadMs: number): boolean {
     if (Math.abs(aheadMs) <= RIGHT_MS) return false
     const said = this.#heard(aheadMs)
+    if (agree(this.#proof, said)) this.#contradictions = 0
     const off = this.#current()
     if (off !== undefined) {
       if (!agree(off, said)) return false
@@ -107,6 +111,16 @@ export class ClockWatch {
 
   #isProven(): boolean {
     return this.#proof !== undefined && this.#options.now() - this.#proof.atMs <= PROOF_MS
+  }
+
+  /**
+   * Where a clock was set back by an hour, what an old request says is in time. The time that was known before stands, until
+   * several in a row speak against it and none for it: then this process did not run for a while.
+   */
+  #contradictsProof(aheadMs: number): boolean {
+    if (!this.#isProven() || agree(this.#proof, this.#heard(aheadMs))) return false
+    this.#contradictions++
+    return this.#contradictions < WITNESSES
   }
 
   #agreesWithProof(said: Heard): boolean {
@@ -142,6 +156,7 @@ export class ClockWatch {
 
   #prove(aheadMs: number): void {
     this.#proof = this.#heard(aheadMs)
+    this.#contradictions = 0
     this.#answer = undefined
     this.#witnesses.clear()
     this.#formerEpochMs = undefined

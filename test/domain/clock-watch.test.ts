@@ -109,6 +109,30 @@ describe('a clock that was right', () => {
     expect(watch.offSeconds()).toBe(0)
   })
 
+  test('and was set back stays known to be off beside a sender that is late by as much', () => {
+    const { request, proven, pass, set, watch } = world()
+    proven()
+    pass(HOUR)
+    set(-HOUR)
+    for (let at = 0; at < 50; at++) {
+      expect(request()).toBe(true)
+      watch.proven(0)
+      watch.answered({ date: new Date(TRUE_START).toUTCString() })
+    }
+    expect(watch.offSeconds()).toBe(-3_600)
+  })
+
+  test('and is ahead of a process that did not run for an hour is right again with five requests that say so', () => {
+    const { stale, now, proven, set, watch } = world()
+    proven()
+    // To this process an hour has not passed, and its clock was set.
+    set(HOUR)
+    expect(stale('late', now())).toBe(true)
+    for (let at = 0; at < 5; at++) watch.proven(0)
+    expect(watch.offSeconds()).toBe(0)
+    expect(times(50, () => stale(`${Math.random()}`, now()))).not.toContain(true)
+  })
+
   test('is not doubted for what is late for a source that allows seconds only', () => {
     const { stale, proven, now } = world()
     proven()
