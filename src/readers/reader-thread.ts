@@ -21,6 +21,8 @@ const UNLOADABLE = 'cannot be loaded in a thread'
 
 interface Job {
   readonly call: ReaderCall
+  /** It was being read when its thread ended, perhaps by what an earlier call had left behind there. */
+  readonly isSecondTry?: boolean
   readonly resolve: (result: unknown) => void
   readonly reject: (error: Error) => void
 }
@@ -132,6 +134,11 @@ export class ReaderThread {
   #isGone(): void {
     this.#tell('the thread that reads for a provider module has ended')
     if (this.#isReady) {
+      const job = this.#current
+      if (job !== undefined && job.isSecondTry !== true) {
+        this.#waiting.unshift({ ...job, isSecondTry: true })
+        this.#current = undefined
+      }
       this.#replace('ended the thread that reads it')
       return
     }

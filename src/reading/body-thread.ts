@@ -18,6 +18,8 @@ interface Waiting {
   /** Made when it is sent: what the thread knows by then need not be told. */
   readonly question: (thread: object) => Question
   readonly body: Uint8Array
+  /** It was being read when its thread ended, perhaps by what an earlier one had left behind there. */
+  readonly isSecondTry?: boolean
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
@@ -105,15 +107,26 @@ export class BodyThread {
         else resolve(message.value)
       }, false)
     })
-    const lost = (reason: string): void => {
-      if (worker === this.#worker) this.#settle(({ reject }) => reject(new Error(reason)), true)
+    const lost = (code?: string): void => {
+      if (worker === this.#worker) this.#isLost(code)
     }
-    worker.on('error', (error: NodeJS.ErrnoException) =>
-      lost(`the thread that read it ended (${error.code ?? error.name})`),
-    )
-    worker.on('exit', () => lost('the thread that read it ended'))
+    worker.on('error', ({ code, name }: NodeJS.ErrnoException) => lost(code ?? name))
+    worker.on('exit', () => lost())
     this.#worker = worker
     this.#within(MAX_START_MS)
+  }
+
+  #isLost(code?: string): void {
+    const current = this.#current
+    if (current === undefined || current.isSecondTry === true || code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      const reason = `the thread that read it ended${code === undefined ? '' : ` (${code})`}`
+      this.#settle(({ reject }) => reject(new Error(reason)), true)
+      return
+    }
+    this.#current = undefined
+    this.#waiting.unshift({ ...current, isSecondTry: true })
+    this.#end()
+    this.#next()
   }
 
   #settle(how: (waiting: Waiting) => void, isThreadLost: boolean): void {

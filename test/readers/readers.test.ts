@@ -125,6 +125,14 @@ describe('code of a user’s own that reads', () => {
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
   })
 
+  test('costs no other event by what it leaves behind', async () => {
+    const { read } = start()
+    const all = await Promise.all(
+      [{ do: 'late' }, ...Array.from({ length: 300 }, (_, n) => ({ id: `${n}` }))].map(read),
+    )
+    expect(all.filter(({ ok }) => !ok)).toEqual([])
+  })
+
   test('is refused, not quarantined, where nobody can read it now', async () => {
     const { read, readers } = start({ wilful: 'file:///nowhere/wilful.ts' })
     await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })

@@ -151,6 +151,21 @@ describe('a long body', () => {
     expect(order).toEqual(['honest', 'hanging'])
   })
 
+  test('is read again where its thread was ended by what an earlier one had left behind', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'late') setTimeout(() => void Promise.reject(new Error('late')), 5)
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const reader = start({ module })
+    const read = (does: string) =>
+      reader.event(sourceOf({ ...ai, name: 'own' }), webhook, bytes({ id: does, does, text: FILLER }))
+    const all = await Promise.all(['late', ...Array.from({ length: 100 }, (_, n) => `${n}`)].map(read))
+    expect(all.filter(({ routing }) => routing.status !== 'accepted')).toEqual([])
+  })
+
   test('that a sender waits for does not wait for answers to polls', async () => {
     const reader = start()
     const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
