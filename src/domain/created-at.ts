@@ -19,6 +19,7 @@ const UNITS_PER_MS = [1e-3, 1, 1e3, 1e6]
 export function readCreatedAt(value: unknown): string | undefined {
   if (typeof value === 'number') return ofNumber(value)
   if (typeof value !== 'string' || value.length > MAX_LENGTH) return undefined
+  if (COMMON.test(value)) return value
   const text = value.trim()
   if (DIGITS.test(text)) return ofNumber(Number(text))
   for (const [pattern, read] of FORMS) {
@@ -27,6 +28,9 @@ export function readCreatedAt(value: unknown): string | undefined {
   }
   return undefined
 }
+
+/** What most senders write, and what is given for it: read at once. The last days of a month are left to the calendar below. */
+const COMMON = /^20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z$/
 
 /** Not so few that they could be a date without dashes. */
 const DIGITS = /^\d{9,19}(?:\.\d{1,9})?$/
