@@ -1,6 +1,6 @@
 import { type CliIo, write } from './command.ts'
 
-/** Asks whoever sits there. Anything but yes is no, and so is the end of the input. */
+/** Asks the operator at the terminal. Anything but yes is no, and so is the end of the input. */
 export async function confirm({ in: input, err }: CliIo, question: string): Promise<boolean> {
   await write(err, `${question} [y/N] `)
   return /^\s*y(?:es)?\s*$/i.test(await firstLine(input))

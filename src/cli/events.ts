@@ -184,7 +184,7 @@ export const eventsReplay: Command = {
     return withOps(io, async (ops) => {
       const replayed = await replayEvent(ops, operands[0], values.handler)
       await (values.json === true ? writeJson(io.out, replayed) : write(io.out, replayedLine(operands[0], replayed)))
-      // What is on its way already is as whoever replays it wants it.
+      // One that is on its way already is what the operator asked for.
       return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
     })
   },
