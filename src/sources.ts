@@ -3,7 +3,7 @@ import { compilePatterns } from './domain/pattern.ts'
 import type { Provider } from './domain/provider.ts'
 import type { Source } from './domain/source.ts'
 import { keyOf, secretFault, secretHeaders } from './signatures/secrets.ts'
-import { compilePrecheck, compileVerifier } from './signatures/verifier.ts'
+import { compileSignature } from './signatures/verifier.ts'
 
 export interface Built {
   readonly sources: ReadonlyMap<string, Source>
@@ -97,8 +97,7 @@ function sourceOf(config: Config, source: SourceConfig, provider: Provider, soun
   return {
     name: source.name,
     provider,
-    verify: compileVerifier(provider.verify, secrets, url),
-    precheck: compilePrecheck(provider.verify, secrets),
+    ...compileSignature(provider.verify, secrets, url),
     types: source.types,
     accepts: compilePatterns(source.types),
     url,

@@ -1,13 +1,11 @@
 import type { TypeMatcher } from './pattern.ts'
 import type { Provider } from './provider.ts'
-import type { Precheck, Verifier } from './verifier.ts'
+import type { Signature } from './verifier.ts'
 
 /** One configured sender, ready to receive. */
-export interface Source {
+export interface Source extends Signature {
   readonly name: string
   readonly provider: Provider
-  readonly verify: Verifier
-  readonly precheck: Precheck
   /** The patterns of `SOURCE_<NAME>_TYPES`; `['*']` when all are accepted. */
   readonly types: readonly string[]
   readonly accepts: TypeMatcher

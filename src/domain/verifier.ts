@@ -28,3 +28,9 @@ export type Verifier = (request: SignedRequest, nowMs: number) => Verdict
  * a signed one has; or, where the proof stands in the body, nothing.
  */
 export type Precheck = (request: Omit<SignedRequest, 'body'>) => Verdict | undefined
+
+/** A signature scheme, compiled for one source. */
+export interface Signature {
+  readonly verify: Verifier
+  readonly precheck: Precheck
+}

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Headers } from '../domain/event.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import type { HmacScheme } from '../domain/provider.ts'
-import type { Precheck, Refused, SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
+import type { Precheck, Refused, Signature, SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
 import { type Candidates, candidatesIn } from './candidates.ts'
 import { decodeKey } from './secrets.ts'
 import { compileTemplate, digest } from './template.ts'
@@ -26,13 +26,13 @@ interface Claim {
  * A verifier for one source. Every secret is tried against every candidate, whether or not one has matched, so that time
  * tells nothing about either. A secret that gives no key verifies nothing. Throws `TypeError` on a template it cannot fill.
  */
-export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url: string | undefined): Verifier {
+export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url: string | undefined): Signature {
   const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? []).filter(({ length }) => length > 0)
   const pieces = compileTemplate(scheme.signed)
   const window = scheme.timestamp
-  const claimOf = compileClaim(scheme)
+  const claimOf = rememberLast(compileClaim(scheme))
 
-  return (request, nowMs) => {
+  const verify: Verifier = (request, nowMs) => {
     const claim = claimOf(request.headers)
     if ('reason' in claim) return claim
     const { candidates, id, timestamp } = claim
@@ -49,14 +49,20 @@ export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url:
     if (!matched) return mismatch
     return window === undefined ? ok : freshness(window, timestamp, request, nowMs)
   }
-}
-
-/** Finds what the headers lack of a signed request, without looking at the signature itself. */
-export function precheckHmac(scheme: HmacScheme): Precheck {
-  const claimOf = compileClaim(scheme)
-  return ({ headers }) => {
+  /** Finds what the headers lack of a signed request, without looking at the signature itself. */
+  const precheck: Precheck = ({ headers }) => {
     const claim = claimOf(headers)
     return 'reason' in claim ? claim : ok
+  }
+  return { verify, precheck }
+}
+
+/** Most requests are verified right after their headers were looked at: those are taken apart once. */
+function rememberLast<Result>(find: (headers: Headers) => Result): (headers: Headers) => Result {
+  let last: { readonly headers: Headers; readonly found: Result } | undefined
+  return (headers) => {
+    if (last?.headers !== headers) last = { headers, found: find(headers) }
+    return last.found
   }
 }
 

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { parseJson, valueAt } from '../domain/json.ts'
 import type { SharedSecretScheme } from '../domain/provider.ts'
-import type { Precheck, Refused, SignedRequest, Verifier } from '../domain/verifier.ts'
+import type { Refused, Signature, SignedRequest, Verifier } from '../domain/verifier.ts'
 
 type Found = { readonly secret: string } | Refused
 
@@ -11,11 +11,11 @@ const missing: Found = { ok: false, reason: 'missing' }
  * A verifier for a secret that is sent as it is. Digests are compared, so that time tells neither its bytes nor its
  * length. An empty secret verifies nothing.
  */
-export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Verifier {
+export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Signature {
   const digests = secrets
     .filter((secret) => secret !== '')
     .map((secret) => hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'))
-  return (request) => {
+  const verify: Verifier = (request) => {
     const found = findSecret(scheme.from, request)
     if (!('secret' in found)) return found
     // Node hands header bytes over as Latin-1; a secret in a query or body is text already.
@@ -25,16 +25,13 @@ export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonl
     for (const digest of digests) matched = timingSafeEqual(digest, given) || matched
     return matched ? { ok: true } : { ok: false, reason: 'mismatch' }
   }
+  // A secret that does not stand in the body needs none to be verified.
+  return 'body' in scheme.from
+    ? { verify, precheck: () => undefined }
+    : { verify, precheck: (request) => verify({ ...request, body: NO_BODY }, 0) }
 }
 
 const NO_BODY = Buffer.alloc(0)
-
-/** A secret that does not stand in the body needs none to be verified. */
-export function precheckSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Precheck {
-  if ('body' in scheme.from) return () => undefined
-  const verify = compileSharedSecret(scheme, secrets)
-  return (request) => verify({ ...request, body: NO_BODY }, 0)
-}
 
 function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: SignedRequest): Found {
   if ('header' in from) {

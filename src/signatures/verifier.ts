@@ -1,11 +1,8 @@
 import type { Scheme } from '../domain/provider.ts'
-import type { Precheck, Verifier } from '../domain/verifier.ts'
-import { compileHmac, precheckHmac } from './hmac.ts'
-import { compileSharedSecret, precheckSharedSecret } from './shared-secret.ts'
+import type { Signature } from '../domain/verifier.ts'
+import { compileHmac } from './hmac.ts'
+import { compileSharedSecret } from './shared-secret.ts'
 
-/** The verifier of one source. With no secret, nothing verifies. `url` is the public one, for schemes that sign it. */
-export const compileVerifier = (scheme: Scheme, secrets: readonly string[], url: string | undefined): Verifier =>
+/** How one source's requests are proven. With no secret, nothing verifies. `url` is the public one, for schemes that sign it. */
+export const compileSignature = (scheme: Scheme, secrets: readonly string[], url: string | undefined): Signature =>
   scheme.scheme === 'hmac' ? compileHmac(scheme, secrets, url) : compileSharedSecret(scheme, secrets)
-
-export const compilePrecheck = (scheme: Scheme, secrets: readonly string[]): Precheck =>
-  scheme.scheme === 'hmac' ? precheckHmac(scheme) : precheckSharedSecret(scheme, secrets)

@@ -7,7 +7,7 @@ import { readEvent } from '../../src/domain/read-event.ts'
 import { compileSchema } from '../../src/domain/schema.ts'
 import { loadProviders } from '../../src/providers/load.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 
 const { providers } = await loadProviders(undefined)
@@ -23,7 +23,10 @@ function receive(provider: Provider, type: string, data?: Record<string, unknown
   const request = sampleRequest(provider, { id: 'evt_1', type, data, nowMs }, AI_SECRET)
   const signature = signRequest(provider.verify, AI_SECRET, { id: 'evt_1', ...request, url, nowMs })
   const headers = { ...request.headers, ...signature.headers }
-  const verdict = compileVerifier(provider.verify, [AI_SECRET], url)({ ...request, ...signature, headers }, nowMs)
+  const verdict = compileSignature(provider.verify, [AI_SECRET], url).verify(
+    { ...request, ...signature, headers },
+    nowMs,
+  )
   return { verdict, reading: readEvent(provider, headers, request.body, 0) }
 }
 

@@ -6,7 +6,7 @@ import { providerFaults } from '../../src/providers/check.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 
 /** Holds for every provider that signs, or sends a secret along; a provider is added to `shippedProviders` and nowhere else. */
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -35,7 +35,7 @@ function verdictOn(
   secrets = [SECRET],
   nowMs = NOW_MS,
 ): string {
-  const verdict = compileVerifier(scheme, secrets, undefined)({ headers, body, query: '' }, nowMs)
+  const verdict = compileSignature(scheme, secrets, undefined).verify({ headers, body, query: '' }, nowMs)
   return verdict.ok ? 'ok' : verdict.reason
 }
 

@@ -7,7 +7,7 @@ import openai from '../../src/providers/openai.ts'
 import stripe from '../../src/providers/stripe.ts'
 import { standardWebhooks } from '../../src/signatures/schemes.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const OLD_SECRET = 'whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c='
@@ -15,7 +15,7 @@ const NOW_MS = 1_700_000_000_000
 
 const body = Buffer.from('{"type":"a.b"}')
 const verifierOf = (scheme: HmacScheme = standardWebhooks, secrets = [SECRET]) =>
-  compileVerifier(scheme, secrets, undefined)
+  compileSignature(scheme, secrets, undefined).verify
 const signedBy = (secret: string, bytes = body, scheme: HmacScheme = standardWebhooks, nowMs = NOW_MS) =>
   ({ ...signRequest(scheme, secret, { id: 'msg_1', body: bytes, nowMs }).headers }) as Record<string, string>
 
@@ -42,14 +42,14 @@ describe('published vectors', () => {
     }
     const text =
       '{"id": "evt_685c059ae3a481909bdc86819b066fb6", "object": "event", "created_at": 1750861210, "type": "response.completed", "data": {"id": "resp_123"}}'
-    const verify = compileVerifier(openai.verify, [OLD_SECRET], undefined)
+    const verify = compileSignature(openai.verify, [OLD_SECRET], undefined).verify
     expect(verdictOn(headers, Buffer.from(text), verify, 1_750_861_210_000)).toBe('ok')
     expect(verdictOn(headers, Buffer.from(text.replaceAll(': ', ':')), verify, 1_750_861_210_000)).toBe('mismatch')
   })
 
   test('of GitHub', () => {
     const github = shippedProviders.find(({ name }) => name === 'github')
-    const verify = compileVerifier(github?.verify as HmacScheme, ["It's a Secret to Everybody"], undefined)
+    const verify = compileSignature(github?.verify as HmacScheme, ["It's a Secret to Everybody"], undefined).verify
     const signature = 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
     expect(verdictOn({ 'x-hub-signature-256': signature }, Buffer.from('Hello, World!'), verify)).toBe('ok')
   })
@@ -152,7 +152,7 @@ describe('a timestamp', () => {
 
   test('may stand among the signatures, of which there may be several', () => {
     const secret = 'whsec_the_whole_of_it_is_the_key'
-    const verify = compileVerifier(stripe.verify, [secret], undefined)
+    const verify = compileSignature(stripe.verify, [secret], undefined).verify
     const header = signedBy(secret, body, stripe.verify)['stripe-signature'] ?? ''
     const [time, signature] = header.split(',')
     expect(header).toMatch(/^t=1700000000,v1=[0-9a-f]{64}$/)
@@ -198,7 +198,7 @@ test('what any shipped provider signs verifies, and with one byte changed anywhe
       (provider, bytes, at) => {
         const scheme = provider.verify as HmacScheme
         const secret = secrets[provider.name] ?? SECRET
-        const verify = compileVerifier(scheme, [secret], undefined)
+        const verify = compileSignature(scheme, [secret], undefined).verify
         const sent = Buffer.from(bytes)
         const headers = signedBy(secret, sent, scheme)
         expect(verdictOn(headers, sent, verify)).toBe('ok')

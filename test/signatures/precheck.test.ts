@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Scheme } from '../../src/domain/provider.ts'
 import { standardWebhooks } from '../../src/signatures/schemes.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compilePrecheck, compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const BODY = Buffer.from('{"token":"x"}')
@@ -20,8 +20,7 @@ describe('before the body is read', () => {
     ['a password', shared({ basic: 'password' })],
     ['a secret in the query', shared({ query: 'token' })],
   ] as const)('what is signed by %s passes, and what is not is refused as it would be later', (_name, scheme) => {
-    const precheck = compilePrecheck(scheme, [SECRET])
-    const verify = compileVerifier(scheme, [SECRET], undefined)
+    const { precheck, verify } = compileSignature(scheme, [SECRET], undefined)
     const { headers, query } = signRequest(scheme, SECRET, { id: 'a', body: BODY, nowMs: NOW })
     expect(precheck({ headers, query })).toEqual({ ok: true })
     const none = { headers: {}, query: '' }
@@ -30,7 +29,7 @@ describe('before the body is read', () => {
   })
 
   test('each header that the signature needs is missed', () => {
-    const precheck = compilePrecheck(standardWebhooks, [SECRET])
+    const precheck = compileSignature(standardWebhooks, [SECRET], undefined).precheck
     const { headers } = signRequest(standardWebhooks, SECRET, { id: 'a', body: BODY, nowMs: NOW })
     for (const name of Object.keys(headers)) {
       const { [name]: _missing, ...rest } = headers
@@ -41,12 +40,14 @@ describe('before the body is read', () => {
   })
 
   test('a wrong secret is known where it stands in headers or query, and the right one beside it serves', () => {
-    const precheck = compilePrecheck(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'])
+    const precheck = compileSignature(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'], undefined).precheck
     expect(precheck({ headers: { 'x-secret': 'old-secret' }, query: '' })).toEqual({ ok: true })
     expect(precheck({ headers: { 'x-secret': 'other' }, query: '' })).toEqual({ ok: false, reason: 'mismatch' })
   })
 
   test('nothing is said where the secret stands in the body', () => {
-    expect(compilePrecheck(shared({ body: 'token' }), [SECRET])({ headers: {}, query: '' })).toBeUndefined()
+    expect(
+      compileSignature(shared({ body: 'token' }), [SECRET], undefined).precheck({ headers: {}, query: '' }),
+    ).toBeUndefined()
   })
 })

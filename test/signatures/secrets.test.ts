@@ -3,7 +3,7 @@ import type { Provider, Scheme, SharedSecretScheme } from '../../src/domain/prov
 import github from '../../src/providers/github.ts'
 import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 
 const shared = (from: SharedSecretScheme['from']): Scheme => ({ scheme: 'shared-secret', from })
 const body = Buffer.from('{}')
@@ -26,7 +26,7 @@ describe('a shared secret beyond ASCII', () => {
     'sent as %j arrives as the bytes that it is',
     (from) => {
       const sent = signRequest(shared(from), 'clé 日本', { id: '', body, nowMs: 0 })
-      expect(compileVerifier(shared(from), ['clé 日本'], undefined)({ body, ...sent }, 0)).toEqual({ ok: true })
+      expect(compileSignature(shared(from), ['clé 日本'], undefined).verify({ body, ...sent }, 0)).toEqual({ ok: true })
       for (const value of Object.values(sent.headers))
         expect(Buffer.from(value, 'latin1').toString('latin1')).toBe(value)
     },
@@ -39,7 +39,7 @@ describe('an empty secret', () => {
     [{ basic: 'password' }, { authorization: `Basic ${btoa('user:')}` }, ''],
     [{ query: 'token' }, {}, 'token='],
   ])('verifies nothing, sent as %j', (from, headers, query) => {
-    expect(compileVerifier(shared(from), [''], undefined)({ headers, query, body }, 0)).toEqual({
+    expect(compileSignature(shared(from), [''], undefined).verify({ headers, query, body }, 0)).toEqual({
       ok: false,
       reason: 'mismatch',
     })

@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import type { SharedSecretScheme } from '../../src/domain/provider.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
-import { compileVerifier } from '../../src/signatures/verifier.ts'
+import { compileSignature } from '../../src/signatures/verifier.ts'
 
 const nothing = { headers: {}, query: '', body: Buffer.from('{}') }
 type Request = Partial<typeof nothing> & { headers?: Record<string, string> }
 
 function verdictOn(from: SharedSecretScheme['from'], request: Request, secrets = ['new-secret', 'old-secret']) {
-  const verdict = compileVerifier({ scheme: 'shared-secret', from }, secrets, undefined)({ ...nothing, ...request }, 0)
+  const verdict = compileSignature({ scheme: 'shared-secret', from }, secrets, undefined).verify(
+    { ...nothing, ...request },
+    0,
+  )
   return verdict.ok ? 'ok' : verdict.reason
 }
 
