@@ -50,7 +50,7 @@ export interface SharedSecretScheme {
     /** The password of HTTP Basic; any user name. */
     | { readonly basic: 'password' }
     | { readonly query: string }
-    /** A dotted path in the JSON body, which is then parsed before anything is proven. */
+    /** A dotted path in the JSON body, in which it is looked for before anything is proven. */
     | { readonly body: string }
 }
 

@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Headers } from '../domain/event.ts'
-import { parseJson, valueAt } from '../domain/json.ts'
+import { scalarIn } from '../domain/json-scan.ts'
 import type { HmacScheme } from '../domain/provider.ts'
 import type { Precheck, Refused, Signature, SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
 import { type Candidates, candidatesIn } from './candidates.ts'
@@ -95,8 +95,8 @@ function sentTimestamp(window: Window | undefined, headers: Headers, { timestamp
 function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs: number): Verdict {
   let text = sent
   if ('body' in window.from) {
-    const parsed = parseJson(body)
-    const value = parsed.ok ? valueAt(parsed.value, window.from.body) : undefined
+    const found = scalarIn(body, window.from.body)
+    const value = found.ok ? found.value : undefined
     if (typeof value !== 'string' && typeof value !== 'number') return missing
     text = String(value)
   }

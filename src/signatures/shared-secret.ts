@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto'
-import { parseJson, valueAt } from '../domain/json.ts'
+import { scalarIn } from '../domain/json-scan.ts'
 import type { SharedSecretScheme } from '../domain/provider.ts'
 import type { Refused, Signature, SignedRequest, Verifier } from '../domain/verifier.ts'
 
@@ -47,10 +47,9 @@ function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: 
     const value = new URLSearchParams(query).get(from.query)
     return value === null ? missing : { secret: value }
   }
-  const parsed = parseJson(body)
-  if (!parsed.ok) return { ok: false, reason: 'unreadable' }
-  const value = valueAt(parsed.value, from.body)
-  return typeof value === 'string' ? { secret: value } : missing
+  const found = scalarIn(body, from.body)
+  if (!found.ok) return { ok: false, reason: 'unreadable' }
+  return typeof found.value === 'string' ? { secret: found.value } : missing
 }
 
 /** RFC 7617: `Basic base64(user:password)`; the scheme's name in either case. */

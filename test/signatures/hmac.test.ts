@@ -180,6 +180,10 @@ describe('a timestamp', () => {
     expect([sent(0), sent(-60_000), sent(-60_001), sent(60_001)]).toEqual(['ok', 'ok', 'stale', 'stale'])
     const none = Buffer.from('{}')
     expect(verdictOn(signedBy('a-secret', none, scheme), none, verify)).toBe('missing')
+    const unparsable = Buffer.from(`{"webhookTimestamp":${NOW_MS},"data":${'['.repeat(100)}}`)
+    expect(verdictOn(signedBy('a-secret', unparsable, scheme), unparsable, verify)).toBe('missing')
+    const strange = Buffer.from(`{"webhookTimestamp":${NOW_MS},"data":?}`)
+    expect(verdictOn(signedBy('a-secret', strange, scheme), strange, verify)).toBe('ok')
   })
 })
 

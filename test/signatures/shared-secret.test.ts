@@ -43,6 +43,12 @@ describe('a shared secret', () => {
     ['in the body', { body: 'auth.token' }, { body: Buffer.from('{"auth":{"token":"new-secret"}}') }, 'ok'],
     ['in the body, wrong', { body: 'auth.token' }, { body: Buffer.from('{"auth":{"token":"no"}}') }, 'mismatch'],
     ['in a body without it', { body: 'auth.token' }, { body: Buffer.from('{}') }, 'missing'],
+    [
+      'in a body that is no JSON behind it',
+      { body: 'token' },
+      { body: Buffer.from('{"token":"new-secret","a":?}') },
+      'ok',
+    ],
     ['in a body that cannot be read', { body: 'auth.token' }, { body: Buffer.from('{') }, 'unreadable'],
   ])('%s', (_, from, request, expected) => {
     expect(verdictOn(from, request)).toBe(expected)

@@ -1,0 +1,157 @@
+import { type Parsed, parseJson } from './json.ts'
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+const BROKEN = -1
+const broken: Parsed = { ok: false, reason: 'the body is not valid JSON' }
+const nothing: Parsed = { ok: true, value: undefined }
+
+/**
+ * The text, number or literal at a dotted path of JSON, as `valueAt` finds it once all is parsed; undefined where there is
+ * none, or an object or array. Makes nothing of the rest, so that a MiB takes a few milliseconds whatever it is made of (to
+ * parse it may take a tenth of a second): for what is read before a body is proven. That the rest is no JSON, or nests without
+ * bounds, goes unnoticed.
+ */
+export function scalarIn(bytes: Uint8Array, path: string): Parsed {
+  let at = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
+  if (at === bytes.length) return broken
+  for (const name of path === '' ? [] : path.split('.')) {
+    const next = bytes[at] === OPEN_BRACE ? memberIn(bytes, at, name) : elementIn(bytes, at, name)
+    if (next === undefined) return nothing
+    if (next === BROKEN) return broken
+    at = next
+  }
+  if (bytes[at] === OPEN_BRACE || bytes[at] === OPEN_BRACKET) return nothing
+  const end = afterValue(bytes, at)
+  const found = end === BROKEN ? broken : parseJson(bytes.subarray(at, end))
+  return found.ok ? found : broken
+}
+
+const hasByteOrderMark = (bytes: Uint8Array): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+
+/** Where the value of an object's last member of that name begins; undefined: it has none. */
+function memberIn(bytes: Uint8Array, open: number, name: string): number | undefined {
+  let found: number | undefined
+  let at = afterSpace(bytes, open + 1)
+  if (bytes[at] === CLOSE_BRACE) return undefined
+  for (;;) {
+    if (bytes[at] !== QUOTE) return BROKEN
+    const nameEnd = afterString(bytes, at)
+    const colon = afterSpace(bytes, nameEnd)
+    if (nameEnd === BROKEN || bytes[colon] !== COLON) return BROKEN
+    const value = afterSpace(bytes, colon + 1)
+    if (isNamed(bytes, at + 1, nameEnd - 1, name)) found = value
+    at = afterItem(bytes, value)
+    if (at === BROKEN) return BROKEN
+    if (bytes[at] === CLOSE_BRACE) return found
+    if (bytes[at] !== COMMA) return BROKEN
+    at = afterSpace(bytes, at + 1)
+  }
+}
+
+/** Where an array's element of that index begins; undefined: it has none, or is no array. */
+function elementIn(bytes: Uint8Array, open: number, name: string): number | undefined {
+  if (bytes[open] !== OPEN_BRACKET || !/^(?:0|[1-9]\d{0,8})$/.test(name)) return undefined
+  let at = afterSpace(bytes, open + 1)
+  if (bytes[at] === CLOSE_BRACKET) return undefined
+  for (let index = Number(name); index > 0; index--) {
+    at = afterItem(bytes, at)
+    if (at === BROKEN) return BROKEN
+    if (bytes[at] === CLOSE_BRACKET) return undefined
+    if (bytes[at] !== COMMA) return BROKEN
+    at = afterSpace(bytes, at + 1)
+  }
+  return at
+}
+
+/** The comma or bracket behind a member's or element's value. */
+function afterItem(bytes: Uint8Array, at: number): number {
+  const end = afterValue(bytes, at)
+  return end === BROKEN ? BROKEN : afterSpace(bytes, end)
+}
+
+function afterSpace(bytes: Uint8Array, from: number): number {
+  let at = from
+  while (isSpace(bytes[at])) at++
+  return at
+}
+
+const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+
+function afterValue(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at]
+  if (byte === QUOTE) return afterString(bytes, at)
+  if (byte === OPEN_BRACE || byte === OPEN_BRACKET) return afterContainer(bytes, at)
+  let end = at
+  while (end < bytes.length && !isDelimiter(bytes[end])) end++
+  return end === at ? BROKEN : end
+}
+
+const isDelimiter = (byte: number | undefined): boolean =>
+  byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET || byte === COLON || isSpace(byte)
+
+function afterString(bytes: Uint8Array, open: number): number {
+  for (let at = open + 1; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) return at + 1
+    if (byte === BACKSLASH) at++
+  }
+  return BROKEN
+}
+
+function afterContainer(bytes: Uint8Array, open: number): number {
+  let depth = 0
+  for (let at = open; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) {
+      at = afterString(bytes, at) - 1
+      if (at < open) return BROKEN
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++
+    else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) return at + 1
+  }
+  return BROKEN
+}
+
+/** Whether the name between two quotes is this one, escaped or not. */
+function isNamed(bytes: Uint8Array, from: number, end: number, name: string): boolean {
+  let at = from
+  for (let index = 0; index < name.length; index++) {
+    const code = name.charCodeAt(index)
+    const byte = bytes[at] ?? 0
+    if (at >= end || (byte >= 0x80 && code < 0x80)) return false
+    if (byte >= 0x80) return isWritten(bytes.subarray(from - 1, end + 1), name)
+    if ((byte === BACKSLASH ? escapedAt(bytes, at) : byte) !== code) return false
+    at += byte !== BACKSLASH ? 1 : bytes[at + 1] === LETTER_U ? 6 : 2
+  }
+  return at === end
+}
+
+/** The UTF-16 code unit that an escape stands for. */
+function escapedAt(bytes: Uint8Array, at: number): number {
+  const letter = bytes[at + 1] ?? 0
+  if (letter !== LETTER_U) return CONTROLS.get(letter) ?? letter
+  let code = 0
+  for (let digit = at + 2; digit < at + 6; digit++) {
+    const byte = bytes[digit] ?? 0
+    code = code * 16 + (byte & 0xf) + (byte > 0x39 ? 9 : 0)
+  }
+  return code
+}
+
+const LETTER_U = 0x75
+const CONTROLS: ReadonlyMap<number, number> = new Map(
+  ['b\b', 'f\f', 'n\n', 'r\r', 't\t'].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)]),
+)
+
+/** A name beyond ASCII. */
+function isWritten(quoted: Uint8Array, name: string): boolean {
+  const parsed = parseJson(quoted)
+  return parsed.ok && parsed.value === name
+}
