@@ -12,7 +12,7 @@ const EVENTS = 1_500
 async function damaged(
   name: string,
   leaf: number,
-  count = 200,
+  { count = 200, also }: { readonly count?: number; readonly also?: string } = {},
 ): Promise<{ store: OpenStore; events: readonly NewEvent[] }> {
   const path = ownPath()
   const first = await openAt(path)
@@ -22,6 +22,7 @@ async function damaged(
   await Promise.all(events.map((event) => first.append(event)))
   await first.close()
   zeroLeaf(path, name, leaf)
+  if (also !== undefined) zeroLeaf(path, also, leaf)
   return { store: await openAt(path), events }
 }
 
@@ -92,8 +93,8 @@ test.each(['event', 'delivery', 'attempt'])(
   },
 )
 
-test('a damaged page of the index of what is due costs what stands in it, and not what comes after', async () => {
-  const { store } = await damaged('delivery_pending', 1, EVENTS)
+test('a damaged page of the index of what is due costs what stands in it, and not what comes after, if the table is damaged too', async () => {
+  const { store } = await damaged('delivery_pending', 1, { count: EVENTS, also: 'delivery' })
   const ran = await drain(store)
   expect(ran.length).toBeGreaterThan(EVENTS * 0.2)
   const later = newEvent()

@@ -4,6 +4,8 @@ import { type ErrorCode, HoldfastError } from '../../domain/errors.ts'
 export interface WireError {
   readonly error: ErrorCode
   readonly message: string
+  /** A page of the database is damaged. */
+  readonly isDamage?: boolean
 }
 
 /** The answer to a batch or a call. */

@@ -134,6 +134,8 @@ export class Committer {
         if (events > 0) this.#damagedInARow = damaged < events ? 0 : this.#damagedInARow + damaged
         return replies
       } catch (error) {
+        const cause = error instanceof BadEvent ? error.cause : error
+        if (isCorruption(cause) && this.#damage.mended()) continue
         if (!(error instanceof BadEvent)) throw error
         if (isCorruption(error.cause) && ++damaged > MAX_DAMAGED_EVENTS) {
           this.#damagedInARow += damaged

@@ -26,9 +26,19 @@ export class DamagedPage extends Error {
 export class Damage {
   readonly #avoided = new Map<string, string>()
   readonly #onFound: (found: DamagedPage) => void
+  readonly #rebuild: () => boolean
 
-  constructor(onFound: (found: DamagedPage) => void) {
+  /** `rebuild` makes damaged indexes anew, and tells whether there were any. */
+  constructor(onFound: (found: DamagedPage) => void, rebuild: () => boolean) {
     this.#onFound = onFound
+    this.#rebuild = rebuild
+  }
+
+  /** A damaged page was met, and the transaction is rolled back. True: it was one of an index, which is whole again. */
+  mended(): boolean {
+    if (!this.#rebuild()) return false
+    this.#avoided.clear()
+    return true
   }
 
   /** Runs a step; or, if it is known to lead over a damaged page, what is done instead. Throws `DamagedPage` to tell of one. */

@@ -15,6 +15,10 @@ export const firstHash = (source: string, id: string): number => shortHash(`${so
 export const variantHash = (source: string, id: string, checksum: string): number =>
   shortHash(`${source}\0${id}\0${checksum}`)
 
+/** Of the name that an event has, by its stored columns. */
+export const hashOfIdentity = ({ source, id, variant, checksum }: Row): number =>
+  variant === 0 ? firstHash(String(source), String(id)) : variantHash(String(source), String(id), String(checksum))
+
 const shortHash = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, HASH_HEX_DIGITS), 16)
 
 type Keys = number | readonly number[]
@@ -154,9 +158,7 @@ export class Dedupe {
   }
 
   #know(row: Row): void {
-    const [source, id] = [String(row.source), String(row.id)]
-    const hash = row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum))
-    put(this.#recent, hash, Number(row.key))
+    put(this.#recent, hashOfIdentity(row), Number(row.key))
     this.#recentUntil = Number(row.key)
   }
 }

@@ -37,7 +37,9 @@ export function prepareReadBody(db: DatabaseSync): (uid: string) => Uint8Array<A
       return select.get(uid)
     } catch (error) {
       if (!isCorruption(error)) throw error
-      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`)
+      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      })
     }
   }
 

@@ -91,6 +91,8 @@ export interface SentBatch {
 export type ToWriter =
   | ({ readonly kind: 'append' } & SentBatch)
   | { readonly kind: 'call'; readonly call: Call<WriterOperations> }
+  /** The reader has met a damaged page. */
+  | { readonly kind: 'damaged' }
   | { readonly kind: 'close' }
 
 export type FromWriter =

@@ -3,7 +3,7 @@ import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import type { Damage } from './damage.ts'
-import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
+import { type Dedupe, hashOfIdentity } from './dedupe.ts'
 import type { Tally } from './tally.ts'
 
 /** Events looked at in one step, by the thread that reads: those that cannot go cost the one that writes nothing. */
@@ -84,8 +84,7 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, da
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     deleteEvent.run(key)
-    const [source, id] = [String(row.source), String(row.id)]
-    dedupe.remove(row.variant === 0 ? firstHash(source, id) : variantHash(source, id, String(row.checksum)), key)
+    dedupe.remove(hashOfIdentity(row), key)
     return { dead }
   }
 

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { letGoOfTasks } from './claim-tasks.ts'
 import { type Damage, DamagedPage } from './damage.ts'
 import { takeBackAll } from './lost-leases.ts'
+import { isCorruption } from './sqlite-errors.ts'
 import { Tally } from './tally.ts'
 
 /** Takes back what a process that is gone had leased. What lies on damaged pages is left as it is. */
@@ -18,6 +19,7 @@ export function recover(db: DatabaseSync, damage: Damage, nowMs: number): void {
     } catch (error) {
       tally.forget()
       if (db.isTransaction) db.exec('ROLLBACK')
+      if (isCorruption(error) && damage.mended()) continue
       if (!(error instanceof DamagedPage && damage.avoid(error))) throw error
     }
   }

@@ -105,7 +105,10 @@ class SqliteStore implements OpenStore {
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
     writer.on('message', (message: FromWriter) => this.#hear(message))
-    reader.on('message', (reply: Reply) => this.#reads.answer(reply))
+    reader.on('message', (reply: Reply) => {
+      if ('failed' in reply && reply.failed.isDamage) this.#outbox.post({ kind: 'damaged' })
+      this.#reads.answer(reply)
+    })
     for (const [thread, name] of [
       [writer, 'writer'],
       [reader, 'reader'],

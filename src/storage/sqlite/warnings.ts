@@ -8,7 +8,7 @@ const MAX_LOGGED = 1_000
 /** What an operator is to know though events are kept. */
 export class Warnings {
   readonly #tell: (warnings: readonly string[], news?: string) => void
-  readonly #atOpen: string[] = []
+  readonly #found: string[] = []
   #damaged = 0
 
   constructor(tell: (warnings: readonly string[], news?: string) => void) {
@@ -25,12 +25,13 @@ export class Warnings {
   }
 
   found(warning: string): void {
-    this.#atOpen.push(warning)
+    if (this.#found.includes(warning)) return
+    this.#found.push(warning)
     this.#tell(this.#all(), warning)
   }
 
   #all(): readonly string[] {
-    if (this.#damaged === 0) return [...this.#atOpen]
-    return [...this.#atOpen, `the database is damaged: ${this.#damaged} things in it were left out; ${REMEDY}`]
+    if (this.#damaged === 0) return [...this.#found]
+    return [...this.#found, `the database is damaged: ${this.#damaged} things in it were left out; ${REMEDY}`]
   }
 }

@@ -12,6 +12,7 @@ import { Health } from './health.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
 import { migrate } from './migrate.ts'
 import { syncLog } from './place.ts'
+import { prepareRebuild } from './rebuild.ts'
 import { recover } from './recover.ts'
 import { repeated } from './repeated.ts'
 import { isFatal } from './sqlite-errors.ts'
@@ -53,7 +54,6 @@ const warnings = new Warnings((each, news) => {
   if (early === undefined) send(message)
   else early.push(message)
 })
-const damage = new Damage((found) => warnings.damaged(found))
 let probing: { refresh(): void; stop(): void } | undefined
 const batches: SentBatch[] = []
 const calls: Call<WriterOperations>[] = []
@@ -68,6 +68,7 @@ interface Opened {
   readonly checkpointer: Checkpointer
   readonly files: Files
   readonly synced: SyncedLog
+  readonly damage: Damage
 }
 
 function open(): Opened | undefined {
@@ -77,13 +78,14 @@ function open(): Opened | undefined {
     db = openForWriting(path)
     migrate(db, path)
     const loss = lossOf(db, left)
+    const damage = new Damage((found) => warnings.damaged(found), prepareRebuild(db, warnings))
     recover(db, damage, nowMs)
     syncLog(path)
     const committer = new Committer(db, damage)
     const synced = new SyncedLog(db, path)
     if (loss !== undefined) warnings.found(loss)
     synced.note(nowMs)
-    return { db, committer, checkpointer: openCheckpointer(db), files: new Files(path), synced }
+    return { db, committer, checkpointer: openCheckpointer(db), files: new Files(path), synced, damage }
   } catch (error) {
     db?.close()
     send({ kind: 'refused', fault: refusal(path, error).message })
@@ -111,7 +113,7 @@ function start(opened: Opened): void {
     () => WATCH_INTERVAL_MS,
   )
   port?.on('message', (messages: readonly ToWriter[]) => {
-    messages.forEach(accept)
+    for (const message of messages) accept(message, opened)
     guarded(() => work(opened))
     if (closing) {
       probing?.stop()
@@ -125,9 +127,10 @@ function start(opened: Opened): void {
   health.shortOfSpace()
 }
 
-function accept(message: ToWriter): void {
+function accept(message: ToWriter, { damage }: Opened): void {
   if (message.kind === 'append') batches.push(message)
   else if (message.kind === 'call') calls.push(message.call)
+  else if (message.kind === 'damaged') damage.mended()
   else closing = true
 }
 
@@ -149,7 +152,7 @@ function work(opened: Opened): void {
   const { checkpointer } = opened
   for (;;) {
     for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
-      ;(next.message as readonly ToWriter[]).forEach(accept)
+      for (const message of next.message as readonly ToWriter[]) accept(message, opened)
       next = receiveMessageOnPort(port as NonNullable<typeof port>)
     }
     if (batches.length === 0 && calls.length === 0) return

@@ -1,0 +1,118 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { messageOf } from '../../domain/errors.ts'
+import { hashOfIdentity } from './dedupe.ts'
+import { isCorruption, isFatal } from './sqlite-errors.ts'
+import type { Warnings } from './warnings.ts'
+
+/** All indexes are read through at most so often, whatever damage is met. */
+const EXAMINE_INTERVAL_MS = 600_000
+/** With more events it would hold up acknowledgements for more than some ten seconds, and take too much memory. */
+const MAX_EVENTS = 4_000_000
+
+/** A table or an index that holds nothing but what other tables say. */
+interface Derived {
+  readonly name: string
+  /** Makes it. */
+  readonly sql: string
+  /** Fails where a page of it cannot be read. */
+  readonly readThrough: string
+  /** Fills it, where making it does not. */
+  readonly fill: string | undefined
+}
+
+const INDEXES = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+const DEDUPE = "SELECT sql FROM sqlite_schema WHERE name = 'dedupe'"
+const FILL_DEDUPE =
+  'INSERT INTO dedupe SELECT hash_of_identity(source, id, variant, checksum), key FROM event NOT INDEXED ORDER BY 1, 2'
+
+/**
+ * Gives what makes damaged indexes anew from their tables, each at once and in a transaction of its own, and tells whether there
+ * were any. Where a page of the table cannot be read either, the index stays as it is: what it misses would be taken for new.
+ * To be called outside of a transaction. It holds everything up, for about 3 s for a million events.
+ */
+export function prepareRebuild(db: DatabaseSync, warnings: Warnings): () => boolean {
+  let examinedAtMs = Number.NEGATIVE_INFINITY
+  db.function('hash_of_identity', { deterministic: true }, (source, id, variant, checksum) =>
+    hashOfIdentity({ source, id, variant, checksum }),
+  )
+
+  function rebuild(derived: Derived): boolean {
+    const beganAtMs = performance.now()
+    try {
+      refuseMany(db)
+      replace(db, derived)
+      const tookMs = Math.round(performance.now() - beganAtMs)
+      warnings.found(`${derived.name}, an index, was damaged, and was made anew in ${tookMs} ms: ${ADVICE}`)
+      return true
+    } catch (error) {
+      if (isFatal(error)) throw error
+      warnings.found(`${derived.name}, an index, is damaged, and cannot be made anew: ${messageOf(error)}`)
+      return false
+    }
+  }
+
+  return () => {
+    if (performance.now() - examinedAtMs < EXAMINE_INTERVAL_MS) return false
+    const rebuilt = derivedIn(db)
+      .filter((derived) => isDamaged(db, derived))
+      .filter(rebuild)
+    examinedAtMs = performance.now()
+    return rebuilt.length > 0
+  }
+}
+
+const ADVICE = 'nothing is lost, but the disk may be failing: look after it, and make a backup'
+
+function derivedIn(db: DatabaseSync): readonly Derived[] {
+  const indexes = db
+    .prepare(INDEXES)
+    .all()
+    .map((row) => {
+      const [name, table, sql] = [String(row.name), String(row.tbl_name), String(row.sql)]
+      const condition = /\sWHERE\s.*$/s.exec(sql)?.[0] ?? ''
+      return {
+        name,
+        sql,
+        readThrough: `SELECT total(rowid) FROM ${table} INDEXED BY ${name}${condition}`,
+        fill: undefined,
+      }
+    })
+  const dedupe = { name: 'dedupe', sql: String(db.prepare(DEDUPE).get()?.sql), fill: FILL_DEDUPE }
+  return [...indexes, { ...dedupe, readThrough: 'SELECT total(event) FROM dedupe' }]
+}
+
+function isDamaged(db: DatabaseSync, { readThrough }: Derived): boolean {
+  try {
+    db.prepare(readThrough).get()
+    return false
+  } catch (error) {
+    return isCorruption(error)
+  }
+}
+
+function refuseMany(db: DatabaseSync): void {
+  const events = Number(
+    db.prepare('SELECT (SELECT max(key) FROM event) - (SELECT min(key) FROM event) AS n').get()?.n ?? 0,
+  )
+  if (events > MAX_EVENTS) throw new Error(`with ${events} events that would stop everything for too long`)
+}
+
+/**
+ * What has a damaged page can be neither emptied nor dropped, but it can be struck from the schema: its pages stay in the file,
+ * and are not used again.
+ */
+function replace(db: DatabaseSync, { name, sql, fill }: Derived): void {
+  db.enableDefensive(false)
+  try {
+    db.exec('BEGIN IMMEDIATE; PRAGMA writable_schema = ON')
+    db.prepare('DELETE FROM sqlite_schema WHERE name = ?').run(name)
+    db.exec('PRAGMA writable_schema = RESET')
+    db.exec(sql)
+    if (fill !== undefined) db.exec(fill)
+    db.exec('COMMIT')
+  } finally {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    db.exec('PRAGMA writable_schema = RESET')
+    db.enableDefensive(true)
+  }
+}
