@@ -196,7 +196,12 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     store,
     replay: replayer.replay,
     tasks: tasks.desk,
-    registrar: createRegistrar({ sources: new Map(access.sources.map((each) => [each.name, each])), log }),
+    registrar: createRegistrar({
+      sources: new Map(access.sources.map((each) => [each.name, each])),
+      readers,
+      reader,
+      log,
+    }),
     sources: [...sources.values()],
     sourceState: tasks.stateOf,
     registrations: handlers.registrations,

@@ -2,7 +2,7 @@ import { parseJson } from './json.ts'
 import { isName, isTaskId } from './name.ts'
 import type { Provider, TaskAnswer } from './provider.ts'
 import { type Reading, readStored, type StoredForm } from './read-event.ts'
-import { type Readers, readHere, Unread } from './readers.ts'
+import { type AnswerFunction, type Readers, readHere, Unread } from './readers.ts'
 import { type Route, type RoutedSource, type Routing, routeReading } from './routes.ts'
 import { EXPIRED_TYPE } from './task.ts'
 
@@ -18,6 +18,12 @@ export type TaskSays =
   | { readonly kind: 'unreadable' }
   | { readonly kind: 'nothing'; readonly reason?: string }
 
+/** What was made of an answer; `unreadable`: it is no JSON; `nothing`: its module does not read it. */
+export type AnswerSays =
+  | { readonly kind: 'read'; readonly value: unknown }
+  | { readonly kind: 'unreadable' }
+  | { readonly kind: 'nothing' }
+
 /** From bytes that came to what they mean. */
 export interface BodyReader {
   /**
@@ -29,6 +35,8 @@ export interface BodyReader {
   task(provider: Provider, taskId: string, body: Buffer): Promise<TaskSays>
   /** The id that the answer to a submission gives. Never rejects. */
   submitted(provider: Provider, body: Buffer): Promise<string | undefined>
+  /** What a function of the provider's API makes of an answer: anything. Never rejects. */
+  answered(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<AnswerSays>
 }
 
 /** How a webhook is read: nothing is known of it but what came. */
@@ -52,7 +60,7 @@ export const routeHere = (route: Route, readers: Readers = readHere): BodyReader
     const parsed = parseJson(body)
     if (!parsed.ok) return { kind: 'unreadable' }
     try {
-      const answer = soundAnswer(await readers.task(provider, body, taskId, parsed.value))
+      const answer = soundAnswer(await readers.answered(provider, 'tasks.read', body, [taskId], parsed.value))
       if (answer === undefined) return { kind: 'nothing' }
       return { kind: answer.status === 'pending' ? 'pending' : 'ended', word: answer.word }
     } catch (error) {
@@ -61,16 +69,35 @@ export const routeHere = (route: Route, readers: Readers = readHere): BodyReader
   },
 
   async submitted(provider, body) {
-    const parsed = parseJson(body)
-    try {
-      const given = parsed.ok ? await readers.tasks(provider, 'submit.taskId', parsed.value) : undefined
-      const id = Number.isSafeInteger(given) ? String(given) : given
-      return isTaskId(id) ? id : undefined
-    } catch {
-      return undefined
-    }
+    const said = await answeredHere(readers, provider, 'tasks.submit.taskId', body)
+    const given = said.kind === 'read' ? said.value : undefined
+    const id = Number.isSafeInteger(given) ? String(given) : given
+    return isTaskId(id) ? id : undefined
   },
+
+  ...answersHere(readers),
 })
+
+/** Reads answers in the thread that asks. */
+export const answersHere = (readers: Pick<Readers, 'answered'>): Pick<BodyReader, 'answered'> => ({
+  answered: (provider, name, body, args) => answeredHere(readers, provider, name, body, args),
+})
+
+async function answeredHere(
+  readers: Pick<Readers, 'answered'>,
+  provider: Provider,
+  name: AnswerFunction,
+  body: Buffer,
+  args?: readonly unknown[],
+): Promise<AnswerSays> {
+  const parsed = parseJson(body)
+  if (!parsed.ok) return { kind: 'unreadable' }
+  try {
+    return { kind: 'read', value: await readers.answered(provider, name, body, args, parsed.value) }
+  } catch {
+    return { kind: 'nothing' }
+  }
+}
 
 function readForm(readers: Readers, provider: Provider, form: StoredForm, body: Buffer) {
   const { id, type, origin, task, headers, receivedAtMs } = form
@@ -83,7 +110,8 @@ function readForm(readers: Readers, provider: Provider, form: StoredForm, body: 
 const ENDINGS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
 
 /** A module of a user's own may say anything. */
-function soundAnswer(answer: TaskAnswer | undefined): TaskAnswer | undefined {
+function soundAnswer(given: unknown): TaskAnswer | undefined {
+  const answer = given as TaskAnswer | undefined
   if (answer === undefined || !isName(answer.word)) return undefined
   if (answer.status === 'pending') return answer
   const { type } = answer.event

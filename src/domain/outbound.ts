@@ -16,6 +16,12 @@ export interface ApiRequest {
   readonly form?: readonly (readonly [name: string, value: string])[]
 }
 
+/** A request as it is called with. */
+export interface ReadyRequest extends ApiRequest {
+  /** What `json` is as text, where it was made elsewhere. */
+  readonly jsonText?: string
+}
+
 /**
  * Why there is no answer:
  * - `unreachable`: no connection, or the call was not made at all, so that nothing was sent;
@@ -59,4 +65,4 @@ export interface AnswerWish {
 /**
  * Calls the API of one source's provider with its key. Follows no redirect; bounded in time and size. Never rejects.
  */
-export type CallProvider = (request: ApiRequest, signal?: AbortSignal, wish?: AnswerWish) => Promise<CallResult>
+export type CallProvider = (request: ReadyRequest, signal?: AbortSignal, wish?: AnswerWish) => Promise<CallResult>

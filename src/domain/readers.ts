@@ -1,9 +1,13 @@
 import type { Headers } from './event.ts'
+import { handedOver } from './handed-over.ts'
 import { parseJson } from './json.ts'
-import type { Provider, TaskAnswer } from './provider.ts'
+import type { Provider, RegistrationApi } from './provider.ts'
 import { type Asked, type Reading, readAnswer, readEvent, readStored, type StoredForm } from './read-event.ts'
 
-/** Why code of a user's own has not read something, in a sentence of our own. */
+/**
+ * Why code of a user's own has not read something, or made a request, in a sentence of our own. `cause`: a text, what it said
+ * itself where it read nothing that came.
+ */
 export class Unread extends Error {
   override readonly name = 'Unread'
 }
@@ -19,38 +23,56 @@ export interface Readers {
   stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
   answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
   /**
-   * What a 2xx answer says of a task. Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as
-   * JSON, where the caller has it.
+   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `handedOver` has it.
+   * Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as JSON, where the caller has it.
    */
-  task(provider: Provider, body: Uint8Array, taskId: string, parsed?: unknown): Maybe<TaskAnswer | undefined>
-  /** Calls what else its API has for tasks. Throws or rejects where that does; anything may come back. */
-  tasks(provider: Provider, name: TaskFunction, ...args: readonly unknown[]): Maybe<unknown>
+  answered(
+    provider: Provider,
+    name: AnswerFunction,
+    body: Uint8Array,
+    args?: readonly unknown[],
+    parsed?: unknown,
+  ): Maybe<unknown>
+  /** Calls what else its API has. Throws or rejects where that does; anything may come back. */
+  api(provider: Provider, name: ApiFunction, ...args: readonly unknown[]): Maybe<unknown>
 }
 
-export type TaskFunction = 'poll' | 'submit.request' | 'submit.taskId'
+type RegistrationReader = 'readList' | 'read' | 'secret'
+type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 'events'>
+
+/** Functions of a module's `api`, by where they stand in it. */
+export type AnswerFunction = 'tasks.read' | 'tasks.submit.taskId' | `registrations.${RegistrationReader}`
+export type ApiFunction = 'tasks.poll' | 'tasks.submit.request' | `registrations.${RegistrationFunction}`
 
 export const readHere: Readers = {
   event: readEvent,
   stored: readStored,
   answer: readAnswer,
-  task: readTask,
-  tasks: callTasks,
+  answered: readAnswered,
+  api: callApi,
 }
 
-function readTask(provider: Provider, body: Uint8Array, taskId: string, parsed?: unknown): TaskAnswer | undefined {
+function readAnswered(
+  provider: Provider,
+  name: AnswerFunction,
+  body: Uint8Array,
+  args: readonly unknown[] = [],
+  parsed?: unknown,
+): unknown {
   const known = parsed === undefined ? parseJson(body) : { ok: true, value: parsed }
-  return 'value' in known ? provider.api?.tasks?.read(known.value, taskId) : undefined
+  return 'value' in known ? callApi(provider, name, known.value, ...args) : undefined
 }
 
-function callTasks(provider: Provider, name: TaskFunction, ...args: readonly unknown[]): unknown {
-  const api = provider.api?.tasks
-  const [owner, call] =
-    name === 'poll'
-      ? [api, api?.poll]
-      : [api?.submit, name === 'submit.request' ? api?.submit?.request : api?.submit?.taskId]
-  return call === undefined ? undefined : Reflect.apply(call, owner, args)
+function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args: readonly unknown[]): unknown {
+  let owner: unknown
+  let found: unknown = api
+  for (const key of name.split('.')) {
+    owner = found
+    found = (owner as Record<string, unknown> | undefined)?.[key]
+  }
+  return found === undefined ? undefined : handedOver(name, Reflect.apply(found as () => unknown, owner, args))
 }
 
 /** Whether a module has code that reads, and does not only say where things stand. */
 export const readsByCode = ({ event, mismatch, ends, api }: Provider): boolean =>
-  typeof event === 'function' || [mismatch, ends, api?.tasks].some((part) => part !== undefined)
+  typeof event === 'function' || [mismatch, ends, api?.tasks, api?.registrations].some((part) => part !== undefined)

@@ -8,7 +8,7 @@ import {
   MAX_HEADER_BYTES,
   MAX_OPEN_CALLS,
 } from '../domain/limits.ts'
-import type { AnswerWish, ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
+import type { AnswerWish, CallProvider, CallResult, ReadyRequest } from '../domain/outbound.ts'
 import { reachOf } from './address.ts'
 import { AnswerRoom } from './answer-room.ts'
 import { CallFault, failureOf } from './call-fault.ts'
@@ -64,7 +64,7 @@ export function createCaller(options: CallerOptions): Caller {
   let openCalls = 0
   let isClosed = false
 
-  async function exchange(request: ApiRequest, stop: Stop, wish: AnswerWish): Promise<CallResult> {
+  async function exchange(request: ReadyRequest, stop: Stop, wish: AnswerWish): Promise<CallResult> {
     using taken = new DisposableStack()
     const { signal } = stop
     const answer = await agent.request({ ...wireRequest(base, headers, request), origin: base.origin, signal })
@@ -81,7 +81,7 @@ export function createCaller(options: CallerOptions): Caller {
     return read
   }
 
-  async function call(request: ApiRequest, signal?: AbortSignal, wish: AnswerWish = {}): Promise<CallResult> {
+  async function call(request: ReadyRequest, signal?: AbortSignal, wish: AnswerWish = {}): Promise<CallResult> {
     if (isClosed || signal?.aborted === true) return failureOf(notMade('The call was given up before it was made.'))
     if (openCalls >= MAX_OPEN_CALLS) return failureOf(notMade(`${MAX_OPEN_CALLS} calls to the API are open already.`))
     openCalls++

@@ -1,9 +1,9 @@
-import type { ApiRequest } from '../domain/outbound.ts'
+import type { ReadyRequest } from '../domain/outbound.ts'
 import { CallFault } from './call-fault.ts'
 
 /** A request as it goes on the wire. */
 export interface WireRequest {
-  readonly method: ApiRequest['method']
+  readonly method: ReadyRequest['method']
   /** With the base URL's own path before it, and the query. */
   readonly path: string
   /** Names in lower case. */
@@ -23,7 +23,7 @@ const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i
  * Later headers win: the defaults, the base's, the request's own. Throws `CallFault` for a path that could be read as
  * leading out of the base's, since ids from outside stand in it.
  */
-export function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ApiRequest): WireRequest {
+export function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ReadyRequest): WireRequest {
   const { contentType, body } = bodyOf(request)
   const defaults = { accept: 'application/json', ...(contentType !== undefined && { 'content-type': contentType }) }
   return {
@@ -39,7 +39,7 @@ export function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ApiRe
   }
 }
 
-function pathOf(base: URL, { path, query = {} }: ApiRequest): string {
+function pathOf(base: URL, { path, query = {} }: ReadyRequest): string {
   if (!PATH.test(path)) throw new CallFault('forbidden_address', 'The path is not an escaped path that begins with /.')
   if (path.split(SEPARATOR).some((segment) => DOT_SEGMENT.test(segment)))
     throw new CallFault('forbidden_address', 'The path has a segment of dots, which could lead elsewhere.')
@@ -47,7 +47,11 @@ function pathOf(base: URL, { path, query = {} }: ApiRequest): string {
   return `${base.pathname.replace(/\/+$/, '')}${path}${search === '' ? '' : `?${search}`}`
 }
 
-function bodyOf({ json, form }: ApiRequest): { readonly contentType?: string; readonly body: string | null } {
+function bodyOf({ json, jsonText, form }: ReadyRequest): {
+  readonly contentType?: string
+  readonly body: string | null
+} {
+  if (jsonText !== undefined) return { contentType: 'application/json', body: jsonText }
   if (json !== undefined) return { contentType: 'application/json', body: serialised(json) }
   if (form === undefined) return { body: null }
   const pairs = new URLSearchParams(form.map(([name, value]) => [name, value]))

@@ -118,8 +118,9 @@ export class ReaderThread {
       const job = this.#current
       this.#current = undefined
       if (message.kind === 'read') job?.resolve(deserialize(message.result))
-      else if (message.kind === 'failed') job?.reject(this.#unread(`could not read it (${message.error})`))
-      else job?.reject(this.#unread(`made more of it than ${job.call.maxBytes} bytes`))
+      else if (message.kind === 'failed')
+        job?.reject(this.#unread(`could not read it (${message.error})`, message.words))
+      else job?.reject(this.#unread(`made more of it than ${job.call.maxValues} values or ${job.call.maxBytes} bytes`))
     }
     this.#next()
   }
@@ -186,7 +187,8 @@ export class ReaderThread {
     this.#timer = timer
   }
 
-  #unread = (reason: string): Unread => new Unread(`provider ${this.#options.provider} ${reason}`)
+  #unread = (reason: string, words?: string): Unread =>
+    new Unread(`provider ${this.#options.provider} ${reason}`, words === undefined ? {} : { cause: words })
 
   #unavailable = (why: string): HoldfastError =>
     new HoldfastError('unavailable', `provider ${this.#options.provider} ${why}`)

@@ -1,5 +1,6 @@
+import { MAX_HANDED_VALUES } from '../domain/handed-over.ts'
 import { MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
-import type { Provider, TaskAnswer } from '../domain/provider.ts'
+import type { Provider } from '../domain/provider.ts'
 import { type Reading, unread } from '../domain/read-event.ts'
 import { type Readers, readHere, Unread } from '../domain/readers.ts'
 import type { ReaderCall } from './calls.ts'
@@ -58,16 +59,20 @@ export function createReaders(
       if (thread === undefined) return readHere.answer(provider, asked, body)
       return reading(thread, { name: 'answer', before: [asked], body }, asked.id)
     },
-    task(provider, body, taskId, parsed) {
+    answered(provider, name, body, args, parsed) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.task(provider, body, taskId, parsed)
-      const answer = thread.read(sent({ name: 'task', before: [], body, after: [taskId] }))
-      return answer as Promise<TaskAnswer | undefined>
+      if (thread === undefined) return readHere.answered(provider, name, body, args, parsed)
+      return thread.read(sent({ name: 'answered', before: [name], body, after: [args] }))
     },
-    tasks(provider, name, ...args) {
+    api(provider, name, ...args) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.tasks(provider, name, ...args)
-      return thread.read({ name: 'tasks', args: [name, ...args], maxBytes: MAX_REQUEST_BYTES })
+      if (thread === undefined) return readHere.api(provider, name, ...args)
+      return thread.read({
+        name: 'api',
+        args: [name, ...args],
+        maxBytes: MAX_REQUEST_BYTES,
+        maxValues: MAX_HANDED_VALUES,
+      })
     },
     async close() {
       await Promise.all([...threads.values()].map((thread) => thread.close()))
@@ -87,4 +92,6 @@ const sent = ({ name, before, body, after = [] }: Call): ReaderCall => ({
   // A copy of its own: what it is a part of would go along.
   args: [...before, new Uint8Array(body), ...after],
   maxBytes: MAX_BYTES_BESIDE + body.length * MAX_BYTES_PER_BYTE,
+  // JSON has a byte for each value, and one between two.
+  maxValues: Math.max(MAX_HANDED_VALUES, Math.ceil(body.length / 2)),
 })

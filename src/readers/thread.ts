@@ -1,6 +1,7 @@
 import { serialize } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Provider, TaskAnswer } from '../domain/provider.ts'
+import { hasMoreValues } from '../domain/handed-over.ts'
+import type { Provider } from '../domain/provider.ts'
 import type { Reading } from '../domain/read-event.ts'
 import { readHere } from '../domain/readers.ts'
 import type { FromReader, ReaderCall } from './calls.ts'
@@ -9,6 +10,8 @@ import type { FromReader, ReaderCall } from './calls.ts'
 
 /** Keys of an unhandled payload that a log line may name. */
 const MAX_KEYS = 32
+/** Characters of an error's message that are handed over. */
+const MAX_WORDS_LENGTH = 4_096
 
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
@@ -19,39 +22,37 @@ function send(message: FromReader): void {
   parentPort?.postMessage(message)
 }
 
-function answerTo({ name, args, maxBytes }: ReaderCall): FromReader {
+function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromReader {
   try {
-    const result = handedOver(name, (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args))
+    const read = (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args)
+    const made = name === 'api' || name === 'answered' ? read : briefReading(read as Reading)
+    if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
+    const result = serialised(made)
     return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
   } catch (error) {
-    return { kind: 'failed', error: error instanceof Error ? error.name : typeof error }
+    return { kind: 'failed', ...told(name, error) }
   }
 }
 
-/** No more of it than is needed there; what cannot cross threads, a function say, as JSON has it. */
-function handedOver(name: ReaderCall['name'], result: unknown): Uint8Array {
-  const brief =
-    name === 'tasks'
-      ? result
-      : name === 'task'
-        ? briefAnswer(result as TaskAnswer | undefined)
-        : briefReading(result as Reading)
+/** What cannot cross threads, a function say, as JSON has it. */
+function serialised(value: unknown): Uint8Array {
   try {
-    return serialize(brief)
+    return serialize(value)
   } catch {
-    return serialize(JSON.parse(JSON.stringify(brief) ?? 'null'))
+    return serialize(JSON.parse(JSON.stringify(value) ?? 'null'))
   }
 }
 
+function told(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly words?: string } {
+  if (!(error instanceof Error)) return { error: typeof error }
+  const { name: kind, message } = error
+  return { error: kind, ...(name === 'api' && { words: String(message).slice(0, MAX_WORDS_LENGTH) }) }
+}
+
+/** No more of it than is needed there. */
 function briefReading(reading: Reading): Reading {
   const payload = reading.ok ? reading.payload : undefined
   if (typeof payload !== 'object' || payload === null) return reading
   const keys = Object.keys(payload).slice(0, MAX_KEYS)
   return { ...reading, payload: Object.fromEntries(keys.map((key) => [key, null])) } as Reading
-}
-
-function briefAnswer(answer: TaskAnswer | undefined): unknown {
-  if (answer === undefined || answer === null) return undefined
-  const { status, word } = answer
-  return status === 'pending' ? { status, word } : { status, word, event: { type: answer.event?.type } }
 }

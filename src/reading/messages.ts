@@ -1,6 +1,7 @@
-import type { RoutedReading, TaskSays } from '../domain/body-reader.ts'
+import type { AnswerSays, RoutedReading, TaskSays } from '../domain/body-reader.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import type { StoredForm } from '../domain/read-event.ts'
+import type { AnswerFunction } from '../domain/readers.ts'
 
 /** What the thread is told when it starts: provider name → file URL of its module. */
 export interface ThreadData {
@@ -17,6 +18,7 @@ export type Question =
     }
   | { readonly kind: 'task'; readonly taskId: string }
   | { readonly kind: 'submitted' }
+  | { readonly kind: 'answered'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
 
 /** One at a time. */
 export interface ToThread {
@@ -25,6 +27,6 @@ export interface ToThread {
   readonly body: Uint8Array
 }
 
-export type Answer = RoutedReading | TaskSays | string | undefined
+export type Answer = RoutedReading | TaskSays | AnswerSays | string | undefined
 
 export type FromThread = { readonly ready: true } | { readonly value: Answer } | { readonly failed: string }

@@ -1,4 +1,4 @@
-import type { BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.ts'
+import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
@@ -90,6 +90,16 @@ export function createReader({ here, registrations, faults, ...options }: Reader
           | undefined
       } catch {
         return undefined
+      }
+    },
+
+    async answered(provider, name, body, args) {
+      if (isShort(body)) return here.answered(provider, name, body, args)
+      const question: Question = { kind: 'answered', name, ...(args !== undefined && { args }) }
+      try {
+        return (await threadOf(provider, 'rest').ask(provider.name, () => question, body)) as AnswerSays
+      } catch {
+        return { kind: 'nothing' }
       }
     },
 

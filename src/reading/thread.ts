@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { type BodyReader, type RoutedReading, routeHere } from '../domain/body-reader.ts'
+import { type AnswerSays, type BodyReader, type RoutedReading, routeHere } from '../domain/body-reader.ts'
 import { messageOf } from '../domain/errors.ts'
+import { hasMoreValues, MAX_HANDED_VALUES } from '../domain/handed-over.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import type { Provider } from '../domain/provider.ts'
 import { compileRoutes } from '../domain/routes.ts'
@@ -36,10 +37,14 @@ async function answerTo({ provider: name, question, body: bytes }: ToThread): Pr
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (question.kind === 'task') return here.task(provider, question.taskId, body)
   if (question.kind === 'submitted') return here.submitted(provider, body)
+  if (question.kind === 'answered') return bounded(await here.answered(provider, question.name, body, question.args))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
   return brief(await here.event(source, question.form, body))
 }
+
+const bounded = (says: AnswerSays): AnswerSays =>
+  says.kind === 'read' && hasMoreValues(says.value, MAX_HANDED_VALUES) ? { kind: 'nothing' } : says
 
 /** What is wanted of it where it is kept. */
 function brief({ reading, routing }: RoutedReading): RoutedReading {

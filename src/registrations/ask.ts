@@ -1,4 +1,3 @@
-import { parseJson } from '../domain/json.ts'
 import { MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { Registration } from '../domain/provider.ts'
 import { OPERATION_DEADLINE_MS } from './deadline.ts'
@@ -11,8 +10,8 @@ import type { Registry } from './source.ts'
 const MAX_PAGES = 20
 
 /** Gives the bytes of a 2xx answer. With an `id`, a 404 says that there is no such registration. */
-async function send({ source, call, isOver }: Registry, make: () => unknown, id?: string): Promise<Buffer> {
-  const request = sendable(source, made(source, make))
+export async function send({ source, call, isOver }: Registry, made: unknown, id?: string): Promise<Buffer> {
+  const request = sendable(source, made)
   if (isOver())
     throw failed(source, `it took more than ${OPERATION_DEADLINE_MS / 1_000} s; nothing more was asked of it`)
   const result = await call(request, undefined, { maxBytes: MAX_SHORT_ANSWER_BYTES })
@@ -24,21 +23,14 @@ async function send({ source, call, isOver }: Registry, make: () => unknown, id?
   throw failed(source, `it answered ${status}${words === '' ? '' : `: ${words}`}`)
 }
 
-/** The JSON of a 2xx answer. What cannot be read is not quoted: it might hold a secret. */
-export async function ask(registry: Registry, make: () => unknown, id?: string): Promise<unknown> {
-  const parsed = parseJson(await send(registry, make, id))
-  if (!parsed.ok) throw failed(registry.source, 'it answered what is no JSON')
-  return parsed.value
-}
-
 /** All registrations that can be read, page after page. */
 export async function listAll(registry: Registry): Promise<readonly Registration[]> {
-  const { source, api } = registry
+  const { source } = registry
   const all: Registration[] = []
   let after: string | undefined
   for (let pages = 0; pages < MAX_PAGES; pages++) {
-    const answer = await ask(registry, () => api.list(after))
-    const page = readPage(registry, answer, after)
+    const answer = await send(registry, await made(registry, 'list', after))
+    const page = await readPage(registry, answer, after)
     if (page === undefined) throw failed(source, 'it answered what is no list of registrations')
     all.push(...page.items)
     after = page.next
@@ -48,8 +40,8 @@ export async function listAll(registry: Registry): Promise<readonly Registration
 }
 
 export async function remove(registry: Registry, id: string): Promise<void> {
-  const { source, api, told } = registry
+  const { source, told } = registry
   const checked = checkedId(source, id)
-  await send(registry, () => api.remove(checked), checked)
+  await send(registry, await made(registry, 'remove', checked), checked)
   told(checked, 'deleted')
 }

@@ -2,7 +2,6 @@ import { HoldfastError } from '../domain/errors.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import { failed } from './failures.ts'
-import { given, text } from './module.ts'
 import type { Registry } from './source.ts'
 
 const ALL = '*'
@@ -14,7 +13,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
  * provider's usual ones. Throws `invalid_request` on a pattern that stands for nothing the provider is known to have, and
  * on what is no name.
  */
-export function eventsFor(registry: Registry, asked: readonly string[] | undefined): readonly string[] {
+export async function eventsFor(registry: Registry, asked: readonly string[] | undefined): Promise<readonly string[]> {
   const { source, api } = registry
   if (asked !== undefined) return expand(registry, asked, 'events')
   // What a task's expiry brings is made here.
@@ -22,13 +21,13 @@ export function eventsFor(registry: Registry, asked: readonly string[] | undefin
   return types.includes(ALL) ? api.events : expand(registry, types, `${source.variable}_TYPES`)
 }
 
-function expand(registry: Registry, patterns: readonly string[], place: string): readonly string[] {
+async function expand(registry: Registry, patterns: readonly string[], place: string): Promise<readonly string[]> {
   const { source, api } = registry
   const { provider } = source
   const takesAll = api.events.includes(ALL)
   const known = takesAll ? Object.keys(provider.schemas ?? {}) : api.events
-  const events = checkedNames(patterns, place).flatMap((pattern) => {
-    const name = nameOf(registry, pattern)
+  const names = await namesOf(registry, checkedNames(patterns, place))
+  const events = names.flatMap(({ pattern, name }) => {
     if (!name.includes('*') || (name === ALL && takesAll)) return [name]
     const matching = known.filter(compilePatterns([name]))
     if (matching.length > 0) return matching
@@ -38,11 +37,22 @@ function expand(registry: Registry, patterns: readonly string[], place: string):
   return tidy(checkedNames(events, place))
 }
 
-function nameOf({ source, api }: Registry, pattern: string): string {
-  const { eventOf } = api
-  if (eventOf === undefined) return pattern
-  const name = given(() => eventOf(pattern), text)
-  if (name === undefined) throw failed(source, `its module has no name for event ${pattern}`)
+interface Named {
+  readonly pattern: string
+  /** The provider's. */
+  readonly name: string
+}
+
+async function namesOf(registry: Registry, patterns: readonly string[]): Promise<readonly Named[]> {
+  const names: Named[] = []
+  for (const pattern of patterns) names.push({ pattern, name: await nameOf(registry, pattern) })
+  return names
+}
+
+async function nameOf(registry: Registry, pattern: string): Promise<string> {
+  if (registry.api.eventOf === undefined) return pattern
+  const name = await registry.make('eventOf', pattern).catch(() => undefined)
+  if (typeof name !== 'string') throw failed(registry.source, `its module has no name for event ${pattern}`)
   return name
 }
 

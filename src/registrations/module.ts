@@ -1,56 +1,40 @@
-import type { ApiRequest } from '../domain/outbound.ts'
+import { isHoldfastError } from '../domain/errors.ts'
+import type { ReadyRequest } from '../domain/outbound.ts'
 import type { Registration, RegistrationWish } from '../domain/provider.ts'
 import { failed, notMade } from './failures.ts'
 import { checkedRegistration } from './registration.ts'
-import type { RegistrableSource, Registry } from './source.ts'
+import type { ReaderName, RegistrableSource, Registry, RequestName } from './source.ts'
 
 /** Modules may be the user's own: what they give is nothing until it is seen to be what it should be. */
 
-const METHODS: ReadonlySet<unknown> = new Set<ApiRequest['method']>(['GET', 'POST', 'PATCH', 'PUT', 'DELETE'])
-
-/**
- * What `check` makes of what a module gives; undefined also where either throws. A promise is no answer, and its failure
- * is nobody's.
- */
-export function given<Value>(
-  give: () => unknown,
-  check: (value: unknown) => Value | undefined,
-): Exclude<Value, undefined> | undefined {
-  try {
-    return check(quiet(give())) as Exclude<Value, undefined> | undefined
-  } catch {
-    return undefined
-  }
-}
-
-export const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+const METHODS: ReadonlySet<unknown> = new Set<ReadyRequest['method']>(['GET', 'POST', 'PATCH', 'PUT', 'DELETE'])
 
 /** Throws `not_configured` where the module does. */
-export function made(source: RegistrableSource, make: () => unknown): unknown {
+export async function made(
+  { source, make }: Registry,
+  name: RequestName,
+  ...args: readonly unknown[]
+): Promise<unknown> {
   try {
-    return quiet(make())
+    return await make(name, ...args)
   } catch (error) {
+    if (isHoldfastError(error)) throw error
     throw notMade(source, error)
   }
 }
 
 /** Throws `provider_failed` for what cannot be sent. */
-export function sendable(source: RegistrableSource, request: unknown): ApiRequest {
-  const checked = given(
-    () => request,
-    (value) => (isRequest(value) ? value : undefined),
-  )
-  if (checked !== undefined) return checked
+export function sendable(source: RegistrableSource, request: unknown): ReadyRequest {
+  if (isRequest(request)) return request
   throw failed(source, 'its module made no request that can be sent')
 }
 
-function isRequest(value: unknown): value is ApiRequest {
+function isRequest(value: unknown): value is ReadyRequest {
   if (typeof value !== 'object' || value === null) return false
-  const { method, path, query, headers, json, form } = value as Record<keyof ApiRequest, unknown>
+  const { method, path, query, headers, form } = value as Record<keyof ReadyRequest, unknown>
   if (!METHODS.has(method) || typeof path !== 'string' || !path.startsWith('/')) return false
   if (![query, headers].every((part) => part === undefined || (typeof part === 'object' && part !== null))) return false
-  if (form !== undefined && !(Array.isArray(form) && form.every(Array.isArray))) return false
-  return json === undefined || typeof JSON.stringify(json) === 'string'
+  return form === undefined || (Array.isArray(form) && form.every(Array.isArray))
 }
 
 export interface Page {
@@ -59,29 +43,41 @@ export interface Page {
 }
 
 /** Leaves out what is no registration that could be used: another's oddity keeps nobody from his own. */
-export function readPage({ source, api }: Registry, answer: unknown, after: string | undefined): Page | undefined {
-  return given(
-    () => api.readList(answer, after),
-    (page) => {
-      const { items, next } = (page ?? {}) as { readonly items?: unknown; readonly next?: unknown }
-      if (!Array.isArray(items) || !(next === undefined || next === null || typeof next === 'string')) return undefined
-      const registrations = items.map((item) => registrationIn(source, () => item))
-      return { items: registrations.filter((each) => each !== undefined), next: next ?? undefined }
-    },
-  )
+export async function readPage(
+  registry: Registry,
+  answer: Buffer,
+  after: string | undefined,
+): Promise<Page | undefined> {
+  const { items, next } = ((await read(registry, 'readList', answer, after)) ?? {}) as {
+    readonly items?: unknown
+    readonly next?: unknown
+  }
+  if (!Array.isArray(items) || !(next === undefined || next === null || typeof next === 'string')) return undefined
+  const registrations = items.map((item) => checkedRegistration(registry.source, item))
+  return { items: registrations.filter((each) => each !== undefined), next: next ?? undefined }
 }
 
 /** `asked`: what the answer need not repeat. */
-export function readOne({ source, api }: Registry, answer: unknown, asked: RegistrationWish): Registration | undefined {
-  // A module that goes by the answer alone takes no second argument.
-  const read: (answer: unknown, asked: RegistrationWish) => unknown = api.read
-  return registrationIn(source, () => read(answer, asked))
+export const readOne = async (
+  registry: Registry,
+  answer: Buffer,
+  asked: RegistrationWish,
+): Promise<Registration | undefined> =>
+  checkedRegistration(registry.source, await read(registry, 'read', answer, asked))
+
+export async function readText(registry: Registry, name: ReaderName, answer: Buffer): Promise<string | undefined> {
+  const value = await read(registry, name, answer)
+  return typeof value === 'string' ? value : undefined
 }
 
-const registrationIn = (source: RegistrableSource, give: () => unknown): Registration | undefined =>
-  given(give, (value) => checkedRegistration(source, value))
-
-function quiet(value: unknown): unknown {
-  if (value instanceof Promise) value.catch(() => {})
-  return value
+/** Undefined where the module does not read it. Throws `provider_failed` for what is no JSON. What cannot be read is not quoted: it might hold a secret. */
+async function read(
+  registry: Registry,
+  name: ReaderName,
+  answer: Buffer,
+  ...args: readonly unknown[]
+): Promise<unknown> {
+  const says = await registry.read(name, answer, ...args)
+  if (says.kind === 'unreadable') throw failed(registry.source, 'it answered what is no JSON')
+  return says.kind === 'read' ? says.value : undefined
 }

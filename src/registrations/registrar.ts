@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
+import { answersHere } from '../domain/body-reader.ts'
 import { HoldfastError } from '../domain/errors.ts'
 import type { RegistrationWish } from '../domain/provider.ts'
+import { readHere } from '../domain/readers.ts'
 import type { Registrar } from '../domain/registrar.ts'
 import { remove } from './ask.ts'
 import { create, ensure, update } from './change.ts'
@@ -8,11 +10,11 @@ import { startDeadline } from './deadline.ts'
 import { eventsFor } from './events.ts'
 import { listEach, listOne } from './list.ts'
 import { checkedId } from './registration.ts'
-import { isConfigured, type RegistrableSource, type Registry, registryOf, urlOf } from './source.ts'
+import { isConfigured, type ModuleCalls, type RegistrableSource, type Registry, registryOf, urlOf } from './source.ts'
 import { checkedUrl } from './target.ts'
 import { takeTurns } from './turns.ts'
 
-export interface RegistrarOptions {
+export interface RegistrarOptions extends Partial<ModuleCalls> {
   readonly sources: ReadonlyMap<string, RegistrableSource>
   /** Told which source, registration and action, never a key or a secret. */
   readonly log: Logger
@@ -21,9 +23,11 @@ export interface RegistrarOptions {
 }
 
 /** Changes of one source take turns, so that what `ensure` has seen still holds when it acts on it. */
-export function createRegistrar({ sources, log, nowMs = () => performance.now() }: RegistrarOptions): Registrar {
+export function createRegistrar(options: RegistrarOptions): Registrar {
+  const { sources, log, nowMs = () => performance.now(), readers = readHere, reader = answersHere(readHere) } = options
   const inTurn = takeTurns()
-  const reach = (source: RegistrableSource): Registry => registryOf(source, log, startDeadline(nowMs))
+  const reach = (source: RegistrableSource): Registry =>
+    registryOf(source, { readers, reader }, log, startDeadline(nowMs))
 
   async function change<Result>(name: string, work: (registry: Registry) => Promise<Result>): Promise<Result> {
     const registry = reach(find(sources, name))
@@ -40,13 +44,17 @@ export function createRegistrar({ sources, log, nowMs = () => performance.now() 
         : { items: await listOne(reach(find(sources, name))), failed: [] },
     create: (name, { events, url }) =>
       change(name, async (registry) =>
-        create(registry, eventsFor(registry, events), url === undefined ? urlOf(registry.source) : checkedUrl(url)),
+        create(
+          registry,
+          await eventsFor(registry, events),
+          url === undefined ? urlOf(registry.source) : checkedUrl(url),
+        ),
       ),
     update: (name, id, { events, url, active }) =>
       change(name, async (registry) => {
         const wish: RegistrationWish = {
           ...(url !== undefined && { url: checkedUrl(url) }),
-          ...(events !== undefined && { events: eventsFor(registry, events) }),
+          ...(events !== undefined && { events: await eventsFor(registry, events) }),
           ...(active !== undefined && { active }),
         }
         if (Object.keys(wish).length === 0) throw new HoldfastError('invalid_request', 'nothing is to be changed')

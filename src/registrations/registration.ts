@@ -1,3 +1,4 @@
+import { registrationIn } from '../domain/handed-over.ts'
 import type { Registration } from '../domain/provider.ts'
 import type { SourceRegistration } from '../domain/registrar.ts'
 import { notFound } from './failures.ts'
@@ -7,12 +8,10 @@ import { isSameTarget } from './target.ts'
 /** Up to 256 characters that can be printed; what breaks lines or surrogates, or shows nothing, cannot. */
 const ID = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u
 
-/** Field by field: a provider module may give more than is to be known. Undefined: it is no registration that could be used. */
+/** Undefined: it is no registration that could be used. */
 export function checkedRegistration(source: RegistrableSource, value: unknown): Registration | undefined {
-  const { id, url, events, active } = (value ?? {}) as { readonly [Field in keyof Registration]?: unknown }
-  if (typeof id !== 'string' || !isUsableId(source, id)) return undefined
-  if (typeof url !== 'string' || typeof active !== 'boolean' || !Array.isArray(events)) return undefined
-  return events.every((event) => typeof event === 'string') ? { id, url, events: [...events], active } : undefined
+  const registration = registrationIn(value)
+  return registration !== undefined && isUsableId(source, registration.id) ? registration : undefined
 }
 
 /** Throws `registration_not_found` for what can be no registration's id. */

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
+import type { AnswerSays, BodyReader } from '../domain/body-reader.ts'
 import { HoldfastError } from '../domain/errors.ts'
 import type { CallProvider } from '../domain/outbound.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
+import type { Readers } from '../domain/readers.ts'
 import type { IsOver } from './deadline.ts'
 
 /** A source as its registrations see it. */
@@ -26,6 +28,10 @@ export interface RegistrableSource {
 export interface Registry {
   readonly source: RegistrableSource
   readonly api: RegistrationApi
+  /** Calls a function of `api`. */
+  readonly make: (name: RequestName, ...args: readonly unknown[]) => Promise<unknown>
+  /** Reads an answer by a function of `api`. Never rejects. */
+  readonly read: (name: ReaderName, answer: Buffer, ...args: readonly unknown[]) => Promise<AnswerSays>
   readonly call: CallProvider
   /** Then no further call is made. */
   readonly isOver: IsOver
@@ -33,14 +39,36 @@ export interface Registry {
   readonly told: (id: string, action: 'created' | 'updated' | 'deleted') => void
 }
 
+export type RequestName = 'list' | 'create' | 'update' | 'remove' | 'eventOf'
+export type ReaderName = 'readList' | 'read' | 'secret'
+
+/** Who runs what a module has of functions. */
+export interface ModuleCalls {
+  readonly readers: Pick<Readers, 'api'>
+  readonly reader: Pick<BodyReader, 'answered'>
+}
+
 /** Throws `not_configured`, naming what is missing. */
-export function registryOf(source: RegistrableSource, log: Logger, isOver: IsOver): Registry {
+export function registryOf(
+  source: RegistrableSource,
+  { readers, reader }: ModuleCalls,
+  log: Logger,
+  isOver: IsOver,
+): Registry {
   const { provider, variable, call, name } = source
   const api = provider.api?.registrations
   if (api === undefined) throw notConfigured(`provider ${provider.name} has no API to register webhooks with`)
   if (call !== undefined) {
     const told: Registry['told'] = (id, action) => log.info({ source: name, id, action }, 'registration changed')
-    return { source, api, call, isOver, told }
+    return {
+      source,
+      api,
+      make: async (part, ...args) => readers.api(provider, `registrations.${part}`, ...args),
+      read: (part, answer, ...args) => reader.answered(provider, `registrations.${part}`, answer, args),
+      call,
+      isOver,
+      told,
+    }
   }
   const missing =
     provider.api?.url === undefined

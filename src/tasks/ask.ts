@@ -1,5 +1,5 @@
 import type { BodyReader } from '../domain/body-reader.ts'
-import type { ApiRequest, CallProvider, CallResult } from '../domain/outbound.ts'
+import type { CallProvider, CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Readers, readHere } from '../domain/readers.ts'
 import type { Answer } from '../domain/recover.ts'
@@ -13,7 +13,7 @@ export type Asked =
 
 export interface Question {
   readonly provider: Provider
-  readonly readers?: Pick<Readers, 'tasks'>
+  readonly readers?: Pick<Readers, 'api'>
   readonly reader: Pick<BodyReader, 'task'>
   readonly call: CallProvider
   readonly taskId: string
@@ -60,11 +60,11 @@ export async function questionOf({
   provider,
   readers = readHere,
   taskId,
-}: Pick<Question, 'provider' | 'taskId'> & { readonly readers?: Pick<Readers, 'tasks'> }): Promise<
-  ApiRequest | undefined
+}: Pick<Question, 'provider' | 'taskId'> & { readonly readers?: Pick<Readers, 'api'> }): Promise<
+  ReadyRequest | undefined
 > {
   try {
-    return (await readers.tasks(provider, 'poll', taskId)) as ApiRequest | undefined
+    return ((await readers.api(provider, 'tasks.poll', taskId)) ?? undefined) as ReadyRequest | undefined
   } catch {
     return undefined
   }

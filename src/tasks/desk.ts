@@ -22,7 +22,7 @@ export interface TaskDeskOptions {
   readonly sources: ReadonlyMap<string, TaskSource>
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
-  readonly readers?: Pick<Readers, 'tasks'>
+  readonly readers?: Pick<Readers, 'api'>
   readonly waiters: Waiters
   readonly maxWaitMs: number
   readonly deadlineMs: number
@@ -154,7 +154,7 @@ function jsonOf(field: string, value: unknown, limitBytes: number): string {
   return json
 }
 
-type TaskCaller = Pick<Readers, 'tasks'>
+type TaskCaller = Pick<Readers, 'api'>
 
 async function checkTaskId({ source }: TaskSource, readers: TaskCaller, taskId: string): Promise<void> {
   if (!isTaskId(taskId))

@@ -27,7 +27,7 @@ const FAILED_SHARE = 0.25
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'tasks'>
+  readonly readers?: Pick<Readers, 'api'>
   readonly reader: Pick<BodyReader, 'task'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number

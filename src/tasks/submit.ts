@@ -3,7 +3,7 @@ import type { BodyReader } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
-import type { ApiRequest, CallResult } from '../domain/outbound.ts'
+import type { CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Submission, TaskApi } from '../domain/provider.ts'
 import { type Readers, readHere } from '../domain/readers.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
@@ -20,7 +20,7 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 const MAX_REASON_LENGTH = 500
 
 export interface SubmitterOptions {
-  readonly readers?: Pick<Readers, 'tasks'>
+  readonly readers?: Pick<Readers, 'api'>
   readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
   readonly reader: Pick<BodyReader, 'submitted'>
   readonly clock: Clock
@@ -144,13 +144,15 @@ export function createSubmitter({
 
 /** Undefined: the provider has no endpoint for such a request. */
 export async function requestOf(
-  readers: Pick<Readers, 'tasks'>,
+  readers: Pick<Readers, 'api'>,
   { source, secret }: TaskSource,
   request: Readonly<Record<string, unknown>>,
-): Promise<ApiRequest | undefined> {
+): Promise<ReadyRequest | undefined> {
   const submission: Submission = { request, webhookUrl: source.url, secret }
   try {
-    return (await readers.tasks(source.provider, 'submit.request', submission)) as ApiRequest | undefined
+    return ((await readers.api(source.provider, 'tasks.submit.request', submission)) ?? undefined) as
+      | ReadyRequest
+      | undefined
   } catch {
     return undefined
   }

@@ -20,7 +20,7 @@ export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly TaskSource[]
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'tasks'>
+  readonly readers?: Pick<Readers, 'api'>
   readonly reader: Pick<BodyReader, 'task' | 'submitted'>
   readonly maxWaitMs: number
   readonly deadlineMs: number

@@ -1,6 +1,10 @@
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { text } from 'node:stream/consumers'
+import { expect, onTestFinished, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
@@ -13,10 +17,24 @@ const ACME = `export default {
     while (body.loops);
     return { id: body.id, type: body.type, data: body.data }
   },
+  api: {
+    registrations: {
+      list: () => ({ method: 'GET', path: '/hooks' }),
+      readList: ({ loops, items }) => {
+        while (loops);
+        return { items }
+      },
+      create: ({ url }, secret) => ({ method: 'POST', path: '/hooks', json: { url, secret } }),
+      update: () => undefined,
+      remove: () => null,
+      read: (answer) => answer,
+      events: ['acme.*'],
+    },
+  },
   schemas: { 'acme.slow': { properties: { text: { pattern: '^(?=a)([a-z0-9]+[-_.]?)+$' } } } },
 }`
 
-async function start() {
+async function start(more: Record<string, string> = {}) {
   const directory = temporaryDirectory()
   const PROVIDERS_DIR = join(directory, 'providers')
   mkdirSync(PROVIDERS_DIR)
@@ -30,6 +48,7 @@ async function start() {
     SOURCES: 'ai,acme',
     SOURCE_ACME_SECRET: SECRET,
     HANDLER_TIMEOUT_MS: '2000',
+    ...more,
   }
   const service = await startService({ ...environment, RETRY_MAX_ATTEMPTS: '1' }, directory)
   const send = (body: object) => {
@@ -66,6 +85,43 @@ test('a reader of a user’s own that loops holds up neither other senders nor i
     deadline_ms: 2000,
   })
   await service.logged((line) => line.uid === good.uid && line.msg === 'handled')
+  expect(await service.stop()).toBe(0)
+})
+
+test('what a user’s own module makes of registrations runs apart too, and reaches the provider as it was made', async () => {
+  const asked: unknown[] = []
+  const hook = { id: 'h', url: 'https://hooks.example', events: ['acme.*'], active: true }
+  const api = createServer((request, response) => {
+    void text(request).then((body) => {
+      asked.push(body)
+      const page = asked.length === 1 ? { loops: true } : { items: [hook] }
+      response.end(JSON.stringify(request.method === 'POST' ? hook : page))
+    })
+  })
+  onTestFinished(() => void api.close())
+  await once(api.listen(0, '127.0.0.1'), 'listening')
+  const SOURCE_ACME_API_URL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`
+  const { service } = await start({ SOURCE_ACME_API_URL, PUBLIC_URL: 'https://hooks.example' })
+
+  let isOpen = true
+  const looping = fetch(`${service.opsUrl}/v1/registrations?source=acme`).finally(() => {
+    isOpen = false
+  })
+  let answered = 0
+  while (isOpen) {
+    await post(service.publicUrl, signedEvent('honest'))
+    answered++
+  }
+  expect((await looping).status).toBe(502)
+  // Not one after the other behind what looped for two seconds.
+  expect(answered).toBeGreaterThan(20)
+
+  expect((await service.api('/v1/registrations?source=acme')).items).toEqual([{ source: 'acme', ...hook, ours: false }])
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({ source: 'acme' })
+  const made = await service.api('/v1/registrations', { method: 'POST', headers, body })
+  expect(made).toMatchObject({ action: 'created', registration: { id: 'h' } })
+  expect(JSON.parse(String(asked.at(-1)))).toEqual({ url: 'https://hooks.example/v1/webhooks/acme', secret: SECRET })
   expect(await service.stop()).toBe(0)
 })
 

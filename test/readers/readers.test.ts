@@ -37,18 +37,18 @@ describe('code of a user’s own that reads', () => {
       fields: { id: 'poll_1', type: 'wilful.done', data: { n: 1, id: 't' } },
       end: { status: 'completed', word: 'done' },
     })
-    expect(await readers.task(provider, bytes({ n: 1 }), 't')).toEqual({
+    expect(await readers.answered(provider, 'tasks.read', bytes({ n: 1 }), ['t'])).toEqual({
       status: 'completed',
       word: 'done',
       event: { type: 'wilful.done' },
     })
-    expect(await readers.tasks(provider, 'poll', 't')).toEqual({ method: 'GET', path: '/t' })
+    expect(await readers.api(provider, 'tasks.poll', 't')).toEqual({ method: 'GET', path: '/t' })
     const submission = { request: { id: 'r' }, secret: 's', webhookUrl: undefined }
-    expect(await readers.tasks(provider, 'submit.request', submission)).toMatchObject({
+    expect(await readers.api(provider, 'tasks.submit.request', submission)).toMatchObject({
       path: '/tasks',
-      json: { id: 'r', secret: 's' },
+      jsonText: '{"id":"r","secret":"s"}',
     })
-    expect(await readers.tasks(provider, 'submit.taskId', { id: 'task_1' })).toBe('task_1')
+    expect(await readers.answered(provider, 'tasks.submit.taskId', bytes({ id: 'task_1' }))).toBe('task_1')
     expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
   })
 
@@ -81,14 +81,58 @@ describe('code of a user’s own that reads', () => {
     const late = new Unread('provider wilful took longer than 300 ms to read it')
     const loop = { do: 'loop' }
     const asked = await Promise.allSettled([
-      readers.task(provider, bytes(loop), 't'),
-      readers.tasks(provider, 'poll', 'loop'),
-      readers.tasks(provider, 'submit.request', { request: loop }),
-      readers.tasks(provider, 'submit.taskId', loop),
-      readers.tasks(provider, 'poll', 'sound'),
+      readers.answered(provider, 'tasks.read', bytes(loop), ['t']),
+      readers.api(provider, 'tasks.poll', 'loop'),
+      readers.api(provider, 'tasks.submit.request', { request: loop }),
+      readers.answered(provider, 'tasks.submit.taskId', bytes(loop)),
+      readers.api(provider, 'tasks.poll', 'sound'),
     ])
     const over = { status: 'rejected', reason: late }
     expect(asked).toEqual([over, over, over, over, expect.objectContaining({ status: 'fulfilled' })])
+  })
+
+  test('of its registrations reads and makes in a thread what it would here, and holds nobody up', async () => {
+    const { readers } = start()
+    const answer = bytes({ id: 'next' })
+    const hook = { id: 'h', url: 'https://hooks.example', events: ['a'], active: true }
+    expect(await readers.api(provider, 'registrations.list', undefined)).toEqual({ method: 'GET', path: '/hooks' })
+    expect(await readers.answered(provider, 'registrations.readList', answer)).toEqual({
+      items: [undefined, hook],
+      next: 'next',
+    })
+    expect(await readers.api(provider, 'registrations.create', { url: 'u' }, 's')).toEqual({
+      method: 'POST',
+      path: '/hooks',
+      jsonText: '{"url":"u","secret":"s"}',
+    })
+    expect(await readers.api(provider, 'registrations.update', 'h', {})).toBeUndefined()
+    expect(await readers.answered(provider, 'registrations.read', answer)).toEqual(hook)
+    expect(await readers.answered(provider, 'registrations.secret', answer)).toBe('handed out')
+    expect(await readers.api(provider, 'registrations.eventOf', 'x')).toBe('its x')
+
+    await expect(readers.api(provider, 'registrations.create', { url: 'refused' }, 's')).rejects.toMatchObject({
+      message: 'provider wilful could not read it (TypeError)',
+      cause: 'no s',
+    })
+    await expect(readers.api(provider, 'registrations.remove', 'many')).rejects.toThrow(/more of it than 16384 values/)
+    const loop = bytes({ do: 'loop' })
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const asked = await Promise.allSettled([
+      readers.api(provider, 'registrations.list', 'loop'),
+      readers.answered(provider, 'registrations.readList', loop),
+      readers.api(provider, 'registrations.create', { url: 'loop' }, 's'),
+      readers.api(provider, 'registrations.update', 'loop', {}, 's'),
+      readers.api(provider, 'registrations.remove', 'loop'),
+      readers.answered(provider, 'registrations.read', loop),
+      readers.answered(provider, 'registrations.secret', loop),
+      readers.api(provider, 'registrations.eventOf', 'loop'),
+    ])
+    delay.disable()
+    expect(new Set(asked.map((each) => each.status === 'rejected' && each.reason.message))).toEqual(
+      new Set(['provider wilful took longer than 300 ms to read it']),
+    )
+    expect(delay.max / 1e6).toBeLessThan(300)
   })
 
   test('is known by the bytes where it could not be read at all', async () => {
@@ -105,7 +149,7 @@ describe('code of a user’s own that reads', () => {
 
   test.each([
     ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
-    ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ bytes/],
+    ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
     ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
   ])('that %s costs its own event', async (_, body, reason) => {
     const { read } = start()
@@ -119,7 +163,7 @@ describe('code of a user’s own that reads', () => {
     const { read, readers } = start()
     expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
     expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
-    const asking = async () => readers.task(provider, bytes({ do: 'throw' }), 't')
+    const asking = async () => readers.answered(provider, 'tasks.read', bytes({ do: 'throw' }), ['t'])
     await expect(asking()).rejects.toThrow(new Unread('provider wilful could not read it (RangeError)'))
     await read({ do: 'late' })
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })

@@ -21,6 +21,11 @@ function act(body: Body | undefined): unknown {
   return body?.data ?? {}
 }
 
+const HOOK = { id: 'h', url: 'https://hooks.example', events: ['a'], active: true }
+
+const many = (id: string): object =>
+  id === 'many' ? Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [n, ''])) : {}
+
 export default {
   name: 'wilful',
   verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
@@ -53,6 +58,21 @@ export default {
         act(answer)
         return { status: 'completed', word: 'done', event: { type: 'wilful.done', data: { ...answer, id } } }
       },
+    },
+    registrations: {
+      list: (after?: string) => act({ do: after ?? '' }) && { method: 'GET', path: '/hooks' },
+      readList: (answer: Body) => ({ items: [act(answer), HOOK], next: answer.id }),
+      create: ({ url }: { url: string }, secret: string) => {
+        if (url === 'refused') throw new TypeError(`no ${secret}`)
+        act({ do: url })
+        return { method: 'POST', path: '/hooks', json: { url, secret }, more: url }
+      },
+      update: (id: string) => (act({ do: id }) ? undefined : null),
+      remove: (id: string) => act({ do: id }) && { method: 'DELETE', path: `/hooks/${id}`, query: many(id) },
+      read: (answer: Body) => act(answer) && { ...HOOK, more: 1 },
+      secret: (answer: Body) => act(answer) && 'handed out',
+      events: ['a'],
+      eventOf: (type: string) => act({ do: type }) && `its ${type}`,
     },
   },
 }
