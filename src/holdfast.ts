@@ -192,16 +192,13 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     requireHttps: config.requireHttps,
     log,
   })
+  const byName = new Map(access.sources.map((each) => [each.name, each]))
   const opsListener = createOpsListener({
     store,
     replay: replayer.replay,
     tasks: tasks.desk,
-    registrar: createRegistrar({
-      sources: new Map(access.sources.map((each) => [each.name, each])),
-      readers,
-      reader,
-      log,
-    }),
+    registrar: createRegistrar({ sources: byName, readers, reader, log }),
+    retention: upkeep,
     sources: [...sources.values()],
     sourceState: tasks.stateOf,
     registrations: handlers.registrations,

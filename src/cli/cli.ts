@@ -23,6 +23,7 @@ import {
   registrationsList,
   registrationsUpdate,
 } from './registrations.ts'
+import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { check, serve } from './service.ts'
 import { printable } from './table.ts'
@@ -49,6 +50,8 @@ const commands: readonly Command[] = [
   registrationsCreate,
   registrationsUpdate,
   registrationsDelete,
+  retentionShow,
+  retentionResume,
   migrate,
 ]
 

@@ -1,3 +1,6 @@
+import { toIso } from './clock.ts'
+import { HoldfastError } from './errors.ts'
+
 const DAY_MS = 86_400_000
 /** A clock that has jumped is believed once the service has run on steadily with it for so long. */
 export const STEADY_MS = DAY_MS
@@ -14,8 +17,8 @@ const OLDEST_MS = Date.UTC(2025, 0, 1)
  *             a time not explained: more than the tolerance, ahead or back
  *   trusted ──────────────────────────────────────────────────────────────→ doubted ──┐ another jump:
  *      ↑                                                                     │    ↑   │ the day begins anew
- *      └───── the clock is back where it is explained, or has run on ────────┘    └───┘
- *             steadily for a day
+ *      └───── the clock is back where it is explained, has run on ───────────┘    └───┘
+ *             steadily for a day, or an operator vouches for it
  * ```
  */
 export interface ClockRecord {
@@ -32,6 +35,8 @@ export interface ClockLook {
   readonly ranMs: number
   /** How far the clock may be from where it is explained: a service that was off for so long goes on as if it had not been. */
   readonly toleranceMs: number
+  /** An operator vouches for the clock, which said this (ms since the epoch). */
+  readonly vouchedMs?: number
 }
 
 /** What is known of a clock before the first look. `newestMs` is the time of what the store took in last, if anything. */
@@ -51,9 +56,29 @@ export function deadlineTime(record: ClockRecord | undefined, nowMs: number): nu
   return isDoubted ? Math.min(nowMs, record.knownAtMs) : nowMs
 }
 
-/** The record after a look at which the clock said `nowMs`. */
-export function judgeClock(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {
-  const trusted: ClockRecord = { knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined }
+const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined })
+
+/**
+ * The record after a look at which the clock said `nowMs`. Throws `conflict` where an operator vouches for a clock that is not
+ * doubted, that has jumped since it said what he saw, or that no word can make right.
+ */
+export function judgeClock(record: ClockRecord, nowMs: number, look: ClockLook): ClockRecord {
+  const judged = judge(record, nowMs, look)
+  if (look.vouchedMs === undefined) return judged
+  const reason = whyNotVouched(judged, look.vouchedMs)
+  if (reason !== undefined) throw new HoldfastError('conflict', reason)
+  return trustedAt(nowMs)
+}
+
+function whyNotVouched({ lookedAtMs, steadyMs }: ClockRecord, vouchedMs: number): string | undefined {
+  if (steadyMs === undefined) return 'retention is not held: the clock is trusted'
+  if (lookedAtMs < OLDEST_MS) return `the clock says ${toIso(lookedAtMs)}, when there was no such release: set it`
+  if (Math.abs(lookedAtMs - vouchedMs) <= MAX_TOLERANCE_MS) return undefined
+  return `the clock says ${toIso(lookedAtMs)}, and not ${toIso(vouchedMs)}, which you vouch for`
+}
+
+function judge(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {
+  const trusted = trustedAt(nowMs)
   const isOfThisAge = nowMs >= OLDEST_MS
   const jumpMs = nowMs - record.knownAtMs
   const explainedMs = ranMs + (record.steadyMs ?? 0)

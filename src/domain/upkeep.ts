@@ -7,11 +7,22 @@ export interface PrunePosition {
 }
 
 /** Times are ms since the epoch, by the store's clock. */
-export interface PruneRequest {
+export interface OldBounds {
   /** Events received before this time go. */
   readonly receivedBeforeMs: number
   /** One with a dead delivery goes only if it was received before this time as well. */
   readonly deadReceivedBeforeMs: number
+}
+
+/** Events that can go. */
+export interface OldEvents {
+  /** By the day (UTC, `2026-11-23`) of their receipt, oldest first; `dead`: dead deliveries among them. */
+  readonly days: readonly { readonly day: string; readonly events: number; readonly dead: number }[]
+  /** There are more than were looked at. */
+  readonly more: boolean
+}
+
+export interface PruneRequest extends OldBounds {
   /** Events forgotten in this step, at most. */
   readonly limit: number
   /** Where the step before ended; absent: with the oldest event. */
@@ -52,7 +63,8 @@ export interface BroughtBack {
 export interface Upkeep {
   /**
    * Looks at the clock that counts in this store (PostgreSQL: the database's, for all replicas; SQLite: the process's) and
-   * keeps what came of it. `lookedAtMs` of the answer is that clock's time now.
+   * keeps what came of it, for all. `lookedAtMs` of the answer is that clock's time now. Rejects with `conflict`, and keeps nothing,
+   * where an operator's word for the clock does not hold: see `judgeClock` in `clock-record.ts`.
    */
   judgeClock(look: ClockLook): Promise<ClockRecord>
 
@@ -72,10 +84,15 @@ export interface Upkeep {
   /** Forgets tasks that ended before the time, at most `limit` of them. Gives how many. */
   pruneTasks(endedBeforeMs: number, limit: number): Promise<number>
 
+  /** What `prune` would forget, of the `MAX_OLD_LOOKED_AT` oldest events. */
+  countOld(bounds: OldBounds): Promise<OldEvents>
+
   /** Dead deliveries of events received before the time; of very many dead ones only those 100,000 are looked at that died first. */
   countDead(receivedBeforeMs: number): Promise<number>
 }
 
+/** The events that `countOld` looks at. */
+export const MAX_OLD_LOOKED_AT = 100_000
 /** The dead deliveries that `countDead` looks at. */
 export const MAX_DEAD_LOOKED_AT = 100_000
 /** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */

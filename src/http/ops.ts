@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import type { Registrar } from '../domain/registrar.ts'
+import type { RetentionDesk } from '../domain/retention.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { TaskDesk } from '../domain/task-desk.ts'
 import { registerDeliveries } from './deliveries.ts'
@@ -18,6 +19,7 @@ import { readNumbers } from './paging.ts'
 import { sendProblem } from './problems.ts'
 import { registerRegistrations } from './registrations.ts'
 import { type ReplayEvent, registerReplays } from './replays.ts'
+import { registerRetention } from './retention.ts'
 import { registerSources, type SourceState, type SourceView } from './sources.ts'
 import { registerTasks } from './tasks.ts'
 
@@ -29,6 +31,7 @@ export interface OpsListenerOptions {
   readonly replay: ReplayEvent
   readonly tasks: TaskDesk
   readonly registrar: Registrar
+  readonly retention: RetentionDesk
   readonly sources: readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly registrations: () => readonly HandlerRegistration[]
@@ -44,7 +47,7 @@ export interface OpsListenerOptions {
 
 /** The listener that operators reach: health, metrics and the API. */
 export function createOpsListener(options: OpsListenerOptions): FastifyInstance {
-  const { log, store } = options
+  const { log, store, retention } = options
   const root = createListener({
     log,
     bodyLimitBytes: BODY_LIMIT_BYTES,
@@ -66,7 +69,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
   registerOpenApi(root)
   app.after(() => {
     const refuseOthers = refuseOtherMethods(root)
-    registerHealth(root, options.readiness, () => options.store.warnings())
+    registerHealth(root, options.readiness, () => [...store.warnings(), ...retention.warnings()])
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
     registerReplays(app, options.replay, log)
@@ -75,6 +78,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerRegistrations(app, options.registrar)
     registerSources(app, options.sources, options.sourceState)
     registerHandlers(app, options.registrations)
+    registerRetention(app, retention, log)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()
   })

@@ -1,4 +1,4 @@
-import type { PruneStep, Upkeep } from '../domain/upkeep.ts'
+import type { OldBounds, OldEvents, PruneStep, Upkeep } from '../domain/upkeep.ts'
 
 const DAY_MS = 86_400_000
 /** Events or tasks forgotten in one step, and the pause after it: acknowledgements never wait for more than one such step. */
@@ -13,6 +13,14 @@ export interface RetentionTimes {
   readonly deadRetentionDays: number
 }
 
+/** `nowMs`: a time of the store's clock. */
+type RetentionAt = RetentionTimes & { readonly nowMs: number }
+
+const boundsOf = ({ retentionDays, deadRetentionDays, nowMs }: RetentionAt): OldBounds => ({
+  receivedBeforeMs: nowMs - retentionDays * DAY_MS,
+  deadReceivedBeforeMs: deadRetentionDays === 0 ? NEVER_MS : nowMs - deadRetentionDays * DAY_MS,
+})
+
 export interface Pruned {
   readonly events: number
   /** Dead deliveries among them. */
@@ -25,34 +33,38 @@ export interface Pruned {
  */
 export async function pruneOnce(
   store: Pick<Upkeep, 'prune' | 'pruneTasks'>,
-  times: RetentionTimes & { readonly nowMs: number },
+  times: RetentionAt,
   signal: AbortSignal,
 ): Promise<Pruned> {
-  const { retentionDays, deadRetentionDays, nowMs } = times
-  if (retentionDays === 0) return { events: 0, dead: 0 }
-  const receivedBeforeMs = nowMs - retentionDays * DAY_MS
-  const deadReceivedBeforeMs = deadRetentionDays === 0 ? NEVER_MS : nowMs - deadRetentionDays * DAY_MS
+  if (times.retentionDays === 0) return { events: 0, dead: 0 }
+  const bounds = boundsOf(times)
   const pruned = { events: 0, dead: 0 }
   for (
     let from: PruneStep['next'], isFirst = true;
     (isFirst || from !== undefined) && !signal.aborted;
     isFirst = false
   ) {
-    const given = { receivedBeforeMs, deadReceivedBeforeMs, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
+    const given = { ...bounds, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
     const { events, dead, next } = await store.prune(given)
     pruned.events += events
     pruned.dead += dead
     from = next
     if (from !== undefined) await pause()
   }
-  while (!signal.aborted && (await store.pruneTasks(receivedBeforeMs, STEP_EVENTS)) === STEP_EVENTS) await pause()
+  while (!signal.aborted && (await store.pruneTasks(bounds.receivedBeforeMs, STEP_EVENTS)) === STEP_EVENTS)
+    await pause()
   return pruned
+}
+
+/** What would be forgotten at this time, as far as it is counted. */
+export async function countOld(store: Pick<Upkeep, 'countOld'>, times: RetentionAt): Promise<OldEvents> {
+  return times.retentionDays === 0 ? { days: [], more: false } : store.countOld(boundsOf(times))
 }
 
 /** How many dead deliveries will have been forgotten a day after `nowMs`. */
 export async function countExpiring(
   store: Pick<Upkeep, 'countDead'>,
-  { deadRetentionDays, nowMs }: Pick<RetentionTimes, 'deadRetentionDays'> & { readonly nowMs: number },
+  { deadRetentionDays, nowMs }: Pick<RetentionAt, 'deadRetentionDays' | 'nowMs'>,
 ): Promise<number> {
   return deadRetentionDays === 0 ? 0 : store.countDead(nowMs + DAY_MS - deadRetentionDays * DAY_MS)
 }

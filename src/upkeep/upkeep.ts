@@ -2,18 +2,22 @@ import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
 import { type ClockRecord, MAX_TOLERANCE_MS } from '../domain/clock-record.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { RetentionDesk, RetentionReport, RetentionState } from '../domain/retention.ts'
 import type { BroughtBack, LongestWaits, Upkeep } from '../domain/upkeep.ts'
-import { countExpiring, pause, pruneOnce, type RetentionTimes } from './retention.ts'
+import { countExpiring, countOld, pause, pruneOnce, type RetentionTimes } from './retention.ts'
 
-const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 /** How often the clock is looked at, and what lies ahead of it is brought back. */
 const INTERVAL_MS = 300_000
 /** How often what is old is forgotten. */
-const RETENTION_INTERVAL_MS = 3_600_000
+const RETENTION_INTERVAL_MS = HOUR_MS
 /** How often something that lasts is said again. */
 const REMINDER_MS = DAY_MS
 /** The share of the retention that the clock may be off without being doubted, where that is less than the most. */
 const TOLERANCE_SHARE = 0.1
+const HELD =
+  'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
 export interface UpkeepOptions extends RetentionTimes {
   readonly store: Upkeep
@@ -36,12 +40,16 @@ export interface UpkeepState {
  * What the store needs from time to time: its clock judged, what a wrong clock wrote brought back, what is old forgotten.
  * `pass` does all of it once.
  */
-export class StoreUpkeep {
+export class StoreUpkeep implements RetentionDesk {
   readonly #options: UpkeepOptions
   readonly #monotonicMs: () => number
   readonly #toleranceMs: number
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
+  #isStarted = false
+  #isPassing = false
+  /** Another pass is to follow the one that is under way. */
+  #again = false
   #lookedAtMs: number | undefined
   #prunedAtMs = Number.NEGATIVE_INFINITY
   #heldSaidAtMs: number | undefined
@@ -58,6 +66,7 @@ export class StoreUpkeep {
 
   /** Passes now and every five minutes. */
   start(): void {
+    this.#isStarted = true
     void this.#passAndSchedule()
   }
 
@@ -68,15 +77,37 @@ export class StoreUpkeep {
 
   state = (): UpkeepState => ({ isHeld: this.#heldSaidAtMs !== undefined, deadExpiring: this.#deadExpiring })
 
+  async report(): Promise<RetentionReport> {
+    const { store, retentionDays, deadRetentionDays } = this.#options
+    const record = await this.#look()
+    const times = { retentionDays, deadRetentionDays, nowMs: record.lookedAtMs }
+    const days = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
+    return { ...stateOf(record), ...days, old: await countOld(store, times) }
+  }
+
+  async resume(clockMs: number): Promise<RetentionState> {
+    const record = await this.#look(clockMs)
+    this.#prunedAtMs = Number.NEGATIVE_INFINITY
+    if (this.#isPassing) this.#again = true
+    else if (this.#isStarted) void this.#passAndSchedule()
+    return stateOf(record)
+  }
+
+  warnings = (): readonly string[] => (this.#isStarted && this.state().isHeld ? [HELD] : [])
+
   async #passAndSchedule(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#isPassing = true
+    this.#again = false
     try {
       await this.pass()
     } catch (error) {
       if (!this.#stopping.signal.aborted)
         this.#options.log.warn({ error: messageOf(error) }, 'old events could not be forgotten')
     }
+    this.#isPassing = false
     if (this.#stopping.signal.aborted) return
-    this.#timer = setTimeout(() => void this.#passAndSchedule(), INTERVAL_MS).unref()
+    this.#timer = setTimeout(() => void this.#passAndSchedule(), this.#again ? 0 : INTERVAL_MS).unref()
   }
 
   async pass(): Promise<void> {
@@ -93,22 +124,21 @@ export class StoreUpkeep {
     await this.#prune(record.lookedAtMs)
   }
 
-  async #look(): Promise<ClockRecord> {
+  async #look(vouchedMs?: number): Promise<ClockRecord> {
     const nowMs = this.#monotonicMs()
     const ranMs = nowMs - (this.#lookedAtMs ?? nowMs)
-    const record = await this.#options.store.judgeClock({ ranMs, toleranceMs: this.#toleranceMs })
+    const look = { ranMs, toleranceMs: this.#toleranceMs, ...(vouchedMs !== undefined && { vouchedMs }) }
+    const record = await this.#options.store.judgeClock(look)
     this.#lookedAtMs = nowMs
     return record
   }
 
-  #hold({ knownAtMs, lookedAtMs, steadyMs = 0 }: ClockRecord): void {
+  #hold(record: ClockRecord): void {
     const nowMs = this.#monotonicMs()
     if (this.#heldSaidAtMs !== undefined && nowMs - this.#heldSaidAtMs < REMINDER_MS) return
     this.#heldSaidAtMs = nowMs
-    this.#options.log.warn(
-      { clock: toIso(lookedAtMs), last_known: toIso(knownAtMs), steady_hours: Math.floor(steadyMs / 3_600_000) },
-      'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day',
-    )
+    const { clock, last_known, steady_hours } = stateOf(record)
+    this.#options.log.warn({ clock, last_known, steady_hours }, HELD)
   }
 
   async #bringBack(isTrusted: boolean): Promise<void> {
@@ -144,3 +174,10 @@ export class StoreUpkeep {
     )
   }
 }
+
+const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionState => ({
+  held: steadyMs !== undefined,
+  clock: toIso(lookedAtMs),
+  last_known: toIso(knownAtMs),
+  steady_hours: steadyMs === undefined ? null : Math.floor(steadyMs / HOUR_MS),
+})

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { PruneStep } from '../../src/domain/upkeep.ts'
 import type { Fixture } from './store-contract.ts'
-import { claimOne, newEvent, START_MS, settlement } from './store-samples.ts'
+import { claimOne, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
 import { newTask, taskClaim } from './task-samples.ts'
 
 const HOUR_MS = 3_600_000
@@ -12,6 +12,7 @@ const AHEAD_MS = 40 * DAY_MS
 
 export function describeUpkeep(fixture: Fixture): void {
   describePruneWalk(fixture)
+  describeCountOld(fixture)
   describeCountDead(fixture)
   describeClock(fixture)
 }
@@ -97,6 +98,24 @@ function describePruneWalk({ store }: Fixture): void {
   })
 }
 
+function describeCountOld({ store }: Fixture): void {
+  test('countOld tells day by day what a walk of prune then forgets, and nothing that it leaves', async () => {
+    const dayMs = (days: number) => START_MS + days * DAY_MS
+    for (const days of [-5, -3]) await makeDead(store(), { receivedAtMs: dayMs(days) })
+    for (const days of [-5, -4, 0]) await store().append(newEvent({ receivedAtMs: dayMs(days), handlers: [] }))
+    await store().append(newEvent({ receivedAtMs: dayMs(-4) }))
+    const bounds = { receivedBeforeMs: START_MS, deadReceivedBeforeMs: dayMs(-4) }
+    const days = [
+      { day: '2026-11-18', events: 2, dead: 1 },
+      { day: '2026-11-19', events: 1, dead: 0 },
+    ]
+    expect(await store().countOld(bounds)).toEqual({ days, more: false })
+    const steps = await walk(store(), { beforeMs: START_MS, deadBeforeMs: dayMs(-4), limit: 100 })
+    expect([sum(steps, 'events'), sum(steps, 'dead')]).toEqual([3, 1])
+    expect(await store().countOld(bounds)).toEqual({ days: [], more: false })
+  })
+}
+
 function describeCountDead({ store }: Fixture): void {
   test('countDead counts the dead deliveries of events received before the time, whatever order they came in', async () => {
     for (const ageMs of [100, 300, 200]) await makeDead(store(), { receivedAtMs: START_MS - ageMs })
@@ -154,6 +173,19 @@ function describeClock({ store, now, pass }: Fixture): void {
         pass(HOUR_MS)
       }
       expect((await claim())?.expiresAtMs).toBeLessThan(now())
+    })
+
+    test('is trusted at once by an operator’s word for what it says, which is refused where it does not hold', async () => {
+      const vouch = (vouchedMs: number) => store().judgeClock({ ranMs: 0, toleranceMs: DAY_MS, vouchedMs })
+      await look()
+      expect(await codeOf(vouch(now()))).toBe('conflict')
+      pass(AHEAD_MS)
+      const doubted = await look()
+      expect(await codeOf(vouch(START_MS))).toBe('conflict')
+      expect(await look()).toEqual(doubted)
+      const trusted = { knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined }
+      expect(await vouch(now())).toEqual(trusted)
+      expect(await look()).toEqual(trusted)
     })
 
     test('is trusted again at once when it is back where it was', async () => {

@@ -215,6 +215,7 @@ function describeLife({ store }: Fixture): void {
           store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
           store().bringBack({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
           store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),
+          store().countOld({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0 }),
           store().countDead(0),
           store().events({}, { limit: 1 }),
           store().event(newUid()),

@@ -13,6 +13,7 @@ import { createMetrics } from '../../src/metrics/metrics.ts'
 import { createRegistrar } from '../../src/registrations/registrar.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { createTasks } from '../../src/tasks/tasks.ts'
+import { StoreUpkeep } from '../../src/upkeep/upkeep.ts'
 import { source } from './public-service.ts'
 
 export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
@@ -106,6 +107,14 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       log: pino({ level: 'silent' }),
     }).desk,
     registrar: createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
+    retention: new StoreUpkeep({
+      store,
+      retentionDays: 30,
+      deadRetentionDays: 60,
+      waits: { retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1 },
+      onBroughtBack: () => {},
+      log: pino({ level: 'silent' }),
+    }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
     registrations: () => registrations,

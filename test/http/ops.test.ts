@@ -248,6 +248,8 @@ test('every answer is as the API description says', async () => {
     '/v1/handlers',
     '/v1/registrations',
     '/v1/registrations/{source}/{id}',
+    '/v1/retention',
+    '/v1/retention/resume',
     '/v1/sources',
     '/v1/tasks',
     '/v1/tasks/{source}/{task_id}',
@@ -255,7 +257,14 @@ test('every answer is as the API description says', async () => {
   ])
   const ajv = new Ajv2020({ strict: false })
   formats.default(ajv)
-  for (const path of ['/v1/events', '/v1/events/{uid}', '/v1/deliveries', '/v1/sources', '/v1/handlers']) {
+  for (const path of [
+    '/v1/events',
+    '/v1/events/{uid}',
+    '/v1/deliveries',
+    '/v1/sources',
+    '/v1/handlers',
+    '/v1/retention',
+  ]) {
     const schema = description.paths[path]?.get?.responses['200']?.content?.['application/json']?.schema
     if (schema === undefined) throw new Error(`${path} has no schema`)
     const validate = ajv.compile(closed(schema) as object)

@@ -102,3 +102,41 @@ test('a replica that was last heard of while the database’s clock was ahead is
   expect(await queryIn(url, ahead)).toEqual([])
   expect(await queryIn(url, times)).toHaveLength(3)
 })
+
+test('an operator’s word, given to any replica, is good for all: the next one that looks forgets what is old', async () => {
+  const url = ownSchema()
+  const at = { wallMs: Date.now(), monotonicMs: 0 }
+  const open = async () => {
+    const store = await openStore(url, { clock: () => at.wallMs })
+    onTestFinished(() => store.close())
+    return new StoreUpkeep({
+      store,
+      retentionDays: 30,
+      deadRetentionDays: 30,
+      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
+      onBroughtBack: () => {},
+      log: pino({ level: 'silent' }),
+      monotonicMs: () => at.monotonicMs,
+    })
+  }
+  const reader = await replica(url, 0)
+  await reader.append(newEvent({ receivedAtMs: at.wallMs, handlers: [] }))
+  const [worker, other, ingest] = [await open(), await open(), await open()]
+  const eventsLeft = async () => (await reader.events({}, { limit: 10 })).items.length
+  for (const each of [worker, other]) await each.pass()
+  at.wallMs += 40 * DAY_MS
+  for (const each of [worker, other]) await each.pass()
+  expect([worker.state().isHeld, other.state().isHeld, await eventsLeft()]).toEqual([true, true, 1])
+
+  expect(await ingest.report()).toMatchObject({ held: true, old: { days: [{ events: 1 }] } })
+  await ingest.resume(at.wallMs)
+  expect(ingest.warnings()).toEqual([])
+  expect(await eventsLeft()).toBe(1)
+  at.wallMs += 5 * MINUTE_MS
+  at.monotonicMs += 60 * MINUTE_MS
+  await other.pass()
+  expect([other.state().isHeld, await eventsLeft()]).toEqual([false, 0])
+  await worker.pass()
+  expect(worker.state().isHeld).toBe(false)
+  await expect(worker.resume(at.wallMs)).rejects.toMatchObject({ code: 'conflict' })
+})

@@ -2,10 +2,12 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
+import type { Upkeep } from '../../src/domain/upkeep.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { StoreUpkeep, type UpkeepOptions } from '../../src/upkeep/upkeep.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { ownPath } from '../storage/database-file.ts'
+import { eventually } from '../support/eventually.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -115,6 +117,82 @@ test('a service that was off for forty days forgets what is old after a day', as
   expect(await kept(store)).toBe(0)
   expect(said('the clock is trusted')).toHaveLength(1)
   expect(upkeep.state()).toMatchObject({ isHeld: false })
+})
+
+test('after an operator’s word what is old is forgotten at once, and not hours later; without need it is refused', async () => {
+  const at = time()
+  const store = await open(ownPath(), at)
+  await makeDead(store, START_MS)
+  const { upkeep, said } = upkeepOf(store, at)
+  upkeep.start()
+  await eventually(
+    async () => upkeep.state().deadExpiring,
+    (expiring) => expiring === 0,
+  )
+  await expect(upkeep.resume(at.wallMs)).rejects.toMatchObject({ code: 'conflict' })
+  expect(upkeep.warnings()).toEqual([])
+
+  at.wallMs += 40 * DAY_MS
+  await upkeep.pass()
+  const old = { days: [{ day: '2026-11-23', events: 1, dead: 1 }], more: false }
+  const clock = '2027-01-02T10:00:00.000Z'
+  expect(await upkeep.report()).toEqual({
+    held: true,
+    clock,
+    last_known: '2026-11-23T10:00:00.000Z',
+    steady_hours: 0,
+    retention_days: 30,
+    retention_dead_days: 30,
+    old,
+  })
+  expect(upkeep.warnings()).toEqual([expect.stringContaining('holdfast retention resume')])
+  expect(said('holdfast retention resume')).toHaveLength(1)
+  await expect(upkeep.resume(START_MS)).rejects.toMatchObject({ code: 'conflict' })
+  expect(await kept(store)).toBe(1)
+
+  expect(await upkeep.resume(at.wallMs)).toEqual({ held: false, clock, last_known: clock, steady_hours: null })
+  await eventually(
+    () => kept(store),
+    (left) => left === 0,
+  )
+  await eventually(
+    async () => upkeep.state().isHeld,
+    (isHeld) => !isHeld,
+  )
+  expect(upkeep.warnings()).toEqual([])
+  expect((await upkeep.report()).old.days).toEqual([])
+})
+
+test('a word that comes while a look at the clock is under way counts right after it', async () => {
+  const path = ownPath()
+  const at = time()
+  const store = await open(path, at)
+  await makeDead(store, START_MS)
+  at.wallMs += 40 * DAY_MS
+  const looked = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const slow: Upkeep = {
+    judgeClock: (look) => store.judgeClock(look),
+    bringBack: async (waits) => {
+      looked.resolve()
+      await goOn.promise
+      return store.bringBack(waits)
+    },
+    prune: (request) => store.prune(request),
+    pruneTasks: (endedBeforeMs, limit) => store.pruneTasks(endedBeforeMs, limit),
+    countOld: (bounds) => store.countOld(bounds),
+    countDead: (receivedBeforeMs) => store.countDead(receivedBeforeMs),
+  }
+  const { upkeep, said } = upkeepOf(store, at, { store: slow })
+  upkeep.start()
+  await looked.promise
+  await upkeep.resume(at.wallMs)
+  goOn.resolve()
+  await eventually(
+    () => kept(store),
+    (left) => left === 0,
+  )
+  expect(said('old events forgotten')).toHaveLength(1)
 })
 
 test('a clock that jumps while the service runs forgets nothing, as little as it may be off where retention is short', async () => {

@@ -1,4 +1,12 @@
-import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
+import {
+  MAX_DEAD_LOOKED_AT,
+  MAX_OLD_LOOKED_AT,
+  type OldBounds,
+  type OldEvents,
+  type PrunePosition,
+  type PruneRequest,
+  type PruneStep,
+} from '../../domain/upkeep.ts'
 import type { Connections } from './connections.ts'
 import type { Days } from './days.ts'
 
@@ -54,6 +62,24 @@ const FORGET = {
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
   `,
 }
+const COUNT_OLD = {
+  name: 'count-old',
+  text: `
+    WITH looked AS MATERIALIZED (
+      SELECT key, received_at FROM event WHERE received_at < $2 ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT} + 1
+    ),
+    counted AS (
+      SELECT received_at, (
+        SELECT count(*) FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023 AND state = 'dead'
+      ) AS dead
+      FROM (SELECT * FROM looked ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT}) AS event WHERE NOT ${IS_NEEDED}
+    ),
+    days AS (
+      SELECT day_1(received_at)::text AS day, count(*) AS events, sum(dead) AS dead FROM counted GROUP BY 1 ORDER BY 1
+    )
+    SELECT (SELECT coalesce(json_agg(days), '[]') FROM days) AS days, (SELECT count(*) FROM looked) > ${MAX_OLD_LOOKED_AT} AS more
+  `,
+}
 const COUNT_DEAD = {
   name: 'count-dead',
   text: `
@@ -106,6 +132,14 @@ export function createPrune(connections: Connections, days: Days) {
 }
 
 const positionOf = ({ received_at, key }: LookedRow): PrunePosition => ({ receivedAtMs: received_at, key })
+
+export const createCountOld =
+  (connections: Connections) =>
+  async ({ receivedBeforeMs, deadReceivedBeforeMs }: OldBounds): Promise<OldEvents> => {
+    const bounds = [deadReceivedBeforeMs, receivedBeforeMs]
+    const [old] = await connections.run<OldEvents & Record<string, unknown>>('read', COUNT_OLD, bounds)
+    return { days: old?.days ?? [], more: old?.more ?? false }
+  }
 
 export const createCountDead =
   (connections: Connections) =>

@@ -22,7 +22,7 @@ import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { withPatience } from './patience.ts'
-import { createCountDead, createPrune } from './prune.ts'
+import { createCountDead, createCountOld, createPrune } from './prune.ts'
 import { createReplay } from './replay.ts'
 import { Running } from './running.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
@@ -146,6 +146,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     judgeClock: running.while(createJudgeClock(connections, clock)),
     bringBack: running.while(createBringBack(connections, clock)),
     prune: running.while(createPrune(connections, days)),
+    countOld: running.while(createCountOld(connections)),
     countDead: running.while(createCountDead(connections)),
     events: running.while(createSearchEvents(connections)),
     event: running.while(createFindEvent(connections)),

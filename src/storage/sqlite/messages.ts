@@ -21,7 +21,7 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { BroughtBack, LongestWaits, PruneRequest } from '../../domain/upkeep.ts'
+import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
 import type { AppendBatch } from '../common/event-row.ts'
 import type { Reply } from '../common/wire-error.ts'
 import type { FoundAhead } from './bring-back.ts'
@@ -72,6 +72,7 @@ export interface ReaderOperations {
   activity(source: string, sinceMs: number): SourceActivity
   findAhead(waits: LongestWaits, nowMs: number): FoundAhead
   findOld(request: PruneRequest): FoundOld
+  countOld(bounds: OldBounds): OldEvents
   countDead(receivedBeforeMs: number): number
 }
 

@@ -1,6 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
-import { MAX_DEAD_LOOKED_AT, type PrunePosition, type PruneRequest, type PruneStep } from '../../domain/upkeep.ts'
+import {
+  MAX_DEAD_LOOKED_AT,
+  MAX_OLD_LOOKED_AT,
+  type OldBounds,
+  type OldEvents,
+  type PrunePosition,
+  type PruneRequest,
+  type PruneStep,
+} from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, hashOfIdentity } from './dedupe.ts'
@@ -44,6 +52,30 @@ export function prepareFindOld(db: DatabaseSync) {
       next: last && { receivedAtMs: Number(last.received_at), key: Number(last.key) },
     }
   }
+}
+
+export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEvents {
+  const select = db.prepare(`
+    WITH looked AS MATERIALIZED (
+      SELECT key, received_at FROM event WHERE received_at < ?1 ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT}
+    ),
+    counted AS (
+      SELECT received_at, count(*) FILTER (WHERE state = 'dead') AS dead,
+        max(state IN ('pending', 'running') OR (state = 'dead' AND received_at >= ?2)) AS is_needed
+      FROM looked LEFT JOIN delivery ON delivery.key BETWEEN looked.key * 1024 AND looked.key * 1024 + 1023
+      GROUP BY looked.key
+    )
+    SELECT date(received_at / 1000, 'unixepoch') AS day, count(*) AS events, sum(dead) AS dead
+    FROM counted WHERE is_needed IS NOT 1 GROUP BY day ORDER BY day
+  `)
+  const past = db.prepare(`SELECT 1 FROM event WHERE received_at < ? LIMIT 1 OFFSET ${MAX_OLD_LOOKED_AT}`)
+
+  return ({ receivedBeforeMs, deadReceivedBeforeMs }) => ({
+    days: select
+      .all(receivedBeforeMs, deadReceivedBeforeMs)
+      .map(({ day, events, dead }) => ({ day: String(day), events: Number(events), dead: Number(dead) })),
+    more: past.get(receivedBeforeMs) !== undefined,
+  })
 }
 
 /** One step of a walk, in several commits. `forget` makes one, and looks again whether its events can go. */

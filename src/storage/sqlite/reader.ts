@@ -6,7 +6,7 @@ import { prepareCounts } from './counts.ts'
 import { prepareFindEvent, prepareReadBody } from './find-event.ts'
 import type { Call, ReaderOperations } from './messages.ts'
 import { perform } from './perform.ts'
-import { prepareCountDead, prepareFindOld } from './prune.ts'
+import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
@@ -29,6 +29,7 @@ const operations: ReaderOperations = {
   activity: prepareActivity(db),
   findAhead: prepareFindAhead(db),
   findOld: prepareFindOld(db),
+  countOld: prepareCountOld(db),
   countDead: prepareCountDead(db),
 }
 

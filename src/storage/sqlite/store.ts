@@ -28,7 +28,7 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { BroughtBack, LongestWaits, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
+import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../common/append-queue.ts'
 import { Endings } from '../common/endings.ts'
 import type { Reply } from '../common/wire-error.ts'
@@ -69,6 +69,8 @@ const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind:
 
 class SqliteStore implements OpenStore {
   readonly fleet = undefined
+  /** There are no others. */
+  readonly watchEnds = () => () => {}
   readonly lost: Promise<Error>
   readonly #writer: Worker
   readonly #reader: Worker
@@ -146,8 +148,11 @@ class SqliteStore implements OpenStore {
 
   async prune(request: PruneRequest): Promise<PruneStep> {
     const found = this.#refusing() ?? this.#reads.call('findOld', request)
-    const { deadReceivedBeforeMs } = request
-    return pruneInCommits(found, (keys) => this.#writes.call('forget', keys, deadReceivedBeforeMs))
+    return pruneInCommits(found, (keys) => this.#writes.call('forget', keys, request.deadReceivedBeforeMs))
+  }
+
+  async countOld(bounds: OldBounds): Promise<OldEvents> {
+    return this.#refusing() ?? this.#reads.call('countOld', bounds)
   }
 
   async countDead(receivedBeforeMs: number): Promise<number> {
@@ -217,11 +222,6 @@ class SqliteStore implements OpenStore {
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {
     this.#endings.listen(listener)
-  }
-
-  /** There are no others. */
-  watchEnds(): () => void {
-    return () => {}
   }
 
   #tellEnd<Value>({ value, ended }: Ending<Value>): Value {

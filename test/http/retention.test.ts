@@ -1,0 +1,58 @@
+import pino from 'pino'
+import { expect, test } from 'vitest'
+import type { RetentionDesk } from '../../src/domain/retention.ts'
+import { detailOf, startOps } from './ops-service.ts'
+
+const resumed = (clock: unknown): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ clock }),
+})
+
+test('GET /v1/retention tells that nothing is held, how long events are kept and that none is old', async () => {
+  const { get } = await startOps()
+  const answer = await get('/v1/retention')
+  expect(answer.status).toBe(200)
+  expect(await answer.json()).toEqual({
+    held: false,
+    clock: expect.stringMatching(/Z$/),
+    last_known: expect.stringMatching(/Z$/),
+    steady_hours: null,
+    retention_days: 30,
+    retention_dead_days: 60,
+    old: { days: [], more: false },
+  })
+})
+
+test('POST /v1/retention/resume is refused with 409 where nothing is held, and with 400 where it says no time', async () => {
+  const { get } = await startOps()
+  const refused = await get('/v1/retention/resume', resumed(new Date().toISOString()))
+  expect(await detailOf(refused, 409)).toBe('retention is not held: the clock is trusted')
+  for (const clock of [undefined, '', 'now', 7, '2026-11-26T10:59:60Z'])
+    expect((await get('/v1/retention/resume', resumed(clock))).status).toBe(400)
+})
+
+test('POST /v1/retention/resume goes on, and leaves in the log who asked for it', async () => {
+  const lines: Record<string, unknown>[] = []
+  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
+  const clock = '2027-01-02T10:00:00.000Z'
+  const state = { held: false, clock, last_known: clock, steady_hours: null }
+  const vouched: number[] = []
+  const retention: RetentionDesk = {
+    report: () => Promise.reject(new Error('not asked for')),
+    resume: async (clockMs) => {
+      vouched.push(clockMs)
+      return state
+    },
+    warnings: () => ['it is held'],
+  }
+  const { get } = await startOps({ log, retention })
+  const answer = await get('/v1/retention/resume', resumed('2027-01-02T11:00:00+01:00'))
+  expect([answer.status, await answer.json()]).toEqual([200, state])
+  expect(vouched).toEqual([Date.parse(clock)])
+  const said = { peer: '127.0.0.1', agent: expect.any(String), clock, level: 40 }
+  expect(lines.filter(({ msg }) => String(msg).startsWith('retention resumed'))).toEqual([
+    expect.objectContaining(said),
+  ])
+  expect(await (await get('/readyz')).json()).toEqual({ status: 'ready', warnings: ['it is held'] })
+})
