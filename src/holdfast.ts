@@ -187,6 +187,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       if (config.role === 'worker') return 'this process is a worker'
       return handlers.faults().length > 0 ? CANNOT_ROUTE : undefined
     },
+    canStore: () => store.faults().length === 0,
     bodyLimitBytes: config.bodyLimitBytes,
     trustProxy: config.trustProxy,
     requireHttps: config.requireHttps,

@@ -20,6 +20,7 @@ export type RequestOutcome =
   | 'timeout'
   | 'too_large'
   | 'unsupported_media_type'
+  | 'expectation_failed'
   | 'insecure'
   | 'unavailable'
   | 'error'

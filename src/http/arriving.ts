@@ -14,6 +14,8 @@ export interface Share {
 export interface Arriving {
   /** `giveUp` is called, once, when this body has to make room for others. */
   readonly open: (sender: Sender, giveUp: () => void) => Share
+  /** Whether a body of so many bytes would be held now, and not be the first to make room. Nothing is changed by asking. */
+  readonly admits: (sender: Sender, bytes: number) => boolean
 }
 
 interface Body {
@@ -46,15 +48,17 @@ export function createArriving(maxBytes: number): Arriving {
     if (!group.looksSigned) unsignedBytes += bytes
   }
 
+  /** Undefined: there is room for all. */
+  function firstToGiveUp(): Body | undefined {
+    if (totalBytes <= maxBytes) return undefined
+    const candidates = [...groups.values()]
+    const unsigned = candidates.filter(({ looksSigned }) => !looksSigned)
+    const heaviest = largest(unsignedBytes > maxBytes * UNSIGNED_PART ? unsigned : candidates)
+    return largest(heaviest?.bodies ?? [])
+  }
+
   function makeRoom(): void {
-    while (totalBytes > maxBytes) {
-      const candidates = [...groups.values()]
-      const unsigned = candidates.filter(({ looksSigned }) => !looksSigned)
-      const heaviest = largest(unsignedBytes > maxBytes * UNSIGNED_PART ? unsigned : candidates)
-      const body = largest(heaviest?.bodies ?? [])
-      if (body === undefined) return
-      body.giveUp()
-    }
+    for (let body = firstToGiveUp(); body !== undefined; body = firstToGiveUp()) body.giveUp()
   }
 
   function groupOf({ peer, looksSigned }: Sender): Group {
@@ -66,23 +70,39 @@ export function createArriving(maxBytes: number): Arriving {
     return group
   }
 
+  function enter(sender: Sender, giveUp: () => void): { readonly group: Group; readonly body: Body } {
+    const group = groupOf(sender)
+    const body: Body = { bytes: 0, giveUp }
+    group.bodies.add(body)
+    return { group, body }
+  }
+
+  function leave(group: Group, body: Body): void {
+    if (!group.bodies.delete(body)) return
+    add(group, body, -body.bytes)
+    if (group.bodies.size === 0) groups.delete(group.key)
+  }
+
   return {
     open(sender, giveUp) {
-      const group = groupOf(sender)
-      const body: Body = { bytes: 0, giveUp }
-      group.bodies.add(body)
+      const { group, body } = enter(sender, giveUp)
       return {
         hold(bytes) {
           if (!group.bodies.has(body)) return
           add(group, body, bytes)
           if (bytes > 0) makeRoom()
         },
-        release() {
-          if (!group.bodies.delete(body)) return
-          add(group, body, -body.bytes)
-          if (group.bodies.size === 0) groups.delete(group.key)
-        },
+        release: () => leave(group, body),
       }
+    },
+
+    admits(sender, bytes) {
+      if (totalBytes + bytes <= maxBytes) return true
+      const { group, body } = enter(sender, () => {})
+      add(group, body, bytes)
+      const first = firstToGiveUp()
+      leave(group, body)
+      return first !== body
     },
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../domain/limits.ts'
 import { type ClientFault, clientErrors } from './client-errors.ts'
 import { answerErrors } from './errors.ts'
+import { askWhenRead, expectsUnknown } from './expect.ts'
 import { sendProblem } from './problems.ts'
 import { requestIds } from './request-id.ts'
 import { takeTurns } from './turns.ts'
@@ -28,9 +29,12 @@ export interface ListenerOptions {
   readonly queryParser?: (query: string) => Record<string, unknown>
   /** Told of HTTP that never became a request. */
   readonly onClientFault: (fault: ClientFault, socket: Socket) => void
-  /** Told of a request whose URL cannot be decoded, or that names no host, or two. */
-  readonly onMalformed?: (request: FastifyRequest) => void
+  /** Told of a request that is refused before any route is asked. */
+  readonly onBadHead?: (request: FastifyRequest, fault: HeadFault) => void
 }
+
+/** `malformed`: its URL cannot be decoded, or it names no host, or two. */
+export type HeadFault = 'malformed' | 'expectation_failed'
 
 /** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
 export function createListener(options: ListenerOptions): FastifyInstance {
@@ -60,7 +64,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
     clientErrorHandler: (error, socket) => broken.clientError(error, socket),
     frameworkErrors: (error, request, reply) => {
-      options.onMalformed?.(request)
+      options.onBadHead?.(request, 'malformed')
       answerError(error, request, reply)
     },
   })
@@ -69,18 +73,23 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   const broken = clientErrors(options.onClientFault, takeTurns(app.server))
   app.server.on('request', broken.request)
   app.server.on('connect', broken.connect)
-  // RFC 9110 §10.1.1 lets a server pass over what it does not know; an event is not refused for it.
-  app.server.on('checkExpectation', (request, answer) => app.server.emit('request', request, answer))
+  askWhenRead(app.server)
   app.setErrorHandler(answerError)
   app.addHook('onRequest', (request, reply, done) => {
-    if (namesItsHost(request.raw)) return done()
-    options.onMalformed?.(request)
-    sendProblem(reply, 'malformed')
+    const fault = faultOf(request.raw)
+    if (fault === undefined) return done()
+    options.onBadHead?.(request, fault)
+    sendProblem(reply, fault)
   })
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
   return app
+}
+
+function faultOf(request: IncomingMessage): HeadFault | undefined {
+  if (!namesItsHost(request)) return 'malformed'
+  return expectsUnknown(request) ? 'expectation_failed' : undefined
 }
 
 /** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and words its refusal itself. */
@@ -108,7 +117,9 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
         schema: { hide: true } as object,
-        handler: (_request, reply) => sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
+        // Before the body is read, which the sender may wait to be asked for.
+        onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
+        handler: () => undefined,
       })
     }
   }

@@ -63,8 +63,13 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     done()
   })
   app.addHook('onRequest', guardOps(options.token))
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) sendProblem(reply, 'not_found')
+    else done()
+  })
   app.addHook('preValidation', readNumbers)
-  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not_found'))
+  // Makes these hooks those of unknown paths too.
+  app.setNotFoundHandler(() => undefined)
 
   registerOpenApi(root)
   app.after(() => {

@@ -73,6 +73,13 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
   unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },
+  // Its sender may send the body or not.
+  expectation_failed: {
+    status: 417,
+    slug: 'expectation-failed',
+    title: 'The expectation is not known here',
+    headers: { connection: 'close' },
+  },
   foreign_host: { status: 421, slug: 'foreign-host', title: 'Not served under this host name' },
   insecure: {
     status: 426,

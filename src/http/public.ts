@@ -6,7 +6,7 @@ import type { Source } from '../domain/source.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { registerHealth } from './health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from './listener.ts'
-import { sendProblem } from './problems.ts'
+import { sendProblem, statusOf } from './problems.ts'
 import { createProxies } from './proxies.ts'
 import { isWebhookPath, registerWebhooks } from './webhooks.ts'
 
@@ -18,8 +18,10 @@ export interface PublicListenerOptions {
   readonly readiness: () => readonly string[]
   /** The service is stopping: webhooks are sent away with 503. */
   readonly isDraining?: () => boolean
-  /** Why webhooks are sent away with 503 before anything else is looked at, so never with 4xx, in words for anybody; undefined: they are not. */
+  /** Why webhooks are sent away with 503 before anything else than their HTTP is looked at, so never with 4xx, in words for anybody; undefined: they are not. */
   readonly closed?: () => string | undefined
+  /** Whether the store takes events now, so that it is worth asking a sender that waits for that for a body. */
+  readonly canStore?: () => boolean
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number
   /** CIDRs. */
@@ -52,10 +54,10 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
       telemetry.request(source, fault === 'headers_too_large' ? 'too_large' : fault)
       log.warn({ source, outcome: fault, peer: socket.remoteAddress }, 'request broken off')
     },
-    onMalformed: (request) => {
+    onBadHead: (request, outcome) => {
       if (!isWebhookPath(request.raw.url ?? '')) return
-      telemetry.request(undefined, 'malformed')
-      const about = { reqId: request.id, outcome: 'malformed', status: 400, ...proxies.originOf(request) }
+      telemetry.request(undefined, outcome)
+      const about = { reqId: request.id, outcome, status: statusOf(outcome), ...proxies.originOf(request) }
       log.warn(about, 'webhook refused')
     },
   })
@@ -77,6 +79,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     proxies,
     isDraining: options.isDraining ?? (() => false),
     closed: options.closed ?? (() => undefined),
+    canStore: options.canStore ?? (() => true),
     log,
     now: options.now ?? (() => performance.now()),
     reading,

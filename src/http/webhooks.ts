@@ -9,12 +9,13 @@ import { type Receive, type Received, type Unproven, unproven } from '../domain/
 import type { Source } from '../domain/source.ts'
 import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
 import { createArriving } from './arriving.ts'
+import { expectsToBeAsked } from './expect.ts'
 import { rawQuery } from './listener.ts'
 import { acceptsMediaTypes } from './media-type.ts'
 import { peerOf } from './peer.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from './problems.ts'
 import type { Proxies } from './proxies.ts'
-import { type BodyRead, createBodyReader } from './read-body.ts'
+import { type BodyRead, createBodyReader, type Sender } from './read-body.ts'
 
 export interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
@@ -27,6 +28,7 @@ export interface WebhookOptions {
   readonly proxies: Proxies
   readonly isDraining: () => boolean
   readonly closed: () => string | undefined
+  readonly canStore: () => boolean
   readonly log: Logger
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -57,10 +59,8 @@ interface Refusal {
 
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
   const { receive, telemetry, reading, log, now, proxies } = options
-  const readBody = createBodyReader(
-    options.bodyLimitBytes,
-    createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES),
-  )
+  const arriving = createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
+  const readBody = createBodyReader(options.bodyLimitBytes, arriving)
   const doors = new Map<string, Door>()
   for (const [name, source] of options.sources) {
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
@@ -115,6 +115,10 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     return headers['content-encoding'] === undefined ? undefined : { outcome: 'unsupported_media_type' }
   }
 
+  /** Whether a body that is sent only when it is asked for would be refused once it had come, as far as can be told now. */
+  const isInVain = (sender: Sender, declaredBytes: number, isLate: boolean): boolean =>
+    isLate || !options.canStore() || !arriving.admits(sender, declaredBytes)
+
   async function answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
     const startedMs = now()
     const { raw } = request
@@ -125,15 +129,18 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     }
     const { source } = door
     const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
-    if (Number(raw.headers['content-length'] ?? 0) > options.bodyLimitBytes)
-      return refuse(reply, source, UNREAD.too_large, startedMs)
+    const declaredBytes = Number(raw.headers['content-length'] ?? 0)
+    if (declaredBytes > options.bodyLimitBytes) return refuse(reply, source, UNREAD.too_large, startedMs)
     const precheck = source.precheck(unread)
     if (precheck?.ok === false) return refuse(reply, source, unprovenAs(unproven(precheck), door, raw), startedMs)
     // What came before is still taken: the store closes last.
     const isLate = options.isDraining()
-    reading.set(raw.socket, source)
     const { client, peer } = proxies.originOf(request)
-    const body = await readBody(raw, { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined })
+    const sender = { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined }
+    if (expectsToBeAsked(raw) && isInVain(sender, declaredBytes, isLate))
+      return refuse(reply, source, { outcome: 'unavailable' }, startedMs)
+    reading.set(raw.socket, source)
+    const body = await readBody(raw, sender)
     reading.delete(raw.socket)
     if (body === 'aborted') return reply.hijack()
     if (isUnread(body)) return refuse(reply, source, UNREAD[body], startedMs)

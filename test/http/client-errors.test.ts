@@ -107,13 +107,6 @@ describe('what Node would answer in its own words, or not at all', () => {
     expect([answer.status, answer.headers.connection]).toEqual([200, 'close'])
   })
 
-  test.each(['200-ok', '100-continue, more', ''])('Expect: "%s" is passed over', async (expectation) => {
-    const service = await startPublic()
-    const headers = [`Expect: ${expectation}`, 'Content-Length: 2']
-    const answers = await exchange(service.port, requestText('POST', '/v1/webhooks/ai', headers, '{}'))
-    expect(answers.at(-1)?.status).toBe(200)
-  })
-
   test('CONNECT gets 400', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, CONNECT)

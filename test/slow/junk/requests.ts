@@ -172,7 +172,7 @@ export const requests: readonly RequestRow[] = [
   line(200, 'Traceparent: 00-junk'),
   line(200, 'Upgrade: websocket', 'Connection: Upgrade'),
   line(200, 'Expect: 100-continue'),
-  line(200, 'Expect: a miracle'),
+  line(417, 'Expect: a miracle'),
   line(431, `X-Big: ${'a'.repeat(20_000)}`),
   line(431, ...Array.from({ length: 4_000 }, (_, n) => `X-${n}: `)),
 
