@@ -2,7 +2,7 @@ import { _, Ajv, type AnySchemaObject, type CodeKeywordDefinition, type ErrorObj
 import { MAX_REASONS } from './limits.ts'
 import { addCountedFormats } from './schema/formats.ts'
 import { instrument, METER, type Toll } from './schema/instrument.ts'
-import { charge, chargeKeys, chargeUnbounded, openBudget } from './schema/meter.ts'
+import { charge, chargeComparing, chargeKeys, chargeUnbounded, openBudget } from './schema/meter.ts'
 import { compilePattern } from './schema/pattern.ts'
 import { uniqueItems } from './schema/unique-items.ts'
 
@@ -12,11 +12,15 @@ import { uniqueItems } from './schema/unique-items.ts'
  */
 export type SchemaCheck = (value: unknown) => readonly string[]
 
+/** Characters of a schema's JSON past which Node may need too long to compile a part of it when an event first reaches that. */
+const MAX_COUNTED_LENGTH = 16_384
+
 /** Characters that are looked at in one step. */
 const CHARACTERS_PER_STEP = 16
 
-function chargeToll(value: unknown, { steps, isBySize, keyLists }: Toll): void {
+function chargeToll(value: unknown, { steps, isBySize, keyLists, compared }: Toll): void {
   charge(steps)
+  if (compared > 0) chargeComparing(value, compared)
   if (isBySize && typeof value === 'string') charge(value.length / CHARACTERS_PER_STEP)
   else if (keyLists > 0 && typeof value === 'object' && value !== null && !Array.isArray(value))
     chargeKeys(value, keyLists)
@@ -27,7 +31,7 @@ const meter: CodeKeywordDefinition = {
   before: 'allOf',
   code({ gen, data, schema }) {
     const toll = schema as Toll
-    const isSimple = !toll.isBySize && toll.keyLists === 0
+    const isSimple = !toll.isBySize && toll.keyLists === 0 && toll.compared === 0
     if (isSimple) gen.code(_`${gen.scopeValue('obj', { ref: charge })}(${toll.steps})`)
     else gen.code(_`${gen.scopeValue('obj', { ref: chargeToll })}(${data}, ${gen.scopeValue('obj', { ref: toll })})`)
   },
@@ -62,7 +66,7 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
   const text = JSON.stringify(schema)
   if (/"\$async":true/.test(text)) throw new Error('$async is not supported')
   const plain: AnySchemaObject = JSON.parse(text)
-  const counted = instrument(plain)
+  const counted = text.length > MAX_COUNTED_LENGTH ? undefined : instrument(plain)
   // An instance knows a schema by its $id, and two handlers may use the same one.
   const ajv = text.includes('"$id"') ? createAjv() : shared
   void ajv.validateSchema(plain, true)

@@ -8,6 +8,8 @@ export interface Toll {
   readonly isBySize: boolean
   /** So often it lists the keys of an object. */
   readonly keyLists: number
+  /** Constants that it is compared with, key by key. */
+  readonly compared: number
 }
 
 export interface Instrumented {
@@ -48,7 +50,7 @@ const CHARACTERS_PER_STEP = 32
 export function instrument(schema: Json): Instrumented | undefined {
   const ids = new Set<unknown>()
   const references: string[] = []
-  let heaviest: Toll = { steps: 1, isBySize: false, keyLists: 0 }
+  let heaviest: Toll = { steps: 1, isBySize: false, keyLists: 0, compared: 0 }
 
   function survey(part: unknown): void {
     if (!isObject(part)) return
@@ -98,6 +100,7 @@ const heavierOf = (one: Toll, other: Toll): Toll => ({
   steps: Math.max(one.steps, other.steps),
   isBySize: one.isBySize || other.isBySize,
   keyLists: Math.max(one.keyLists, other.keyLists),
+  compared: Math.max(one.compared, other.compared),
 })
 
 /** What the keywords of one part ask, but for what stands in other parts. */
@@ -105,12 +108,12 @@ function tollOf(part: Json): Toll {
   const constants = [...(Array.isArray(part.enum) ? part.enum : []), ...('const' in part ? [part.const] : [])]
   const lists = [part.required, ...Object.values(isObject(part.dependencies) ? part.dependencies : {})]
   const names = lists.reduce<number>((sum, list) => sum + (Array.isArray(list) ? list.length : 0), 0)
-  const compared = constants.length === 0 ? 0 : Math.ceil(JSON.stringify(constants).length / CHARACTERS_PER_STEP)
+  const texts = constants.length === 0 ? 0 : Math.ceil(JSON.stringify(constants).length / CHARACTERS_PER_STEP)
   return {
-    steps: 1 + names + countOf(part.properties) + compared,
+    steps: 1 + names + countOf(part.properties) + texts,
     isBySize: SIZED.some((key) => key in part),
-    keyLists:
-      LISTING.filter((key) => key in part).length + countOf(part.patternProperties) + constants.filter(isObject).length,
+    keyLists: LISTING.filter((key) => key in part).length + countOf(part.patternProperties),
+    compared: constants.filter((constant) => typeof constant === 'object' && constant !== null).length,
   }
 }
 

@@ -14,6 +14,12 @@ const MAX_CHECK_MS = 5
 const MAX_LISTED_BYTES = 262_144
 /** Steps that listing the keys of an object takes for each. */
 const STEPS_PER_KEY = 2
+/** Ajv writes the path to a place anew for each branch that fails there; a step costs once more for each so many of a key's characters, */
+const KEY_CHARACTERS_PER_COST = 1_024
+/** and of those that a path has in another form. */
+const ESCAPED = ['~', '/']
+const ESCAPES_PER_COST = 4
+const MAX_COUNTED_ESCAPES = 256
 
 class OverBudget extends Error {
   override readonly name = 'OverBudget'
@@ -24,11 +30,13 @@ const OVER_BUDGET = new OverBudget('the check takes too long here')
 let left = Number.POSITIVE_INFINITY
 let startedAt = 0
 let mayListKeys = true
+/** What a step counts for: 1 until there are keys that make paths dear. */
+let stepCost = 1
 
 /** Counts work that is about to be done, all that is known of it at once. Throws where a budget is open that it would overrun. */
 export function charge(steps: number): void {
-  left -= steps
-  if (left < 0) renew(steps)
+  left -= steps * stepCost
+  if (left < 0) renew(steps * stepCost)
 }
 
 function renew(steps: number): void {
@@ -46,11 +54,33 @@ export function chargeKeys(object: object, times = 1): void {
   if (left === Number.POSITIVE_INFINITY) return
   if (!mayListKeys) throw OVER_BUDGET
   let keys = 0
-  for (const _key in object) {
+  for (const key in object) {
     keys++
     charge(STEPS_PER_KEY)
+    stepCost = Math.max(stepCost, costOf(key))
   }
   charge(keys * STEPS_PER_KEY * times)
+}
+
+function costOf(key: string): number {
+  const escapes = ESCAPED.reduce((sum, character) => sum + occurrences(key, character), 0)
+  const byEscapes = escapes < MAX_COUNTED_ESCAPES ? escapes / ESCAPES_PER_COST : key.length
+  return 1 + Math.floor(key.length / KEY_CHARACTERS_PER_COST) + Math.floor(byEscapes)
+}
+
+/** No further than is told apart. */
+function occurrences(text: string, character: string): number {
+  let found = 0
+  for (let at = text.indexOf(character); at >= 0 && found < MAX_COUNTED_ESCAPES; at = text.indexOf(character, at + 1))
+    found++
+  return found
+}
+
+/** Counts that a value is compared so often with others, key by key, as deep as it goes. */
+export function chargeComparing(value: unknown, times: number): void {
+  if (left === Number.POSITIVE_INFINITY || typeof value !== 'object' || value === null) return
+  if (!Array.isArray(value)) chargeKeys(value, times)
+  for (const inner of Object.values(value)) chargeComparing(inner, times)
 }
 
 /** Runs one check; undefined: it was broken off, or the budget was used up before. */
@@ -63,6 +93,7 @@ export function openBudget(bodyBytes: number): Budget {
   return (check) => {
     if (remaining < 0) return undefined
     left = remaining
+    stepCost = 1
     mayListKeys = bodyBytes <= MAX_LISTED_BYTES
     try {
       return check()

@@ -35,6 +35,8 @@ const CHARACTERS_PER_STEP = 16
 function canonical(value: unknown): string {
   charge(2)
   if (typeof value === 'string') charge(value.length / CHARACTERS_PER_STEP)
+  // JSON has no text for a number that is read as infinite.
+  if (typeof value === 'number') return String(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
   chargeKeys(value)

@@ -13,6 +13,8 @@ const BOUND_MS = 1_000
 const times = <Value>(count: number, make: (at: number) => Value): Value[] =>
   Array.from({ length: count }, (_, at) => make(at))
 const keyed = (count: number): Json => Object.fromEntries(times(count, (at) => [`key${at}`, at]))
+const keyedByUrl = (count: number): Json =>
+  Object.fromEntries(times(count, (at) => [`https://acme.example/a/b/c/d/e/f/${at}`, at]))
 const nested = (depth: number): Json => (depth === 0 ? { bad: 1 } : { next: nested(depth - 1) })
 const bytesOf = (value: unknown): number => JSON.stringify(value).length
 
@@ -50,6 +52,21 @@ const endless: [string, Json, unknown][] = [
   ['a long text measured again and again', { anyOf: times(300, () => ({ minLength: 2e6 })) }, 'x'.repeat(200_000)],
   ['many keys counted again and again', { anyOf: times(300, () => ({ minProperties: 1e6 })) }, keyed(10_000)],
   ['many keys compared with many objects', { enum: times(1_000, (at) => ({ key0: at })) }, keyed(10_000)],
+  [
+    'many keys deep within compared with many objects',
+    { enum: times(1_000, (at) => ({ a: [{ x: at }] })) },
+    { a: [keyed(5_000)] },
+  ],
+  [
+    'a key that each branch that fails writes into its path',
+    { additionalProperties: { anyOf: times(200, (at) => ({ const: `x${at}` })) } },
+    { ['~'.repeat(60_000)]: 'x199' },
+  ],
+  [
+    'many such keys',
+    { additionalProperties: { anyOf: times(200, (at) => ({ const: `x${at}` })) } },
+    Object.fromEntries(times(200, (at) => [`${at}${'/~'.repeat(128)}`, 'x199'])),
+  ],
   ['a great many keys', { additionalProperties: { type: 'number' } }, keyed(80_000)],
   ['a format that looks at each pair of characters', { format: 'url' }, `http://${':'.repeat(50_000)}`],
   [
@@ -57,11 +74,24 @@ const endless: [string, Json, unknown][] = [
     { 'holdfast:meter': {}, ...listOf({ 'holdfast:meter': { steps: -1e9 } }) },
     times(300_000, () => 1),
   ],
+  [
+    'a schema of which Node compiles a large part when an event first reaches it',
+    referringTo(300),
+    { a: { self: {} } },
+  ],
   ['a reference that nothing counts', { $ref: '#/else/items', else: { items: { type: 'number' } } }, 1],
 ]
 
 function listOf(items: Json): Json {
   return { items: { ...items, anyOf: times(20, (at) => ({ const: at })) } }
+}
+
+function referringTo(properties: number): Json {
+  const all = Object.fromEntries(
+    times(properties, (at) => [`p${at}`, { type: 'string', minLength: 1, maxLength: at + 1 }]),
+  )
+  const large = { type: 'object', properties: { ...all, self: { $ref: '#/definitions/large' } } }
+  return { properties: { a: { $ref: '#/definitions/large' } }, definitions: { large } }
 }
 
 function doubling(depth: number): Json {
@@ -88,6 +118,10 @@ describe('a check within the budget of one event', () => {
       [{ a: 1, b: [2] }, 0, { b: [2], a: 1 }],
       false,
     ],
+    ['numbers beyond all measure', { uniqueItems: true }, JSON.parse('[1e400,-1e400,null,0,"Infinity"]'), true],
+    ['zero twice', { uniqueItems: true }, [0, -0], false],
+    ['keys that are URLs', { additionalProperties: { type: 'number' } }, keyedByUrl(200), true],
+    ['an object of an enum', { enum: [{ a: [{ x: 1 }] }] }, { a: [{ x: 1 }] }, true],
     ['a large text of no interest', { properties: { image: { type: 'string' } } }, { image: 'x'.repeat(1e6) }, true],
     [
       'ordinary lists',
