@@ -28,7 +28,10 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     packages: ['node:*', 'pino'],
   },
   readers: { rooms: ['domain', 'readers'], packages: ['node:module', 'node:v8', 'node:worker_threads'] },
-  outbound: { rooms: ['domain', 'outbound'], packages: ['undici', 'node:net', 'node:dns', 'node:fs/promises'] },
+  outbound: {
+    rooms: ['domain', 'outbound'],
+    packages: ['undici', 'node:net', 'node:dns', 'node:fs/promises', 'node:timers/promises'],
+  },
   storage: {
     rooms: ['domain', 'storage', 'storage/common', 'storage/postgres', 'storage/sqlite'],
     packages: ['node:*'],

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
+import { checksumOf } from '../domain/checksum.ts'
 import { HoldfastError } from '../domain/errors.ts'
 import { type CreatedAtSource, EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import type { EventFilter, Store } from '../domain/store.ts'
@@ -109,10 +109,11 @@ export function registerEvents(app: OpsApp, store: Pick<Store, 'events' | 'event
     async ({ params }, reply) => {
       const uid = uidOf(params)
       const body = await store.body(uid)
+      const checksum = Buffer.from(await checksumOf(body), 'hex')
       return reply
         .type('application/octet-stream')
         .header('content-disposition', `attachment; filename="${uid}.bin"`)
-        .header('repr-digest', `sha-256=:${hash('sha256', body, 'base64')}:`)
+        .header('repr-digest', `sha-256=:${checksum.toString('base64')}:`)
         .send(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
     },
   )

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { Headers } from '../domain/event.ts'
 import type { CallResult } from '../domain/outbound.ts'
@@ -10,6 +11,8 @@ import { Outline } from './outline.ts'
 const FREE_BYTES = 65_536
 /** The call has more time after each so many bytes. */
 const PROGRESS_BYTES = 262_144
+/** Bytes that are gone through for an outline at once. */
+const SLICE_BYTES = 262_144
 /** An answer that is too long is followed for so many times its limit, for what stands behind what is too long. */
 const MAX_FOLLOWED = 8
 /** The longest that an answer waits for room; its task is asked for again. */
@@ -49,11 +52,16 @@ class AnswerReader {
   /** Bytes, as far as the provider says. */
   readonly #announced: number
   #chunks: Buffer[] = []
-  /** Of a long one that says how long it is: filled as it comes, since to join it at the end would take long at once. */
+  /**
+   * Of a long one: filled as it comes, since to join it at the end would take long at once, and shared, so that the threads that
+   * read and keep it need no copy.
+   */
   #whole: Buffer | undefined
   #bytes = 0
   #progressAt = PROGRESS_BYTES
   #outline: Outline | undefined
+  /** Gone through since others had their turn. */
+  #sliceBytes = 0
   #giveBack: (() => void) | undefined
 
   constructor(reading: Reading, announced: number) {
@@ -86,27 +94,36 @@ class AnswerReader {
       time.progress()
     }
     if (this.#outline !== undefined) return this.#follow(chunk)
+    if (this.#bytes > maxBytes || this.#announced > maxBytes) return this.#beginOutline(chunk)
     if (this.#whole !== undefined) {
       this.#whole.set(chunk, this.#bytes - chunk.length)
       return true
     }
     this.#chunks.push(chunk)
-    if (this.#bytes > maxBytes || this.#announced > maxBytes) return this.#beginOutline()
     if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeRoom()
     return true
   }
 
-  #beginOutline(): boolean {
+  async #beginOutline(chunk: Buffer): Promise<boolean> {
     if (!this.#reading.outline) throw tooLarge(this.#reading.maxBytes)
     this.#outline = new Outline()
-    const chunks = this.#chunks
+    const before = this.#whole?.subarray(0, this.#bytes - chunk.length)
+    const chunks = before === undefined ? this.#chunks : slicesOf(before)
     this.#chunks = []
+    this.#whole = undefined
+    for (const each of chunks) if (!(await this.#follow(each))) return false
     this.#giveBack?.()
-    return chunks.every((chunk) => this.#follow(chunk))
+    return this.#follow(chunk)
   }
 
-  #follow(chunk: Buffer): boolean {
-    return this.#outline?.push(chunk) === true && this.#bytes <= this.#reading.maxBytes * MAX_FOLLOWED
+  /** After each slice others have their turn: a connection may bring megabytes at once. */
+  async #follow(chunk: Buffer): Promise<boolean> {
+    const goesOn = this.#outline?.push(chunk) === true && this.#bytes <= this.#reading.maxBytes * MAX_FOLLOWED
+    this.#sliceBytes += chunk.length
+    if (this.#sliceBytes < SLICE_BYTES) return goesOn
+    this.#sliceBytes = 0
+    await setImmediate()
+    return goesOn
   }
 
   /** Once for the whole answer: who holds a part and waits for more would keep others waiting for ever. */
@@ -117,12 +134,12 @@ class AnswerReader {
     this.#giveBack = await room.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
     hold.defer(this.#giveBack)
     time.progress()
-    if (bytes === this.#announced) this.#fill(bytes)
+    this.#fill(bytes)
   }
 
-  /** No more than was announced can come: the connection counts. */
+  /** No more can come: of what is announced the connection counts it. Only what is filled takes memory. */
   #fill(bytes: number): void {
-    this.#whole = Buffer.allocUnsafeSlow(bytes)
+    this.#whole = Buffer.from(new SharedArrayBuffer(bytes))
     let at = 0
     for (const chunk of this.#chunks) {
       this.#whole.set(chunk, at)
@@ -130,6 +147,10 @@ class AnswerReader {
     }
     this.#chunks = []
   }
+}
+
+function* slicesOf(bytes: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) yield bytes.subarray(at, at + SLICE_BYTES)
 }
 
 const tooLarge = (maxBytes: number): CallFault =>

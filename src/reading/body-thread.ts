@@ -73,10 +73,11 @@ export class BodyThread {
   }
 
   #send(worker: Worker, { provider, question, body: bytes }: Waiting): void {
-    // A copy, which goes over without another: the bytes themselves are still to be kept.
-    const body = new Uint8Array(bytes)
+    // The bytes themselves are still to be kept: where they are not shared, a copy goes over.
+    const isShared = bytes.buffer instanceof SharedArrayBuffer
+    const body = isShared ? bytes : new Uint8Array(bytes)
     worker.ref()
-    worker.postMessage({ provider, question: question(worker), body }, [body.buffer])
+    worker.postMessage({ provider, question: question(worker), body }, isShared ? [] : [body.buffer as ArrayBuffer])
     this.#within(this.#maxReadingMs)
   }
 

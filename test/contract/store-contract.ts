@@ -12,7 +12,7 @@ import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
-import { codeOf, newEvent, START_MS } from './store-samples.ts'
+import { claimRequest, codeOf, newEvent, START_MS } from './store-samples.ts'
 import { newTask, taskClaim } from './task-samples.ts'
 
 /** Opens an empty store. */
@@ -107,6 +107,25 @@ function describeAppend({ store }: Fixture): void {
       expect(Object.keys(found ?? {})).not.toEqual(expect.arrayContaining(['task']))
       expect(found).not.toHaveProperty('api_version')
       expect(found).not.toHaveProperty('traceparent')
+    })
+
+    test('a long body is kept and handed out as it came, shared with other threads or not, alone or among others', async () => {
+      const bytes = Buffer.alloc(2_500_000, Buffer.from(Array.from({ length: 99_991 }, (_, at) => at % 251)))
+      const shared = Buffer.from(new SharedArrayBuffer(3_000_000)).fill(7)
+      shared.set(bytes)
+      const bodies = [shared.subarray(0, bytes.length), Buffer.from('short'), bytes]
+      const alone = bodies.map((body) => newEvent({ body }))
+      for (const event of alone) await store().append(event)
+      const together = bodies.map((body) => newEvent({ body }))
+      await Promise.all(together.map((event) => store().append(event)))
+      const kept = new Map([...alone, ...together].map(({ uid, body }) => [uid, body]))
+      for (const [uid, body] of kept) expect(Buffer.from(await store().body(uid)).equals(body)).toBe(true)
+      for (let handedOut = 0; handedOut < kept.size; ) {
+        const { work } = await store().claim(claimRequest())
+        expect(work.length).toBeGreaterThan(0)
+        for (const { event, body } of work) expect(Buffer.from(body).equals(kept.get(event.uid) ?? shared)).toBe(true)
+        handedOut += work.length
+      }
     })
 
     test('an empty body is kept', async () => {

@@ -44,6 +44,8 @@ describe('an answer', () => {
       response.end()
     }, body.length)
     expect(answer.ok && answer.body.equals(body)).toBe(true)
+    // So that the threads which read and keep it need no copy.
+    expect(answer.ok && answer.body.buffer).toBeInstanceOf(SharedArrayBuffer)
   })
 
   test.each([

@@ -135,16 +135,10 @@ export class AppendQueue {
 
   #postBatch(): void {
     const { appends, bytes } = this.#takeBatch()
-    const bodies = Buffer.allocUnsafeSlow(bytes)
-    let offset = 0
-    const events = appends.map(({ event }) => {
-      bodies.set(event.body, offset)
-      offset += event.body.length
-      return rowOf(event)
-    })
+    const bodies = bodiesOf(appends, bytes)
     const id = --this.#lastId
     try {
-      this.#post({ id, events, bodies: bodies.buffer })
+      this.#post({ id, events: appends.map(({ event }) => rowOf(event)), bodies, bodyBytes: bytes })
       this.#underWay.push({ id, appends })
     } catch (error) {
       // Something that no thread can be handed: these are refused, the rest goes on.
@@ -189,6 +183,22 @@ export class AppendQueue {
     this.#events -= batch.length
   }
 }
+
+/** Copied, since the bytes are still needed here: but for one that is shared already, as long ones are. */
+function bodiesOf(appends: readonly Waiting[], bytes: number): AppendBatch['bodies'] {
+  const [first] = appends
+  if (first !== undefined && appends.length === 1 && isShared(first.event.body)) return first.event.body.buffer
+  const bodies = Buffer.allocUnsafeSlow(bytes)
+  let offset = 0
+  for (const { event } of appends) {
+    bodies.set(event.body, offset)
+    offset += event.body.length
+  }
+  return bodies.buffer
+}
+
+const isShared = (body: Uint8Array): body is Uint8Array<SharedArrayBuffer> =>
+  body.buffer instanceof SharedArrayBuffer && body.byteOffset === 0
 
 const receiptOf = (event: NewEvent, { outcome, uid, dead, lease }: Kept, leasedKey: number | undefined): Receipt => ({
   outcome,

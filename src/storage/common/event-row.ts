@@ -39,9 +39,14 @@ export type EventRow = readonly [
 export interface AppendBatch {
   readonly id: number
   readonly events: readonly EventRow[]
-  /** All bodies, one after the other. */
-  readonly bodies: ArrayBuffer
+  /** All bodies, one after the other, and perhaps more behind them. One long body alone may be shared with other threads. */
+  readonly bodies: ArrayBuffer | SharedArrayBuffer
+  readonly bodyBytes: number
 }
+
+/** What goes over to another thread without a copy; what is shared needs none. */
+export const transferable = ({ bodies }: AppendBatch): readonly ArrayBuffer[] =>
+  bodies instanceof ArrayBuffer ? [bodies] : []
 
 /** What became of an event, short of its deliveries. */
 export interface Kept extends Omit<Receipt, 'leased'> {

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { checksumOf } from '../../domain/checksum.ts'
 import { toIso } from '../../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Receipt } from '../../domain/store.ts'
@@ -56,7 +56,7 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
   }
 
   async function sendUnder(lease: string | null, batch: readonly Sent[]): Promise<readonly AppendResult[]> {
-    const values = valuesOf(batch, clock, lease)
+    const values = await valuesOf(batch, clock, lease)
     const rows = await days.withPartitions(
       () => batch.map(({ event, aheadMs }) => event[6] + aheadMs),
       () => connections.run<AppendRow>('append', APPEND, values),
@@ -101,18 +101,27 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
   }
 }
 
-function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
-  const rows = batch.map(({ event, body, aheadMs }, at) => ({
-    ...jsonOf(event, at + 1, hash('sha256', body)),
+async function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
+  const checksums: string[] = []
+  for (const { body } of batch) {
+    const checksum = checksumOf(body)
+    checksums.push(typeof checksum === 'string' ? checksum : await checksum)
+  }
+  const rows = batch.map(({ event, aheadMs }, at) => ({
+    ...jsonOf(event, at + 1, checksums[at] ?? ''),
     received_at: event[6] + aheadMs,
     ...(event[21] === 'received' && { created_at: toIso(event[6] + aheadMs) }),
     ...(lease !== null && event[19] !== null && { leased: event[19], lease_ms: event[20] }),
   }))
   const isEnding = batch.some(({ event }) => event[16] !== null)
-  const bodies = Buffer.concat(batch.map(({ body }) => body))
-  const aheadMs = batch[0]?.aheadMs ?? 0
+  const [first] = batch
+  const bodies = batch.length === 1 && first !== undefined ? bufferOf(first.body) : joined(batch)
+  const aheadMs = first?.aheadMs ?? 0
   return [clock.givenMs(), clock.localMs() + aheadMs, batch.length, isEnding, lease, JSON.stringify(rows), bodies]
 }
+
+const bufferOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length)
+const joined = (batch: readonly Sent[]): Buffer => Buffer.concat(batch.map(({ body }) => body))
 
 /** As `append_3` reads it; what is absent is null there. */
 function jsonOf(event: EventRow, n: number, checksum: string) {

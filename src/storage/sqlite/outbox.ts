@@ -1,3 +1,4 @@
+import { transferable } from '../common/event-row.ts'
 import type { ToWriter } from './messages.ts'
 
 /**
@@ -19,8 +20,8 @@ export class Outbox {
   }
 
   /** Goes at once, and all that waits before it. Throws if it cannot be handed over; what waits goes on waiting then. */
-  post(message: ToWriter, buffers: readonly ArrayBuffer[] = []): void {
-    this.#send([...this.#held, message], buffers)
+  post(message: ToWriter): void {
+    this.#send([...this.#held, message], message.kind === 'append' ? transferable(message.batch) : [])
     this.#sent()
   }
 

@@ -39,7 +39,10 @@ port.on('message', (message: Call<ReaderOperations> | 'close') => {
     port.close()
     return
   }
-  port.postMessage(answer(message))
+  const reply = answer(message)
+  const value = 'value' in reply ? reply.value : undefined
+  // A body is handed over, not copied.
+  port.postMessage(reply, value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : [])
 })
 
 /** Each answer is read in one transaction, which sees one state of the database. */

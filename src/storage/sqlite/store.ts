@@ -80,7 +80,7 @@ class SqliteStore implements OpenStore {
   readonly #log: StoreLog
   readonly #endings = new Endings((level, message) => this.#log(level, message))
   readonly #appends = new AppendQueue(
-    (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }, [batch.bodies]),
+    (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }),
     (ended) => this.#endings.tell(ended),
   )
   readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>))

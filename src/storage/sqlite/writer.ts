@@ -169,7 +169,7 @@ function takeBatches(): readonly SentBatch[] {
   let bytes = 0
   const end = batches.findIndex(({ batch }, index) => {
     rows += batch.events.length
-    bytes += batch.bodies.byteLength
+    bytes += batch.bodyBytes
     return index > 0 && (rows > MAX_COMMIT_ROWS || bytes > MAX_COMMIT_BYTES)
   })
   return batches.splice(0, end < 0 ? batches.length : end)
@@ -235,7 +235,7 @@ const unavailable = (message: string): WireError => ({ error: 'unavailable', mes
 
 /** What a commit takes up on disk, about: each event touches a page or two beside its body. */
 const bytesOf = (appends: readonly SentBatch[]): number =>
-  appends.reduce((bytes, { batch: { events, bodies } }) => bytes + bodies.byteLength + events.length * PAGE_BYTES, 0)
+  appends.reduce((bytes, { batch: { events, bodyBytes } }) => bytes + bodyBytes + events.length * PAGE_BYTES, 0)
 
 const idsOf = (appends: readonly SentBatch[]) => appends.map(({ batch: { id } }) => ({ id }))
 
