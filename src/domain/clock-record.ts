@@ -6,6 +6,8 @@ const DAY_MS = 86_400_000
 export const STEADY_MS = DAY_MS
 /** The most that a clock may be off without being doubted. */
 export const MAX_TOLERANCE_MS = DAY_MS
+/** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
+export const AHEAD_TOLERANCE_MS = 60_000
 /** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)
 
@@ -84,8 +86,8 @@ function judge(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: Clock
   const explainedMs = ranMs + (record.steadyMs ?? 0)
   if (isOfThisAge && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
   const stepMs = nowMs - record.lookedAtMs
-  // Where retention is short, the tolerance is less than the night for which a service may be off.
-  const isSteady = record.steadyMs !== undefined && stepMs >= 0 && stepMs <= ranMs + MAX_TOLERANCE_MS
-  const steadyMs = isSteady ? (record.steadyMs ?? 0) + Math.min(stepMs, ranMs) : 0
+  // Where retention is short, the tolerance is less than the night for which a service may be off. Back, a clock is only adjusted.
+  const isSteady = record.steadyMs !== undefined && stepMs >= -AHEAD_TOLERANCE_MS && stepMs <= ranMs + MAX_TOLERANCE_MS
+  const steadyMs = isSteady ? Math.max(0, (record.steadyMs ?? 0) + Math.min(stepMs, ranMs)) : 0
   return isOfThisAge && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }
 }

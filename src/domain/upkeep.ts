@@ -95,5 +95,3 @@ export interface Upkeep {
 export const MAX_OLD_LOOKED_AT = 100_000
 /** The dead deliveries that `countDead` looks at. */
 export const MAX_DEAD_LOOKED_AT = 100_000
-/** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
-export const AHEAD_TOLERANCE_MS = 60_000

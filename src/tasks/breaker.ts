@@ -1,5 +1,4 @@
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, isBrokenCircuitError } from 'cockatiel'
-import type { Clock } from '../domain/clock.ts'
 import type { Trouble } from './answers.ts'
 
 /** Failures in a row after which a provider is left alone, and for how long; then one call tells whether it is back. */
@@ -26,19 +25,19 @@ const isProviders = (called: unknown): boolean => (called as Called<unknown>).tr
 /** Keeps calls from a provider that does not answer them, but for a trickle. */
 export class Breaker {
   readonly #policy
-  readonly #clock: Clock
-  #reopensAtMs = 0
+  readonly #monotonicMs: () => number
+  #reopensAtMs = Number.NEGATIVE_INFINITY
   #probes = 0
 
-  constructor(clock: Clock, pauseMs: number, onChange: (state: BreakerState) => void) {
-    this.#clock = clock
+  constructor(monotonicMs: () => number, pauseMs: number, onChange: (state: BreakerState) => void) {
+    this.#monotonicMs = monotonicMs
     this.#policy = circuitBreaker(handleWhenResult(isProviders), {
-      // The pause is kept here, by the clock that everything else goes by.
+      // The pause is kept here, by a clock that nobody sets.
       halfOpenAfter: 0,
       breaker: new ConsecutiveBreaker(BREAKER_FAILURES),
     })
     this.#policy.onBreak(() => {
-      this.#reopensAtMs = clock() + pauseMs
+      this.#reopensAtMs = monotonicMs() + pauseMs
     })
     let told: BreakerState = 'closed'
     this.#policy.onStateChange(() => {
@@ -58,7 +57,7 @@ export class Breaker {
   /** How many of these calls may be made now. */
   lets(count: number): number {
     if (this.state() === 'closed') return count
-    return this.state() === 'open' && this.#clock() >= this.#reopensAtMs ? Math.min(1, count) : 0
+    return this.state() === 'open' && this.#monotonicMs() >= this.#reopensAtMs ? Math.min(1, count) : 0
   }
 
   /** Undefined: the circuit is open, and it was not made. */
@@ -79,7 +78,7 @@ export class Breaker {
   #tried(trouble: Trouble | undefined): void {
     this.#probes++
     const mayTryOn = trouble !== undefined && ANSWERED_BADLY.has(trouble.outcome) && this.#probes < BREAKER_PROBES
-    if (mayTryOn) this.#reopensAtMs = 0
+    if (mayTryOn) this.#reopensAtMs = Number.NEGATIVE_INFINITY
     else this.#probes = 0
   }
 }

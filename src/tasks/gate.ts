@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from '../domain/clock.ts'
 import type { Trouble } from './answers.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import { RateLimit } from './rate-limit.ts'
@@ -11,7 +10,8 @@ export interface GateOptions {
   readonly perSecond: number
   /** How long a provider in trouble is left alone. */
   readonly pauseMs: number
-  readonly clock: Clock
+  /** Milliseconds by a clock that nobody sets: a pause is not to last until a time that was wrong. */
+  readonly monotonicMs: () => number
   /** Aborted when the service stops. */
   readonly stopping: AbortSignal
   readonly onChange: (state: BreakerState) => void
@@ -25,15 +25,15 @@ export class Gate {
   readonly #limit: RateLimit
   readonly #perSecond: number
   readonly #breaker: Breaker
-  readonly #clock: Clock
+  readonly #monotonicMs: () => number
   readonly #stopping: AbortSignal
-  #pausedUntilMs = 0
+  #pausedUntilMs = Number.NEGATIVE_INFINITY
 
-  constructor({ perSecond, pauseMs, clock, stopping, onChange }: GateOptions) {
-    this.#limit = new RateLimit(perSecond, clock)
+  constructor({ perSecond, pauseMs, monotonicMs, stopping, onChange }: GateOptions) {
+    this.#limit = new RateLimit(perSecond, monotonicMs)
     this.#perSecond = perSecond
-    this.#breaker = new Breaker(clock, pauseMs, onChange)
-    this.#clock = clock
+    this.#breaker = new Breaker(monotonicMs, pauseMs, onChange)
+    this.#monotonicMs = monotonicMs
     this.#stopping = stopping
   }
 
@@ -75,11 +75,11 @@ export class Gate {
     if (ms > 0) await sleep(ms, undefined, { signal: this.#stopping }).catch(() => {})
   }
 
-  #isWilling = (): boolean => this.#clock() >= this.#pausedUntilMs
+  #isWilling = (): boolean => this.#monotonicMs() >= this.#pausedUntilMs
 
   /** Overload is the provider's, whichever task it was told for. */
   #heed({ outcome, retryAfterMs = 0 }: Partial<Trouble> = {}): void {
     if (outcome !== 'rate_limited' && outcome !== 'server_error') return
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock() + retryAfterMs)
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#monotonicMs() + retryAfterMs)
   }
 }

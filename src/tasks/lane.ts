@@ -35,6 +35,8 @@ export interface LaneOptions {
   readonly breakerPauseMs?: number
   readonly leaseMs?: number
   readonly clock: Clock
+  /** Milliseconds by a clock that nobody sets. */
+  readonly monotonicMs?: () => number
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled'>
   readonly log: Logger
@@ -60,7 +62,7 @@ export class Lane {
 
   constructor(source: TaskSource, options: LaneOptions) {
     const { provider, name } = source.source
-    const { clock, log, breakerPauseMs = BREAKER_PAUSE_MS } = options
+    const { log, breakerPauseMs = BREAKER_PAUSE_MS, monotonicMs = () => performance.now() } = options
     const { concurrency = DEFAULT_CONCURRENCY, pollsPerSecond = DEFAULT_POLLS_PER_SECOND } = provider.api?.tasks ?? {}
     this.#source = source
     this.#options = options
@@ -69,7 +71,7 @@ export class Lane {
     this.#gate = new Gate({
       perSecond: pollsPerSecond,
       pauseMs: breakerPauseMs,
-      clock,
+      monotonicMs,
       stopping: this.#stopping.signal,
       onChange: (state) => {
         if (state === 'open')

@@ -1,17 +1,15 @@
-import type { Clock } from '../domain/clock.ts'
-
 /** A token bucket: so many in each second, and as many at once after a pause. */
 export class RateLimit {
   readonly #perSecond: number
-  readonly #clock: Clock
+  readonly #monotonicMs: () => number
   #tokens: number
   #filledAtMs: number
 
-  constructor(perSecond: number, clock: Clock) {
+  constructor(perSecond: number, monotonicMs: () => number) {
     this.#perSecond = perSecond
-    this.#clock = clock
+    this.#monotonicMs = monotonicMs
     this.#tokens = this.#capacity()
-    this.#filledAtMs = clock()
+    this.#filledAtMs = monotonicMs()
   }
 
   /** How many may be had now. */
@@ -40,7 +38,7 @@ export class RateLimit {
   }
 
   #fill(): void {
-    const nowMs = this.#clock()
+    const nowMs = this.#monotonicMs()
     const gained = (Math.max(0, nowMs - this.#filledAtMs) * this.#perSecond) / 1_000
     this.#tokens = Math.min(this.#capacity(), this.#tokens + gained)
     this.#filledAtMs = nowMs

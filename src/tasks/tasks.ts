@@ -29,6 +29,8 @@ export interface TasksOptions {
   /** How long a claimed task is this process's own. */
   readonly leaseMs?: number
   readonly clock: Clock
+  /** Milliseconds by a clock that nobody sets. */
+  readonly monotonicMs?: () => number
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
   readonly log: Logger

@@ -54,6 +54,11 @@ describe('a clock that is doubted', () => {
       expect(look(waited, waited.lookedAtMs + jumpMs, HOUR_MS)).toMatchObject({ knownAtMs: START_MS, steadyMs: 0 })
   })
 
+  test('keeps its day where it is adjusted by moments between two looks that follow each other', () => {
+    const waited = runOn(doubted, 20)
+    expect(look(waited, waited.lookedAtMs - 40, 10)).toMatchObject({ steadyMs: 20 * HOUR_MS - 40 })
+  })
+
   test('keeps the time that it has run steadily over a restart, which itself counts for nothing', () => {
     const waited = runOn(doubted, 20)
     expect(look(waited, waited.lookedAtMs + 2 * HOUR_MS)).toMatchObject({ steadyMs: 20 * HOUR_MS })

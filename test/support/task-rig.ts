@@ -66,6 +66,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     deadlineMs: 86_400_000,
     pollIntervalMs: 20,
     random: Math.random,
+    monotonicMs: clock,
     ...options,
     store,
     reader,

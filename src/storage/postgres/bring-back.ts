@@ -1,4 +1,5 @@
-import { AHEAD_TOLERANCE_MS, type BroughtBack, type LongestWaits } from '../../domain/upkeep.ts'
+import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 

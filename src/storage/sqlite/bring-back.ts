@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { AHEAD_TOLERANCE_MS, type BroughtBack, type LongestWaits } from '../../domain/upkeep.ts'
+import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import { PENDING_HANDLERS } from './next-due.ts'
 
