@@ -7,9 +7,9 @@ import { type MovedRow, type MovePosition, positionOf } from './common/moved-row
 import { type Import, openImport } from './postgres/import.ts'
 import type { WrittenTable } from './postgres/import-statements.ts'
 import { type Export, openExport } from './sqlite/export.ts'
+import { openSqliteStore } from './sqlite/open.ts'
 import { takeOwnership } from './sqlite/owner.ts'
 import { StoreRefused } from './sqlite/refused.ts'
-import { openSqliteStore } from './sqlite/store.ts'
 import { type BothSides, verify } from './verify.ts'
 
 /** A database that is just starting. */
@@ -35,7 +35,7 @@ export async function moveStore(request: MoveRequest, { signal, onLog, clock }: 
   try {
     // Opening lets go of what was leased, and says since when. A run that goes on has to say the same as the first.
     const startedAtMs = (await target.begunAtMs()) ?? clock()
-    const owned = await openSqliteStore(request.from, { clock: () => startedAtMs, onLog })
+    const owned = await openSqliteStore(request.from, { clock: () => startedAtMs, monotonicMs: () => 0, onLog })
     try {
       return await moveBetween(request, target, startedAtMs, signal)
     } finally {

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../domain/clock.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../domain/database-url.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { OpenStore, StoreLog } from '../domain/store.ts'
-import { openSqliteStore } from './sqlite/store.ts'
+import { openSqliteStore } from './sqlite/open.ts'
 
 /** A database that is started together with its replicas takes a while. */
 const START_PATIENCE_MS = 15_000
@@ -10,6 +10,8 @@ const START_PATIENCE_MS = 15_000
 export interface OpenStoreOptions {
   /** In place of the system's clock, and of the database's where that is the one that counts. */
   readonly clock?: Clock
+  /** With the embedded store, in place of the clock that nobody sets. Where `clock` is given and this is not, that one is. */
+  readonly monotonicMs?: () => number
   /** With PostgreSQL, in place of this process's clock alone. */
   readonly localClock?: Clock
   readonly onLog?: StoreLog
@@ -31,5 +33,6 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
     const { clock, localClock, patienceMs = START_PATIENCE_MS } = options
     return openPostgresStore(databaseUrl, { clock, localClock, onLog, patienceMs })
   }
-  return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock: options.clock ?? systemClock, onLog })
+  const { clock = systemClock, monotonicMs = options.clock ?? (() => performance.now()) } = options
+  return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })
 }

@@ -11,6 +11,7 @@ import { type Damage, DamagedPage } from './damage.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
 import { prepareIdentities } from './identity.ts'
+import { prepareMoveLeases } from './jumps.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
 import { prepareForget } from './prune.ts'
@@ -46,7 +47,7 @@ class BadEvent extends Error {
 type Durability = 'FULL' | 'NORMAL'
 
 /** What a power cut may undo: a delivery runs once more. */
-export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle'])
+export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'moveLeases'])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
 
@@ -90,6 +91,7 @@ export class Committer {
       settle: prepareSettle(db, identities, this.#tally, damage),
       replay: prepareReplay(db, identities, this.#tally),
       judgeClock: prepareJudgeClock(db),
+      moveLeases: prepareMoveLeases(db),
       bringBack: prepareBringBack(db),
       forget: prepareForget(db, this.#dedupe, this.#tally, damage),
       ...prepareTrackTask(db, this.#tally, endTask),

@@ -25,6 +25,7 @@ import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } fr
 import type { AppendBatch } from '../common/event-row.ts'
 import type { Reply } from '../common/wire-error.ts'
 import type { FoundAhead } from './bring-back.ts'
+import type { Jump } from './jumps.ts'
 import type { Forgotten, FoundOld } from './prune.ts'
 import type { Ending } from './track-task.ts'
 
@@ -50,6 +51,7 @@ export interface WriterOperations {
   settle(settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[]
   replay(replay: Replay, nowMs: number): Replayed
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
+  moveLeases(jump: Jump): void
   bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
   track(task: NewTask, nowMs: number): Ending<Tracked>

@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import type { Clock } from '../../domain/clock.ts'
 import type { ClockLook, ClockRecord } from '../../domain/clock-record.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
-import { ConfigurationError, HoldfastError, messageOf } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type {
   Claimed,
@@ -34,40 +34,26 @@ import { Endings } from '../common/endings.ts'
 import type { Reply } from '../common/wire-error.ts'
 import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
+import { watchJumps } from './jumps.ts'
 import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import { type Ownership, takeOwnership } from './owner.ts'
-import { preparePlace } from './place.ts'
+import type { Ownership } from './owner.ts'
 import { pruneInCommits } from './prune.ts'
-import { StoreRefused } from './refused.ts'
 import { isEnd, storedSettlement, workOf } from './stored-form.ts'
-import { startThread, startWriter } from './threads.ts'
 import type { Ending } from './track-task.ts'
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
+  readonly monotonicMs: () => number
   readonly onLog: StoreLog
-}
-
-/** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
-export async function openSqliteStore(given: string, options: SqliteStoreOptions): Promise<OpenStore> {
-  let owner: Ownership | undefined
-  try {
-    const path = preparePlace(given)
-    owner = await takeOwnership(path)
-    const writer = await startWriter({ path, nowMs: options.clock() })
-    return new SqliteStore(writer, startThread('reader.ts', { path }), owner, options)
-  } catch (error) {
-    owner?.release()
-    throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
-  }
 }
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)
 const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
   message.kind === 'replies'
 
-class SqliteStore implements OpenStore {
+/** The embedded store, opened by `open.ts`: what goes to its two threads, and what comes back. */
+export class SqliteStore implements OpenStore {
   readonly fleet = undefined
   /** There are no others. */
   readonly watchEnds = () => () => {}
@@ -94,7 +80,7 @@ class SqliteStore implements OpenStore {
   #ended: string | undefined
   #closing: Promise<void> | undefined
 
-  constructor(writer: Worker, reader: Worker, { release, taken }: Ownership, { clock, onLog }: SqliteStoreOptions) {
+  constructor(writer: Worker, reader: Worker, { release, taken }: Ownership, options: SqliteStoreOptions) {
     const { promise, resolve } = Promise.withResolvers<Error>()
     this.lost = promise
     this.#resolveLost = resolve
@@ -102,8 +88,11 @@ class SqliteStore implements OpenStore {
     this.#reader = reader
     this.#release = release
     void taken.then((reason) => this.#lose(reason))
-    this.#clock = clock
-    this.#log = onLog
+    this.#clock = watchJumps(options.clock, options.monotonicMs, (jump) => {
+      // Where it fails, they run out, and what they are for runs once more.
+      void this.#writes.call('moveLeases', jump).catch(() => {})
+    })
+    this.#log = options.onLog
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
     writer.on('message', (message: FromWriter) => this.#hear(message))
