@@ -69,19 +69,22 @@ export class ClockWatch {
 
   /** A request was proven, and its time lay so far ahead. */
   proven(aheadMs: number): void {
-    if (Math.abs(aheadMs) > USUAL_WINDOW_MS || this.#contradictsProof(aheadMs)) return
+    if (Math.abs(aheadMs) > USUAL_WINDOW_MS) return
+    const said = this.#heard(aheadMs)
+    if (this.#contradictsProof(said)) return
     if (this.#off !== undefined) this.#end('requests are in time again')
-    if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(aheadMs)
+    if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(said)
   }
 
   /** A provider has answered, with these headers. */
   answered({ date, age = '0' }: Headers): void {
     const aheadMs = Date.parse(date ?? '') + Number(age) * 1000 - this.#options.clock()
     if (Number.isNaN(aheadMs)) return
-    if (Math.abs(aheadMs) > RIGHT_MS) this.#answer = this.#heard(aheadMs)
-    else if (!this.#contradictsProof(aheadMs)) {
+    const said = this.#heard(aheadMs)
+    if (Math.abs(aheadMs) > RIGHT_MS) this.#answer = said
+    else if (!this.#contradictsProof(said)) {
       if (this.#off !== undefined) this.#end('a provider’s clock agrees with it')
-      this.#prove(aheadMs)
+      this.#prove(said)
     }
   }
 
@@ -117,8 +120,8 @@ export class ClockWatch {
    * Where a clock was set back by an hour, what an old request says is in time. The time that was known before stands, until
    * several in a row speak against it and none for it: then this process did not run for a while.
    */
-  #contradictsProof(aheadMs: number): boolean {
-    if (!this.#isProven() || agree(this.#proof, this.#heard(aheadMs))) return false
+  #contradictsProof(said: Heard): boolean {
+    if (!this.#isProven() || agree(this.#proof, said)) return false
     this.#contradictions++
     return this.#contradictions < WITNESSES
   }
@@ -154,8 +157,8 @@ export class ClockWatch {
     return epochMs + this.#options.now() - this.#options.clock()
   }
 
-  #prove(aheadMs: number): void {
-    this.#proof = this.#heard(aheadMs)
+  #prove(said: Heard): void {
+    this.#proof = said
     this.#contradictions = 0
     this.#answer = undefined
     this.#witnesses.clear()

@@ -13,6 +13,8 @@ export interface SecretFilter {
 /** Shorter secrets, and shorter encodings, are looked for as whole words, or not at all: they stand in other words too. */
 const MIN_SECRET_LENGTH = 12
 const MIN_SPELLING_LENGTH = 8
+/** Names of headers that are remembered to hold none. */
+const MAX_KNOWN_NAMES = 256
 
 /** All secrets by which sources verify, the old ones among them, their API keys, and the operators' token. */
 export const secretsIn = ({ sources, opsToken }: Config): readonly string[] =>
@@ -41,6 +43,14 @@ export function createSecretFilter(secrets: readonly string[], sent: readonly st
   const isFound = (text: string): boolean =>
     holdsOne(text) || (text.includes('%') && holdsOne(unescaped(text))) || (words.size > 0 && hasWord(text, words))
 
+  const known = new Set<string>()
+  function isNameFound(name: string): boolean {
+    if (known.has(name)) return false
+    const found = isFound(name)
+    if (!found && known.size < MAX_KNOWN_NAMES) known.add(name)
+    return found
+  }
+
   function cleaned(text: string): string {
     const left = takeOut(text)
     return isFound(left) ? REPLACEMENT : left
@@ -52,7 +62,7 @@ export function createSecretFilter(secrets: readonly string[], sent: readonly st
     line: (line) => (holdsOne(line) ? `${takeOut(line.trimEnd())}\n` : line),
     headers(headers) {
       for (const name in headers) {
-        if (isFound(name) || isFound(headers[name] ?? '')) return cleanHeaders(headers, clean)
+        if (isNameFound(name) || isFound(headers[name] ?? '')) return cleanHeaders(headers, clean)
       }
       return headers
     },

@@ -16,11 +16,13 @@ export interface Queue {
   readonly wait: (connection: Connection) => void
   /** Monotonic milliseconds at which work that begins now has to end. */
   readonly endsAt: () => number
+  /** This peer's connections are spared no longer. */
+  readonly suspect: (peer: string) => void
   readonly now: () => number
 }
 
 /**
- * Stands between a socket and Node's HTTP parser. The parser works through all that it is given at once, some 64 KiB,
+ * Stands between a socket and Node's HTTP parser, once it is guarded. The parser works through all that it is given at once, some 64 KiB,
  * and in one-byte chunks or pipelined requests that is tens of milliseconds; so it is given slices, and what is left
  * waits for the next turn. Nothing more is read meanwhile: at most two reads of a connection wait. A body of declared
  * length is no work, whatever its size, and is passed on as it came.
@@ -34,6 +36,7 @@ export class Connection {
   readonly #destroySoon: () => void
   /** What came and was not parsed yet. */
   #waiting: Buffer | undefined
+  #isGuarded = false
   #hasEnded = false
   #wantsMore = false
   /** Of a body of declared length, at least so many bytes still come. */
@@ -60,10 +63,18 @@ export class Connection {
     return this.#lingeringBytes !== undefined
   }
 
+  /** Has all that comes pass through here: until then Node's parser reads from the socket itself. Idempotent. */
+  guard(): void {
+    if (this.#isGuarded) return
+    this.#isGuarded = true
+    // Node leaves the socket to its parser only as long as nothing else has ever listened for the data.
+    this.#socket.on('data', ignore).off('data', ignore)
+  }
+
   /** The parser has found a request, which ends where its answer does. */
   requested(request: IncomingMessage, answer: ServerResponse): void {
     this.#latest = request
-    this.#unanswered++
+    if (++this.#unanswered > MAX_UNANSWERED_REQUESTS && !this.#isGuarded) this.#queue.suspect(this.peer)
     answer.once('close', () => {
       this.#unanswered--
       if (!isBounded(request)) this.linger()
@@ -93,6 +104,7 @@ export class Connection {
 
   /** Parses nothing more, and reads nothing more until it lingers. */
   stop(): void {
+    if (!this.#isGuarded) this.#queue.suspect(this.peer)
     this.#isStopped = true
     this.#waiting = undefined
   }
@@ -181,6 +193,8 @@ export class Connection {
     else this.linger()
   }
 }
+
+const ignore = (): void => {}
 
 function declaredBytes({ headers }: IncomingMessage): number | undefined {
   const declared = headers['content-length']

@@ -8,7 +8,7 @@ import { answerErrors } from './errors.ts'
 import { askWhenRead, expectsUnknown } from './expect.ts'
 import { sendProblem } from './problems.ts'
 import { requestIds } from './request-id.ts'
-import { takeTurns } from './turns.ts'
+import { type Connections, takeTurns } from './turns.ts'
 
 /** How often Node looks for connections past their time, and so how much longer one may last; it wakes an idle service. */
 const CONNECTION_CHECK_MS = 2_000
@@ -36,8 +36,13 @@ export interface ListenerOptions {
 /** `malformed`: its URL cannot be decoded, or it names no host, or two. */
 export type HeadFault = 'malformed' | 'expectation_failed'
 
+export interface Listener {
+  readonly app: FastifyInstance
+  readonly connections: Connections
+}
+
 /** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
-export function createListener(options: ListenerOptions): FastifyInstance {
+export function createListener(options: ListenerOptions): Listener {
   const { log, trustProxy } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
   const answerError = answerErrors(log)
@@ -70,7 +75,8 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   })
   // A sender may close its side once it has sent everything; Node would close ours too, and keep the answer.
   Object.assign(app.server, { httpAllowHalfOpen: true })
-  const broken = clientErrors(options.onClientFault, takeTurns(app.server))
+  const connections = takeTurns(app.server)
+  const broken = clientErrors(options.onClientFault, connections.of)
   app.server.on('request', broken.request)
   app.server.on('connect', broken.connect)
   askWhenRead(app.server)
@@ -84,7 +90,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
-  return app
+  return { app, connections }
 }
 
 function faultOf(request: IncomingMessage): HeadFault | undefined {
@@ -95,9 +101,11 @@ function faultOf(request: IncomingMessage): HeadFault | undefined {
 /** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and words its refusal itself. */
 function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0
-  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]?.toLowerCase() === 'host') hosts++
+  for (let at = 0; at < rawHeaders.length; at += 2) if (isHost(rawHeaders[at])) hosts++
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0')
 }
+
+const isHost = (name: string | undefined): boolean => name?.length === 4 && name.toLowerCase() === 'host'
 
 /**
  * Answers 405 with `Allow` where a path exists but not for the method. Call it before the first route; what it

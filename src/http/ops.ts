@@ -48,7 +48,7 @@ export interface OpsListenerOptions {
 /** The listener that operators reach: health, metrics and the API. */
 export function createOpsListener(options: OpsListenerOptions): FastifyInstance {
   const { log, store, retention } = options
-  const root = createListener({
+  const { app: root } = createListener({
     log,
     bodyLimitBytes: BODY_LIMIT_BYTES,
     trustProxy: [],

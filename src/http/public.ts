@@ -43,7 +43,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
   const { log, telemetry, requireHttps } = options
   const reading = new WeakMap<Socket, Source>()
   const proxies = createProxies(options.trustProxy)
-  const app = createListener({
+  const { app, connections } = createListener({
     log,
     bodyLimitBytes: options.bodyLimitBytes,
     trustProxy: options.trustProxy,
@@ -83,6 +83,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     log,
     now: options.now ?? (() => performance.now()),
     reading,
+    connections,
   })
   return app
 }

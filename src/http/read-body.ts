@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { BODY_BYTES_PER_PIECE, MAX_BODY_CHUNKS, MAX_BODY_READS, MAX_FRAMING_BYTES } from '../domain/limits.ts'
-import type { Arriving } from './arriving.ts'
+import type { Arriving, Share } from './arriving.ts'
 
 /** `overloaded`: the bodies that arrive together are more than may be held; `too_many_pieces`: it is mostly framing. */
 export type BodyRead = Buffer | 'too_large' | 'too_many_pieces' | 'overloaded' | 'aborted'
@@ -22,10 +22,11 @@ export interface Sender {
  * Never rejects.
  */
 export function createBodyReader(limitBytes: number, arriving: Arriving) {
-  return (request: IncomingMessage, sender: Sender): Promise<BodyRead> =>
+  return (request: IncomingMessage, sender: () => Sender): Promise<BodyRead> =>
     new Promise((resolve) => {
       const declared = request.headers['content-length']
-      const expectedBytes = declared === undefined ? limitBytes : Number(declared)
+      const declaredBytes = declared === undefined ? undefined : Number(declared)
+      const expectedBytes = declaredBytes ?? limitBytes
       const maxPieces = declared === undefined ? MAX_BODY_CHUNKS : MAX_BODY_READS
       const { socket } = request
       const wireBytesBefore = socket.bytesRead
@@ -35,14 +36,17 @@ export function createBodyReader(limitBytes: number, arriving: Arriving) {
 
       const finish = (read: BodyRead): void => {
         request.off('data', onData)
-        share.release()
+        share?.release()
         held = EMPTY
         resolve(read)
       }
-      const share = arriving.open(sender, () => finish('overloaded'))
+      let share: Share | undefined
       const hold = (buffer: Buffer): void => {
         const before = held.length
         held = buffer
+        // Most bodies come whole in one piece, and so never wait for the rest.
+        if (share === undefined && sizeBytes === declaredBytes) return
+        share ??= arriving.open(sender(), () => finish('overloaded'))
         share.hold(buffer.length - before)
       }
       const take = (chunk: Buffer): void => {

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { ALL_TURNS_MS, PEER_TURN_MS } from '../domain/limits.ts'
 import { Connection, type Queue } from './connection.ts'
 import { peerOf } from './peer.ts'
+import { ProvenPeers } from './proven-peers.ts'
 
 /**
  * Shares the listening thread between peers: what a connection sends beyond a turn's work waits, and in each turn of the
@@ -12,13 +13,20 @@ import { peerOf } from './peer.ts'
 export class Turns implements Queue {
   readonly #waiting = new Map<string, Connection[]>()
   readonly #queued = new WeakSet<Connection>()
+  readonly #proven: ProvenPeers
   #isScheduled = false
+
+  constructor(proven: ProvenPeers) {
+    this.#proven = proven
+  }
 
   readonly now = (): number => performance.now()
 
   readonly endsAt = (): number => this.now() + PEER_TURN_MS
 
   readonly isBusy = (peer: string): boolean => this.#waiting.has(peer)
+
+  readonly suspect = (peer: string): void => this.#proven.suspect(peer)
 
   readonly wait = (connection: Connection): void => {
     if (this.#queued.has(connection)) return
@@ -66,16 +74,31 @@ export class Turns implements Queue {
   }
 }
 
-/** Has all connections of a server take turns. Gives each socket's connection. */
-export function takeTurns(server: Server): (socket: Socket) => Connection | undefined {
-  const turns = new Turns()
+/** The connections of a server. */
+export interface Connections {
+  readonly of: (socket: Socket) => Connection | undefined
+  /** An authentic event came over this connection. */
+  readonly proven: (socket: Socket) => void
+}
+
+/** Has the connections of a server take turns, but for those of proven peers. */
+export function takeTurns(server: Server, now: () => number = () => performance.now()): Connections {
+  const proven = new ProvenPeers(now)
+  const turns = new Turns(proven)
   const connections = new WeakMap<Socket, Connection>()
-  const unconsume = (): void => {}
   server.on('connection', (socket) => {
-    // Node's parser reads from the handle itself as long as no other listener wants the data.
-    socket.on('data', unconsume).off('data', unconsume)
-    connections.set(socket, new Connection(socket, peerOf(socket.remoteAddress), turns))
+    const peer = peerOf(socket.remoteAddress)
+    const connection = new Connection(socket, peer, turns)
+    connections.set(socket, connection)
+    if (proven.opened(peer, connection)) socket.once('close', () => proven.closed(peer, connection))
+    else connection.guard()
   })
   server.on('request', (request, answer) => connections.get(request.socket)?.requested(request, answer))
-  return (socket) => connections.get(socket)
+  return {
+    of: (socket) => connections.get(socket),
+    proven: (socket) => {
+      const peer = connections.get(socket)?.peer
+      if (peer !== undefined) proven.prove(peer)
+    },
+  }
 }

@@ -16,6 +16,7 @@ import { peerOf } from './peer.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from './problems.ts'
 import type { Proxies } from './proxies.ts'
 import { type BodyRead, createBodyReader, type Sender } from './read-body.ts'
+import type { Connections } from './turns.ts'
 
 export interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
@@ -34,6 +35,7 @@ export interface WebhookOptions {
   readonly now: () => number
   /** Whose body is being read on which socket: so that one cut short counts for its source. */
   readonly reading: WeakMap<Socket, Source>
+  readonly connections: Pick<Connections, 'proven'>
 }
 
 /** A source, and what it takes for its provider's content. */
@@ -58,7 +60,7 @@ interface Refusal {
 }
 
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
-  const { receive, telemetry, reading, log, now, proxies } = options
+  const { receive, telemetry, reading, connections, log, now, proxies } = options
   const arriving = createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
   const readBody = createBodyReader(options.bodyLimitBytes, arriving)
   const doors = new Map<string, Door>()
@@ -91,6 +93,7 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     const durationMs = since(startedMs)
     telemetry.request(source.name, outcome)
     telemetry.acknowledged(source.name, durationMs / 1000)
+    connections.proven(reply.request.raw.socket)
     // The ordinary case is on record in the store and the metrics; a line of log for each would cost more than its storing.
     log.debug(
       { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
@@ -135,9 +138,11 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     if (precheck?.ok === false) return refuse(reply, source, unprovenAs(unproven(precheck), door, raw), startedMs)
     // What came before is still taken: the store closes last.
     const isLate = options.isDraining()
-    const { client, peer } = proxies.originOf(request)
-    const sender = { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined }
-    if (expectsToBeAsked(raw) && isInVain(sender, declaredBytes, isLate))
+    const sender = (): Sender => {
+      const { client, peer } = proxies.originOf(request)
+      return { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined }
+    }
+    if (expectsToBeAsked(raw) && isInVain(sender(), declaredBytes, isLate))
       return refuse(reply, source, { outcome: 'unavailable' }, startedMs)
     reading.set(raw.socket, source)
     const body = await readBody(raw, sender)

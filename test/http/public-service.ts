@@ -1,3 +1,4 @@
+import type { Server } from 'node:http'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished } from 'vitest'
@@ -28,6 +29,7 @@ export const source = (name: string, contentTypes?: readonly string[]): Source =
 
 export interface PublicService {
   readonly port: number
+  readonly server: Server
   readonly url: string
   /** What reached `receive`, in order. */
   readonly received: Incoming[]
@@ -88,6 +90,7 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
   })
   return {
     port: Number(new URL(url).port),
+    server: app.server,
     url,
     received,
     counted,

@@ -34,7 +34,7 @@ async function startRoutes(registrar: Partial<Registrar> = {}) {
       return result
     }
   const output = new PassThrough().on('data', (line) => lines.push(String(line)))
-  const root = createListener({
+  const { app: root } = createListener({
     log: pino({ level: 'trace' }, output),
     bodyLimitBytes: 65_536,
     trustProxy: [],

@@ -9,7 +9,7 @@ import { takeTurns } from '../../src/http/turns.ts'
 async function serve(listener: RequestListener) {
   const server = createServer(listener)
   Object.assign(server, { httpAllowHalfOpen: true })
-  takeTurns(server)
+  const connections = takeTurns(server)
   const sockets: Socket[] = []
   server.on('connection', (socket) => sockets.push(socket))
   server.listen(0, '127.0.0.1')
@@ -18,7 +18,7 @@ async function serve(listener: RequestListener) {
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  return { port: (server.address() as AddressInfo).port, sockets }
+  return { port: (server.address() as AddressInfo).port, sockets, connections }
 }
 
 async function connected(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
@@ -31,6 +31,12 @@ async function connected(port: number, localAddress = '127.0.0.1'): Promise<Sock
 
 const HEAD = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+/** So much of a piece's work that a slice of them is more than a turn. */
+const PIECE_MS = 0.004
+const busy = (ms: number): void => {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
 const tiny = (pieces: number): string => '1\r\nx\r\n'.repeat(pieces)
 
 /** All that comes until either side ends the connection. */
@@ -44,8 +50,6 @@ function textOf(socket: Socket): Promise<string> {
 
 describe('a connection whose bytes are much work', () => {
   const PIECES = 100_000
-  /** So much of a piece's work that a slice of them is more than a turn. */
-  const PIECE_MS = 0.004
   const QUESTIONS = 10
 
   test.each(['127.0.0.1', '127.0.0.2'])(
@@ -60,8 +64,7 @@ describe('a connection whose bytes are much work', () => {
         }
         request.on('data', () => {
           pieces++
-          const until = performance.now() + PIECE_MS
-          while (performance.now() < until);
+          busy(PIECE_MS)
           begun.resolve()
         })
       })
@@ -151,6 +154,66 @@ describe('requests that are sent before their predecessors are answered', () => 
     isReleased = true
     release()
     expect((await answers).match(/HTTP\/1\.1 200/g)).toHaveLength(COUNT)
+  })
+})
+
+describe('a peer that has sent an authentic event', () => {
+  /** Answers GET, refuses PUT before its body has come, leaves HEAD without an answer, and reads what is POSTed. */
+  async function serveProven() {
+    let pieces = 0
+    let begun = (): void => {}
+    const { port, sockets, connections } = await serve((request, answer) => {
+      if (request.method === 'GET') answer.end()
+      else if (request.method === 'PUT') answer.writeHead(413, { 'content-length': 0 }).end()
+      else if (request.method === 'POST')
+        request.on('data', () => {
+          pieces++
+          busy(PIECE_MS)
+          begun()
+        })
+    })
+    /** A connection that was answered once. */
+    async function used(): Promise<Socket> {
+      const socket = await connected(port)
+      const answer = once(socket, 'data')
+      socket.write(GET)
+      await answer
+      return socket
+    }
+    /** Whether the thread does all of one read of this connection before anything else. */
+    async function isSpared(socket: Socket): Promise<boolean> {
+      pieces = 0
+      const first = new Promise<void>((resolve) => {
+        begun = () => setImmediate(resolve)
+      })
+      socket.write(HEAD + tiny(10_000))
+      await first
+      return pieces > 2_000
+    }
+    await used()
+    connections.proven(sockets[0] as Socket)
+    return { used, isSpared, provenAgain: () => connections.proven(sockets[0] as Socket) }
+  }
+
+  test('is spared the turns on the connections that it opens from then on', async () => {
+    const { used, isSpared } = await serveProven()
+    expect(await isSpared(await used())).toBe(true)
+  })
+
+  const unanswered = 'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(MAX_UNANSWERED_REQUESTS + 1)
+  test.each([
+    ['more requests than may wait for answers', unanswered + GET, undefined],
+    ['a body without end that is refused', HEAD.replace('POST', 'PUT'), 'data'],
+  ])('takes turns again on all of them once one has sent %s, and whatever it proves then', async (_, text, told) => {
+    const { used, isSpared, provenAgain } = await serveProven()
+    const [heavy, other] = [await used(), await used()]
+    const heard = told === undefined ? Promise.resolve() : once(other.resume(), told)
+    other.write(text)
+    await heard
+    await used()
+    expect(await isSpared(heavy)).toBe(false)
+    provenAgain()
+    expect(await isSpared(await used())).toBe(false)
   })
 })
 

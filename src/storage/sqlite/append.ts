@@ -12,6 +12,8 @@ export interface Appender {
   /** Keeps one event in the open transaction. What it offers is leased from `nowMs` on. */
   append(event: EventRow, body: Uint8Array, nowMs: number): AppendResult
   rolledBack(): void
+  /** Of what is committed. */
+  lastKey(): number
   committed(): void
 }
 
@@ -110,6 +112,7 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
       const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event[6])
       return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
     },
+    lastKey: () => committedKey,
     committed() {
       committedKey = lastKey
     },

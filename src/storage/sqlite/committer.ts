@@ -172,6 +172,9 @@ export class Committer {
     }
   }
 
+  /** Of the event that was committed last, by this process or before it. */
+  lastKey = (): number => this.#appender.lastKey()
+
   /** Throws unless the database can be written. */
   probe(): void {
     this.#transaction('FULL', () => this.#probe.run())

@@ -54,9 +54,9 @@ export class Health {
   /** Why what is written now would not be found again. */
   filesFault = (): FilesFault | undefined => this.#filesFault
 
-  /** Looks whether the files are still those that were opened. */
-  lookAtFiles(files: Files): FilesFault | undefined {
-    const fault = files.fault()
+  /** Looks whether the files are still those that were opened; `ifChanged`: only if something beside them has changed. */
+  lookAtFiles(files: Files, when: 'always' | 'ifChanged'): FilesFault | undefined {
+    const fault = when === 'always' ? files.fault() : files.faultSince()
     if (fault?.message !== this.#filesFault?.message)
       this.#change(() => {
         this.#filesFault = fault

@@ -88,14 +88,13 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
       if (first?.checksum === checksum) return duplicateOf(first)
       const same = byBody ? findBody(source, checksum, true) : undefined
       if (same !== undefined) return duplicateOf(same)
-      const hash = variantHash(source, id, checksum)
       if (!isUnderstood) {
         const known = byBody ? findBody(source, checksum, false) : undefined
-        const again = known ?? find(hash, source, id, NOT_UNDERSTOOD, checksum)
+        const again = known ?? find(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)
         return again === undefined ? { kind: 'new', variant: NOT_UNDERSTOOD } : duplicateOf(again)
       }
       if (first === undefined) return { kind: 'new', variant: FIRST }
-      const again = find(hash, source, id, CONFLICTING, checksum)
+      const again = find(variantHash(source, id, checksum), source, id, CONFLICTING, checksum)
       return again === undefined ? { kind: 'new', variant: CONFLICTING } : { kind: 'conflict', uid: again.uid }
     },
 

@@ -38,32 +38,36 @@ export class SyncedLog {
   readonly #record: number
   readonly #log: number
   readonly #measure
-  readonly #lastKey
+  readonly #greatestKey
   readonly #salts = Buffer.alloc(8)
+  #appendedKey: number
+  /** The greatest key of an event; undefined: it is to be looked for. */
+  #lastKey: number | undefined
 
-  /** Once SQLite has opened its log. */
-  constructor(db: DatabaseSync, path: string) {
+  /** Once SQLite has opened its log. `appendedKey`: of the event that was appended last. */
+  constructor(db: DatabaseSync, path: string, appendedKey: number) {
+    this.#appendedKey = appendedKey
     this.#record = openSync(recordOf(path), existsSync(recordOf(path)) ? 'r+' : 'w+', OWNER_ONLY)
     this.#log = openSync(logOf(path), 'r')
     // NOOP (SQLite 3.51) only tells how long the log is.
     this.#measure = db.prepare('PRAGMA wal_checkpoint(NOOP)')
-    this.#lastKey = db.prepare('SELECT max(key) AS key FROM event')
+    this.#greatestKey = db.prepare('SELECT max(key) AS key FROM event')
   }
 
-  /** All that is committed is fsynced. */
-  note(atMs: number): void {
+  /** All that is committed is fsynced, up to the event that was appended last. */
+  note(atMs: number, appendedKey: number): void {
     readSync(this.#log, this.#salts, 0, 8, 16)
-    this.#write({
-      salts: this.#salts.toString('hex'),
-      frames: Number(this.#measure.get()?.log),
-      // Of a damaged page nothing is known.
-      lastKey: Number(unlessDamaged(() => this.#lastKey.get())?.key ?? 0),
-      atMs,
-    })
+    const frames = Number(this.#measure.get()?.log)
+    if (appendedKey > this.#appendedKey) this.#lastKey = appendedKey
+    this.#appendedKey = appendedKey
+    // Of a damaged page nothing is known.
+    this.#lastKey ??= Number(unlessDamaged(() => this.#greatestKey.get())?.key ?? 0)
+    this.#write({ salts: this.#salts.toString('hex'), frames, lastKey: this.#lastKey, atMs })
   }
 
   /** The log is about to be given up, or its newest events forgotten. */
   forget(): void {
+    this.#lastKey = undefined
     this.#write({ salts: '', frames: 0, lastKey: 0, atMs: 0 })
     fsyncSync(this.#record)
   }

@@ -82,9 +82,9 @@ function open(): Opened | undefined {
     recover(db, damage, nowMs)
     syncLog(path)
     const committer = new Committer(db, damage)
-    const synced = new SyncedLog(db, path)
+    const synced = new SyncedLog(db, path, committer.lastKey())
     if (loss !== undefined) warnings.found(loss)
-    synced.note(nowMs)
+    synced.note(nowMs, committer.lastKey())
     return { db, committer, checkpointer: openCheckpointer(db), files: new Files(path), synced, damage }
   } catch (error) {
     db?.close()
@@ -182,7 +182,8 @@ function commit(
 ): readonly Reply[] {
   const isLasting = ({ name }: Call<WriterOperations>) => !UNSYNCED.has(name)
   const lasting = [...idsOf(appends), ...due.filter(isLasting)]
-  const gone = lasting.length > 0 ? health.lookAtFiles(files)?.message : undefined
+  const gone =
+    lasting.length > 0 && health.filesFault() !== undefined ? health.lookAtFiles(files, 'always')?.message : undefined
   const short = gone ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
   const refused = refuse(
     gone !== undefined ? lasting : short !== undefined ? idsOf(appends) : [],
@@ -195,7 +196,7 @@ function commit(
     const { replies, damaged } = committer.commit(taken, calls)
     if (damaged !== undefined) health.damaged(damaged)
     else if (taken.length > 0) health.kept()
-    if (lasting.length > refused.length) synced.note(Date.now())
+    if (lasting.length > refused.length) synced.note(Date.now(), committer.lastKey())
     return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
     if (isFatal(error)) throw error
@@ -210,7 +211,7 @@ function stillThere(
   replies: readonly Reply[],
   lasting: readonly { readonly id: number }[],
 ): readonly Reply[] {
-  const gone = lasting.length > 0 ? health.lookAtFiles(files) : undefined
+  const gone = lasting.length > 0 ? health.lookAtFiles(files, 'ifChanged') : undefined
   if (gone === undefined) return replies
   const ids = new Set(lasting.map(({ id }) => id))
   return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(gone.message) } : reply))
@@ -222,7 +223,7 @@ function stillThere(
  */
 function watch({ files, checkpointer, synced }: Opened): void {
   const before = health.filesFault()
-  const fault = health.lookAtFiles(files)
+  const fault = health.lookAtFiles(files, 'always')
   if (fault?.kind !== 'log') return
   synced.forget()
   checkpoint(() => checkpointer.truncate())

@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import { MAX_PROVEN_PEERS, SUSPICION_MS } from '../../src/domain/limits.ts'
+import type { Received } from '../../src/domain/receive.ts'
+import { ProvenPeers } from '../../src/http/proven-peers.ts'
+import { exchangeOne, requestText } from './exchange.ts'
+import { startPublic, UID } from './public-service.ts'
+
+/** Peers at a time that the test sets, and a connection that notes that it was guarded. */
+function peersAt() {
+  const time = { nowMs: 0 }
+  return { time, peers: new ProvenPeers(() => time.nowMs) }
+}
+function connection() {
+  const guarded = { times: 0, guard: () => void guarded.times++ }
+  return guarded
+}
+
+test('a peer that has proven nothing is not spared', () => {
+  const { peers } = peersAt()
+  expect(peers.opened('a', connection())).toBe(false)
+  peers.prove('b')
+  expect(peers.opened('a', connection())).toBe(false)
+})
+
+test('a suspected peer has its open connections guarded, and no others', () => {
+  const { peers } = peersAt()
+  const [open, closed, others] = [connection(), connection(), connection()]
+  for (const peer of ['a', 'b']) peers.prove(peer)
+  expect(peers.opened('a', open)).toBe(true)
+  peers.opened('a', closed)
+  peers.opened('b', others)
+  peers.closed('a', closed)
+  peers.suspect('a')
+  expect([open.times, closed.times, others.times]).toEqual([1, 0, 0])
+  expect(peers.opened('a', connection())).toBe(false)
+})
+
+test('a suspected peer proves nothing for a while, counted from its last disorder', () => {
+  const { time, peers } = peersAt()
+  peers.suspect('a')
+  time.nowMs = SUSPICION_MS - 1
+  peers.suspect('a')
+  time.nowMs = 2 * SUSPICION_MS - 2
+  peers.prove('a')
+  expect(peers.opened('a', connection())).toBe(false)
+  time.nowMs++
+  peers.prove('a')
+  expect(peers.opened('a', connection())).toBe(true)
+})
+
+test('of very many peers those that were proven first are forgotten, and their connections guarded', () => {
+  const { peers } = peersAt()
+  const oldest = connection()
+  peers.prove('first')
+  peers.opened('first', oldest)
+  for (let n = 0; n < MAX_PROVEN_PEERS; n++) peers.prove(`peer ${n}`)
+  expect(oldest.times).toBe(1)
+  expect(peers.opened('first', connection())).toBe(false)
+  expect(peers.opened('peer 0', connection())).toBe(true)
+})
+
+test('the public listener spares a peer once an event of it was proven, until it sends what is no HTTP', async () => {
+  let outcome: Received = { outcome: 'signature_mismatch' }
+  const service = await startPublic({ receive: async () => outcome })
+  let guardedReads = 0
+  service.server.on('connection', (socket) => {
+    const push = socket.push.bind(socket)
+    socket.push = (chunk) => {
+      if (chunk !== null) guardedReads++
+      return push(chunk)
+    }
+  })
+  const isGuarded = async (request = requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2'], '{}')) => {
+    guardedReads = 0
+    await exchangeOne(service.port, request)
+    return guardedReads > 0
+  }
+  expect(await isGuarded()).toBe(true)
+  outcome = { outcome: 'accepted', uid: UID }
+  expect(await isGuarded()).toBe(true)
+  expect(await isGuarded()).toBe(false)
+  expect(await isGuarded('no HTTP\r\n\r\n')).toBe(false)
+  expect(await isGuarded()).toBe(true)
+})

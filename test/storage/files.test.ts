@@ -1,0 +1,48 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { expect, test } from 'vitest'
+import { Files } from '../../src/storage/sqlite/files.ts'
+import { ownPath } from './database-file.ts'
+
+function openFiles() {
+  const path = ownPath()
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) writeFileSync(file, '')
+  return { path, files: new Files(path) }
+}
+
+test.each([
+  ['the database is moved', 'database', (path: string) => renameSync(path, `${path}.old`)],
+  ['its log is deleted', 'log', (path: string) => rmSync(`${path}-wal`)],
+  [
+    'it is replaced',
+    'database',
+    (path: string) => {
+      writeFileSync(`${path}.new`, '')
+      renameSync(`${path}.new`, path)
+    },
+  ],
+  ['its directory is moved', 'database', (path: string) => renameSync(dirname(path), `${dirname(path)}-moved`)],
+])('that %s is seen at the next look, however soon', async (_, kind, take) => {
+  const { path, files } = openFiles()
+  expect(files.faultSince()).toBeUndefined()
+  take(path)
+  expect(files.faultSince()).toMatchObject({ kind })
+})
+
+test('files that are taken away and put back, again and again, are seen at each look', () => {
+  const { path, files } = openFiles()
+  for (let round = 0; round < 200; round++) {
+    expect(files.faultSince()).toBeUndefined()
+    renameSync(path, `${path}.old`)
+    expect(files.faultSince()).toMatchObject({ kind: 'database' })
+    renameSync(`${path}.old`, path)
+  }
+})
+
+test('what else happens in the directory is no fault', () => {
+  const { path, files } = openFiles()
+  writeFileSync(`${path}.copy`, '')
+  expect(files.faultSince()).toBeUndefined()
+  rmSync(`${path}.copy`)
+  expect(files.faultSince()).toBeUndefined()
+})
