@@ -15,6 +15,8 @@ export const PUBLIC_ONLY: Reach = { privateNetworks: false, own: undefined }
 /** Names that exist on private networks only: RFC 6761, 6762, 8375, ICANN's `.internal`, Kubernetes, Docker. */
 const PRIVATE_NAME = /^[^.]+$|\.(?:localhost|local|internal|lan|home\.arpa|svc)$/
 
+export const isPrivateName = (name: string): boolean => PRIVATE_NAME.test(name.replace(/\.$/, '').toLowerCase())
+
 /** Under these IPv6 has the whole of IPv4: mapped, and NAT64 (RFC 6052), by which networks without IPv4 reach it. */
 const MAPPED = '::ffff:'
 const NAT64 = '64:ff9b::'
@@ -95,5 +97,5 @@ export function reachOf(hostname: string, isConfigured: boolean): Reach {
   if (!isConfigured) return PUBLIC_ONLY
   const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
   if (isIP(host) !== 0) return { privateNetworks: true, own: host }
-  return { privateNetworks: PRIVATE_NAME.test(host.toLowerCase()), own: undefined }
+  return { privateNetworks: isPrivateName(host), own: undefined }
 }

@@ -7,8 +7,8 @@ import { createLookup } from './lookup.ts'
 /** One cache for all callers. */
 const sharedLookup = createLookup()
 
-const forbidden = (): CallFault =>
-  new CallFault('forbidden_address', 'The API leads to an address that is not on the public internet.')
+const forbidden = (host: string): CallFault =>
+  new CallFault('forbidden_address', `${host} leads to an address that is not on the public internet.`)
 
 /**
  * Opens connections to addresses within reach only. The check is made on the very addresses that are then connected to,
@@ -23,31 +23,34 @@ export function connectWithin(
   return (options, callback) => {
     // Of an address there is no lookup.
     if (isIP(options.hostname) !== 0 && !mayConnect(options.hostname, reach)) {
-      callback(forbidden(), null)
+      callback(forbidden(options.hostname), null)
       return
     }
     connect(options, (...[error, socket]) => {
       if (error === null) callback(null, socket)
-      else callback(error instanceof CallFault ? error : unreachable(error), null)
+      else callback(error instanceof CallFault ? error : unreachable(options.hostname, error), null)
     })
   }
 }
 
-const unreachable = (error: Error): CallFault =>
-  new CallFault('unreachable', `No connection to the API could be made${codeIn(error)}.`)
+const unreachable = (host: string, error: Error): CallFault =>
+  new CallFault('unreachable', `No connection to ${host} could be made${codeIn(error)}.`)
+
+const unresolved = (host: string, error: Error): CallFault =>
+  new CallFault('unreachable', `No address of ${host} was found${codeIn(error)}.`)
 
 /** Passes on those of a name's addresses that are within reach. */
 function lookupWithin(reach: Reach, lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) =>
     lookup(hostname, { ...options, all: true }, (error, found, family) => {
       if (error !== null) {
-        callback(error, [])
+        callback(unresolved(hostname, error), [])
         return
       }
       const all = typeof found === 'string' ? [{ address: found, family: family ?? isIP(found) }] : found
       const allowed = all.filter(({ address }) => mayConnect(address, reach))
       const [first] = allowed
-      if (first === undefined) callback(forbidden(), [])
+      if (first === undefined) callback(forbidden(hostname), [])
       else if (options.all === true) callback(null, allowed)
       else callback(null, first.address, first.family)
     })

@@ -1,20 +1,25 @@
-import {
-  lookup as getaddrinfo,
-  type LookupAddress,
-  type LookupAllOptions,
-  type LookupOptions,
-  promises,
-} from 'node:dns'
+import { lookup as getaddrinfo, type LookupAddress, type LookupOptions, promises } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { candidatesOf, type LocalNames, type NameFiles, readNameFiles, SYSTEM_FILES } from './name-files.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isPrivateName } from './address.ts'
+import {
+  candidatesOf,
+  type LocalNames,
+  MAX_ADDRESSES,
+  type NameFiles,
+  readNameFiles,
+  SYSTEM_FILES,
+} from './name-files.ts'
+import { askNameServers, type NameFault, type Resolved, worseOf } from './name-servers.ts'
 
 /** The longest that a name may take, whatever becomes of it: sooner than the connection gives up. */
 const DEADLINE_MS = 4_000
-/** Of one question to one name server; it is asked so often. */
+/**
+ * How long the first question to a name server waits, at most: where answers were quick so far, it is down to 250 ms. It is
+ * asked again, each time for longer, so often that what may take its time has the whole deadline.
+ */
 const QUESTION_MS = 1_500
-const TRIES = 2
-/** How long the other family's addresses are waited for when those of one are there. */
-const OTHER_FAMILY_MS = 250
+const TRIES = 4
 /** An answer is kept for its own time to live, within these bounds; and so many of them. */
 const MIN_TTL_SECONDS = 1
 const MAX_TTL_SECONDS = 300
@@ -34,7 +39,8 @@ export interface LookupSettings {
 /**
  * Resolves names as the system does (its hosts file, then its name servers with its search domains), but not by its resolver:
  * that has two threads for the whole process, and two names whose servers hang would keep every other one waiting. Only a name
- * that the name servers do not know is asked of the system too, one at a time: it may know it from elsewhere.
+ * that the name servers do not know is asked of the system too, one at a time: it may know it from elsewhere. A name servers'
+ * failure (SERVFAIL is what most say when those of a provider hang) it would only meet again, and wait for.
  *
  * Every lookup ends within its deadline. Answers are kept for their time to live; those who ask for one name share a lookup.
  */
@@ -65,11 +71,6 @@ const isWanted = (family: number, { family: wanted }: LookupOptions): boolean =>
   wanted === undefined || wanted === 0 || wanted === family || wanted === `IPv${family}`
 
 const failure = (code: string): NodeJS.ErrnoException => Object.assign(new Error(code), { code })
-
-interface Resolved {
-  readonly addresses: readonly LookupAddress[]
-  readonly ttlSeconds: number
-}
 
 interface Cached {
   readonly addresses: Promise<LookupAddress[]>
@@ -120,39 +121,45 @@ class Names {
     const untilMs = performance.now() + this.#deadlineMs
     const { names, resolver } = this.#systemState()
     const local = await names
-    const hosts = local.hosts.get(name.replace(/\.$/, '')) ?? loopbackOf(name)
-    if (hosts !== undefined) return { addresses: hosts.map(addressOf), ttlSeconds: MIN_TTL_SECONDS }
-    for (const candidate of candidatesOf(name, local)) {
-      const found = await ask(resolver, candidate)
-      if (found !== undefined) return found
-    }
-    return this.#askSystem(name, untilMs)
+    const hosts = local.addressesOf(name.replace(/\.$/, ''))
+    const known = hosts.length > 0 ? hosts : loopbackOf(name)
+    if (known !== undefined) return { addresses: known.map(addressOf), ttlSeconds: MIN_TTL_SECONDS }
+    const asked = await askInOrder(resolver, candidatesOf(name, local), untilMs)
+    if (typeof asked !== 'string') return asked
+    if (asked === 'ETIMEOUT' || (asked === 'ESERVFAIL' && !isPrivateName(name))) throw failure(asked)
+    return this.#askSystem(name, untilMs, asked)
   }
 
   /** Its files, and a resolver that has read them too. */
   #systemState() {
     if (this.#local !== undefined && this.#local.untilMs > performance.now()) return this.#local
-    const resolver = new promises.Resolver({ timeout: QUESTION_MS, tries: TRIES })
+    const resolver = new promises.Resolver({ timeout: QUESTION_MS, tries: TRIES, maxTimeout: DEADLINE_MS })
     if (this.#servers !== undefined) resolver.setServers(this.#servers)
     this.#local = { names: readNameFiles(this.#files), resolver, untilMs: performance.now() + FILES_MS }
     return this.#local
   }
 
-  async #askSystem(name: string, untilMs: number): Promise<Resolved> {
+  /** `fault`: why the name servers gave no address. */
+  async #askSystem(name: string, untilMs: number, fault: NameFault): Promise<Resolved> {
     while (this.#systemBusy !== undefined) await this.#systemBusy
     // Nobody waits for it any more.
     if (performance.now() > untilMs) throw failure('ETIMEOUT')
-    const { promise, resolve, reject } = Promise.withResolvers<Resolved>()
-    const free = Promise.withResolvers<void>()
-    this.#systemBusy = free.promise
-    const options: LookupAllOptions = { all: true }
-    this.#system(name, options, (error, addresses) => {
-      this.#systemBusy = undefined
-      free.resolve()
-      if (error === null) resolve({ addresses, ttlSeconds: MIN_TTL_SECONDS })
-      else reject(failure(error.code ?? 'ENOTFOUND'))
+    const asked = new Promise<LookupAddress[]>((resolve, reject) => {
+      this.#system(name, { all: true }, (error, addresses) => (error === null ? resolve(addresses) : reject(error)))
     })
-    return promise
+    this.#systemBusy = asked.then(
+      () => this.#systemIsFree(),
+      () => this.#systemIsFree(),
+    )
+    try {
+      return { addresses: (await asked).slice(0, MAX_ADDRESSES), ttlSeconds: MIN_TTL_SECONDS }
+    } catch (error) {
+      throw failure(fault === 'ENOTFOUND' ? ((error as NodeJS.ErrnoException).code ?? fault) : fault)
+    }
+  }
+
+  #systemIsFree = (): void => {
+    this.#systemBusy = undefined
   }
 }
 
@@ -162,30 +169,25 @@ const loopbackOf = (name: string): readonly string[] | undefined =>
 
 const addressOf = (address: string): LookupAddress => ({ address, family: isIP(address) })
 
-/** Both families of one name; undefined: there is no such name, or nobody to ask. Rejects where a name server does not answer. */
-async function ask(resolver: promises.Resolver, name: string): Promise<Resolved | undefined> {
-  const four = resolver.resolve4(name, { ttl: true }).catch(nothing)
-  const six = resolver.resolve6(name, { ttl: true }).catch(nothing)
-  // Whichever comes to something; the other may be one of those that servers do not answer.
-  await Promise.race([four, six].map(something))
-  const late = new Promise<unknown>((resolve) => setTimeout(resolve, OTHER_FAMILY_MS, 'late').unref())
-  const settled = await Promise.all([four, six].map((each) => Promise.race([each, late])))
-  const records = settled.filter(Array.isArray).flat() as { readonly address: string; readonly ttl: number }[]
-  if (records.length > 0)
-    return {
-      addresses: records.map(({ address }) => addressOf(address)),
-      ttlSeconds: Math.min(...records.map(({ ttl }) => ttl)),
-    }
-  if (settled.some((each) => each === 'late' || each === 'silent')) throw failure('ETIMEOUT')
-  return undefined
+/**
+ * The first that has addresses. Each has its part of the time that is left, so that one domain of the search list whose servers
+ * hang does not keep the others from being tried.
+ */
+async function askInOrder(
+  resolver: promises.Resolver,
+  candidates: readonly string[],
+  untilMs: number,
+): Promise<Resolved | NameFault> {
+  let worst: NameFault = 'ENOTFOUND'
+  for (const [at, candidate] of candidates.entries()) {
+    const partMs = (untilMs - performance.now()) / (candidates.length - at)
+    const late = sleep(partMs, 'ETIMEOUT' as const, { ref: false })
+    const found = await Promise.race([askNameServers(resolver, candidate), late])
+    if (typeof found !== 'string') return found
+    worst = worseOf(worst, found)
+  }
+  return worst
 }
-
-const SILENT: ReadonlySet<string | undefined> = new Set(['ETIMEOUT', 'ECANCELLED'])
-const nothing = ({ code }: NodeJS.ErrnoException): 'silent' | 'none' => (SILENT.has(code) ? 'silent' : 'none')
-
-/** Resolves as soon as it has records; where it has none, never before the other has settled. */
-const something = (family: Promise<unknown>, _: number, both: readonly Promise<unknown>[]): Promise<unknown> =>
-  family.then((found) => (Array.isArray(found) ? found : Promise.all(both).then(() => undefined)))
 
 async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
   const { promise, reject } = Promise.withResolvers<never>()

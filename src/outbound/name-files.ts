@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 
-/** So many bytes of each file are read, and so many search domains used, as the system's own resolver does. */
-const MAX_FILE_BYTES = 1_048_576
+/** So many characters of each file are read, and so many search domains used, as the system's own resolver does. */
+const MAX_HOSTS_LENGTH = 1_048_576
+const MAX_RESOLV_CONF_LENGTH = 65_536
 const MAX_SEARCH = 6
 const MAX_NDOTS = 15
+/** Addresses of one name that are used. */
+export const MAX_ADDRESSES = 32
 
 /** Where a system says how its names are resolved. */
 export interface NameFiles {
@@ -14,9 +17,10 @@ export interface NameFiles {
 
 export const SYSTEM_FILES: NameFiles = { hosts: '/etc/hosts', resolvConf: '/etc/resolv.conf' }
 
-/** What they say: addresses by name in lower case, and how a name is made whole. */
+/** What they say, and how a name is made whole. */
 export interface LocalNames {
-  readonly hosts: ReadonlyMap<string, readonly string[]>
+  /** Of a name in lower case; empty: the hosts file does not have it. */
+  readonly addressesOf: (name: string) => readonly string[]
   readonly search: readonly string[]
   /** A name with fewer dots is tried with the search domains first. */
   readonly ndots: number
@@ -24,39 +28,54 @@ export interface LocalNames {
 
 /** A file that is not there says nothing. */
 export async function readNameFiles(files: NameFiles): Promise<LocalNames> {
-  const [hosts, resolvConf] = await Promise.all([linesOf(files.hosts), linesOf(files.resolvConf)])
-  const found = new Map<string, string[]>()
-  for (const [address = '', ...names] of hosts) {
-    if (isIP(address) === 0) continue
-    for (const name of names) {
-      const addresses = found.get(name.toLowerCase()) ?? []
-      found.set(name.toLowerCase(), [...addresses, address])
-    }
-  }
+  const [hosts, resolvConf] = await Promise.all([
+    textOf(files.hosts, MAX_HOSTS_LENGTH),
+    textOf(files.resolvConf, MAX_RESOLV_CONF_LENGTH),
+  ])
+  const lines = resolvConf.split('\n').map(wordsOf)
   // The last of these lines counts.
-  const [, ...search] = resolvConf.findLast(([word]) => word === 'search' || word === 'domain') ?? []
-  const ndots = resolvConf
+  const [, ...search] = lines.findLast(([word]) => word === 'search' || word === 'domain') ?? []
+  const ndots = lines
     .filter(([word]) => word === 'options')
     .flat()
     .findLast((option) => option.startsWith('ndots:'))
   return {
-    hosts: found,
+    addressesOf: (name) => addressesIn(hosts, name),
     search: search.slice(0, MAX_SEARCH).map((domain) => domain.replace(/\.$/, '')),
     ndots: Math.min(MAX_NDOTS, Number(/^ndots:(\d+)$/.exec(ndots ?? '')?.[1] ?? 1)),
   }
 }
 
-async function linesOf(file: string): Promise<readonly (readonly string[])[]> {
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text
-    .slice(0, MAX_FILE_BYTES)
-    .split('\n')
-    .map((line) =>
-      line
-        .replace(/[#;].*$/, '')
-        .trim()
-        .split(/\s+/),
-    )
+const textOf = async (file: string, maxLength: number): Promise<string> =>
+  (await readFile(file, 'utf8').catch(() => '')).slice(0, maxLength).toLowerCase()
+
+const wordsOf = (line: string): readonly string[] =>
+  line
+    .replace(/[#;].*$/, '')
+    .trim()
+    .split(/\s+/)
+
+/** Looks at the lines alone that have the name: some hosts files block a hundred thousand others. */
+function addressesIn(hosts: string, name: string): readonly string[] {
+  const found: string[] = []
+  if (name === '') return found
+  for (let at = hosts.indexOf(name); at >= 0 && found.length < MAX_ADDRESSES; at = hosts.indexOf(name, at)) {
+    const isWord = isSpace(hosts[at - 1]) && isSpace(hosts[at + name.length])
+    at += name.length
+    if (!isWord) continue
+    const end = endOfLine(hosts, at)
+    const [address = '', ...names] = wordsOf(hosts.slice(hosts.lastIndexOf('\n', at - 1) + 1, end))
+    if (names.includes(name) && isIP(address) !== 0) found.push(address)
+    at = end
+  }
+  return found
+}
+
+const isSpace = (character: string | undefined): boolean => character === undefined || /[\s#;]/.test(character)
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from)
+  return end < 0 ? text.length : end
 }
 
 /** The names to ask for, in order: with a dot at the end it is whole already. */

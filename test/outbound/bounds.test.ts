@@ -37,7 +37,7 @@ describe('a call', () => {
       lookup: silent,
       timeouts: { connectMs: 100, totalMs: 9_000 },
     })
-    const message = 'No connection to the API could be made (UND_ERR_CONNECT_TIMEOUT).'
+    const message = 'No connection to api.example.com could be made (UND_ERR_CONNECT_TIMEOUT).'
     expect(await call(request)).toEqual({ ok: false, failure: 'unreachable', message })
   })
 
@@ -54,7 +54,7 @@ describe('a call', () => {
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as { port: number }
     await new Promise((resolve) => server.close(resolve))
-    const message = 'No connection to the API could be made (ECONNREFUSED).'
+    const message = 'No connection to 127.0.0.1 could be made (ECONNREFUSED).'
     const answer = await callerOf(`http://127.0.0.1:${port}`).call(request)
     expect(answer).toEqual({ ok: false, failure: 'unreachable', message })
   })

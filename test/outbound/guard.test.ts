@@ -58,7 +58,7 @@ describe('a name', () => {
     const lookup: LookupFunction = (_, __, callback) =>
       callback(Object.assign(new Error('getaddrinfo ENOTFOUND api.example.com'), { code: 'ENOTFOUND' }), [])
     const { call } = callerOf('http://api.example.com', { lookup })
-    const message = 'No connection to the API could be made (ENOTFOUND).'
+    const message = 'No address of api.example.com was found (ENOTFOUND).'
     expect(await call(request)).toEqual({ ok: false, failure: 'unreachable', message })
   })
 })

@@ -1,54 +1,18 @@
-import type { lookup as getaddrinfo, LookupAddress } from 'node:dns'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import type { lookup as getaddrinfo } from 'node:dns'
 import { describe, expect, test } from 'vitest'
-import { createLookup, type LookupSettings } from '../../src/outbound/lookup.ts'
-import { temporaryDirectory } from '../support/service.ts'
 import { callerOf, startServer } from './loopback-server.ts'
-import { startNameServer, type Zone } from './name-server.ts'
-
-const DEADLINE_MS = 1_000
-
-function nameFiles(hosts: string, resolvConf: string): NonNullable<LookupSettings['files']> {
-  const directory = temporaryDirectory()
-  const files = { hosts: join(directory, 'hosts'), resolvConf: join(directory, 'resolv.conf') }
-  writeFileSync(files.hosts, hosts)
-  writeFileSync(files.resolvConf, resolvConf)
-  return files
-}
-
-/** The system's resolver, which knows nothing unless given. */
-const system = (known: Readonly<Record<string, string>> = {}) =>
-  ((name: string, _: unknown, callback: (error: unknown, addresses: LookupAddress[]) => void) => {
-    const address = known[name]
-    if (address === undefined) callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), [])
-    else callback(null, [{ address, family: 4 }])
-  }) as unknown as typeof getaddrinfo
-
-async function start(zone: Zone, given: LookupSettings & { hosts?: string; resolvConf?: string; ttl?: number } = {}) {
-  const { hosts = '', resolvConf = '', ttl, ...settings } = given
-  const { server, asked } = await startNameServer(zone, ttl)
-  const files = nameFiles(hosts, resolvConf)
-  const lookup = createLookup({ servers: [server], files, deadlineMs: DEADLINE_MS, system: system(), ...settings })
-  const addresses = (name: string, family: 0 | 4 | 6 = 0): Promise<string[]> =>
-    new Promise((resolve, reject) => {
-      lookup(name, { all: true, family }, (error, found) => {
-        if (error !== null) reject(error)
-        else resolve((found as LookupAddress[]).map(({ address }) => address))
-      })
-    })
-  return { lookup, addresses, asked }
-}
+import type { Zone } from './name-server.ts'
+import { startLookup, system } from './resolver.ts'
 
 describe('a name', () => {
   test('has the addresses of both families that its name server gives, IPv4 first, or those of one', async () => {
-    const { addresses } = await start((name) => (name === 'api.example.com' ? ['192.0.2.1', '::7'] : undefined))
+    const { addresses } = await startLookup((name) => (name === 'api.example.com' ? ['192.0.2.1', '::7'] : undefined))
     expect(await addresses('API.example.com')).toEqual(['192.0.2.1', '::7'])
     expect(await addresses('api.example.com', 6)).toEqual(['::7'])
   })
 
   test('is asked for once while its answer lives, and once by all who ask at a time', async () => {
-    const { addresses, asked } = await start(() => ['192.0.2.1'])
+    const { addresses, asked } = await startLookup(() => ['192.0.2.1'])
     await Promise.all(Array.from({ length: 20 }, () => addresses('a.example')))
     await addresses('a.example')
     expect(asked).toEqual(['a.example', 'a.example'])
@@ -56,7 +20,7 @@ describe('a name', () => {
 
   test('that stands in the hosts file has those addresses, and no name server is asked', async () => {
     const hosts = '127.0.0.1 localhost\n10.1.2.3\tmodels.internal Models # ours\n::5 models\nnonsense models\n'
-    const { addresses, asked } = await start(() => undefined, { hosts })
+    const { addresses, asked } = await startLookup(() => undefined, { hosts })
     expect(await addresses('models')).toEqual(['10.1.2.3', '::5'])
     expect(await addresses('models.internal.')).toEqual(['10.1.2.3'])
     expect(await addresses('localhost')).toEqual(['127.0.0.1'])
@@ -67,10 +31,10 @@ describe('a name', () => {
   test('of a service is found as it stands, or with the search domains, in the order that ndots tells', async () => {
     const zone: Zone = (name) =>
       ['llm', 'llm.ml.svc.cluster.local', 'llm.ml'].includes(name) ? ['10.0.0.9'] : undefined
-    const few = await start(zone, { resolvConf: 'nameserver 127.0.0.11\nsearch example.org\n' })
+    const few = await startLookup(zone, { resolvConf: 'nameserver 127.0.0.11\nsearch example.org\n' })
     expect(await few.addresses('llm')).toEqual(['10.0.0.9'])
     expect(new Set(few.asked)).toEqual(new Set(['llm.example.org', 'llm']))
-    const many = await start(zone, {
+    const many = await startLookup(zone, {
       resolvConf: 'search svc.cluster.local cluster.local\noptions timeout:1 ndots:5\n',
     })
     expect(await many.addresses('llm.ml')).toEqual(['10.0.0.9'])
@@ -78,20 +42,20 @@ describe('a name', () => {
   })
 
   test('that name servers do not know is asked of the system', async () => {
-    const { addresses } = await start(() => undefined, { system: system({ 'printer.local': '10.0.0.7' }) })
+    const { addresses } = await startLookup(() => undefined, { system: system({ 'printer.local': '10.0.0.7' }) })
     expect(await addresses('printer.local')).toEqual(['10.0.0.7'])
     await expect(addresses('nobody.example')).rejects.toMatchObject({ code: 'ENOTFOUND' })
   })
 
   test('of which one family is never answered has the addresses of the other', async () => {
     let asked = 0
-    const { addresses } = await start(() => (++asked === 1 ? ['192.0.2.1', '::7'] : 'silent'))
+    const { addresses } = await startLookup(() => (++asked === 1 ? ['192.0.2.1', '::7'] : 'silent'))
     expect(await addresses('half.example')).toHaveLength(1)
   })
 
   test('that nobody answers ends at its deadline, and is asked for again after that', async () => {
     let isSilent = true
-    const { addresses } = await start(() => (isSilent ? 'silent' : ['192.0.2.1']))
+    const { addresses } = await startLookup(() => (isSilent ? 'silent' : ['192.0.2.1']))
     await expect(addresses('slow.example')).rejects.toMatchObject({ code: 'ETIMEOUT' })
     isSilent = false
     expect(await addresses('slow.example')).toEqual(['192.0.2.1'])
@@ -102,7 +66,7 @@ describe('a name', () => {
     const hanging = (() => asked++) as unknown as typeof getaddrinfo
     const zone: Zone = (name) =>
       name === 'good.example' ? ['192.0.2.1'] : name.startsWith('gone') ? undefined : 'silent'
-    const { addresses } = await start(zone, { system: hanging, deadlineMs: 60_000 })
+    const { addresses } = await startLookup(zone, { system: hanging, deadlineMs: 60_000 })
     const hung = Array.from({ length: 40 }, (_, n) => addresses(`${n % 2 === 0 ? 'gone' : 'hung'}-${n}.example`))
     for (const each of hung) each.catch(() => {})
     expect(await addresses('good.example')).toEqual(['192.0.2.1'])
@@ -110,7 +74,7 @@ describe('a name', () => {
   })
 
   test('waits for the system until its deadline, and no longer', async () => {
-    const { addresses } = await start(() => undefined, { system: (() => {}) as unknown as typeof getaddrinfo })
+    const { addresses } = await startLookup(() => undefined, { system: (() => {}) as unknown as typeof getaddrinfo })
     const hung = ['one', 'two', 'three'].map((name) => addresses(name))
     for (const each of hung) await expect(each).rejects.toMatchObject({ code: 'ETIMEOUT' })
   })
@@ -118,7 +82,7 @@ describe('a name', () => {
 
 test('a source whose names hang delays no other, and says what kept it', async () => {
   const server = await startServer()
-  const { lookup } = await start((name) => (name === 'good.example.internal' ? ['127.0.0.1'] : 'silent'))
+  const { lookup } = await startLookup((name) => (name === 'good.example.internal' ? ['127.0.0.1'] : 'silent'))
   const hanging = Array.from({ length: 8 }, (_, n) => callerOf(`http://hung-${n}.internal:${server.port}`, { lookup }))
   const hung = hanging.map(({ call }) => call({ method: 'GET', path: '/' }))
   let areOver = false
@@ -134,7 +98,7 @@ test('a source whose names hang delays no other, and says what kept it', async (
 test('addresses that are not for the outside are refused, from the hosts file and from the cache too', async () => {
   const server = await startServer()
   const zone: Zone = () => ['127.0.0.1']
-  const { lookup } = await start(zone, { hosts: '127.0.0.1 in-hosts.example.com\n' })
+  const { lookup } = await startLookup(zone, { hosts: '127.0.0.1 in-hosts.example.com\n' })
   for (const host of ['in-hosts.example.com', 'in-dns.example.com', 'in-dns.example.com']) {
     const { call } = callerOf(`http://${host}:${server.port}`, { lookup, baseIsConfigured: false })
     expect(await call({ method: 'GET', path: '/' })).toMatchObject({ ok: false, failure: 'forbidden_address' })
