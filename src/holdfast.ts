@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
 import type { ReadConfig } from './config/config.ts'
-import { inheritedEnvironment } from './config/environment.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { leaseMs } from './dispatch/lease.ts'
 import { MAX_RETRY_AFTER_MS } from './dispatch/settlement.ts'
@@ -24,8 +23,7 @@ import { createReplayer } from './ingest/replay.ts'
 import { closeListener, listenOn } from './listening.ts'
 import type { Log } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
-import { type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
-import { createReaders } from './readers/readers.ts'
+import { closePrepared, type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
 import { createReader } from './reading/reader.ts'
 import { createRegistrar } from './registrations/registrar.ts'
 import { openAccess } from './source-access.ts'
@@ -142,13 +140,12 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     log,
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
-  const readers = createReaders(prepared.ownReaders, { environment: inheritedEnvironment(), log })
-  const { providerModules, ownReaders: own } = prepared
+  const { providerModules, ownReaders: own, readers } = prepared
   const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules, own })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
-  const access = openAccess(config, sources, (headers) => clockWatch.answered(headers), callTimeouts)
+  const access = openAccess(config, prepared, (headers) => clockWatch.answered(headers), callTimeouts)
   const tasks = createTasks({
     store,
     sources: access.sources,
@@ -252,24 +249,24 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
 /** Loads and checks everything that serving would, but opens neither store nor port. Gives the faults. */
 export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Prepared> {
   const prepared = await prepare(read, log)
-  await prepared.pool.close()
+  await closePrepared(prepared)
   return prepared
 }
 
 async function handlersOf(prepared: Prepared, store: OpenStore, log: Logger): Promise<RoutedHandlers> {
-  const { config, registrations, route, pool } = prepared
+  const { config, registrations, route } = prepared
   if (store.fleet === undefined) return ownHandlers(registrations, route)
   try {
     return await joinFleet({ fleet: store.fleet, own: config.role === 'ingest' ? undefined : registrations, log })
   } catch (error) {
-    await Promise.all([pool.close(), store.close()])
+    await Promise.all([closePrepared(prepared), store.close()])
     throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])
   }
 }
 
 /** Opens the store even if there are other faults, so that its own are named with them. */
 async function openSoundly(
-  { config, pool, faults }: Prepared,
+  { config, pool, readers, faults }: Prepared,
   clock: Clock | undefined,
   log: Logger,
 ): Promise<OpenStore> {
@@ -285,7 +282,7 @@ async function openSoundly(
     else for (const fault of error.faults) all.add(fault)
   }
   if (store !== undefined && all.size === 0) return store
-  await Promise.all([pool.close(), store?.close()])
+  await Promise.all([closePrepared({ pool, readers }), store?.close()])
   throw new ConfigurationError([...all])
 }
 

@@ -12,7 +12,9 @@ import { compileRoutes, providerChecks, type Route } from './domain/routes.ts'
 import type { Source } from './domain/source.ts'
 import { generateSecret } from './generated-secret.ts'
 import { type LoadedProvider, loadProviders } from './providers/load.ts'
-import { buildSources } from './sources.ts'
+import { loadApart } from './readers/load-apart.ts'
+import { createReaders, type OwnReaders } from './readers/readers.ts'
+import { type Built, buildSources } from './sources.ts'
 
 /** Everything that a configuration names, loaded and checked; only the store is still closed. */
 export interface Prepared {
@@ -23,8 +25,11 @@ export interface Prepared {
   readonly pool: HandlerPool
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
-  /** Providers of sources whose modules are users' and read by code, and the file URLs of those. */
+  /** Providers of sources whose modules are users' and have code, and the file URLs of those. */
   readonly ownReaders: ReadonlyMap<Provider, string>
+  /** Runs that code, in threads of its own. */
+  readonly readers: OwnReaders
+  readonly apiHeaders: Built['apiHeaders']
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
   readonly faults: readonly string[]
   /** What serves nothing as it is configured. */
@@ -32,8 +37,8 @@ export interface Prepared {
 }
 
 /**
- * Loads provider and handler modules and brings sources together, collecting every fault on the way. The handler
- * processes run from here on: whoever calls this closes it.
+ * Loads provider and handler modules and brings sources together, collecting every fault on the way. Users' modules are loaded
+ * in threads and processes alone. Those run from here on: whoever calls this closes them (`closePrepared`).
  */
 export async function prepare(
   { config, faults: known }: ReadConfig,
@@ -41,8 +46,11 @@ export async function prepare(
   onDroppedLines: (lines: number) => void = () => {},
 ): Promise<Prepared> {
   const faults = [...known]
-  const loaded = await loadProviders(config.providersDir)
-  const built = buildSources(config, loaded.providers)
+  const environment = inheritedEnvironment()
+  const loaded = await loadProviders(config.providersDir, (url) => loadApart(url, environment))
+  const ownReaders = ownReadersOf(config, loaded.providers)
+  const readers = createReaders(ownReaders, { environment, log })
+  const built = await buildSources(config, loaded.providers, readers)
   faults.push(...loaded.faults, ...built.faults)
 
   const providerModules = Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module]))
@@ -52,7 +60,7 @@ export async function prepare(
       providerModules,
       logLevel: config.logLevel,
     },
-    environment: inheritedEnvironment(),
+    environment,
     processes: config.handlerProcesses,
     concurrency: config.handlerConcurrency,
     timeoutMs: config.handlerTimeoutMs,
@@ -74,18 +82,23 @@ export async function prepare(
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
-  const ownReaders = ownReadersOf(loaded.providers, built.sources)
-  const { sources, warnings } = built
-  return { config, sources, registrations, route, pool, providerModules, ownReaders, faults, warnings }
+  const own = { providerModules, ownReaders, readers }
+  const { sources, apiHeaders, warnings } = built
+  return { config, sources, apiHeaders, registrations, route, pool, ...own, faults, warnings }
+}
+
+/** Ends what runs since `prepare`. */
+export async function closePrepared({ pool, readers }: Pick<Prepared, 'pool' | 'readers'>): Promise<void> {
+  await Promise.all([pool.close(), readers.close()])
 }
 
 function ownReadersOf(
+  { sources }: Config,
   providers: ReadonlyMap<string, LoadedProvider>,
-  sources: ReadonlyMap<string, Source>,
 ): ReadonlyMap<Provider, string> {
-  const used = new Set([...sources.values()].map(({ provider }) => provider))
+  const used = new Set(sources.map(({ provider }) => provider))
   const own = [...providers.values()].filter(
-    ({ provider, isOwn }) => isOwn && used.has(provider) && readsByCode(provider),
+    ({ provider, isOwn }) => isOwn && used.has(provider.name) && readsByCode(provider),
   )
   return new Map(own.map(({ provider, module }) => [provider, module]))
 }

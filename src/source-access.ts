@@ -4,6 +4,7 @@ import type { CallProvider } from './domain/outbound.ts'
 import { redactor } from './domain/redact.ts'
 import type { Source } from './domain/source.ts'
 import { answerRoom, type CallerOptions, createCaller } from './outbound/caller.ts'
+import type { Built } from './sources.ts'
 import { VERSION } from './version.ts'
 
 /** A source, and what it takes to call its provider's API. */
@@ -28,7 +29,7 @@ export interface Access {
 /** Keys and secrets are held here and in what is made here; nothing that can be listed has them. */
 export function openAccess(
   config: Config,
-  sources: ReadonlyMap<string, Source>,
+  { sources, apiHeaders }: Pick<Built, 'sources' | 'apiHeaders'>,
   onAnswer: (headers: Headers) => void,
   timeouts?: CallerOptions['timeouts'],
 ): Access {
@@ -47,7 +48,7 @@ export function openAccess(
         : createCaller({
             baseUrl,
             baseIsConfigured: apiUrl !== undefined,
-            headers: api.headers?.(apiKey) ?? {},
+            headers: apiHeaders.get(name) ?? {},
             version: VERSION,
             maxAnswerBytes,
             room,

@@ -1,22 +1,35 @@
 import type { Config, SourceConfig } from './domain/config.ts'
 import { compilePatterns } from './domain/pattern.ts'
 import type { Provider } from './domain/provider.ts'
+import { type Readers, readHere } from './domain/readers.ts'
 import type { Source } from './domain/source.ts'
 import { keyOf, secretFault, secretHeaders } from './signatures/secrets.ts'
 import { compileSignature } from './signatures/verifier.ts'
 
 export interface Built {
   readonly sources: ReadonlyMap<string, Source>
+  /** What their modules make of the sources' keys, by name; of a source whose provider has no such headers, none. */
+  readonly apiHeaders: ReadonlyMap<string, ApiHeaders>
   readonly faults: readonly string[]
   /** What serves nothing as it is set, but keeps nothing from starting. */
   readonly warnings: readonly string[]
 }
 
+type ApiHeaders = Readonly<Record<string, string>>
+
 const NEVER_STALE =
   'TASK_MAX_WAIT_MS is not below TASK_DEADLINE_MS: tasks expire before they are stale, and no provider is asked for them'
 
-/** Brings each configured source together with its provider. Faults name the variable to mend, never a secret. */
-export function buildSources(config: Config, providers: ReadonlyMap<string, { readonly provider: Provider }>): Built {
+/**
+ * Brings each configured source together with its provider, and `readers` with what that makes of the key. Faults name the
+ * variable to mend, never a secret.
+ */
+export async function buildSources(
+  config: Config,
+  providers: ReadonlyMap<string, { readonly provider: Provider }>,
+  readers: Pick<Readers, 'api'> = readHere,
+): Promise<Built> {
+  const apiHeaders = new Map<string, ApiHeaders>()
   const sources = new Map<string, Source>()
   const faults: string[] = []
   const warnings = config.taskMaxWaitMs < config.taskDeadlineMs ? [] : [NEVER_STALE]
@@ -36,13 +49,14 @@ export function buildSources(config: Config, providers: ReadonlyMap<string, { re
     if (signsUrl && config.publicUrl === undefined) {
       faults.push(`PUBLIC_URL is not set: provider ${provider.name} signs the URL that it calls`)
     }
-    const apiFault = faultOfHeaders(source, provider)
-    if (apiFault !== undefined) faults.push(apiFault)
+    const headers = await headersOf(source, provider, readers)
+    if (headers !== undefined) apiHeaders.set(source.name, headers)
+    else faults.push(`${source.variable}_API_KEY: provider ${provider.name} makes no headers of it that could be sent`)
     const unusedKey = warningOfKey(source, provider)
     if (unusedKey !== undefined) warnings.push(unusedKey)
     sources.set(source.name, sourceOf(config, source, provider, faults.length === 0))
   }
-  return { sources, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
+  return { sources, apiHeaders, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
 }
 
 /** A secret that is held twice proves less than it seems to: whoever has it for one thing has it for the other. */
@@ -65,20 +79,23 @@ function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<str
   return [...warnings]
 }
 
-/** A provider's module makes the headers: they are tried here, where a fault can still be told. */
-function faultOfHeaders({ variable, apiKey, apiUrl }: SourceConfig, { name, api }: Provider): string | undefined {
-  if (api?.headers === undefined || (apiKey === undefined && apiUrl === undefined)) return undefined
-  const fault = `${variable}_API_KEY: provider ${name} makes no headers of it that could be sent`
+/** A provider's module makes the headers: they are made here, where a fault can still be told. Undefined: they could not be sent. */
+async function headersOf(
+  { apiKey, apiUrl }: SourceConfig,
+  provider: Provider,
+  readers: Pick<Readers, 'api'>,
+): Promise<ApiHeaders | undefined> {
+  if (provider.api?.headers === undefined || (apiKey === undefined && apiUrl === undefined)) return {}
   try {
-    const headers = Object.entries(api.headers(apiKey) as Readonly<Record<string, unknown>>)
-    const isSound = headers.every(
-      ([header, value]) => HEADER_NAME.test(header) && typeof value === 'string' && HEADER_VALUE.test(value),
-    )
-    return isSound ? undefined : fault
+    const made = (await readers.api(provider, 'headers', apiKey)) as ApiHeaders
+    return Object.entries(made).every(isSound) ? made : undefined
   } catch {
-    return fault
+    return undefined
   }
 }
+
+const isSound = ([name, value]: readonly [string, unknown]): boolean =>
+  HEADER_NAME.test(name) && typeof value === 'string' && HEADER_VALUE.test(value)
 
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e]*$/

@@ -57,7 +57,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'sources.ts': { rooms: ['domain', 'signatures'], packages: [] },
   'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
   'version.ts': { rooms: ['..'], packages: [] },
-  'source-access.ts': { rooms: ['domain', 'outbound', 'version.ts'], packages: [] },
+  'source-access.ts': { rooms: ['domain', 'outbound', 'sources.ts', 'version.ts'], packages: [] },
   'prepare.ts': { rooms: ['*'], packages: ['node:fs'] },
   'holdfast.ts': { rooms: ['*'], packages: [] },
   'main.ts': { rooms: ['cli', 'config', 'domain', 'holdfast.ts', 'log.ts', 'storage'], packages: [] },

@@ -14,7 +14,7 @@ async function warningsOf(environment: Environment): Promise<readonly string[]> 
     SOURCE_TWO_PROVIDER: 'ai',
     ...environment,
   })
-  const { faults, warnings } = buildSources(config, (await loadProviders(undefined)).providers)
+  const { faults, warnings } = await buildSources(config, (await loadProviders(undefined)).providers)
   expect(faults).toEqual([])
   return warnings
 }

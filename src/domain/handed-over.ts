@@ -31,6 +31,8 @@ export function handedOver(name: ApiFunction | AnswerFunction, given: unknown): 
   if (given instanceof Promise) given.catch(() => {})
   if (given === undefined) return undefined
   switch (name) {
+    case 'headers':
+      return headersIn(given)
     case 'tasks.read':
       return answerIn(given as TaskAnswer | null)
     case 'tasks.submit.taskId':
@@ -50,6 +52,13 @@ function answerIn(given: TaskAnswer | null): unknown {
   if (given === null) return undefined
   const { status, word, event } = given as TaskAnswer & { readonly event?: { readonly type: string } }
   return status === 'pending' ? { status, word } : { status, word, event: { type: event?.type } }
+}
+
+/** What is no text is null. */
+function headersIn(given: unknown): unknown {
+  if (typeof given !== 'object' || given === null) return null
+  const texts = Object.entries(given).map(([name, value]) => [name, typeof value === 'string' ? value : null])
+  return Object.fromEntries(texts)
 }
 
 function pageIn(given: unknown): unknown {

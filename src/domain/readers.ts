@@ -42,7 +42,7 @@ type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 
 
 /** Functions of a module's `api`, by where they stand in it. */
 export type AnswerFunction = 'tasks.read' | 'tasks.submit.taskId' | `registrations.${RegistrationReader}`
-export type ApiFunction = 'tasks.poll' | 'tasks.submit.request' | `registrations.${RegistrationFunction}`
+export type ApiFunction = 'headers' | 'tasks.poll' | 'tasks.submit.request' | `registrations.${RegistrationFunction}`
 
 export const readHere: Readers = {
   event: readEvent,
@@ -75,4 +75,5 @@ function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args:
 
 /** Whether a module has code that reads, and does not only say where things stand. */
 export const readsByCode = ({ event, mismatch, ends, api }: Provider): boolean =>
-  typeof event === 'function' || [mismatch, ends, api?.tasks, api?.registrations].some((part) => part !== undefined)
+  typeof event === 'function' ||
+  [mismatch, ends, api?.headers, api?.tasks, api?.registrations].some((part) => part !== undefined)

@@ -13,12 +13,16 @@ export interface LoadedProvider {
   readonly isOwn: boolean
 }
 
+/** Imports a module by its file URL, as `import` does. */
+export type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
+
 /**
  * The shipped providers and those of a directory, by name. A module of one's own takes the place of a shipped one of the
  * same name; two of one's own may not share a name. Faults name the file.
  */
 export async function loadProviders(
   directory: string | undefined,
+  importOwn: ImportModule = (url) => import(url),
 ): Promise<{ readonly providers: ReadonlyMap<string, LoadedProvider>; readonly faults: readonly string[] }> {
   const faults: string[] = []
   const shipped = shippedProviders.map((provider): [string, LoadedProvider] => {
@@ -27,7 +31,7 @@ export async function loadProviders(
   const own = new Map<string, LoadedProvider>()
   for (const file of directory === undefined ? [] : await filesIn(directory, faults)) {
     const module = pathToFileURL(file).href
-    const provider = await loadProvider(file, module, faults)
+    const provider = await loadProvider(file, () => importOwn(module), faults)
     if (provider === undefined) continue
     if (own.has(provider.name))
       faults.push(`provider module ${file}: the name ${provider.name} is taken by ${own.get(provider.name)?.module}`)
@@ -45,9 +49,13 @@ async function filesIn(directory: string, faults: string[]): Promise<readonly st
   }
 }
 
-async function loadProvider(file: string, url: string, faults: string[]): Promise<Provider | undefined> {
+async function loadProvider(
+  file: string,
+  load: () => ReturnType<ImportModule>,
+  faults: string[],
+): Promise<Provider | undefined> {
   try {
-    const module: { default?: unknown } = await import(url)
+    const module = await load()
     const found = 'default' in module ? providerFaults(module.default) : ['it has no default export']
     if (found.length === 0) return module.default as Provider
     faults.push(...found.map((fault) => `provider module ${file}: ${fault}`))

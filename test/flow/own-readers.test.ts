@@ -34,11 +34,11 @@ const ACME = `export default {
   schemas: { 'acme.slow': { properties: { text: { pattern: '^(?=a)([a-z0-9]+[-_.]?)+$' } } } },
 }`
 
-async function start(more: Record<string, string> = {}) {
+async function start(more: Record<string, string> = {}, acme = ACME) {
   const directory = temporaryDirectory()
   const PROVIDERS_DIR = join(directory, 'providers')
   mkdirSync(PROVIDERS_DIR)
-  writeFileSync(join(PROVIDERS_DIR, 'acme.mjs'), ACME)
+  writeFileSync(join(PROVIDERS_DIR, 'acme.mjs'), acme)
   const module =
     'export default (r) => { r.on("acme.*", { name: "acme" }, (e, c) => c.log.info("handled")); r.on("honest", () => {}) }'
   const HANDLERS_DIR = handlersIn(directory, { 'all.js': module })
@@ -122,6 +122,14 @@ test('what a user’s own module makes of registrations runs apart too, and reac
   const made = await service.api('/v1/registrations', { method: 'POST', headers, body })
   expect(made).toMatchObject({ action: 'created', registration: { id: 'h' } })
   expect(JSON.parse(String(asked.at(-1)))).toEqual({ url: 'https://hooks.example/v1/webhooks/acme', secret: SECRET })
+  expect(await service.stop()).toBe(0)
+})
+
+test('what a user’s own module does of itself, once it is loaded, holds up no other sender', async () => {
+  // In the threads of the service; a handler process that does not load keeps it from starting.
+  const looping = `if (process.argv[1].endsWith('/src/main.ts')) setInterval(() => { for (;;); }, 1)`
+  const { service } = await start({}, `${looping}\n${ACME}`)
+  for (let sent = 0; sent < 20; sent++) await post(service.publicUrl, signedEvent('honest'))
   expect(await service.stop()).toBe(0)
 })
 

@@ -91,9 +91,12 @@ describe('code of a user’s own that reads', () => {
     expect(asked).toEqual([over, over, over, over, expect.objectContaining({ status: 'fulfilled' })])
   })
 
-  test('of its registrations reads and makes in a thread what it would here, and holds nobody up', async () => {
+  test('of its API reads and makes in a thread what it would here, and holds nobody up', async () => {
     const { readers } = start()
     const answer = bytes({ id: 'next' })
+    // What could not be sent is there to be seen.
+    const headers = { authorization: 'Bearer k', 'x-count': null, 'x-call': null }
+    expect(await readers.api(provider, 'headers', 'k')).toEqual(headers)
     const hook = { id: 'h', url: 'https://hooks.example', events: ['a'], active: true }
     expect(await readers.api(provider, 'registrations.list', undefined)).toEqual({ method: 'GET', path: '/hooks' })
     expect(await readers.answered(provider, 'registrations.readList', answer)).toEqual({
@@ -119,6 +122,7 @@ describe('code of a user’s own that reads', () => {
     const delay = monitorEventLoopDelay({ resolution: 5 })
     delay.enable()
     const asked = await Promise.allSettled([
+      readers.api(provider, 'headers', 'loop'),
       readers.api(provider, 'registrations.list', 'loop'),
       readers.answered(provider, 'registrations.readList', loop),
       readers.api(provider, 'registrations.create', { url: 'loop' }, 's'),

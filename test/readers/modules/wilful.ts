@@ -40,6 +40,7 @@ export default {
     return data?.ends === undefined ? undefined : { status: 'completed', word: data.ends }
   },
   api: {
+    headers: (key: string) => act({ do: key }) && { authorization: `Bearer ${key}`, 'x-count': 1, 'x-call': () => 1 },
     tasks: {
       poll: (id: string) => {
         act({ do: id })
