@@ -148,6 +148,8 @@ export interface Store {
    *
    * Committed, but not fsynced: a power cut (or a failover of PostgreSQL) may undo it, and the delivery is then leased again
    * as if for the first time, though its handler may have run.
+   *
+   * What the database cannot read (damage) is set aside where it can be; where it is in the way of all, nothing is leased.
    */
   claim(request: ClaimRequest): Promise<Claimed>
 

@@ -6,8 +6,10 @@ import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
 import { firstDeliveryKey } from '../common/keys.ts'
 import type { Connections, Row } from './connections.ts'
+import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Days } from './days.ts'
+import { isDamage } from './errors.ts'
 import type { Leases } from './leases.ts'
 import type { SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
@@ -34,6 +36,7 @@ export interface AppendParts {
   readonly days: Days
   readonly leases: Leases
   readonly signs: SignsOfLife
+  readonly damage: Damage
 }
 
 interface Sent {
@@ -45,9 +48,9 @@ interface Sent {
 
 /**
  * Keeps batches of events, each in one statement. What became of each event: null if it was simply accepted. An event that
- * is at fault itself is answered with its error and leaves its neighbours alone.
+ * is at fault itself, or leads over what the server cannot read, is answered with its error and leaves its neighbours alone.
  */
-export function createAppend({ connections, clock, days, leases, signs }: AppendParts) {
+export function createAppend({ connections, clock, days, leases, signs, damage }: AppendParts) {
   async function send(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
     if (!batch.some(({ event }) => event[19] !== null)) return sendUnder(null, batch)
     await signs.begin()
@@ -83,21 +86,23 @@ export function createAppend({ connections, clock, days, leases, signs }: Append
     try {
       return await send(batch)
     } catch (error) {
-      if (!isHoldfastError(error, 'invalid_request')) throw error
-      // One of them cannot be kept, and none was: each on its own.
-      const results: AppendResult[] = []
-      for (const each of batch) results.push(...(await sendAlone(each)))
-      return results
+      if (isDamage(error)) return sendApart(batch, (await damage.found(error)) === 'mended')
+      if (isHoldfastError(error, 'invalid_request')) return sendApart(batch, true)
+      throw error
     }
   }
 
-  async function sendAlone(event: Sent): Promise<readonly AppendResult[]> {
-    try {
-      return await send([event])
-    } catch (error) {
-      const code = isHoldfastError(error) ? error.code : 'unavailable'
-      return [{ error: code, message: messageOf(error) }]
+  /** One of them cannot be kept, and none was: each on its own. Where it is not its own fault, it may do so without a lease. */
+  async function sendApart(batch: readonly Sent[], isLeasing: boolean): Promise<readonly AppendResult[]> {
+    const results: AppendResult[] = []
+    for (const event of batch) {
+      try {
+        results.push(...(isLeasing ? await send([event]) : await sendUnder(null, [event])))
+      } catch (error) {
+        results.push({ error: isHoldfastError(error) ? error.code : 'unavailable', message: messageOf(error) })
+      }
     }
+    return results
   }
 }
 

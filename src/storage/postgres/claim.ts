@@ -1,62 +1,25 @@
-import type { DeliveryState, Settlement, Work } from '../../domain/delivery.ts'
+import type { Work } from '../../domain/delivery.ts'
+import { messageOf } from '../../domain/errors.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest, StoreLog } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
+import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
 import type { Leases } from './leases.ts'
-import { disownQuarantined, quarantineEvents } from './quarantine.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
-import { toText, toTextOrNull } from './text.ts'
-import { buryUnreadable } from './unreadable.ts'
+import { toText } from './text.ts'
+import { buryDue, takeBackUnrecorded } from './unreadable.ts'
 
 const CLAIM = {
   name: 'claim',
   text: 'SELECT * FROM claim_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
 }
-/**
- * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
- * counts. Gives the places of those that took effect. Locked in one order everywhere.
- */
-const SETTLE = {
-  name: 'settle',
-  text: `
-    WITH clock AS MATERIALIZED (SELECT clock_1($1) AS now),
-    given AS MATERIALIZED (
-      SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
-        n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
-        error text, detail text, started_ago_ms bigint, duration_ms bigint
-      ) ORDER BY key, lease, n
-    ),
-    held AS MATERIALIZED (
-      SELECT g.*, d.attempts, d.last_error FROM given AS g JOIN delivery AS d ON d.key = g.key
-      WHERE d.lease = g.lease ORDER BY d.key FOR UPDATE OF d
-    ),
-    moved AS (
-      UPDATE delivery SET state = h.state,
-        due_at = (SELECT now FROM clock) + CASE h.state WHEN 'pending' THEN h.wait_ms ELSE 0 END,
-        attempts = h.attempts - CASE WHEN h.counted THEN 0 ELSE 1 END,
-        isolated = h.state = 'pending' AND h.isolate,
-        last_error = CASE WHEN h.counted THEN h.error ELSE h.last_error END,
-        lease = NULL, lease_until = NULL, started_at = NULL
-      FROM held AS h WHERE delivery.key = h.key
-    ),
-    recorded AS (
-      INSERT INTO attempt
-      SELECT key, next_ordinal_1(key), attempts, outcome, error, (SELECT now FROM clock) - started_ago_ms, duration_ms
-      FROM held
-    ),
-    detailed AS (
-      INSERT INTO attempt_detail SELECT key, next_ordinal_1(key), detail FROM held WHERE detail IS NOT NULL
-    ),
-    tallied AS (
-      INSERT INTO tally
-      SELECT state, count(*) FROM held GROUP BY state
-      UNION ALL SELECT 'running', -count(*) FROM held HAVING count(*) > 0
-    )
-    SELECT n FROM held
-  `,
-}
+
+/** Damage that one claim goes around; past it the next one goes on. */
+const MAX_DETOURS = 4
+/** Where damage is in the way of all that is due, it is tried again so long after. */
+const BLIND_MS = 2_000
 
 const LEASE_LOST = 'what ran it went away before it ended'
 const NO_ATTEMPT_LEFT = 'no attempt is left'
@@ -91,10 +54,13 @@ export interface ClaimParts {
   readonly clock: DatabaseClock
   readonly leases: Leases
   readonly signs: SignsOfLife
+  readonly damage: Damage
   readonly onLog: StoreLog
 }
 
-export function createClaim({ connections, clock, leases, signs, onLog }: ClaimParts) {
+export function createClaim(parts: ClaimParts) {
+  const { connections, clock, leases, signs, damage, onLog } = parts
+
   async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
     const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
@@ -118,18 +84,46 @@ export function createClaim({ connections, clock, leases, signs, onLog }: ClaimP
   }
 
   async function claimReadable(lease: string, look: Look, request: ClaimRequest): Promise<Claimed> {
-    try {
-      return await claimUnder(lease, look, request)
-    } catch (error) {
-      const names = request.handlers.map(({ name }) => name)
-      if (!isDamage(error) || (await buryUnreadable(connections, clock, names, onLog)) === 0) throw error
-      return claimUnder(lease, look, request)
+    for (let detours = 0; ; detours++) {
+      try {
+        return await claimUnder(lease, look, request)
+      } catch (error) {
+        if (!isDamage(error) || detours === MAX_DETOURS) throw error
+        const isMended = (await damage.found(error)) === 'mended'
+        if (!isMended && (await setAside(request)) === 0) throw error
+      }
     }
   }
 
-  return (request: ClaimRequest): Promise<Claimed> =>
-    leases.asking((lease) => signs.during((look) => claimReadable(lease, look, request)))
+  /** What cannot be read makes every claim fail that comes to it. Gives how many deliveries it cost. */
+  async function setAside({ handlers, maxAttempts }: ClaimRequest): Promise<number> {
+    const lost = await takeBackUnrecorded(parts, maxAttempts, LEASE_LOST)
+    const names = handlers.map(({ name }) => name)
+    return lost + (await buryDue(parts, names))
+  }
+
+  let blindUntilMs: number | undefined
+  const isBlind = (): boolean => blindUntilMs !== undefined && performance.now() < blindUntilMs
+  const nothing = (): Claimed => ({ work: [], nextDueAtMs: clock.localMs() + BLIND_MS })
+
+  return async (request: ClaimRequest): Promise<Claimed> => {
+    if (isBlind()) return nothing()
+    try {
+      const claimed = await leases.asking((lease) => signs.during((look) => claimReadable(lease, look, request)))
+      if (blindUntilMs !== undefined) onLog('info', 'what waits for its handlers is claimed again')
+      blindUntilMs = undefined
+      return claimed
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      if (blindUntilMs === undefined) onLog('error', `${CLAIMS_NOTHING}: ${messageOf(error)}`)
+      blindUntilMs = performance.now() + BLIND_MS
+      return nothing()
+    }
+  }
 }
+
+const CLAIMS_NOTHING =
+  'what waits for its handlers cannot be claimed, since the database is damaged; new events are handled while there is room'
 
 const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined =>
   last === undefined || last.next_due_at === null ? undefined : nowMs + last.next_due_at - last.now_at
@@ -157,37 +151,3 @@ const workOf = (row: WorkRow, lease: string): Work => ({
   },
   body: new Uint8Array(row.bytes),
 })
-
-const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
-  succeeded: 'succeeded',
-  dead: 'dead',
-  retry: 'pending',
-  released: 'pending',
-}
-
-export function createSettle(connections: Connections, clock: DatabaseClock, leases: Leases) {
-  return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
-    if (settlements.length === 0) return []
-    await quarantineEvents(connections, settlements)
-    const localMs = clock.localMs()
-    const rows = settlements.map((settlement, at) => ({
-      n: at + 1,
-      key: settlement.deliveryId,
-      lease: toText(settlement.lease),
-      state: STATE_AFTER[settlement.verdict],
-      outcome: settlement.outcome,
-      counted: settlement.verdict !== 'released',
-      isolate: settlement.isolate,
-      wait_ms: Math.round(settlement.dueAtMs - localMs),
-      error: toTextOrNull(settlement.error),
-      ...(settlement.detail !== undefined && { detail: toText(JSON.stringify(settlement.detail)) }),
-      started_ago_ms: Math.round(localMs - settlement.startedAtMs),
-      duration_ms: Math.round(settlement.durationMs),
-    }))
-    const took = await connections.run<{ n: number }>('lease', SETTLE, [clock.givenMs(), JSON.stringify(rows)])
-    for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
-    await disownQuarantined(connections, settlements)
-    const effective = new Set(took.map(({ n }) => n))
-    return rows.map(({ n }) => effective.has(n))
-  }
-}

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { HoldfastError } from '../../domain/errors.ts'
-import { errorFor, isOfServer, isReadOnly, isRetryable } from './errors.ts'
+import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
 import { fromText } from './text.ts'
 import type { DatabaseTarget } from './url.ts'
@@ -99,6 +99,8 @@ export class Connections {
   readonly #warnings = new WeakMap<pg.ClientBase, string>()
   /** Hears of every error that is the place's and not the statement's. */
   onTrouble: () => void = () => {}
+  /** Hears of each statement that met what the server cannot read. */
+  onDamage: (error: HoldfastError) => void = () => {}
 
   constructor(target: DatabaseTarget) {
     const pool = (name: PoolName): pg.Pool => {
@@ -171,6 +173,7 @@ export class Connections {
       } catch (error) {
         if (isRetryable(error) && tries < MAX_TRIES) continue
         const told = errorFor(error)
+        if (isDamage(told)) this.onDamage(told)
         if (told.code === 'unavailable') this.onTrouble()
         throw told
       }

@@ -3,6 +3,7 @@ import type { Counts } from '../../domain/store.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
+import { unlessDamaged } from './unreadable.ts'
 
 const TALLY = { name: 'tally', text: 'SELECT state, n FROM counts_1()' }
 const OLDEST_DUE = {
@@ -14,9 +15,9 @@ const FOLD = { name: 'fold-tally', text: 'SELECT fold_tally_1(clock_1($1))' }
 export function createCounts(connections: Connections, clock: DatabaseClock) {
   return async (): Promise<Counts> => {
     const rows = await connections.run<{ state: string; n: number }>('read', TALLY)
-    const [oldest] = await connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [
-      clock.givenMs(),
-    ])
+    const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
+    // How many there are can be told all the same.
+    const [oldest] = await unlessDamaged(finding, [])
     const tally = new Map(rows.map(({ state, n }) => [state, n]))
     const pick = <State extends string>(states: readonly State[], prefix = '') =>
       Object.fromEntries(states.map((state) => [state, tally.get(prefix + state) ?? 0])) as Record<State, number>

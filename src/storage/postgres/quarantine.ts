@@ -4,6 +4,7 @@ import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts
 import { joinedReasons } from '../common/quarantine.ts'
 import type { Connections, Row } from './connections.ts'
 import { fromText, toText } from './text.ts'
+import { unlessDamaged } from './unreadable.ts'
 
 interface Held extends Row {
   readonly status: string
@@ -19,18 +20,19 @@ const QUARANTINE = "UPDATE event SET status = 'quarantined', reasons = $2 WHERE 
 
 /**
  * Quarantines the events of which a settlement says so, before their deliveries end: what is cut off between the two runs
- * again, and says the same.
+ * again, and says the same. One that cannot be written is left as it is, and costs no other delivery its end.
  */
 export async function quarantineEvents(connections: Connections, settlements: readonly Settlement[]): Promise<void> {
   for (const { deliveryId, lease, quarantine } of settlements) {
     if (quarantine === undefined) continue
     const key = eventKeyOf(deliveryId)
-    await connections.transaction(async (query) => {
+    const quarantining = connections.transaction(async (query) => {
       const [event] = await query<Held>(HOLD, [key, deliveryId, toText(lease)])
       if (event === undefined) return
       const stored = event.reasons === null ? null : fromText(event.reasons)
       await query(QUARANTINE, [key, toText(joinedReasons(event.status, stored, quarantine))])
     })
+    await unlessDamaged(quarantining, undefined)
   }
 }
 
@@ -68,6 +70,6 @@ export async function disownQuarantined(connections: Connections, settlements: r
   for (const { deliveryId, quarantine } of settlements) {
     if (quarantine === undefined) continue
     const key = eventKeyOf(deliveryId)
-    await connections.run('lease', DISOWN, [key, firstDeliveryKey(key), lastDeliveryKey(key)])
+    await unlessDamaged(connections.run('lease', DISOWN, [key, firstDeliveryKey(key), lastDeliveryKey(key)]), [])
   }
 }

@@ -7,11 +7,12 @@ import { Endings } from '../common/endings.ts'
 import type { AppendBatch } from '../common/event-row.ts'
 import { createAppend } from './append.ts'
 import { createBringBack } from './bring-back.ts'
-import { createClaim, createSettle } from './claim.ts'
+import { createClaim } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
 import { createJudgeClock } from './clock.ts'
 import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
+import { Damage } from './damage.ts'
 import { DatabaseClock } from './database-clock.ts'
 import { Days } from './days.ts'
 import { watchEnds } from './ended-watch.ts'
@@ -28,6 +29,7 @@ import { Running } from './running.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
+import { createSettle } from './settle.ts'
 import { SignsOfLife } from './signs-of-life.ts'
 import { createTrackTask } from './track-task.ts'
 import { targetOf } from './url.ts'
@@ -83,12 +85,14 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const endings = new Endings(onLog)
   const leases = new Leases(clock.localMs)
   const signs = new SignsOfLife(connections, leases, clock, onLog)
-  const appends = createAppends(createAppend({ connections, clock, days, leases, signs }), running, endings)
+  const damage = new Damage(connections, onLog)
+  const appends = createAppends(createAppend({ connections, clock, days, leases, signs, damage }), running, endings)
   const health = new Health(connections, clock, onLog, (fault) => {
     if (fault === undefined) return signs.recovered()
     appends.failGathered(unavailable(fault))
     signs.doubt(fault)
   })
+  connections.onDamage = (error) => void running.follow(damage.found(error))
   connections.onTrouble = () => {
     health.suspect()
     signs.suspect()
@@ -97,7 +101,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const taskClaims = createClaimTasks(connections, clock, leases)
   const fleet = createFleet(connections, clock.givenMs)
   const watches = new Set<() => void>()
-  const stopMaintenance = startMaintenance({ connections, clock, days, fleet, onLog })
+  const stopMaintenance = startMaintenance({ connections, clock, days, fleet, damage, onLog })
 
   async function close(): Promise<void> {
     appends.flush()
@@ -140,8 +144,8 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       if (fault !== undefined) return Promise.reject(unavailable(fault))
       return append(event)
     },
-    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs, onLog }))),
-    settle: running.while(createSettle(connections, clock, leases)),
+    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs, damage, onLog }))),
+    settle: running.while(createSettle({ connections, clock, leases, damage })),
     replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
     bringBack: running.while(createBringBack(connections, clock)),
@@ -178,7 +182,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       handlers: running.while(() => fleet.handlers()),
       hasOthers: () => fleet.hasOthers(),
     },
-    warnings: () => [],
+    warnings: damage.warnings,
     faults() {
       const ended = running.ended()
       if (ended !== undefined) return [ended]

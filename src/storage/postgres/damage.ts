@@ -1,0 +1,154 @@
+import { messageOf } from '../../domain/errors.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import type { Connections, Row } from './connections.ts'
+
+const MAX_TOLD = 100
+/** What is known of one message holds so long. */
+const KNOWN_MS = 10_000
+/** An index that could not be made anew is tried again so long after. */
+const REBUILD_INTERVAL_MS = 3_600_000
+/** What uses the table waits while its index is made anew, and before, while that waits for whoever uses the index. */
+const BOUNDS = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'"
+/** One replica at a time makes one anew. */
+const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))"
+
+/** Where the server's message has the file of what it could not read. It may be of any language. */
+const FILE = /\b(?:base|pg_tblspc)\/[\w./]*?(\d+)(?:[._]\w+)*(?=["'»“\s,:]|$)/
+const NAME = /["'«„]([^"'»“/]+)["'»“]|\b(pg_toast_\d+)\b/
+const BLOCK = /\bblocks? (\d+)/
+
+/** A relation by its file or its name. What is long is stored beside its table, of which this tells. */
+const RELATION = `
+  SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'i' AS is_index,
+    n.nspname = current_schema() AS is_ours, pg_relation_filenode(c.oid)::bigint AS file,
+    (
+      SELECT format('%I.%I', m.nspname, t.relname) FROM pg_class AS t JOIN pg_namespace AS m ON m.oid = t.relnamespace
+      WHERE t.reltoastrelid = coalesce(i.indrelid, c.oid)
+    ) AS long_values_of
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+  WHERE CASE WHEN $1::bigint = 0
+    THEN c.relname = $2 AND n.nspname IN (current_schema(), 'pg_toast') ELSE pg_relation_filenode(c.oid) = $1::bigint END
+`
+
+interface Relation extends Row {
+  readonly name: string
+  readonly is_index: boolean
+  readonly is_ours: boolean
+  readonly file: number
+  readonly long_values_of: string | null
+}
+
+interface Place {
+  readonly relation: Relation
+  readonly block: number | undefined
+}
+
+/** `index`: it is one, and what it leads to is whole. `mended`: it was one, and is whole again. */
+export type DamageKind = 'mended' | 'index' | 'rows'
+
+/** What the server cannot read, as far as statements have met it. Indexes are made anew, where that takes no longer than it may. */
+export class Damage {
+  readonly #connections: Connections
+  readonly #log: StoreLog
+  /** With what was mended, which is told of until the store is closed. */
+  readonly #told = new Map<string, Place | undefined>()
+  readonly #triedAtMs = new Map<number, number>()
+  readonly #known = new Map<string, { readonly kind: Promise<DamageKind>; readonly atMs: number }>()
+
+  constructor(connections: Connections, log: StoreLog) {
+    this.#connections = connections
+    this.#log = log
+  }
+
+  warnings = (): readonly string[] => [...this.#told.keys()]
+
+  /** A statement has failed with it. Resolves once it is told of. */
+  found(error: unknown): Promise<DamageKind> {
+    const message = messageOf(error)
+    const known = this.#known.get(message)
+    if (known !== undefined && performance.now() - known.atMs < KNOWN_MS) return known.kind
+    if (this.#known.size >= MAX_TOLD) this.#known.clear()
+    const kind = this.#look(message)
+    this.#known.set(message, { kind, atMs: performance.now() })
+    return kind
+  }
+
+  /** Forgets what others have repaired. */
+  async lookAgain(): Promise<void> {
+    for (const [warning, place] of this.#told) {
+      if (place === undefined || !(await this.#isRepaired(place))) continue
+      this.#told.delete(warning)
+      this.#log('info', `PostgreSQL can read ${place.relation.name} again`)
+    }
+  }
+
+  async #look(message: string): Promise<DamageKind> {
+    try {
+      const file = FILE.exec(message)?.[1]
+      const name = NAME.exec(message)
+      const [relation] = await this.#relation(Number(file ?? 0), name?.[1] ?? name?.[2] ?? '')
+      if (relation === undefined) return file === undefined ? 'rows' : 'mended'
+      if (await this.#rebuild(relation)) return 'mended'
+      const block = BLOCK.exec(message)?.[1]
+      const place = { relation, block: block === undefined ? undefined : Number(block) }
+      this.#tell(warningOf(place), place)
+      return relation.is_index ? 'index' : 'rows'
+    } catch {
+      // What the statement met is told of by whoever ran it.
+      return 'rows'
+    }
+  }
+
+  #relation = (file: number, name = ''): Promise<Relation[]> =>
+    this.#connections.run<Relation>('read', RELATION, [file, name])
+
+  #tell(warning: string, place: Place | undefined): void {
+    if (this.#told.has(warning) || this.#told.size >= MAX_TOLD) return
+    this.#told.set(warning, place)
+    this.#log('error', warning)
+  }
+
+  async #rebuild({ name, file, is_index, is_ours }: Relation): Promise<boolean> {
+    const sinceMs = performance.now() - (this.#triedAtMs.get(file) ?? Number.NEGATIVE_INFINITY)
+    if (!is_index || !is_ours || sinceMs < REBUILD_INTERVAL_MS) return false
+    this.#triedAtMs.set(file, performance.now())
+    try {
+      await this.#connections.transaction(async (query) => {
+        await query(LOCK)
+        await query(BOUNDS)
+        // Whoever held the lock has made it anew.
+        if ((await query(RELATION, [file, ''])).length > 0) await query(`REINDEX INDEX ${name}`)
+      }, 'move')
+      this.#tell(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
+      return true
+    } catch (error) {
+      this.#log('warn', `the index ${name} could not be made anew: ${messageOf(error)}`)
+      return false
+    }
+  }
+
+  async #isRepaired({ relation: { name, file, is_index, long_values_of }, block }: Place): Promise<boolean> {
+    // Whatever makes a relation anew gives it another file.
+    if ((await this.#relation(file)).length === 0) return true
+    if (is_index || long_values_of !== null || block === undefined) return false
+    try {
+      await this.#connections.run('read', `SELECT count(*) FROM ${name} WHERE ctid >= $1::tid AND ctid < $2::tid`, [
+        `(${block},0)`,
+        `(${block + 1},0)`,
+      ])
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+function warningOf({ relation: { name, is_index, long_values_of }, block }: Place): string {
+  const at = block === undefined ? '' : `block ${block} of `
+  if (is_index) {
+    const statement = long_values_of === null ? `INDEX CONCURRENTLY ${name}` : `TABLE CONCURRENTLY ${long_values_of}`
+    return `PostgreSQL cannot read ${at}the index ${name}: run REINDEX ${statement}`
+  }
+  const what = long_values_of === null ? `the table ${name}` : `long values of the table ${long_values_of}`
+  return `PostgreSQL cannot read ${at}${what}: fail over to a standby, restore a backup, or give up what lies there (README, "Damaged database")`
+}
