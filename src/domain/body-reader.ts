@@ -1,3 +1,4 @@
+import { fingerprintOf } from './fingerprint.ts'
 import { parseJson } from './json.ts'
 import { isName, isTaskId } from './name.ts'
 import type { Provider, TaskAnswer } from './provider.ts'
@@ -35,8 +36,10 @@ export interface BodyReader {
   task(provider: Provider, taskId: string, body: Buffer): Promise<TaskSays>
   /** The id that the answer to a submission gives. Never rejects. */
   submitted(provider: Provider, body: Buffer): Promise<string | undefined>
-  /** What a function of the provider's API makes of an answer: anything. Never rejects. */
+  /** What a function of the provider's API makes of an answer, or of a caller's request: anything. Never rejects. */
   answered(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<AnswerSays>
+  /** As `fingerprintOf` of `beside` with the JSON of the body as its `submit`; undefined: it is no JSON, or was not read. Never rejects. */
+  fingerprint(provider: Provider, beside: object, body: Buffer): Promise<string | undefined>
 }
 
 /** How a webhook is read: nothing is known of it but what came. */
@@ -73,6 +76,11 @@ export const routeHere = (route: Route, readers: Readers = readHere): BodyReader
     const given = said.kind === 'read' ? said.value : undefined
     const id = Number.isSafeInteger(given) ? String(given) : given
     return isTaskId(id) ? id : undefined
+  },
+
+  async fingerprint(_provider, beside, body) {
+    const parsed = parseJson(body)
+    return parsed.ok ? fingerprintOf({ ...beside, submit: parsed.value }) : undefined
   },
 
   ...answersHere(readers),

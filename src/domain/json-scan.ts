@@ -34,6 +34,14 @@ export function scalarIn(bytes: Uint8Array, path: string): Parsed {
   return found.ok ? found : broken
 }
 
+/** Where the value of an object's last member of that name begins and ends; undefined: it has none, or is no object. As with `scalarIn`. */
+export function memberOf(bytes: Uint8Array, name: string): { readonly from: number; readonly end: number } | undefined {
+  const open = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
+  const from = bytes[open] === OPEN_BRACE ? memberIn(bytes, open, name) : undefined
+  const end = from === undefined || from === BROKEN ? BROKEN : afterValue(bytes, from)
+  return from === undefined || end === BROKEN ? undefined : { from, end }
+}
+
 const hasByteOrderMark = (bytes: Uint8Array): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
 
 /** Where the value of an object's last member of that name begins; undefined: it has none. */

@@ -23,7 +23,8 @@ export interface Readers {
   stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
   answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
   /**
-   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `handedOver` has it.
+   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `handedOver` has it; of a
+   * caller's request, the JSON of which it is given in what is the first of `args`.
    * Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as JSON, where the caller has it.
    */
   answered(
@@ -41,8 +42,11 @@ type RegistrationReader = 'readList' | 'read' | 'secret'
 type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 'events'>
 
 /** Functions of a module's `api`, by where they stand in it. */
-export type AnswerFunction = 'tasks.read' | 'tasks.submit.taskId' | `registrations.${RegistrationReader}`
-export type ApiFunction = 'headers' | 'tasks.poll' | 'tasks.submit.request' | `registrations.${RegistrationFunction}`
+export type AnswerFunction =
+  | 'tasks.read'
+  | `tasks.submit.${'request' | 'taskId'}`
+  | `registrations.${RegistrationReader}`
+export type ApiFunction = 'headers' | 'tasks.poll' | `registrations.${RegistrationFunction}`
 
 export const readHere: Readers = {
   event: readEvent,
@@ -60,7 +64,10 @@ function readAnswered(
   parsed?: unknown,
 ): unknown {
   const known = parsed === undefined ? parseJson(body) : { ok: true, value: parsed }
-  return 'value' in known ? callApi(provider, name, known.value, ...args) : undefined
+  if (!('value' in known)) return undefined
+  const isRequest = name === 'tasks.submit.request'
+  const given = isRequest ? [{ ...(args[0] as object), request: known.value }] : [known.value, ...args]
+  return callApi(provider, name, ...given)
 }
 
 function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args: readonly unknown[]): unknown {

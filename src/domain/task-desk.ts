@@ -5,11 +5,13 @@ import type { TaskFilter } from './task-store.ts'
 /** How a task is to be begun: one that the caller has submitted (`taskId`), or one that Holdfast is to submit. */
 export interface TaskOrder {
   readonly source: string
-  readonly work: { readonly taskId: string } | { readonly submit: Readonly<Record<string, unknown>> }
+  /** `submit`: the JSON of an object, or of what is no JSON: that is found out when it is begun. */
+  readonly work: { readonly taskId: string } | { readonly submit: string }
   readonly maxWaitMs?: number
   readonly deadlineMs?: number
   readonly metadata?: Readonly<Record<string, unknown>>
-  readonly idempotency?: { readonly key: string; readonly fingerprint: string }
+  /** `beside`: all of the caller's request but `submit`. */
+  readonly idempotency?: { readonly key: string; readonly beside: object }
 }
 
 /**

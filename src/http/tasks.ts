@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
@@ -14,6 +13,7 @@ import {
 import { TASK_STATUSES, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
 import { callerOf } from './caller.ts'
+import { longSubmitOf } from './json-body.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
 
@@ -183,21 +183,15 @@ function orderOf(body: Static<typeof Body>, key: string | undefined): TaskOrder 
     throw new HoldfastError('invalid_request', 'either task_id (to track) or submit (to submit) is needed')
   return {
     source,
-    work: submit === undefined ? { taskId: taskId ?? '' } : { submit },
+    work: submit === undefined ? { taskId: taskId ?? '' } : { submit: longSubmitOf(body) ?? JSON.stringify(submit) },
     ...(maxWaitMs !== undefined && { maxWaitMs }),
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(metadata !== undefined && { metadata }),
     ...(key !== undefined && {
-      idempotency: { key: checkedKey(key), fingerprint: hash('sha256', JSON.stringify(body, inOrder)) },
+      idempotency: { key: checkedKey(key), beside: { ...body, submit: undefined } },
     }),
   }
 }
-
-/** The same object is the same request, in whatever order its properties come. */
-const inOrder = (_: string, value: unknown): unknown =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
-    : value
 
 /** As draft-ietf-httpapi-idempotency-key-header has it, quoted or bare. */
 function checkedKey(key: string): string {

@@ -62,7 +62,8 @@ export function createReaders(
     answered(provider, name, body, args, parsed) {
       const thread = threads.get(provider)
       if (thread === undefined) return readHere.answered(provider, name, body, args, parsed)
-      return thread.read(sent({ name: 'answered', before: [name], body, after: [args] }))
+      const call = sent({ name: 'answered', before: [name], body, after: [args] })
+      return thread.read(name === 'tasks.submit.request' ? { ...call, maxBytes: MAX_REQUEST_BYTES } : call)
     },
     api(provider, name, ...args) {
       const thread = threads.get(provider)

@@ -18,6 +18,7 @@ export type Question =
     }
   | { readonly kind: 'task'; readonly taskId: string }
   | { readonly kind: 'submitted' }
+  | { readonly kind: 'fingerprint'; readonly beside: object }
   | { readonly kind: 'answered'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
 
 /** One at a time. */

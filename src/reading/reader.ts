@@ -103,6 +103,16 @@ export function createReader({ here, registrations, faults, ...options }: Reader
       }
     },
 
+    async fingerprint(provider, beside, body) {
+      if (isShort(body)) return here.fingerprint(provider, beside, body)
+      try {
+        const question: Question = { kind: 'fingerprint', beside }
+        return (await threadOf(provider, 'rest').ask(provider.name, () => question, body)) as string | undefined
+      } catch {
+        return undefined
+      }
+    },
+
     async close() {
       await Promise.all([...threads.values()].map((thread) => thread.close()))
     },

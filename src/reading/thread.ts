@@ -37,6 +37,7 @@ async function answerTo({ provider: name, question, body: bytes }: ToThread): Pr
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (question.kind === 'task') return here.task(provider, question.taskId, body)
   if (question.kind === 'submitted') return here.submitted(provider, body)
+  if (question.kind === 'fingerprint') return here.fingerprint(provider, question.beside, body)
   if (question.kind === 'answered') return bounded(await here.answered(provider, question.name, body, question.args))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }

@@ -1,4 +1,6 @@
+import type { BodyReader } from '../domain/body-reader.ts'
 import { HoldfastError } from '../domain/errors.ts'
+import { fingerprintOf } from '../domain/fingerprint.ts'
 import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTaskId } from '../domain/name.ts'
@@ -23,6 +25,7 @@ export interface TaskDeskOptions {
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
   readonly readers?: Pick<Readers, 'api'>
+  readonly reader: Pick<BodyReader, 'answered' | 'fingerprint'>
   readonly waiters: Waiters
   readonly maxWaitMs: number
   readonly deadlineMs: number
@@ -87,9 +90,10 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     async begin(order) {
       const source = sourceOf(order.source)
       const task = newTask(order, options)
-      if ('submit' in order.work) await checkSubmission(source, { submitter, readers }, order.work.submit)
+      if ('submit' in order.work) await checkSubmission(source, options, order.work.submit)
       else await checkTaskId(source, readers, order.work.taskId)
-      const tracked = await store.track(task)
+      const idempotency = await idempotencyOf(source, options, order)
+      const tracked = await store.track(idempotency === undefined ? task : { ...task, idempotency })
       const { created, lease } = tracked
       return created && lease !== undefined
         ? { task: await submit(source, tracked, task), created }
@@ -130,22 +134,20 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
 }
 
 function newTask({ source, work, ...order }: TaskOrder, defaults: { maxWaitMs: number; deadlineMs: number }): NewTask {
-  const request = 'submit' in work ? jsonOf('submit', work.submit, MAX_TASK_REQUEST_BYTES) : undefined
-  const metadata = order.metadata && jsonOf('metadata', order.metadata, MAX_TASK_METADATA_BYTES)
+  const request = 'submit' in work ? bounded('submit', work.submit, MAX_TASK_REQUEST_BYTES) : undefined
+  const metadata = order.metadata && bounded('metadata', JSON.stringify(order.metadata), MAX_TASK_METADATA_BYTES)
   return {
     uid: newUid(),
     source,
     ...('taskId' in work && { id: work.taskId }),
     ...(request !== undefined && { request, leaseMs: POLL_LEASE_MS }),
     ...(metadata !== undefined && { metadata }),
-    ...(order.idempotency && { idempotency: order.idempotency }),
     maxWaitMs: order.maxWaitMs ?? defaults.maxWaitMs,
     deadlineMs: order.deadlineMs ?? defaults.deadlineMs,
   }
 }
 
-function jsonOf(field: string, value: unknown, limitBytes: number): string {
-  const json = JSON.stringify(value)
+function bounded(field: string, json: string, limitBytes: number): string {
   const bytes = Buffer.from(json)
   if (bytes.length > limitBytes)
     throw new HoldfastError('invalid_request', `${field} has more than ${limitBytes} bytes`)
@@ -166,14 +168,31 @@ async function checkTaskId({ source }: TaskSource, readers: TaskCaller, taskId: 
 
 async function checkSubmission(
   source: TaskSource,
-  { submitter, readers }: { readonly submitter: Submitter; readonly readers: TaskCaller },
-  request: Readonly<Record<string, unknown>>,
+  { submitter, reader }: Pick<TaskDeskOptions, 'submitter' | 'reader'>,
+  request: string,
 ): Promise<void> {
   const fault = submitter.fault(source)
   if (fault !== undefined) throw new HoldfastError('not_configured', fault)
-  if (askable(source) === undefined || (await requestOf(readers, source, request)) === undefined)
+  const made = askable(source) && (await requestOf(reader, source, request))
+  if (made === 'unreadable') throw new HoldfastError('invalid_request', 'submit is not valid JSON')
+  if (made === undefined)
     throw new HoldfastError(
       'invalid_request',
       `provider ${source.source.provider.name} has no endpoint for this request`,
     )
+}
+
+async function idempotencyOf(
+  { source }: TaskSource,
+  { reader }: Pick<TaskDeskOptions, 'reader'>,
+  { work, idempotency }: TaskOrder,
+): Promise<NewTask['idempotency']> {
+  if (idempotency === undefined) return undefined
+  const { key, beside } = idempotency
+  const fingerprint =
+    'submit' in work
+      ? await reader.fingerprint(source.provider, beside, Buffer.from(work.submit))
+      : fingerprintOf(beside)
+  if (fingerprint === undefined) throw new HoldfastError('unavailable', 'the request could not be read')
+  return { key, fingerprint }
 }

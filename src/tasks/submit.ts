@@ -5,7 +5,6 @@ import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Submission, TaskApi } from '../domain/provider.ts'
-import { type Readers, readHere } from '../domain/readers.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import { type Trouble, troubleOf } from './answers.ts'
@@ -20,9 +19,8 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 const MAX_REASON_LENGTH = 500
 
 export interface SubmitterOptions {
-  readonly readers?: Pick<Readers, 'api'>
   readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
-  readonly reader: Pick<BodyReader, 'submitted'>
+  readonly reader: Pick<BodyReader, 'submitted' | 'answered'>
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -50,18 +48,11 @@ export interface Submitter {
   again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
-export function createSubmitter({
-  store,
-  readers = readHere,
-  reader,
-  clock,
-  random,
-  log,
-}: SubmitterOptions): Submitter {
+export function createSubmitter({ store, reader, clock, random, log }: SubmitterOptions): Submitter {
   async function submit(source: TaskSource, task: LeasedTask, again?: { signal: AbortSignal }): Promise<Submitted> {
     const access = askable(source)
-    const request = access && (await requestOf(readers, source, JSON.parse(task.request ?? '{}')))
-    if (access === undefined || request === undefined)
+    const request = access && (await requestOf(reader, source, task.request ?? '{}'))
+    if (access === undefined || request === undefined || request === 'unreadable')
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
     const result = await access.call({ ...request, headers }, again?.signal, SHORT)
@@ -142,20 +133,16 @@ export function createSubmitter({
   }
 }
 
-/** Undefined: the provider has no endpoint for such a request. */
+/** What is sent for a request, which is JSON; undefined: the provider has no endpoint for it. */
 export async function requestOf(
-  readers: Pick<Readers, 'api'>,
+  reader: Pick<BodyReader, 'answered'>,
   { source, secret }: TaskSource,
-  request: Readonly<Record<string, unknown>>,
-): Promise<ReadyRequest | undefined> {
-  const submission: Submission = { request, webhookUrl: source.url, secret }
-  try {
-    return ((await readers.api(source.provider, 'tasks.submit.request', submission)) ?? undefined) as
-      | ReadyRequest
-      | undefined
-  } catch {
-    return undefined
-  }
+  request: string,
+): Promise<ReadyRequest | 'unreadable' | undefined> {
+  const submission: Omit<Submission, 'request'> = { webhookUrl: source.url, secret }
+  const said = await reader.answered(source.provider, 'tasks.submit.request', Buffer.from(request), [submission])
+  if (said.kind === 'unreadable') return 'unreadable'
+  return said.kind === 'read' ? ((said.value ?? undefined) as ReadyRequest | undefined) : undefined
 }
 
 type Answered = Extract<CallResult, { ok: true }>

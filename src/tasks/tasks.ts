@@ -21,7 +21,7 @@ export interface TasksOptions {
   readonly sources: readonly TaskSource[]
   readonly recover: Recover
   readonly readers?: Pick<Readers, 'api'>
-  readonly reader: Pick<BodyReader, 'task' | 'submitted'>
+  readonly reader: Pick<BodyReader, 'task' | 'submitted' | 'answered' | 'fingerprint'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
   readonly pollIntervalMs: number

@@ -74,7 +74,7 @@ describe('a body of POST /v1/tasks', () => {
     ops().get('/v1/tasks', {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
-      body: typeof body === 'string' ? body : JSON.stringify(body),
+      body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
     })
 
   test.each([
@@ -106,6 +106,13 @@ describe('a body of POST /v1/tasks', () => {
       'metadata has more',
     ],
     ['a request over 1 MiB', { source: 'ai', submit: { x: 'y'.repeat(1_048_576) } }, 'submit has more'],
+    ['a long list as its request', { source: 'ai', submit: ['y'.repeat(70_000)] }, 'submit'],
+    [
+      'a long request in no UTF-8',
+      Buffer.from(`{"source":"ai","submit":{"x":"${'\xff'.repeat(70_000)}"}}`, 'latin1'),
+      'UTF-8',
+    ],
+    ['much beside its request', { source: 'ai', submit: {}, metadata: { x: 'y'.repeat(70_000) } }, 'beside submit'],
     ['nothing', '', ''],
     ['no object', '[]', ''],
     ['no JSON', '{', 'not valid JSON'],

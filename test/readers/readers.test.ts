@@ -43,8 +43,8 @@ describe('code of a user’s own that reads', () => {
       event: { type: 'wilful.done' },
     })
     expect(await readers.api(provider, 'tasks.poll', 't')).toEqual({ method: 'GET', path: '/t' })
-    const submission = { request: { id: 'r' }, secret: 's', webhookUrl: undefined }
-    expect(await readers.api(provider, 'tasks.submit.request', submission)).toMatchObject({
+    const submission = { secret: 's', webhookUrl: undefined }
+    expect(await readers.answered(provider, 'tasks.submit.request', bytes({ id: 'r' }), [submission])).toMatchObject({
       path: '/tasks',
       jsonText: '{"id":"r","secret":"s"}',
     })
@@ -83,7 +83,7 @@ describe('code of a user’s own that reads', () => {
     const asked = await Promise.allSettled([
       readers.answered(provider, 'tasks.read', bytes(loop), ['t']),
       readers.api(provider, 'tasks.poll', 'loop'),
-      readers.api(provider, 'tasks.submit.request', { request: loop }),
+      readers.answered(provider, 'tasks.submit.request', bytes(loop), [{}]),
       readers.answered(provider, 'tasks.submit.taskId', bytes(loop)),
       readers.api(provider, 'tasks.poll', 'sound'),
     ])

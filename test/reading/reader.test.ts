@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { routeHere } from '../../src/domain/body-reader.ts'
+import { fingerprintOf } from '../../src/domain/fingerprint.ts'
 import type { HandlerRegistration } from '../../src/domain/handler.ts'
 import { parseJson } from '../../src/domain/json.ts'
 import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
@@ -94,6 +95,24 @@ describe('a long body', () => {
     expect(await of({ task_id: 't2', status: 'completed' })).toEqual({ kind: 'nothing' })
     expect(await reader.task(ai, 't1', Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
     expect(await reader.submitted(ai, bytes({ text: FILLER, task_id: 't7' }))).toBe('t7')
+  })
+
+  test('of a caller’s request gives what is sent to the provider, and its fingerprint', async () => {
+    const reader = start()
+    const request = { prompt: FILLER, first: { z: 1, a: [{ z: 1, a: 2 }] } }
+    const submission = { webhookUrl: 'https://hooks.example', secret: 's' }
+    const askedFor = (body: Buffer) => reader.answered(ai, 'tasks.submit.request', body, [submission])
+    const jsonText = JSON.stringify({ ...request, webhook_url: submission.webhookUrl })
+    expect(await askedFor(bytes(request))).toEqual({
+      kind: 'read',
+      value: { method: 'POST', path: '/tasks', jsonText },
+    })
+    expect(await askedFor(Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
+    const mixed = { first: { a: [{ a: 2, z: 1 }], z: 1 }, prompt: FILLER }
+    expect(await reader.fingerprint(ai, { source: 'ai' }, bytes(mixed))).toBe(
+      fingerprintOf({ submit: request, source: 'ai' }),
+    )
+    expect(await reader.fingerprint(ai, {}, Buffer.from(FILLER))).toBeUndefined()
   })
 
   test('is not taken while nobody knows where it goes', async () => {

@@ -77,7 +77,7 @@ describe('while a provider is in trouble', () => {
       sources: [{ call: callerOf(provider.url) }],
     })
     const begun = await Promise.all(
-      Array.from({ length: 30 }, () => tasks.desk.begin({ source: 'ai', work: { submit: { data: 1 } } })),
+      Array.from({ length: 30 }, () => tasks.desk.begin({ source: 'ai', work: { submit: '{"data":1}' } })),
     )
     expect(begun.every(({ task }) => task.status === 'submitting')).toBe(true)
     const first = provider.seen.submissions

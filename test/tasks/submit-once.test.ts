@@ -31,7 +31,7 @@ async function start(url: string, { isIdempotent = false, totalMs = 2_000 } = {}
   const { desk, poller } = rig.tasks
   return {
     ...rig,
-    submit: async () => (await desk.begin({ source: 'ai', work: { submit: { prompt: 'x' } } })).task,
+    submit: async () => (await desk.begin({ source: 'ai', work: { submit: '{"prompt":"x"}' } })).task,
     task: (id: string) => desk.show('ai', id, 0, new AbortController().signal),
     pass: (afterMs = 0) => {
       nowMs += afterMs
