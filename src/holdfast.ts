@@ -141,7 +141,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const { providerModules, ownReaders: own, readers } = prepared
-  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules, own })
+  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules, own, log })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })

@@ -47,7 +47,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const faults = [...known]
   const environment = inheritedEnvironment()
-  const loaded = await loadProviders(config.providersDir, (url) => loadApart(url, environment))
+  const loaded = await loadProviders(config.providersDir, (url) => loadApart(url, { environment, log }))
   const ownReaders = ownReadersOf(config, loaded.providers)
   const readers = createReaders(ownReaders, { environment, log })
   const built = await buildSources(config, loaded.providers, readers)

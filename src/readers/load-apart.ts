@@ -1,5 +1,7 @@
 import { getCompileCacheDir } from 'node:module'
 import { Worker } from 'node:worker_threads'
+import type { Logger } from 'pino'
+import { isSaid, logLines } from '../thread-lines.ts'
 import { revive } from './description.ts'
 
 /** What a module may take to load. */
@@ -12,6 +14,13 @@ export type FromLoading =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'failed'; readonly error: string }
 
+export interface LoadingOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly log: Logger
+  /** For tests. */
+  readonly maxLoadingMs?: number
+}
+
 /**
  * Imports a provider module as `import` does, but in a thread that is ended then: whatever it does while it loads, or leaves
  * behind, is gone. Functions of what it exports are not to be called. Rejects, in words for the operator, where it does not
@@ -19,8 +28,7 @@ export type FromLoading =
  */
 export async function loadApart(
   url: string,
-  environment: Readonly<Record<string, string | undefined>>,
-  maxLoadingMs = MAX_LOADING_MS,
+  { environment, log, maxLoadingMs = MAX_LOADING_MS }: LoadingOptions,
 ): Promise<{ readonly default?: unknown }> {
   const cache = getCompileCacheDir()
   const worker = new Worker(new URL('./loading-thread.ts', import.meta.url), {
@@ -30,6 +38,7 @@ export async function loadApart(
     env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }) },
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
   })
+  logLines(worker, log, { module: url })
   try {
     const heard = await firstOf(worker, maxLoadingMs)
     if (heard.kind === 'failed') throw new Error(heard.error)
@@ -43,7 +52,9 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
   const fail = (error: string): void => resolve({ kind: 'failed', error })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
-  worker.on('message', resolve)
+  worker.on('message', (message: FromLoading) => {
+    if (!isSaid(message)) resolve(message)
+  })
   worker.on('error', (error: Error) => fail(error.message))
   worker.on('exit', () => fail('it ended the thread that loads it, or waits while it loads for what never comes'))
   return promise.finally(() => clearTimeout(timer))

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
+import { sayLines } from '../thread-lines.ts'
 import { describe } from './description.ts'
 import type { FromLoading } from './load-apart.ts'
 
@@ -14,4 +15,5 @@ async function load(): Promise<FromLoading> {
   }
 }
 
+sayLines()
 void load().then((message) => parentPort?.postMessage(message))

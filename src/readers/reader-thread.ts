@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import { Unread } from '../domain/readers.ts'
+import { isSaid, logLines } from '../thread-lines.ts'
 import type { FromReader, ReaderCall } from './calls.ts'
 
 /** What one call may take; a reader's work is a matter of microseconds. */
@@ -89,7 +90,7 @@ export class ReaderThread {
       this.#refuseAll(this.#isClosed ? STOPPED : UNLOADABLE)
       return
     }
-    const { provider, module, environment } = this.#options
+    const { provider, module, environment, log } = this.#options
     const cache = getCompileCacheDir()
     const worker = new Worker(new URL('./thread.ts', import.meta.url), {
       name: `holdfast-reader-${provider}`,
@@ -100,8 +101,9 @@ export class ReaderThread {
     })
     worker.unref()
     worker.on('message', (message: FromReader) => {
-      if (worker === this.#worker) this.#hear(message)
+      if (worker === this.#worker && !isSaid(message)) this.#hear(message)
     })
+    logLines(worker, log, { provider, module })
     // Its end follows, which tells as much.
     worker.on('error', () => {})
     worker.on('exit', () => {

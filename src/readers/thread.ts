@@ -4,6 +4,7 @@ import { hasMoreValues } from '../domain/handed-over.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Reading } from '../domain/read-event.ts'
 import { readHere } from '../domain/readers.ts'
+import { sayLines } from '../thread-lines.ts'
 import type { FromReader, ReaderCall } from './calls.ts'
 
 /** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
@@ -13,6 +14,7 @@ const MAX_KEYS = 32
 /** Characters of an error's message that are handed over. */
 const MAX_WORDS_LENGTH = 4_096
 
+sayLines()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
 parentPort?.on('message', (call: ReaderCall) => send(answerTo(call)))

@@ -1,5 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads'
+import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
+import { isSaid, logLines } from '../thread-lines.ts'
 import type { Answer, FromThread, Question, ThreadData } from './messages.ts'
 
 /** Bytes that wait to be read; past it, `unavailable`. */
@@ -27,6 +29,7 @@ interface Waiting {
 /** The thread that reads long bodies, one at a time and in order. A body that ends it, or hangs in it, fails alone. */
 export class BodyThread {
   readonly #data: ThreadData
+  readonly #log: Logger
   readonly #maxReadingMs: number
   readonly #waiting: Waiting[] = []
   #waitingBytes = 0
@@ -34,8 +37,9 @@ export class BodyThread {
   #worker: Worker | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(data: ThreadData, maxReadingMs = MAX_READING_MS) {
+  constructor(data: ThreadData, log: Logger, maxReadingMs = MAX_READING_MS) {
     this.#data = data
+    this.#log = log
     this.#maxReadingMs = maxReadingMs
   }
 
@@ -98,7 +102,7 @@ export class BodyThread {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     })
     worker.on('message', (message: FromThread) => {
-      if (worker !== this.#worker) return
+      if (worker !== this.#worker || isSaid(message)) return
       if ('ready' in message) {
         if (this.#current !== undefined) this.#send(worker, this.#current)
         return
@@ -108,6 +112,7 @@ export class BodyThread {
         else resolve(message.value)
       }, false)
     })
+    logLines(worker, this.#log, { provider: this.#current?.provider })
     const lost = (code?: string): void => {
       if (worker === this.#worker) this.#isLost(code)
     }

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
@@ -18,6 +19,8 @@ export interface ReaderOptions {
   readonly registrations: () => readonly HandlerRegistration[]
   /** Why nothing can be routed; empty: it can. */
   readonly faults: () => readonly string[]
+  /** Takes what users' code writes to the console. */
+  readonly log: Logger
   readonly maxReadingMs?: number
 }
 
@@ -38,7 +41,7 @@ export function createReader({ here, registrations, faults, ...options }: Reader
     const key = options.own.has(provider) ? `${line} ${provider.name}` : line
     const known = threads.get(key)
     if (known !== undefined) return known
-    const thread = new BodyThread({ providerModules: options.providerModules }, options.maxReadingMs)
+    const thread = new BodyThread({ providerModules: options.providerModules }, options.log, options.maxReadingMs)
     threads.set(key, thread)
     return thread
   }

@@ -5,6 +5,7 @@ import { hasMoreValues, MAX_HANDED_VALUES } from '../domain/handed-over.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import type { Provider } from '../domain/provider.ts'
 import { compileRoutes } from '../domain/routes.ts'
+import { sayLines } from '../thread-lines.ts'
 import type { Answer, FromThread, ThreadData, ToThread } from './messages.ts'
 
 /**
@@ -12,6 +13,7 @@ import type { Answer, FromThread, ThreadData, ToThread } from './messages.ts'
  * that acknowledges does not have.
  */
 
+sayLines()
 const { providerModules } = workerData as ThreadData
 const providers = new Map<string, Provider>()
 let here: BodyReader = routeHere(compileRoutes([]))

@@ -1,18 +1,24 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import { providerFaults } from '../../src/providers/check.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import { loadApart } from '../../src/readers/load-apart.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
+const log = pino({ level: 'silent' })
 const PARTS = `name: 'acme', verify: { scheme: 'shared-secret', from: { header: 'x-token' } }`
 
 function load(text: string, maxLoadingMs?: number) {
   const file = join(temporaryDirectory(), 'acme.mjs')
   writeFileSync(file, text)
-  return loadApart(pathToFileURL(file).href, process.env, maxLoadingMs)
+  return loadApart(pathToFileURL(file).href, {
+    environment: process.env,
+    log,
+    ...(maxLoadingMs !== undefined && { maxLoadingMs }),
+  })
 }
 
 const faultsOf = async (text: string) => providerFaults((await load(text)).default)
@@ -23,8 +29,9 @@ const outline = (value: unknown): unknown =>
 
 describe('a provider module that is loaded apart', () => {
   test.each(shippedProviders)('is what it exports, but for what its functions do: $name', async (provider) => {
-    const loaded = (await loadApart(import.meta.resolve(`../../src/providers/${provider.name}.ts`), process.env))
-      .default
+    const loaded = (
+      await loadApart(import.meta.resolve(`../../src/providers/${provider.name}.ts`), { environment: process.env, log })
+    ).default
     expect(outline(loaded)).toEqual(outline(provider))
     expect(providerFaults(loaded)).toEqual([])
   })

@@ -173,6 +173,28 @@ describe('code of a user’s own that reads', () => {
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
   })
 
+  test('that writes to the console without end is logged in part, and does not hold the thread that answers', async () => {
+    const { read, lines } = start()
+    await read({})
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const from = performance.now()
+    await read({ do: 'talk', id: 'a' })
+    await read({ id: 'b' })
+    // Not so long as to pass all of it on.
+    let longestMs = 0
+    let last = performance.now()
+    while (performance.now() - from < 1_000) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      longestMs = Math.max(longestMs, performance.now() - last)
+      last = performance.now()
+    }
+    const said = lines.filter(({ msg }) => String(msg).startsWith('line '))
+    expect(said[0]).toMatchObject({ msg: 'line 0', level: 30, provider: 'wilful' })
+    expect(said.length).toBeLessThan(250)
+    expect(Math.max(longestMs, delay.max / 1e6)).toBeLessThan(300)
+  })
+
   test('costs no other event by what it leaves behind', async () => {
     const { read } = start()
     const all = await Promise.all(

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { routeHere } from '../../src/domain/body-reader.ts'
 import { fingerprintOf } from '../../src/domain/fingerprint.ts'
@@ -40,6 +41,7 @@ function start({ registrations, module, faults = () => [], ...rest }: Given = {}
     here: routeHere((...args) => compileRoutes(known())(...args)),
     registrations: known,
     faults,
+    log: pino({ level: 'silent' }),
     ...rest,
   })
   onTestFinished(() => reader.close())

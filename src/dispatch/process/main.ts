@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import type { Logger } from 'pino'
+import { captureConsole } from '../../captured-console.ts'
 import { hasOwnSchemas } from '../../domain/catalogue.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
@@ -23,7 +24,6 @@ import {
   type SentJob,
   type ToProcess,
 } from '../protocol.ts'
-import { captureConsole } from './console.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 import { loadHandlers } from './load-handlers.ts'
 import { createLogLines, type LogLines } from './log-lines.ts'

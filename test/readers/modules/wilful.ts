@@ -11,6 +11,7 @@ interface Body {
 /** What a reader can do that it should not, by what it is asked to read. */
 function act(body: Body | undefined): unknown {
   if (body?.do === 'loop') for (;;);
+  if (body?.do === 'talk') for (let n = 0; n < 200_000; n++) console.log('line', n)
   if (body?.do === 'exit') process.exit(3)
   if (body?.do === 'throw') throw new RangeError('with a piece of the body')
   if (body?.do === 'hoard')

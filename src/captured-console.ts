@@ -6,7 +6,7 @@ const MAX_LINE_LENGTH = 8_192
 
 /**
  * Makes log lines of what user code writes to `process.stdout` and `process.stderr`, which is what `console` writes to. The
- * line is logged in the context of the handler that wrote it, so that its attempt is known.
+ * line is told where it was written, so that it is known by whom.
  */
 export function captureConsole(onLine: (level: 'info' | 'warn', line: string) => void): void {
   replace('stdout', (line) => onLine('info', line))
@@ -17,7 +17,8 @@ function replace(name: 'stdout' | 'stderr', onLine: (line: string) => void): voi
   Object.defineProperty(process, name, { value: lineStream(onLine), configurable: true, enumerable: true })
 }
 
-function lineStream(onLine: (line: string) => void): Writable {
+/** Tells each line that is written to it. */
+export function lineStream(onLine: (line: string) => void): Writable {
   const decoder = new StringDecoder('utf8')
   let begun = ''
   const tell = (line: string): void => {
