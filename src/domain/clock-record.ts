@@ -58,6 +58,14 @@ export function deadlineTime(record: ClockRecord | undefined, nowMs: number): nu
   return isDoubted ? Math.min(nowMs, record.knownAtMs) : nowMs
 }
 
+/**
+ * When something begins that is to last, where the clock says `nowMs`. One that is behind what is known would have its end lie in
+ * the past as soon as it is set right: then it is the time at which the clock was last trusted.
+ */
+export function beginningTime(record: ClockRecord | undefined, nowMs: number): number {
+  return record !== undefined && nowMs < record.knownAtMs - MAX_TOLERANCE_MS ? record.knownAtMs : nowMs
+}
+
 const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined })
 
 /**

@@ -33,6 +33,8 @@ export interface PruneStep {
   readonly events: number
   /** Dead deliveries that went with them. */
   readonly dead: number
+  /** Events that a clock which was behind had dated, and which now bear the time of the event before them. */
+  readonly redated: number
   /** Where the next step goes on; undefined: there is no more to look at. */
   readonly next: PrunePosition | undefined
 }
@@ -78,10 +80,15 @@ export interface Upkeep {
   /**
    * One step of a walk from the oldest event on: forgets events none of whose deliveries is pending or running. Looks at a
    * bounded number of events, so that none may go although there are more to come (`next`). A walk meets each event once.
+   * Events are numbered as they are stored: one that seems old, and was stored after one that was received over a day later, was
+   * dated by a clock that was behind. It is not forgotten, but bears the other's time from then on.
    */
   prune(request: PruneRequest): Promise<PruneStep>
 
-  /** Forgets tasks that ended before the time, at most `limit` of them. Gives how many. */
+  /**
+   * Forgets tasks that ended before the time, at most `limit` of them. Gives how many. One that began over a day after it was ended
+   * by a clock that was behind, and stays.
+   */
   pruneTasks(endedBeforeMs: number, limit: number): Promise<number>
 
   /** What `prune` would forget, of the `MAX_OLD_LOOKED_AT` oldest events. */

@@ -25,6 +25,8 @@ export interface Pruned {
   readonly events: number
   /** Dead deliveries among them. */
   readonly dead: number
+  /** Events that only seemed old. */
+  readonly redated: number
 }
 
 /**
@@ -36,18 +38,19 @@ export async function pruneOnce(
   times: RetentionAt,
   signal: AbortSignal,
 ): Promise<Pruned> {
-  if (times.retentionDays === 0) return { events: 0, dead: 0 }
+  if (times.retentionDays === 0) return { events: 0, dead: 0, redated: 0 }
   const bounds = boundsOf(times)
-  const pruned = { events: 0, dead: 0 }
+  const pruned = { events: 0, dead: 0, redated: 0 }
   for (
     let from: PruneStep['next'], isFirst = true;
     (isFirst || from !== undefined) && !signal.aborted;
     isFirst = false
   ) {
     const given = { ...bounds, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
-    const { events, dead, next } = await store.prune(given)
+    const { events, dead, redated, next } = await store.prune(given)
     pruned.events += events
     pruned.dead += dead
+    pruned.redated += redated
     from = next
     if (from !== undefined) await pause()
   }

@@ -161,6 +161,11 @@ export class StoreUpkeep implements RetentionDesk {
     const { store, retentionDays, deadRetentionDays, log } = this.#options
     const about = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
     const pruned = await pruneOnce(store, { retentionDays, deadRetentionDays, nowMs }, this.#stopping.signal)
+    if (pruned.redated > 0)
+      log.warn(
+        { events: pruned.redated },
+        'events that a clock which was behind had dated bear the time of those before them',
+      )
     if (pruned.events > 0) log.info({ pruned: pruned.events, dead: pruned.dead, ...about }, 'old events forgotten')
     if (this.#stopping.signal.aborted) return
     const expiring = await countExpiring(store, { deadRetentionDays, nowMs })

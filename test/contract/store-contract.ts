@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/domain/clock.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { newUid } from '../../src/domain/uid.ts'
+import { describeBehind } from './store-contract-behind.ts'
 import { describeBringBack } from './store-contract-bring-back.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
@@ -37,6 +38,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeListing(fixture)
     describeUpkeep(fixture)
     describeBringBack(fixture)
+    describeBehind(fixture)
     describeLife(fixture)
   })
 }

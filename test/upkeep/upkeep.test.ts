@@ -213,6 +213,35 @@ test('a clock that jumps while the service runs forgets nothing, as little as it
   }
 })
 
+test('one start with a clock that is behind costs no event that came then, once the clock is set right', async () => {
+  const path = ownPath()
+  const at = time()
+  let store = await open(path, at)
+  await makeDead(store, START_MS)
+  await upkeepOf(store, at).upkeep.pass()
+  await store.close()
+
+  const behind = { wallMs: START_MS - 40 * DAY_MS, monotonicMs: 0 }
+  store = await open(path, behind)
+  const wrong = upkeepOf(store, behind)
+  await wrong.upkeep.pass()
+  await makeDead(store, behind.wallMs)
+  expect(wrong.upkeep.state().isHeld).toBe(true)
+  await store.close()
+
+  pass(at, HOUR_MS)
+  at.monotonicMs = 0
+  store = await open(path, at)
+  const { upkeep, said } = upkeepOf(store, at)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(2)
+  expect(upkeep.state()).toEqual({ isHeld: false, deadExpiring: 0 })
+  expect(said('bear the time of those before them')).toEqual([expect.objectContaining({ level: 40, events: 1 })])
+  pass(at, 30 * DAY_MS)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(0)
+})
+
 test('an idle service that runs on forgets what is old', async () => {
   const at = time()
   const store = await open(ownPath(), at)

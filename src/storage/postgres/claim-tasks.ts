@@ -1,3 +1,4 @@
+import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import type { Connections, Query } from './connections.ts'
@@ -50,7 +51,7 @@ const PRUNE = {
   name: 'prune-tasks',
   text: `
     WITH old AS (
-      SELECT key FROM task WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+      SELECT key FROM task WHERE ended_at < $1 AND created_at < $1::bigint + ${MAX_TOLERANCE_MS} ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ),
     gone AS (DELETE FROM task USING old WHERE task.key = old.key RETURNING task.status),
     counted AS (INSERT INTO tally SELECT 'task:' || status, -count(*) FROM gone GROUP BY status)

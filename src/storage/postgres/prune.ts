@@ -1,3 +1,4 @@
+import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import {
   MAX_DEAD_LOOKED_AT,
   MAX_OLD_LOOKED_AT,
@@ -21,10 +22,15 @@ const IS_NEEDED = `EXISTS (
     AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= $1))
 )`
 
+/** The first event that is too young for what is stored after it to be received before `$n`: that only seems to be. */
+const firstYoung = (time: '$1' | '$2'): string => `coalesce((
+  SELECT young.key FROM event AS young WHERE young.received_at >= ${time}::bigint + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
+), ${Number.MAX_SAFE_INTEGER})`
+
 const LOOK = {
   name: 'prune-look',
   text: `
-    SELECT key, received_at, ${IS_NEEDED} AS is_needed FROM event
+    SELECT key, received_at, ${IS_NEEDED} AS is_needed, key > ${firstYoung('$2')} AS is_misdated FROM event
     WHERE received_at < $2 AND (received_at, key) > ($3, $4) ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
   `,
 }
@@ -62,11 +68,29 @@ const FORGET = {
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
   `,
 }
+/** A body moves to the partition of its new day, which the event before has its body in. */
+const REDATE = {
+  name: 'prune-redate',
+  text: `
+    WITH misdated AS MATERIALIZED (
+      SELECT event.key, event.received_at, before.received_at AS right_at FROM event CROSS JOIN LATERAL (
+        SELECT b.received_at FROM event AS b WHERE b.key < event.key AND b.received_at >= $2 ORDER BY b.key DESC LIMIT 1
+      ) AS before
+      WHERE event.key = ANY ($1) AND event.received_at < $2 FOR UPDATE OF event SKIP LOCKED
+    ),
+    bodies AS (
+      UPDATE event_body AS b SET day = day_1(misdated.right_at) FROM misdated
+      WHERE b.day = day_1(misdated.received_at) AND b.key = misdated.key AND b.day <> day_1(misdated.right_at)
+    )
+    UPDATE event SET received_at = misdated.right_at FROM misdated WHERE event.key = misdated.key RETURNING event.key
+  `,
+}
 const COUNT_OLD = {
   name: 'count-old',
   text: `
     WITH looked AS MATERIALIZED (
-      SELECT key, received_at FROM event WHERE received_at < $2 ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT} + 1
+      SELECT key, received_at FROM event WHERE received_at < $2 AND key < ${firstYoung('$2')}
+      ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT} + 1
     ),
     counted AS (
       SELECT received_at, (
@@ -85,7 +109,7 @@ const COUNT_DEAD = {
   text: `
     SELECT count(*)::integer AS n
     FROM (SELECT key FROM delivery WHERE state = 'dead' ORDER BY due_at, key LIMIT ${MAX_DEAD_LOOKED_AT}) AS dead
-    JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < $1
+    JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < $1 AND event.key < ${firstYoung('$1')}
   `,
 }
 
@@ -95,6 +119,7 @@ interface LookedRow extends Record<string, unknown> {
   readonly key: number
   readonly received_at: number
   readonly is_needed: boolean
+  readonly is_misdated: boolean
 }
 
 /** Forgets old events, one step of a walk from the oldest on after the other, and drops the days that are empty then. */
@@ -104,17 +129,33 @@ export function createPrune(connections: Connections, days: Days) {
     const position = [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key]
     const looked = await connections.run<LookedRow>('work', LOOK, position)
     const most = Math.min(MAX_PRUNED, limit)
-    const old = looked.filter(({ is_needed }) => !is_needed).slice(0, most)
+    const redated = await redate(
+      looked.filter(({ is_misdated }) => is_misdated).map(({ key }) => key),
+      receivedBeforeMs,
+    )
+    const old = looked.filter(({ is_needed, is_misdated }) => !is_needed && !is_misdated).slice(0, most)
     const isCutShort = old.length === most
     const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
     const gone = await forget(
       old.map((row) => row.key),
       deadReceivedBeforeMs,
     )
-    return { ...gone, next: last && positionOf(last) }
+    return { ...gone, redated, next: last && positionOf(last) }
   }
 
-  async function forget(keys: readonly number[], deadReceivedBeforeMs: number): Promise<Omit<PruneStep, 'next'>> {
+  async function redate(keys: readonly number[], receivedBeforeMs: number): Promise<number> {
+    let redated = 0
+    for (let from = 0; from < keys.length; from += MAX_PRUNED) {
+      const some = [keys.slice(from, from + MAX_PRUNED), receivedBeforeMs + MAX_TOLERANCE_MS]
+      redated += (await connections.run('work', REDATE, some)).length
+    }
+    return redated
+  }
+
+  async function forget(
+    keys: readonly number[],
+    deadReceivedBeforeMs: number,
+  ): Promise<{ events: number; dead: number }> {
     if (keys.length === 0) return NOTHING
     return connections.transaction(async (query) => {
       const locked = (await query<{ key: number }>(LOCK, [keys])).map(({ key }) => key)

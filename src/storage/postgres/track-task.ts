@@ -1,3 +1,4 @@
+import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
@@ -17,12 +18,16 @@ const BY_KEY = 'SELECT * FROM task WHERE key = $1'
 const BY_ID = 'SELECT * FROM task WHERE source = $1 AND id = $2'
 const BY_IDEMPOTENCY_KEY = 'SELECT * FROM task WHERE idempotency_key = $1'
 const LOCK_ID = 'SELECT pg_advisory_xact_lock(task_lock_1($1, $2))'
+/** `begun`: as `beginningTime` has it. */
 const INSERT = `
-  WITH clock AS MATERIALIZED (SELECT clock_1($9) AS now),
+  WITH clock AS MATERIALIZED (
+    SELECT c.now, CASE WHEN c.now < r.known_at - ${MAX_TOLERANCE_MS} THEN r.known_at ELSE c.now END AS begun
+    FROM (SELECT clock_1($9) AS now) AS c LEFT JOIN clock_record AS r ON true
+  ),
   kept AS (
     INSERT INTO task (uid, source, id, status, request, metadata, idempotency_key, fingerprint, created_at, stale_at,
       expires_at, due_at, lease)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, now, now + $10, now + $11,
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, begun, now + $10, begun + $11,
       CASE WHEN $12::text IS NULL THEN now + least($10, $11) ELSE now + $13 END, $12
     FROM clock ON CONFLICT DO NOTHING RETURNING *
   ),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { deadlineTime } from '../../domain/clock-record.ts'
+import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import { prepareReadClock } from './clock.ts'
@@ -109,7 +109,9 @@ export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
 }
 
 export function preparePruneTasks(db: DatabaseSync, tally: Tally) {
-  const select = db.prepare('SELECT key, status FROM task WHERE ended_at < ? ORDER BY ended_at LIMIT ?')
+  const select = db.prepare(
+    `SELECT key, status FROM task WHERE ended_at < ?1 AND created_at < ?1 + ${MAX_TOLERANCE_MS} ORDER BY ended_at LIMIT ?2`,
+  )
   const remove = db.prepare('DELETE FROM task WHERE key = ?')
   return (endedBeforeMs: number, limit: number): number => {
     const rows = select.all(endedBeforeMs, limit)

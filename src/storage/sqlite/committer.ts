@@ -14,7 +14,7 @@ import { prepareIdentities } from './identity.ts'
 import { prepareMoveLeases } from './jumps.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
 import { perform } from './perform.ts'
-import { prepareForget } from './prune.ts'
+import { prepareForget, prepareRedate } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
 import { isCorruption, isEnvironmental, isFatal } from './sqlite-errors.ts'
@@ -93,6 +93,7 @@ export class Committer {
       judgeClock: prepareJudgeClock(db),
       moveLeases: prepareMoveLeases(db),
       bringBack: prepareBringBack(db),
+      redate: prepareRedate(db),
       forget: prepareForget(db, this.#dedupe, this.#tally, damage),
       ...prepareTrackTask(db, this.#tally, endTask),
       ...prepareClaimTasks(db, endTask),

@@ -53,6 +53,7 @@ export interface WriterOperations {
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   moveLeases(jump: Jump): void
   bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
+  redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
   track(task: NewTask, nowMs: number): Ending<Tracked>
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>

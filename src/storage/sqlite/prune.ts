@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import {
   MAX_DEAD_LOOKED_AT,
@@ -22,6 +23,8 @@ const MAX_FORGOTTEN = 64
 /** Events that can go, as far as the thread that reads can tell. */
 export interface FoundOld {
   readonly keys: readonly number[]
+  /** Those that only seem old: see `Upkeep.prune`. */
+  readonly misdated: readonly number[]
   readonly next: PrunePosition | undefined
 }
 
@@ -30,13 +33,21 @@ export interface Forgotten {
   readonly dead: number
 }
 
+/** An event received at this time is too young for what is stored after it to be old. */
+export const youngMs = (receivedBeforeMs: number): number => receivedBeforeMs + MAX_TOLERANCE_MS
+
+/** The first of those events: what has a greater key only seems to be received before the time. */
+const FIRST_YOUNG = `coalesce((
+  SELECT young.key FROM event AS young WHERE young.received_at >= ?1 + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
+), ${Number.MAX_SAFE_INTEGER})`
+
 /** Looks for old events that can go, one step of a walk from the oldest on. */
 export function prepareFindOld(db: DatabaseSync) {
   const select = db.prepare(`
     SELECT key, received_at, EXISTS (
       SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
         AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= ?4))
-    ) AS is_needed
+    ) AS is_needed, key > ${FIRST_YOUNG} AS is_misdated
     FROM event WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
     ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
   `)
@@ -44,11 +55,13 @@ export function prepareFindOld(db: DatabaseSync) {
   return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): FoundOld => {
     const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
     const looked = select.all(receivedBeforeMs, receivedAtMs, key, deadReceivedBeforeMs)
-    const old = looked.filter((row) => row.is_needed === 0).slice(0, limit)
+    const misdated = looked.filter((row) => row.is_misdated === 1)
+    const old = looked.filter((row) => row.is_needed === 0 && row.is_misdated === 0).slice(0, limit)
     const isCutShort = old.length === limit
     const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
     return {
       keys: old.map((row) => Number(row.key)),
+      misdated: misdated.map((row) => Number(row.key)),
       next: last && { receivedAtMs: Number(last.received_at), key: Number(last.key) },
     }
   }
@@ -57,7 +70,7 @@ export function prepareFindOld(db: DatabaseSync) {
 export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEvents {
   const select = db.prepare(`
     WITH looked AS MATERIALIZED (
-      SELECT key, received_at FROM event WHERE received_at < ?1 ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT}
+      SELECT key, received_at FROM event WHERE received_at < ?1 AND +key < ${FIRST_YOUNG} ORDER BY received_at, key LIMIT ${MAX_OLD_LOOKED_AT}
     ),
     counted AS (
       SELECT received_at, count(*) FILTER (WHERE state = 'dead') AS dead,
@@ -68,7 +81,9 @@ export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEve
     SELECT date(received_at / 1000, 'unixepoch') AS day, count(*) AS events, sum(dead) AS dead
     FROM counted WHERE is_needed IS NOT 1 GROUP BY day ORDER BY day
   `)
-  const past = db.prepare(`SELECT 1 FROM event WHERE received_at < ? LIMIT 1 OFFSET ${MAX_OLD_LOOKED_AT}`)
+  const past = db.prepare(`
+    SELECT 1 FROM event WHERE received_at < ?1 AND +key < ${FIRST_YOUNG} LIMIT 1 OFFSET ${MAX_OLD_LOOKED_AT}
+  `)
 
   return ({ receivedBeforeMs, deadReceivedBeforeMs }) => ({
     days: select
@@ -78,19 +93,39 @@ export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEve
   })
 }
 
-/** One step of a walk, in several commits. `forget` makes one, and looks again whether its events can go. */
+/**
+ * One step of a walk, in several commits. `forget` makes one, and looks again whether its events can go; `redate` makes one, and
+ * gives how many of its events it has dated anew.
+ */
 export async function pruneInCommits(
   found: Promise<FoundOld>,
   forget: (keys: readonly number[]) => Promise<Forgotten>,
+  redate: (keys: readonly number[]) => Promise<number>,
 ): Promise<PruneStep> {
-  const { keys, next } = await found
-  let [events, dead] = [0, 0]
+  const { keys, misdated, next } = await found
+  let [events, dead, redated] = [0, 0, 0]
+  for (let from = 0; from < misdated.length; from += MAX_FORGOTTEN)
+    redated += await redate(misdated.slice(from, from + MAX_FORGOTTEN))
   for (let from = 0; from < keys.length; from += MAX_FORGOTTEN) {
     const gone = await forget(keys.slice(from, from + MAX_FORGOTTEN))
     events += gone.events
     dead += gone.dead
   }
-  return { events, dead, next }
+  return { events, dead, redated, next }
+}
+
+/** Has these events, in the order in which they were stored, bear the time of the last one before them that is young. */
+export function prepareRedate(db: DatabaseSync) {
+  const update = db.prepare(`
+    UPDATE event SET received_at = (
+      SELECT received_at FROM event AS before WHERE before.key < ?1 AND before.received_at >= ?2 ORDER BY before.key DESC LIMIT 1
+    )
+    WHERE key = ?1 AND received_at < ?2 AND EXISTS (SELECT 1 FROM event AS before WHERE before.key < ?1 AND before.received_at >= ?2)
+  `)
+  return (keys: readonly number[], receivedBeforeMs: number): number =>
+    keys
+      .toSorted((a, b) => a - b)
+      .reduce((sum, key) => sum + Number(update.run(key, youngMs(receivedBeforeMs)).changes), 0)
 }
 
 /** Forgets those of these events that can go. Those that lie on damaged pages stay. */
@@ -138,7 +173,7 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, da
 export function prepareCountDead(db: DatabaseSync): (receivedBeforeMs: number) => number {
   const select = db.prepare(`
     SELECT count(*) AS n FROM (SELECT key FROM delivery WHERE state = 'dead' ORDER BY due_at LIMIT ${MAX_DEAD_LOOKED_AT}) AS dead
-    CROSS JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < ?
+    CROSS JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < ?1 AND event.key < ${FIRST_YOUNG}
   `)
   return (receivedBeforeMs) => Number(select.get(receivedBeforeMs)?.n ?? 0)
 }

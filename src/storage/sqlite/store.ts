@@ -137,7 +137,11 @@ export class SqliteStore implements OpenStore {
 
   async prune(request: PruneRequest): Promise<PruneStep> {
     const found = this.#refusing() ?? this.#reads.call('findOld', request)
-    return pruneInCommits(found, (keys) => this.#writes.call('forget', keys, request.deadReceivedBeforeMs))
+    return pruneInCommits(
+      found,
+      (keys) => this.#writes.call('forget', keys, request.deadReceivedBeforeMs),
+      (keys) => this.#writes.call('redate', keys, request.receivedBeforeMs),
+    )
   }
 
   async countOld(bounds: OldBounds): Promise<OldEvents> {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import { beginningTime } from '../../domain/clock-record.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
+import { prepareReadClock } from './clock.ts'
 import type { EndTask } from './end-task.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
@@ -52,6 +54,7 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
     return row ?? (id === undefined ? undefined : byId.get(source, id))
   }
 
+  const readClock = prepareReadClock(db)
   const read = (key: number): Task => taskOf(byKey.get(key) as Row)
 
   return {
@@ -59,7 +62,8 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
       const existing = known(task)
       if (existing !== undefined) return { value: { task: taskOf(existing), created: false, lease: undefined } }
       const { id, idempotency, leaseMs = 0 } = task
-      const [staleAtMs, expiresAtMs] = [nowMs + task.maxWaitMs, nowMs + task.deadlineMs]
+      const begunMs = beginningTime(readClock(), nowMs)
+      const [staleAtMs, expiresAtMs] = [nowMs + task.maxWaitMs, begunMs + task.deadlineMs]
       const lease = id === undefined ? randomUUID() : undefined
       const key = Number(
         insert.run(
@@ -71,7 +75,7 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
           task.metadata ?? null,
           idempotency?.key ?? null,
           idempotency?.fingerprint ?? null,
-          nowMs,
+          begunMs,
           staleAtMs,
           expiresAtMs,
           lease === undefined ? Math.min(staleAtMs, expiresAtMs) : nowMs + leaseMs,

@@ -1,0 +1,108 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, newEvent, START_MS, settlement } from './store-samples.ts'
+import { iso, leaseOf, newTask, taskBy, taskClaim } from './task-samples.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** The clock is behind by so much, for an hour. */
+const BEHIND_MS = 40 * DAY_MS
+const RETENTION_MS = 30 * DAY_MS
+
+/** What is written while the clock is behind lies in the past from the moment on at which it is set right. */
+export function describeBehind({ store, now, pass }: Fixture): void {
+  const look = () => store().judgeClock({ ranMs: HOUR_MS, toleranceMs: DAY_MS })
+  async function append(given: Partial<NewEvent> = {}): Promise<string> {
+    const { uid } = await store().append(newEvent({ receivedAtMs: now(), handlers: [], ...given }))
+    return uid
+  }
+  async function appendDead(): Promise<string> {
+    const uid = await append({ handlers: ['a'] })
+    await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'rejected' })])
+    return uid
+  }
+  const bounds = (deadRetentionMs = RETENTION_MS) => ({
+    receivedBeforeMs: now() - RETENTION_MS,
+    deadReceivedBeforeMs: now() - deadRetentionMs,
+  })
+  const prune = (deadRetentionMs?: number) => store().prune({ ...bounds(deadRetentionMs), limit: 100 })
+  const kept = async () => (await store().events({}, { limit: 10 })).items.map(({ uid }) => uid)
+
+  describe('after an hour in which the clock was behind', () => {
+    beforeEach(async () => {
+      await append()
+      expect((await look()).steadyMs).toBeUndefined()
+      pass(-BEHIND_MS)
+      expect((await look()).steadyMs).toBe(0)
+    })
+    const setRight = async () => {
+      pass(BEHIND_MS + HOUR_MS)
+      expect((await look()).steadyMs).toBeUndefined()
+    }
+
+    test('events that came in it are kept for as long as those before them', async () => {
+      const { uid, body } = newEvent()
+      await append({ uid, body })
+      await appendDead()
+      await append()
+      await setRight()
+      expect(await store().countOld(bounds())).toEqual({ days: [], more: false })
+      expect(await store().countDead(now() - RETENTION_MS)).toBe(0)
+      expect(await prune()).toMatchObject({ events: 0, redated: 3 })
+      expect(await prune()).toMatchObject({ events: 0, redated: 0 })
+      expect(await store().event(uid)).toMatchObject({ received_at: iso(START_MS) })
+      expect(Buffer.from(await store().body(uid))).toEqual(body)
+      pass(RETENTION_MS + DAY_MS)
+      await append()
+      expect((await store().countOld(bounds())).days.reduce((sum, { events }) => sum + events, 0)).toBe(4)
+      expect(await store().countDead(now() - RETENTION_MS)).toBe(1)
+      expect(await prune()).toMatchObject({ events: 4, dead: 1 })
+    })
+
+    test('a dead letter that came in it is kept for its own time', async () => {
+      const dead = await appendDead()
+      await setRight()
+      await prune(2 * RETENTION_MS)
+      pass(RETENTION_MS + 2 * DAY_MS)
+      expect(await prune(2 * RETENTION_MS)).toMatchObject({ events: 1 })
+      expect(await kept()).toEqual([dead])
+      pass(RETENTION_MS)
+      expect(await prune(2 * RETENTION_MS)).toMatchObject({ events: 1, dead: 1 })
+    })
+
+    test('a task that was tracked in it does not expire before its time, and was asked for meanwhile', async () => {
+      const { uid, maxWaitMs, deadlineMs } = newTask({ deadlineMs: DAY_MS })
+      await store().track(newTask({ uid, maxWaitMs, deadlineMs }))
+      const beganMs = now() + BEHIND_MS
+      expect(await taskBy(store(), uid)).toMatchObject({
+        created_at: iso(beganMs),
+        stale_at: iso(now() + maxWaitMs),
+        expires_at: iso(beganMs + deadlineMs),
+      })
+      pass(maxWaitMs)
+      const [asked] = await store().claimTasks(taskClaim())
+      const { lease = '' } = asked ?? {}
+      await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
+      expect(await taskBy(store(), uid)).toMatchObject({ next_poll_at: iso(now() + HOUR_MS) })
+      await setRight()
+      expect((await leaseOf(store(), uid)).expiresAtMs).toBe(beganMs + deadlineMs)
+      expect(beganMs + deadlineMs).toBeGreaterThan(now())
+    })
+
+    test('tasks that ended in it are kept for their time, whenever they began', async () => {
+      const task = newTask()
+      await store().track(task)
+      await store().cancelTask(task.uid)
+      await setRight()
+      const early = newTask()
+      await store().track(early)
+      pass(-BEHIND_MS)
+      await store().cancelTask(early.uid)
+      pass(BEHIND_MS)
+      expect(await store().pruneTasks(now() - RETENTION_MS, 10)).toBe(0)
+      pass(RETENTION_MS + DAY_MS)
+      expect(await store().pruneTasks(now() - RETENTION_MS, 10)).toBe(2)
+    })
+  })
+}
