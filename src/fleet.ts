@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from './domain/errors.ts'
 import type { Fleet } from './domain/fleet.ts'
 import type { HandlerRegistration } from './domain/handler.ts'
-import { compileRoutes, type Route } from './domain/routes.ts'
+import { type CompiledRoutes, compileBetween, type Route, routeBy } from './domain/routes.ts'
 import { newUid } from './domain/uid.ts'
 
 /** So often a process says that it is there, and asks who else is. */
@@ -77,6 +77,7 @@ class Membership {
   /** What the fleet said last, understood or not. */
   #heard: readonly HandlerRegistration[] | undefined
   #registrations: readonly HandlerRegistration[] = NONE
+  #routes: CompiledRoutes = new Map()
   #route: Route | undefined
   #fault = NOBODY
 
@@ -134,17 +135,18 @@ class Membership {
       await fleet.announce({ uid: this.#uid, handlers: own })
       this.#announcedAtMs = performance.now()
     }
-    this.#follow(await fleet.handlers())
+    await this.#follow(await fleet.handlers())
   }
 
-  #follow(heard: readonly HandlerRegistration[] | undefined): void {
+  async #follow(heard: readonly HandlerRegistration[] | undefined): Promise<void> {
     if (heard === undefined || heard === this.#heard) return
     this.#heard = heard
     // Workers come and go, and mostly run what those before them ran.
     if (this.#route !== undefined && JSON.stringify(heard) === JSON.stringify(this.#registrations)) return
     try {
       const isFirst = this.#route === undefined
-      this.#route = compileRoutes(heard)
+      this.#routes = await compileBetween(heard, this.#routes)
+      this.#route = routeBy([...this.#routes.values()])
       if (!isFirst || this.#timer !== undefined) this.#tellOfChange(this.#registrations, heard)
       this.#registrations = heard
     } catch (error) {

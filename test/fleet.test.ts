@@ -2,6 +2,7 @@ import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Fleet, Replica } from '../src/domain/fleet.ts'
 import type { HandlerRegistration } from '../src/domain/handler.ts'
+import { compileBetween, compileRoutes } from '../src/domain/routes.ts'
 import type { Source } from '../src/domain/source.ts'
 import { joinFleet, type MembershipOptions } from '../src/fleet.ts'
 import { source } from './http/public-service.ts'
@@ -131,6 +132,37 @@ test('while the fleet cannot be asked the routes stay, which is told once for ea
     expect(state.announced.length).toBeGreaterThan(length)
     expect([logged('cannot be asked').length, logged('can be asked').length]).toEqual([outage, outage])
   }
+})
+
+/** Handlers with schemas that take a while to compile, none of which has been compiled before. */
+const withSchemas = (prefix: string): readonly HandlerRegistration[] =>
+  Array.from({ length: 40 }, (_, n) => {
+    const names = Array.from({ length: 40 }, (_name, at) => `${prefix}_${n}_${at}`)
+    const properties = Object.fromEntries(names.map((name, at) => [name, { type: 'string', maxLength: at + 1 }]))
+    return { name: `${prefix}${n}`, types: [`${prefix}.*`], schema: { type: 'object', properties, required: names } }
+  })
+
+test('the schemas of a new worker hold the thread no longer than one of them takes, and what stays is not compiled again', async () => {
+  const began = performance.now()
+  compileRoutes(withSchemas('before'))
+  const allMs = performance.now() - began
+
+  const { state, joined, routesTo } = await join({ handlers: [PAID] })
+  const heldMs = async (): Promise<number> => {
+    const from = performance.now()
+    await new Promise((resolve) => setImmediate(resolve))
+    return performance.now() - from
+  }
+  let longestMs = 0
+  state.handlers = [PAID, ...withSchemas('after')]
+  while (joined.registrations().length === 1) longestMs = Math.max(longestMs, await heldMs())
+  expect(longestMs).toBeLessThan(allMs / 4)
+  expect(routesTo('order.paid')).toEqual(['paid'])
+  expect(joined.route(ai, fields('after.a')).status).toBe('quarantined')
+
+  const routes = await compileBetween(state.handlers, new Map())
+  const next = await compileBetween([LOST, ...state.handlers.slice(1)], routes)
+  expect([...next.values()].filter((route) => [...routes.values()].includes(route))).toHaveLength(40)
 })
 
 test('one whose fleet cannot be told goes all the same', async () => {

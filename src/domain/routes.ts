@@ -5,7 +5,7 @@ import { compilePatterns } from './pattern.ts'
 import type { Provider } from './provider.ts'
 import type { Reading } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
-import { compileSchema, type SchemaCheck } from './schema.ts'
+import { compileBounded, compileSchema, type SchemaCheck } from './schema.ts'
 import type { Source } from './source.ts'
 
 /**
@@ -43,9 +43,28 @@ interface CompiledRoute {
 }
 
 /** Compiles the routes of all handlers. Throws, naming the handler, on a schema that is not valid. */
-export function compileRoutes(registrations: readonly HandlerRegistration[]): Route {
-  const routes = registrations.map(compileRoute)
+export const compileRoutes = (registrations: readonly HandlerRegistration[]): Route =>
+  routeBy(registrations.map(compileRoute))
 
+/** Compiled routes, each by its registration as JSON. */
+export type CompiledRoutes = ReadonlyMap<string, CompiledRoute>
+
+/** As `compileRoutes`, while the thread has other work: it goes on between two, and those that are known stay. */
+export async function compileBetween(
+  registrations: readonly HandlerRegistration[],
+  known: CompiledRoutes,
+): Promise<CompiledRoutes> {
+  const routes = new Map<string, CompiledRoute>()
+  for (const registration of registrations) {
+    const key = JSON.stringify(registration)
+    const before = known.get(key)
+    routes.set(key, before ?? compileRoute(registration))
+    if (before === undefined) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return routes
+}
+
+export function routeBy(routes: readonly CompiledRoute[]): Route {
   return (source, fields, bodyBytes = 0) => {
     if (!source.accepts(fields.type)) {
       return {
@@ -96,14 +115,17 @@ const catalogueChecks: ReadonlyMap<string, SchemaCheck> = new Map(
 )
 
 function compileRoute(registration: HandlerRegistration): CompiledRoute {
-  return { registration, wants: compilePatterns(registration.types), check: compileCheck(registration) }
+  return { registration, wants: compilePatterns(registration.types), check: compileCheck(registration, compileBounded) }
 }
 
 /**
  * A handler is typed by its schema, by the catalogue for each type that it names in full, or else as an object; it gets
  * nothing else.
  */
-export function compileCheck({ name, types, schema, schemaOf }: HandlerRegistration): CompiledRoute['check'] {
+export function compileCheck(
+  { name, types, schema, schemaOf }: HandlerRegistration,
+  compile = compileSchema,
+): CompiledRoute['check'] {
   if (schema === undefined) {
     return ({ type, data }) => {
       const catalogued = types.includes(type) ? catalogueChecks.get(type) : undefined
@@ -112,7 +134,7 @@ export function compileCheck({ name, types, schema, schemaOf }: HandlerRegistrat
     }
   }
   try {
-    const check = compileSchema(schema)
+    const check = compile(schema)
     return schemaOf === 'event' ? check : ({ data }) => check(data)
   } catch (error) {
     throw new Error(`handler ${name}: its schema is not valid: ${(error as Error).message}`)

@@ -48,7 +48,8 @@ function createAjv(): Ajv {
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,
-    code: { regExp },
+    // What it takes out of its code, Node's compiler takes out too, and in a third of the time.
+    code: { regExp, optimize: false },
   })
   ajv.removeKeyword('uniqueItems').addKeyword(uniqueItems).addKeyword(meter)
   addCountedFormats(ajv)
@@ -78,6 +79,17 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
     if (counted === undefined) chargeUnbounded()
     else chargeToll(value, counted.toll)
     return holds(validate, value) ? [] : (validate.errors ?? [UNCHECKED]).slice(0, MAX_REASONS).map(describe)
+  }
+}
+
+/** The same for where checks have a budget: a schema of which they would all be broken off is not even compiled there. */
+export function compileBounded(schema: Readonly<Record<string, unknown>>): SchemaCheck {
+  if (JSON.stringify(schema).length <= MAX_COUNTED_LENGTH) return compileSchema(schema)
+  let check: SchemaCheck | undefined
+  return (value) => {
+    chargeUnbounded()
+    check ??= compileSchema(schema)
+    return check(value)
   }
 }
 

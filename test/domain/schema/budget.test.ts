@@ -3,7 +3,7 @@ import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openBudget } from '../../../src/domain/schema/meter.ts'
-import { compileSchema } from '../../../src/domain/schema.ts'
+import { compileBounded, compileSchema } from '../../../src/domain/schema.ts'
 
 type Json = Record<string, unknown>
 
@@ -152,6 +152,16 @@ describe('a check within the budget of one event', () => {
     expect(openBudget(0)(() => check(many))).toBeUndefined()
     expect(openBudget(0)(() => check([1, 2]))).toEqual([])
     expect(check(many)).toEqual([])
+  })
+
+  test('of a large schema, for which nothing is compiled, is left undone; without a budget it is made', () => {
+    const schema = referringTo(300)
+    const check = compileBounded(schema)
+    expect(openBudget(0)(() => check({ a: 1 }))).toBeUndefined()
+    expect(check({ a: 1 })).toEqual(['/a must be object'])
+    // Until it is needed nothing is known of it.
+    expect(() => compileBounded({ ...schema, type: 'none' })({})).toThrow('data/type')
+    expect(compileBounded({ type: 'string' })(1)).toEqual(['/ must be string'])
   })
 
   test('says where a schema is not valid as its author wrote it', () => {
