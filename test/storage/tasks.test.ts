@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { letGoOfTasks, prepareClaimTasks, preparePruneTasks } from '../../src/storage/sqlite/claim-tasks.ts'
+import { Damage } from '../../src/storage/sqlite/damage.ts'
 import { prepareEndTask } from '../../src/storage/sqlite/end-task.ts'
 import { SCHEMA_VERSION } from '../../src/storage/sqlite/migrate.ts'
 import { prepareActivity, prepareFindTask } from '../../src/storage/sqlite/search-tasks.ts'
@@ -163,11 +164,15 @@ function statementsOf(db: DatabaseSync): readonly string[] {
   const noting = { prepare } as DatabaseSync
   const tally = new Tally(db)
   const endTask = prepareEndTask(noting, tally)
-  prepareClaimTasks(noting, endTask)
+  const damage = new Damage(
+    () => {},
+    () => false,
+  )
+  prepareClaimTasks(noting, endTask, damage)
   prepareTrackTask(noting, tally, endTask)
-  preparePruneTasks(noting, tally)
+  preparePruneTasks(noting, tally, damage)
   prepareFindTask(noting)
   prepareActivity(noting)
-  letGoOfTasks(noting, START_MS)
+  letGoOfTasks(noting, damage, START_MS)
   return statements.filter((sql) => sql.includes('task'))
 }

@@ -4,6 +4,8 @@ import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import { prepareReadClock } from './clock.ts'
+import type { Damage } from './damage.ts'
+import { prepareDueTasks } from './due-tasks.ts'
 import type { EndTask } from './end-task.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
@@ -21,20 +23,8 @@ const GRACE_MS = 86_400_000
  * Who may ask for a task. A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take
  * it back.
  */
-export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
-  const due = (index: string, condition: string) =>
-    db.prepare(`
-      SELECT * FROM task INDEXED BY ${index}
-      WHERE source = ? AND due_at <= ?2 AND ended_at IS NULL AND ${condition} AND expires_at > ?4
-      ORDER BY due_at, key LIMIT ?3
-    `)
-  const dueSound = due('task_due_sound', 'failures = 0')
-  const dueFailed = due('task_due_failed', 'failures > 0')
-  const expired = db.prepare(`
-    SELECT * FROM task INDEXED BY task_expiring
-    WHERE source = ? AND expires_at <= ?4 AND ended_at IS NULL AND (lease IS NULL OR due_at <= ?2)
-    ORDER BY expires_at, key LIMIT ?3
-  `)
+export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Damage) {
+  const dueTasks = prepareDueTasks(db, damage)
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
   const take = db.prepare('UPDATE task SET lease = ?, due_at = ? WHERE key = ?')
   const letGo = db.prepare(`
@@ -57,21 +47,20 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
     return isByDoubtedClock ? { ...task, expiresAtMs: nowMs + GRACE_MS } : task
   }
 
-  function dueRows({ source, staleLimit, failedPlaces = 0 }: TaskClaim, nowMs: number): readonly Row[] {
-    // SQLite takes a negative limit for none.
-    const limit = Math.max(0, staleLimit)
-    const deadlineMs = deadline(nowMs)
-    const sound = dueSound.all(source, nowMs, limit, deadlineMs)
-    const places = Math.min(limit, Math.max(failedPlaces, limit - sound.length))
-    const failed = dueFailed.all(source, nowMs, places, deadlineMs)
-    return [...sound.slice(0, limit - failed.length), ...failed]
-  }
+  /** Undefined: it does not fit where it lies, and beside that is a damaged page. */
+  const leaseReadable = (row: Row, leaseMs: number, nowMs: number): LeasedTask | undefined =>
+    damage.around(
+      'the leasing of task',
+      Number(row.key),
+      () => lease(row, leaseMs, nowMs),
+      () => undefined,
+    )
 
   return {
     claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[] {
-      const { source, expiredLimit, leaseMs } = claim
-      const overdue = expired.all(source, nowMs, Math.max(0, expiredLimit), deadline(nowMs))
-      return [...overdue, ...dueRows(claim, nowMs)].map((row) => lease(row, leaseMs, nowMs))
+      const deadlineMs = deadline(nowMs)
+      const rows = [...dueTasks.expired(claim, nowMs, deadlineMs), ...dueTasks.due(claim, nowMs, deadlineMs)]
+      return rows.map((row) => leaseReadable(row, claim.leaseMs, nowMs)).filter((task) => task !== undefined)
     },
 
     claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined {
@@ -86,7 +75,12 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
       return postponements.map(({ uid, lease: token, dueAtMs, asked }) => {
         const { word = null, error = null } = asked ?? {}
         const polls = asked === undefined ? 0 : 1
-        return letGo.run(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs).changes === 1
+        return damage.around(
+          'the postponement of task',
+          uid,
+          () => letGo.run(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs).changes === 1,
+          () => false,
+        )
       })
     },
 
@@ -101,24 +95,48 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask) {
 }
 
 /** What a process that is gone had leased is due at once, or when it is stale. */
-export function letGoOfTasks(db: DatabaseSync, nowMs: number): void {
-  db.prepare(`
+export function letGoOfTasks(db: DatabaseSync, damage: Damage, nowMs: number): void {
+  const live = db.prepare('SELECT key FROM task INDEXED BY task_expiring WHERE ended_at IS NULL')
+  const letGo = db.prepare(`
     UPDATE task SET due_at = min(CASE status WHEN 'pending' THEN max(?1, stale_at) ELSE ?1 END, expires_at)
-    WHERE lease IS NOT NULL AND ended_at IS NULL
-  `).run(nowMs)
+    WHERE key = ?2 AND lease IS NOT NULL
+  `)
+  for (const { key } of live.all())
+    damage.around(
+      'the lease of task',
+      Number(key),
+      () => letGo.run(nowMs, Number(key)),
+      () => undefined,
+    )
 }
 
-export function preparePruneTasks(db: DatabaseSync, tally: Tally) {
-  const select = db.prepare(
-    `SELECT key, status FROM task WHERE ended_at < ?1 AND created_at < ?1 + ${MAX_TOLERANCE_MS} ORDER BY ended_at LIMIT ?2`,
-  )
-  const remove = db.prepare('DELETE FROM task WHERE key = ?')
+export function preparePruneTasks(db: DatabaseSync, tally: Tally, damage: Damage) {
+  const isOld = `created_at < ?1 + ${MAX_TOLERANCE_MS}`
+  const select = db.prepare(`SELECT key FROM task WHERE ended_at < ?1 AND ${isOld} ORDER BY ended_at LIMIT ?2`)
+  const ended = db.prepare('SELECT key FROM task INDEXED BY task_ended WHERE ended_at < ? ORDER BY ended_at')
+  const remove = db.prepare(`DELETE FROM task WHERE key = ?2 AND ${isOld} RETURNING status`)
+
+  function prune(key: number, endedBeforeMs: number): number {
+    const row = damage.around(
+      'the pruning of task',
+      key,
+      () => remove.get(endedBeforeMs, key),
+      () => undefined,
+    )
+    if (row === undefined) return 0
+    tally.add(`task:${row.status as TaskStatus}`, -1)
+    return 1
+  }
+
   return (endedBeforeMs: number, limit: number): number => {
-    const rows = select.all(endedBeforeMs, limit)
-    for (const { key, status } of rows) {
-      remove.run(Number(key))
-      tally.add(`task:${status as TaskStatus}`, -1)
-    }
-    return rows.length
+    const old = damage.around(
+      'the tasks that',
+      'ended',
+      () => select.all(endedBeforeMs, limit),
+      () => ended.all(endedBeforeMs),
+    )
+    let pruned = 0
+    for (const { key } of old) if (pruned < limit) pruned += prune(Number(key), endedBeforeMs)
+    return pruned
   }
 }

@@ -96,8 +96,8 @@ export class Committer {
       redate: prepareRedate(db),
       forget: prepareForget(db, this.#dedupe, this.#tally, damage),
       ...prepareTrackTask(db, this.#tally, endTask),
-      ...prepareClaimTasks(db, endTask),
-      pruneTasks: preparePruneTasks(db, this.#tally),
+      ...prepareClaimTasks(db, endTask, damage),
+      pruneTasks: preparePruneTasks(db, this.#tally, damage),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
@@ -260,10 +260,13 @@ export class Committer {
   }
 }
 
-/** A claim that has met much damage is made again at once. */
+/** What has met much damage goes on at the next call: deliveries are claimed again at once. */
 function unfinished(request: { readonly id: number } | Call<WriterOperations>): Reply | undefined {
-  if (!('name' in request) || request.name !== 'claim') return undefined
-  return { id: request.id, value: { work: [], nextDueAtMs: request.args[1] } satisfies StoredClaim }
+  if (!('name' in request)) return undefined
+  const { id, name } = request
+  if (name === 'claim') return { id, value: { work: [], nextDueAtMs: request.args[1] } satisfies StoredClaim }
+  if (name === 'claimTasks') return { id, value: [] }
+  return name === 'pruneTasks' ? { id, value: 0 } : undefined
 }
 
 const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>

@@ -12,7 +12,7 @@ export function recover(db: DatabaseSync, damage: Damage, nowMs: number): void {
     try {
       db.exec('BEGIN IMMEDIATE')
       takeBackAll(db, tally, damage, nowMs)
-      letGoOfTasks(db, nowMs)
+      letGoOfTasks(db, damage, nowMs)
       tally.write()
       db.exec('COMMIT')
       return

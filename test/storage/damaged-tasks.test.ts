@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import type { OpenStore } from '../../src/domain/store.ts'
+import type { LeasedTask } from '../../src/domain/task.ts'
+import { newEvent, START_MS } from '../contract/store-samples.ts'
+import { DEADLINE_MS, newTask, taskClaim } from '../contract/task-samples.ts'
+import { zeroLeaf } from './damaged-database.ts'
+import { openAt, ownPath } from './database-file.ts'
+
+const TASKS = 1_000
+
+/** A store of tasks of which a page was zeroed while it was closed, opened again `laterMs` later. */
+async function damaged(laterMs: number): Promise<{ store: OpenStore; uids: readonly string[] }> {
+  const path = ownPath()
+  const first = await openAt(path)
+  const tasks = Array.from({ length: TASKS }, () => newTask())
+  await Promise.all(tasks.map((task) => first.track(task)))
+  await first.close()
+  zeroLeaf(path, 'task', 1)
+  return { store: await openAt(path, START_MS + laterMs), uids: tasks.map(({ uid }) => uid) }
+}
+
+/**
+ * A page holds a hundred at most. Those on the pages beside it cannot be leased either where they would take more room: SQLite
+ * shares that out among neighbours. One call goes around some dozens.
+ */
+const CALLS = 8
+
+async function claimAll(store: OpenStore): Promise<readonly LeasedTask[]> {
+  const claimed: LeasedTask[] = []
+  for (let calls = 0; calls < CALLS; calls++)
+    claimed.push(...(await store.claimTasks(taskClaim({ staleLimit: TASKS, expiredLimit: TASKS, leaseMs: 60_000 }))))
+  return claimed
+}
+
+function expectMost(count: number): void {
+  expect(count).toBeGreaterThan(TASKS / 2)
+  expect(count).toBeLessThan(TASKS)
+}
+
+test.each([
+  ['due to be asked for', 2_000],
+  ['past their deadline', DEADLINE_MS + 1],
+])(
+  'a damaged page of tasks costs only what lies on it, or right beside it: other tasks that are %s are claimed',
+  async (_, laterMs) => {
+    const { store, uids } = await damaged(laterMs)
+    const claimed = await claimAll(store)
+    expectMost(claimed.length)
+    expect(uids).toEqual(expect.arrayContaining(claimed.map(({ uid }) => uid)))
+    const given = claimed.map(({ uid, lease }) => ({ uid, lease, dueAtMs: START_MS + laterMs }))
+    expect(new Set(await store.postpone(given))).toEqual(new Set([true]))
+    expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
+    expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
+  },
+)
+
+test('what a process that is gone had leased is free again, but for tasks on a damaged page', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  await Promise.all(Array.from({ length: TASKS }, () => first.track(newTask())))
+  const later = START_MS + 2_000
+  await first.close()
+  const second = await openAt(path, later)
+  expect(await second.claimTasks(taskClaim({ staleLimit: TASKS, leaseMs: 60_000 }))).toHaveLength(TASKS)
+  await second.close()
+  zeroLeaf(path, 'task', 1)
+  const third = await openAt(path, later)
+  expectMost((await claimAll(third)).length)
+})
+
+test('ended tasks are pruned but for those on a damaged page', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const tasks = Array.from({ length: TASKS }, () => newTask())
+  await Promise.all(tasks.map((task) => first.track(task)))
+  await Promise.all(tasks.map(({ uid }) => first.cancelTask(uid)))
+  await first.close()
+  zeroLeaf(path, 'task', 1)
+  const store = await openAt(path)
+  let gone = 0
+  for (let calls = 0; calls < CALLS; calls++) gone += await store.pruneTasks(START_MS + 1, TASKS)
+  expectMost(gone)
+  expect(await store.pruneTasks(START_MS + 1, TASKS)).toBe(0)
+})
