@@ -19,7 +19,6 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   handlers: { rooms: [], packages: ['holdfast'] },
   tasks: { rooms: ['domain', 'tasks'], packages: ['cockatiel', 'node:timers/promises'] },
   ingest: { rooms: ['domain', 'ingest'], packages: [] },
-  reading: { rooms: ['domain', 'reading', 'thread-lines.ts'], packages: ['node:worker_threads', 'node:crypto'] },
   registrations: { rooms: ['domain', 'registrations'], packages: [] },
   dispatch: { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },
   'dispatch/pool': { rooms: ['domain', 'dispatch', 'dispatch/pool'], packages: ['node:*'] },
@@ -28,8 +27,8 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     packages: ['node:*', 'pino'],
   },
   readers: {
-    rooms: ['domain', 'readers', 'thread-lines.ts'],
-    packages: ['node:module', 'node:v8', 'node:worker_threads'],
+    rooms: ['domain', 'readers', 'captured-console.ts'],
+    packages: ['node:module', 'node:stream', 'node:v8', 'node:worker_threads'],
   },
   outbound: {
     rooms: ['domain', 'outbound'],
@@ -53,7 +52,6 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'fleet.ts': { rooms: ['domain'], packages: [] },
   'generated-secret.ts': { rooms: [], packages: ['node:*'] },
   'captured-console.ts': { rooms: [], packages: ['node:*'] },
-  'thread-lines.ts': { rooms: ['captured-console.ts'], packages: ['node:*'] },
   'listening.ts': { rooms: ['domain'], packages: [] },
   'log.ts': { rooms: [], packages: ['pino'] },
   'modules.ts': { rooms: [], packages: ['node:*'] },

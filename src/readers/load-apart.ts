@@ -1,8 +1,8 @@
 import { getCompileCacheDir } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
-import { isSaid, logLines } from '../thread-lines.ts'
 import { revive } from './description.ts'
+import { isSaid, logLines } from './thread-lines.ts'
 
 /** What a module may take to load. */
 const MAX_LOADING_MS = 10_000

@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
-import { sayLines } from '../thread-lines.ts'
 import { describe } from './description.ts'
 import type { FromLoading } from './load-apart.ts'
+import { sayLines } from './thread-lines.ts'
 
 /** Loads one provider module, says what it exports, and is ended. */
 

@@ -3,8 +3,8 @@ import { MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Reading, unread } from '../domain/read-event.ts'
 import { type Readers, readHere, Unread } from '../domain/readers.ts'
-import type { ReaderCall } from './calls.ts'
-import { ReaderThread, type ReaderThreadOptions } from './reader-thread.ts'
+import type { ReaderCall } from './messages.ts'
+import { OwnReader, type OwnReaderOptions } from './own-reader.ts'
 
 /** Bytes that what is read may take, beside some for each of the body. */
 const MAX_BYTES_BESIDE = 65_536
@@ -24,16 +24,16 @@ export interface OwnReaders extends Readers {
  */
 export function createReaders(
   modules: ReadonlyMap<Provider, string>,
-  options: Pick<ReaderThreadOptions, 'environment' | 'log' | 'maxReadingMs'>,
+  options: Pick<OwnReaderOptions, 'environment' | 'log' | 'maxReadingMs'>,
 ): OwnReaders {
   const threads = new Map(
     [...modules].map(([provider, module]) => [
       provider,
-      new ReaderThread({ ...options, provider: provider.name, module }),
+      new OwnReader({ ...options, provider: provider.name, module }),
     ]),
   )
 
-  async function reading(thread: ReaderThread, call: Call, id?: string): Promise<Reading> {
+  async function reading(thread: OwnReader, call: Call, id?: string): Promise<Reading> {
     try {
       return (await thread.read(sent(call))) as Reading
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import { parentPort, type Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
-import { lineStream } from './captured-console.ts'
+import { lineStream } from '../captured-console.ts'
 
 /**
  * What users' code writes to `console` in a thread of the service, as lines of the log: so many at once and in a second; more

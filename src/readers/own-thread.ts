@@ -4,8 +4,8 @@ import { hasMoreValues } from '../domain/handed-over.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Reading } from '../domain/read-event.ts'
 import { readHere } from '../domain/readers.ts'
-import { sayLines } from '../thread-lines.ts'
-import type { FromReader, ReaderCall } from './calls.ts'
+import { type FromOwnThread, READY, type ReaderCall } from './messages.ts'
+import { sayLines } from './thread-lines.ts'
 
 /** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
 
@@ -18,13 +18,13 @@ sayLines()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
 parentPort?.on('message', (call: ReaderCall) => send(answerTo(call)))
-send({ kind: 'ready' })
+parentPort?.postMessage(READY)
 
-function send(message: FromReader): void {
+function send(message: FromOwnThread): void {
   parentPort?.postMessage(message)
 }
 
-function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromReader {
+function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromOwnThread {
   try {
     const read = (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args)
     const made = name === 'api' || name === 'answered' ? read : briefReading(read as Reading)

@@ -5,8 +5,8 @@ import { hasMoreValues, MAX_HANDED_VALUES } from '../domain/handed-over.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import type { Provider } from '../domain/provider.ts'
 import { compileRoutes } from '../domain/routes.ts'
-import { sayLines } from '../thread-lines.ts'
-import type { Answer, FromThread, ThreadData, ToThread } from './messages.ts'
+import { type Answer, type FromLongThread, type LongThreadData, READY, type ToLongThread } from './messages.ts'
+import { sayLines } from './thread-lines.ts'
 
 /**
  * Reads long bodies, one at a time: to parse a megabyte of many shapes takes a tenth of a second and more, which the thread
@@ -14,7 +14,7 @@ import type { Answer, FromThread, ThreadData, ToThread } from './messages.ts'
  */
 
 sayLines()
-const { providerModules } = workerData as ThreadData
+const { providerModules } = workerData as LongThreadData
 const providers = new Map<string, Provider>()
 let here: BodyReader = routeHere(compileRoutes([]))
 
@@ -31,7 +31,7 @@ async function providerOf(name: string): Promise<Provider | undefined> {
   return module.default
 }
 
-async function answerTo({ provider: name, question, body: bytes }: ToThread): Promise<Answer> {
+async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
   if (question.kind === 'event' && question.registrations !== undefined)
     here = routeHere(compileRoutes(question.registrations))
   const provider = await providerOf(name)
@@ -67,12 +67,12 @@ function namesIn(payload: object): readonly string[] {
   return names
 }
 
-const say = (message: FromThread): void => parentPort?.postMessage(message)
+const say = (message: FromLongThread): void => parentPort?.postMessage(message)
 
-parentPort?.on('message', (message: ToThread) => {
+parentPort?.on('message', (message: ToLongThread) => {
   answerTo(message).then(
     (value) => say({ value }),
     (error: unknown) => say({ failed: messageOf(error) }),
   )
 })
-say({ ready: true })
+parentPort?.postMessage(READY)

@@ -12,7 +12,7 @@ import type { Provider } from '../../src/domain/provider.ts'
 import type { StoredForm } from '../../src/domain/read-event.ts'
 import { compileRoutes } from '../../src/domain/routes.ts'
 import ai from '../../src/providers/ai.ts'
-import { createReader } from '../../src/reading/reader.ts'
+import { createReader } from '../../src/readers/long-bodies.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
 const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }

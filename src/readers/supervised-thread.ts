@@ -1,0 +1,202 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads'
+import type { Logger } from 'pino'
+import { HoldfastError } from '../domain/errors.ts'
+import { READY } from './messages.ts'
+import { isSaid, logLines } from './thread-lines.ts'
+
+/** After a start that failed, no other is tried for so long. */
+const START_PAUSE_MS = 1_000
+
+const BUSY = 'has too much to read'
+const UNSTARTABLE = 'does not start'
+const STOPPED = 'reads no more: the service stops'
+
+/** A job that a thread is given, and what it takes up while it waits (`ThreadOptions.maxWaiting`). */
+export interface Job {
+  readonly size: number
+  /** Made when it is sent, once for each try: what goes over, and what of it is not to be copied. */
+  readonly message: (worker: Worker) => { readonly message: unknown; readonly handedOver?: readonly ArrayBuffer[] }
+}
+
+/** A job took too long, or ended its thread: twice, or once by its memory. It alone is at fault. `code`: what ended the thread, where that is known. */
+export class ThreadFault extends Error {
+  override readonly name = 'ThreadFault'
+  readonly kind: 'late' | 'ended'
+  readonly code: string | undefined
+
+  constructor(kind: 'late' | 'ended', code?: string) {
+    super(kind)
+    this.kind = kind
+    this.code = code
+  }
+}
+
+export interface ThreadOptions {
+  /** Says `READY`, and then answers each job. */
+  readonly script: URL
+  readonly worker: WorkerOptions
+  readonly maxStartMs: number
+  readonly maxWorkMs: number
+  /** Sizes of all jobs that it has or will have, together. */
+  readonly maxWaiting: number
+  /** It begins with the first job, and ends when it has had none for so long. Absent: it is always there. */
+  readonly idleMs?: number
+  /** Takes what users' code writes to the console in it. */
+  readonly log: Logger
+  /** Whose code that is. */
+  readonly about: object
+  /** For messages: `has too much to read`, `does not start` and the like follow. */
+  readonly name: string
+  /** The thread is gone, or never was. */
+  readonly onLost?: (fault: ThreadFault) => void
+}
+
+interface Waiting<Answer> {
+  readonly job: Job
+  /** The thread ended while it was worked on, perhaps by what an earlier one had left behind there. */
+  readonly isSecondTry?: boolean
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * A thread that is given one job at a time, in order, so that a job which does not end is known: the thread is then ended and
+ * replaced, and the jobs behind it go on. What blocks in native code is left behind. Keeps no process alive.
+ */
+export class SupervisedThread<Answer> {
+  readonly #options: ThreadOptions
+  readonly #waiting: Waiting<Answer>[] = []
+  #size = 0
+  #current: Waiting<Answer> | undefined
+  #worker: Worker | undefined
+  #isReady = false
+  #timer: NodeJS.Timeout | undefined
+  #failedAtMs = Number.NEGATIVE_INFINITY
+  #isClosed = false
+
+  constructor(options: ThreadOptions) {
+    this.#options = options
+    if (options.idleMs === undefined) this.#start()
+  }
+
+  /** Rejects with `ThreadFault`, or with `unavailable` where nobody can do it now. */
+  run(job: Job): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+    if (this.#size + job.size > this.#options.maxWaiting) return Promise.reject(this.#unavailable(BUSY))
+    this.#size += job.size
+    this.#waiting.push({ job, resolve, reject })
+    this.#next()
+    return promise
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const current = this.#current
+    const worker = this.#drop()
+    this.#reject(current, this.#unavailable(STOPPED))
+    this.#refuseAll(STOPPED)
+    await worker?.terminate()
+  }
+
+  #next(): void {
+    if (this.#current !== undefined) return
+    const { idleMs, maxWorkMs } = this.#options
+    if (this.#waiting.length === 0) {
+      if (this.#isReady && idleMs !== undefined) this.#within(idleMs, () => void this.#drop()?.terminate())
+      return
+    }
+    if (this.#worker === undefined) this.#start()
+    const worker = this.#worker
+    if (!this.#isReady || worker === undefined) return
+    this.#current = this.#waiting.shift()
+    this.#within(maxWorkMs, () => this.#isLost(new ThreadFault('late')))
+    const sent = this.#current?.job.message(worker)
+    if (sent !== undefined) worker.postMessage(sent.message, [...(sent.handedOver ?? [])])
+  }
+
+  #start(): void {
+    const isTooSoon = performance.now() - this.#failedAtMs < START_PAUSE_MS
+    if (this.#isClosed || isTooSoon) {
+      this.#refuseAll(this.#isClosed ? STOPPED : UNSTARTABLE)
+      return
+    }
+    const { script, worker: options, log, about, maxStartMs } = this.#options
+    // Without the flags of whatever runs this process.
+    const worker = new Worker(script, { execArgv: [], ...options })
+    worker.unref()
+    worker.on('message', (message: Answer | typeof READY) => {
+      if (worker === this.#worker && !isSaid(message)) this.#hear(message)
+    })
+    logLines(worker, log, about)
+    const lost = (code?: string): void => {
+      if (worker === this.#worker) this.#isLost(new ThreadFault('ended', code))
+    }
+    worker.on('error', ({ code, name }: NodeJS.ErrnoException) => lost(code ?? name))
+    worker.on('exit', () => lost())
+    this.#worker = worker
+    this.#within(maxStartMs, () => this.#isLost(new ThreadFault('ended')))
+  }
+
+  #hear(message: Answer | typeof READY): void {
+    clearTimeout(this.#timer)
+    const job = this.#current
+    this.#current = undefined
+    if (message === READY) this.#isReady = true
+    else if (job !== undefined) {
+      this.#size -= job.job.size
+      job.resolve(message)
+    }
+    this.#next()
+  }
+
+  #isLost(fault: ThreadFault): void {
+    const { onLost, idleMs } = this.#options
+    onLost?.(fault)
+    const isStarted = this.#isReady
+    const current = this.#current
+    void this.#drop()?.terminate()
+    if (!isStarted) {
+      this.#failedAtMs = performance.now()
+      this.#refuseAll(UNSTARTABLE)
+      return
+    }
+    const mayBeOfAnother = fault.kind === 'ended' && fault.code !== 'ERR_WORKER_OUT_OF_MEMORY'
+    if (current !== undefined && mayBeOfAnother && current.isSecondTry !== true)
+      this.#waiting.unshift({ ...current, isSecondTry: true })
+    else this.#reject(current, fault)
+    if (idleMs === undefined || this.#waiting.length > 0) this.#start()
+  }
+
+  /** Nothing of it is heard any more. */
+  #drop(): Worker | undefined {
+    const worker = this.#worker
+    clearTimeout(this.#timer)
+    this.#worker = undefined
+    this.#isReady = false
+    this.#current = undefined
+    return worker
+  }
+
+  #refuseAll(why: string): void {
+    for (const waiting of this.#waiting.splice(0)) this.#reject(waiting, this.#unavailable(why))
+  }
+
+  #reject(waiting: Waiting<Answer> | undefined, error: Error): void {
+    if (waiting === undefined) return
+    this.#size -= waiting.job.size
+    waiting.reject(error)
+  }
+
+  #unavailable = (why: string): HoldfastError => new HoldfastError('unavailable', `${this.#options.name} ${why}`)
+
+  /** What has come by then is heard first, however busy this thread was. */
+  #within(ms: number, expire: () => void): void {
+    clearTimeout(this.#timer)
+    const timer = setTimeout(() => {
+      setImmediate(() => {
+        if (this.#timer === timer) expire()
+      })
+    }, ms).unref()
+    this.#timer = timer
+  }
+}
