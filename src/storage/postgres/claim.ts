@@ -6,14 +6,20 @@ import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
+import { createReadBody, SLICE_BYTES } from './find-event.ts'
 import type { Leases } from './leases.ts'
 import type { Look, SignsOfLife } from './signs-of-life.ts'
 import { toText } from './text.ts'
 import { buryDue, takeBackUnrecorded } from './unreadable.ts'
 
+/** A long body is left out, and read apart. */
 const CLAIM = {
   name: 'claim',
-  text: 'SELECT * FROM claim_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
+  text: `
+    SELECT delivery, handler, attempt, isolated, uid, source, provider, id, type, received_at, origin, task, headers,
+      traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at
+    FROM claim_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  `,
 }
 
 /** Damage that one claim goes around; past it the next one goes on. */
@@ -40,7 +46,7 @@ interface WorkRow extends Row {
   readonly task: string | null
   readonly headers: string
   readonly traceparent: string | null
-  readonly bytes: Buffer
+  readonly bytes: Buffer | null
 }
 
 interface LastRow extends Row {
@@ -60,6 +66,8 @@ export interface ClaimParts {
 
 export function createClaim(parts: ClaimParts) {
   const { connections, clock, leases, signs, damage, onLog } = parts
+  const readBody = createReadBody(connections)
+  const bodyOf = ({ uid, bytes }: WorkRow) => (bytes === null ? readBody(uid) : new Uint8Array(bytes))
 
   async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
     const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
@@ -78,7 +86,8 @@ export function createClaim(parts: ClaimParts) {
       says,
     ])
     const last = rows.find((row) => row.delivery === null)
-    const work = rows.filter((row) => row.delivery !== null).map((row) => workOf(row, lease))
+    const work: Work[] = []
+    for (const row of rows) if (row.delivery !== null) work.push(workOf(row, lease, await bodyOf(row)))
     for (const { deliveryId } of work) leases.hold(deliveryId, lease, request.leaseMs)
     return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
   }
@@ -131,7 +140,7 @@ const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined
 const earliest = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
 
-const workOf = (row: WorkRow, lease: string): Work => ({
+const workOf = (row: WorkRow, lease: string, body: Uint8Array): Work => ({
   deliveryId: row.delivery,
   lease,
   handler: row.handler,
@@ -149,5 +158,5 @@ const workOf = (row: WorkRow, lease: string): Work => ({
     ...(row.task !== null && { task: row.task }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
   },
-  body: new Uint8Array(row.bytes),
+  body,
 })

@@ -33,7 +33,7 @@ const ATTEMPTS = {
   `,
 }
 /** Bytes that are read at once: they come as text, twice as long, of which a MiB takes two milliseconds. */
-const SLICE_BYTES = 1_048_576
+export const SLICE_BYTES = 1_048_576
 const BODY = {
   name: 'body',
   text: `
