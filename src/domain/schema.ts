@@ -113,10 +113,12 @@ function holds(validate: ValidateFunction, value: unknown): boolean {
 
 const MAX_KEY_LENGTH = 64
 const MAX_PATH_LENGTH = 256
+/** Of what Ajv says, which holds a whole pattern. */
+const MAX_MESSAGE_LENGTH = 512
 
-function describe({ instancePath, message, params }: typeof UNCHECKED): string {
+function describe({ instancePath, message = '', params }: typeof UNCHECKED): string {
   const { additionalProperty } = params as { additionalProperty?: string }
   const which =
     additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty.slice(0, MAX_KEY_LENGTH))}`
-  return `${instancePath.slice(0, MAX_PATH_LENGTH) || '/'} ${message}${which}`
+  return `${instancePath.slice(0, MAX_PATH_LENGTH) || '/'} ${message.slice(0, MAX_MESSAGE_LENGTH)}${which}`
 }

@@ -15,7 +15,7 @@ const MAX_LISTED_BYTES = 262_144
 /** Steps that listing the keys of an object takes for each. */
 const STEPS_PER_KEY = 2
 /** Ajv writes the path to a place anew for each branch that fails there; a step costs once more for each so many of a key's characters, */
-const KEY_CHARACTERS_PER_COST = 1_024
+const KEY_CHARACTERS_PER_COST = 256
 /** and of those that a path has in another form. */
 const ESCAPED = ['~', '/']
 const ESCAPES_PER_COST = 4

@@ -63,6 +63,11 @@ const endless: [string, Json, unknown][] = [
     { ['~'.repeat(60_000)]: 'x199' },
   ],
   [
+    'long keys, deep within',
+    { additionalProperties: { additionalProperties: { anyOf: times(200, (at) => ({ const: `x${at}` })) } } },
+    { ['a'.repeat(1_000)]: Object.fromEntries(times(50, (at) => [`${at}${'b'.repeat(1_000)}`, 'x199'])) },
+  ],
+  [
     'many such keys',
     { additionalProperties: { anyOf: times(200, (at) => ({ const: `x${at}` })) } },
     Object.fromEntries(times(200, (at) => [`${at}${'/~'.repeat(128)}`, 'x199'])),
@@ -162,6 +167,12 @@ describe('a check within the budget of one event', () => {
     // Until it is needed nothing is known of it.
     expect(() => compileBounded({ ...schema, type: 'none' })({})).toThrow('data/type')
     expect(compileBounded({ type: 'string' })(1)).toEqual(['/ must be string'])
+  })
+
+  test('quotes no pattern at length', () => {
+    const [reason = ''] = compileSchema({ pattern: `^${'a'.repeat(10_000)}$` })('b')
+    expect(reason).toMatch(/^\/ must match pattern "\^a+$/)
+    expect(reason.length).toBeLessThan(600)
   })
 
   test('says where a schema is not valid as its author wrote it', () => {
