@@ -9,6 +9,8 @@ import { unread } from '../domain/read-event.ts'
 import type { Answer, FromLongThread, LongThreadData, Question, ToLongThread } from './messages.ts'
 import { type Job, SupervisedThread, ThreadFault } from './supervised-thread.ts'
 
+/** A longer body for a user's own code is read and routed by one thread: what that made of it would have to be taken over, value by value. */
+const MAX_OWN_INLINE_BYTES = 16_384
 /** Bytes that wait to be read; past it, `unavailable`. */
 const MAX_WAITING_BYTES = 128 * 1024 * 1024
 /** The longest that the reading of one body may take: a provider's module may hang. */
@@ -93,10 +95,11 @@ export function createReader({ here, registrations, faults, ...options }: Reader
 
   return {
     async event(source, form, body) {
-      if (isShort(body)) return here.event(source, form, body)
+      const { name, types, provider } = source
+      const isHere = isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
+      if (isHere) return here.event(source, form, body)
       const [fault] = faults()
       if (fault !== undefined) throw new HoldfastError('unavailable', fault)
-      const { name, types, provider } = source
       const isNew = form.id === ''
       const question: Question = { kind: 'event', source: { name, types }, form }
       try {

@@ -148,6 +148,20 @@ describe('a long body', () => {
     for (const each of [first, second]) expect(each?.routing).toMatchObject({ status: 'accepted', handlers: ['end'] })
   })
 
+  test('is for a user’s own code one of 16 KiB: no other thread takes over what that makes of it', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: () => ({ id: 'by itself', type: 'task.x', data: {} }),
+    }`
+    const elsewhere = { ...ai, name: 'own', event: () => ({ id: 'here', type: 'task.x', data: {} }) }
+    const reader = start({ module })
+    const read = async (length: number) => {
+      const { reading } = await reader.event(sourceOf(elsewhere), webhook, bytes('x'.repeat(length - 2)))
+      return reading.ok && reading.fields.id
+    }
+    expect([await read(16_384), await read(16_385)]).toEqual(['here', 'by itself'])
+  })
+
   test('of another provider neither waits for a user’s own code that hangs nor is lost to what that code left behind', async () => {
     const module = `setInterval(() => void Promise.reject(new Error('always')), 20)
     export default {
