@@ -10,6 +10,9 @@ import type { AnswerFunction, ApiFunction } from './readers.ts'
 /** Values of a result of which the body has fewer; more would take too long to take over. */
 export const MAX_HANDED_VALUES = 16_384
 
+/** Characters of a request beside its body. */
+const MAX_HEAD_LENGTH = 65_536
+
 /** Whether something holds more values than that, itself and each in arrays and objects counted once. */
 export function hasMoreValues(value: unknown, max: number): boolean {
   let count = 0
@@ -79,15 +82,21 @@ export function registrationIn(given: unknown): Registration | undefined {
   }
 }
 
-/** What is sent as JSON is made text here, however large it is. */
+/** What is sent as a body is made text here, however large it is. */
 function requestIn(given: ApiRequest): ReadyRequest | null {
   try {
     const { method, path, query, headers, json, form } = given
+    if (JSON.stringify([path, query, headers]).length > MAX_HEAD_LENGTH) return null
     const jsonText: unknown = json === undefined ? undefined : JSON.stringify(json)
     if (json !== undefined && typeof jsonText !== 'string') return null
-    const parts = { query, headers, form, jsonText }
+    const formText = form === undefined ? undefined : formOf(form)
+    const parts = { query, headers, formText, jsonText }
     return { method, path, ...Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== undefined)) }
   } catch {
     return null
   }
 }
+
+/** Throws where it is none. */
+const formOf = (form: NonNullable<ApiRequest['form']>): string =>
+  new URLSearchParams(form.map(([name, value]) => [name, value])).toString()

@@ -18,8 +18,9 @@ export interface ApiRequest {
 
 /** A request as it is called with. */
 export interface ReadyRequest extends ApiRequest {
-  /** What `json` is as text, where it was made elsewhere. */
+  /** What `json` and `form` are as text, where that was made elsewhere. */
   readonly jsonText?: string
+  readonly formText?: string
 }
 
 /**

@@ -55,8 +55,8 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   let found: Found = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   try {
-    found = extract(provider.event, headers, parsed.ok ? parsed.value : undefined)
-    const mismatch = parsed.ok ? provider.mismatch?.({ headers, body: parsed.value }) : undefined
+    found = quiet(extract(provider.event, headers, parsed.ok ? parsed.value : undefined))
+    const mismatch = parsed.ok ? quiet(provider.mismatch?.({ headers, body: parsed.value })) : undefined
     if (isGiven(mismatch)) reasons.push(String(mismatch).slice(0, MAX_NAME_LENGTH))
   } catch (error) {
     if (parsed.ok) reasons.push(unreadable(provider, error))
@@ -80,7 +80,7 @@ export function readAnswer(provider: Provider, { id, task, receivedAtMs }: Asked
   let found: Found = { id }
   let end: TaskEnd | undefined
   try {
-    const answer = parsed.ok ? provider.api?.tasks?.read(parsed.value, task) : undefined
+    const answer = parsed.ok ? quiet(provider.api?.tasks?.read(parsed.value, task)) : undefined
     if (answer !== undefined && answer.status !== 'pending') {
       found = { ...answer.event, id, task }
       end = checkedEnd(answer)
@@ -162,7 +162,7 @@ function conclude(
 /** A module that fails to tell does not keep its event from its handlers: the task is then asked for. */
 function endOf(provider: Provider | undefined, type: string, data: unknown): TaskEnd | undefined {
   try {
-    return checkedEnd(provider?.ends?.({ type, data }))
+    return checkedEnd(quiet(provider?.ends?.({ type, data })))
   } catch {
     return undefined
   }
@@ -174,6 +174,12 @@ const ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled
 function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
   if (!ENDINGS.has(end?.status) || end === undefined || end === null) return undefined
   return { status: end.status, word: isName(end.word) ? end.word : end.status }
+}
+
+/** A promise says nothing here; that it rejects, which nobody would hear, is not to end whatever runs the module. */
+function quiet<Given>(given: Given): Given {
+  if (given instanceof Promise) given.catch(() => {})
+  return given
 }
 
 const unreadable = (provider: Provider, error: unknown): string =>

@@ -47,16 +47,20 @@ function pathOf(base: URL, { path, query = {} }: ReadyRequest): string {
   return `${base.pathname.replace(/\/+$/, '')}${path}${search === '' ? '' : `?${search}`}`
 }
 
-function bodyOf({ json, jsonText, form }: ReadyRequest): {
+function bodyOf({ json, jsonText, form, formText }: ReadyRequest): {
   readonly contentType?: string
   readonly body: string | null
 } {
-  if (jsonText !== undefined) return { contentType: 'application/json', body: jsonText }
-  if (json !== undefined) return { contentType: 'application/json', body: serialised(json) }
+  if (jsonText !== undefined) return { contentType: JSON_TYPE, body: jsonText }
+  if (json !== undefined) return { contentType: JSON_TYPE, body: serialised(json) }
+  if (formText !== undefined) return { contentType: FORM_TYPE, body: formText }
   if (form === undefined) return { body: null }
   const pairs = new URLSearchParams(form.map(([name, value]) => [name, value]))
-  return { contentType: 'application/x-www-form-urlencoded', body: pairs.toString() }
+  return { contentType: FORM_TYPE, body: pairs.toString() }
 }
+
+const JSON_TYPE = 'application/json'
+const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 function serialised(json: unknown): string {
   try {

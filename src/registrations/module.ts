@@ -31,10 +31,9 @@ export function sendable(source: RegistrableSource, request: unknown): ReadyRequ
 
 function isRequest(value: unknown): value is ReadyRequest {
   if (typeof value !== 'object' || value === null) return false
-  const { method, path, query, headers, form } = value as Record<keyof ReadyRequest, unknown>
+  const { method, path, query, headers } = value as Record<keyof ReadyRequest, unknown>
   if (!METHODS.has(method) || typeof path !== 'string' || !path.startsWith('/')) return false
-  if (![query, headers].every((part) => part === undefined || (typeof part === 'object' && part !== null))) return false
-  return form === undefined || (Array.isArray(form) && form.every(Array.isArray))
+  return [query, headers].every((part) => part === undefined || (typeof part === 'object' && part !== null))
 }
 
 export interface Page {

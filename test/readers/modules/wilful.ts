@@ -12,6 +12,7 @@ interface Body {
 function act(body: Body | undefined): unknown {
   if (body?.do === 'loop') for (;;);
   if (body?.do === 'talk') for (let n = 0; n < 200_000; n++) console.log('line', n)
+  if (body?.do === 'path') return 'x'.repeat(100_000)
   if (body?.do === 'exit') process.exit(3)
   if (body?.do === 'throw') throw new RangeError('with a piece of the body')
   if (body?.do === 'hoard')
@@ -30,12 +31,15 @@ const many = (id: string): object =>
 export default {
   name: 'wilful',
   verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
-  event: ({ headers, body }: { headers: Headers; body?: Body }) => ({
-    id: body?.id ?? headers['x-id'],
-    type: body?.type ?? 'wilful.thing',
-    data: act(body),
-    task: body?.task,
-  }),
+  event: ({ headers, body }: { headers: Headers; body?: Body }) =>
+    body?.do === 'reject'
+      ? Promise.reject(new Error('unheard'))
+      : {
+          id: body?.id ?? headers['x-id'],
+          type: body?.type ?? 'wilful.thing',
+          data: act(body),
+          task: body?.task,
+        },
   ends: ({ data }: Pick<Body, 'data'>) => {
     if (data?.ends === 'loop') for (;;);
     return data?.ends === undefined ? undefined : { status: 'completed', word: data.ends }
@@ -44,8 +48,8 @@ export default {
     headers: (key: string) => act({ do: key }) && { authorization: `Bearer ${key}`, 'x-count': 1, 'x-call': () => 1 },
     tasks: {
       poll: (id: string) => {
-        act({ do: id })
-        return { method: 'GET', path: `/${id}` }
+        const path = act({ do: id })
+        return { method: 'GET', path: typeof path === 'string' ? path : `/${id}` }
       },
       submit: {
         request: ({ request, secret }: { request: Body; secret: string }) => {
