@@ -143,15 +143,20 @@ const withSchemas = (prefix: string): readonly HandlerRegistration[] =>
   })
 
 test('the schemas of a new worker hold the thread no longer than one of them takes, and what stays is not compiled again', async () => {
-  const began = performance.now()
+  // Of the processor, which others may want too.
+  const spentMs = (from: NodeJS.CpuUsage): number => {
+    const { user, system } = process.threadCpuUsage(from)
+    return (user + system) / 1_000
+  }
+  const began = process.threadCpuUsage()
   compileRoutes(withSchemas('before'))
-  const allMs = performance.now() - began
+  const allMs = spentMs(began)
 
   const { state, joined, routesTo } = await join({ handlers: [PAID] })
   const heldMs = async (): Promise<number> => {
-    const from = performance.now()
+    const from = process.threadCpuUsage()
     await new Promise((resolve) => setImmediate(resolve))
-    return performance.now() - from
+    return spentMs(from)
   }
   let longestMs = 0
   state.handlers = [PAID, ...withSchemas('after')]
