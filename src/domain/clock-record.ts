@@ -8,6 +8,8 @@ export const STEADY_MS = DAY_MS
 export const MAX_TOLERANCE_MS = DAY_MS
 /** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
 export const AHEAD_TOLERANCE_MS = 60_000
+/** Events that the look which finds the clock back looks at, to date them anew; of later ones `Upkeep.prune` takes care. */
+export const MAX_REDATED = 2_000
 /** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)
 
@@ -64,6 +66,16 @@ export function deadlineTime(record: ClockRecord | undefined, nowMs: number): nu
  */
 export function beginningTime(record: ClockRecord | undefined, nowMs: number): number {
   return record !== undefined && nowMs < record.knownAtMs - MAX_TOLERANCE_MS ? record.knownAtMs : nowMs
+}
+
+/**
+ * Where the look that gave `after` finds the clock trusted again: what was stored since it was last trusted, and is dated before this
+ * time, was dated by a clock that was behind. Undefined: the clock that was trusted before was ahead of this one.
+ */
+export function misdatedBefore(before: ClockRecord, after: ClockRecord): number | undefined {
+  const isBack = before.steadyMs !== undefined && after.steadyMs === undefined
+  const beforeMs = before.knownAtMs - MAX_TOLERANCE_MS
+  return isBack && after.knownAtMs >= beforeMs ? beforeMs : undefined
 }
 
 const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined })

@@ -66,7 +66,8 @@ export interface Upkeep {
   /**
    * Looks at the clock that counts in this store (PostgreSQL: the database's, for all replicas; SQLite: the process's) and
    * keeps what came of it, for all. `lookedAtMs` of the answer is that clock's time now. Rejects with `conflict`, and keeps nothing,
-   * where an operator's word for the clock does not hold: see `judgeClock` in `clock-record.ts`.
+   * where an operator's word for the clock does not hold: see `judgeClock` in `clock-record.ts`. Where the clock is trusted again,
+   * events that it had dated while it was behind are received now: see `misdatedBefore`.
    */
   judgeClock(look: ClockLook): Promise<ClockRecord>
 

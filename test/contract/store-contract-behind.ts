@@ -34,14 +34,18 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       await append()
       expect((await look()).steadyMs).toBeUndefined()
       pass(-BEHIND_MS)
-      expect((await look()).steadyMs).toBe(0)
     })
+    const notice = async () => expect((await look()).steadyMs).toBe(0)
     const setRight = async () => {
       pass(BEHIND_MS + HOUR_MS)
       expect((await look()).steadyMs).toBeUndefined()
     }
 
-    test('events that came in it are kept for as long as those before them', async () => {
+    test.each([
+      ['which was noticed then', notice, 0],
+      ['which nobody noticed', async () => {}, 3],
+    ])('%s, events that came in it are kept for as long as those before them', async (_, inIt, redated) => {
+      await inIt()
       const { uid, body } = newEvent()
       await append({ uid, body })
       await appendDead()
@@ -49,9 +53,9 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       await setRight()
       expect(await store().countOld(bounds())).toEqual({ days: [], more: false })
       expect(await store().countDead(now() - RETENTION_MS)).toBe(0)
-      expect(await prune()).toMatchObject({ events: 0, redated: 3 })
+      expect(await prune()).toMatchObject({ events: 0, redated })
       expect(await prune()).toMatchObject({ events: 0, redated: 0 })
-      expect(await store().event(uid)).toMatchObject({ received_at: iso(START_MS) })
+      expect(await store().event(uid)).toMatchObject({ received_at: iso(redated === 0 ? now() : START_MS) })
       expect(Buffer.from(await store().body(uid))).toEqual(body)
       pass(RETENTION_MS + DAY_MS)
       await append()
@@ -60,7 +64,25 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(await prune()).toMatchObject({ events: 4, dead: 1 })
     })
 
+    test('events that came in it are kept as long as any, though the store had nothing of the last thirty days', async () => {
+      pass(BEHIND_MS + RETENTION_MS + DAY_MS)
+      const ran = await store().judgeClock({ ranMs: RETENTION_MS + DAY_MS, toleranceMs: DAY_MS })
+      expect(ran.steadyMs).toBeUndefined()
+      expect(await prune()).toMatchObject({ events: 1 })
+      pass(-BEHIND_MS)
+      await notice()
+      const event = newEvent({ receivedAtMs: now(), handlers: [] })
+      await store().append(event)
+      await setRight()
+      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(now()) })
+      expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
+      expect(await prune()).toMatchObject({ events: 0, redated: 0 })
+      pass(RETENTION_MS + 1)
+      expect(await prune()).toMatchObject({ events: 1 })
+    })
+
     test('a dead letter that came in it is kept for its own time', async () => {
+      await notice()
       const dead = await appendDead()
       await setRight()
       await prune(2 * RETENTION_MS)
@@ -72,6 +94,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
     })
 
     test('a task that was tracked in it does not expire before its time, and was asked for meanwhile', async () => {
+      await notice()
       const { uid, maxWaitMs, deadlineMs } = newTask({ deadlineMs: DAY_MS })
       await store().track(newTask({ uid, maxWaitMs, deadlineMs }))
       const beganMs = now() + BEHIND_MS
@@ -91,6 +114,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
     })
 
     test('tasks that ended in it are kept for their time, whenever they began', async () => {
+      await notice()
       const task = newTask()
       await store().track(task)
       await store().cancelTask(task.uid)

@@ -1,4 +1,11 @@
-import { type ClockLook, type ClockRecord, firstRecord, judgeClock } from '../../domain/clock-record.ts'
+import {
+  type ClockLook,
+  type ClockRecord,
+  firstRecord,
+  judgeClock,
+  MAX_REDATED,
+  misdatedBefore,
+} from '../../domain/clock-record.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 
@@ -11,6 +18,24 @@ const LOCK = 'SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 
 const WRITE = `
   INSERT INTO clock_record (known_at, looked_at, steady_ms) VALUES ($1, $2, $3)
   ON CONFLICT (one) DO UPDATE SET known_at = $1, looked_at = $2, steady_ms = $3
+`
+
+/** The last event that was stored when the clock was last trusted: where the look for misdated ones starts. */
+const WRITE_KEY = `
+  INSERT INTO watermark (queue, at, key) VALUES ('clock', $1, (SELECT coalesce(max(key), 0) FROM event))
+  ON CONFLICT (queue) DO UPDATE SET at = excluded.at, key = excluded.key
+`
+/** A body moves to the partition of today, which is always there. */
+const REDATE = `
+  WITH misdated AS MATERIALIZED (
+    SELECT key, received_at FROM (
+      SELECT key, received_at FROM event WHERE key > (SELECT w.key FROM watermark AS w WHERE w.queue = 'clock') ORDER BY key LIMIT ${MAX_REDATED}
+    ) AS since WHERE received_at < $2
+  ),
+  bodies AS (
+    UPDATE event_body AS b SET day = day_1($1) FROM misdated WHERE b.day = day_1(misdated.received_at) AND b.key = misdated.key
+  )
+  UPDATE event SET received_at = $1 FROM misdated WHERE event.key = misdated.key
 `
 
 interface RecordRow extends Record<string, unknown> {
@@ -28,9 +53,13 @@ export function createJudgeClock(connections: Connections, clock: DatabaseClock)
       await query(LOCK, ['clock'])
       const [row] = await query<RecordRow>(READ, [clock.givenMs()])
       if (row === undefined) throw new Error('the database did not tell its time')
-      const record = judgeClock(recordOf(row), row.now, look)
+      const before = recordOf(row)
+      const record = judgeClock(before, row.now, look)
       const steadyMs = record.steadyMs === undefined ? null : Math.round(record.steadyMs)
       await query(WRITE, [record.knownAtMs, record.lookedAtMs, steadyMs])
+      const misdatedMs = misdatedBefore(before, record)
+      if (misdatedMs !== undefined) await query(REDATE, [row.now, misdatedMs])
+      if (record.steadyMs === undefined) await query(WRITE_KEY, [record.knownAtMs])
       return record
     })
 }

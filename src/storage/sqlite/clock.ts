@@ -1,5 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { type ClockLook, type ClockRecord, firstRecord, judgeClock } from '../../domain/clock-record.ts'
+import {
+  type ClockLook,
+  type ClockRecord,
+  firstRecord,
+  judgeClock,
+  MAX_REDATED,
+  misdatedBefore,
+} from '../../domain/clock-record.ts'
 
 /** What is known of the clock is kept among the watermarks; undefined: nothing is yet. */
 export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefined {
@@ -15,6 +22,7 @@ export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefine
   }
 }
 
+/** `clock_key` is the last event that was stored when the clock was last trusted. */
 export function prepareJudgeClock(db: DatabaseSync) {
   const read = prepareReadClock(db)
   const write = db.prepare(
@@ -22,6 +30,15 @@ export function prepareJudgeClock(db: DatabaseSync) {
   )
   const remove = db.prepare('DELETE FROM watermark WHERE name = ?')
   const newest = db.prepare('SELECT max(received_at) AS at FROM event')
+  const writeKey = db.prepare(`
+    INSERT INTO watermark VALUES ('clock_key', (SELECT coalesce(max(key), 0) FROM event))
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+  `)
+  const redate = db.prepare(`
+    UPDATE event SET received_at = ?1 WHERE +received_at < ?2 AND key IN (
+      SELECT key FROM event WHERE key > (SELECT value FROM watermark WHERE name = 'clock_key') ORDER BY key LIMIT ${MAX_REDATED}
+    )
+  `)
 
   function recordAt(nowMs: number): ClockRecord {
     const at = newest.get()?.at
@@ -29,7 +46,11 @@ export function prepareJudgeClock(db: DatabaseSync) {
   }
 
   return (look: ClockLook, nowMs: number): ClockRecord => {
-    const record = judgeClock(recordAt(nowMs), nowMs, look)
+    const before = recordAt(nowMs)
+    const record = judgeClock(before, nowMs, look)
+    const misdatedMs = misdatedBefore(before, record)
+    if (misdatedMs !== undefined) redate.run(nowMs, misdatedMs)
+    if (record.steadyMs === undefined) writeKey.run()
     write.run('clock_known', record.knownAtMs)
     write.run('clock_looked', record.lookedAtMs)
     if (record.steadyMs === undefined) remove.run('clock_steady')
