@@ -1,6 +1,7 @@
 import { getCompileCacheDir } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
+import { messageOf } from '../domain/errors.ts'
 import { revive } from './description.ts'
 import { isSaid, logLines } from './thread-lines.ts'
 
@@ -55,7 +56,7 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   worker.on('message', (message: FromLoading) => {
     if (!isSaid(message)) resolve(message)
   })
-  worker.on('error', (error: Error) => fail(error.message))
+  worker.on('error', (thrown: unknown) => fail(messageOf(thrown)))
   worker.on('exit', () => fail('it ended the thread that loads it, or waits while it loads for what never comes'))
   return promise.finally(() => clearTimeout(timer))
 }

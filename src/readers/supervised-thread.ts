@@ -39,7 +39,7 @@ export interface ThreadOptions {
   readonly maxWorkMs: number
   /** Sizes of all jobs that it has or will have, together. */
   readonly maxWaiting: number
-  /** It begins with the first job, and ends when it has had none for so long. Absent: it is always there. */
+  /** It begins with the first job, and ends when it has had none for so long. Absent: it begins at once, and stays. */
   readonly idleMs?: number
   /** Takes what users' code writes to the console in it. */
   readonly log: Logger
@@ -131,14 +131,14 @@ export class SupervisedThread<Answer> {
     const lost = (code?: string): void => {
       if (worker === this.#worker) this.#isLost(new ThreadFault('ended', code))
     }
-    worker.on('error', ({ code, name }: NodeJS.ErrnoException) => lost(code ?? name))
+    worker.on('error', (thrown: unknown) => lost(codeOf(thrown)))
     worker.on('exit', () => lost())
     this.#worker = worker
     this.#within(maxStartMs, () => this.#isLost(new ThreadFault('ended')))
   }
 
   #hear(message: Answer | typeof READY): void {
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     const job = this.#current
     this.#current = undefined
     if (message === READY) this.#isReady = true
@@ -150,8 +150,7 @@ export class SupervisedThread<Answer> {
   }
 
   #isLost(fault: ThreadFault): void {
-    const { onLost, idleMs } = this.#options
-    onLost?.(fault)
+    this.#options.onLost?.(fault)
     const isStarted = this.#isReady
     const current = this.#current
     void this.#drop()?.terminate()
@@ -164,13 +163,14 @@ export class SupervisedThread<Answer> {
     if (current !== undefined && mayBeOfAnother && current.isSecondTry !== true)
       this.#waiting.unshift({ ...current, isSecondTry: true })
     else this.#reject(current, fault)
-    if (idleMs === undefined || this.#waiting.length > 0) this.#start()
+    // Else with the next job: one that ends as soon as it has begun is not begun again and again.
+    if (this.#waiting.length > 0) this.#start()
   }
 
   /** Nothing of it is heard any more. */
   #drop(): Worker | undefined {
     const worker = this.#worker
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     this.#worker = undefined
     this.#isReady = false
     this.#current = undefined
@@ -191,7 +191,7 @@ export class SupervisedThread<Answer> {
 
   /** What has come by then is heard first, however busy this thread was. */
   #within(ms: number, expire: () => void): void {
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     const timer = setTimeout(() => {
       setImmediate(() => {
         if (this.#timer === timer) expire()
@@ -199,4 +199,15 @@ export class SupervisedThread<Answer> {
     }, ms).unref()
     this.#timer = timer
   }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+/** Users' code may throw anything. */
+function codeOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error)) return undefined
+  return 'code' in thrown ? String(thrown.code) : thrown.name
 }

@@ -97,6 +97,11 @@ describe('a provider module that is loaded apart', () => {
       `Promise.reject(new Error('late')); await new Promise((r) => setTimeout(r, 1e5))`,
       'late',
     ],
+    [
+      'throws what is no error',
+      'setTimeout(() => { throw null }, 1); await new Promise((r) => setTimeout(r, 1e5))',
+      'null',
+    ],
     ['leads to itself', 'const a = {}; a.a = a; export default a', 'it nests deeper than 256'],
     ['throws where it is read', `export default { get name() { throw new Error('shy') } }`, 'shy'],
   ])('that %s while it loads is not loaded, and told why', async (_, text, reason) => {

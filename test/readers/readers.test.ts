@@ -212,6 +212,32 @@ describe('code of a user’s own that reads', () => {
     expect(all.filter(({ ok }) => !ok)).toEqual([])
   })
 
+  test('is heard, and keeps its thread, where this one was too busy to hear it in time', async () => {
+    const { read, lines } = start()
+    await read({})
+    const reading = read({ id: 'a' })
+    await new Promise((resolve) => setImmediate(resolve))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+    expect(await reading).toMatchObject({ ok: true, fields: { id: 'a' } })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(lines).toEqual([])
+  })
+
+  test('ends nothing but its thread by what it throws later, whatever that is', async () => {
+    const { read, lines } = start()
+    await read({ do: 'null' })
+    await expect.poll(() => lines).toMatchObject([{ msg: 'the thread that reads for a provider module has ended' }])
+    expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
+  })
+
+  test('has its thread begun anew only when there is something to read, where it ends that as soon as it is loaded', async () => {
+    const { read, lines } = start({ wilful: import.meta.resolve('./modules/short-lived.ts') })
+    await expect.poll(() => lines.length).toBeGreaterThan(0)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(lines.length).toBe(1)
+    expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
+  })
+
   test('is refused, not quarantined, where nobody can read it now', async () => {
     const { read, readers } = start({ wilful: 'file:///nowhere/wilful.ts' })
     await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })

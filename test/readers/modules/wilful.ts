@@ -19,6 +19,10 @@ function act(body: Body | undefined): unknown {
     for (const hoard: unknown[] = []; ; ) hoard.push(Array.from({ length: 100_000 }, () => ({})))
   if (body?.do === 'swell') return Array.from({ length: 100_000 }, () => 'swollen')
   if (body?.do === 'function') return { n: 1, call: () => 'cannot cross threads' }
+  if (body?.do === 'null')
+    setTimeout(() => {
+      throw null
+    }, 1)
   if (body?.do === 'late') setTimeout(() => void Promise.reject(new Error('late')), 1)
   return body?.data ?? {}
 }
