@@ -12,6 +12,7 @@ import { ConfigurationError, messageOf } from './domain/errors.ts'
 import { redactor } from './domain/redact.ts'
 import { createSecretFilter, secretsIn, sentSecretsIn } from './domain/secret-filter.ts'
 import type { OpenStore } from './domain/store.ts'
+import { typeRoutes } from './domain/type-routes.ts'
 import { joinFleet, ownHandlers, type RoutedHandlers } from './fleet.ts'
 import { createOpsListener } from './http/ops.ts'
 import { createPublicListener } from './http/public.ts'
@@ -114,6 +115,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     store,
     pool,
     registrations,
+    routesOf: (source) => typeRoutes(source, sources.get(source)?.types, handlers.registrations()),
     ...(store.fleet === undefined ? OWN_IDLE : sharedIdle(handlers)),
     receiving: () => receiver.receiving(),
     retry: config.retry,

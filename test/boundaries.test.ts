@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
  */
 const table: Readonly<Record<string, { rooms: readonly string[]; packages: readonly string[] }>> = {
   domain: {
-    rooms: ['domain'],
+    rooms: ['domain', 'version.ts'],
     packages: ['@sinclair/typebox', 'ajv', 'ajv-formats', 're2js', 'node:crypto', 'node:module'],
   },
   signatures: { rooms: ['domain', 'signatures'], packages: ['node:crypto'] },

@@ -7,6 +7,7 @@ import type { HandlerRegistration } from '../domain/handler.ts'
 import type { RetryPolicy } from '../domain/retry.ts'
 import type { ClaimRequest, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
+import type { TypeRoutes } from '../domain/type-routes.ts'
 import { Backlog } from './backlog.ts'
 import { Capacity, type CapacityPool } from './capacity.ts'
 import type { Ran } from './pool/run.ts'
@@ -36,6 +37,7 @@ export interface DispatcherOptions {
     close(): Promise<void>
   }
   readonly registrations: readonly HandlerRegistration[]
+  readonly routesOf: (source: string) => TypeRoutes
   /** Events that wait to be stored right now: acknowledgements go before handlers. */
   readonly receiving: () => number
   readonly retry: RetryPolicy
@@ -95,7 +97,7 @@ export class Dispatcher {
     }
     this.#settler = createSettler({
       ...options,
-      onRetry: (dueAtMs) => this.#wakeBy(dueAtMs),
+      onDue: (dueAtMs) => this.#wakeBy(dueAtMs),
       onSettled: lookAgain,
     })
     pool.onRoom = lookAgain
@@ -256,10 +258,11 @@ export class Dispatcher {
   }
 
   async #run(work: Work): Promise<void> {
-    const { pool, retry, clock, random, redact } = this.#options
+    const { pool, routesOf, retry, clock, random, redact } = this.#options
     const ran = redacted(await pool.run(work), redact)
     this.#capacity.ended(work.handler)
-    const settlement = settlementOf(work, ran, { retry, nowMs: clock(), random, stopping: this.#stopping })
+    const ended = settlementOf(work, ran, { retry, nowMs: clock(), random, stopping: this.#stopping })
+    const settlement = ended.verdict === 'dead' ? { ...ended, routes: routesOf(work.event.source) } : ended
     report(work, settlement, this.#options)
     this.#settler.add(settlement)
   }

@@ -51,6 +51,8 @@ export interface JobResult {
   readonly afterMs?: number
   /** With `rejected`: why the event is not as its schema says; the handler did not run. */
   readonly quarantine?: readonly string[]
+  /** With `quarantine`: the name of the judgement. */
+  readonly judgement?: string
   readonly startedAtMs: number
   readonly durationMs: number
 }

@@ -26,6 +26,7 @@ export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Sett
     ...(ran.outcome !== 'succeeded' && ran.error !== undefined && { error: ran.error }),
     ...('detail' in ran && ran.detail !== undefined && { detail: ran.detail }),
     ...('quarantine' in ran && ran.quarantine !== undefined && { quarantine: ran.quarantine }),
+    ...('judgement' in ran && ran.judgement !== undefined && { judgement: ran.judgement }),
   } satisfies Partial<Settlement>
 
   if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }

@@ -14,12 +14,12 @@ export function createSettler(options: {
   readonly store: Pick<Store, 'settle'>
   readonly leaseMs: number
   readonly log: Logger
-  /** Called once settlements are committed of which some are to run again, with the first time that one is due. */
-  readonly onRetry: (dueAtMs: number) => void
+  /** Called once settlements are committed after which something is to run, with the first time that it is, or may be, due. */
+  readonly onDue: (dueAtMs: number) => void
   /** Called when there are fewer unsettled. */
   readonly onSettled: () => void
 }) {
-  const { store, leaseMs, log, onRetry, onSettled } = options
+  const { store, leaseMs, log, onDue, onSettled } = options
   const calls = new Set<Promise<void>>()
   let waiting: Settlement[] = []
   let unsettled = 0
@@ -30,10 +30,9 @@ export function createSettler(options: {
       try {
         const took = await store.settle(batch)
         const lost = took.filter((effective) => !effective).length
-        const due = batch.flatMap(({ verdict, dueAtMs }) =>
-          verdict === 'retry' || verdict === 'released' ? [dueAtMs] : [],
-        )
-        if (due.length > 0) onRetry(Math.min(...due))
+        // In place of one that is dead another event may run, if that one gave its id up.
+        const due = batch.flatMap(({ verdict, dueAtMs }) => (verdict === 'succeeded' ? [] : [dueAtMs]))
+        if (due.length > 0) onDue(Math.min(...due))
         if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
         break
       } catch (error) {

@@ -1,5 +1,6 @@
 import type { ErrorDetail } from './error-detail.ts'
 import type { Headers, Origin } from './event.ts'
+import type { TypeRoutes } from './type-routes.ts'
 
 /**
  * One event for one handler.
@@ -117,6 +118,10 @@ export interface Settlement {
   readonly detail?: ErrorDetail
   /** The event is quarantined for these reasons from the same time on. */
   readonly quarantine?: readonly string[]
+  /** With `quarantine`: the name of the judgement, as in `NewEvent.unjudged`. */
+  readonly judgement?: string
+  /** With `dead`: where an event in conflict with this one goes, should it take the id. Absent: none takes it. */
+  readonly routes?: TypeRoutes
   readonly startedAtMs: number
   readonly durationMs: number
 }

@@ -10,8 +10,8 @@ export type Origin = (typeof ORIGINS)[number]
  * - `unhandled`: understood and kept, but no handler wants its type (replay routes it anew);
  * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why. It does not take its id:
  *   another event of that id is accepted;
- * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched. So is one
- *   that was quarantined and is replayed when its id has been taken meanwhile;
+ * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched, unless that
+ *   one gives the id up (`Store.settle`). So is one that was quarantined and is replayed when its id has been taken meanwhile;
  * - `superseded`: it tells the end of a task that another event has ended; kept and shown, not dispatched.
  */
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
@@ -86,6 +86,11 @@ export interface NewEvent {
   readonly body: Uint8Array
   /** `body`: a known body makes it a duplicate too, whatever its id. Absent: its id alone tells. */
   readonly dedupe?: 'body'
+  /**
+   * Names of judgements of it that are left to its handlers' processes: equal names stand for equal answers. Of an accepted
+   * event; absent: none are.
+   */
+  readonly unjudged?: readonly string[]
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
   /** Deliveries that this process would run at once: leased in the same commit, if the event is accepted. */

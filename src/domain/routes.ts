@@ -1,12 +1,14 @@
 import { catalogue } from './catalogue.ts'
 import type { EventFields, Origin } from './event.ts'
 import type { HandlerRegistration } from './handler.ts'
+import { judgementOf } from './judgement.ts'
 import { compilePatterns } from './pattern.ts'
 import type { Provider } from './provider.ts'
 import type { Reading } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema.ts'
 import type { Source } from './source.ts'
+import { notTaken } from './type-routes.ts'
 
 /**
  * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have
@@ -16,6 +18,8 @@ export interface Routing {
   readonly status: 'accepted' | 'unhandled' | 'quarantined'
   readonly handlers: readonly string[]
   readonly reasons: readonly string[]
+  /** Of an accepted event: the judgements (`judgementOf`) that are left to its handlers' processes. Absent: none are. */
+  readonly unjudged?: readonly string[]
 }
 
 /** As much of a source as an event is read and routed by. */
@@ -66,13 +70,7 @@ export async function compileBetween(
 
 export function routeBy(routes: readonly CompiledRoute[]): Route {
   return (source, fields, bodyBytes = 0) => {
-    if (!source.accepts(fields.type)) {
-      return {
-        status: 'unhandled',
-        handlers: [],
-        reasons: [`source ${source.name} accepts only ${source.types.join(', ')}`],
-      }
-    }
+    if (!source.accepts(fields.type)) return notTaken(source.name, source.types)
     const wanting = routes.filter(
       ({ registration, wants }) =>
         (registration.source === undefined || registration.source === source.name) && wants(fields.type),
@@ -81,12 +79,18 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
     const isOverruled = wanting.length > 0 && wanting.every(({ registration }) => registration.schema !== undefined)
     const within = openBudget(bodyBytes)
     const providers = isOverruled ? undefined : providerChecks(source.provider).get(fields.type)
-    const faults = (providers && within(() => providers(fields.data))) ?? []
+    const unjudged = new Set<string>()
+    const judge = (schemas: Pick<HandlerRegistration, 'schema' | 'schemaOf'>, check: () => readonly string[]) => {
+      const faults = within(check)
+      if (faults === undefined && wanting.length > 0) unjudged.add(judgementOf(schemas, source.provider, fields))
+      return faults ?? []
+    }
+    const faults = providers === undefined ? [] : judge({}, () => providers(fields.data))
     if (faults.length > 0)
       return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
 
     const reasons = wanting.flatMap(({ registration, check }) =>
-      (registration.schema === undefined ? check(fields) : (within(() => check(fields)) ?? [])).map(
+      (registration.schema === undefined ? check(fields) : judge(registration, () => check(fields))).map(
         (fault) => `${registration.name}: ${fault}`,
       ),
     )
@@ -95,6 +99,7 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
       status: wanting.length > 0 ? 'accepted' : 'unhandled',
       handlers: wanting.map(({ registration }) => registration.name),
       reasons: [],
+      ...(unjudged.size > 0 && { unjudged: [...unjudged] }),
     }
   }
 }

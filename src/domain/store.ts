@@ -125,9 +125,10 @@ export interface Store {
    * The first event of a source and id that is understood takes the id. A later one is not kept again if its body is the
    * same (`duplicate`), and kept as `conflict` without deliveries if it is another; the same conflicting body is kept
    * once. A quarantined event neither takes its id nor is in conflict; the same quarantined body under the same id is a
-   * `duplicate`. With `dedupe: 'body'` an event is a `duplicate` as well if its source has kept one with the same body under
-   * any id with `dedupe: 'body'`: one that was understood and is no `conflict`, or, for a quarantined event, one that was
-   * quarantined as well.
+   * `duplicate`. So is one that is not judged yet (`unjudged`), if the same body under the same id was quarantined by one of
+   * those judgements; of several that were, the last one counts. With `dedupe: 'body'` an event is a `duplicate` as well if
+   * its source has kept one with the same body under any id with `dedupe: 'body'`: one that was understood and is no
+   * `conflict`, or, for a quarantined or unjudged event, one that was quarantined as well.
    *
    * An event that tells the end of a task (`task`, `taskEnd`) ends it in the same transaction. If another event has ended
    * that task, this one is kept as `superseded`, without deliveries. An event that Holdfast went and got (`asked`) is
@@ -156,8 +157,9 @@ export interface Store {
   /**
    * Records attempts and moves their deliveries on. Tells for each whether it took effect: false if the lease is no
    * longer the delivery's, in which case nothing is recorded. Idempotent in that sense. As durable as a claim: after a power
-   * cut the delivery may run once more. With `quarantine`, its event is quarantined; its other deliveries are left alone. If
-   * none of them has succeeded or may yet, the event gives its id up, as one that was quarantined when it came.
+   * cut the delivery may run once more. With `quarantine`, its event is quarantined; its other deliveries are left alone. Once
+   * none of a quarantined event's deliveries has succeeded or may yet, it gives its id up, as one that was quarantined when it
+   * came. In the same commit the first of the events in conflict with it takes the id, and runs as `routes` say.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>
 

@@ -40,6 +40,7 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
     body,
     ...(source.dedupe === 'body' && asked === undefined && { dedupe: 'body' }),
+    ...(routing.unjudged !== undefined && { unjudged: routing.unjudged }),
     handlers: routing.handlers,
   }
 }

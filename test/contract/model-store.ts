@@ -3,7 +3,9 @@ import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import { compilePatterns } from '../../src/domain/pattern.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replayed } from '../../src/domain/store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
+import { routeByType } from '../../src/domain/type-routes.ts'
 import { takenBy } from '../../src/storage/common/event-row.ts'
+import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 
 export interface ModelDelivery {
@@ -29,6 +31,8 @@ export interface ModelEvent {
   isKnownByBody: boolean
   status: EventStatus
   reasons: readonly string[]
+  /** By which it was quarantined in the processes of its handlers. */
+  readonly judgements: Set<string>
   readonly deliveries: ModelDelivery[]
 }
 
@@ -37,14 +41,11 @@ export class ModelStore {
   events: ModelEvent[] = []
   readonly tasks = new ModelTasks((source, id) => this.#endOf(source, id))
 
-  /**
-   * `answered` is the uid that the store under test gave. It tells by which event a conflicting body is known, where one
-   * that was quarantined has come into conflict by a replay: that one may be known by its body, or not.
-   */
+  /** `answered`: see `knownAs`. */
   append(given: NewEvent, answered?: string): Receipt {
     const effect = this.tasks.effectOf(given)
     if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
-    const known = given.asked === undefined ? this.#knownAs(given, answered) : undefined
+    const known = given.asked === undefined ? knownAs(this.events, given, answered) : undefined
     if (known?.outcome === 'duplicate') {
       const dead = known.event.deliveries.filter(({ state }) => state === 'dead').map(({ handler }) => handler)
       return { outcome: 'duplicate', uid: known.event.given.uid, ...(dead.length > 0 && { dead }) }
@@ -58,6 +59,7 @@ export class ModelStore {
       isKnownByBody: given.dedupe === 'body' && known === undefined,
       status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
+      judgements: new Set(),
       deliveries: [],
     }
     this.events.push(event)
@@ -65,45 +67,6 @@ export class ModelStore {
     for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
     if (typeof effect !== 'string') this.tasks.resolve(effect, given)
     return { outcome, uid: given.uid }
-  }
-
-  /** Undefined: it is new. A conflict that is new has no event. */
-  #knownAs(
-    given: NewEvent,
-    answered: string | undefined,
-  ): { outcome: 'duplicate'; event: ModelEvent } | { outcome: 'conflict'; event?: ModelEvent } | undefined {
-    const ofSource = this.events.filter((event) => event.given.source === given.source)
-    const ofId = ofSource.filter((event) => event.given.id === given.id)
-    const sameBody = (event: ModelEvent) => isSameBody(event.given, given)
-    const byBody = given.dedupe === 'body' ? ofSource.filter((event) => event.isKnownByBody && sameBody(event)) : []
-    const first = ofId.find(({ standing }) => standing === 'first')
-    const same =
-      (first !== undefined && sameBody(first) ? first : undefined) ??
-      byBody.find(({ standing }) => standing !== 'not understood')
-    if (same !== undefined) return { outcome: 'duplicate', event: same }
-    if (given.status === 'quarantined') {
-      const again = [...byBody, ...ofId.filter(sameBody)].find(({ standing }) => standing === 'not understood')
-      return again && { outcome: 'duplicate', event: again }
-    }
-    if (first === undefined) return undefined
-    const kept = ofId.filter((event) => event.standing === 'conflicting' && sameBody(event))
-    const isNew = answered === given.uid && kept.every((event) => event.given.status === 'quarantined')
-    const again = isNew ? undefined : (kept.find((event) => event.given.uid === answered) ?? kept[0])
-    return { outcome: 'conflict', ...(again !== undefined && { event: again }) }
-  }
-
-  /** The event that was quarantined takes its id, or tells which event has it, or its body. */
-  #understand(event: ModelEvent): ModelEvent | undefined {
-    const understood = this.events.filter(
-      ({ given, standing }) => given.source === event.given.source && standing !== 'not understood',
-    )
-    const body = event.isKnownByBody
-      ? understood.find(({ given, isKnownByBody }) => isKnownByBody && isSameBody(given, event.given))
-      : undefined
-    const taker = body ?? understood.find(({ given, standing }) => standing === 'first' && given.id === event.given.id)
-    event.standing = taker === undefined ? 'first' : 'conflicting'
-    event.isKnownByBody &&= taker === undefined
-    return taker
   }
 
   /** What an accepted event offered to lease. */
@@ -161,7 +124,29 @@ export class ModelStore {
     delivery.isolated = pending && isolate
     if (verdict === 'released') delivery.attempts--
     else delivery.isLost = false
+    if (delivery.state === 'dead') this.#died(delivery.event, settlement, nowMs)
     return true
+  }
+
+  #died(event: ModelEvent, { quarantine, judgement, routes }: Settlement, nowMs: number): void {
+    if (judgement !== undefined) event.judgements.add(judgement)
+    if (quarantine !== undefined) {
+      const known = event.status === 'quarantined' ? event.reasons : []
+      Object.assign(event, { status: 'quarantined', reasons: [...new Set([...known, ...quarantine])] })
+    }
+    if (!givesUpId(event)) return
+    const successor = routes && successorOf(event, this.events)
+    event.standing = 'not understood'
+    const givenUp = this.tasks.giveUp(event.given)
+    if (successor === undefined || routes === undefined) return
+    Object.assign(successor, { standing: 'first', isKnownByBody: event.isKnownByBody })
+    if (successor.status !== 'conflict') return
+    const { status, reasons, handlers } = routeByType(routes, successor.given.type)
+    const effect = this.tasks.effectOf(successor.given)
+    Object.assign(successor, { status: effect === 'superseded' ? effect : status, reasons })
+    if (effect === 'superseded') return
+    this.#deliver(successor, handlers, nowMs)
+    this.tasks.tell(effect, successor.given, givenUp, nowMs)
   }
 
   /** Undefined: there is no such event. */
@@ -169,13 +154,17 @@ export class ModelStore {
     const event = this.find(eventUid)
     if (event === undefined) return undefined
     const isUnderstood = event.standing === 'not understood' && status !== 'quarantined'
-    const taker = isUnderstood ? this.#understand(event) : undefined
+    const taker = isUnderstood ? understand(event, this.events) : undefined
     Object.assign(
       event,
       taker === undefined ? { status, reasons } : { status: 'conflict', reasons: takenBy(taker.given.uid) },
     )
     if (taker !== undefined) return { status: 'conflict', reasons: event.reasons, handlers: [] }
-    const running = [...new Set(handlers)].filter((handler) => {
+    return { status, reasons, handlers: this.#deliver(event, handlers, nowMs, only) }
+  }
+
+  #deliver(event: ModelEvent, handlers: readonly string[], nowMs: number, only?: 'dead'): readonly string[] {
+    return [...new Set(handlers)].filter((handler) => {
       const delivery = event.deliveries.find((each) => each.handler === handler)
       if (only === 'dead' && delivery?.state !== 'dead') return false
       if (delivery === undefined) this.#create(event, handler, nowMs)
@@ -183,7 +172,6 @@ export class ModelStore {
       else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
       return true
     })
-    return { status, reasons, handlers: running }
   }
 
   prune(beforeMs: number, limit: number): number {
@@ -289,5 +277,3 @@ export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'last_
   attempts: delivery.attempts,
   due_at: new Date(delivery.dueAtMs).toISOString(),
 })
-
-const isSameBody = (a: NewEvent, b: NewEvent): boolean => Buffer.from(a.body).equals(b.body)

@@ -166,6 +166,26 @@ export class ModelTasks {
     if (asked?.by === 'expiry') task.word = asked.word ?? before.word
   }
 
+  /** Of an event that gives its id up. Gives the task of whose end it had told. */
+  giveUp({ uid, source, task: id }: NewEvent): ModelTask | undefined {
+    const task = id === undefined ? undefined : this.find(source, id)
+    if (task?.eventUid !== uid) return undefined
+    task.eventUid = null
+    return task
+  }
+
+  /** Of an event that runs after all. */
+  tell(
+    effect: ReturnType<ModelTasks['effectOf']>,
+    event: NewEvent,
+    givenUp: ModelTask | undefined,
+    nowMs: number,
+  ): void {
+    if (typeof effect !== 'string') this.resolve(effect, { ...event, receivedAtMs: nowMs })
+    else if (givenUp !== undefined && event.taskEnd !== undefined && event.task === givenUp.id)
+      givenUp.eventUid = event.uid
+  }
+
   find = (source: string, id: string): ModelTask | undefined =>
     this.all.find((task) => task.given.source === source && task.id === id)
 

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Work } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
-import { claimOne, claimRequest, newEvent, pruned, settlement } from './store-samples.ts'
+import { claimOne, newEvent, pruned, settlement } from './store-samples.ts'
 import { askedEvent, trackLeased } from './task-samples.ts'
 
 const resent = (event: NewEvent, given: Partial<NewEvent> = {}): NewEvent => ({ ...event, uid: newUid(), ...given })
@@ -68,27 +67,6 @@ function describeQuarantined({ store }: Fixture): void {
       const whole = understood(cut, { body: Buffer.from('whole') })
       const receipts = await Promise.all([cut, whole, resent(whole)].map((event) => store().append(event)))
       expect(receipts.map(({ outcome }) => outcome)).toEqual(['accepted', 'accepted', 'duplicate'])
-    })
-
-    test('in the process of a handler gives its id up, unless another handler has taken the event', async () => {
-      const refuse = async (work: Work) =>
-        store().settle([settlement(work, { verdict: 'dead', outcome: 'rejected', error: 'no', quarantine: ['no'] })])
-      const alone = newEvent({ dedupe: 'body' })
-      await store().append(alone)
-      await refuse(await claimOne(store()))
-      const corrected = understood(alone, { body: Buffer.from('corrected') })
-      expect(await store().append(corrected)).toEqual({ outcome: 'accepted', uid: corrected.uid })
-      await store().settle([settlement(await claimOne(store()))])
-      const again = understood(alone, { id: 'another' })
-      expect(await store().append(again)).toEqual({ outcome: 'accepted', uid: again.uid })
-      await store().settle([settlement(await claimOne(store()))])
-
-      const shared = newEvent({ handlers: ['a', 'b'] })
-      await store().append(shared)
-      const { work } = await store().claim(claimRequest({ handlers: ['a', 'b'].map((name) => ({ name, limit: 1 })) }))
-      await store().settle([settlement(work[0] as Work)])
-      await refuse(work[1] as Work)
-      expect((await store().append(understood(shared, { body: Buffer.from('corrected') }))).outcome).toBe('conflict')
     })
 
     test('that was asked for does not take its id either', async () => {

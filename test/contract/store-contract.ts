@@ -9,6 +9,7 @@ import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
 import { describeIdentity } from './store-contract-identity.ts'
+import { describeLateQuarantine } from './store-contract-identity-late.ts'
 import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeTasks } from './store-contract-tasks.ts'
@@ -31,6 +32,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
   describeWith(name, open, (fixture) => {
     describeAppend(fixture)
     describeIdentity(fixture)
+    describeLateQuarantine(fixture)
     describeClaiming(fixture)
     describeFairness(fixture)
     describeLeasedAtAppend(fixture)

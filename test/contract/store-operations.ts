@@ -4,11 +4,20 @@ import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt } from '../../src/domain/store.ts'
 import type { TaskEnd } from '../../src/domain/task.ts'
+import type { TypeRoutes } from '../../src/domain/type-routes.ts'
 import { newUid } from '../../src/domain/uid.ts'
 import { type Operation, operation, optional, type Run, source, taskEnd, taskId } from './operation.ts'
 import { allPages, codeOf, newEvent, pruned, START_MS } from './store-samples.ts'
 
 const HANDLERS = ['a', 'b', 'c'] as const
+const JUDGEMENTS = ['schema 1', 'schema 2'] as const
+const ROUTES: Omit<TypeRoutes, 'source'> = {
+  accepts: ['invoice.*'],
+  handlers: [
+    { name: 'a', types: ['*'] },
+    { name: 'b', types: ['invoice.paid'] },
+  ],
+}
 const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
 const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
 const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
@@ -35,7 +44,11 @@ const append = operation(
         receivedAtMs: timeMs,
         handlers,
       }),
-      optional<{ task: string; taskEnd: TaskEnd }>({ task: taskId, taskEnd }),
+      optional<{ task: string; taskEnd: TaskEnd; unjudged: readonly string[] }>({
+        task: taskId,
+        taskEnd,
+        unjudged: fc.subarray([...JUDGEMENTS]),
+      }),
     ),
     { minLength: 1, maxLength: 5 },
   ),
@@ -118,17 +131,28 @@ const settle = operation(
       isolate: fc.boolean(),
       dueInMs: fc.constantFrom(-10, 0, 10, 100),
       detail: fc.constantFrom(undefined, { name: 'Error', message: 'no', stack: ['at f (a.ts:1:2)'] }),
+      quarantine: fc.constantFrom(undefined, ['no'], ['why']),
+      judgement: fc.constantFrom(...JUDGEMENTS),
+      isRouted: fc.boolean(),
     }),
     { maxLength: 4 },
   ),
   async (given, { store, model, time: { nowMs }, claimed }) => {
-    const settlements = given.flatMap(({ which, dueInMs, detail, ...rest }) => {
+    const settlements = given.flatMap(({ which, dueInMs, detail, quarantine, judgement, isRouted, ...rest }) => {
       const known = claimed.at(-1 - which)
       if (known === undefined) return []
       const { deliveryId, lease, delivery } = known
       const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
       const error = detail === undefined ? {} : { detail }
-      return [{ delivery, settlement: { deliveryId, lease, ...rest, ...error, ...times } satisfies Settlement }]
+      const refusal =
+        rest.verdict === 'dead' && quarantine ? { quarantine, judgement, outcome: 'rejected' as const } : {}
+      const routed = isRouted ? { routes: { ...ROUTES, source: delivery.event.given.source } } : {}
+      return [
+        {
+          delivery,
+          settlement: { deliveryId, lease, ...rest, ...error, ...times, ...refusal, ...routed } satisfies Settlement,
+        },
+      ]
     })
     const answer = await store.settle(settlements.map(({ settlement }) => settlement))
     expect(answer).toEqual(
@@ -204,10 +228,47 @@ const listDeliveries = operation(
   },
 )
 
+/** What runs, all of it or the last only, is found not to be as its schema says, after another event of its id has come, or not. */
+const refuse = operation(
+  'refuse',
+  fc.record({
+    most: fc.constantFrom(1, 5),
+    judgement: fc.constantFrom(...JUDGEMENTS),
+    corrected: fc.constantFrom(undefined, 'x', 'y', 'z', 'new'),
+  }),
+  async ({ most, judgement, corrected }, run) => {
+    const { store, model, time, claimed } = run
+    const { nowMs } = time
+    const running = claimed.filter(({ delivery, lease }) => delivery.state === 'running' && delivery.lease === lease)
+    const { asked: _, lease: __, ...last } = running.at(-1)?.delivery.event.given ?? newEvent()
+    if (corrected !== undefined) {
+      const event = { ...last, uid: newUid(), body: Buffer.from(corrected) }
+      expectReceipt(run, event, await store.append(event))
+    }
+    for (const { delivery, deliveryId, lease } of running.slice(-most)) {
+      const settlement: Settlement = {
+        deliveryId,
+        lease,
+        verdict: 'dead',
+        outcome: 'rejected',
+        isolate: false,
+        quarantine: ['no'],
+        judgement,
+        routes: { ...ROUTES, source: delivery.event.given.source },
+        dueAtMs: nowMs,
+        startedAtMs: nowMs,
+        durationMs: 1,
+      }
+      expect(await store.settle([settlement])).toEqual([model.settle(delivery, lease, settlement, nowMs)])
+    }
+  },
+)
+
 export const randomOperation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 4, arbitrary: append },
   { weight: 5, arbitrary: claim },
   { weight: 4, arbitrary: settle },
+  { weight: 3, arbitrary: refuse },
   { weight: 3, arbitrary: pass },
   { weight: 2, arbitrary: replay },
   { weight: 1, arbitrary: prune },

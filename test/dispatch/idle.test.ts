@@ -44,6 +44,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
       close: async () => {},
     },
     registrations: [{ name: 'a', types: ['*'] }],
+    routesOf: (source) => ({ source, accepts: ['*'], handlers: [] }),
     receiving: () => 0,
     redact: (text) => text,
     retry: { maxAttempts: 1, baseMs: 0, capMs: 0 },

@@ -74,6 +74,7 @@ export async function startDispatcher(
         types,
         ...(name === 'wait' && { concurrency: 2 }),
       })),
+    routesOf: (source) => ({ source, accepts: ['*'], handlers: [] }),
     receiving: options.receiving ?? (() => 0),
     redact: (text) => text,
     retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },

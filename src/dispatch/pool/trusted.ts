@@ -34,6 +34,7 @@ const isResult = (entry: unknown): boolean =>
   (entry.result.error === undefined || isText(entry.result.error)) &&
   (entry.result.afterMs === undefined || isCount(entry.result.afterMs)) &&
   (entry.result.quarantine === undefined || isListOf(isText, entry.result.quarantine)) &&
+  (entry.result.judgement === undefined || isText(entry.result.judgement)) &&
   (entry.result.detail === undefined || isDetail(entry.result.detail, 0))
 
 const isDetail = (detail: unknown, depth: number): boolean =>

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { toIso } from '../../domain/clock.ts'
 import type { EventFields, WebhookEvent } from '../../domain/event.ts'
 import type { HandlerContext } from '../../domain/handler.ts'
+import { judgementOf } from '../../domain/judgement.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 import type { Provider } from '../../domain/provider.ts'
 import { readStored } from '../../domain/read-event.ts'
@@ -17,7 +18,7 @@ const MAX_AFTER_MS = 366 * 86_400_000
 const MAX_SHOWN_LENGTH = 64
 
 /** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
-type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine'>
+type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
 
 export interface RunningJob {
   readonly job: Job
@@ -106,7 +107,8 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
     const [first, ...others] = environment.refusals?.(handler.registration, provider, fields) ?? []
     if (first !== undefined) {
       const error = `the event is not as its schema says: ${first}`
-      running.decide({ outcome: 'rejected', error, quarantine: [first, ...others] })
+      const judgement = judgementOf(handler.registration, provider, fields)
+      running.decide({ outcome: 'rejected', error, quarantine: [first, ...others], judgement })
       return
     }
     await handler.run(eventOf(running.job, fields), contextOf(running, signal))

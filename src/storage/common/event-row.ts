@@ -34,6 +34,7 @@ export type EventRow = readonly [
   createdAtSource: NewEvent['created_at_source'],
   /** 1: a known body makes it a duplicate. */
   byBody: 1 | null,
+  unjudged: readonly string[] | null,
 ]
 
 export interface AppendBatch {
@@ -89,6 +90,7 @@ export const rowOf = (event: NewEvent): EventRow => [
   event.lease?.leaseMs ?? null,
   event.created_at_source,
   event.dedupe === 'body' ? 1 : null,
+  event.unjudged ?? null,
 ]
 
 /** `event.variant` in both stores. */

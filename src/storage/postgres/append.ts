@@ -3,13 +3,16 @@ import { toIso } from '../../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
-import type { AppendBatch, AppendResult, EventRow } from '../common/event-row.ts'
+import type { AppendBatch, AppendResult, EventRow, Kept } from '../common/event-row.ts'
 import { firstDeliveryKey } from '../common/keys.ts'
+import type { WireError } from '../common/wire-error.ts'
 import type { Connections, Row } from './connections.ts'
+import { createContest, isConflict } from './contest.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Days } from './days.ts'
 import { isDamage } from './errors.ts'
+import { createFindJudged } from './judged.ts'
 import type { Leases } from './leases.ts'
 import type { SignsOfLife } from './signs-of-life.ts'
 import { toText, toTextOrNull } from './text.ts'
@@ -51,6 +54,9 @@ interface Sent {
  * is at fault itself, or leads over what the server cannot read, is answered with its error and leaves its neighbours alone.
  */
 export function createAppend({ connections, clock, days, leases, signs, damage }: AppendParts) {
+  const findJudged = createFindJudged(connections)
+  const contest = createContest(connections, clock)
+
   async function send(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
     if (!batch.some(({ event }) => event[19] !== null)) return sendUnder(null, batch)
     await signs.begin()
@@ -83,6 +89,35 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
       offset += event[14]
       return { event, body, aheadMs }
     })
+    const judged = new Map<Sent, AppendResult>()
+    for (const sent of batch) {
+      const known = sent.event[23] === null ? undefined : await findJudged(sent.event, sent.body)
+      if (known !== undefined) judged.set(sent, known)
+    }
+    if (judged.size === 0) return sendContesting(batch)
+    const results = (await sendContesting(batch.filter((sent) => !judged.has(sent)))).values()
+    return batch.map((sent) => judged.get(sent) ?? results.next().value ?? null)
+  }
+
+  async function sendContesting(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+    const results = await sendTogether(batch)
+    if (!results.some(isConflict)) return results
+    const contested: AppendResult[] = []
+    for (const [at, result] of results.entries())
+      contested.push(isConflict(result) ? await contestAlone(result, batch[at]) : result)
+    return contested
+  }
+
+  async function contestAlone(result: Kept, sent: Sent | undefined): Promise<AppendResult> {
+    try {
+      return sent === undefined ? result : await contest(result, sent.event)
+    } catch (error) {
+      return wireErrorOf(error)
+    }
+  }
+
+  async function sendTogether(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+    if (batch.length === 0) return []
     try {
       return await send(batch)
     } catch (error) {
@@ -99,12 +134,17 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
       try {
         results.push(...(isLeasing ? await send([event]) : await sendUnder(null, [event])))
       } catch (error) {
-        results.push({ error: isHoldfastError(error) ? error.code : 'unavailable', message: messageOf(error) })
+        results.push(wireErrorOf(error))
       }
     }
     return results
   }
 }
+
+const wireErrorOf = (error: unknown): WireError => ({
+  error: isHoldfastError(error) ? error.code : 'unavailable',
+  message: messageOf(error),
+})
 
 async function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
   const checksums: string[] = []

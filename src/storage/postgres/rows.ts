@@ -1,7 +1,7 @@
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
-import type { ErrorDetail } from '../../domain/error-detail.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import { shownDetail } from '../common/attempt-detail.ts'
 import type { Row } from './connections.ts'
 
 export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
@@ -79,7 +79,7 @@ export const attemptOf = (row: AttemptRow): Attempt => ({
   number: row.number,
   outcome: row.outcome,
   ...(row.error !== null && { error: row.error }),
-  ...(row.detail !== null && { error_detail: JSON.parse(row.detail) as ErrorDetail }),
+  ...shownDetail(row.detail),
   started_at: toIso(row.started_at),
   duration_ms: row.duration_ms,
 })

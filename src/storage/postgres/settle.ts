@@ -1,10 +1,16 @@
 import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
-import type { Connections, Row, Statement } from './connections.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import { storedDetail } from '../common/attempt-detail.ts'
+import type { Endings } from '../common/endings.ts'
+import { eventKeyOf } from '../common/keys.ts'
+import { joinedReasons } from '../common/quarantine.ts'
+import { type Successor, settledAs } from '../common/successor.ts'
+import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
 import type { Leases } from './leases.ts'
-import { disownQuarantined, quarantineEvents } from './quarantine.ts'
+import { createGiveUpId } from './successor.ts'
 import { toText, toTextOrNull } from './text.ts'
 import { unlessDamaged } from './unreadable.ts'
 
@@ -59,17 +65,57 @@ const SETTLE = settleStatement('settle', HISTORY)
 /** Where the history cannot be written. */
 const SETTLE_ALONE = settleStatement('settle-alone', '')
 
+/** Before their deliveries, as a replay locks them: of the last two that end, one sees that the other has. */
+const HOLD_EVENTS = {
+  name: 'hold-events',
+  text: 'SELECT key, status, reasons FROM event WHERE key = ANY ($1) ORDER BY key FOR NO KEY UPDATE',
+}
+const QUARANTINE = {
+  name: 'quarantine',
+  text: "UPDATE event SET status = 'quarantined', reasons = $2 WHERE key = $1",
+}
+
+interface HeldEvent extends Row {
+  readonly key: number
+  readonly status: string
+  readonly reasons: string | null
+}
+
+/** What is done of a settlement. */
+interface Extent {
+  readonly statement: Statement
+  readonly quarantines: boolean
+  readonly givesUpIds: boolean
+}
+const ALL: Extent = { statement: SETTLE, quarantines: true, givesUpIds: true }
+/** Less and less, where what the server cannot read is in the way of one. */
+const PARTS: readonly Extent[] = [
+  { statement: SETTLE, quarantines: true, givesUpIds: false },
+  { statement: SETTLE, quarantines: false, givesUpIds: false },
+  { statement: SETTLE_ALONE, quarantines: false, givesUpIds: false },
+]
+
 export interface SettleParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly leases: Leases
   readonly damage: Damage
+  readonly endings: Endings
+  readonly onLog: StoreLog
 }
 
-/** As the statement reads it. */
-interface SettlementRow extends Row {
-  readonly n: number
+interface Entry {
+  readonly settlement: Settlement
+  /** As the statement reads it. */
+  readonly row: Row & { readonly n: number }
 }
+
+/** The places of those that took effect. */
+interface Outcome {
+  readonly took: readonly number[]
+  readonly successors: readonly Successor[]
+}
+const NOTHING: Outcome = { took: [], successors: [] }
 
 const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   succeeded: 'succeeded',
@@ -78,46 +124,96 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   released: 'pending',
 }
 
-export function createSettle({ connections, clock, leases, damage }: SettleParts) {
-  /** Gives the places of those that took effect: without a history that cannot be written; not one that cannot be itself. */
-  async function settleReadable(rows: readonly SettlementRow[], isAgain = false): Promise<readonly number[]> {
+export function createSettle({ connections, clock, leases, damage, endings, onLog }: SettleParts) {
+  const giveUpId = createGiveUpId(clock)
+
+  /** As much as can be done of each. */
+  async function settleReadable(entries: readonly Entry[], isAgain = false): Promise<Outcome> {
     try {
-      return await settleBy(SETTLE, rows)
+      return await settleBy(ALL, entries)
     } catch (error) {
       if (!isDamage(error)) throw error
-      if (!isAgain && (await damage.found(error)) === 'mended') return settleReadable(rows, true)
-      if (rows.length === 1) return unlessDamaged(settleBy(SETTLE_ALONE, rows), [])
-      const middle = rows.length / 2
-      return [...(await settleReadable(rows.slice(0, middle))), ...(await settleReadable(rows.slice(middle)))]
+      if (!isAgain && (await damage.found(error)) === 'mended') return settleReadable(entries, true)
+      if (entries.length === 1) return settlePart(entries)
+      const middle = entries.length / 2
+      const first = await settleReadable(entries.slice(0, middle))
+      const second = await settleReadable(entries.slice(middle))
+      return { took: [...first.took, ...second.took], successors: [...first.successors, ...second.successors] }
     }
   }
 
-  async function settleBy(statement: Statement, rows: readonly SettlementRow[]): Promise<readonly number[]> {
-    const took = await connections.run<{ n: number }>('lease', statement, [clock.givenMs(), JSON.stringify(rows)])
-    return took.map(({ n }) => n)
+  async function settlePart(entries: readonly Entry[]): Promise<Outcome> {
+    for (const part of PARTS) {
+      const outcome = await unlessDamaged(settleBy(part, entries), undefined)
+      if (outcome !== undefined) return outcome
+    }
+    return NOTHING
+  }
+
+  async function settleBy(extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
+    const isDead = ({ settlement }: Entry) => settlement.verdict === 'dead'
+    if (extent.quarantines && entries.some(isDead))
+      return connections.transaction((query) => settleWithDead(query, extent, entries), 'lease')
+    const took = await settle((...statement) => connections.run('lease', ...statement), extent, entries)
+    return { took, successors: [] }
+  }
+
+  async function settle(query: Query, { statement }: Extent, entries: readonly Entry[]): Promise<readonly number[]> {
+    const rows = JSON.stringify(entries.map(({ row }) => row))
+    return (await query<{ n: number }>(statement, [clock.givenMs(), rows])).map(({ n }) => n)
+  }
+
+  /** With deliveries that are dead, after which a quarantined event may give its id up: all in one transaction. */
+  async function settleWithDead(query: Query, extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
+    const dead = entries.filter(({ settlement }) => settlement.verdict === 'dead')
+    const keys = [...new Set(dead.map(({ settlement }) => eventKeyOf(settlement.deliveryId)))]
+    const events = new Map((await query<HeldEvent>(HOLD_EVENTS, [keys])).map((event) => [event.key, event]))
+    const took = await settle(query, extent, entries)
+    const successors: Successor[] = []
+    for (const { settlement } of dead.filter(({ row }) => took.includes(row.n))) {
+      const key = eventKeyOf(settlement.deliveryId)
+      const quarantined = await quarantine(query, settlement, events.get(key))
+      if (quarantined === undefined) continue
+      events.set(key, quarantined)
+      const successor = extent.givesUpIds ? await giveUpId(query, key, settlement.routes) : undefined
+      if (successor !== undefined) successors.push(successor)
+    }
+    return { took, successors }
+  }
+
+  /** The event, if it is quarantined by this settlement, or was before. */
+  async function quarantine(query: Query, { quarantine: added }: Settlement, event: HeldEvent | undefined) {
+    if (added === undefined || event === undefined) return event?.status === 'quarantined' ? event : undefined
+    const reasons = joinedReasons(event.status, event.reasons, added)
+    await query(QUARANTINE, [event.key, toText(reasons)])
+    return { ...event, status: 'quarantined', reasons }
   }
 
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
-    await quarantineEvents(connections, settlements)
     const localMs = clock.localMs()
-    const rows = settlements.map((settlement, at) => ({
-      n: at + 1,
-      key: settlement.deliveryId,
-      lease: toText(settlement.lease),
-      state: STATE_AFTER[settlement.verdict],
-      outcome: settlement.outcome,
-      counted: settlement.verdict !== 'released',
-      isolate: settlement.isolate,
-      wait_ms: Math.round(settlement.dueAtMs - localMs),
-      error: toTextOrNull(settlement.error),
-      ...(settlement.detail !== undefined && { detail: toText(JSON.stringify(settlement.detail)) }),
-      started_ago_ms: Math.round(localMs - settlement.startedAtMs),
-      duration_ms: Math.round(settlement.durationMs),
-    }))
-    const effective = new Set(await settleReadable(rows))
+    const entries = settlements.map((settlement, at) => ({ settlement, row: rowOf(settlement, at + 1, localMs) }))
+    const { took, successors } = await settleReadable(entries)
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
-    await disownQuarantined(connections, settlements)
-    return rows.map(({ n }) => effective.has(n))
+    const effective = new Set(took)
+    return settledAs({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endings, onLog)
+  }
+}
+
+function rowOf(settlement: Settlement, n: number, localMs: number): Entry['row'] {
+  const detail = storedDetail(settlement)
+  return {
+    n,
+    key: settlement.deliveryId,
+    lease: toText(settlement.lease),
+    state: STATE_AFTER[settlement.verdict],
+    outcome: settlement.outcome,
+    counted: settlement.verdict !== 'released',
+    isolate: settlement.isolate,
+    wait_ms: Math.round(settlement.dueAtMs - localMs),
+    error: toTextOrNull(settlement.error),
+    ...(detail !== null && { detail: toText(detail) }),
+    started_ago_ms: Math.round(localMs - settlement.startedAtMs),
+    duration_ms: Math.round(settlement.durationMs),
   }
 }

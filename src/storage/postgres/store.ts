@@ -145,7 +145,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       return append(event)
     },
     claim: running.while(whileSound(createClaim({ connections, clock, leases, signs, damage, onLog }))),
-    settle: running.while(createSettle({ connections, clock, leases, damage })),
+    settle: running.while(createSettle({ connections, clock, leases, damage, endings, onLog })),
     replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
     bringBack: running.while(createBringBack(connections, clock)),

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
-import { type AppendResult, CONFLICTING, type EventRow, FIRST, type Variant } from '../common/event-row.ts'
+import { type AppendResult, CONFLICTING, type EventRow, type Variant } from '../common/event-row.ts'
 import { firstDeliveryKey } from '../common/keys.ts'
-import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
+import type { Dedupe } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
 import type { Identities } from './identity.ts'
 import type { Tally } from './tally.ts'
@@ -73,7 +73,7 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
     if (changes === 0) return false
     lastKey = key
     insertBody.run(key, body)
-    dedupe.add(variant === FIRST ? firstHash(source, id) : variantHash(source, id, checksum), key)
+    dedupe.add(key, { source, id, checksum, variant })
     if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event, nowMs)
     return true
   }

@@ -9,6 +9,7 @@ import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
 import { prepareJudgeClock } from './clock.ts'
 import { type Damage, DamagedPage } from './damage.ts'
 import { Dedupe } from './dedupe.ts'
+import { prepareDeliver } from './deliver.ts'
 import { prepareEndTask } from './end-task.ts'
 import { prepareIdentities } from './identity.ts'
 import { prepareMoveLeases } from './jumps.ts'
@@ -18,6 +19,7 @@ import { prepareForget, prepareRedate } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
 import { isCorruption, isEnvironmental, isFatal } from './sqlite-errors.ts'
+import { prepareGiveUpId } from './successor.ts'
 import { Tally } from './tally.ts'
 import { prepareTrackTask } from './track-task.ts'
 import { wireErrorOf } from './wire-error.ts'
@@ -84,12 +86,13 @@ export class Committer {
     this.#tally = new Tally(db)
     const endTask = prepareEndTask(db, this.#tally)
     const identities = prepareIdentities(db, this.#dedupe)
+    const deliver = prepareDeliver(db, this.#tally)
     const parts = { dedupe: this.#dedupe, identities, tally: this.#tally, endTask }
     this.#appender = prepareAppend(db, parts)
     this.#operations = {
       claim: prepareClaim(db, this.#tally, damage),
-      settle: prepareSettle(db, identities, this.#tally, damage),
-      replay: prepareReplay(db, identities, this.#tally),
+      settle: prepareSettle(db, prepareGiveUpId(db, { identities, deliver, endTask }), this.#tally, damage),
+      replay: prepareReplay(db, identities, deliver),
       judgeClock: prepareJudgeClock(db),
       moveLeases: prepareMoveLeases(db),
       bringBack: prepareBringBack(db),

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import { CONFLICTING, FIRST, type Variant } from '../common/event-row.ts'
 import type { Row } from './rows.ts'
 import { isCorruption, unlessDamaged } from './sqlite-errors.ts'
 
@@ -15,9 +16,23 @@ export const firstHash = (source: string, id: string): number => shortHash(`${so
 export const variantHash = (source: string, id: string, checksum: string): number =>
   shortHash(`${source}\0${id}\0${checksum}`)
 
-/** Of the name that an event has, by its stored columns. */
-export const hashOfIdentity = ({ source, id, variant, checksum }: Row): number =>
-  variant === 0 ? firstHash(String(source), String(id)) : variantHash(String(source), String(id), String(checksum))
+/** Names all events that are in conflict about an id. */
+export const conflictHash = (source: string, id: string): number => shortHash(`${source}\0${id}\0conflict`)
+
+/** As much of an event as it is known by. */
+export interface Named {
+  readonly source: string
+  readonly id: string
+  readonly checksum: string
+  readonly variant: Variant
+}
+
+/** All names of an event. */
+export function hashesOf({ source, id, checksum, variant }: Named): readonly number[] {
+  if (variant === FIRST) return [firstHash(source, id)]
+  const own = variantHash(source, id, checksum)
+  return variant === CONFLICTING ? [own, conflictHash(source, id)] : [own]
+}
 
 const shortHash = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, HASH_HEX_DIGITS), 16)
 
@@ -62,30 +77,35 @@ export class Dedupe {
   /** No event may get a key up to this, or it would not be read again at open. */
   lastKey = (): number => this.#recentUntil
 
-  /** Keys of the events that may bear the hash, those of the transaction included. */
+  /** Keys of the events that may bear the hash, those of the transaction included, in order of arrival. */
   find(hash: number): readonly number[] {
     const stored = this.#lookUp.all(hash)
     const recent = this.#recent.get(hash)
     const flushing = this.#flushing.get(hash)
     if (stored.length === 0 && recent === undefined && flushing === undefined) return NONE
-    return [...stored.map(({ event }) => Number(event)), ...keysIn(flushing), ...keysIn(recent)]
+    const keys = [...stored.map(({ event }) => Number(event)), ...keysIn(flushing), ...keysIn(recent)]
+    return keys.length < 2 ? keys : [...new Set(keys)].sort((a, b) => a - b)
   }
 
-  add(hash: number, event: number): void {
-    this.#added.push({ hash, event })
-    put(this.#recent, hash, event)
+  add(event: number, named: Named): void {
+    for (const hash of hashesOf(named)) {
+      this.#added.push({ hash, event })
+      put(this.#recent, hash, event)
+    }
     this.#recentUntil = event
   }
 
-  /** Gives an event another name, on disk at once: it may be older than what is read again at open. */
-  move(event: number, from: number, to: number): void {
-    this.remove(from, event)
-    this.#insert.run(to, event)
+  /** Gives an event other names, on disk at once: it may be older than what is read again at open. */
+  rename(event: number, from: Named, to: Named): void {
+    this.remove(event, from)
+    for (const hash of hashesOf(to)) this.#insert.run(hash, event)
   }
 
-  remove(hash: number, event: number): void {
-    this.#removed.push({ hash, event })
-    this.#delete.run(hash, event)
+  remove(event: number, named: Named): void {
+    for (const hash of hashesOf(named)) {
+      this.#removed.push({ hash, event })
+      this.#delete.run(hash, event)
+    }
   }
 
   /** For a savepoint: what was removed since `mark` is to stay after all. */
@@ -158,10 +178,17 @@ export class Dedupe {
   }
 
   #know(row: Row): void {
-    put(this.#recent, hashOfIdentity(row), Number(row.key))
+    for (const hash of hashesOf(namedOf(row))) put(this.#recent, hash, Number(row.key))
     this.#recentUntil = Number(row.key)
   }
 }
+
+export const namedOf = (row: Row): Named => ({
+  source: String(row.source),
+  id: String(row.id),
+  checksum: String(row.checksum),
+  variant: Number(row.variant) as Variant,
+})
 
 /** Keys that events can have, past one, where not every page of events can be read. */
 function* keysPast(db: DatabaseSync, last: number): Generator<number> {

@@ -29,20 +29,25 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
     WHERE key = ?
   `)
 
+  function effectOn(source: string, id: string | null, end: TaskEnd): TaskEffect {
+    const task = id === null ? undefined : byId.get(source, id)
+    if (task === undefined) return NONE
+    if (task.ended_at === null) return { kind: 'ends', task, end, asked: null }
+    return task.event === null ? NONE : SUPERSEDED
+  }
+
   return {
+    /** Of an event of this source that was not asked for. */
+    effectOn,
+
     /** Looked up before the event is kept. */
     effectOf(event: EventRow): TaskEffect {
       const [status, word, asked] = [event[16], event[17], event[18]]
       if (status === null) return asked === null ? NONE : FENCED
       const end: TaskEnd = { status, word: word ?? status }
-      if (asked !== null) {
-        const task = byLease.get(asked.uid, asked.lease)
-        return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
-      }
-      const task = event[10] === null ? undefined : byId.get(event[1], event[10])
-      if (task === undefined) return NONE
-      if (task.ended_at === null) return { kind: 'ends', task, end, asked }
-      return task.event === null ? NONE : SUPERSEDED
+      if (asked === null) return effectOn(event[1], event[10], end)
+      const task = byLease.get(asked.uid, asked.lease)
+      return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
     },
 
     /** By an event: `uid`. */

@@ -1,7 +1,8 @@
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { CONFLICTING, type EventRow, FIRST, NOT_UNDERSTOOD, type Variant } from '../common/event-row.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
-import { type Dedupe, firstHash, variantHash } from './dedupe.ts'
+import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
+import type { Row } from './rows.ts'
 
 /** Whether an event is known, and as what it is to be kept if it is not. */
 export type Standing =
@@ -10,15 +11,11 @@ export type Standing =
   | { readonly kind: 'conflict'; readonly uid: string }
 
 /** As much of a stored event as tells its identity. */
-interface Identity {
+export interface Identity extends Named {
   readonly key: number
-  readonly source: string
-  readonly id: string
-  readonly checksum: string
+  readonly uid: string
   readonly byBody: boolean
 }
-
-type Known = Identity & { readonly uid: string; readonly variant: Variant }
 
 /** What is known of sources, ids and bodies: the rules of `Store.append` and `Store.replay`. */
 export interface Identities {
@@ -27,12 +24,16 @@ export interface Identities {
    * An event that was not understood when it came is now: it takes its id. Gives the uid of the event that has it, or its body,
    * already: this one is in conflict then.
    */
-  readonly understand: (event: Identity) => string | undefined
+  readonly understand: (eventKey: number) => string | undefined
   /**
-   * What was quarantined by its handlers' processes, before any of its handlers ran, gives its id up, unless it was asked
-   * for. Another event's id is not touched.
+   * What was quarantined by its handlers' processes, and none of whose handlers has succeeded or may yet, gives its id up,
+   * unless it was asked for. Undefined: it keeps it, or has none.
    */
-  readonly disown: (eventKey: number) => void
+  readonly disown: (eventKey: number) => Identity | undefined
+  /** Events in conflict about an id that were understood, in order of arrival. */
+  readonly inConflict: (source: string, id: string) => Iterable<Identity>
+  /** One of those takes the id, which nobody has. False: its body is another event's, and it stays in conflict. */
+  readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
 export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities {
@@ -43,36 +44,58 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
     'SELECT key, uid, source, id, variant, checksum, by_body FROM event WHERE by_body = 1 AND source = ? AND checksum = ?',
   )
   const setVariant = db.prepare('UPDATE event SET variant = ?, by_body = ? WHERE key = ?')
+  const wasJudged = db.prepare(`
+    SELECT 1 FROM attempt WHERE delivery BETWEEN ? AND ? AND outcome = 'rejected'
+      AND json_extract(detail, '$.judgement') IN (SELECT value FROM json_each(?)) LIMIT 1
+  `)
   const unlessDead = db.prepare("SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state <> 'dead' LIMIT 1")
   const deadOf = db.prepare("SELECT handler FROM delivery WHERE key BETWEEN ? AND ? AND state = 'dead' ORDER BY key")
 
-  function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Known | undefined {
+  function* findAll(hash: number, source: string, id: string, variant: Variant, checksum?: string): Generator<Row> {
     for (const key of dedupe.find(hash)) {
       const row = select.get(key)
       if (row === undefined || row.variant !== variant || row.source !== source || row.id !== id) continue
-      if (checksum !== undefined && row.checksum !== checksum) continue
-      if (variant !== FIRST || !isOfOldRule(row)) return knownOf(row)
-      giveUpId(knownOf(row))
+      if (checksum === undefined || row.checksum === checksum) yield row
+    }
+  }
+
+  function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Identity | undefined {
+    for (const row of findAll(hash, source, id, variant, checksum)) {
+      if (variant !== FIRST || !isOfOldRule(row)) return identityOf(row)
+      // What was quarantined by a release that let it take its id gives it up when it is looked for.
+      become(identityOf(row), NOT_UNDERSTOOD)
     }
     return undefined
   }
 
-  /** What was quarantined by a release that let it take its id gives it up when it is looked for. */
-  function giveUpId({ key, source, id, checksum, byBody }: Identity): void {
-    setVariant.run(NOT_UNDERSTOOD, byBody ? 1 : null, key)
-    dedupe.move(key, firstHash(source, id), variantHash(source, id, checksum))
+  function become(event: Identity, variant: Variant, byBody = event.byBody): void {
+    setVariant.run(variant, byBody ? 1 : null, event.key)
+    dedupe.rename(event.key, event, { ...event, variant })
   }
 
   function hasOnlyDead(eventKey: number): boolean {
     return unlessDead.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) === undefined
   }
 
-  function findBody(source: string, checksum: string, isUnderstood: boolean): Known | undefined {
-    const rows = withBody.all(source, checksum).map(knownOf)
-    return rows.find(({ variant }) => (variant !== NOT_UNDERSTOOD) === isUnderstood)
+  function allWithBody(source: string, checksum: string, isUnderstood: boolean): readonly Identity[] {
+    const rows = withBody.all(source, checksum).map(identityOf)
+    return rows.filter(({ variant }) => (variant !== NOT_UNDERSTOOD) === isUnderstood)
+  }
+  const findBody = (source: string, checksum: string, isUnderstood: boolean): Identity | undefined =>
+    allWithBody(source, checksum, isUnderstood)[0]
+
+  /** The same bytes, quarantined by one of these judgements. */
+  function findJudged(event: EventRow, checksum: string, unjudged: readonly string[]): Identity | undefined {
+    const [, source, , id] = event
+    const judgements = JSON.stringify(unjudged)
+    const same = [...findAll(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)].map(identityOf)
+    const known = event[22] === 1 ? allWithBody(source, checksum, false) : []
+    return [...same, ...known].find(
+      ({ key }) => wasJudged.get(firstDeliveryKey(key), lastDeliveryKey(key), judgements) !== undefined,
+    )
   }
 
-  function duplicateOf({ key, uid }: Known): Standing {
+  function duplicateOf({ key, uid }: Identity): Standing {
     const dead = deadOf.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ handler }) => String(handler))
     return { kind: 'duplicate', uid, ...(dead.length > 0 && { dead }) }
   }
@@ -93,41 +116,54 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
         const again = known ?? find(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)
         return again === undefined ? { kind: 'new', variant: NOT_UNDERSTOOD } : duplicateOf(again)
       }
+      const judged = event[23] === null ? undefined : findJudged(event, checksum, event[23])
+      if (judged !== undefined) return duplicateOf(judged)
       if (first === undefined) return { kind: 'new', variant: FIRST }
       const again = find(variantHash(source, id, checksum), source, id, CONFLICTING, checksum)
       return again === undefined ? { kind: 'new', variant: CONFLICTING } : { kind: 'conflict', uid: again.uid }
     },
 
-    understand({ key, source, id, checksum, byBody }) {
+    understand(eventKey) {
+      const row = select.get(eventKey)
+      if (row === undefined) return undefined
+      const event = identityOf(row)
+      const { source, id, checksum, byBody } = event
       const first = find(firstHash(source, id), source, id, FIRST)
       const same = byBody ? findBody(source, checksum, true) : undefined
-      if (first === undefined && same === undefined) {
-        setVariant.run(FIRST, byBody ? 1 : null, key)
-        dedupe.move(key, variantHash(source, id, checksum), firstHash(source, id))
-        return undefined
-      }
-      setVariant.run(CONFLICTING, null, key)
+      if (first === undefined && same === undefined) become(event, FIRST)
+      else become(event, CONFLICTING, false)
       return (same ?? first)?.uid
     },
 
     disown(eventKey) {
-      const event = select.get(eventKey)
-      if (event?.status !== 'quarantined' || event.variant !== FIRST || event.origin === 'poll') return
-      if (hasOnlyDead(eventKey)) giveUpId(knownOf(event))
+      const row = select.get(eventKey)
+      if (row?.status !== 'quarantined' || row.variant !== FIRST || row.origin === 'poll') return undefined
+      if (!hasOnlyDead(eventKey)) return undefined
+      const event = identityOf(row)
+      become(event, NOT_UNDERSTOOD)
+      return event
+    },
+
+    *inConflict(source, id) {
+      for (const row of findAll(conflictHash(source, id), source, id, CONFLICTING))
+        if (row.status !== 'quarantined') yield identityOf(row)
+    },
+
+    takeId(event, byBody) {
+      if (byBody && findBody(event.source, event.checksum, true) !== undefined) return false
+      become(event, FIRST, byBody)
+      return true
     },
   }
 }
 
 /** It has no `created_at_source`. */
-const isOfOldRule = ({ status, created_at_source }: Readonly<Record<string, SQLOutputValue>>): boolean =>
+const isOfOldRule = ({ status, created_at_source }: Row): boolean =>
   status === 'quarantined' && created_at_source === null
 
-const knownOf = (row: Readonly<Record<string, SQLOutputValue>>): Known => ({
+const identityOf = (row: Row): Identity => ({
+  ...namedOf(row),
   key: Number(row.key),
   uid: String(row.uid),
-  source: String(row.source),
-  id: String(row.id),
-  variant: Number(row.variant) as Variant,
-  checksum: String(row.checksum),
   byBody: row.by_body === 1,
 })

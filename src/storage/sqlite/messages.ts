@@ -23,6 +23,7 @@ import type {
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
 import type { AppendBatch } from '../common/event-row.ts'
+import type { Settled } from '../common/successor.ts'
 import type { Reply } from '../common/wire-error.ts'
 import type { FoundAhead } from './bring-back.ts'
 import type { Jump } from './jumps.ts'
@@ -42,13 +43,13 @@ export interface StoredClaim {
   readonly nextDueAtMs: number | undefined
 }
 
-/** With its detail as JSON. */
-export type StoredSettlement = Omit<Settlement, 'detail'> & { readonly detail: string | null }
+/** With its detail and its judgement as JSON. */
+export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement'> & { readonly detail: string | null }
 
 /** What the writer does besides appending. Times are the main thread's. */
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
-  settle(settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[]
+  settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   moveLeases(jump: Jump): void

@@ -12,7 +12,7 @@ import {
 } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
 import type { Damage } from './damage.ts'
-import { type Dedupe, hashOfIdentity } from './dedupe.ts'
+import { type Dedupe, namedOf } from './dedupe.ts'
 import type { Tally } from './tally.ts'
 
 /** Events looked at in one step, by the thread that reads: those that cannot go cost the one that writes nothing. */
@@ -151,7 +151,7 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, da
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     deleteEvent.run(key)
-    dedupe.remove(hashOfIdentity(row), key)
+    dedupe.remove(key, namedOf(row))
     return { dead }
   }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
-import { hashOfIdentity } from './dedupe.ts'
+import { CONFLICTING } from '../common/event-row.ts'
+import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
 import { isCorruption, isFatal } from './sqlite-errors.ts'
 import type { Warnings } from './warnings.ts'
 
@@ -22,8 +23,10 @@ interface Derived {
 
 const INDEXES = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
 const DEDUPE = "SELECT sql FROM sqlite_schema WHERE name = 'dedupe'"
-const FILL_DEDUPE =
-  'INSERT INTO dedupe SELECT hash_of_identity(source, id, variant, checksum), key FROM event NOT INDEXED ORDER BY 1, 2'
+const FILL_DEDUPE = `
+  INSERT INTO dedupe SELECT hash_of_identity(source, id, variant, checksum), key FROM event NOT INDEXED
+  UNION SELECT hash_of_conflict(source, id), key FROM event NOT INDEXED WHERE variant = ${CONFLICTING} ORDER BY 1, 2
+`
 
 /**
  * Gives what makes damaged indexes anew from their tables, each at once and in a transaction of its own, and tells whether there
@@ -32,9 +35,12 @@ const FILL_DEDUPE =
  */
 export function prepareRebuild(db: DatabaseSync, warnings: Warnings): () => boolean {
   let examinedAtMs = Number.NEGATIVE_INFINITY
-  db.function('hash_of_identity', { deterministic: true }, (source, id, variant, checksum) =>
-    hashOfIdentity({ source, id, variant, checksum }),
+  db.function(
+    'hash_of_identity',
+    { deterministic: true },
+    (source, id, variant, checksum) => hashesOf(namedOf({ source, id, variant, checksum }))[0] ?? 0,
   )
+  db.function('hash_of_conflict', { deterministic: true }, (source, id) => conflictHash(String(source), String(id)))
 
   function rebuild(derived: Derived): boolean {
     const beganAtMs = performance.now()

@@ -1,8 +1,8 @@
 import type { SQLOutputValue } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
-import type { ErrorDetail } from '../../domain/error-detail.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import { shownDetail } from '../common/attempt-detail.ts'
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
 
@@ -47,7 +47,7 @@ export function attemptOf(row: Row): Attempt {
     number: Number(row.number),
     outcome: row.outcome as AttemptOutcome,
     ...(typeof row.error === 'string' && { error: row.error }),
-    ...(typeof row.detail === 'string' && { error_detail: JSON.parse(row.detail) as ErrorDetail }),
+    ...shownDetail(typeof row.detail === 'string' ? row.detail : null),
     started_at: toIso(Number(row.started_at)),
     duration_ms: Number(row.duration_ms),
   }

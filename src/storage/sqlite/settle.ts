@@ -2,10 +2,11 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
 import { eventKeyOf } from '../common/keys.ts'
 import { joinedReasons } from '../common/quarantine.ts'
+import type { Settled, Successor } from '../common/successor.ts'
 import { prepareRecordAttempt } from './attempts.ts'
 import type { Damage } from './damage.ts'
-import type { Identities } from './identity.ts'
 import type { StoredSettlement } from './messages.ts'
+import type { GiveUpId } from './successor.ts'
 import type { Tally } from './tally.ts'
 
 const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
@@ -16,7 +17,7 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
 }
 
 /** One that lies on a damaged page takes no effect. */
-export function prepareSettle(db: DatabaseSync, { disown }: Identities, tally: Tally, damage: Damage) {
+export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
     "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
@@ -33,10 +34,17 @@ export function prepareSettle(db: DatabaseSync, { disown }: Identities, tally: T
   function quarantine(eventKey: number, reasons: readonly string[]): void {
     const event = findEvent.get(eventKey)
     quarantineEvent.run(joinedReasons(event?.status, event?.reasons, reasons), eventKey)
-    disown(eventKey)
   }
 
-  function settleOne(settlement: StoredSettlement, nowMs: number): boolean {
+  const successorOf = (eventKey: number, { routes }: StoredSettlement, nowMs: number): Successor | undefined =>
+    damage.around(
+      'the events of the id of event',
+      eventKey,
+      () => giveUpId(eventKey, routes, nowMs),
+      () => undefined,
+    )
+
+  function settleOne(settlement: StoredSettlement, nowMs: number, successors: Successor[]): boolean {
     const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, detail, startedAtMs, durationMs } = settlement
     const delivery = select.get(deliveryId, lease)
     if (delivery === undefined) return false
@@ -52,18 +60,23 @@ export function prepareSettle(db: DatabaseSync, { disown }: Identities, tally: T
       deliveryId,
     )
     recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })
-    if (settlement.quarantine !== undefined) quarantine(eventKeyOf(deliveryId), settlement.quarantine)
     tally.move('running', state)
+    if (settlement.quarantine !== undefined) quarantine(eventKeyOf(deliveryId), settlement.quarantine)
+    const successor = state === 'dead' ? successorOf(eventKeyOf(deliveryId), settlement, nowMs) : undefined
+    if (successor !== undefined) successors.push(successor)
     return true
   }
 
-  return (settlements: readonly StoredSettlement[], nowMs: number): readonly boolean[] =>
-    settlements.map((settlement) =>
+  return (settlements: readonly StoredSettlement[], nowMs: number): Settled => {
+    const successors: Successor[] = []
+    const took = settlements.map((settlement) =>
       damage.around(
         'the end of delivery',
         settlement.deliveryId,
-        () => settleOne(settlement, nowMs),
+        () => settleOne(settlement, nowMs, successors),
         () => false,
       ),
     )
+    return { took, successors }
+  }
 }

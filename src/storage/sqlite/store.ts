@@ -31,6 +31,7 @@ import type {
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../common/append-queue.ts'
 import { Endings } from '../common/endings.ts'
+import { settledAs } from '../common/successor.ts'
 import type { Reply } from '../common/wire-error.ts'
 import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
@@ -119,7 +120,8 @@ export class SqliteStore implements OpenStore {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
-    return this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
+    const call = this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
+    return settledAs(await call, this.#endings, this.#log)
   }
 
   async replay(replay: Replay): Promise<Replayed> {

@@ -1,5 +1,6 @@
 import type { Settlement, Work } from '../../domain/delivery.ts'
 import type { Headers } from '../../domain/event.ts'
+import { storedDetail } from '../common/attempt-detail.ts'
 import type { StoredSettlement, StoredWork } from './messages.ts'
 
 /** What the store takes and gives, and the form in which it passes between threads. */
@@ -12,10 +13,13 @@ export const workOf = ({ event, ...work }: StoredWork): Work => ({
 /** Nothing is to run after it. */
 export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'
 
-export const storedSettlement = ({ detail, ...settlement }: Settlement): StoredSettlement => ({
-  ...settlement,
-  detail: detail === undefined ? null : JSON.stringify(detail),
-  dueAtMs: Math.round(settlement.dueAtMs),
-  startedAtMs: Math.round(settlement.startedAtMs),
-  durationMs: Math.round(settlement.durationMs),
-})
+export function storedSettlement(given: Settlement): StoredSettlement {
+  const { detail: _, judgement: __, ...settlement } = given
+  return {
+    ...settlement,
+    detail: storedDetail(given),
+    dueAtMs: Math.round(settlement.dueAtMs),
+    startedAtMs: Math.round(settlement.startedAtMs),
+    durationMs: Math.round(settlement.durationMs),
+  }
+}

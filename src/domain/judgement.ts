@@ -1,0 +1,20 @@
+import { hash } from 'node:crypto'
+import { VERSION } from '../version.ts'
+import type { EventFields } from './event.ts'
+import type { HandlerRegistration } from './handler.ts'
+import type { Provider } from './provider.ts'
+
+/**
+ * Names what a schema says of an event, before it is asked: the same name, the same answer. SHA-256 of this release, the
+ * schema (the handler's own, or else the provider's) and all of the event that it is given; the time of receipt is none of it.
+ */
+export function judgementOf(
+  { schema, schemaOf }: Pick<HandlerRegistration, 'schema' | 'schemaOf'>,
+  provider: Provider,
+  fields: EventFields,
+): string {
+  const by = schema ?? provider.schemas?.[fields.type]
+  const { created_at, data, ...others } = fields
+  const whole = { ...others, data, ...(fields.created_at_source === 'provider' && { created_at }) }
+  return hash('sha256', JSON.stringify([VERSION, by, fields.type, schemaOf === 'event' ? whole : data]))
+}

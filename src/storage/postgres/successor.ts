@@ -1,0 +1,161 @@
+import type { EventStatus } from '../../domain/event.ts'
+import type { Routing } from '../../domain/routes.ts'
+import type { EndedTask } from '../../domain/task.ts'
+import { routeByType, type TypeRoutes } from '../../domain/type-routes.ts'
+import { CONFLICTING, FIRST, NOT_UNDERSTOOD } from '../common/event-row.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import type { Successor } from '../common/successor.ts'
+import type { Query, Row } from './connections.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import { deliver } from './deliver.ts'
+import { toText } from './text.ts'
+import { giveUpEnd, tellEnd } from './told-end.ts'
+
+/** Events in conflict that are looked at: the first one takes the id, unless its body is another event's. */
+const MAX_CONTENDERS = 64
+
+/** The id goes first, whoever comes next: an append that saw it taken looks again (`contest.ts`). */
+const DISOWN = {
+  name: 'disown',
+  text: `
+    WITH event AS (
+      UPDATE event AS x SET variant = ${NOT_UNDERSTOOD}
+      WHERE x.key = $1 AND x.status = 'quarantined' AND x.variant = ${FIRST} AND x.origin <> 'poll'
+        AND NOT EXISTS (SELECT FROM delivery AS d WHERE d.key BETWEEN $2 AND $3 AND d.state <> 'dead')
+      RETURNING x.key, x.uid, x.source, x.id, x.checksum, x.by_body
+    ),
+    given AS (
+      DELETE FROM event_key AS k USING event AS e
+      WHERE k.source = e.source AND k.id = e.id AND k.variant = '' AND k.event = e.key
+    ),
+    taken AS (
+      INSERT INTO event_key (source, id, variant, event)
+      SELECT e.source, e.id, 'q'::bytea || e.checksum, e.key FROM event AS e
+      ON CONFLICT (source, id, variant) DO UPDATE SET event = excluded.event
+    ),
+    body AS (
+      DELETE FROM body_key AS b USING event AS e
+      WHERE b.source = e.source AND b.checksum = e.checksum AND b.is_understood AND b.event = e.key
+    ),
+    known AS (
+      INSERT INTO body_key SELECT e.source, e.checksum, false, e.key FROM event AS e WHERE e.by_body = 1
+      ON CONFLICT (source, checksum, is_understood) DO UPDATE SET event = excluded.event
+    )
+    SELECT e.uid, e.by_body IS NOT NULL AS by_body FROM event AS e
+  `,
+}
+/** Locked as a replay locks them, which may run them at the same time. */
+const IN_CONFLICT = {
+  name: 'in-conflict',
+  text: `
+    SELECT x.key, x.uid, x.type, x.status FROM event AS e
+    JOIN event_key AS k ON k.source = e.source AND k.id = e.id AND k.variant <> ''
+    JOIN event AS x ON x.key = k.event
+    WHERE e.key = $1 AND x.variant = ${CONFLICTING} AND x.status <> 'quarantined'
+    ORDER BY x.key LIMIT $2 FOR UPDATE OF x
+  `,
+}
+const TAKE_BODY = {
+  name: 'take-body',
+  text: 'SELECT take_body_3(key, source, checksum, true) IS NULL AS is_free FROM event WHERE key = $1',
+}
+const FREE_BODY = { name: 'free-body', text: 'SELECT free_body_3(key, source, checksum) FROM event WHERE key = $1' }
+const TAKE_ID = {
+  name: 'take-id',
+  text: `
+    WITH taken AS (
+      INSERT INTO event_key (source, id, variant, event) SELECT x.source, x.id, '', x.key FROM event AS x WHERE x.key = $1
+      ON CONFLICT DO NOTHING RETURNING event_key.event
+    ),
+    freed AS (
+      DELETE FROM event_key AS k USING event AS x, taken
+      WHERE x.key = taken.event AND k.source = x.source AND k.id = x.id AND k.variant <> '' AND k.event = x.key
+    )
+    UPDATE event AS x SET variant = ${FIRST}, by_body = CASE WHEN $2 THEN 1 END FROM taken WHERE x.key = taken.event
+    RETURNING x.key
+  `,
+}
+const ROUTE = { name: 'route', text: 'UPDATE event SET status = $2, reasons = $3 WHERE key = $1' }
+
+/**
+ * Has an event that a replay has brought into conflict found as such, where another one with its body, whose name it would
+ * have, is in conflict too.
+ */
+export const NAME_CONFLICT = {
+  name: 'name-conflict',
+  text: `
+    INSERT INTO event_key (source, id, variant, event)
+    SELECT x.source, x.id, 'c'::bytea || x.checksum || int8send(x.key), x.key FROM event AS x
+    WHERE x.key = $1 AND NOT EXISTS (
+      SELECT FROM event_key AS k WHERE k.source = x.source AND k.id = x.id AND k.variant = x.checksum AND k.event = x.key
+    ) ON CONFLICT DO NOTHING
+  `,
+}
+
+/** An event that may take an id; of its row, which is locked. */
+export interface Contender extends Row {
+  readonly key: number
+  readonly uid: string
+  readonly status: string
+}
+
+interface InConflict extends Contender {
+  readonly type: string
+}
+
+/** What became of an event that took its id. */
+export interface Taken {
+  readonly status: EventStatus
+  readonly ended?: EndedTask
+}
+
+export interface Take {
+  readonly routing: Routing
+  /** Its body is its own too. */
+  readonly byBody: boolean
+  /** The task of which the event before it had told the end. */
+  readonly givenUp?: number | undefined
+}
+
+/** It takes its id if nobody has it, and runs unless a replay has run it before. Undefined: it does not take it. */
+export async function takeId(
+  query: Query,
+  clock: DatabaseClock,
+  event: Contender,
+  { routing, byBody, givenUp }: Take,
+): Promise<Taken | undefined> {
+  const { key } = event
+  if (byBody) {
+    const [body] = await query<{ is_free: boolean }>(TAKE_BODY, [key])
+    if (body?.is_free !== true) return undefined
+  }
+  const [taken] = await query(TAKE_ID, [key, byBody])
+  if (taken === undefined) {
+    if (byBody) await query(FREE_BODY, [key])
+    return undefined
+  }
+  if (event.status !== 'conflict') return { status: routing.status }
+  const told = await tellEnd(query, clock, event, givenUp)
+  const { handlers, reasons } = routing
+  const status = told === 'superseded' ? told : routing.status
+  await query(ROUTE, [key, status, reasons.length > 0 ? toText(JSON.stringify(reasons)) : null])
+  if (status !== 'superseded') await deliver(query, clock, key, handlers)
+  return { status, ...(typeof told === 'object' && { ended: told }) }
+}
+
+/** The same rule as the embedded store's `GiveUpId`, within the transaction in which the event's last delivery ends. */
+export function createGiveUpId(clock: DatabaseClock) {
+  return async (query: Query, eventKey: number, routes: TypeRoutes | undefined): Promise<Successor | undefined> => {
+    const keys = [eventKey, firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)]
+    const [quarantined] = await query<{ uid: string; by_body: boolean }>(DISOWN, keys)
+    if (quarantined === undefined) return undefined
+    const givenUp = await giveUpEnd(query, eventKey)
+    if (routes === undefined) return undefined
+    const { uid, by_body: byBody } = quarantined
+    for (const event of await query<InConflict>(IN_CONFLICT, [eventKey, byBody ? MAX_CONTENDERS : 1])) {
+      const taken = await takeId(query, clock, event, { routing: routeByType(routes, event.type), byBody, givenUp })
+      if (taken !== undefined) return { uid: event.uid, of: uid, ...(taken.ended && { ended: taken.ended }) }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,76 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { EndedTask, TaskEnding } from '../../domain/task.ts'
+import { routeByType, type TypeRoutes } from '../../domain/type-routes.ts'
+import type { Successor } from '../common/successor.ts'
+import type { Deliver } from './deliver.ts'
+import type { EndTask, TaskEffect } from './end-task.ts'
+import type { Identities, Identity } from './identity.ts'
+import type { Row } from './rows.ts'
+
+/**
+ * Has a quarantined event give its id up, once none of its handlers has succeeded or may yet. Of those in conflict with it the
+ * first one that was understood takes the id, and goes to its handlers: as it would have, had the quarantined one been judged
+ * before it was stored. Gives that one.
+ */
+export type GiveUpId = (eventKey: number, routes: TypeRoutes | undefined, nowMs: number) => Successor | undefined
+
+export interface GiveUpParts {
+  readonly identities: Identities
+  readonly deliver: Deliver
+  readonly endTask: EndTask
+}
+
+export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask }: GiveUpParts): GiveUpId {
+  const select = db.prepare('SELECT uid, type, status, source, task, task_end, task_word FROM event WHERE key = ?')
+  const update = db.prepare('UPDATE event SET status = ?, reasons = ? WHERE key = ?')
+  const toldBy = db.prepare('SELECT key, id FROM task WHERE source = ? AND id = ? AND event = ?')
+  const setTeller = db.prepare('UPDATE task SET event = ? WHERE key = ?')
+
+  /** What comes to tell of the same end is not superseded by what no handler took. Gives the task whose end it told. */
+  function giveUpTask(eventKey: number): Row | undefined {
+    const event = select.get(eventKey)
+    const task = event && toldBy.get(event.source ?? null, event.task ?? null, event.uid ?? null)
+    if (task !== undefined) setTeller.run(null, Number(task.key))
+    return task
+  }
+
+  /** It has the id now. */
+  function run({ key }: Identity, routes: TypeRoutes, givenUp: Row | undefined, nowMs: number): EndedTask | undefined {
+    const event = select.get(key)
+    // A replay has run it before.
+    if (event?.status !== 'conflict') return undefined
+    const routing = routeByType(routes, String(event.type))
+    const effect = effectOf(event)
+    const status = effect.kind === 'superseded' ? effect.kind : routing.status
+    update.run(status, routing.reasons.length > 0 ? JSON.stringify(routing.reasons) : null, key)
+    if (status === 'superseded') return undefined
+    deliver(key, routing.handlers, nowMs)
+    const uid = String(event.uid)
+    if (effect.kind === 'ends') return endTask.resolve(effect.task, effect.end, null, uid, nowMs)
+    if (givenUp !== undefined && givenUp.id === event.task && event.task_end !== null)
+      setTeller.run(uid, Number(givenUp.key))
+    return undefined
+  }
+
+  function effectOf({ source, task, task_end, task_word }: Row): TaskEffect {
+    if (typeof task !== 'string' || task_end === null) return { kind: 'none' }
+    return endTask.effectOn(String(source), task, {
+      status: task_end as TaskEnding,
+      word: String(task_word ?? task_end),
+    })
+  }
+
+  return (eventKey, routes, nowMs) => {
+    const quarantined = identities.disown(eventKey)
+    if (quarantined === undefined) return undefined
+    const givenUp = giveUpTask(eventKey)
+    if (routes === undefined) return undefined
+    const { source, id, byBody, uid } = quarantined
+    for (const event of identities.inConflict(source, id)) {
+      if (!identities.takeId(event, byBody)) continue
+      const ended = run(event, routes, givenUp, nowMs)
+      return { uid: event.uid, of: uid, ...(ended !== undefined && { ended }) }
+    }
+    return undefined
+  }
+}

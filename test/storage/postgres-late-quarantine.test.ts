@@ -1,0 +1,104 @@
+import { Client } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Settlement, Work } from '../../src/domain/delivery.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/uid.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { eventually } from '../support/eventually.ts'
+import { openReplica } from '../support/postgres/replica.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+
+const now = () => ({ receivedAtMs: Date.now() })
+const corrected = (event: NewEvent): NewEvent => ({ ...event, uid: newUid(), body: Buffer.from('corrected') })
+const refused = (work: Work): Settlement =>
+  settlement(work, {
+    verdict: 'dead',
+    outcome: 'rejected',
+    quarantine: ['no'],
+    routes: { source: 'stripe', accepts: ['*'], handlers: [{ name: 'a', types: ['*'] }] },
+  })
+
+/** A transaction of somebody else, which keeps what it has locked until it is let go. */
+async function blockedBy(
+  url: string,
+  sql: string,
+): Promise<{ readonly pid: number; readonly letGo: () => Promise<unknown> }> {
+  const client = new Client({
+    connectionString: url,
+    options: `-c search_path=${new URL(url).searchParams.get('schema')}`,
+  })
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query('BEGIN')
+  await client.query(sql)
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  return { pid: rows[0]?.pid ?? 0, letGo: () => client.query('COMMIT') }
+}
+
+const WAITING = 'SELECT pid FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))'
+const waitingFor = (url: string, pid: number) =>
+  eventually(
+    () => queryIn<{ pid: number }>(url, WAITING, [pid]),
+    ({ length }) => length > 0,
+  )
+
+test('an event whose commit crosses that by which the one before it gives its id up takes the id', async () => {
+  const url = ownSchema()
+  const [one, other] = [await openReplica(url), await openReplica(url)]
+  const bad = newEvent(now())
+  await one.append(bad)
+  const work = await claimOne(one)
+  // It has seen that the id is taken, and is not committed yet.
+  const blocker = await blockedBy(url, 'LOCK TABLE event_body IN SHARE MODE')
+  const good = corrected(bad)
+  const appending = other.append(good)
+  await waitingFor(url, blocker.pid)
+  expect(await one.settle([refused(work)])).toEqual([true])
+  await blocker.letGo()
+  expect(await appending).toMatchObject({ outcome: 'accepted', uid: good.uid })
+  expect((await claimOne(one)).event.uid).toBe(good.uid)
+  expect(await other.append({ ...good, uid: newUid() })).toMatchObject({ outcome: 'duplicate', uid: good.uid })
+})
+
+test('of many events that are corrected at one replica while another quarantines them, each runs once', async () => {
+  const url = ownSchema()
+  const [one, other] = [await openReplica(url), await openReplica(url)]
+  const bad = Array.from({ length: 60 }, () => newEvent(now()))
+  await Promise.all(bad.map((event) => one.append(event)))
+  const { work } = await one.claim(claimRequest())
+  expect(work).toHaveLength(60)
+  const good = bad.map(corrected)
+  await Promise.all([
+    ...work.map((each) => one.settle([refused(each)])),
+    ...good.map((event) => other.append(event)),
+    ...good.toReversed().map((event) => one.append({ ...event, uid: newUid() })),
+  ])
+  const { work: running } = await one.claim(claimRequest())
+  expect(new Set(running.map(({ event }) => event.id))).toEqual(new Set(bad.map(({ id }) => id)))
+  expect(running).toHaveLength(60)
+})
+
+test('a settlement that is cut off leaves the event its id, and those in conflict with it as they are', async () => {
+  const url = ownSchema()
+  const store = await openStore(url)
+  onTestFinished(() => store.close())
+  const bad = newEvent(now())
+  await store.append(bad)
+  const work = await claimOne(store)
+  const good = corrected(bad)
+  await store.append(good)
+  const blocker = await blockedBy(url, `SELECT FROM event WHERE uid = '${good.uid}' FOR UPDATE`)
+  const settling = store.settle([refused(work)]).catch(() => 'cut off')
+  const [waiting] = await waitingFor(url, blocker.pid)
+  await queryIn(url, 'SELECT pg_terminate_backend($1)', [waiting?.pid])
+  expect(await settling).toBe('cut off')
+  await blocker.letGo()
+  expect(await store.event(bad.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'running' }] })
+  expect(await store.event(good.uid)).toMatchObject({ status: 'conflict', deliveries: [] })
+  await eventually(
+    () => store.settle([refused(work)]).catch(() => []),
+    ([took]) => took === true,
+  )
+  expect((await claimOne(store)).event.uid).toBe(good.uid)
+})
