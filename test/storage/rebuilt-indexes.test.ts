@@ -75,6 +75,28 @@ test('a damaged page of the table of ids is made anew when an event leads over i
   expect(faultsIn(path)).toEqual([])
 })
 
+test('what is in conflict about an id is found by the table of ids that is made anew', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const events = Array.from({ length: EVENTS }, (_, n) => newEvent({ receivedAtMs: START_MS - EVENTS + n }))
+  await Promise.all(events.map((event) => first.append(event)))
+  const [bad = newEvent()] = events
+  const corrected = { ...again(bad), body: Buffer.from('corrected') }
+  expect((await first.append(corrected)).outcome).toBe('conflict')
+  await first.close()
+  writeIds(path, events)
+  zeroLeaf(path, 'dedupe', 1)
+  const store = await openAt(path)
+  onTestFinished(() => store.close())
+  await Promise.all(events.map((event) => store.append(again(event))))
+  const { work } = await store.claim(claimRequest({ sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }))
+  const refused = work.find(({ event }) => event.uid === bad.uid) ?? expect.unreachable()
+  const routes = { source: 'stripe', accepts: ['*'], handlers: [{ name: 'a', types: ['*'] }] }
+  const given = { verdict: 'dead', outcome: 'rejected', quarantine: ['no'], routes } as const
+  expect(await store.settle([settlement(refused, given)])).toEqual([true])
+  expect(await store.event(corrected.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+})
+
 test('ids are not made anew where a page of events is damaged too: their resends are refused, and not taken twice', async () => {
   const { store, events } = await damaged(['dedupe', 1], ['event', 1])
   const outcomes: string[] = []
