@@ -1,8 +1,9 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { firstHash } from '../../src/storage/sqlite/dedupe.ts'
+import { prepareRebuild } from '../../src/storage/sqlite/rebuild.ts'
 import { allPages, claimRequest, codeOf, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { zeroLeaf } from './damaged-database.ts'
 import { openAt, ownPath, withDatabase } from './database-file.ts'
@@ -137,4 +138,28 @@ test('a damaged index of leases is made anew while the store opens, and what was
   const store = await openAt(path)
   expect(await drain(store)).toHaveLength(EVENTS)
   expect(store.warnings()).toEqual([expect.stringMatching(/^delivery_running, an index, was damaged/)])
+})
+
+test('indexes are looked through the more seldom the longer that takes, whatever damage is met', async () => {
+  const path = ownPath()
+  await (await openAt(path)).close()
+  withDatabase(path, (db) => {
+    let nowMs = 0
+    const prepared = vi.spyOn(db, 'prepare')
+    const rebuild = prepareRebuild(db, { found: () => {} }, () => nowMs)
+    const looksAfter = (ms: number, tookMs: number): boolean => {
+      nowMs += ms
+      prepared.mockClear().mockImplementationOnce((sql) => {
+        nowMs += tookMs
+        return db.prepare(sql)
+      })
+      expect(rebuild()).toBe(false)
+      return prepared.mock.calls.length > 0
+    }
+    expect(looksAfter(0, 100)).toBe(true)
+    expect(looksAfter(599_000, 0)).toBe(false)
+    expect(looksAfter(2_000, 3_000)).toBe(true)
+    expect(looksAfter(2_999_000, 0)).toBe(false)
+    expect(looksAfter(2_000, 0)).toBe(true)
+  })
 })

@@ -1,13 +1,17 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
+import { codeOf, QUERY_CANCELED } from './errors.ts'
 
 const MAX_TOLD = 100
 /** What is known of one message holds so long. */
 const KNOWN_MS = 10_000
-/** An index that could not be made anew is tried again so long after. */
+/** An index that could not be made anew is tried again so long after, unless it took too long. */
 const REBUILD_INTERVAL_MS = 3_600_000
-/** What uses the table waits while its index is made anew, and before, while that waits for whoever uses the index. */
+/**
+ * What uses the table waits while its index is made anew, and before, while that waits for whoever uses the index. A replica
+ * that waits longer for another one gives up too: where it cannot be done in time, not all of them hold everything up in turn.
+ */
 const BOUNDS = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'"
 /** One replica at a time makes one anew. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))"
@@ -43,8 +47,16 @@ interface Place {
   readonly block: number | undefined
 }
 
-/** `index`: it is one, and what it leads to is whole. `mended`: it was one, and is whole again. */
-export type DamageKind = 'mended' | 'index' | 'rows'
+/**
+ * `index`: it is one, and what it leads to is whole. `mended`: it was one, and is whole again. `unknown`: the server could not
+ * be asked.
+ */
+export type DamageKind = 'mended' | 'index' | 'rows' | 'unknown'
+
+interface Rebuilding {
+  readonly done: Promise<boolean>
+  readonly atMs: number
+}
 
 /** What the server cannot read, as far as statements have met it. Indexes are made anew, where that takes no longer than it may. */
 export class Damage {
@@ -52,7 +64,9 @@ export class Damage {
   readonly #log: StoreLog
   /** With what was mended, which is told of until the store is closed. */
   readonly #told = new Map<string, Place | undefined>()
-  readonly #triedAtMs = new Map<number, number>()
+  /** By the file of the index. */
+  readonly #rebuilding = new Map<number, Rebuilding>()
+  readonly #tookTooLong = new Set<number>()
   readonly #known = new Map<string, { readonly kind: Promise<DamageKind>; readonly atMs: number }>()
 
   constructor(connections: Connections, log: StoreLog) {
@@ -95,7 +109,7 @@ export class Damage {
       return relation.is_index ? 'index' : 'rows'
     } catch {
       // What the statement met is told of by whoever ran it.
-      return 'rows'
+      return 'unknown'
     }
   }
 
@@ -108,20 +122,30 @@ export class Damage {
     this.#log('error', warning)
   }
 
-  async #rebuild({ name, file, is_index, is_ours }: Relation): Promise<boolean> {
-    const sinceMs = performance.now() - (this.#triedAtMs.get(file) ?? Number.NEGATIVE_INFINITY)
-    if (!is_index || !is_ours || sinceMs < REBUILD_INTERVAL_MS) return false
-    this.#triedAtMs.set(file, performance.now())
+  /** All that meet it wait for the one try. */
+  async #rebuild(relation: Relation): Promise<boolean> {
+    const { file, is_index, is_ours } = relation
+    if (!is_index || !is_ours) return false
+    const known = this.#rebuilding.get(file)
+    if (known !== undefined && (this.#tookTooLong.has(file) || performance.now() - known.atMs < REBUILD_INTERVAL_MS))
+      return known.done
+    const done = this.#makeAnew(relation)
+    this.#rebuilding.set(file, { done, atMs: performance.now() })
+    return done
+  }
+
+  async #makeAnew({ name, file }: Relation): Promise<boolean> {
     try {
       await this.#connections.transaction(async (query) => {
-        await query(LOCK)
         await query(BOUNDS)
+        await query(LOCK)
         // Whoever held the lock has made it anew.
         if ((await query(RELATION, [file, ''])).length > 0) await query(`REINDEX INDEX ${name}`)
       }, 'move')
       this.#tell(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
       return true
     } catch (error) {
+      if (codeOf(error instanceof Error && error.cause) === QUERY_CANCELED) this.#tookTooLong.add(file)
       this.#log('warn', `the index ${name} could not be made anew: ${messageOf(error)}`)
       return false
     }

@@ -2,11 +2,12 @@ import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { CONFLICTING } from '../common/event-row.ts'
 import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
-import { isCorruption, isFatal } from './sqlite-errors.ts'
+import { isCorruption, isFatal, unlessDamaged } from './sqlite-errors.ts'
 import type { Warnings } from './warnings.ts'
 
-/** All indexes are read through at most so often, whatever damage is met. */
+/** All indexes are read through at most so often, and for this share of the time, whatever damage is met. */
 const EXAMINE_INTERVAL_MS = 600_000
+const EXAMINE_SHARE = 0.001
 /** With more events it would hold up acknowledgements for more than some ten seconds, and take too much memory. */
 const MAX_EVENTS = 4_000_000
 
@@ -33,8 +34,12 @@ const FILL_DEDUPE = `
  * were any. Where a page of the table cannot be read either, the index stays as it is: what it misses would be taken for new.
  * To be called outside of a transaction. It holds everything up, for about 3 s for a million events.
  */
-export function prepareRebuild(db: DatabaseSync, warnings: Warnings): () => boolean {
-  let examinedAtMs = Number.NEGATIVE_INFINITY
+export function prepareRebuild(
+  db: DatabaseSync,
+  warnings: Pick<Warnings, 'found'>,
+  monotonicMs: () => number = () => performance.now(),
+): () => boolean {
+  let notBeforeMs = Number.NEGATIVE_INFINITY
   db.function(
     'hash_of_identity',
     { deterministic: true },
@@ -43,11 +48,11 @@ export function prepareRebuild(db: DatabaseSync, warnings: Warnings): () => bool
   db.function('hash_of_conflict', { deterministic: true }, (source, id) => conflictHash(String(source), String(id)))
 
   function rebuild(derived: Derived): boolean {
-    const beganAtMs = performance.now()
+    const beganAtMs = monotonicMs()
     try {
       refuseMany(db)
       replace(db, derived)
-      const tookMs = Math.round(performance.now() - beganAtMs)
+      const tookMs = Math.round(monotonicMs() - beganAtMs)
       warnings.found(`${derived.name}, an index, was damaged, and was made anew in ${tookMs} ms: ${ADVICE}`)
       return true
     } catch (error) {
@@ -58,11 +63,12 @@ export function prepareRebuild(db: DatabaseSync, warnings: Warnings): () => bool
   }
 
   return () => {
-    if (performance.now() - examinedAtMs < EXAMINE_INTERVAL_MS) return false
-    const rebuilt = derivedIn(db)
-      .filter((derived) => isDamaged(db, derived))
-      .filter(rebuild)
-    examinedAtMs = performance.now()
+    const beganAtMs = monotonicMs()
+    if (beganAtMs < notBeforeMs) return false
+    const damaged = (unlessDamaged(() => derivedIn(db)) ?? []).filter((derived) => isDamaged(db, derived))
+    const examinedMs = monotonicMs() - beganAtMs
+    const rebuilt = damaged.filter(rebuild)
+    notBeforeMs = monotonicMs() + Math.max(EXAMINE_INTERVAL_MS, examinedMs / EXAMINE_SHARE)
     return rebuilt.length > 0
   }
 }
