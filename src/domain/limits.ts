@@ -43,6 +43,9 @@ export const SUSPICION_MS = 600_000
 export const MAX_BODY_CHUNKS = 1_024
 export const MAX_BODY_READS = 12_288
 export const BODY_BYTES_PER_PIECE = 32
+/** Chunks that senders make at most, and how many bytes allow one more; past it the sender's address is spared no turns. */
+export const ORDINARY_BODY_CHUNKS = 64
+export const ORDINARY_BYTES_PER_CHUNK = 512
 /** Bytes that a body may take on the wire beyond twice its own: what chunk sizes and extensions add. */
 export const MAX_FRAMING_BYTES = 131_072
 /** How long a connection that is closed stays open for its sender to read the answer, and how much of what still comes is taken. */

@@ -42,6 +42,8 @@ export class Connection {
   /** Of a body of declared length, at least so many bytes still come. */
   #declaredBytes = 0
   #latest: IncomingMessage | undefined
+  /** What had been read when the latest request was found. */
+  #latestAtBytes = 0
   #unanswered = 0
   #isStopped = false
   #lingeringBytes: number | undefined
@@ -74,7 +76,8 @@ export class Connection {
   /** The parser has found a request, which ends where its answer does. */
   requested(request: IncomingMessage, answer: ServerResponse): void {
     this.#latest = request
-    if (++this.#unanswered > MAX_UNANSWERED_REQUESTS && !this.#isGuarded) this.#queue.suspect(this.peer)
+    this.#unanswered++
+    if (!this.#isGuarded) this.#watch()
     answer.once('close', () => {
       this.#unanswered--
       if (!isBounded(request)) this.linger()
@@ -102,9 +105,14 @@ export class Connection {
     this.#read(0)
   }
 
+  /** What came was more work than a few requests are: this peer's connections are spared no longer. */
+  suspect(): void {
+    if (!this.#isGuarded) this.#queue.suspect(this.peer)
+  }
+
   /** Parses nothing more, and reads nothing more until it lingers. */
   stop(): void {
-    if (!this.#isGuarded) this.#queue.suspect(this.peer)
+    this.suspect()
     this.#isStopped = true
     this.#waiting = undefined
   }
@@ -118,6 +126,13 @@ export class Connection {
     if (this.#mayGoOn()) return true
     this.#drained()
     return false
+  }
+
+  /** Of a connection that takes no turns: one read may hold hundreds of requests, if they do not wait for answers. */
+  #watch(): void {
+    const { bytesRead } = this.#socket
+    if (bytesRead === this.#latestAtBytes || this.#unanswered > MAX_UNANSWERED_REQUESTS) this.suspect()
+    this.#latestAtBytes = bytesRead
   }
 
   #arrived(chunk: Buffer | null): boolean {

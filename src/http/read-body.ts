@@ -1,5 +1,13 @@
 import type { IncomingMessage } from 'node:http'
-import { BODY_BYTES_PER_PIECE, MAX_BODY_CHUNKS, MAX_BODY_READS, MAX_FRAMING_BYTES } from '../domain/limits.ts'
+import type { Socket } from 'node:net'
+import {
+  BODY_BYTES_PER_PIECE,
+  MAX_BODY_CHUNKS,
+  MAX_BODY_READS,
+  MAX_FRAMING_BYTES,
+  ORDINARY_BODY_CHUNKS,
+  ORDINARY_BYTES_PER_CHUNK,
+} from '../domain/limits.ts'
 import type { Arriving, Share } from './arriving.ts'
 
 /** `overloaded`: the bodies that arrive together are more than may be held; `too_many_pieces`: it is mostly framing. */
@@ -19,9 +27,10 @@ export interface Sender {
  * answers. What is held follows the bytes that came, not the pieces they came in; and as each piece costs the thread as
  * much as a kilobyte, a body may come in no more than `MAX_BODY_CHUNKS` or `MAX_BODY_READS`, and one for each
  * `BODY_BYTES_PER_PIECE`.
+ * `onManyChunks` is told, before that, of the socket of a body in more chunks than senders make.
  * Never rejects.
  */
-export function createBodyReader(limitBytes: number, arriving: Arriving) {
+export function createBodyReader(limitBytes: number, arriving: Arriving, onManyChunks: (socket: Socket) => void) {
   return (request: IncomingMessage, sender: () => Sender): Promise<BodyRead> =>
     new Promise((resolve) => {
       const declared = request.headers['content-length']
@@ -67,6 +76,8 @@ export function createBodyReader(limitBytes: number, arriving: Arriving) {
         if (sizeBytes + chunk.length > limitBytes) finish('too_large')
         else if (isMostlyFraming()) finish('too_many_pieces')
         else take(chunk)
+        if (declared === undefined && pieces > ORDINARY_BODY_CHUNKS + sizeBytes / ORDINARY_BYTES_PER_CHUNK)
+          onManyChunks(socket)
       }
 
       if (expectedBytes > limitBytes) {

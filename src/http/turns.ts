@@ -49,7 +49,8 @@ export class Turns implements Queue {
 
   #runAll(): void {
     const endsAtMs = this.now() + ALL_TURNS_MS
-    for (const [peer, connections] of this.#waiting) {
+    // Those that wait now: a peer that waits again is put behind, where the walk of the map would come by once more.
+    for (const [peer, connections] of this.#waiting.entries().take(this.#waiting.size)) {
       this.#waiting.delete(peer)
       const left = this.#runPeer(connections)
       // Behind the others, so that those who are not reached in this turn of the loop come first in the next.
@@ -79,6 +80,8 @@ export interface Connections {
   readonly of: (socket: Socket) => Connection | undefined
   /** An authentic event came over this connection. */
   readonly proven: (socket: Socket) => void
+  /** More work came over this connection than senders make. */
+  readonly suspect: (socket: Socket) => void
 }
 
 /** Has the connections of a server take turns, but for those of proven peers. */
@@ -96,6 +99,7 @@ export function takeTurns(server: Server, now: () => number = () => performance.
   server.on('request', (request, answer) => connections.get(request.socket)?.requested(request, answer))
   return {
     of: (socket) => connections.get(socket),
+    suspect: (socket) => connections.get(socket)?.suspect(),
     proven: (socket) => {
       const peer = connections.get(socket)?.peer
       if (peer !== undefined) proven.prove(peer)

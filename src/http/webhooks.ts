@@ -35,7 +35,7 @@ export interface WebhookOptions {
   readonly now: () => number
   /** Whose body is being read on which socket: so that one cut short counts for its source. */
   readonly reading: WeakMap<Socket, Source>
-  readonly connections: Pick<Connections, 'proven'>
+  readonly connections: Pick<Connections, 'proven' | 'suspect'>
 }
 
 /** A source, and what it takes for its provider's content. */
@@ -62,7 +62,7 @@ interface Refusal {
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
   const { receive, telemetry, reading, connections, log, now, proxies } = options
   const arriving = createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
-  const readBody = createBodyReader(options.bodyLimitBytes, arriving)
+  const readBody = createBodyReader(options.bodyLimitBytes, arriving, connections.suspect)
   const doors = new Map<string, Door>()
   for (const [name, source] of options.sources) {
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
-import { MAX_PROVEN_PEERS, SUSPICION_MS } from '../../src/domain/limits.ts'
-import type { Received } from '../../src/domain/receive.ts'
+import {
+  MAX_PROVEN_PEERS,
+  ORDINARY_BODY_CHUNKS,
+  ORDINARY_BYTES_PER_CHUNK,
+  SUSPICION_MS,
+} from '../../src/domain/limits.ts'
 import { ProvenPeers } from '../../src/http/proven-peers.ts'
 import { exchangeOne, requestText } from './exchange.ts'
 import { startPublic, UID } from './public-service.ts'
@@ -59,9 +63,13 @@ test('of very many peers those that were proven first are forgotten, and their c
   expect(peers.opened('peer 0', connection())).toBe(true)
 })
 
-test('the public listener spares a peer once an event of it was proven, until it sends what is no HTTP', async () => {
-  let outcome: Received = { outcome: 'signature_mismatch' }
-  const service = await startPublic({ receive: async () => outcome })
+/** A listener, and whether it has a request of this peer take turns; it takes every event for proven if `isProven`. */
+async function startGuarding() {
+  const proven = { isProven: true }
+  const service = await startPublic({
+    receive: async () => (proven.isProven ? { outcome: 'accepted', uid: UID } : { outcome: 'signature_mismatch' }),
+    bodyLimitBytes: 100_000,
+  })
   let guardedReads = 0
   service.server.on('connection', (socket) => {
     const push = socket.push.bind(socket)
@@ -75,10 +83,33 @@ test('the public listener spares a peer once an event of it was proven, until it
     await exchangeOne(service.port, request)
     return guardedReads > 0
   }
+  return { proven, isGuarded }
+}
+
+test('the public listener spares a peer once an event of it was proven, until it sends what is no HTTP', async () => {
+  const { proven, isGuarded } = await startGuarding()
+  proven.isProven = false
   expect(await isGuarded()).toBe(true)
-  outcome = { outcome: 'accepted', uid: UID }
+  proven.isProven = true
   expect(await isGuarded()).toBe(true)
   expect(await isGuarded()).toBe(false)
   expect(await isGuarded('no HTTP\r\n\r\n')).toBe(false)
+  expect(await isGuarded()).toBe(true)
+})
+
+test('the public listener spares a peer no longer that sends a body in many more chunks than senders make', async () => {
+  const { isGuarded } = await startGuarding()
+  const inChunks = (count: number, text: string) =>
+    requestText(
+      'POST',
+      '/v1/webhooks/ai',
+      ['Transfer-Encoding: chunked'],
+      `${`${text.length.toString(16)}\r\n${text}\r\n`.repeat(count)}0\r\n\r\n`,
+    )
+  await isGuarded()
+  await isGuarded(inChunks(ORDINARY_BODY_CHUNKS, 'x'))
+  await isGuarded(inChunks(2 * ORDINARY_BODY_CHUNKS, 'x'.repeat(ORDINARY_BYTES_PER_CHUNK)))
+  expect(await isGuarded()).toBe(false)
+  await isGuarded(inChunks(ORDINARY_BODY_CHUNKS + 2, 'x'))
   expect(await isGuarded()).toBe(true)
 })

@@ -82,6 +82,31 @@ describe('a connection whose bytes are much work', () => {
     },
   )
 
+  test('has one turn in each turn of the loop', async () => {
+    const SLICE_PIECES = Math.ceil(PARSE_SLICE_BYTES / tiny(1).length)
+    let pieces = 0
+    let most = 0
+    const done = Promise.withResolvers<void>()
+    const { port } = await serve((request) => {
+      request.on('data', () => {
+        if (pieces === 0) setImmediate(count)
+        if (++pieces === 10_000) done.resolve()
+        busy(PIECE_MS)
+      })
+    })
+    let counted = 0
+    function count(): void {
+      most = Math.max(most, pieces - counted)
+      counted = pieces
+      if (pieces < 10_000) setImmediate(count)
+    }
+    const socket = await connected(port)
+    socket.write(HEAD + tiny(10_000))
+    await done.promise
+    // One slice, more than a turn's work, as it is read, and one in turn; where they count for the same look, twice one in turn.
+    expect(most).toBeLessThanOrEqual(4 * SLICE_PIECES)
+  })
+
   test('comes to its end all the same, byte by byte as it was sent', async () => {
     let bytes = 0
     const { port } = await serve((request, answer) => {
@@ -204,6 +229,7 @@ describe('a peer that has sent an authentic event', () => {
   test.each([
     ['more requests than may wait for answers', unanswered + GET, undefined],
     ['a body without end that is refused', HEAD.replace('POST', 'PUT'), 'data'],
+    ['a request before the one that came with it was answered', GET + GET, 'data'],
   ])('takes turns again on all of them once one has sent %s, and whatever it proves then', async (_, text, told) => {
     const { used, isSpared, provenAgain } = await serveProven()
     const [heavy, other] = [await used(), await used()]
