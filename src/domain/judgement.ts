@@ -15,6 +15,16 @@ export function judgementOf(
 ): string {
   const by = schema ?? provider.schemas?.[fields.type]
   const { created_at, data, ...others } = fields
-  const whole = { ...others, data, ...(fields.created_at_source === 'provider' && { created_at }) }
-  return hash('sha256', JSON.stringify([VERSION, by, fields.type, schemaOf === 'event' ? whole : data]))
+  const beside = schemaOf === 'event' && { ...others, ...(fields.created_at_source === 'provider' && { created_at }) }
+  return hash('sha256', JSON.stringify([VERSION, digestOf(by), fields.type, digestOf(data), beside]))
+}
+
+const digests = new WeakMap<object, string>()
+
+/** Made once of each object: a schema may be long, and an event may have several judgements. */
+function digestOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return hash('sha256', JSON.stringify(value) ?? '')
+  const digest = digests.get(value) ?? hash('sha256', JSON.stringify(value))
+  digests.set(value, digest)
+  return digest
 }

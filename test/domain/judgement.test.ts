@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { EventFields } from '../../src/domain/event.ts'
 import { judgementOf } from '../../src/domain/judgement.ts'
 import type { Provider } from '../../src/domain/provider.ts'
@@ -51,4 +51,12 @@ test('a route names the judgements that it leaves to the handlers, and none of w
     unjudged: [name],
   })
   expect(route(source, { ...fields, type: 'other' })).toEqual({ status: 'accepted', handlers: ['any'], reasons: [] })
+})
+
+test('schemas and events are gone through once, however many judgements they are in', () => {
+  const [schema, data] = [{ toJSON: vi.fn(() => AHEAD) }, { toJSON: vi.fn(() => ({ name: 'b' })) }]
+  const names = ['data', 'event', 'data'] as const
+  for (const schemaOf of names) judgementOf({ schema, schemaOf }, provider(), { ...fields, data })
+  expect(schema.toJSON).toHaveBeenCalledTimes(1)
+  expect(data.toJSON).toHaveBeenCalledTimes(1)
 })
