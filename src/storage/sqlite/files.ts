@@ -8,8 +8,8 @@ export interface FilesFault {
   readonly message: string
 }
 
-/** Two changes of a directory that lie no further apart may bear the same time. */
-const TIME_STEP_MS = 100
+/** Two changes of a directory that lie no further apart may bear the same time: some file systems keep whole seconds, or every second one. */
+const TIME_STEP_MS = 2_100
 
 /**
  * The files of a database that is open, as they were when it was opened. SQLite goes on writing to files that were deleted,
