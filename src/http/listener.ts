@@ -23,8 +23,6 @@ export interface Timeouts {
 export interface ListenerOptions {
   readonly log: Logger
   readonly bodyLimitBytes: number
-  /** CIDRs of proxies whose `x-forwarded-…` headers count. */
-  readonly trustProxy: readonly string[]
   readonly timeouts?: Timeouts
   readonly queryParser?: (query: string) => Record<string, unknown>
   /** Told of HTTP that never became a request. */
@@ -43,12 +41,11 @@ export interface Listener {
 
 /** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
 export function createListener(options: ListenerOptions): Listener {
-  const { log, trustProxy } = options
+  const { log } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
   const answerError = answerErrors(log)
   const app = fastify({
     bodyLimit: options.bodyLimitBytes,
-    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
     requestTimeout: requestMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: {

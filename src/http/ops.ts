@@ -51,7 +51,6 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
   const { app: root } = createListener({
     log,
     bodyLimitBytes: BODY_LIMIT_BYTES,
-    trustProxy: [],
     ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
     onClientFault: (fault) => log.debug({ outcome: fault }, 'ops request broken off'),
   })

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
@@ -27,21 +28,30 @@ export function createProxies(trusted: readonly string[]): Proxies {
   const trusts = (address: string | undefined): boolean =>
     address !== undefined && list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 
+  /** From the nearest to the first that is not trusted; undefined: what a proxy wrote is no address. */
+  function hopsOf({ socket, headers }: IncomingMessage): readonly (string | undefined)[] {
+    const hops = [socket.remoteAddress]
+    for (const entry of entriesIn(headers['x-forwarded-for']).toReversed()) {
+      if (!trusts(hops.at(-1))) break
+      hops.push(addressIn(entry))
+    }
+    return hops
+  }
+
   return {
-    originOf(request) {
-      const peer = request.raw.socket.remoteAddress
-      if (trusted.length === 0 || request.raw.headers['x-forwarded-for'] === undefined) return { peer }
-      const client = addressIn(request.ip)
+    originOf({ raw }) {
+      const peer = raw.socket.remoteAddress
+      const client = hopsOf(raw).at(-1)
       return client === undefined || client === peer ? { peer } : { peer, client }
     },
 
-    isHttps(request) {
-      const schemes = entriesIn(request.raw.headers['x-forwarded-proto'])
-      if (schemes.length === 0 || !trusts(request.raw.socket.remoteAddress)) return false
+    isHttps({ raw }) {
+      const schemes = entriesIn(raw.headers['x-forwarded-proto'])
+      if (schemes.length === 0 || !trusts(raw.socket.remoteAddress)) return false
       // Where each proxy has appended to both headers, each scheme stands beside the address that used it; what lies
       // before the first trusted proxy is the client's own word. Elsewhere the proxies hand on one proxy's word.
-      const addresses = entriesIn(request.raw.headers['x-forwarded-for'])
-      const trustedHops = (request.ips?.length ?? 1) - 1
+      const addresses = entriesIn(raw.headers['x-forwarded-for'])
+      const trustedHops = hopsOf(raw).length - 1
       const at = schemes.length === addresses.length ? schemes.length - trustedHops : 0
       return schemes[at]?.toLowerCase() === 'https'
     },

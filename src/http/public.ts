@@ -46,7 +46,6 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
   const { app, connections } = createListener({
     log,
     bodyLimitBytes: options.bodyLimitBytes,
-    trustProxy: options.trustProxy,
     ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
     queryParser: () => NO_QUERY,
     onClientFault: (fault, socket) => {

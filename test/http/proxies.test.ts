@@ -7,6 +7,7 @@ const send = (port: number, headers: readonly string[]) =>
 
 const TWO = ['127.0.0.1', '192.0.2.0/24']
 const ONE = ['127.0.0.1']
+const FORWARDED = 'X-Forwarded-For: 203.0.113.9'
 
 describe('where https is required', () => {
   test.each([
@@ -16,6 +17,8 @@ describe('where https is required', () => {
     ['the client’s, before a second proxy that was reached by https', TWO, '203.0.113.9, 192.0.2.1', 'http,https', 426],
     ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'https, http', 426],
     ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'http, HTTPS', 200],
+    ['the client’s, where a proxy names ports, too', TWO, '203.0.113.9:41, 192.0.2.1:42', 'https,http', 200],
+    ['the client’s, where a proxy names ports, too', TWO, '203.0.113.9:41, 192.0.2.1:42', 'http,https', 426],
     ['the one word that two proxies hand on', TWO, '203.0.113.9, 192.0.2.1', 'https', 200],
     ['the first of several, where nothing tells which is whose', ONE, undefined, 'https,http', 200],
     ['the first of several, where nothing tells which is whose', ONE, undefined, 'http,https', 426],
@@ -53,6 +56,22 @@ describe('the log of a refusal', () => {
     await send(service.port, [`X-Forwarded-For: ${header}`])
     expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1' })])
     expect(service.logged[0]?.client).toBe(client)
+  })
+
+  test('passes over trusted proxies of which ports are named', async () => {
+    const service = await startPublic({ ...refused, trustProxy: TWO })
+    await send(service.port, ['X-Forwarded-For: 203.0.113.9:41, 192.0.2.1:42'])
+    expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1', client: '203.0.113.9' })])
+  })
+
+  test.each([
+    ['whose URL cannot be decoded', requestText('POST', '/v1/webhooks/%zz', ['Content-Length: 2', FORWARDED], '{}')],
+    ['that names two hosts', requestText('POST', '/v1/webhooks/ai', ['Host: b', 'Content-Length: 2', FORWARDED], '{}')],
+    ['that expects what nobody knows', requestText('POST', '/v1/webhooks/ai', ['Expect: tea', FORWARDED])],
+  ])('says who the client is of a request %s, too', async (_which, text) => {
+    const service = await startPublic({ trustProxy: ONE })
+    await exchangeOne(service.port, text)
+    expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1', client: '203.0.113.9' })])
   })
 
   test.each([

@@ -37,7 +37,6 @@ async function startRoutes(registrar: Partial<Registrar> = {}) {
   const { app: root } = createListener({
     log: pino({ level: 'trace' }, output),
     bodyLimitBytes: 65_536,
-    trustProxy: [],
     onClientFault: () => {},
   })
   const app = root.withTypeProvider<TypeBoxTypeProvider>()
