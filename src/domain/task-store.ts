@@ -96,7 +96,10 @@ export interface TaskStore {
   /** Lets tasks go until their time. Tells for each whether it took effect. */
   postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]>
 
-  /** Nobody waits for it any more; a terminal one stays as it is. Undefined if there is none. Voids a lease. */
+  /**
+   * Nobody waits for it any more; the provider's last word and the last error stay. A terminal one stays as it is. Undefined if
+   * there is none. Voids a lease.
+   */
   cancelTask(uid: string): Promise<Task | undefined>
 
   /** Newest first. */

@@ -137,8 +137,10 @@ export class ModelTasks {
 
   cancel(task: ModelTask, nowMs: number): ModelTask | undefined {
     if (!this.all.includes(task)) return undefined
-    if (!isTerminal(task.status)) this.#end(task, 'cancelled', nowMs, undefined)
-    return task
+    if (isTerminal(task.status)) return task
+    const { lastError } = task
+    this.#end(task, 'cancelled', nowMs, undefined)
+    return Object.assign(task, { lastError })
   }
 
   prune(endedBeforeMs: number): number {

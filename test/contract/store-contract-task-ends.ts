@@ -140,6 +140,13 @@ function describeCancel({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), uid)).toEqual(cancelled)
     })
 
+    test('leaves what the provider said last, and what was wrong then', async () => {
+      const { uid, lease } = await trackLeased(store())
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
+      const cancelled = await store().cancelTask(uid)
+      expect(cancelled).toMatchObject({ status: 'cancelled', provider_status: 'RUNNING', last_error: 'down' })
+    })
+
     test('of a task that is being submitted takes the right to submit it', async () => {
       const { uid, lease } = await trackSubmission(store())
       expect(await store().cancelTask(uid)).toMatchObject({ status: 'cancelled', task_id: null })

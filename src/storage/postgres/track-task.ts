@@ -144,7 +144,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
         const rows = isUuid(uid) ? await query<TaskRow>('SELECT * FROM task WHERE uid = $1 FOR UPDATE', [uid]) : []
         const [row] = rows
         if (row === undefined) return { value: undefined }
-        return row.ended_at === null ? close(query, row, 'cancelled', null) : { value: taskOf(row) }
+        return row.ended_at === null ? close(query, row, 'cancelled', taskOf(row).last_error) : { value: taskOf(row) }
       }),
   }
 }

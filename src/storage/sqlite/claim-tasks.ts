@@ -88,7 +88,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
       const row = byUid.get(uid)
       if (row === undefined) return { value: undefined }
       if (row.ended_at !== null) return { value: taskOf(row) }
-      const ended = endTask.close(row, 'cancelled', null, nowMs)
+      const ended = endTask.close(row, 'cancelled', taskOf(row).last_error, nowMs)
       return { value: taskOf(byUid.get(uid) as Row), ended }
     },
   }
