@@ -16,9 +16,8 @@ export interface ApiRequest {
   readonly form?: readonly (readonly [name: string, value: string])[]
 }
 
-/** A request as it is called with. */
-export interface ReadyRequest extends ApiRequest {
-  /** What `json` and `form` are as text, where that was made elsewhere. */
+/** A request as it is called with: its body is text already, which was made where the module's code runs. */
+export interface ReadyRequest extends Omit<ApiRequest, 'json' | 'form'> {
   readonly jsonText?: string
   readonly formText?: string
 }

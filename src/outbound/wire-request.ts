@@ -47,27 +47,13 @@ function pathOf(base: URL, { path, query = {} }: ReadyRequest): string {
   return `${base.pathname.replace(/\/+$/, '')}${path}${search === '' ? '' : `?${search}`}`
 }
 
-function bodyOf({ json, jsonText, form, formText }: ReadyRequest): {
+function bodyOf({ jsonText, formText }: ReadyRequest): {
   readonly contentType?: string
   readonly body: string | null
 } {
-  if (jsonText !== undefined) return { contentType: JSON_TYPE, body: jsonText }
-  if (json !== undefined) return { contentType: JSON_TYPE, body: serialised(json) }
-  if (formText !== undefined) return { contentType: FORM_TYPE, body: formText }
-  if (form === undefined) return { body: null }
-  const pairs = new URLSearchParams(form.map(([name, value]) => [name, value]))
-  return { contentType: FORM_TYPE, body: pairs.toString() }
-}
-
-const JSON_TYPE = 'application/json'
-const FORM_TYPE = 'application/x-www-form-urlencoded'
-
-function serialised(json: unknown): string {
-  try {
-    return JSON.stringify(json)
-  } catch {
-    throw new CallFault('unreachable', 'The request is nothing that JSON can carry.')
-  }
+  if (jsonText !== undefined) return { contentType: 'application/json', body: jsonText }
+  if (formText !== undefined) return { contentType: 'application/x-www-form-urlencoded', body: formText }
+  return { body: null }
 }
 
 const lowerCased = (headers: HeaderRecord): HeaderRecord =>

@@ -140,7 +140,7 @@ describe('the fake provider', () => {
   test('makes one task of one Idempotency-Key, even if its answer was lost', async () => {
     const { provider, call } = await start({ misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'reset' } : undefined) })
     const submit = (key: string) =>
-      call({ method: 'POST', path: '/tasks', json: { prompt: 'x' }, headers: { 'Idempotency-Key': key } })
+      call({ method: 'POST', path: '/tasks', jsonText: '{"prompt":"x"}', headers: { 'Idempotency-Key': key } })
     expect(await submit('k1')).toMatchObject({ ok: false, failure: 'broken' })
     const answer = await submit('k1')
     expect(answer).toMatchObject({ ok: true, status: 200 })
@@ -153,10 +153,12 @@ describe('the fake provider', () => {
   test('keeps webhooks', async () => {
     const { provider, call } = await start()
     const wish = { url: 'https://a.example/v1/webhooks/ai', events: ['task.completed'] }
-    const created = json(await call({ method: 'POST', path: '/webhooks', json: { ...wish, secret: 's' } }))
+    const created = json(
+      await call({ method: 'POST', path: '/webhooks', jsonText: JSON.stringify({ ...wish, secret: 's' }) }),
+    )
     expect(created).toEqual({ ...wish, id: expect.any(String), active: true })
     const { id } = created as { id: string }
-    const updated = json(await call({ method: 'PATCH', path: `/webhooks/${id}`, json: { active: false } }))
+    const updated = json(await call({ method: 'PATCH', path: `/webhooks/${id}`, jsonText: '{"active":false}' }))
     expect(updated).toEqual({ ...wish, id, active: false })
     expect(json(await call({ method: 'GET', path: '/webhooks' }))).toEqual({ webhooks: [updated] })
     expect(await call({ method: 'DELETE', path: `/webhooks/${id}` })).toMatchObject({ ok: true, status: 204 })

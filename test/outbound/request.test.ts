@@ -1,5 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
+import { handedOver } from '../../src/domain/handed-over.ts'
+import type { ApiRequest, ReadyRequest } from '../../src/domain/outbound.ts'
 import { callerOf, startServer } from './loopback-server.ts'
+
+/** What a module makes, as it is handed on. */
+const ready = (request: ApiRequest) => handedOver('tasks.poll', request) as ReadyRequest
 
 describe('a request', () => {
   test('goes after the path of the base URL, with its query, as it is', async () => {
@@ -46,7 +51,7 @@ describe('a request', () => {
 
   test('sends JSON', async () => {
     const server = await startServer()
-    await callerOf(server.url).call({ method: 'POST', path: '/tasks', json: { prompt: 'grün', n: null } })
+    await callerOf(server.url).call(ready({ method: 'POST', path: '/tasks', json: { prompt: 'grün', n: null } }))
     const { headers, body } = server.requests[0] ?? {}
     expect(headers).toMatchObject({ 'content-type': 'application/json', accept: 'application/json' })
     expect(body).toBe('{"prompt":"grün","n":null}')
@@ -59,7 +64,7 @@ describe('a request', () => {
       ['enabled_events[]', 'b&c'],
       ['url', 'https://x/?y=z'],
     ] as const
-    await callerOf(server.url).call({ method: 'POST', path: '/', form })
+    await callerOf(server.url).call(ready({ method: 'POST', path: '/', form }))
     const { headers, body } = server.requests[0] ?? {}
     expect(headers?.['content-type']).toBe('application/x-www-form-urlencoded')
     expect([...new URLSearchParams(body)]).toEqual(form)
