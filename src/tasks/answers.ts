@@ -45,9 +45,17 @@ function outcomeOf(status: number): Trouble['outcome'] {
   return status >= 500 ? 'server_error' : 'invalid'
 }
 
-/** RFC 9110 §10.2.3: seconds, however many digits they have, or a date. */
+/**
+ * RFC 9110 §10.2.3: seconds, however many digits they have, or a date; some write a fraction. What is neither says nothing: JavaScript
+ * would take ` 40` for the year 2040.
+ */
 function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number | undefined {
   if (value === undefined) return undefined
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - nowMs
-  return Number.isNaN(ms) ? undefined : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))
+  const text = value.trim()
+  const ms = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1_000 : timeOf(text) - nowMs
+  return Number.isNaN(ms) ? undefined : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, Math.ceil(ms)))
 }
+
+/** Of a date of HTTP, in any of its three forms, of which one does not say that it is in GMT; else NaN. */
+const timeOf = (text: string): number =>
+  /^(?:mon|tue|wed|thu|fri|sat|sun)/i.test(text) ? Date.parse(/gmt$/i.test(text) ? text : `${text} GMT`) : Number.NaN

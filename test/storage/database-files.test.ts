@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
@@ -75,6 +85,54 @@ test('where the log alone is deleted, all that is in it is saved, and the store 
   expect(again).toMatchObject({ name: 'ConfigurationError' })
   await store.close()
   expect(await (await openAt(path)).event(event.uid)).toBeDefined()
+})
+
+/** With what was appended brought into the database, so that it is no more in the log. */
+async function openFilled(path: string): Promise<OpenStore> {
+  const before = await openAt(path)
+  await before.append(newEvent())
+  await before.close()
+  return openUsed(path)
+}
+
+test.each([
+  ['cut to nothing', (path: string) => truncateSync(path)],
+  ['cut in part', (path: string) => truncateSync(path, 8_192)],
+  ['written over with a shorter one', (path: string) => writeFileSync(path, 'SQLite format 3')],
+])('a database that was %s where it lies takes no more events, though it grows again', async (_, take) => {
+  const path = ownPath()
+  const store = await openFilled(path)
+  take(path)
+  await expect.poll(() => store.faults(), WITHIN_A_SECOND).toEqual([expect.stringContaining('restore a backup')])
+  truncateSync(path, 10_000_000)
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+})
+
+test.each([
+  ['to nothing', 0],
+  ['in part', 20_000],
+])('a log that was cut %s where it lies ends the store, and no event is acknowledged after', async (_, bytes) => {
+  const path = ownPath()
+  const store = await openFilled(path)
+  const kept = newEvent()
+  const cut = newEvent()
+  await store.append(kept)
+  const size = statSync(`${path}-wal`).size
+  await store.append(cut)
+  truncateSync(`${path}-wal`, Math.min(bytes, size))
+  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  expect((await store.lost).message).toContain('-wal was cut')
+  await store.close()
+  const again = await openAt(path)
+  await expect.poll(() => again.warnings()).toEqual([expect.stringContaining('2 acknowledged events are missing')])
+})
+
+test('a log that was cut is seen without traffic', async () => {
+  const path = ownPath()
+  const store = await openUsed(path)
+  await store.append(newEvent())
+  truncateSync(`${path}-wal`)
+  expect((await store.lost).message).toContain('-wal was cut')
 })
 
 const refused = (path: string, why: string) =>

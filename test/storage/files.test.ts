@@ -39,6 +39,16 @@ test('files that are taken away and put back, again and again, are seen at each 
   }
 })
 
+test('a database that got shorter is at fault for good; one that grows is not', () => {
+  const { path, files } = openFiles()
+  writeFileSync(path, 'more than before')
+  expect(files.fault()).toBeUndefined()
+  writeFileSync(path, 'less')
+  expect(files.fault()).toMatchObject({ kind: 'database', message: expect.stringContaining('was cut') })
+  writeFileSync(path, 'as much as there was before')
+  expect(files.fault()).toMatchObject({ kind: 'database' })
+})
+
 test('what else happens in the directory is no fault', () => {
   const { path, files } = openFiles()
   writeFileSync(`${path}.copy`, '')

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 
 /** The format of a write-ahead log. Source: https://www.sqlite.org/fileformat2.html#walformat */
-const HEADER_BYTES = 32
-const FRAME_HEADER_BYTES = 24
+export const HEADER_BYTES = 32
+export const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
 /** Read at once: a log may be longer than what one buffer can hold. */
@@ -25,13 +25,18 @@ export function readLog(file: string): LogFrames {
   }
 }
 
+/** Whether these are the first bytes of a log; four are enough. */
+export function isLogHeader(header: Buffer): boolean {
+  const magic = header.readUInt32BE(0)
+  return magic === MAGIC_LITTLE_ENDIAN || magic === MAGIC_BIG_ENDIAN
+}
+
 /** `read` fills a buffer from a place in the log, as far as there is something, and gives how many bytes that was. */
 function framesIn(read: (buffer: Buffer, at: number) => number): LogFrames {
   const header = Buffer.alloc(HEADER_BYTES)
   if (read(header, 0) < HEADER_BYTES) return NO_LOG
-  const magic = header.readUInt32BE(0)
-  if (magic !== MAGIC_LITTLE_ENDIAN && magic !== MAGIC_BIG_ENDIAN) return NO_LOG
-  const isLittleEndian = magic === MAGIC_LITTLE_ENDIAN
+  if (!isLogHeader(header)) return NO_LOG
+  const isLittleEndian = header.readUInt32BE(0) === MAGIC_LITTLE_ENDIAN
   let sum: Sum = checksum(header, 0, 24, [0, 0], isLittleEndian)
   if (!isSum(header, 24, sum)) return NO_LOG
   const salts = header.toString('hex', 16, 24)

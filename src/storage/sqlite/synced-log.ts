@@ -2,6 +2,7 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
-import { readLog } from './log-frames.ts'
+import { FRAME_HEADER_BYTES, HEADER_BYTES, isLogHeader, readLog } from './log-frames.ts'
 import { unlessDamaged } from './sqlite-errors.ts'
 
 /** How far the write-ahead log was fsynced, in frames of the log with these salts, and the greatest key of an event then. */
@@ -24,10 +25,18 @@ interface Position {
 
 /** A position is written over the one before, in one sector of the disk. */
 const RECORD_BYTES = 256
+/** Where the log's header has its salts. */
+const SALTS_AT = 16
+const SALTS_END = 24
 const OWNER_ONLY = 0o600
 
 const recordOf = (path: string): string => `${path}-synced`
 const logOf = (path: string): string => `${path}-wal`
+
+/** The log lacks what was written to it: nothing is to be written to it, or brought from it into the database, any more. */
+export class LogCut extends Error {
+  override readonly name = 'LogCut'
+}
 
 /**
  * Notes beside the database how much of it is safe, after each commit that was fsynced. SQLite takes the first damaged frame of
@@ -39,13 +48,19 @@ export class SyncedLog {
   readonly #log: number
   readonly #measure
   readonly #greatestKey
-  readonly #salts = Buffer.alloc(8)
+  readonly #path: string
+  readonly #frameBytes: number
+  readonly #header = Buffer.alloc(SALTS_END)
+  /** That the log has held, when it was last measured. */
+  #frames = 0
   #appendedKey: number
   /** The greatest key of an event; undefined: it is to be looked for. */
   #lastKey: number | undefined
 
   /** Once SQLite has opened its log. `appendedKey`: of the event that was appended last. */
   constructor(db: DatabaseSync, path: string, appendedKey: number) {
+    this.#path = path
+    this.#frameBytes = Number(db.prepare('PRAGMA page_size').get()?.page_size) + FRAME_HEADER_BYTES
     this.#appendedKey = appendedKey
     this.#record = openSync(recordOf(path), existsSync(recordOf(path)) ? 'r+' : 'w+', OWNER_ONLY)
     this.#log = openSync(logOf(path), 'r')
@@ -54,15 +69,28 @@ export class SyncedLog {
     this.#greatestKey = db.prepare('SELECT max(key) AS key FROM event')
   }
 
-  /** All that is committed is fsynced, up to the event that was appended last. */
+  /** All that is committed is fsynced, up to the event that was appended last. Throws `LogCut`. */
   note(atMs: number, appendedKey: number): void {
-    readSync(this.#log, this.#salts, 0, 8, 16)
-    const frames = Number(this.#measure.get()?.log)
+    this.#frames = this.#measured()
+    readSync(this.#log, this.#header, 0, SALTS_END, 0)
+    if (this.#frames > 0 && !isLogHeader(this.#header)) throw this.#cut()
     if (appendedKey > this.#appendedKey) this.#lastKey = appendedKey
     this.#appendedKey = appendedKey
     // Of a damaged page nothing is known.
     this.#lastKey ??= Number(unlessDamaged(() => this.#greatestKey.get())?.key ?? 0)
-    this.#write({ salts: this.#salts.toString('hex'), frames, lastKey: this.#lastKey, atMs })
+    const salts = this.#header.toString('hex', SALTS_AT)
+    this.#write({ salts, frames: this.#frames, lastKey: this.#lastKey, atMs })
+  }
+
+  /**
+   * Throws `LogCut` if the log is shorter than what was written to it. SQLite would not notice: it appends behind the hole, brings what
+   * is in it into the database, and after a restart takes the hole for the end. To be called before each commit.
+   */
+  ensureWhole(): void {
+    if (this.#isWhole()) return
+    // It may have been begun anew.
+    this.#frames = this.#measured()
+    if (!this.#isWhole()) throw this.#cut()
   }
 
   /** The log is about to be given up, or its newest events forgotten. */
@@ -76,6 +104,13 @@ export class SyncedLog {
     closeSync(this.#record)
     closeSync(this.#log)
   }
+
+  #measured = (): number => Number(this.#measure.get()?.log)
+
+  #isWhole = (): boolean =>
+    this.#frames <= 0 || fstatSync(this.#log).size >= HEADER_BYTES + this.#frames * this.#frameBytes
+
+  #cut = (): LogCut => new LogCut(`${logOf(this.#path)} was cut, or written over, while it was in use`)
 
   #write(position: Position): void {
     const text = JSON.stringify(position).padEnd(RECORD_BYTES - 1)

@@ -16,7 +16,7 @@ import { prepareRebuild } from './rebuild.ts'
 import { recover } from './recover.ts'
 import { repeated } from './repeated.ts'
 import { isFatal } from './sqlite-errors.ts'
-import { examineLog, lossOf, SyncedLog } from './synced-log.ts'
+import { examineLog, LogCut, lossOf, SyncedLog } from './synced-log.ts'
 import { Warnings } from './warnings.ts'
 
 /**
@@ -134,12 +134,12 @@ function accept(message: ToWriter, { damage }: Opened): void {
   else closing = true
 }
 
-/** A failed fsync ends the store: nothing is answered any more, and the process is to end. */
+/** A failed fsync, or a log that was cut, ends the store: nothing is answered any more, and the process is to end. */
 function guarded(run: () => void): void {
   try {
     run()
   } catch (error) {
-    lose(new Error(`a write to disk failed for good: ${messageOf(error)}`))
+    lose(error instanceof LogCut ? error : new Error(`a write to disk failed for good: ${messageOf(error)}`))
     throw error
   }
 }
@@ -180,6 +180,7 @@ function commit(
   appends: readonly SentBatch[],
   due: readonly Call<WriterOperations>[],
 ): readonly Reply[] {
+  synced.ensureWhole()
   const isLasting = ({ name }: Call<WriterOperations>) => !UNSYNCED.has(name)
   const lasting = [...idsOf(appends), ...due.filter(isLasting)]
   const gone =
@@ -199,7 +200,7 @@ function commit(
     if (lasting.length > refused.length) synced.note(Date.now(), committer.lastKey())
     return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
-    if (isFatal(error)) throw error
+    if (isFatal(error) || error instanceof LogCut) throw error
     health.failedToWrite(error)
     return [...refused, ...refuse([...idsOf(taken), ...calls], unavailable(messageOf(error)))]
   }
@@ -222,6 +223,7 @@ function stillThere(
  * the process is to start anew.
  */
 function watch({ files, checkpointer, synced }: Opened): void {
+  synced.ensureWhole()
   const before = health.filesFault()
   const fault = health.lookAtFiles(files, 'always')
   if (fault?.kind !== 'log') return
