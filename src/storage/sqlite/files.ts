@@ -20,7 +20,7 @@ export class Files {
   readonly #path: string
   readonly #known: ReadonlyMap<string, string | undefined>
   readonly #directory: string
-  /** Of the database, at the most so far. */
+  /** Of the database, when it was last looked at. */
   #sizeBytes: bigint
   #isCut = false
   /** Their directory, as it was when they were last found to be the same. */
