@@ -1,4 +1,3 @@
-import { SHARE_ENV } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from '../domain/body-reader.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
@@ -154,8 +153,6 @@ function openThread(
     worker: {
       name: 'holdfast-reading',
       workerData: { providerModules } satisfies LongThreadData,
-      // Provider modules may read it.
-      env: SHARE_ENV,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     },
     maxStartMs: MAX_START_MS,

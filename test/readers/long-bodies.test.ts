@@ -162,6 +162,20 @@ describe('a long body', () => {
     expect([await read(16_384), await read(16_385)]).toEqual(['here', 'by itself'])
   })
 
+  test('is read by a user’s own code in an environment of its own', async () => {
+    const module = `export default { name: 'own', event: () => {
+      const was = process.env.HOLDFAST_TEST_OWN ?? 'unset'
+      process.env.HOLDFAST_TEST_OWN = 'changed'
+      return { id: '1', type: was, data: {} }
+    } }`
+    const reader = start({ module, registrations: () => [{ name: 'all', types: ['*'] }] })
+    const own = sourceOf({ ...ai, name: 'own' })
+    const type = async () => (await reader.event(own, webhook, bytes({ text: FILLER }))).reading
+    expect(await type()).toMatchObject({ fields: { type: 'unset' } })
+    expect(await type()).toMatchObject({ fields: { type: 'changed' } })
+    expect(process.env.HOLDFAST_TEST_OWN).toBeUndefined()
+  })
+
   test('of another provider neither waits for a user’s own code that hangs nor is lost to what that code left behind', async () => {
     const module = `setInterval(() => void Promise.reject(new Error('always')), 20)
     export default {
