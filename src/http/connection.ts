@@ -65,6 +65,10 @@ export class Connection {
     return this.#lingeringBytes !== undefined
   }
 
+  get owesOne(): boolean {
+    return this.#unanswered === 1
+  }
+
   /** Has all that comes pass through here: until then Node's parser reads from the socket itself. Idempotent. */
   guard(): void {
     if (this.#isGuarded) return

@@ -82,6 +82,8 @@ export interface Connections {
   readonly proven: (socket: Socket) => void
   /** More work came over this connection than senders make. */
   readonly suspect: (socket: Socket) => void
+  /** One answer is owed over this connection, and no more. */
+  readonly owesOne: (socket: Socket) => boolean
 }
 
 /** Has the connections of a server take turns, but for those of proven peers. */
@@ -100,6 +102,7 @@ export function takeTurns(server: Server, now: () => number = () => performance.
   return {
     of: (socket) => connections.get(socket),
     suspect: (socket) => connections.get(socket)?.suspect(),
+    owesOne: (socket) => connections.get(socket)?.owesOne === true,
     proven: (socket) => {
       const peer = connections.get(socket)?.peer
       if (peer !== undefined) proven.prove(peer)

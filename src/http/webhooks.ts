@@ -35,7 +35,7 @@ export interface WebhookOptions {
   readonly now: () => number
   /** Whose body is being read on which socket: so that one cut short counts for its source. */
   readonly reading: WeakMap<Socket, Source>
-  readonly connections: Pick<Connections, 'proven' | 'suspect'>
+  readonly connections: Pick<Connections, 'proven' | 'suspect' | 'owesOne'>
 }
 
 /** A source, and what it takes for its provider's content. */
@@ -68,6 +68,10 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
     doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
   }
 
+  /** Kept open while the service stops, a connection would hold that up though nothing more is owed. */
+  const endingIfLast = (reply: FastifyReply): FastifyReply =>
+    options.isDraining() && connections.owesOne(reply.request.raw.socket) ? reply.header('connection', 'close') : reply
+
   function refuse(reply: FastifyReply, source: Source | undefined, refusal: Refusal, startedMs: number) {
     const { outcome, details = detailsOf(outcome, source), logged } = refusal
     telemetry.request(source?.name, outcome)
@@ -85,7 +89,7 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
       },
       'webhook refused',
     )
-    return sendProblem(reply, outcome, details)
+    return sendProblem(endingIfLast(reply), outcome, details)
   }
 
   function acknowledge(reply: FastifyReply, source: Source, received: Kept, startedMs: number) {
@@ -99,7 +103,7 @@ export function registerWebhooks(app: FastifyInstance, options: WebhookOptions):
       { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
       'webhook stored',
     )
-    return reply
+    return endingIfLast(reply)
       .header('content-type', 'application/json; charset=utf-8')
       .header('x-request-id', reply.request.id)
       .send(`{"received":true,"uid":"${uid}","duplicate":${outcome === 'duplicate'}}`)

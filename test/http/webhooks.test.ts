@@ -137,6 +137,36 @@ describe('a webhook', () => {
     const [answer] = (await once(sending, 'response')) as [IncomingMessage]
     answer.resume()
     expect(answer.statusCode).toBe(200)
+    expect(answer.headers.connection).toBe('close')
+  })
+
+  test('is the last on its connection only if nothing more is owed there when the service drains', async () => {
+    let draining = false
+    const taken: (() => void)[] = []
+    const both = Promise.withResolvers<void>()
+    const service = await startPublic({
+      isDraining: () => draining,
+      receive: () =>
+        new Promise((resolve) => {
+          taken.push(() => resolve({ outcome: 'accepted', uid: UID }))
+          if (taken.length === 2) both.resolve()
+        }),
+    })
+    const one = requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2'], '{}').replace('close', 'keep-alive')
+    const socket = connect(service.port, '127.0.0.1')
+    socket.write(one + one)
+    await both.promise
+    draining = true
+    const answers: string[] = []
+    for (const take of taken) {
+      take()
+      answers.push(String((await once(socket, 'data'))[0]))
+    }
+    await once(socket, 'end')
+    expect(answers).toEqual([
+      expect.stringMatching(/^HTTP\/1\.1 200 .*\nConnection: keep-alive\r/s),
+      expect.stringMatching(/^HTTP\/1\.1 200 .*\nconnection: close\r/s),
+    ])
   })
 
   test('is answered though its sender has closed its side of the connection', async () => {
