@@ -39,7 +39,7 @@ export interface ThreadOptions {
   readonly maxWorkMs: number
   /** Sizes of all jobs that it has or will have, together. */
   readonly maxWaiting: number
-  /** It begins with the first job, and ends when it has had none for so long. Absent: it begins at once, and stays. */
+  /** It begins with the first job, and ends when it has had none for so long. Absent: it begins at once, and stays; one that has ended begins anew with the next job. */
   readonly idleMs?: number
   /** Takes what users' code writes to the console in it. */
   readonly log: Logger

@@ -102,3 +102,13 @@ test('a settlement that is cut off leaves the event its id, and those in conflic
   )
   expect((await claimOne(store)).event.uid).toBe(good.uid)
 })
+
+test('an event that is not judged yet, and is not known, costs no commit but its own', async () => {
+  const url = ownSchema()
+  const store = await openReplica(url)
+  // What a transaction writes so as to wait for those before it.
+  const vouched = async () => (await queryIn(url, 'SELECT FROM tally WHERE n = 0')).length
+  const before = await vouched()
+  for (let n = 0; n < 3; n++) await store.append(newEvent({ ...now(), unjudged: ['by a schema'] }))
+  expect(await vouched()).toBe(before)
+})

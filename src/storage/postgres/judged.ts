@@ -42,7 +42,9 @@ export function createFindJudged(connections: Connections) {
     if (unjudged === null || event[18] !== null) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
     const values = [source, toText(id), checksum, byBody, unjudged]
-    // A transaction that vouches: the first one may be on its way to a standby yet.
+    const [seen] = await connections.run<JudgedRow>('append', JUDGED, values)
+    if (seen === undefined) return undefined
+    // Again in a transaction that vouches: the first one may be on its way to a standby yet.
     const [judged] = await connections.transaction((query) => query<JudgedRow>(JUDGED, values), 'append')
     if (judged === undefined) return undefined
     const { uid, dead } = judged
