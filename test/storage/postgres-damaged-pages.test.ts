@@ -21,10 +21,11 @@ const INDEXES = [
   'attempt_pkey',
   'event_body_pkey',
 ]
-const TABLES = ['event', 'delivery', 'attempt', 'lost']
+const TABLES = ['event', 'delivery', 'attempt', 'lost', 'judged']
 /** What is damaged in a schema that is not called after it. */
 const DAMAGED: Readonly<Record<string, readonly string[]>> = {
   lost: ['attempt'],
+  judged: ['attempt'],
   hopeless: ['delivery', 'delivery_pending'],
   repaired: ['delivery'],
 }
@@ -60,7 +61,8 @@ async function fill(schema: string): Promise<void> {
   const all = { sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }
   const { work } = await store.claim(claimRequest(all))
   const retry = { verdict: 'retry', outcome: 'failed', error: 'x'.repeat(100), dueAtMs: Date.now() } as const
-  await store.settle(work.map((each) => settlement(each, retry)))
+  const judged = { verdict: 'dead', outcome: 'rejected', quarantine: ['no'], judgement: 'by a schema' } as const
+  await store.settle(work.map((each) => settlement(each, schema === 'judged' ? judged : retry)))
   await store.close()
   if (schema === 'lost') await server.query(LEASED)
 }
@@ -178,6 +180,14 @@ test('a damaged page of the history costs the history of what lies there, and ev
   const { store, events } = await opened('attempt')
   expect((await drain(store)).toSorted()).toEqual(uidsOf(events))
   expect((await store.counts()).deliveries).toMatchObject({ succeeded: EVENTS, pending: 0, running: 0 })
+})
+
+test('bytes of which it cannot be read how they were judged are judged again, and those that come with them are kept', async () => {
+  const { store, events } = await opened('judged')
+  const outcomes = await Promise.all(
+    events.map(async (event) => (await store.append({ ...again(event), unjudged: ['by a schema'] })).outcome),
+  )
+  expect(new Set(outcomes)).toEqual(new Set(['duplicate', 'accepted']))
 })
 
 test('what lost its lease runs again though its history cannot be written', async () => {

@@ -2,6 +2,7 @@ import { checksumOf } from '../../domain/checksum.ts'
 import type { EventRow, Kept } from '../common/event-row.ts'
 import type { Connections, Row } from './connections.ts'
 import { toText } from './text.ts'
+import { unlessDamaged } from './unreadable.ts'
 
 /** The same bytes, quarantined by one of these judgements; unless they are known otherwise. */
 const JUDGED = {
@@ -42,7 +43,8 @@ export function createFindJudged(connections: Connections) {
     if (unjudged === null || event[18] !== null) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
     const values = [source, toText(id), checksum, byBody, unjudged]
-    const [seen] = await connections.run<JudgedRow>('append', JUDGED, values)
+    // Where that cannot be read, it is judged again.
+    const [seen] = await unlessDamaged(connections.run<JudgedRow>('append', JUDGED, values), [])
     if (seen === undefined) return undefined
     // Again in a transaction that vouches: the first one may be on its way to a standby yet.
     const [judged] = await connections.transaction((query) => query<JudgedRow>(JUDGED, values), 'append')
