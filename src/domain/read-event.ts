@@ -61,7 +61,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   } catch (error) {
     if (parsed.ok) reasons.push(unreadable(provider, error))
   }
-  const values = () => beside(provider.event, headers, found)
+  const values = () => beside(provider.event, headers, found, parsed)
   return conclude(found, parsed, reasons, { body, beside: values, receivedAtMs, ends: provider })
 }
 
@@ -213,13 +213,25 @@ const TELLING = ['type', 'data', 'api_version', 'task'] as const satisfies reado
 
 /**
  * What tells an event from others with the same body: all headers that its map reads, but for the time, which a repeated
- * delivery may have of its own; what code reads may come from anywhere.
+ * delivery may have of its own. What code reads may come from anywhere: all that it gives, but for the time.
  */
-function beside(event: Provider['event'], headers: Headers, found: Found): readonly unknown[] {
-  if (typeof event === 'function')
-    return [found.type, found.api_version, found.task].map((value) => nameOf(value) ?? null)
+function beside(event: Provider['event'], headers: Headers, found: Found, parsed: Parsed): readonly unknown[] {
+  if (typeof event === 'function') {
+    const names = [found.type, found.api_version, found.task].map((value) => nameOf(value) ?? null)
+    const data = parsed.ok && found.data === parsed.value ? undefined : written(found.data)
+    return data === undefined ? names : [...names, data]
+  }
   const named = TELLING.flatMap((field) => event[field] ?? []).filter((selector) => selector.startsWith('header:'))
   return named.map((selector) => select(selector, headers, undefined) ?? null)
+}
+
+/** What code gives may be anything; what JSON has no form for tells nothing. */
+function written(data: unknown): string | undefined {
+  try {
+    return JSON.stringify(data)
+  } catch {
+    return undefined
+  }
 }
 
 /** The id of an event that has none: the same bytes, with the same values beside them, are the same event. */

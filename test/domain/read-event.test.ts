@@ -47,7 +47,11 @@ describe('the id of an event that has none', () => {
   const byCode = defineProvider({
     name: 'by-code',
     verify: acme.verify,
-    event: ({ headers, body }) => ({ type: headers['x-topic'], data: body }),
+    event: ({ headers, body }) => ({
+      type: headers['x-topic'],
+      created_at: headers['x-sent-at'],
+      data: { body, shop: headers['x-shop'] },
+    }),
   })
 
   test.each([
@@ -59,6 +63,7 @@ describe('the id of an event that has none', () => {
       { 'x-topic': 'a', 'x-api-version': '2' },
     ],
     ['the type that code reads from a header', byCode, { 'x-topic': 'a' }, { 'x-topic': 'b' }],
+    ['the data that code reads from a header', byCode, { 'x-topic': 'a', 'x-shop': '1' }, { 'x-topic': 'a', 'x-shop': '2' }],
     ['the event of GitHub', github, { 'x-github-event': 'push' }, { 'x-github-event': 'create' }],
   ])('tells events apart by %s, for the same body', (_, provider, one, other) => {
     for (const body of ['{"n":1}', 'not JSON']) {
@@ -69,9 +74,21 @@ describe('the id of an event that has none', () => {
     expect(idOf(provider, one, '{"n":1}')).not.toBe(idOf(provider, one, '{"n":2}'))
   })
 
-  test('is the same when the same event comes again at another time', () => {
-    const at = (time: string) => idOf(topics, { 'x-topic': 'a', 'x-sent-at': time }, '{}')
+  test.each([
+    ['a map', topics],
+    ['code', byCode],
+  ])('is the same when the same event comes again at another time, which %s reads', (_, provider) => {
+    const at = (time: string) => idOf(provider, { 'x-topic': 'a', 'x-sent-at': time }, '{}')
     expect(at('1767225600')).toBe(at('1767225601'))
+  })
+
+  test('is told whatever code gives as data', () => {
+    const circular: Record<string, unknown> = {}
+    circular.itself = circular
+    for (const data of [circular, 1n, undefined, () => 1]) {
+      const odd = defineProvider({ name: 'odd', verify: acme.verify, event: () => ({ type: 'a', data }) })
+      expect(idOf(odd, {}, '{}')).toMatch(/^sha256:/)
+    }
   })
 
   test('is that of the body alone where all that is read stands in it', () => {
