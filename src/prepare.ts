@@ -9,6 +9,7 @@ import type { HandlerRegistration } from './domain/handler.ts'
 import type { Provider } from './domain/provider.ts'
 import { readsByCode } from './domain/readers.ts'
 import { compileRoutes, providerChecks, type Route } from './domain/routes.ts'
+import { secretsIn } from './domain/secret-filter.ts'
 import type { Source } from './domain/source.ts'
 import { generateSecret } from './generated-secret.ts'
 import { type LoadedProvider, loadProviders } from './providers/load.ts'
@@ -59,6 +60,7 @@ export async function prepare(
       handlersDir: config.handlersDir,
       providerModules,
       logLevel: config.logLevel,
+      secrets: secretsIn(config),
     },
     environment,
     processes: config.handlerProcesses,

@@ -25,6 +25,8 @@ export interface ProcessData {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   readonly logLevel: string
+  /** Taken out of what handlers log. */
+  readonly secrets: readonly string[]
 }
 
 /** One attempt, on its way into a handler process. Its body follows behind the message. */

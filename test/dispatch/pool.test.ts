@@ -183,7 +183,7 @@ test('a process whose modules have changed since the start is refused, and what 
   write('kept')
   const refused = Promise.withResolvers<string>()
   const log = pino({ level: 'error' }, { write: refused.resolve })
-  const data = { handlersDir, providerModules: { acme }, logLevel: 'silent' }
+  const data = { handlersDir, providerModules: { acme }, logLevel: 'silent', secrets: [] }
   const pool = await startPool({ processes: 2, data, log })
   write('renamed')
   void pool.run(work('exit'))

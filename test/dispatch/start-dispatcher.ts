@@ -37,6 +37,7 @@ export async function startDispatcher(
       handlersDir: join(import.meta.dirname, 'modules'),
       providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
       logLevel: 'silent',
+      secrets: [],
     },
     environment: process.env,
     memoryMb: 256,

@@ -18,7 +18,7 @@ export async function startPool(options: Partial<PoolOptions> = {}): Promise<Han
 
 export const createPool = (options: Partial<PoolOptions> = {}): HandlerPool =>
   new HandlerPool({
-    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent' },
+    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent', secrets: [] },
     environment: process.env,
     memoryMb: 256,
     onDroppedLines: () => {},

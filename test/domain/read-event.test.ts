@@ -63,7 +63,12 @@ describe('the id of an event that has none', () => {
       { 'x-topic': 'a', 'x-api-version': '2' },
     ],
     ['the type that code reads from a header', byCode, { 'x-topic': 'a' }, { 'x-topic': 'b' }],
-    ['the data that code reads from a header', byCode, { 'x-topic': 'a', 'x-shop': '1' }, { 'x-topic': 'a', 'x-shop': '2' }],
+    [
+      'the data that code reads from a header',
+      byCode,
+      { 'x-topic': 'a', 'x-shop': '1' },
+      { 'x-topic': 'a', 'x-shop': '2' },
+    ],
     ['the event of GitHub', github, { 'x-github-event': 'push' }, { 'x-github-event': 'create' }],
   ])('tells events apart by %s, for the same body', (_, provider, one, other) => {
     for (const body of ['{"n":1}', 'not JSON']) {

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
+import { post, signedEvent } from '../support/events.ts'
 import { signatureOf } from '../support/raw-http.ts'
-import { startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
 const OLD = `whsec_${Buffer.from('an old secret, thirty-two bytes!').toString('base64')}`
 const API_KEY = 'sk-0123456789-abcdefghij'
@@ -45,4 +46,36 @@ test('no secret of a source is stored, shown or logged, whichever header brings 
   expect(kept).toContain('no.such')
   for (const spelling of [AI_SECRET, encodeURIComponent(AI_SECRET), OLD, base64(`user:${OLD}`), API_KEY])
     expect(kept).not.toContain(spelling)
+})
+
+test('no secret of a source is logged by a handler, whichever way it writes', async () => {
+  const directory = temporaryDirectory()
+  const leak = `import { writeSync } from 'node:fs'
+    const key = process.env.SOURCE_AI_API_KEY
+    export default (router) => {
+      router.on('no.such', (_event, { log, fail }) => {
+        log.info({ request: { headers: { authorization: 'Bearer ' + key } } }, 'asked with ' + key)
+        console.log('asked', { key })
+        process.stderr.write('asked with ' + key)
+        writeSync(2, 'asked with ' + key)
+        setTimeout(() => { throw new Error('late with ' + key) })
+        fail('failed with ' + key)
+      })
+    }`
+  const service = await startService(
+    {
+      SOURCE_AI_SECRET: AI_SECRET,
+      SOURCE_AI_API_KEY: API_KEY,
+      SOURCE_AI_API_URL: 'http://127.0.0.1:9',
+      HANDLERS_DIR: handlersIn(directory, { 'leak.js': leak }),
+    },
+    directory,
+  )
+  await post(service.publicUrl, signedEvent('no.such'))
+  await service.logged(({ msg }) => msg === 'a handler threw after its attempt had ended')
+  await service.logged(({ msg, handler_process }) => msg === 'asked with [redacted]' && handler_process !== undefined)
+  await service.logged(({ msg }) => msg === 'delivery dead')
+  await service.stop()
+  expect(JSON.stringify(service.logs)).toContain('Bearer [redacted]')
+  expect(JSON.stringify(service.logs)).not.toContain(API_KEY)
 })

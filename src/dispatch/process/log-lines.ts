@@ -7,6 +7,14 @@ const BURST_LINES = 4_000
 /** So often it is told how many were dropped. */
 const REPORT_INTERVAL_MS = 1_000
 
+export interface LogLinesOptions {
+  readonly level: string
+  readonly fd: number
+  readonly withoutSecrets: (line: string) => string
+  /** Told how many lines were dropped. */
+  readonly onDropped: (lines: number) => void
+}
+
 export interface LogLines {
   readonly log: Logger
   /** False if a line would be dropped, which then is as good as dropped. */
@@ -16,9 +24,9 @@ export interface LogLines {
 
 /**
  * The log of a handler process, bounded. It writes to the service's own output, past the thread that acknowledges; whoever
- * does not read there, or is gone, harms nothing. `onDropped` is told how many lines were dropped.
+ * does not read there, or is gone, harms nothing.
  */
-export function createLogLines(level: string, fd: number, onDropped: (lines: number) => void): LogLines {
+export function createLogLines({ level, fd, withoutSecrets, onDropped }: LogLinesOptions): LogLines {
   const { lines, flush } = openLines(fd)
   const own = pino({ ...PLAIN, level }, lines)
   let left = BURST_LINES
@@ -59,7 +67,7 @@ export function createLogLines(level: string, fd: number, onDropped: (lines: num
     write(line: string): void {
       if (!mayLog()) return
       left--
-      lines.write(line)
+      lines.write(withoutSecrets(line))
     },
   }
   return { log: pino({ ...PLAIN, level }, bounded), mayLog, flush }

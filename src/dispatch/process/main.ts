@@ -9,6 +9,7 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
 import type { Refusals } from '../../domain/refusals.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
+import { createSecretFilter } from '../../domain/secret-filter.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import { mayStart } from '../progress.ts'
 import {
@@ -84,7 +85,7 @@ function send(message: FromProcess): void {
 
 async function load(data: ProcessData, isHurried: boolean): Promise<void> {
   if (!isHurried) stepBack()
-  const { log } = openLog(data.logLevel)
+  const { log } = openLog(data)
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
     providers.set(name, module.default)
@@ -116,8 +117,13 @@ async function refusalsOf(registrations: readonly HandlerRegistration[]): Promis
   }
 }
 
-function openLog(level: string): LogLines {
-  lines = createLogLines(level, LOG_FD, (count) => send({ kind: 'dropped', lines: count }))
+function openLog({ logLevel, secrets }: ProcessData): LogLines {
+  lines = createLogLines({
+    level: logLevel,
+    fd: LOG_FD,
+    withoutSecrets: createSecretFilter(secrets).line,
+    onDropped: (count) => send({ kind: 'dropped', lines: count }),
+  })
   const { log, mayLog } = lines
   captureConsole((lineLevel, line) => {
     if (mayLog()) (currentJob.getStore()?.log() ?? log)[lineLevel](line)
