@@ -13,7 +13,7 @@ import { questionOf } from './ask.ts'
 import { type Lane, POLL_LEASE_MS } from './lane.ts'
 import { requestOf, type Submitter } from './submit.ts'
 import { TaskReader } from './task-reader.ts'
-import { askable, type TaskSource } from './task-source.ts'
+import { askable, type TaskSource, whyUnaskable } from './task-source.ts'
 import type { Waiters } from './waiters.ts'
 
 /** The longest that somebody waits for his turn to ask. */
@@ -113,8 +113,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
       const task = await find(source, id)
       if (isTerminal(task.status)) return task
       const access = askable(sourceOf(source))
-      if (access === undefined)
-        throw new HoldfastError('not_configured', `the API of source ${source} is not configured`)
+      if (access === undefined) throw new HoldfastError('not_configured', whyUnaskable(sourceOf(source)))
       // Whoever is asked for it would be given it, and may have it already.
       if (task.task_id === null && access.api.submit?.idempotent !== true)
         throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)

@@ -15,7 +15,7 @@ import { Findings } from './findings.ts'
 import { Gate } from './gate.ts'
 import { pollDelayMs } from './schedule.ts'
 import type { Submitted, Submitter } from './submit.ts'
-import { askable, type TaskSource } from './task-source.ts'
+import { askable, type TaskSource, whyUnaskable } from './task-source.ts'
 
 const DEFAULT_CONCURRENCY = 16
 const DEFAULT_POLLS_PER_SECOND = 50
@@ -242,20 +242,22 @@ export class Lane {
     const finding = asked && this.#findings.of(task, asked)
     if (stale !== undefined && asked?.outcome === 'terminal') return this.#recover(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
-    const isPassedOver = stale !== undefined && asked === undefined && askable(this.#source) !== undefined
-    await recover.expired(
-      this.#source.source,
-      task,
-      lastSaid(asked, finding, isPassedOver ? (task.lastError ?? NOT_ASKED) : undefined),
-    )
+    const otherwise = task.lastError ?? whyNotAsked(this.#source, stale !== undefined)
+    await recover.expired(this.#source.source, task, lastSaid(asked, finding, otherwise))
     return true
   }
 }
 
-const NOT_ASKED = 'its provider was in trouble at its deadline, and was not asked'
+/** Of a task that nobody was asked for at its deadline. */
+function whyNotAsked(taskSource: TaskSource, isStale: boolean): string {
+  if (askable(taskSource) === undefined) return `its provider was not asked: ${whyUnaskable(taskSource)}`
+  return isStale
+    ? 'its provider was in trouble at its deadline, and was not asked'
+    : 'it was not stale at its deadline, and its provider was not asked'
+}
 
 /** What a task that has expired tells of its provider. `otherwise`: of one that was not asked. */
-function lastSaid(asked: Asked | undefined, finding: string | undefined, otherwise: string | undefined): LastSaid {
+function lastSaid(asked: Asked | undefined, finding: string | undefined, otherwise: string): LastSaid {
   if (asked === undefined) return { error: otherwise }
   if ('error' in asked) return { error: asked.error }
   if (!('word' in asked)) return {}

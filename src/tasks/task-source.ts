@@ -21,3 +21,9 @@ export function askable({
   const api = source.provider.api?.tasks
   return api === undefined || call === undefined ? undefined : { api, provider: source.provider, call }
 }
+
+/** Why it cannot, where it cannot. */
+export const whyUnaskable = ({ source }: TaskSource): string =>
+  source.provider.api?.tasks === undefined
+    ? `provider ${source.provider.name} tells nothing of tasks`
+    : `the API of source ${source.name} is not configured`

@@ -92,11 +92,11 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(provider.submitted).toHaveLength(1)
   })
 
-  test('at a source whose API is not configured gets 409', async () => {
+  test('at a source whose provider cannot be asked gets 409, and why', async () => {
     const { get, store } = await startOps()
     await store.track({ uid: newUid(), source: 'ai', id: 'a', maxWaitMs: 1, deadlineMs: 60_000 })
     const { detail } = await expectProblem(await get(pollOf('a'), { method: 'POST' }), 409, 'not-configured')
-    expect(detail).toBe('the API of source ai is not configured')
+    expect(detail).toBe('provider ai tells nothing of tasks')
   })
 
   test.each([

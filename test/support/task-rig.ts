@@ -25,7 +25,7 @@ export interface TaskRig {
   readonly logs: Record<string, unknown>[]
 }
 
-type SourceOptions = { readonly name?: string; readonly call: CallProvider; readonly provider?: Source['provider'] }
+type SourceOptions = { readonly name?: string; readonly call?: CallProvider; readonly provider?: Source['provider'] }
 
 export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'recover' | 'reader'>> {
   readonly sources: readonly SourceOptions[]

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
+import type { CallProvider } from '../../src/domain/outbound.ts'
+import stripe from '../../src/providers/stripe.ts'
 import { startLane } from '../support/task-lane.ts'
+import { startTaskRig } from '../support/task-rig.ts'
 
 const saying = (word: string) => (id: string) =>
   ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: word }) }) as const
@@ -52,6 +55,21 @@ test('tasks that are not asked for at their deadline, since their provider is in
   expect(new Set(tasks.map((each) => each?.last_error))).toEqual(
     new Set(['the provider answered 500', 'its provider was in trouble at its deadline, and was not asked']),
   )
+})
+
+const unasked: CallProvider = () => Promise.reject(new Error('asked all the same'))
+
+test.each([
+  ['its provider was not asked: the API of source ai is not configured', {}, 0],
+  ['its provider was not asked: provider stripe tells nothing of tasks', { provider: stripe, call: unasked }, 0],
+  ['it was not stale at its deadline, and its provider was not asked', { call: unasked }, 120_000],
+])('a task that nobody was asked for at its deadline says why: %s', async (error, source, maxWaitMs) => {
+  let nowMs = Date.now()
+  const rig = await startTaskRig({ maxWaitMs, deadlineMs: 60_000, sources: [source], clock: () => nowMs })
+  await rig.tasks.desk.begin({ source: 'ai', work: { taskId: 'task_1' } })
+  nowMs += 60_000
+  await rig.tasks.poller.pass()
+  expect(await rig.store.task('ai', 'task_1')).toMatchObject({ status: 'expired', last_error: error })
 })
 
 test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
