@@ -68,6 +68,20 @@ test('a database that cannot be reached: appends are refused at once, and told w
   await expectRecovery(store)
 })
 
+test.each([
+  ['is gone', 'ALTER TABLE event RENAME TO away', 'ALTER TABLE away RENAME TO event'],
+  ['may not be written', 'REVOKE INSERT ON event FROM CURRENT_USER', 'GRANT INSERT ON event TO CURRENT_USER'],
+])('a table of events that %s is a fault, told without traffic, until it is back', async (_, take, giveBack) => {
+  const { store, direct } = await open()
+  await store.append(event())
+  await queryIn(direct, take)
+  const faults = await eventually(faultsOf(store), ({ length }) => length > 0)
+  expect(faults).toEqual([expect.stringContaining('event is missing')])
+  expect(await codeOf(store.append(event()))).toBe('unavailable')
+  await queryIn(direct, giveBack)
+  await expectRecovery(store)
+})
+
 test('a network that swallows everything: an append is refused within the time of a statement; the same event is taken afterwards', async () => {
   const { store, relay } = await openBehindRelay()
   await store.append(event())

@@ -8,8 +8,24 @@ import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
 const HEARTBEAT_MS = 2_000
 const RECOVERY_MS = 200
 
-/** Commits a row that changes nothing, and looks at how the server is set now. */
-const PROBE = { name: 'probe', text: `WITH written AS (INSERT INTO tally VALUES ('pending', 0)) ${SESSION}` }
+/** Without one of them no event is kept. */
+const TABLES = ['event', 'event_key', 'event_body', 'body_key', 'delivery', 'tally']
+
+/** Commits a row that changes nothing, and looks at how the server is set now, and whether the tables are there to be written. */
+const PROBE = {
+  name: 'probe',
+  text: `
+    WITH written AS (INSERT INTO tally VALUES ('pending', 0)) ${SESSION},
+      ARRAY(
+        SELECT name FROM unnest($1::text[]) AS name
+        WHERE NOT coalesce(has_table_privilege(to_regclass(name), 'INSERT'), false)
+      ) AS closed
+  `,
+}
+
+interface ProbeRow extends SessionRow {
+  readonly closed: readonly string[]
+}
 
 /**
  * Whether events can be kept now, and if not, why. An error alone is no fault: a connection that broke is made anew. A
@@ -65,9 +81,9 @@ export class Health {
   async #look(): Promise<void> {
     try {
       const askedAtMs = performance.now()
-      const [session] = await this.#connections.run<SessionRow>('probe', PROBE)
-      if (session !== undefined) this.#clock.heard(session.now, askedAtMs)
-      this.#set(faultsOfSession(session))
+      const [found] = await this.#connections.run<ProbeRow>('probe', PROBE, [TABLES])
+      if (found !== undefined) this.#clock.heard(found.now, askedAtMs)
+      this.#set([...faultsOfSession(found), ...faultsOfTables(found?.closed ?? [])])
     } catch (error) {
       this.#set([`the database cannot be written: ${messageOf(error)}`])
     }
@@ -94,3 +110,10 @@ export class Health {
     this.#timer = setTimeout(() => void this.#probe(), this.#faults.length > 0 ? RECOVERY_MS : HEARTBEAT_MS)
   }
 }
+
+const faultsOfTables = (closed: readonly string[]): readonly string[] =>
+  closed.length === 0
+    ? []
+    : [
+        `the database cannot be written: ${closed.join(', ')} is missing from its schema, or its role may not write there`,
+      ]
