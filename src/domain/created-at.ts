@@ -14,10 +14,12 @@ const UNITS_PER_MS = [1e-3, 1, 1e3, 1e6]
  *   ` UTC` or no offset at all, which is taken for UTC. Digits of the fraction are kept, nine at most, and so is the offset;
  * - RFC 2822, the dates of HTTP (RFC 9110, all three forms) and what JavaScript makes of a Date as text;
  * - seconds (also with a fraction), milliseconds, microseconds or nanoseconds since the epoch, as a number or its digits; to the
- *   millisecond.
+ *   millisecond;
+ * - a Date, which the code of a module may give.
  */
 export function readCreatedAt(value: unknown): string | undefined {
   if (typeof value === 'number') return ofNumber(value)
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return readCreatedAt(value.toISOString())
   if (typeof value !== 'string' || value.length > MAX_LENGTH) return undefined
   if (COMMON.test(value)) return value
   const text = value.trim()
