@@ -39,6 +39,19 @@ async function drain(store: OpenStore): Promise<readonly string[]> {
   }
 }
 
+/** What the same events come to, some at a time. */
+async function outcomesAgain(store: OpenStore, events: readonly NewEvent[], given: Partial<NewEvent> = {}) {
+  const outcomes = new Set<string>()
+  for (const some of batchesOf(events, 30)) {
+    const receipts = await Promise.all(some.map(({ id, body }) => store.append({ ...newEvent(given), id, body })))
+    for (const { outcome } of receipts) outcomes.add(outcome)
+  }
+  return outcomes
+}
+
+const batchesOf = <Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size))
+
 const dead = (store: OpenStore): Promise<readonly DeliverySummary[]> =>
   allPages((page) => store.deliveries({ state: 'dead' }, page), 100)
 
@@ -114,6 +127,26 @@ test('where the page of the newest events is damaged the store opens, and what i
   expect((await drain(store)).length).toBeGreaterThan(150)
   expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
   expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+})
+
+test('bytes of which it cannot be read how they were judged are judged again, and those that come with them are kept', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const events = Array.from({ length: EVENTS }, () => newEvent())
+  await Promise.all(events.map((event) => first.append(event)))
+  const { work } = await first.claim(claimRequest({ sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }))
+  const refused = { verdict: 'dead', outcome: 'rejected', quarantine: ['no'], judgement: 'by a schema' } as const
+  await first.settle(work.map((each) => settlement(each, refused)))
+  await first.close()
+  zeroLeaf(path, 'attempt', 1)
+  const store = await openAt(path)
+  expect(await outcomesAgain(store, events, { unjudged: ['by a schema'] })).toEqual(new Set(['duplicate', 'accepted']))
+  expect(store.faults()).toEqual([])
+})
+
+test('an event whose deliveries lie on a damaged page is a duplicate when it comes again', async () => {
+  const { store, events } = await damaged('delivery', 1, { count: EVENTS })
+  expect(await outcomesAgain(store, events)).toEqual(new Set(['duplicate']))
 })
 
 test('lists show what can be read where a page of events is damaged', async () => {

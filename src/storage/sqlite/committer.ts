@@ -85,7 +85,7 @@ export class Committer {
     this.#dedupe = new Dedupe(db)
     this.#tally = new Tally(db)
     const endTask = prepareEndTask(db, this.#tally)
-    const identities = prepareIdentities(db, this.#dedupe)
+    const identities = prepareIdentities(db, this.#dedupe, damage)
     const deliver = prepareDeliver(db, this.#tally)
     const parts = { dedupe: this.#dedupe, identities, tally: this.#tally, endTask }
     this.#appender = prepareAppend(db, parts)
@@ -239,7 +239,9 @@ export class Committer {
       try {
         return this.#appender.append(event, body, nowMs)
       } catch (error) {
-        throw isEnvironmental(error) && !isCorruption(error) ? error : new BadEvent(event, error)
+        // What a step leads over is gone around; only what has no way around it costs the event.
+        const isOfAll = error instanceof DamagedPage || (isEnvironmental(error) && !isCorruption(error))
+        throw isOfAll ? error : new BadEvent(event, error)
       }
     })
   }

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { CONFLICTING, type EventRow, FIRST, NOT_UNDERSTOOD, type Variant } from '../common/event-row.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
 import type { Row } from './rows.ts'
 
@@ -36,7 +37,7 @@ export interface Identities {
   readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
-export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities {
+export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Damage): Identities {
   const select = db.prepare(
     'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',
   )
@@ -84,19 +85,31 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe): Identities 
   const findBody = (source: string, checksum: string, isUnderstood: boolean): Identity | undefined =>
     allWithBody(source, checksum, isUnderstood)[0]
 
+  /** Where its history lies on a damaged page it was not, and is judged again. */
+  const isJudgedBy = (eventKey: number, judgements: string): boolean =>
+    damage.around(
+      'the history of event',
+      eventKey,
+      () => wasJudged.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey), judgements) !== undefined,
+      () => false,
+    )
+
   /** The same bytes, quarantined by one of these judgements. */
   function findJudged(event: EventRow, checksum: string, unjudged: readonly string[]): Identity | undefined {
     const [, source, , id] = event
     const judgements = JSON.stringify(unjudged)
     const same = [...findAll(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)].map(identityOf)
     const known = event[22] === 1 ? allWithBody(source, checksum, false) : []
-    return [...same, ...known].find(
-      ({ key }) => wasJudged.get(firstDeliveryKey(key), lastDeliveryKey(key), judgements) !== undefined,
-    )
+    return [...same, ...known].find(({ key }) => isJudgedBy(key, judgements))
   }
 
   function duplicateOf({ key, uid }: Identity): Standing {
-    const dead = deadOf.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ handler }) => String(handler))
+    const dead = damage.around(
+      'the deliveries of event',
+      key,
+      () => deadOf.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ handler }) => String(handler)),
+      () => [],
+    )
     return { kind: 'duplicate', uid, ...(dead.length > 0 && { dead }) }
   }
 
