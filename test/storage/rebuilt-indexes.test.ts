@@ -140,6 +140,36 @@ test('a damaged index of leases is made anew while the store opens, and what was
   expect(store.warnings()).toEqual([expect.stringMatching(/^delivery_running, an index, was damaged/)])
 })
 
+/** Takes the entries out of a partial index that its table has. */
+function emptyIndex(path: string, index: string): void {
+  withDatabase(path, (db) => {
+    const { sql } = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').get(index) ?? {}
+    const define = (text: string): void => {
+      db.exec('PRAGMA writable_schema = ON')
+      db.prepare('UPDATE sqlite_schema SET sql = ? WHERE name = ?').run(text, index)
+      db.exec('PRAGMA writable_schema = RESET')
+    }
+    db.enableDefensive(false)
+    define(`${sql} AND false`)
+    db.exec(`REINDEX ${index}`)
+    define(String(sql))
+  })
+}
+
+test('an index that lacks rows is made anew once a settlement meets one of them, and the settlement takes effect', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const { uid, leased = [] } = await first.append(newEvent({ lease: { handlers: ['a'], leaseMs: 30_000 } }))
+  expect(leased).toHaveLength(1)
+  emptyIndex(path, 'delivery_running')
+  expect(faultsIn(path)).not.toEqual([])
+  expect(await first.settle(leased.map((each) => settlement(each)))).toEqual([true])
+  expect(await first.event(uid)).toMatchObject({ deliveries: [{ state: 'succeeded' }] })
+  expect(first.warnings()).toEqual([expect.stringMatching(/^an index lacked rows, and all indexes were made anew in/)])
+  await first.close()
+  expect(faultsIn(path)).toEqual([])
+})
+
 test('indexes are looked through the more seldom the longer that takes, whatever damage is met', async () => {
   const path = ownPath()
   await (await openAt(path)).close()

@@ -141,7 +141,7 @@ export class Committer {
         return replies
       } catch (error) {
         const cause = error instanceof BadEvent ? error.cause : error
-        if (isCorruption(cause) && this.#damage.mended()) continue
+        if (isCorruption(cause) && this.#damage.mended(cause)) continue
         if (!(error instanceof BadEvent)) throw error
         if (isCorruption(error.cause) && ++damaged > MAX_DAMAGED_EVENTS) {
           this.#damagedInARow += damaged

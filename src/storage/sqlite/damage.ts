@@ -1,5 +1,5 @@
 import { messageOf } from '../../domain/errors.ts'
-import { isCorruption, SQLITE_CORRUPT } from './sqlite-errors.ts'
+import { extendedCode, isCorruption, SQLITE_CORRUPT } from './sqlite-errors.ts'
 
 /** Steps that are remembered; past it, a call that meets another one fails. */
 const MAX_AVOIDED = 100_000
@@ -9,13 +9,14 @@ type Subject = number | string
 
 /** A step met a damaged page. After that SQLite commits nothing more in the same transaction, so that it is to start anew. */
 export class DamagedPage extends Error {
-  readonly errcode = SQLITE_CORRUPT
+  readonly errcode: number
   readonly step: string
   readonly subject: Subject
   readonly mend: (() => void) | undefined
 
   constructor(step: string, subject: Subject, cause: unknown, mend?: () => void) {
     super(messageOf(cause), { cause })
+    this.errcode = extendedCode(cause) ?? SQLITE_CORRUPT
     this.step = step
     this.subject = subject
     this.mend = mend
@@ -26,17 +27,17 @@ export class DamagedPage extends Error {
 export class Damage {
   readonly #avoided = new Map<string, string>()
   readonly #onFound: (found: DamagedPage) => void
-  readonly #rebuild: () => boolean
+  readonly #rebuild: (met?: unknown) => boolean
 
   /** `rebuild` makes damaged indexes anew, and tells whether there were any. */
-  constructor(onFound: (found: DamagedPage) => void, rebuild: () => boolean) {
+  constructor(onFound: (found: DamagedPage) => void, rebuild: (met?: unknown) => boolean) {
     this.#onFound = onFound
     this.#rebuild = rebuild
   }
 
-  /** A damaged page was met, and the transaction is rolled back. True: it was one of an index, which is whole again. */
-  mended(): boolean {
-    if (!this.#rebuild()) return false
+  /** A damaged page was met, and the transaction is rolled back. True: it was one of an index, which is whole again. `met`: the error. */
+  mended(met?: unknown): boolean {
+    if (!this.#rebuild(met)) return false
     this.#avoided.clear()
     return true
   }

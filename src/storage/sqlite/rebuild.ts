@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { CONFLICTING } from '../common/event-row.ts'
 import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
-import { isCorruption, isFatal, unlessDamaged } from './sqlite-errors.ts'
+import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './sqlite-errors.ts'
 import type { Warnings } from './warnings.ts'
 
 /** All indexes are read through at most so often, and for this share of the time, whatever damage is met. */
@@ -32,13 +32,14 @@ const FILL_DEDUPE = `
 /**
  * Gives what makes damaged indexes anew from their tables, each at once and in a transaction of its own, and tells whether there
  * were any. Where a page of the table cannot be read either, the index stays as it is: what it misses would be taken for new.
+ * `met`: with what a statement failed. One that missed a row in an index does not say in which: all are made anew then.
  * To be called outside of a transaction. It holds everything up, for about 3 s for a million events.
  */
 export function prepareRebuild(
   db: DatabaseSync,
   warnings: Pick<Warnings, 'found'>,
   monotonicMs: () => number = () => performance.now(),
-): () => boolean {
+): (met?: unknown) => boolean {
   let notBeforeMs = Number.NEGATIVE_INFINITY
   db.function(
     'hash_of_identity',
@@ -48,12 +49,9 @@ export function prepareRebuild(
   db.function('hash_of_conflict', { deterministic: true }, (source, id) => conflictHash(String(source), String(id)))
 
   function rebuild(derived: Derived): boolean {
-    const beganAtMs = monotonicMs()
     try {
       refuseMany(db)
       replace(db, derived)
-      const tookMs = Math.round(monotonicMs() - beganAtMs)
-      warnings.found(`${derived.name}, an index, was damaged, and was made anew in ${tookMs} ms: ${ADVICE}`)
       return true
     } catch (error) {
       if (isFatal(error)) throw error
@@ -62,14 +60,27 @@ export function prepareRebuild(
     }
   }
 
-  return () => {
+  function rebuildAll(all: readonly Derived[], what: string): boolean {
+    const beganAtMs = monotonicMs()
+    const rebuilt = all.filter(rebuild)
+    if (rebuilt.length === 0) return false
+    warnings.found(`${what} made anew in ${Math.round(monotonicMs() - beganAtMs)} ms: ${ADVICE}`)
+    return true
+  }
+
+  return (met) => {
     const beganAtMs = monotonicMs()
     if (beganAtMs < notBeforeMs) return false
-    const damaged = (unlessDamaged(() => derivedIn(db)) ?? []).filter((derived) => isDamaged(db, derived))
+    const all = unlessDamaged(() => derivedIn(db)) ?? []
+    const lacking = extendedCode(met) === SQLITE_CORRUPT_INDEX ? all.filter(({ fill }) => fill === undefined) : []
+    const damaged = all.filter((derived) => !lacking.includes(derived) && isDamaged(db, derived))
     const examinedMs = monotonicMs() - beganAtMs
-    const rebuilt = damaged.filter(rebuild)
+    const rebuilt = [
+      ...damaged.map((derived) => rebuildAll([derived], `${derived.name}, an index, was damaged, and was`)),
+      rebuildAll(lacking, 'an index lacked rows, and all indexes were'),
+    ]
     notBeforeMs = monotonicMs() + Math.max(EXAMINE_INTERVAL_MS, examinedMs / EXAMINE_SHARE)
-    return rebuilt.length > 0
+    return rebuilt.includes(true)
   }
 }
 

@@ -19,7 +19,7 @@ export function recover(db: DatabaseSync, damage: Damage, nowMs: number): void {
     } catch (error) {
       tally.forget()
       if (db.isTransaction) db.exec('ROLLBACK')
-      if (isCorruption(error) && damage.mended()) continue
+      if (isCorruption(error) && damage.mended(error)) continue
       if (!(error instanceof DamagedPage && damage.avoid(error))) throw error
     }
   }

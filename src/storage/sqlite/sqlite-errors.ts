@@ -7,6 +7,8 @@ const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
 const SQLITE_NOTADB = 26
 const SQLITE_NOMEM = 7
+/** A row that was changed or deleted was not in an index where it should have been. */
+export const SQLITE_CORRUPT_INDEX = 779
 const SQLITE_IOERR_FSYNC = 1034
 const SQLITE_IOERR_DIR_FSYNC = 1290
 
