@@ -2,6 +2,8 @@ import { expect, test } from 'vitest'
 import type { DeliverySummary } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
+import { Damage, DamagedPage } from '../../src/storage/sqlite/damage.ts'
+import { SQLITE_CORRUPT } from '../../src/storage/sqlite/sqlite-errors.ts'
 import { allPages, claimRequest, codeOf, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { zeroLeaf } from './damaged-database.ts'
 import { openAt, ownPath } from './database-file.ts'
@@ -158,4 +160,26 @@ test('lists show what can be read where a page of events is damaged', async () =
   expect(succeeded).toHaveLength(ran.length)
   expect(await dead(store)).toEqual([])
   expect((await store.counts()).deliveries.dead).toBeGreaterThan(0)
+})
+
+test('what is left out is told of once, though it is met again after indexes were made anew', () => {
+  const told: unknown[] = []
+  const damage = new Damage(
+    ({ subject }) => told.push(subject),
+    () => true,
+  )
+  const fail = (): never => {
+    throw Object.assign(new Error('malformed'), { errcode: SQLITE_CORRUPT })
+  }
+  const read = (subject: number): string => damage.around('the row of', subject, fail, () => 'left out')
+  const meet = (subject: number): void => {
+    expect(() => read(subject)).toThrow(DamagedPage)
+    damage.avoid(new DamagedPage('the row of', subject, new Error('malformed')))
+    expect(read(subject)).toBe('left out')
+  }
+  meet(1)
+  expect(damage.mended()).toBe(true)
+  meet(1)
+  meet(2)
+  expect(told).toEqual([1, 2])
 })

@@ -26,10 +26,12 @@ export class DamagedPage extends Error {
 /** Which steps lead over damaged pages. It is known while the process runs. */
 export class Damage {
   readonly #avoided = new Map<string, string>()
+  /** Steps that were avoided at any time: some lead over pages of tables, and are met again once indexes are made anew. */
+  readonly #found = new Set<string>()
   readonly #onFound: (found: DamagedPage) => void
   readonly #rebuild: (met?: unknown) => boolean
 
-  /** `rebuild` makes damaged indexes anew, and tells whether there were any. */
+  /** `onFound` hears once of each step that is avoided. `rebuild` makes damaged indexes anew, and tells whether there were any. */
   constructor(onFound: (found: DamagedPage) => void, rebuild: (met?: unknown) => boolean) {
     this.#onFound = onFound
     this.#rebuild = rebuild
@@ -56,9 +58,18 @@ export class Damage {
   /** The transaction is rolled back: the next one does something else. False: too much is avoided already. */
   avoid(found: DamagedPage): boolean {
     if (this.#avoided.size >= MAX_AVOIDED) return false
-    if (found.mend !== undefined) found.mend()
-    else this.#avoided.set(`${found.step} ${found.subject}`, found.message)
+    if (found.mend === undefined) return this.#leaveOut(found)
+    found.mend()
     this.#onFound(found)
+    return true
+  }
+
+  #leaveOut(found: DamagedPage): true {
+    const step = `${found.step} ${found.subject}`
+    const isNew = !this.#found.has(step)
+    this.#avoided.set(step, found.message)
+    if (this.#found.size < MAX_AVOIDED) this.#found.add(step)
+    if (isNew) this.#onFound(found)
     return true
   }
 }
