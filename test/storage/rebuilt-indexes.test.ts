@@ -143,7 +143,7 @@ test('a damaged index of leases is made anew while the store opens, and what was
 /** Takes the entries out of a partial index that its table has. */
 function emptyIndex(path: string, index: string): void {
   withDatabase(path, (db) => {
-    const { sql } = db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').get(index) ?? {}
+    const sql = String(db.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').get(index)?.sql)
     const define = (text: string): void => {
       db.exec('PRAGMA writable_schema = ON')
       db.prepare('UPDATE sqlite_schema SET sql = ? WHERE name = ?').run(text, index)
@@ -152,7 +152,7 @@ function emptyIndex(path: string, index: string): void {
     db.enableDefensive(false)
     define(`${sql} AND false`)
     db.exec(`REINDEX ${index}`)
-    define(String(sql))
+    define(sql)
   })
 }
 
