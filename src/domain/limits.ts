@@ -31,6 +31,8 @@ export const PARSE_SLICE_BYTES = 512
 /** Time of the listening thread that one peer's connections have before it is the next peer's turn, and of all turns before the loop's. */
 export const PEER_TURN_MS = 0.25
 export const ALL_TURNS_MS = 5
+/** Bytes that wait to be parsed, over all connections; past it, the address that holds the most loses a connection. */
+export const MAX_UNPARSED_BYTES = 64 * 1024 * 1024
 /** Requests of one connection that wait for their answers; past it nothing more of it is read. */
 export const MAX_UNANSWERED_REQUESTS = 16
 /** Peers that are remembered for what they have proven, and as many for disorder; and for how long they are suspected of more. */

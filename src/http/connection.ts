@@ -7,6 +7,7 @@ import {
   PARSE_SLICE_BYTES,
   SMALL_READ_BYTES,
 } from '../domain/limits.ts'
+import type { Share } from './arriving.ts'
 
 /** Where connections wait to be parsed further. */
 export interface Queue {
@@ -18,6 +19,8 @@ export interface Queue {
   readonly endsAt: () => number
   /** This peer's connections are spared no longer. */
   readonly suspect: (peer: string) => void
+  /** A share of what may wait to be parsed over all connections; `giveUp` as of `Arriving`. */
+  readonly open: (peer: string, giveUp: () => void) => Share
   readonly now: () => number
 }
 
@@ -36,6 +39,7 @@ export class Connection {
   readonly #destroySoon: () => void
   /** What came and was not parsed yet. */
   #waiting: Buffer | undefined
+  #share: Share | undefined
   #isGuarded = false
   #hasEnded = false
   #wantsMore = false
@@ -59,6 +63,7 @@ export class Connection {
     socket._read = (size) => this.#asked(size)
     socket.destroySoon = () => this.#end()
     socket.on('resume', () => this.#goOn())
+    socket.once('close', () => this.#keep(undefined))
   }
 
   get isLingering(): boolean {
@@ -118,7 +123,7 @@ export class Connection {
   stop(): void {
     this.suspect()
     this.#isStopped = true
-    this.#waiting = undefined
+    this.#keep(undefined)
   }
 
   /** Parses for as long as its turn lasts. Returns whether there is more to parse at once. */
@@ -147,7 +152,7 @@ export class Connection {
       return this.#wantsMore && !this.#isStopped
     }
     if (chunk === null) this.#hasEnded = true
-    else this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
+    else this.#keep(this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]))
     if (this.#mayGoOn() && this.#queue.isBusy(this.peer)) this.#queue.wait(this)
     else if (this.run(this.#queue.endsAt())) this.#queue.wait(this)
     return this.#waiting === undefined && this.#wantsMore && !this.#isStopped
@@ -187,8 +192,22 @@ export class Connection {
   #nextSlice(): Buffer {
     const waiting = this.#waiting as Buffer
     const bytes = Math.max(PARSE_SLICE_BYTES, this.#declaredBytes)
-    this.#waiting = bytes < waiting.length ? waiting.subarray(bytes) : undefined
+    if (bytes < waiting.length) this.#waiting = waiting.subarray(bytes)
+    else this.#keep(undefined)
     return waiting.subarray(0, bytes)
+  }
+
+  /** Of what waits, all of the memory is held until the last byte is parsed. */
+  #keep(waiting: Buffer | undefined): void {
+    this.#share?.release()
+    this.#share = undefined
+    this.#waiting = waiting
+    if (waiting === undefined) return
+    this.#share = this.#queue.open(this.peer, () => {
+      this.stop()
+      this.#socket.destroy()
+    })
+    this.#share.hold(waiting.length)
   }
 
   #parse(slice: Buffer): void {

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { ALL_TURNS_MS, PEER_TURN_MS } from '../domain/limits.ts'
+import { ALL_TURNS_MS, MAX_UNPARSED_BYTES, PEER_TURN_MS } from '../domain/limits.ts'
+import { type Arriving, createArriving, type Share } from './arriving.ts'
 import { Connection, type Queue } from './connection.ts'
 import { peerOf } from './peer.ts'
 import { ProvenPeers } from './proven-peers.ts'
@@ -14,10 +15,12 @@ export class Turns implements Queue {
   readonly #waiting = new Map<string, Connection[]>()
   readonly #queued = new WeakSet<Connection>()
   readonly #proven: ProvenPeers
+  readonly #unparsed: Arriving
   #isScheduled = false
 
-  constructor(proven: ProvenPeers) {
+  constructor(proven: ProvenPeers, maxUnparsedBytes: number) {
     this.#proven = proven
+    this.#unparsed = createArriving(maxUnparsedBytes)
   }
 
   readonly now = (): number => performance.now()
@@ -27,6 +30,8 @@ export class Turns implements Queue {
   readonly isBusy = (peer: string): boolean => this.#waiting.has(peer)
 
   readonly suspect = (peer: string): void => this.#proven.suspect(peer)
+
+  readonly open = (peer: string, giveUp: () => void): Share => this.#unparsed.open({ peer, looksSigned: true }, giveUp)
 
   readonly wait = (connection: Connection): void => {
     if (this.#queued.has(connection)) return
@@ -87,9 +92,9 @@ export interface Connections {
 }
 
 /** Has the connections of a server take turns, but for those of proven peers. */
-export function takeTurns(server: Server, now: () => number = () => performance.now()): Connections {
-  const proven = new ProvenPeers(now)
-  const turns = new Turns(proven)
+export function takeTurns(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): Connections {
+  const proven = new ProvenPeers(() => performance.now())
+  const turns = new Turns(proven, maxUnparsedBytes)
   const connections = new WeakMap<Socket, Connection>()
   server.on('connection', (socket) => {
     const peer = peerOf(socket.remoteAddress)

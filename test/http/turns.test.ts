@@ -6,10 +6,10 @@ import { LINGER_BYTES, MAX_UNANSWERED_REQUESTS, PARSE_SLICE_BYTES } from '../../
 import { takeTurns } from '../../src/http/turns.ts'
 
 /** A server whose connections take turns, closed with the test. */
-async function serve(listener: RequestListener) {
+async function serve(listener: RequestListener, maxUnparsedBytes?: number) {
   const server = createServer(listener)
   Object.assign(server, { httpAllowHalfOpen: true })
-  const connections = takeTurns(server)
+  const connections = takeTurns(server, maxUnparsedBytes)
   const sockets: Socket[] = []
   server.on('connection', (socket) => sockets.push(socket))
   server.listen(0, '127.0.0.1')
@@ -83,28 +83,26 @@ describe('a connection whose bytes are much work', () => {
   )
 
   test('has one turn in each turn of the loop', async () => {
-    const SLICE_PIECES = Math.ceil(PARSE_SLICE_BYTES / tiny(1).length)
-    let pieces = 0
-    let most = 0
+    const each = [0]
+    let looks = setImmediate(() => {})
+    const look = (): void => {
+      each.push(0)
+      looks = setImmediate(look)
+    }
     const done = Promise.withResolvers<void>()
-    const { port } = await serve((request) => {
+    const { port } = await serve((request, answer) => {
+      look()
       request.on('data', () => {
-        if (pieces === 0) setImmediate(count)
-        if (++pieces === 10_000) done.resolve()
+        each[each.length - 1] = (each.at(-1) ?? 0) + 1
         busy(PIECE_MS)
       })
+      request.on('end', () => done.resolve(void answer.end()))
     })
-    let counted = 0
-    function count(): void {
-      most = Math.max(most, pieces - counted)
-      counted = pieces
-      if (pieces < 10_000) setImmediate(count)
-    }
-    const socket = await connected(port)
-    socket.write(HEAD + tiny(10_000))
+    ;(await connected(port)).write(`${HEAD}${tiny(10_000)}0\r\n\r\n`)
     await done.promise
+    clearImmediate(looks)
     // One slice, more than a turn's work, as it is read, and one in turn; where they count for the same look, twice one in turn.
-    expect(most).toBeLessThanOrEqual(4 * SLICE_PIECES)
+    expect(Math.max(...each)).toBeLessThanOrEqual((4 * PARSE_SLICE_BYTES) / tiny(1).length)
   })
 
   test('comes to its end all the same, byte by byte as it was sent', async () => {
@@ -179,6 +177,22 @@ describe('requests that are sent before their predecessors are answered', () => 
     isReleased = true
     release()
     expect((await answers).match(/HTTP\/1\.1 200/g)).toHaveLength(COUNT)
+  })
+})
+
+describe('what waits to be parsed', () => {
+  test('is bounded over all connections: the peer that has most of it loses one, and the others lose nothing', async () => {
+    const waiting = GET.repeat(2_000)
+    const { port, sockets } = await serve(() => {}, 2.5 * waiting.length)
+    const closed: Promise<unknown>[] = []
+    for (const local of ['127.0.0.2', '127.0.0.1', '127.0.0.1']) {
+      const socket = await connected(port, local)
+      closed.push(textOf(socket))
+      socket.write(waiting)
+    }
+    await Promise.race(closed)
+    expect(sockets[0]?.destroyed).toBe(false)
+    expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(1)
   })
 })
 
