@@ -27,11 +27,12 @@ const DAMAGED: Readonly<Record<string, readonly string[]>> = {
   lost: ['attempt'],
   judged: ['attempt'],
   hopeless: ['delivery', 'delivery_pending'],
+  slow: ['delivery_pending'],
   repaired: ['delivery'],
 }
 /** PostgreSQL takes a page of zeros for one of an index that was never written, and says so otherwise than of a wrong checksum. */
 const ZEROED = 'event_key_pkey'
-const SCHEMAS = [...INDEXES, ...TABLES, 'hopeless', 'repaired']
+const SCHEMAS = [...INDEXES, ...TABLES, 'hopeless', 'repaired', 'slow']
 /** A schema in which nothing is damaged. */
 const WHOLE = 'whole'
 const EVENTS = 400
@@ -65,6 +66,7 @@ async function fill(schema: string): Promise<void> {
   await store.settle(work.map((each) => settlement(each, schema === 'judged' ? judged : retry)))
   await store.close()
   if (schema === 'lost') await server.query(LEASED)
+  if (schema === 'slow') await server.query(SLOW)
 }
 
 /** To a process that is gone, and for no longer. */
@@ -72,6 +74,17 @@ const LEASED = `
   SET search_path TO lost;
   UPDATE delivery SET state = 'running', lease = 'gone:1', lease_until = due_at, started_at = due_at;
   INSERT INTO tally VALUES ('pending', -${EVENTS}), ('running', ${EVENTS})
+`
+
+/** An index that takes long to be made, once `SLEEP` was run. */
+const SLOW = `
+  CREATE FUNCTION slow.part(bigint) RETURNS bigint IMMUTABLE LANGUAGE sql RETURN $1;
+  DROP INDEX slow.delivery_pending;
+  CREATE INDEX delivery_pending ON slow.delivery (handler, isolated, due_at, key, slow.part(key)) WHERE state = 'pending'
+`
+const SLEEP = `
+  CREATE OR REPLACE FUNCTION slow.part(p bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql
+  AS 'BEGIN PERFORM pg_sleep(0.2); RETURN p; END'
 `
 
 const pathIn = (schema: string) => async (relation: string) => {
@@ -253,11 +266,11 @@ test('damage is told of until it is repaired', async () => {
 /** As the server says it. */
 const onPage = (block: number): Error => new Error(`index "event_key_pkey" contains corrupted page at block ${block}`)
 
-function watching(schema: string, url = server.url) {
+function watching(schema: string, { url = server.url, maxTableBytes = Number.MAX_SAFE_INTEGER } = {}) {
   const connections = new Connections(targetOf(`${url}?schema=${schema}`))
   onTestFinished(() => connections.close())
   const log: string[] = []
-  return { connections, log, damage: new Damage(connections, (_, message) => log.push(message)) }
+  return { connections, log, damage: new Damage(connections, (_, message) => log.push(message), maxTableBytes) }
 }
 
 test('all that meet a damaged index, on whatever page, wait until it is made anew', async () => {
@@ -282,8 +295,31 @@ test('a replica does not wait for another one that takes long to make an index a
   await making
 })
 
+test('an index of a very large table is not tried to be made anew, and the store says at once how an operator does', async () => {
+  const { damage, log } = watching(WHOLE, { maxTableBytes: 0 })
+  expect(await damage.found(onPage(1))).toBe('index')
+  expect(log).toEqual([
+    'PostgreSQL cannot read block 1 of the index whole.event_key_pkey: run REINDEX INDEX CONCURRENTLY whole.event_key_pkey',
+  ])
+})
+
+test('a store that is closed breaks off what makes an index anew', async () => {
+  const { store, log } = await opened('slow')
+  await server.query(SLEEP)
+  const claiming = codeOf(store.claim(claimRequest()))
+  await eventually(
+    () => server.query("SELECT FROM pg_stat_activity WHERE query LIKE 'REINDEX INDEX slow.%' AND state = 'active'"),
+    (making) => making.length === 1,
+  )
+  await store.close()
+  await claiming
+  expect(log).toContainEqual(
+    expect.stringMatching(/^the index slow\.delivery_pending could not be made anew: .*user request/),
+  )
+})
+
 test('what is damaged is unknown, and no delivery is given up for it, where the server cannot be asked', async () => {
-  const { damage } = watching(WHOLE, 'postgres://127.0.0.1:1/postgres')
+  const { damage } = watching(WHOLE, { url: 'postgres://127.0.0.1:1/postgres' })
   expect(await damage.found(onPage(1))).toBe('unknown')
   expect(damage.warnings()).toEqual([])
 })

@@ -195,7 +195,7 @@ export class Connections {
     } catch (error) {
       // What the server itself refused leaves the connection as it was.
       if (error instanceof HoldfastError || (isOfServer(error) && !isReadOnly(error) && !isFatal(error))) broken = false
-      if (isGivenUp(error)) void this.#cancel(client, pool)
+      if (isGivenUp(error)) void this.#cancelOf(client, pool)
       throw error
     } finally {
       client.release(broken)
@@ -206,9 +206,13 @@ export class Connections {
    * A commit that waits for a standby waits on when nobody listens any more, statement_timeout or not, and keeps its locks
    * and one of the server's connections.
    */
-  async #cancel(client: pg.ClientBase & { readonly processID?: number | null }, pool: PoolName): Promise<void> {
+  #cancelOf = ({ processID }: pg.ClientBase & { readonly processID?: number | null }, pool: PoolName): Promise<void> =>
+    this.cancel(processID ?? null, pool)
+
+  /** Has the server break off what one of its processes does for a connection of the pool. */
+  async cancel(processId: number | null, pool: PoolName): Promise<void> {
     try {
-      await this.#pools.read.query(CANCEL, [client.processID, `holdfast ${pool}`])
+      await this.#pools.read.query(CANCEL, [processId, `holdfast ${pool}`])
     } catch {
       // Then it ends with the wait, or with the server.
     }

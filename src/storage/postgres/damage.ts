@@ -1,6 +1,6 @@
-import { messageOf } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import type { Connections, Row } from './connections.ts'
+import type { Connections, Query, Row } from './connections.ts'
 import { codeOf, QUERY_CANCELED } from './errors.ts'
 
 const MAX_TOLD = 100
@@ -13,6 +13,8 @@ const REBUILD_INTERVAL_MS = 3_600_000
  * that waits longer for another one gives up too: where it cannot be done in time, not all of them hold everything up in turn.
  */
 const BOUNDS = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'"
+/** An index of a larger table surely takes longer: the table is read through for it, long values apart. */
+const MAX_TABLE_BYTES = 4 * 1024 ** 3
 /** One replica at a time makes one anew. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))"
 
@@ -25,6 +27,7 @@ const BLOCK = /\bblocks? (\d+)/
 const RELATION = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'i' AS is_index,
     n.nspname = current_schema() AS is_ours, pg_relation_filenode(c.oid)::bigint AS file,
+    pg_relation_size(i.indrelid)::bigint AS table_bytes,
     (
       SELECT format('%I.%I', m.nspname, t.relname) FROM pg_class AS t JOIN pg_namespace AS m ON m.oid = t.relnamespace
       WHERE t.reltoastrelid = coalesce(i.indrelid, c.oid)
@@ -39,6 +42,8 @@ interface Relation extends Row {
   readonly is_index: boolean
   readonly is_ours: boolean
   readonly file: number
+  /** Of the table that it is an index of. */
+  readonly table_bytes: number | null
   readonly long_values_of: string | null
 }
 
@@ -62,6 +67,7 @@ interface Rebuilding {
 export class Damage {
   readonly #connections: Connections
   readonly #log: StoreLog
+  readonly #maxTableBytes: number
   /** With what was mended, which is told of until the store is closed. */
   readonly #told = new Map<string, Place | undefined>()
   /** By the file of the index. */
@@ -69,9 +75,15 @@ export class Damage {
   readonly #tookTooLong = new Set<number>()
   readonly #known = new Map<string, { readonly kind: Promise<DamageKind>; readonly atMs: number }>()
 
-  constructor(connections: Connections, log: StoreLog) {
+  /** The server's process that makes an index anew. */
+  #maker: number | undefined
+  #isClosed = false
+
+  /** `maxTableBytes`: for tests. */
+  constructor(connections: Connections, log: StoreLog, maxTableBytes = MAX_TABLE_BYTES) {
     this.#connections = connections
     this.#log = log
+    this.#maxTableBytes = maxTableBytes
   }
 
   warnings = (): readonly string[] => [...this.#told.keys()]
@@ -85,6 +97,12 @@ export class Damage {
     const kind = this.#look(message)
     this.#known.set(message, { kind, atMs: performance.now() })
     return kind
+  }
+
+  /** No index is made anew any more, and what is under way is broken off. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#maker !== undefined) await this.#connections.cancel(this.#maker, 'move')
   }
 
   /** Forgets what others have repaired. */
@@ -124,8 +142,8 @@ export class Damage {
 
   /** All that meet it wait for the one try. */
   async #rebuild(relation: Relation): Promise<boolean> {
-    const { file, is_index, is_ours } = relation
-    if (!is_index || !is_ours) return false
+    const { file, is_index, is_ours, table_bytes } = relation
+    if (!is_index || !is_ours || (table_bytes ?? 0) > this.#maxTableBytes) return false
     const known = this.#rebuilding.get(file)
     if (known !== undefined && (this.#tookTooLong.has(file) || performance.now() - known.atMs < REBUILD_INTERVAL_MS))
       return known.done
@@ -134,14 +152,10 @@ export class Damage {
     return done
   }
 
-  async #makeAnew({ name, file }: Relation): Promise<boolean> {
+  async #makeAnew(relation: Relation): Promise<boolean> {
+    const { name, file } = relation
     try {
-      await this.#connections.transaction(async (query) => {
-        await query(BOUNDS)
-        await query(LOCK)
-        // Whoever held the lock has made it anew.
-        if ((await query(RELATION, [file, ''])).length > 0) await query(`REINDEX INDEX ${name}`)
-      }, 'move')
+      await this.#connections.transaction((query) => this.#reindex(query, relation), 'move')
       this.#tell(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
       return true
     } catch (error) {
@@ -149,6 +163,26 @@ export class Damage {
       this.#log('warn', `the index ${name} could not be made anew: ${messageOf(error)}`)
       return false
     }
+  }
+
+  async #reindex(query: Query, { name, file }: Relation): Promise<void> {
+    const [row] = await query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+    this.#maker = row?.pid
+    try {
+      await query(BOUNDS)
+      this.#refuseIfClosed()
+      await query(LOCK)
+      // Whoever held the lock has made it anew.
+      const isThere = (await query(RELATION, [file, ''])).length > 0
+      this.#refuseIfClosed()
+      if (isThere) await query(`REINDEX INDEX ${name}`)
+    } finally {
+      this.#maker = undefined
+    }
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new HoldfastError('unavailable', 'the store is closed')
   }
 
   async #isRepaired({ relation: { name, file, is_index, long_values_of }, block }: Place): Promise<boolean> {

@@ -107,6 +107,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     appends.flush()
     stopMaintenance()
     for (const stop of watches) stop()
+    void running.follow(damage.close())
     await running.end('the store is closed')
     await signs.leave()
     await health.stop()
