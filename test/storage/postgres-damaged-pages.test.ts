@@ -33,8 +33,6 @@ const DAMAGED: Readonly<Record<string, readonly string[]>> = {
 /** PostgreSQL takes a page of zeros for one of an index that was never written, and says so otherwise than of a wrong checksum. */
 const ZEROED = 'event_key_pkey'
 const SCHEMAS = [...INDEXES, ...TABLES, 'hopeless', 'repaired', 'slow']
-/** A schema in which nothing is damaged. */
-const WHOLE = 'whole'
 const EVENTS = 400
 const PAGE_BYTES = 8_192
 let server: PostgresServer
@@ -42,7 +40,7 @@ const eventsOf = new Map<string, readonly NewEvent[]>()
 
 beforeAll(async () => {
   server = await startPostgres()
-  for (const schema of [...SCHEMAS, WHOLE]) await fill(schema)
+  for (const schema of SCHEMAS) await fill(schema)
   const places = await Promise.all(SCHEMAS.flatMap((schema) => (DAMAGED[schema] ?? [schema]).map(pathIn(schema))))
   await server.stop()
   for (const { path, relation } of places) damageFirstLeaf(path, relation === ZEROED)
@@ -263,46 +261,6 @@ test('damage is told of until it is repaired', async () => {
   expect(damage.warnings()).toEqual([])
 })
 
-/** As the server says it. */
-const onPage = (block: number): Error => new Error(`index "event_key_pkey" contains corrupted page at block ${block}`)
-
-function watching(schema: string, { url = server.url, maxTableBytes = Number.MAX_SAFE_INTEGER } = {}) {
-  const connections = new Connections(targetOf(`${url}?schema=${schema}`))
-  onTestFinished(() => connections.close())
-  const log: string[] = []
-  return { connections, log, damage: new Damage(connections, (_, message) => log.push(message), maxTableBytes) }
-}
-
-test('all that meet a damaged index, on whatever page, wait until it is made anew', async () => {
-  const { damage, log } = watching(WHOLE)
-  expect(await Promise.all([1, 2, 3].map((block) => damage.found(onPage(block))))).toEqual(Array(3).fill('mended'))
-  expect(log).toEqual([expect.stringMatching(/^the index whole\.event_key_pkey was damaged, and was made anew/)])
-})
-
-test('a replica does not wait for another one that takes long to make an index anew', async () => {
-  const [slow, other] = [watching(WHOLE), watching(WHOLE)]
-  const free = Promise.withResolvers<void>()
-  const taken = Promise.withResolvers<void>()
-  const making = slow.connections.transaction(async (query) => {
-    await query("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))")
-    taken.resolve()
-    await free.promise
-  })
-  await taken.promise
-  expect(await other.damage.found(onPage(1))).toBe('index')
-  expect(other.log).toContainEqual(expect.stringContaining('lock timeout'))
-  free.resolve()
-  await making
-})
-
-test('an index of a very large table is not tried to be made anew, and the store says at once how an operator does', async () => {
-  const { damage, log } = watching(WHOLE, { maxTableBytes: 0 })
-  expect(await damage.found(onPage(1))).toBe('index')
-  expect(log).toEqual([
-    'PostgreSQL cannot read block 1 of the index whole.event_key_pkey: run REINDEX INDEX CONCURRENTLY whole.event_key_pkey',
-  ])
-})
-
 test('a store that is closed breaks off what makes an index anew', async () => {
   const { store, log } = await opened('slow')
   await server.query(SLEEP)
@@ -316,10 +274,4 @@ test('a store that is closed breaks off what makes an index anew', async () => {
   expect(log).toContainEqual(
     expect.stringMatching(/^the index slow\.delivery_pending could not be made anew: .*user request/),
   )
-})
-
-test('what is damaged is unknown, and no delivery is given up for it, where the server cannot be asked', async () => {
-  const { damage } = watching(WHOLE, { url: 'postgres://127.0.0.1:1/postgres' })
-  expect(await damage.found(onPage(1))).toBe('unknown')
-  expect(damage.warnings()).toEqual([])
 })
