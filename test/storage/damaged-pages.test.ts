@@ -162,6 +162,38 @@ test('lists show what can be read where a page of events is damaged', async () =
   expect((await store.counts()).deliveries.dead).toBeGreaterThan(0)
 })
 
+test.each([
+  ['of all deliveries', {}],
+  ['of those that wait', { state: 'pending' }],
+  ['of a source', { source: 'stripe' }],
+] as const)(
+  'a list %s shows what can be read where a page of deliveries is damaged, page by page',
+  async (_, filter) => {
+    const { store, events } = await damaged('delivery', 1, { count: EVENTS })
+    const listed = await allPages((page) => store.deliveries(filter, page), 70)
+    const uids = events.map(({ uid }) => uid).reverse()
+    const seen = new Set(listed.map(({ event_uid }) => event_uid))
+    expect(listed.map(({ event_uid }) => event_uid)).toEqual(uids.filter((uid) => seen.has(uid)))
+    expect([...seen].at(-1)).toBe(uids.at(-1))
+    expect(seen.size).toBeLessThan(events.length)
+  },
+)
+
+test('the dead letters that can be read are listed, the last to die first, where a page of deliveries is damaged', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  await Promise.all(Array.from({ length: EVENTS }, () => first.append(newEvent())))
+  const { work } = await first.claim(claimRequest({ sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }))
+  await first.settle(work.map((each) => settlement(each, { verdict: 'dead', outcome: 'rejected', error: 'x' })))
+  const all = (await dead(first)).map(({ event_uid }) => event_uid)
+  await first.close()
+  zeroLeaf(path, 'delivery', 1)
+  const seen = (await dead(await openAt(path))).map(({ event_uid }) => event_uid)
+  expect(seen.at(-1)).toBe(all.at(-1))
+  expect(seen.length).toBeLessThan(all.length)
+  expect(seen).toEqual(all.filter((uid) => seen.includes(uid)))
+})
+
 test('what is left out is told of once, though it is met again after indexes were made anew', () => {
   const told: unknown[] = []
   const damage = new Damage(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { LeasedTask } from '../../src/domain/task.ts'
-import { newEvent, START_MS } from '../contract/store-samples.ts'
+import { allPages, newEvent, START_MS } from '../contract/store-samples.ts'
 import { DEADLINE_MS, newTask, taskClaim } from '../contract/task-samples.ts'
 import { zeroLeaf } from './damaged-database.ts'
 import { openAt, ownPath } from './database-file.ts'
@@ -66,6 +66,18 @@ test('what a process that is gone had leased is free again, but for tasks on a d
   zeroLeaf(path, 'task', 1)
   const third = await openAt(path, later)
   expectMost((await claimAll(third)).length)
+})
+
+test.each([
+  ['all', {}],
+  ['those of a source that wait', { source: 'stripe', status: 'pending' }],
+] as const)('a list of %s shows the tasks that can be read, newest first, page by page', async (_, filter) => {
+  const { store, uids } = await damaged(0)
+  const listed = (await allPages((page) => store.tasks(filter, page), 30)).map(({ uid }) => uid)
+  expectMost(listed.length)
+  const seen = new Set(listed)
+  expect(listed.at(-1)).toBe(uids.at(0))
+  expect(listed).toEqual(uids.filter((uid) => seen.has(uid)).reverse())
 })
 
 test('ended tasks are pruned but for those on a damaged page', async () => {

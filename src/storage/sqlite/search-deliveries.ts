@@ -10,6 +10,28 @@ import { type Condition, StatementCache } from './statement-cache.ts'
 /** Deliveries looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
 const MAX_LOOKED_AT = 50_000
 
+const DIED_LAST = 'ORDER BY d.due_at DESC, d.key DESC LIMIT ?'
+
+interface Wanted {
+  readonly filter: DeliveryFilter
+  readonly conditions: readonly Condition[]
+  readonly limit: number
+  readonly isDead: boolean
+}
+
+/** `end`: the last that was looked at, if not all were. */
+interface Listed {
+  readonly rows: readonly Row[]
+  readonly end: Position | undefined
+}
+
+/** Deliveries of these keys. */
+interface Place {
+  readonly from: number
+  readonly to: number
+  readonly position: Position | undefined
+}
+
 /** Deliveries, those of the newest event first; dead ones by their death, the last first. */
 export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
@@ -24,23 +46,64 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const ofEvent = filter.eventUid === undefined ? [] : eventRange(filter.eventUid)
     if (ofEvent === undefined) return { items: [], nextCursor: undefined }
     const conditions: Condition[] = [...(isDead ? diedBefore(start) : keyBefore(start)), ...ofEvent, ...checked(filter)]
-    const index = ofEvent.length > 0 ? undefined : indexFor(filter)
-    const end = ofEvent.length > 0 || index !== undefined ? undefined : lowest(start.key, filter)
-    if (end !== undefined) conditions.push(['d.key >= ?', end.key])
+    const index = indexFor(filter)
+    const wanted = { filter, conditions, limit: page.limit + 1, isDead }
+    const { rows, end } =
+      ofEvent.length > 0
+        ? listed(wanted, undefined, undefined)
+        : (unlessDamaged(() => listed(wanted, index, index === undefined ? lowest(start.key, filter) : undefined)) ??
+          carefully(wanted, start))
+    const shown = rows.slice(0, page.limit)
+    const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
+    return { items: shown.flatMap(withEvent).map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
+  }
 
+  function listed(
+    { filter, conditions, limit, isDead }: Wanted,
+    index: string | undefined,
+    end: Position | undefined,
+  ): Listed {
+    const within: Condition[] = end === undefined ? [...conditions] : [...conditions, ['d.key >= ?', end.key]]
     const select = (columns: string, join: string) =>
       statements.all(
         `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error ${columns}
          FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`} ${join}`,
-        conditions,
-        `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
-        [page.limit + 1],
+        within,
+        isDead ? DIED_LAST : 'ORDER BY d.key DESC LIMIT ?',
+        [limit],
       )
     const joined = () => select(', e.uid, e.source, e.type', 'CROSS JOIN event AS e ON e.key = d.key / 1024')
-    const rows = filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined()
-    const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
-    return { items: shown.flatMap(withEvent).map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
+    return { rows: filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined(), end }
+  }
+
+  /** Event by event, or death by death, as an index tells them: what lies on damaged pages is left out. */
+  function carefully(wanted: Wanted, start: Position): Listed {
+    const places = wanted.isDead ? deaths(start) : eventsBefore(start)
+    const rows: Row[] = []
+    for (const { from, to } of places) {
+      if (rows.length >= wanted.limit) break
+      const conditions: Condition[] = [...wanted.conditions, ['d.key BETWEEN ? AND ?', from, to]]
+      rows.push(...(unlessDamaged(() => listed({ ...wanted, conditions }, undefined, undefined))?.rows ?? []))
+    }
+    return { rows, end: places.length < MAX_LOOKED_AT ? undefined : places.at(-1)?.position }
+  }
+
+  function deaths(start: Position): readonly Place[] {
+    const died: Condition[] = [["d.state = 'dead'"], ...diedBefore(start)]
+    const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
+    return statements.all(from, died, DIED_LAST, [MAX_LOOKED_AT]).map((row) => {
+      const key = Number(row.key)
+      return { from: key, to: key, position: positionOf(row, true) }
+    })
+  }
+
+  function eventsBefore({ key: before }: Position): readonly Place[] {
+    const from = 'SELECT key FROM event INDEXED BY event_by_uid'
+    const last: Condition[] = [['key <= ?', eventKeyOf(before)]]
+    return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_LOOKED_AT]).map((row) => {
+      const key = firstDeliveryKey(Number(row.key))
+      return { from: key, to: lastDeliveryKey(Number(row.key)), position: { atMs: 0, key } }
+    })
   }
 
   /** None where its event lies on a damaged page. */
