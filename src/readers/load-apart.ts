@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { messageOf } from '../domain/errors.ts'
 import { revive } from './description.ts'
-import { isSaid, logLines } from './thread-lines.ts'
+import { logLines } from './thread-lines.ts'
 
 /** What a module may take to load. */
 const MAX_LOADING_MS = 10_000
@@ -53,10 +53,14 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
   const fail = (error: string): void => resolve({ kind: 'failed', error })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
-  worker.on('message', (message: FromLoading) => {
-    if (!isSaid(message)) resolve(message)
+  worker.on('message', (message: unknown) => {
+    if (isOfLoading(message)) resolve(message)
   })
   worker.on('error', (thrown: unknown) => fail(messageOf(thrown)))
   worker.on('exit', () => fail('it ended the thread that loads it, or waits while it loads for what never comes'))
   return promise.finally(() => clearTimeout(timer))
 }
+
+/** The module itself may say anything while it loads. */
+const isOfLoading = (message: unknown): message is FromLoading =>
+  ['loaded', 'nothing', 'failed'].includes(String((message as Partial<FromLoading> | null)?.kind))

@@ -5,7 +5,15 @@ import { hasMoreValues, MAX_HANDED_VALUES } from '../domain/handed-over.ts'
 import { compilePatterns } from '../domain/pattern.ts'
 import type { Provider } from '../domain/provider.ts'
 import { compileRoutes } from '../domain/routes.ts'
-import { type Answer, type FromLongThread, type LongThreadData, READY, type ToLongThread } from './messages.ts'
+import {
+  type Answer,
+  type Answered,
+  type FromLongThread,
+  type LongThreadData,
+  type Numbered,
+  READY,
+  type ToLongThread,
+} from './messages.ts'
 import { sayLines } from './thread-lines.ts'
 
 /**
@@ -67,12 +75,12 @@ function namesIn(payload: object): readonly string[] {
   return names
 }
 
-const say = (message: FromLongThread): void => parentPort?.postMessage(message)
+const say = (message: Answered<FromLongThread>): void => parentPort?.postMessage(message)
 
-parentPort?.on('message', (message: ToLongThread) => {
+parentPort?.on('message', ({ number, message }: Numbered<ToLongThread>) => {
   answerTo(message).then(
-    (value) => say({ value }),
-    (error: unknown) => say({ failed: messageOf(error) }),
+    (value) => say({ number, answer: { value } }),
+    (error: unknown) => say({ number, answer: { failed: messageOf(error) } }),
   )
 })
 parentPort?.postMessage(READY)

@@ -8,6 +8,18 @@ import type { AnswerFunction, Readers } from '../domain/readers.ts'
 /** The first word of each thread. */
 export const READY = 'ready'
 
+/** What a thread is given, one at a time. */
+export interface Numbered<Message> {
+  readonly number: number
+  readonly message: Message
+}
+
+/** What it gives back, with the number of what it was given: users' code in it may say anything to the service, at any time. */
+export interface Answered<Answer> {
+  readonly number: number
+  readonly answer: Answer
+}
+
 /** What a thread that reads long bodies is told when it starts: provider name → file URL of its module. */
 export interface LongThreadData {
   readonly providerModules: Readonly<Record<string, string>>

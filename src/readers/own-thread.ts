@@ -4,7 +4,7 @@ import { hasMoreValues } from '../domain/handed-over.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Reading } from '../domain/read-event.ts'
 import { readHere } from '../domain/readers.ts'
-import { type FromOwnThread, READY, type ReaderCall } from './messages.ts'
+import { type Answered, type FromOwnThread, type Numbered, READY, type ReaderCall } from './messages.ts'
 import { sayLines } from './thread-lines.ts'
 
 /** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
@@ -17,10 +17,10 @@ const MAX_WORDS_LENGTH = 4_096
 sayLines()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
-parentPort?.on('message', (call: ReaderCall) => send(answerTo(call)))
+parentPort?.on('message', ({ number, message }: Numbered<ReaderCall>) => send({ number, answer: answerTo(message) }))
 parentPort?.postMessage(READY)
 
-function send(message: FromOwnThread): void {
+function send(message: Answered<FromOwnThread>): void {
   parentPort?.postMessage(message)
 }
 

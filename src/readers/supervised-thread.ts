@@ -1,8 +1,8 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
-import { READY } from './messages.ts'
-import { isSaid, logLines } from './thread-lines.ts'
+import { type Answered, type Numbered, READY } from './messages.ts'
+import { logLines } from './thread-lines.ts'
 
 /** After a start that failed, no other is tried for so long. */
 const START_PAUSE_MS = 1_000
@@ -32,7 +32,7 @@ export class ThreadFault extends Error {
 }
 
 export interface ThreadOptions {
-  /** Says `READY`, and then answers each job. */
+  /** Says `READY`, and then answers each job (`Numbered`) with its number (`Answered`). */
   readonly script: URL
   readonly worker: WorkerOptions
   readonly maxStartMs: number
@@ -68,6 +68,8 @@ export class SupervisedThread<Answer> {
   readonly #waiting: Waiting<Answer>[] = []
   #size = 0
   #current: Waiting<Answer> | undefined
+  /** Of the job that was sent last. */
+  #number = 0
   #worker: Worker | undefined
   #isReady = false
   #timer: NodeJS.Timeout | undefined
@@ -111,7 +113,9 @@ export class SupervisedThread<Answer> {
     this.#current = this.#waiting.shift()
     this.#within(maxWorkMs, () => this.#isLost(new ThreadFault('late')))
     const sent = this.#current?.job.message(worker)
-    if (sent !== undefined) worker.postMessage(sent.message, [...(sent.handedOver ?? [])])
+    if (sent === undefined) return
+    const numbered: Numbered<unknown> = { number: ++this.#number, message: sent.message }
+    worker.postMessage(numbered, [...(sent.handedOver ?? [])])
   }
 
   #start(): void {
@@ -124,8 +128,8 @@ export class SupervisedThread<Answer> {
     // Without the flags of whatever runs this process.
     const worker = new Worker(script, { execArgv: [], ...options })
     worker.unref()
-    worker.on('message', (message: Answer | typeof READY) => {
-      if (worker === this.#worker && !isSaid(message)) this.#hear(message)
+    worker.on('message', (message: unknown) => {
+      if (worker === this.#worker) this.#hear(message)
     })
     logLines(worker, log, about)
     const lost = (code?: string): void => {
@@ -137,14 +141,19 @@ export class SupervisedThread<Answer> {
     this.#within(maxStartMs, () => this.#isLost(new ThreadFault('ended')))
   }
 
-  #hear(message: Answer | typeof READY): void {
-    this.#stopTimer()
-    const job = this.#current
-    this.#current = undefined
-    if (message === READY) this.#isReady = true
-    else if (job !== undefined) {
-      this.#size -= job.job.size
-      job.resolve(message)
+  /** Nothing but what it waits for: users' code may say more. */
+  #hear(message: unknown): void {
+    const current = this.#current
+    if (!this.#isReady) {
+      if (message !== READY) return
+      this.#stopTimer()
+      this.#isReady = true
+    } else {
+      if (current === undefined || !isAnswer<Answer>(message, this.#number)) return
+      this.#stopTimer()
+      this.#current = undefined
+      this.#size -= current.job.size
+      current.resolve(message.answer)
     }
     this.#next()
   }
@@ -205,6 +214,13 @@ export class SupervisedThread<Answer> {
     this.#timer = undefined
   }
 }
+
+const isAnswer = <Answer>(message: unknown, number: number): message is Answered<Answer> =>
+  typeof message === 'object' &&
+  message !== null &&
+  'answer' in message &&
+  'number' in message &&
+  message.number === number
 
 /** Users' code may throw anything. */
 function codeOf(thrown: unknown): string | undefined {

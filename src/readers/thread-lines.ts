@@ -18,7 +18,11 @@ interface Said {
   readonly dropped: number
 }
 
-export const isSaid = (message: unknown): message is Said => (message as { readonly kind?: unknown })?.kind === 'said'
+/** Users' code may say something else, and something like it. */
+function isSaid(message: unknown): message is Said {
+  const { kind, level, line } = (message ?? {}) as Partial<Record<keyof Said, unknown>>
+  return kind === 'said' && (level === 'info' || level === 'warn') && typeof line === 'string'
+}
 
 /** In the thread, before any code of users'. */
 export function sayLines(): void {

@@ -36,6 +36,14 @@ describe('a provider module that is loaded apart', () => {
     expect(providerFaults(loaded)).toEqual([])
   })
 
+  test('is what it exports, though it says things of its own to the service while it loads', async () => {
+    const loaded = await load(`
+      import { parentPort } from 'node:worker_threads'
+      for (const said of ['ready', null, 7, { kind: 'said' }, { kind: 'other' }]) parentPort.postMessage(said)
+      export default { ${PARTS}, event: { type: 'body:type' } }`)
+    expect(providerFaults(loaded.default)).toEqual([])
+  })
+
   test('has none of its code run here', async () => {
     const loaded = await load(`
       globalThis.wasHere = true

@@ -212,6 +212,13 @@ describe('code of a user’s own that reads', () => {
     expect(all.filter(({ ok }) => !ok)).toEqual([])
   })
 
+  test('that says things of its own to the service gets the answers to what it is asked, each its own', async () => {
+    const { read, lines } = start()
+    const all = await Promise.all(Array.from({ length: 50 }, (_, n) => read({ do: 'say', id: `${n}` })))
+    expect(all).toMatchObject(Array.from({ length: 50 }, (_, n) => ({ ok: true, fields: { id: `${n}` } })))
+    expect(lines).toEqual([])
+  })
+
   test('is heard, and keeps its thread, where this one was too busy to hear it in time', async () => {
     const { read, lines } = start()
     await read({})

@@ -1,3 +1,4 @@
+import { parentPort } from 'node:worker_threads'
 import type { Headers } from '../../../src/domain/event.ts'
 
 interface Body {
@@ -8,10 +9,20 @@ interface Body {
   readonly data?: { readonly ends?: string }
 }
 
+/** As the service may expect it, or nearly. */
+const SAID = [
+  'ready',
+  null,
+  { kind: 'failed', error: 'said' },
+  { kind: 'said' },
+  { number: 0, answer: { kind: 'failed' } },
+]
+
 /** What a reader can do that it should not, by what it is asked to read. */
 function act(body: Body | undefined): unknown {
   if (body?.do === 'loop') for (;;);
   if (body?.do === 'talk') for (let n = 0; n < 200_000; n++) console.log('line', n)
+  if (body?.do === 'say') for (const said of SAID) parentPort?.postMessage(said)
   if (body?.do === 'path') return 'x'.repeat(100_000)
   if (body?.do === 'exit') process.exit(3)
   if (body?.do === 'throw') throw new RangeError('with a piece of the body')
