@@ -1,19 +1,20 @@
 import { parseJson } from '../domain/json.ts'
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from '../domain/json-bytes.ts'
 import { Budget, type Place } from './outline-budget.ts'
 
 /** Objects that are kept: the outermost one, and so many levels in all. */
 const MAX_KEPT_DEPTH = 4
 /** Bytes of a string, number, literal or name that is kept. */
 const MAX_TOKEN_BYTES = 1_024
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COMMA = 0x2c
-const COLON = 0x3a
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
 
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 

@@ -113,8 +113,8 @@ test('what a user’s own module makes of registrations runs apart too, and reac
     answered++
   }
   expect((await looping).status).toBe(502)
-  // Not one after the other behind what looped for two seconds.
-  expect(answered).toBeGreaterThan(20)
+  // Not one after the other behind what looped for two seconds: then it were one, or two.
+  expect(answered).toBeGreaterThan(3)
 
   expect((await service.api('/v1/registrations?source=acme')).items).toEqual([{ source: 'acme', ...hook, ours: false }])
   const headers = { 'content-type': 'application/json' }
