@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseJson, valueAt } from '../../src/domain/json.ts'
+import { valueAt } from '../../src/domain/json.ts'
 import { scalarIn } from '../../src/domain/json-scan.ts'
 
 const at = (text: string, path: string): unknown => {
