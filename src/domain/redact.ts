@@ -13,7 +13,11 @@ export function redactor(secrets: readonly (string | undefined)[]): (text: strin
   const given = secrets.filter((secret): secret is string => secret !== undefined && secret !== '')
   const variants = [...new Set(given.flatMap(spellings))].toSorted((one, other) => other.length - one.length)
   const isShort = given.some((secret) => secret.length < MIN_LENGTH)
-  const pattern = new RegExp(variants.map((each) => RegExp.escape(each)).join('|') || '(?!)', 'gi')
+  const inBase64 = new Set(given.flatMap(withoutScheme).flatMap(base64Spellings))
+  const forms = variants.map((each) =>
+    inBase64.has(each) ? `${BASE64_BEFORE}${RegExp.escape(each)}${BASE64_AFTER}` : RegExp.escape(each),
+  )
+  const pattern = new RegExp(forms.join('|') || '(?!)', 'gi')
   return (text) => {
     if (isShort) return given.some((secret) => text.includes(secret)) ? REPLACEMENT : text
     const visible = text.replace(INVISIBLE, '')
@@ -21,9 +25,18 @@ export function redactor(secrets: readonly (string | undefined)[]): (text: strin
   }
 }
 
+/** What of a secret's ends stands in base64 beside the part that is looked for. */
+const BASE64_BEFORE = '[\\w+/-]{0,4}'
+const BASE64_AFTER = '[\\w+/-]{0,3}={0,2}'
+
+const withoutScheme = (secret: string): readonly string[] =>
+  secret.startsWith('whsec_') ? [secret, secret.slice('whsec_'.length)] : [secret]
+
+const base64Spellings = (text: string): readonly string[] => [...base64(text), ...base64(`Bearer ${text}`)]
+
 /** A secret as it may have been written on the way, and the key that it stands for. */
 export function spellings(secret: string): readonly string[] {
-  const plain = secret.startsWith('whsec_') ? [secret, secret.slice('whsec_'.length)] : [secret]
+  const plain = withoutScheme(secret)
   const written = plain.flatMap((text) => [
     text,
     text.replace(/=+$/, ''),
@@ -32,8 +45,7 @@ export function spellings(secret: string): readonly string[] {
     // Node hands header bytes over as Latin-1.
     Buffer.from(text, 'utf8').toString('latin1'),
     hex(Buffer.from(text)),
-    ...base64(text),
-    ...base64(`Bearer ${text}`),
+    ...base64Spellings(text),
   ])
   return [...written, ...plain.flatMap(keySpellings)]
 }

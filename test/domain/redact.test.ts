@@ -21,11 +21,7 @@ describe('a text in which a key stands', () => {
     ['with something invisible in it', `${KEY.slice(0, 7)}\u200b${KEY.slice(7)}`],
     ['that is a secret without its prefix', SECRET.slice('whsec_'.length)],
   ])('%s is shown without it', (_, spelling) => {
-    const shown = redact(`no such key: ${spelling} (really)`)
-    expect(shown).toContain('[redacted]')
-    expect(shown).toContain('no such key')
-    // What base64 has at its edges belongs to the neighbours too.
-    expect(shown).not.toContain(spelling.slice(4, -4))
+    expect(redact(`no such key: ${spelling} (really)`)).toBe('no such key: [redacted] (really)')
   })
 })
 
