@@ -73,5 +73,5 @@ export async function startTaskOps(
 
 export const pathOf = (id: string, query = ''): string => `/v1/tasks/ai/${encodeURIComponent(id)}${query}`
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are asserted on field by field
+// oxlint-disable-next-line typescript/no-explicit-any -- answers are asserted on field by field
 export const jsonOf = async (answer: Response): Promise<any> => answer.json()

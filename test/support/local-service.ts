@@ -16,7 +16,7 @@ export interface LocalService {
   readonly environment: Record<string, string>
   readonly logs: Record<string, unknown>[]
   /** The parsed answer of its ops API, whatever its status. */
-  // biome-ignore lint/suspicious/noExplicitAny: answers are asserted on field by field
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers are asserted on field by field
   api(path: string, init?: RequestInit): Promise<any>
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>
   stop(): Promise<void>

@@ -26,7 +26,7 @@ export interface Service {
   /** Resolves with the first line, past or to come, that the predicate accepts. */
   logged(predicate: (line: LogLine) => boolean): Promise<LogLine>
   /** Asks the ops API; gives the parsed body. Rejects if the answer is no 2xx. */
-  // biome-ignore lint/suspicious/noExplicitAny: answers are asserted on field by field
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers are asserted on field by field
   api(path: string, init?: ApiRequest): Promise<any>
   /** Ends it with SIGTERM; gives the exit code. */
   stop(): Promise<number | null>

@@ -26,7 +26,7 @@ export interface TaskFlow {
   /** Resolves when as many have been handled of a task; gives them. */
   readonly handledOf: (taskId: string, count?: number) => Promise<readonly Handled[]>
   readonly track: (taskId: string, more?: object) => Promise<{ status: number; body: Record<string, unknown> }>
-  // biome-ignore lint/suspicious/noExplicitAny: tasks are asserted on field by field
+  // oxlint-disable-next-line typescript/no-explicit-any -- tasks are asserted on field by field
   readonly task: (taskId: string, waitSeconds?: number) => Promise<any>
   /** Starts the service again, in the same place, after it was stopped. */
   readonly restart: () => Promise<LocalService>
