@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { readConfig } from './config/config.ts'
-import { readEnvironment } from './config/environment.ts'
+import { checkHoldfast, type Holdfast, startHoldfast } from './app/app.ts'
+import { readConfig } from './app/config.ts'
+import { readEnvironment } from './app/environment.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/move.ts'
-import { createSecretFilter, secretsIn } from './domain/secret-filter.ts'
-import { checkHoldfast, type Holdfast, startHoldfast } from './holdfast.ts'
-import { createLog, type Log } from './log.ts'
+import { createLog, type Log } from './log/log.ts'
+import { createSecretFilter, secretsIn } from './log/secret-filter.ts'
 
 /** Between the loss of the store and the end of the process. */
 const LAST_WORDS_MS = 200
@@ -49,7 +49,7 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
 async function move(request: MoveRequest): Promise<MoveOutcome> {
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
-  const { moveStore } = await import('./storage/move.ts')
+  const { moveStore } = await import('./storage/transfer/move.ts')
   const onLog = (_level: string, message: string): boolean => process.stderr.write(`${message}\n`)
   return moveStore(request, { signal: stopping.signal, onLog, clock: Date.now })
 }

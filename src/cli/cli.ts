@@ -1,5 +1,5 @@
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../domain/version.ts'
 import {
   type CliIo,
   type Command,

@@ -1,5 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
-import type { ReadConfig } from '../config/config.ts'
+import type { ReadConfig } from '../app/config.ts'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import type { Move } from '../domain/move.ts'

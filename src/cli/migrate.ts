@@ -1,6 +1,6 @@
-import { databaseFile, databaseUrlFaults, namesPostgres } from '../domain/database-url.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { MoveOutcome, TableComparison } from '../domain/move.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
 import {
   type CliIo,
   type Command,

@@ -1,7 +1,7 @@
 import { Agent } from 'undici'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../domain/version.ts'
 import { type CliIo, CommandError, configOf, EXIT_FAILED, EXIT_USAGE } from './command.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000

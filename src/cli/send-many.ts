@@ -2,10 +2,10 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { Agent } from 'undici'
 import type { Provider } from '../domain/provider.ts'
 import { newUid } from '../domain/uid.ts'
+import { sampleFault, sampleRequest } from '../samples/sample-request.ts'
 import { signRequest } from '../signatures/sign.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
-import { sampleFault, sampleRequest } from './sample-request.ts'
 
 /** Requests under way at once. */
 const CONCURRENCY = 64

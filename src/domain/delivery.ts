@@ -1,6 +1,6 @@
+import type { TypeRoutes } from '../pipeline/type-routes.ts'
 import type { ErrorDetail } from './error-detail.ts'
 import type { Headers, Origin } from './event.ts'
-import type { TypeRoutes } from './type-routes.ts'
 
 /**
  * One event for one handler.

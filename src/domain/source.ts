@@ -1,4 +1,4 @@
-import type { TypeMatcher } from './pattern.ts'
+import type { TypeMatcher } from '../pipeline/type-pattern.ts'
 import type { Provider } from './provider.ts'
 import type { Signature } from './verifier.ts'
 

@@ -1,6 +1,6 @@
 import type { Attempt, DeliveryState, DeliverySummary, LeasedDelivery, Settlement, Work } from './delivery.ts'
 import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet } from './replica.ts'
 import type { TaskStatus } from './task.ts'
 import type { TaskStore } from './task-store.ts'
 import type { Upkeep } from './upkeep.ts'

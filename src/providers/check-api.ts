@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { valueAt } from '../domain/json.ts'
 import { MAX_OPEN_CALLS } from '../domain/limits.ts'
 import type { ProviderApi } from '../domain/provider.ts'
-import { compileSchema } from '../domain/schema.ts'
+import { compileSchema } from '../pipeline/schema/schema.ts'
 
 const closed = { additionalProperties: false }
 /** A function, which JSON Schema knows nothing of: they are looked at apart. */

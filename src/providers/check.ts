@@ -1,7 +1,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
-import { compileSchema, type SchemaCheck } from '../domain/schema.ts'
+import { compileSchema, type SchemaCheck } from '../pipeline/schema/schema.ts'
 import { schemeFaults } from '../signatures/scheme-faults.ts'
 import { apiFaults, checkApi, functionFaults } from './check-api.ts'
 

@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
-import { listModules } from '../modules.ts'
+import { listModules } from '../modules/module-files.ts'
 import { providerFaults } from './check.ts'
 import { shippedProviders } from './index.ts'
 

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../domain/errors.ts'
-import { compilePatterns } from '../domain/pattern.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
+import { compilePatterns } from '../pipeline/type-pattern.ts'
 import { failed } from './failures.ts'
 import type { Registry } from './source.ts'
 

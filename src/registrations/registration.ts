@@ -1,6 +1,6 @@
-import { registrationIn } from '../domain/handed-over.ts'
 import type { Registration } from '../domain/provider.ts'
 import type { SourceRegistration } from '../domain/registrar.ts'
+import { registrationIn } from '../pipeline/handed-over.ts'
 import { notFound } from './failures.ts'
 import type { RegistrableSource } from './source.ts'
 import { isSameTarget } from './target.ts'

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino'
-import type { AnswerSays, BodyReader } from '../domain/body-reader.ts'
 import { HoldfastError } from '../domain/errors.ts'
 import type { CallProvider } from '../domain/outbound.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
-import type { Readers } from '../domain/readers.ts'
+import type { AnswerSays, BodyReader } from '../pipeline/body-reader.ts'
+import type { Readers } from '../pipeline/provider-readers.ts'
 import type { IsOver } from './deadline.ts'
 
 /** A source as its registrations see it. */

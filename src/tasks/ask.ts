@@ -1,8 +1,8 @@
-import type { BodyReader } from '../domain/body-reader.ts'
 import type { CallProvider, CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Provider } from '../domain/provider.ts'
-import { type Readers, readHere } from '../domain/readers.ts'
 import type { Answer } from '../domain/recover.ts'
+import type { BodyReader } from '../pipeline/body-reader.ts'
+import { type Readers, readHere } from '../pipeline/provider-readers.ts'
 import { type Trouble, troubleOf } from './answers.ts'
 
 /** What one question to a provider came to. */

@@ -1,5 +1,5 @@
-import type { LaneOptions } from './lane.ts'
-import { Lane } from './lane.ts'
+import type { LaneOptions } from './source-poller.ts'
+import { Lane } from './source-poller.ts'
 import type { TaskSource } from './task-source.ts'
 
 /**

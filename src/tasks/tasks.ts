@@ -1,18 +1,18 @@
 import type { Logger } from 'pino'
-import type { BodyReader } from '../domain/body-reader.ts'
 import type { Clock } from '../domain/clock.ts'
-import type { Readers } from '../domain/readers.ts'
 import type { Recover } from '../domain/recover.ts'
 import type { TaskDesk } from '../domain/task-desk.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
+import type { BodyReader } from '../pipeline/body-reader.ts'
+import type { Readers } from '../pipeline/provider-readers.ts'
 import type { BreakerState } from './breaker.ts'
-import { createTaskDesk } from './desk.ts'
 import { Poller } from './poller.ts'
-import { PushChannels } from './push-channel.ts'
 import { createSubmitter } from './submit.ts'
+import { createTaskDesk } from './task-service.ts'
 import type { TaskSource } from './task-source.ts'
 import { Waiters } from './waiters.ts'
+import { PushChannels } from './webhook-silence.ts'
 
 const HOUR_MS = 3_600_000
 

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
+import { readConfig } from '../../src/app/config.ts'
+import type { Environment } from '../../src/app/environment.ts'
 import { runCli } from '../../src/cli/cli.ts'
-import { readConfig } from '../../src/config/config.ts'
-import type { Environment } from '../../src/config/environment.ts'
 
 export interface Ran {
   readonly code: number

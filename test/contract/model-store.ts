@@ -1,10 +1,10 @@
 import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
 import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
-import { compilePatterns } from '../../src/domain/pattern.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replayed } from '../../src/domain/store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
-import { routeByType } from '../../src/domain/type-routes.ts'
-import { takenBy } from '../../src/storage/common/event-row.ts'
+import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
+import { routeByType } from '../../src/pipeline/type-routes.ts'
+import { takenBy } from '../../src/storage/records/event-row.ts'
 import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 

@@ -10,7 +10,7 @@ import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
 import { newUid } from '../../src/domain/uid.ts'
-import { createKeeper } from '../../src/ingest/keep.ts'
+import { createKeeper } from '../../src/pipeline/event-writer.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { eventually } from '../support/eventually.ts'
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { beforeAll, expect, test } from 'vitest'
-import { samples } from '../../src/cli/samples.ts'
 import { loadHandlers } from '../../src/dispatch/process/load-handlers.ts'
 import type { CatalogueType } from '../../src/domain/catalogue.ts'
 import type { HandlerContext } from '../../src/domain/handler.ts'
 import type { RegisteredHandler } from '../../src/domain/router.ts'
+import { samples } from '../../src/samples/samples.ts'
 
 const directory = join(import.meta.dirname, '../../src/handlers')
 const types = Object.keys(samples) as CatalogueType[]

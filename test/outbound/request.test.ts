@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
-import { handedOver } from '../../src/domain/handed-over.ts'
 import type { ApiRequest, ReadyRequest } from '../../src/domain/outbound.ts'
+import { handedOver } from '../../src/pipeline/handed-over.ts'
 import { callerOf, startServer } from './loopback-server.ts'
 
 /** What a module makes, as it is handed on. */

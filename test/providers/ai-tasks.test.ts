@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { catalogue } from '../../src/domain/catalogue.ts'
-import { compileSchema } from '../../src/domain/schema.ts'
+import { compileSchema } from '../../src/pipeline/schema/schema.ts'
 import { shipped, shippedTasks } from '../support/shipped.ts'
 
 type Json = Record<string, unknown>

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
-import { readEvent } from '../../src/domain/read-event.ts'
+import { readEvent } from '../../src/pipeline/read-event.ts'
 import github from '../../src/providers/github.ts'
 import { githubMismatch } from '../../src/providers/github-events.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Provider, TaskAnswer } from '../../src/domain/provider.ts'
-import { readEvent } from '../../src/domain/read-event.ts'
+import { readEvent } from '../../src/pipeline/read-event.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import { shipped, shippedTasks } from '../support/shipped.ts'
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ConfigurationError } from '../../src/domain/errors.ts'
 import { openStore } from '../../src/storage/open.ts'
-import { refusedFileSystem } from '../../src/storage/sqlite/place.ts'
+import { refusedFileSystem } from '../../src/storage/sqlite/database-directory.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { openAt, ownDirectory, ownPath, withDatabase } from './database-file.ts'
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
-import { readConfig } from '../../src/config/config.ts'
-import { startHoldfast, type Tuning } from '../../src/holdfast.ts'
+import { startHoldfast, type Tuning } from '../../src/app/app.ts'
+import { readConfig } from '../../src/app/config.ts'
 import { AI_SECRET } from './ai-source.ts'
 
 export interface LocalService {

@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import { PushChannels } from '../../src/tasks/push-channel.ts'
+import { PushChannels } from '../../src/tasks/webhook-silence.ts'
 
 /** A process to which no webhook comes, while some may come to others. */
 function startWorker() {

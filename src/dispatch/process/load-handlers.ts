@@ -2,7 +2,7 @@ import { basename, extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../domain/errors.ts'
 import { createRouter, type RegisteredHandler } from '../../domain/router.ts'
-import { listModules } from '../../modules.ts'
+import { listModules } from '../../modules/module-files.ts'
 
 /**
  * Loads every handler module of a directory, in order of name. Each fault names its file; `onLoading` tells which file

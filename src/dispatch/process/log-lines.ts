@@ -1,5 +1,5 @@
 import pino, { type Logger } from 'pino'
-import { openLines, PLAIN } from '../../log.ts'
+import { openLines, PLAIN } from '../../log/log.ts'
 
 /** Log lines of one process: so many a second, and so many at once after a silence; more are dropped and counted. */
 const LINES_PER_SECOND = 2_000

@@ -2,14 +2,14 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import type { Logger } from 'pino'
-import { captureConsole } from '../../captured-console.ts'
 import { hasOwnSchemas } from '../../domain/catalogue.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
-import type { Refusals } from '../../domain/refusals.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
-import { createSecretFilter } from '../../domain/secret-filter.ts'
+import { captureConsole } from '../../log/captured-console.ts'
+import { createSecretFilter } from '../../log/secret-filter.ts'
+import type { Refusals } from '../../pipeline/refusals.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import { mayStart } from '../progress.ts'
 import {
@@ -110,7 +110,7 @@ async function refusalsOf(registrations: readonly HandlerRegistration[]): Promis
   if (registrations.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
     return undefined
   try {
-    const { compileRefusals } = await import('../../domain/refusals.ts')
+    const { compileRefusals } = await import('../../pipeline/refusals.ts')
     return compileRefusals(registrations)
   } catch (error) {
     return messageOf(error)

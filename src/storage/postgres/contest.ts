@@ -1,5 +1,5 @@
-import type { Routing } from '../../domain/routes.ts'
-import type { AppendResult, EventRow, Kept } from '../common/event-row.ts'
+import type { Routing } from '../../pipeline/routes.ts'
+import type { AppendResult, EventRow, Kept } from '../records/event-row.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { type Contender, takeId } from './successor.ts'

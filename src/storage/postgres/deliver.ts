@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Query } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { toText } from './text.ts'

@@ -2,7 +2,7 @@ import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
 import {

@@ -1,5 +1,5 @@
 import { checksumOf } from '../../domain/checksum.ts'
-import type { EventRow, Kept } from '../common/event-row.ts'
+import type { EventRow, Kept } from '../records/event-row.ts'
 import type { Connections, Row } from './connections.ts'
 import { toText } from './text.ts'
 import { unlessDamaged } from './unreadable.ts'

@@ -1,10 +1,10 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import type { Days } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 import { foldTally } from './counts.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
-import type { Days } from './days.ts'
 
 /** The sum of what all have written is made so often, and the days to come so often. */
 const FOLD_INTERVAL_MS = 10_000

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ConfigurationError } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import { sentence } from './connect-with-retry.ts'
 import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
-import { sentence } from './patience.ts'
 import type { DatabaseTarget } from './url.ts'
 
 /** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */

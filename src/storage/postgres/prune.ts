@@ -8,8 +8,8 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/upkeep.ts'
+import type { Days } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
-import type { Days } from './days.ts'
 
 /** Events looked at in one step; looking alone writes nothing. */
 const MAX_LOOKED_AT = 4_096

@@ -1,7 +1,7 @@
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
-import { shownDetail } from '../common/attempt-detail.ts'
+import { shownDetail } from '../records/attempt-detail.ts'
 import type { Row } from './connections.ts'
 
 export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,

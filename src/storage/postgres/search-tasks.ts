@@ -1,7 +1,7 @@
 import type { Page, PageRequest } from '../../domain/store.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
-import { cursorOf, startOf } from '../common/cursor.ts'
+import { cursorOf, startOf } from '../records/cursor.ts'
 import { type Condition, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
 import { type TaskRow, taskOf } from './task-rows.ts'

@@ -1,6 +1,6 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { eventKeyOf } from '../common/keys.ts'
+import { eventKeyOf } from '../records/keys.ts'
 import type { Connections } from './connections.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'

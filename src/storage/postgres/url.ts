@@ -1,4 +1,4 @@
-import { DEFAULT_SCHEMA, SCHEMA_NAME } from '../../domain/database-url.ts'
+import { DEFAULT_SCHEMA, SCHEMA_NAME } from '../database-url.ts'
 
 export interface DatabaseTarget {
   /** As `pg` takes it. */

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import { PENDING_HANDLERS } from './next-due.ts'
 
 /** Rows of each kind that are brought back in one commit. */

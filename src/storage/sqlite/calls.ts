@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../domain/errors.ts'
-import { errorOf, type Reply } from '../common/wire-error.ts'
+import { errorOf, type Reply } from './thread-error.ts'
 
 /** Calls waiting for an answer of one thread; past it they are `unavailable` at once. */
 const MAX_WAITING_CALLS = 4_096

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Tally } from './tally.ts'
 
 /** As of `Store.replay`: makes an event's deliveries to these handlers pending, and gives those that were not. */

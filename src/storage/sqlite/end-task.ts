@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
-import type { EventRow } from '../common/event-row.ts'
+import type { EventRow } from '../records/event-row.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
 import { endedTaskOf } from './task-rows.ts'

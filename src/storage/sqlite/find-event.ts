@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import { attemptOf, deliverySummaryOf, EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
 import { isCorruption } from './sqlite-errors.ts'
 

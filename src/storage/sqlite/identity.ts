@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { CONFLICTING, type EventRow, FIRST, NOT_UNDERSTOOD, type Variant } from '../common/event-row.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { CONFLICTING, type EventRow, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/event-row.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
 import type { Row } from './rows.ts'

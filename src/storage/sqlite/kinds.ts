@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { compilePatterns } from '../../domain/pattern.ts'
 import type { EventFilter } from '../../domain/store.ts'
+import { compilePatterns } from '../../pipeline/type-pattern.ts'
 
 /** Pairs of source and type that are looked up one by one. */
 const MAX_KINDS = 256

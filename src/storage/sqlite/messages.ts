@@ -22,12 +22,12 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
-import type { AppendBatch } from '../common/event-row.ts'
-import type { Settled } from '../common/successor.ts'
-import type { Reply } from '../common/wire-error.ts'
+import type { AppendBatch } from '../records/event-row.ts'
+import type { Settled } from '../records/successor.ts'
 import type { FoundAhead } from './bring-back.ts'
 import type { Jump } from './jumps.ts'
 import type { Forgotten, FoundOld } from './prune.ts'
+import type { Reply } from './thread-error.ts'
 import type { Ending } from './track-task.ts'
 
 /** What passes between the main thread and the store's two threads. */

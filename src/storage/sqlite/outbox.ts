@@ -1,4 +1,4 @@
-import { transferable } from '../common/event-row.ts'
+import { transferable } from '../records/event-row.ts'
 import type { ToWriter } from './messages.ts'
 
 /**

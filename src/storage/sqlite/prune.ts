@@ -10,7 +10,7 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/upkeep.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../common/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, namedOf } from './dedupe.ts'
 import type { Tally } from './tally.ts'

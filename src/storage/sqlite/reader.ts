@@ -1,5 +1,4 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Reply } from '../common/wire-error.ts'
 import { prepareFindAhead } from './bring-back.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
@@ -10,6 +9,7 @@ import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
+import type { Reply } from './thread-error.ts'
 import { wireErrorOf } from './wire-error.ts'
 
 /** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */

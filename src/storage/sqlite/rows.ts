@@ -2,7 +2,7 @@ import type { SQLOutputValue } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
-import { shownDetail } from '../common/attempt-detail.ts'
+import { shownDetail } from '../records/attempt-detail.ts'
 
 export type Row = Readonly<Record<string, SQLOutputValue>>
 

@@ -29,18 +29,18 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
-import { AppendQueue } from '../common/append-queue.ts'
-import { Endings } from '../common/endings.ts'
-import { settledAs } from '../common/successor.ts'
-import type { Reply } from '../common/wire-error.ts'
+import { AppendQueue } from '../records/append-queue.ts'
+import { Endings } from '../records/endings.ts'
+import { settledAs } from '../records/successor.ts'
 import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
 import { watchJumps } from './jumps.ts'
 import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import type { Ownership } from './owner.ts'
+import type { Ownership } from './process-lock.ts'
 import { pruneInCommits } from './prune.ts'
 import { isEnd, storedSettlement, workOf } from './stored-form.ts'
+import type { Reply } from './thread-error.ts'
 import type { Ending } from './track-task.ts'
 
 export interface SqliteStoreOptions {

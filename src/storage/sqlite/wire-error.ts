@@ -1,6 +1,6 @@
 import { isHoldfastError, messageOf } from '../../domain/errors.ts'
-import type { WireError } from '../common/wire-error.ts'
 import { isCorruption, isEnvironmental } from './sqlite-errors.ts'
+import type { WireError } from './thread-error.ts'
 
 /** An error on its way between threads, where its class would be lost. */
 export const wireErrorOf = (error: unknown): WireError => ({

@@ -1,0 +1,118 @@
+import { BlockList, isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { type Config, ROLES } from '../domain/config.ts'
+import { MAX_TASK_MS } from '../domain/limits.ts'
+import { databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
+import type { Environment } from './environment.ts'
+import { DEFAULT_DATABASE_URL, readSources } from './source-config.ts'
+import { Reader } from './variable-reader.ts'
+
+export interface ReadConfig {
+  /** Where something is faulty, its default stands, so that everything else can still be checked. */
+  readonly config: Config
+  readonly faults: readonly string[]
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+const MAX_TIMER_MS = 2 ** 31 - 1
+const MAX_RETENTION_DAYS = 36_500
+
+/** Reads, defaults and checks everything at once. Faults name the variable, never its value where that may be secret. */
+export function readConfig(environment: Environment): ReadConfig {
+  const env = new Reader(environment)
+  const publicUrl = env.url('PUBLIC_URL')
+  const opsToken = env.text('OPS_TOKEN')
+  if (opsToken !== undefined && !/^[\x21-\x7e]+$/.test(opsToken))
+    env.fault('OPS_TOKEN holds a character that no Authorization header can carry')
+  const publicHost = env.text('HOST') ?? '0.0.0.0'
+  const publicPort = env.integer('PORT', 8080, 0, 65_535)
+  const opsHost = env.text('OPS_HOST') ?? '127.0.0.1'
+  const opsPort = env.integer('OPS_PORT', 8081, 0, 65_535)
+  if (publicPort === opsPort && publicPort !== 0 && (publicHost === opsHost || isAny(publicHost) || isAny(opsHost)))
+    env.fault(`PORT and OPS_PORT are both ${publicPort}: each listener needs its own`)
+  if (opsToken === undefined && !isLoopback(opsHost)) {
+    env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
+  }
+  const trustProxy = env.list('TRUST_PROXY') ?? []
+  for (const range of trustProxy) if (!isRange(range)) env.fault(`TRUST_PROXY: ${range} is not an address or CIDR`)
+  const requireHttps = env.flag('REQUIRE_HTTPS')
+  if (requireHttps && trustProxy.length === 0) {
+    env.fault(
+      'REQUIRE_HTTPS needs TRUST_PROXY: this service speaks plain HTTP, and only a proxy can tell what came by https',
+    )
+  }
+  const databaseUrl = env.text('DATABASE_URL') ?? DEFAULT_DATABASE_URL
+  for (const fault of databaseUrlFaults(databaseUrl)) env.fault(fault)
+  const role = ROLES.find((each) => each === (env.text('ROLE') ?? 'all'))
+  if (role === undefined) env.fault(`ROLE is ${env.text('ROLE')}, not all, ingest or worker`)
+  else if (role !== 'all' && !namesPostgres(databaseUrl))
+    env.fault(`ROLE=${role} needs PostgreSQL: the embedded store has one process`)
+  const logLevel = env.text('LOG_LEVEL') ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel)) env.fault(`LOG_LEVEL is ${logLevel}, not one of ${LOG_LEVELS.join(', ')}`)
+  const providersDir = env.text('PROVIDERS_DIR')
+
+  const config: Config = {
+    publicHost,
+    publicPort,
+    opsHost,
+    opsPort,
+    opsToken,
+    metricsOpen: env.flag('METRICS_OPEN'),
+    publicUrl,
+    databaseUrl,
+    role: role ?? 'all',
+    ...readSources(env, databaseUrl),
+    handlersDir: resolve(env.text('HANDLERS_DIR') ?? join(import.meta.dirname, '..', 'handlers')),
+    providersDir: providersDir === undefined ? undefined : resolve(providersDir),
+    handlerProcesses: env.integer('HANDLER_PROCESSES', 2, 1, 64),
+    handlerConcurrency: env.integer('HANDLER_CONCURRENCY', 16, 1, 1_024),
+    handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
+    handlerMemoryMb: env.integer('HANDLER_MEMORY_MB', 512, 128, 1_048_576),
+    retry: {
+      maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, 1_000),
+      baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
+      capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
+    },
+    taskMaxWaitMs: env.integer('TASK_MAX_WAIT_MS', 300_000, 0, MAX_TASK_MS),
+    taskDeadlineMs: env.integer('TASK_DEADLINE_MS', 86_400_000, 1, MAX_TASK_MS),
+    pollIntervalMs: env.integer('POLL_INTERVAL_MS', 5_000, 10, MAX_TIMER_MS),
+    answerLimitBytes: env.integer('ANSWER_LIMIT_BYTES', 16 * 1_048_576, 1_024, 64 * 1_048_576),
+    bodyLimitBytes: env.integer('BODY_LIMIT_BYTES', 1_048_576, 1, 64 * 1_048_576),
+    trustProxy,
+    requireHttps,
+    ...readRetention(env),
+    shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
+    logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
+  }
+  return { config, faults: env.faults }
+}
+
+function readRetention(env: Reader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {
+  const retentionDays = env.integer('RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS)
+  const deadRetentionDays = env.integer('RETENTION_DEAD_DAYS', retentionDays, 0, MAX_RETENTION_DAYS)
+  if (deadRetentionDays === 0 || (retentionDays > 0 && deadRetentionDays >= retentionDays))
+    return { retentionDays, deadRetentionDays }
+  env.fault(
+    `RETENTION_DEAD_DAYS is ${deadRetentionDays}, less than RETENTION_DAYS (${retentionDays === 0 ? '0: for ever' : retentionDays}): dead letters can only be kept longer`,
+  )
+  return { retentionDays, deadRetentionDays: retentionDays }
+}
+
+const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::'
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+function isRange(range: string): boolean {
+  const [address = '', bits, ...rest] = range.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  if (bits === undefined) return true
+  try {
+    if (!/^[1-9]\d{0,2}$/.test(bits)) return false // Trusting everybody is trusting nobody's word.
+    new BlockList().addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
+    return true
+  } catch {
+    return false
+  }
+}

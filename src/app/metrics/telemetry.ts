@@ -1,0 +1,96 @@
+import { Counter, Histogram, type Registry } from '@prometheus-io/client'
+import type { RequestOutcome, Telemetry } from '../../domain/telemetry.ts'
+import { boundedTypes, memo, same } from './labels.ts'
+import type { MetricsOptions } from './options.ts'
+
+/** What `source` says where no configured source was meant. Source names have no underscore, so none is called this. */
+const NO_SOURCE = '_unknown'
+
+/** Seconds; an acknowledgement is a few milliseconds, a handler may take its whole deadline. */
+const ACK_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const HANDLER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+export function createInstruments(registry: Registry) {
+  const registers = [registry]
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name: `holdfast_${name}_total`, help, labelNames, registers })
+  const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
+    new Histogram({ name: `holdfast_${name}_seconds`, help, buckets, labelNames, registers })
+  return {
+    requests: counter('requests', 'Requests to webhook paths, by what became of them.', 'source', 'outcome'),
+    received: counter(
+      'events_received',
+      'Events kept, whatever their status; a duplicate is not kept again.',
+      'source',
+      'type',
+    ),
+    unhandled: counter('events_unhandled', 'Events kept that no handler wants.', 'source'),
+    processed: counter('events_processed', 'Attempts that succeeded.', 'source', 'type', 'handler'),
+    failed: counter(
+      'events_failed',
+      'Attempts that failed, each, whether another follows or not.',
+      'source',
+      'type',
+      'handler',
+    ),
+    ack: histogram('ack', 'From the arrival of a request to its acknowledgement.', ACK_BUCKETS, 'source'),
+    polls: counter('polls', 'Questions to providers about tasks.', 'source', 'outcome'),
+    resolved: counter('tasks_resolved', 'Tasks that ended, by what told of it.', 'source', 'by'),
+    run: histogram('handler', 'Duration of attempts, succeeded and failed.', HANDLER_BUCKETS, 'handler'),
+  }
+}
+
+export function createTelemetry(
+  { requests, received, unhandled, processed, failed, ack, polls, resolved, run }: ReturnType<typeof createInstruments>,
+  { sources, handlers }: MetricsOptions,
+  total: Record<'received' | 'processed' | 'failed' | 'unhandled' | 'runs' | 'runSeconds', number>,
+): Telemetry {
+  const configured = new Set(sources)
+  const sourceLabel = (source: string | undefined) =>
+    source !== undefined && configured.has(source) ? source : NO_SOURCE
+  const typeLabel = boundedTypes(handlers)
+  const requestsOf = memo(sourceLabel, (source) =>
+    memo(same<RequestOutcome>, (outcome) => requests.labels(source, outcome)),
+  )
+  const receivedOf = memo(sourceLabel, (source) => memo(typeLabel, (type) => received.labels(source, type)))
+  const unhandledOf = memo(sourceLabel, (source) => unhandled.labels(source))
+  const ackOf = memo(sourceLabel, (source) => ack.labels(source))
+  const runOf = memo(same<string>, (handler) => run.labels(handler))
+  const byHandler = (counter: typeof processed) =>
+    memo(sourceLabel, (source) =>
+      memo(typeLabel, (type) => memo(same<string>, (handler) => counter.labels(source, type, handler))),
+    )
+  const processedOf = byHandler(processed)
+  const failedOf = byHandler(failed)
+
+  const ran = (handler: string, seconds: number): void => {
+    total.runs++
+    total.runSeconds += seconds
+    runOf(handler).observe(seconds)
+  }
+
+  return {
+    request: (source, outcome) => requestsOf(source)(outcome).inc(),
+    acknowledged: (source, seconds) => ackOf(source).observe(seconds),
+    received: (source, type) => {
+      total.received++
+      receivedOf(source)(type).inc()
+    },
+    unhandled: (source) => {
+      total.unhandled++
+      unhandledOf(source).inc()
+    },
+    processed: (source, type, handler, seconds) => {
+      total.processed++
+      processedOf(source)(type)(handler).inc()
+      ran(handler, seconds)
+    },
+    failed: (source, type, handler, seconds) => {
+      total.failed++
+      failedOf(source)(type)(handler).inc()
+      ran(handler, seconds)
+    },
+    polled: (source, outcome) => polls.labels(sourceLabel(source), outcome).inc(),
+    taskResolved: (source, by) => resolved.labels(sourceLabel(source), by).inc(),
+  }
+}

@@ -1,0 +1,122 @@
+import type { Logger } from 'pino'
+import { UnloadableError } from '../dispatch/pool/handler-process.ts'
+import { HandlerPool } from '../dispatch/pool/pool.ts'
+import type { Config } from '../domain/config.ts'
+import { messageOf } from '../domain/errors.ts'
+import type { HandlerRegistration } from '../domain/handler.ts'
+import type { Provider } from '../domain/provider.ts'
+import type { Source } from '../domain/source.ts'
+import { secretsIn } from '../log/secret-filter.ts'
+import { createReaders, type OwnReaders } from '../modules/isolated-readers.ts'
+import { loadApart } from '../modules/load-modules.ts'
+import { readsByCode } from '../pipeline/provider-readers.ts'
+import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts'
+import { type LoadedProvider, loadProviders } from '../providers/load.ts'
+import type { ReadConfig } from './config.ts'
+import { inheritedEnvironment } from './environment.ts'
+import { generateSecret } from './generated-secret.ts'
+import { type Built, buildSources } from './sources.ts'
+
+/** Everything that a configuration names, loaded and checked; only the store is still closed. */
+export interface Prepared {
+  readonly config: Config
+  readonly sources: ReadonlyMap<string, Source>
+  readonly registrations: readonly HandlerRegistration[]
+  readonly route: Route
+  readonly pool: HandlerPool
+  /** Provider name → file URL of its module. */
+  readonly providerModules: Readonly<Record<string, string>>
+  /** Providers of sources whose modules are users' and have code, and the file URLs of those. */
+  readonly ownReaders: ReadonlyMap<Provider, string>
+  /** Runs that code, in threads of its own. */
+  readonly readers: OwnReaders
+  readonly apiHeaders: Built['apiHeaders']
+  /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
+  readonly faults: readonly string[]
+  /** What serves nothing as it is configured. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Loads provider and handler modules and brings sources together, collecting every fault on the way. Users' modules are loaded
+ * in threads and processes alone. Those run from here on: whoever calls this closes them (`closePrepared`).
+ */
+export async function prepare(
+  { config, faults: known }: ReadConfig,
+  log: Logger,
+  onDroppedLines: (lines: number) => void = () => {},
+): Promise<Prepared> {
+  const faults = [...known]
+  const environment = inheritedEnvironment()
+  const loaded = await loadProviders(config.providersDir, (url) => loadApart(url, { environment, log }))
+  const ownReaders = ownReadersOf(config, loaded.providers)
+  const readers = createReaders(ownReaders, { environment, log })
+  const built = await buildSources(config, loaded.providers, readers)
+  faults.push(...loaded.faults, ...built.faults)
+
+  const providerModules = Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module]))
+  const pool = new HandlerPool({
+    data: {
+      handlersDir: config.handlersDir,
+      providerModules,
+      logLevel: config.logLevel,
+      secrets: secretsIn(config),
+    },
+    environment,
+    processes: config.handlerProcesses,
+    concurrency: config.handlerConcurrency,
+    timeoutMs: config.handlerTimeoutMs,
+    memoryMb: config.handlerMemoryMb,
+    onDroppedLines,
+    log,
+  })
+  let registrations: readonly HandlerRegistration[] = []
+  let route: Route = compileRoutes([])
+  try {
+    // One that only accepts has none, and need not even have their modules.
+    if (config.role !== 'ingest') registrations = await pool.start()
+    route = compileRoutes(registrations)
+  } catch (error) {
+    faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
+  }
+  for (const { provider } of built.sources.values()) providerChecks(provider)
+  for (const { name, source } of registrations) {
+    if (source !== undefined && !built.sources.has(source))
+      log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
+  }
+  const own = { providerModules, ownReaders, readers }
+  const { sources, apiHeaders, warnings } = built
+  return { config, sources, apiHeaders, registrations, route, pool, ...own, faults, warnings }
+}
+
+/** Ends what runs since `prepare`. */
+export async function closePrepared({ pool, readers }: Pick<Prepared, 'pool' | 'readers'>): Promise<void> {
+  await Promise.all([pool.close(), readers.close()])
+}
+
+function ownReadersOf(
+  { sources }: Config,
+  providers: ReadonlyMap<string, LoadedProvider>,
+): ReadonlyMap<Provider, string> {
+  const used = new Set(sources.map(({ provider }) => provider))
+  const own = [...providers.values()].filter(
+    ({ provider, isOwn }) => isOwn && used.has(provider.name) && readsByCode(provider),
+  )
+  return new Map(own.map(({ provider, module }) => [provider, module]))
+}
+
+/** Makes the secret that a first start without configuration needs, if it can start. Gives the configuration with it, and what went wrong. */
+export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
+  const file = config.generatedSecretFile
+  const [source] = config.sources
+  if (file === undefined || source === undefined || source.secrets.length > 0 || faults.length > 0)
+    return { config, faults }
+  try {
+    const secrets = [generateSecret(file)]
+    log.info({ source: source.name, file }, 'made a secret for a service without configuration')
+    return { config: { ...config, sources: [{ ...source, secrets }] }, faults }
+  } catch (error) {
+    const fault = `${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`
+    return { config, faults: [...faults, fault] }
+  }
+}

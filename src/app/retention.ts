@@ -1,0 +1,188 @@
+import type { Logger } from 'pino'
+import { toIso } from '../domain/clock.ts'
+import { type ClockRecord, MAX_TOLERANCE_MS } from '../domain/clock-record.ts'
+import { messageOf } from '../domain/errors.ts'
+import type { RetentionDesk, RetentionReport, RetentionState } from '../domain/retention.ts'
+import type { BroughtBack, LongestWaits, Upkeep } from '../domain/upkeep.ts'
+import { countExpiring, countOld, pause, pruneOnce, type RetentionTimes } from './prune.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** How often the clock is looked at, and what lies ahead of it is brought back. */
+const INTERVAL_MS = 300_000
+/** How often what is old is forgotten. */
+const RETENTION_INTERVAL_MS = HOUR_MS
+/** How often something that lasts is said again. */
+const REMINDER_MS = DAY_MS
+/** The share of the retention that the clock may be off without being doubted, where that is less than the most. */
+const TOLERANCE_SHARE = 0.1
+const HELD =
+  'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
+
+export interface UpkeepOptions extends RetentionTimes {
+  readonly store: Upkeep
+  readonly waits: Omit<LongestWaits, 'isTrusted'>
+  /** Deliveries were made due. */
+  readonly onBroughtBack: () => void
+  readonly log: Logger
+  /** Milliseconds by a clock that nobody sets. */
+  readonly monotonicMs?: () => number
+}
+
+export interface UpkeepState {
+  /** Retention holds still since the clock seems to have jumped. */
+  readonly isHeld: boolean
+  /** Dead deliveries that retention forgets within a day; undefined: that is not known yet. */
+  readonly deadExpiring: number | undefined
+}
+
+/**
+ * What the store needs from time to time: its clock judged, what a wrong clock wrote brought back, what is old forgotten.
+ * `pass` does all of it once.
+ */
+export class StoreUpkeep implements RetentionDesk {
+  readonly #options: UpkeepOptions
+  readonly #monotonicMs: () => number
+  readonly #toleranceMs: number
+  readonly #stopping = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+  #isStarted = false
+  #isPassing = false
+  /** Another pass is to follow the one that is under way. */
+  #again = false
+  #lookedAtMs: number | undefined
+  #prunedAtMs = Number.NEGATIVE_INFINITY
+  #heldSaidAtMs: number | undefined
+  #expirySaidAtMs = Number.NEGATIVE_INFINITY
+  #deadExpiring: number | undefined
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
+    const { retentionDays } = options
+    const shareMs = retentionDays === 0 ? MAX_TOLERANCE_MS : retentionDays * DAY_MS * TOLERANCE_SHARE
+    this.#toleranceMs = Math.min(MAX_TOLERANCE_MS, shareMs)
+  }
+
+  /** Passes now and every five minutes. */
+  start(): void {
+    this.#isStarted = true
+    void this.#passAndSchedule()
+  }
+
+  stop(): void {
+    this.#stopping.abort()
+    clearTimeout(this.#timer)
+  }
+
+  state = (): UpkeepState => ({ isHeld: this.#heldSaidAtMs !== undefined, deadExpiring: this.#deadExpiring })
+
+  async report(): Promise<RetentionReport> {
+    const { store, retentionDays, deadRetentionDays } = this.#options
+    const record = await this.#look()
+    const times = { retentionDays, deadRetentionDays, nowMs: record.lookedAtMs }
+    const days = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
+    return { ...stateOf(record), ...days, old: await countOld(store, times) }
+  }
+
+  async resume(clockMs: number): Promise<RetentionState> {
+    const record = await this.#look(clockMs)
+    this.#prunedAtMs = Number.NEGATIVE_INFINITY
+    if (this.#isPassing) this.#again = true
+    else if (this.#isStarted) void this.#passAndSchedule()
+    return stateOf(record)
+  }
+
+  warnings = (): readonly string[] => (this.#isStarted && this.state().isHeld ? [HELD] : [])
+
+  async #passAndSchedule(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#isPassing = true
+    this.#again = false
+    try {
+      await this.pass()
+    } catch (error) {
+      if (!this.#stopping.signal.aborted)
+        this.#options.log.warn({ error: messageOf(error) }, 'old events could not be forgotten')
+    }
+    this.#isPassing = false
+    if (this.#stopping.signal.aborted) return
+    this.#timer = setTimeout(() => void this.#passAndSchedule(), this.#again ? 0 : INTERVAL_MS).unref()
+  }
+
+  async pass(): Promise<void> {
+    const record = await this.#look()
+    const isTrusted = record.steadyMs === undefined
+    await this.#bringBack(isTrusted)
+    if (!isTrusted) return this.#hold(record)
+    if (this.#heldSaidAtMs !== undefined)
+      this.#options.log.info('the clock is trusted, and old events are forgotten again')
+    this.#heldSaidAtMs = undefined
+    const nowMs = this.#monotonicMs()
+    if (nowMs - this.#prunedAtMs < RETENTION_INTERVAL_MS) return
+    this.#prunedAtMs = nowMs
+    await this.#prune(record.lookedAtMs)
+  }
+
+  async #look(vouchedMs?: number): Promise<ClockRecord> {
+    const nowMs = this.#monotonicMs()
+    const ranMs = nowMs - (this.#lookedAtMs ?? nowMs)
+    const look = { ranMs, toleranceMs: this.#toleranceMs, ...(vouchedMs !== undefined && { vouchedMs }) }
+    const record = await this.#options.store.judgeClock(look)
+    this.#lookedAtMs = nowMs
+    return record
+  }
+
+  #hold(record: ClockRecord): void {
+    const nowMs = this.#monotonicMs()
+    if (this.#heldSaidAtMs !== undefined && nowMs - this.#heldSaidAtMs < REMINDER_MS) return
+    this.#heldSaidAtMs = nowMs
+    const { clock, last_known, steady_hours } = stateOf(record)
+    this.#options.log.warn({ clock, last_known, steady_hours }, HELD)
+  }
+
+  async #bringBack(isTrusted: boolean): Promise<void> {
+    const { store, waits, onBroughtBack, log } = this.#options
+    const total = { events: 0, deliveries: 0, tasks: 0 }
+    for (let isDone = false; !isDone && !this.#stopping.signal.aborted; ) {
+      const brought: BroughtBack = await store.bringBack({ ...waits, isTrusted })
+      total.events += brought.events
+      total.deliveries += brought.deliveries
+      total.tasks += brought.tasks
+      isDone = brought.events + brought.deliveries + brought.tasks === 0
+      if (brought.deliveries > 0) onBroughtBack()
+      if (!isDone) await pause()
+    }
+    if (total.events + total.deliveries + total.tasks > 0)
+      log.warn(total, 'times that a clock had written that was ahead were brought back to now')
+  }
+
+  async #prune(nowMs: number): Promise<void> {
+    const { store, retentionDays, deadRetentionDays, log } = this.#options
+    const about = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
+    const pruned = await pruneOnce(store, { retentionDays, deadRetentionDays, nowMs }, this.#stopping.signal)
+    if (pruned.redated > 0)
+      log.warn(
+        { events: pruned.redated },
+        'events that a clock which was behind had dated bear the time of those before them',
+      )
+    if (pruned.events > 0) log.info({ pruned: pruned.events, dead: pruned.dead, ...about }, 'old events forgotten')
+    if (this.#stopping.signal.aborted) return
+    const expiring = await countExpiring(store, { deadRetentionDays, nowMs })
+    this.#deadExpiring = expiring
+    const monotonicMs = this.#monotonicMs()
+    if (expiring === 0 || monotonicMs - this.#expirySaidAtMs < REMINDER_MS) return
+    this.#expirySaidAtMs = monotonicMs
+    log.warn(
+      { dead: expiring, ...about },
+      'dead letters will be forgotten within a day: replay them, or keep them longer',
+    )
+  }
+}
+
+const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionState => ({
+  held: steadyMs !== undefined,
+  clock: toIso(lookedAtMs),
+  last_known: toIso(knownAtMs),
+  steady_hours: steadyMs === undefined ? null : Math.floor(steadyMs / HOUR_MS),
+})

@@ -1,0 +1,125 @@
+import type { Config, SourceConfig } from '../domain/config.ts'
+import type { Provider } from '../domain/provider.ts'
+import type { Source } from '../domain/source.ts'
+import { type Readers, readHere } from '../pipeline/provider-readers.ts'
+import { compilePatterns } from '../pipeline/type-pattern.ts'
+import { keyOf, secretFault, secretHeaders } from '../signatures/secrets.ts'
+import { compileSignature } from '../signatures/verifier.ts'
+
+export interface Built {
+  readonly sources: ReadonlyMap<string, Source>
+  /** What their modules make of the sources' keys, by name; of a source whose provider has no such headers, none. */
+  readonly apiHeaders: ReadonlyMap<string, ApiHeaders>
+  readonly faults: readonly string[]
+  /** What serves nothing as it is set, but keeps nothing from starting. */
+  readonly warnings: readonly string[]
+}
+
+type ApiHeaders = Readonly<Record<string, string>>
+
+const NEVER_STALE =
+  'TASK_MAX_WAIT_MS is not below TASK_DEADLINE_MS: tasks expire before they are stale, and no provider is asked for them'
+
+/**
+ * Brings each configured source together with its provider, and `readers` with what that makes of the key. Faults name the
+ * variable to mend, never a secret.
+ */
+export async function buildSources(
+  config: Config,
+  providers: ReadonlyMap<string, { readonly provider: Provider }>,
+  readers: Pick<Readers, 'api'> = readHere,
+): Promise<Built> {
+  const apiHeaders = new Map<string, ApiHeaders>()
+  const sources = new Map<string, Source>()
+  const faults: string[] = []
+  const warnings = config.taskMaxWaitMs < config.taskDeadlineMs ? [] : [NEVER_STALE]
+  for (const source of config.sources) {
+    const provider = providers.get(source.provider)?.provider
+    if (provider === undefined) {
+      faults.push(
+        `${source.variable}_PROVIDER: there is no provider ${source.provider}; known are ${[...providers.keys()].toSorted().join(', ')}`,
+      )
+      continue
+    }
+    for (const secret of source.secrets) {
+      const fault = secretFault(provider, secret)
+      if (fault !== undefined) faults.push(`${source.variable}_SECRET: ${fault}`)
+    }
+    const signsUrl = provider.verify.scheme === 'hmac' && provider.verify.signed.includes('{url}')
+    if (signsUrl && config.publicUrl === undefined) {
+      faults.push(`PUBLIC_URL is not set: provider ${provider.name} signs the URL that it calls`)
+    }
+    const headers = await headersOf(source, provider, readers)
+    if (headers !== undefined) apiHeaders.set(source.name, headers)
+    else faults.push(`${source.variable}_API_KEY: provider ${provider.name} makes no headers of it that could be sent`)
+    const unusedKey = warningOfKey(source, provider)
+    if (unusedKey !== undefined) warnings.push(unusedKey)
+    sources.set(source.name, sourceOf(config, source, provider, faults.length === 0))
+  }
+  return { sources, apiHeaders, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
+}
+
+/** A secret that is held twice proves less than it seems to: whoever has it for one thing has it for the other. */
+function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<string, Source>): readonly string[] {
+  const warnings = new Set<string>()
+  const holders = new Map<string, string>()
+  for (const { name, variable, secrets } of sources) {
+    const provider = built.get(name)?.provider
+    const own = `${variable}_SECRET`
+    for (const secret of provider === undefined ? [] : secrets) {
+      if (secret === opsToken) warnings.add(`${own} holds OPS_TOKEN: who signs for the source can operate the service`)
+      const key = provider && keyOf(provider, secret)?.toString('hex')
+      const holder = key && holders.get(key)
+      if (holder === own) warnings.add(`${own} holds the same secret twice`)
+      else if (holder)
+        warnings.add(`${own} holds a secret of ${holder}: what is signed for one source is authentic at the other`)
+      else if (key) holders.set(key, own)
+    }
+  }
+  return [...warnings]
+}
+
+/** A provider's module makes the headers: they are made here, where a fault can still be told. Undefined: they could not be sent. */
+async function headersOf(
+  { apiKey, apiUrl }: SourceConfig,
+  provider: Provider,
+  readers: Pick<Readers, 'api'>,
+): Promise<ApiHeaders | undefined> {
+  if (provider.api?.headers === undefined || (apiKey === undefined && apiUrl === undefined)) return {}
+  try {
+    const made = (await readers.api(provider, 'headers', apiKey)) as ApiHeaders
+    return Object.entries(made).every(isSound) ? made : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isSound = ([name, value]: readonly [string, unknown]): boolean =>
+  HEADER_NAME.test(name) && typeof value === 'string' && HEADER_VALUE.test(value)
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/
+
+function warningOfKey({ variable, apiKey, apiUrl }: SourceConfig, { name, api }: Provider): string | undefined {
+  if (apiKey === undefined) return undefined
+  if (api === undefined) return `${variable}_API_KEY serves nothing: provider ${name} has no API that Holdfast knows`
+  return api.url === undefined && apiUrl === undefined
+    ? `${variable}_API_KEY serves nothing without ${variable}_API_URL: provider ${name} has no URL of its own`
+    : undefined
+}
+
+function sourceOf(config: Config, source: SourceConfig, provider: Provider, sound: boolean): Source {
+  const url = config.publicUrl === undefined ? undefined : `${config.publicUrl}/v1/webhooks/${source.name}`
+  const secrets = sound ? source.secrets : []
+  return {
+    name: source.name,
+    provider,
+    ...compileSignature(provider.verify, secrets, url),
+    types: source.types,
+    accepts: compilePatterns(source.types),
+    url,
+    dedupe: source.dedupe,
+    redeliveryReplaysDead: source.redeliveryReplaysDead ?? provider.redelivery === 'manual',
+    secretHeaders: secretHeaders(provider.verify),
+  }
+}

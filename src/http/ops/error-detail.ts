@@ -1,0 +1,22 @@
+import { type TObject, Type } from '@sinclair/typebox'
+import { MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
+
+/** What was thrown, as the store keeps it (`ErrorDetail`). Nested by hand: a schema that names itself is none for OpenAPI. */
+const schemaAt = (depth: number): TObject =>
+  Type.Object(
+    {
+      name: Type.String(),
+      message: Type.String(),
+      code: Type.Optional(Type.String()),
+      stack: Type.Optional(
+        Type.Array(Type.String(), { description: "Frames of the handler's own code, innermost first" }),
+      ),
+      ...(depth < MAX_ERROR_DEPTH && {
+        cause: Type.Optional(schemaAt(depth + 1)),
+        errors: Type.Optional(Type.Array(schemaAt(depth + 1))),
+      }),
+    },
+    depth === 0 ? { description: 'All that is known of what was thrown; secrets are taken out' } : {},
+  )
+
+export const ErrorDetailSchema = schemaAt(0)

@@ -1,0 +1,145 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { checksumOf } from '../../domain/checksum.ts'
+import { HoldfastError } from '../../domain/errors.ts'
+import { type CreatedAtSource, EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
+import type { EventFilter, Store } from '../../domain/store.ts'
+import { isUid } from '../../domain/uid.ts'
+import { DeliverySummarySchema } from './deliveries.ts'
+import { ErrorDetailSchema } from './error-detail.ts'
+import type { OpsApp } from './ops-app.ts'
+import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
+
+const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
+const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
+
+const Summary = Type.Object({
+  uid: Type.String(),
+  source: Type.String(),
+  provider: Type.String(),
+  id: Type.String({ description: 'The id that the provider gave' }),
+  type: Type.String(),
+  created_at: Type.String(),
+  // `received`: the provider gave no time that could be read.
+  created_at_source: Type.Optional(OneOf(CREATED_AT_SOURCES)),
+  received_at: Time(),
+  origin: OneOf(ORIGINS),
+  status: OneOf(EVENT_STATUSES),
+  reasons: Type.Array(Type.String()),
+  api_version: Type.Optional(Type.String()),
+  task: Type.Optional(Type.String()),
+  size_bytes: Type.Integer(),
+})
+
+const Attempt = Type.Object({
+  number: Type.Integer(),
+  outcome: Type.String(),
+  error: Type.Optional(Type.String()),
+  error_detail: Type.Optional(ErrorDetailSchema),
+  started_at: Time(),
+  duration_ms: Type.Number(),
+})
+
+const Detail = Type.Composite([
+  Summary,
+  Type.Object({
+    headers: Type.Record(Type.String(), Type.String()),
+    traceparent: Type.Optional(Type.String()),
+    checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
+    deliveries: Type.Array(Type.Composite([DeliverySummarySchema, Type.Object({ history: Type.Array(Attempt) })])),
+  }),
+])
+
+const Query = Type.Object(
+  {
+    source: Type.Optional(Text('Name of the source')),
+    type: Type.Optional(Text('Event type, or a pattern with *')),
+    status: Type.Optional(OneOf(EVENT_STATUSES)),
+    origin: Type.Optional(OneOf(ORIGINS)),
+    task: Type.Optional(Text("The provider's id of the task")),
+    since: Type.Optional(Time('Received at or after')),
+    until: Type.Optional(Time('Received before')),
+    q: Type.Optional(Text('Part of an id, uid, type or task')),
+    ...pageQuery,
+  },
+  { additionalProperties: false },
+)
+
+const Params = Type.Object({ uid: Type.String() })
+
+export function registerEvents(app: OpsApp, store: Pick<Store, 'events' | 'event' | 'body'>): void {
+  app.get(
+    '/v1/events',
+    {
+      schema: {
+        summary: 'Events, newest first',
+        tags: ['events'],
+        querystring: Query,
+        response: { 200: PageOf(Summary) },
+      },
+    },
+    async ({ query }, reply) => reply.send(pageAnswer(await store.events(filterOf(query), pageRequest(query)))),
+  )
+
+  app.get(
+    '/v1/events/:uid',
+    {
+      schema: {
+        summary: 'An event with its deliveries and their attempts',
+        tags: ['events'],
+        params: Params,
+        response: { 200: Type.Unsafe<object>(Detail) },
+      },
+    },
+    async ({ params }, reply) => {
+      const uid = uidOf(params)
+      return reply.send((await store.event(uid)) ?? notFound(uid))
+    },
+  )
+
+  app.get(
+    '/v1/events/:uid/body',
+    {
+      schema: {
+        summary: 'The exact bytes that the provider sent',
+        tags: ['events'],
+        params: Params,
+        produces: ['application/octet-stream'],
+      },
+    },
+    async ({ params }, reply) => {
+      const uid = uidOf(params)
+      const body = await store.body(uid)
+      const checksum = Buffer.from(await checksumOf(body), 'hex')
+      return reply
+        .type('application/octet-stream')
+        .header('content-disposition', `attachment; filename="${uid}.bin"`)
+        .header('repr-digest', `sha-256=:${checksum.toString('base64')}:`)
+        .send(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+    },
+  )
+}
+
+/** Anything but a uid names no event; the store is not asked for it. */
+export function uidOf({ uid }: Static<typeof Params>): string {
+  const lower = uid.toLowerCase()
+  return isUid(lower) ? lower : notFound(uid)
+}
+
+function notFound(uid: string): never {
+  throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+}
+
+function filterOf({ since, until, limit: _limit, cursor: _cursor, ...same }: Static<typeof Query>): EventFilter {
+  return {
+    ...same,
+    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
+    ...(until !== undefined && { untilMs: timeOf('until', until) }),
+  }
+}
+
+/** The schema's grammar allows a leap second, which is no time to JavaScript. */
+function timeOf(parameter: string, text: string): number {
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `query parameter ${parameter} is not a time`)
+  return ms
+}

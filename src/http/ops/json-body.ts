@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify'
+import { HoldfastError } from '../../domain/errors.ts'
+import { type Parsed, parseJson } from '../../domain/json.ts'
+import { memberOf } from '../../domain/json-scan.ts'
+import { MAX_INLINE_BYTES, MAX_JSON_DEPTH } from '../../domain/limits.ts'
+
+/** What is kept of a body may nest so deep, one level in. */
+const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 1
+
+/**
+ * JSON is the one kind of body; an empty one, with or without a content type, says the same as `{}`. Depth is bounded here, for
+ * all that looks into a body later.
+ */
+export function registerJsonBody(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes, done) => {
+    if (bytes.length === 0) return done(null, undefined)
+    const body = Buffer.from(bytes)
+    const isLong = body.length > MAX_INLINE_BYTES
+    const parsed = isLong ? parseLong(body) : parseJson(body, MAX_BODY_DEPTH)
+    if (!parsed.ok) done(new HoldfastError('invalid_request', parsed.reason))
+    else if (isLong) setImmediate(done, null, parsed.value)
+    else done(null, parsed.value)
+  })
+  app.addHook('preValidation', (request, _reply, done) => {
+    request.body ??= {}
+    done()
+  })
+}
+
+/** What may be long in a body. */
+const LONG_MEMBER = 'submit'
+const longSubmits = new WeakMap<object, string>()
+
+/** The JSON of a long body's `submit`, which is given empty in the body itself; undefined: the body is short, and whole. */
+export const longSubmitOf = (body: object): string | undefined => longSubmits.get(body)
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Not parsed as a whole: a megabyte of many shapes would hold up acknowledgements. */
+function parseLong(bytes: Buffer): Parsed {
+  const { from, end } = memberOf(bytes, LONG_MEMBER) ?? { from: 0, end: 0 }
+  if (bytes.length - (end - from) > MAX_INLINE_BYTES)
+    return { ok: false, reason: `the body has more than ${MAX_INLINE_BYTES} bytes beside ${LONG_MEMBER}` }
+  const submit = bytes.subarray(from, end)
+  const empty = Buffer.from(submit.toString('latin1', 0, 1) === '{' ? '{}' : 'null')
+  const parsed = parseJson(Buffer.concat([bytes.subarray(0, from), empty, bytes.subarray(end)]), MAX_BODY_DEPTH)
+  if (!parsed.ok) return parsed
+  try {
+    longSubmits.set(parsed.value as object, utf8.decode(submit))
+    return parsed
+  } catch {
+    return { ok: false, reason: 'the body is not valid UTF-8' }
+  }
+}

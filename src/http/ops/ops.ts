@@ -1,0 +1,90 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { Registrar } from '../../domain/registrar.ts'
+import type { RetentionDesk } from '../../domain/retention.ts'
+import type { OpenStore } from '../../domain/store.ts'
+import type { TaskDesk } from '../../domain/task-desk.ts'
+import { registerHealth } from '../health.ts'
+import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
+import { sendProblem } from '../problems.ts'
+import { registerDeliveries } from './deliveries.ts'
+import { registerEvents } from './events.ts'
+import { registerHandlers } from './handlers.ts'
+import { registerJsonBody } from './json-body.ts'
+import { type MetricsView, registerMetrics } from './metrics-route.ts'
+import { registerOpenApi } from './openapi.ts'
+import { guardOps } from './ops-access.ts'
+import { readNumbers } from './paging.ts'
+import { registerRegistrations } from './registrations.ts'
+import { type ReplayEvent, registerReplays } from './replays.ts'
+import { registerRetention } from './retention.ts'
+import { registerSources, type SourceState, type SourceView } from './sources.ts'
+import { registerTasks } from './tasks.ts'
+
+/** Bytes of a request's body, but for that of a task to submit. */
+const BODY_LIMIT_BYTES = 65_536
+
+export interface OpsListenerOptions {
+  readonly store: Pick<OpenStore, 'events' | 'event' | 'body' | 'deliveries' | 'warnings'>
+  readonly replay: ReplayEvent
+  readonly tasks: TaskDesk
+  readonly registrar: Registrar
+  readonly retention: RetentionDesk
+  readonly sources: readonly SourceView[]
+  readonly sourceState: (source: string) => Promise<SourceState>
+  readonly registrations: () => readonly HandlerRegistration[]
+  readonly metrics: MetricsView
+  /** Absent: the listener is bound to loopback and serves local names only. */
+  readonly token: string | undefined
+  readonly metricsOpen: boolean
+  /** Why nothing can be stored now, in words for operators; empty: ready. */
+  readonly readiness: () => readonly string[]
+  readonly log: Logger
+  readonly timeouts?: Timeouts
+}
+
+/** The listener that operators reach: health, metrics and the API. */
+export function createOpsListener(options: OpsListenerOptions): FastifyInstance {
+  const { log, store, retention } = options
+  const { app: root } = createListener({
+    log,
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+    ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
+    onClientFault: (fault) => log.debug({ outcome: fault }, 'ops request broken off'),
+  })
+  const app = root.withTypeProvider<TypeBoxTypeProvider>()
+  app.setSerializerCompiler(() => JSON.stringify)
+  registerJsonBody(root)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+    done()
+  })
+  app.addHook('onRequest', guardOps(options.token))
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) sendProblem(reply, 'not_found')
+    else done()
+  })
+  app.addHook('preValidation', readNumbers)
+  // Makes these hooks those of unknown paths too.
+  app.setNotFoundHandler(() => undefined)
+
+  registerOpenApi(root)
+  app.after(() => {
+    const refuseOthers = refuseOtherMethods(root)
+    registerHealth(root, options.readiness, () => [...store.warnings(), ...retention.warnings()])
+    registerMetrics(app, options.metrics, options.metricsOpen)
+    registerEvents(app, store)
+    registerReplays(app, options.replay, log)
+    registerDeliveries(app, store)
+    registerTasks(app, options.tasks, log)
+    registerRegistrations(app, options.registrar)
+    registerSources(app, options.sources, options.sourceState)
+    registerHandlers(app, options.registrations)
+    registerRetention(app, retention, log)
+    app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
+    refuseOthers()
+  })
+  return root
+}

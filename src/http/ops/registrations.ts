@@ -1,0 +1,139 @@
+import { Type } from '@sinclair/typebox'
+import { HoldfastError } from '../../domain/errors.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import type { Registered, Registrar, SourceRegistration } from '../../domain/registrar.ts'
+import type { OpsApp } from './ops-app.ts'
+import { OneOf, Text } from './paging.ts'
+
+/** Event types of one registration, and characters of its URL. */
+const MAX_EVENTS = 200
+const MAX_URL_LENGTH = 2_048
+
+const closed = { additionalProperties: false }
+const Events = Type.Array(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH }), {
+  minItems: 1,
+  maxItems: MAX_EVENTS,
+  description: "As the provider names them; * stands for anything. The source's types unless given",
+})
+const Url = Type.String({
+  minLength: 1,
+  maxLength: MAX_URL_LENGTH,
+  description: 'http or https; where the source receives unless given',
+})
+
+const Creation = Type.Object(
+  {
+    source: Text('Name of the source'),
+    events: Type.Optional(Events),
+    url: Type.Optional(Url),
+    ensure: Type.Optional(
+      Type.Boolean({ description: "Make one only if none has the source's URL, and mend one that is lacking" }),
+    ),
+  },
+  closed,
+)
+const Changes = Type.Object(
+  { events: Type.Optional(Events), url: Type.Optional(Url), active: Type.Optional(Type.Boolean()) },
+  { ...closed, minProperties: 1 },
+)
+const Params = Type.Object({ source: Type.String(), id: Type.String() })
+const Query = Type.Object({ source: Type.Optional(Text('Of this source only')) }, closed)
+
+const Item = Type.Object({
+  source: Type.String(),
+  id: Type.String({ description: 'The id that the provider gave' }),
+  url: Type.String(),
+  events: Type.Array(Type.String(), { description: 'As the provider names them; * alone: all' }),
+  active: Type.Boolean(),
+  ours: Type.Boolean({ description: 'Its URL is where this source receives' }),
+})
+const Failure = Type.Object({ source: Type.String(), detail: Type.String() })
+const List = Type.Object({
+  items: Type.Array(Item),
+  failed: Type.Array(Failure, {
+    description: 'Sources whose provider could not be asked, and why; with source, that is an error instead',
+  }),
+})
+const Answer = Type.Object({
+  action: OneOf(['created', 'updated', 'unchanged']),
+  registration: Item,
+  secret: Type.Optional(
+    Type.String({ description: 'Handed out by the provider when it made the registration; not shown again' }),
+  ),
+  configure: Type.Optional(
+    Type.String({
+      description:
+        'What to do with the secret; without one, what to do if the secret that was handed out before is lost',
+    }),
+  ),
+})
+
+const itemOf = (item: SourceRegistration) => ({ ...item, events: [...item.events] })
+const answerOf = ({ registration, ...rest }: Registered) => ({ ...rest, registration: itemOf(registration) })
+
+export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
+  app.get(
+    '/v1/registrations',
+    {
+      config: { callsOut: true },
+      schema: {
+        summary: 'Webhooks registered at the providers, as these answer now',
+        tags: ['registrations'],
+        querystring: Query,
+        response: { 200: List },
+      },
+    },
+    async ({ query }, reply) => {
+      const { items, failed } = await registrar.list(query.source)
+      return reply.send({ items: items.map(itemOf), failed: [...failed] })
+    },
+  )
+
+  app.post(
+    '/v1/registrations',
+    {
+      schema: {
+        summary: 'Register a source at its provider: 201 if that made a registration, 200 if there was one',
+        tags: ['registrations'],
+        body: Creation,
+        response: { 200: Answer, 201: Answer },
+      },
+    },
+    async ({ body: { source, ensure, ...wish } }, reply) => {
+      if (ensure === true && wish.url !== undefined)
+        throw new HoldfastError('invalid_request', "ensure goes by the source's own URL: leave url out")
+      const registered = await (ensure === true ? registrar.ensure(source, wish) : registrar.create(source, wish))
+      return reply.code(registered.action === 'created' ? 201 : 200).send(answerOf(registered))
+    },
+  )
+
+  app.patch(
+    '/v1/registrations/:source/:id',
+    {
+      schema: {
+        summary: 'Change a registration at its provider; what is not given stays',
+        tags: ['registrations'],
+        params: Params,
+        body: Changes,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { source, id }, body }, reply) => reply.send(itemOf(await registrar.update(source, id, body))),
+  )
+
+  app.delete(
+    '/v1/registrations/:source/:id',
+    {
+      schema: {
+        summary: 'Delete a registration at its provider',
+        tags: ['registrations'],
+        params: Params,
+        response: { 204: Type.Null({ description: 'It is gone' }) },
+      },
+    },
+    async ({ params: { source, id } }, reply) => {
+      await registrar.remove(source, id)
+      return reply.code(204).send(null)
+    },
+  )
+}

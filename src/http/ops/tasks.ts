@@ -1,0 +1,200 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Static, Type } from '@sinclair/typebox'
+import type { Logger } from 'pino'
+import { HoldfastError } from '../../domain/errors.ts'
+import {
+  MAX_NAME_LENGTH,
+  MAX_TASK_METADATA_BYTES,
+  MAX_TASK_MS,
+  MAX_TASK_REQUEST_BYTES,
+  MAX_WAIT_SECONDS,
+} from '../../domain/limits.ts'
+import { TASK_STATUSES, type Task } from '../../domain/task.ts'
+import type { TaskDesk, TaskOrder } from '../../domain/task-desk.ts'
+import { callerOf } from '../caller.ts'
+import { longSubmitOf } from './json-body.ts'
+import type { OpsApp } from './ops-app.ts'
+import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
+
+const Nullable = <Schema extends ReturnType<typeof Type.String>>(schema: Schema, description?: string) =>
+  Type.Union([schema, Type.Null()], { ...(description && { description }) })
+const Time = Type.String({ format: 'date-time' })
+
+const TaskSchema = Type.Object({
+  uid: Type.String({ description: 'Names the task while the provider has given it no id' }),
+  source: Type.String(),
+  task_id: Nullable(Type.String(), "The provider's id; null while submitting"),
+  status: OneOf(TASK_STATUSES),
+  provider_status: Nullable(Type.String(), "The provider's own word"),
+  metadata: Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()]),
+  created_at: Time,
+  stale_at: Type.String({ format: 'date-time', description: 'From when on the provider is asked' }),
+  expires_at: Time,
+  next_poll_at: Nullable(Time),
+  polls: Type.Integer({ description: 'How often the provider was asked' }),
+  last_error: Nullable(Type.String()),
+  ended_at: Nullable(Time),
+  resolved_by: Type.Union([OneOf(['webhook', 'poll', 'expiry']), Type.Null()]),
+  event_uid: Nullable(Type.String(), 'The event that ended it'),
+})
+const Answer = Type.Unsafe<Task>(TaskSchema)
+
+const Body = Type.Object(
+  {
+    source: Text('Name of the source'),
+    task_id: Type.Optional(
+      Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description: 'Track: what the caller has submitted' }),
+    ),
+    submit: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: "Submit: the provider's own request" }),
+    ),
+    max_wait_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TASK_MS, description: 'Stale after' })),
+    deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TASK_MS, description: 'Expired after' })),
+    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Kept beside it' })),
+  },
+  { additionalProperties: false },
+)
+
+const Headers = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same key with the same body makes no second task; with another body, 422' }),
+  ),
+})
+
+const Query = Type.Object(
+  { source: Type.Optional(Text('Name of the source')), status: Type.Optional(OneOf(TASK_STATUSES)), ...pageQuery },
+  { additionalProperties: false },
+)
+const Wait = Type.Object(
+  {
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: MAX_WAIT_SECONDS,
+        description: 'Seconds: answers as soon as the task is terminal, or then',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+const Params = Type.Object({ source: Type.String(), task_id: Type.String() })
+const PATH = '/v1/tasks/:source/:task_id'
+const tags = ['tasks']
+
+export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
+  app.post(
+    '/v1/tasks',
+    {
+      bodyLimit: MAX_TASK_REQUEST_BYTES + MAX_TASK_METADATA_BYTES,
+      schema: {
+        summary: 'Track a task that was submitted (task_id), or have it submitted (submit); honours Idempotency-Key',
+        tags,
+        headers: Headers,
+        body: Body,
+        response: { 200: Answer, 201: Answer },
+      },
+    },
+    async ({ body, headers }, reply) => {
+      const { task, created } = await desk.begin(orderOf(body, headers['idempotency-key']))
+      // What is known by its key is answered as it was the first time.
+      return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(task)
+    },
+  )
+
+  app.get(
+    '/v1/tasks',
+    { schema: { summary: 'Tasks, newest first', tags, querystring: Query, response: { 200: PageOf(TaskSchema) } } },
+    async ({ query }, reply) => {
+      const { source, status } = query
+      const filter = { ...(source !== undefined && { source }), ...(status !== undefined && { status }) }
+      return reply.send(pageAnswer(await desk.list(filter, pageRequest(query))))
+    },
+  )
+
+  app.get(
+    PATH,
+    {
+      schema: {
+        summary: "One task, by the provider's id or by its uid; with wait, when it is terminal",
+        tags,
+        params: Params,
+        querystring: Wait,
+        response: { 200: Answer },
+      },
+    },
+    async ({ params, query, raw }, reply) =>
+      reply.send(await desk.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
+  )
+
+  app.delete(
+    PATH,
+    {
+      schema: {
+        summary:
+          'Wait for it no more: no polls, no expiry; what comes of it later is an event like any other. One that has ended stays as it is',
+        tags,
+        params: Params,
+        response: { 200: Answer },
+      },
+    },
+    async (request, reply) => {
+      const { source, task_id } = request.params
+      const task = await desk.cancel(source, task_id)
+      if (task.status === 'cancelled')
+        log.info({ ...callerOf(request), source, task: task.task_id ?? task.uid }, 'task cancelled')
+      return reply.send(task)
+    },
+  )
+
+  app.post(
+    `${PATH}/poll`,
+    { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: Answer } } },
+    async ({ params }, reply) => reply.send(await desk.poll(params.source, params.task_id)),
+  )
+}
+
+/**
+ * Aborted when whoever asked has gone. Connections stay open while one side alone is closed, so that of most who go nothing
+ * but the end of their own side is seen; one who is still there then gets an answer at once.
+ */
+function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  answer.once('close', () => gone.abort())
+  return AbortSignal.any([gone.signal, endOf(socket)])
+}
+
+/** One for each connection, which may carry many requests that wait. */
+const ends = new WeakMap<Socket, AbortSignal>()
+
+function endOf(socket: Socket): AbortSignal {
+  const known = ends.get(socket)
+  if (known !== undefined) return known
+  const ended = new AbortController()
+  if (socket.readableEnded) ended.abort()
+  else socket.once('end', () => ended.abort())
+  ends.set(socket, ended.signal)
+  return ended.signal
+}
+
+function orderOf(body: Static<typeof Body>, key: string | undefined): TaskOrder {
+  const { source, task_id: taskId, submit, max_wait_ms: maxWaitMs, deadline_ms: deadlineMs, metadata } = body
+  if ((taskId === undefined) === (submit === undefined))
+    throw new HoldfastError('invalid_request', 'either task_id (to track) or submit (to submit) is needed')
+  return {
+    source,
+    work: submit === undefined ? { taskId: taskId ?? '' } : { submit: longSubmitOf(body) ?? JSON.stringify(submit) },
+    ...(maxWaitMs !== undefined && { maxWaitMs }),
+    ...(deadlineMs !== undefined && { deadlineMs }),
+    ...(metadata !== undefined && { metadata }),
+    ...(key !== undefined && {
+      idempotency: { key: checkedKey(key), beside: { ...body, submit: undefined } },
+    }),
+  }
+}
+
+/** As draft-ietf-httpapi-idempotency-key-header has it, quoted or bare. */
+function checkedKey(key: string): string {
+  if (key.length <= MAX_NAME_LENGTH && /^[\x21-\x7e]+$/.test(key)) return key
+  throw new HoldfastError('invalid_request', `an Idempotency-Key has 1 to ${MAX_NAME_LENGTH} visible characters`)
+}

@@ -1,0 +1,88 @@
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Receive } from '../../domain/receive.ts'
+import type { Source } from '../../domain/source.ts'
+import type { Telemetry } from '../../domain/telemetry.ts'
+import { registerHealth } from '../health.ts'
+import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
+import { sendProblem, statusOf } from '../problems.ts'
+import { createProxies } from './proxies.ts'
+import { isWebhookPath, registerWebhooks } from './webhooks.ts'
+
+export interface PublicListenerOptions {
+  readonly sources: ReadonlyMap<string, Source>
+  readonly receive: Receive
+  readonly telemetry: Telemetry
+  /** Why nothing can be stored now, in words for anybody: no host, no path; empty: ready. */
+  readonly readiness: () => readonly string[]
+  /** The service is stopping: webhooks are sent away with 503. */
+  readonly isDraining?: () => boolean
+  /** Why webhooks are sent away with 503 before anything else than their HTTP is looked at, so never with 4xx, in words for anybody; undefined: they are not. */
+  readonly closed?: () => string | undefined
+  /** Whether the store takes events now, so that it is worth asking a sender that waits for that for a body. */
+  readonly canStore?: () => boolean
+  readonly bodyLimitBytes: number
+  readonly maxArrivingBytes?: number
+  /** CIDRs. */
+  readonly trustProxy: readonly string[]
+  readonly requireHttps: boolean
+  readonly log: Logger
+  readonly timeouts?: Timeouts
+  /** Monotonic milliseconds. */
+  readonly now?: () => number
+}
+
+const NO_QUERY = Object.freeze({})
+
+/**
+ * The listener that providers reach: webhooks and health, nothing else. Bodies are read by the route itself, so that
+ * no content type, encoding or emptiness sends a request down another road than the bytes' own.
+ */
+export function createPublicListener(options: PublicListenerOptions): FastifyInstance {
+  const { log, telemetry, requireHttps } = options
+  const reading = new WeakMap<Socket, Source>()
+  const proxies = createProxies(options.trustProxy)
+  const { app, connections } = createListener({
+    log,
+    bodyLimitBytes: options.bodyLimitBytes,
+    ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
+    queryParser: () => NO_QUERY,
+    onClientFault: (fault, socket) => {
+      const source = reading.get(socket)?.name
+      telemetry.request(source, fault === 'headers_too_large' ? 'too_large' : fault)
+      log.warn({ source, outcome: fault, peer: socket.remoteAddress }, 'request broken off')
+    },
+    onBadHead: (request, outcome) => {
+      if (!isWebhookPath(request.raw.url ?? '')) return
+      telemetry.request(undefined, outcome)
+      const about = { reqId: request.id, outcome, status: statusOf(outcome), ...proxies.originOf(request) }
+      log.warn(about, 'webhook refused')
+    },
+  })
+  for (const method of app.supportedMethods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(reply, requireHttps && !proxies.isHttps(request) ? 'insecure' : 'not_found'),
+  )
+
+  const refuseOthers = refuseOtherMethods(app)
+  registerHealth(app, options.readiness)
+  refuseOthers()
+  registerWebhooks(app, {
+    sources: options.sources,
+    receive: options.receive,
+    telemetry,
+    bodyLimitBytes: options.bodyLimitBytes,
+    maxArrivingBytes: options.maxArrivingBytes,
+    requireHttps,
+    proxies,
+    isDraining: options.isDraining ?? (() => false),
+    closed: options.closed ?? (() => undefined),
+    canStore: options.canStore ?? (() => true),
+    log,
+    now: options.now ?? (() => performance.now()),
+    reading,
+    connections,
+  })
+  return app
+}

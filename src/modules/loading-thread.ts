@@ -1,0 +1,19 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../domain/errors.ts'
+import { sayLines } from '../threads/thread-lines.ts'
+import { describe } from './description.ts'
+import type { FromLoading } from './load-modules.ts'
+
+/** Loads one provider module, says what it exports, and is ended. */
+
+async function load(): Promise<FromLoading> {
+  try {
+    const module: { default?: unknown } = await import((workerData as { module: string }).module)
+    return 'default' in module ? { kind: 'loaded', exported: describe(module.default) } : { kind: 'nothing' }
+  } catch (error) {
+    return { kind: 'failed', error: messageOf(error) }
+  }
+}
+
+sayLines()
+void load().then((message) => parentPort?.postMessage(message))

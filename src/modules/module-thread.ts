@@ -1,0 +1,60 @@
+import { serialize } from 'node:v8'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Provider } from '../domain/provider.ts'
+import { hasMoreValues } from '../pipeline/handed-over.ts'
+import { readHere } from '../pipeline/provider-readers.ts'
+import type { Reading } from '../pipeline/read-event.ts'
+import { type Answered, type FromOwnThread, type Numbered, READY, type ReaderCall } from '../threads/messages.ts'
+import { sayLines } from '../threads/thread-lines.ts'
+
+/** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
+
+/** Keys of an unhandled payload that a log line may name. */
+const MAX_KEYS = 32
+/** Characters of an error's message that are handed over. */
+const MAX_WORDS_LENGTH = 4_096
+
+sayLines()
+const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
+
+parentPort?.on('message', ({ number, message }: Numbered<ReaderCall>) => send({ number, answer: answerTo(message) }))
+parentPort?.postMessage(READY)
+
+function send(message: Answered<FromOwnThread>): void {
+  parentPort?.postMessage(message)
+}
+
+function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromOwnThread {
+  try {
+    const read = (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args)
+    const made = name === 'api' || name === 'answered' ? read : briefReading(read as Reading)
+    if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
+    const result = serialised(made)
+    return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
+  } catch (error) {
+    return { kind: 'failed', ...told(name, error) }
+  }
+}
+
+/** What cannot cross threads, a function say, as JSON has it. */
+function serialised(value: unknown): Uint8Array {
+  try {
+    return serialize(value)
+  } catch {
+    return serialize(JSON.parse(JSON.stringify(value) ?? 'null'))
+  }
+}
+
+function told(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly words?: string } {
+  if (!(error instanceof Error)) return { error: typeof error }
+  const { name: kind, message } = error
+  return { error: kind, ...(name === 'api' && { words: String(message).slice(0, MAX_WORDS_LENGTH) }) }
+}
+
+/** No more of it than is needed there. */
+function briefReading(reading: Reading): Reading {
+  const payload = reading.ok ? reading.payload : undefined
+  if (typeof payload !== 'object' || payload === null) return reading
+  const keys = Object.keys(payload).slice(0, MAX_KEYS)
+  return { ...reading, payload: Object.fromEntries(keys.map((key) => [key, null])) } as Reading
+}

@@ -1,0 +1,172 @@
+import type { Logger } from 'pino'
+import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
+import type { HandlerRegistration } from '../domain/handler.ts'
+import { MAX_INLINE_BYTES } from '../domain/limits.ts'
+import type { Provider } from '../domain/provider.ts'
+import type { Answer, FromLongThread, LongThreadData, Question, ToLongThread } from '../threads/messages.ts'
+import { type Job, SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
+import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from './body-reader.ts'
+import { unread } from './read-event.ts'
+
+/** A longer body for a user's own code is read and routed by one thread: what that made of it would have to be taken over, value by value. */
+const MAX_OWN_INLINE_BYTES = 16_384
+/** Bytes that wait to be read; past it, `unavailable`. */
+const MAX_WAITING_BYTES = 128 * 1024 * 1024
+/** The longest that the reading of one body may take: a provider's module may hang. */
+const MAX_READING_MS = 10_000
+/** The same until the thread has started. */
+const MAX_START_MS = 15_000
+/** A thread that has nothing to read ends after so long: most services never need one. */
+const IDLE_MS = 60_000
+/** A body of 64 MiB, parsed. */
+const MAX_HEAP_MIB = 2_048
+
+export interface ReaderOptions {
+  /** Provider name → file URL of its module. */
+  readonly providerModules: Readonly<Record<string, string>>
+  /** The providers that are read by code of a user's own. */
+  readonly own: { has(provider: Provider): boolean }
+  /** Reads short ones. */
+  readonly here: BodyReader
+  /** Those that events are routed by; the same array, until they change. */
+  readonly registrations: () => readonly HandlerRegistration[]
+  /** Why nothing can be routed; empty: it can. */
+  readonly faults: () => readonly string[]
+  /** Takes what users' code writes to the console. */
+  readonly log: Logger
+  readonly maxReadingMs?: number
+}
+
+export interface OpenReader extends BodyReader {
+  close(): Promise<void>
+}
+
+/** Of those that a body is for: a sender waits for its acknowledgement; nobody waits for an answer to a poll, or a replay. */
+type Line = 'webhooks' | 'rest'
+
+/**
+ * Reads short bodies in the thread that asks, and long ones in threads of their own: one for webhooks and one for all else, and
+ * such a pair for each provider that is read by a user's own code, which may hang in its thread, or end it, with what waits there.
+ */
+export function createReader({ here, registrations, faults, ...options }: ReaderOptions): OpenReader {
+  const { maxReadingMs = MAX_READING_MS } = options
+  const threads = new Map<string, Thread>()
+  const threadOf = (provider: Provider, line: Line): Thread => {
+    const isOwn = options.own.has(provider)
+    const key = isOwn ? `${line} ${provider.name}` : line
+    const thread = threads.get(key) ?? openThread({ ...options, maxReadingMs }, isOwn ? provider.name : undefined)
+    threads.set(key, thread)
+    return thread
+  }
+  /** What each thread knows. */
+  const told = new WeakMap<object, readonly HandlerRegistration[]>()
+
+  function asked(worker: object, question: Question): Question {
+    const known = registrations()
+    if (question.kind !== 'event' || told.get(worker) === known) return question
+    told.set(worker, known)
+    return { ...question, registrations: known }
+  }
+
+  async function ask<Result extends Answer>(
+    question: Question,
+    provider: Provider,
+    body: Uint8Array,
+    line: Line = 'rest',
+  ): Promise<Result> {
+    const heard = await threadOf(provider, line).run({
+      size: body.length,
+      message: (worker) => sent({ provider: provider.name, question: asked(worker, question), body }),
+    })
+    if ('failed' in heard) throw new Error(heard.failed)
+    return heard.value as Result
+  }
+
+  /** Why nothing was read. */
+  function reasonOf(error: unknown): string {
+    const late = `it took more than ${maxReadingMs} ms`
+    const ended = (code?: string) => `the thread that read it ended${code === undefined ? '' : ` (${code})`}`
+    const isFault = error instanceof ThreadFault
+    return `the body could not be read: ${!isFault ? messageOf(error) : error.kind === 'late' ? late : ended(error.code)}`
+  }
+
+  const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
+
+  return {
+    async event(source, form, body) {
+      const { name, types, provider } = source
+      const isHere = isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
+      if (isHere) return here.event(source, form, body)
+      const [fault] = faults()
+      if (fault !== undefined) throw new HoldfastError('unavailable', fault)
+      const isNew = form.id === ''
+      const question: Question = { kind: 'event', source: { name, types }, form }
+      try {
+        return await ask<RoutedReading>(question, provider, body, isNew ? 'webhooks' : 'rest')
+      } catch (error) {
+        if (isHoldfastError(error)) throw error
+        const reading = unread(body, reasonOf(error), isNew ? undefined : form.id)
+        return { reading, routing: { status: 'quarantined', handlers: [], reasons: reading.ok ? [] : reading.reasons } }
+      }
+    },
+
+    async task(provider, taskId, body) {
+      if (isShort(body)) return here.task(provider, taskId, body)
+      return ask<TaskSays>({ kind: 'task', taskId }, provider, body).catch((error: unknown) => ({
+        kind: 'nothing',
+        reason: reasonOf(error),
+      }))
+    },
+
+    async submitted(provider, body) {
+      if (isShort(body)) return here.submitted(provider, body)
+      return ask<string | undefined>({ kind: 'submitted' }, provider, body).catch(() => undefined)
+    },
+
+    async answered(provider, name, body, args) {
+      if (isShort(body)) return here.answered(provider, name, body, args)
+      const question: Question = { kind: 'answered', name, ...(args !== undefined && { args }) }
+      return ask<AnswerSays>(question, provider, body).catch(() => ({ kind: 'nothing' }))
+    },
+
+    async fingerprint(provider, beside, body) {
+      if (isShort(body)) return here.fingerprint(provider, beside, body)
+      return ask<string | undefined>({ kind: 'fingerprint', beside }, provider, body).catch(() => undefined)
+    },
+
+    async close() {
+      await Promise.all([...threads.values()].map((thread) => thread.close()))
+    },
+  }
+}
+
+type Thread = SupervisedThread<FromLongThread>
+
+/** `own`: the provider whose code runs in it. */
+function openThread(
+  { providerModules, log, maxReadingMs }: Pick<ReaderOptions, 'providerModules' | 'log'> & { maxReadingMs: number },
+  own: string | undefined,
+): Thread {
+  return new SupervisedThread({
+    name: `the reader of long bodies${own === undefined ? '' : ` of provider ${own}`}`,
+    script: new URL('./long-body-thread.ts', import.meta.url),
+    worker: {
+      name: 'holdfast-reading',
+      workerData: { providerModules } satisfies LongThreadData,
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+    },
+    maxStartMs: MAX_START_MS,
+    maxWorkMs: maxReadingMs,
+    maxWaiting: MAX_WAITING_BYTES,
+    idleMs: IDLE_MS,
+    log,
+    about: own === undefined ? {} : { provider: own },
+  })
+}
+
+/** The bytes are still to be kept: where they are not shared, a copy goes over. */
+function sent(message: ToLongThread): ReturnType<Job['message']> {
+  if (message.body.buffer instanceof SharedArrayBuffer) return { message }
+  const body = new Uint8Array(message.body)
+  return { message: { ...message, body }, handedOver: [body.buffer] }
+}

@@ -1,0 +1,86 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../domain/errors.ts'
+import type { Provider } from '../domain/provider.ts'
+import {
+  type Answer,
+  type Answered,
+  type FromLongThread,
+  type LongThreadData,
+  type Numbered,
+  READY,
+  type ToLongThread,
+} from '../threads/messages.ts'
+import { sayLines } from '../threads/thread-lines.ts'
+import { type AnswerSays, type BodyReader, type RoutedReading, routeHere } from './body-reader.ts'
+import { hasMoreValues, MAX_HANDED_VALUES } from './handed-over.ts'
+import { compileRoutes } from './routes.ts'
+import { compilePatterns } from './type-pattern.ts'
+
+/**
+ * Reads long bodies, one at a time: to parse a megabyte of many shapes takes a tenth of a second and more, which the thread
+ * that acknowledges does not have.
+ */
+
+sayLines()
+const { providerModules } = workerData as LongThreadData
+const providers = new Map<string, Provider>()
+let here: BodyReader = routeHere(compileRoutes([]))
+
+/** Names of a payload that are told. */
+const MAX_NAMES = 32
+
+/** Loaded with the first body of theirs, so that no module does anything in a thread that reads for others. */
+async function providerOf(name: string): Promise<Provider | undefined> {
+  const known = providers.get(name)
+  const url = providerModules[name]
+  if (known !== undefined || url === undefined) return known
+  const module: { default?: Provider } = await import(url).catch(() => ({}))
+  if (module.default !== undefined) providers.set(name, module.default)
+  return module.default
+}
+
+async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
+  if (question.kind === 'event' && question.registrations !== undefined)
+    here = routeHere(compileRoutes(question.registrations))
+  const provider = await providerOf(name)
+  if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (question.kind === 'task') return here.task(provider, question.taskId, body)
+  if (question.kind === 'submitted') return here.submitted(provider, body)
+  if (question.kind === 'fingerprint') return here.fingerprint(provider, question.beside, body)
+  if (question.kind === 'answered') return bounded(await here.answered(provider, question.name, body, question.args))
+  const { types } = question.source
+  const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
+  return brief(await here.event(source, question.form, body))
+}
+
+const bounded = (says: AnswerSays): AnswerSays =>
+  says.kind === 'read' && hasMoreValues(says.value, MAX_HANDED_VALUES) ? { kind: 'nothing' } : says
+
+/** What is wanted of it where it is kept. */
+function brief({ reading, routing }: RoutedReading): RoutedReading {
+  if (!reading.ok) return { reading, routing }
+  const { payload } = reading
+  const names = typeof payload === 'object' && payload !== null ? namesIn(payload) : []
+  const fields = { ...reading.fields, data: undefined }
+  return { reading: { ...reading, fields, payload: Object.fromEntries(names.map((name) => [name, null])) }, routing }
+}
+
+function namesIn(payload: object): readonly string[] {
+  const names: string[] = []
+  for (const name in payload) {
+    if (names.length === MAX_NAMES) break
+    names.push(name)
+  }
+  return names
+}
+
+const say = (message: Answered<FromLongThread>): void => parentPort?.postMessage(message)
+
+parentPort?.on('message', ({ number, message }: Numbered<ToLongThread>) => {
+  answerTo(message).then(
+    (value) => say({ number, answer: { value } }),
+    (error: unknown) => say({ number, answer: { failed: messageOf(error) } }),
+  )
+})
+parentPort?.postMessage(READY)

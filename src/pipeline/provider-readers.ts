@@ -1,0 +1,86 @@
+import type { Headers } from '../domain/event.ts'
+import { parseJson } from '../domain/json.ts'
+import type { Provider, RegistrationApi } from '../domain/provider.ts'
+import { handedOver } from './handed-over.ts'
+import { type Asked, type Reading, readAnswer, readEvent, readStored, type StoredForm } from './read-event.ts'
+
+/**
+ * Why code of a user's own has not read something, or made a request, in a sentence of our own. `cause`: a text, what it said
+ * itself where it read nothing that came.
+ */
+export class Unread extends Error {
+  override readonly name = 'Unread'
+}
+
+type Maybe<Result> = Result | Promise<Result>
+
+/**
+ * Who reads by a provider's map or code. What Holdfast ships, and maps, are read at once; code of a user's own is run apart, in
+ * bounded time, and rejects with `unavailable` where that cannot be done now.
+ */
+export interface Readers {
+  event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<Reading>
+  stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
+  answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
+  /**
+   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `handedOver` has it; of a
+   * caller's request, the JSON of which it is given in what is the first of `args`.
+   * Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as JSON, where the caller has it.
+   */
+  answered(
+    provider: Provider,
+    name: AnswerFunction,
+    body: Uint8Array,
+    args?: readonly unknown[],
+    parsed?: unknown,
+  ): Maybe<unknown>
+  /** Calls what else its API has. Throws or rejects where that does; anything may come back. */
+  api(provider: Provider, name: ApiFunction, ...args: readonly unknown[]): Maybe<unknown>
+}
+
+type RegistrationReader = 'readList' | 'read' | 'secret'
+type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 'events'>
+
+/** Functions of a module's `api`, by where they stand in it. */
+export type AnswerFunction =
+  | 'tasks.read'
+  | `tasks.submit.${'request' | 'taskId'}`
+  | `registrations.${RegistrationReader}`
+export type ApiFunction = 'headers' | 'tasks.poll' | `registrations.${RegistrationFunction}`
+
+export const readHere: Readers = {
+  event: readEvent,
+  stored: readStored,
+  answer: readAnswer,
+  answered: readAnswered,
+  api: callApi,
+}
+
+function readAnswered(
+  provider: Provider,
+  name: AnswerFunction,
+  body: Uint8Array,
+  args: readonly unknown[] = [],
+  parsed?: unknown,
+): unknown {
+  const known = parsed === undefined ? parseJson(body) : { ok: true, value: parsed }
+  if (!('value' in known)) return undefined
+  const isRequest = name === 'tasks.submit.request'
+  const given = isRequest ? [{ ...(args[0] as object), request: known.value }] : [known.value, ...args]
+  return callApi(provider, name, ...given)
+}
+
+function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args: readonly unknown[]): unknown {
+  let owner: unknown
+  let found: unknown = api
+  for (const key of name.split('.')) {
+    owner = found
+    found = (owner as Record<string, unknown> | undefined)?.[key]
+  }
+  return found === undefined ? undefined : handedOver(name, Reflect.apply(found as () => unknown, owner, args))
+}
+
+/** Whether a module has code that reads, and does not only say where things stand. */
+export const readsByCode = ({ event, mismatch, ends, api }: Provider): boolean =>
+  typeof event === 'function' ||
+  [mismatch, ends, api?.headers, api?.tasks, api?.registrations].some((part) => part !== undefined)

@@ -1,0 +1,66 @@
+import { HoldfastError } from '../domain/errors.ts'
+import type { Source } from '../domain/source.ts'
+import type { Replay, Replayed, Store } from '../domain/store.ts'
+import type { BodyReader } from './body-reader.ts'
+import type { Routing } from './routes.ts'
+
+export interface ReplayOptions {
+  readonly store: Pick<Store, 'event' | 'body' | 'replay'>
+  readonly sources: ReadonlyMap<string, Source>
+  readonly reader: Pick<BodyReader, 'event'>
+  readonly onWork: (handlers: readonly string[]) => void
+}
+
+/**
+ * Takes a stored event down the road again from where it was parsed: read, validated and routed by today's handlers and
+ * schemas. So an event that was unhandled or quarantined runs once there is a handler, or a schema that it satisfies.
+ */
+export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
+
+export interface Replayer {
+  /**
+   * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with
+   * `event_not_found`, `body_corrupt`, `handler_not_found` (it does not want this event) or `conflict` (the event's source is no
+   * longer configured).
+   */
+  readonly replay: ReplayEvent
+  /** The same for deliveries that are dead, and no others; an event that is not accepted today stays as it is. Gives the handlers. */
+  readonly replayDead: (uid: string) => Promise<readonly string[]>
+}
+
+export function createReplayer({ store, sources, reader, onWork }: ReplayOptions): Replayer {
+  async function routeStored(uid: string): Promise<Routing> {
+    const event = await store.event(uid)
+    if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+    const source = sources.get(event.source)
+    if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
+
+    const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
+    const body = await store.body(uid)
+    const { routing } = await reader.event(source, form, Buffer.from(body.buffer, body.byteOffset, body.length))
+    return routing
+  }
+
+  async function run(replay: Replay): Promise<Replayed> {
+    const replayed = await store.replay(replay)
+    if (replayed.handlers.length > 0) onWork(replayed.handlers)
+    return replayed
+  }
+
+  return {
+    async replay(uid, handler) {
+      const { status, reasons, handlers } = await routeStored(uid)
+      if (handler !== undefined && !handlers.includes(handler)) {
+        throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)
+      }
+      return run({ eventUid: uid, handlers: handler === undefined ? handlers : [handler], status, reasons })
+    },
+
+    async replayDead(uid) {
+      const { status, reasons, handlers } = await routeStored(uid)
+      return status === 'accepted'
+        ? (await run({ eventUid: uid, handlers, status, reasons, only: 'dead' })).handlers
+        : []
+    },
+  }
+}

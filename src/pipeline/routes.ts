@@ -1,0 +1,147 @@
+import { catalogue } from '../domain/catalogue.ts'
+import type { EventFields, Origin } from '../domain/event.ts'
+import type { HandlerRegistration } from '../domain/handler.ts'
+import type { Provider } from '../domain/provider.ts'
+import type { Source } from '../domain/source.ts'
+import { judgementOf } from './judgement.ts'
+import type { Reading } from './read-event.ts'
+import { openBudget } from './schema/meter.ts'
+import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
+import { compilePatterns } from './type-pattern.ts'
+import { notTaken } from './type-routes.ts'
+
+/**
+ * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have
+ * taken too long to judge here: it is judged before its handler runs (`Refusals`).
+ */
+export interface Routing {
+  readonly status: 'accepted' | 'unhandled' | 'quarantined'
+  readonly handlers: readonly string[]
+  readonly reasons: readonly string[]
+  /** Of an accepted event: the judgements (`judgementOf`) that are left to its handlers' processes. Absent: none are. */
+  readonly unjudged?: readonly string[]
+}
+
+/** As much of a source as an event is read and routed by. */
+export type RoutedSource = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
+
+/**
+ * Where what was read goes: what could not be read is kept. `SOURCE_<NAME>_TYPES` says what a source takes from its sender;
+ * what Holdfast itself went and got (`poll`) is taken all the same.
+ */
+export function routeReading(route: Route, source: RoutedSource, reading: Reading, origin: Origin): Routing {
+  if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
+  return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields, reading.bodyBytes)
+}
+
+/**
+ * Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. Whatever the
+ * schemas say, that takes some milliseconds at most (`openBudget`). `bodyBytes` is 0 unless given.
+ */
+export type Route = (source: RoutedSource, fields: EventFields, bodyBytes?: number) => Routing
+
+interface CompiledRoute {
+  readonly registration: HandlerRegistration
+  readonly wants: (type: string) => boolean
+  readonly check: (fields: EventFields) => readonly string[]
+}
+
+/** Compiles the routes of all handlers. Throws, naming the handler, on a schema that is not valid. */
+export const compileRoutes = (registrations: readonly HandlerRegistration[]): Route =>
+  routeBy(registrations.map(compileRoute))
+
+/** Compiled routes, each by its registration as JSON. */
+export type CompiledRoutes = ReadonlyMap<string, CompiledRoute>
+
+/** As `compileRoutes`, while the thread has other work: it goes on between two, and those that are known stay. */
+export async function compileBetween(
+  registrations: readonly HandlerRegistration[],
+  known: CompiledRoutes,
+): Promise<CompiledRoutes> {
+  const routes = new Map<string, CompiledRoute>()
+  for (const registration of registrations) {
+    const key = JSON.stringify(registration)
+    const before = known.get(key)
+    routes.set(key, before ?? compileRoute(registration))
+    if (before === undefined) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return routes
+}
+
+export function routeBy(routes: readonly CompiledRoute[]): Route {
+  return (source, fields, bodyBytes = 0) => {
+    if (!source.accepts(fields.type)) return notTaken(source.name, source.types)
+    const wanting = routes.filter(
+      ({ registration, wants }) =>
+        (registration.source === undefined || registration.source === source.name) && wants(fields.type),
+    )
+    // A handler's own schema takes the place of what the provider's says.
+    const isOverruled = wanting.length > 0 && wanting.every(({ registration }) => registration.schema !== undefined)
+    const within = openBudget(bodyBytes)
+    const providers = isOverruled ? undefined : providerChecks(source.provider).get(fields.type)
+    const unjudged = new Set<string>()
+    const judge = (schemas: Pick<HandlerRegistration, 'schema' | 'schemaOf'>, check: () => readonly string[]) => {
+      const faults = within(check)
+      if (faults === undefined && wanting.length > 0) unjudged.add(judgementOf(schemas, source.provider, fields))
+      return faults ?? []
+    }
+    const faults = providers === undefined ? [] : judge({}, () => providers(fields.data))
+    if (faults.length > 0)
+      return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
+
+    const reasons = wanting.flatMap(({ registration, check }) =>
+      (registration.schema === undefined ? check(fields) : judge(registration, () => check(fields))).map(
+        (fault) => `${registration.name}: ${fault}`,
+      ),
+    )
+    if (reasons.length > 0) return { status: 'quarantined', handlers: [], reasons }
+    return {
+      status: wanting.length > 0 ? 'accepted' : 'unhandled',
+      handlers: wanting.map(({ registration }) => registration.name),
+      reasons: [],
+      ...(unjudged.size > 0 && { unjudged: [...unjudged] }),
+    }
+  }
+}
+
+const compiled = new WeakMap<Provider, ReadonlyMap<string, SchemaCheck>>()
+
+/** Event type → check of its data by the provider's schema. Compiled once, which is best done before events come. */
+export function providerChecks(provider: Provider): ReadonlyMap<string, SchemaCheck> {
+  const known = compiled.get(provider)
+  if (known !== undefined) return known
+  const checks = new Map(Object.entries(provider.schemas ?? {}).map(([type, schema]) => [type, compileSchema(schema)]))
+  compiled.set(provider, checks)
+  return checks
+}
+
+const catalogueChecks: ReadonlyMap<string, SchemaCheck> = new Map(
+  Object.entries(catalogue).map(([type, schema]) => [type, compileSchema(schema)]),
+)
+
+function compileRoute(registration: HandlerRegistration): CompiledRoute {
+  return { registration, wants: compilePatterns(registration.types), check: compileCheck(registration, compileBounded) }
+}
+
+/**
+ * A handler is typed by its schema, by the catalogue for each type that it names in full, or else as an object; it gets
+ * nothing else.
+ */
+export function compileCheck(
+  { name, types, schema, schemaOf }: HandlerRegistration,
+  compile = compileSchema,
+): CompiledRoute['check'] {
+  if (schema === undefined) {
+    return ({ type, data }) => {
+      const catalogued = types.includes(type) ? catalogueChecks.get(type) : undefined
+      if (catalogued !== undefined) return catalogued(data)
+      return typeof data === 'object' && data !== null && !Array.isArray(data) ? [] : ['data must be object']
+    }
+  }
+  try {
+    const check = compile(schema)
+    return schemaOf === 'event' ? check : ({ data }) => check(data)
+  } catch (error) {
+    throw new Error(`handler ${name}: its schema is not valid: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,85 @@
+import type { EventMap, Provider, Scheme, Selector } from '../domain/provider.ts'
+import { readEvent } from '../pipeline/read-event.ts'
+import { shippedProviders } from '../providers/index.ts'
+import { type SampleEvent, type Shape, shapes, standardShape } from './sample-shapes.ts'
+import { sampleData } from './samples.ts'
+
+export interface SampleRequest {
+  /** Those that carry fields of the event; the signature's come on top. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/**
+ * An event as its provider would send it, not signed yet. Its shape is the provider's own where that is known, else it
+ * follows from the provider's event map. `secret` goes into the body where the provider wants it there.
+ */
+export function sampleRequest(provider: Provider, event: SampleEvent, secret: string): SampleRequest {
+  const shape = (shippedProviders.includes(provider) && shapes[provider.name]) || shapeByMap(provider.event)
+  const { headers = {}, body } = shape(event)
+  stamp(provider.verify, body, event.nowMs, secret)
+  const [contentType = 'application/json'] = provider.contentTypes ?? []
+  return { headers: { 'content-type': contentType, ...headers }, body: Buffer.from(JSON.stringify(body)) }
+}
+
+/**
+ * Why the provider would not read a sample as an event of this type; undefined if it would. A module that reads by code
+ * leaves no way to know beforehand, and some providers have types of one form only.
+ */
+export function sampleFault(provider: Provider, { headers, body }: SampleRequest, type: string): string | undefined {
+  const reading = readEvent(provider, headers, body, 0)
+  if (!reading.ok) return `there is no sample for provider ${provider.name}: ${reading.reasons.join('; ')}`
+  const read = reading.fields.type
+  return read === type ? undefined : `provider ${provider.name} has no type ${type}: it would be read as ${read}`
+}
+
+function shapeByMap(map: Provider['event']): Shape {
+  if (typeof map === 'function') return standardShape
+  return ({ id, type, data = sampleData(type), nowMs }) => {
+    const headers: Record<string, string> = {}
+    const body: Record<string, unknown> = {}
+    const put = (field: keyof EventMap, value: unknown): void => {
+      const selector = firstOf(map[field])
+      if (selector?.startsWith('header:')) headers[selector.slice('header:'.length).toLowerCase()] = String(value)
+      else if (selector !== undefined) putAt(body, selector.slice('body:'.length), value)
+    }
+    if (map.data === undefined) Object.assign(body, data)
+    else put('data', data)
+    put('created_at', new Date(nowMs).toISOString())
+    put('id', id)
+    put('type', type)
+    return { headers, body }
+  }
+}
+
+/** What a scheme expects inside the body. */
+function stamp(scheme: Scheme, body: Record<string, unknown>, nowMs: number, secret: string): void {
+  if (scheme.scheme === 'shared-secret') {
+    if ('body' in scheme.from) putAt(body, scheme.from.body, secret)
+  } else if (scheme.timestamp !== undefined && 'body' in scheme.timestamp.from) {
+    const { unit, from } = scheme.timestamp
+    const time = { s: Math.floor(nowMs / 1_000), ms: nowMs, rfc3339: new Date(nowMs).toISOString() }
+    putAt(body, from.body, time[unit])
+  }
+}
+
+const firstOf = (selectors: Selector | readonly Selector[] | undefined): Selector | undefined =>
+  typeof selectors === 'string' ? selectors : selectors?.[0]
+
+/** Sets a value at a dotted path, making the objects on the way; the empty path is the body itself. */
+function putAt(body: Record<string, unknown>, path: string, value: unknown): void {
+  if (path === '') {
+    Object.assign(body, value)
+    return
+  }
+  const keys = path.split('.')
+  const last = keys.pop() ?? ''
+  let here = body
+  for (const key of keys) {
+    const next = here[key]
+    const copy: Record<string, unknown> = typeof next === 'object' && next !== null ? { ...next } : {}
+    here[key] = copy
+    here = copy
+  }
+  here[last] = value
+}

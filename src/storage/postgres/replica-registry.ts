@@ -1,0 +1,105 @@
+import type { HandlerRegistration } from '../../domain/handler.ts'
+import {
+  countingReplicas,
+  FLEET_TIMEOUT_MS,
+  type Fleet,
+  handlersOfFleet,
+  type KnownReplica,
+} from '../../domain/replica.ts'
+import type { Connections } from './connections.ts'
+
+const ANNOUNCE = {
+  name: 'announce',
+  text: `
+    INSERT INTO replica (uid, started_at, seen_at, handlers) VALUES ($1, clock_1($2), clock_1($2), $3)
+    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers
+  `,
+}
+const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
+
+const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
+/** What tells whether anything has changed, without the handlers themselves; and how many others are there. */
+const STATE = {
+  name: 'fleet-state',
+  text: `
+    SELECT md5(string_agg(concat_ws(' ', uid, ${GONE_AT}, md5(handlers)), ',' ORDER BY uid)
+               FILTER (WHERE handlers IS NOT NULL)) AS state,
+           count(*) FILTER (WHERE uid IS DISTINCT FROM $2 AND ${GONE_AT} IS NULL)::int AS others
+    FROM replica
+  `,
+}
+const WORKERS = {
+  name: 'fleet-workers',
+  text: `SELECT uid, started_at, ${GONE_AT} AS gone_at, handlers, clock_1($1) AS now FROM replica WHERE handlers IS NOT NULL`,
+}
+const FORGET = {
+  text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS})`,
+}
+
+interface StateRow extends Record<string, unknown> {
+  readonly state: string | null
+  readonly others: number
+}
+
+interface WorkerRow extends Record<string, unknown> {
+  readonly uid: string
+  readonly started_at: number
+  readonly gone_at: number | null
+  readonly handlers: string
+  readonly now: number
+}
+
+/** The fleet of a database. `givenMs` is the time that a test gives in place of the database's own. */
+export function createFleet(
+  connections: Connections,
+  givenMs: () => number | null,
+): Fleet & { forget(): Promise<void> } {
+  let ownUid: string | null = null
+  let others = 0
+  let state: unknown
+  let known: readonly HandlerRegistration[] | undefined
+
+  async function workers(): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
+    const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs()])
+    const all = rows.map(({ uid, started_at, gone_at, handlers }) => ({
+      uid,
+      startedAtMs: started_at,
+      goneAtMs: gone_at ?? undefined,
+      handlers: JSON.parse(handlers) as HandlerRegistration[],
+    }))
+    return { all, nowMs: rows[0]?.now ?? 0 }
+  }
+
+  return {
+    async announce({ uid, handlers }) {
+      ownUid = uid
+      const json = handlers === undefined ? null : JSON.stringify(handlers)
+      await connections.run('work', ANNOUNCE, [uid, givenMs(), json])
+    },
+
+    async leave(uid) {
+      await connections.run('work', LEAVE, [uid, givenMs()])
+    },
+
+    async handlers() {
+      const [row] = await connections.run<StateRow>('work', STATE, [givenMs(), ownUid])
+      others = row?.others ?? 0
+      if (row?.state === null) return undefined
+      if (row?.state === state) return known
+      const { all, nowMs } = await workers()
+      known = handlersOfFleet(countingReplicas(all, nowMs))
+      state = row?.state
+      return known
+    },
+
+    hasOthers: () => others > 0,
+
+    /** Rows of processes that have nothing left to say. */
+    async forget() {
+      const { all, nowMs } = await workers()
+      const counting = new Set(countingReplicas(all, nowMs))
+      const silent = all.filter((replica) => !counting.has(replica)).map(({ uid }) => uid)
+      await connections.run('work', FORGET, [givenMs(), silent])
+    },
+  }
+}

@@ -1,0 +1,81 @@
+import { existsSync, statSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../../domain/errors.ts'
+import { makePrivate } from './database-directory.ts'
+import { StoreRefused } from './refused.ts'
+import { primaryCode, SQLITE_BUSY } from './sqlite-errors.ts'
+
+/** Between two looks at whether the lock is still the one that others find. */
+const LOOK_INTERVAL_MS = 1_000
+/** An owner whose lock was removed has taken a new one by then, or has given up its database. */
+const RETAKE_MS = 3 * LOOK_INTERVAL_MS
+
+export interface Ownership {
+  readonly release: () => void
+  /** Resolves with the reason once another process has the database. */
+  readonly taken: Promise<string>
+}
+
+/**
+ * Takes a database for this process's life, by an exclusive transaction on `<path>-lock`: the operating system lets go of
+ * it however the process ends. Throws `StoreRefused` while another holds it. `path` is the database's one name, without
+ * symbolic links. Where a database has no lock beside it, somebody may have removed that of a living owner: it is given the time
+ * to take a new one.
+ */
+export async function takeOwnership(path: string): Promise<Ownership> {
+  const lost = Promise.withResolvers<string>()
+  const isMissing = !existsSync(lockOf(path))
+  makePrivate(lockOf(path))
+  if (isMissing && statSync(path).size > 0) await sleep(RETAKE_MS)
+  let held = take(path)
+  const timer = setInterval(() => {
+    try {
+      if (identityOf(path) === held.identity) return
+      makePrivate(lockOf(path))
+      const again = take(path)
+      held.lock.close()
+      held = again
+    } catch (error) {
+      // Without a directory there is nothing that another process could take.
+      if (error instanceof LockTaken) lost.resolve('another process has taken the database: its lock was removed')
+    }
+  }, LOOK_INTERVAL_MS)
+  timer.unref()
+  return {
+    taken: lost.promise,
+    release: () => {
+      clearInterval(timer)
+      if (held.lock.isOpen) held.lock.close()
+    },
+  }
+}
+
+class LockTaken extends StoreRefused {}
+
+interface Held {
+  readonly lock: DatabaseSync
+  readonly identity: string | undefined
+}
+
+function take(path: string): Held {
+  let lock: DatabaseSync | undefined
+  try {
+    lock = new DatabaseSync(lockOf(path), { timeout: 0 })
+    lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE')
+    return { lock, identity: identityOf(path) }
+  } catch (error) {
+    lock?.close()
+    if (primaryCode(error) === SQLITE_BUSY) {
+      throw new LockTaken(`The database ${path} is in use by another process: stop that one first.`)
+    }
+    throw new StoreRefused(`The lock ${lockOf(path)} cannot be taken: ${messageOf(error)}`)
+  }
+}
+
+const lockOf = (path: string): string => `${path}-lock`
+
+function identityOf(path: string): string | undefined {
+  const found = statSync(lockOf(path), { bigint: true, throwIfNoEntry: false })
+  return found && `${found.dev}:${found.ino}`
+}

@@ -1,0 +1,117 @@
+import { existsSync, realpathSync } from 'node:fs'
+import type { Clock } from '../../domain/clock.ts'
+import { ConfigurationError } from '../../domain/errors.ts'
+import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } from '../../domain/move.ts'
+import type { StoreLog } from '../../domain/store.ts'
+import { type Import, openImport } from '../postgres/import.ts'
+import type { WrittenTable } from '../postgres/import-statements.ts'
+import { type Export, openExport } from '../sqlite/export.ts'
+import { openSqliteStore } from '../sqlite/open.ts'
+import { takeOwnership } from '../sqlite/process-lock.ts'
+import { StoreRefused } from '../sqlite/refused.ts'
+import { type MovedRow, type MovePosition, positionOf } from './moved-rows.ts'
+import { type BothSides, verify } from './verify.ts'
+
+/** A database that is just starting. */
+const PATIENCE_MS = 5_000
+const WRITTEN = ['event', 'delivery', 'attempt', 'task'] as const satisfies readonly WrittenTable[]
+
+export interface MoveControl {
+  /** Ends the move after the batch that is under way. */
+  readonly signal: AbortSignal
+  readonly onLog: StoreLog
+  readonly clock: Clock
+}
+
+/**
+ * Moves what an embedded store holds into an empty database in PostgreSQL, and verifies it: both sides are read from the
+ * first row to the last, and only when they are equal may the database serve. The embedded store is opened as a service
+ * opens it, nobody else has it meanwhile, and it is kept. However a move is cut short, the same again goes on where it
+ * stopped.
+ */
+export async function moveStore(request: MoveRequest, { signal, onLog, clock }: MoveControl): Promise<MoveOutcome> {
+  await refuseUnavailable(request.from)
+  const target = await openImport(request.to, onLog, PATIENCE_MS)
+  try {
+    // Opening lets go of what was leased, and says since when. A run that goes on has to say the same as the first.
+    const startedAtMs = (await target.begunAtMs()) ?? clock()
+    const owned = await openSqliteStore(request.from, { clock: () => startedAtMs, monotonicMs: () => 0, onLog })
+    try {
+      return await moveBetween(request, target, startedAtMs, signal)
+    } finally {
+      await owned.close()
+    }
+  } finally {
+    await target.close()
+  }
+}
+
+/** Before anything is opened for good: a path with a slip of the pen would make a new store. */
+async function refuseUnavailable(path: string): Promise<void> {
+  if (!existsSync(path)) throw new ConfigurationError([`There is no database ${path}.`])
+  try {
+    const { release } = await takeOwnership(realpathSync(path))
+    release()
+  } catch (error) {
+    throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
+  }
+}
+
+async function moveBetween(
+  { from, onProgress }: MoveRequest,
+  target: Import,
+  startedAtMs: number,
+  signal: AbortSignal,
+): Promise<MoveOutcome> {
+  const source = openExport(from)
+  let at: MoveProgress | undefined
+  try {
+    const resumed = await target.begin(source.origin, startedAtMs)
+    const totals = new Map(MOVED_TABLES.map((table) => [table, source.count(table)]))
+    const run: BothSides = {
+      source,
+      target,
+      progress(step, table, done) {
+        at = { step, table, done, total: totals.get(table) ?? 0, resumed }
+        onProgress(at)
+        signal.throwIfAborted()
+      },
+    }
+    signal.throwIfAborted()
+    for (const table of WRITTEN) await copy(run, table)
+    const verified = await verify(run)
+    if (verified.difference !== undefined)
+      return { outcome: 'differs', resumed, tables: verified.tables, difference: verified.difference }
+    await target.finish(verified.counts)
+    return { outcome: 'moved', resumed, tables: verified.tables }
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return { outcome: 'stopped', at }
+    throw error
+  } finally {
+    source.close()
+  }
+}
+
+async function copy({ source, target, progress }: BothSides, table: WrittenTable): Promise<void> {
+  let position = await target.position(table)
+  let done = source.countUpTo(table, position)
+  progress('moving', table, done)
+  for (;;) {
+    const rows = table === 'event' ? eventsAfter(source, position) : source.read(table, position)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    await target.write(table, position, rows)
+    position = positionOf(table, last)
+    done += rows.length
+    progress('moving', table, done)
+  }
+}
+
+/** Events with all that goes in the same batch: as many as have their bodies read at once. */
+function eventsAfter(source: Export, position: MovePosition): readonly MovedRow[] {
+  const bodies = source.read('event_body', position)
+  return source
+    .read('event', position)
+    .slice(0, bodies.length)
+    .map(({ values }, at) => ({ ...bodies[at], values: { ...bodies[at]?.values, ...values } }))
+}

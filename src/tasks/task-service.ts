@@ -1,0 +1,197 @@
+import { HoldfastError } from '../domain/errors.ts'
+import { isDeeperThan } from '../domain/json.ts'
+import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
+import { isTaskId } from '../domain/name.ts'
+import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
+import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
+import type { TaskStore, Tracked } from '../domain/task-store.ts'
+import { newUid } from '../domain/uid.ts'
+import type { BodyReader } from '../pipeline/body-reader.ts'
+import { fingerprintOf } from '../pipeline/fingerprint.ts'
+import { type Readers, readHere } from '../pipeline/provider-readers.ts'
+import { questionOf } from './ask.ts'
+import { type Lane, POLL_LEASE_MS } from './source-poller.ts'
+import { requestOf, type Submitter } from './submit.ts'
+import { TaskReader } from './task-reader.ts'
+import { askable, type TaskSource, whyUnaskable } from './task-source.ts'
+import type { Waiters } from './waiters.ts'
+
+/** The longest that somebody waits for his turn to ask. */
+const MAX_TURN_MS = 5_000
+
+export interface TaskDeskOptions {
+  readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
+  readonly sources: ReadonlyMap<string, TaskSource>
+  readonly lanes: ReadonlyMap<string, Lane>
+  readonly submitter: Submitter
+  readonly readers?: Pick<Readers, 'api'>
+  readonly reader: Pick<BodyReader, 'answered' | 'fingerprint'>
+  readonly waiters: Waiters
+  readonly maxWaitMs: number
+  readonly deadlineMs: number
+}
+
+export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
+  const { store, sources, lanes, submitter, readers = readHere, waiters } = options
+  const reader = new TaskReader(store)
+
+  function sourceOf(name: string): TaskSource {
+    const source = sources.get(name)
+    if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
+    return source
+  }
+
+  /** Also one of a source that is configured no more. */
+  async function find(source: string, id: string): Promise<Task> {
+    const task = await reader.find(source, id)
+    if (task === undefined) sourceOf(source)
+    if (task === undefined) throw new HoldfastError('task_not_found', `source ${source} has no task ${id}`)
+    return task
+  }
+
+  async function submit(source: TaskSource, tracked: Tracked, task: NewTask): Promise<Task> {
+    const { uid, created_at, stale_at, expires_at } = tracked.task
+    const submitted = await submitter.submit(source, {
+      uid,
+      source: task.source,
+      lease: tracked.lease ?? '',
+      id: undefined,
+      request: task.request,
+      interrupted: false,
+      createdAtMs: Date.parse(created_at),
+      staleAtMs: Date.parse(stale_at),
+      expiresAtMs: Date.parse(expires_at),
+      failures: 0,
+      lastError: undefined,
+      word: undefined,
+    })
+    if (submitted.outcome === 'submitted') return submitted.task
+    if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)
+    return find(task.source, uid)
+  }
+
+  async function show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task> {
+    // It listens before it looks, or an end between the two would be missed.
+    const over = new AbortController()
+    const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
+    try {
+      const task = await find(source, id)
+      if (isTerminal(task.status) || ended === undefined) return task
+      // A uid in another spelling: nobody is told of an end by that.
+      if (task.uid !== id && task.task_id !== id) return await show(source, task.uid, waitMs, signal)
+      await ended
+      return await find(source, id)
+    } finally {
+      over.abort()
+    }
+  }
+
+  return {
+    async begin(order) {
+      const source = sourceOf(order.source)
+      const task = newTask(order, options)
+      if ('submit' in order.work) await checkSubmission(source, options, order.work.submit)
+      else await checkTaskId(source, readers, order.work.taskId)
+      const idempotency = await idempotencyOf(source, options, order)
+      const tracked = await store.track(idempotency === undefined ? task : { ...task, idempotency })
+      const { created, lease } = tracked
+      return created && lease !== undefined
+        ? { task: await submit(source, tracked, task), created }
+        : { task: tracked.task, created }
+    },
+
+    list: (filter, page) => store.tasks(filter, page),
+
+    show,
+
+    async cancel(source, id) {
+      const { uid } = await find(source, id)
+      return (await store.cancelTask(uid)) ?? find(source, uid)
+    },
+
+    async poll(source, id) {
+      const task = await find(source, id)
+      if (isTerminal(task.status)) return task
+      const access = askable(sourceOf(source))
+      if (access === undefined) throw new HoldfastError('not_configured', whyUnaskable(sourceOf(source)))
+      // Whoever is asked for it would be given it, and may have it already.
+      if (task.task_id === null && access.api.submit?.idempotent !== true)
+        throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
+      const lane = lanes.get(source)
+      if (lane !== undefined && lane.waitMs() > MAX_TURN_MS)
+        throw new HoldfastError('unavailable', `too many questions to the provider of source ${source} are waiting`)
+      const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
+      const wasAsked = leased === undefined || (await lane?.handleNow(leased)) === true
+      const known = await find(source, task.uid)
+      if (!wasAsked && !isTerminal(known.status))
+        throw new HoldfastError('conflict', `the provider of source ${source} is in trouble, and is not asked for now`)
+      if (leased === undefined && !isTerminal(known.status))
+        throw new HoldfastError('conflict', `task ${id} is being asked for already`)
+      return known
+    },
+  }
+}
+
+function newTask({ source, work, ...order }: TaskOrder, defaults: { maxWaitMs: number; deadlineMs: number }): NewTask {
+  const request = 'submit' in work ? bounded('submit', work.submit, MAX_TASK_REQUEST_BYTES) : undefined
+  const metadata = order.metadata && bounded('metadata', JSON.stringify(order.metadata), MAX_TASK_METADATA_BYTES)
+  return {
+    uid: newUid(),
+    source,
+    ...('taskId' in work && { id: work.taskId }),
+    ...(request !== undefined && { request, leaseMs: POLL_LEASE_MS }),
+    ...(metadata !== undefined && { metadata }),
+    maxWaitMs: order.maxWaitMs ?? defaults.maxWaitMs,
+    deadlineMs: order.deadlineMs ?? defaults.deadlineMs,
+  }
+}
+
+function bounded(field: string, json: string, limitBytes: number): string {
+  const bytes = Buffer.from(json)
+  if (bytes.length > limitBytes)
+    throw new HoldfastError('invalid_request', `${field} has more than ${limitBytes} bytes`)
+  if (isDeeperThan(bytes, MAX_JSON_DEPTH))
+    throw new HoldfastError('invalid_request', `${field} nests deeper than ${MAX_JSON_DEPTH}`)
+  return json
+}
+
+type TaskCaller = Pick<Readers, 'api'>
+
+async function checkTaskId({ source }: TaskSource, readers: TaskCaller, taskId: string): Promise<void> {
+  if (!isTaskId(taskId))
+    throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
+  const { provider } = source
+  if (provider.api?.tasks !== undefined && (await questionOf({ provider, readers, taskId })) === undefined)
+    throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
+}
+
+async function checkSubmission(
+  source: TaskSource,
+  { submitter, reader }: Pick<TaskDeskOptions, 'submitter' | 'reader'>,
+  request: string,
+): Promise<void> {
+  const fault = submitter.fault(source)
+  if (fault !== undefined) throw new HoldfastError('not_configured', fault)
+  const made = askable(source) && (await requestOf(reader, source, request))
+  if (made === 'unreadable') throw new HoldfastError('invalid_request', 'submit is not valid JSON')
+  if (made === undefined)
+    throw new HoldfastError(
+      'invalid_request',
+      `provider ${source.source.provider.name} has no endpoint for this request`,
+    )
+}
+
+async function idempotencyOf(
+  { source }: TaskSource,
+  { reader }: Pick<TaskDeskOptions, 'reader'>,
+  { work, idempotency }: TaskOrder,
+): Promise<NewTask['idempotency']> {
+  if (idempotency === undefined) return undefined
+  const { key, beside } = idempotency
+  const fingerprint =
+    'submit' in work
+      ? await reader.fingerprint(source.provider, beside, Buffer.from(work.submit))
+      : fingerprintOf(beside)
+  if (fingerprint === undefined) throw new HoldfastError('unavailable', 'the request could not be read')
+  return { key, fingerprint }
+}

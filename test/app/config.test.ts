@@ -1,0 +1,194 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { readConfig } from '../../src/app/config.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'holdfast-config-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const file = (name: string, text: string): string => {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const sound = { SOURCE_AI_SECRET: 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0' }
+const faultsOf = (environment: Record<string, string>) => readConfig(environment).faults
+
+describe('the configuration', () => {
+  test('stands without any variable: source ai, the embedded store, a secret kept beside it', () => {
+    const { config, faults } = readConfig({ DATABASE_URL: `file:${directory}/none/holdfast.db` })
+    expect(faults).toEqual([])
+    expect(config).toMatchObject({
+      publicHost: '0.0.0.0',
+      publicPort: 8080,
+      opsHost: '127.0.0.1',
+      opsPort: 8081,
+      sources: [{ name: 'ai', provider: 'ai', secrets: [], types: ['*'] }],
+      generatedSecretFile: `${directory}/none/ai.secret`,
+      role: 'all',
+      handlersDir: resolve('src/handlers'),
+      handlerProcesses: 2,
+      handlerMemoryMb: 512,
+      handlerConcurrency: 16,
+      handlerTimeoutMs: 30_000,
+      retry: { maxAttempts: 12, baseMs: 1000, capMs: 3_600_000 },
+      bodyLimitBytes: 1_048_576,
+      retentionDays: 30,
+      deadRetentionDays: 30,
+      shutdownGraceMs: 10_000,
+    })
+  })
+
+  test('takes the secret that an earlier start made', () => {
+    const kept = file('ai.secret', 'whsec_kept\n')
+    const { config } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db` })
+    expect(config.generatedSecretFile).toBe(kept)
+    expect(config.sources[0]?.secrets).toEqual(['whsec_kept'])
+  })
+
+  test('keeps that secret beside the store, however the store is named', () => {
+    const secretFile = (url: string) => readConfig({ DATABASE_URL: url }).config.generatedSecretFile
+    expect(secretFile(`file://${directory}/a%20b/holdfast.db`)).toBe(`${directory}/a b/ai.secret`)
+    expect(secretFile(`file://localhost${directory}/holdfast.db`)).toBe(`${directory}/ai.secret`)
+  })
+
+  test('does not blame the secret for a store that there is not, and calls an empty secret empty', () => {
+    expect(faultsOf({ DATABASE_URL: 'mysql://h/d' })).toEqual([expect.stringContaining('DATABASE_URL must be')])
+    mkdirSync(join(directory, 'empty'))
+    file('empty/ai.secret', '\n')
+    expect(faultsOf({ DATABASE_URL: `file:${directory}/empty/holdfast.db` })).toEqual([
+      `${directory}/empty/ai.secret is empty: remove it, and a new secret is made`,
+    ])
+  })
+
+  test('makes no secret for a source that was asked for by name', () => {
+    expect(faultsOf({ SOURCES: 'ai' })).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
+    expect(faultsOf({ SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
+  })
+
+  test('names every fault at once', () => {
+    const faults = faultsOf({
+      PORT: 'eighty',
+      OPS_HOST: '0.0.0.0',
+      SOURCES: 'stripe,my-shop',
+      SOURCE_STRIPE_SECRET: '',
+      HANDLER_PROCESSES: '0',
+      LOG_LEVEL: 'loud',
+    })
+    expect(faults).toEqual([
+      'PORT is eighty, not a whole number from 0 to 65535',
+      'OPS_HOST is 0.0.0.0, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1',
+      'LOG_LEVEL is loud, not one of fatal, error, warn, info, debug, trace, silent',
+      'SOURCE_STRIPE_SECRET holds an empty secret',
+      'SOURCE_MY_SHOP_SECRET is not set: source my-shop would accept anything',
+      'HANDLER_PROCESSES is 0, not a whole number from 1 to 64',
+    ])
+  })
+
+  test('reads several secrets, newest first, and a dash in a name as an underscore', () => {
+    const { config } = readConfig({
+      SOURCES: 'my-shop',
+      SOURCE_MY_SHOP_SECRET: 'new, old',
+      SOURCE_MY_SHOP_PROVIDER: 'stripe',
+    })
+    expect(config.sources).toEqual([
+      {
+        name: 'my-shop',
+        variable: 'SOURCE_MY_SHOP',
+        provider: 'stripe',
+        secrets: ['new', 'old'],
+        types: ['*'],
+        dedupe: 'id',
+      },
+    ])
+  })
+
+  test('reads X from the file that X_FILE names, without its line end', () => {
+    const { config, faults } = readConfig({
+      ...sound,
+      OPS_TOKEN_FILE: file('token', 'from-a-file\n'),
+      OPS_HOST: '0.0.0.0',
+    })
+    expect(faults).toEqual([])
+    expect(config.opsToken).toBe('from-a-file')
+  })
+
+  test.each([
+    ['an unreadable file', { OPS_TOKEN_FILE: '/nowhere/token' }, /^OPS_TOKEN_FILE cannot be read: ENOENT/],
+    [
+      'a value and its file',
+      { OPS_TOKEN: 'a', OPS_TOKEN_FILE: file('twice', 'b') },
+      /^OPS_TOKEN and OPS_TOKEN_FILE are both set/,
+    ],
+    ['an empty secret in a list', { SOURCE_AI_SECRET: 'one,' }, /^SOURCE_AI_SECRET holds an empty secret/],
+    ['an odd source name', { SOURCES: 'ai,My Shop' }, /^SOURCES: "My Shop" is not a name/],
+    ['a source twice', { SOURCES: 'ai,ai' }, /^SOURCES names a source twice/],
+    ['a proxy that is no network', { TRUST_PROXY: 'true' }, /^TRUST_PROXY: true is not an address or CIDR/],
+    ['a network that is too narrow', { TRUST_PROXY: '10.0.0.0/33' }, /^TRUST_PROXY: 10.0.0.0\/33 is not/],
+    ['a proxy that is everybody', { TRUST_PROXY: '0.0.0.0/0' }, /^TRUST_PROXY: 0.0.0.0\/0 is not/],
+    ['one port for both listeners', { PORT: '8081' }, /^PORT and OPS_PORT are both 8081/],
+    ['a token that no header carries', { OPS_TOKEN: 'two words' }, /^OPS_TOKEN holds a character/],
+    ['a store that there is not', { DATABASE_URL: 'mysql://u:p@h/d' }, /^DATABASE_URL must be file:/],
+    [
+      'credentials in a public URL',
+      { PUBLIC_URL: 'https://u:p@example.com' },
+      /^PUBLIC_URL is not .* without credentials/,
+    ],
+    ['https without a proxy', { REQUIRE_HTTPS: 'true' }, /^REQUIRE_HTTPS needs TRUST_PROXY/],
+    ['a flag that is no flag', { METRICS_OPEN: 'yes' }, /^METRICS_OPEN is yes, not true or false/],
+    ['a public URL that is none', { PUBLIC_URL: 'example.com' }, /^PUBLIC_URL is not an http\(s\) URL/],
+    ['an ingest process on the embedded store', { ROLE: 'ingest' }, /^ROLE=ingest needs PostgreSQL/],
+    ['a worker on the embedded store', { ROLE: 'worker' }, /^ROLE=worker needs PostgreSQL/],
+    ['a role that there is not', { ROLE: 'poller' }, /^ROLE is poller, not all, ingest or worker/],
+    [
+      'dead letters that would go before the rest',
+      { RETENTION_DEAD_DAYS: '7' },
+      /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(30\)/,
+    ],
+    [
+      'dead letters that would go where the rest stays for ever',
+      { RETENTION_DAYS: '0', RETENTION_DEAD_DAYS: '7' },
+      /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
+    ],
+    ['an answer limit of nothing', { ANSWER_LIMIT_BYTES: '0' }, /^ANSWER_LIMIT_BYTES is 0, not a whole number/],
+    [
+      'a way to tell duplicates that there is not',
+      { SOURCE_AI_DEDUPE: 'hash' },
+      /^SOURCE_AI_DEDUPE is hash, not id or body/,
+    ],
+    [
+      'a redelivery that is no flag',
+      { SOURCE_AI_REDELIVERY_REPLAYS_DEAD: '1' },
+      /^SOURCE_AI_REDELIVERY_REPLAYS_DEAD is 1/,
+    ],
+    ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
+  ])('refuses %s', (_, environment: Record<string, string>, message) => {
+    expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
+  })
+
+  test.each([
+    [{}, 30],
+    [{ RETENTION_DAYS: '7' }, 7],
+    [{ RETENTION_DAYS: '0' }, 0],
+    [{ RETENTION_DEAD_DAYS: '30' }, 30],
+    [{ RETENTION_DEAD_DAYS: '90' }, 90],
+    [{ RETENTION_DEAD_DAYS: '0' }, 0],
+  ])('with %j dead letters are kept for %d days', (environment, days) => {
+    const { config, faults } = readConfig({ ...sound, ...environment })
+    expect([config.deadRetentionDays, faults]).toEqual([days, []])
+  })
+
+  test.each(['all', 'ingest', 'worker'])('takes the role %s with PostgreSQL', (role) => {
+    const { config, faults } = readConfig({ ...sound, ROLE: role, DATABASE_URL: 'postgres://u:p@h/d' })
+    expect([config.role, faults]).toEqual([role, []])
+  })
+
+  test('never repeats a secret in a fault', () => {
+    const faults = faultsOf({ SOURCES: 'ai', SOURCE_AI_SECRET: 'hush-hush,,', SOURCE_AI_SECRET_FILE: '/nowhere' })
+    expect(faults.length).toBeGreaterThan(0)
+    expect(faults.join()).not.toContain('hush')
+    expect(faultsOf({ SOURCE_AI_SECRET_FILE: 'whsec_hush-hush' }).join()).not.toContain('hush')
+  })
+})

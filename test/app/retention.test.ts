@@ -1,0 +1,293 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { StoreUpkeep, type UpkeepOptions } from '../../src/app/retention.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import type { Upkeep } from '../../src/domain/upkeep.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
+import { ownPath } from '../storage/database-file.ts'
+import { eventually } from '../support/eventually.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const WAITS = { retryMs: HOUR_MS, retryAfterMs: 7 * DAY_MS, pollMs: HOUR_MS, leaseMs: HOUR_MS }
+
+/** A clock that may be set, and one that may not. */
+const time = () => ({ wallMs: START_MS, monotonicMs: 0 })
+type Time = ReturnType<typeof time>
+function pass(at: Time, ms: number): void {
+  at.wallMs += ms
+  at.monotonicMs += ms
+}
+
+async function open(path: string, at: Time): Promise<OpenStore> {
+  const store = await openStore(`file:${path}`, { clock: () => at.wallMs })
+  onTestFinished(() => store.close())
+  return store
+}
+
+function upkeepOf(store: OpenStore, at: Time, given: Partial<UpkeepOptions> = {}) {
+  const lines: Record<string, unknown>[] = []
+  const output = new Writable({
+    write(chunk, _, done) {
+      lines.push(JSON.parse(String(chunk)))
+      done()
+    },
+  })
+  let wakes = 0
+  const upkeep = new StoreUpkeep({
+    store,
+    retentionDays: 30,
+    deadRetentionDays: 30,
+    waits: WAITS,
+    onBroughtBack: () => wakes++,
+    log: pino(output),
+    monotonicMs: () => at.monotonicMs,
+    ...given,
+  })
+  onTestFinished(() => upkeep.stop())
+  const said = (text: string) => lines.filter(({ msg }) => String(msg).includes(text))
+  return { upkeep, lines, said, wakes: () => wakes }
+}
+
+async function makeDead(store: OpenStore, receivedAtMs: number) {
+  const event = newEvent({ receivedAtMs })
+  await store.append(event)
+  await store.settle([settlement(await claimOne(store), { verdict: 'dead', outcome: 'rejected' })])
+  return event
+}
+
+const kept = async (store: OpenStore): Promise<number> => (await store.events({}, { limit: 100 })).items.length
+
+test('one start with a clock that is ahead forgets nothing, says so, and after the next start all is as it was', async () => {
+  const path = ownPath()
+  const at = time()
+  let store = await open(path, at)
+  await makeDead(store, START_MS)
+  await upkeepOf(store, at).upkeep.pass()
+  await store.close()
+
+  const ahead = { wallMs: START_MS + 40 * DAY_MS, monotonicMs: 0 }
+  store = await open(path, ahead)
+  const event = newEvent({ receivedAtMs: ahead.wallMs })
+  await store.append(event)
+  const wrong = upkeepOf(store, ahead)
+  await wrong.upkeep.pass()
+  expect(await kept(store)).toBe(2)
+  expect(wrong.upkeep.state()).toMatchObject({ isHeld: true })
+  expect(wrong.said('the clock seems to have jumped')).toEqual([
+    expect.objectContaining({ level: 40, clock: '2027-01-02T10:00:00.000Z', last_known: '2026-11-23T10:00:00.000Z' }),
+  ])
+  await store.close()
+
+  pass(at, HOUR_MS)
+  at.monotonicMs = 0
+  store = await open(path, at)
+  expect((await store.claim(claimRequest())).work).toEqual([])
+  const right = upkeepOf(store, at)
+  await right.upkeep.pass()
+  expect(right.upkeep.state()).toMatchObject({ isHeld: false })
+  expect(right.wakes()).toBe(1)
+  expect(right.said('were brought back to now')).toEqual([expect.objectContaining({ events: 1, deliveries: 1 })])
+  expect((await claimOne(store)).event).toMatchObject({ uid: event.uid, receivedAtMs: at.wallMs })
+  expect(await kept(store)).toBe(2)
+})
+
+test('a service that was off for forty days forgets what is old after a day', async () => {
+  const path = ownPath()
+  const at = time()
+  let store = await open(path, at)
+  await store.append(newEvent({ receivedAtMs: START_MS, handlers: [] }))
+  await upkeepOf(store, at).upkeep.pass()
+  await store.close()
+
+  at.wallMs += 40 * DAY_MS
+  store = await open(path, at)
+  const { upkeep, said } = upkeepOf(store, at)
+  await upkeep.pass()
+  for (let hours = 1; hours <= 23; hours++) {
+    pass(at, HOUR_MS)
+    await upkeep.pass()
+  }
+  expect(await kept(store)).toBe(1)
+  expect(said('the clock seems to have jumped')).toHaveLength(1)
+  pass(at, HOUR_MS)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(0)
+  expect(said('the clock is trusted')).toHaveLength(1)
+  expect(upkeep.state()).toMatchObject({ isHeld: false })
+})
+
+test('after an operator’s word what is old is forgotten at once, and not hours later; without need it is refused', async () => {
+  const at = time()
+  const store = await open(ownPath(), at)
+  await makeDead(store, START_MS)
+  const { upkeep, said } = upkeepOf(store, at)
+  upkeep.start()
+  await eventually(
+    async () => upkeep.state().deadExpiring,
+    (expiring) => expiring === 0,
+  )
+  await expect(upkeep.resume(at.wallMs)).rejects.toMatchObject({ code: 'conflict' })
+  expect(upkeep.warnings()).toEqual([])
+
+  at.wallMs += 40 * DAY_MS
+  await upkeep.pass()
+  const old = { days: [{ day: '2026-11-23', events: 1, dead: 1 }], more: false }
+  const clock = '2027-01-02T10:00:00.000Z'
+  expect(await upkeep.report()).toEqual({
+    held: true,
+    clock,
+    last_known: '2026-11-23T10:00:00.000Z',
+    steady_hours: 0,
+    retention_days: 30,
+    retention_dead_days: 30,
+    old,
+  })
+  expect(upkeep.warnings()).toEqual([expect.stringContaining('holdfast retention resume')])
+  expect(said('holdfast retention resume')).toHaveLength(1)
+  await expect(upkeep.resume(START_MS)).rejects.toMatchObject({ code: 'conflict' })
+  expect(await kept(store)).toBe(1)
+
+  expect(await upkeep.resume(at.wallMs)).toEqual({ held: false, clock, last_known: clock, steady_hours: null })
+  await eventually(
+    () => kept(store),
+    (left) => left === 0,
+  )
+  await eventually(
+    async () => upkeep.state().isHeld,
+    (isHeld) => !isHeld,
+  )
+  expect(upkeep.warnings()).toEqual([])
+  expect((await upkeep.report()).old.days).toEqual([])
+})
+
+test('a word that comes while a look at the clock is under way counts right after it', async () => {
+  const path = ownPath()
+  const at = time()
+  const store = await open(path, at)
+  await makeDead(store, START_MS)
+  at.wallMs += 40 * DAY_MS
+  const looked = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const slow: Upkeep = {
+    judgeClock: (look) => store.judgeClock(look),
+    bringBack: async (waits) => {
+      looked.resolve()
+      await goOn.promise
+      return store.bringBack(waits)
+    },
+    prune: (request) => store.prune(request),
+    pruneTasks: (endedBeforeMs, limit) => store.pruneTasks(endedBeforeMs, limit),
+    countOld: (bounds) => store.countOld(bounds),
+    countDead: (receivedBeforeMs) => store.countDead(receivedBeforeMs),
+  }
+  const { upkeep, said } = upkeepOf(store, at, { store: slow })
+  upkeep.start()
+  await looked.promise
+  await upkeep.resume(at.wallMs)
+  goOn.resolve()
+  await eventually(
+    () => kept(store),
+    (left) => left === 0,
+  )
+  expect(said('old events forgotten')).toHaveLength(1)
+})
+
+test('a clock that jumps while the service runs forgets nothing, as little as it may be off where retention is short', async () => {
+  for (const [retentionDays, jumpMs] of [
+    [30, 40 * DAY_MS],
+    [1, 23 * HOUR_MS],
+  ] as const) {
+    const at = time()
+    const store = await open(ownPath(), at)
+    const { upkeep } = upkeepOf(store, at, { retentionDays, deadRetentionDays: retentionDays })
+    await store.append(newEvent({ receivedAtMs: START_MS - 2 * HOUR_MS, handlers: [] }))
+    await upkeep.pass()
+    pass(at, HOUR_MS)
+    at.wallMs += jumpMs
+    await upkeep.pass()
+    expect(await kept(store)).toBe(1)
+    expect(upkeep.state().isHeld).toBe(true)
+  }
+})
+
+test('one start with a clock that is behind costs no event that came then, once the clock is set right', async () => {
+  const path = ownPath()
+  const at = time()
+  let store = await open(path, at)
+  await makeDead(store, START_MS)
+  await upkeepOf(store, at).upkeep.pass()
+  await store.close()
+
+  const behind = { wallMs: START_MS - 40 * DAY_MS, monotonicMs: 0 }
+  store = await open(path, behind)
+  const wrong = upkeepOf(store, behind)
+  await wrong.upkeep.pass()
+  await makeDead(store, behind.wallMs)
+  expect(wrong.upkeep.state().isHeld).toBe(true)
+  await store.close()
+
+  pass(at, HOUR_MS)
+  at.monotonicMs = 0
+  store = await open(path, at)
+  const { upkeep } = upkeepOf(store, at)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(2)
+  expect(upkeep.state()).toEqual({ isHeld: false, deadExpiring: 0 })
+  pass(at, 30 * DAY_MS + HOUR_MS)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(0)
+})
+
+test('an idle service that runs on forgets what is old', async () => {
+  const at = time()
+  const store = await open(ownPath(), at)
+  const { upkeep, said } = upkeepOf(store, at)
+  await makeDead(store, START_MS)
+  await upkeep.pass()
+  pass(at, 31 * DAY_MS)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(0)
+  expect(said('old events forgotten')).toEqual([expect.objectContaining({ pruned: 1, dead: 1, retention_days: 30 })])
+})
+
+test('dead letters are kept for their own time; before they go they are counted, and warned of once a day', async () => {
+  const at = time()
+  const store = await open(ownPath(), at)
+  const { upkeep, said } = upkeepOf(store, at, { deadRetentionDays: 60 })
+  await makeDead(store, START_MS)
+  const after = async (ms: number) => {
+    pass(at, ms)
+    await upkeep.pass()
+  }
+  await after(2 * DAY_MS)
+  await makeDead(store, at.wallMs)
+  await after(29 * DAY_MS)
+  expect(await kept(store)).toBe(2)
+  expect(upkeep.state().deadExpiring).toBe(0)
+  await after(28 * DAY_MS + HOUR_MS)
+  expect(upkeep.state().deadExpiring).toBe(1)
+  await after(HOUR_MS)
+  const warning = { level: 40, dead: 1, retention_days: 30, retention_dead_days: 60 }
+  expect(said('will be forgotten within a day')).toEqual([expect.objectContaining(warning)])
+  await after(DAY_MS)
+  expect(await kept(store)).toBe(1)
+  expect(said('old events forgotten')).toEqual([expect.objectContaining({ pruned: 1, dead: 1 })])
+})
+
+test.each([
+  ['everything', 0],
+  ['dead letters', 30],
+])('%s can be kept for ever', async (_, retentionDays) => {
+  const at = time()
+  const store = await open(ownPath(), at)
+  const { upkeep } = upkeepOf(store, at, { retentionDays, deadRetentionDays: 0 })
+  await makeDead(store, START_MS)
+  await upkeep.pass()
+  pass(at, 4_000 * DAY_MS)
+  await upkeep.pass()
+  expect(await kept(store)).toBe(1)
+  expect(upkeep.state()).toEqual({ isHeld: false, deadExpiring: 0 })
+})

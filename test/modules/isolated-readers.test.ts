@@ -1,0 +1,266 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import pino from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Provider } from '../../src/domain/provider.ts'
+import { createReaders } from '../../src/modules/isolated-readers.ts'
+import { Unread } from '../../src/pipeline/provider-readers.ts'
+import { readEvent } from '../../src/pipeline/read-event.ts'
+import wilful from './modules/wilful.ts'
+
+const provider = wilful as unknown as Provider
+const NOW_MS = Date.parse('2026-11-26T10:00:00Z')
+const bytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body))
+
+function start(modules = { [provider.name]: import.meta.resolve('./modules/wilful.ts') }) {
+  const lines: Record<string, unknown>[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) })
+  const own = new Map([[provider, modules[provider.name] as string]])
+  const readers = createReaders(own, { environment: process.env, log, maxReadingMs: 300 })
+  onTestFinished(() => readers.close())
+  const read = async (body: unknown, headers = {}) => readers.event(provider, headers, bytes(body), NOW_MS)
+  return { readers, read, lines }
+}
+
+const unread = (reason: string) => ({ ok: false, type: 'unknown', reasons: [`provider wilful ${reason}`] })
+
+describe('code of a user’s own that reads', () => {
+  test('reads in a thread what it would read here', async () => {
+    const { read, readers } = start()
+    const body = { id: 'evt_1', type: 'a.b', task: 't', data: { ends: 'well', at: [1, 'é', null] }, more: 1 }
+    const here = readEvent(provider, { 'x-id': 'h' }, bytes(body), NOW_MS)
+    const keys = { id: null, type: null, task: null, data: null, more: null }
+    expect(await read(body, { 'x-id': 'h' })).toEqual({ ...here, payload: keys })
+    const form = { id: 'evt_1', type: 'a.b', origin: 'webhook', headers: {}, receivedAtMs: NOW_MS } as const
+    expect(await readers.stored(provider, form, bytes(body))).toEqual({ ...here, payload: keys })
+    const asked = { id: 'poll_1', task: 't', receivedAtMs: NOW_MS }
+    expect(await readers.answer(provider, asked, bytes({ n: 1 }))).toMatchObject({
+      fields: { id: 'poll_1', type: 'wilful.done', data: { n: 1, id: 't' } },
+      end: { status: 'completed', word: 'done' },
+    })
+    expect(await readers.answered(provider, 'tasks.read', bytes({ n: 1 }), ['t'])).toEqual({
+      status: 'completed',
+      word: 'done',
+      event: { type: 'wilful.done' },
+    })
+    expect(await readers.api(provider, 'tasks.poll', 't')).toEqual({ method: 'GET', path: '/t' })
+    const submission = { secret: 's', webhookUrl: undefined }
+    expect(await readers.answered(provider, 'tasks.submit.request', bytes({ id: 'r' }), [submission])).toMatchObject({
+      path: '/tasks',
+      jsonText: '{"id":"r","secret":"s"}',
+    })
+    expect(await readers.answered(provider, 'tasks.submit.taskId', bytes({ id: 'task_1' }))).toBe('task_1')
+    expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
+  })
+
+  test('holds nobody up where it loops, but its own, which is told why; what comes after is read', async () => {
+    const { read, lines } = start()
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    await read({})
+    delay.enable()
+    const all = await Promise.all([
+      read({ do: 'loop', id: 'a' }),
+      read({ id: 'b' }),
+      read({ data: { ends: 'loop' }, id: 'c' }),
+      read({ id: 'd' }),
+    ])
+    delay.disable()
+    expect(all).toMatchObject([
+      unread('took longer than 300 ms to read it'),
+      { ok: true, fields: { id: 'b' } },
+      unread('took longer than 300 ms to read it'),
+      { ok: true, fields: { id: 'd' } },
+    ])
+    // Both loops together, which take 600 ms.
+    expect(delay.max / 1e6).toBeLessThan(550)
+    const told = lines.filter(({ msg }) => msg === 'a provider module did not end reading: its thread is replaced')
+    expect(told.map(({ level }) => level)).toEqual([40, 20])
+    expect(told[0]).toMatchObject({ provider: 'wilful', deadline_ms: 300 })
+  })
+
+  test('of its tasks holds nobody up either', async () => {
+    const { readers } = start()
+    const late = new Unread('provider wilful took longer than 300 ms to read it')
+    const loop = { do: 'loop' }
+    const asked = await Promise.allSettled([
+      readers.answered(provider, 'tasks.read', bytes(loop), ['t']),
+      readers.api(provider, 'tasks.poll', 'loop'),
+      readers.answered(provider, 'tasks.submit.request', bytes(loop), [{}]),
+      readers.answered(provider, 'tasks.submit.taskId', bytes(loop)),
+      readers.api(provider, 'tasks.poll', 'sound'),
+    ])
+    const over = { status: 'rejected', reason: late }
+    expect(asked).toEqual([over, over, over, over, expect.objectContaining({ status: 'fulfilled' })])
+  })
+
+  test('of its API reads and makes in a thread what it would here, and holds nobody up', async () => {
+    const { readers } = start()
+    const answer = bytes({ id: 'next' })
+    // What could not be sent is there to be seen.
+    const headers = { authorization: 'Bearer k', 'x-count': null, 'x-call': null }
+    expect(await readers.api(provider, 'headers', 'k')).toEqual(headers)
+    const hook = { id: 'h', url: 'https://hooks.example', events: ['a'], active: true }
+    expect(await readers.api(provider, 'registrations.list', undefined)).toEqual({ method: 'GET', path: '/hooks' })
+    expect(await readers.answered(provider, 'registrations.readList', answer)).toEqual({
+      items: [undefined, hook],
+      next: 'next',
+    })
+    expect(await readers.api(provider, 'registrations.create', { url: 'u' }, 's')).toEqual({
+      method: 'POST',
+      path: '/hooks',
+      jsonText: '{"url":"u","secret":"s"}',
+    })
+    expect(await readers.api(provider, 'registrations.update', 'h', {})).toBeUndefined()
+    expect(await readers.answered(provider, 'registrations.read', answer)).toEqual(hook)
+    expect(await readers.answered(provider, 'registrations.secret', answer)).toBe('handed out')
+    expect(await readers.api(provider, 'registrations.eventOf', 'x')).toBe('its x')
+
+    await expect(readers.api(provider, 'registrations.create', { url: 'refused' }, 's')).rejects.toMatchObject({
+      message: 'provider wilful could not read it (TypeError)',
+      cause: 'no s',
+    })
+    // Nothing that can be sent.
+    expect(await readers.api(provider, 'tasks.poll', 'path')).toBeNull()
+    expect(await readers.api(provider, 'registrations.remove', 'many')).toBeNull()
+    const loop = bytes({ do: 'loop' })
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const asked = await Promise.allSettled([
+      readers.api(provider, 'headers', 'loop'),
+      readers.api(provider, 'registrations.list', 'loop'),
+      readers.answered(provider, 'registrations.readList', loop),
+      readers.api(provider, 'registrations.create', { url: 'loop' }, 's'),
+      readers.api(provider, 'registrations.update', 'loop', {}, 's'),
+      readers.api(provider, 'registrations.remove', 'loop'),
+      readers.answered(provider, 'registrations.read', loop),
+      readers.answered(provider, 'registrations.secret', loop),
+      readers.api(provider, 'registrations.eventOf', 'loop'),
+    ])
+    delay.disable()
+    expect(new Set(asked.map((each) => each.status === 'rejected' && each.reason.message))).toEqual(
+      new Set(['provider wilful took longer than 300 ms to read it']),
+    )
+    // All loops together take 2.7 s.
+    expect(delay.max / 1e6).toBeLessThan(1_500)
+  })
+
+  test('is known by the bytes where it could not be read at all', async () => {
+    const { read } = start()
+    const [one, again, other] = [
+      await read({ do: 'loop' }),
+      await read({ do: 'loop' }),
+      await read({ do: 'loop', n: 1 }),
+    ]
+    expect(one).toMatchObject({ id: expect.stringMatching(/^sha256:/) })
+    expect(again).toEqual(one)
+    expect(other).not.toMatchObject({ id: (one as { id: string }).id })
+  })
+
+  test.each([
+    ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
+    ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
+    ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
+  ])('that %s costs its own event', async (_, body, reason) => {
+    const { read } = start()
+    const reading = await read(body)
+    expect(reading).toMatchObject({ ok: false })
+    expect('reasons' in reading && reading.reasons[0]).toMatch(reason)
+    expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
+  })
+
+  test('that throws, or gives what cannot cross threads, is taken as it is here', async () => {
+    const { read, readers } = start()
+    expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
+    expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
+    const asking = async () => readers.answered(provider, 'tasks.read', bytes({ do: 'throw' }), ['t'])
+    await expect(asking()).rejects.toThrow(new Unread('provider wilful could not read it (RangeError)'))
+    await read({ do: 'late' })
+    await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
+  })
+
+  test('that writes to the console without end is logged in part, and does not hold the thread that answers', async () => {
+    const { read, lines } = start()
+    await read({})
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const from = performance.now()
+    await read({ do: 'talk', id: 'a' })
+    await read({ id: 'b' })
+    // Not so long as to pass all of it on.
+    let longestMs = 0
+    let last = performance.now()
+    while (performance.now() - from < 1_000) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      longestMs = Math.max(longestMs, performance.now() - last)
+      last = performance.now()
+    }
+    const said = lines.filter(({ msg }) => String(msg).startsWith('line '))
+    expect(said[0]).toMatchObject({ msg: 'line 0', level: 30, provider: 'wilful' })
+    expect(said.length).toBeLessThan(250)
+    expect(Math.max(longestMs, delay.max / 1e6)).toBeLessThan(1_000)
+  })
+
+  test('that gives a promise has read nothing, and its thread lives on though that rejects', async () => {
+    const { read, lines } = start()
+    expect(await read({ do: 'reject' })).toMatchObject({ ok: false, reasons: ['no event type'] })
+    expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
+    expect(lines).toEqual([])
+  })
+
+  test('costs no other event by what it leaves behind', async () => {
+    const { read } = start()
+    const all = await Promise.all(
+      [{ do: 'late' }, ...Array.from({ length: 300 }, (_, n) => ({ id: `${n}` }))].map(read),
+    )
+    expect(all.filter(({ ok }) => !ok)).toEqual([])
+  })
+
+  test('that says things of its own to the service gets the answers to what it is asked, each its own', async () => {
+    const { read, lines } = start()
+    const all = await Promise.all(Array.from({ length: 50 }, (_, n) => read({ do: 'say', id: `${n}` })))
+    expect(all).toMatchObject(Array.from({ length: 50 }, (_, n) => ({ ok: true, fields: { id: `${n}` } })))
+    expect(lines).toEqual([])
+  })
+
+  test('is heard, and keeps its thread, where this one was too busy to hear it in time', async () => {
+    const { read, lines } = start()
+    await read({})
+    const reading = read({ id: 'a' })
+    await new Promise((resolve) => setImmediate(resolve))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+    expect(await reading).toMatchObject({ ok: true, fields: { id: 'a' } })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(lines).toEqual([])
+  })
+
+  test('ends nothing but its thread by what it throws later, whatever that is', async () => {
+    const { read, lines } = start()
+    await read({ do: 'null' })
+    await expect.poll(() => lines).toMatchObject([{ msg: 'the thread that reads for a provider module has ended' }])
+    expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
+  })
+
+  test('has its thread begun anew only when there is something to read, where it ends that as soon as it is loaded', async () => {
+    const { read, lines } = start({ wilful: import.meta.resolve('./modules/short-lived.ts') })
+    await expect.poll(() => lines.length).toBeGreaterThan(0)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(lines.length).toBe(1)
+    expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
+  })
+
+  test('is refused, not quarantined, where nobody can read it now', async () => {
+    const { read, readers } = start({ wilful: 'file:///nowhere/wilful.ts' })
+    await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
+    const waits = start()
+    const waiting = Promise.allSettled(Array.from({ length: 1_100 }, () => waits.read({})))
+    const outcomes = (await waiting).map((each) => (each.status === 'rejected' ? each.reason.code : each.value.ok))
+    expect(new Set(outcomes)).toEqual(new Set([true, 'unavailable']))
+    await readers.close()
+    await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  test('that Holdfast ships, or that is only a map, is read at once', () => {
+    const { readers } = start()
+    const mapped = { ...provider, event: { type: 'body:type' } } as unknown as Provider
+    expect(readers.event(mapped, {}, bytes({ type: 'a.b' }), NOW_MS)).not.toBeInstanceOf(Promise)
+  })
+})

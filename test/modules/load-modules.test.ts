@@ -1,0 +1,119 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import pino from 'pino'
+import { describe, expect, test } from 'vitest'
+import { loadApart } from '../../src/modules/load-modules.ts'
+import { providerFaults } from '../../src/providers/check.ts'
+import { shippedProviders } from '../../src/providers/index.ts'
+import { temporaryDirectory } from '../support/service.ts'
+
+const log = pino({ level: 'silent' })
+const PARTS = `name: 'acme', verify: { scheme: 'shared-secret', from: { header: 'x-token' } }`
+
+function load(text: string, maxLoadingMs?: number) {
+  const file = join(temporaryDirectory(), 'acme.mjs')
+  writeFileSync(file, text)
+  return loadApart(pathToFileURL(file).href, {
+    environment: process.env,
+    log,
+    ...(maxLoadingMs !== undefined && { maxLoadingMs }),
+  })
+}
+
+const faultsOf = async (text: string) => providerFaults((await load(text)).default)
+
+/** As JSON, with the place of each function. */
+const outline = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (_, each) => (typeof each === 'function' ? 'a function' : each)))
+
+describe('a provider module that is loaded apart', () => {
+  test.each(shippedProviders)('is what it exports, but for what its functions do: $name', async (provider) => {
+    const loaded = (
+      await loadApart(import.meta.resolve(`../../src/providers/${provider.name}.ts`), { environment: process.env, log })
+    ).default
+    expect(outline(loaded)).toEqual(outline(provider))
+    expect(providerFaults(loaded)).toEqual([])
+  })
+
+  test('is what it exports, though it says things of its own to the service while it loads', async () => {
+    const loaded = await load(`
+      import { parentPort } from 'node:worker_threads'
+      for (const said of ['ready', null, 7, { kind: 'said' }, { kind: 'other' }]) parentPort.postMessage(said)
+      export default { ${PARTS}, event: { type: 'body:type' } }`)
+    expect(providerFaults(loaded.default)).toEqual([])
+  })
+
+  test('has none of its code run here', async () => {
+    const loaded = await load(`
+      globalThis.wasHere = true
+      setInterval(() => { for (;;); }, 1)
+      export default { ${PARTS}, event: () => ({}), get ends() { globalThis.wasHere = true; return undefined } }`)
+    expect(loaded.default).toEqual({
+      name: 'acme',
+      verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
+      event: expect.any(Function),
+    })
+    expect('wasHere' in globalThis).toBe(false)
+    expect((loaded.default as { event: () => void }).event).toThrow('threads of its own alone')
+  })
+
+  test.each([
+    [
+      'a class of its own',
+      `class Acme { constructor() { Object.assign(this, { ${PARTS} }) } event() {} }; export default new Acme()`,
+    ],
+    ['a proxy', `export default new Proxy({ ${PARTS}, event: { type: 'body:' } }, {})`],
+    ['what becomes another in JSON', `export default { toJSON: () => ({ ${PARTS}, event: () => {} }) }`],
+  ])('may be %s', async (_, text) => {
+    expect(await faultsOf(text)).toEqual([])
+  })
+
+  test.each([
+    ['an async function', `event: async () => {}`, '/event must not be an async function'],
+    [
+      'a function in the place of data',
+      `event: { type: () => 'a' }`,
+      '/event/type must be string, or /event/type must be array',
+    ],
+    ['no function in the place of one', `event: { type: 'body:' }, ends: 7`, '/ends must be a function'],
+    ['a member of no meaning', `event: { type: 'body:' }, more: 1`, '/ must NOT have additional properties: "more"'],
+    [
+      'a schema that is none',
+      `event: { type: 'body:' }, schemas: { a: { type: 'txt' } }`,
+      /^\/schemas\/a: schema is invalid/,
+    ],
+  ])('that has %s is told of it', async (_, part, fault) => {
+    const [first = ''] = await faultsOf(`export default { ${PARTS}, ${part} }`)
+    if (typeof fault === 'string') expect(first).toBe(fault)
+    else expect(first).toMatch(fault)
+  })
+
+  test('that exports nothing by default is known by that', async () => {
+    expect(await load('export const acme = 1')).toEqual({})
+    expect(await load('export default undefined')).toEqual({ default: undefined })
+  })
+
+  test.each([
+    ['throws', `throw new Error('no such luck')`, 'no such luck'],
+    ['is none', 'export default {', /Unexpected/],
+    ['loops', 'for (;;);', 'it took longer than 300 ms to load'],
+    ['ends its process', 'process.exit(0)', /^it ended the thread that loads it/],
+    ['waits for what never comes', 'await new Promise(() => {})', /^it ended the thread that loads it, or waits/],
+    [
+      'rejects where nobody listens',
+      `Promise.reject(new Error('late')); await new Promise((r) => setTimeout(r, 1e5))`,
+      'late',
+    ],
+    [
+      'throws what is no error',
+      'setTimeout(() => { throw null }, 1); await new Promise((r) => setTimeout(r, 1e5))',
+      'null',
+    ],
+    ['leads to itself', 'const a = {}; a.a = a; export default a', 'it nests deeper than 256'],
+    ['throws where it is read', `export default { get name() { throw new Error('shy') } }`, 'shy'],
+  ])('that %s while it loads is not loaded, and told why', async (_, text, reason) => {
+    // The others have all the time that they need.
+    await expect(load(text, text.startsWith('for') ? 300 : undefined)).rejects.toThrow(reason)
+  })
+})

@@ -1,0 +1,263 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import pino from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { HandlerRegistration } from '../../src/domain/handler.ts'
+import { parseJson } from '../../src/domain/json.ts'
+import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
+import type { Provider } from '../../src/domain/provider.ts'
+import { routeHere } from '../../src/pipeline/body-reader.ts'
+import { fingerprintOf } from '../../src/pipeline/fingerprint.ts'
+import { createReader } from '../../src/pipeline/long-body-reader.ts'
+import type { StoredForm } from '../../src/pipeline/read-event.ts'
+import { compileRoutes } from '../../src/pipeline/routes.ts'
+import ai from '../../src/providers/ai.ts'
+import { temporaryDirectory } from '../support/service.ts'
+
+const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
+const sourceOf = (provider: Provider) => ({ name: 'ai', provider, types: ['*'], accepts: () => true })
+const FILLER = 'x'.repeat(MAX_INLINE_BYTES + 1)
+
+interface Given {
+  readonly registrations?: () => readonly HandlerRegistration[]
+  readonly faults?: () => readonly string[]
+  /** The text of a provider's module. */
+  readonly module?: string
+  readonly maxReadingMs?: number
+}
+
+function start({ registrations, module, faults = () => [], ...rest }: Given = {}) {
+  const handlers: readonly HandlerRegistration[] = [{ name: 'end', types: ['task.*'] }]
+  const known = registrations ?? (() => handlers)
+  const file = join(temporaryDirectory(), 'own.ts')
+  if (module !== undefined) writeFileSync(file, module)
+  const reader = createReader({
+    providerModules: {
+      ai: new URL('../../src/providers/ai.ts', import.meta.url).href,
+      own: pathToFileURL(file).href,
+    },
+    own: { has: ({ name }) => name === 'own' },
+    here: routeHere((...args) => compileRoutes(known())(...args)),
+    registrations: known,
+    faults,
+    log: pino({ level: 'silent' }),
+    ...rest,
+  })
+  onTestFinished(() => reader.close())
+  return reader
+}
+
+const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+
+describe('a long body', () => {
+  test('is read and routed as a short one, but for its data', async () => {
+    const reader = start()
+    const read = (text: string) =>
+      reader.event(
+        sourceOf(ai),
+        webhook,
+        bytes({ id: 'e1', type: 'task.completed', data: { task_id: 't1', status: 'completed', text } }),
+      )
+    const [short, long] = [await read('x'), await read(FILLER)]
+    expect(short.routing).toEqual({ status: 'accepted', handlers: ['end'], reasons: [] })
+    expect(long.routing).toEqual(short.routing)
+    if (!short.reading.ok || !long.reading.ok) throw new Error('unreadable')
+    expect({ ...long.reading.fields, data: null }).toEqual({ ...short.reading.fields, data: null })
+    expect(long.reading.end).toEqual({ status: 'completed', word: 'completed' })
+    expect(Object.keys(long.reading.payload as object)).toEqual(Object.keys(short.reading.payload as object))
+    expect(long.reading.fields.data).toBeUndefined()
+  })
+
+  test('is judged by its schema, and quarantined if it is no JSON', async () => {
+    const reader = start()
+    const event = (data: object) => bytes({ id: 'e1', type: 'task.completed', data: { ...data, text: FILLER } })
+    const { routing } = await reader.event(sourceOf(ai), webhook, event({ task_id: 't1', status: 7 }))
+    expect(routing).toMatchObject({ status: 'quarantined', reasons: [expect.stringContaining('/status')] })
+    const { reading } = await reader.event(sourceOf(ai), webhook, Buffer.from(`${FILLER}`))
+    expect(reading).toMatchObject({ ok: false, reasons: ['the body is not valid JSON'] })
+  })
+
+  test('is routed by the handlers that there are now', async () => {
+    let handlers: readonly HandlerRegistration[] = [{ name: 'one', types: ['task.*'] }]
+    const reader = start({ registrations: () => handlers })
+    const body = bytes({ id: 'e1', type: 'task.created', data: { task_id: 't1', status: 'x', text: FILLER } })
+    const handlersOf = async () => (await reader.event(sourceOf(ai), webhook, body)).routing.handlers
+    expect(await handlersOf()).toEqual(['one'])
+    expect(await handlersOf()).toEqual(['one'])
+    handlers = [{ name: 'two', types: ['*'] }]
+    expect(await handlersOf()).toEqual(['two'])
+  })
+
+  test('of a poll tells how its task stands, and of a submission its id', async () => {
+    const reader = start()
+    const of = (answer: object) => reader.task(ai, 't1', bytes({ ...answer, text: FILLER }))
+    expect(await of({ task_id: 't1', status: 'completed' })).toEqual({ kind: 'ended', word: 'completed' })
+    expect(await of({ task_id: 't1', status: 'running' })).toEqual({ kind: 'pending', word: 'running' })
+    expect(await of({ task_id: 't2', status: 'completed' })).toEqual({ kind: 'nothing' })
+    expect(await reader.task(ai, 't1', Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
+    expect(await reader.submitted(ai, bytes({ text: FILLER, task_id: 't7' }))).toBe('t7')
+  })
+
+  test('of a caller’s request gives what is sent to the provider, and its fingerprint', async () => {
+    const reader = start()
+    const request = { prompt: FILLER, first: { z: 1, a: [{ z: 1, a: 2 }] } }
+    const submission = { webhookUrl: 'https://hooks.example', secret: 's' }
+    const askedFor = (body: Buffer) => reader.answered(ai, 'tasks.submit.request', body, [submission])
+    const jsonText = JSON.stringify({ ...request, webhook_url: submission.webhookUrl })
+    expect(await askedFor(bytes(request))).toEqual({
+      kind: 'read',
+      value: { method: 'POST', path: '/tasks', jsonText },
+    })
+    expect(await askedFor(Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
+    const mixed = { first: { a: [{ a: 2, z: 1 }], z: 1 }, prompt: FILLER }
+    expect(await reader.fingerprint(ai, { source: 'ai' }, bytes(mixed))).toBe(
+      fingerprintOf({ submit: request, source: 'ai' }),
+    )
+    expect(await reader.fingerprint(ai, {}, Buffer.from(FILLER))).toBeUndefined()
+  })
+
+  test('is not taken while nobody knows where it goes', async () => {
+    const reader = start({ faults: () => ['no worker'] })
+    await expect(reader.event(sourceOf(ai), webhook, Buffer.from(FILLER))).rejects.toMatchObject({
+      code: 'unavailable',
+    })
+  })
+
+  test('that hangs or ends its reader is quarantined, and those behind it are read', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'hang') for (;;);
+        if (body.does === 'exit') process.exit(1)
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const own = { ...ai, name: 'own' }
+    const reader = start({ module, maxReadingMs: 1_500 })
+    const read = (does: string) => reader.event(sourceOf(own), webhook, bytes({ id: does, does, text: FILLER }))
+    const [hung, first, ended, second] = await Promise.all(['hang', 'work', 'exit', 'work'].map(read))
+    expect(hung?.routing).toMatchObject({
+      status: 'quarantined',
+      reasons: ['the body could not be read: it took more than 1500 ms'],
+    })
+    expect(ended?.routing).toMatchObject({
+      status: 'quarantined',
+      reasons: ['the body could not be read: the thread that read it ended'],
+    })
+    for (const each of [first, second]) expect(each?.routing).toMatchObject({ status: 'accepted', handlers: ['end'] })
+  })
+
+  test('is for a user’s own code one of 16 KiB: no other thread takes over what that makes of it', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: () => ({ id: 'by itself', type: 'task.x', data: {} }),
+    }`
+    const elsewhere = { ...ai, name: 'own', event: () => ({ id: 'here', type: 'task.x', data: {} }) }
+    const reader = start({ module })
+    const read = async (length: number) => {
+      const { reading } = await reader.event(sourceOf(elsewhere), webhook, bytes('x'.repeat(length - 2)))
+      return reading.ok && reading.fields.id
+    }
+    expect([await read(16_384), await read(16_385)]).toEqual(['here', 'by itself'])
+  })
+
+  test('is read by a user’s own code in an environment of its own', async () => {
+    const module = `export default { name: 'own', event: () => {
+      const was = process.env.HOLDFAST_TEST_OWN ?? 'unset'
+      process.env.HOLDFAST_TEST_OWN = 'changed'
+      return { id: '1', type: was, data: {} }
+    } }`
+    const reader = start({ module, registrations: () => [{ name: 'all', types: ['*'] }] })
+    const own = sourceOf({ ...ai, name: 'own' })
+    const type = async () => (await reader.event(own, webhook, bytes({ text: FILLER }))).reading
+    expect(await type()).toMatchObject({ fields: { type: 'unset' } })
+    expect(await type()).toMatchObject({ fields: { type: 'changed' } })
+    expect(process.env.HOLDFAST_TEST_OWN).toBeUndefined()
+  })
+
+  test('of another provider neither waits for a user’s own code that hangs nor is lost to what that code left behind', async () => {
+    const module = `setInterval(() => void Promise.reject(new Error('always')), 20)
+    export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'hang') for (;;);
+        setImmediate(() => void Promise.reject(new Error('late')))
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const reader = start({ module, maxReadingMs: 5_000 })
+    const own = (does: string) => reader.event(sourceOf({ ...ai, name: 'own' }), webhook, bytes({ does, text: FILLER }))
+    const honest = () =>
+      reader.event(sourceOf(ai), webhook, bytes({ id: 'e1', type: 'task.x', data: { text: FILLER.repeat(20) } }))
+    const order: string[] = []
+    const late = own('late')
+    for (let at = 0; at < 10; at++) expect((await honest()).routing.status).toBe('accepted')
+    await late
+    const hanging = own('hang').then(() => order.push('hanging'))
+    await honest().then(() => order.push('honest'))
+    await hanging
+    expect(order).toEqual(['honest', 'hanging'])
+  })
+
+  test('is read again where its thread was ended by what an earlier one had left behind', async () => {
+    const module = `export default {
+      name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
+      event: ({ body }) => {
+        if (body.does === 'late') setTimeout(() => void Promise.reject(new Error('late')), 5)
+        return { id: body.id, type: 'task.x', data: body }
+      },
+    }`
+    const reader = start({ module })
+    const read = (does: string) =>
+      reader.event(sourceOf({ ...ai, name: 'own' }), webhook, bytes({ id: does, does, text: FILLER }))
+    const all = await Promise.all(['late', ...Array.from({ length: 100 }, (_, n) => `${n}`)].map(read))
+    expect(all.filter(({ routing }) => routing.status !== 'accepted')).toEqual([])
+  })
+
+  test('that a sender waits for does not wait for answers to polls', async () => {
+    const reader = start()
+    const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
+    const order: string[] = []
+    const webhookOf = (id: string) =>
+      reader.event(sourceOf(ai), webhook, bytes({ id, type: 'task.x', data: { FILLER } }))
+    await webhookOf('e1')
+    const answer = bytes({ task_id: 't1', status: 'completed', shapes })
+    await reader.task(ai, 't1', bytes({ text: FILLER }))
+    const answers = Promise.all([answer, answer, answer].map((each) => reader.task(ai, 't1', each))).then(() =>
+      order.push('answers'),
+    )
+    await webhookOf('e2').then(() => order.push('webhook'))
+    await answers
+    expect(order).toEqual(['webhook', 'answers'])
+  })
+})
+
+/** The longest that this thread was held while something went on. */
+async function longestHoldMs(work: () => Promise<unknown>): Promise<number> {
+  let isOver = false
+  let longestMs = 0
+  let lastAt = performance.now()
+  const look = (): void => {
+    longestMs = Math.max(longestMs, performance.now() - lastAt)
+    lastAt = performance.now()
+    if (!isOver) setImmediate(look)
+  }
+  setImmediate(look)
+  await work()
+  isOver = true
+  return longestMs
+}
+
+test('a body of many shapes does not hold the thread that acknowledges, as parsing it there would', async () => {
+  const reader = start()
+  const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
+  const body = bytes({ task_id: 't1', status: 'completed', shapes })
+  // The thread starts with its first body.
+  await reader.task(ai, 't1', bytes({ text: FILLER }))
+  const heldMs = await longestHoldMs(() => reader.task(ai, 't1', body))
+  const startedAt = performance.now()
+  parseJson(body)
+  const parsedMs = performance.now() - startedAt
+  expect(heldMs).toBeLessThan(parsedMs / 3)
+})

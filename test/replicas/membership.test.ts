@@ -1,0 +1,199 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import type { HandlerRegistration } from '../../src/domain/handler.ts'
+import type { Fleet, Replica } from '../../src/domain/replica.ts'
+import type { Source } from '../../src/domain/source.ts'
+import { compileBetween, compileRoutes } from '../../src/pipeline/routes.ts'
+import { joinFleet, type MembershipOptions } from '../../src/replicas/membership.ts'
+import { source } from '../http/public-service.ts'
+import { eventually } from '../support/eventually.ts'
+
+const PAID: HandlerRegistration = { name: 'paid', types: ['order.paid'] }
+const LOST: HandlerRegistration = { name: 'lost', types: ['order.lost'] }
+/** As a later release might have it. */
+const ODD: HandlerRegistration = { name: 'odd', types: ['order.odd'], schema: { type: 'no such type' } }
+
+const ai: Source = source('ai')
+const fields = (type: string) => ({
+  id: 'evt_1',
+  type,
+  created_at: '2026-01-01T00:00:00Z',
+  created_at_source: 'provider' as const,
+  data: {},
+})
+
+/** A process in a fleet of which the test says what there is. */
+async function join(given: Partial<MembershipOptions> & { handlers?: readonly HandlerRegistration[] | undefined }) {
+  const { handlers, ...options } = given
+  const state = { handlers, isAway: false, tried: 0, announced: [] as Replica[], left: [] as string[] }
+  const unlessAway = async <Value>(work: () => Value): Promise<Value> => {
+    state.tried++
+    if (state.isAway) throw new Error('no database')
+    return work()
+  }
+  const fleet: Fleet = {
+    announce: (replica) => unlessAway(() => void state.announced.push(replica)),
+    leave: (uid) => unlessAway(() => void state.left.push(uid)),
+    handlers: () => unlessAway(() => state.handlers),
+    hasOthers: () => false,
+  }
+  const logs: Record<string, unknown>[] = []
+  const log = pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) })
+  const joined = await joinFleet({ fleet, own: undefined, log, refreshMs: 5, ...options })
+  onTestFinished(() => joined.leave())
+  /** Resolves after so many more calls. */
+  const tried = async (count: number): Promise<void> => {
+    const from = state.tried
+    await eventually(
+      async () => state.tried,
+      (calls) => calls >= from + count,
+    )
+  }
+  const routesTo = (type: string): readonly string[] => joined.route(ai, fields(type)).handlers
+  const logged = (text: string) => logs.filter(({ msg }) => String(msg).includes(text))
+  return { state, joined, tried, routesTo, logged }
+}
+
+test('a process that joins has announced its handlers, and routes by those of all', async () => {
+  const { state, joined, routesTo } = await join({ own: [PAID], handlers: [PAID, LOST] })
+  expect(state.announced).toMatchObject([{ handlers: [PAID] }])
+  expect(joined.faults()).toEqual([])
+  expect(joined.registrations()).toEqual([PAID, LOST])
+  expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([['paid'], ['lost']])
+  expect(joined.route(ai, fields('order.none')).status).toBe('unhandled')
+})
+
+test('it announces itself again and again, as one and the same, and leaves in the end', async () => {
+  const { state, joined } = await join({ own: [PAID], handlers: [PAID], announceMs: 10 })
+  await eventually(
+    async () => state.announced.length,
+    (count) => count >= 3,
+  )
+  expect(new Set(state.announced.map(({ uid }) => uid)).size).toBe(1)
+  await joined.leave()
+  const { length } = state.announced
+  expect(state.left).toEqual([state.announced[0]?.uid])
+  const other = await join({ own: [PAID], handlers: [PAID], announceMs: 10 })
+  await other.tried(10)
+  expect(state.announced).toHaveLength(length)
+})
+
+test('one that runs no handlers announces none', async () => {
+  const { state } = await join({ own: undefined, handlers: [PAID] })
+  expect(state.announced).toMatchObject([{ handlers: undefined }])
+})
+
+test('while nobody has ever registered nothing can be routed; the first to come is followed, then the next', async () => {
+  const { state, joined, tried, routesTo, logged } = await join({ handlers: undefined })
+  expect(joined.faults()).toEqual(['no worker has registered its handlers yet'])
+  expect(joined.registrations()).toEqual([])
+  expect(() => routesTo('order.paid')).toThrow(expect.objectContaining({ code: 'unavailable' }))
+  state.handlers = [PAID]
+  await tried(2)
+  expect([joined.faults(), routesTo('order.paid')]).toEqual([[], ['paid']])
+  state.handlers = [LOST]
+  await tried(2)
+  expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([[], ['lost']])
+  expect(logged('not taken yet')).toMatchObject([{ reason: 'no worker has registered its handlers yet' }])
+  expect(logged('have changed')).toMatchObject([
+    { added: ['paid'], removed: [] },
+    { added: ['lost'], removed: ['paid'] },
+  ])
+})
+
+test('a worker without handlers registers that there are none: everything is unhandled', async () => {
+  const { joined } = await join({ handlers: [] })
+  expect(joined.faults()).toEqual([])
+  expect(joined.route(ai, fields('order.paid')).status).toBe('unhandled')
+})
+
+test('the same handlers in a new worker are no change', async () => {
+  const { state, joined, tried, logged } = await join({ handlers: [PAID] })
+  const known = joined.registrations()
+  state.handlers = [{ ...PAID }]
+  await tried(2)
+  expect(joined.registrations()).toBe(known)
+  expect(logged('have changed')).toEqual([])
+})
+
+test('while the fleet cannot be asked the routes stay, which is told once for each outage', async () => {
+  const { state, joined, tried, routesTo, logged } = await join({ handlers: [PAID], announceMs: 0 })
+  for (let outage = 1; outage <= 2; outage++) {
+    state.isAway = true
+    const { length } = state.announced
+    await eventually(
+      async () => logged('cannot be asked').length,
+      (count) => count === outage,
+    )
+    await tried(5)
+    expect([joined.faults(), routesTo('order.paid')]).toEqual([[], ['paid']])
+    state.isAway = false
+    await tried(2)
+    expect(state.announced.length).toBeGreaterThan(length)
+    expect([logged('cannot be asked').length, logged('can be asked').length]).toEqual([outage, outage])
+  }
+})
+
+/** Handlers with schemas that take a while to compile, none of which has been compiled before. */
+const withSchemas = (prefix: string): readonly HandlerRegistration[] =>
+  Array.from({ length: 40 }, (_, n) => {
+    const names = Array.from({ length: 40 }, (_name, at) => `${prefix}_${n}_${at}`)
+    const properties = Object.fromEntries(names.map((name, at) => [name, { type: 'string', maxLength: at + 1 }]))
+    return { name: `${prefix}${n}`, types: [`${prefix}.*`], schema: { type: 'object', properties, required: names } }
+  })
+
+test('the schemas of a new worker hold the thread no longer than one of them takes, and what stays is not compiled again', async () => {
+  // Of the processor, which others may want too.
+  const spentMs = (from: NodeJS.CpuUsage): number => {
+    const { user, system } = process.threadCpuUsage(from)
+    return (user + system) / 1_000
+  }
+  const began = process.threadCpuUsage()
+  compileRoutes(withSchemas('before'))
+  const allMs = spentMs(began)
+
+  const { state, joined, routesTo } = await join({ handlers: [PAID] })
+  const heldMs = async (): Promise<number> => {
+    const from = process.threadCpuUsage()
+    await new Promise((resolve) => setImmediate(resolve))
+    return spentMs(from)
+  }
+  let longestMs = 0
+  state.handlers = [PAID, ...withSchemas('after')]
+  while (joined.registrations().length === 1) longestMs = Math.max(longestMs, await heldMs())
+  expect(longestMs).toBeLessThan(allMs / 4)
+  expect(routesTo('order.paid')).toEqual(['paid'])
+  expect(joined.route(ai, fields('after.a')).status).toBe('quarantined')
+
+  const routes = await compileBetween(state.handlers, new Map())
+  const next = await compileBetween([LOST, ...state.handlers.slice(1)], routes)
+  expect([...next.values()].filter((route) => [...routes.values()].includes(route))).toHaveLength(40)
+})
+
+test('one whose fleet cannot be told goes all the same', async () => {
+  const { state, joined, logged } = await join({ handlers: [PAID] })
+  state.isAway = true
+  await joined.leave()
+  expect(state.left).toEqual([])
+  expect(logged('could not be told').length + logged('cannot be asked').length).toBeGreaterThan(0)
+})
+
+test('handlers that this release cannot route to leave the routes as they were, and are told of once', async () => {
+  const { state, joined, tried, routesTo, logged } = await join({ handlers: [PAID] })
+  state.handlers = [PAID, ODD]
+  await tried(4)
+  expect([joined.faults(), routesTo('order.paid')]).toEqual([[], ['paid']])
+  expect(joined.registrations()).toEqual([PAID])
+  expect(logged('cannot be routed to')).toMatchObject([{ error: expect.stringContaining('odd') }])
+  state.handlers = [LOST]
+  await tried(2)
+  expect(routesTo('order.lost')).toEqual(['lost'])
+})
+
+test('one that never knew better than such handlers is not ready, and says why', async () => {
+  const { joined, routesTo } = await join({ handlers: [ODD] })
+  expect(joined.faults()).toEqual([
+    expect.stringMatching(/^the handlers of the fleet cannot be routed to: handler odd/),
+  ])
+  expect(() => routesTo('order.paid')).toThrow(expect.objectContaining({ code: 'unavailable' }))
+})
