@@ -20,7 +20,7 @@ test('a sent event is kept under the uid that is printed', async () => {
   expect(event).toMatchObject({ source: 'ai', type: 'completion.finished', status: 'accepted', origin: 'webhook' })
 })
 
-test.each(Object.keys(catalogue))('the sample of %s is taken, and a shipped handler wants it', async (type) => {
+test.each(Object.keys(catalogue))('the sample of %s is accepted, and a handler of its type wants it', async (type) => {
   const { code, out, err } = await run(['send', 'ai', type], service.environment)
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(await service.api(`/v1/events/${out.trim()}`)).toMatchObject({ type, status: 'accepted', reasons: [] })

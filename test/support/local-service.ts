@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import { startHoldfast, type Tuning } from '../../src/app/app.ts'
 import { readConfig } from '../../src/app/config.ts'
 import { AI_SECRET } from './ai-source.ts'
+import { CATALOGUE_HANDLERS } from './service.ts'
 
 export interface LocalService {
   readonly publicUrl: string
@@ -39,6 +40,7 @@ export async function startLocal(
     SOURCES: 'ai',
     SOURCE_AI_SECRET: AI_SECRET,
     DATABASE_URL: `file:${join(directory, 'holdfast.db')}`,
+    HANDLERS_DIR: CATALOGUE_HANDLERS,
     SHUTDOWN_GRACE_MS: '1000',
     LOG_LEVEL: 'info',
     ...given,

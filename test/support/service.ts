@@ -9,6 +9,9 @@ import { AI_SECRET } from './ai-source.ts'
 
 export const mainFile = join(import.meta.dirname, '../../src/main.ts')
 
+/** Handlers for all types of the catalogue: tests do not depend on the user's modules in `src/handlers`. */
+export const CATALOGUE_HANDLERS = join(import.meta.dirname, 'handlers')
+
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string }
 
 export interface ApiRequest {
@@ -79,6 +82,7 @@ export async function startService(
       SOURCES: 'ai',
       SOURCE_AI_SECRET: AI_SECRET,
       DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
+      HANDLERS_DIR: CATALOGUE_HANDLERS,
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
