@@ -7,6 +7,7 @@ import { shippedProviders } from '../../src/providers/index.ts'
 import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
 import { compileSignature } from '../../src/signatures/verifier.ts'
+import { propertyParameters } from '../support/property.ts'
 
 /** Holds for every provider that signs, or sends a secret along; a provider is added to `shippedProviders` and nowhere else. */
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -71,6 +72,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
         const body = Buffer.from(bytes)
         expect(verdictOn(scheme, signed(scheme, SECRET, body), body)).toBe('ok')
       }),
+      propertyParameters(),
     )
   })
 
@@ -175,6 +177,7 @@ describe.each(secretProviders)('provider %s', (_, provider, scheme) => {
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         expect(verdictOn(scheme, sent(), Buffer.from(bytes))).toBe('ok')
       }),
+      propertyParameters(),
     )
   })
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
 import { TASK_STATUSES } from '../../src/domain/task.ts'
 import { newUid } from '../../src/domain/uid.ts'
+import { propertyParameters } from '../support/property.ts'
 import { ModelStore, summaryOf } from './model-store.ts'
 import type { Operation, Run } from './operation.ts'
 import type { OpenEmptyStore } from './store-contract.ts'
@@ -13,17 +14,26 @@ import { expectTask, randomTaskOperation } from './task-operations.ts'
 /** Operations in each sequence. */
 const MAX_OPERATIONS = 100
 
-/** Whatever is done, in whatever order, the store answers as the model does and holds what the model holds. */
-export function describeRandomOperations(open: OpenEmptyStore, sequences: number): void {
+/** For one sequence, on a machine that is busy with others; it takes about a second. */
+const SEQUENCE_LIMIT_MS = 60_000
+
+export interface RandomSearch {
+  readonly sequences: number
+  /** After it no other sequence starts. */
+  readonly limitMs: number
+}
+
+/** Any operations, in any order: the store answers as the model does, and holds what the model holds. */
+export function describeRandomOperations(open: OpenEmptyStore, { sequences, limitMs }: RandomSearch): void {
   test.each([
     ['random operations', randomOperation],
     ['random operations on tasks', randomTaskOperation],
-  ])('%s leave it as they leave the model', { timeout: 300_000 }, async (_, each) => {
+  ])('%s leave it as they leave the model', { timeout: limitMs + 2 * SEQUENCE_LIMIT_MS }, async (_, each) => {
     await fc.assert(
       fc.asyncProperty(fc.array(each, { maxLength: MAX_OPERATIONS, size: 'max' }), async (operations) => {
         await runOperations(open, operations)
       }),
-      { numRuns: sequences },
+      propertyParameters({ runs: sequences, limitMs, runLimitMs: SEQUENCE_LIMIT_MS }),
     )
   })
 }

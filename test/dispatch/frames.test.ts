@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FrameReader, frameOf } from '../../src/dispatch/frames.ts'
+import { propertyParameters } from '../support/property.ts'
 
 function read(chunks: readonly Buffer[], maxBytes?: number) {
   const frames: { message: unknown; tail: string }[] = []
@@ -25,6 +26,7 @@ test('messages and the bytes behind them come out as they went in, however they 
         })),
       )
     }),
+    propertyParameters(),
   )
 })
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { valueAt } from '../../src/domain/json.ts'
 import { scalarIn } from '../../src/domain/json-scan.ts'
+import { propertyParameters } from '../support/property.ts'
 
 const at = (text: string, path: string): unknown => {
   const found = scalarIn(Buffer.from(text), path)
@@ -39,7 +40,7 @@ describe('what stands at a path of JSON', () => {
         const parsed = valueAt(JSON.parse(text), path)
         expect(at(text, path)).toEqual(isScalar(parsed) ? parsed : undefined)
       }),
-      { numRuns: 2_000 },
+      propertyParameters({ runs: 2_000 }),
     )
   })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Outline } from '../../src/outbound/outline.ts'
+import { propertyParameters } from '../support/property.ts'
 
 /** What is kept of a text that comes in pieces of so many bytes. */
 function outlineOf(text: string, pieceBytes = 1_000) {
@@ -95,7 +96,7 @@ describe('the outline of a long JSON text', () => {
           )
         },
       ),
-      { numRuns: 500 },
+      propertyParameters({ runs: 500 }),
     )
   })
 
@@ -105,7 +106,7 @@ describe('the outline of a long JSON text', () => {
       fc.property(fc.array(text), fc.integer({ min: 1, max: 9 }), (rows, piece) => {
         expect(outlineOf(JSON.stringify({ rows, status: 'done' }), piece)?.value).toEqual({ status: 'done' })
       }),
-      { numRuns: 500 },
+      propertyParameters({ runs: 500 }),
     )
   })
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readCreatedAt } from '../../src/pipeline/created-at.ts'
+import { propertyParameters } from '../support/property.ts'
 
 describe('a time is read', () => {
   test.each([
@@ -99,6 +100,7 @@ describe('any time of the range', () => {
         for (const digits of [`${ms}`, `${ms}000`, `${ms}000000`])
           expect(Math.abs(msOf(readCreatedAt(digits)) - ms)).toBeLessThanOrEqual(1)
       }),
+      propertyParameters(),
     )
   })
 
@@ -114,6 +116,7 @@ describe('any time of the range', () => {
         expect(readCreatedAt(text.replace('T', ' ').toLowerCase())).toBe(text)
         expect(readCreatedAt(text.replace(/:(\d\d)$/, (end) => (zone === 'Z' ? end : end.slice(1))))).toBe(text)
       }),
+      propertyParameters(),
     )
   })
 
@@ -123,6 +126,7 @@ describe('any time of the range', () => {
         for (const text of [date.toUTCString(), date.toUTCString().replace('GMT', '+0000'), date.toString()])
           expect(msOf(readCreatedAt(text)), text).toBe(inSeconds(date))
       }),
+      propertyParameters(),
     )
   })
 
@@ -132,6 +136,7 @@ describe('any time of the range', () => {
         const read = readCreatedAt(given)
         if (read !== undefined) expect(readCreatedAt(read)).toBe(read)
       }),
+      propertyParameters(),
     )
   })
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
+import { propertyParameters } from '../support/property.ts'
 
 describe('event-type patterns', () => {
   test.each([
@@ -34,6 +35,7 @@ describe('event-type patterns', () => {
         )
         expect(compilePatterns([glob])(type)).toBe(reference.test(type))
       }),
+      propertyParameters(),
     )
   })
 

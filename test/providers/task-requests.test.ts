@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Submission } from '../../src/domain/provider.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
+import { propertyParameters } from '../support/property.ts'
 import { shipped, shippedTasks } from '../support/shipped.ts'
 
 type Json = Record<string, unknown>
@@ -30,6 +31,7 @@ describe.each(asked.map(({ name }) => [name]))('provider %s', (name) => {
         expect(decodeURIComponent(url.pathname.slice(`/v1${root}`.length))).toBe(`${prefix}${text}`)
         expect(url.pathname.split('/')).toHaveLength(`/v1${root}`.split('/').length)
       }),
+      propertyParameters(),
     )
   })
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Provider, TaskAnswer } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
+import { propertyParameters } from '../support/property.ts'
 import { shipped, shippedTasks } from '../support/shipped.ts'
 
 type Json = Record<string, unknown>
@@ -231,6 +232,7 @@ describe.each(asked.map(({ name }) => [name]))('provider %s', (name) => {
         ends?.({ type: text, data: answer })
         submit?.taskId(answer)
       }),
+      propertyParameters(),
     )
   })
 

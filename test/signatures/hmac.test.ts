@@ -8,6 +8,7 @@ import stripe from '../../src/providers/stripe.ts'
 import { standardWebhooks } from '../../src/signatures/schemes.ts'
 import { signRequest } from '../../src/signatures/sign.ts'
 import { compileSignature } from '../../src/signatures/verifier.ts'
+import { propertyParameters } from '../support/property.ts'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const OLD_SECRET = 'whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c='
@@ -214,5 +215,6 @@ test('what any shipped provider signs verifies, and with one byte changed anywhe
         }
       },
     ),
+    propertyParameters(),
   )
 })

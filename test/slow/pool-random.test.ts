@@ -4,8 +4,9 @@ import { expect, test } from 'vitest'
 import { extraRooms } from '../../src/dispatch/rooms.ts'
 import { createPool, work } from '../dispatch/start-pool.ts'
 import { eventually } from '../support/eventually.ts'
+import { propertyParameters } from '../support/property.ts'
 
-/** Sequences of attempts; POOL_SEED=n runs those of one seed again. */
+/** Sequences of attempts. */
 const SEQUENCES = 25
 const TIMEOUT_MS = 500
 /** For all attempts of a sequence to come to their ends: each culprit may cost several processes. */
@@ -81,10 +82,6 @@ test('whatever attempts come in whatever order, each comes to its end, no innoce
         await pool.close()
       }
     }),
-    {
-      numRuns: SEQUENCES,
-      endOnFailure: true,
-      ...(process.env.POOL_SEED !== undefined && { seed: Number(process.env.POOL_SEED) }),
-    },
+    propertyParameters({ runs: SEQUENCES, endOnFailure: true, limitMs: 180_000, runLimitMs: MAX_END_MS + 20_000 }),
   )
 })

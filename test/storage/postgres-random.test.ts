@@ -3,6 +3,6 @@ import { describeRandomOperations } from '../contract/store-contract-random.ts'
 import { emptyPostgresStores } from './empty-store.ts'
 
 /** Enough to see what is broken; `test/slow` looks longer. */
-const SEQUENCES = 10
+const SEARCH = { sequences: 10, limitMs: 45_000 }
 
-describe('the store in PostgreSQL', () => describeRandomOperations(emptyPostgresStores(), SEQUENCES))
+describe('the store in PostgreSQL', () => describeRandomOperations(emptyPostgresStores(), SEARCH))

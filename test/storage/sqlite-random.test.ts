@@ -3,6 +3,6 @@ import { describeRandomOperations } from '../contract/store-contract-random.ts'
 import { emptyStores } from './empty-store.ts'
 
 /** Enough to see what is broken; `test/slow` looks longer. */
-const SEQUENCES = 10
+const SEARCH = { sequences: 10, limitMs: 45_000 }
 
-describe('the embedded store', () => describeRandomOperations(emptyStores(), SEQUENCES))
+describe('the embedded store', () => describeRandomOperations(emptyStores(), SEARCH))

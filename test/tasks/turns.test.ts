@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BREAKER_PROBES } from '../../src/tasks/breaker.ts'
 import type { FakeProviderOptions } from '../support/fake-provider.ts'
+import { propertyParameters } from '../support/property.ts'
 import { startLane } from '../support/task-lane.ts'
 
 type Misbehave = NonNullable<FakeProviderOptions['misbehave']>
@@ -90,7 +91,7 @@ describe('sound tasks beside sick ones of their source', () => {
         await pass(10_000)
         expect(await statuses()).toEqual(new Set(['completed']))
       }),
-      { numRuns: 12, endOnFailure: true },
+      propertyParameters({ runs: 12, endOnFailure: true }),
     )
   })
 })

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openBudget } from '../../../src/pipeline/schema/meter.ts'
 import { compileBounded, compileSchema } from '../../../src/pipeline/schema/schema.ts'
+import { propertyParameters } from '../../support/property.ts'
 
 type Json = Record<string, unknown>
 
@@ -262,6 +263,6 @@ test('a schema says the same whether its work is counted or not', () => {
         expect([given, value, counted.length === 0]).toEqual([given, value, reference(value)])
       }
     }),
-    { numRuns: 200 },
+    propertyParameters({ runs: 200 }),
   )
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { openBudget } from '../../../src/pipeline/schema/meter.ts'
 import { compilePattern } from '../../../src/pipeline/schema/pattern.ts'
+import { propertyParameters } from '../../support/property.ts'
 
 /** Whether it is matched in linear time, so that it may run where time is bounded. */
 const isLinear = (pattern: string): boolean => openBudget(0)(() => compilePattern(pattern).test('')) !== undefined
@@ -100,7 +101,7 @@ describe('a pattern of a schema', () => {
         for (const each of texts)
           expect([pattern, each, compiled.test(each)]).toEqual([pattern, each, native.test(each)])
       }),
-      { numRuns: 400 },
+      propertyParameters({ runs: 400 }),
     )
     expect(linear).toBeGreaterThan(250)
   })
