@@ -14,9 +14,7 @@ trap '' INT TERM HUP
 while read -r line; do groups=$line; done
 for pass in 1 2; do
   for group in $groups; do kill -9 -"$group"; done
-  for file in /proc/[0-9]*/environ; do
-    if grep -qaF -- "$1" "$file"; then pid=\${file#/proc/}; kill -9 "\${pid%/environ}"; fi
-  done
+  for file in $(grep -laF -- "$1" /proc/[0-9]*/environ); do pid=\${file#/proc/}; kill -9 "\${pid%/environ}"; done
 done 2>/dev/null
 `
 
