@@ -27,7 +27,7 @@ import { openStore } from '../storage/open.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
 import { createTasks } from '../tasks/tasks.ts'
 import type { ReadConfig } from './config.ts'
-import { openAccess } from './connected-sources.ts'
+import { connectSources } from './connected-sources.ts'
 import { closeListener, listenOn } from './listening.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { closePrepared, type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
@@ -147,10 +147,10 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
-  const access = openAccess(config, prepared, (headers) => clockWatch.answered(headers), callTimeouts)
+  const connected = connectSources(config, prepared, (headers) => clockWatch.answered(headers), callTimeouts)
   const tasks = createTasks({
     store,
-    sources: access.sources,
+    sources: connected.sources,
     recover: createRecoverer({ keep, reader, withoutSecrets, clock }),
     reader,
     readers,
@@ -192,7 +192,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     requireHttps: config.requireHttps,
     log,
   })
-  const byName = new Map(access.sources.map((each) => [each.name, each]))
+  const byName = new Map(connected.sources.map((each) => [each.name, each]))
   const opsListener = createOpsListener({
     store,
     replay: replayer.replay,
@@ -219,7 +219,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       upkeep.stop()
       tasks.closeWaiters()
       await Promise.all([
-        tasks.poller.stop().then(access.close),
+        tasks.poller.stop().then(connected.close),
         closeListener(publicListener, graceMs * PATIENCE_PART),
         dispatcher.stop(graceMs * PATIENCE_PART, graceMs * ABORT_PART),
       ])

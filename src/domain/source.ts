@@ -1,4 +1,5 @@
 import type { TypeMatcher } from '../pipeline/type-pattern.ts'
+import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
 import type { Signature } from './verifier.ts'
 
@@ -17,4 +18,16 @@ export interface Source extends Signature {
   readonly redeliveryReplaysDead: boolean
   /** Headers that carry a secret and so are never stored. */
   readonly secretHeaders: readonly string[]
+}
+
+/** A source, and what it takes to call its provider's API. */
+export interface ConnectedSource extends Source {
+  /** Undefined: neither a key nor a URL of its own is configured, or the provider has no API that Holdfast knows. */
+  readonly call: CallProvider | undefined
+  /** The newest of its secrets, for providers that are sent it. */
+  readonly secret: string
+  /** `SOURCE_<NAME>`, for messages. */
+  readonly variable: string
+  /** Takes the API key and every secret of the source out of a text. */
+  readonly redact: (text: string) => string
 }

@@ -1,9 +1,10 @@
 import { isHoldfastError } from '../domain/errors.ts'
 import type { ReadyRequest } from '../domain/outbound.ts'
 import type { Registration, RegistrationWish } from '../domain/provider.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import { failed, notMade } from './failures.ts'
 import { checkedRegistration } from './registration.ts'
-import type { ReaderName, RegistrableSource, Registry, RequestName } from './source.ts'
+import type { ReaderName, Registry, RequestName } from './source.ts'
 
 /** Modules may be the user's own: what they give is nothing until it is seen to be what it should be. */
 
@@ -24,7 +25,7 @@ export async function made(
 }
 
 /** Throws `provider_failed` for what cannot be sent. */
-export function sendable(source: RegistrableSource, request: unknown): ReadyRequest {
+export function sendable(source: ConnectedSource, request: unknown): ReadyRequest {
   if (isRequest(request)) return request
   throw failed(source, 'its module made no request that can be sent')
 }

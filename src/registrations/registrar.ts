@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import type { RegistrationWish } from '../domain/provider.ts'
 import type { Registrar } from '../domain/registrar.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import { answersHere } from '../pipeline/body-reader.ts'
 import { readHere } from '../pipeline/provider-readers.ts'
 import { remove } from './ask.ts'
@@ -10,12 +11,12 @@ import { startDeadline } from './deadline.ts'
 import { eventsFor } from './events.ts'
 import { listEach, listOne } from './list.ts'
 import { checkedId } from './registration.ts'
-import { isConfigured, type ModuleCalls, type RegistrableSource, type Registry, registryOf, urlOf } from './source.ts'
+import { isConfigured, type ModuleCalls, type Registry, registryOf, urlOf } from './source.ts'
 import { checkedUrl } from './target.ts'
 import { takeTurns } from './turns.ts'
 
 export interface RegistrarOptions extends Partial<ModuleCalls> {
-  readonly sources: ReadonlyMap<string, RegistrableSource>
+  readonly sources: ReadonlyMap<string, ConnectedSource>
   /** Told which source, registration and action, never a key or a secret. */
   readonly log: Logger
   /** Milliseconds of a clock that only goes forward; the process's own unless given. */
@@ -26,7 +27,7 @@ export interface RegistrarOptions extends Partial<ModuleCalls> {
 export function createRegistrar(options: RegistrarOptions): Registrar {
   const { sources, log, nowMs = () => performance.now(), readers = readHere, reader = answersHere(readHere) } = options
   const inTurn = takeTurns()
-  const reach = (source: RegistrableSource): Registry =>
+  const reach = (source: ConnectedSource): Registry =>
     registryOf(source, { readers, reader }, log, startDeadline(nowMs))
 
   async function change<Result>(name: string, work: (registry: Registry) => Promise<Result>): Promise<Result> {
@@ -65,7 +66,7 @@ export function createRegistrar(options: RegistrarOptions): Registrar {
   }
 }
 
-function find(sources: ReadonlyMap<string, RegistrableSource>, name: string): RegistrableSource {
+function find(sources: ReadonlyMap<string, ConnectedSource>, name: string): ConnectedSource {
   const source = sources.get(name)
   if (source !== undefined) return source
   throw new HoldfastError('unknown_source', `there is no source ${name}; there are ${[...sources.keys()].join(', ')}`)

@@ -1,32 +1,15 @@
 import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import type { CallProvider } from '../domain/outbound.ts'
-import type { Provider, RegistrationApi } from '../domain/provider.ts'
+import type { RegistrationApi } from '../domain/provider.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import type { AnswerSays, BodyReader } from '../pipeline/body-reader.ts'
 import type { Readers } from '../pipeline/provider-readers.ts'
 import type { IsOver } from './deadline.ts'
 
-/** A source as its registrations see it. */
-export interface RegistrableSource {
-  readonly name: string
-  readonly provider: Provider
-  /** Where the provider reaches it, where `PUBLIC_URL` is known. */
-  readonly url: string | undefined
-  /** The patterns of `SOURCE_<NAME>_TYPES`. */
-  readonly types: readonly string[]
-  /** The newest of its secrets, for providers that are told it. */
-  readonly secret: string
-  /** `SOURCE_<NAME>`, for messages. */
-  readonly variable: string
-  /** Undefined: what it takes to call the provider is not configured. */
-  readonly call: CallProvider | undefined
-  /** Takes the API key and every secret of the source out of a text. */
-  readonly redact: (text: string) => string
-}
-
 /** A source whose provider can be asked, for the time of one operation. */
 export interface Registry {
-  readonly source: RegistrableSource
+  readonly source: ConnectedSource
   readonly api: RegistrationApi
   /** Calls a function of `api`. */
   readonly make: (name: RequestName, ...args: readonly unknown[]) => Promise<unknown>
@@ -50,7 +33,7 @@ export interface ModuleCalls {
 
 /** Throws `not_configured`, naming what is missing. */
 export function registryOf(
-  source: RegistrableSource,
+  source: ConnectedSource,
   { readers, reader }: ModuleCalls,
   log: Logger,
   isOver: IsOver,
@@ -77,11 +60,11 @@ export function registryOf(
   throw notConfigured(missing)
 }
 
-export const isConfigured = ({ provider, call }: RegistrableSource): boolean =>
+export const isConfigured = ({ provider, call }: ConnectedSource): boolean =>
   provider.api?.registrations !== undefined && call !== undefined
 
 /** Where the source receives. Throws `not_configured` where nobody knows. */
-export function urlOf({ url, name }: RegistrableSource): string {
+export function urlOf({ url, name }: ConnectedSource): string {
   if (url === undefined) throw notConfigured(`PUBLIC_URL is not set, so that source ${name} has no URL to register`)
   return url
 }

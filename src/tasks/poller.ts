@@ -1,6 +1,6 @@
+import type { ConnectedSource } from '../domain/source.ts'
 import type { LaneOptions } from './source-poller.ts'
 import { Lane } from './source-poller.ts'
-import type { TaskSource } from './task-source.ts'
 
 /**
  * Looks for stale and expired tasks, every `POLL_INTERVAL_MS`: the loop apart from its passes, one lane for each source.
@@ -10,9 +10,9 @@ export class Poller {
   readonly #intervalMs: number
   #timer: NodeJS.Timeout | undefined
 
-  constructor(sources: readonly TaskSource[], options: LaneOptions) {
+  constructor(sources: readonly ConnectedSource[], options: LaneOptions) {
     this.#intervalMs = options.pollIntervalMs
-    this.lanes = new Map(sources.map((each) => [each.source.name, new Lane(each, options)]))
+    this.lanes = new Map(sources.map((each) => [each.name, new Lane(each, options)]))
   }
 
   /** Passes now and from then on. A pass that takes longer than the interval is the lane's own: it is not started twice. */

@@ -4,6 +4,7 @@ import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
 import type { LastSaid, Recover } from '../domain/recover.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -15,7 +16,7 @@ import { Gate } from './call-throttle.ts'
 import { Findings } from './findings.ts'
 import { pollDelayMs } from './schedule.ts'
 import type { Submitted, Submitter } from './submit.ts'
-import { askable, type TaskSource, whyUnaskable } from './task-source.ts'
+import { askable, whyUnaskable } from './task-source.ts'
 
 const DEFAULT_CONCURRENCY = 16
 const DEFAULT_POLLS_PER_SECOND = 50
@@ -47,7 +48,7 @@ type Pending = LeasedTask & { readonly id: string }
 
 /** The polling of one source, apart from all others: a provider that hangs or is down delays nobody else's tasks. */
 export class Lane {
-  readonly #source: TaskSource
+  readonly #source: ConnectedSource
   readonly #options: LaneOptions
   readonly #gate: Gate
   readonly #findings: Findings
@@ -60,8 +61,8 @@ export class Lane {
   /** The store cannot be asked, which was told of. */
   #isAway = false
 
-  constructor(source: TaskSource, options: LaneOptions) {
-    const { provider, name } = source.source
+  constructor(source: ConnectedSource, options: LaneOptions) {
+    const { provider, name } = source
     const { log, breakerPauseMs = BREAKER_PAUSE_MS, monotonicMs = () => performance.now() } = options
     const { concurrency = DEFAULT_CONCURRENCY, pollsPerSecond = DEFAULT_POLLS_PER_SECOND } = provider.api?.tasks ?? {}
     this.#source = source
@@ -120,9 +121,9 @@ export class Lane {
         else return
       }
     } catch (error) {
-      const { source } = this.#source
+      const { name: source } = this.#source
       if (!this.#stopping.signal.aborted && !this.#isAway)
-        this.#options.log.warn({ source: source.name, error: messageOf(error) }, 'stale tasks could not be claimed')
+        this.#options.log.warn({ source, error: messageOf(error) }, 'stale tasks could not be claimed')
       this.#isAway = true
     } finally {
       await Promise.all(this.#inFlight)
@@ -138,7 +139,7 @@ export class Lane {
     const staleLimit = askable(this.#source) === undefined ? 0 : this.#gate.lets(free)
     const expiredLimit = staleLimit > 0 ? staleLimit : isShort ? 0 : free
     const failedPlaces = this.#gate.state() === 'closed' ? Math.min(staleLimit, Math.floor(this.#failedPlaces)) : 0
-    const { name: source } = this.#source.source
+    const { name: source } = this.#source
     const tasks = await store.claimTasks({ source, staleLimit, failedPlaces, expiredLimit, leaseMs })
     const sound = tasks.filter(({ failures }) => failures === 0)
     const failed = tasks.filter(({ failures }) => failures > 0)
@@ -223,7 +224,7 @@ export class Lane {
 
   async #recover(task: Pending, { answer }: Extract<Asked, { outcome: 'terminal' }>): Promise<true> {
     const { recover, telemetry } = this.#options
-    const recovered = await recover.answered(this.#source.source, task, answer)
+    const recovered = await recover.answered(this.#source, task, answer)
     const kept = answer.truncated === undefined ? 'terminal' : 'truncated'
     telemetry.polled(task.source, recovered === 'kept' ? kept : 'late')
     return true
@@ -243,13 +244,13 @@ export class Lane {
     if (stale !== undefined && asked?.outcome === 'terminal') return this.#recover(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
     const otherwise = task.lastError ?? whyNotAsked(this.#source, stale !== undefined)
-    await recover.expired(this.#source.source, task, lastSaid(asked, finding, otherwise))
+    await recover.expired(this.#source, task, lastSaid(asked, finding, otherwise))
     return true
   }
 }
 
 /** Of a task that nobody was asked for at its deadline. */
-function whyNotAsked(taskSource: TaskSource, isStale: boolean): string {
+function whyNotAsked(taskSource: ConnectedSource, isStale: boolean): string {
   if (askable(taskSource) === undefined) return `its provider was not asked: ${whyUnaskable(taskSource)}`
   return isStale
     ? 'its provider was in trouble at its deadline, and was not asked'

@@ -4,13 +4,14 @@ import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Submission, TaskApi } from '../domain/provider.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import { type Trouble, troubleOf } from './answers.ts'
 import { isSuccess } from './ask.ts'
 import { submitDelayMs } from './schedule.ts'
-import { askable, type TaskSource } from './task-source.ts'
+import { askable } from './task-source.ts'
 
 /** All that is wanted of the answer is the task's id, wherever it stands: a task must not be lost for being answered at length. */
 const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
@@ -39,17 +40,21 @@ export type Submitted =
 /** Gives tasks to providers. The task's row is on disk before, and what became of it after. */
 export interface Submitter {
   /** Why the provider cannot be given tasks; undefined if it can. */
-  fault(source: TaskSource): string | undefined
-  submit(source: TaskSource, task: LeasedTask): Promise<Submitted>
+  fault(source: ConnectedSource): string | undefined
+  submit(source: ConnectedSource, task: LeasedTask): Promise<Submitted>
   /**
    * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
    * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
    */
-  again(source: TaskSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
+  again(source: ConnectedSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
 export function createSubmitter({ store, reader, clock, random, log }: SubmitterOptions): Submitter {
-  async function submit(source: TaskSource, task: LeasedTask, again?: { signal: AbortSignal }): Promise<Submitted> {
+  async function submit(
+    source: ConnectedSource,
+    task: LeasedTask,
+    again?: { signal: AbortSignal },
+  ): Promise<Submitted> {
     const access = askable(source)
     const request = access && (await requestOf(reader, source, task.request ?? '{}'))
     if (access === undefined || request === undefined || request === 'unreadable')
@@ -64,8 +69,8 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
   }
 
   /** An id that holds a key is none: it would be told to everyone. */
-  async function idIn({ source, redact }: TaskSource, body: Buffer): Promise<string | undefined> {
-    const id = await reader.submitted(source.provider, body)
+  async function idIn({ provider, redact }: ConnectedSource, body: Buffer): Promise<string | undefined> {
+    const id = await reader.submitted(provider, body)
     return id !== undefined && redact(id) === id ? id : undefined
   }
 
@@ -78,7 +83,7 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
       : { outcome: 'submitted', task: stored }
   }
 
-  async function refused(source: TaskSource, task: LeasedTask, { status, body }: Answered): Promise<Submitted> {
+  async function refused(source: ConnectedSource, task: LeasedTask, { status, body }: Answered): Promise<Submitted> {
     const brief = `the provider answered ${status}`
     await store.submitted(task.uid, task.lease, { refused: brief })
     log.warn({ source: task.source, uid: task.uid, error: brief }, 'task refused by its provider')
@@ -119,10 +124,10 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
     submit,
     fault(source) {
       const access = askable(source)
-      const name = source.source.provider.name
-      if (source.source.provider.api?.tasks?.submit === undefined) return `provider ${name} takes no tasks from here`
-      if (access === undefined) return `the API of source ${source.source.name} is not configured`
-      if (access.api.submit?.callsBack === true && source.source.url === undefined) return 'PUBLIC_URL is not set'
+      const name = source.provider.name
+      if (source.provider.api?.tasks?.submit === undefined) return `provider ${name} takes no tasks from here`
+      if (access === undefined) return `the API of source ${source.name} is not configured`
+      if (access.api.submit?.callsBack === true && source.url === undefined) return 'PUBLIC_URL is not set'
       return undefined
     },
     async again(source, task, signal) {
@@ -136,11 +141,11 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
 /** What is sent for a request, which is JSON; undefined: the provider has no endpoint for it. */
 export async function requestOf(
   reader: Pick<BodyReader, 'answered'>,
-  { source, secret }: TaskSource,
+  { provider, url, secret }: ConnectedSource,
   request: string,
 ): Promise<ReadyRequest | 'unreadable' | undefined> {
-  const submission: Omit<Submission, 'request'> = { webhookUrl: source.url, secret }
-  const said = await reader.answered(source.provider, 'tasks.submit.request', Buffer.from(request), [submission])
+  const submission: Omit<Submission, 'request'> = { webhookUrl: url, secret }
+  const said = await reader.answered(provider, 'tasks.submit.request', Buffer.from(request), [submission])
   if (said.kind === 'unreadable') return 'unreadable'
   return said.kind === 'read' ? ((said.value ?? undefined) as ReadyRequest | undefined) : undefined
 }

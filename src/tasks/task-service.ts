@@ -2,6 +2,7 @@ import { HoldfastError } from '../domain/errors.ts'
 import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTaskId } from '../domain/name.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
 import type { TaskStore, Tracked } from '../domain/task-store.ts'
@@ -13,7 +14,7 @@ import { questionOf } from './ask.ts'
 import { type Lane, POLL_LEASE_MS } from './source-poller.ts'
 import { requestOf, type Submitter } from './submit.ts'
 import { TaskReader } from './task-reader.ts'
-import { askable, type TaskSource, whyUnaskable } from './task-source.ts'
+import { askable, whyUnaskable } from './task-source.ts'
 import type { Waiters } from './waiters.ts'
 
 /** The longest that somebody waits for his turn to ask. */
@@ -21,7 +22,7 @@ const MAX_TURN_MS = 5_000
 
 export interface TaskDeskOptions {
   readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
-  readonly sources: ReadonlyMap<string, TaskSource>
+  readonly sources: ReadonlyMap<string, ConnectedSource>
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
   readonly readers?: Pick<Readers, 'api'>
@@ -35,7 +36,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
   const { store, sources, lanes, submitter, readers = readHere, waiters } = options
   const reader = new TaskReader(store)
 
-  function sourceOf(name: string): TaskSource {
+  function sourceOf(name: string): ConnectedSource {
     const source = sources.get(name)
     if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
     return source
@@ -49,7 +50,7 @@ export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
     return task
   }
 
-  async function submit(source: TaskSource, tracked: Tracked, task: NewTask): Promise<Task> {
+  async function submit(source: ConnectedSource, tracked: Tracked, task: NewTask): Promise<Task> {
     const { uid, created_at, stale_at, expires_at } = tracked.task
     const submitted = await submitter.submit(source, {
       uid,
@@ -157,16 +158,15 @@ function bounded(field: string, json: string, limitBytes: number): string {
 
 type TaskCaller = Pick<Readers, 'api'>
 
-async function checkTaskId({ source }: TaskSource, readers: TaskCaller, taskId: string): Promise<void> {
+async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, taskId: string): Promise<void> {
   if (!isTaskId(taskId))
     throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
-  const { provider } = source
   if (provider.api?.tasks !== undefined && (await questionOf({ provider, readers, taskId })) === undefined)
     throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
 }
 
 async function checkSubmission(
-  source: TaskSource,
+  source: ConnectedSource,
   { submitter, reader }: Pick<TaskDeskOptions, 'submitter' | 'reader'>,
   request: string,
 ): Promise<void> {
@@ -175,23 +175,18 @@ async function checkSubmission(
   const made = askable(source) && (await requestOf(reader, source, request))
   if (made === 'unreadable') throw new HoldfastError('invalid_request', 'submit is not valid JSON')
   if (made === undefined)
-    throw new HoldfastError(
-      'invalid_request',
-      `provider ${source.source.provider.name} has no endpoint for this request`,
-    )
+    throw new HoldfastError('invalid_request', `provider ${source.provider.name} has no endpoint for this request`)
 }
 
 async function idempotencyOf(
-  { source }: TaskSource,
+  { provider }: ConnectedSource,
   { reader }: Pick<TaskDeskOptions, 'reader'>,
   { work, idempotency }: TaskOrder,
 ): Promise<NewTask['idempotency']> {
   if (idempotency === undefined) return undefined
   const { key, beside } = idempotency
   const fingerprint =
-    'submit' in work
-      ? await reader.fingerprint(source.provider, beside, Buffer.from(work.submit))
-      : fingerprintOf(beside)
+    'submit' in work ? await reader.fingerprint(provider, beside, Buffer.from(work.submit)) : fingerprintOf(beside)
   if (fingerprint === undefined) throw new HoldfastError('unavailable', 'the request could not be read')
   return { key, fingerprint }
 }

@@ -1,29 +1,18 @@
 import type { CallProvider } from '../domain/outbound.ts'
 import type { Provider, TaskApi } from '../domain/provider.ts'
-import type { Source } from '../domain/source.ts'
-
-/** A source, and what it takes to have its provider do work. */
-export interface TaskSource {
-  readonly source: Source
-  /** Undefined: its API is not configured, so that its tasks can be tracked, but nobody can be asked for them. */
-  readonly call: CallProvider | undefined
-  /** The newest of its secrets. */
-  readonly secret: string
-  /** Takes keys and secrets out of a text. */
-  readonly redact: (text: string) => string
-}
+import type { ConnectedSource } from '../domain/source.ts'
 
 /** How the provider can be asked for tasks; undefined where it cannot. */
 export function askable({
-  source,
+  provider,
   call,
-}: TaskSource): { readonly api: TaskApi; readonly provider: Provider; readonly call: CallProvider } | undefined {
-  const api = source.provider.api?.tasks
-  return api === undefined || call === undefined ? undefined : { api, provider: source.provider, call }
+}: ConnectedSource): { readonly api: TaskApi; readonly provider: Provider; readonly call: CallProvider } | undefined {
+  const api = provider.api?.tasks
+  return api === undefined || call === undefined ? undefined : { api, provider, call }
 }
 
 /** Why it cannot, where it cannot. */
-export const whyUnaskable = ({ source }: TaskSource): string =>
-  source.provider.api?.tasks === undefined
-    ? `provider ${source.provider.name} tells nothing of tasks`
-    : `the API of source ${source.name} is not configured`
+export const whyUnaskable = ({ name, provider }: ConnectedSource): string =>
+  provider.api?.tasks === undefined
+    ? `provider ${provider.name} tells nothing of tasks`
+    : `the API of source ${name} is not configured`

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import type { Recover } from '../domain/recover.ts'
+import type { ConnectedSource } from '../domain/source.ts'
 import type { TaskDesk } from '../domain/task-desk.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -10,7 +11,6 @@ import type { BreakerState } from './breaker.ts'
 import { Poller } from './poller.ts'
 import { createSubmitter } from './submit.ts'
 import { createTaskDesk } from './task-service.ts'
-import type { TaskSource } from './task-source.ts'
 import { Waiters } from './waiters.ts'
 import { PushChannels } from './webhook-silence.ts'
 
@@ -18,7 +18,7 @@ const HOUR_MS = 3_600_000
 
 export interface TasksOptions {
   readonly store: TaskStore
-  readonly sources: readonly TaskSource[]
+  readonly sources: readonly ConnectedSource[]
   readonly recover: Recover
   readonly readers?: Pick<Readers, 'api'>
   readonly reader: Pick<BodyReader, 'task' | 'submitted' | 'answered' | 'fingerprint'>
@@ -63,8 +63,8 @@ export function createTasks(options: TasksOptions): Tasks {
   const channels = new PushChannels(lastKept, clock, log)
   const submitter = createSubmitter(options)
   const poller = new Poller(sources, { ...options, submitter })
-  const byName = new Map(sources.map((each) => [each.source.name, each]))
-  const pushes = (source: string): boolean => byName.get(source)?.source.provider.api?.tasks?.pushes !== false
+  const byName = new Map(sources.map((each) => [each.name, each]))
+  const pushes = (source: string): boolean => byName.get(source)?.provider.api?.tasks?.pushes !== false
 
   store.onTaskEnded((ended) => {
     waiters.ended({ ...ended, id: ended.id ?? null })

@@ -14,6 +14,7 @@ import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createRegistrar } from '../../src/registrations/registrar.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { createTasks } from '../../src/tasks/tasks.ts'
+import { connectedSource } from '../support/connected-source.ts'
 import { source } from './public-service.ts'
 
 export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
@@ -95,7 +96,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     },
     tasks: createTasks({
       store,
-      sources: [{ source: source('ai'), call: undefined, secret: '', redact: (text) => text }],
+      sources: [connectedSource(source('ai'))],
       reader: routeHere(compileRoutes([])),
       recover: { answered: async () => 'late', expired: async () => 'late' },
       maxWaitMs: 300_000,

@@ -3,38 +3,36 @@ import pino from 'pino'
 import { expect, onTestFinished } from 'vitest'
 import type { CallProvider } from '../../src/domain/outbound.ts'
 import type { Registrar } from '../../src/domain/registrar.ts'
+import type { ConnectedSource } from '../../src/domain/source.ts'
 import { redactor } from '../../src/log/redact.ts'
 import { createCaller } from '../../src/outbound/caller.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import { createRegistrar } from '../../src/registrations/registrar.ts'
-import type { RegistrableSource } from '../../src/registrations/source.ts'
+import { connectedSource } from '../support/connected-source.ts'
 import { API_KEY, type FakeApi, type FakeRegistrations, startFakeRegistrations } from '../support/fake-registrations.ts'
 
 export const SECRET = 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh'
 export const OUR_URL = 'https://hooks.example/v1/webhooks/shop'
 
 /** Calls a provider module's API as the service does, over real connections, which end with the test. */
-export function callerOf(provider: RegistrableSource['provider'], baseUrl: string, key = API_KEY): CallProvider {
+export function callerOf(provider: ConnectedSource['provider'], baseUrl: string, key = API_KEY): CallProvider {
   const headers = provider.api?.headers?.(key) ?? {}
   const caller = createCaller({ baseUrl, baseIsConfigured: true, headers, version: '0', maxAnswerBytes: 1_048_576 })
   onTestFinished(() => caller.close())
   return caller.call
 }
 
-export function sourceOf(api: string, overrides: Partial<RegistrableSource> = {}): RegistrableSource {
+export function sourceOf(api: string, overrides: Partial<ConnectedSource> = {}): ConnectedSource {
   const provider = shippedProviders.find(({ name }) => name === api)
   if (provider === undefined) throw new Error(`no provider ${api}`)
-  return {
+  return connectedSource({
     name: 'shop',
     provider,
     url: OUR_URL,
-    types: ['*'],
     secret: SECRET,
-    variable: 'SOURCE_SHOP',
-    call: undefined,
     redact: redactor([API_KEY, SECRET]),
     ...overrides,
-  }
+  })
 }
 
 export interface Setting {
@@ -47,7 +45,7 @@ export interface Setting {
 /** A registrar whose only source, `shop`, has a fake as its provider. */
 export async function startRegistrar(
   api: FakeApi,
-  overrides: Partial<RegistrableSource> = {},
+  overrides: Partial<ConnectedSource> = {},
   nowMs?: () => number,
 ): Promise<Setting> {
   const fake = await startFakeRegistrations(api)

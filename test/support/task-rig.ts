@@ -13,6 +13,7 @@ import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks/tasks.ts'
+import { connectedSource } from './connected-source.ts'
 import { temporaryDirectory } from './service.ts'
 
 export interface TaskRig {
@@ -71,12 +72,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     store,
     reader,
     recover: createRecoverer({ keep, reader, withoutSecrets: (headers) => headers, clock }),
-    sources: options.sources.map(({ name = 'ai', call, provider = ai }) => ({
-      source: sourceOf(name, provider),
-      call,
-      secret: 'secret',
-      redact: (text: string) => text,
-    })),
+    sources: options.sources.map(({ name = 'ai', call, provider = ai }) => connectedSource({ name, provider, call })),
     clock,
     telemetry,
     log,
@@ -91,19 +87,6 @@ async function openOwnStore(clock: Clock): Promise<OpenStore> {
   onTestFinished(() => store.close())
   return store
 }
-
-const sourceOf = (name: string, provider: Source['provider']): Source => ({
-  name,
-  provider,
-  verify: () => ({ ok: false, reason: 'missing' }),
-  precheck: () => undefined,
-  types: ['*'],
-  accepts: () => true,
-  url: `http://127.0.0.1:9/v1/webhooks/${name}`,
-  dedupe: 'id',
-  redeliveryReplaysDead: false,
-  secretHeaders: [],
-})
 
 /** Calls a fake provider as the service would; closed with the test. */
 export function callerOf(url: string, totalMs = 2_000, maxAnswerBytes = 65_536): CallProvider {
