@@ -5,7 +5,7 @@ import { readEnvironment } from './app/environment.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/move.ts'
 import { createLog, type Log } from './log/log.ts'
-import { createSecretFilter, secretsIn } from './log/secret-filter.ts'
+import { createSecretFilter, secretsIn } from './log/redact.ts'
 
 /** Between the loss of the store and the end of the process. */
 const LAST_WORDS_MS = 200

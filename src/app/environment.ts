@@ -19,3 +19,93 @@ export function readEnvironment(): Environment {
 
 /** What programs that this one starts find in their environment. */
 export const inheritedEnvironment = (): Environment => process.env
+
+/** Variables by kind, with every fault kept. A variable that is empty is as good as not set, but for secrets. */
+export class Reader {
+  readonly faults: string[] = []
+  readonly #environment: Environment
+
+  constructor(environment: Environment) {
+    this.#environment = environment
+  }
+
+  fault(sentence: string): void {
+    if (!this.faults.includes(sentence)) this.faults.push(sentence)
+  }
+
+  /** Whether any variable is set whose name is this one or begins with it and `_`. */
+  names(prefix: string): boolean {
+    return Object.entries(this.#environment).some(
+      ([name, value]) => value !== undefined && (name === prefix || name.startsWith(`${prefix}_`)),
+    )
+  }
+
+  /** The variable, or what the file named by its `_FILE` twin holds, without the line end. */
+  #raw(name: string): string | undefined {
+    const value = this.#environment[name]
+    const file = this.#environment[`${name}_FILE`]
+    if (file === undefined || file === '') return value
+    if (value !== undefined && value !== '') this.fault(`${name} and ${name}_FILE are both set: keep one`)
+    try {
+      return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    } catch (error) {
+      // Not its text: whoever took X_FILE for X has put a secret there.
+      this.fault(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+      return undefined
+    }
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#raw(name)?.trim()
+    return value === '' ? undefined : value
+  }
+
+  list(name: string): readonly string[] | undefined {
+    return this.text(name) === undefined ? undefined : this.secrets(name)
+  }
+
+  /** A list of which empty items are kept, so that they can be refused. */
+  secrets(name: string): readonly string[] | undefined {
+    return this.#raw(name)
+      ?.split(',')
+      .map((item) => item.trim())
+  }
+
+  integer(name: string, fallback: number, min: number, max: number): number {
+    const text = this.text(name)
+    if (text === undefined) return fallback
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= min && value <= max) return value
+    this.fault(`${name} is ${text}, not a whole number from ${min} to ${max}`)
+    return fallback
+  }
+
+  flag(name: string): boolean {
+    return this.optionalFlag(name) ?? false
+  }
+
+  optionalFlag(name: string): boolean | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    if (text !== 'true' && text !== 'false') this.fault(`${name} is ${text}, not true or false`)
+    return text === 'true'
+  }
+
+  /** One of these words; the first unless it is set. */
+  word<Word extends string>(name: string, words: readonly [Word, ...Word[]]): Word {
+    const text = this.text(name) ?? words[0]
+    const found = words.find((word) => word === text)
+    if (found === undefined) this.fault(`${name} is ${text}, not ${words.join(' or ')}`)
+    return found ?? words[0]
+  }
+
+  url(name: string): string | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const url = URL.parse(text)
+    const isPlain = url !== null && `${url.username}${url.password}` === '' && !/[\s?#]/.test(text)
+    if (isPlain && /^https?:$/.test(url.protocol)) return text.replace(/\/+$/, '')
+    this.fault(`${name} is not an http(s) URL without credentials and query`)
+    return undefined
+  }
+}

@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { UnloadableError } from '../dispatch/pool/handler-process.ts'
 import { HandlerPool } from '../dispatch/pool/pool.ts'
@@ -6,7 +9,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { secretsIn } from '../log/secret-filter.ts'
+import { secretsIn } from '../log/redact.ts'
 import { createReaders, type OwnReaders } from '../modules/isolated-readers.ts'
 import { loadApart } from '../modules/load-modules.ts'
 import { readsByCode } from '../pipeline/provider-readers.ts'
@@ -14,7 +17,6 @@ import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts
 import { type LoadedProvider, loadProviders } from '../providers/load.ts'
 import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
-import { generateSecret } from './generated-secret.ts'
 import { type Built, buildSources } from './sources.ts'
 
 /** Everything that a configuration names, loaded and checked; only the store is still closed. */
@@ -119,4 +121,18 @@ export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger)
     const fault = `${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`
     return { config, faults: [...faults, fault] }
   }
+}
+
+/** Bytes of a generated key; Standard Webhooks asks for 24 to 64. */
+const KEY_BYTES = 32
+
+/**
+ * Makes the secret of a service that starts with no configuration, in a file that only its owner may read. Throws if
+ * the file is there already or cannot be written.
+ */
+export function generateSecret(file: string): string {
+  const secret = `whsec_${randomBytes(KEY_BYTES).toString('base64')}`
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
+  return secret
 }

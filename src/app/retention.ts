@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
-import { toIso } from '../domain/clock.ts'
-import { type ClockRecord, MAX_TOLERANCE_MS } from '../domain/clock-record.ts'
+import { type ClockRecord, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionDesk, RetentionReport, RetentionState } from '../domain/retention.ts'
 import type { BroughtBack, LongestWaits, Upkeep } from '../domain/upkeep.ts'

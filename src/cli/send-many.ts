@@ -1,7 +1,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { Agent } from 'undici'
+import { newUid } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
-import { newUid } from '../domain/uid.ts'
 import { sampleFault, sampleRequest } from '../samples/sample-request.ts'
 import { signRequest } from '../signatures/sign.ts'
 import { CommandError } from './command.ts'

@@ -1,4 +1,4 @@
-import type { ErrorDetail } from '../domain/error-detail.ts'
+import type { ErrorDetail } from '../domain/errors.ts'
 import { printable } from './table.ts'
 
 /** What was thrown, with its stack, cause and parts, each a step further in. */

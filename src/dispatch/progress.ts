@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { newUid } from '../domain/uid.ts'
+import { newUid } from '../domain/names.ts'
 
 /**
  * How far a handler process has come with its jobs, in 24 bytes of a file without a name that both sides have open: what it

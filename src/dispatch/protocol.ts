@@ -1,5 +1,5 @@
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
-import type { ErrorDetail } from '../domain/error-detail.ts'
+import type { ErrorDetail } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { ErrorDetail } from '../domain/error-detail.ts'
+import type { ErrorDetail } from '../domain/errors.ts'
 import type { Ran } from './pool/run.ts'
 
 /** The same without secrets: what a handler throws may repeat a URL, a header or a key that it was given. */

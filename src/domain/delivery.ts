@@ -1,5 +1,5 @@
 import type { TypeRoutes } from '../pipeline/type-routes.ts'
-import type { ErrorDetail } from './error-detail.ts'
+import type { ErrorDetail } from './errors.ts'
 import type { Headers, Origin } from './event.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { ClockLook, ClockRecord } from './clock-record.ts'
+import type { ClockLook, ClockRecord } from './clock.ts'
 
 /** Where a walk over the oldest events stands. */
 export interface PrunePosition {

@@ -1,8 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
 import { sayLines } from '../threads/thread-lines.ts'
-import { describe } from './description.ts'
-import type { FromLoading } from './load-modules.ts'
+import { describe, type FromLoading } from './load-modules.ts'
 
 /** Loads one provider module, says what it exports, and is ended. */
 

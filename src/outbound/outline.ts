@@ -8,7 +8,7 @@ import {
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
-} from '../domain/json-bytes.ts'
+} from '../domain/json-scan.ts'
 import { Budget, type Place } from './outline-budget.ts'
 
 /** Objects that are kept: the outermost one, and so many levels in all. */

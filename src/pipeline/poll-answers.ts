@@ -3,10 +3,9 @@ import type { AskedUnder, Headers } from '../domain/event.ts'
 import type { Recover, Recovered } from '../domain/recover.ts'
 import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
-import type { SecretFilter } from '../log/secret-filter.ts'
+import type { SecretFilter } from '../log/redact.ts'
 import type { BodyReader } from './body-reader.ts'
-import type { Keep } from './event-writer.ts'
-import { newEvent } from './new-event.ts'
+import { type Keep, newEvent } from './event-writer.ts'
 import { expiryOf } from './read-event.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }

@@ -4,12 +4,11 @@ import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
 import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import type { Receipt } from '../domain/store.ts'
-import type { SecretFilter } from '../log/secret-filter.ts'
+import type { SecretFilter } from '../log/redact.ts'
 import { type BodyReader, webhookForm } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
-import { type Keep, wasKept } from './event-writer.ts'
-import { newEvent } from './new-event.ts'
-import type { Redeliver } from './redeliver.ts'
+import { type Keep, newEvent, wasKept } from './event-writer.ts'
+import type { Redeliver } from './replay.ts'
 
 export interface ReceiveOptions {
   readonly keep: Keep

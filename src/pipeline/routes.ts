@@ -1,9 +1,11 @@
-import { catalogue } from '../domain/catalogue.ts'
+import { hash } from 'node:crypto'
+import { catalogue, hasOwnSchemas } from '../domain/catalogue.ts'
 import type { EventFields, Origin } from '../domain/event.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
+import { MAX_REASONS } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { judgementOf } from './judgement.ts'
+import { VERSION } from '../domain/version.ts'
 import type { Reading } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
@@ -143,5 +145,55 @@ export function compileCheck(
     return schemaOf === 'event' ? check : ({ data }) => check(data)
   } catch (error) {
     throw new Error(`handler ${name}: its schema is not valid: ${(error as Error).message}`)
+  }
+}
+
+/**
+ * Names what a schema says of an event, before it is asked: the same name, the same answer. SHA-256 of this release, the
+ * schema (the handler's own, or else the provider's) and all of the event that it is given; the time of receipt is none of it.
+ */
+export function judgementOf(
+  { schema, schemaOf }: Pick<HandlerRegistration, 'schema' | 'schemaOf'>,
+  provider: Provider,
+  fields: EventFields,
+): string {
+  const by = schema ?? provider.schemas?.[fields.type]
+  const { created_at, data, ...others } = fields
+  const beside = schemaOf === 'event' && { ...others, ...(fields.created_at_source === 'provider' && { created_at }) }
+  return hash('sha256', JSON.stringify([VERSION, digestOf(by), fields.type, digestOf(data), beside]))
+}
+
+const digests = new WeakMap<object, string>()
+
+/** Made once of each object: a schema may be long, and an event may have several judgements. */
+function digestOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return hash('sha256', JSON.stringify(value) ?? '')
+  const digest = digests.get(value) ?? hash('sha256', JSON.stringify(value))
+  digests.set(value, digest)
+  return digest
+}
+
+/**
+ * Why a handler must not see an event: it is not as the handler's schema says, or else its provider's. Empty: it may. Not
+ * bounded in time.
+ */
+export type Refusals = (registration: HandlerRegistration, provider: Provider, fields: EventFields) => readonly string[]
+
+/**
+ * Of handlers and providers with schemas of their own; the catalogue, which is quickly checked, is left to the door. Throws, naming
+ * the handler, on a schema that is not valid.
+ */
+export function compileRefusals(registrations: readonly HandlerRegistration[]): Refusals {
+  const own = new Map(
+    registrations.filter(({ schema }) => schema !== undefined).map((each) => [each.name, compileCheck(each)]),
+  )
+  return ({ name }, provider, fields) => {
+    const check = own.get(name)
+    const faults =
+      check === undefined
+        ? (hasOwnSchemas(provider) && providerChecks(provider).get(fields.type)?.(fields.data)) || []
+        : check(fields)
+    const prefix = check === undefined ? 'data' : name
+    return faults.slice(0, MAX_REASONS).map((fault) => `${prefix}: ${fault}`)
   }
 }

@@ -1,5 +1,5 @@
 import { valueAt } from '../domain/json.ts'
-import { isName } from '../domain/name.ts'
+import { isName } from '../domain/names.ts'
 import { defineProvider, type TaskAnswer, type TaskApi } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/schemes.ts'
 import { askFor } from './task-answer.ts'

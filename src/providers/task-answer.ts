@@ -1,4 +1,4 @@
-import { isName, isTaskId } from '../domain/name.ts'
+import { isName, isTaskId } from '../domain/names.ts'
 import type { ApiRequest } from '../domain/outbound.ts'
 import type { TaskAnswer } from '../domain/provider.ts'
 import type { TaskEnd, TaskEnding } from '../domain/task.ts'

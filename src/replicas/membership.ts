@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerRegistration } from '../domain/handler.ts'
+import { newUid } from '../domain/names.ts'
 import type { Fleet } from '../domain/replica.ts'
-import { newUid } from '../domain/uid.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
 
 /** So often a process says that it is there, and asks who else is. */

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createMetrics } from '../../src/app/metrics/metrics.ts'
-import type { MetricsOptions } from '../../src/app/metrics/options.ts'
+import { createMetrics, type MetricsOptions } from '../../src/app/metrics/metrics.ts'
 
 const COUNTS = {
   deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { openStore } from '../../src/storage/open.ts'
 
 const IN_FLIGHT = 512

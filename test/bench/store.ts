@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import { openStore } from '../../src/storage/open.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { AttemptOutcome, Settlement, Work } from '../../src/domain/delivery.ts'
-import type { ErrorDetail } from '../../src/domain/error-detail.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import type { ErrorDetail } from '../../src/domain/errors.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, codeOf, newEvent, pruned, START_MS, settlement } from './store-samples.ts'
 

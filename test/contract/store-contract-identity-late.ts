@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Settlement, Work } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { TypeRoutes } from '../../src/pipeline/type-routes.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, pruned, settlement } from './store-samples.ts'

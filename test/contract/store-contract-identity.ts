@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, newEvent, pruned, settlement } from './store-samples.ts'
 import { askedEvent, trackLeased } from './task-samples.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LeasedDelivery } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
 import { askedEvent, endEvent, newTask, trackLeased } from './task-samples.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import type { NewTask } from '../../src/domain/task.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import { allPages, codeOf, newEvent } from './store-samples.ts'
 import {

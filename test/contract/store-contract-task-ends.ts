@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { EndedTask, Task } from '../../src/domain/task.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import { codeOf, newEvent } from './store-samples.ts'
 import { askedEvent, endEvent, iso, newTask, taskBy, trackLeased, trackSubmission } from './task-samples.ts'

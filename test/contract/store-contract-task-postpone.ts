@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import type { LeasedTask, Task } from '../../src/domain/task.ts'
 import type { TaskPostponement } from '../../src/domain/task-store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import type { Fixture } from './store-contract.ts'
 import {
   askedEvent,

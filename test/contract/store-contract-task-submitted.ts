@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import {
   endEvent,

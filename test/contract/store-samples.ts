@@ -1,7 +1,7 @@
 import type { Settlement, Work } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { ClaimRequest, OpenStore, Page } from '../../src/domain/store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 
 /** The tests' beginning of time. */
 export const START_MS = Date.parse('2026-11-23T10:00:00.000Z')

@@ -1,8 +1,8 @@
 import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore, Receipt } from '../../src/domain/store.ts'
 import type { LeasedTask, NewTask, Task } from '../../src/domain/task.ts'
 import type { TaskClaim } from '../../src/domain/task-store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import { allPages, newEvent } from './store-samples.ts'
 
 export const MAX_WAIT_MS = 1_000

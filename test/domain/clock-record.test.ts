@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type ClockRecord, firstRecord, judgeClock } from '../../src/domain/clock-record.ts'
+import { type ClockRecord, firstRecord, judgeClock } from '../../src/domain/clock.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { describe, expect, test } from 'vitest'
 import type { EventSummary } from '../../src/domain/event.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { detailOf, event, shareOps, startOps } from './ops-service.ts'
 
 interface List<Item> {

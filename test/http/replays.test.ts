@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HoldfastError } from '../../src/domain/errors.ts'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { detailOf, event, shareOps, startOps } from './ops-service.ts'
 
 describe('POST /v1/events/:uid/replay', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { post as send, signedEvent } from '../support/events.ts'
 import { startTaskFlow } from '../support/task-flow.ts'
 import { startOps } from './ops-service.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { startTaskFlow } from '../support/task-flow.ts'
 import { exchangeOne, requestText } from './exchange.ts'
 import { shareOps } from './ops-service.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { newUid } from '../../src/domain/uid.ts'
+import { newUid } from '../../src/domain/names.ts'
 import { shareOps, startOps } from './ops-service.ts'
 import { expectProblem } from './public-service.ts'
 import { jsonOf, NEVER, pathOf, startTaskOps } from './task-ops.ts'

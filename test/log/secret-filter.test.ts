@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createSecretFilter } from '../../src/log/secret-filter.ts'
+import { createSecretFilter } from '../../src/log/redact.ts'
 
 const KEY_BYTES = Buffer.from('0123456789abcdef0123456789ab/+?>')
 const SECRET = `whsec_${KEY_BYTES.toString('base64')}`

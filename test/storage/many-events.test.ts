@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import { allPages, codeOf, newEvent, pruned, START_MS } from '../contract/store-samples.ts'
 import { openAt, ownPath, withDatabase } from './database-file.ts'
 

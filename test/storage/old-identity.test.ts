@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'

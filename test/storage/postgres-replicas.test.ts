@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { allPages, claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
 import { askedEvent, endEvent, leaseOf, newTask, taskBy, taskClaim, trackLeased } from '../contract/task-samples.ts'

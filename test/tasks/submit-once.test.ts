@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import { newUid } from '../../src/domain/uid.ts'
 import ai from '../../src/providers/ai.ts'
 import { aiTasks } from '../../src/providers/ai-tasks.ts'
 import { startServer } from '../outbound/loopback-server.ts'

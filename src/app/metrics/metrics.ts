@@ -1,7 +1,8 @@
-import { Counter, Gauge, Registry } from '@prometheus-io/client'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
+import type { Clock } from '../../domain/clock.ts'
+import type { Counts } from '../../domain/store.ts'
 import type { Telemetry } from '../../domain/telemetry.ts'
-import type { MetricsOptions } from './options.ts'
-import { collectRuntimeMetrics } from './runtime.ts'
 import { storeGauges } from './store-gauges.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
@@ -73,3 +74,61 @@ export function createMetrics(options: MetricsOptions): Metrics {
 }
 
 const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
+
+export interface MetricsOptions {
+  /** Names of the configured sources. */
+  readonly sources: readonly string[]
+  /** Those that there are now. */
+  readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
+  readonly counts: () => Promise<Counts>
+  /** What is damaged in the store. */
+  readonly storeWarnings?: () => readonly string[]
+  /** By how much this process's clock is ahead, where it is held for off; 0: it is not. */
+  readonly clockOffSeconds?: () => number
+  /** Log lines dropped since the start. */
+  readonly droppedLogLines: () => number
+  /** What retention is at, where this process is who does it. */
+  readonly upkeep?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
+  readonly clock?: Clock
+}
+
+/** The longest that a timer takes: 24 days. */
+const NEVER_MS = 2 ** 31 - 1
+/** Of what time the share is taken in which the event loop was busy; the library would wake every 100 ms. */
+const UTILIZATION_INTERVAL_MS = 5_000
+
+/**
+ * The runtime's own metrics. The library finds out the delays of the event loop by a timer of 10 ms, which alone costs an
+ * idle service more than all else; here the loop's own turns are measured. Returns what is to be called after each scrape.
+ */
+export function collectRuntimeMetrics(registry: Registry): () => void {
+  collectDefaultMetrics({
+    register: registry,
+    eventLoopMonitoringPrecision: NEVER_MS,
+    eventLoopUtilizationTimeout: UTILIZATION_INTERVAL_MS,
+  })
+  const turns = monitorEventLoopDelay({ samplePerIteration: true })
+  turns.enable()
+  const gauges = {
+    min: { help: 'Minimum', nanoseconds: () => turns.min },
+    max: { help: 'Maximum', nanoseconds: () => turns.max },
+    mean: { help: 'Mean', nanoseconds: () => turns.mean },
+    stddev: { help: 'Standard deviation', nanoseconds: () => turns.stddev },
+    p50: { help: '50th percentile', nanoseconds: () => turns.percentile(50) },
+    p90: { help: '90th percentile', nanoseconds: () => turns.percentile(90) },
+    p99: { help: '99th percentile', nanoseconds: () => turns.percentile(99) },
+  }
+  for (const [part, { help, nanoseconds }] of Object.entries(gauges)) {
+    const name = `nodejs_eventloop_lag_${part}_seconds`
+    registry.removeSingleMetric(name)
+    new Gauge({
+      name,
+      help: `${help} of the event loop's delays since the last scrape; 0 if no turn has ended since.`,
+      registers: [registry],
+      collect() {
+        this.set(turns.count === 0 ? 0 : nanoseconds() / 1e9)
+      },
+    })
+  }
+  return () => turns.reset()
+}

@@ -2,7 +2,7 @@ import { Gauge, type Registry } from '@prometheus-io/client'
 import { systemClock } from '../../domain/clock.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
-import type { MetricsOptions } from './options.ts'
+import type { MetricsOptions } from './metrics.ts'
 
 /** The gauges that only the store can tell; absent from a scrape that it cannot answer. */
 export function storeGauges(

@@ -1,7 +1,7 @@
 import { platform } from 'node:process'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../../domain/handler.ts'
-import { newUid } from '../../domain/uid.ts'
+import { newUid } from '../../domain/names.ts'
 import type { ProcessData } from '../protocol.ts'
 import { Guard } from './guard.ts'
 import { HandlerProcess } from './handler-process.ts'

@@ -1,4 +1,4 @@
-import { MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
+import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import type { FromProcess, JobResult } from '../protocol.ts'
 
 const OUTCOMES: ReadonlySet<unknown> = new Set<JobResult['outcome']>([

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
+import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 
 /** Parts of an aggregate that are kept; and errors in all, with causes and parts. */

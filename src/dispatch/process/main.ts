@@ -8,8 +8,8 @@ import type { HandlerRegistration } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
-import { createSecretFilter } from '../../log/secret-filter.ts'
-import type { Refusals } from '../../pipeline/refusals.ts'
+import { createSecretFilter } from '../../log/redact.ts'
+import type { Refusals } from '../../pipeline/routes.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import { mayStart } from '../progress.ts'
 import {
@@ -110,7 +110,7 @@ async function refusalsOf(registrations: readonly HandlerRegistration[]): Promis
   if (registrations.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
     return undefined
   try {
-    const { compileRefusals } = await import('../../pipeline/refusals.ts')
+    const { compileRefusals } = await import('../../pipeline/routes.ts')
     return compileRefusals(registrations)
   } catch (error) {
     return messageOf(error)

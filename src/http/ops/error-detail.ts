@@ -1,5 +1,5 @@
 import { type TObject, Type } from '@sinclair/typebox'
-import { MAX_ERROR_DEPTH } from '../../domain/error-detail.ts'
+import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 
 /** What was thrown, as the store keeps it (`ErrorDetail`). Nested by hand: a schema that names itself is none for OpenAPI. */
 const schemaAt = (depth: number): TObject =>

@@ -1,10 +1,19 @@
-import { _, Ajv, type AnySchemaObject, type CodeKeywordDefinition, type ErrorObject, type ValidateFunction } from 'ajv'
+import {
+  _,
+  Ajv,
+  type AnySchemaObject,
+  type CodeKeywordDefinition,
+  type ErrorObject,
+  type Format,
+  type FuncKeywordDefinition,
+  type SchemaValidateFunction,
+  type ValidateFunction,
+} from 'ajv'
+import addFormats from 'ajv-formats'
 import { MAX_REASONS } from '../../domain/limits.ts'
-import { addCountedFormats } from './formats.ts'
 import { instrument, METER, type Toll } from './instrument.ts'
 import { charge, chargeComparing, chargeKeys, chargeUnbounded, openBudget } from './meter.ts'
 import { compilePattern } from './pattern.ts'
-import { uniqueItems } from './unique-items.ts'
 
 /**
  * Why a value is not as its schema says; empty when it is. Names places, never values. Counts what it does, so that it can be
@@ -121,4 +130,83 @@ function describe({ instancePath, message = '', params }: typeof UNCHECKED): str
   const which =
     additionalProperty === undefined ? '' : `: ${JSON.stringify(additionalProperty.slice(0, MAX_KEY_LENGTH))}`
   return `${instancePath.slice(0, MAX_PATH_LENGTH) || '/'} ${message.slice(0, MAX_MESSAGE_LENGTH)}${which}`
+}
+
+type Test = (text: string) => boolean
+
+/** Characters that a format looks at in one step. */
+const FORMAT_CHARACTERS_PER_STEP = 4
+/** `url` may look at each character once for each other. */
+const URL_SQUARE_PER_STEP = 16
+/** A longer text is no host name; the expression of `hostname` looks so far ahead before it begins. */
+const MAX_HOSTNAME_LENGTH = 255
+
+/**
+ * Adds the formats of ajv-formats, each of which counts what it is about to do. Their expressions are anchored, and
+ * linear in the text but for `url`.
+ */
+export function addCountedFormats(ajv: Ajv): void {
+  addFormats.default(ajv)
+  for (const [name, format] of Object.entries(ajv.formats)) {
+    const test = format === undefined ? undefined : testOf(format)
+    if (test === undefined) continue
+    ajv.addFormat(name, {
+      type: 'string',
+      validate: (text: string) => {
+        charge(1 + (name === 'url' ? text.length ** 2 / URL_SQUARE_PER_STEP : text.length / FORMAT_CHARACTERS_PER_STEP))
+        return (name !== 'hostname' || text.length <= MAX_HOSTNAME_LENGTH) && test(text)
+      },
+    })
+  }
+}
+
+/** Undefined: it is a format of numbers, or always holds. */
+function testOf(format: Format): Test | undefined {
+  if (format instanceof RegExp) return (text) => format.test(text)
+  if (typeof format === 'function') return format as Test
+  if (typeof format !== 'object' || format.type === 'number') return undefined
+  return testOf(format.validate as Format)
+}
+
+/** `uniqueItems` in time linear in the list; Ajv compares each with each. */
+export const uniqueItems: FuncKeywordDefinition = {
+  keyword: 'uniqueItems',
+  type: 'array',
+  schemaType: 'boolean',
+  validate: Object.assign(areUnique, { errors: [] }),
+}
+
+function areUnique(this: unknown, wanted: boolean, items: readonly unknown[]): boolean {
+  const twice = wanted ? repeated(items) : undefined
+  if (twice === undefined) return true
+  const message = `must NOT have duplicate items (items ## ${twice[0]} and ${twice[1]} are identical)`
+  ;(uniqueItems.validate as SchemaValidateFunction).errors = [{ keyword: 'uniqueItems', message, params: {} }]
+  return false
+}
+
+function repeated(items: readonly unknown[]): readonly [number, number] | undefined {
+  const seen = new Map<string, number>()
+  for (const [at, item] of items.entries()) {
+    const text = canonical(item)
+    const before = seen.get(text)
+    if (before !== undefined) return [before, at]
+    seen.set(text, at)
+  }
+  return undefined
+}
+
+/** Characters that are hashed in one step. */
+const COMPARED_CHARACTERS_PER_STEP = 16
+
+/** JSON with keys in order: equal values have the same text, and no others. */
+function canonical(value: unknown): string {
+  charge(2)
+  if (typeof value === 'string') charge(value.length / COMPARED_CHARACTERS_PER_STEP)
+  // JSON has no text for a number that is read as infinite.
+  if (typeof value === 'number') return String(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
+  chargeKeys(value)
+  const entries = Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`)
+  return `{${entries.toSorted().join()}}`
 }

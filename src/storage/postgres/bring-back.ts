@@ -1,4 +1,4 @@
-import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'

@@ -1,4 +1,4 @@
-import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import type { Connections, Query } from './connections.ts'

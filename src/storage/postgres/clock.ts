@@ -5,7 +5,7 @@ import {
   judgeClock,
   MAX_REDATED,
   misdatedBefore,
-} from '../../domain/clock-record.ts'
+} from '../../domain/clock.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 

@@ -1,4 +1,4 @@
-import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import {
   MAX_DEAD_LOOKED_AT,
   MAX_OLD_LOOKED_AT,

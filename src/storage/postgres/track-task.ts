@@ -1,4 +1,4 @@
-import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'

@@ -1,5 +1,5 @@
 import type { Settlement } from '../../domain/delivery.ts'
-import type { ErrorDetail } from '../../domain/error-detail.ts'
+import type { ErrorDetail } from '../../domain/errors.ts'
 
 /** What is kept of an attempt beside its error, in one JSON object: all that was thrown, and the judgement that ended it. */
 export function storedDetail({ detail, judgement }: Pick<Settlement, 'detail' | 'judgement'>): string | null {

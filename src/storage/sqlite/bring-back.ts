@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import { PENDING_HANDLERS } from './next-due.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import { prepareReadClock } from './clock.ts'

@@ -6,7 +6,7 @@ import {
   judgeClock,
   MAX_REDATED,
   misdatedBefore,
-} from '../../domain/clock-record.ts'
+} from '../../domain/clock.ts'
 
 /** What is known of the clock is kept among the watermarks; undefined: nothing is yet. */
 export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefined {

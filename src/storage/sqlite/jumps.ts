@@ -1,6 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Clock } from '../../domain/clock.ts'
-import { AHEAD_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { AHEAD_TOLERANCE_MS, type Clock } from '../../domain/clock.ts'
 
 /** The clock was set ahead, or the machine slept: by so much, after it had said this last. */
 export interface Jump {

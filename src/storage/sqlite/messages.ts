@@ -1,4 +1,4 @@
-import type { ClockLook, ClockRecord } from '../../domain/clock-record.ts'
+import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { EventSummary } from '../../domain/event.ts'
 import type {

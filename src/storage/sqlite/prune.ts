@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { MAX_TOLERANCE_MS } from '../../domain/clock-record.ts'
+import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import {
   MAX_DEAD_LOOKED_AT,

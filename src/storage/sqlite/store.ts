@@ -1,6 +1,5 @@
 import type { Worker } from 'node:worker_threads'
-import type { Clock } from '../../domain/clock.ts'
-import type { ClockLook, ClockRecord } from '../../domain/clock-record.ts'
+import type { Clock, ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'

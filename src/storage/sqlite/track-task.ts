@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { beginningTime } from '../../domain/clock-record.ts'
+import { beginningTime } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'

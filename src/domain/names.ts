@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { MAX_NAME_LENGTH } from './limits.ts'
 
 /** Control characters and halves of characters. */
@@ -12,3 +13,10 @@ const DOT_SEGMENT = /(?:^|[/\\])\.{1,2}(?:$|[/\\])/
 
 /** Whether it can be a provider's id of a task, which stands in paths. */
 export const isTaskId = (value: unknown): value is string => isName(value) && !DOT_SEGMENT.test(value)
+
+/** A UUIDv7 (RFC 9562): our name for an event, in rough order of arrival. */
+export const newUid = (): string => randomUUIDv7()
+
+const UID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+export const isUid = (text: string): boolean => UID.test(text)
