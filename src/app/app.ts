@@ -14,11 +14,11 @@ import { routeHere } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
 import { createKeeper } from '../pipeline/event-writer.ts'
 import { createReader } from '../pipeline/long-body-reader.ts'
-import { createRecoverer } from '../pipeline/poll-answers.ts'
+import { createPollAnswers } from '../pipeline/poll-answers.ts'
 import { createReceiver } from '../pipeline/receive.ts'
 import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
 import { typeRoutes } from '../pipeline/type-routes.ts'
-import { createRegistrar } from '../registrations/registrar.ts'
+import { createWebhookManager } from '../registrations/webhook-manager.ts'
 import { joinFleet, ownHandlers, type RoutedHandlers } from '../replicas/membership.ts'
 import { databasePasswords } from '../storage/database-url.ts'
 import { openStore } from '../storage/open.ts'
@@ -149,7 +149,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const tasks = createTasks({
     store,
     sources: connected.sources,
-    recover: createRecoverer({ keep, reader, withoutSecrets, clock }),
+    recover: createPollAnswers({ keep, reader, withoutSecrets, clock }),
     reader,
     readers,
     maxWaitMs: config.taskMaxWaitMs,
@@ -194,8 +194,8 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const opsListener = createOpsListener({
     store,
     replay: replayer.replay,
-    tasks: tasks.desk,
-    registrar: createRegistrar({ sources: byName, readers, reader, log }),
+    tasks: tasks.service,
+    webhooks: createWebhookManager({ sources: byName, readers, reader, log }),
     retention: upkeep,
     sources: [...sources.values()],
     sourceState: tasks.stateOf,

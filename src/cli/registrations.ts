@@ -1,10 +1,10 @@
-import type { Registered, RegistrationList, SourceRegistration } from '../domain/registrar.ts'
+import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
 import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, parse, UsageError, write, writeJson } from './command.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, table } from './table.ts'
 
 const PATH = '/v1/registrations'
-/** Far above what an operation takes at worst (registrations/deadline.ts): an answer that is missed may hold a secret. */
+/** Far above what an operation takes at worst (OPERATION_DEADLINE_MS in registrations): an answer that is missed may hold a secret. */
 const ANSWER_TIMEOUT_MS = 360_000
 const text = { type: 'string' } as const
 const flag = { type: 'boolean' } as const
@@ -56,7 +56,7 @@ export const registrationsCreate: Command = {
     const { events, url, json } = values
     return withProviders(io, async (ops) => {
       const body = { source: operands[0], ...eventsOf(events), ...(url !== undefined && { url }) }
-      const registered: Registered = await ops.post(PATH, body)
+      const registered: RegistrationOutcome = await ops.post(PATH, body)
       await (json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
       return EXIT_OK
     })
@@ -72,7 +72,7 @@ export const registrationsEnsure: Command = {
     const { values, operands } = parse(args, { events: text, json: flag }, ['source'])
     return withProviders(io, async (ops) => {
       const body = { source: operands[0], ensure: true, ...eventsOf(values.events) }
-      const registered: Registered = await ops.post(PATH, body)
+      const registered: RegistrationOutcome = await ops.post(PATH, body)
       await (values.json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
       return EXIT_OK
     })
@@ -138,7 +138,7 @@ function eventsOf(list: string | undefined): { readonly events?: readonly string
 
 const described = (
   { source, id, url, events, active, ours }: SourceRegistration,
-  action?: Registered['action'],
+  action?: RegistrationOutcome['action'],
 ): string =>
   fields([
     ['action', action],
@@ -150,6 +150,6 @@ const described = (
   ])
 
 /** The one place where a secret that a provider hands out can be seen. */
-const told = ({ action, registration, secret, configure }: Registered): string =>
+const told = ({ action, registration, secret, configure }: RegistrationOutcome): string =>
   described(registration, action) +
   (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)

@@ -137,7 +137,7 @@ export interface Registration {
   readonly active: boolean
 }
 
-export interface RegistrationWish {
+export interface RegistrationChanges {
   readonly url?: string
   readonly events?: readonly string[]
   readonly active?: boolean
@@ -157,12 +157,12 @@ export interface RegistrationApi {
   /** Undefined: it is no list. */
   readonly readList: (answer: unknown, after?: string) => RegistrationPage | undefined
   /** `secret`: the newest of the source's, for providers that are told it. */
-  readonly create: (wish: Required<Pick<RegistrationWish, 'url' | 'events'>>, secret: string) => ApiRequest
+  readonly create: (changes: Required<Pick<RegistrationChanges, 'url' | 'events'>>, secret: string) => ApiRequest
   /** Sends the secret along only where `url` is given. Undefined: the provider cannot change that. */
-  readonly update: (id: string, wish: RegistrationWish, secret: string) => ApiRequest | undefined
+  readonly update: (id: string, changes: RegistrationChanges, secret: string) => ApiRequest | undefined
   readonly remove: (id: string) => ApiRequest
   /** Reads the answer to `create` and `update`; undefined if it is none. `asked`: what the answer need not repeat. */
-  readonly read: (answer: unknown, asked?: RegistrationWish) => Registration | undefined
+  readonly read: (answer: unknown, asked?: RegistrationChanges) => Registration | undefined
   /** The secret that the provider hands out when it creates a registration, where it does. */
   readonly secret?: (answer: unknown) => unknown
   /** What is asked for unless the caller or `SOURCE_<NAME>_TYPES` says; a pattern stands for those of them that match. */

@@ -17,7 +17,7 @@ const keptHeaders = (headers: Headers): Headers =>
   Object.fromEntries(KEPT_HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])))
 
 /** The road of an answer to the disk: parse → validate and route → append, as from the first door but for the proof. */
-export function createRecoverer({
+export function createPollAnswers({
   keep,
   reader,
   withoutSecrets,

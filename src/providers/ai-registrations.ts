@@ -1,13 +1,13 @@
 import { catalogue } from '../domain/catalogue.ts'
 import { valueAt } from '../domain/json.ts'
-import type { Registration, RegistrationApi, RegistrationWish } from '../domain/provider.ts'
+import type { Registration, RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import { registrationOf } from './registration.ts'
 
 const one = (id: string): string => `/webhooks/${encodeURIComponent(id)}`
 
 /** The tutorial goes by the id alone: what the answer leaves out is as it was asked for. */
-const readRegistration = (answer: unknown, asked: RegistrationWish = {}): Registration | undefined =>
+const readRegistration = (answer: unknown, asked: RegistrationChanges = {}): Registration | undefined =>
   registrationOf({
     id: valueAt(answer, 'id'),
     url: valueAt(answer, 'url') ?? asked.url,

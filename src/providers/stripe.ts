@@ -1,11 +1,11 @@
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type RegistrationApi, type RegistrationWish } from '../domain/provider.ts'
+import { defineProvider, type RegistrationApi, type RegistrationChanges } from '../domain/provider.ts'
 import { bearer, registrationOf } from './registration.ts'
 
 const PATH = '/v1/webhook_endpoints'
 const one = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
 
-const formOf = ({ url, events = [], active }: RegistrationWish): readonly (readonly [string, string])[] => [
+const formOf = ({ url, events = [], active }: RegistrationChanges): readonly (readonly [string, string])[] => [
   ...(url === undefined ? [] : [['url', url] as const]),
   ...events.map((event) => ['enabled_events[]', event] as const),
   ...(active === undefined ? [] : [['disabled', String(!active)] as const]),

@@ -1,11 +1,10 @@
+import { HoldfastError } from '../domain/errors.ts'
 import type { Registration } from '../domain/provider.ts'
-import type { SourceRegistration } from '../domain/registrar.ts'
 import type { ConnectedSource } from '../domain/source.ts'
+import type { SourceRegistration } from '../domain/webhook-manager.ts'
 import { registrationIn } from '../pipeline/handed-over.ts'
-import { notFound } from './failures.ts'
-import { isSameTarget } from './target.ts'
 
-/** Up to 256 characters that can be printed; what breaks lines or surrogates, or shows nothing, cannot. */
+/** Up to 256 printable characters: none that break lines, show nothing, or are half a surrogate pair. */
 const ID = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u
 
 /** Undefined: it is no registration that could be used. */
@@ -14,18 +13,24 @@ export function checkedRegistration(source: ConnectedSource, value: unknown): Re
   return registration !== undefined && isUsableId(source, registration.id) ? registration : undefined
 }
 
-/** Throws `registration_not_found` for what can be no registration's id. */
+/** Throws `registration_not_found` for a text that can be no registration's id. */
 export function checkedId(source: ConnectedSource, id: string): string {
   if (isUsableId(source, id)) return id
   throw notFound(source, id)
 }
+
+export const notFound = ({ name, redact }: ConnectedSource, id: string): HoldfastError =>
+  new HoldfastError('registration_not_found', redact(`source ${name} has no registration ${id.toWellFormed()}`))
 
 /** Not one that leads to another path, however it is escaped, nor one that holds a key or a secret: ids are shown and logged. */
 const isUsableId = ({ redact }: ConnectedSource, id: string): boolean =>
   ID.test(id) && redact(id) === id && !id.split(/[/\\]/).some((part) => /^\.{0,2}$/.test(part))
 
 /** What callers see: without keys and secrets, wherever the provider echoes one. */
-export const shown = (source: ConnectedSource, { id, url, events, active }: Registration): SourceRegistration => ({
+export const shownRegistration = (
+  source: ConnectedSource,
+  { id, url, events, active }: Registration,
+): SourceRegistration => ({
   source: source.name,
   id: source.redact(id),
   url: source.redact(url),
@@ -33,3 +38,35 @@ export const shown = (source: ConnectedSource, { id, url, events, active }: Regi
   active,
   ours: source.url !== undefined && isSameTarget(url, source.url),
 })
+
+/** Where the source receives. Throws `not_configured` while `PUBLIC_URL` is not set. */
+export function ownUrl({ url, name }: ConnectedSource): string {
+  if (url !== undefined) return url
+  throw new HoldfastError('not_configured', `PUBLIC_URL is not set, so that source ${name} has no URL to register`)
+}
+
+/** Whether a webhook to either URL reaches the same source: `/v1` and a trailing slash make no difference, nor does a query. */
+export function isSameTarget(one: string, other: string): boolean {
+  const target = targetOf(one)
+  return target !== undefined && target === targetOf(other)
+}
+
+function targetOf(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (url === null) return undefined
+  const path = url.pathname.replace(/\/$/, '').replace(/\/v1(\/webhooks\/[^/]+)$/, '$1')
+  return `${url.protocol}//${url.host}${path}`
+}
+
+/** The URL in its normal form. Throws `invalid_request` unless a webhook can be sent there. */
+export function checkedUrl(text: string): string {
+  const trimmed = text.trim()
+  // `URL` would drop some of these characters, and so change what the caller meant.
+  if (/[\s\p{Cc}\p{Cs}]/u.test(trimmed)) throw invalid('url holds whitespace or a control character')
+  const url = URL.parse(trimmed)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw invalid('url is not an http(s) URL')
+  if (url.username !== '' || url.password !== '') throw invalid('url holds a user name or a password')
+  return url.href
+}
+
+const invalid = (message: string): HoldfastError => new HoldfastError('invalid_request', message)

@@ -6,13 +6,13 @@ import { Lane } from './source-poller.ts'
  * Looks for stale and expired tasks, every `POLL_INTERVAL_MS`: the loop apart from its passes, one lane for each source.
  */
 export class Poller {
-  readonly lanes: ReadonlyMap<string, Lane>
+  readonly bySource: ReadonlyMap<string, Lane>
   readonly #intervalMs: number
   #timer: NodeJS.Timeout | undefined
 
   constructor(sources: readonly ConnectedSource[], options: LaneOptions) {
     this.#intervalMs = options.pollIntervalMs
-    this.lanes = new Map(sources.map((each) => [each.name, new Lane(each, options)]))
+    this.bySource = new Map(sources.map((each) => [each.name, new Lane(each, options)]))
   }
 
   /** Passes now and from then on. A pass that takes longer than the interval is the lane's own: it is not started twice. */
@@ -23,11 +23,11 @@ export class Poller {
 
   /** One pass over every source; resolves when all are through. */
   async pass(): Promise<void> {
-    await Promise.all([...this.lanes.values()].map((lane) => lane.pass()))
+    await Promise.all([...this.bySource.values()].map((lane) => lane.pass()))
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer)
-    await Promise.all([...this.lanes.values()].map((lane) => lane.stop()))
+    await Promise.all([...this.bySource.values()].map((lane) => lane.stop()))
   }
 }

@@ -5,7 +5,7 @@ import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from 
 import { isTaskId, newUid } from '../domain/names.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
-import type { TaskDesk, TaskOrder } from '../domain/task-desk.ts'
+import type { TaskOrder, TaskService } from '../domain/task-service.ts'
 import type { TaskStore, Tracked } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import { type Readers, readHere } from '../pipeline/provider-readers.ts'
@@ -19,7 +19,7 @@ import type { Waiters } from './waiters.ts'
 /** The longest that somebody waits for his turn to ask. */
 const MAX_TURN_MS = 5_000
 
-export interface TaskDeskOptions {
+export interface TaskServiceOptions {
   readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
   readonly sources: ReadonlyMap<string, ConnectedSource>
   readonly lanes: ReadonlyMap<string, Lane>
@@ -31,7 +31,7 @@ export interface TaskDeskOptions {
   readonly deadlineMs: number
 }
 
-export function createTaskDesk(options: TaskDeskOptions): TaskDesk {
+export function createTaskService(options: TaskServiceOptions): TaskService {
   const { store, sources, lanes, submitter, readers = readHere, waiters } = options
   const reader = new TaskReader(store)
 
@@ -166,7 +166,7 @@ async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, t
 
 async function checkSubmission(
   source: ConnectedSource,
-  { submitter, reader }: Pick<TaskDeskOptions, 'submitter' | 'reader'>,
+  { submitter, reader }: Pick<TaskServiceOptions, 'submitter' | 'reader'>,
   request: string,
 ): Promise<void> {
   const fault = submitter.fault(source)
@@ -179,7 +179,7 @@ async function checkSubmission(
 
 async function idempotencyOf(
   { provider }: ConnectedSource,
-  { reader }: Pick<TaskDeskOptions, 'reader'>,
+  { reader }: Pick<TaskServiceOptions, 'reader'>,
   { work, idempotency }: TaskOrder,
 ): Promise<NewTask['idempotency']> {
   if (idempotency === undefined) return undefined

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import type { Recover } from '../domain/recover.ts'
 import type { ConnectedSource } from '../domain/source.ts'
-import type { TaskDesk } from '../domain/task-desk.ts'
+import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
@@ -10,7 +10,7 @@ import type { Readers } from '../pipeline/provider-readers.ts'
 import type { BreakerState } from './breaker.ts'
 import { Poller } from './poller.ts'
 import { createSubmitter } from './submit.ts'
-import { createTaskDesk } from './task-service.ts'
+import { createTaskService } from './task-service.ts'
 import { Waiters } from './waiters.ts'
 import { PushChannels } from './webhook-silence.ts'
 
@@ -46,7 +46,7 @@ export interface SourceState {
 }
 
 export interface Tasks {
-  readonly desk: TaskDesk
+  readonly service: TaskService
   readonly poller: Poller
   /** A webhook came to the source. */
   readonly heard: (source: string) => void
@@ -73,7 +73,7 @@ export function createTasks(options: TasksOptions): Tasks {
   })
 
   return {
-    desk: createTaskDesk({ ...options, sources: byName, lanes: poller.lanes, submitter, waiters }),
+    service: createTaskService({ ...options, sources: byName, lanes: poller.bySource, submitter, waiters }),
     poller,
     heard: (source) => channels.heard(source),
     closeWaiters: () => waiters.close(),
@@ -84,7 +84,7 @@ export function createTasks(options: TasksOptions): Tasks {
         // What came last may not have been kept, and what was kept may have come before the start.
         lastWebhookAtMs: channels.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
-        breaker: poller.lanes.get(source)?.breaker() ?? null,
+        breaker: poller.bySource.get(source)?.breaker() ?? null,
         silentSinceMs,
       }
     },

@@ -1,8 +1,8 @@
 import type { Agent } from 'undici'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { CALL_TIMEOUT_MS } from '../../src/domain/limits.ts'
-import type { Registered } from '../../src/domain/registrar.ts'
-import { OPERATION_DEADLINE_MS } from '../../src/registrations/deadline.ts'
+import type { RegistrationOutcome } from '../../src/domain/webhook-manager.ts'
+import { OPERATION_DEADLINE_MS } from '../../src/registrations/registration-client.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { API_KEY, openFakeRegistrations } from '../support/fake-registrations.ts'
 import { run } from './run.ts'
@@ -84,7 +84,7 @@ test('registrations are listed in columns, or as the API gives them', async () =
 
 test('one is made for what is named', async () => {
   const args = ['create', 'shop', '--events', 'invoice.paid, charge.failed', '--url', 'https://tunnel.example/x']
-  const { registration, secret } = JSON.parse((await registrations(...args, '--json')).out) as Registered
+  const { registration, secret } = JSON.parse((await registrations(...args, '--json')).out) as RegistrationOutcome
   const [hook] = fake.hooks
   expect(hook).toMatchObject({ url: 'https://tunnel.example/x', events: ['invoice.paid', 'charge.failed'] })
   expect(registration).toMatchObject({ id: hook?.id, ours: false })

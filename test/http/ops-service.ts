@@ -11,7 +11,7 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops.ts'
 import { routeHere } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
-import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { createTasks } from '../../src/tasks/tasks.ts'
 import { connectedSource } from '../support/connected-source.ts'
@@ -106,8 +106,8 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       random: Math.random,
       telemetry: { polled: () => {}, taskResolved: () => {} },
       log: pino({ level: 'silent' }),
-    }).desk,
-    registrar: createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
+    }).service,
+    webhooks: createWebhookManager({ sources: new Map(), log: pino({ level: 'silent' }) }),
     retention: new StoreUpkeep({
       store,
       retentionDays: 30,

@@ -3,11 +3,16 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type ErrorCode, HoldfastError } from '../../src/domain/errors.ts'
-import type { Registered, Registrar, RegistrationList, SourceRegistration } from '../../src/domain/registrar.ts'
+import type {
+  RegistrationList,
+  RegistrationOutcome,
+  SourceRegistration,
+  WebhookManager,
+} from '../../src/domain/webhook-manager.ts'
 import { createListener } from '../../src/http/listener.ts'
 import { registerJsonBody } from '../../src/http/ops/json-body.ts'
 import { registerRegistrations } from '../../src/http/ops/registrations.ts'
-import { startRegistrar } from '../registrations/registrations.ts'
+import { startWebhookManager } from '../registrations/registrations.ts'
 import { detailOf } from './ops-service.ts'
 
 const item: SourceRegistration = {
@@ -19,12 +24,12 @@ const item: SourceRegistration = {
   ours: true,
 }
 const list: RegistrationList = { items: [item], failed: [{ source: 'code', detail: 'it is down' }] }
-const made: Registered = { action: 'created', registration: item, secret: 'whsec_new', configure: 'Set it.' }
+const made: RegistrationOutcome = { action: 'created', registration: item, secret: 'whsec_new', configure: 'Set it.' }
 
 type Called = readonly [method: string, ...args: unknown[]]
 
-/** The routes over a registrar that notes what it is asked, on a port of their own; gone with the test. */
-async function startRoutes(registrar: Partial<Registrar> = {}) {
+/** The routes over a webhook manager that notes what it is asked, on a port of their own; gone with the test. */
+async function startRoutes(webhooks: Partial<WebhookManager> = {}) {
   const called: Called[] = []
   const lines: string[] = []
   const noting =
@@ -48,7 +53,7 @@ async function startRoutes(registrar: Partial<Registrar> = {}) {
     update: noting('update', item),
     remove: noting('remove', undefined),
     ensure: noting('ensure', { action: 'unchanged', registration: item }),
-    ...registrar,
+    ...webhooks,
   })
   const url = await root.listen({ host: '127.0.0.1', port: 0 })
   onTestFinished(async () => {
@@ -139,7 +144,7 @@ describe('refused with 400, and nothing done', () => {
   })
 })
 
-describe('what the registrar refuses', () => {
+describe('what the webhook manager refuses', () => {
   test.each<[ErrorCode, number]>([
     ['unknown_source', 404],
     ['registration_not_found', 404],
@@ -174,14 +179,14 @@ describe('what the registrar refuses', () => {
 })
 
 test('the whole way to a provider and back', async () => {
-  const { registrar, fake, logged: registrarLogged } = await startRegistrar('stripe')
-  const { ask, logged } = await startRoutes(registrar)
-  const created = (await (await ask('POST', '', { source: 'shop', ensure: true })).json()) as Registered
+  const { webhooks, fake, logged: managerLogged } = await startWebhookManager('stripe')
+  const { ask, logged } = await startRoutes(webhooks)
+  const created = (await (await ask('POST', '', { source: 'shop', ensure: true })).json()) as RegistrationOutcome
   expect(created).toMatchObject({ action: 'created', secret: fake.hooks[0]?.secret })
   const listed = await (await ask('GET', '?source=shop')).text()
   expect(JSON.parse(listed)).toEqual({ items: [created.registration], failed: [] })
   expect(listed).not.toContain('whsec')
   expect((await ask('DELETE', `/shop/${created.registration.id}`)).status).toBe(204)
   expect(fake.hooks).toEqual([])
-  expect(logged() + registrarLogged()).not.toContain(String(created.secret))
+  expect(logged() + managerLogged()).not.toContain(String(created.secret))
 })

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import type { Task } from '../../src/domain/task.ts'
-import type { TaskDesk } from '../../src/domain/task-desk.ts'
+import type { TaskService } from '../../src/domain/task-service.ts'
 import { createOpsListener } from '../../src/http/ops/ops.ts'
 import { type FakeProvider, type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig, type TaskRig, type TaskRigOptions } from '../support/task-rig.ts'
@@ -21,20 +21,20 @@ export interface TaskOps extends TaskRig {
 
 export const NEVER = { max_wait_ms: 3_600_000 }
 
-/** The ops listener over a store and a desk, whose source `ai` asks a fake provider; passes are the test's to make. */
+/** The ops listener over a store and a task service, whose source `ai` asks a fake provider; passes are the test's to make. */
 export async function startTaskOps(
   options: FakeProviderOptions & Partial<Omit<TaskRigOptions, 'sources'>> = {},
 ): Promise<TaskOps> {
   const provider = await startFakeProvider(options)
   onTestFinished(() => provider.close())
   const rig = await startTaskRig({ ...options, sources: [{ call: callerOf(provider.url, 5_000) }] })
-  const { desk } = rig.tasks
+  const { service } = rig.tasks
   const shown: Promise<Task>[] = []
   const watchers: (() => void)[] = []
-  const watched: TaskDesk = {
-    ...desk,
+  const watched: TaskService = {
+    ...service,
     show: (...args) => {
-      const showing = desk.show(...args)
+      const showing = service.show(...args)
       shown.push(showing)
       for (const watch of watchers.splice(0)) watch()
       return showing

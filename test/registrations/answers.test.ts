@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { failureOf, OUR_URL, startRegistrar } from './registrations.ts'
+import { failureOf, OUR_URL, startWebhookManager } from './registrations.ts'
 
 describe('the answer of the generic API', () => {
   test.each([
@@ -7,10 +7,10 @@ describe('the answer of the generic API', () => {
     ['{"id":"wh_1","url":null,"events":null,"active":null}', true],
     ['{"id":"wh_1","active":false}', false],
   ])('%s is enough for what was asked for', async (body, active) => {
-    const { fake, registrar, logged } = await startRegistrar('ai')
+    const { fake, webhooks, logged } = await startWebhookManager('ai')
     fake.answer = { status: 201, body }
     const events = ['batch.failed']
-    expect((await registrar.create('shop', { events })).registration).toEqual({
+    expect((await webhooks.create('shop', { events })).registration).toEqual({
       source: 'shop',
       id: 'wh_1',
       url: OUR_URL,
@@ -19,18 +19,18 @@ describe('the answer of the generic API', () => {
       ours: true,
     })
     const wish = { url: 'https://other.example/x', events, active: false }
-    expect(await registrar.update('shop', 'wh_1', wish)).toMatchObject({ id: 'wh_1', ...wish })
+    expect(await webhooks.update('shop', 'wh_1', wish)).toMatchObject({ id: 'wh_1', ...wish })
     expect(logged().match(/"id":"wh_1"/g)).toHaveLength(2)
   })
 
   test('that lacks what was not asked for either is completed from the list', async () => {
-    const { fake, registrar } = await startRegistrar('ai')
+    const { fake, webhooks } = await startWebhookManager('ai')
     const hook = fake.add({ events: ['batch.failed'], active: false })
     fake.terse = true
-    const updated = await registrar.update('shop', hook.id, { events: ['usage.alert'] })
+    const updated = await webhooks.update('shop', hook.id, { events: ['usage.alert'] })
     expect(updated).toMatchObject({ id: hook.id, url: hook.url, events: ['usage.alert'], active: false })
     hook.url = OUR_URL
-    const mended = await registrar.ensure('shop', { events: ['usage.alert'] })
+    const mended = await webhooks.ensure('shop', { events: ['usage.alert'] })
     const registration = { id: hook.id, url: OUR_URL, events: ['usage.alert'], active: true }
     expect(mended).toMatchObject({ action: 'updated', registration })
     expect(fake.received.map(({ method }) => method)).toEqual(['PATCH', 'GET', 'GET', 'PATCH'])
@@ -39,9 +39,9 @@ describe('the answer of the generic API', () => {
   test.each(['{}', '{"url":"https://a.example","events":[]}', '{"id":"wh_1","events":"all"}', '{"id":{}}'])(
     '%s is none',
     async (body) => {
-      const { fake, registrar, logged } = await startRegistrar('ai')
+      const { fake, webhooks, logged } = await startWebhookManager('ai')
       fake.answer = { status: 200, body }
-      await failureOf(registrar.create('shop', {}), 'provider_failed')
+      await failureOf(webhooks.create('shop', {}), 'provider_failed')
       expect(logged()).toBe('')
     },
   )
@@ -52,18 +52,18 @@ describe('a list with what cannot be read', () => {
   const sound = { id: 8, active: true, events: ['push'], config: { url: OUR_URL } }
 
   test('has the rest, at GitHub', async () => {
-    const { fake, registrar } = await startRegistrar('github')
+    const { fake, webhooks } = await startWebhookManager('github')
     fake.answer = { status: 200, body: JSON.stringify([odd, null, sound]) }
-    expect(await registrar.list('shop')).toMatchObject({ items: [{ id: '8' }], failed: [] })
-    expect(await registrar.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
+    expect(await webhooks.list('shop')).toMatchObject({ items: [{ id: '8' }], failed: [] })
+    expect(await webhooks.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
   })
 
   test.each(['stripe', 'openai'] as const)('goes on after it, at %s', async (api) => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     fake.add({})
     fake.add({ url: null as unknown as string })
     fake.add({ url: OUR_URL, events: ['push'] })
-    expect((await registrar.list('shop')).items).toHaveLength(2)
-    expect(await registrar.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
+    expect((await webhooks.list('shop')).items).toHaveLength(2)
+    expect(await webhooks.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
   })
 })

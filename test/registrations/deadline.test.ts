@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { OPERATION_DEADLINE_MS } from '../../src/registrations/deadline.ts'
+import { OPERATION_DEADLINE_MS } from '../../src/registrations/registration-client.ts'
 import type { FakeRegistrations } from '../support/fake-registrations.ts'
-import { callerOf, failureOf, sourceOf, startRegistrar } from './registrations.ts'
+import { callerOf, failureOf, sourceOf, startWebhookManager } from './registrations.ts'
 
 /** A provider at which the first call takes all the time that an operation has. */
 async function startSlow() {
@@ -13,25 +13,25 @@ async function startSlow() {
     nowMs += setting.fake?.received.length === 0 ? OPERATION_DEADLINE_MS : 0
     return call(request)
   }
-  const started = await startRegistrar('stripe', { call: slow }, () => nowMs)
+  const started = await startWebhookManager('stripe', { call: slow }, () => nowMs)
   setting.fake = started.fake
   return started
 }
 
 test('what has taken too long makes no registration, whose secret nobody might wait for', async () => {
-  const { fake, registrar } = await startSlow()
-  expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toBe(
+  const { fake, webhooks } = await startSlow()
+  expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toBe(
     'stripe, for source shop: it took more than 120 s; nothing more was asked of it',
   )
   expect(fake.received).toMatchObject([{ method: 'GET' }])
-  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'created' })
+  expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'created' })
 })
 
 test('the time in the queue counts', async () => {
-  const { fake, registrar } = await startSlow()
+  const { fake, webhooks } = await startSlow()
   const [first, second] = await Promise.all([
-    registrar.create('shop', {}),
-    failureOf(registrar.create('shop', {}), 'unavailable'),
+    webhooks.create('shop', {}),
+    failureOf(webhooks.create('shop', {}), 'unavailable'),
   ])
   expect(first.secret).toMatch(/^whsec_/)
   expect(second).toBe('what is under way for shop takes too long')
@@ -39,8 +39,8 @@ test('the time in the queue counts', async () => {
 })
 
 test('a list ends with it too', async () => {
-  const { fake, registrar } = await startSlow()
+  const { fake, webhooks } = await startSlow()
   for (let at = 0; at < 3; at++) fake.add({})
-  expect(await failureOf(registrar.list('shop'), 'provider_failed')).toContain('it took more than 120 s')
+  expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toContain('it took more than 120 s')
   expect(fake.received).toHaveLength(1)
 })

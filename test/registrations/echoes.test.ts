@@ -1,34 +1,34 @@
 import { describe, expect, test } from 'vitest'
 import { API_KEY } from '../support/fake-registrations.ts'
-import { failureOf, OUR_URL, SECRET, startRegistrar } from './registrations.ts'
+import { failureOf, OUR_URL, SECRET, startWebhookManager } from './registrations.ts'
 
 describe('a provider that echoes a key or a secret', () => {
   test('in a URL or an event has it shown without it', async () => {
-    const { fake, registrar } = await startRegistrar('ai')
+    const { fake, webhooks } = await startWebhookManager('ai')
     fake.add({ url: `${OUR_URL}?key=${SECRET}`, events: ['usage.alert', `x.${API_KEY}`] })
     const item = { url: `${OUR_URL}?key=[redacted]`, events: ['usage.alert', 'x.[redacted]'], ours: true }
-    expect(await registrar.list()).toMatchObject({ items: [item] })
-    const found = await registrar.ensure('shop', { events: ['usage.alert'] })
+    expect(await webhooks.list()).toMatchObject({ items: [item] })
+    const found = await webhooks.ensure('shop', { events: ['usage.alert'] })
     expect(found).toMatchObject({ action: 'unchanged', registration: item })
-    expect((await registrar.update('shop', 'wh_1', { active: true })).events).toEqual(item.events)
+    expect((await webhooks.update('shop', 'wh_1', { active: true })).events).toEqual(item.events)
   })
 
   test('and what is mended keeps it, at the provider', async () => {
-    const { fake, registrar } = await startRegistrar('ai')
+    const { fake, webhooks } = await startWebhookManager('ai')
     const hook = fake.add({ url: `${OUR_URL}?key=${SECRET}`, events: [`x.${API_KEY}`] })
-    await registrar.ensure('shop', { events: ['usage.alert'] })
+    await webhooks.ensure('shop', { events: ['usage.alert'] })
     expect(hook).toMatchObject({ url: `${OUR_URL}?key=${SECRET}`, events: [`x.${API_KEY}`, 'usage.alert'] })
   })
 
   test.each([API_KEY, `wh_${SECRET}`])('in an id, %s, has it neither shown nor logged', async (id) => {
-    const { fake, registrar, logged } = await startRegistrar('ai')
+    const { fake, webhooks, logged } = await startWebhookManager('ai')
     fake.answer = { status: 200, body: JSON.stringify({ id, url: OUR_URL, events: ['batch'] }) }
-    await failureOf(registrar.create('shop', {}), 'provider_failed')
-    await failureOf(registrar.update('shop', 'wh_1', { active: true }), 'provider_failed')
+    await failureOf(webhooks.create('shop', {}), 'provider_failed')
+    await failureOf(webhooks.update('shop', 'wh_1', { active: true }), 'provider_failed')
     fake.answer = undefined
     fake.add({ id, url: OUR_URL })
-    expect(await registrar.list()).toEqual({ items: [], failed: [] })
-    expect(await failureOf(registrar.remove('shop', id), 'registration_not_found')).toContain('[redacted]')
+    expect(await webhooks.list()).toEqual({ items: [], failed: [] })
+    expect(await failureOf(webhooks.remove('shop', id), 'registration_not_found')).toContain('[redacted]')
     expect(logged()).toBe('')
   })
 })
@@ -39,10 +39,10 @@ test.each([
   ['more than 256 characters', 'x'.repeat(257)],
   ['dots', '..'],
 ])('an id of %s is none', async (_what, id) => {
-  const { fake, registrar, logged } = await startRegistrar('ai')
+  const { fake, webhooks, logged } = await startWebhookManager('ai')
   fake.answer = { status: 200, body: JSON.stringify({ id }) }
-  await failureOf(registrar.create('shop', {}), 'provider_failed')
+  await failureOf(webhooks.create('shop', {}), 'provider_failed')
   fake.answer = { status: 200, body: JSON.stringify({ webhooks: [{ id, url: OUR_URL, events: [] }] }) }
-  expect(await registrar.list('shop')).toEqual({ items: [], failed: [] })
+  expect(await webhooks.list('shop')).toEqual({ items: [], failed: [] })
   expect(logged()).toBe('')
 })

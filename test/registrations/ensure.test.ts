@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { FakeApi } from '../support/fake-registrations.ts'
-import { OUR_URL, SECRET, startRegistrar } from './registrations.ts'
+import { OUR_URL, SECRET, startWebhookManager } from './registrations.ts'
 
 const apis: readonly FakeApi[] = ['ai', 'stripe', 'github', 'openai']
 const EVENTS = ['batch', 'push']
@@ -10,13 +10,13 @@ describe.each(apis)('ensure at %s', (api) => {
   const handsOut = api === 'stripe' || api === 'openai'
 
   test('makes a registration where there is none for us, and finds it the next time', async () => {
-    const { fake, registrar, logged } = await startRegistrar(api)
+    const { fake, webhooks, logged } = await startWebhookManager(api)
     fake.add({ events: ['*'] })
-    const made = await registrar.ensure('shop', { events: EVENTS })
+    const made = await webhooks.ensure('shop', { events: EVENTS })
     expect(made).toMatchObject({ action: 'created', registration: { url: OUR_URL, events: EVENTS, ours: true } })
     expect(made.secret).toBe(handsOut ? fake.hooks[1]?.secret : undefined)
 
-    const found = await registrar.ensure('shop', { events: EVENTS })
+    const found = await webhooks.ensure('shop', { events: EVENTS })
     expect(found).toEqual({
       action: 'unchanged',
       registration: made.registration,
@@ -28,38 +28,38 @@ describe.each(apis)('ensure at %s', (api) => {
   })
 
   test('makes one registration when it is asked several times at once', async () => {
-    const { fake, registrar } = await startRegistrar(api)
-    const all = await Promise.all([1, 2, 3, 4].map(() => registrar.ensure('shop', { events: EVENTS })))
+    const { fake, webhooks } = await startWebhookManager(api)
+    const all = await Promise.all([1, 2, 3, 4].map(() => webhooks.ensure('shop', { events: EVENTS })))
     expect(all.map(({ action }) => action)).toEqual(['created', 'unchanged', 'unchanged', 'unchanged'])
     expect(all.filter(({ secret }) => secret !== undefined)).toHaveLength(handsOut ? 1 : 0)
     expect(fake.hooks).toHaveLength(1)
   })
 
   test('adds the events that are lacking, and takes none away', async () => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: ['release', 'push'] })
-    const mended = await registrar.ensure('shop', { events: EVENTS })
+    const mended = await webhooks.ensure('shop', { events: EVENTS })
     expect(mended).toMatchObject({ action: 'updated', registration: { id: hook.id } })
     expect(mended.secret).toBeUndefined()
     expect(mended.configure).toEqual(handsOut ? expect.stringMatching(SHOWN_BEFORE) : undefined)
     expect(fake.hooks).toMatchObject([{ url: OUR_URL, events: ['release', 'push', 'batch'], active: true }])
-    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
+    expect(await webhooks.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
   })
 
   test('finds its registration on a later page', async () => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     for (let at = 0; at < (api === 'github' ? 100 : 4); at++) fake.add({})
     fake.add({ url: OUR_URL, events: EVENTS })
-    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
+    expect(await webhooks.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'unchanged' })
   })
 })
 
 test.each<FakeApi>(['ai', 'stripe', 'github'])(
   'ensure at %s switches on what is off, and brings our secret along',
   async (api) => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: EVENTS, active: false, secret: 'old' })
-    expect(await registrar.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'updated' })
+    expect(await webhooks.ensure('shop', { events: EVENTS })).toMatchObject({ action: 'updated' })
     expect(hook).toMatchObject({ active: true, events: EVENTS })
     expect(hook.secret).toBe(api === 'stripe' ? 'old' : SECRET)
   },
@@ -71,9 +71,9 @@ test.each([
   'https://hooks.example/v1/webhooks/shop/',
   'https://HOOKS.example:443/v1/webhooks/shop?from=provider',
 ])('%s is the same target', async (url) => {
-  const { fake, registrar } = await startRegistrar('ai')
+  const { fake, webhooks } = await startWebhookManager('ai')
   fake.add({ url, events: ['usage.alert'] })
-  expect(await registrar.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'unchanged' })
+  expect(await webhooks.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'unchanged' })
 })
 
 test.each([
@@ -85,28 +85,28 @@ test.each([
   'https://hooks.example/v1/webhooks/Shop',
   'no URL',
 ])('%s is another target', async (url) => {
-  const { fake, registrar } = await startRegistrar('ai')
+  const { fake, webhooks } = await startWebhookManager('ai')
   fake.add({ url, events: ['usage.alert'] })
-  expect(await registrar.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'created' })
+  expect(await webhooks.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'created' })
 })
 
 test('of several registrations for us, one that is sound is enough', async () => {
-  const { fake, registrar } = await startRegistrar('stripe')
+  const { fake, webhooks } = await startWebhookManager('stripe')
   fake.add({ url: OUR_URL, active: false })
   const lacking = fake.add({ url: OUR_URL, events: ['a'] })
   const sound = fake.add({ url: OUR_URL, events: ['*'] })
-  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'unchanged', registration: { id: sound.id } })
+  expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'unchanged', registration: { id: sound.id } })
   sound.active = false
-  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'updated', registration: { id: lacking.id } })
+  expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'updated', registration: { id: lacking.id } })
   expect(lacking.events).toEqual(['*'])
 })
 
 test('what fails does not hold up the next, and too many at once are refused', async () => {
-  const { fake, registrar } = await startRegistrar('ai')
+  const { fake, webhooks } = await startWebhookManager('ai')
   fake.answer = { status: 500, body: '{}' }
-  const all = Array.from({ length: 17 }, () => registrar.ensure('shop', {}))
+  const all = Array.from({ length: 17 }, () => webhooks.ensure('shop', {}))
   const reasons = (await Promise.allSettled(all)).map((each) => each.status === 'rejected' && each.reason.code)
   expect(reasons).toEqual([...Array(16).fill('provider_failed'), 'unavailable'])
   fake.answer = undefined
-  expect(await registrar.ensure('shop', {})).toMatchObject({ action: 'created' })
+  expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'created' })
 })

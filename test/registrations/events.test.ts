@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { FakeApi } from '../support/fake-registrations.ts'
-import { failureOf, startRegistrar } from './registrations.ts'
+import { failureOf, startWebhookManager } from './registrations.ts'
 
 describe('which events are asked for', () => {
   const askedOf = async (api: FakeApi, types: readonly string[], events?: readonly string[]) => {
-    const { fake, registrar } = await startRegistrar(api, { types })
-    await registrar.create('shop', events === undefined ? {} : { events })
+    const { fake, webhooks } = await startWebhookManager(api, { types })
+    await webhooks.create('shop', events === undefined ? {} : { events })
     return fake.hooks[0]?.events
   }
 
@@ -61,8 +61,8 @@ describe('which events are asked for', () => {
     ['ai', ['*'], [], 'events: no event is named'],
     ['github', ['*'], ['.opened'], 'events: no event is named'],
   ])('%s is not asked for a pattern that stands for nothing', async (api, types, events, message) => {
-    const { fake, registrar } = await startRegistrar(api, { types })
-    const asked = registrar.ensure('shop', events === undefined ? {} : { events })
+    const { fake, webhooks } = await startWebhookManager(api, { types })
+    const asked = webhooks.ensure('shop', events === undefined ? {} : { events })
     expect(await failureOf(asked, 'invalid_request')).toContain(message)
     expect(fake.received).toEqual([])
   })

@@ -1,27 +1,27 @@
 import { describe, expect, test } from 'vitest'
 import type { RegistrationApi } from '../../src/domain/provider.ts'
-import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startRegistrar } from './registrations.ts'
+import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startWebhookManager } from './registrations.ts'
 
 type Part = keyof RegistrationApi
 
-/** The registrar of a source whose provider's module has these parts in place of sound ones. */
+/** The webhook manager of a source whose provider's module has these parts in place of sound ones. */
 async function startWith(parts: Partial<Record<Part, unknown>>) {
   const { provider } = sourceOf('stripe')
   const registrations = { ...provider.api?.registrations, ...parts } as RegistrationApi
   const url: { base?: string } = {}
-  const started = await startRegistrar('stripe', {
+  const started = await startWebhookManager('stripe', {
     provider: { ...provider, api: { registrations } },
     call: (request) => callerOf(provider, url.base ?? '')(request),
   })
   url.base = started.fake.url
   started.fake.add({ events: ['a'], url: OUR_URL })
-  const { registrar } = started
+  const { webhooks } = started
   const operations: Readonly<Record<string, () => Promise<unknown>>> = {
-    list: () => registrar.list('shop'),
-    create: () => registrar.create('shop', { events: ['a'] }),
-    update: () => registrar.update('shop', 'we_1', { events: ['b'] }),
-    remove: () => registrar.remove('shop', 'we_1'),
-    ensure: () => registrar.ensure('shop', { events: ['b'] }),
+    list: () => webhooks.list('shop'),
+    create: () => webhooks.create('shop', { events: ['a'] }),
+    update: () => webhooks.update('shop', 'we_1', { events: ['b'] }),
+    remove: () => webhooks.remove('shop', 'we_1'),
+    ensure: () => webhooks.ensure('shop', { events: ['b'] }),
   }
   return { ...started, operations }
 }
@@ -112,12 +112,12 @@ describe('a module of the user', () => {
   })
 
   test('may give null where there is no further page', async () => {
-    const { registrar } = await startWith({ readList: () => ({ items: [sound], next: null }) })
-    expect((await registrar.list('shop')).items).toMatchObject([{ id: 'we_1' }])
+    const { webhooks } = await startWith({ readList: () => ({ items: [sound], next: null }) })
+    expect((await webhooks.list('shop')).items).toMatchObject([{ id: 'we_1' }])
   })
 
   test('that gives more than a registration has none of it shown, and what is none left out', async () => {
-    const { registrar } = await startWith({ readList: () => ({ items: [{ ...sound, secret: 'x' }, 7, poisoned] }) })
-    expect((await registrar.list('shop')).items).toEqual([{ source: 'shop', ...sound, ours: true }])
+    const { webhooks } = await startWith({ readList: () => ({ items: [{ ...sound, secret: 'x' }, 7, poisoned] }) })
+    expect((await webhooks.list('shop')).items).toEqual([{ source: 'shop', ...sound, ours: true }])
   })
 })

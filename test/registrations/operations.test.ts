@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { API_KEY, type FakeApi } from '../support/fake-registrations.ts'
-import { failureOf, OUR_URL, SECRET, startRegistrar } from './registrations.ts'
+import { failureOf, OUR_URL, SECRET, startWebhookManager } from './registrations.ts'
 
 interface Expected {
   readonly api: FakeApi
@@ -69,8 +69,8 @@ const apis: readonly Expected[] = [
 
 describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut }) => {
   test('a registration is made as the API wants it, and its secret is told if it is the provider that makes it', async () => {
-    const { fake, registrar, logged } = await startRegistrar(api)
-    const { registration, secret, configure, action } = await registrar.create('shop', { events })
+    const { fake, webhooks, logged } = await startWebhookManager(api)
+    const { registration, secret, configure, action } = await webhooks.create('shop', { events })
     expect(fake.received).toMatchObject([{ method: 'POST', path, body: created }])
     expect(fake.received[0]?.headers.authorization).toBe(`Bearer ${API_KEY}`)
     const [hook] = fake.hooks
@@ -90,11 +90,11 @@ describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut 
   })
 
   test('a list follows the pages to their end, and tells which are ours and no secret', async () => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     const count = api === 'github' ? 101 : 5
     for (let at = 1; at < count; at++) fake.add({ secret: SECRET })
     fake.add({ url: OUR_URL.replace('/v1/', '/'), events: ['*'], secret: SECRET })
-    const { items, failed } = await registrar.list('shop')
+    const { items, failed } = await webhooks.list('shop')
     expect(failed).toEqual([])
     expect(items.map(({ id }) => id)).toEqual(fake.hooks.map(({ id }) => id))
     expect(items.map(({ ours }) => ours)).toEqual(fake.hooks.map((_, at) => at === count - 1))
@@ -113,48 +113,48 @@ describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut 
   })
 
   test('a full page that is the last one ends the list', async () => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     for (let at = 0; at < (api === 'github' ? 100 : 2); at++) fake.add({})
-    expect((await registrar.list('shop')).items).toHaveLength(fake.hooks.length)
+    expect((await webhooks.list('shop')).items).toHaveLength(fake.hooks.length)
   })
 
   test('an update sends what is given, and the rest stays', async () => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: ['a.b'] })
-    const item = await registrar.update('shop', hook.id, { events: ['usage.alert'], url: AWAY })
+    const item = await webhooks.update('shop', hook.id, { events: ['usage.alert'], url: AWAY })
     expect(fake.received).toMatchObject([{ ...updated, path: `${path}/${hook.id}` }])
     expect(item).toMatchObject({ id: hook.id, url: AWAY, active: true, ours: false, events: hook.events })
 
-    await registrar.update('shop', hook.id, { events: ['push'] })
+    await webhooks.update('shop', hook.id, { events: ['push'] })
     expect(hook).toMatchObject({ url: AWAY, events: ['push'], active: true })
     expect(JSON.stringify(fake.received.at(-1)?.body)).not.toContain(SECRET)
   })
 
   test('a deleted registration is gone, and then there is none to delete or change', async () => {
-    const { fake, registrar, logged } = await startRegistrar(api)
+    const { fake, webhooks, logged } = await startWebhookManager(api)
     const { id } = fake.add({})
-    await registrar.remove('shop', id)
+    await webhooks.remove('shop', id)
     expect(fake.hooks).toEqual([])
     expect(fake.received).toMatchObject([{ method: 'DELETE', path: `${path}/${id}` }])
     expect(JSON.parse(logged())).toMatchObject({ source: 'shop', id, action: 'deleted' })
     const missing = `source shop has no registration ${id}`
-    expect(await failureOf(registrar.remove('shop', id), 'registration_not_found')).toBe(missing)
-    expect(await failureOf(registrar.update('shop', id, { events: ['a'] }), 'registration_not_found')).toBe(missing)
+    expect(await failureOf(webhooks.remove('shop', id), 'registration_not_found')).toBe(missing)
+    expect(await failureOf(webhooks.update('shop', id, { events: ['a'] }), 'registration_not_found')).toBe(missing)
   })
 })
 
 test.each<FakeApi>(['ai', 'stripe', 'github'])('a registration at %s is switched off and on', async (api) => {
-  const { fake, registrar } = await startRegistrar(api)
+  const { fake, webhooks } = await startWebhookManager(api)
   const hook = fake.add({ secret: 'of another service' })
-  expect(await registrar.update('shop', hook.id, { active: false })).toMatchObject({ active: false })
+  expect(await webhooks.update('shop', hook.id, { active: false })).toMatchObject({ active: false })
   expect(hook).toMatchObject({ active: false, events: ['a.b'], secret: 'of another service' })
-  expect(await registrar.update('shop', hook.id, { active: true })).toMatchObject({ active: true })
+  expect(await webhooks.update('shop', hook.id, { active: true })).toMatchObject({ active: true })
   expect(hook.active).toBe(true)
 })
 
 test('GitHub is told which version of its API is meant', async () => {
-  const { fake, registrar } = await startRegistrar('github')
-  await registrar.list('shop')
+  const { fake, webhooks } = await startWebhookManager('github')
+  await webhooks.list('shop')
   expect(fake.received[0]?.headers).toMatchObject({
     accept: 'application/vnd.github+json',
     'x-github-api-version': '2022-11-28',
@@ -162,17 +162,17 @@ test('GitHub is told which version of its API is meant', async () => {
 })
 
 test('OpenAI has no switch', async () => {
-  const { fake, registrar } = await startRegistrar('openai')
+  const { fake, webhooks } = await startWebhookManager('openai')
   const { id } = fake.add({})
-  expect(await failureOf(registrar.update('shop', id, { active: false }), 'invalid_request')).toBe(
+  expect(await failureOf(webhooks.update('shop', id, { active: false }), 'invalid_request')).toBe(
     'provider openai cannot change active',
   )
   expect(fake.received).toEqual([])
 })
 
 test.each(['', '.', '..', '../tasks', 'a/../../b', '..\\x', 'a\ud800'])('the id %j leads nowhere', async (id) => {
-  const { fake, registrar } = await startRegistrar('ai')
-  await failureOf(registrar.remove('shop', id), 'registration_not_found')
-  await failureOf(registrar.update('shop', id, { active: true }), 'registration_not_found')
+  const { fake, webhooks } = await startWebhookManager('ai')
+  await failureOf(webhooks.remove('shop', id), 'registration_not_found')
+  await failureOf(webhooks.update('shop', id, { active: true }), 'registration_not_found')
   expect(fake.received).toEqual([])
 })

@@ -1,9 +1,9 @@
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { RegistrationApi } from '../../src/domain/provider.ts'
-import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { API_KEY, type FakeApi } from '../support/fake-registrations.ts'
-import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startRegistrar } from './registrations.ts'
+import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startWebhookManager } from './registrations.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -12,10 +12,10 @@ describe('what the provider refuses', () => {
     'is told in its own words at %s, without the key',
     async (api) => {
       const wrong = `${API_KEY}-of-old`
-      const { fake, registrar, logged } = await startRegistrar(api)
+      const { fake, webhooks, logged } = await startWebhookManager(api)
       const { provider } = sourceOf(api)
       const source = sourceOf(api, { call: callerOf(provider, fake.url, wrong) })
-      const refused = createRegistrar({ sources: new Map([['shop', source]]), log })
+      const refused = createWebhookManager({ sources: new Map([['shop', source]]), log })
       const message = await failureOf(refused.list('shop'), 'provider_failed')
       expect(message).toMatch(/, for source shop: it answered 401: .*Invalid API Key provided: \[redacted\]-of-old$/)
       expect(message).not.toContain(API_KEY)
@@ -25,10 +25,10 @@ describe('what the provider refuses', () => {
         body: JSON.stringify({ message: `no ${SECRET} and ${SECRET.slice(6)}, \u001b[31mplease` }),
       }
       for (const asked of [
-        () => registrar.list('shop'),
-        () => registrar.ensure('shop', {}),
-        () => registrar.update('shop', '1', { events: ['a'] }),
-        () => registrar.remove('shop', '1'),
+        () => webhooks.list('shop'),
+        () => webhooks.ensure('shop', {}),
+        () => webhooks.update('shop', '1', { events: ['a'] }),
+        () => webhooks.remove('shop', '1'),
       ])
         expect(await failureOf(asked(), 'provider_failed')).toBe(
           `${api}, for source shop: it answered 422: no [redacted] and [redacted], [31mplease`,
@@ -38,9 +38,9 @@ describe('what the provider refuses', () => {
   )
 
   test('is cut short where it is long, but not within a secret', async () => {
-    const { fake, registrar } = await startRegistrar('ai')
+    const { fake, webhooks } = await startWebhookManager('ai')
     fake.answer = { status: 400, body: JSON.stringify({ error: `${'x'.repeat(245)}${SECRET}${'y'.repeat(5_000)}` }) }
-    const message = await failureOf(registrar.list('shop'), 'provider_failed')
+    const message = await failureOf(webhooks.list('shop'), 'provider_failed')
     expect(message.length).toBeLessThanOrEqual(301)
     expect(message).not.toContain('whsec_')
   })
@@ -52,18 +52,16 @@ describe('what the provider refuses', () => {
     ['[]', 404],
     ['', 302],
   ])('%j with %i is told by its status', async (body, status) => {
-    const { fake, registrar } = await startRegistrar('ai')
+    const { fake, webhooks } = await startWebhookManager('ai')
     fake.answer = { status, body }
-    expect(await failureOf(registrar.list('shop'), 'provider_failed')).toBe(
-      `ai, for source shop: it answered ${status}`,
-    )
+    expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toBe(`ai, for source shop: it answered ${status}`)
   })
 
   test('and what does not answer', async () => {
     const { provider } = sourceOf('ai')
     const source = sourceOf('ai', { call: callerOf(provider, 'http://127.0.0.1:1') })
-    const registrar = createRegistrar({ sources: new Map([['shop', source]]), log })
-    expect(await failureOf(registrar.list('shop'), 'provider_failed')).toMatch(/^ai, for source shop: No connection/)
+    const webhooks = createWebhookManager({ sources: new Map([['shop', source]]), log })
+    expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toMatch(/^ai, for source shop: No connection/)
   })
 })
 
@@ -73,13 +71,13 @@ describe('an answer that makes no sense', () => {
   test.each(garbage.flatMap((body) => (['ai', 'stripe', 'openai'] as const).map((api) => [body, api] as const)))(
     '%j from %s is a fault of the provider, and is not quoted',
     async (body, api) => {
-      const { fake, registrar } = await startRegistrar(api)
+      const { fake, webhooks } = await startWebhookManager(api)
       fake.answer = { status: 200, body }
       for (const asked of [
-        () => registrar.list('shop'),
-        () => registrar.create('shop', {}),
-        () => registrar.update('shop', 'x', { events: ['batch'] }),
-        () => registrar.ensure('shop', {}),
+        () => webhooks.list('shop'),
+        () => webhooks.create('shop', {}),
+        () => webhooks.update('shop', 'x', { events: ['batch'] }),
+        () => webhooks.ensure('shop', {}),
       ])
         expect(await failureOf(asked(), 'provider_failed')).toMatch(/ answered (no|what is no) /)
     },
@@ -88,10 +86,10 @@ describe('an answer that makes no sense', () => {
   test.each(['{}', '[{}]', '[{"id":1,"config":{},"events":[],"active":true}]', 'null'])(
     '%j from GitHub too',
     async (body) => {
-      const { fake, registrar } = await startRegistrar('github')
+      const { fake, webhooks } = await startWebhookManager('github')
       fake.answer = { status: 200, body }
-      await failureOf(registrar.create('shop', {}), 'provider_failed')
-      await failureOf(registrar.update('shop', '1', { active: true }), 'provider_failed')
+      await failureOf(webhooks.create('shop', {}), 'provider_failed')
+      await failureOf(webhooks.update('shop', '1', { active: true }), 'provider_failed')
     },
   )
 
@@ -105,18 +103,18 @@ describe('an answer that makes no sense', () => {
       read: stumble,
       readList: stumble,
     } as unknown as RegistrationApi
-    const { registrar } = await startRegistrar('stripe', { provider: { ...provider, api: { registrations } } })
-    expect(await failureOf(registrar.list('shop'), 'provider_failed')).not.toContain('cannot read')
-    expect(await failureOf(registrar.create('shop', {}), 'provider_failed')).not.toContain('cannot read')
+    const { webhooks } = await startWebhookManager('stripe', { provider: { ...provider, api: { registrations } } })
+    expect(await failureOf(webhooks.list('shop'), 'provider_failed')).not.toContain('cannot read')
+    expect(await failureOf(webhooks.create('shop', {}), 'provider_failed')).not.toContain('cannot read')
   })
 
   test.each<[FakeApi, string]>([
     ['stripe', '{"data":[{"id":"we_1","url":"u","enabled_events":[],"status":"enabled"}],"has_more":true}'],
     ['openai', '{"data":[{"id":"we_1","url":"u","event_types":[]}],"has_more":true,"last_id":"we_1"}'],
   ])('a list of %s that never ends is given up', async (api, body) => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     fake.answer = { status: 200, body }
-    expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toContain('goes on after 20 pages')
+    expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toContain('goes on after 20 pages')
     expect(fake.received).toHaveLength(20)
   })
 
@@ -124,18 +122,18 @@ describe('an answer that makes no sense', () => {
     ['stripe', '{"data":[],"has_more":true}'],
     ['openai', '{"data":[],"has_more":true,"last_id":null}'],
   ])('a page of %s that leads nowhere, though there is more, is no list', async (api, body) => {
-    const { fake, registrar } = await startRegistrar(api)
+    const { fake, webhooks } = await startWebhookManager(api)
     fake.answer = { status: 200, body }
-    expect(await failureOf(registrar.ensure('shop', {}), 'provider_failed')).toContain('no list')
+    expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toContain('no list')
   })
 
   test.each<[FakeApi, object]>([
     ['stripe', { id: 'we_1', url: OUR_URL, enabled_events: ['*'], status: 'enabled' }],
     ['openai', { id: 'we_1', url: OUR_URL, event_types: ['a'], signing_secret: null }],
   ])('a registration of %s without its secret is told by its id', async (api, made) => {
-    const { fake, registrar, logged } = await startRegistrar(api)
+    const { fake, webhooks, logged } = await startWebhookManager(api)
     fake.answer = { status: 200, body: JSON.stringify(made) }
-    expect(await failureOf(registrar.create('shop', {}), 'provider_failed')).toContain(
+    expect(await failureOf(webhooks.create('shop', {}), 'provider_failed')).toContain(
       'it made registration we_1 but handed out no secret',
     )
     expect(logged()).toContain('we_1')

@@ -2,12 +2,12 @@ import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished } from 'vitest'
 import type { CallProvider } from '../../src/domain/outbound.ts'
-import type { Registrar } from '../../src/domain/registrar.ts'
 import type { ConnectedSource } from '../../src/domain/source.ts'
+import type { WebhookManager } from '../../src/domain/webhook-manager.ts'
 import { redactor } from '../../src/log/redact.ts'
 import { createCaller } from '../../src/outbound/caller.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { connectedSource } from '../support/connected-source.ts'
 import { API_KEY, type FakeApi, type FakeRegistrations, startFakeRegistrations } from '../support/fake-registrations.ts'
 
@@ -37,13 +37,13 @@ export function sourceOf(api: string, overrides: Partial<ConnectedSource> = {}):
 
 export interface Setting {
   readonly fake: FakeRegistrations
-  readonly registrar: Registrar
+  readonly webhooks: WebhookManager
   /** All log lines so far, of every level. */
   readonly logged: () => string
 }
 
-/** A registrar whose only source, `shop`, has a fake as its provider. */
-export async function startRegistrar(
+/** A webhook manager whose only source, `shop`, has a fake as its provider. */
+export async function startWebhookManager(
   api: FakeApi,
   overrides: Partial<ConnectedSource> = {},
   nowMs?: () => number,
@@ -56,7 +56,11 @@ export async function startRegistrar(
   const log = pino({ level: 'trace', base: null, timestamp: false }, output)
   return {
     fake,
-    registrar: createRegistrar({ sources: new Map([['shop', source]]), log, ...(nowMs !== undefined && { nowMs }) }),
+    webhooks: createWebhookManager({
+      sources: new Map([['shop', source]]),
+      log,
+      ...(nowMs !== undefined && { nowMs }),
+    }),
     logged: () => lines.join(''),
   }
 }

@@ -27,7 +27,7 @@ export async function startLane({ provider: options = {}, pace = {}, maxAnswerBy
   })
   const track = async (count = 1): Promise<string[]> => {
     const ids = Array.from({ length: count }, () => provider.create())
-    await Promise.all(ids.map((taskId) => rig.tasks.desk.begin({ source: 'ai', work: { taskId } })))
+    await Promise.all(ids.map((taskId) => rig.tasks.service.begin({ source: 'ai', work: { taskId } })))
     return ids
   }
   return {

@@ -8,7 +8,7 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { createCaller } from '../../src/outbound/caller.ts'
 import { routeHere } from '../../src/pipeline/body-reader.ts'
 import { createKeeper } from '../../src/pipeline/event-writer.ts'
-import { createRecoverer } from '../../src/pipeline/poll-answers.ts'
+import { createPollAnswers } from '../../src/pipeline/poll-answers.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai.ts'
 import { openStore } from '../../src/storage/open.ts'
@@ -71,7 +71,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     ...options,
     store,
     reader,
-    recover: createRecoverer({ keep, reader, withoutSecrets: (headers) => headers, clock }),
+    recover: createPollAnswers({ keep, reader, withoutSecrets: (headers) => headers, clock }),
     sources: options.sources.map(({ name = 'ai', call, provider = ai }) => connectedSource({ name, provider, call })),
     clock,
     telemetry,

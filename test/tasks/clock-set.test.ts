@@ -30,7 +30,7 @@ test.each<[string, number, FakeProviderOptions['misbehave']]>([
     })
     const ids = Array.from({ length: BREAKER_FAILURES }, () => provider.create())
     for (const id of ids) provider.finish(id, 'completed')
-    await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+    await Promise.all(ids.map((taskId) => tasks.service.begin({ source: 'ai', work: { taskId } })))
     await tasks.poller.pass()
 
     isWell = true

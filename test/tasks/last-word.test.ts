@@ -66,7 +66,7 @@ test.each([
 ])('a task that nobody was asked for at its deadline says why: %s', async (error, source, maxWaitMs) => {
   let nowMs = Date.now()
   const rig = await startTaskRig({ maxWaitMs, deadlineMs: 60_000, sources: [source], clock: () => nowMs })
-  await rig.tasks.desk.begin({ source: 'ai', work: { taskId: 'task_1' } })
+  await rig.tasks.service.begin({ source: 'ai', work: { taskId: 'task_1' } })
   nowMs += 60_000
   await rig.tasks.poller.pass()
   expect(await rig.store.task('ai', 'task_1')).toMatchObject({ status: 'expired', last_error: error })

@@ -20,7 +20,7 @@ test(`of ${PENDING} pending tasks a pass asks for the ${STALE} stale ones, once 
   const fresh = Array.from({ length: PENDING - STALE }, (_, at) => `fresh_${at}`)
   const stale = Array.from({ length: STALE }, () => provider.create())
   const begin = (taskId: string, maxWaitMs: number) =>
-    tasks.desk.begin({ source: 'ai', work: { taskId }, maxWaitMs, deadlineMs: 86_400_000 })
+    tasks.service.begin({ source: 'ai', work: { taskId }, maxWaitMs, deadlineMs: 86_400_000 })
   for (let at = 0; at < fresh.length; at += 1_000)
     await Promise.all(fresh.slice(at, at + 1_000).map((id) => begin(id, 3_600_000)))
   await Promise.all(stale.map((id) => begin(id, 0)))
@@ -57,10 +57,10 @@ test(`${WAITERS} who wait look into the store when they come and when they go, a
   const { store, calls } = counted(first.store)
   const { tasks } = await startTaskRig({ store, sources: [{ call }], maxWaitMs: 3_600_000 })
   const ids = Array.from({ length: WAITERS / 10 }, () => provider.create())
-  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+  await Promise.all(ids.map((taskId) => tasks.service.begin({ source: 'ai', work: { taskId } })))
 
   const waiting = Array.from({ length: WAITERS }, (_, at) =>
-    tasks.desk.show('ai', ids[at % ids.length] ?? '', 60_000, new AbortController().signal),
+    tasks.service.show('ai', ids[at % ids.length] ?? '', 60_000, new AbortController().signal),
   )
   // Those who come at the same moment for the same task even share the look.
   await eventually(
@@ -74,7 +74,7 @@ test(`${WAITERS} who wait look into the store when they come and when they go, a
   expect(calls.get('task')).toBe(before)
   expect(provider.seen.requests).toHaveLength(0)
 
-  await Promise.all(ids.map((id) => tasks.desk.cancel('ai', id)))
+  await Promise.all(ids.map((id) => tasks.service.cancel('ai', id)))
   const answered = await Promise.all(waiting)
   expect(new Set(answered.map(({ status }) => status))).toEqual(new Set(['cancelled']))
   expect(calls.get('task')).toBeLessThanOrEqual(before + WAITERS + ids.length)
@@ -130,9 +130,9 @@ test('thousands who wait for one task are all answered when it ends', async () =
   onTestFinished(() => provider.close())
   const { tasks } = await startTaskRig({ sources: [{ call: callerOf(provider.url) }], maxWaitMs: 3_600_000 })
   const id = provider.create()
-  await tasks.desk.begin({ source: 'ai', work: { taskId: id } })
+  await tasks.service.begin({ source: 'ai', work: { taskId: id } })
   const { signal } = new AbortController()
-  const waiting = Array.from({ length: 9_000 }, () => tasks.desk.show('ai', id, 60_000, signal))
-  await tasks.desk.cancel('ai', id)
+  const waiting = Array.from({ length: 9_000 }, () => tasks.service.show('ai', id, 60_000, signal))
+  await tasks.service.cancel('ai', id)
   expect(new Set((await Promise.all(waiting)).map(({ status }) => status))).toEqual(new Set(['cancelled']))
 })

@@ -29,7 +29,7 @@ test('of a hundred sources, forty whose names hang delay none of the others', as
   for (const source of names) {
     const taskId = provider.create()
     if (source.startsWith('good')) provider.finish(taskId, 'completed')
-    await tasks.desk.begin({ source, work: { taskId } })
+    await tasks.service.begin({ source, work: { taskId } })
   }
   tasks.poller.start()
   await eventually(

@@ -31,13 +31,13 @@ test('calls to a provider that is down fall to a trickle, and once it is back al
   })
   const ids = Array.from({ length: TASKS }, () => provider.create())
   for (const id of ids) provider.finish(id, 'completed')
-  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+  await Promise.all(ids.map((taskId) => tasks.service.begin({ source: 'ai', work: { taskId } })))
 
   provider.setDown(true)
   await tasks.poller.pass()
   // Those in a row that open it, and what was under way beside them.
   expect(asked).toBeLessThan(30)
-  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+  expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
   expect((await tasks.stateOf('ai')).breaker).toBe('open')
 
   asked = 0
@@ -56,7 +56,7 @@ test('calls to a provider that is down fall to a trickle, and once it is back al
   }
   const ended = await Promise.all(ids.map((id) => store.task('ai', id)))
   expect(ended.filter((task) => task?.status === 'completed')).toHaveLength(TASKS)
-  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+  expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
   const told = logs.map(({ msg }) => String(msg)).filter((msg) => msg.startsWith('the provider'))
   expect(new Set(told)).toEqual(
     new Set(['the provider is in trouble: polls pause', 'the provider answers again: polls go on']),
@@ -77,7 +77,7 @@ describe('while a provider is in trouble', () => {
       sources: [{ call: callerOf(provider.url) }],
     })
     const begun = await Promise.all(
-      Array.from({ length: 30 }, () => tasks.desk.begin({ source: 'ai', work: { submit: '{"data":1}' } })),
+      Array.from({ length: 30 }, () => tasks.service.begin({ source: 'ai', work: { submit: '{"data":1}' } })),
     )
     expect(begun.every(({ task }) => task.status === 'submitting')).toBe(true)
     const first = provider.seen.submissions
@@ -86,7 +86,7 @@ describe('while a provider is in trouble', () => {
       await tasks.poller.pass()
     }
     expect(provider.seen.submissions - first).toBeLessThan(30)
-    expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+    expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
     expect((await store.counts()).tasks.submitting).toBe(30)
   })
 
@@ -99,9 +99,9 @@ describe('while a provider is in trouble', () => {
       sources: [{ call: callerOf(provider.url) }],
     })
     const id = provider.create()
-    await tasks.desk.begin({ source: 'ai', work: { taskId: id } })
-    for (let n = 0; n < 5; n++) await tasks.desk.poll('ai', id)
-    await expect(tasks.desk.poll('ai', id)).rejects.toMatchObject({ code: 'conflict' })
+    await tasks.service.begin({ source: 'ai', work: { taskId: id } })
+    for (let n = 0; n < 5; n++) await tasks.service.poll('ai', id)
+    await expect(tasks.service.poll('ai', id)).rejects.toMatchObject({ code: 'conflict' })
     expect(provider.seen.pollsOf(id)).toBe(5)
   })
 })

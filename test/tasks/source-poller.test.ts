@@ -58,7 +58,7 @@ describe('a stale task', () => {
   test('is left alone until it is stale, even if its owner has had it asked for before', async () => {
     const { provider, track, pass, tasks } = await startLane()
     const [id = ''] = await track()
-    await tasks.desk.poll('ai', id)
+    await tasks.service.poll('ai', id)
     expect(provider.seen.pollsOf(id)).toBe(1)
     await pass(STALE_MS - 1)
     expect(provider.seen.pollsOf(id)).toBe(1)
@@ -176,12 +176,13 @@ test('tasks that the provider refuses one by one keep nobody from the others', a
     maxWaitMs: 0,
     provider: { misbehave: (id) => (id.startsWith('wrong') ? { kind: 'status', status: 400 } : undefined) },
   })
-  for (let n = 0; n < 20; n++) await tasks.desk.begin({ source: 'ai', work: { taskId: provider.create(`wrong_${n}`) } })
+  for (let n = 0; n < 20; n++)
+    await tasks.service.begin({ source: 'ai', work: { taskId: provider.create(`wrong_${n}`) } })
   const [id = ''] = await track()
   provider.finish(id, 'completed')
   await pass()
   expect(await task(id)).toMatchObject({ status: 'completed' })
-  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+  expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
   expect(await task('wrong_7')).toMatchObject({ last_error: 'the provider answered 400' })
 })
 
@@ -194,7 +195,7 @@ test('a source whose polls are limited to some per second has them spread over t
   })
   const ids = Array.from({ length: 30 }, () => provider.create())
   for (const id of ids) provider.finish(id, 'completed')
-  await Promise.all(ids.map((taskId) => tasks.desk.begin({ source: 'ai', work: { taskId } })))
+  await Promise.all(ids.map((taskId) => tasks.service.begin({ source: 'ai', work: { taskId } })))
   await tasks.poller.pass()
   const times = ids.flatMap((id) => provider.seen.pollTimesMs(id)).toSorted((a, b) => a - b)
   expect(times).toHaveLength(30)
@@ -212,7 +213,7 @@ test('a provider that hangs delays no other source', async () => {
       { name: 'sound', call: callerOf(sound.url, 15_000) },
     ],
   })
-  for (let n = 0; n < 40; n++) await tasks.desk.begin({ source: 'hanging', work: { taskId: hanging.create() } })
+  for (let n = 0; n < 40; n++) await tasks.service.begin({ source: 'hanging', work: { taskId: hanging.create() } })
   const id = sound.create()
   sound.finish(id, 'completed')
   tasks.poller.start()
@@ -220,7 +221,7 @@ test('a provider that hangs delays no other source', async () => {
     async () => hanging.seen.polls.size,
     (open) => open > 0,
   )
-  await tasks.desk.begin({ source: 'sound', work: { taskId: id } })
+  await tasks.service.begin({ source: 'sound', work: { taskId: id } })
   await eventually(
     () => store.task('sound', id),
     (task) => task?.status === 'completed',

@@ -28,11 +28,11 @@ async function start(url: string, { isIdempotent = false, totalMs = 2_000 } = {}
     clock: () => nowMs,
     sources: [{ call: callerOf(url, totalMs), provider: isIdempotent ? ai : forgetful }],
   })
-  const { desk, poller } = rig.tasks
+  const { service, poller } = rig.tasks
   return {
     ...rig,
-    submit: async () => (await desk.begin({ source: 'ai', work: { submit: '{"prompt":"x"}' } })).task,
-    task: (id: string) => desk.show('ai', id, 0, new AbortController().signal),
+    submit: async () => (await service.begin({ source: 'ai', work: { submit: '{"prompt":"x"}' } })).task,
+    task: (id: string) => service.show('ai', id, 0, new AbortController().signal),
     pass: (afterMs = 0) => {
       nowMs += afterMs
       return poller.pass()
@@ -117,7 +117,7 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
       })
       for (let n = 1; n <= 5; n++) await pass(LATER_MS)
       // Nor by whoever cannot wait.
-      await expect(tasks.desk.poll('ai', uid)).rejects.toMatchObject({ code: 'conflict' })
+      await expect(tasks.service.poll('ai', uid)).rejects.toMatchObject({ code: 'conflict' })
       await pass(DEADLINE_MS - 5 * LATER_MS - 1)
       expect(await task(uid)).toMatchObject({ status: 'submitting' })
       await pass(1)
@@ -227,7 +227,7 @@ describe('an answer to a submission', () => {
       code: 'provider_failed',
       message: `the provider gave it the id of task ${first.uid}`,
     })
-    const { items } = await tasks.desk.list({}, { limit: 10 })
+    const { items } = await tasks.service.list({}, { limit: 10 })
     expect(items).toMatchObject([{ status: 'failed', task_id: null }, first])
     await pass(LATER_MS)
     expect(await task('same')).toMatchObject({ uid: first.uid, status: 'pending' })
@@ -254,7 +254,7 @@ test('a task that is sent again waits while the key is refused, and pauses its s
   const { uid } = await submit()
   for (let n = 1; n <= 5; n++) await pass(LATER_MS)
   expect(await task(uid)).toMatchObject({ status: 'submitting', last_error: 'the provider answered 401' })
-  expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+  expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
   await pass(LATER_MS)
   expect(await task(uid)).toMatchObject({ status: 'pending', last_error: null })
   expect(provider.submitted).toHaveLength(1)

@@ -26,7 +26,7 @@ async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16,
     provider: { misbehave: (id, nth) => (id.startsWith('sick') ? misbehave(id, nth) : undefined) },
   })
   for (let n = 0; n < sick; n++)
-    await lane.tasks.desk.begin({ source: 'ai', work: { taskId: lane.provider.create(`sick_${n}`) } })
+    await lane.tasks.service.begin({ source: 'ai', work: { taskId: lane.provider.create(`sick_${n}`) } })
   await lane.pass()
   while (areKnown && lane.provider.seen.polls.size < sick) await lane.pass(10_000)
   const sound = await lane.track(SOUND)
@@ -40,7 +40,7 @@ describe('sound tasks beside sick ones of their source', () => {
     'are asked for at once where the provider answers %i about each sick one, whose fault that is alone',
     async (status) => {
       const { pass, statuses, tasks, dueInMs, task } = await startMixed(() => ({ kind: 'status', status }))
-      expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('closed')
+      expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
       await pass()
       expect(await statuses()).toEqual(new Set(['completed']))
       expect(await dueInMs('sick_0')).toBe(2_000)
@@ -54,7 +54,7 @@ describe('sound tasks beside sick ones of their source', () => {
     ['no JSON', { kind: 'garbage', form: 'text' }],
   ] as const)('are the first to be asked for when the provider is tried again after %s', async (_, fault) => {
     const { pass, statuses, tasks, polled } = await startMixed(() => fault)
-    expect(tasks.poller.lanes.get('ai')?.breaker()).toBe('open')
+    expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
     const before = polled.length
     await pass(10_000)
     expect(await statuses()).toEqual(new Set(['completed']))
@@ -102,7 +102,8 @@ test('tasks that have failed have a share of the turns, while sound ones are alw
     pace: { concurrency: 1 },
     provider: { misbehave: (id) => (id.startsWith('sick') ? { kind: 'status', status: 404 } : undefined) },
   })
-  for (let n = 0; n < 10; n++) await tasks.desk.begin({ source: 'ai', work: { taskId: provider.create(`sick_${n}`) } })
+  for (let n = 0; n < 10; n++)
+    await tasks.service.begin({ source: 'ai', work: { taskId: provider.create(`sick_${n}`) } })
   await pass()
   await track(40)
   await pass(10_000)
@@ -120,7 +121,7 @@ test('a key that is refused is the fault of the source: it is told once, its pol
   })
   await track(20)
   await pass()
-  const lane = tasks.poller.lanes.get('ai')
+  const lane = tasks.poller.bySource.get('ai')
   expect(lane?.breaker()).toBe('open')
   await pass(10_000)
   await pass(20_000)

@@ -28,7 +28,7 @@ async function twoPollers(order: 'first answers last' | 'first answers in time')
   const quick = await startTaskRig({ clock, leaseMs: 1_000, store: slow.store, sources: [{ call }] })
   const id = provider.create('contested')
   provider.finish(id, 'completed')
-  await slow.tasks.desk.begin({ source: 'ai', work: { taskId: id } })
+  await slow.tasks.service.begin({ source: 'ai', work: { taskId: id } })
 
   const passing = slow.tasks.poller.pass()
   await asked.promise

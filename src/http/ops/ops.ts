@@ -2,10 +2,10 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { HandlerRegistration } from '../../domain/handler.ts'
-import type { Registrar } from '../../domain/registrar.ts'
 import type { RetentionDesk } from '../../domain/retention.ts'
 import type { OpenStore } from '../../domain/store.ts'
-import type { TaskDesk } from '../../domain/task-desk.ts'
+import type { TaskService } from '../../domain/task-service.ts'
+import type { WebhookManager } from '../../domain/webhook-manager.ts'
 import { registerHealth } from '../health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
 import { sendProblem } from '../problems.ts'
@@ -29,8 +29,8 @@ const BODY_LIMIT_BYTES = 65_536
 export interface OpsListenerOptions {
   readonly store: Pick<OpenStore, 'events' | 'event' | 'body' | 'deliveries' | 'warnings'>
   readonly replay: ReplayEvent
-  readonly tasks: TaskDesk
-  readonly registrar: Registrar
+  readonly tasks: TaskService
+  readonly webhooks: WebhookManager
   readonly retention: RetentionDesk
   readonly sources: readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
@@ -79,7 +79,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerReplays(app, options.replay, log)
     registerDeliveries(app, store)
     registerTasks(app, options.tasks, log)
-    registerRegistrations(app, options.registrar)
+    registerRegistrations(app, options.webhooks)
     registerSources(app, options.sources, options.sourceState)
     registerHandlers(app, options.registrations)
     registerRetention(app, retention, log)

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { HoldfastError } from '../../domain/errors.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
-import type { Registered, Registrar, SourceRegistration } from '../../domain/registrar.ts'
+import type { RegistrationOutcome, SourceRegistration, WebhookManager } from '../../domain/webhook-manager.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, Text } from './paging.ts'
 
@@ -69,9 +69,9 @@ const Answer = Type.Object({
 })
 
 const itemOf = (item: SourceRegistration) => ({ ...item, events: [...item.events] })
-const answerOf = ({ registration, ...rest }: Registered) => ({ ...rest, registration: itemOf(registration) })
+const answerOf = ({ registration, ...rest }: RegistrationOutcome) => ({ ...rest, registration: itemOf(registration) })
 
-export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
+export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): void {
   app.get(
     '/v1/registrations',
     {
@@ -84,7 +84,7 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
       },
     },
     async ({ query }, reply) => {
-      const { items, failed } = await registrar.list(query.source)
+      const { items, failed } = await webhooks.list(query.source)
       return reply.send({ items: items.map(itemOf), failed: [...failed] })
     },
   )
@@ -102,7 +102,7 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
     async ({ body: { source, ensure, ...wish } }, reply) => {
       if (ensure === true && wish.url !== undefined)
         throw new HoldfastError('invalid_request', "ensure goes by the source's own URL: leave url out")
-      const registered = await (ensure === true ? registrar.ensure(source, wish) : registrar.create(source, wish))
+      const registered = await (ensure === true ? webhooks.ensure(source, wish) : webhooks.create(source, wish))
       return reply.code(registered.action === 'created' ? 201 : 200).send(answerOf(registered))
     },
   )
@@ -118,7 +118,7 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
         response: { 200: Item },
       },
     },
-    async ({ params: { source, id }, body }, reply) => reply.send(itemOf(await registrar.update(source, id, body))),
+    async ({ params: { source, id }, body }, reply) => reply.send(itemOf(await webhooks.update(source, id, body))),
   )
 
   app.delete(
@@ -132,7 +132,7 @@ export function registerRegistrations(app: OpsApp, registrar: Registrar): void {
       },
     },
     async ({ params: { source, id } }, reply) => {
-      await registrar.remove(source, id)
+      await webhooks.remove(source, id)
       return reply.code(204).send(null)
     },
   )

@@ -11,7 +11,7 @@ import {
   MAX_WAIT_SECONDS,
 } from '../../domain/limits.ts'
 import { TASK_STATUSES, type Task } from '../../domain/task.ts'
-import type { TaskDesk, TaskOrder } from '../../domain/task-desk.ts'
+import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { callerOf } from '../caller.ts'
 import { longSubmitOf } from './json-body.ts'
 import type { OpsApp } from './ops-app.ts'
@@ -82,7 +82,7 @@ const Params = Type.Object({ source: Type.String(), task_id: Type.String() })
 const PATH = '/v1/tasks/:source/:task_id'
 const tags = ['tasks']
 
-export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
+export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): void {
   app.post(
     '/v1/tasks',
     {
@@ -96,7 +96,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
       },
     },
     async ({ body, headers }, reply) => {
-      const { task, created } = await desk.begin(orderOf(body, headers['idempotency-key']))
+      const { task, created } = await tasks.begin(orderOf(body, headers['idempotency-key']))
       // What is known by its key is answered as it was the first time.
       return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(task)
     },
@@ -108,7 +108,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
     async ({ query }, reply) => {
       const { source, status } = query
       const filter = { ...(source !== undefined && { source }), ...(status !== undefined && { status }) }
-      return reply.send(pageAnswer(await desk.list(filter, pageRequest(query))))
+      return reply.send(pageAnswer(await tasks.list(filter, pageRequest(query))))
     },
   )
 
@@ -124,7 +124,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
       },
     },
     async ({ params, query, raw }, reply) =>
-      reply.send(await desk.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
+      reply.send(await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
   )
 
   app.delete(
@@ -140,7 +140,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
     },
     async (request, reply) => {
       const { source, task_id } = request.params
-      const task = await desk.cancel(source, task_id)
+      const task = await tasks.cancel(source, task_id)
       if (task.status === 'cancelled')
         log.info({ ...callerOf(request), source, task: task.task_id ?? task.uid }, 'task cancelled')
       return reply.send(task)
@@ -150,7 +150,7 @@ export function registerTasks(app: OpsApp, desk: TaskDesk, log: Logger): void {
   app.post(
     `${PATH}/poll`,
     { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: Answer } } },
-    async ({ params }, reply) => reply.send(await desk.poll(params.source, params.task_id)),
+    async ({ params }, reply) => reply.send(await tasks.poll(params.source, params.task_id)),
   )
 }
 

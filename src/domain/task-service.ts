@@ -18,7 +18,7 @@ export interface TaskOrder {
  * What callers do with tasks. Tasks are named by source and the provider's id, or ours. Errors: `unknown_source`,
  * `task_not_found`, `unavailable`, and those named.
  */
-export interface TaskDesk {
+export interface TaskService {
   /**
    * Begins a task, or gives the one that is known by its idempotency key or its id (`created` false). Rejects with
    * `invalid_request`, `not_configured`, `idempotency_mismatch`, or `provider_failed` where the provider refused it.

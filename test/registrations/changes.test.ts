@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { failureOf, OUR_URL, startRegistrar } from './registrations.ts'
+import { failureOf, OUR_URL, startWebhookManager } from './registrations.ts'
 
 describe('the URL that a caller gives', () => {
   test.each([
@@ -13,24 +13,24 @@ describe('the URL that a caller gives', () => {
     ['https://hooks.exam\nple/a', 'holds whitespace or a control character'],
     ['https://hooks.example/\u0000', 'holds whitespace or a control character'],
   ])('%j is refused', async (url, reason) => {
-    const { fake, registrar } = await startRegistrar('ai')
-    expect(await failureOf(registrar.create('shop', { url }), 'invalid_request')).toBe(`url ${reason}`)
-    expect(await failureOf(registrar.update('shop', 'wh_1', { url }), 'invalid_request')).toBe(`url ${reason}`)
+    const { fake, webhooks } = await startWebhookManager('ai')
+    expect(await failureOf(webhooks.create('shop', { url }), 'invalid_request')).toBe(`url ${reason}`)
+    expect(await failureOf(webhooks.update('shop', 'wh_1', { url }), 'invalid_request')).toBe(`url ${reason}`)
     expect(fake.received).toEqual([])
   })
 
   test('goes out in its normal form', async () => {
-    const { fake, registrar } = await startRegistrar('ai')
-    const { registration } = await registrar.create('shop', { url: ' HTTPS://Tunnel.Example:443/a/../ü?b \n' })
+    const { fake, webhooks } = await startWebhookManager('ai')
+    const { registration } = await webhooks.create('shop', { url: ' HTTPS://Tunnel.Example:443/a/../ü?b \n' })
     expect(fake.hooks).toMatchObject([{ url: 'https://tunnel.example/%C3%BC?b' }])
-    await registrar.update('shop', registration.id, { url: 'http://Tunnel.Example' })
+    await webhooks.update('shop', registration.id, { url: 'http://Tunnel.Example' })
     expect(fake.hooks).toMatchObject([{ url: 'http://tunnel.example/' }])
   })
 })
 
 test('nothing to change is refused', async () => {
-  const { fake, registrar } = await startRegistrar('ai')
-  await failureOf(registrar.update('shop', 'wh_1', {}), 'invalid_request')
+  const { fake, webhooks } = await startWebhookManager('ai')
+  await failureOf(webhooks.update('shop', 'wh_1', {}), 'invalid_request')
   expect(fake.received).toEqual([])
 })
 
@@ -43,12 +43,12 @@ test.each([
   ['a\ud800', "events: an event's name holds a control character"],
   [' .opened', 'events: no event is named'],
 ])('%j is no event', async (event, reason) => {
-  const { fake, registrar } = await startRegistrar('github')
+  const { fake, webhooks } = await startWebhookManager('github')
   fake.add({ url: OUR_URL })
   for (const asked of [
-    () => registrar.create('shop', { events: ['push', event] }),
-    () => registrar.ensure('shop', { events: [event] }),
-    () => registrar.update('shop', '1001', { events: [event] }),
+    () => webhooks.create('shop', { events: ['push', event] }),
+    () => webhooks.ensure('shop', { events: [event] }),
+    () => webhooks.update('shop', '1001', { events: [event] }),
   ])
     expect(await failureOf(asked(), 'invalid_request')).toBe(reason)
   expect(fake.received).toEqual([])

@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
-import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { API_KEY, startFakeRegistrations } from '../support/fake-registrations.ts'
-import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startRegistrar } from './registrations.ts'
+import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startWebhookManager } from './registrations.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -13,33 +13,33 @@ describe('what is not configured is told by name', () => {
     ['stripe', {}, 'SOURCE_SHOP_API_KEY is not set'],
     ['github', {}, 'SOURCE_SHOP_API_URL is not set; SOURCE_SHOP_API_KEY may be needed too'],
   ])('%s', async (api, overrides, message) => {
-    const registrar = createRegistrar({ sources: new Map([['shop', sourceOf(api, overrides)]]), log })
+    const webhooks = createWebhookManager({ sources: new Map([['shop', sourceOf(api, overrides)]]), log })
     for (const asked of [
-      () => registrar.list('shop'),
-      () => registrar.create('shop', {}),
-      () => registrar.update('shop', '1', { active: true }),
-      () => registrar.remove('shop', '1'),
-      () => registrar.ensure('shop', {}),
+      () => webhooks.list('shop'),
+      () => webhooks.create('shop', {}),
+      () => webhooks.update('shop', '1', { active: true }),
+      () => webhooks.remove('shop', '1'),
+      () => webhooks.ensure('shop', {}),
     ])
       expect(await failureOf(asked(), 'not_configured')).toBe(message)
   })
 
   test('without PUBLIC_URL a source can be listed and registered elsewhere, and nothing is ours', async () => {
-    const { fake, registrar } = await startRegistrar('ai', { url: undefined })
+    const { fake, webhooks } = await startWebhookManager('ai', { url: undefined })
     fake.add({ url: OUR_URL })
-    expect(await registrar.list('shop')).toMatchObject({ items: [{ ours: false }] })
+    expect(await webhooks.list('shop')).toMatchObject({ items: [{ ours: false }] })
     const message = 'PUBLIC_URL is not set, so that source shop has no URL to register'
-    expect(await failureOf(registrar.create('shop', {}), 'not_configured')).toBe(message)
-    expect(await failureOf(registrar.ensure('shop', {}), 'not_configured')).toBe(message)
-    expect(await registrar.create('shop', { url: 'https://tunnel.example/x' })).toMatchObject({ action: 'created' })
+    expect(await failureOf(webhooks.create('shop', {}), 'not_configured')).toBe(message)
+    expect(await failureOf(webhooks.ensure('shop', {}), 'not_configured')).toBe(message)
+    expect(await webhooks.create('shop', { url: 'https://tunnel.example/x' })).toMatchObject({ action: 'created' })
   })
 
   test('a source that there is not', async () => {
-    const registrar = createRegistrar({ sources: new Map([['shop', sourceOf('ai')]]), log })
+    const webhooks = createWebhookManager({ sources: new Map([['shop', sourceOf('ai')]]), log })
     for (const asked of [
-      () => registrar.list('toString'),
-      () => registrar.ensure('toString', {}),
-      () => registrar.remove('toString', '1'),
+      () => webhooks.list('toString'),
+      () => webhooks.ensure('toString', {}),
+      () => webhooks.remove('toString', '1'),
     ])
       expect(await failureOf(asked(), 'unknown_source')).toBe('there is no source toString; there are shop')
   })
@@ -54,8 +54,8 @@ test('the list of all is of those sources that are configured for it', async () 
     sourceOf('github', { name: 'code' }),
     { ...stripe, call: callerOf(stripe.provider, fake.url) },
   ]
-  const registrar = createRegistrar({ sources: new Map(sources.map((each) => [each.name, each])), log })
-  expect(await registrar.list()).toMatchObject({ items: [{ source: 'pay', id: 'we_1' }], failed: [] })
+  const webhooks = createWebhookManager({ sources: new Map(sources.map((each) => [each.name, each])), log })
+  expect(await webhooks.list()).toMatchObject({ items: [{ source: 'pay', id: 'we_1' }], failed: [] })
 })
 
 test('in the list of all, a source that fails is named beside what the others have', async () => {
@@ -69,12 +69,12 @@ test('in the list of all, a source that fails is named beside what the others ha
     { ...ai, call: callerOf(ai.provider, fails.url) },
     { ...stripe, call: callerOf(stripe.provider, works.url) },
   ]
-  const registrar = createRegistrar({ sources: new Map(sources.map((each) => [each.name, each])), log })
+  const webhooks = createWebhookManager({ sources: new Map(sources.map((each) => [each.name, each])), log })
   const detail = 'ai, for source shop: it answered 500: down for today'
-  const { items, failed } = await registrar.list()
+  const { items, failed } = await webhooks.list()
   expect(items).toMatchObject([{ source: 'pay', id: 'we_1' }])
   expect(failed).toEqual([{ source: 'shop', detail }])
-  expect(await failureOf(registrar.list('shop'), 'provider_failed')).toBe(detail)
+  expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toBe(detail)
 })
 
 test('no log line, of whatever level, names a key, a secret, a URL or an event', async () => {
@@ -83,13 +83,13 @@ test('no log line, of whatever level, names a key, a secret, a URL or an event',
   const fake = await startFakeRegistrations('stripe')
   const { provider } = sourceOf('stripe')
   const source = sourceOf('stripe', { call: callerOf(provider, fake.url) })
-  const registrar = createRegistrar({ sources: new Map([['shop', source]]), log: pino({ level: 'trace' }, output) })
-  const { registration, secret = '' } = await registrar.ensure('shop', {})
-  await registrar.update('shop', registration.id, { active: false })
-  await registrar.ensure('shop', {})
-  await registrar.list()
-  await registrar.remove('shop', registration.id)
-  await failureOf(registrar.remove('shop', registration.id), 'registration_not_found')
+  const webhooks = createWebhookManager({ sources: new Map([['shop', source]]), log: pino({ level: 'trace' }, output) })
+  const { registration, secret = '' } = await webhooks.ensure('shop', {})
+  await webhooks.update('shop', registration.id, { active: false })
+  await webhooks.ensure('shop', {})
+  await webhooks.list()
+  await webhooks.remove('shop', registration.id)
+  await failureOf(webhooks.remove('shop', registration.id), 'registration_not_found')
   expect(lines.map((line) => JSON.parse(line).action)).toEqual(['created', 'updated', 'updated', 'deleted'])
   expect(secret).toMatch(/^whsec_/)
   for (const hidden of [secret, SECRET, API_KEY, 'whsec_', 'hooks.example', 'sk-test'])
