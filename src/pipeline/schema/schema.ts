@@ -65,9 +65,6 @@ function createAjv(): Ajv {
   return ajv
 }
 
-/** One for all schemas: each instance brings compiled meta-schemas of its own, which are most of its size. */
-const shared = createAjv()
-
 /**
  * Compiles a JSON Schema once. Throws if the schema itself is not valid.
  * Ajv rather than TypeBox's compiler, because a handler's schema reaches this process as plain JSON.
@@ -175,6 +172,9 @@ export const uniqueItems: FuncKeywordDefinition = {
   schemaType: 'boolean',
   validate: Object.assign(areUnique, { errors: [] }),
 }
+
+/** One for all schemas: each instance brings compiled meta-schemas of its own, which are most of its size. */
+const shared = createAjv()
 
 function areUnique(this: unknown, wanted: boolean, items: readonly unknown[]): boolean {
   const twice = wanted ? repeated(items) : undefined
