@@ -41,9 +41,9 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   samples: { rooms: ['domain', 'pipeline', 'providers'], packages: ['node:*'] },
   signatures: { rooms: ['domain'], packages: ['node:crypto'] },
   storage: { rooms: ['domain', 'storage/postgres', 'storage/sqlite'], packages: ['node:*'] },
-  'storage/records': { rooms: ['domain', 'storage/sqlite'], packages: ['node:*'] },
+  'storage/records': { rooms: ['domain'], packages: ['node:*'] },
   'storage/postgres': {
-    rooms: ['domain', 'pipeline', 'storage', 'storage/records', 'storage/sqlite', 'storage/transfer'],
+    rooms: ['domain', 'pipeline', 'storage', 'storage/records', 'storage/transfer'],
     packages: ['pg', 'node:*'],
   },
   'storage/sqlite': { rooms: ['domain', 'pipeline', 'storage/records', 'storage/transfer'], packages: ['node:*'] },

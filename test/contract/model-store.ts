@@ -4,7 +4,7 @@ import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replay
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
 import { routeByType } from '../../src/pipeline/type-routes.ts'
-import { takenBy } from '../../src/storage/records/event-row.ts'
+import { takenBy } from '../../src/storage/records/event-identity.ts'
 import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 

@@ -1,14 +1,15 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { toIso } from '../../domain/clock.ts'
-import { isHoldfastError, messageOf } from '../../domain/errors.ts'
+import type { LeasedDelivery } from '../../domain/delivery.ts'
+import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
+import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
-import type { AppendBatch, AppendResult, EventRow, Kept } from '../records/event-row.ts'
-import { firstDeliveryKey } from '../records/keys.ts'
-import type { WireError } from '../sqlite/thread-error.ts'
+import type { AppendResult, WriteBatch } from '../records/append-queue.ts'
+import { leasedDeliveries } from '../records/keys.ts'
 import type { Days } from './body-partitions.ts'
 import type { Connections, Row } from './connections.ts'
-import { createContest, isConflict } from './contest.ts'
+import { type Conflict, createContest, isConflict } from './contest.ts'
 import type { Damage } from './damage.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
@@ -42,82 +43,78 @@ export interface AppendParts {
   readonly damage: Damage
 }
 
-interface Sent {
-  readonly event: EventRow
-  readonly body: Uint8Array
-  /** What makes its time of receipt one of the database's clock. The same for all of a batch. */
+/** Events that one statement writes. */
+interface Batch {
+  readonly events: readonly NewEvent[]
+  /** Added to their times of receipt, it makes them times of the database's clock. */
   readonly aheadMs: number
 }
 
 /**
- * Keeps batches of events, each in one statement. What became of each event: null if it was simply accepted. An event that
- * is at fault itself, or leads over what the server cannot read, is answered with its error and leaves its neighbours alone.
+ * Writes batches of events, each in one statement. An event that is at fault itself, or leads over what the server cannot
+ * read, is answered with its error and leaves its neighbours alone.
  */
-export function createAppend({ connections, clock, days, leases, signs, damage }: AppendParts) {
+export function createAppend({ connections, clock, days, leases, signs, damage }: AppendParts): WriteBatch {
   const findJudged = createFindJudged(connections)
   const contest = createContest(connections, clock)
 
-  async function send(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
-    if (!batch.some(({ event }) => event[19] !== null)) return sendUnder(null, batch)
+  async function send(batch: Batch): Promise<readonly AppendResult[]> {
+    if (!batch.events.some(isOfferingLease)) return sendUnder(null, batch)
     await signs.begin()
     // A lease of a store that others take for dead would be lost at once: nothing is leased then, and all is claimed later.
     return signs.isHeard() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
   }
 
-  async function sendUnder(lease: string | null, batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+  async function sendUnder(lease: string | null, batch: Batch): Promise<readonly AppendResult[]> {
+    const { events, aheadMs } = batch
     const values = await valuesOf(batch, clock, lease)
     const rows = await days.withPartitions(
-      () => batch.map(({ event, aheadMs }) => event[6] + aheadMs),
+      () => events.map(({ receivedAtMs }) => receivedAtMs + aheadMs),
       () => connections.run<AppendRow>('append', APPEND, values),
     )
-    const results: AppendResult[] = Array(batch.length).fill(null)
-    for (const row of rows) results[row.n - 1] = resultOf(row, lease)
-    if (lease !== null) for (const row of rows) hold(row, batch[row.n - 1]?.event, lease)
-    return results
-  }
-
-  function hold({ leased_key }: AppendRow, event: EventRow | undefined, lease: string): void {
-    if (leased_key === null || event === undefined) return
-    for (const place of event[19] ?? []) leases.hold(firstDeliveryKey(leased_key) + place, lease, event[20] ?? 0)
-  }
-
-  return async ({ events, bodies }: AppendBatch): Promise<readonly AppendResult[]> => {
-    const aheadMs = clock.aheadMs()
-    let offset = 0
-    const batch = events.map((event) => {
-      const body = new Uint8Array(bodies, offset, event[14])
-      offset += event[14]
-      return { event, body, aheadMs }
+    const rowsByPlace = new Map(rows.map((row) => [row.n - 1, row]))
+    return events.map((event, place) => {
+      const row = rowsByPlace.get(place)
+      return row === undefined ? { outcome: 'accepted', uid: event.uid } : resultOf(row, event, lease)
     })
-    const judged = new Map<Sent, AppendResult>()
-    for (const sent of batch) {
-      const known = sent.event[23] === null ? undefined : await findJudged(sent.event, sent.body)
-      if (known !== undefined) judged.set(sent, known)
-    }
-    if (judged.size === 0) return sendContesting(batch)
-    const results = (await sendContesting(batch.filter((sent) => !judged.has(sent)))).values()
-    return batch.map((sent) => judged.get(sent) ?? results.next().value ?? null)
   }
 
-  async function sendContesting(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
+  function resultOf(row: AppendRow, event: NewEvent, lease: string | null): AppendResult {
+    const { outcome, uid, dead, task_uid: taskUid, leased_key: eventKey } = row
+    return {
+      outcome,
+      uid,
+      ...(dead !== null && { dead: JSON.parse(dead) as string[] }),
+      ...(taskUid !== null && { ended: endedOf(row, taskUid) }),
+      ...(eventKey !== null && lease !== null && { leased: hold(event, eventKey, lease) }),
+    }
+  }
+
+  function hold(event: NewEvent, eventKey: number, lease: string): readonly LeasedDelivery[] {
+    const leased = leasedDeliveries(event, eventKey, lease)
+    for (const { deliveryId } of leased) leases.hold(deliveryId, lease, event.lease?.leaseMs ?? 0)
+    return leased
+  }
+
+  async function sendContesting(batch: Batch): Promise<readonly AppendResult[]> {
     const results = await sendTogether(batch)
     if (!results.some(isConflict)) return results
     const contested: AppendResult[] = []
     for (const [at, result] of results.entries())
-      contested.push(isConflict(result) ? await contestAlone(result, batch[at]) : result)
+      contested.push(isConflict(result) ? await contestAlone(result, batch.events[at]) : result)
     return contested
   }
 
-  async function contestAlone(result: Kept, sent: Sent | undefined): Promise<AppendResult> {
+  async function contestAlone(conflict: Conflict, event: NewEvent | undefined): Promise<AppendResult> {
     try {
-      return sent === undefined ? result : await contest(result, sent.event)
+      return event === undefined ? conflict : await contest(conflict, event)
     } catch (error) {
-      return wireErrorOf(error)
+      return asHoldfastError(error)
     }
   }
 
-  async function sendTogether(batch: readonly Sent[]): Promise<readonly AppendResult[]> {
-    if (batch.length === 0) return []
+  async function sendTogether(batch: Batch): Promise<readonly AppendResult[]> {
+    if (batch.events.length === 0) return []
     try {
       return await send(batch)
     } catch (error) {
@@ -128,89 +125,98 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
   }
 
   /** One of them cannot be kept, and none was: each on its own. Where it is not its own fault, it may do so without a lease. */
-  async function sendApart(batch: readonly Sent[], isLeasing: boolean): Promise<readonly AppendResult[]> {
+  async function sendApart({ events, aheadMs }: Batch, isLeasing: boolean): Promise<readonly AppendResult[]> {
     const results: AppendResult[] = []
-    for (const event of batch) {
+    for (const event of events) {
+      const alone = { events: [event], aheadMs }
       try {
-        results.push(...(isLeasing ? await send([event]) : await sendUnder(null, [event])))
+        results.push(...(isLeasing ? await send(alone) : await sendUnder(null, alone)))
       } catch (error) {
-        results.push(wireErrorOf(error))
+        results.push(asHoldfastError(error))
       }
     }
     return results
   }
+
+  return async ({ events }) => {
+    const aheadMs = clock.aheadMs()
+    const judged: (Receipt | undefined)[] = []
+    for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event))
+    const rest = events.filter((_, at) => judged[at] === undefined)
+    const results = (await sendContesting({ events: rest, aheadMs })).values()
+    return judged.flatMap((receipt) => receipt ?? results.next().value ?? [])
+  }
 }
 
-const wireErrorOf = (error: unknown): WireError => ({
-  error: isHoldfastError(error) ? error.code : 'unavailable',
-  message: messageOf(error),
-})
+const isOfferingLease = ({ lease }: NewEvent): boolean => lease !== undefined && lease.handlers.length > 0
 
-async function valuesOf(batch: readonly Sent[], clock: DatabaseClock, lease: string | null) {
+const asHoldfastError = (error: unknown): HoldfastError =>
+  isHoldfastError(error) ? error : new HoldfastError('unavailable', messageOf(error))
+
+async function valuesOf({ events, aheadMs }: Batch, clock: DatabaseClock, lease: string | null) {
   const checksums: string[] = []
-  for (const { body } of batch) {
+  for (const { body } of events) {
     const checksum = checksumOf(body)
     checksums.push(typeof checksum === 'string' ? checksum : await checksum)
   }
-  const rows = batch.map(({ event, aheadMs }, at) => ({
-    ...jsonOf(event, at + 1, checksums[at] ?? ''),
-    received_at: event[6] + aheadMs,
-    ...(event[21] === 'received' && { created_at: toIso(event[6] + aheadMs) }),
-    ...(lease !== null && event[19] !== null && { leased: event[19], lease_ms: event[20] }),
-  }))
-  const isEnding = batch.some(({ event }) => event[16] !== null)
-  const [first] = batch
-  const bodies = batch.length === 1 && first !== undefined ? bufferOf(first.body) : joined(batch)
-  const aheadMs = first?.aheadMs ?? 0
-  return [clock.givenMs(), clock.localMs() + aheadMs, batch.length, isEnding, lease, JSON.stringify(rows), bodies]
+  const rows = events.map((event, at) => {
+    const receivedAtMs = event.receivedAtMs + aheadMs
+    return {
+      ...jsonOf(event, at + 1, checksums[at] ?? ''),
+      received_at: receivedAtMs,
+      ...(event.created_at_source === 'received' && { created_at: toIso(receivedAtMs) }),
+      ...(lease !== null && offerOf(event)),
+    }
+  })
+  const isEnding = events.some(({ taskEnd }) => taskEnd !== undefined)
+  const nowMs = clock.localMs() + aheadMs
+  return [clock.givenMs(), nowMs, events.length, isEnding, lease, JSON.stringify(rows), bodiesOf(events)]
 }
 
-const bufferOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length)
-const joined = (batch: readonly Sent[]): Buffer => Buffer.concat(batch.map(({ body }) => body))
+function offerOf({ handlers, lease }: NewEvent) {
+  if (lease === undefined || lease.handlers.length === 0) return undefined
+  return { leased: lease.handlers.map((name) => handlers.indexOf(name)), lease_ms: lease.leaseMs }
+}
+
+/** All bodies, one after the other. */
+function bodiesOf(events: readonly NewEvent[]): Buffer {
+  const [first] = events
+  if (first === undefined || events.length > 1) return Buffer.concat(events.map(({ body }) => body))
+  const { buffer, byteOffset, length } = first.body
+  return Buffer.from(buffer, byteOffset, length)
+}
 
 /** As `append_3` reads it; what is absent is null there. */
-function jsonOf(event: EventRow, n: number, checksum: string) {
-  const [uid, source, provider, id, type, createdAt, , origin, status, reasons, task, apiVersion] = event
-  const [headers, traceparent, size, handlers] = [event[12], event[13], event[14], event[15]]
-  const [taskEnd, taskWord, asked] = [event[16], event[17], event[18]]
+function jsonOf(event: NewEvent, n: number, checksum: string) {
+  const { reasons, task, api_version: apiVersion, traceparent, handlers, taskEnd, asked } = event
   return {
     n,
-    uid,
-    source,
-    provider,
-    id: toText(id),
-    type: toText(type),
-    created_at: toText(createdAt),
-    origin,
-    status,
-    ...(reasons !== null && { reasons: toText(reasons) }),
-    ...(task !== null && { task: toText(task) }),
-    ...(apiVersion !== null && { api_version: toText(apiVersion) }),
-    headers: toText(headers),
-    ...(traceparent !== null && { traceparent: toText(traceparent) }),
-    size,
+    uid: event.uid,
+    source: event.source,
+    provider: event.provider,
+    id: toText(event.id),
+    type: toText(event.type),
+    created_at: toText(event.created_at),
+    origin: event.origin,
+    status: event.status,
+    ...(reasons.length > 0 && { reasons: toText(JSON.stringify(reasons)) }),
+    ...(task !== undefined && { task: toText(task) }),
+    ...(apiVersion !== undefined && { api_version: toText(apiVersion) }),
+    headers: toText(JSON.stringify(event.headers)),
+    ...(traceparent !== undefined && { traceparent: toText(traceparent) }),
+    size: event.body.length,
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
-    ...(taskEnd !== null && { task_end: taskEnd, task_word: toTextOrNull(taskWord) }),
-    created_at_source: event[21],
-    ...(event[22] !== null && { by_body: event[22] }),
-    ...(asked !== null && {
+    ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: toTextOrNull(taskEnd.word) }),
+    created_at_source: event.created_at_source,
+    ...(event.dedupe === 'body' && { by_body: 1 }),
+    ...(asked !== undefined && {
       asked_uid: asked.uid,
       asked_lease: asked.lease,
       asked_by: asked.by,
       asked_word: toTextOrNull(asked.word),
       asked_error: toTextOrNull(asked.error),
     }),
-  }
-}
-
-function resultOf(row: AppendRow, lease: string | null): AppendResult {
-  return {
-    outcome: row.outcome,
-    uid: row.uid,
-    ...(row.dead !== null && { dead: JSON.parse(row.dead) as string[] }),
-    ...(row.task_uid !== null && { ended: endedOf(row, row.task_uid) }),
-    ...(row.leased_key !== null && lease !== null && { leasedKey: row.leased_key, lease }),
   }
 }
 

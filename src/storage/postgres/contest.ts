@@ -1,5 +1,6 @@
-import type { Routing } from '../../pipeline/routes.ts'
-import type { AppendResult, EventRow, Kept } from '../records/event-row.ts'
+import type { NewEvent } from '../../domain/event.ts'
+import type { Receipt } from '../../domain/store.ts'
+import type { AppendResult } from '../records/append-queue.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { type Contender, takeId } from './successor.ts'
@@ -20,27 +21,23 @@ const CONTENDER = { name: 'contender', text: 'SELECT key, uid, status FROM event
  * where this is cut off.
  */
 export function createContest(connections: Connections, clock: DatabaseClock) {
-  return async (result: Kept, event: EventRow): Promise<Kept> => {
-    const { uid } = result
+  return async (conflict: Conflict, event: NewEvent): Promise<AppendResult> => {
+    const { uid } = conflict
     const taken = await connections.transaction(async (query) => {
       const [holder] = await query(HOLDER, [uid])
       if (holder !== undefined) return undefined
       const [contender] = await query<Contender>(CONTENDER, [uid])
       if (contender === undefined) return undefined
-      return takeId(query, clock, contender, { routing: routingOf(event), byBody: event[22] === 1 })
+      return takeId(query, clock, contender, { routing: event, byBody: event.dedupe === 'body' })
     }, 'append')
-    if (taken === undefined) return result
+    if (taken === undefined) return conflict
     const { status, ended } = taken
-    const outcome = uid !== event[0] ? 'duplicate' : status === 'superseded' ? status : 'accepted'
+    const outcome = uid !== event.uid ? 'duplicate' : status === 'superseded' ? status : 'accepted'
     return { outcome, uid, ...(ended !== undefined && { ended }) }
   }
 }
 
-const routingOf = (event: EventRow): Routing => ({
-  status: event[8],
-  handlers: event[15],
-  reasons: event[9] === null ? [] : (JSON.parse(event[9]) as string[]),
-})
+export type Conflict = Receipt & { readonly outcome: 'conflict' }
 
-export const isConflict = (result: AppendResult): result is Kept =>
-  typeof result === 'object' && result !== null && 'outcome' in result && result.outcome === 'conflict'
+export const isConflict = (result: AppendResult): result is Conflict =>
+  'outcome' in result && result.outcome === 'conflict'

@@ -1,5 +1,6 @@
 import { checksumOf } from '../../domain/checksum.ts'
-import type { EventRow, Kept } from '../records/event-row.ts'
+import type { NewEvent } from '../../domain/event.ts'
+import type { Receipt } from '../../domain/store.ts'
 import type { Connections, Row } from './connections.ts'
 import { toText } from './text.ts'
 import { unlessDamaged } from './unreadable.ts'
@@ -38,11 +39,10 @@ interface JudgedRow extends Row {
 
 /** Of an event whose judgement is left to its handlers' processes: what it is a duplicate of, having been judged before. */
 export function createFindJudged(connections: Connections) {
-  return async (event: EventRow, body: Uint8Array): Promise<Kept | undefined> => {
-    const [source, id, byBody, unjudged] = [event[1], event[3], event[22] === 1, event[23]]
-    if (unjudged === null || event[18] !== null) return undefined
+  return async ({ source, id, body, dedupe, unjudged, asked }: NewEvent): Promise<Receipt | undefined> => {
+    if (unjudged === undefined || asked !== undefined) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
-    const values = [source, toText(id), checksum, byBody, unjudged]
+    const values = [source, toText(id), checksum, dedupe === 'body', unjudged]
     // Where that cannot be read, it is judged again.
     const [seen] = await unlessDamaged(connections.run<JudgedRow>('append', JUDGED, values), [])
     if (seen === undefined) return undefined

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay, Replayed } from '../../domain/store.ts'
-import { NOT_UNDERSTOOD, takenBy } from '../records/event-row.ts'
+import { NOT_UNDERSTOOD, takenBy } from '../records/event-identity.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import { deliver } from './deliver.ts'

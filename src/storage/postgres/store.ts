@@ -1,10 +1,9 @@
 import type { Clock } from '../../domain/clock.ts'
-import { ConfigurationError, HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
+import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { OpenStore, Receipt, StoreLog } from '../../domain/store.ts'
 import { AppendQueue } from '../records/append-queue.ts'
 import { Endings } from '../records/endings.ts'
-import type { AppendBatch } from '../records/event-row.ts'
 import { createAppend } from './append.ts'
 import { Days } from './body-partitions.ts'
 import { createBringBack } from './bring-back.ts'
@@ -86,7 +85,8 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const leases = new Leases(clock.localMs)
   const signs = new SignsOfLife(connections, leases, clock, onLog)
   const damage = new Damage(connections, onLog)
-  const appends = createAppends(createAppend({ connections, clock, days, leases, signs, damage }), running, endings)
+  const appendBatch = createAppend({ connections, clock, days, leases, signs, damage })
+  const appends = new AppendQueue((batch) => running.follow(appendBatch(batch)), endings.tell)
   const health = new Health(connections, clock, onLog, (fault) => {
     if (fault === undefined) return signs.recovered()
     appends.failGathered(unavailable(fault))
@@ -195,19 +195,6 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
       return closing
     },
   }
-}
-
-function createAppends(append: ReturnType<typeof createAppend>, running: Running, endings: Endings): AppendQueue {
-  async function write(batch: AppendBatch): Promise<void> {
-    try {
-      appends.answer({ id: batch.id, value: await append(batch) })
-    } catch (error) {
-      const code = isHoldfastError(error) ? error.code : 'unavailable'
-      appends.answer({ id: batch.id, failed: { error: code, message: messageOf(error) } })
-    }
-  }
-  const appends = new AppendQueue((batch) => void running.follow(write(batch)), endings.tell)
-  return appends
 }
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)

@@ -31,14 +31,15 @@ export class Endings {
     }
   }
 
-  /** The operation's value alone; an end that it brought is told. */
+  /** The operation's value, after its end of a task, if it brought one, was told. */
+  told<Value>({ value, ended }: Ending<Value>): Value {
+    if (ended !== undefined) this.tell(ended)
+    return value
+  }
+
   telling<Args extends readonly unknown[], Value>(
     operation: (...args: Args) => Promise<Ending<Value>>,
   ): (...args: Args) => Promise<Value> {
-    return async (...args) => {
-      const { value, ended } = await operation(...args)
-      if (ended !== undefined) this.tell(ended)
-      return value
-    }
+    return async (...args) => this.told(await operation(...args))
   }
 }

@@ -1,16 +1,17 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
-import { type AppendResult, CONFLICTING, type EventRow, type Variant } from '../records/event-row.ts'
+import { CONFLICTING, type Variant } from '../records/event-identity.ts'
 import { firstDeliveryKey } from '../records/keys.ts'
 import type { Dedupe } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
 import type { Identities } from './identity.ts'
 import type { Tally } from './tally.ts'
+import type { IncomingEvent, WireResult } from './wire-event.ts'
 
 export interface Appender {
   /** Keeps one event in the open transaction. What it offers is leased from `nowMs` on. */
-  append(event: EventRow, body: Uint8Array, nowMs: number): AppendResult
+  append(event: IncomingEvent, body: Uint8Array, nowMs: number): WireResult
   rolledBack(): void
   /** Of what is committed. */
   lastKey(): number
@@ -42,33 +43,33 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
   let committedKey = dedupe.lastKey()
   let lastKey = committedKey
 
-  function insert(event: EventRow, body: Uint8Array, kept: ToKeep, nowMs: number): boolean {
-    const [uid, source, provider, id, type, createdAt, receivedAtMs, origin] = event
+  function insert(event: IncomingEvent, body: Uint8Array, kept: ToKeep, nowMs: number): boolean {
+    const { source, id } = event
     const { checksum, variant, status } = kept
     const key = lastKey + 1
     const { changes } = insertEvent.run(
       key,
-      uid,
+      event.uid,
       source,
-      provider,
+      event.provider,
       id,
       variant,
-      type,
-      createdAt,
-      receivedAtMs,
-      origin,
+      event.type,
+      event.createdAt,
+      event.receivedAtMs,
+      event.origin,
       status,
-      event[9],
-      event[10],
-      event[11],
-      event[12],
-      event[13],
+      event.reasons,
+      event.task,
+      event.apiVersion,
+      event.headers,
+      event.traceparent,
       checksum,
       body.length,
-      event[16],
-      event[17],
-      event[21],
-      variant === CONFLICTING ? null : event[22],
+      event.taskEnd,
+      event.taskWord,
+      event.createdAtSource,
+      variant === CONFLICTING ? null : event.byBody,
     )
     if (changes === 0) return false
     lastKey = key
@@ -78,8 +79,8 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
     return true
   }
 
-  function insertDeliveries(eventKey: number, event: EventRow, nowMs: number): void {
-    const [uid, handlers, dueAtMs, leased, leaseMs] = [event[0], event[15], event[6], event[19], event[20]]
+  function insertDeliveries(eventKey: number, event: IncomingEvent, nowMs: number): void {
+    const { uid, handlers, receivedAtMs: dueAtMs, leased, leaseMs } = event
     const firstKey = firstDeliveryKey(eventKey)
     handlers.forEach((handler, place) => {
       if (leased?.includes(place) !== true) insertDelivery.run(firstKey + place, handler, dueAtMs)
@@ -92,7 +93,7 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
 
   return {
     append(event, body, nowMs) {
-      const [uid] = event
+      const { uid } = event
       const effect = endTask.effectOf(event)
       if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
       const checksum = hash('sha256', body)
@@ -103,13 +104,13 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
       }
       const { variant } = standing
       const outcome = variant === CONFLICTING ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
-      const status = outcome === 'accepted' ? event[8] : outcome
+      const status = outcome === 'accepted' ? event.status : outcome
       if (!insert(event, body, { checksum, variant, status }, nowMs))
         return { error: 'invalid_request', message: `uid ${uid} is taken` }
       if (outcome !== 'accepted') return { outcome, uid }
-      const leasedKey = event[19] === null ? null : lastKey
+      const leasedKey = event.leased === null ? null : lastKey
       if (effect.kind !== 'ends') return leasedKey
-      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event[6])
+      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event.receivedAtMs)
       return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
     },
     lastKey: () => committedKey,

@@ -18,13 +18,15 @@ export class Calls<Operations extends Functions<Operations>> {
     readonly name: keyof Operations
     readonly args: readonly unknown[]
   }) => void
+  readonly #nextId: () => number
   readonly #waiting = new Map<number, Waiting>()
-  #lastId = 0
 
   constructor(
     post: (call: { readonly id: number; readonly name: keyof Operations; readonly args: readonly unknown[] }) => void,
+    nextId: () => number,
   ) {
     this.#post = post
+    this.#nextId = nextId
   }
 
   call<Name extends keyof Operations>(
@@ -36,7 +38,7 @@ export class Calls<Operations extends Functions<Operations>> {
         reject(new HoldfastError('unavailable', 'too many calls are waiting for the store'))
         return
       }
-      const id = ++this.#lastId
+      const id = this.#nextId()
       this.#waiting.set(id, { resolve, reject })
       this.#post({ id, name, args })
     })

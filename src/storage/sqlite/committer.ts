@@ -1,6 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
-import type { AppendResult, EventRow } from '../records/event-row.ts'
 import { prepareAppend } from './append.ts'
 import { prepareBringBack } from './bring-back.ts'
 import { prepareClaim } from './claim.ts'
@@ -23,6 +22,7 @@ import { Tally } from './tally.ts'
 import type { Reply, WireError } from './thread-error.ts'
 import { prepareTrackTask } from './track-task.ts'
 import { wireErrorOf } from './wire-error.ts'
+import { fromWire, type WireEvent, type WireResult } from './wire-event.ts'
 
 /** Damage that is met while one call is carried out; past it the call fails, and the next one goes on from there. */
 const MAX_DETOURS = 64
@@ -33,9 +33,9 @@ const DAMAGED_IN_A_ROW = 3
 
 /** An event that could not be written for a reason of its own, or because of what it leads to. */
 class BadEvent extends Error {
-  readonly event: EventRow
+  readonly event: WireEvent
   override readonly cause: unknown
-  constructor(event: EventRow, cause: unknown) {
+  constructor(event: WireEvent, cause: unknown) {
     super(messageOf(cause))
     this.event = event
     this.cause = cause
@@ -128,7 +128,7 @@ export class Committer {
   }
 
   #together(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
-    const bad = new Map<EventRow, WireError>()
+    const bad = new Map<WireEvent, WireError>()
     let damaged = 0
     for (;;) {
       try {
@@ -228,20 +228,21 @@ export class Committer {
 
   #append(
     { batch: { events, bodies }, nowMs }: SentBatch,
-    bad: ReadonlyMap<EventRow, WireError>,
-  ): readonly AppendResult[] {
+    bad: ReadonlyMap<WireEvent, WireError>,
+  ): readonly WireResult[] {
     let offset = 0
-    return events.map((event) => {
-      const body = new Uint8Array(bodies, offset, event[14])
-      offset += event[14]
-      const fault = bad.get(event)
+    return events.map((wired) => {
+      const event = fromWire(wired)
+      const body = new Uint8Array(bodies, offset, event.bodyBytes)
+      offset += event.bodyBytes
+      const fault = bad.get(wired)
       if (fault !== undefined) return fault
       try {
         return this.#appender.append(event, body, nowMs)
       } catch (error) {
         // What a step leads over is gone around; only what has no way around it costs the event.
         const isOfAll = error instanceof DamagedPage || (isEnvironmental(error) && !isCorruption(error))
-        throw isOfAll ? error : new BadEvent(event, error)
+        throw isOfAll ? error : new BadEvent(wired, error)
       }
     })
   }

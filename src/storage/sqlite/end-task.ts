@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
-import type { EventRow } from '../records/event-row.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
 import { endedTaskOf } from './task-rows.ts'
+import type { IncomingEvent } from './wire-event.ts'
 
 /** What an event that is being appended means to a task. */
 export type TaskEffect =
@@ -41,11 +41,10 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
     effectOn,
 
     /** Looked up before the event is kept. */
-    effectOf(event: EventRow): TaskEffect {
-      const [status, word, asked] = [event[16], event[17], event[18]]
+    effectOf({ source, task: id, taskEnd: status, taskWord: word, asked }: IncomingEvent): TaskEffect {
       if (status === null) return asked === null ? NONE : FENCED
       const end: TaskEnd = { status, word: word ?? status }
-      if (asked === null) return effectOn(event[1], event[10], end)
+      if (asked === null) return effectOn(source, id, end)
       const task = byLease.get(asked.uid, asked.lease)
       return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
     },

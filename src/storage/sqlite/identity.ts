@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { CONFLICTING, type EventRow, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/event-row.ts'
+import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/event-identity.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
 import type { Row } from './rows.ts'
+import type { IncomingEvent } from './wire-event.ts'
 
 /** Whether an event is known, and as what it is to be kept if it is not. */
 export type Standing =
@@ -20,7 +21,7 @@ export interface Identity extends Named {
 
 /** What is known of sources, ids and bodies: the rules of `Store.append` and `Store.replay`. */
 export interface Identities {
-  readonly standingOf: (event: EventRow, checksum: string) => Standing
+  readonly standingOf: (event: IncomingEvent, checksum: string) => Standing
   /**
    * An event that was not understood when it came is now: it takes its id. Gives the uid of the event that has it, or its body,
    * already: this one is in conflict then.
@@ -95,11 +96,11 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
     )
 
   /** The same bytes, quarantined by one of these judgements. */
-  function findJudged(event: EventRow, checksum: string, unjudged: readonly string[]): Identity | undefined {
-    const [, source, , id] = event
+  function findJudged(event: IncomingEvent, checksum: string, unjudged: readonly string[]): Identity | undefined {
+    const { source, id } = event
     const judgements = JSON.stringify(unjudged)
     const same = [...findAll(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)].map(identityOf)
-    const known = event[22] === 1 ? allWithBody(source, checksum, false) : []
+    const known = event.byBody === 1 ? allWithBody(source, checksum, false) : []
     return [...same, ...known].find(({ key }) => isJudgedBy(key, judgements))
   }
 
@@ -115,11 +116,11 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
 
   return {
     standingOf(event, checksum) {
-      const [, source, , id, , , , , status, , , , , , , , , , asked] = event
+      const { source, id, status, asked, unjudged } = event
       const isUnderstood = status !== 'quarantined'
       // What was asked for is known by its lease, whatever webhooks call themselves.
       if (asked !== null) return { kind: 'new', variant: isUnderstood ? FIRST : NOT_UNDERSTOOD }
-      const byBody = event[22] === 1
+      const byBody = event.byBody === 1
       const first = find(firstHash(source, id), source, id, FIRST)
       if (first?.checksum === checksum) return duplicateOf(first)
       const same = byBody ? findBody(source, checksum, true) : undefined
@@ -129,7 +130,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
         const again = known ?? find(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)
         return again === undefined ? { kind: 'new', variant: NOT_UNDERSTOOD } : duplicateOf(again)
       }
-      const judged = event[23] === null ? undefined : findJudged(event, checksum, event[23])
+      const judged = unjudged === null ? undefined : findJudged(event, checksum, unjudged)
       if (judged !== undefined) return duplicateOf(judged)
       if (first === undefined) return { kind: 'new', variant: FIRST }
       const again = find(variantHash(source, id, checksum), source, id, CONFLICTING, checksum)

@@ -22,13 +22,13 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
-import type { AppendBatch } from '../records/event-row.ts'
 import type { Settled } from '../records/successor.ts'
 import type { FoundAhead } from './bring-back.ts'
 import type { Jump } from './jumps.ts'
 import type { Forgotten, FoundOld } from './prune.ts'
 import type { Reply } from './thread-error.ts'
 import type { Ending } from './track-task.ts'
+import type { WireBatch } from './wire-event.ts'
 
 /** What passes between the main thread and the store's two threads. */
 
@@ -88,7 +88,7 @@ export type Call<Operations> = {
 
 /** Leases that its events offer are counted from `nowMs` on. */
 export interface SentBatch {
-  readonly batch: AppendBatch
+  readonly batch: WireBatch
   readonly nowMs: number
 }
 

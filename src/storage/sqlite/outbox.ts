@@ -1,5 +1,5 @@
-import { transferable } from '../records/event-row.ts'
 import type { ToWriter } from './messages.ts'
+import { transferable } from './wire-event.ts'
 
 /**
  * How long a message may wait for another to go with. Settlements do: they owe nobody an fsync, and what goes in one message

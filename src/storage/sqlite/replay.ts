@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay, Replayed } from '../../domain/store.ts'
-import { NOT_UNDERSTOOD, takenBy } from '../records/event-row.ts'
+import { NOT_UNDERSTOOD, takenBy } from '../records/event-identity.ts'
 import type { Deliver } from './deliver.ts'
 import type { Identities } from './identity.ts'
 

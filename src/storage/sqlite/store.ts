@@ -40,7 +40,7 @@ import type { Ownership } from './process-lock.ts'
 import { pruneInCommits } from './prune.ts'
 import { isEnd, storedSettlement, workOf } from './stored-form.ts'
 import type { Reply } from './thread-error.ts'
-import type { Ending } from './track-task.ts'
+import { WireBatches } from './wire-event.ts'
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
@@ -65,12 +65,18 @@ export class SqliteStore implements OpenStore {
   readonly #clock: Clock
   readonly #log: StoreLog
   readonly #endings = new Endings((level, message) => this.#log(level, message))
-  readonly #appends = new AppendQueue(
+  #lastId = 0
+  readonly #nextId = () => ++this.#lastId
+  readonly #batches = new WireBatches(
     (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }),
+    this.#nextId,
+  )
+  readonly #appends = new AppendQueue(
+    (batch) => this.#batches.write(batch),
     (ended) => this.#endings.tell(ended),
   )
-  readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>))
-  readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call))
+  readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>), this.#nextId)
+  readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
   readonly #resolveLost: (error: Error) => void
   readonly #closed = Promise.withResolvers<void>()
   readonly #writerEnded: Promise<unknown>
@@ -174,12 +180,12 @@ export class SqliteStore implements OpenStore {
   }
 
   async track(task: NewTask): Promise<Tracked> {
-    return this.#tellEnd(await (this.#refusing() ?? this.#writes.call('track', task, this.#clock())))
+    return this.#endings.told(await (this.#refusing() ?? this.#writes.call('track', task, this.#clock())))
   }
 
   async submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined> {
     const ending = this.#refusing() ?? this.#writes.call('submitted', uid, lease, submission, this.#clock())
-    return this.#tellEnd(await ending)
+    return this.#endings.told(await ending)
   }
 
   async claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]> {
@@ -195,7 +201,7 @@ export class SqliteStore implements OpenStore {
   }
 
   async cancelTask(uid: string): Promise<Task | undefined> {
-    return this.#tellEnd(await (this.#refusing() ?? this.#writes.call('cancelTask', uid, this.#clock())))
+    return this.#endings.told(await (this.#refusing() ?? this.#writes.call('cancelTask', uid, this.#clock())))
   }
 
   async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
@@ -216,11 +222,6 @@ export class SqliteStore implements OpenStore {
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {
     this.#endings.listen(listener)
-  }
-
-  #tellEnd<Value>({ value, ended }: Ending<Value>): Value {
-    if (ended !== undefined) this.#endings.tell(ended)
-    return value
   }
 
   faults(): readonly string[] {
@@ -262,7 +263,7 @@ export class SqliteStore implements OpenStore {
   #hear(message: FromWriter): void {
     if (isAnswered(message)) {
       for (const reply of message.replies) {
-        if (!this.#appends.answer(reply)) this.#writes.answer(reply)
+        if (!this.#batches.answer(reply)) this.#writes.answer(reply)
       }
     } else if (message.kind === 'faults') {
       this.#faults = message.faults
@@ -287,7 +288,8 @@ export class SqliteStore implements OpenStore {
 
   #fail(reason: string): void {
     const error = unavailable(reason)
-    this.#appends.failAll(error)
+    this.#batches.failAll(error)
+    this.#appends.failGathered(error)
     this.#writes.failAll(error)
     this.#reads.failAll(error)
   }

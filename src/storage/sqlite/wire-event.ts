@@ -1,0 +1,230 @@
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
+import type { AskedUnder, NewEvent } from '../../domain/event.ts'
+import type { Receipt } from '../../domain/store.ts'
+import type { EndedTask, TaskEnding } from '../../domain/task.ts'
+import type { AppendBatch, AppendResult } from '../records/append-queue.ts'
+import { leasedDeliveries } from '../records/keys.ts'
+import { errorOf, type Reply, type WireError } from './thread-error.ts'
+
+/**
+ * The form in which batches of events go to the writer thread, and their results come back. Its only readers and writers are
+ * the functions of this file.
+ */
+
+/** An event without its body, which travels in one buffer with those of its batch. One flat array clones fastest. */
+export type WireEvent = readonly [
+  uid: string,
+  source: string,
+  provider: string,
+  id: string,
+  type: string,
+  createdAt: string,
+  createdAtSource: NewEvent['created_at_source'],
+  receivedAtMs: number,
+  origin: NewEvent['origin'],
+  status: NewEvent['status'],
+  /** JSON. */
+  reasons: string | null,
+  task: string | null,
+  taskEnd: TaskEnding | null,
+  taskWord: string | null,
+  asked: AskedUnder | null,
+  apiVersion: string | null,
+  /** JSON. */
+  headers: string,
+  traceparent: string | null,
+  bodyBytes: number,
+  /** 1: a known body makes it a duplicate. */
+  byBody: 1 | null,
+  unjudged: readonly string[] | null,
+  handlers: readonly string[],
+  /** Places in `handlers` of those whose deliveries are to be leased. */
+  leased: readonly number[] | null,
+  leaseMs: number | null,
+]
+
+const toWire = (event: NewEvent): WireEvent => [
+  event.uid,
+  event.source,
+  event.provider,
+  event.id,
+  event.type,
+  event.created_at,
+  event.created_at_source,
+  event.receivedAtMs,
+  event.origin,
+  event.status,
+  event.reasons.length > 0 ? JSON.stringify(event.reasons) : null,
+  event.task ?? null,
+  event.taskEnd?.status ?? null,
+  event.taskEnd?.word ?? null,
+  event.asked ?? null,
+  event.api_version ?? null,
+  JSON.stringify(event.headers),
+  event.traceparent ?? null,
+  event.body.length,
+  event.dedupe === 'body' ? 1 : null,
+  event.unjudged ?? null,
+  event.handlers,
+  event.lease === undefined || event.lease.handlers.length === 0
+    ? null
+    : event.lease.handlers.map((name) => event.handlers.indexOf(name)),
+  event.lease?.leaseMs ?? null,
+]
+
+/** An event as the writer thread reads it. */
+export const fromWire = ([
+  uid,
+  source,
+  provider,
+  id,
+  type,
+  createdAt,
+  createdAtSource,
+  receivedAtMs,
+  origin,
+  status,
+  reasons,
+  task,
+  taskEnd,
+  taskWord,
+  asked,
+  apiVersion,
+  headers,
+  traceparent,
+  bodyBytes,
+  byBody,
+  unjudged,
+  handlers,
+  leased,
+  leaseMs,
+]: WireEvent) => ({
+  uid,
+  source,
+  provider,
+  id,
+  type,
+  createdAt,
+  createdAtSource,
+  receivedAtMs,
+  origin,
+  status,
+  reasons,
+  task,
+  taskEnd,
+  taskWord,
+  asked,
+  apiVersion,
+  headers,
+  traceparent,
+  bodyBytes,
+  byBody,
+  unjudged,
+  handlers,
+  leased,
+  leaseMs,
+})
+export type IncomingEvent = Readonly<ReturnType<typeof fromWire>>
+
+export interface WireBatch {
+  readonly id: number
+  readonly events: readonly WireEvent[]
+  /** All bodies, one after the other, and perhaps more behind them. One long body alone may be shared with other threads. */
+  readonly bodies: ArrayBuffer | SharedArrayBuffer
+  readonly bodyBytes: number
+}
+
+/** What goes over to another thread without a copy; what is shared needs none. */
+export const transferable = ({ bodies }: WireBatch): readonly ArrayBuffer[] =>
+  bodies instanceof ArrayBuffer ? [bodies] : []
+
+/** What became of an event, without its deliveries' leases, which the main thread knows from the event itself. */
+interface WireReceipt extends Omit<Receipt, 'leased'> {
+  readonly ended?: EndedTask
+  /** The event's key, if deliveries were leased with it. */
+  readonly leasedKey?: number
+}
+
+/**
+ * The common results are short: null is an event accepted under its own uid, a number the same with its deliveries leased as
+ * offered (`leasedKey`).
+ */
+export type WireResult = null | number | WireReceipt | WireError
+
+function fromWireResult(event: NewEvent, result: WireResult): AppendResult {
+  if (result === null) return { outcome: 'accepted', uid: event.uid }
+  if (typeof result === 'number') {
+    return { outcome: 'accepted', uid: event.uid, leased: leasedDeliveries(event, result, event.uid) }
+  }
+  if ('error' in result) return errorOf(result)
+  const { leasedKey, ...receipt } = result
+  return leasedKey === undefined ? receipt : { ...receipt, leased: leasedDeliveries(event, leasedKey, event.uid) }
+}
+
+interface Posted {
+  readonly id: number
+  readonly events: readonly NewEvent[]
+  readonly resolve: (results: readonly AppendResult[]) => void
+  readonly reject: (error: HoldfastError) => void
+}
+
+/** Batches of events that the writer thread is to write, each answered once. */
+export class WireBatches {
+  readonly #post: (batch: WireBatch) => void
+  readonly #nextId: () => number
+  // Not a Map: V8 links each table that a Map has outgrown to the next, so that batches which were answered long ago would
+  // outlive the young generation.
+  readonly #posted: Posted[] = []
+
+  /** `nextId` gives ids that no other request to this thread has. */
+  constructor(post: (batch: WireBatch) => void, nextId: () => number) {
+    this.#post = post
+    this.#nextId = nextId
+  }
+
+  write({ events, bodyBytes }: AppendBatch): Promise<readonly AppendResult[]> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId()
+      try {
+        this.#post({ id, events: events.map(toWire), bodies: bodiesOf(events, bodyBytes), bodyBytes })
+        this.#posted.push({ id, events, resolve, reject })
+      } catch (error) {
+        // It holds something that no thread can be handed.
+        reject(new HoldfastError('invalid_request', messageOf(error)))
+      }
+    })
+  }
+
+  /** False if the answer is to no batch. */
+  answer(reply: Reply): boolean {
+    const at = this.#posted.findIndex(({ id }) => id === reply.id)
+    const [batch] = at < 0 ? [] : this.#posted.splice(at, 1)
+    if (batch === undefined) return false
+    if ('failed' in reply) batch.reject(errorOf(reply.failed))
+    else batch.resolve(resultsOf(batch.events, reply.value as readonly WireResult[]))
+    return true
+  }
+
+  failAll(error: HoldfastError): void {
+    for (const { reject } of this.#posted.splice(0)) reject(error)
+  }
+}
+
+const resultsOf = (events: readonly NewEvent[], results: readonly WireResult[]): readonly AppendResult[] =>
+  events.map((event, at) => fromWireResult(event, results[at] ?? null))
+
+/** A copy, since the main thread still needs the bytes; except for a single body that is shared already, as long ones are. */
+function bodiesOf(events: readonly NewEvent[], bodyBytes: number): ArrayBuffer | SharedArrayBuffer {
+  const [first] = events
+  if (first !== undefined && events.length === 1 && isShared(first.body)) return first.body.buffer
+  const bodies = Buffer.allocUnsafeSlow(bodyBytes)
+  let offset = 0
+  for (const { body } of events) {
+    bodies.set(body, offset)
+    offset += body.length
+  }
+  return bodies.buffer
+}
+
+const isShared = (body: Uint8Array): body is Uint8Array<SharedArrayBuffer> =>
+  body.buffer instanceof SharedArrayBuffer && body.byteOffset === 0
