@@ -79,7 +79,7 @@ async function serve(): Promise<void> {
 }
 
 async function check(json: boolean): Promise<number> {
-  const { faults, warnings, sources, registrations } = await checkHoldfast(
+  const { faults, warnings, sources, handlers } = await checkHoldfast(
     readConfig(readEnvironment()),
     createLog('silent'),
   )
@@ -90,7 +90,7 @@ async function check(json: boolean): Promise<number> {
   }
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`)
   if (code !== 0) process.stderr.write(`${new ConfigurationError(faults).message}\n`)
-  else process.stdout.write(`ok: ${sources.size} source(s), ${registrations.length} handler(s)\n`)
+  else process.stdout.write(`ok: ${sources.size} source(s), ${handlers.length} handler(s)\n`)
   return code
 }
 

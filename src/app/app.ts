@@ -92,15 +92,15 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     droppedByHandlers += lines
   })
   const store = await openSoundly(prepared, tuning.clock, log)
-  const { config, sources, registrations, pool } = prepared
+  const { config, sources, pool } = prepared
   const isWorker = config.role !== 'ingest'
   for (const warning of prepared.warnings) log.warn(warning)
-  const handlers = await handlersOf(prepared, store, log)
-  const { route } = handlers
+  const routed = await routedHandlersOf(prepared, store, log)
+  const { route } = routed
 
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
   const metrics = createMetrics({
-    handlers: handlers.registrations,
+    handlers: routed.handlers,
     sources: [...sources.keys()],
     counts: () => store.counts(),
     storeWarnings: () => store.warnings(),
@@ -112,9 +112,9 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const dispatcher = new Dispatcher({
     store,
     pool,
-    registrations,
-    routesOf: (source) => typeRoutes(source, sources.get(source)?.types, handlers.registrations()),
-    ...(store.fleet === undefined ? OWN_IDLE : sharedIdle(handlers)),
+    handlers: prepared.handlers,
+    routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
+    ...(store.fleet === undefined ? OWN_IDLE : sharedIdle(routed)),
     receiving: () => receiver.receiving(),
     retry: config.retry,
     leaseMs: leaseMs(config.handlerTimeoutMs),
@@ -141,7 +141,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   })
   const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
   const { providerModules, ownReaders: own, readers } = prepared
-  const reader = createReader({ ...handlers, here: routeHere(route, readers), providerModules, own, log })
+  const reader = createReader({ ...routed, here: routeHere(route, readers), providerModules, own, log })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
@@ -166,7 +166,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
   const readiness = (): readonly Unready[] => [
     ...(draining ? [{ summary: STOPPING, detail: STOPPING }] : []),
     ...store.faults().map((detail) => ({ summary: CANNOT_STORE, detail })),
-    ...handlers.faults().map((detail) => ({ summary: CANNOT_ROUTE, detail })),
+    ...routed.faults().map((detail) => ({ summary: CANNOT_ROUTE, detail })),
     ...(clockWatch.offSeconds() === 0 ? [] : [clockIsOff(clockWatch.offSeconds())]),
   ]
 
@@ -182,7 +182,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     isDraining: () => closing,
     closed: () => {
       if (config.role === 'worker') return 'this process is a worker'
-      return handlers.faults().length > 0 ? CANNOT_ROUTE : undefined
+      return routed.faults().length > 0 ? CANNOT_ROUTE : undefined
     },
     canStore: () => store.faults().length === 0,
     bodyLimitBytes: config.bodyLimitBytes,
@@ -199,7 +199,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     retention: upkeep,
     sources: [...sources.values()],
     sourceState: tasks.stateOf,
-    registrations: handlers.registrations,
+    handlers: routed.handlers,
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
@@ -223,7 +223,7 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
       ])
       await closeListener(opsListener, graceMs * OPS_PART)
       await Promise.all([readers.close(), reader.close()])
-      await handlers.leave()
+      await routed.leave()
       await store.close()
     })()
     return stopping
@@ -253,11 +253,11 @@ export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Pre
   return prepared
 }
 
-async function handlersOf(prepared: Prepared, store: OpenStore, log: Logger): Promise<RoutedHandlers> {
-  const { config, registrations, route } = prepared
-  if (store.fleet === undefined) return ownHandlers(registrations, route)
+async function routedHandlersOf(prepared: Prepared, store: OpenStore, log: Logger): Promise<RoutedHandlers> {
+  const { config, handlers, route } = prepared
+  if (store.fleet === undefined) return ownHandlers(handlers, route)
   try {
-    return await joinFleet({ fleet: store.fleet, own: config.role === 'ingest' ? undefined : registrations, log })
+    return await joinFleet({ fleet: store.fleet, own: config.role === 'ingest' ? undefined : handlers, log })
   } catch (error) {
     await Promise.all([closePrepared(prepared), store.close()])
     throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])

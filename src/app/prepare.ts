@@ -6,7 +6,7 @@ import { UnloadableError } from '../dispatch/pool/handler-process.ts'
 import { HandlerPool } from '../dispatch/pool/pool.ts'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { secretsIn } from '../log/redact.ts'
@@ -23,7 +23,7 @@ import { type Built, buildSources } from './sources.ts'
 export interface Prepared {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
-  readonly registrations: readonly HandlerRegistration[]
+  readonly handlers: readonly HandlerDefinition[]
   readonly route: Route
   readonly pool: HandlerPool
   /** Provider name → file URL of its module. */
@@ -72,23 +72,23 @@ export async function prepare(
     onDroppedLines,
     log,
   })
-  let registrations: readonly HandlerRegistration[] = []
+  let handlers: readonly HandlerDefinition[] = []
   let route: Route = compileRoutes([])
   try {
     // One that only accepts has none, and need not even have their modules.
-    if (config.role !== 'ingest') registrations = await pool.start()
-    route = compileRoutes(registrations)
+    if (config.role !== 'ingest') handlers = await pool.start()
+    route = compileRoutes(handlers)
   } catch (error) {
     faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
   }
   for (const { provider } of built.sources.values()) providerChecks(provider)
-  for (const { name, source } of registrations) {
+  for (const { name, source } of handlers) {
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
   const own = { providerModules, ownReaders, readers }
   const { sources, apiHeaders, warnings } = built
-  return { config, sources, apiHeaders, registrations, route, pool, ...own, faults, warnings }
+  return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 
 /** Ends what runs since `prepare`. */

@@ -1,4 +1,4 @@
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import { type Room, shareRooms } from './rooms.ts'
 
 /** What of the pool tells which attempts may start. */
@@ -20,12 +20,12 @@ export class Capacity {
   /** Rooms that are kept free for events on their way in. */
   #reserved = 0
 
-  constructor(pool: CapacityPool, registrations: readonly HandlerRegistration[]) {
+  constructor(pool: CapacityPool, handlers: readonly HandlerDefinition[]) {
     this.#pool = pool
     this.#concurrency = new Map(
-      registrations.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
+      handlers.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
     )
-    this.#running = new Map(registrations.map(({ name }) => [name, 0]))
+    this.#running = new Map(handlers.map(({ name }) => [name, 0]))
   }
 
   /** Keeps an ordinary room free for one attempt of a handler. False if there is none. */

@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts'
 import type { LeasedDelivery, Work } from '../domain/delivery.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import type { RetryPolicy } from '../domain/retry.ts'
 import type { ClaimRequest, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -36,7 +36,7 @@ export interface DispatcherOptions {
     abort(): void
     close(): Promise<void>
   }
-  readonly registrations: readonly HandlerRegistration[]
+  readonly handlers: readonly HandlerDefinition[]
   readonly routesOf: (source: string) => TypeRoutes
   /** Events that wait to be stored right now: acknowledgements go before handlers. */
   readonly receiving: () => number
@@ -85,13 +85,13 @@ export class Dispatcher {
   #isAway = false
 
   constructor(options: DispatcherOptions) {
-    const { registrations, pool } = options
+    const { handlers, pool } = options
     this.#options = options
     this.#maxIdleMs = options.maxIdleMs ?? (() => DEFAULT_MAX_IDLE_MS)
     this.#minIdleMs = options.minIdleMs ?? this.#maxIdleMs()
     this.#idleMs = this.#minIdleMs
-    this.#backlog = new Backlog(registrations.map(({ name }) => name))
-    this.#capacity = new Capacity(pool, registrations)
+    this.#backlog = new Backlog(handlers.map(({ name }) => name))
+    this.#capacity = new Capacity(pool, handlers)
     const lookAgain = (): void => {
       if (!this.#backlog.isEmpty) this.#look()
     }

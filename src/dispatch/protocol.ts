@@ -1,6 +1,6 @@
 import type { AttemptOutcome, Work } from '../domain/delivery.ts'
 import type { ErrorDetail } from '../domain/errors.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 
 /**
  * What passes between the service and a handler process, over sockets of their own: not the `ipc` channel of Node, which is
@@ -75,7 +75,7 @@ export type ToProcess =
 
 export type FromProcess =
   | { readonly kind: 'loading'; readonly file: string }
-  | { readonly kind: 'ready'; readonly registrations: readonly HandlerRegistration[] }
+  | { readonly kind: 'ready'; readonly handlers: readonly HandlerDefinition[] }
   | { readonly kind: 'unloadable'; readonly faults: readonly string[] }
   | { readonly kind: 'pong' }
   /** Log lines that it did not write, since there were too many. */

@@ -28,7 +28,7 @@ export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> 
 ) => unknown
 
 /** A handler as everything but its own process knows it; plain data, so that it can cross processes. */
-export interface HandlerRegistration {
+export interface HandlerDefinition {
   /** Unique; `module:type` unless given. */
   readonly name: string
   /** Event-type patterns. */

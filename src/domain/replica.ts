@@ -1,11 +1,11 @@
-import type { HandlerRegistration } from './handler.ts'
+import type { HandlerDefinition } from './handler.ts'
 
 /** A process that shares a store with others. */
 export interface Replica {
   /** UUIDv7, of this run of it. */
   readonly uid: string
   /** Undefined: it runs no handlers (ROLE=ingest). An empty list is a worker without handlers. */
-  readonly handlers: readonly HandlerRegistration[] | undefined
+  readonly handlers: readonly HandlerDefinition[] | undefined
 }
 
 /**
@@ -27,7 +27,7 @@ export interface Fleet {
    * The handlers of the fleet (see `handlersOfFleet`); undefined: no process that runs handlers was ever there, so that
    * nobody can tell where an event goes. The very same array as before, if nothing has changed.
    */
-  handlers(): Promise<readonly HandlerRegistration[] | undefined>
+  handlers(): Promise<readonly HandlerDefinition[] | undefined>
 
   /** Whether another process was there when `handlers` was asked last. */
   hasOthers(): boolean
@@ -44,7 +44,7 @@ export interface KnownReplica {
   readonly startedAtMs: number
   /** Undefined: it is there. */
   readonly goneAtMs: number | undefined
-  readonly handlers: readonly HandlerRegistration[]
+  readonly handlers: readonly HandlerDefinition[]
 }
 
 /**
@@ -65,7 +65,7 @@ export function countingReplicas(known: readonly KnownReplica[], nowMs: number):
 }
 
 /** The handlers of a fleet, in order of name; where several processes have one of the same name, the last says what it takes. */
-export function handlersOfFleet(counting: readonly KnownReplica[]): readonly HandlerRegistration[] {
+export function handlersOfFleet(counting: readonly KnownReplica[]): readonly HandlerDefinition[] {
   const byName = new Map(
     counting.flatMap(({ handlers }) => handlers.map((handler) => [handler.name, handler] as const)),
   )

@@ -1,7 +1,7 @@
 import type { Static, TSchema } from '@sinclair/typebox'
 import type { CatalogueType, DataOf } from './catalogue.ts'
 import type { WebhookEvent } from './event.ts'
-import type { Handler, HandlerRegistration } from './handler.ts'
+import type { Handler, HandlerDefinition } from './handler.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
 
 export interface HandlerOptions<Schema extends TSchema = TSchema> {
@@ -69,7 +69,7 @@ export interface Router {
 }
 
 export interface RegisteredHandler {
-  readonly registration: HandlerRegistration
+  readonly definition: HandlerDefinition
   readonly run: Handler
 }
 
@@ -89,9 +89,9 @@ export function createRouter(
 ): Router {
   const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
     try {
-      const registration = registrationOf(moduleName, selection, options, run)
-      if (Object.isFrozen(registered)) onLate(registration.name)
-      else registered.push({ registration, run })
+      const definition = definitionOf(moduleName, selection, options, run)
+      if (Object.isFrozen(registered)) onLate(definition.name)
+      else registered.push({ definition, run })
     } catch (error) {
       if (onFault === undefined || !(error instanceof TypeError)) throw error
       onFault(error.message)
@@ -117,12 +117,7 @@ const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
 const OPTIONS = ['name', 'concurrency', 'schema']
 const TYPE = /^[^\s\p{Cc}]+$/u
 
-function registrationOf(
-  module: string,
-  selection: Selection,
-  options: HandlerOptions,
-  run: Handler,
-): HandlerRegistration {
+function definitionOf(module: string, selection: Selection, options: HandlerOptions, run: Handler): HandlerDefinition {
   const isObject = typeof selection === 'object' && !Array.isArray(selection)
   const { source, type, ...others } = (isObject ? selection : { type: selection }) as {
     source?: unknown
@@ -155,7 +150,7 @@ function registrationOf(
 }
 
 /** As plain JSON, which crosses processes; TypeBox's own marks are symbols and do not. */
-function plainSchema(name: string, schema: TSchema): Pick<HandlerRegistration, 'schema' | 'schemaOf'> {
+function plainSchema(name: string, schema: TSchema): Pick<HandlerDefinition, 'schema' | 'schemaOf'> {
   const schemaOf = requires(schema, 'type') && requires(schema, 'data') ? 'event' : 'data'
   const ours = schemaOf === 'event' ? OURS.filter((field) => requires(schema, field)) : []
   if (ours.length > 0)

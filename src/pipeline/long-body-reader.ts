@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Answer, FromLongThread, LongThreadData, Question, ToLongThread } from '../threads/messages.ts'
@@ -29,7 +29,7 @@ export interface ReaderOptions {
   /** Reads short ones. */
   readonly here: BodyReader
   /** Those that events are routed by; the same array, until they change. */
-  readonly registrations: () => readonly HandlerRegistration[]
+  readonly handlers: () => readonly HandlerDefinition[]
   /** Why nothing can be routed; empty: it can. */
   readonly faults: () => readonly string[]
   /** Takes what users' code writes to the console. */
@@ -48,7 +48,7 @@ type Line = 'webhooks' | 'rest'
  * Reads short bodies in the thread that asks, and long ones in threads of their own: one for webhooks and one for all else, and
  * such a pair for each provider that is read by a user's own code, which may hang in its thread, or end it, with what waits there.
  */
-export function createReader({ here, registrations, faults, ...options }: ReaderOptions): OpenReader {
+export function createReader({ here, handlers, faults, ...options }: ReaderOptions): OpenReader {
   const { maxReadingMs = MAX_READING_MS } = options
   const threads = new Map<string, Thread>()
   const threadOf = (provider: Provider, line: Line): Thread => {
@@ -59,13 +59,13 @@ export function createReader({ here, registrations, faults, ...options }: Reader
     return thread
   }
   /** What each thread knows. */
-  const told = new WeakMap<object, readonly HandlerRegistration[]>()
+  const told = new WeakMap<object, readonly HandlerDefinition[]>()
 
   function asked(worker: object, question: Question): Question {
-    const known = registrations()
+    const known = handlers()
     if (question.kind !== 'event' || told.get(worker) === known) return question
     told.set(worker, known)
-    return { ...question, registrations: known }
+    return { ...question, handlers: known }
   }
 
   async function ask<Result extends Answer>(

@@ -40,8 +40,7 @@ async function providerOf(name: string): Promise<Provider | undefined> {
 }
 
 async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
-  if (question.kind === 'event' && question.registrations !== undefined)
-    here = routeHere(compileRoutes(question.registrations))
+  if (question.kind === 'event' && question.handlers !== undefined) here = routeHere(compileRoutes(question.handlers))
   const provider = await providerOf(name)
   if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

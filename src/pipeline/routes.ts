@@ -1,11 +1,10 @@
-import { hash } from 'node:crypto'
 import { catalogue, hasOwnSchemas } from '../domain/catalogue.ts'
 import type { EventFields, Origin } from '../domain/event.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { VERSION } from '../domain/version.ts'
+import { judgementOf } from './judgement.ts'
 import type { Reading } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
@@ -43,28 +42,27 @@ export function routeReading(route: Route, source: RoutedSource, reading: Readin
 export type Route = (source: RoutedSource, fields: EventFields, bodyBytes?: number) => Routing
 
 interface CompiledRoute {
-  readonly registration: HandlerRegistration
+  readonly handler: HandlerDefinition
   readonly wants: (type: string) => boolean
   readonly check: (fields: EventFields) => readonly string[]
 }
 
 /** Compiles the routes of all handlers. Throws, naming the handler, on a schema that is not valid. */
-export const compileRoutes = (registrations: readonly HandlerRegistration[]): Route =>
-  routeBy(registrations.map(compileRoute))
+export const compileRoutes = (handlers: readonly HandlerDefinition[]): Route => routeBy(handlers.map(compileRoute))
 
-/** Compiled routes, each by its registration as JSON. */
+/** Compiled routes, each by its handler definition as JSON. */
 export type CompiledRoutes = ReadonlyMap<string, CompiledRoute>
 
 /** As `compileRoutes`, while the thread has other work: it goes on between two, and those that are known stay. */
 export async function compileBetween(
-  registrations: readonly HandlerRegistration[],
+  handlers: readonly HandlerDefinition[],
   known: CompiledRoutes,
 ): Promise<CompiledRoutes> {
   const routes = new Map<string, CompiledRoute>()
-  for (const registration of registrations) {
-    const key = JSON.stringify(registration)
+  for (const handler of handlers) {
+    const key = JSON.stringify(handler)
     const before = known.get(key)
-    routes.set(key, before ?? compileRoute(registration))
+    routes.set(key, before ?? compileRoute(handler))
     if (before === undefined) await new Promise((resolve) => setImmediate(resolve))
   }
   return routes
@@ -74,15 +72,14 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
   return (source, fields, bodyBytes = 0) => {
     if (!source.accepts(fields.type)) return notTaken(source.name, source.types)
     const wanting = routes.filter(
-      ({ registration, wants }) =>
-        (registration.source === undefined || registration.source === source.name) && wants(fields.type),
+      ({ handler, wants }) => (handler.source === undefined || handler.source === source.name) && wants(fields.type),
     )
     // A handler's own schema takes the place of what the provider's says.
-    const isOverruled = wanting.length > 0 && wanting.every(({ registration }) => registration.schema !== undefined)
+    const isOverruled = wanting.length > 0 && wanting.every(({ handler }) => handler.schema !== undefined)
     const within = openBudget(bodyBytes)
     const providers = isOverruled ? undefined : providerChecks(source.provider).get(fields.type)
     const unjudged = new Set<string>()
-    const judge = (schemas: Pick<HandlerRegistration, 'schema' | 'schemaOf'>, check: () => readonly string[]) => {
+    const judge = (schemas: Pick<HandlerDefinition, 'schema' | 'schemaOf'>, check: () => readonly string[]) => {
       const faults = within(check)
       if (faults === undefined && wanting.length > 0) unjudged.add(judgementOf(schemas, source.provider, fields))
       return faults ?? []
@@ -91,15 +88,15 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
     if (faults.length > 0)
       return { status: 'quarantined', handlers: [], reasons: faults.map((fault) => `data: ${fault}`) }
 
-    const reasons = wanting.flatMap(({ registration, check }) =>
-      (registration.schema === undefined ? check(fields) : judge(registration, () => check(fields))).map(
-        (fault) => `${registration.name}: ${fault}`,
+    const reasons = wanting.flatMap(({ handler, check }) =>
+      (handler.schema === undefined ? check(fields) : judge(handler, () => check(fields))).map(
+        (fault) => `${handler.name}: ${fault}`,
       ),
     )
     if (reasons.length > 0) return { status: 'quarantined', handlers: [], reasons }
     return {
       status: wanting.length > 0 ? 'accepted' : 'unhandled',
-      handlers: wanting.map(({ registration }) => registration.name),
+      handlers: wanting.map(({ handler }) => handler.name),
       reasons: [],
       ...(unjudged.size > 0 && { unjudged: [...unjudged] }),
     }
@@ -121,8 +118,8 @@ const catalogueChecks: ReadonlyMap<string, SchemaCheck> = new Map(
   Object.entries(catalogue).map(([type, schema]) => [type, compileSchema(schema)]),
 )
 
-function compileRoute(registration: HandlerRegistration): CompiledRoute {
-  return { registration, wants: compilePatterns(registration.types), check: compileCheck(registration, compileBounded) }
+function compileRoute(handler: HandlerDefinition): CompiledRoute {
+  return { handler, wants: compilePatterns(handler.types), check: compileCheck(handler, compileBounded) }
 }
 
 /**
@@ -130,7 +127,7 @@ function compileRoute(registration: HandlerRegistration): CompiledRoute {
  * nothing else.
  */
 export function compileCheck(
-  { name, types, schema, schemaOf }: HandlerRegistration,
+  { name, types, schema, schemaOf }: HandlerDefinition,
   compile = compileSchema,
 ): CompiledRoute['check'] {
   if (schema === undefined) {
@@ -149,43 +146,18 @@ export function compileCheck(
 }
 
 /**
- * Names what a schema says of an event, before it is asked: the same name, the same answer. SHA-256 of this release, the
- * schema (the handler's own, or else the provider's) and all of the event that it is given; the time of receipt is none of it.
- */
-export function judgementOf(
-  { schema, schemaOf }: Pick<HandlerRegistration, 'schema' | 'schemaOf'>,
-  provider: Provider,
-  fields: EventFields,
-): string {
-  const by = schema ?? provider.schemas?.[fields.type]
-  const { created_at, data, ...others } = fields
-  const beside = schemaOf === 'event' && { ...others, ...(fields.created_at_source === 'provider' && { created_at }) }
-  return hash('sha256', JSON.stringify([VERSION, digestOf(by), fields.type, digestOf(data), beside]))
-}
-
-const digests = new WeakMap<object, string>()
-
-/** Made once of each object: a schema may be long, and an event may have several judgements. */
-function digestOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return hash('sha256', JSON.stringify(value) ?? '')
-  const digest = digests.get(value) ?? hash('sha256', JSON.stringify(value))
-  digests.set(value, digest)
-  return digest
-}
-
-/**
  * Why a handler must not see an event: it is not as the handler's schema says, or else its provider's. Empty: it may. Not
  * bounded in time.
  */
-export type Refusals = (registration: HandlerRegistration, provider: Provider, fields: EventFields) => readonly string[]
+export type Refusals = (handler: HandlerDefinition, provider: Provider, fields: EventFields) => readonly string[]
 
 /**
  * Of handlers and providers with schemas of their own; the catalogue, which is quickly checked, is left to the door. Throws, naming
  * the handler, on a schema that is not valid.
  */
-export function compileRefusals(registrations: readonly HandlerRegistration[]): Refusals {
+export function compileRefusals(handlers: readonly HandlerDefinition[]): Refusals {
   const own = new Map(
-    registrations.filter(({ schema }) => schema !== undefined).map((each) => [each.name, compileCheck(each)]),
+    handlers.filter(({ schema }) => schema !== undefined).map((each) => [each.name, compileCheck(each)]),
   )
   return ({ name }, provider, fields) => {
     const check = own.get(name)

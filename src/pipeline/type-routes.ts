@@ -1,4 +1,4 @@
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import type { Routing } from './routes.ts'
 import { compilePatterns } from './type-pattern.ts'
 
@@ -15,11 +15,11 @@ export interface TypeRoutes {
 export const typeRoutes = (
   source: string,
   accepts: readonly string[] = ['*'],
-  registrations: readonly HandlerRegistration[] = [],
+  handlers: readonly HandlerDefinition[] = [],
 ): TypeRoutes => ({
   source,
   accepts,
-  handlers: registrations
+  handlers: handlers
     .filter((registration) => registration.source === undefined || registration.source === source)
     .map(({ name, types }) => ({ name, types })),
 })

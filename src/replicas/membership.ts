@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../domain/errors.ts'
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import { newUid } from '../domain/names.ts'
 import type { Fleet } from '../domain/replica.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
@@ -10,12 +10,12 @@ const ANNOUNCE_INTERVAL_MS = 10_000
 const REFRESH_INTERVAL_MS = 1_000
 
 const NOBODY = 'no worker has registered its handlers yet'
-const NONE: readonly HandlerRegistration[] = []
+const NONE: readonly HandlerDefinition[] = []
 
 /** By which handlers events are routed here. */
 export interface RoutedHandlers {
   /** Those that can be routed to; the same array, until they change. */
-  readonly registrations: () => readonly HandlerRegistration[]
+  readonly handlers: () => readonly HandlerDefinition[]
   /** Throws `unavailable` while nobody can tell where an event goes. */
   readonly route: Route
   /** Whether another process may append to the same store. */
@@ -26,8 +26,8 @@ export interface RoutedHandlers {
 }
 
 /** Of a process that has its store to itself: its own. */
-export const ownHandlers = (registrations: readonly HandlerRegistration[], route: Route): RoutedHandlers => ({
-  registrations: () => registrations,
+export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route): RoutedHandlers => ({
+  handlers: () => handlers,
   route,
   hasOthers: () => false,
   faults: () => [],
@@ -37,7 +37,7 @@ export const ownHandlers = (registrations: readonly HandlerRegistration[], route
 export interface MembershipOptions {
   readonly fleet: Fleet
   /** Undefined: this process runs no handlers. */
-  readonly own: readonly HandlerRegistration[] | undefined
+  readonly own: readonly HandlerDefinition[] | undefined
   readonly log: Logger
   /** For tests. */
   readonly refreshMs?: number
@@ -59,7 +59,7 @@ export async function joinFleet(options: MembershipOptions): Promise<RoutedHandl
   const membership = new Membership(options)
   await membership.join()
   return {
-    registrations: () => membership.registrations(),
+    handlers: () => membership.handlers(),
     route: (source, fields, bodyBytes) => membership.route()(source, fields, bodyBytes),
     hasOthers: () => options.fleet.hasOthers(),
     faults: () => membership.faults(),
@@ -75,8 +75,8 @@ class Membership {
   #announcedAtMs = Number.NEGATIVE_INFINITY
   #isAway = false
   /** What the fleet said last, understood or not. */
-  #heard: readonly HandlerRegistration[] | undefined
-  #registrations: readonly HandlerRegistration[] = NONE
+  #heard: readonly HandlerDefinition[] | undefined
+  #handlers: readonly HandlerDefinition[] = NONE
   #routes: CompiledRoutes = new Map()
   #route: Route | undefined
   #fault = NOBODY
@@ -85,7 +85,7 @@ class Membership {
     this.#options = options
   }
 
-  registrations = (): readonly HandlerRegistration[] => this.#registrations
+  handlers = (): readonly HandlerDefinition[] => this.#handlers
   faults = (): readonly string[] => (this.#route === undefined ? [this.#fault] : [])
 
   route(): Route {
@@ -138,17 +138,17 @@ class Membership {
     await this.#follow(await fleet.handlers())
   }
 
-  async #follow(heard: readonly HandlerRegistration[] | undefined): Promise<void> {
+  async #follow(heard: readonly HandlerDefinition[] | undefined): Promise<void> {
     if (heard === undefined || heard === this.#heard) return
     this.#heard = heard
     // Workers come and go, and mostly run what those before them ran.
-    if (this.#route !== undefined && JSON.stringify(heard) === JSON.stringify(this.#registrations)) return
+    if (this.#route !== undefined && JSON.stringify(heard) === JSON.stringify(this.#handlers)) return
     try {
       const isFirst = this.#route === undefined
       this.#routes = await compileBetween(heard, this.#routes)
       this.#route = routeBy([...this.#routes.values()])
-      if (!isFirst || this.#timer !== undefined) this.#tellOfChange(this.#registrations, heard)
-      this.#registrations = heard
+      if (!isFirst || this.#timer !== undefined) this.#tellOfChange(this.#handlers, heard)
+      this.#handlers = heard
     } catch (error) {
       // A release that this one does not understand: what it knew goes on.
       this.#fault = `the handlers of the fleet cannot be routed to: ${messageOf(error)}`
@@ -156,8 +156,8 @@ class Membership {
     }
   }
 
-  #tellOfChange(before: readonly HandlerRegistration[], now: readonly HandlerRegistration[]): void {
-    const names = (handlers: readonly HandlerRegistration[]) => new Set(handlers.map(({ name }) => name))
+  #tellOfChange(before: readonly HandlerDefinition[], now: readonly HandlerDefinition[]): void {
+    const names = (handlers: readonly HandlerDefinition[]) => new Set(handlers.map(({ name }) => name))
     const [old, known] = [names(before), names(now)]
     this.#options.log.info(
       { added: [...known.difference(old)], removed: [...old.difference(known)] },

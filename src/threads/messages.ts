@@ -1,4 +1,4 @@
-import type { HandlerRegistration } from '../domain/handler.ts'
+import type { HandlerDefinition } from '../domain/handler.ts'
 import type { AnswerSays, RoutedReading, TaskSays } from '../pipeline/body-reader.ts'
 import type { AnswerFunction, Readers } from '../pipeline/provider-readers.ts'
 import type { StoredForm } from '../pipeline/read-event.ts'
@@ -31,7 +31,7 @@ export type Question =
       readonly source: { readonly name: string; readonly types: readonly string[] }
       readonly form: StoredForm
       /** Given when they have changed since the last question of this kind. */
-      readonly registrations?: readonly HandlerRegistration[]
+      readonly handlers?: readonly HandlerDefinition[]
     }
   | { readonly kind: 'task'; readonly taskId: string }
   | { readonly kind: 'submitted' }

@@ -43,7 +43,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
       abort: ignore,
       close: async () => {},
     },
-    registrations: [{ name: 'a', types: ['*'] }],
+    handlers: [{ name: 'a', types: ['*'] }],
     routesOf: (source) => ({ source, accepts: ['*'], handlers: [] }),
     receiving: () => 0,
     redact: (text) => text,

@@ -11,7 +11,7 @@ test('a module may register until what it returned has resolved; what comes late
     (fault) => late.push(fault),
   )
   expect(faults).toEqual([])
-  expect(handlers.map(({ registration }) => registration.name)).toEqual(['late:awaited'])
+  expect(handlers.map(({ definition }) => definition.name)).toEqual(['late:awaited'])
   expect(late).toEqual([])
   registerLate()
   expect(late).toEqual([expect.stringMatching(/late\.ts: late:late is registered too late/)])
@@ -30,5 +30,5 @@ test('all that is wrong in a module is named at once, its numbers too', async ()
       .map((name) => `handler module ${file}: handler ${name}: concurrency is a whole number above 0`)
       .concat(`handler module ${file}: handler optional has an unknown option retry`),
   )
-  expect(handlers.map(({ registration }) => registration.name)).toEqual(['sound'])
+  expect(handlers.map(({ definition }) => definition.name)).toEqual(['sound'])
 })

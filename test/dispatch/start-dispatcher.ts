@@ -68,7 +68,7 @@ export async function startDispatcher(
       settle: (settlements) => store.settle(settlements),
     },
     pool,
-    registrations: (await pool.start())
+    handlers: (await pool.start())
       .filter(({ name }) => options.handlers?.includes(name) ?? true)
       .map(({ name, types }) => ({
         name,

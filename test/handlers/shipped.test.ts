@@ -32,7 +32,7 @@ beforeAll(async () => {
 
 /** Runs the one handler of a type on its sample; gives what it logged. */
 function logged(type: CatalogueType): readonly unknown[] {
-  const handler = handlers.find(({ registration }) => registration.types.includes(type))
+  const handler = handlers.find(({ definition }) => definition.types.includes(type))
   const lines: unknown[] = []
   const note = (fields: unknown): void => void lines.push(fields)
   const log = { debug: note, info: note, warn: note, error: note } as unknown as Logger
@@ -58,7 +58,7 @@ function logged(type: CatalogueType): readonly unknown[] {
 
 describe.each(types)('%s', (type) => {
   test.runIf(isShipped(type))('has one handler among the shipped modules', () => {
-    expect(handlers.filter(({ registration }) => registration.types.includes(type))).toHaveLength(1)
+    expect(handlers.filter(({ definition }) => definition.types.includes(type))).toHaveLength(1)
   })
 
   test.runIf(isShipped(type))('is logged by what it is about', () => {

@@ -87,7 +87,7 @@ async function openOps(
 }
 
 export function opsDefaults(store: OpenStore): OpsListenerOptions {
-  const registrations = [{ name: 'log', types: ['completion.*'] }]
+  const handlers = [{ name: 'log', types: ['completion.*'] }]
   return {
     store,
     replay: async (uid, handler) => {
@@ -118,10 +118,10 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
-    registrations: () => registrations,
+    handlers: () => handlers,
     metrics: createMetrics({
       sources: ['ai', 'forms'],
-      handlers: () => registrations,
+      handlers: () => handlers,
       counts: () => store.counts(),
       droppedLogLines: () => 0,
     }),

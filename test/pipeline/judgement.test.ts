@@ -1,7 +1,8 @@
 import { expect, test, vi } from 'vitest'
 import type { EventFields } from '../../src/domain/event.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import { compileRoutes, judgementOf } from '../../src/pipeline/routes.ts'
+import { judgementOf } from '../../src/pipeline/judgement.ts'
+import { compileRoutes } from '../../src/pipeline/routes.ts'
 
 const AHEAD = { type: 'object', properties: { name: { pattern: '^(?=a)' } } }
 const provider = (schemas: Readonly<Record<string, object>> = {}) => ({ name: 'acme', schemas }) as unknown as Provider

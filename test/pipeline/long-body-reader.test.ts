@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { fingerprintOf } from '../../src/domain/checksum.ts'
-import type { HandlerRegistration } from '../../src/domain/handler.ts'
+import type { HandlerDefinition } from '../../src/domain/handler.ts'
 import { parseJson } from '../../src/domain/json.ts'
 import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
 import type { Provider } from '../../src/domain/provider.ts'
@@ -20,16 +20,16 @@ const sourceOf = (provider: Provider) => ({ name: 'ai', provider, types: ['*'], 
 const FILLER = 'x'.repeat(MAX_INLINE_BYTES + 1)
 
 interface Given {
-  readonly registrations?: () => readonly HandlerRegistration[]
+  readonly handlers?: () => readonly HandlerDefinition[]
   readonly faults?: () => readonly string[]
   /** The text of a provider's module. */
   readonly module?: string
   readonly maxReadingMs?: number
 }
 
-function start({ registrations, module, faults = () => [], ...rest }: Given = {}) {
-  const handlers: readonly HandlerRegistration[] = [{ name: 'end', types: ['task.*'] }]
-  const known = registrations ?? (() => handlers)
+function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
+  const defined: readonly HandlerDefinition[] = [{ name: 'end', types: ['task.*'] }]
+  const known = handlers ?? (() => defined)
   const file = join(temporaryDirectory(), 'own.ts')
   if (module !== undefined) writeFileSync(file, module)
   const reader = createReader({
@@ -39,7 +39,7 @@ function start({ registrations, module, faults = () => [], ...rest }: Given = {}
     },
     own: { has: ({ name }) => name === 'own' },
     here: routeHere((...args) => compileRoutes(known())(...args)),
-    registrations: known,
+    handlers: known,
     faults,
     log: pino({ level: 'silent' }),
     ...rest,
@@ -79,8 +79,8 @@ describe('a long body', () => {
   })
 
   test('is routed by the handlers that there are now', async () => {
-    let handlers: readonly HandlerRegistration[] = [{ name: 'one', types: ['task.*'] }]
-    const reader = start({ registrations: () => handlers })
+    let handlers: readonly HandlerDefinition[] = [{ name: 'one', types: ['task.*'] }]
+    const reader = start({ handlers: () => handlers })
     const body = bytes({ id: 'e1', type: 'task.created', data: { task_id: 't1', status: 'x', text: FILLER } })
     const handlersOf = async () => (await reader.event(sourceOf(ai), webhook, body)).routing.handlers
     expect(await handlersOf()).toEqual(['one'])
@@ -168,7 +168,7 @@ describe('a long body', () => {
       process.env.HOLDFAST_TEST_OWN = 'changed'
       return { id: '1', type: was, data: {} }
     } }`
-    const reader = start({ module, registrations: () => [{ name: 'all', types: ['*'] }] })
+    const reader = start({ module, handlers: () => [{ name: 'all', types: ['*'] }] })
     const own = sourceOf({ ...ai, name: 'own' })
     const type = async () => (await reader.event(own, webhook, bytes({ text: FILLER }))).reading
     expect(await type()).toMatchObject({ fields: { type: 'unset' } })

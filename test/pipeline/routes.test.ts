@@ -38,7 +38,7 @@ const event = (type: string, data: unknown = {}): EventFields => ({
 function routeBy(module: (router: Router) => void) {
   const registered: RegisteredHandler[] = []
   module(createRouter('module', registered))
-  return compileRoutes(registered.map(({ registration }) => registration))
+  return compileRoutes(registered.map(({ definition }) => definition))
 }
 
 const nothing = () => {}

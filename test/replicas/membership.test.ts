@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import type { HandlerRegistration } from '../../src/domain/handler.ts'
+import type { HandlerDefinition } from '../../src/domain/handler.ts'
 import type { Fleet, Replica } from '../../src/domain/replica.ts'
 import type { Source } from '../../src/domain/source.ts'
 import { compileBetween, compileRoutes } from '../../src/pipeline/routes.ts'
@@ -8,10 +8,10 @@ import { joinFleet, type MembershipOptions } from '../../src/replicas/membership
 import { source } from '../http/public-service.ts'
 import { eventually } from '../support/eventually.ts'
 
-const PAID: HandlerRegistration = { name: 'paid', types: ['order.paid'] }
-const LOST: HandlerRegistration = { name: 'lost', types: ['order.lost'] }
+const PAID: HandlerDefinition = { name: 'paid', types: ['order.paid'] }
+const LOST: HandlerDefinition = { name: 'lost', types: ['order.lost'] }
 /** As a later release might have it. */
-const ODD: HandlerRegistration = { name: 'odd', types: ['order.odd'], schema: { type: 'no such type' } }
+const ODD: HandlerDefinition = { name: 'odd', types: ['order.odd'], schema: { type: 'no such type' } }
 
 const ai: Source = source('ai')
 const fields = (type: string) => ({
@@ -23,7 +23,7 @@ const fields = (type: string) => ({
 })
 
 /** A process in a fleet of which the test says what there is. */
-async function join(given: Partial<MembershipOptions> & { handlers?: readonly HandlerRegistration[] | undefined }) {
+async function join(given: Partial<MembershipOptions> & { handlers?: readonly HandlerDefinition[] | undefined }) {
   const { handlers, ...options } = given
   const state = { handlers, isAway: false, tried: 0, announced: [] as Replica[], left: [] as string[] }
   const unlessAway = async <Value>(work: () => Value): Promise<Value> => {
@@ -58,7 +58,7 @@ test('a process that joins has announced its handlers, and routes by those of al
   const { state, joined, routesTo } = await join({ own: [PAID], handlers: [PAID, LOST] })
   expect(state.announced).toMatchObject([{ handlers: [PAID] }])
   expect(joined.faults()).toEqual([])
-  expect(joined.registrations()).toEqual([PAID, LOST])
+  expect(joined.handlers()).toEqual([PAID, LOST])
   expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([['paid'], ['lost']])
   expect(joined.route(ai, fields('order.none')).status).toBe('unhandled')
 })
@@ -86,7 +86,7 @@ test('one that runs no handlers announces none', async () => {
 test('while nobody has ever registered nothing can be routed; the first to come is followed, then the next', async () => {
   const { state, joined, tried, routesTo, logged } = await join({ handlers: undefined })
   expect(joined.faults()).toEqual(['no worker has registered its handlers yet'])
-  expect(joined.registrations()).toEqual([])
+  expect(joined.handlers()).toEqual([])
   expect(() => routesTo('order.paid')).toThrow(expect.objectContaining({ code: 'unavailable' }))
   state.handlers = [PAID]
   await tried(2)
@@ -109,10 +109,10 @@ test('a worker without handlers registers that there are none: everything is unh
 
 test('the same handlers in a new worker are no change', async () => {
   const { state, joined, tried, logged } = await join({ handlers: [PAID] })
-  const known = joined.registrations()
+  const known = joined.handlers()
   state.handlers = [{ ...PAID }]
   await tried(2)
-  expect(joined.registrations()).toBe(known)
+  expect(joined.handlers()).toBe(known)
   expect(logged('have changed')).toEqual([])
 })
 
@@ -135,7 +135,7 @@ test('while the fleet cannot be asked the routes stay, which is told once for ea
 })
 
 /** Handlers with schemas that take a while to compile, none of which has been compiled before. */
-const withSchemas = (prefix: string): readonly HandlerRegistration[] =>
+const withSchemas = (prefix: string): readonly HandlerDefinition[] =>
   Array.from({ length: 40 }, (_, n) => {
     const names = Array.from({ length: 40 }, (_name, at) => `${prefix}_${n}_${at}`)
     const properties = Object.fromEntries(names.map((name, at) => [name, { type: 'string', maxLength: at + 1 }]))
@@ -160,7 +160,7 @@ test('the schemas of a new worker hold the thread no longer than one of them tak
   }
   let longestMs = 0
   state.handlers = [PAID, ...withSchemas('after')]
-  while (joined.registrations().length === 1) longestMs = Math.max(longestMs, await heldMs())
+  while (joined.handlers().length === 1) longestMs = Math.max(longestMs, await heldMs())
   expect(longestMs).toBeLessThan(allMs / 4)
   expect(routesTo('order.paid')).toEqual(['paid'])
   expect(joined.route(ai, fields('after.a')).status).toBe('quarantined')
@@ -183,7 +183,7 @@ test('handlers that this release cannot route to leave the routes as they were, 
   state.handlers = [PAID, ODD]
   await tried(4)
   expect([joined.faults(), routesTo('order.paid')]).toEqual([[], ['paid']])
-  expect(joined.registrations()).toEqual([PAID])
+  expect(joined.handlers()).toEqual([PAID])
   expect(logged('cannot be routed to')).toMatchObject([{ error: expect.stringContaining('odd') }])
   state.handlers = [LOST]
   await tried(2)

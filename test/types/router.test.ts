@@ -28,7 +28,7 @@ test('an event type of the catalogue types the event', () => {
       expectTypeOf(context.signal).toEqualTypeOf<AbortSignal>()
     })
   })
-  expect(registered.map(({ registration }) => registration.name)).toEqual(['types:completion.finished'])
+  expect(registered.map(({ definition }) => definition.name)).toEqual(['types:completion.finished'])
 })
 
 test('a field that the event does not have fails to compile', () => {
@@ -61,7 +61,7 @@ test('a schema given at `on` types the data of an unknown type', () => {
       expectTypeOf(event.data).toEqualTypeOf<ThingData>()
     })
   })
-  expect(registered.map(({ registration }) => registration.schemaOf)).toEqual(['data', 'data'])
+  expect(registered.map(({ definition }) => definition.schemaOf)).toEqual(['data', 'data'])
 })
 
 test('a schema of the whole event types its data too', () => {
@@ -71,7 +71,7 @@ test('a schema of the whole event types its data too', () => {
       expectTypeOf(event.uid).toEqualTypeOf<string>()
     })
   })
-  expect(registered.map(({ registration }) => registration.schemaOf)).toEqual(['event'])
+  expect(registered.map(({ definition }) => definition.schemaOf)).toEqual(['event'])
 })
 
 test('a schema takes the place of the catalogue', () => {
@@ -80,7 +80,7 @@ test('a schema takes the place of the catalogue', () => {
       expectTypeOf(event.data).toEqualTypeOf<ThingData>()
     })
   })
-  expect(registered[0]?.registration.schema).toMatchObject({ properties: { size: { type: 'number' } } })
+  expect(registered[0]?.definition.schema).toMatchObject({ properties: { size: { type: 'number' } } })
 })
 
 test('a type that nothing describes gives the base event', () => {
@@ -94,7 +94,7 @@ test('a type that nothing describes gives the base event', () => {
       expectTypeOf(event.data).toEqualTypeOf<Record<string, unknown>>()
     })
   })
-  expect(registered.map(({ registration }) => registration.types)).toEqual([['acme.unknown'], ['completion.*']])
+  expect(registered.map(({ definition }) => definition.types)).toEqual([['acme.unknown'], ['completion.*']])
 })
 
 test('several types give a union, told apart by the type', () => {
@@ -107,7 +107,7 @@ test('several types give a union, told apart by the type', () => {
       expectTypeOf(event.data.content)
     })
   })
-  expect(registered[0]?.registration.types).toEqual(['completion.finished', 'batch.completed'])
+  expect(registered[0]?.definition.types).toEqual(['completion.finished', 'batch.completed'])
 })
 
 test('the types of one source are typed as those of any', () => {
@@ -119,7 +119,7 @@ test('the types of one source are typed as those of any', () => {
       expectTypeOf(event.data).toEqualTypeOf<Record<string, unknown>>()
     })
   })
-  expect(registered.map(({ registration }) => registration.source)).toEqual(['completions', 'shop'])
+  expect(registered.map(({ definition }) => definition.source)).toEqual(['completions', 'shop'])
 })
 
 test('`register` types its handler as `on` does', () => {
@@ -136,7 +136,7 @@ test('`register` types its handler as `on` does', () => {
       name: 'unknown',
     })
   })
-  expect(registered.map(({ registration }) => registration.name)).toEqual([
+  expect(registered.map(({ definition }) => definition.name)).toEqual([
     'types:batch.completed',
     'types:acme.thing',
     'types:task.completed,task.failed',

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { messageOf } from '../../domain/errors.ts'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.ts'
 import { endFamily, endGroup } from './family.ts'
@@ -28,7 +28,7 @@ export interface ProcessOptions {
   readonly environment: NodeJS.ProcessEnv
   readonly isHurried: boolean
   /** Whether these are the handlers that the service knows. */
-  readonly isExpected: (registrations: readonly HandlerRegistration[]) => boolean
+  readonly isExpected: (handlers: readonly HandlerDefinition[]) => boolean
   /** Some attempts were answered; these were taken back, and did not begin. */
   readonly onResults: (refused: readonly Run[]) => void
   readonly onGone: (loss: Loss) => void
@@ -50,7 +50,7 @@ export class UnloadableError extends Error {
 /** One process of user code, seen from outside. Ends for good; the pool starts another. */
 export class HandlerProcess {
   /** Resolves with what the modules registered; rejects with `UnloadableError`. */
-  readonly ready: Promise<readonly HandlerRegistration[]>
+  readonly ready: Promise<readonly HandlerDefinition[]>
   /** Resolves when it is gone, and all that it had started with it. */
   readonly gone: Promise<void>
   /** 0 if it could not be started. */
@@ -67,7 +67,7 @@ export class HandlerProcess {
   readonly #spawned: SpawnedProcess
   readonly #outputs: readonly RawOutput[]
   readonly #jobs: Jobs
-  readonly #isLoaded = Promise.withResolvers<readonly HandlerRegistration[]>()
+  readonly #isLoaded = Promise.withResolvers<readonly HandlerDefinition[]>()
   #outbox: SentJob[] = []
   #bodies: Uint8Array[] = []
   #overdue = 0
@@ -215,7 +215,7 @@ export class HandlerProcess {
     else if (message.kind === 'results') this.#answer(message)
     else if (message.kind === 'loading') this.#loading = message.file
     else if (message.kind === 'dropped') this.#options.onDropped(message.lines)
-    else if (message.kind === 'ready') this.#isUp(message.registrations)
+    else if (message.kind === 'ready') this.#isUp(message.handlers)
     else if (message.kind === 'unloadable') {
       this.#isLoaded.reject(new UnloadableError(message.faults))
       this.end(`its modules cannot be loaded: ${message.faults.join('; ')}`)
@@ -223,13 +223,13 @@ export class HandlerProcess {
   }
 
   /** Modules that have changed since the service started would leave deliveries without their handler. */
-  #isUp(registrations: readonly HandlerRegistration[]): void {
-    if (!this.#options.isExpected(registrations)) {
+  #isUp(handlers: readonly HandlerDefinition[]): void {
+    if (!this.#options.isExpected(handlers)) {
       this.end('its modules register other handlers than when the service started: restart it')
       return
     }
     this.isReady = true
-    this.#isLoaded.resolve(registrations)
+    this.#isLoaded.resolve(handlers)
   }
 
   #answer({ results, refused, overdue }: Extract<FromProcess, { kind: 'results' }>): void {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import type { Work } from '../../domain/delivery.ts'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import { latestStartMs } from '../lease.ts'
 import { extraRooms, type Room } from '../rooms.ts'
 import type { HandlerProcess } from './handler-process.ts'
@@ -90,10 +90,10 @@ export class HandlerPool {
   }
 
   /** Starts the processes and gives what the handler modules registered. Rejects with `UnloadableError`. */
-  async start(): Promise<readonly HandlerRegistration[]> {
-    const registrations = await this.#slots.ordinary.start()
+  async start(): Promise<readonly HandlerDefinition[]> {
+    const handlers = await this.#slots.ordinary.start()
     this.#watch.refuseTooLarge([...this.#processes.all.keys()])
-    return registrations
+    return handlers
   }
 
   room(): Room {

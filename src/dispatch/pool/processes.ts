@@ -1,6 +1,6 @@
 import { platform } from 'node:process'
 import type { Logger } from 'pino'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import { newUid } from '../../domain/names.ts'
 import type { ProcessData } from '../protocol.ts'
 import { Guard } from './guard.ts'
@@ -150,7 +150,7 @@ export class Processes {
       environment,
       memoryMb,
       isHurried,
-      isExpected: (registrations) => this.#isExpected(registrations),
+      isExpected: (handlers) => this.#isExpected(handlers),
       family: `${this.#familyPrefix}-${++this.#lastNumber}`,
       onDropped: onDroppedLines,
       onLines: (lines, dropped) => this.#tellLines(process.pid, lines, dropped),
@@ -169,8 +169,8 @@ export class Processes {
   }
 
   /** The first process says what there is. */
-  #isExpected(registrations: readonly HandlerRegistration[]): boolean {
-    const given = JSON.stringify(registrations)
+  #isExpected(handlers: readonly HandlerDefinition[]): boolean {
+    const given = JSON.stringify(handlers)
     this.#registered ??= given
     return given === this.#registered
   }

@@ -1,4 +1,4 @@
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { Processes } from './processes.ts'
 import type { Loss } from './run.ts'
@@ -46,11 +46,11 @@ export class Slots {
   }
 
   /** Starts processes at the priority of acknowledgements: while the service starts, everything waits for these. */
-  async start(): Promise<readonly HandlerRegistration[]> {
-    const [registrations] = await Promise.all(
+  async start(): Promise<readonly HandlerDefinition[]> {
+    const [handlers] = await Promise.all(
       this.#slots.map((slot) => this.#processes.open({ kind: 'slot', slot }, true).ready),
     )
-    return registrations ?? []
+    return handlers ?? []
   }
 
   /** Opens those that have no process, but for those that wait for their next. */

@@ -19,7 +19,7 @@ export function isFromProcess(message: unknown): message is FromProcess {
     return isCount(message.overdue) && isListOf(isCount, message.refused) && isListOf(isResult, message.results)
   if (message.kind === 'dropped') return isCount(message.lines)
   if (message.kind === 'loading') return typeof message.file === 'string'
-  if (message.kind === 'ready') return isListOf(isObject, message.registrations)
+  if (message.kind === 'ready') return isListOf(isObject, message.handlers)
   if (message.kind === 'unloadable') return isListOf(isText, message.faults)
   return message.kind === 'pong'
 }

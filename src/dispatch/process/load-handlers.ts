@@ -31,7 +31,7 @@ export async function loadHandlers(
       faults.push(`handler module ${file}: ${messageOf(error)}`)
     }
     for (const handler of registered) {
-      const { name } = handler.registration
+      const { name } = handler.definition
       const owner = owners.get(name)
       if (owner === undefined) handlers.push(handler)
       else

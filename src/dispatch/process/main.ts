@@ -4,7 +4,7 @@ import { setPriority } from 'node:os'
 import type { Logger } from 'pino'
 import { hasOwnSchemas } from '../../domain/catalogue.ts'
 import { messageOf } from '../../domain/errors.ts'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
@@ -95,23 +95,23 @@ async function load(data: ProcessData, isHurried: boolean): Promise<void> {
     (file) => send({ kind: 'loading', file }),
     (fault) => log.error(fault),
   )
-  for (const handler of loaded.handlers) handlers.set(handler.registration.name, handler)
-  const registrations = loaded.handlers.map(({ registration }) => registration)
-  const checked = await refusalsOf(registrations)
+  for (const handler of loaded.handlers) handlers.set(handler.definition.name, handler)
+  const definitions = loaded.handlers.map(({ definition }) => definition)
+  const checked = await refusalsOf(definitions)
   environment = { handlers, providers, log, ...(typeof checked === 'function' && { refusals: checked }) }
   stepBack()
   const faults = typeof checked === 'string' ? [...loaded.faults, checked] : loaded.faults
   if (faults.length > 0) send({ kind: 'unloadable', faults })
-  else send({ kind: 'ready', registrations })
+  else send({ kind: 'ready', handlers: definitions })
 }
 
 /** What checks events by users' schemas, or what is wrong with one. Loaded only where there are any: it takes some MiB. */
-async function refusalsOf(registrations: readonly HandlerRegistration[]): Promise<Refusals | string | undefined> {
-  if (registrations.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
+async function refusalsOf(definitions: readonly HandlerDefinition[]): Promise<Refusals | string | undefined> {
+  if (definitions.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
     return undefined
   try {
     const { compileRefusals } = await import('../../pipeline/routes.ts')
-    return compileRefusals(registrations)
+    return compileRefusals(definitions)
   } catch (error) {
     return messageOf(error)
   }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { OpsApp } from './ops-app.ts'
 
 const Answer = Type.Object({
@@ -13,9 +13,9 @@ const Answer = Type.Object({
   ),
 })
 
-/** `registrations`: those that there are now. */
-export function registerHandlers(app: OpsApp, registrations: () => readonly HandlerRegistration[]): void {
-  const itemOf = ({ name, types, source, concurrency }: HandlerRegistration) => ({
+/** `handlers`: those that there are now. */
+export function registerHandlers(app: OpsApp, handlers: () => readonly HandlerDefinition[]): void {
+  const itemOf = ({ name, types, source, concurrency }: HandlerDefinition) => ({
     name,
     types: [...types],
     source: source ?? null,
@@ -24,6 +24,6 @@ export function registerHandlers(app: OpsApp, registrations: () => readonly Hand
   app.get(
     '/v1/handlers',
     { schema: { summary: 'The registered handlers', tags: ['configuration'], response: { 200: Answer } } },
-    async (_request, reply) => reply.send({ items: registrations().map(itemOf) }),
+    async (_request, reply) => reply.send({ items: handlers().map(itemOf) }),
   )
 }

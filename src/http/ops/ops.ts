@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { RetentionDesk } from '../../domain/retention.ts'
 import type { OpenStore } from '../../domain/store.ts'
 import type { TaskService } from '../../domain/task-service.ts'
@@ -34,7 +34,7 @@ export interface OpsListenerOptions {
   readonly retention: RetentionDesk
   readonly sources: readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
-  readonly registrations: () => readonly HandlerRegistration[]
+  readonly handlers: () => readonly HandlerDefinition[]
   readonly metrics: MetricsView
   /** Absent: the listener is bound to loopback and serves local names only. */
   readonly token: string | undefined
@@ -81,7 +81,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerTasks(app, options.tasks, log)
     registerRegistrations(app, options.webhooks)
     registerSources(app, options.sources, options.sourceState)
-    registerHandlers(app, options.registrations)
+    registerHandlers(app, options.handlers)
     registerRetention(app, retention, log)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()

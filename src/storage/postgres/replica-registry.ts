@@ -1,4 +1,4 @@
-import type { HandlerRegistration } from '../../domain/handler.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
 import {
   countingReplicas,
   FLEET_TIMEOUT_MS,
@@ -57,7 +57,7 @@ export function createFleet(
   let ownUid: string | null = null
   let others = 0
   let state: unknown
-  let known: readonly HandlerRegistration[] | undefined
+  let known: readonly HandlerDefinition[] | undefined
 
   async function workers(): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
     const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs()])
@@ -65,7 +65,7 @@ export function createFleet(
       uid,
       startedAtMs: started_at,
       goneAtMs: gone_at ?? undefined,
-      handlers: JSON.parse(handlers) as HandlerRegistration[],
+      handlers: JSON.parse(handlers) as HandlerDefinition[],
     }))
     return { all, nowMs: rows[0]?.now ?? 0 }
   }
