@@ -4,13 +4,6 @@ export { type CatalogueType, catalogue, type DataOf, standardEvent } from './dom
 export type { CreatedAtSource, EventFields, Headers, Origin, WebhookEvent } from './domain/event.ts'
 export type { Handler, HandlerContext } from './domain/handler.ts'
 export type { ApiRequest } from './domain/outbound.ts'
-export {
-  defineProvider,
-  type Provider,
-  type ProviderApi,
-  type Registration,
-  type RegistrationApi,
-  type TaskAnswer,
-  type TaskApi,
-} from './domain/provider.ts'
+export type { ProviderApi, Registration, RegistrationApi, TaskAnswer, TaskApi } from './domain/provider.ts'
 export type { HandlerModule, HandlerOptions, Router } from './domain/router.ts'
+export { defineProvider, type ProviderModule as Provider } from './providers/define-provider.ts'

@@ -9,7 +9,7 @@ import { shippedHandlers } from './support/shipped-handlers.ts'
  */
 const table: Readonly<Record<string, { rooms: readonly string[]; packages: readonly string[] }>> = {
   'main.ts': { rooms: ['app', 'cli', 'domain', 'log', 'storage/transfer'], packages: [] },
-  'index.ts': { rooms: ['domain'], packages: ['@sinclair/typebox'] },
+  'index.ts': { rooms: ['domain', 'providers'], packages: ['@sinclair/typebox'] },
   app: { rooms: ['*'], packages: ['node:*', '@prometheus-io/client'] },
   cli: { rooms: ['app', 'domain', 'providers', 'samples', 'signatures', 'storage'], packages: ['undici', 'node:*'] },
   demo: { rooms: ['app', 'cli', 'domain', 'providers', 'samples', 'signatures'], packages: ['node:*'] },
@@ -38,8 +38,8 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   providers: { rooms: ['domain', 'modules', 'pipeline', 'signatures'], packages: ['@sinclair/typebox', 'node:url'] },
   registrations: { rooms: ['domain', 'pipeline'], packages: [] },
   replicas: { rooms: ['domain', 'pipeline'], packages: [] },
-  samples: { rooms: ['domain', 'pipeline', 'providers'], packages: ['node:*'] },
-  signatures: { rooms: ['domain'], packages: ['node:crypto'] },
+  samples: { rooms: ['domain', 'pipeline', 'providers', 'signatures'], packages: ['node:*'] },
+  signatures: { rooms: ['domain'], packages: ['@sinclair/typebox', 'node:crypto'] },
   storage: { rooms: ['domain', 'storage/postgres', 'storage/sqlite'], packages: ['node:*'] },
   'storage/records': { rooms: ['domain'], packages: ['node:*'] },
   'storage/postgres': {

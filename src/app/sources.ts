@@ -3,8 +3,7 @@ import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { type Readers, readHere } from '../pipeline/provider-readers.ts'
 import { compilePatterns } from '../pipeline/type-pattern.ts'
-import { keyOf, secretFault, secretHeaders } from '../signatures/secrets.ts'
-import { compileSignature } from '../signatures/verifier.ts'
+import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '../signatures/schemes.ts'
 
 export interface Built {
   readonly sources: ReadonlyMap<string, Source>
@@ -45,8 +44,7 @@ export async function buildSources(
       const fault = secretFault(provider, secret)
       if (fault !== undefined) faults.push(`${source.variable}_SECRET: ${fault}`)
     }
-    const signsUrl = provider.verify.scheme === 'hmac' && provider.verify.signed.includes('{url}')
-    if (signsUrl && config.publicUrl === undefined) {
+    if (signsUrl(provider.verify) && config.publicUrl === undefined) {
       faults.push(`PUBLIC_URL is not set: provider ${provider.name} signs the URL that it calls`)
     }
     const headers = await headersOf(source, provider, readers)
@@ -68,7 +66,7 @@ function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<str
     const own = `${variable}_SECRET`
     for (const secret of provider === undefined ? [] : secrets) {
       if (secret === opsToken) warnings.add(`${own} holds OPS_TOKEN: who signs for the source can operate the service`)
-      const key = provider && keyOf(provider, secret)?.toString('hex')
+      const key = provider && keyOf(provider.verify, secret)?.toString('hex')
       const holder = key && holders.get(key)
       if (holder === own) warnings.add(`${own} holds the same secret twice`)
       else if (holder)
@@ -114,7 +112,7 @@ function sourceOf(config: Config, source: SourceConfig, provider: Provider, soun
   return {
     name: source.name,
     provider,
-    ...compileSignature(provider.verify, secrets, url),
+    ...compileVerifier(provider.verify, secrets, url),
     types: source.types,
     accepts: compilePatterns(source.types),
     url,

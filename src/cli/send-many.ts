@@ -3,7 +3,7 @@ import { Agent } from 'undici'
 import { newUid } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
 import { sampleFault, sampleRequest } from '../samples/sample-request.ts'
-import { signRequest } from '../signatures/sign.ts'
+import { signRequest } from '../signatures/schemes.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import ai from '../providers/ai.ts'
-import { signRequest } from '../signatures/sign.ts'
+import { signRequest } from '../signatures/schemes.ts'
 import { expect, say, shortened } from './account.ts'
 
 /** What Holdfast answers to a webhook. */

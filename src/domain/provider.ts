@@ -1,60 +1,23 @@
-import type { TSchema } from '@sinclair/typebox'
+import type { Static, TSchema } from '@sinclair/typebox'
 import type { EventFields, Headers } from './event.ts'
 import type { ApiRequest } from './outbound.ts'
 import type { TaskEnd, TaskEnding } from './task.ts'
 
 /**
- * HMAC over a template, compared in constant time. The header bytes that the template names go into the signed text
- * verbatim.
+ * What a module may write where this schema stands. It is read-only throughout, so that a constant of the module serves too.
  */
-export interface HmacScheme {
-  readonly scheme: 'hmac'
-  readonly algorithm: 'sha1' | 'sha256' | 'sha512'
-  /**
-   * How a configured secret becomes the key: as UTF-8; as base64 or hex; `whsec`: base64 after an optional `whsec_`
-   * (Standard Webhooks); `whsec-or-utf8`: base64 after `whsec_`, UTF-8 without it (OpenAI).
-   */
-  readonly key: 'utf8' | 'base64' | 'hex' | 'whsec' | 'whsec-or-utf8'
-  /** Literal text with `{id}`, `{timestamp}`, `{body}`, `{url}` (the configured public URL) and `{header:name}`. */
-  readonly signed: string
-  /** Where `{id}` comes from: a header, or the first of several that is there. */
-  readonly id?: string | readonly string[]
-  readonly signature: {
-    readonly header: string | readonly string[]
-    readonly encoding: 'hex' | 'base64'
-    /** Between several entries of one header value, e.g. `" "` or `","`. */
-    readonly separator?: string
-    /** Between an entry's label and its value, e.g. `","` in `v1,…` or `"="` in `v1=…`. Absent: entries have no label. */
-    readonly labelSeparator?: string
-    /** Labels whose value is such a signature; entries with another label are passed over. */
-    readonly labels?: readonly string[]
-  }
-  readonly timestamp?: {
-    /** A header (or the first of several that is there), a label inside the signature header, or a path in the body. */
-    readonly from:
-      | { readonly header: string | readonly string[] }
-      | { readonly label: string }
-      | { readonly body: string }
-    readonly unit: 's' | 'ms' | 'rfc3339'
-    readonly pastSeconds: number
-    /** `null`: no bound. */
-    readonly futureSeconds: number | null
-  }
-}
+export type Written<Schema extends TSchema> = ReadonlyThroughout<Static<Schema>>
 
-/** A secret that is sent along as it is. */
-export interface SharedSecretScheme {
-  readonly scheme: 'shared-secret'
-  readonly from:
-    | { readonly header: string; readonly prefix?: string }
-    /** The password of HTTP Basic; any user name. */
-    | { readonly basic: 'password' }
-    | { readonly query: string }
-    /** A dotted path in the JSON body, in which it is looked for before anything is proven. */
-    | { readonly body: string }
-}
+type ReadonlyThroughout<Value> = Value extends readonly (infer Item)[]
+  ? readonly ReadonlyThroughout<Item>[]
+  : Value extends object
+    ? { readonly [Key in keyof Value]: ReadonlyThroughout<Value[Key]> }
+    : Value
 
-export type Scheme = HmacScheme | SharedSecretScheme
+/** How requests are proven: the name of a signature scheme, and the settings that this scheme has (`signatures/<scheme>.ts`). */
+export interface AnyScheme {
+  readonly scheme: string
+}
 
 /** `header:<name>` or `body:<dotted path>`; `body:` alone is the whole body. */
 export type Selector = `header:${string}` | `body:${string}`
@@ -182,7 +145,7 @@ export interface ProviderApi {
 }
 
 /** A kind of sender. */
-export interface Provider {
+export interface Provider<Scheme extends AnyScheme = AnyScheme> {
   /** What `SOURCE_<NAME>_PROVIDER` names. */
   readonly name: string
   /** Media types that it sends; default `application/json`. A request without a content type is taken as one of them. */
@@ -207,6 +170,3 @@ export interface Provider {
   readonly ends?: (event: { readonly type: string; readonly data: unknown }) => TaskEnd | undefined
   readonly api?: ProviderApi
 }
-
-/** Adds types, nothing else: a plain object of the same shape serves too. */
-export const defineProvider = <const P extends Provider>(provider: P): P => provider

@@ -1,6 +1,6 @@
 import type { Headers } from './event.ts'
 import type { Source } from './source.ts'
-import type { Refused } from './verifier.ts'
+import type { VerificationFailure } from './verifier.ts'
 
 /** One request to a source, whole. */
 export interface Incoming {
@@ -36,9 +36,9 @@ const UNPROVEN = {
   malformed: 'signature_malformed',
   mismatch: 'signature_mismatch',
   unreadable: 'malformed',
-} as const satisfies Record<Exclude<Refused['reason'], 'stale'>, Unproven['outcome']>
+} as const satisfies Record<Exclude<VerificationFailure['reason'], 'stale'>, Unproven['outcome']>
 
-export const unproven = (refused: Refused): Unproven =>
-  refused.reason === 'stale'
-    ? { outcome: 'timestamp_stale', aheadMs: refused.aheadMs }
-    : { outcome: UNPROVEN[refused.reason] }
+export const unproven = (failure: VerificationFailure): Unproven =>
+  failure.reason === 'stale'
+    ? { outcome: 'timestamp_stale', aheadMs: failure.aheadMs }
+    : { outcome: UNPROVEN[failure.reason] }

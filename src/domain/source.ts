@@ -1,10 +1,10 @@
 import type { TypeMatcher } from '../pipeline/type-pattern.ts'
 import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
-import type { Signature } from './verifier.ts'
+import type { Verifier } from './verifier.ts'
 
 /** One configured sender, ready to receive. */
-export interface Source extends Signature {
+export interface Source extends Verifier {
   readonly name: string
   readonly provider: Provider
   /** The patterns of `SOURCE_<NAME>_TYPES`; `['*']` when all are accepted. */

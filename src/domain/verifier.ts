@@ -8,29 +8,24 @@ export interface SignedRequest {
   readonly query: string
 }
 
-/**
- * `missing`: no signature, id or timestamp where one belongs; `malformed`: not of the scheme's form; `mismatch`: no
- * secret verifies it; `stale`: genuine, but outside the window. The sender is told none of these.
- * `unreadable`: the secret stands in a body that cannot be parsed.
- */
-/** `aheadMs`: how far the sender's time lies before this service's; negative: behind. Absent: the scheme has none. */
-export type Verdict = { readonly ok: true; readonly aheadMs?: number } | Refused
+/** `aheadMs`: how far the sender's clock is ahead of this service's; negative: behind. Absent: the scheme has no timestamp. */
+export type Verification = { readonly ok: true; readonly aheadMs?: number } | VerificationFailure
 
-export type Refused =
+/**
+ * `missing`: a signature, id or timestamp that the scheme needs is not there; `malformed`: one does not have the scheme's
+ * form; `mismatch`: no secret verifies the request; `unreadable`: the secret stands in a body that cannot be parsed;
+ * `stale`: genuine, but outside the time window. The sender is told none of these.
+ */
+export type VerificationFailure =
   | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'mismatch' | 'unreadable' }
   | { readonly ok: false; readonly reason: 'stale'; readonly aheadMs: number }
 
-/** Pure but for the time it is given. Takes constant time in what it compares; never throws. */
-export type Verifier = (request: SignedRequest, nowMs: number) => Verdict
-
-/**
- * What headers and query say before a byte of the body is read: that the request cannot verify, and why; that it has what
- * a signed one has; or, where the proof stands in the body, nothing.
- */
-export type Precheck = (request: Omit<SignedRequest, 'body'>) => Verdict | undefined
-
-/** A signature scheme, compiled for one source. */
-export interface Signature {
-  readonly verify: Verifier
-  readonly precheck: Precheck
+/** A signature scheme, compiled for one source. Both functions are pure, compare in constant time and never throw. */
+export interface Verifier {
+  readonly verify: (request: SignedRequest, nowMs: number) => Verification
+  /**
+   * What headers and query tell before the body is read: that the request cannot verify, and why; or that it has all that
+   * the scheme needs. Undefined: the proof stands in the body.
+   */
+  readonly precheck: (request: Omit<SignedRequest, 'body'>) => Verification | undefined
 }

@@ -1,9 +1,10 @@
 import { catalogue } from '../domain/catalogue.ts'
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type EventReader } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import type { EventReader } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { aiRegistrations } from './ai-registrations.ts'
 import { aiEnds, aiTasks, spelling } from './ai-tasks.ts'
+import { defineProvider } from './define-provider.ts'
 import { bearer } from './registration.ts'
 
 /**

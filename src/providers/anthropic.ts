@@ -1,7 +1,8 @@
 import { valueAt } from '../domain/json.ts'
 import { isName } from '../domain/names.ts'
-import { defineProvider, type TaskAnswer, type TaskApi } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import type { TaskAnswer, TaskApi } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { defineProvider } from './define-provider.ts'
 import { askFor } from './task-answer.ts'
 
 /** What can become of a request of a batch; all four are counted, always. */

@@ -1,5 +1,6 @@
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type TaskApi } from '../domain/provider.ts'
+import type { TaskApi } from '../domain/provider.ts'
+import { defineProvider } from './define-provider.ts'
 import { answerBy, askFor, endsByType, type Words } from './task-answer.ts'
 
 const SECRET_HEADER = 'x-webhook-secret'

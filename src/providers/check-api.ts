@@ -3,8 +3,8 @@ import { valueAt } from '../domain/json.ts'
 import { MAX_OPEN_CALLS } from '../domain/limits.ts'
 import type { ProviderApi } from '../domain/provider.ts'
 import { compileSchema } from '../pipeline/schema/schema.ts'
+import { closed } from '../signatures/scheme.ts'
 
-const closed = { additionalProperties: false }
 /** A function, which JSON Schema knows nothing of: they are looked at apart. */
 const Callable = Type.Unknown()
 

@@ -1,68 +1,15 @@
-import { type TSchema, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { messageOf } from '../domain/errors.ts'
-import type { Provider } from '../domain/provider.ts'
+import type { AnyScheme, Provider } from '../domain/provider.ts'
 import { compileSchema, type SchemaCheck } from '../pipeline/schema/schema.ts'
-import { schemeFaults } from '../signatures/scheme-faults.ts'
+import { closed } from '../signatures/scheme.ts'
+import { schemeFaults, schemes } from '../signatures/schemes.ts'
 import { apiFaults, checkApi, functionFaults } from './check-api.ts'
 
-const closed = { additionalProperties: false }
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,64}$' })
-const Header = Type.String({ pattern: "^[a-z0-9!#$%&'*+.^_`|~-]+$", description: 'a header name in lower case' })
-const Headers = Type.Union([Header, Type.Array(Header, { minItems: 1 })])
 const Selector = Type.String({ pattern: '^(header:.+|body:.*)$' })
 const Selectors = Type.Union([Selector, Type.Array(Selector, { minItems: 1 })])
-const Text = Type.String({ minLength: 1 })
-/** As a pattern, which a fault quotes. */
-const oneOf = (...values: string[]): TSchema => Type.String({ pattern: `^(${values.join('|')})$` })
-
-const Hmac = Type.Object(
-  {
-    scheme: Type.Literal('hmac'),
-    algorithm: oneOf('sha1', 'sha256', 'sha512'),
-    key: oneOf('utf8', 'base64', 'hex', 'whsec', 'whsec-or-utf8'),
-    signed: Text,
-    id: Type.Optional(Headers),
-    signature: Type.Object(
-      {
-        header: Headers,
-        encoding: oneOf('hex', 'base64'),
-        separator: Type.Optional(Text),
-        labelSeparator: Type.Optional(Text),
-        labels: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
-      },
-      closed,
-    ),
-    timestamp: Type.Optional(
-      Type.Object(
-        {
-          from: Type.Union([
-            Type.Object({ header: Headers }, closed),
-            Type.Object({ label: Text }, closed),
-            Type.Object({ body: Text }, closed),
-          ]),
-          unit: oneOf('s', 'ms', 'rfc3339'),
-          pastSeconds: Type.Number({ exclusiveMinimum: 0 }),
-          futureSeconds: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
-        },
-        closed,
-      ),
-    ),
-  },
-  closed,
-)
-
-const SharedSecret = Type.Object(
-  {
-    scheme: Type.Literal('shared-secret'),
-    from: Type.Union([
-      Type.Object({ header: Header, prefix: Type.Optional(Text) }, closed),
-      Type.Object({ basic: Type.Literal('password') }, closed),
-      Type.Object({ query: Text }, closed),
-      Type.Object({ body: Text }, closed),
-    ]),
-  },
-  closed,
-)
+const SchemeName = Type.String({ pattern: `^(${schemes.map(({ name }) => name).join('|')})$` })
 
 const EventMap = Type.Object(
   {
@@ -81,11 +28,11 @@ const checkModule = compileSchema(
     {
       name: Name,
       contentTypes: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9.+-]+/[a-z0-9.+-]+$' }), { minItems: 1 })),
-      verify: Type.Object({ scheme: oneOf('hmac', 'shared-secret') }),
+      verify: Type.Object({ scheme: SchemeName }),
       minKeyBytes: Type.Optional(Type.Integer({ minimum: 1 })),
       event: Type.Unknown(),
       mismatch: Type.Optional(Type.Unknown()),
-      redelivery: Type.Optional(oneOf('manual', 'automatic')),
+      redelivery: Type.Optional(Type.TemplateLiteral('${manual|automatic}')),
       schemas: Type.Optional(Type.Record(Type.String(), Type.Object({}))),
       ends: Type.Optional(Type.Unknown()),
       api: Type.Optional(Type.Object({})),
@@ -93,8 +40,7 @@ const checkModule = compileSchema(
     closed,
   ),
 )
-const checkHmac = compileSchema(Hmac)
-const checkSharedSecret = compileSchema(SharedSecret)
+const schemeChecks = new Map(schemes.map(({ name, schema }): [string, SchemaCheck] => [name, compileSchema(schema)]))
 const checkEventMap = compileSchema(EventMap)
 
 /** What keeps a module's default export from being a provider, one sentence each; empty when it is one. */
@@ -104,9 +50,7 @@ export function providerFaults(value: unknown): readonly string[] {
   const { verify, event, mismatch, schemas = {}, ends, api = {} } = value as Provider
   if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
   else faults.push(...functionFaults('/event', event))
-  const shapeFaults = faultsOf('/verify', verify.scheme === 'hmac' ? checkHmac : checkSharedSecret, verify)
-  faults.push(...shapeFaults)
-  if (shapeFaults.length === 0) faults.push(...schemeFaults(verify).map((fault) => `/verify: ${fault}`))
+  faults.push(...verifyFaults(verify))
   for (const [type, schema] of Object.entries(schemas)) {
     try {
       compileSchema(schema)
@@ -121,6 +65,12 @@ export function providerFaults(value: unknown): readonly string[] {
     ...(apiShapeFaults.length > 0 ? apiShapeFaults : apiFaults(api)),
   )
   return faults
+}
+
+function verifyFaults(verify: AnyScheme): readonly string[] {
+  const check = schemeChecks.get(verify.scheme)
+  const faults = check === undefined ? [] : faultsOf('/verify', check, verify)
+  return faults.length > 0 ? faults : schemeFaults(verify).map((fault) => `/verify: ${fault}`)
 }
 
 /** A check stops at the first fault; where it names several, they are the alternatives of one. */

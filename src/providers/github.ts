@@ -1,5 +1,6 @@
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type RegistrationApi } from '../domain/provider.ts'
+import type { RegistrationApi } from '../domain/provider.ts'
+import { defineProvider } from './define-provider.ts'
 import { githubMismatch } from './github-events.ts'
 import { bearer, registrationOf } from './registration.ts'
 

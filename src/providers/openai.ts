@@ -1,5 +1,5 @@
-import { defineProvider } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { defineProvider } from './define-provider.ts'
 import { openaiRegistrations } from './openai-registrations.ts'
 import { openaiEnds, openaiTasks } from './openai-tasks.ts'
 import { bearer } from './registration.ts'

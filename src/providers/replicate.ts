@@ -1,6 +1,7 @@
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type TaskApi } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import type { TaskApi } from '../domain/provider.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { defineProvider } from './define-provider.ts'
 import { bearer } from './registration.ts'
 import { answerBy, askFor, endsByType, type Words } from './task-answer.ts'
 

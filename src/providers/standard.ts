@@ -1,5 +1,5 @@
-import { defineProvider } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { defineProvider } from './define-provider.ts'
 
 /** Any sender that follows Standard Webhooks: `{type, timestamp, data}`, identified by its `webhook-id`. */
 export default defineProvider({

@@ -1,5 +1,6 @@
 import { valueAt } from '../domain/json.ts'
-import { defineProvider, type RegistrationApi, type RegistrationChanges } from '../domain/provider.ts'
+import type { RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
+import { defineProvider } from './define-provider.ts'
 import { bearer, registrationOf } from './registration.ts'
 
 const PATH = '/v1/webhook_endpoints'

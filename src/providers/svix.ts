@@ -1,5 +1,5 @@
-import { defineProvider } from '../domain/provider.ts'
-import { standardWebhooks } from '../signatures/schemes.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { defineProvider } from './define-provider.ts'
 
 /** Svix, and those who send through it: Standard Webhooks under names of its own, or the standard ones. Source: docs.svix.com. */
 export default defineProvider({

@@ -1,6 +1,7 @@
-import type { EventMap, Provider, Scheme, Selector } from '../domain/provider.ts'
+import type { EventMap, Provider, Selector } from '../domain/provider.ts'
 import { readEvent } from '../pipeline/read-event.ts'
 import { shippedProviders } from '../providers/index.ts'
+import { bodyFields } from '../signatures/schemes.ts'
 import { type SampleEvent, type Shape, shapes, standardShape } from './sample-shapes.ts'
 import { sampleData } from './samples.ts'
 
@@ -15,9 +16,10 @@ export interface SampleRequest {
  * follows from the provider's event map. `secret` goes into the body where the provider wants it there.
  */
 export function sampleRequest(provider: Provider, event: SampleEvent, secret: string): SampleRequest {
-  const shape = (shippedProviders.includes(provider) && shapes[provider.name]) || shapeByMap(provider.event)
+  const shape =
+    (shippedProviders.some((shipped) => shipped === provider) && shapes[provider.name]) || shapeByMap(provider.event)
   const { headers = {}, body } = shape(event)
-  stamp(provider.verify, body, event.nowMs, secret)
+  for (const [path, value] of Object.entries(bodyFields(provider.verify, secret, event.nowMs))) putAt(body, path, value)
   const [contentType = 'application/json'] = provider.contentTypes ?? []
   return { headers: { 'content-type': contentType, ...headers }, body: Buffer.from(JSON.stringify(body)) }
 }
@@ -49,17 +51,6 @@ function shapeByMap(map: Provider['event']): Shape {
     put('id', id)
     put('type', type)
     return { headers, body }
-  }
-}
-
-/** What a scheme expects inside the body. */
-function stamp(scheme: Scheme, body: Record<string, unknown>, nowMs: number, secret: string): void {
-  if (scheme.scheme === 'shared-secret') {
-    if ('body' in scheme.from) putAt(body, scheme.from.body, secret)
-  } else if (scheme.timestamp !== undefined && 'body' in scheme.timestamp.from) {
-    const { unit, from } = scheme.timestamp
-    const time = { s: Math.floor(nowMs / 1_000), ms: nowMs, rfc3339: new Date(nowMs).toISOString() }
-    putAt(body, from.body, time[unit])
   }
 }
 

@@ -1,122 +1,170 @@
-import { timingSafeEqual } from 'node:crypto'
-import type { Headers } from '../domain/event.ts'
-import { scalarIn } from '../domain/json-scan.ts'
-import type { HmacScheme } from '../domain/provider.ts'
-import type { Precheck, Refused, Signature, SignedRequest, Verdict, Verifier } from '../domain/verifier.ts'
-import { type Candidates, candidatesIn } from './candidates.ts'
-import { decodeKey } from './secrets.ts'
-import { compileTemplate, digest } from './template.ts'
+import { Type } from '@sinclair/typebox'
+import { messageOf } from '../domain/errors.ts'
+import type { Written } from '../domain/provider.ts'
+import { compileTemplate, digest } from './hmac-template.ts'
+import { compileHmac } from './hmac-verifier.ts'
+import { closed, HeaderName, type Message, type SignatureScheme, type SignedParts, Text } from './scheme.ts'
 
-type Window = NonNullable<HmacScheme['timestamp']>
+/** Bytes of the shortest key that is accepted. Source: Standard Webhooks, which asks for 24 to 64. */
+const MIN_KEY_BYTES = 24
 
-const ok: Verdict = { ok: true }
-const missing: Refused = { ok: false, reason: 'missing' }
-const malformed: Refused = { ok: false, reason: 'malformed' }
-const mismatch: Refused = { ok: false, reason: 'mismatch' }
+const HeaderNames = Type.Union([HeaderName, Type.Array(HeaderName, { minItems: 1 })])
 
-/** What a request's headers claim. */
-interface Claim {
-  readonly candidates: Candidates
-  readonly id: string
-  /** As it was sent; empty where it stands in the body, in which it is not looked for before that is proven. */
-  readonly timestamp: string
-}
+const schema = Type.Object(
+  {
+    scheme: Type.Literal('hmac'),
+    algorithm: Type.TemplateLiteral('${sha1|sha256|sha512}'),
+    /**
+     * How a configured secret becomes the key: as UTF-8; as base64 or hex; `whsec`: base64 after an optional `whsec_`
+     * (Standard Webhooks); `whsec-or-utf8`: base64 after `whsec_`, UTF-8 without it (OpenAI).
+     */
+    key: Type.TemplateLiteral('${utf8|base64|hex|whsec|whsec-or-utf8}'),
+    /** Literal text with `{id}`, `{timestamp}`, `{body}`, `{url}` (the configured public URL) and `{header:name}`. */
+    signed: Text,
+    /** Where `{id}` comes from: a header, or the first of several that is there. */
+    id: Type.Optional(HeaderNames),
+    signature: Type.Object(
+      {
+        header: HeaderNames,
+        encoding: Type.TemplateLiteral('${hex|base64}'),
+        /** Between several entries of one header value, e.g. `" "` or `","`. */
+        separator: Type.Optional(Text),
+        /** Between an entry's label and its value, e.g. `","` in `v1,…` or `"="` in `v1=…`. Absent: entries have no label. */
+        labelSeparator: Type.Optional(Text),
+        /** Labels whose value is such a signature; entries with another label are passed over. */
+        labels: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
+      },
+      closed,
+    ),
+    timestamp: Type.Optional(
+      Type.Object(
+        {
+          /** A header (or the first of several that is there), a label inside the signature header, or a path in the body. */
+          from: Type.Union([
+            Type.Object({ header: HeaderNames }, closed),
+            Type.Object({ label: Text }, closed),
+            Type.Object({ body: Text }, closed),
+          ]),
+          unit: Type.TemplateLiteral('${s|ms|rfc3339}'),
+          pastSeconds: Type.Number({ exclusiveMinimum: 0 }),
+          /** `null`: no bound. */
+          futureSeconds: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+)
 
 /**
- * A verifier for one source. Every secret is tried against every candidate, whether or not one has matched, so that time
- * tells nothing about either. A secret that gives no key verifies nothing. Throws `TypeError` on a template it cannot fill.
+ * HMAC over a template, compared in constant time. The header bytes that the template names go into the signed text
+ * verbatim.
  */
-export function compileHmac(scheme: HmacScheme, secrets: readonly string[], url: string | undefined): Signature {
-  const keys = secrets.flatMap((secret) => decodeKey(scheme.key, secret) ?? []).filter(({ length }) => length > 0)
-  const pieces = compileTemplate(scheme.signed)
-  const window = scheme.timestamp
-  const claimOf = rememberLast(compileClaim(scheme))
+export interface HmacScheme extends Written<typeof schema> {}
 
-  const verify: Verifier = (request, nowMs) => {
-    const claim = claimOf(request.headers)
-    if ('reason' in claim) return claim
-    const { candidates, id, timestamp } = claim
-    const parts = { id, timestamp, url: url ?? '', headers: request.headers, body: request.body }
-    let matched = false
-    for (const key of keys) {
-      const expected = digest(scheme.algorithm, key, pieces, parts)
-      for (const signature of candidates.signatures) {
-        matched = (signature.length === expected.length && timingSafeEqual(signature, expected)) || matched
-      }
-    }
-    if (window !== undefined && !('body' in window.from) && timeOf(timestamp, window.unit) === undefined)
-      return malformed
-    if (!matched) return mismatch
-    return window === undefined ? ok : freshness(window, timestamp, request, nowMs)
+function faults({ signed, id, signature, timestamp }: HmacScheme): readonly string[] {
+  const found: string[] = []
+  try {
+    compileTemplate(signed)
+  } catch (error) {
+    found.push(messageOf(error))
   }
-  /** Finds what the headers lack of a signed request, without looking at the signature itself. */
-  const precheck: Precheck = ({ headers }) => {
-    const claim = claimOf(headers)
-    return 'reason' in claim ? claim : ok
+  const signs = (name: string): boolean => signed.includes(`{${name}}`)
+  if (!signs('body')) found.push('the template signs no {body}')
+  if (signs('id') !== (id !== undefined)) found.push('{id} and the header it comes from go together')
+  const isApart = timestamp !== undefined && !('body' in timestamp.from)
+  if (signs('timestamp') !== isApart) found.push('{timestamp} and where it comes from go together')
+  const { separator, labelSeparator, labels = [] } = signature
+  if (labels.length > 0 !== (labelSeparator !== undefined)) found.push('labels and their labelSeparator go together')
+  if (timestamp !== undefined && 'label' in timestamp.from) {
+    if (separator === undefined || labelSeparator === undefined)
+      found.push('a timestamp among the signatures needs their separator and labelSeparator')
+    if (labels.includes(timestamp.from.label)) found.push('the label of the timestamp is that of a signature too')
   }
-  return { verify, precheck }
+  return found
 }
 
-/** Most requests are verified right after their headers were looked at: those are taken apart once. */
-function rememberLast<Result>(find: (headers: Headers) => Result): (headers: Headers) => Result {
-  let last: { readonly headers: Headers; readonly found: Result } | undefined
-  return (headers) => {
-    if (last?.headers !== headers) last = { headers, found: find(headers) }
-    return last.found
-  }
-}
+const STANDARD_PREFIX = 'whsec_'
 
-function compileClaim(scheme: HmacScheme): (headers: Headers) => Claim | Refused {
-  const window = scheme.timestamp
-  const timestampLabel = window !== undefined && 'label' in window.from ? window.from.label : undefined
-  return (headers) => {
-    const header = firstHeader(headers, scheme.signature.header)
-    if (header === undefined) return missing
-    const candidates = candidatesIn(header, scheme.signature, timestampLabel)
-    if (candidates === undefined) return malformed
-    const id = scheme.id === undefined ? '' : firstHeader(headers, scheme.id)
-    const timestamp = sentTimestamp(window, headers, candidates)
-    if (id === undefined || timestamp === undefined || candidates.signatures.length === 0) return missing
-    return { candidates, id, timestamp }
+function keyOf({ key: form }: HmacScheme, secret: string): Buffer | undefined {
+  switch (form) {
+    case 'utf8':
+      return Buffer.from(secret, 'utf8')
+    case 'hex':
+      return decodeHex(secret)
+    case 'base64':
+      return decodeBase64(secret)
+    case 'whsec':
+      return decodeBase64(secret.startsWith(STANDARD_PREFIX) ? secret.slice(STANDARD_PREFIX.length) : secret)
+    case 'whsec-or-utf8':
+      return secret.startsWith(STANDARD_PREFIX)
+        ? decodeBase64(secret.slice(STANDARD_PREFIX.length))
+        : Buffer.from(secret, 'utf8')
   }
 }
 
-function firstHeader(headers: Headers, names: string | readonly string[]): string | undefined {
-  if (typeof names === 'string') return headers[names]
-  for (const name of names) if (headers[name] !== undefined) return headers[name]
-  return undefined
+const HEX = /^(?:[0-9a-fA-F]{2})+$/
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+/** Strict: refuses the characters that Buffer would skip. */
+const decodeHex = (text: string): Buffer | undefined => (HEX.test(text) ? Buffer.from(text, 'hex') : undefined)
+
+/** Strict: padded, in the standard alphabet; refuses the characters that Buffer would skip. */
+const decodeBase64 = (text: string): Buffer | undefined =>
+  text.length > 0 && BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
+
+function sign(scheme: HmacScheme, secret: string, { id, body, headers = {}, url = '', nowMs }: Message): SignedParts {
+  const key = keyOf(scheme, secret)
+  if (key === undefined) throw new TypeError('the secret is not of the form that the scheme asks for')
+  const { signature: form, timestamp: window } = scheme
+  const timestamp = window === undefined ? '' : formatTime(nowMs, window.unit)
+  const parts = { id, timestamp, url, headers, body }
+  const value = digest(scheme.algorithm, key, compileTemplate(scheme.signed), parts).toString(form.encoding)
+
+  const entries = [
+    form.labelSeparator === undefined ? value : `${form.labels?.[0] ?? ''}${form.labelSeparator}${value}`,
+  ]
+  const sent: Record<string, string> = {}
+  if (scheme.id !== undefined) sent[firstOf(scheme.id)] = id
+  if (window !== undefined && 'header' in window.from) sent[firstOf(window.from.header)] = timestamp
+  if (window !== undefined && 'label' in window.from)
+    entries.unshift(`${window.from.label}${form.labelSeparator ?? ''}${timestamp}`)
+  sent[firstOf(form.header)] = entries.join(form.separator ?? '')
+  return { headers: sent, query: '' }
 }
 
-function sentTimestamp(window: Window | undefined, headers: Headers, { timestamp }: Candidates): string | undefined {
-  if (window === undefined || 'body' in window.from) return ''
-  return 'header' in window.from ? firstHeader(headers, window.from.header) : timestamp
+const firstOf = (names: string | readonly string[]): string => (typeof names === 'string' ? names : (names[0] ?? ''))
+
+type Unit = NonNullable<HmacScheme['timestamp']>['unit']
+
+function formatTime(nowMs: number, unit: Unit): string {
+  if (unit === 'rfc3339') return new Date(nowMs).toISOString()
+  return String(unit === 's' ? Math.floor(nowMs / 1000) : nowMs)
 }
 
-function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs: number): Verdict {
-  let text = sent
-  if ('body' in window.from) {
-    const found = scalarIn(body, window.from.body)
-    const value = found.ok ? found.value : undefined
-    if (typeof value !== 'string' && typeof value !== 'number') return missing
-    text = String(value)
-  }
-  const sentMs = timeOf(text, window.unit)
-  if (sentMs === undefined) return malformed
-  const aheadMs = sentMs - nowMs
-  const isStale =
-    -aheadMs > window.pastSeconds * 1000 || (window.futureSeconds !== null && aheadMs > window.futureSeconds * 1000)
-  return isStale ? { ok: false, reason: 'stale', aheadMs } : { ok: true, aheadMs }
+/** The timestamp, where it stands in the body: a number unless it is RFC 3339. */
+function bodyFields({ timestamp }: HmacScheme, _secret: string, nowMs: number): Readonly<Record<string, unknown>> {
+  if (timestamp === undefined || !('body' in timestamp.from)) return {}
+  const text = formatTime(nowMs, timestamp.unit)
+  return { [timestamp.from.body]: timestamp.unit === 'rfc3339' ? text : Number(text) }
 }
 
-/** With its offset: a time without one would be read by this machine's time zone. */
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
-
-/** Milliseconds since the epoch; undefined for anything that is not wholly a time of the unit. */
-function timeOf(text: string, unit: Window['unit']): number | undefined {
-  if (unit === 'rfc3339') {
-    const ms = RFC3339.test(text) ? Date.parse(text) : Number.NaN
-    return Number.isNaN(ms) ? undefined : ms
-  }
-  if (!/^\d{1,15}$/.test(text)) return undefined
-  return Number(text) * (unit === 's' ? 1000 : 1)
-}
+export const hmac = {
+  name: 'hmac',
+  schema,
+  minKeyBytes: MIN_KEY_BYTES,
+  faults,
+  keyOf,
+  secretForm: ({ key }) => (key === 'hex' ? 'hexadecimal' : 'valid base64'),
+  secretHeaders: () => [],
+  signsUrl: ({ signed }) => signed.includes('{url}'),
+  compile: (scheme, secrets, url) =>
+    compileHmac(
+      scheme,
+      secrets.flatMap((secret) => keyOf(scheme, secret) ?? []),
+      url,
+    ),
+  sign,
+  bodyFields,
+} as const satisfies SignatureScheme<HmacScheme>

@@ -1,15 +1,55 @@
-import type { HmacScheme } from '../domain/provider.ts'
+import type { AnyScheme, Provider, Written } from '../domain/provider.ts'
+import type { Verifier } from '../domain/verifier.ts'
+import { hmac } from './hmac.ts'
+import type { Message, SignatureScheme, SignedParts } from './scheme.ts'
+import { sharedSecret } from './shared-secret.ts'
 
-/**
- * Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, base64 in a list of `v1,…`, five minutes either way.
- * Source: standard-webhooks/spec/standard-webhooks.md.
- */
-export const standardWebhooks = {
-  scheme: 'hmac',
-  algorithm: 'sha256',
-  key: 'whsec',
-  signed: '{id}.{timestamp}.{body}',
-  id: 'webhook-id',
-  signature: { header: 'webhook-signature', encoding: 'base64', separator: ' ', labelSeparator: ',', labels: ['v1'] },
-  timestamp: { from: { header: 'webhook-timestamp' }, unit: 's', pastSeconds: 300, futureSeconds: 300 },
-} as const satisfies HmacScheme
+/** Every signature scheme. */
+export const schemes = [hmac, sharedSecret] as const
+
+/** What a provider module may write in `verify`. */
+export type Scheme = Written<(typeof schemes)[number]['schema']>
+
+const byName: ReadonlyMap<string, SignatureScheme> = new Map(schemes.map((scheme) => [scheme.name, scheme]))
+
+/** Throws `TypeError` if there is no such scheme. A module that names none is refused when it is loaded. */
+function schemeOf({ scheme: name }: AnyScheme): SignatureScheme {
+  const scheme = byName.get(name)
+  if (scheme === undefined) throw new TypeError(`there is no signature scheme ${name}`)
+  return scheme
+}
+
+/** A verifier for one source. Without secrets it verifies nothing. `url`: the source's public URL, for schemes that sign it. */
+export const compileVerifier = (verify: AnyScheme, secrets: readonly string[], url: string | undefined): Verifier =>
+  schemeOf(verify).compile(verify, secrets, url)
+
+/** What the provider sends with a message, for samples and tests. Throws `TypeError` on a secret of another form. */
+export const signRequest = (verify: AnyScheme, secret: string, message: Message): SignedParts =>
+  schemeOf(verify).sign(verify, secret, message)
+
+/** What the scheme expects inside the body before it is signed: values by dotted path. */
+export const bodyFields = (verify: AnyScheme, secret: string, nowMs: number): Readonly<Record<string, unknown>> =>
+  schemeOf(verify).bodyFields(verify, secret, nowMs)
+
+/** Why settings that match their schema can never verify a request, or would prove too little; one sentence each. */
+export const schemeFaults = (verify: AnyScheme): readonly string[] => schemeOf(verify).faults(verify)
+
+/** Headers that carry a secret in the clear, in lower case. */
+export const secretHeaders = (verify: AnyScheme): readonly string[] => schemeOf(verify).secretHeaders(verify)
+
+/** Whether the signature covers the URL of the webhook. */
+export const signsUrl = (verify: AnyScheme): boolean => schemeOf(verify).signsUrl(verify)
+
+/** The key that a secret stands for. Two secrets with the same key prove the same, however they are written. */
+export const keyOf = (verify: AnyScheme, secret: string): Buffer | undefined => schemeOf(verify).keyOf(verify, secret)
+
+/** Why a provider cannot use a secret, without repeating the secret; undefined if it can. */
+export function secretFault({ name, verify, minKeyBytes }: Provider, secret: string): string | undefined {
+  const scheme = schemeOf(verify)
+  const min = minKeyBytes ?? scheme.minKeyBytes
+  const key = scheme.keyOf(verify, secret)
+  if (key === undefined) return `a secret is not ${scheme.secretForm(verify)}, as provider ${name} has it`
+  return key.length < min
+    ? `a secret has ${key.length} bytes of key; provider ${name} needs ${min} bytes or more`
+    : undefined
+}

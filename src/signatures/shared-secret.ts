@@ -1,31 +1,53 @@
 import { hash, timingSafeEqual } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
 import { scalarIn } from '../domain/json-scan.ts'
-import type { SharedSecretScheme } from '../domain/provider.ts'
-import type { Refused, Signature, SignedRequest, Verifier } from '../domain/verifier.ts'
+import type { Written } from '../domain/provider.ts'
+import type { SignedRequest, VerificationFailure, Verifier } from '../domain/verifier.ts'
+import { closed, HeaderName, type SignatureScheme, type SignedParts, Text } from './scheme.ts'
 
-type Found = { readonly secret: string } | Refused
+const schema = Type.Object(
+  {
+    scheme: Type.Literal('shared-secret'),
+    /**
+     * Where the secret stands: in a header; in the password of HTTP Basic, with any user name; in the query; or at a dotted
+     * path in the JSON body, which is searched before anything is proven.
+     */
+    from: Type.Union([
+      Type.Object({ header: HeaderName, prefix: Type.Optional(Text) }, closed),
+      Type.Object({ basic: Type.Literal('password') }, closed),
+      Type.Object({ query: Text }, closed),
+      Type.Object({ body: Text }, closed),
+    ]),
+  },
+  closed,
+)
+
+/** A secret that is sent along as it is. */
+export interface SharedSecretScheme extends Written<typeof schema> {}
+
+type Found = { readonly secret: string } | VerificationFailure
 
 const missing: Found = { ok: false, reason: 'missing' }
 
 /**
- * A verifier for a secret that is sent as it is. Digests are compared, so that time tells neither its bytes nor its
- * length. An empty secret verifies nothing.
+ * Compares digests, so that the time it takes tells neither the secret's bytes nor its length. An empty secret verifies
+ * nothing.
  */
-export function compileSharedSecret(scheme: SharedSecretScheme, secrets: readonly string[]): Signature {
+function compile(scheme: SharedSecretScheme, secrets: readonly string[]): Verifier {
   const digests = secrets
     .filter((secret) => secret !== '')
     .map((secret) => hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'))
-  const verify: Verifier = (request) => {
+  const verify: Verifier['verify'] = (request) => {
     const found = findSecret(scheme.from, request)
     if (!('secret' in found)) return found
-    // Node hands header bytes over as Latin-1; a secret in a query or body is text already.
+    // Node gives header bytes as Latin-1; a secret in a query or body is text already.
     const bytes = Buffer.from(found.secret, 'header' in scheme.from ? 'latin1' : 'utf8')
     const given = hash('sha256', bytes, 'buffer')
     let matched = false
     for (const digest of digests) matched = timingSafeEqual(digest, given) || matched
     return matched ? { ok: true } : { ok: false, reason: 'mismatch' }
   }
-  // A secret that does not stand in the body needs none to be verified.
+  // Unless the secret stands in the body, it can be verified without one.
   return 'body' in scheme.from
     ? { verify, precheck: () => undefined }
     : { verify, precheck: (request) => verify({ ...request, body: NO_BODY }, 0) }
@@ -60,3 +82,34 @@ function basicPassword(authorization: string | undefined): Found {
   const colon = pair.indexOf(':')
   return colon < 0 ? { ok: false, reason: 'malformed' } : { secret: pair.slice(colon + 1) }
 }
+
+function sign({ from }: SharedSecretScheme, secret: string): SignedParts {
+  if ('header' in from) {
+    // Node writes header text as Latin-1: one character for each byte of the secret's UTF-8.
+    const bytes = Buffer.from(`${from.prefix ?? ''}${secret}`, 'utf8').toString('latin1')
+    return { headers: { [from.header]: bytes }, query: '' }
+  }
+  if ('basic' in from)
+    return { headers: { authorization: `Basic ${Buffer.from(`holdfast:${secret}`).toString('base64')}` }, query: '' }
+  if ('query' in from) return { headers: {}, query: new URLSearchParams({ [from.query]: secret }).toString() }
+  return { headers: {}, query: '' }
+}
+
+function secretHeaders({ from }: SharedSecretScheme): readonly string[] {
+  if ('header' in from) return [from.header.toLowerCase()]
+  return 'basic' in from ? ['authorization'] : []
+}
+
+export const sharedSecret = {
+  name: 'shared-secret',
+  schema,
+  minKeyBytes: 1,
+  faults: () => [],
+  keyOf: (_scheme, secret) => Buffer.from(secret, 'utf8'),
+  secretForm: () => 'text',
+  secretHeaders,
+  signsUrl: () => false,
+  compile,
+  sign,
+  bodyFields: ({ from }, secret) => ('body' in from ? { [from.body]: secret } : {}),
+} as const satisfies SignatureScheme<SharedSecretScheme>

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { type CatalogueType, catalogue } from '../../src/domain/catalogue.ts'
-import { defineProvider, type Provider } from '../../src/domain/provider.ts'
+import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { compileSchema } from '../../src/pipeline/schema/schema.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 import { loadProviders } from '../../src/providers/load.ts'
 import { sampleFault, sampleRequest } from '../../src/samples/sample-request.ts'
 import { samples } from '../../src/samples/samples.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 
 const { providers } = await loadProviders(undefined)
@@ -23,7 +23,7 @@ function receive(provider: Provider, type: string, data?: Record<string, unknown
   const request = sampleRequest(provider, { id: 'evt_1', type, data, nowMs }, AI_SECRET)
   const signature = signRequest(provider.verify, AI_SECRET, { id: 'evt_1', ...request, url, nowMs })
   const headers = { ...request.headers, ...signature.headers }
-  const verdict = compileSignature(provider.verify, [AI_SECRET], url).verify(
+  const verdict = compileVerifier(provider.verify, [AI_SECRET], url).verify(
     { ...request, ...signature, headers },
     nowMs,
   )

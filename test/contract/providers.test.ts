@@ -1,12 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MAX_SIGNATURE_CANDIDATES } from '../../src/domain/limits.ts'
-import type { HmacScheme, SharedSecretScheme } from '../../src/domain/provider.ts'
 import { providerFaults } from '../../src/providers/check.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import type { HmacScheme } from '../../src/signatures/hmac.ts'
+import { compileVerifier, secretFault, secretHeaders, signRequest } from '../../src/signatures/schemes.ts'
+import type { SharedSecretScheme } from '../../src/signatures/shared-secret.ts'
 import { propertyParameters } from '../support/property.ts'
 
 /** Holds for every provider that signs, or sends a secret along; a provider is added to `shippedProviders` and nowhere else. */
@@ -36,7 +35,7 @@ function verdictOn(
   secrets = [SECRET],
   nowMs = NOW_MS,
 ): string {
-  const verdict = compileSignature(scheme, secrets, undefined).verify({ headers, body, query: '' }, nowMs)
+  const verdict = compileVerifier(scheme, secrets, undefined).verify({ headers, body, query: '' }, nowMs)
   return verdict.ok ? 'ok' : verdict.reason
 }
 

@@ -1,4 +1,4 @@
-import { defineProvider } from '../../src/domain/provider.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 
 /** A sender of our own, so that these tests depend on no shipped one. */
 export default defineProvider({

@@ -6,17 +6,18 @@ import type { Incoming, Receive } from '../../src/domain/receive.ts'
 import type { Source } from '../../src/domain/source.ts'
 import type { RequestOutcome } from '../../src/domain/telemetry.ts'
 import { createPublicListener, type PublicListenerOptions } from '../../src/http/public/public.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 
 export const UID = '01890000-0000-7000-8000-000000000001'
 
 export const source = (name: string, contentTypes?: readonly string[]): Source => ({
   name,
-  provider: {
+  provider: defineProvider({
     name,
     verify: { scheme: 'shared-secret', from: { header: 'x-secret' } },
     event: { type: 'body:type' },
     ...(contentTypes !== undefined && { contentTypes }),
-  },
+  }),
   verify: () => ({ ok: true }),
   precheck: () => ({ ok: true }),
   types: ['*'],

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Headers } from '../../src/domain/event.ts'
-import { defineProvider, type Provider } from '../../src/domain/provider.ts'
+import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 import github from '../../src/providers/github.ts'
 
 const acme = defineProvider({

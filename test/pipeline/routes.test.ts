@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { describe, expect, test } from 'vitest'
 import type { EventFields } from '../../src/domain/event.ts'
-import { defineProvider } from '../../src/domain/provider.ts'
 import { createRouter, type RegisteredHandler, type Router } from '../../src/domain/router.ts'
 import type { Source } from '../../src/domain/source.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 
 const provider = defineProvider({
   name: 'acme',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { providerFaults } from '../../src/providers/check.ts'
-import { standardWebhooks } from '../../src/signatures/schemes.ts'
+import { schemes } from '../../src/signatures/schemes.ts'
+import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 
 const signature = { header: 'x-signature', encoding: 'hex' }
 const bare = { scheme: 'hmac', algorithm: 'sha256', key: 'utf8', signed: '{body}', signature }
@@ -75,7 +76,11 @@ describe('a provider module is refused, and told where it is wrong', () => {
     ['has an event that is a text', { ...acme, event: 'body:type' }, '/event must be object'],
     ['finds its type nowhere', { ...acme, event: { id: 'body:id' } }, "/event must have required property 'type'"],
     ['selects from nowhere', { ...acme, event: { type: 'payload.type' } }, '/event/type must match pattern'],
-    ['has another scheme', { ...acme, verify: { scheme: 'jwt' } }, '(hmac|shared-secret)'],
+    [
+      'has another scheme',
+      { ...acme, verify: { scheme: 'nonsense' } },
+      `(${schemes.map(({ name }) => name).join('|')})`,
+    ],
     ['has another algorithm', hmac({ algorithm: 'md5' }), '(sha1|sha256|sha512)'],
     [
       'names a header in capitals',

@@ -4,7 +4,7 @@ import Stripe from 'stripe'
 import { Webhook as SvixWebhook } from 'svix'
 import { describe, expect, test } from 'vitest'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { compileVerifier } from '../../src/signatures/schemes.ts'
 
 const NOW_MS = 1_750_861_210_000
 const SECONDS = NOW_MS / 1_000
@@ -73,7 +73,7 @@ const bodies = [
 describe.each(signers)('provider %s, signed by %s', (name, _by, secret, signer) => {
   const provider = shippedProviders.find((each) => each.name === name)
   if (provider === undefined) throw new Error(`no provider ${name}`)
-  const verify = compileSignature(provider.verify, [secret], undefined).verify
+  const verify = compileVerifier(provider.verify, [secret], undefined).verify
 
   test.each(bodies)('is accepted byte for byte: %.50s', async (text) => {
     const headers = await signer(text)

@@ -1,14 +1,14 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { HmacScheme } from '../../src/domain/provider.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import openai from '../../src/providers/openai.ts'
 import stripe from '../../src/providers/stripe.ts'
-import { standardWebhooks } from '../../src/signatures/schemes.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { type HmacScheme, hmac } from '../../src/signatures/hmac.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
+import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 import { propertyParameters } from '../support/property.ts'
+import { testScheme } from './scheme-contract.ts'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const OLD_SECRET = 'whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c='
@@ -16,7 +16,7 @@ const NOW_MS = 1_700_000_000_000
 
 const body = Buffer.from('{"type":"a.b"}')
 const verifierOf = (scheme: HmacScheme = standardWebhooks, secrets = [SECRET]) =>
-  compileSignature(scheme, secrets, undefined).verify
+  compileVerifier(scheme, secrets, undefined).verify
 const signedBy = (secret: string, bytes = body, scheme: HmacScheme = standardWebhooks, nowMs = NOW_MS) =>
   ({ ...signRequest(scheme, secret, { id: 'msg_1', body: bytes, nowMs }).headers }) as Record<string, string>
 
@@ -43,14 +43,14 @@ describe('published vectors', () => {
     }
     const text =
       '{"id": "evt_685c059ae3a481909bdc86819b066fb6", "object": "event", "created_at": 1750861210, "type": "response.completed", "data": {"id": "resp_123"}}'
-    const verify = compileSignature(openai.verify, [OLD_SECRET], undefined).verify
+    const verify = compileVerifier(openai.verify, [OLD_SECRET], undefined).verify
     expect(verdictOn(headers, Buffer.from(text), verify, 1_750_861_210_000)).toBe('ok')
     expect(verdictOn(headers, Buffer.from(text.replaceAll(': ', ':')), verify, 1_750_861_210_000)).toBe('mismatch')
   })
 
   test('of GitHub', () => {
     const github = shippedProviders.find(({ name }) => name === 'github')
-    const verify = compileSignature(github?.verify as HmacScheme, ["It's a Secret to Everybody"], undefined).verify
+    const verify = compileVerifier(github?.verify as HmacScheme, ["It's a Secret to Everybody"], undefined).verify
     const signature = 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
     expect(verdictOn({ 'x-hub-signature-256': signature }, Buffer.from('Hello, World!'), verify)).toBe('ok')
   })
@@ -153,7 +153,7 @@ describe('a timestamp', () => {
 
   test('may stand among the signatures, of which there may be several', () => {
     const secret = 'whsec_the_whole_of_it_is_the_key'
-    const verify = compileSignature(stripe.verify, [secret], undefined).verify
+    const verify = compileVerifier(stripe.verify, [secret], undefined).verify
     const header = signedBy(secret, body, stripe.verify)['stripe-signature'] ?? ''
     const [time, signature] = header.split(',')
     expect(header).toMatch(/^t=1700000000,v1=[0-9a-f]{64}$/)
@@ -203,7 +203,7 @@ test('what any shipped provider signs verifies, and with one byte changed anywhe
       (provider, bytes, at) => {
         const scheme = provider.verify as HmacScheme
         const secret = secrets[provider.name] ?? SECRET
-        const verify = compileSignature(scheme, [secret], undefined).verify
+        const verify = compileVerifier(scheme, [secret], undefined).verify
         const sent = Buffer.from(bytes)
         const headers = signedBy(secret, sent, scheme)
         expect(verdictOn(headers, sent, verify)).toBe('ok')
@@ -217,4 +217,41 @@ test('what any shipped provider signs verifies, and with one byte changed anywhe
     ),
     propertyParameters(),
   )
+})
+
+const plain: HmacScheme = {
+  scheme: 'hmac',
+  algorithm: 'sha512',
+  key: 'utf8',
+  signed: '{body}',
+  signature: { header: 'x-signature', encoding: 'hex' },
+}
+const byHex: HmacScheme = { ...plain, algorithm: 'sha1', key: 'hex' }
+const window = { pastSeconds: 60, futureSeconds: null }
+
+testScheme(hmac, {
+  settings: [
+    standardWebhooks,
+    stripe.verify,
+    byHex,
+    { ...plain, key: 'base64', signed: '{url}|{header:x-signature-of}|{body}' },
+    { ...plain, timestamp: { ...window, from: { body: 'sent.at' }, unit: 'ms' } },
+    {
+      ...plain,
+      key: 'whsec-or-utf8',
+      id: ['x-id', 'x-old-id'],
+      signed: '{id}{timestamp}{body}',
+      timestamp: { ...window, from: { header: 'x-time' }, unit: 'rfc3339' },
+    },
+  ],
+  // Of every form that a key may have.
+  secret: 'ab12'.repeat(12),
+  otherSecret: 'cd34'.repeat(12),
+  malformedSecrets: [
+    [standardWebhooks, 'whsec_no base64'],
+    [standardWebhooks, 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS'],
+    [byHex, 'abc'],
+    [byHex, 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+    [{ ...plain, key: 'whsec-or-utf8' }, 'whsec_no base64'],
+  ],
 })

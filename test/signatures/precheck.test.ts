@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Scheme } from '../../src/domain/provider.ts'
-import { standardWebhooks } from '../../src/signatures/schemes.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { compileVerifier, type Scheme, signRequest } from '../../src/signatures/schemes.ts'
+import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const BODY = Buffer.from('{"token":"x"}')
@@ -20,7 +18,7 @@ describe('before the body is read', () => {
     ['a password', shared({ basic: 'password' })],
     ['a secret in the query', shared({ query: 'token' })],
   ] as const)('what is signed by %s passes, and what is not is refused as it would be later', (_name, scheme) => {
-    const { precheck, verify } = compileSignature(scheme, [SECRET], undefined)
+    const { precheck, verify } = compileVerifier(scheme, [SECRET], undefined)
     const { headers, query } = signRequest(scheme, SECRET, { id: 'a', body: BODY, nowMs: NOW })
     expect(precheck({ headers, query })).toEqual({ ok: true })
     const none = { headers: {}, query: '' }
@@ -29,7 +27,7 @@ describe('before the body is read', () => {
   })
 
   test('each header that the signature needs is missed', () => {
-    const precheck = compileSignature(standardWebhooks, [SECRET], undefined).precheck
+    const precheck = compileVerifier(standardWebhooks, [SECRET], undefined).precheck
     const { headers } = signRequest(standardWebhooks, SECRET, { id: 'a', body: BODY, nowMs: NOW })
     for (const name of Object.keys(headers)) {
       const { [name]: _missing, ...rest } = headers
@@ -40,14 +38,14 @@ describe('before the body is read', () => {
   })
 
   test('a wrong secret is known where it stands in headers or query, and the right one beside it serves', () => {
-    const precheck = compileSignature(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'], undefined).precheck
+    const precheck = compileVerifier(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'], undefined).precheck
     expect(precheck({ headers: { 'x-secret': 'old-secret' }, query: '' })).toEqual({ ok: true })
     expect(precheck({ headers: { 'x-secret': 'other' }, query: '' })).toEqual({ ok: false, reason: 'mismatch' })
   })
 
   test('nothing is said where the secret stands in the body', () => {
     expect(
-      compileSignature(shared({ body: 'token' }), [SECRET], undefined).precheck({ headers: {}, query: '' }),
+      compileVerifier(shared({ body: 'token' }), [SECRET], undefined).precheck({ headers: {}, query: '' }),
     ).toBeUndefined()
   })
 })

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Provider, Scheme, SharedSecretScheme } from '../../src/domain/provider.ts'
+import type { Provider } from '../../src/domain/provider.ts'
 import github from '../../src/providers/github.ts'
-import { secretFault, secretHeaders } from '../../src/signatures/secrets.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { compileVerifier, type Scheme, secretFault, secretHeaders, signRequest } from '../../src/signatures/schemes.ts'
+import type { SharedSecretScheme } from '../../src/signatures/shared-secret.ts'
 
 const shared = (from: SharedSecretScheme['from']): Scheme => ({ scheme: 'shared-secret', from })
 const body = Buffer.from('{}')
@@ -26,7 +25,7 @@ describe('a shared secret beyond ASCII', () => {
     'sent as %j arrives as the bytes that it is',
     (from) => {
       const sent = signRequest(shared(from), 'clé 日本', { id: '', body, nowMs: 0 })
-      expect(compileSignature(shared(from), ['clé 日本'], undefined).verify({ body, ...sent }, 0)).toEqual({ ok: true })
+      expect(compileVerifier(shared(from), ['clé 日本'], undefined).verify({ body, ...sent }, 0)).toEqual({ ok: true })
       for (const value of Object.values(sent.headers))
         expect(Buffer.from(value, 'latin1').toString('latin1')).toBe(value)
     },
@@ -39,7 +38,7 @@ describe('an empty secret', () => {
     [{ basic: 'password' }, { authorization: `Basic ${btoa('user:')}` }, ''],
     [{ query: 'token' }, {}, 'token='],
   ])('verifies nothing, sent as %j', (from, headers, query) => {
-    expect(compileSignature(shared(from), [''], undefined).verify({ headers, query, body }, 0)).toEqual({
+    expect(compileVerifier(shared(from), [''], undefined).verify({ headers, query, body }, 0)).toEqual({
       ok: false,
       reason: 'mismatch',
     })

@@ -1,16 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import type { SharedSecretScheme } from '../../src/domain/provider.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
+import { type SharedSecretScheme, sharedSecret } from '../../src/signatures/shared-secret.ts'
+import { testScheme } from './scheme-contract.ts'
 
+const shared = (from: SharedSecretScheme['from']): SharedSecretScheme => ({ scheme: 'shared-secret', from })
 const nothing = { headers: {}, query: '', body: Buffer.from('{}') }
 type Request = Partial<typeof nothing> & { headers?: Record<string, string> }
 
 function verdictOn(from: SharedSecretScheme['from'], request: Request, secrets = ['new-secret', 'old-secret']) {
-  const verdict = compileSignature({ scheme: 'shared-secret', from }, secrets, undefined).verify(
-    { ...nothing, ...request },
-    0,
-  )
+  const verdict = compileVerifier(shared(from), secrets, undefined).verify({ ...nothing, ...request }, 0)
   return verdict.ok ? 'ok' : verdict.reason
 }
 
@@ -64,7 +62,19 @@ describe('a shared secret', () => {
     { basic: 'password' },
     { query: 'token' },
   ])('sent as %j is what verifies', (from) => {
-    const sent = signRequest({ scheme: 'shared-secret', from }, 'new-secret', { id: '', body: nothing.body, nowMs: 0 })
+    const sent = signRequest(shared(from), 'new-secret', { id: '', body: nothing.body, nowMs: 0 })
     expect(verdictOn(from, sent)).toBe('ok')
   })
+})
+
+testScheme(sharedSecret, {
+  settings: [
+    shared({ header: 'x-token' }),
+    shared({ header: 'authorization', prefix: 'Bearer ' }),
+    shared({ basic: 'password' }),
+    shared({ query: 'token' }),
+    shared({ body: 'auth.token' }),
+  ],
+  secret: 'new-secret',
+  otherSecret: 'old-secret',
 })

@@ -1,8 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { HmacScheme } from '../../src/domain/provider.ts'
-import { signRequest } from '../../src/signatures/sign.ts'
-import { compileSignature } from '../../src/signatures/verifier.ts'
+import type { HmacScheme } from '../../src/signatures/hmac.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
 
 const NOW_MS = 1_700_000_000_000
 const body = Buffer.from('{"a":1}')
@@ -15,7 +14,7 @@ const bare: HmacScheme = {
 }
 
 function verdictOn(scheme: HmacScheme, secret: string, headers: Record<string, string>, bytes = body, url?: string) {
-  const verdict = compileSignature(scheme, [secret], url).verify({ headers, body: bytes, query: '' }, NOW_MS)
+  const verdict = compileVerifier(scheme, [secret], url).verify({ headers, body: bytes, query: '' }, NOW_MS)
   return verdict.ok ? 'ok' : verdict.reason
 }
 

@@ -1,22 +1,22 @@
 import { createHmac } from 'node:crypto'
-import type { HmacScheme } from '../domain/provider.ts'
-import type { SignedRequest } from '../domain/verifier.ts'
+import type { Headers } from '../domain/event.ts'
+import type { HmacScheme } from './hmac.ts'
 
 /** What a template's placeholders stand for in one request. */
 export interface SignedParts {
   readonly id: string
   readonly timestamp: string
   readonly url: string
-  readonly headers: SignedRequest['headers']
+  readonly headers: Headers
   readonly body: Buffer
 }
 
-/** Literal text and what fills a placeholder. Strings hold one byte a character, as Node hands headers over. */
+/** Literal text, or what fills a placeholder. Strings hold one byte per character (Latin-1), as Node gives header values. */
 type Piece = string | ((parts: SignedParts) => string | Buffer)
 
 const PLACEHOLDER = /\{([^{}]*)\}/
 
-/** The pieces of a template. Throws `TypeError` on a placeholder that it does not know and on a brace that belongs to none. */
+/** The pieces of a template. Throws `TypeError` on an unknown placeholder, and on a brace that belongs to none. */
 export function compileTemplate(template: string): readonly Piece[] {
   return template.split(PLACEHOLDER).flatMap((text, index): readonly Piece[] => {
     if (index % 2 === 1) return [placeholder(text)]
@@ -43,7 +43,7 @@ function placeholder(name: string): Piece {
 
 const toBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
 
-/** The HMAC over a filled template. Header bytes go in verbatim, whatever they are. */
+/** The HMAC over a filled template. Header bytes go in verbatim. */
 export function digest(
   algorithm: HmacScheme['algorithm'],
   key: Buffer,
@@ -51,7 +51,7 @@ export function digest(
   parts: SignedParts,
 ): Buffer {
   const hmac = createHmac(algorithm, key)
-  // Each update costs a call out of JavaScript, so that what stands between two bodies goes in at once.
+  // Each update is a call from JavaScript to native code, so the text between two bodies goes in at once.
   let text = ''
   for (const piece of pieces) {
     const value = typeof piece === 'string' ? piece : piece(parts)

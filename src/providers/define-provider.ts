@@ -1,0 +1,8 @@
+import type { Provider } from '../domain/provider.ts'
+import type { Scheme } from '../signatures/schemes.ts'
+
+/** What a provider module exports by default. */
+export type ProviderModule = Provider<Scheme>
+
+/** Adds types, nothing else: a plain object of the same shape serves too. */
+export const defineProvider = <const Module extends ProviderModule>(provider: Module): Module => provider
