@@ -11,8 +11,11 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   'main.ts': { rooms: ['app', 'cli', 'domain', 'log', 'storage/transfer'], packages: [] },
   'index.ts': { rooms: ['domain', 'providers'], packages: ['@sinclair/typebox'] },
   app: { rooms: ['*'], packages: ['node:*', '@prometheus-io/client'] },
-  cli: { rooms: ['app', 'domain', 'providers', 'samples', 'signatures', 'storage'], packages: ['undici', 'node:*'] },
-  demo: { rooms: ['app', 'cli', 'domain', 'providers', 'samples', 'signatures'], packages: ['node:*'] },
+  cli: {
+    rooms: ['app', 'domain', 'http/ops', 'providers', 'samples', 'signatures', 'storage'],
+    packages: ['undici', 'node:*'],
+  },
+  demo: { rooms: ['app', 'cli', 'domain', 'http/ops', 'providers', 'samples', 'signatures'], packages: ['node:*'] },
   'demo/handlers': { rooms: [], packages: ['holdfast', 'node:fs'] },
   dispatch: { rooms: ['dispatch/pool', 'domain', 'pipeline'], packages: ['node:*'] },
   'dispatch/pool': { rooms: ['dispatch', 'domain'], packages: ['node:*'] },

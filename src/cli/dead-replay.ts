@@ -1,5 +1,5 @@
-import type { DeliverySummary } from '../domain/delivery.ts'
-import type { EventDetail } from '../domain/store.ts'
+import type { DeliveryJson } from '../http/ops/deliveries.ts'
+import type { EventDetailJson } from '../http/ops/events.ts'
 import {
   type CliIo,
   type Command,
@@ -58,8 +58,8 @@ export const deadReplay: Command = {
 }
 
 /** Throws if there are none: who names one event expects something to happen. */
-async function deadOf(ops: OpsClient, uid: string, handler: string | undefined): Promise<readonly DeliverySummary[]> {
-  const event: EventDetail = await ops.get(`/v1/events/${encodeURIComponent(uid)}`)
+async function deadOf(ops: OpsClient, uid: string, handler: string | undefined): Promise<readonly DeliveryJson[]> {
+  const event: EventDetailJson = await ops.get(`/v1/events/${encodeURIComponent(uid)}`)
   const dead = event.deliveries.filter(
     (delivery) => delivery.state === 'dead' && (handler === undefined || delivery.handler === handler),
   )
@@ -84,17 +84,17 @@ async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun,
 
 interface Found {
   readonly letters: readonly Letter[]
-  readonly sample: readonly DeliverySummary[]
+  readonly sample: readonly DeliveryJson[]
   /** There are more than one command replays. */
   readonly more: boolean
 }
 
-type Letter = Pick<DeliverySummary, 'event_uid' | 'handler'>
+type Letter = Pick<DeliveryJson, 'event_uid' | 'handler'>
 
 async function findDead(ops: OpsClient, names: Names): Promise<Found> {
   const letters: Letter[] = []
-  const sample: DeliverySummary[] = []
-  for await (const delivery of walk<DeliverySummary>(ops, DELIVERIES, { ...names, state: 'dead' })) {
+  const sample: DeliveryJson[] = []
+  for await (const delivery of walk<DeliveryJson>(ops, DELIVERIES, { ...names, state: 'dead' })) {
     if (letters.length === MAX_REPLAYED) return { letters, sample, more: true }
     if (sample.length < SAMPLE_SIZE) sample.push(delivery)
     letters.push({ event_uid: delivery.event_uid, handler: delivery.handler })

@@ -1,5 +1,5 @@
-import type { DeliverySummary } from '../domain/delivery.ts'
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
+import type { DeliveryJson } from '../http/ops/deliveries.ts'
 import { type Command, EXIT_OK, parse, parseCount } from './command.ts'
 import { withOps } from './ops-client.ts'
 import { first, writePage } from './pages.ts'
@@ -28,7 +28,7 @@ export const deadList: Command = {
     const { json, limit = String(DEFAULT_PAGE_SIZE), ...filter } = parse(args, options, []).values
     const count = parseCount('limit', limit, MAX_LISTED)
     return withOps(io, async (ops) => {
-      const page = await first<DeliverySummary>(ops, DELIVERIES, { ...filter, state: 'dead' }, count)
+      const page = await first<DeliveryJson>(ops, DELIVERIES, { ...filter, state: 'dead' }, count)
       await writePage(io, page, json, deadHeadings, deadRow)
       await hintAtUnknown(io, ops, page, filter)
       return EXIT_OK
@@ -38,7 +38,7 @@ export const deadList: Command = {
 
 export const deadHeadings = ['DIED (UTC)', 'EVENT', 'SOURCE', 'TYPE', 'HANDLER', 'ATTEMPTS', 'LAST ERROR']
 
-export const deadRow = (delivery: DeliverySummary): readonly string[] => [
+export const deadRow = (delivery: DeliveryJson): readonly string[] => [
   shortTime(delivery.due_at),
   delivery.event_uid,
   delivery.source,

@@ -1,6 +1,6 @@
-import { EVENT_STATUSES, type EventSummary, ORIGINS } from '../domain/event.ts'
+import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
-import type { EventDetail } from '../domain/store.ts'
+import type { EventDetailJson, EventJson } from '../http/ops/events.ts'
 import {
   type Command,
   EXIT_FAILED,
@@ -59,7 +59,7 @@ export const eventsList: Command = {
     parseWord('origin', filter.origin, ORIGINS)
     const query = { ...filter, since: timeOf('since', since), until: timeOf('until', until) }
     return withOps(io, async (ops) => {
-      const page = await first<EventSummary>(ops, '/v1/events', query, count)
+      const page = await first<EventJson>(ops, '/v1/events', query, count)
       await writePage(io, page, json, ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], row)
       await hintAtUnknown(io, ops, page, { source: filter.source })
       return EXIT_OK
@@ -67,7 +67,7 @@ export const eventsList: Command = {
   },
 }
 
-const row = ({ received_at, uid, source, type, status }: EventSummary): readonly string[] => [
+const row = ({ received_at, uid, source, type, status }: EventJson): readonly string[] => [
   shortTime(received_at),
   uid,
   source,
@@ -110,7 +110,7 @@ export const eventsShow: Command = {
     return withOps(io, async (ops) => {
       if (values.body === true) await write(io.out, await ops.bytes(`${path}/body`))
       else {
-        const event: EventDetail = await ops.get(path)
+        const event: EventDetailJson = await ops.get(path)
         await (values.json === true ? writeJson(io.out, event) : write(io.out, describe(event)))
       }
       return EXIT_OK
@@ -118,7 +118,7 @@ export const eventsShow: Command = {
   },
 }
 
-function describe(event: EventDetail): string {
+function describe(event: EventDetailJson): string {
   const head = fields([
     ['uid', event.uid],
     ['source', event.provider === event.source ? event.source : `${event.source} (provider ${event.provider})`],
@@ -160,11 +160,11 @@ function describe(event: EventDetail): string {
 }
 
 /** The time of receipt is no word of the provider's. */
-const createdOf = ({ created_at, created_at_source }: EventDetail): string =>
+const createdOf = ({ created_at, created_at_source }: EventDetailJson): string =>
   `${shortTime(created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
 
 /** What a delivery's last failed attempt threw; the ones before mostly threw the same. */
-function lastThrown({ handler, history }: EventDetail['deliveries'][number]): string | false {
+function lastThrown({ handler, history }: EventDetailJson['deliveries'][number]): string | false {
   const attempt = history.findLast(({ error_detail }) => error_detail !== undefined)
   if (attempt?.error_detail === undefined) return false
   const what = attempt.outcome === 'process_lost' ? 'was lost with its process' : 'threw'

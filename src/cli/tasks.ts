@@ -1,5 +1,6 @@
 import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
-import { isTerminal, TASK_STATUSES, type Task } from '../domain/task.ts'
+import { isTerminal, TASK_STATUSES } from '../domain/task.ts'
+import type { TaskJson } from '../http/ops/tasks.ts'
 import {
   type CliIo,
   type Command,
@@ -84,7 +85,7 @@ async function begin(io: CliIo, values: BeginValues, work: object): Promise<numb
     ...(metadata !== undefined && { metadata: metadataOf(metadata) }),
   }
   const headers = key === undefined ? {} : { 'idempotency-key': key }
-  return withOps(io, async (ops) => show(io, await ops.post<Task>(PATH, body, headers), json))
+  return withOps(io, async (ops) => show(io, await ops.post<TaskJson>(PATH, body, headers), json))
 }
 
 function timeOf(option: string, given: string): number {
@@ -118,7 +119,7 @@ export const tasksList: Command = {
     const count = parseCount('limit', limit, MAX_LISTED)
     parseWord('status', filter.status, TASK_STATUSES)
     return withOps(io, async (ops) => {
-      const page = await first<Task>(ops, PATH, filter, count)
+      const page = await first<TaskJson>(ops, PATH, filter, count)
       await writePage(io, page, json, headings, row)
       await hintAtUnknown(io, ops, page, { source: filter.source })
       return EXIT_OK
@@ -128,7 +129,7 @@ export const tasksList: Command = {
 
 const headings = ['CREATED (UTC)', 'SOURCE', 'TASK', 'STATUS', 'RESOLVED BY', 'POLLS', 'LAST ERROR']
 
-const row = (task: Task): readonly string[] => [
+const row = (task: TaskJson): readonly string[] => [
   shortTime(task.created_at),
   task.source,
   task.task_id ?? task.uid,
@@ -139,12 +140,12 @@ const row = (task: Task): readonly string[] => [
 ]
 
 export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, json) =>
-  ops.get<Task>(path).then((task) => show(io, task, json)),
+  ops.get<TaskJson>(path).then((task) => show(io, task, json)),
 )
 
 export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', async (ops, path, io, json) => {
-  const before = await ops.get<Task>(path)
-  if (!isTerminal(before.status)) return show(io, await ops.post<Task>(`${path}/poll`, {}), json)
+  const before = await ops.get<TaskJson>(path)
+  if (!isTerminal(before.status)) return show(io, await ops.post<TaskJson>(`${path}/poll`, {}), json)
   await show(io, before, json)
   await write(io.err, `the task is ${before.status} already, and its provider was not asked\n`)
   return EXIT_OK
@@ -154,7 +155,7 @@ export const tasksCancel = onTask(
   'tasks cancel',
   'Waits for a task no more; the provider is not told. Exit code 1 if it had ended otherwise.',
   async (ops, path, io, json) => {
-    const task = (await ops.delete<Task>(path)) ?? (await ops.get<Task>(path))
+    const task = (await ops.delete<TaskJson>(path)) ?? (await ops.get<TaskJson>(path))
     await show(io, task, json)
     if (task.status === 'cancelled') return EXIT_OK
     throw new CommandError(`the task is ${task.status} already: there was nothing to cancel`)
@@ -199,12 +200,12 @@ export const tasksWait: Command = {
 }
 
 /** The task as soon as it is terminal, or as it is when the time is over. A service that stops keeps nobody waiting. */
-async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<Task> {
+async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<TaskJson> {
   for (;;) {
     const startMs = Date.now()
     const leftSeconds = Math.ceil((untilMs - startMs) / 1_000)
     const wait = Math.max(0, Math.min(WAIT_SECONDS, leftSeconds))
-    const task = await ops.get<Task>(path, { wait })
+    const task = await ops.get<TaskJson>(path, { wait })
     if (isTerminal(task.status)) return task
     if (Date.now() < startMs + wait * 1_000 - CUT_OFF_MS)
       throw new CommandError(`the service is stopping, and the task is still ${task.status}`)
@@ -214,12 +215,12 @@ async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise
 
 const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
 
-async function show(io: CliIo, task: Task, json: boolean | undefined): Promise<number> {
+async function show(io: CliIo, task: TaskJson, json: boolean | undefined): Promise<number> {
   await (json === true ? writeJson(io.out, task) : write(io.out, describe(task)))
   return EXIT_OK
 }
 
-const describe = (task: Task): string =>
+const describe = (task: TaskJson): string =>
   fields([
     ['uid', task.uid],
     ['source', task.source],

@@ -1,9 +1,9 @@
-import type { EventSummary } from '../domain/event.ts'
+import type { EventJson } from '../http/ops/events.ts'
 import { expect } from './account.ts'
 import type { DemoService } from './service.ts'
 
 /** An event as the ops API shows it, as far as it is told here. */
-export interface ShownEvent extends EventSummary {
+export interface ShownEvent extends EventJson {
   readonly deliveries: readonly object[]
 }
 

@@ -1,4 +1,4 @@
-import type { Task } from '../domain/task.ts'
+import type { TaskJson } from '../http/ops/tasks.ts'
 import { expect, handled, say, step, times } from './account.ts'
 import { eventOf, ops } from './ops.ts'
 import type { DemoProvider } from './provider.ts'
@@ -32,7 +32,7 @@ async function tellOfWebhook({ service, provider }: Scene): Promise<string | und
   const id = await submit(service, 'a haiku', { max_wait_ms: PATIENT_WAIT_MS })
   const waiting = waitFor(service, id)
   waiting.catch(() => {}) // It is awaited below, unless something else fails first.
-  const { status } = await ops<Task>(service, `/v1/tasks/ai/${id}`)
+  const { status } = await ops<TaskJson>(service, `/v1/tasks/ai/${id}`)
   expect(status === 'pending', `${id} to be pending`)
   provider.finish(id)
   say('  the provider finishes it')
@@ -67,7 +67,7 @@ async function tellOfLostWebhook({ service, provider }: Scene, handler: string |
   const { status, deliveries } = await eventOf(service, late)
   expect(status === 'superseded' && deliveries.length === 0, 'it to be superseded, and no handler to be given it')
   say(`  ${late} is ${status}: no handler is given it`)
-  const { resolved_by, event_uid } = await ops<Task>(service, `/v1/tasks/ai/${id}`)
+  const { resolved_by, event_uid } = await ops<TaskJson>(service, `/v1/tasks/ai/${id}`)
   expect(resolved_by === 'poll' && event_uid === task.event_uid, 'the task to be as it was')
 }
 
@@ -82,14 +82,14 @@ async function tellOfDeadline({ service, provider }: Scene): Promise<void> {
   await handled(service, task.event_uid)
 }
 
-const summaryOf = ({ task_id, status, resolved_by }: Task): string =>
+const summaryOf = ({ task_id, status, resolved_by }: TaskJson): string =>
   `${task_id} is ${status}, resolved by ${resolved_by}`
 
 /** Gives the provider's id. */
 async function submit(service: DemoService, prompt: string, limits: object = {}): Promise<string> {
   const body = JSON.stringify({ source: 'ai', submit: { data: { prompt } }, ...limits })
   say(`→ POST /v1/tasks  ${body}`)
-  const { task_id, status } = await ops<Task>(service, '/v1/tasks', {
+  const { task_id, status } = await ops<TaskJson>(service, '/v1/tasks', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body,
@@ -100,8 +100,8 @@ async function submit(service: DemoService, prompt: string, limits: object = {})
 }
 
 /** Resolves with the answer, which comes when the task is terminal. */
-async function waitFor(service: DemoService, id: string): Promise<{ task: Task; answeredAt: number }> {
+async function waitFor(service: DemoService, id: string): Promise<{ task: TaskJson; answeredAt: number }> {
   say(`→ GET /v1/tasks/ai/${id}?wait=${WAIT_SECONDS}`)
-  const task = await ops<Task>(service, `/v1/tasks/ai/${id}?wait=${WAIT_SECONDS}`)
+  const task = await ops<TaskJson>(service, `/v1/tasks/ai/${id}?wait=${WAIT_SECONDS}`)
   return { task, answeredAt: performance.now() }
 }

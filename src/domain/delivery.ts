@@ -48,15 +48,14 @@ export interface Attempt {
   readonly outcome: AttemptOutcome
   readonly error?: string
   /** All that is known of what was thrown; `error` is its first line. */
-  readonly error_detail?: ErrorDetail
-  /** RFC 3339. */
-  readonly started_at: string
-  readonly duration_ms: number
+  readonly errorDetail?: ErrorDetail
+  readonly startedAtMs: number
+  readonly durationMs: number
 }
 
-/** Times are RFC 3339. */
+/** A delivery as lists show it: everything but its attempts. */
 export interface DeliverySummary {
-  readonly event_uid: string
+  readonly eventUid: string
   readonly source: string
   readonly type: string
   readonly handler: string
@@ -64,8 +63,8 @@ export interface DeliverySummary {
   /** Attempts counted since it was created or last replayed. */
   readonly attempts: number
   /** When it may run next; for a terminal one, when it became so. */
-  readonly due_at: string
-  readonly last_error?: string
+  readonly dueAtMs: number
+  readonly lastError?: string
 }
 
 /** A delivery that was leased as its event was appended (`NewEvent.lease`). Its attempt is the first. */

@@ -66,15 +66,15 @@ export interface NewEvent {
   readonly provider: string
   readonly id: string
   readonly type: string
-  readonly created_at: string
-  readonly created_at_source: CreatedAtSource
+  readonly createdAt: string
+  readonly createdAtSource: CreatedAtSource
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number
   readonly origin: Origin
   /** Neither `conflict` nor `superseded`: only the store can tell those. */
   readonly status: Exclude<EventStatus, 'conflict' | 'superseded'>
   readonly reasons: readonly string[]
-  readonly api_version?: string
+  readonly apiVersion?: string
   readonly task?: string
   /** How it ends that task, if it does. */
   readonly taskEnd?: TaskEnd
@@ -115,21 +115,22 @@ export interface LeaseOffer {
   readonly leaseMs: number
 }
 
-/** An event as lists show it: everything but headers and body. Times are RFC 3339. */
+/** An event as lists show it: everything but headers and body. */
 export interface EventSummary {
   readonly uid: string
   readonly source: string
   readonly provider: string
   readonly id: string
   readonly type: string
-  readonly created_at: string
+  /** RFC 3339. */
+  readonly createdAt: string
   /** Absent: kept by a release that did not note it. */
-  readonly created_at_source?: CreatedAtSource
-  readonly received_at: string
+  readonly createdAtSource?: CreatedAtSource
+  readonly receivedAtMs: number
   readonly origin: Origin
   readonly status: EventStatus
   readonly reasons: readonly string[]
-  readonly api_version?: string
+  readonly apiVersion?: string
   readonly task?: string
-  readonly size_bytes: number
+  readonly sizeBytes: number
 }

@@ -1,5 +1,5 @@
 import type { Attempt, DeliveryState, DeliverySummary, LeasedDelivery, Settlement, Work } from './delivery.ts'
-import type { EventStatus, EventSummary, Headers, NewEvent, Origin } from './event.ts'
+import type { EventStatus, EventSummary, NewEvent, Origin } from './event.ts'
 import type { Fleet } from './replica.ts'
 import type { TaskStatus } from './task.ts'
 import type { TaskStore } from './task-store.ts'
@@ -77,7 +77,7 @@ export interface Page<Item> {
 }
 
 export interface EventDetail extends EventSummary {
-  readonly headers: Headers
+  readonly headers: Readonly<Record<string, string>>
   readonly traceparent?: string
   /** Lower-case hex SHA-256 of the body. */
   readonly checksum: string

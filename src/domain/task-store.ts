@@ -13,8 +13,8 @@ export interface Tracked {
   readonly task: Task
   /** False: it was there before, by its id or by its idempotency key. */
   readonly created: boolean
-  /** Of a new task that is to be submitted: the caller's right to do so. */
-  readonly lease: string | undefined
+  /** Of a new task that is to be submitted: the task as its caller holds it. */
+  readonly leased: LeasedTask | undefined
 }
 
 export interface TaskClaim {

@@ -36,31 +36,31 @@ export interface TaskEnd {
 /** The type of the event that ends a task at its deadline; Holdfast's own, whatever the provider. */
 export const EXPIRED_TYPE = 'task.expired'
 
-/** A task as lists and the API show it. Times are RFC 3339. */
+/** A task as the store knows it. */
 export interface Task {
   /** Ours (UUIDv7): by it the task can be asked for while the provider has given it no id. */
   readonly uid: string
   readonly source: string
   /** The provider's id, unique within its source; null while `submitting`. */
-  readonly task_id: string | null
+  readonly id: string | null
   readonly status: TaskStatus
   /** The provider's own word, as it was last heard; also of one that expired. */
-  readonly provider_status: string | null
+  readonly providerStatus: string | null
   readonly metadata: Readonly<Record<string, unknown>> | null
-  readonly created_at: string
+  readonly createdAtMs: number
   /** From when on the provider is asked. */
-  readonly stale_at: string
+  readonly staleAtMs: number
   /** From when on nobody waits any more. */
-  readonly expires_at: string
+  readonly expiresAtMs: number
   /** When it is next asked for (or submitted again); null once it is terminal. */
-  readonly next_poll_at: string | null
+  readonly nextPollAtMs: number | null
   /** How often the provider was asked. */
   readonly polls: number
-  readonly last_error: string | null
-  readonly ended_at: string | null
-  readonly resolved_by: ResolvedBy | null
+  readonly lastError: string | null
+  readonly endedAtMs: number | null
+  readonly resolvedBy: ResolvedBy | null
   /** The event that ended it. */
-  readonly event_uid: string | null
+  readonly eventUid: string | null
 }
 
 /** A task on its way into the store. */

@@ -36,7 +36,7 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
     const source = sources.get(event.source)
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
-    const form = { ...event, receivedAtMs: Date.parse(event.received_at) }
+    const form = event
     const body = await store.body(uid)
     const { routing } = await reader.event(source, form, Buffer.from(body.buffer, body.byteOffset, body.length))
     return routing

@@ -78,8 +78,8 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
     const stored = await store.submitted(task.uid, task.lease, { id })
     if (stored === undefined) return { outcome: 'unknown' }
     log.info({ source: task.source, task: id, uid: task.uid }, 'task submitted')
-    return stored.status === 'failed' && stored.task_id === null
-      ? { outcome: 'refused', reason: stored.last_error ?? '' }
+    return stored.status === 'failed' && stored.id === null
+      ? { outcome: 'refused', reason: stored.lastError ?? '' }
       : { outcome: 'submitted', task: stored }
   }
 

@@ -4,9 +4,9 @@ import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTaskId, newUid } from '../domain/names.ts'
 import type { ConnectedSource } from '../domain/source.ts'
-import { isTerminal, type NewTask, type Task } from '../domain/task.ts'
+import { isTerminal, type LeasedTask, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskOrder, TaskService } from '../domain/task-service.ts'
-import type { TaskStore, Tracked } from '../domain/task-store.ts'
+import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import { type Readers, readHere } from '../pipeline/provider-readers.ts'
 import { questionOf } from './ask.ts'
@@ -49,25 +49,11 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
     return task
   }
 
-  async function submit(source: ConnectedSource, tracked: Tracked, task: NewTask): Promise<Task> {
-    const { uid, created_at, stale_at, expires_at } = tracked.task
-    const submitted = await submitter.submit(source, {
-      uid,
-      source: task.source,
-      lease: tracked.lease ?? '',
-      id: undefined,
-      request: task.request,
-      interrupted: false,
-      createdAtMs: Date.parse(created_at),
-      staleAtMs: Date.parse(stale_at),
-      expiresAtMs: Date.parse(expires_at),
-      failures: 0,
-      lastError: undefined,
-      word: undefined,
-    })
+  async function submit(source: ConnectedSource, task: LeasedTask): Promise<Task> {
+    const submitted = await submitter.submit(source, task)
     if (submitted.outcome === 'submitted') return submitted.task
     if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)
-    return find(task.source, uid)
+    return find(task.source, task.uid)
   }
 
   async function show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task> {
@@ -78,7 +64,7 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
       const task = await find(source, id)
       if (isTerminal(task.status) || ended === undefined) return task
       // A uid in another spelling: nobody is told of an end by that.
-      if (task.uid !== id && task.task_id !== id) return await show(source, task.uid, waitMs, signal)
+      if (task.uid !== id && task.id !== id) return await show(source, task.uid, waitMs, signal)
       await ended
       return await find(source, id)
     } finally {
@@ -94,10 +80,8 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
       else await checkTaskId(source, readers, order.work.taskId)
       const idempotency = await idempotencyOf(source, options, order)
       const tracked = await store.track(idempotency === undefined ? task : { ...task, idempotency })
-      const { created, lease } = tracked
-      return created && lease !== undefined
-        ? { task: await submit(source, tracked, task), created }
-        : { task: tracked.task, created }
+      const { created, leased } = tracked
+      return { task: leased === undefined ? tracked.task : await submit(source, leased), created }
     },
 
     list: (filter, page) => store.tasks(filter, page),
@@ -115,7 +99,7 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
       const access = askable(sourceOf(source))
       if (access === undefined) throw new HoldfastError('not_configured', whyUnaskable(sourceOf(source)))
       // Whoever is asked for it would be given it, and may have it already.
-      if (task.task_id === null && access.api.submit?.idempotent !== true)
+      if (task.id === null && access.api.submit?.idempotent !== true)
         throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
       const lane = lanes.get(source)
       if (lane !== undefined && lane.waitMs() > MAX_TURN_MS)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Task } from '../../src/domain/task.ts'
+import type { TaskJson } from '../../src/http/ops/tasks.ts'
 import { run } from './run.ts'
 import { NEVER, shareTasks, shown } from './tasks-service.ts'
 
@@ -31,7 +31,7 @@ describe('tasks wait', () => {
   test('ends with 3 when the task has expired', async () => {
     const { uid } = await service()
       .post('/v1/tasks', { source: 'ai', task_id: provider().create(), max_wait_ms: 1_000, deadline_ms: 1 })
-      .then(({ body }) => body as Task)
+      .then(({ body }) => body as TaskJson)
     const { code, out } = await tasks(['wait', 'ai', uid])
     expect(code).toBe(3)
     expect(shown(out)).toMatchObject({ status: 'expired', 'resolved by': 'expiry' })

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Task } from '../../src/domain/task.ts'
+import type { TaskJson } from '../../src/http/ops/tasks.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { NEVER, shareTasks, shown } from './tasks-service.ts'
 
@@ -21,7 +21,7 @@ describe('tasks track', () => {
       '{"order":7}',
     ])
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    const task: Task = await service().api(`/v1/tasks/ai/${id}`)
+    const task: TaskJson = await service().api(`/v1/tasks/ai/${id}`)
     const time = (iso: string | null) => iso?.slice(0, 19).replace('T', ' ')
     expect(shown(out)).toEqual({
       uid: task.uid,

@@ -21,7 +21,7 @@ export interface ModelDelivery {
   startedAtMs: number
   /** As the store under test named it. */
   lease: string
-  readonly history: Pick<Attempt, 'number' | 'outcome' | 'error_detail'>[]
+  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail'>[]
 }
 
 export interface ModelEvent {
@@ -117,7 +117,7 @@ export class ModelStore {
   settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
     if (delivery.state !== 'running' || delivery.lease !== lease) return false
     const { verdict, outcome, isolate, dueAtMs, detail } = settlement
-    delivery.history.push({ number: delivery.attempts, outcome, ...(detail !== undefined && { error_detail: detail }) })
+    delivery.history.push({ number: delivery.attempts, outcome, ...(detail !== undefined && { errorDetail: detail }) })
     const pending = verdict === 'retry' || verdict === 'released'
     delivery.state = verdict === 'retry' || verdict === 'released' ? 'pending' : verdict
     delivery.dueAtMs = pending ? dueAtMs : nowMs
@@ -207,7 +207,7 @@ export class ModelStore {
   }
 
   /** Newest first; dead ones by their death. */
-  listDeliveries({ state, handler, source, eventUid }: DeliveryFilter): readonly Omit<DeliverySummary, 'last_error'>[] {
+  listDeliveries({ state, handler, source, eventUid }: DeliveryFilter): readonly Omit<DeliverySummary, 'lastError'>[] {
     return this.deliveries()
       .toReversed()
       .toSorted((a, b) => (state === 'dead' ? b.dueAtMs - a.dueAtMs : 0))
@@ -268,12 +268,12 @@ function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {
   Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + leaseMs, startedAtMs: nowMs })
 }
 
-export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'last_error'> => ({
-  event_uid: delivery.event.given.uid,
+export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'lastError'> => ({
+  eventUid: delivery.event.given.uid,
   source: delivery.event.given.source,
   type: delivery.event.given.type,
   handler: delivery.handler,
   state: delivery.state,
   attempts: delivery.attempts,
-  due_at: new Date(delivery.dueAtMs).toISOString(),
+  dueAtMs: delivery.dueAtMs,
 })

@@ -237,23 +237,21 @@ export class ModelTasks {
   }
 }
 
-const iso = (ms: number): string => new Date(ms).toISOString()
-
 /** As the store shows it; why a task failed whose id was taken is its own to say. */
-export const shown = (task: ModelTask): Omit<Task, 'last_error'> & { last_error: unknown } => ({
+export const shown = (task: ModelTask): Omit<Task, 'lastError'> & { lastError: unknown } => ({
   uid: task.given.uid,
   source: task.given.source,
-  task_id: task.id ?? null,
+  id: task.id ?? null,
   status: task.status,
-  provider_status: task.word,
+  providerStatus: task.word,
   metadata: null,
-  created_at: iso(task.createdAtMs),
-  stale_at: iso(task.staleAtMs),
-  expires_at: iso(task.expiresAtMs),
-  next_poll_at: task.endedAtMs === undefined ? iso(task.dueAtMs) : null,
+  createdAtMs: task.createdAtMs,
+  staleAtMs: task.staleAtMs,
+  expiresAtMs: task.expiresAtMs,
+  nextPollAtMs: task.endedAtMs === undefined ? task.dueAtMs : null,
   polls: task.polls,
-  last_error: task.lastError,
-  ended_at: task.endedAtMs === undefined ? null : iso(task.endedAtMs),
-  resolved_by: task.resolvedBy,
-  event_uid: task.eventUid,
+  lastError: task.lastError,
+  endedAtMs: task.endedAtMs ?? null,
+  resolvedBy: task.resolvedBy,
+  eventUid: task.eventUid,
 })

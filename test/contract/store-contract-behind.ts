@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, newEvent, START_MS, settlement } from './store-samples.ts'
-import { iso, leaseOf, newTask, taskBy, taskClaim } from './task-samples.ts'
+import { leaseOf, newTask, taskBy, taskClaim } from './task-samples.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -55,7 +55,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(await store().countDead(now() - RETENTION_MS)).toBe(0)
       expect(await prune()).toMatchObject({ events: 0, redated })
       expect(await prune()).toMatchObject({ events: 0, redated: 0 })
-      expect(await store().event(uid)).toMatchObject({ received_at: iso(redated === 0 ? now() : START_MS) })
+      expect(await store().event(uid)).toMatchObject({ receivedAtMs: redated === 0 ? now() : START_MS })
       expect(Buffer.from(await store().body(uid))).toEqual(body)
       pass(RETENTION_MS + DAY_MS)
       await append()
@@ -74,7 +74,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       const event = newEvent({ receivedAtMs: now(), handlers: [] })
       await store().append(event)
       await setRight()
-      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(now()) })
+      expect(await store().event(event.uid)).toMatchObject({ receivedAtMs: now() })
       expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
       expect(await prune()).toMatchObject({ events: 0, redated: 0 })
       pass(RETENTION_MS + 1)
@@ -99,15 +99,15 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       await store().track(newTask({ uid, maxWaitMs, deadlineMs }))
       const beganMs = now() + BEHIND_MS
       expect(await taskBy(store(), uid)).toMatchObject({
-        created_at: iso(beganMs),
-        stale_at: iso(now() + maxWaitMs),
-        expires_at: iso(beganMs + deadlineMs),
+        createdAtMs: beganMs,
+        staleAtMs: now() + maxWaitMs,
+        expiresAtMs: beganMs + deadlineMs,
       })
       pass(maxWaitMs)
       const [asked] = await store().claimTasks(taskClaim())
       const { lease = '' } = asked ?? {}
       await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
-      expect(await taskBy(store(), uid)).toMatchObject({ next_poll_at: iso(now() + HOUR_MS) })
+      expect(await taskBy(store(), uid)).toMatchObject({ nextPollAtMs: now() + HOUR_MS })
       await setRight()
       expect((await leaseOf(store(), uid)).expiresAtMs).toBe(beganMs + deadlineMs)
       expect(beganMs + deadlineMs).toBeGreaterThan(now())

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { LongestWaits } from '../../src/domain/upkeep.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
-import { iso, leaseOf, newTask, taskBy, trackSubmission } from './task-samples.ts'
+import { leaseOf, newTask, taskBy, trackSubmission } from './task-samples.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -29,7 +29,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
     store().settle([
       settlement(await claimOne(store()), { verdict, outcome, dueAtMs: now() + waitMs, startedAtMs: now() }),
     ])
-  const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.due_at
+  const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.dueAtMs
 
   describe('bringBack', () => {
     test('gives zeros where nothing lies ahead', async () => {
@@ -47,7 +47,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       const before = await store().claim(claimRequest())
       expect(before.work).toEqual([])
       expect(await bringBack()).toEqual({ events: 1, deliveries: 1, tasks: 0 })
-      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(now()) })
+      expect(await store().event(event.uid)).toMatchObject({ receivedAtMs: now() })
       expect((await store().events({ untilMs: now() + 1 }, { limit: 10 })).items).toHaveLength(1)
       await expect.poll(async () => (await store().counts()).oldestDueAtMs, { timeout: 5_000 }).toBe(now())
       expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
@@ -61,8 +61,8 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await ahead(() => store().append(event))
       await ahead(() => store().track(task))
       expect(await bringBack({ isTrusted: false })).toEqual({ events: 0, deliveries: 1, tasks: 0 })
-      expect(await store().event(event.uid)).toMatchObject({ received_at: iso(START_MS + AHEAD_MS) })
-      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS + AHEAD_MS) })
+      expect(await store().event(event.uid)).toMatchObject({ receivedAtMs: START_MS + AHEAD_MS })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS + AHEAD_MS })
       expect((await claimOne(store())).event.uid).toBe(event.uid)
     })
 
@@ -74,7 +74,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
           await store().append(event)
           await ahead(() => fail('retry', outcome, HOUR_MS), byMs)
           expect(await bringBack()).toEqual({ events: 0, deliveries: 1, tasks: 0 })
-          expect(await dueOf(event.uid)).toBe(iso(now()))
+          expect(await dueOf(event.uid)).toBe(now())
           await store().settle([settlement(await claimOne(store()))])
         }
       },
@@ -88,7 +88,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       const replay = { eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] } as const
       await ahead(() => store().replay(replay), 8 * HOUR_MS)
       expect(await bringBack()).toMatchObject({ deliveries: 1 })
-      expect(await dueOf(event.uid)).toBe(iso(now()))
+      expect(await dueOf(event.uid)).toBe(now())
     })
 
     test('leaves alone what a handler put off by days, and brings back what its longest wait cannot reach', async () => {
@@ -136,7 +136,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       })
       expect(await bringBack({ isTrusted: false })).toMatchObject({ deliveries: 0 })
       expect(await bringBack()).toMatchObject({ deliveries: 1 })
-      expect(await dueOf(event.uid)).toBe(iso(now()))
+      expect(await dueOf(event.uid)).toBe(now())
     })
 
     test('keeps the distances of a task that was begun while the clock was ahead', async () => {
@@ -144,10 +144,10 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await ahead(() => store().track(task))
       expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({
-        created_at: iso(now()),
-        stale_at: iso(now() + task.maxWaitMs),
-        expires_at: iso(now() + task.deadlineMs),
-        next_poll_at: iso(now() + task.maxWaitMs),
+        createdAtMs: now(),
+        staleAtMs: now() + task.maxWaitMs,
+        expiresAtMs: now() + task.deadlineMs,
+        nextPollAtMs: now() + task.maxWaitMs,
       })
       expect(await bringBack()).toMatchObject({ tasks: 0 })
     })
@@ -160,7 +160,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
         await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
       })
       expect(await bringBack()).toMatchObject({ tasks: 1 })
-      expect(await taskBy(store(), task.uid)).toMatchObject({ created_at: iso(START_MS), next_poll_at: iso(now()) })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS, nextPollAtMs: now() })
     })
 
     test('leaves to its deadline a submission of which nobody knows whether the provider has it, whenever it was begun', async () => {
@@ -172,10 +172,10 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       }
       const uid = await lose()
       expect(await bringBack()).toMatchObject({ tasks: 0 })
-      expect(await taskBy(store(), uid)).toMatchObject({ next_poll_at: iso(now() + DAY_MS) })
+      expect(await taskBy(store(), uid)).toMatchObject({ nextPollAtMs: now() + DAY_MS })
       const begunAhead = await ahead(lose)
       expect(await bringBack()).toMatchObject({ tasks: 1 })
-      expect(await taskBy(store(), begunAhead)).toMatchObject({ next_poll_at: iso(now() + DAY_MS) })
+      expect(await taskBy(store(), begunAhead)).toMatchObject({ nextPollAtMs: now() + DAY_MS })
       expect(await bringBack()).toMatchObject({ tasks: 0 })
     })
 
@@ -184,7 +184,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await store().track(task)
       await ahead(() => store().cancelTask(task.uid))
       expect(await bringBack()).toMatchObject({ tasks: 1 })
-      expect(await taskBy(store(), task.uid)).toMatchObject({ status: 'cancelled', ended_at: iso(now()) })
+      expect(await taskBy(store(), task.uid)).toMatchObject({ status: 'cancelled', endedAtMs: now() })
     })
   })
 }

@@ -3,8 +3,6 @@ import type { Work } from '../../src/domain/delivery.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
 
-const iso = (ms: number): string => new Date(ms).toISOString()
-
 export function describeClaiming(fixture: Fixture): void {
   describeClaim(fixture)
   describeLeases(fixture)
@@ -126,7 +124,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect(again).toMatchObject({ attempt: 2, isolated: false })
       const [delivery] = (await store().event(event.uid))?.deliveries ?? []
       expect(delivery?.history).toEqual([
-        expect.objectContaining({ number: 1, outcome: 'lease_lost', started_at: iso(START_MS), duration_ms: 1_000 }),
+        expect.objectContaining({ number: 1, outcome: 'lease_lost', startedAtMs: START_MS, durationMs: 1_000 }),
       ])
     })
 
@@ -186,7 +184,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       pass(1_000)
       expect(await store().claim(claimRequest({ maxAttempts: 1 }))).toEqual({ work: [], nextDueAtMs: undefined })
       const [dead] = (await store().deliveries({ state: 'dead' }, { limit: 1 })).items
-      expect(dead).toMatchObject({ attempts: 1, due_at: iso(now()), last_error: expect.any(String) })
+      expect(dead).toMatchObject({ attempts: 1, dueAtMs: now(), lastError: expect.any(String) })
     })
 
     test('of a handler that is not named is taken back too', async () => {

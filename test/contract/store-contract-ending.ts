@@ -5,8 +5,6 @@ import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, codeOf, newEvent, pruned, START_MS, settlement } from './store-samples.ts'
 
-const iso = (ms: number): string => new Date(ms).toISOString()
-
 export function describeEnding(fixture: Fixture): void {
   describeSettle(fixture)
   describeReplay(fixture)
@@ -40,10 +38,10 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(delivery).toMatchObject({
         state: expected.state,
         attempts: expected.attempts,
-        due_at: iso(now() + expected.dueInMs),
-        history: [{ number: 1, outcome: expected.outcome, ...error, started_at: iso(START_MS + 1), duration_ms: 99 }],
+        dueAtMs: now() + expected.dueInMs,
+        history: [{ number: 1, outcome: expected.outcome, ...error, startedAtMs: START_MS + 1, durationMs: 99 }],
       })
-      expect(delivery?.last_error).toBe(expected.lastError)
+      expect(delivery?.lastError).toBe(expected.lastError)
     })
 
     test('all that is known of an error is kept with its attempt, and nothing where nothing is', async () => {
@@ -61,9 +59,9 @@ function describeSettle({ store, now, pass }: Fixture): void {
       await store().settle([settlement(await claimOne(store()))])
       const [first, second] = (await store().event(event.uid))?.deliveries[0]?.history ?? []
       expect(first).toMatchObject({ number: 1, error: 'fetch failed' })
-      expect(first?.error_detail).toEqual(detail)
+      expect(first?.errorDetail).toEqual(detail)
       expect(second).toMatchObject({ number: 2, outcome: 'succeeded' })
-      expect(second).not.toHaveProperty('error_detail')
+      expect(second).not.toHaveProperty('errorDetail')
     })
 
     test('what finds its event not as its schema says quarantines it, and leaves its other deliveries alone', async () => {
@@ -159,8 +157,8 @@ function describeReplay({ store, now, pass }: Fixture): void {
         pass(500)
         expect(await replay(event.uid, ['a'])).toEqual(['a'])
         const [delivery] = (await store().deliveries({}, { limit: 1 })).items
-        expect(delivery).toMatchObject({ state: 'pending', attempts: 0, due_at: iso(now()) })
-        expect(delivery).not.toHaveProperty('last_error')
+        expect(delivery).toMatchObject({ state: 'pending', attempts: 0, dueAtMs: now() })
+        expect(delivery).not.toHaveProperty('lastError')
         expect(await claimOne(store())).toMatchObject({ attempt: 1, isolated: false })
       },
     )

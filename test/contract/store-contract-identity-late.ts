@@ -222,7 +222,7 @@ function describeSuccessor(fixture: Fixture): void {
       const one = other(first, task)
       await store().append(first)
       await quarantinedBefore(one)
-      expect(await store().task('stripe', task.task)).toMatchObject({ status: 'completed', event_uid: one.uid })
+      expect(await store().task('stripe', task.task)).toMatchObject({ status: 'completed', eventUid: one.uid })
       await store().settle((await claimAll(fixture)).map((each) => refused(each)))
       const late = other(first, { ...task, body: Buffer.from('third') })
       expect((await store().append(late)).outcome).toBe('accepted')
@@ -245,7 +245,7 @@ function describeJudged({ store }: Fixture): void {
         expect(await store().append(again(bad))).toEqual({ outcome: 'duplicate', uid: bad.uid, dead: ['a'] })
       expect((await store().deliveries({ state: 'dead' }, { limit: 10 })).items).toHaveLength(1)
       const detail = await store().event(bad.uid)
-      expect(detail?.deliveries[0]?.history).toEqual([expect.not.objectContaining({ error_detail: expect.anything() })])
+      expect(detail?.deliveries[0]?.history).toEqual([expect.not.objectContaining({ errorDetail: expect.anything() })])
     })
 
     test('are accepted once they would be judged by another schema, or were judged where they came', async () => {

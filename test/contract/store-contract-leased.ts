@@ -71,9 +71,9 @@ function describeTaken({ store, now, pass }: Fixture): void {
       pass(1)
       expect(await claimOne(store())).toMatchObject({ deliveryId: lost.deliveryId, attempt: 2, isolated: false })
       expect(await store().settle([settlement(lost)])).toEqual([false])
-      const started_at = new Date(START_MS + 50).toISOString()
+      const startedAtMs = START_MS + 50
       expect((await store().event(event.uid))?.deliveries[0]?.history).toMatchObject([
-        { number: 1, outcome: 'lease_lost', started_at, duration_ms: LEASE_MS },
+        { number: 1, outcome: 'lease_lost', startedAtMs, durationMs: LEASE_MS },
       ])
     })
 

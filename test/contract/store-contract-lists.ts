@@ -157,7 +157,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
     }
     const listed = async (filter: DeliveryFilter = {}, limit = 2) =>
       (await allPages((page) => store().deliveries({ ...filter, state: 'dead' }, page), limit)).map(
-        ({ event_uid }) => event_uid,
+        ({ eventUid }) => eventUid,
       )
 
     test('are listed in order of their death, the last first, whenever their events came', async () => {
@@ -181,7 +181,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
     test('stay in their place while others die, run again and die again between two pages', async () => {
       const [first = '', second = '', third = '', fourth = ''] = await die([1, 3, 0, 2])
       const page = await store().deliveries({ state: 'dead' }, { limit: 2 })
-      expect(page.items.map(({ event_uid }) => event_uid)).toEqual([fourth, third])
+      expect(page.items.map(({ eventUid }) => eventUid)).toEqual([fourth, third])
       const replay = { handlers: ['a'], status: 'accepted', reasons: [] } as const
       for (const eventUid of [third, second]) await store().replay({ ...replay, eventUid })
       pass(1_000)
@@ -192,7 +192,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
         { state: 'dead' },
         { limit: 50, ...(page.nextCursor !== undefined && { cursor: page.nextCursor }) },
       )
-      expect(rest.items.map(({ event_uid }) => event_uid)).toEqual([first])
+      expect(rest.items.map(({ eventUid }) => eventUid)).toEqual([first])
       expect(rest.nextCursor).toBeUndefined()
     })
 
@@ -225,7 +225,7 @@ function describeDeliveries({ store }: Fixture): void {
     }
     const listed = async (filter: DeliveryFilter, limit: number) =>
       (await allPages((page) => store().deliveries(filter, page), limit)).map(
-        ({ event_uid, handler, state }) => `${uids.indexOf(event_uid)}${handler} ${state}`,
+        ({ eventUid, handler, state }) => `${uids.indexOf(eventUid)}${handler} ${state}`,
       )
 
     const all = ['2b pending', '2a running', '1b pending', '1a succeeded', '0b pending', '0a dead']

@@ -5,7 +5,6 @@ import { claimRequest } from './store-samples.ts'
 import {
   askedEvent,
   endEvent,
-  iso,
   keptNothingOf,
   LEASE_MS,
   leaseOf,
@@ -24,11 +23,11 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
       expect(await taskBy(store(), leased.uid)).toMatchObject({
         status,
-        provider_status: by === 'poll' ? 'theirs' : null,
-        ended_at: iso(now()),
-        next_poll_at: null,
-        resolved_by: by,
-        event_uid: event.uid,
+        providerStatus: by === 'poll' ? 'theirs' : null,
+        endedAtMs: now(),
+        nextPollAtMs: null,
+        resolvedBy: by,
+        eventUid: event.uid,
       })
       expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
       const again = askedEvent(leased)
@@ -37,8 +36,8 @@ export function describeAsked({ store, now, pass }: Fixture): void {
     })
 
     test.each([
-      ['poll', { polls: 2, last_error: null }],
-      ['expiry', { polls: 1, last_error: 'down' }],
+      ['poll', { polls: 2, lastError: null }],
+      ['expiry', { polls: 1, lastError: 'down' }],
     ] as const)('by %s leaves %j of what was asked', async (by, expected) => {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
@@ -47,10 +46,10 @@ export function describeAsked({ store, now, pass }: Fixture): void {
     })
 
     test.each([
-      ['poll', {}, { provider_status: 'theirs', last_error: null }],
-      ['poll', { error: 'cut off' }, { provider_status: 'theirs', last_error: 'cut off' }],
-      ['expiry', {}, { provider_status: 'RUNNING', last_error: 'down' }],
-      ['expiry', { word: 'DONE', error: 'gave up' }, { provider_status: 'DONE', last_error: 'gave up' }],
+      ['poll', {}, { providerStatus: 'theirs', lastError: null }],
+      ['poll', { error: 'cut off' }, { providerStatus: 'theirs', lastError: 'cut off' }],
+      ['expiry', {}, { providerStatus: 'RUNNING', lastError: 'down' }],
+      ['expiry', { word: 'DONE', error: 'gave up' }, { providerStatus: 'DONE', lastError: 'gave up' }],
     ] as const)('by %s, and was told %j, leaves %j as the last that is known', async (by, said, expected) => {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
@@ -82,7 +81,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
         'expiry',
       )
       expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
-      expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', task_id: null, resolved_by: 'expiry' })
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', id: null, resolvedBy: 'expiry' })
     })
 
     test('is kept after the lease has run out, while nobody else has claimed the task', async () => {

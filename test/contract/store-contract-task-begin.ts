@@ -6,7 +6,6 @@ import { allPages, codeOf, newEvent } from './store-samples.ts'
 import {
   DEADLINE_MS,
   endEvent,
-  iso,
   LEASE_MS,
   MAX_WAIT_MS,
   newSubmission,
@@ -28,23 +27,23 @@ function describeTrack({ store, now, pass }: Fixture): void {
       const tracked = await store().track(task)
       expect(tracked).toEqual({
         created: true,
-        lease: undefined,
+        leased: undefined,
         task: {
           uid: task.uid,
           source: 'stripe',
-          task_id: task.id,
+          id: task.id,
           status: 'pending',
-          provider_status: null,
+          providerStatus: null,
           metadata: { order: 7 },
-          created_at: iso(now()),
-          stale_at: iso(now() + MAX_WAIT_MS),
-          expires_at: iso(now() + DEADLINE_MS),
-          next_poll_at: iso(now() + MAX_WAIT_MS),
+          createdAtMs: now(),
+          staleAtMs: now() + MAX_WAIT_MS,
+          expiresAtMs: now() + DEADLINE_MS,
+          nextPollAtMs: now() + MAX_WAIT_MS,
           polls: 0,
-          last_error: null,
-          ended_at: null,
-          resolved_by: null,
-          event_uid: null,
+          lastError: null,
+          endedAtMs: null,
+          resolvedBy: null,
+          eventUid: null,
         },
       })
       expect(await store().task('stripe', task.id)).toEqual(tracked.task)
@@ -52,20 +51,33 @@ function describeTrack({ store, now, pass }: Fixture): void {
 
     test('one whose deadline comes before it is stale is next looked at then', async () => {
       const { task } = await store().track(newTask({ deadlineMs: 50 }))
-      expect(task).toMatchObject({ stale_at: iso(now() + MAX_WAIT_MS), next_poll_at: iso(now() + 50) })
+      expect(task).toMatchObject({ staleAtMs: now() + MAX_WAIT_MS, nextPollAtMs: now() + 50 })
     })
 
     test('one without an id is submitting, and its caller alone may submit it until the lease runs out', async () => {
       const task = newSubmission()
       expect(await store().track(task)).toMatchObject({
         created: true,
-        lease: expect.any(String),
+        leased: {
+          uid: task.uid,
+          source: task.source,
+          lease: expect.any(String),
+          id: undefined,
+          request: task.request,
+          interrupted: false,
+          createdAtMs: now(),
+          staleAtMs: now() + task.maxWaitMs,
+          expiresAtMs: now() + task.deadlineMs,
+          failures: 0,
+          lastError: undefined,
+          word: undefined,
+        },
         task: {
           uid: task.uid,
           status: 'submitting',
-          task_id: null,
+          id: null,
           metadata: null,
-          next_poll_at: iso(now() + LEASE_MS),
+          nextPollAtMs: now() + LEASE_MS,
         },
       })
       expect(await store().claimTask(task.uid, LEASE_MS)).toBeUndefined()
@@ -88,8 +100,8 @@ function describeTrack({ store, now, pass }: Fixture): void {
 
 function describeKnown({ store }: Fixture): void {
   const track = async (task: NewTask) => {
-    const { created, lease, task: known } = await store().track(task)
-    return { created, lease, uid: known.uid }
+    const { created, leased, task: known } = await store().track(task)
+    return { created, leased, uid: known.uid }
   }
   const idempotency = { key: 'k', fingerprint: 'f' }
   const all = () => allPages((page) => store().tasks({}, page))
@@ -99,7 +111,7 @@ function describeKnown({ store }: Fixture): void {
       const task = newTask({ metadata: '{"first":true}' })
       const { task: first } = await store().track(task)
       const again = newTask({ id: task.id, metadata: '{}', maxWaitMs: 5, idempotency })
-      expect(await store().track(again)).toEqual({ task: first, created: false, lease: undefined })
+      expect(await store().track(again)).toEqual({ task: first, created: false, leased: undefined })
       await store().append(endEvent(task))
       expect(await store().track(newTask({ id: task.id }))).toMatchObject({
         created: false,
@@ -112,12 +124,12 @@ function describeKnown({ store }: Fixture): void {
       const task = newTask()
       await store().track(task)
       const elsewhere = newTask({ source: 'eu', id: task.id })
-      expect(await track(elsewhere)).toEqual({ created: true, lease: undefined, uid: elsewhere.uid })
+      expect(await track(elsewhere)).toEqual({ created: true, leased: undefined, uid: elsewhere.uid })
     })
 
     test('by its idempotency key is given as it is, and nobody else may submit it', async () => {
       const { uid } = await trackSubmission(store(), { idempotency })
-      expect(await track(newSubmission({ idempotency }))).toEqual({ created: false, lease: undefined, uid })
+      expect(await track(newSubmission({ idempotency }))).toEqual({ created: false, leased: undefined, uid })
       expect(await all()).toHaveLength(1)
     })
 
@@ -144,7 +156,7 @@ function describeKnown({ store }: Fixture): void {
       const byKey = Array.from({ length: 20 }, () => newSubmission({ idempotency }))
       const tracked = await Promise.all([...byId, ...byKey].map(track))
       expect(tracked.filter(({ created }) => created)).toHaveLength(2)
-      expect(tracked.filter(({ lease }) => lease !== undefined)).toHaveLength(1)
+      expect(tracked.filter(({ leased }) => leased !== undefined)).toHaveLength(1)
       expect(new Set(tracked.map(({ uid }) => uid)).size).toBe(2)
     })
   })
@@ -161,12 +173,12 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
         created: true,
         task: {
           status: 'failed',
-          provider_status: 'errored',
-          created_at: iso(now()),
-          ended_at: iso(now()),
-          next_poll_at: null,
-          resolved_by: 'webhook',
-          event_uid: event.uid,
+          providerStatus: 'errored',
+          createdAtMs: now(),
+          endedAtMs: now(),
+          nextPollAtMs: null,
+          resolvedBy: 'webhook',
+          eventUid: event.uid,
         },
       })
       expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
@@ -178,7 +190,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       const second = endEvent(task, { receivedAtMs: now() + 1, taskEnd: { status: 'cancelled', word: 'gone' } })
       for (const event of [first, second]) expect(await store().append(event)).toMatchObject({ outcome: 'accepted' })
       pass(10)
-      expect(await store().track(task)).toMatchObject({ task: { status: 'completed', event_uid: first.uid } })
+      expect(await store().track(task)).toMatchObject({ task: { status: 'completed', eventUid: first.uid } })
       expect(await store().append(endEvent(task))).toMatchObject({ outcome: 'superseded' })
       expect(await store().append({ ...second, uid: newUid() })).toEqual({ outcome: 'duplicate', uid: second.uid })
     })
@@ -191,7 +203,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       await store().append(progress)
       const conflict = endEvent(task, { id: progress.id, body: Buffer.from('other') })
       expect(await store().append(conflict)).toMatchObject({ outcome: 'conflict' })
-      expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', event_uid: null } })
+      expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', eventUid: null } })
     })
 
     test('or while it comes is terminal, whichever is first', async () => {

@@ -4,7 +4,7 @@ import { newUid } from '../../src/domain/names.ts'
 import type { EndedTask, Task } from '../../src/domain/task.ts'
 import type { Fixture } from './store-contract.ts'
 import { codeOf, newEvent } from './store-samples.ts'
-import { askedEvent, endEvent, iso, newTask, taskBy, trackLeased, trackSubmission } from './task-samples.ts'
+import { askedEvent, endEvent, newTask, taskBy, trackLeased, trackSubmission } from './task-samples.ts'
 
 export function describeTaskEnds(fixture: Fixture): void {
   describeEndByEvent(fixture)
@@ -23,12 +23,12 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
       expect(await taskBy(store(), task.uid)).toMatchObject({
         status,
-        provider_status: 'their word',
-        ended_at: iso(now()),
-        next_poll_at: null,
-        last_error: null,
-        resolved_by: 'webhook',
-        event_uid: event.uid,
+        providerStatus: 'their word',
+        endedAtMs: now(),
+        nextPollAtMs: null,
+        lastError: null,
+        resolvedBy: 'webhook',
+        eventUid: event.uid,
       })
       expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
     })
@@ -36,7 +36,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
     test('ends it though no handler wants the event, and though somebody is asking for it', async () => {
       const { uid, id, source, lease } = await trackLeased(store())
       await store().append(endEvent({ source, id }, { status: 'unhandled', handlers: [] }))
-      expect(await taskBy(store(), uid)).toMatchObject({ status: 'completed', resolved_by: 'webhook' })
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'completed', resolvedBy: 'webhook' })
       expect(await store().postpone([{ uid, lease, dueAtMs: now() }])).toEqual([false])
     })
 
@@ -129,10 +129,10 @@ function describeCancel({ store, now, pass }: Fixture): void {
       expect(cancelled).toMatchObject({
         uid,
         status: 'cancelled',
-        ended_at: iso(now()),
-        next_poll_at: null,
-        resolved_by: null,
-        event_uid: null,
+        endedAtMs: now(),
+        nextPollAtMs: null,
+        resolvedBy: null,
+        eventUid: null,
       })
       pass(20)
       expect(await store().cancelTask(uid)).toEqual(cancelled)
@@ -144,12 +144,12 @@ function describeCancel({ store, now, pass }: Fixture): void {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
       const cancelled = await store().cancelTask(uid)
-      expect(cancelled).toMatchObject({ status: 'cancelled', provider_status: 'RUNNING', last_error: 'down' })
+      expect(cancelled).toMatchObject({ status: 'cancelled', providerStatus: 'RUNNING', lastError: 'down' })
     })
 
     test('of a task that is being submitted takes the right to submit it', async () => {
       const { uid, lease } = await trackSubmission(store())
-      expect(await store().cancelTask(uid)).toMatchObject({ status: 'cancelled', task_id: null })
+      expect(await store().cancelTask(uid)).toMatchObject({ status: 'cancelled', id: null })
       expect(await store().submitted(uid, lease, { id: 'given' })).toBeUndefined()
     })
 

@@ -70,7 +70,7 @@ function describeTaskPages({ store, pass }: Fixture): void {
       const { items, nextCursor = '' } = await store().tasks({}, { limit: 4 })
       await store().track(newTask())
       const rest = await store().tasks({}, { limit: 50, cursor: nextCursor })
-      expect([...items, ...rest.items].map(({ task_id }) => task_id)).toEqual(ids.toReversed())
+      expect([...items, ...rest.items].map(({ id }) => id)).toEqual(ids.toReversed())
       expect(rest.nextCursor).toBeUndefined()
     })
 
@@ -204,7 +204,7 @@ function describePruneTasks({ store, now, pass }: Fixture): void {
       pass(1_000_000)
       await leaseOf(store(), leased.uid)
       expect(await store().pruneTasks(now() + 1, 100)).toBe(0)
-      for (const each of [pending.uid, leased.uid, uid]) expect((await taskBy(store(), each)).ended_at).toBeNull()
+      for (const each of [pending.uid, leased.uid, uid]) expect((await taskBy(store(), each)).endedAtMs).toBeNull()
     })
 
     test('frees the id and the idempotency key of what it forgets, and leaves its event', async () => {
@@ -217,7 +217,7 @@ function describePruneTasks({ store, now, pass }: Fixture): void {
       expect(await store().task('stripe', task.id)).toBeUndefined()
       expect(await store().event(end.uid)).toMatchObject({ id: end.id })
       const again = newTask({ id: task.id, idempotency: { key: 'k', fingerprint: 'g' } })
-      expect(await store().track(again)).toMatchObject({ created: true, task: { uid: again.uid, event_uid: end.uid } })
+      expect(await store().track(again)).toMatchObject({ created: true, task: { uid: again.uid, eventUid: end.uid } })
     })
   })
 }

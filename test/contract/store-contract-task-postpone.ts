@@ -6,7 +6,6 @@ import type { Fixture } from './store-contract.ts'
 import {
   askedEvent,
   DEADLINE_MS,
-  iso,
   LEASE_MS,
   leaseOf,
   MAX_WAIT_MS,
@@ -27,7 +26,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     const again = await leaseOf(store(), uid)
     await postpone(again)
     const task = await taskBy(store(), uid)
-    expect(again.lastError ?? null).toBe(task.last_error)
+    expect(again.lastError ?? null).toBe(task.lastError)
     return { ...task, failures: again.failures }
   }
 
@@ -35,7 +34,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     test('lets a task go until its time', async () => {
       const leased = await trackLeased(store(), { maxWaitMs: 0 })
       expect(await postpone(leased, { dueAtMs: now() + 50 })).toEqual([true])
-      expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', next_poll_at: iso(now() + 50) })
+      expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', nextPollAtMs: now() + 50 })
       pass(49)
       expect(await store().claimTasks(taskClaim())).toEqual([])
       pass(1)
@@ -46,7 +45,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       const { uid } = (await store().track(newTask({ maxWaitMs: 50 }))).task
       const leased = await store().claimTask(uid, LEASE_MS)
       expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { word: 'processing' } })).toEqual([true])
-      expect((await taskBy(store(), uid)).next_poll_at).toBe(iso(now() + 50))
+      expect((await taskBy(store(), uid)).nextPollAtMs).toBe(now() + 50)
       pass(49)
       expect(await store().claimTasks(taskClaim())).toEqual([])
       pass(1)
@@ -56,7 +55,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     test('keeps a deadline that comes sooner', async () => {
       const leased = await trackLeased(store())
       await postpone(leased, { dueAtMs: now() + DEADLINE_MS + 1 })
-      expect((await taskBy(store(), leased.uid)).next_poll_at).toBe(iso(now() + DEADLINE_MS))
+      expect((await taskBy(store(), leased.uid)).nextPollAtMs).toBe(now() + DEADLINE_MS)
       pass(DEADLINE_MS)
       expect(await store().claimTasks(taskClaim({ staleLimit: 0 }))).toHaveLength(1)
     })
@@ -71,23 +70,23 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     test('counts what was asked, and failures since the last answer that could be used', async () => {
       const { uid, ...leased } = await trackLeased(store())
       await postpone({ uid, ...leased })
-      expect(await ask(uid, { error: 'down' })).toMatchObject({ polls: 1, failures: 1, last_error: 'down' })
-      expect(await ask(uid, { error: 'still' })).toMatchObject({ polls: 2, failures: 2, last_error: 'still' })
-      expect(await ask(uid)).toMatchObject({ polls: 2, failures: 2, last_error: 'still', provider_status: null })
+      expect(await ask(uid, { error: 'down' })).toMatchObject({ polls: 1, failures: 1, lastError: 'down' })
+      expect(await ask(uid, { error: 'still' })).toMatchObject({ polls: 2, failures: 2, lastError: 'still' })
+      expect(await ask(uid)).toMatchObject({ polls: 2, failures: 2, lastError: 'still', providerStatus: null })
       expect(await ask(uid, { word: 'running' })).toMatchObject({
         polls: 3,
         failures: 0,
-        last_error: null,
-        provider_status: 'running',
+        lastError: null,
+        providerStatus: 'running',
       })
       expect(await ask(uid, { error: 'again' })).toMatchObject({
         polls: 4,
         failures: 1,
-        last_error: 'again',
-        provider_status: 'running',
+        lastError: 'again',
+        providerStatus: 'running',
       })
       expect(await store().append(askedEvent(await leaseOf(store(), uid)))).toMatchObject({ outcome: 'accepted' })
-      expect(await taskBy(store(), uid)).toMatchObject({ last_error: null, provider_status: 'succeeded' })
+      expect(await taskBy(store(), uid)).toMatchObject({ lastError: null, providerStatus: 'succeeded' })
     })
 
     test('of a task that is to be submitted counts failures, and no polls', async () => {
@@ -97,9 +96,9 @@ export function describePostpone({ store, now, pass }: Fixture): void {
         status: 'submitting',
         polls: 0,
         failures: 1,
-        last_error: 'down',
+        lastError: 'down',
       })
-      expect(await ask(uid)).toMatchObject({ polls: 0, failures: 1, last_error: 'down' })
+      expect(await ask(uid)).toMatchObject({ polls: 0, failures: 1, lastError: 'down' })
       expect(await leaseOf(store(), uid)).toMatchObject({ request: expect.any(String) })
     })
 
@@ -121,7 +120,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       ])
       expect(await store().postpone([])).toEqual([])
       expect(await taskBy(store(), lost.uid)).toEqual(before)
-      expect(await taskBy(store(), held.uid)).toMatchObject({ polls: 1, next_poll_at: iso(dueAtMs) })
+      expect(await taskBy(store(), held.uid)).toMatchObject({ polls: 1, nextPollAtMs: dueAtMs })
     })
 
     test('under a lease that ran out takes effect while nobody else has claimed the task', async () => {

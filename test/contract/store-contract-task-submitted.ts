@@ -3,7 +3,6 @@ import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'
 import {
   endEvent,
-  iso,
   LEASE_MS,
   leaseOf,
   MAX_WAIT_MS,
@@ -19,8 +18,8 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       const { uid, lease } = await trackSubmission(store())
       pass(30)
       const task = await store().submitted(uid, lease, { id: 'given' })
-      const staleAt = iso(now() - 30 + MAX_WAIT_MS)
-      expect(task).toMatchObject({ uid, task_id: 'given', status: 'pending', stale_at: staleAt, next_poll_at: staleAt })
+      const staleAt = now() - 30 + MAX_WAIT_MS
+      expect(task).toMatchObject({ uid, id: 'given', status: 'pending', staleAtMs: staleAt, nextPollAtMs: staleAt })
       expect(await store().task('stripe', 'given')).toEqual(task)
       expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
       expect(await leaseOf(store(), uid)).toMatchObject({ id: 'given', request: undefined, interrupted: false })
@@ -28,7 +27,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
 
     test('one whose deadline comes before it is stale is next looked at then', async () => {
       const { uid, lease } = await trackSubmission(store(), { deadlineMs: 50 })
-      expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({ next_poll_at: iso(now() + 50) })
+      expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({ nextPollAtMs: now() + 50 })
     })
 
     test('what went wrong before it is forgotten', async () => {
@@ -36,7 +35,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
       const again = await leaseOf(store(), uid)
       expect(again.failures).toBe(1)
-      expect(await store().submitted(uid, again.lease, { id: 'given' })).toMatchObject({ last_error: null, polls: 0 })
+      expect(await store().submitted(uid, again.lease, { id: 'given' })).toMatchObject({ lastError: null, polls: 0 })
       expect((await leaseOf(store(), uid)).failures).toBe(0)
     })
 
@@ -44,25 +43,25 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       const event = endEvent({ source: 'stripe', id: 'given' })
       const { uid, lease } = await trackSubmission(store())
       await store().append(event)
-      expect(await taskBy(store(), uid)).toMatchObject({ status: 'submitting', task_id: null })
+      expect(await taskBy(store(), uid)).toMatchObject({ status: 'submitting', id: null })
       expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({
-        task_id: 'given',
+        id: 'given',
         status: 'completed',
-        resolved_by: 'webhook',
-        event_uid: event.uid,
+        resolvedBy: 'webhook',
+        eventUid: event.uid,
       })
     })
 
     test('the provider does not want it: it has failed, by no event', async () => {
       const { uid, lease } = await trackSubmission(store())
       expect(await store().submitted(uid, lease, { refused: 'too long' })).toMatchObject({
-        task_id: null,
+        id: null,
         status: 'failed',
-        last_error: 'too long',
-        ended_at: iso(now()),
-        next_poll_at: null,
-        resolved_by: null,
-        event_uid: null,
+        lastError: 'too long',
+        endedAtMs: now(),
+        nextPollAtMs: null,
+        resolvedBy: null,
+        eventUid: null,
       })
       expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
     })
@@ -72,10 +71,10 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       const { task: before } = await store().track(other)
       const { uid, lease } = await trackSubmission(store())
       expect(await store().submitted(uid, lease, { id: other.id })).toMatchObject({
-        task_id: null,
+        id: null,
         status: 'failed',
-        last_error: expect.any(String),
-        resolved_by: null,
+        lastError: expect.any(String),
+        resolvedBy: null,
       })
       expect(await store().task('stripe', other.id)).toEqual(before)
       const elsewhere = await trackSubmission(store(), { source: 'eu' })
@@ -99,7 +98,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
     test('of a task that the provider has already: nothing changes', async () => {
       const { uid, id, lease } = await trackLeased(store())
       expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
-      expect(await taskBy(store(), uid)).toMatchObject({ task_id: id, status: 'pending' })
+      expect(await taskBy(store(), uid)).toMatchObject({ id, status: 'pending' })
     })
   })
 }

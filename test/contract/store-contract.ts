@@ -83,7 +83,7 @@ function describeAppend({ store }: Fixture): void {
         id: 'with\0nul',
         status: 'quarantined',
         reasons: ['one', 'two'],
-        api_version: '2026-01-01',
+        apiVersion: '2026-01-01',
         task: 'task_1',
         origin: 'poll',
         traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -92,11 +92,10 @@ function describeAppend({ store }: Fixture): void {
         handlers: [],
       })
       await store().append(event)
-      const { receivedAtMs, body, handlers: _, ...same } = event
+      const { body, handlers: _, ...same } = event
       expect(await store().event(event.uid)).toEqual({
         ...same,
-        received_at: new Date(receivedAtMs).toISOString(),
-        size_bytes: 256,
+        sizeBytes: 256,
         checksum: createHash('sha256').update(body).digest('hex'),
         deliveries: [],
       })
@@ -109,7 +108,7 @@ function describeAppend({ store }: Fixture): void {
       const found = await store().event(event.uid)
       expect(found).toMatchObject({ uid: event.uid, reasons: [] })
       expect(Object.keys(found ?? {})).not.toEqual(expect.arrayContaining(['task']))
-      expect(found).not.toHaveProperty('api_version')
+      expect(found).not.toHaveProperty('apiVersion')
       expect(found).not.toHaveProperty('traceparent')
     })
 
@@ -143,13 +142,13 @@ function describeAppend({ store }: Fixture): void {
       await store().append(event)
       expect((await store().event(event.uid))?.deliveries).toEqual(
         ['a', 'b'].map((handler) => ({
-          event_uid: event.uid,
+          eventUid: event.uid,
           source: 'stripe',
           type: 'invoice.paid',
           handler,
           state: 'pending',
           attempts: 0,
-          due_at: new Date(START_MS).toISOString(),
+          dueAtMs: START_MS,
           history: [],
         })),
       )

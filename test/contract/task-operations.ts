@@ -24,26 +24,27 @@ function heldAt({ held }: Run, { at, isLive }: { at: number; isLive: boolean }):
 
 export function expectTask(task: Task | undefined, expected: ModelTask | undefined): void {
   const isTaken = expected?.lastError === 'taken'
-  expect(task).toEqual(expected && { ...shown(expected), ...(isTaken && { last_error: expect.any(String) }) })
+  expect(task).toEqual(expected && { ...shown(expected), ...(isTaken && { lastError: expect.any(String) }) })
 }
 
+/** The task as its holder is given it. */
+const leasedAs = (task: ModelTask, interrupted: boolean) => ({
+  uid: task.given.uid,
+  source: task.given.source,
+  lease: expect.any(String),
+  id: task.id,
+  request: task.status === 'submitting' ? task.given.request : undefined,
+  interrupted,
+  createdAtMs: task.createdAtMs,
+  staleAtMs: task.staleAtMs,
+  expiresAtMs: task.expiresAtMs,
+  failures: task.failures,
+  lastError: task.lastError ?? undefined,
+  word: task.word ?? undefined,
+})
+
 function take({ held }: Run, expected: readonly ModelTask[], answer: readonly LeasedTask[], was: WasLeased): void {
-  expect(answer).toEqual(
-    expected.map((task) => ({
-      uid: task.given.uid,
-      source: task.given.source,
-      lease: expect.any(String),
-      id: task.id,
-      request: task.status === 'submitting' ? task.given.request : undefined,
-      interrupted: was.has(task),
-      createdAtMs: task.createdAtMs,
-      staleAtMs: task.staleAtMs,
-      expiresAtMs: task.expiresAtMs,
-      failures: task.failures,
-      lastError: task.lastError ?? undefined,
-      word: task.word ?? undefined,
-    })),
-  )
+  expect(answer).toEqual(expected.map((task) => leasedAs(task, was.has(task))))
   for (const [at, task] of expected.entries()) {
     task.lease = answer[at]?.lease
     held.push({ task, lease: answer[at]?.lease ?? '' })
@@ -76,10 +77,12 @@ const track = operation(
     const tracked = await store.track(task)
     expect(tracked.created).toBe(expected.created)
     expectTask(tracked.task, expected.task)
-    expect(tracked.lease).toEqual(expected.created && task.id === undefined ? expect.any(String) : undefined)
-    if (tracked.lease === undefined) return
-    expected.task.lease = tracked.lease
-    held.push({ task: expected.task, lease: tracked.lease })
+    const isLeased = expected.created && task.id === undefined
+    expect(tracked.leased).toEqual(isLeased ? leasedAs(expected.task, false) : undefined)
+    if (tracked.leased === undefined) return
+    const { lease } = tracked.leased
+    expected.task.lease = lease
+    held.push({ task: expected.task, lease })
   },
 )
 

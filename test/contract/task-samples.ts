@@ -9,8 +9,6 @@ export const MAX_WAIT_MS = 1_000
 export const DEADLINE_MS = 10_000
 export const LEASE_MS = 100
 
-export const iso = (ms: number): string => new Date(ms).toISOString()
-
 let made = 0
 
 /** A task that the provider knows, by an id of its own. */
@@ -74,14 +72,11 @@ export async function trackLeased(
 }
 
 /** Begins a submission, and gives it as its submitter holds it. */
-export async function trackSubmission(
-  store: OpenStore,
-  given: Partial<Omit<NewTask, 'id'>> = {},
-): Promise<{ readonly uid: string; readonly source: string; readonly lease: string }> {
+export async function trackSubmission(store: OpenStore, given: Partial<Omit<NewTask, 'id'>> = {}): Promise<LeasedTask> {
   const task = newSubmission(given)
-  const { lease } = await store.track(task)
-  if (lease === undefined) throw new Error('a lease was expected')
-  return { uid: task.uid, source: task.source, lease }
+  const { leased } = await store.track(task)
+  if (leased === undefined) throw new Error('a lease was expected')
+  return leased
 }
 
 export async function leaseOf(store: OpenStore, uid: string, leaseMs = LEASE_MS): Promise<LeasedTask> {

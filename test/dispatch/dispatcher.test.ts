@@ -16,7 +16,7 @@ describe('a delivery', () => {
   test('whose handler throws is tried again until its attempts are used up, and every failure is counted', async () => {
     const { append, ended, reports } = await startDispatcher({ maxAttempts: 3 })
     const [delivery] = await ended(await append(['throw']))
-    expect(delivery).toMatchObject({ state: 'dead', attempts: 3, last_error: 'RangeError: too far' })
+    expect(delivery).toMatchObject({ state: 'dead', attempts: 3, lastError: 'RangeError: too far' })
     expect(outcomes(delivery?.history ?? [])).toEqual(['failed', 'failed', 'failed'])
     expect(reports).toHaveLength(3)
   })
@@ -29,7 +29,7 @@ describe('a delivery', () => {
   test('that its handler refuses for good is dead at once', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 5 })
     const [delivery] = await ended(await append(['fail']))
-    expect(delivery).toMatchObject({ state: 'dead', attempts: 1, last_error: 'no such customer' })
+    expect(delivery).toMatchObject({ state: 'dead', attempts: 1, lastError: 'no such customer' })
   })
 
   test('that its handler puts off waits for as long as it asked', async () => {
@@ -40,7 +40,7 @@ describe('a delivery', () => {
       () => store.event(uid),
       (detail) => detail?.deliveries[0]?.history.length === 1 && detail.deliveries[0].state === 'pending',
     )
-    expect(Date.parse(event?.deliveries[0]?.due_at ?? '')).toBeGreaterThanOrEqual(before + 1_234)
+    expect(event?.deliveries[0]?.dueAtMs).toBeGreaterThanOrEqual(before + 1_234)
   })
 
   test('of a handler that is not registered is left alone, and does not keep the others from running', async () => {
@@ -97,9 +97,7 @@ test('no more of a handler run at once than its concurrency allows', async () =>
   const { append, ended, store } = await startDispatcher({ processes: 2 })
   const uids = await Promise.all(Array.from({ length: 6 }, () => append(['wait'], { ms: 60 })))
   const runs = (await Promise.all(uids.map(ended))).flat().flatMap(({ history }) => history)
-  const spans = runs.map(
-    ({ started_at, duration_ms }) => [Date.parse(started_at), Date.parse(started_at) + duration_ms - 5] as const,
-  )
+  const spans = runs.map(({ startedAtMs, durationMs }) => [startedAtMs, startedAtMs + durationMs - 5] as const)
   const most = Math.max(...spans.map(([start]) => spans.filter(([from, to]) => from <= start && start < to).length))
   expect(most).toBeLessThanOrEqual(2)
   expect((await store.counts()).deliveries.dead).toBe(0)

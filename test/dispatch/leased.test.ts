@@ -50,7 +50,8 @@ describe('an event that can start at once', () => {
     const newer = await keep(['wait'], { ms: 1 })
     expect(newer.leased).toBeUndefined()
     await Promise.all([older, newer.uid, ...running.map(({ uid }) => uid)].map(ended))
-    const startOf = async (uid: string) => (await store.event(uid))?.deliveries[0]?.history[0]?.started_at ?? ''
+    const startOf = async (uid: string) =>
+      (await store.event(uid))?.deliveries[0]?.history[0]?.startedAtMs ?? Number.NaN
     expect((await startOf(older)) <= (await startOf(newer.uid))).toBe(true)
   })
 

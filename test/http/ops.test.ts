@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { describe, expect, test } from 'vitest'
-import type { EventSummary } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
+import type { EventJson } from '../../src/http/ops/events.ts'
 import { detailOf, event, shareOps, startOps } from './ops-service.ts'
 
 interface List<Item> {
@@ -53,7 +53,7 @@ describe('GET /v1/events', () => {
     do {
       const page = (await (
         await get(`/v1/events?limit=2${cursor === null ? '' : `&cursor=${cursor}`}`)
-      ).json()) as List<EventSummary>
+      ).json()) as List<EventJson>
       seen.push(...page.items.map(({ uid }) => uid))
       expect(page.items.length).toBeLessThanOrEqual(2)
       cursor = page.next_cursor
@@ -85,7 +85,7 @@ describe('GET /v1/events', () => {
       receivedAtMs: Date.parse(early ? '2026-01-31T22:59:59Z' : '2026-03-01T00:00:00Z'),
     })
     await store.append(wanted)
-    const { items } = (await (await get(`/v1/events?${query}`)).json()) as List<EventSummary>
+    const { items } = (await (await get(`/v1/events?${query}`)).json()) as List<EventJson>
     expect(items.map(({ uid }) => uid)).toEqual([wanted.uid])
   })
 
@@ -101,7 +101,7 @@ describe('GET /v1/events', () => {
 describe('an event', () => {
   test('is shown with its deliveries, their attempts and its headers', async () => {
     const { get, store } = await startOps()
-    const { uid } = await store.append(event({ task: 'batch_1', api_version: 'v1' }))
+    const { uid } = await store.append(event({ task: 'batch_1', apiVersion: 'v1' }))
     const claimed = await store.claim({
       handlers: [{ name: 'log', limit: 1 }],
       sharedLimit: 1,

@@ -55,5 +55,5 @@ test('what a killed process had running on its last attempt is dead at the next 
   const store = await openAt(path, Date.now())
   expect((await store.claim(claimRequest({ maxAttempts: 1 }))).work).toEqual([])
   const [dead] = (await store.deliveries({ state: 'dead' }, { limit: 1 })).items
-  expect(dead).toMatchObject({ attempts: 1, last_error: expect.any(String) })
+  expect(dead).toMatchObject({ attempts: 1, lastError: expect.any(String) })
 })

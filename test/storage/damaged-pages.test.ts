@@ -63,14 +63,12 @@ test('a damaged page of bodies costs only its own deliveries: they are dead with
   const lost = await dead(store)
   expect(lost.length).toBeGreaterThan(0)
   expect(lost.length).toBeLessThan(20)
-  expect(lost.every(({ last_error }) => last_error?.startsWith('body cannot be read: '))).toBe(true)
-  expect([...ran, ...lost.map(({ event_uid }) => event_uid)].toSorted()).toEqual(
-    events.map(({ uid }) => uid).toSorted(),
-  )
+  expect(lost.every(({ lastError }) => lastError?.startsWith('body cannot be read: '))).toBe(true)
+  expect([...ran, ...lost.map(({ eventUid }) => eventUid)].toSorted()).toEqual(events.map(({ uid }) => uid).toSorted())
 
   const [one] = lost
-  expect((await store.event(one?.event_uid ?? ''))?.deliveries[0]?.history).toMatchObject([{ outcome: 'body_corrupt' }])
-  expect(await codeOf(store.body(one?.event_uid ?? ''))).toBe('body_corrupt')
+  expect((await store.event(one?.eventUid ?? ''))?.deliveries[0]?.history).toMatchObject([{ outcome: 'body_corrupt' }])
+  expect(await codeOf(store.body(one?.eventUid ?? ''))).toBe('body_corrupt')
   expect((await store.body(ran[0] ?? '')).length).toBe(1_000)
   expect(store.faults()).toEqual([])
   expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
@@ -172,8 +170,8 @@ test.each([
     const { store, events } = await damaged('delivery', 1, { count: EVENTS })
     const listed = await allPages((page) => store.deliveries(filter, page), 70)
     const uids = events.map(({ uid }) => uid).reverse()
-    const seen = new Set(listed.map(({ event_uid }) => event_uid))
-    expect(listed.map(({ event_uid }) => event_uid)).toEqual(uids.filter((uid) => seen.has(uid)))
+    const seen = new Set(listed.map(({ eventUid }) => eventUid))
+    expect(listed.map(({ eventUid }) => eventUid)).toEqual(uids.filter((uid) => seen.has(uid)))
     expect([...seen].at(-1)).toBe(uids.at(-1))
     expect(seen.size).toBeLessThan(events.length)
   },
@@ -185,10 +183,10 @@ test('the dead letters that can be read are listed, the last to die first, where
   await Promise.all(Array.from({ length: EVENTS }, () => first.append(newEvent())))
   const { work } = await first.claim(claimRequest({ sharedLimit: EVENTS, handlers: [{ name: 'a', limit: EVENTS }] }))
   await first.settle(work.map((each) => settlement(each, { verdict: 'dead', outcome: 'rejected', error: 'x' })))
-  const all = (await dead(first)).map(({ event_uid }) => event_uid)
+  const all = (await dead(first)).map(({ eventUid }) => eventUid)
   await first.close()
   zeroLeaf(path, 'delivery', 1)
-  const seen = (await dead(await openAt(path))).map(({ event_uid }) => event_uid)
+  const seen = (await dead(await openAt(path))).map(({ eventUid }) => eventUid)
   expect(seen.at(-1)).toBe(all.at(-1))
   expect(seen.length).toBeLessThan(all.length)
   expect(seen).toEqual(all.filter((uid) => seen.includes(uid)))

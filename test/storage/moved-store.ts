@@ -28,9 +28,9 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.append(
     newEvent({ id: 'unpaired \ud800', reasons: ['of \ud800 and \0'], status: 'quarantined', handlers: [] }),
   )
-  await store.append(newEvent({ body: Buffer.alloc(0), status: 'unhandled', handlers: [], created_at: 'never' }))
+  await store.append(newEvent({ body: Buffer.alloc(0), status: 'unhandled', handlers: [], createdAt: 'never' }))
   await store.append(newEvent({ body: Buffer.from([0, 255, 128, 10]), handlers: [], traceparent: '00-1-2-03' }))
-  await store.append(newEvent({ body: Buffer.alloc(5_000_000, 'large'), handlers: [], api_version: '2026-01' }))
+  await store.append(newEvent({ body: Buffer.alloc(5_000_000, 'large'), handlers: [], apiVersion: '2026-01' }))
   await store.append(newEvent({ receivedAtMs: START_MS - 40 * 86_400_000, handlers: [], headers: { x: '1, 2' } }))
 
   const cut = newEvent({ source: 'by-body', dedupe: 'body', status: 'quarantined', handlers: [] })
@@ -89,7 +89,7 @@ export async function everythingIn(store: OpenStore): Promise<Everything> {
     deliveries: await allPages((page) => store.deliveries({}, page), 200),
     counts: await store.counts(),
     tasks,
-    taskBySourceAndId: await eachOf(tasks, ({ source, uid, task_id }) => store.task(source, task_id ?? uid)),
+    taskBySourceAndId: await eachOf(tasks, ({ source, uid, id }) => store.task(source, id ?? uid)),
   }
 }
 

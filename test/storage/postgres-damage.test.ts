@@ -41,7 +41,7 @@ test('a body of which the server has lost a part costs only its own delivery, de
       .toSorted(),
   )
   expect(await store.deliveries({ state: 'dead' }, { limit: 5 })).toMatchObject({
-    items: [{ event_uid: lost?.uid, last_error: expect.stringMatching(/^body cannot be read: .*chunk/) }],
+    items: [{ eventUid: lost?.uid, lastError: expect.stringMatching(/^body cannot be read: .*chunk/) }],
   })
   expect((await store.counts()).deliveries).toMatchObject({ pending: 0, running: 8, dead: 1 })
   expect(await codeOf(store.body(lost?.uid ?? ''))).toBe('body_corrupt')

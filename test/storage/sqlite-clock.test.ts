@@ -54,7 +54,7 @@ test('a submission that is under way while the clock is set ahead is not sent ag
   expect(await store.claimTasks(taskClaim())).toEqual([])
   pass(LEASE_MS - 1)
   expect(await store.claimTasks(taskClaim())).toEqual([])
-  expect(await store.submitted(uid, lease, { id: 'theirs' })).toMatchObject({ status: 'pending', task_id: 'theirs' })
+  expect(await store.submitted(uid, lease, { id: 'theirs' })).toMatchObject({ status: 'pending', id: 'theirs' })
 
   await trackSubmission(store, { deadlineMs: 90 * DAY_MS, leaseMs: LEASE_MS })
   setBy(40 * DAY_MS)

@@ -12,7 +12,6 @@ import { prepareTrackTask } from '../../src/storage/sqlite/track-task.ts'
 import { allPages, claimOne, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import {
   endEvent,
-  iso,
   leaseOf,
   MAX_WAIT_MS,
   newTask,
@@ -69,7 +68,7 @@ test('a database of the first release keeps all that it holds, and takes tasks',
   const task = newTask({ id: 'task_1' })
   expect(await store.track(task)).toMatchObject({ created: true, task: { status: 'pending' } })
   await store.append(endEvent(task))
-  expect(await taskBy(store, task.uid)).toMatchObject({ status: 'completed', resolved_by: 'webhook' })
+  expect(await taskBy(store, task.uid)).toMatchObject({ status: 'completed', resolvedBy: 'webhook' })
   expect(await store.counts()).toMatchObject({
     deliveries: { pending: 1, running: 0, succeeded: 2, dead: 0 },
     tasks: { submitting: 0, pending: 0, completed: 1, failed: 0, cancelled: 0, expired: 0 },
@@ -124,7 +123,7 @@ test('what a process that is gone had leased is due at once, and was interrupted
   const claimed = await store.claimTasks(taskClaim())
   expect(claimed.map((task) => task.uid)).toEqual([expired.uid, stale.uid, uid])
   // Its owner had it asked for before it was stale: it is left alone until then.
-  expect((await store.task('stripe', asked.id))?.next_poll_at).toBe(iso(START_MS + MAX_WAIT_MS))
+  expect((await store.task('stripe', asked.id))?.nextPollAtMs).toBe(START_MS + MAX_WAIT_MS)
   expect(claimed.every(({ interrupted }) => interrupted)).toBe(true)
   expect((await leaseOf(store, free.uid)).interrupted).toBe(false)
 })

@@ -39,7 +39,7 @@ export async function startLane({ provider: options = {}, pace = {}, maxAnswerBy
       return rig.tasks.poller.pass()
     },
     /** How long after now the task is next asked for. */
-    dueInMs: async (id: string) => Date.parse((await rig.store.task('ai', id))?.next_poll_at ?? '') - nowMs,
+    dueInMs: async (id: string) => Number((await rig.store.task('ai', id))?.nextPollAtMs) - nowMs,
     task: (id: string) => rig.store.task('ai', id),
   }
 }

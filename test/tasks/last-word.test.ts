@@ -17,7 +17,7 @@ async function polledOf(misbehave: Parameters<typeof startLane>[0], polls = 1) {
   const expiredBody = async () => {
     await lane.pass(60_000)
     const task = await lane.task(id)
-    const { data } = JSON.parse(Buffer.from(await lane.store.body(String(task?.event_uid))).toString())
+    const { data } = JSON.parse(Buffer.from(await lane.store.body(String(task?.eventUid))).toString())
     return { task, data }
   }
   return { ...lane, id, warned, expiredBody }
@@ -27,14 +27,14 @@ test('a task that expires keeps the word that its provider said last, and its ev
   const { expiredBody } = await polledOf({ provider: { misbehave: saying('running') } })
   const { task, data } = await expiredBody()
   const error = 'at its deadline the provider said "running"'
-  expect(task).toMatchObject({ status: 'expired', provider_status: 'running', last_error: error })
+  expect(task).toMatchObject({ status: 'expired', providerStatus: 'running', lastError: error })
   expect(data).toMatchObject({ status: 'expired', provider_status: 'running', error })
 })
 
 test('a task of which its provider never said a word expires with none, and with what went wrong', async () => {
   const { expiredBody } = await polledOf({ provider: { misbehave: () => ({ kind: 'status', status: 404 }) } })
   const { task, data } = await expiredBody()
-  expect(task).toMatchObject({ status: 'expired', provider_status: null, last_error: 'the provider answered 404' })
+  expect(task).toMatchObject({ status: 'expired', providerStatus: null, lastError: 'the provider answered 404' })
   expect(data).toMatchObject({ status: 'expired', error: 'the provider answered 404' })
   expect(data).not.toHaveProperty('provider_status')
 })
@@ -51,8 +51,8 @@ test('tasks that are not asked for at their deadline, since their provider is in
   await pass(30_000)
   await pass(30_000)
   const tasks = await Promise.all(ids.map(task))
-  expect(new Set(tasks.map((each) => `${each?.status} ${each?.provider_status}`))).toEqual(new Set(['expired running']))
-  expect(new Set(tasks.map((each) => each?.last_error))).toEqual(
+  expect(new Set(tasks.map((each) => `${each?.status} ${each?.providerStatus}`))).toEqual(new Set(['expired running']))
+  expect(new Set(tasks.map((each) => each?.lastError))).toEqual(
     new Set(['the provider answered 500', 'its provider was in trouble at its deadline, and was not asked']),
   )
 })
@@ -69,7 +69,7 @@ test.each([
   await rig.tasks.service.begin({ source: 'ai', work: { taskId: 'task_1' } })
   nowMs += 60_000
   await rig.tasks.poller.pass()
-  expect(await rig.store.task('ai', 'task_1')).toMatchObject({ status: 'expired', last_error: error })
+  expect(await rig.store.task('ai', 'task_1')).toMatchObject({ status: 'expired', lastError: error })
 })
 
 test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
@@ -77,16 +77,16 @@ test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
   async (word) => {
     const { task, id, warned, expiredBody } = await polledOf({ provider: { misbehave: saying(word) } }, 4)
     const error = `the provider keeps saying "${word}", which its module does not know as an end`
-    expect(await task(id)).toMatchObject({ status: 'pending', provider_status: word, last_error: error })
+    expect(await task(id)).toMatchObject({ status: 'pending', providerStatus: word, lastError: error })
     expect(warned).toMatchObject([{ source: 'ai', task: id, word }])
-    expect((await expiredBody()).task).toMatchObject({ status: 'expired', provider_status: word, last_error: error })
+    expect((await expiredBody()).task).toMatchObject({ status: 'expired', providerStatus: word, lastError: error })
   },
 )
 
 test('a word that does not sound like an end, or is said only once, is nothing to tell of', async () => {
   const ongoing = await polledOf({ provider: { misbehave: saying('processing') } }, 4)
-  expect(await ongoing.task(ongoing.id)).toMatchObject({ provider_status: 'processing', last_error: null })
+  expect(await ongoing.task(ongoing.id)).toMatchObject({ providerStatus: 'processing', lastError: null })
   const once = await polledOf({ provider: { misbehave: (id, nth) => saying(nth % 2 === 0 ? 'DONE' : 'busy')(id) } }, 4)
-  expect(await once.task(once.id)).toMatchObject({ provider_status: 'DONE', last_error: null })
+  expect(await once.task(once.id)).toMatchObject({ providerStatus: 'DONE', lastError: null })
   expect([...ongoing.warned, ...once.warned]).toEqual([])
 })

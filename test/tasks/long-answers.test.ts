@@ -29,11 +29,11 @@ describe('an answer that is too long to be kept', () => {
     const ended = await task(id)
     expect(ended).toMatchObject({
       status: 'completed',
-      provider_status: 'completed',
-      resolved_by: 'poll',
-      last_error: `the answer was longer than ${LIMIT_BYTES} bytes: what is kept is its outline`,
+      providerStatus: 'completed',
+      resolvedBy: 'poll',
+      lastError: `the answer was longer than ${LIMIT_BYTES} bytes: what is kept is its outline`,
     })
-    const uid = String(ended?.event_uid)
+    const uid = String(ended?.eventUid)
     expect(await store.event(uid)).toMatchObject({ type: 'task.completed', task: id, status: 'accepted' })
     expect(JSON.parse(Buffer.from(await store.body(uid)).toString())).toEqual({
       task_id: id,
@@ -52,7 +52,7 @@ describe('an answer that is too long to be kept', () => {
 
   test('and says that its task goes on leaves it to be asked for again', async () => {
     const { id, task, polled, logs } = await askedFor((id) => ({ task_id: id, log: LONG, status: 'running' }))
-    expect(await task(id)).toMatchObject({ status: 'pending', provider_status: 'running', last_error: null })
+    expect(await task(id)).toMatchObject({ status: 'pending', providerStatus: 'running', lastError: null })
     expect(polled).toEqual(['ai/pending'])
     expect(warnings(logs)).toEqual([])
   })
@@ -60,12 +60,12 @@ describe('an answer that is too long to be kept', () => {
   test('and says nothing of its task is told of once, and is what the task expires with', async () => {
     const { id, task, pass, polled, logs, dueInMs } = await askedFor(() => ({ results: [LONG] }), 60_000)
     const error = `the answer is longer than ${LIMIT_BYTES} bytes, and its outline says nothing of this task`
-    expect(await task(id)).toMatchObject({ status: 'pending', last_error: error })
+    expect(await task(id)).toMatchObject({ status: 'pending', lastError: error })
     await pass(await dueInMs(id))
     expect(polled).toEqual(['ai/too_large', 'ai/too_large'])
     expect(warnings(logs)).toMatchObject([{ source: 'ai', task: id, error }])
     await pass(60_000)
-    expect(await task(id)).toMatchObject({ status: 'expired', provider_status: null, last_error: error })
+    expect(await task(id)).toMatchObject({ status: 'expired', providerStatus: null, lastError: error })
   })
 })
 

@@ -66,7 +66,7 @@ test.each<[string, Partial<TaskApi>]>([
     expect(await store.task('ai', id)).toMatchObject({
       status: 'pending',
       polls: 2,
-      last_error: expect.stringMatching(/\w/),
+      lastError: expect.stringMatching(/\w/),
     })
     expect(polled).toEqual(['ai/invalid', 'ai/invalid'])
     expect((await store.counts()).tasks.pending).toBe(1)

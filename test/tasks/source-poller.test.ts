@@ -26,7 +26,7 @@ describe('a stale task', () => {
     expect(await dueInMs(id)).toBe(33_000)
     await pass(20 * 3_600_000)
     expect(await dueInMs(id)).toBe(600_000)
-    expect(await task(id)).toMatchObject({ polls: 3, provider_status: 'processing', last_error: null })
+    expect(await task(id)).toMatchObject({ polls: 3, providerStatus: 'processing', lastError: null })
 
     const jittery = await startLane({ random: () => 0.999_999 })
     const [other = ''] = await jittery.track()
@@ -48,11 +48,11 @@ describe('a stale task', () => {
       await pass(waits.at(-1))
     }
     expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, 32_000])
-    expect(await task(id)).toMatchObject({ last_error: 'the provider answered 404' })
+    expect(await task(id)).toMatchObject({ lastError: 'the provider answered 404' })
     isBroken = false
     await pass(await dueInMs(id))
     expect(await dueInMs(id)).toBeLessThan(20_000)
-    expect(await task(id)).toMatchObject({ last_error: null })
+    expect(await task(id)).toMatchObject({ lastError: null })
   })
 
   test('is left alone until it is stale, even if its owner has had it asked for before', async () => {
@@ -75,8 +75,8 @@ describe('a stale task', () => {
     await pass(499)
     expect(provider.seen.pollsOf(ended)).toBe(1)
     await pass(1)
-    expect(await task(ended)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
-    expect(await task(going)).toMatchObject({ status: 'expired', resolved_by: 'expiry' })
+    expect(await task(ended)).toMatchObject({ status: 'completed', resolvedBy: 'poll' })
+    expect(await task(going)).toMatchObject({ status: 'expired', resolvedBy: 'expiry' })
     expect(provider.seen.pollsOf(going)).toBe(2)
   })
 
@@ -163,10 +163,10 @@ describe('a provider', () => {
     provider.finish(id, 'completed')
     await pass()
     expect(polled).toEqual([`ai/${outcome}`])
-    expect(await task(id)).toMatchObject({ status: 'pending', polls: 1, last_error: expect.stringMatching(/\w/) })
+    expect(await task(id)).toMatchObject({ status: 'pending', polls: 1, lastError: expect.stringMatching(/\w/) })
     expect(JSON.stringify(await task(id))).not.toContain('sk-')
     await pass(await dueInMs(id))
-    expect(await task(id)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
+    expect(await task(id)).toMatchObject({ status: 'completed', resolvedBy: 'poll' })
     expect(provider.seen.redirectHits).toBe(0)
   })
 })
@@ -183,7 +183,7 @@ test('tasks that the provider refuses one by one keep nobody from the others', a
   await pass()
   expect(await task(id)).toMatchObject({ status: 'completed' })
   expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
-  expect(await task('wrong_7')).toMatchObject({ last_error: 'the provider answered 400' })
+  expect(await task('wrong_7')).toMatchObject({ lastError: 'the provider answered 400' })
 })
 
 test('a source whose polls are limited to some per second has them spread over the seconds', async () => {

@@ -71,7 +71,7 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     await pass(1_000)
     expect(provider.seen.submissions).toBe(2)
     await pass(120_000)
-    expect(await task(uid)).toMatchObject({ status: 'pending', task_id: provider.submitted[0]?.id, last_error: null })
+    expect(await task(uid)).toMatchObject({ status: 'pending', id: provider.submitted[0]?.id, lastError: null })
     expect(provider.seen.submissions).toBe(3)
   })
 
@@ -79,15 +79,15 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     const gone = await startFakeProvider()
     await gone.close()
     const { submit, pass, task } = await start(gone.url)
-    const { uid, last_error } = await submit()
-    expect(last_error).toContain('No connection')
+    const { uid, lastError } = await submit()
+    expect(lastError).toContain('No connection')
     for (let n = 1; n <= 3; n++) {
       await pass(LATER_MS)
-      expect(Date.parse((await task(uid)).next_poll_at ?? '')).toBeLessThan(Date.parse((await task(uid)).expires_at))
+      expect((await task(uid)).nextPollAtMs).toBeLessThan((await task(uid)).expiresAtMs)
     }
     expect(await task(uid)).toMatchObject({
       status: 'submitting',
-      last_error: expect.stringContaining('No connection'),
+      lastError: expect.stringContaining('No connection'),
     })
   })
 
@@ -111,9 +111,9 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
       const { uid } = begun
       expect(begun).toMatchObject({
         status: 'submitting',
-        task_id: null,
-        last_error: expect.stringContaining('; whether it has the task is not known'),
-        next_poll_at: begun.expires_at,
+        id: null,
+        lastError: expect.stringContaining('; whether it has the task is not known'),
+        nextPollAtMs: begun.expiresAtMs,
       })
       for (let n = 1; n <= 5; n++) await pass(LATER_MS)
       // Nor by whoever cannot wait.
@@ -122,11 +122,11 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
       expect(await task(uid)).toMatchObject({ status: 'submitting' })
       await pass(1)
       const expired = await task(uid)
-      const { last_error } = begun
-      expect(expired).toMatchObject({ status: 'expired', resolved_by: 'expiry', task_id: null, last_error })
-      expect(await store.event(String(expired.event_uid))).toMatchObject({ type: 'task.expired', task: uid })
-      const { data } = JSON.parse(Buffer.from(await store.body(String(expired.event_uid))).toString())
-      expect(data).toMatchObject({ task_id: uid, status: 'expired', error: last_error })
+      const { lastError } = begun
+      expect(expired).toMatchObject({ status: 'expired', resolvedBy: 'expiry', id: null, lastError })
+      expect(await store.event(String(expired.eventUid))).toMatchObject({ type: 'task.expired', task: uid })
+      const { data } = JSON.parse(Buffer.from(await store.body(String(expired.eventUid))).toString())
+      expect(data).toMatchObject({ task_id: uid, status: 'expired', error: lastError })
       expect(resolved).toEqual(['ai/expiry'])
       expect(provider.seen.submissions).toBe(1)
     },
@@ -138,7 +138,7 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     await pass(MINUTE_MS)
     expect(await task(uid)).toMatchObject({
       status: 'submitting',
-      last_error: 'the service ended while it was submitting it; whether it has the task is not known',
+      lastError: 'the service ended while it was submitting it; whether it has the task is not known',
     })
     for (let n = 1; n <= 5; n++) await pass(LATER_MS)
     expect(provider.seen.submissions).toBe(0)
@@ -154,7 +154,7 @@ describe('a provider that honours Idempotency-Key', () => {
     await pass(MINUTE_MS - 1)
     expect(provider.seen.submissions).toBe(0)
     await pass(1)
-    expect(await task(uid)).toMatchObject({ status: 'pending', task_id: provider.submitted[0]?.id })
+    expect(await task(uid)).toMatchObject({ status: 'pending', id: provider.submitted[0]?.id })
     expect(provider.seen.idempotencyKeys).toEqual([uid])
   })
 
@@ -181,8 +181,8 @@ describe('a provider that honours Idempotency-Key', () => {
     await pass(LATER_MS)
     expect(await task(uid)).toMatchObject({
       status: 'failed',
-      last_error: 'the provider answered 400',
-      event_uid: null,
+      lastError: 'the provider answered 400',
+      eventUid: null,
     })
     expect((await store.events({}, { limit: 10 })).items).toEqual([])
     await pass(LATER_MS)
@@ -207,28 +207,28 @@ describe('an answer to a submission', () => {
     const { submit } = await start(server.url)
     expect(await submit()).toMatchObject({
       status: 'submitting',
-      task_id: null,
-      last_error: 'the provider answered, but gave no id for it; whether it has the task is not known',
+      id: null,
+      lastError: 'the provider answered, but gave no id for it; whether it has the task is not known',
     })
   })
 
   test('may give a number for an id', async () => {
     const server = await startServer((_, response) => response.end('{"task_id":12345}'))
     const { submit } = await start(server.url)
-    expect(await submit()).toMatchObject({ status: 'pending', task_id: '12345' })
+    expect(await submit()).toMatchObject({ status: 'pending', id: '12345' })
   })
 
   test('that gives the id of another task fails the new one, and leaves the other alone', async () => {
     const server = await startServer((_, response) => response.writeHead(201).end('{"task_id":"same"}'))
     const { submit, task, tasks, pass } = await start(server.url)
     const first = await submit()
-    expect(first).toMatchObject({ status: 'pending', task_id: 'same' })
+    expect(first).toMatchObject({ status: 'pending', id: 'same' })
     await expect(submit()).rejects.toMatchObject({
       code: 'provider_failed',
       message: `the provider gave it the id of task ${first.uid}`,
     })
     const { items } = await tasks.service.list({}, { limit: 10 })
-    expect(items).toMatchObject([{ status: 'failed', task_id: null }, first])
+    expect(items).toMatchObject([{ status: 'failed', id: null }, first])
     await pass(LATER_MS)
     expect(await task('same')).toMatchObject({ uid: first.uid, status: 'pending' })
     expect(server.requests).toHaveLength(2)
@@ -240,7 +240,7 @@ test('a task that its provider answers at length has its id all the same', async
     response.end(JSON.stringify({ echo: 'x'.repeat(200_000), task_id: 't1' })),
   )
   const { submit } = await start(server.url)
-  expect(await submit()).toMatchObject({ status: 'pending', task_id: 't1', last_error: null })
+  expect(await submit()).toMatchObject({ status: 'pending', id: 't1', lastError: null })
 })
 
 test('a task that is sent again waits while the key is refused, and pauses its source', async () => {
@@ -253,9 +253,9 @@ test('a task that is sent again waits while the key is refused, and pauses its s
   )
   const { uid } = await submit()
   for (let n = 1; n <= 5; n++) await pass(LATER_MS)
-  expect(await task(uid)).toMatchObject({ status: 'submitting', last_error: 'the provider answered 401' })
+  expect(await task(uid)).toMatchObject({ status: 'submitting', lastError: 'the provider answered 401' })
   expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
   await pass(LATER_MS)
-  expect(await task(uid)).toMatchObject({ status: 'pending', last_error: null })
+  expect(await task(uid)).toMatchObject({ status: 'pending', lastError: null })
   expect(provider.submitted).toHaveLength(1)
 })

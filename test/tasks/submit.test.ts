@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import type { Task } from '../../src/domain/task.ts'
+import type { TaskJson } from '../../src/http/ops/tasks.ts'
 import { startServer } from '../outbound/loopback-server.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
@@ -15,13 +15,13 @@ const ECHOED_KEY = 'sk-echoed-by-the-provider'
 
 interface Answered {
   readonly status: number
-  readonly body: Task & { readonly detail?: string; readonly type?: string }
+  readonly body: TaskJson & { readonly detail?: string; readonly type?: string }
 }
 
 const submit = ({ service }: TaskFlow, more: object = {}): Promise<Answered> =>
   service.post('/v1/tasks', { source: 'ai', submit: REQUEST, ...NEVER, ...more })
 
-const listed = async ({ service }: TaskFlow): Promise<readonly Task[]> => (await service.api('/v1/tasks')).items
+const listed = async ({ service }: TaskFlow): Promise<readonly TaskJson[]> => (await service.api('/v1/tasks')).items
 
 /** A provider of one's own making, in place of the fake one. */
 const at = (url: string, key = 'sk-of-the-test') => ({
@@ -213,7 +213,7 @@ describe('a provider that does not take a submission at once', () => {
         last_error: expect.stringContaining(error),
       })
       isWell = true
-      const task: Task = await eventually(
+      const task: TaskJson = await eventually(
         () => flow.task(body.uid),
         (found) => found.status === 'pending',
       )
@@ -240,7 +240,7 @@ describe('a provider that does not take a submission at once', () => {
     const again = await flow.restart()
     await eventually(
       () => again.api(`/v1/tasks/ai/${body.uid}`),
-      (found: Task) => found.status === 'pending',
+      (found: TaskJson) => found.status === 'pending',
     )
     expect(flow.provider.submitted).toHaveLength(1)
   })

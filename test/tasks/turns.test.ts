@@ -44,7 +44,7 @@ describe('sound tasks beside sick ones of their source', () => {
       await pass()
       expect(await statuses()).toEqual(new Set(['completed']))
       expect(await dueInMs('sick_0')).toBe(2_000)
-      expect(await task('sick_0')).toMatchObject({ last_error: `the provider answered ${status}` })
+      expect(await task('sick_0')).toMatchObject({ lastError: `the provider answered ${status}` })
     },
   )
 

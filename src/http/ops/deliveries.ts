@@ -1,10 +1,11 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import { toIso } from '../../domain/clock.ts'
+import { DELIVERY_STATES, type DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Store } from '../../domain/store.ts'
 import type { OpsApp } from './ops-app.ts'
-import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
+import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
 
-export const DeliverySummarySchema = Type.Object({
+export const DeliverySchema = Type.Object({
   event_uid: Type.String(),
   source: Type.String(),
   type: Type.String(),
@@ -16,6 +17,20 @@ export const DeliverySummarySchema = Type.Object({
     description: 'When it may run next; for a terminal one, when it became so: of a dead one, when it died',
   }),
   last_error: Type.Optional(Type.String()),
+})
+
+/** A delivery as the ops API shows it. */
+export type DeliveryJson = Static<typeof DeliverySchema>
+
+export const deliveryJson = (delivery: DeliverySummary): DeliveryJson => ({
+  event_uid: delivery.eventUid,
+  source: delivery.source,
+  type: delivery.type,
+  handler: delivery.handler,
+  state: delivery.state,
+  attempts: delivery.attempts,
+  due_at: toIso(delivery.dueAtMs),
+  ...(delivery.lastError !== undefined && { last_error: delivery.lastError }),
 })
 
 const Query = Type.Object(
@@ -38,10 +53,11 @@ export function registerDeliveries(app: OpsApp, store: Pick<Store, 'deliveries'>
           'Deliveries, those of the newest event first; state=dead lists the dead letters, the last to die first',
         tags: ['deliveries'],
         querystring: Query,
-        response: { 200: PageOf(DeliverySummarySchema) },
+        response: { 200: PageOf(DeliverySchema) },
       },
     },
-    async ({ query }, reply) => reply.send(pageAnswer(await store.deliveries(filterOf(query), pageRequest(query)))),
+    async ({ query }, reply) =>
+      reply.send(pageJson(await store.deliveries(filterOf(query), pageRequest(query)), deliveryJson)),
   )
 }
 

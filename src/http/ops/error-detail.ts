@@ -1,7 +1,7 @@
-import { type TObject, Type } from '@sinclair/typebox'
-import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
+import { type TObject, type TSchema, Type } from '@sinclair/typebox'
+import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 
-/** What was thrown, as the store keeps it (`ErrorDetail`). Nested by hand: a schema that names itself is none for OpenAPI. */
+/** What was thrown, as the store keeps it. Nested by hand: OpenAPI does not allow a schema that names itself. */
 const schemaAt = (depth: number): TObject =>
   Type.Object(
     {
@@ -19,4 +19,5 @@ const schemaAt = (depth: number): TObject =>
     depth === 0 ? { description: 'All that is known of what was thrown; secrets are taken out' } : {},
   )
 
-export const ErrorDetailSchema = schemaAt(0)
+/** TypeBox cannot infer the type of a schema that nests itself. */
+export const ErrorDetailSchema = schemaAt(0) as TSchema as TSchema & { static: ErrorDetail }

@@ -1,13 +1,15 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { checksumOf } from '../../domain/checksum.ts'
+import { toIso } from '../../domain/clock.ts'
+import type { Attempt } from '../../domain/delivery.ts'
 import { HoldfastError } from '../../domain/errors.ts'
-import { type CreatedAtSource, EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
+import { type CreatedAtSource, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
 import { isUid } from '../../domain/names.ts'
-import type { EventFilter, Store } from '../../domain/store.ts'
-import { DeliverySummarySchema } from './deliveries.ts'
+import type { EventDetail, EventFilter, Store } from '../../domain/store.ts'
+import { DeliverySchema, deliveryJson } from './deliveries.ts'
 import { ErrorDetailSchema } from './error-detail.ts'
 import type { OpsApp } from './ops-app.ts'
-import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
+import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
 
 const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
 const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
@@ -30,7 +32,7 @@ const Summary = Type.Object({
   size_bytes: Type.Integer(),
 })
 
-const Attempt = Type.Object({
+const AttemptSchema = Type.Object({
   number: Type.Integer(),
   outcome: Type.String(),
   error: Type.Optional(Type.String()),
@@ -45,9 +47,51 @@ const Detail = Type.Composite([
     headers: Type.Record(Type.String(), Type.String()),
     traceparent: Type.Optional(Type.String()),
     checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
-    deliveries: Type.Array(Type.Composite([DeliverySummarySchema, Type.Object({ history: Type.Array(Attempt) })])),
+    deliveries: Type.Array(Type.Composite([DeliverySchema, Type.Object({ history: Type.Array(AttemptSchema) })])),
   }),
 ])
+
+/** An event as lists of the ops API show it. */
+export type EventJson = Static<typeof Summary>
+/** An event as the ops API shows it alone. */
+export type EventDetailJson = Static<typeof Detail>
+
+const eventJson = (event: EventSummary): EventJson => ({
+  uid: event.uid,
+  source: event.source,
+  provider: event.provider,
+  id: event.id,
+  type: event.type,
+  created_at: event.createdAt,
+  ...(event.createdAtSource !== undefined && { created_at_source: event.createdAtSource }),
+  received_at: toIso(event.receivedAtMs),
+  origin: event.origin,
+  status: event.status,
+  reasons: [...event.reasons],
+  ...(event.apiVersion !== undefined && { api_version: event.apiVersion }),
+  ...(event.task !== undefined && { task: event.task }),
+  size_bytes: event.sizeBytes,
+})
+
+const eventDetailJson = (event: EventDetail): EventDetailJson => ({
+  ...eventJson(event),
+  headers: event.headers,
+  ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+  checksum: event.checksum,
+  deliveries: event.deliveries.map((delivery) => ({
+    ...deliveryJson(delivery),
+    history: delivery.history.map(attemptJson),
+  })),
+})
+
+const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
+  number: attempt.number,
+  outcome: attempt.outcome,
+  ...(attempt.error !== undefined && { error: attempt.error }),
+  ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
+  started_at: toIso(attempt.startedAtMs),
+  duration_ms: attempt.durationMs,
+})
 
 const Query = Type.Object(
   {
@@ -77,7 +121,8 @@ export function registerEvents(app: OpsApp, store: Pick<Store, 'events' | 'event
         response: { 200: PageOf(Summary) },
       },
     },
-    async ({ query }, reply) => reply.send(pageAnswer(await store.events(filterOf(query), pageRequest(query)))),
+    async ({ query }, reply) =>
+      reply.send(pageJson(await store.events(filterOf(query), pageRequest(query)), eventJson)),
   )
 
   app.get(
@@ -87,12 +132,12 @@ export function registerEvents(app: OpsApp, store: Pick<Store, 'events' | 'event
         summary: 'An event with its deliveries and their attempts',
         tags: ['events'],
         params: Params,
-        response: { 200: Type.Unsafe<object>(Detail) },
+        response: { 200: Detail },
       },
     },
     async ({ params }, reply) => {
       const uid = uidOf(params)
-      return reply.send((await store.event(uid)) ?? notFound(uid))
+      return reply.send(eventDetailJson((await store.event(uid)) ?? notFound(uid)))
     },
   )
 

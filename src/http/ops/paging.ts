@@ -37,12 +37,13 @@ export const pageRequest = ({
   ...(cursor !== undefined && { cursor }),
 })
 
-export const PageOf = (item: TSchema) =>
-  Type.Unsafe<{ readonly items: readonly unknown[]; readonly next_cursor: string | null }>(
-    Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) }),
-  )
+export const PageOf = <Item extends TSchema>(item: Item) =>
+  Type.Object({ items: Type.Array(item), next_cursor: Type.Union([Type.String(), Type.Null()]) })
 
-export const pageAnswer = <Item>({ items, nextCursor }: Page<Item>) => ({ items, next_cursor: nextCursor ?? null })
+export const pageJson = <Item, Json>({ items, nextCursor }: Page<Item>, itemJson: (item: Item) => Json) => ({
+  items: items.map(itemJson),
+  next_cursor: nextCursor ?? null,
+})
 
 const NUMBERS = ['limit', 'wait']
 

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
+import { toIso } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import {
   MAX_NAME_LENGTH,
@@ -15,7 +16,7 @@ import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { callerOf } from '../caller.ts'
 import { longSubmitOf } from './json-body.ts'
 import type { OpsApp } from './ops-app.ts'
-import { OneOf, PageOf, pageAnswer, pageQuery, pageRequest, Text } from './paging.ts'
+import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
 
 const Nullable = <Schema extends ReturnType<typeof Type.String>>(schema: Schema, description?: string) =>
   Type.Union([schema, Type.Null()], { ...(description && { description }) })
@@ -38,7 +39,28 @@ const TaskSchema = Type.Object({
   resolved_by: Type.Union([OneOf(['webhook', 'poll', 'expiry']), Type.Null()]),
   event_uid: Nullable(Type.String(), 'The event that ended it'),
 })
-const Answer = Type.Unsafe<Task>(TaskSchema)
+/** A task as the ops API shows it. */
+export type TaskJson = Static<typeof TaskSchema>
+
+const taskJson = (task: Task): TaskJson => ({
+  uid: task.uid,
+  source: task.source,
+  task_id: task.id,
+  status: task.status,
+  provider_status: task.providerStatus,
+  metadata: task.metadata,
+  created_at: toIso(task.createdAtMs),
+  stale_at: toIso(task.staleAtMs),
+  expires_at: toIso(task.expiresAtMs),
+  next_poll_at: isoOrNull(task.nextPollAtMs),
+  polls: task.polls,
+  last_error: task.lastError,
+  ended_at: isoOrNull(task.endedAtMs),
+  resolved_by: task.resolvedBy,
+  event_uid: task.eventUid,
+})
+
+const isoOrNull = (ms: number | null): string | null => (ms === null ? null : toIso(ms))
 
 const Body = Type.Object(
   {
@@ -92,13 +114,13 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
         tags,
         headers: Headers,
         body: Body,
-        response: { 200: Answer, 201: Answer },
+        response: { 200: TaskSchema, 201: TaskSchema },
       },
     },
     async ({ body, headers }, reply) => {
       const { task, created } = await tasks.begin(orderOf(body, headers['idempotency-key']))
       // What is known by its key is answered as it was the first time.
-      return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(task)
+      return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(taskJson(task))
     },
   )
 
@@ -108,7 +130,7 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
     async ({ query }, reply) => {
       const { source, status } = query
       const filter = { ...(source !== undefined && { source }), ...(status !== undefined && { status }) }
-      return reply.send(pageAnswer(await tasks.list(filter, pageRequest(query))))
+      return reply.send(pageJson(await tasks.list(filter, pageRequest(query)), taskJson))
     },
   )
 
@@ -120,11 +142,13 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
         tags,
         params: Params,
         querystring: Wait,
-        response: { 200: Answer },
+        response: { 200: TaskSchema },
       },
     },
     async ({ params, query, raw }, reply) =>
-      reply.send(await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
+      reply.send(
+        taskJson(await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
+      ),
   )
 
   app.delete(
@@ -135,22 +159,22 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
           'Wait for it no more: no polls, no expiry; what comes of it later is an event like any other. One that has ended stays as it is',
         tags,
         params: Params,
-        response: { 200: Answer },
+        response: { 200: TaskSchema },
       },
     },
     async (request, reply) => {
       const { source, task_id } = request.params
       const task = await tasks.cancel(source, task_id)
       if (task.status === 'cancelled')
-        log.info({ ...callerOf(request), source, task: task.task_id ?? task.uid }, 'task cancelled')
-      return reply.send(task)
+        log.info({ ...callerOf(request), source, task: task.id ?? task.uid }, 'task cancelled')
+      return reply.send(taskJson(task))
     },
   )
 
   app.post(
     `${PATH}/poll`,
-    { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: Answer } } },
-    async ({ params }, reply) => reply.send(await tasks.poll(params.source, params.task_id)),
+    { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: TaskSchema } } },
+    async ({ params }, reply) => reply.send(taskJson(await tasks.poll(params.source, params.task_id))),
   )
 }
 

@@ -164,7 +164,7 @@ async function valuesOf({ events, aheadMs }: Batch, clock: DatabaseClock, lease:
     return {
       ...jsonOf(event, at + 1, checksums[at] ?? ''),
       received_at: receivedAtMs,
-      ...(event.created_at_source === 'received' && { created_at: toIso(receivedAtMs) }),
+      ...(event.createdAtSource === 'received' && { created_at: toIso(receivedAtMs) }),
       ...(lease !== null && offerOf(event)),
     }
   })
@@ -188,7 +188,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
 
 /** As `append_3` reads it; what is absent is null there. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
-  const { reasons, task, api_version: apiVersion, traceparent, handlers, taskEnd, asked } = event
+  const { reasons, task, apiVersion, traceparent, handlers, taskEnd, asked } = event
   return {
     n,
     uid: event.uid,
@@ -196,7 +196,7 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     provider: event.provider,
     id: toText(event.id),
     type: toText(event.type),
-    created_at: toText(event.created_at),
+    created_at: toText(event.createdAt),
     origin: event.origin,
     status: event.status,
     ...(reasons.length > 0 && { reasons: toText(JSON.stringify(reasons)) }),
@@ -208,7 +208,7 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
     ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: toTextOrNull(taskEnd.word) }),
-    created_at_source: event.created_at_source,
+    created_at_source: event.createdAtSource,
     ...(event.dedupe === 'body' && { by_body: 1 }),
     ...(asked !== undefined && {
       asked_uid: asked.uid,

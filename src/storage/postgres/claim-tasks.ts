@@ -66,7 +66,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
   function leasedOf(row: ClaimedRow, lease: string): LeasedTask {
     const isByDoubtedClock = row.expires_at > row.deadline && row.expires_at <= row.now
     const known = isByDoubtedClock ? { ...row, expires_at: row.now + GRACE_MS } : row
-    return leasedTaskOf(known, lease, row.held_before, clock.localMs() - row.now)
+    return leasedTaskOf(known, lease, row.held_before !== null, clock.localMs() - row.now)
   }
 
   async function letGo(query: Query, { uid, lease, dueAtMs, asked }: TaskPostponement): Promise<boolean> {

@@ -1,6 +1,5 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Connections, Row } from './connections.ts'
@@ -52,7 +51,7 @@ export function createFindEvent(connections: Connections) {
     const attempts = await connections.run<AttemptRow>('read', ATTEMPTS, keys)
     return {
       ...eventSummaryOf(row),
-      headers: JSON.parse(row.headers ?? '{}') as Headers,
+      headers: JSON.parse(row.headers ?? '{}') as Record<string, string>,
       ...(row.traceparent !== null && { traceparent: row.traceparent }),
       checksum: row.checksum,
       deliveries: deliveries.map((delivery) => ({

@@ -1,4 +1,3 @@
-import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 import { shownDetail } from '../records/attempt-detail.ts'
@@ -31,15 +30,15 @@ export const eventSummaryOf = (row: EventRow): EventSummary => ({
   provider: row.provider,
   id: row.id,
   type: row.type,
-  created_at: row.created_at,
-  ...(row.created_at_source !== null && { created_at_source: row.created_at_source }),
-  received_at: toIso(row.received_at),
+  createdAt: row.created_at,
+  ...(row.created_at_source !== null && { createdAtSource: row.created_at_source }),
+  receivedAtMs: row.received_at,
   origin: row.origin,
   status: row.status,
   reasons: row.reasons === null ? [] : (JSON.parse(row.reasons) as string[]),
-  ...(row.api_version !== null && { api_version: row.api_version }),
+  ...(row.api_version !== null && { apiVersion: row.api_version }),
   ...(row.task !== null && { task: row.task }),
-  size_bytes: row.size,
+  sizeBytes: row.size,
 })
 
 export interface DeliveryRow extends Row {
@@ -55,14 +54,14 @@ export const deliverySummaryOf = (
   row: DeliveryRow,
   event: { readonly uid: string; readonly source: string; readonly type: string },
 ): DeliverySummary => ({
-  event_uid: event.uid,
+  eventUid: event.uid,
   source: event.source,
   type: event.type,
   handler: row.handler,
   state: row.state,
   attempts: row.attempts,
-  due_at: toIso(row.due_at),
-  ...(row.last_error !== null && { last_error: row.last_error }),
+  dueAtMs: row.due_at,
+  ...(row.last_error !== null && { lastError: row.last_error }),
 })
 
 export interface AttemptRow extends Row {
@@ -80,6 +79,6 @@ export const attemptOf = (row: AttemptRow): Attempt => ({
   outcome: row.outcome,
   ...(row.error !== null && { error: row.error }),
   ...shownDetail(row.detail),
-  started_at: toIso(row.started_at),
-  duration_ms: row.duration_ms,
+  startedAtMs: row.started_at,
+  durationMs: row.duration_ms,
 })

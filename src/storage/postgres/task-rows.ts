@@ -1,4 +1,3 @@
-import { toIso } from '../../domain/clock.ts'
 import type { EndedTask, LeasedTask, ResolvedBy, Task, TaskEnding, TaskStatus } from '../../domain/task.ts'
 import type { Row } from './connections.ts'
 
@@ -28,29 +27,29 @@ export interface TaskRow extends Row {
 export const taskOf = (row: TaskRow): Task => ({
   uid: row.uid,
   source: row.source,
-  task_id: row.id,
+  id: row.id,
   status: row.status,
-  provider_status: row.word,
+  providerStatus: row.word,
   metadata: row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>),
-  created_at: toIso(row.created_at),
-  stale_at: toIso(row.stale_at),
-  expires_at: toIso(row.expires_at),
-  next_poll_at: row.ended_at === null ? toIso(row.due_at) : null,
+  createdAtMs: row.created_at,
+  staleAtMs: row.stale_at,
+  expiresAtMs: row.expires_at,
+  nextPollAtMs: row.ended_at === null ? row.due_at : null,
   polls: row.polls,
-  last_error: row.last_error,
-  ended_at: row.ended_at === null ? null : toIso(row.ended_at),
-  resolved_by: row.resolved_by,
-  event_uid: row.event,
+  lastError: row.last_error,
+  endedAtMs: row.ended_at,
+  resolvedBy: row.resolved_by,
+  eventUid: row.event,
 })
 
 /** `aheadMs`: by how much this process's clock is ahead of the database's. */
-export const leasedTaskOf = (row: TaskRow, lease: string, heldBefore: string | null, aheadMs: number): LeasedTask => ({
+export const leasedTaskOf = (row: TaskRow, lease: string, interrupted: boolean, aheadMs: number): LeasedTask => ({
   uid: row.uid,
   source: row.source,
   lease,
   id: row.id ?? undefined,
   request: row.request ?? undefined,
-  interrupted: heldBefore !== null,
+  interrupted,
   createdAtMs: row.created_at + aheadMs,
   staleAtMs: row.stale_at + aheadMs,
   expiresAtMs: row.expires_at + aheadMs,

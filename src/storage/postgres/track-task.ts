@@ -5,13 +5,18 @@ import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
 import type { Connections, Query } from './connections.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Leases } from './leases.ts'
-import { endedTaskOf, type TaskRow, taskOf } from './task-rows.ts'
+import { endedTaskOf, leasedTaskOf, type TaskRow, taskOf } from './task-rows.ts'
 import { isUuid, toText, toTextOrNull } from './text.ts'
 
 /** An operation's answer, and the task that it ended. */
 export interface Ending<Value> {
   readonly value: Value
   readonly ended?: EndedTask
+}
+
+/** `now`: the database's time. */
+interface InsertedRow extends TaskRow {
+  readonly now: number
 }
 
 const BY_KEY = 'SELECT * FROM task WHERE key = $1'
@@ -32,7 +37,7 @@ const INSERT = `
     FROM clock ON CONFLICT DO NOTHING RETURNING *
   ),
   counted AS (INSERT INTO tally SELECT 'task:' || status, 1 FROM kept)
-  SELECT * FROM kept
+  SELECT kept.*, clock.now FROM kept, clock
 `
 const BY_LEASE = "SELECT * FROM task WHERE uid = $1 AND lease = $2 AND status = 'submitting' FOR UPDATE"
 const BEGIN = `
@@ -87,9 +92,9 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
     return (await query<TaskRow>(BY_ID, [toText(source), toText(id)]))[0]
   }
 
-  async function insert(query: Query, task: NewTask, lease: string | undefined): Promise<TaskRow | undefined> {
+  async function insert(query: Query, task: NewTask, lease: string | undefined): Promise<InsertedRow | undefined> {
     const { id, idempotency } = task
-    const [row] = await query<TaskRow>(INSERT, [
+    const [row] = await query<InsertedRow>(INSERT, [
       task.uid,
       toText(task.source),
       toTextOrNull(id),
@@ -119,10 +124,11 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
           // If it was not there before, another replica was faster: it is there now.
           const other = existing ?? (await known(query, task))
           if (other === undefined) throw new HoldfastError('invalid_request', `uid ${task.uid} is taken`)
-          return { value: { task: taskOf(other), created: false, lease: undefined } }
+          return { value: { task: taskOf(other), created: false, leased: undefined } }
         }
         const { value, ...rest } = id === undefined ? { value: taskOf(row) } : await catchUp(query, row, id)
-        return { value: { task: value, created: true, lease }, ...rest }
+        const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false, clock.localMs() - row.now)
+        return { value: { task: value, created: true, leased }, ...rest }
       }),
 
     submitted: (uid: string, lease: string, submission: TaskSubmission): Promise<Ending<Task | undefined>> =>
@@ -144,7 +150,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
         const rows = isUuid(uid) ? await query<TaskRow>('SELECT * FROM task WHERE uid = $1 FOR UPDATE', [uid]) : []
         const [row] = rows
         if (row === undefined) return { value: undefined }
-        return row.ended_at === null ? close(query, row, 'cancelled', taskOf(row).last_error) : { value: taskOf(row) }
+        return row.ended_at === null ? close(query, row, 'cancelled', taskOf(row).lastError) : { value: taskOf(row) }
       }),
   }
 }

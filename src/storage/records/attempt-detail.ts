@@ -8,8 +8,8 @@ export function storedDetail({ detail, judgement }: Pick<Settlement, 'detail' | 
 }
 
 /** The part of it that is shown. */
-export function shownDetail(stored: string | null): { readonly error_detail?: ErrorDetail } {
+export function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetail } {
   if (stored === null) return {}
   const { judgement: _, ...detail } = JSON.parse(stored) as ErrorDetail & { readonly judgement?: string }
-  return 'name' in detail ? { error_detail: detail } : {}
+  return 'name' in detail ? { errorDetail: detail } : {}
 }

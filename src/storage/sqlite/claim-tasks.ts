@@ -42,7 +42,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
   function lease(row: Row, leaseMs: number, nowMs: number): LeasedTask {
     const token = randomUUID()
     take.run(token, nowMs + leaseMs, Number(row.key))
-    const task = leasedTaskOf(row, token)
+    const task = leasedTaskOf(row, token, row.lease !== null)
     const isByDoubtedClock = task.expiresAtMs > deadline(nowMs) && task.expiresAtMs <= nowMs
     return isByDoubtedClock ? { ...task, expiresAtMs: nowMs + GRACE_MS } : task
   }
@@ -88,7 +88,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
       const row = byUid.get(uid)
       if (row === undefined) return { value: undefined }
       if (row.ended_at !== null) return { value: taskOf(row) }
-      const ended = endTask.close(row, 'cancelled', taskOf(row).last_error, nowMs)
+      const ended = endTask.close(row, 'cancelled', taskOf(row).lastError, nowMs)
       return { value: taskOf(byUid.get(uid) as Row), ended }
     },
   }

@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { Headers } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import { attemptOf, deliverySummaryOf, EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
@@ -18,7 +17,7 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
     const key = Number(row.key)
     return {
       ...eventSummaryOf(row),
-      headers: JSON.parse(String(row.headers)) as Headers,
+      headers: JSON.parse(String(row.headers)) as Record<string, string>,
       ...(typeof row.traceparent === 'string' && { traceparent: row.traceparent }),
       checksum: String(row.checksum),
       deliveries: deliveries.all(firstDeliveryKey(key), lastDeliveryKey(key)).map((delivery) => ({

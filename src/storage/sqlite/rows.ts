@@ -1,5 +1,4 @@
 import type { SQLOutputValue } from 'node:sqlite'
-import { toIso } from '../../domain/clock.ts'
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary } from '../../domain/delivery.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 import { shownDetail } from '../records/attempt-detail.ts'
@@ -16,29 +15,29 @@ export function eventSummaryOf(row: Row): EventSummary {
     provider: String(row.provider),
     id: String(row.id),
     type: String(row.type),
-    created_at: String(row.created_at),
-    ...(row.created_at_source !== null && { created_at_source: row.created_at_source as CreatedAtSource }),
-    received_at: toIso(Number(row.received_at)),
+    createdAt: String(row.created_at),
+    ...(row.created_at_source !== null && { createdAtSource: row.created_at_source as CreatedAtSource }),
+    receivedAtMs: Number(row.received_at),
     origin: row.origin as Origin,
     status: row.status as EventStatus,
     reasons: typeof row.reasons === 'string' ? (JSON.parse(row.reasons) as string[]) : [],
-    ...(typeof row.api_version === 'string' && { api_version: row.api_version }),
+    ...(typeof row.api_version === 'string' && { apiVersion: row.api_version }),
     ...(typeof row.task === 'string' && { task: row.task }),
-    size_bytes: Number(row.size),
+    sizeBytes: Number(row.size),
   }
 }
 
 /** Expects the event's uid, source and type beside the delivery's columns. */
 export function deliverySummaryOf(row: Row): DeliverySummary {
   return {
-    event_uid: String(row.uid),
+    eventUid: String(row.uid),
     source: String(row.source),
     type: String(row.type),
     handler: String(row.handler),
     state: row.state as DeliveryState,
     attempts: Number(row.attempts),
-    due_at: toIso(Number(row.due_at)),
-    ...(typeof row.last_error === 'string' && { last_error: row.last_error }),
+    dueAtMs: Number(row.due_at),
+    ...(typeof row.last_error === 'string' && { lastError: row.last_error }),
   }
 }
 
@@ -48,7 +47,7 @@ export function attemptOf(row: Row): Attempt {
     outcome: row.outcome as AttemptOutcome,
     ...(typeof row.error === 'string' && { error: row.error }),
     ...shownDetail(typeof row.detail === 'string' ? row.detail : null),
-    started_at: toIso(Number(row.started_at)),
-    duration_ms: Number(row.duration_ms),
+    startedAtMs: Number(row.started_at),
+    durationMs: Number(row.duration_ms),
   }
 }

@@ -8,7 +8,7 @@ import { prepareReadClock } from './clock.ts'
 import type { EndTask } from './end-task.ts'
 import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
-import { taskOf } from './task-rows.ts'
+import { leasedTaskOf, taskOf } from './task-rows.ts'
 
 /** An operation's answer, and the task that it ended. */
 export interface Ending<Value> {
@@ -60,7 +60,7 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
   return {
     track(task: NewTask, nowMs: number): Ending<Tracked> {
       const existing = known(task)
-      if (existing !== undefined) return { value: { task: taskOf(existing), created: false, lease: undefined } }
+      if (existing !== undefined) return { value: { task: taskOf(existing), created: false, leased: undefined } }
       const { id, idempotency, leaseMs = 0 } = task
       const begunMs = beginningTime(readClock(), nowMs)
       const [staleAtMs, expiresAtMs] = [nowMs + task.maxWaitMs, begunMs + task.deadlineMs]
@@ -84,7 +84,9 @@ export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTas
       )
       tally.add(id === undefined ? 'task:submitting' : 'task:pending')
       const ended = id === undefined ? undefined : catchUp(key, task.source, id, nowMs)
-      return { value: { task: read(key), created: true, lease }, ...(ended && { ended }) }
+      const row = byKey.get(key) as Row
+      const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false)
+      return { value: { task: taskOf(row), created: true, leased }, ...(ended && { ended }) }
     },
 
     submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined> {
