@@ -56,7 +56,7 @@ const commands: readonly Command[] = [
 ]
 
 /**
- * Runs one command of `holdfast` and resolves with its exit code: see the constants in `command.ts`, and the README.
+ * Runs one command of `holdfast` and resolves with its exit code: see the constants in `command.ts`, and docs/operating.md.
  * Never rejects; what went wrong is one line on `err`, never a stack trace.
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {

@@ -8,6 +8,7 @@ import { Connections } from '../../src/storage/postgres/connections.ts'
 import { Damage } from '../../src/storage/postgres/damage.ts'
 import { targetOf } from '../../src/storage/postgres/url.ts'
 import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
+import { pageNamed } from '../docs/pages.ts'
 import { eventually } from '../support/eventually.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 
@@ -220,7 +221,7 @@ test('where a page of deliveries is damaged new events are handled, the store sa
     expect.stringMatching(/^PostgreSQL cannot read block 1 of the table delivery\.delivery: /),
   ])
 
-  // As the README has it.
+  // As docs/postgresql-and-replicas.md tells the operator.
   await server.query('ALTER ROLE postgres SET zero_damaged_pages = on')
   await server.query('VACUUM FULL delivery.delivery')
   await server.query('ALTER ROLE postgres RESET zero_damaged_pages')
@@ -232,10 +233,10 @@ test('where a page of deliveries is damaged new events are handled, the store sa
   expect(log).toContain('what waits for its handlers is claimed again')
 })
 
-const WITHOUT_DELIVERY = `
-  SELECT uid FROM delivery.event AS e WHERE status = 'accepted'
-    AND NOT EXISTS (SELECT FROM delivery.delivery AS d WHERE d.key / 1024 = e.key)
-`
+/** The document's own statement, in the schema of this test. */
+const WITHOUT_DELIVERY = (
+  pageNamed('docs/postgresql-and-replicas.md').blocks.find(({ text }) => text.startsWith('SELECT uid'))?.text ?? ''
+).replaceAll('holdfast.', 'delivery.')
 
 test('an index whose table is damaged too cannot be made anew, and the store says how an operator does', async () => {
   const { store } = await opened('hopeless')

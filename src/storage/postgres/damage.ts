@@ -208,5 +208,5 @@ function warningOf({ relation: { name, is_index, long_values_of }, block }: Plac
     return `PostgreSQL cannot read ${at}the index ${name}: run REINDEX ${statement}`
   }
   const what = long_values_of === null ? `the table ${name}` : `long values of the table ${long_values_of}`
-  return `PostgreSQL cannot read ${at}${what}: fail over to a standby, restore a backup, or give up what lies there (README, "Damaged database")`
+  return `PostgreSQL cannot read ${at}${what}: fail over to a standby, restore a backup, or give up what lies there (docs/postgresql-and-replicas.md, "Damage")`
 }
