@@ -121,7 +121,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
       app.route({
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
-        schema: { hide: true } as object,
+        schema: { hide: true },
         // Before the body is read, which the sender may wait to be asked for.
         onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
         handler: () => undefined,

@@ -52,7 +52,7 @@ export async function askNameServers(resolver: promises.Resolver, name: string):
 
 const recordsOf = (records: Family['records']): Family => ({ records: records.slice(0, MAX_ADDRESSES) })
 
-function faultOf({ code }: NodeJS.ErrnoException): Family {
+function faultOf({ code = '' }: NodeJS.ErrnoException): Family {
   switch (code) {
     case 'ENOTFOUND':
       return { records: [], fault: 'ENOTFOUND', isUnknown: true }

@@ -46,7 +46,12 @@ export function handedOver(name: ApiFunction | AnswerFunction, given: unknown): 
       return pageIn(given)
     case 'registrations.read':
       return registrationIn(given)
-    default:
+    case 'tasks.poll':
+    case 'tasks.submit.request':
+    case 'registrations.create':
+    case 'registrations.list':
+    case 'registrations.remove':
+    case 'registrations.update':
       return requestIn(given as ApiRequest)
   }
 }

@@ -41,46 +41,12 @@ export interface OpenReader extends BodyReader {
   close(): Promise<void>
 }
 
-/** Of those that a body is for: a sender waits for its acknowledgement; nobody waits for an answer to a poll, or a replay. */
+/** A sender waits for the acknowledgement of a webhook; an answer to a poll and a replay can wait. */
 type Line = 'webhooks' | 'rest'
 
-/**
- * Reads short bodies in the thread that asks, and long ones in threads of their own: one for webhooks and one for all else, and
- * such a pair for each provider that is read by a user's own code, which may hang in its thread, or end it, with what waits there.
- */
-export function createReader({ here, handlers, faults, ...options }: ReaderOptions): OpenReader {
-  const { maxReadingMs = MAX_READING_MS } = options
-  const threads = new Map<string, Thread>()
-  const threadOf = (provider: Provider, line: Line): Thread => {
-    const isOwn = options.own.has(provider)
-    const key = isOwn ? `${line} ${provider.name}` : line
-    const thread = threads.get(key) ?? openThread({ ...options, maxReadingMs }, isOwn ? provider.name : undefined)
-    threads.set(key, thread)
-    return thread
-  }
-  /** What each thread knows. */
-  const told = new WeakMap<object, readonly HandlerDefinition[]>()
-
-  function asked(worker: object, question: Question): Question {
-    const known = handlers()
-    if (question.kind !== 'event' || told.get(worker) === known) return question
-    told.set(worker, known)
-    return { ...question, handlers: known }
-  }
-
-  async function ask<Result extends Answer>(
-    question: Question,
-    provider: Provider,
-    body: Uint8Array,
-    line: Line = 'rest',
-  ): Promise<Result> {
-    const heard = await threadOf(provider, line).run({
-      size: body.length,
-      message: (worker) => sent({ provider: provider.name, question: asked(worker, question), body }),
-    })
-    if ('failed' in heard) throw new Error(heard.failed)
-    return heard.value as Result
-  }
+/** Reads short bodies in the thread that asks, and long ones in `LongBodyThreads`. */
+export function createReader({ here, faults, maxReadingMs = MAX_READING_MS, ...options }: ReaderOptions): OpenReader {
+  const threads = new LongBodyThreads({ ...options, maxReadingMs })
 
   /** Why nothing was read. */
   function reasonOf(error: unknown): string {
@@ -89,8 +55,6 @@ export function createReader({ here, handlers, faults, ...options }: ReaderOptio
     const isFault = error instanceof ThreadFault
     return `the body could not be read: ${!isFault ? messageOf(error) : error.kind === 'late' ? late : ended(error.code)}`
   }
-
-  const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
 
   return {
     async event(source, form, body) {
@@ -102,7 +66,7 @@ export function createReader({ here, handlers, faults, ...options }: ReaderOptio
       const isNew = form.id === ''
       const question: Question = { kind: 'event', source: { name, types }, form }
       try {
-        return await ask<RoutedReading>(question, provider, body, isNew ? 'webhooks' : 'rest')
+        return await threads.ask<RoutedReading>(question, provider, body, isNew ? 'webhooks' : 'rest')
       } catch (error) {
         if (isHoldfastError(error)) throw error
         const reading = unread(body, reasonOf(error), isNew ? undefined : form.id)
@@ -112,7 +76,7 @@ export function createReader({ here, handlers, faults, ...options }: ReaderOptio
 
     async task(provider, taskId, body) {
       if (isShort(body)) return here.task(provider, taskId, body)
-      return ask<TaskSays>({ kind: 'task', taskId }, provider, body).catch((error: unknown) => ({
+      return threads.ask<TaskSays>({ kind: 'task', taskId }, provider, body).catch((error: unknown) => ({
         kind: 'nothing',
         reason: reasonOf(error),
       }))
@@ -120,33 +84,83 @@ export function createReader({ here, handlers, faults, ...options }: ReaderOptio
 
     async submitted(provider, body) {
       if (isShort(body)) return here.submitted(provider, body)
-      return ask<string | undefined>({ kind: 'submitted' }, provider, body).catch(() => undefined)
+      return threads.ask<string | undefined>({ kind: 'submitted' }, provider, body).catch(() => undefined)
     },
 
     async answered(provider, name, body, args) {
       if (isShort(body)) return here.answered(provider, name, body, args)
       const question: Question = { kind: 'answered', name, ...(args !== undefined && { args }) }
-      return ask<AnswerSays>(question, provider, body).catch(() => ({ kind: 'nothing' }))
+      return threads.ask<AnswerSays>(question, provider, body).catch(() => ({ kind: 'nothing' }))
     },
 
     async fingerprint(provider, beside, body) {
       if (isShort(body)) return here.fingerprint(provider, beside, body)
-      return ask<string | undefined>({ kind: 'fingerprint', beside }, provider, body).catch(() => undefined)
+      return threads.ask<string | undefined>({ kind: 'fingerprint', beside }, provider, body).catch(() => undefined)
     },
 
-    async close() {
-      await Promise.all([...threads.values()].map((thread) => thread.close()))
-    },
+    close: () => threads.close(),
+  }
+}
+
+const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
+
+type ThreadOptions = Pick<ReaderOptions, 'providerModules' | 'own' | 'handlers' | 'log'> & {
+  readonly maxReadingMs: number
+}
+
+/**
+ * One thread for webhooks and one for all else, and such a pair for each provider that is read by a user's own code: that
+ * code may hang in its thread, or end it, with what waits there.
+ */
+class LongBodyThreads {
+  readonly #options: ThreadOptions
+  readonly #threads = new Map<string, Thread>()
+  /** The handlers that each thread knows. */
+  readonly #known = new WeakMap<object, readonly HandlerDefinition[]>()
+
+  constructor(options: ThreadOptions) {
+    this.#options = options
+  }
+
+  async ask<Result extends Answer>(
+    question: Question,
+    provider: Provider,
+    body: Uint8Array,
+    line: Line = 'rest',
+  ): Promise<Result> {
+    const answer = await this.#threadOf(provider, line).run({
+      size: body.length,
+      message: (worker) => sent({ provider: provider.name, question: this.#withHandlers(worker, question), body }),
+    })
+    if ('failed' in answer) throw new Error(answer.failed)
+    return answer.value as Result
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#threads.values()].map((thread) => thread.close()))
+  }
+
+  #threadOf(provider: Provider, line: Line): Thread {
+    const isOwn = this.#options.own.has(provider)
+    const key = isOwn ? `${line} ${provider.name}` : line
+    const thread = this.#threads.get(key) ?? openThread(this.#options, isOwn ? provider.name : undefined)
+    this.#threads.set(key, thread)
+    return thread
+  }
+
+  /** A question about an event takes the handlers along, where they are not those that the thread knows. */
+  #withHandlers(worker: object, question: Question): Question {
+    const current = this.#options.handlers()
+    if (question.kind !== 'event' || this.#known.get(worker) === current) return question
+    this.#known.set(worker, current)
+    return { ...question, handlers: current }
   }
 }
 
 type Thread = SupervisedThread<FromLongThread>
 
 /** `own`: the provider whose code runs in it. */
-function openThread(
-  { providerModules, log, maxReadingMs }: Pick<ReaderOptions, 'providerModules' | 'log'> & { maxReadingMs: number },
-  own: string | undefined,
-): Thread {
+function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, own: string | undefined): Thread {
   return new SupervisedThread({
     name: `the reader of long bodies${own === undefined ? '' : ` of provider ${own}`}`,
     script: new URL('./long-body-thread.ts', import.meta.url),

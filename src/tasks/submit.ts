@@ -49,6 +49,7 @@ export interface Submitter {
   again(source: ConnectedSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createSubmitter({ store, reader, clock, random, log }: SubmitterOptions): Submitter {
   async function submit(
     source: ConnectedSource,

@@ -31,6 +31,7 @@ export interface TaskServiceOptions {
   readonly deadlineMs: number
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createTaskService(options: TaskServiceOptions): TaskService {
   const { store, sources, lanes, submitter, readers = readHere, waiters } = options
   const reader = new TaskReader(store)

@@ -19,6 +19,7 @@ const silent = pino({ level: 'silent' })
 type Report = { readonly kind: 'processed' | 'failed'; readonly handler: string }
 
 /** A store, handler processes and a dispatcher between them, as the service has them. */
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export async function startDispatcher(
   options: {
     maxAttempts?: number

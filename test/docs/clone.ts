@@ -94,6 +94,7 @@ async function startProviders() {
   }
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export async function startClone(): Promise<Clone> {
   const directory = makeClone()
   const providers = await startProviders()

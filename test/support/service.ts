@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { AI_SECRET } from './ai-source.ts'
 
@@ -37,6 +38,8 @@ export interface Service {
   kill(): Promise<void>
 }
 
+type ServiceProcess = ChildProcessByStdio<null, Readable, Readable>
+
 /** A directory that is gone when the test is over. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
@@ -52,7 +55,40 @@ export function handlersIn(directory: string, modules: Record<string, string>): 
   return handlers
 }
 
-/** As `text` what is no line of a log. */
+/** The lines of its log as they come. Waiting for a line rejects when the process ends before it. */
+function readLog(child: ServiceProcess, exited: Promise<unknown>): Pick<Service, 'logs' | 'logged'> {
+  const logs: LogLine[] = []
+  const watchers = new Set<() => void>()
+  const gone = Promise.withResolvers<never>()
+  gone.promise.catch(() => {})
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString()
+  })
+  createInterface(child.stdout).on('line', (line) => {
+    logs.push(parseLine(line))
+    for (const watch of watchers) watch()
+  })
+  void exited.then(() => gone.reject(new Error(`the service has ended: ${errors}${JSON.stringify(logs.slice(-5))}`)))
+
+  async function logged(predicate: (line: LogLine) => boolean): Promise<LogLine> {
+    const found = Promise.withResolvers<LogLine>()
+    const watch = (): void => {
+      const line = logs.find(predicate)
+      if (line !== undefined) found.resolve(line)
+    }
+    watchers.add(watch)
+    watch()
+    try {
+      return await Promise.race([found.promise, gone.promise])
+    } finally {
+      watchers.delete(watch)
+    }
+  }
+  return { logs, logged }
+}
+
+/** A line that is not JSON becomes the `text` of one. */
 function parseLine(line: string): LogLine {
   try {
     return line.startsWith('{') ? JSON.parse(line) : { text: line }
@@ -87,41 +123,13 @@ export async function startService(
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  // Not exit: what it wrote last is read by then.
+  // Not `exit`: on `close`, its last lines have been read too.
   const exited = once(child, 'close')
   onTestFinished(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
     await exited
   })
-  const logs: LogLine[] = []
-  const watchers = new Set<() => void>()
-  const gone = Promise.withResolvers<never>()
-  gone.promise.catch(() => {})
-  let errors = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors += chunk.toString()
-  })
-  createInterface(child.stdout).on('line', (line) => {
-    logs.push(parseLine(line))
-    for (const watch of watchers) watch()
-  })
-  void exited.then(() => gone.reject(new Error(`the service has ended: ${errors}${JSON.stringify(logs.slice(-5))}`)))
-
-  async function logged(predicate: (line: LogLine) => boolean): Promise<LogLine> {
-    const found = Promise.withResolvers<LogLine>()
-    const watch = (): void => {
-      const line = logs.find(predicate)
-      if (line !== undefined) found.resolve(line)
-    }
-    watchers.add(watch)
-    watch()
-    try {
-      return await Promise.race([found.promise, gone.promise])
-    } finally {
-      watchers.delete(watch)
-    }
-  }
-
+  const { logs, logged } = readLog(child, exited)
   const serving = await logged(({ msg }) => msg === 'holdfast is serving')
   const opsUrl = String(serving.ops)
   return {

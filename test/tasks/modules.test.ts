@@ -75,5 +75,5 @@ test.each<[string, Partial<TaskApi>]>([
 
 const withTasks = (tasks: Partial<TaskApi>): Provider => ({
   ...ai,
-  api: { ...ai.api, tasks: { ...(ai.api.tasks as TaskApi), ...tasks } },
+  api: { ...ai.api, tasks: { ...ai.api.tasks, ...tasks } },
 })

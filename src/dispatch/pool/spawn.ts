@@ -50,7 +50,7 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
         child,
         jobs: jobs as Writable,
         answers: answers as Readable,
-        outputs: [stdout as Readable, stderr as Readable],
+        outputs: [stdout, stderr],
         progress,
       }
     }

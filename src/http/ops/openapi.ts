@@ -37,7 +37,7 @@ export function registerOpenApi(app: FastifyInstance): void {
     transformObject: (document) => {
       const description = 'openapiObject' in document ? document.openapiObject : document.swaggerObject
       for (const methods of Object.values(description.paths ?? {})) {
-        for (const { responses } of Object.values(methods ?? {}) as Operation[]) {
+        for (const { responses } of Object.values<Operation>(methods ?? {})) {
           if (responses !== undefined) responses.default = PROBLEM
         }
       }

@@ -59,6 +59,7 @@ interface Refusal {
   readonly logged?: Readonly<Record<string, unknown>>
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
   const { receive, telemetry, reading, connections, log, now, proxies } = options
   const arriving = createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)

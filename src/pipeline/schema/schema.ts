@@ -78,7 +78,7 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
   const ajv = text.includes('"$id"') ? createAjv() : shared
   void ajv.validateSchema(plain, true)
   const validate = ajv.compile(counted?.schema ?? plain)
-  ajv.removeSchema(validate.schema as AnySchemaObject)
+  ajv.removeSchema(validate.schema)
   // Node compiles a function when it is first called, which takes long where the schema is large.
   void openBudget(0)(() => validate(undefined))
   return (value) => {
@@ -160,7 +160,7 @@ export function addCountedFormats(ajv: Ajv): void {
 /** Undefined: it is a format of numbers, or always holds. */
 function testOf(format: Format): Test | undefined {
   if (format instanceof RegExp) return (text) => format.test(text)
-  if (typeof format === 'function') return format as Test
+  if (typeof format === 'function') return format
   if (typeof format !== 'object' || format.type === 'number') return undefined
   return testOf(format.validate as Format)
 }

@@ -124,6 +124,7 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   released: 'pending',
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createSettle({ connections, clock, leases, damage, endings, onLog }: SettleParts) {
   const giveUpId = createGiveUpId(clock)
 

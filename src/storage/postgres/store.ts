@@ -79,6 +79,7 @@ interface Parts {
   readonly onLog: StoreLog
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   const running = new Running()
   const endings = new Endings(onLog)

@@ -56,6 +56,7 @@ const END = 'SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7) FROM task 
  * How tasks begin, and how they end without an event. An id is locked before its task is looked for, and `append` locks it
  * too: whichever of a task and its last event comes second sees the first.
  */
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createTrackTask(connections: Connections, clock: DatabaseClock, leases: Leases) {
   /** The end may have come first. */
   async function catchUp(query: Query, row: TaskRow, id: string): Promise<Ending<Task>> {

@@ -25,6 +25,7 @@ export interface AppendParts {
   readonly endTask: EndTask
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, endTask }: AppendParts): Appender {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,

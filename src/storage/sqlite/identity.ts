@@ -38,6 +38,7 @@ export interface Identities {
   readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Damage): Identities {
   const select = db.prepare(
     'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',

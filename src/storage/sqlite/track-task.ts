@@ -17,6 +17,7 @@ export interface Ending<Value> {
 }
 
 /** How tasks begin: tracked, or submitted. */
+// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTask) {
   const byKey = db.prepare('SELECT * FROM task WHERE key = ?')
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')

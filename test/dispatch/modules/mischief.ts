@@ -13,12 +13,17 @@ class Unshowable {
   }
 }
 
-/** Handlers that do everything a handler should not, and one that does not. */
+/** Handlers that do all that a handler should not, and some that behave. */
 export default (router: Router): void => {
+  addWaiting(router)
+  addDeadly(router)
+  addThrowing(router)
+  addRetrying(router)
+}
+
+/** Those that take long, or do something on the side. */
+function addWaiting(router: Router): void {
   router.on('ok', { name: 'ok' }, (event) => event.data)
-  router.on('throw', { name: 'throw' }, () => {
-    throw new RangeError('too far')
-  })
   router.on('wait', { name: 'wait' }, async (event) => {
     const tell = (word: string): void => {
       if (typeof event.data.file === 'string') appendFileSync(event.data.file, `${word}\n`)
@@ -28,21 +33,40 @@ export default (router: Router): void => {
     if (event.data.thenLoops === true) tell('loops')
     while (event.data.thenLoops === true);
   })
-  router.on('loop', { name: 'loop' }, () => {
-    for (;;);
-  })
-  router.on('exit', { name: 'exit' }, () => process.exit(3))
-  router.on('hoard', { name: 'hoard' }, () => {
-    for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
-  })
   router.on('block', { name: 'block' }, (event) => {
     const until = Date.now() + Number(event.data.ms)
     while (Date.now() < until);
   })
   router.on('mark', { name: 'mark' }, (event) => appendFileSync(String(event.data.file), 'mark\n'))
+  router.on('heed', { name: 'heed' }, (_, { signal }) => {
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  })
+  router.on('hang', { name: 'hang' }, () => forever)
+  router.on('raw', { name: 'raw' }, (event) => {
+    if (event.raw().toString() !== '{"type":"raw", "n":1.0}') throw new Error(event.raw().toString())
+  })
+  router.on('offspring', { name: 'offspring' }, (event) => {
+    const child = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' })
+    child.unref()
+    writeFileSync(String(event.data.file), String(child.pid))
+  })
+}
+
+/** Those that take their process, or all of its time or memory. */
+function addDeadly(router: Router): void {
+  router.on('loop', { name: 'loop' }, () => {
+    for (;;);
+  })
+  router.on('exit', { name: 'exit' }, () => process.exit(3))
   router.on('abort', { name: 'abort' }, () => process.abort())
+  router.on('last-word', { name: 'last-word' }, () => {
+    setImmediate(() => setImmediate(() => setImmediate(() => process.exit(3))))
+  })
   router.on('sleep', { name: 'sleep' }, () => {
     execSync('sleep 300')
+  })
+  router.on('hoard', { name: 'hoard' }, () => {
+    for (;;) hoard.push(Array.from({ length: 100_000 }, () => ({})))
   })
   router.on('buffers', { name: 'buffers' }, async () => {
     for (;;) {
@@ -57,10 +81,22 @@ export default (router: Router): void => {
     for (const descriptor of [3, 4]) writeSync(descriptor, 'this is no message of ours')
     return forever
   })
-  router.on('offspring', { name: 'offspring' }, (event) => {
-    const child = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' })
-    child.unref()
-    writeFileSync(String(event.data.file), String(child.pid))
+}
+
+/** Those that fail, also where the run cannot catch it. */
+function addThrowing(router: Router): void {
+  router.on('throw', { name: 'throw' }, () => {
+    throw new RangeError('too far')
+  })
+  router.on('unshowable', { name: 'unshowable' }, () => {
+    throw new Unshowable()
+  })
+  router.on('fail', { name: 'fail' }, (_, context) => {
+    try {
+      context.fail('no such customer')
+    } catch {
+      // Swallowed: what was said stands.
+    }
   })
   router.on('float', { name: 'float' }, () => {
     void Promise.reject(new Error('nobody awaited this'))
@@ -71,34 +107,18 @@ export default (router: Router): void => {
     }, 5)
     await new Promise((resolve) => setTimeout(resolve, 50))
   })
-  router.on('hang', { name: 'hang' }, () => forever)
-  router.on('heed', { name: 'heed' }, (_, { signal }) => {
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-  })
-  router.on('fail', { name: 'fail' }, (_, context) => {
-    try {
-      context.fail('no such customer')
-    } catch {
-      // Swallowed: what was said stands.
-    }
-  })
-  router.on('unshowable', { name: 'unshowable' }, () => {
-    throw new Unshowable()
-  })
   router.on('chatter', { name: 'chatter' }, async () => {
     parentPort?.postMessage('not a word of ours')
     parentPort?.postMessage({ kind: 'results', results: [{ key: 0, result: { outcome: 'succeeded' } }] })
     parentPort?.close()
     throw new Error('as it really ended')
   })
-  router.on('last-word', { name: 'last-word' }, () => {
-    setImmediate(() => setImmediate(() => setImmediate(() => process.exit(3))))
-  })
+}
+
+/** Those that ask for another attempt. */
+function addRetrying(router: Router): void {
   router.on('later', { name: 'later' }, (_, context) => context.retryAfter(1234))
   router.on('after', { name: 'after' }, (event, context) => context.retryAfter(event.data.ms as number))
   router.on('endless', { name: 'endless' }, (_, context) => context.retryAfter(Number.POSITIVE_INFINITY))
   router.on('no-number', { name: 'no-number' }, (_, context) => context.retryAfter(Number.NaN))
-  router.on('raw', { name: 'raw' }, (event) => {
-    if (event.raw().toString() !== '{"type":"raw", "n":1.0}') throw new Error(event.raw().toString())
-  })
 }
