@@ -1,0 +1,258 @@
+import pino from 'pino'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { SourceRegistration } from '../../src/domain/registrar.ts'
+import { createRegistrar } from '../../src/registrations/registrar.ts'
+import { event, shareOps } from './ops-service.ts'
+
+const ONE = '019c0000-0000-7000-8000-000000000001'
+const TWO = '019c0000-0000-7000-8000-000000000002'
+
+/** The text of an answer, but for the uids and times that no test chose. */
+function fixed(text: string): string {
+  return text
+    .replaceAll(/"(?!1970|2024|2025)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/g, '"<now>"')
+    .replaceAll(/"uid":"(?!019c0000)[0-9a-f-]{36}"/g, '"uid":"<uid>"')
+}
+
+const first = {
+  uid: ONE,
+  source: 'ai',
+  provider: 'ai',
+  id: 'evt_1',
+  type: 'completion.finished',
+  created_at: '2026-01-01T00:00:00Z',
+  created_at_source: 'provider',
+  received_at: '2024-02-03T04:05:06.789Z',
+  origin: 'webhook',
+  status: 'accepted',
+  reasons: [],
+  api_version: 'v1',
+  task: 'batch_1',
+  size_bytes: 30,
+}
+const second = {
+  uid: TWO,
+  source: 'forms',
+  provider: 'forms',
+  id: 'evt_2',
+  type: 'completion.finished',
+  created_at: '2024-02-03T04:05:07.000Z',
+  created_at_source: 'received',
+  received_at: '2024-02-03T04:05:07.000Z',
+  origin: 'poll',
+  status: 'quarantined',
+  reasons: ['data.a is missing', 'data.b is missing'],
+  size_bytes: 30,
+}
+const checksum = 'f4c77f5a0e46a26c52aabef671432670079150c678d47e340f547ee2bbdfc20f'
+const delivery = {
+  event_uid: ONE,
+  source: 'ai',
+  type: 'completion.finished',
+  handler: 'log',
+  state: 'dead',
+  attempts: 1,
+  due_at: '<now>',
+  last_error: 'Error: no',
+}
+const thrown = {
+  name: 'Error',
+  message: 'no',
+  code: 'E_NO',
+  stack: ['at here'],
+  cause: { name: 'AggregateError', message: 'two', errors: [{ name: 'Error', message: 'part' }] },
+}
+const attempt = {
+  number: 1,
+  outcome: 'failed',
+  error: 'Error: no',
+  error_detail: thrown,
+  started_at: '2025-01-01T00:00:00.500Z',
+  duration_ms: 7,
+}
+const task = {
+  uid: '<uid>',
+  source: 'ai',
+  task_id: 'task_1',
+  status: 'cancelled',
+  provider_status: null,
+  metadata: { order: [7] },
+  created_at: '<now>',
+  stale_at: '<now>',
+  expires_at: '<now>',
+  next_poll_at: null,
+  polls: 0,
+  last_error: null,
+  ended_at: '<now>',
+  resolved_by: null,
+  event_uid: null,
+}
+const sourceState = {
+  last_event_at: '1970-01-01T00:00:00.000Z',
+  recovered_last_hour: 2,
+  breaker: 'open',
+  silent_since: null,
+}
+const registration: SourceRegistration = {
+  source: 'ai',
+  id: 'we_1',
+  url: 'https://hooks.example/v1/webhooks/ai',
+  events: ['*'],
+  active: true,
+  ours: true,
+}
+
+const json = (body: object): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(body),
+})
+
+describe('the ops API', () => {
+  const ops = shareOps({
+    registrations: () => [
+      { name: 'log', types: ['completion.*'] },
+      { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
+    ],
+    registrar: {
+      ...createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
+      list: async () => ({ items: [registration], failed: [{ source: 'forms', detail: 'it is down' }] }),
+      ensure: async () => ({ action: 'created', registration, secret: 'whsec_new', configure: 'Set it.' }),
+    },
+  })
+
+  beforeAll(async () => {
+    const { store, get } = ops()
+    await store.append(
+      event({
+        uid: ONE,
+        id: 'evt_1',
+        receivedAtMs: Date.parse('2024-02-03T04:05:06.789Z'),
+        api_version: 'v1',
+        task: 'batch_1',
+        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        headers: { 'content-type': 'application/json', 'x-one': '1' },
+      }),
+    )
+    const { work } = await store.claim({
+      handlers: [{ name: 'log', limit: 1 }],
+      sharedLimit: 1,
+      isolatedLimit: 0,
+      leaseMs: 1_000,
+      maxAttempts: 3,
+    })
+    await store.settle(
+      work.map((each) => ({
+        ...each,
+        verdict: 'dead',
+        outcome: 'failed',
+        isolate: false,
+        dueAtMs: Date.parse('2025-01-01T00:00:01Z'),
+        error: 'Error: no',
+        detail: thrown,
+        startedAtMs: Date.parse('2025-01-01T00:00:00.5Z'),
+        durationMs: 7.25,
+      })),
+    )
+    await store.append(
+      event({
+        uid: TWO,
+        id: 'evt_2',
+        source: 'forms',
+        provider: 'forms',
+        receivedAtMs: Date.parse('2024-02-03T04:05:07Z'),
+        created_at: '2024-02-03T04:05:07.000Z',
+        created_at_source: 'received',
+        origin: 'poll',
+        status: 'quarantined',
+        reasons: ['data.a is missing', 'data.b is missing'],
+        handlers: [],
+      }),
+    )
+    await get('/v1/tasks', json({ source: 'ai', task_id: 'task_1', metadata: { order: [7] } }))
+    await get('/v1/tasks/ai/task_1', { method: 'DELETE' })
+  })
+
+  test.each([
+    ['/v1/events', { items: [second, first], next_cursor: null }],
+    ['/v1/events?limit=1&status=accepted', { items: [first], next_cursor: null }],
+    [
+      `/v1/events/${ONE}`,
+      {
+        ...first,
+        headers: { 'content-type': 'application/json', 'x-one': '1' },
+        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        checksum,
+        deliveries: [{ ...delivery, history: [attempt] }],
+      },
+    ],
+    [`/v1/events/${TWO}`, { ...second, headers: { 'content-type': 'application/json' }, checksum, deliveries: [] }],
+    ['/v1/deliveries', { items: [delivery], next_cursor: null }],
+    ['/v1/tasks', { items: [task], next_cursor: null }],
+    ['/v1/tasks/ai/task_1', task],
+    [
+      '/v1/tasks/ai/task_2',
+      {
+        type: 'urn:holdfast:problem:task-not-found',
+        title: 'No such task',
+        status: 404,
+        detail: 'source ai has no task task_2',
+      },
+    ],
+    [
+      '/v1/sources',
+      {
+        items: [
+          {
+            name: 'ai',
+            provider: 'ai',
+            types: ['*'],
+            path: '/v1/webhooks/ai',
+            url: 'https://hooks.example/v1/webhooks/ai',
+            ...sourceState,
+          },
+          { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null, ...sourceState },
+        ],
+      },
+    ],
+    [
+      '/v1/handlers',
+      {
+        items: [
+          { name: 'log', types: ['completion.*'], source: null, concurrency: null },
+          { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
+        ],
+      },
+    ],
+    ['/v1/registrations', { items: [registration], failed: [{ source: 'forms', detail: 'it is down' }] }],
+    [
+      '/v1/retention',
+      {
+        held: true,
+        clock: '<now>',
+        last_known: '2024-02-03T04:05:07.000Z',
+        steady_hours: 0,
+        retention_days: 30,
+        retention_dead_days: 60,
+        old: {
+          days: [{ day: '2024-02-03', events: 2, dead: 1 }],
+          more: false,
+        },
+      },
+    ],
+    ['/livez', { status: 'live' }],
+    ['/readyz', { status: 'ready' }],
+  ])('answers GET %s with the same fields, in the same order, byte for byte', async (path, answer) => {
+    expect(fixed(await (await ops().get(path)).text())).toBe(JSON.stringify(answer))
+  })
+
+  test('answers a registration and a replay with the same fields, in the same order, byte for byte', async () => {
+    const { get } = ops()
+    const ensured = await get('/v1/registrations', json({ source: 'ai', ensure: true }))
+    expect(await ensured.text()).toBe(
+      JSON.stringify({ action: 'created', secret: 'whsec_new', configure: 'Set it.', registration }),
+    )
+    const replayed = await get(`/v1/events/${TWO}/replay`, json({}))
+    expect(await replayed.text()).toBe(JSON.stringify({ uid: TWO, status: 'accepted', reasons: [], handlers: ['log'] }))
+  })
+})
