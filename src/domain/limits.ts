@@ -36,7 +36,7 @@ export const MAX_UNPARSED_BYTES = 64 * 1024 * 1024
 /** Requests of one connection that wait for their answers; past it nothing more of it is read. */
 export const MAX_UNANSWERED_REQUESTS = 16
 /** Peers that are remembered for what they have proven, and as many for disorder; and for how long they are suspected of more. */
-export const MAX_PROVEN_PEERS = 4_096
+export const MAX_TRUSTED_PEERS = 4_096
 export const SUSPICION_MS = 600_000
 /**
  * Chunks that a body may come in, reads where it says how long it is, and how many bytes allow one more; past it the body is

@@ -3,9 +3,10 @@ import type { Socket } from 'node:net'
 import type { Connection } from './connection.ts'
 import { type ProblemCode, problemMessage } from './problems.ts'
 
-/** What a socket that broke HTTP is told, by the code of Node's error; other errors are broken connections. */
+/** The problem with which a socket that broke HTTP is answered. */
 export type ClientFault = Extract<ProblemCode, 'timeout' | 'headers_too_large' | 'too_large' | 'malformed'>
 
+/** By the code of Node's error; undefined: the connection itself is broken. */
 function faultOf(code: string | undefined): ClientFault | undefined {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout'
   if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
@@ -24,15 +25,15 @@ export interface ClientErrors {
 
 /**
  * Answers, once per socket, what Node reports instead of a request: slow, oversized or malformed HTTP (which Node
- * reports again for each piece that still arrives), and CONNECT. Whole requests that came before it on the same socket
- * get their answers first, or the refusal would be taken for one of them.
+ * reports again for each piece that still arrives), and CONNECT. Whole requests that came earlier on the same socket
+ * get their answers first, so that the sender does not take the refusal for one of these.
  */
 export function clientErrors(
   report: (fault: ClientFault, socket: Socket) => void,
   connectionOf: (socket: Socket) => Connection | undefined,
 ): ClientErrors {
   const refused = new WeakSet<Socket>()
-  /** The latest answer of each socket, and the one before it if that was still owed. */
+  /** The latest answer of each socket, and the answer before it if that one was still owed. */
   const answers = new WeakMap<Socket, { readonly latest: Answer; readonly before: Answer | undefined }>()
 
   function owed(socket: Socket): Answer | undefined {

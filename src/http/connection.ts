@@ -7,52 +7,52 @@ import {
   PARSE_SLICE_BYTES,
   SMALL_READ_BYTES,
 } from '../domain/limits.ts'
-import type { Share } from './arriving.ts'
+import type { BudgetShare } from './read-budget.ts'
 
-/** Where connections wait to be parsed further. */
-export interface Queue {
-  /** Other connections of this peer wait already. */
+/** Decides when a connection that waits is parsed further. */
+export interface Scheduler {
+  /** Whether other connections of this peer wait already. */
   readonly isBusy: (peer: string) => boolean
-  /** Has `run` called in this peer's turn. Idempotent. */
+  /** Calls `run` of the connection in its peer's turn. Idempotent. */
   readonly wait: (connection: Connection) => void
-  /** Monotonic milliseconds at which work that begins now has to end. */
+  /** When work that begins now has to end, in monotonic milliseconds. */
   readonly endsAt: () => number
-  /** This peer's connections are spared no longer. */
+  /** Guards all connections of this peer. */
   readonly suspect: (peer: string) => void
-  /** A share of what may wait to be parsed over all connections; `giveUp` as of `Arriving`. */
-  readonly open: (peer: string, giveUp: () => void) => Share
+  /** A share of the bytes that may wait to be parsed over all connections; `evict` as in `ReadBudget`. */
+  readonly open: (peer: string, evict: () => void) => BudgetShare
   readonly now: () => number
 }
 
 /**
- * Stands between a socket and Node's HTTP parser, once it is guarded. The parser works through all that it is given at once, some 64 KiB,
- * and in one-byte chunks or pipelined requests that is tens of milliseconds; so it is given slices, and what is left
- * waits for the next turn. Nothing more is read meanwhile: at most two reads of a connection wait. A body of declared
- * length is no work, whatever its size, and is passed on as it came.
+ * Stands between a socket and Node's HTTP parser, once it is guarded. The parser works through everything that it is given at
+ * once, up to 64 KiB, which takes tens of milliseconds if these are one-byte chunks or pipelined requests. So a guarded
+ * connection gives it slices, and the rest waits for the next turn. Meanwhile nothing more is read: at most two reads of a
+ * connection wait. A body of declared length is no work for the parser, whatever its size, and is passed on as it came.
  */
 export class Connection {
   readonly peer: string
   readonly #socket: Socket
-  readonly #queue: Queue
+  readonly #queue: Scheduler
   readonly #push: Socket['push']
   readonly #read: (size: number) => void
   readonly #destroySoon: () => void
-  /** What came and was not parsed yet. */
+  /** Bytes that came and are not parsed yet. */
   #waiting: Buffer | undefined
-  #share: Share | undefined
+  #share: BudgetShare | undefined
   #isGuarded = false
   #hasEnded = false
   #wantsMore = false
-  /** Of a body of declared length, at least so many bytes still come. */
+  /** How many bytes of a body of declared length still come, at least. */
   #declaredBytes = 0
   #latest: IncomingMessage | undefined
-  /** What had been read when the latest request was found. */
+  /** `bytesRead` of the socket when the latest request was found. */
   #latestAtBytes = 0
   #unanswered = 0
   #isStopped = false
   #lingeringBytes: number | undefined
 
-  constructor(socket: Socket, peer: string, queue: Queue) {
+  constructor(socket: Socket, peer: string, queue: Scheduler) {
     this.peer = peer
     this.#socket = socket
     this.#queue = queue
@@ -74,7 +74,7 @@ export class Connection {
     return this.#unanswered === 1
   }
 
-  /** Has all that comes pass through here: until then Node's parser reads from the socket itself. Idempotent. */
+  /** From now on every byte passes through here; until then Node's parser reads from the socket itself. Idempotent. */
   guard(): void {
     if (this.#isGuarded) return
     this.#isGuarded = true
@@ -82,7 +82,7 @@ export class Connection {
     this.#socket.on('data', ignore).off('data', ignore)
   }
 
-  /** The parser has found a request, which ends where its answer does. */
+  /** The parser has found a request. It is over when its answer is closed. */
   requested(request: IncomingMessage, answer: ServerResponse): void {
     this.#latest = request
     this.#unanswered++
@@ -95,8 +95,8 @@ export class Connection {
   }
 
   /**
-   * Half-closes the connection and passes over what still comes, within bounds: closing at once would reset it, and take
-   * the answer with it before the sender has read that.
+   * Half-closes the connection and discards what still comes, within bounds. To close it at once would reset it, and the
+   * sender could lose the answer before it has read it.
    */
   linger(): void {
     const socket = this.#socket
@@ -114,19 +114,19 @@ export class Connection {
     this.#read(0)
   }
 
-  /** What came was more work than a few requests are: this peer's connections are spared no longer. */
+  /** This connection made more work than a few requests do: all connections of its peer are guarded. */
   suspect(): void {
     if (!this.#isGuarded) this.#queue.suspect(this.peer)
   }
 
-  /** Parses nothing more, and reads nothing more until it lingers. */
+  /** Parses nothing more, and reads nothing more before `linger`. */
   stop(): void {
     this.suspect()
     this.#isStopped = true
     this.#keep(undefined)
   }
 
-  /** Parses for as long as its turn lasts. Returns whether there is more to parse at once. */
+  /** Parses until the turn ends. Returns whether there is more to parse at once. */
   run(endsAtMs: number): boolean {
     while (this.#mayGoOn()) {
       this.#parse(this.#nextSlice())
@@ -137,7 +137,7 @@ export class Connection {
     return false
   }
 
-  /** Of a connection that takes no turns: one read may hold hundreds of requests, if they do not wait for answers. */
+  /** An unguarded connection may send hundreds of pipelined requests in one read: then it is suspected. */
   #watch(): void {
     const { bytesRead } = this.#socket
     if (bytesRead === this.#latestAtBytes || this.#unanswered > MAX_UNANSWERED_REQUESTS) this.suspect()
@@ -145,7 +145,7 @@ export class Connection {
   }
 
   #arrived(chunk: Buffer | null): boolean {
-    if (this.#lingeringBytes !== undefined) return this.#passOver(chunk)
+    if (this.#lingeringBytes !== undefined) return this.#discard(chunk)
     if (this.#isStopped) return false
     if (chunk !== null && chunk.length <= SMALL_READ_BYTES && this.#isIdle()) {
       this.#parse(chunk)
@@ -158,19 +158,19 @@ export class Connection {
     return this.#waiting === undefined && this.#wantsMore && !this.#isStopped
   }
 
-  #passOver(chunk: Buffer | null): boolean {
+  #discard(chunk: Buffer | null): boolean {
     if (chunk === null) this.#destroySoon()
     else this.#lingeringBytes = (this.#lingeringBytes ?? 0) + chunk.length
     return (this.#lingeringBytes ?? 0) < LINGER_BYTES
   }
 
-  /** Node asks for more whenever the parser has been given something. */
+  /** Node asks for more after each piece that the parser was given. */
   #asked(size: number): void {
     this.#wantsMore = true
     if (this.#waiting === undefined && !this.#isStopped) this.#read(size)
   }
 
-  /** Most requests are one small read of a connection that waits for nothing. */
+  /** Most requests are one small read of an idle connection. */
   #isIdle(): boolean {
     return this.#waiting === undefined && this.#unanswered === 0 && !this.#queue.isBusy(this.peer)
   }
@@ -197,7 +197,7 @@ export class Connection {
     return waiting.subarray(0, bytes)
   }
 
-  /** Of what waits, all of the memory is held until the last byte is parsed. */
+  /** A slice keeps the memory of the whole read: the share is released only when the last byte is parsed. */
   #keep(waiting: Buffer | undefined): void {
     this.#share?.release()
     this.#share = undefined
@@ -219,7 +219,7 @@ export class Connection {
       this.#declaredBytes = Math.max(0, (declaredBytes(latest) ?? 0) - slice.length)
   }
 
-  /** Everything is parsed: the end of what the sender sends is told, or more is read. */
+  /** Everything is parsed: passes on the end of the stream, or reads more. */
   #drained(): void {
     if (this.#waiting !== undefined || this.#isStopped) return
     if (this.#hasEnded) this.#push(null)
@@ -239,7 +239,7 @@ function declaredBytes({ headers }: IncomingMessage): number | undefined {
   return declared === undefined ? undefined : Number(declared)
 }
 
-/** Whether what may still come of a request is so little that it is read to its end, and the connection kept. */
+/** Whether so little of a request may still come that it is read to its end, and the connection is kept. */
 export function isBounded(request: IncomingMessage): boolean {
   if (request.complete) return true
   if (request.headers['transfer-encoding'] !== undefined) return false

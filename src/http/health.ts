@@ -1,9 +1,7 @@
 import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/**
- * `readiness` gives the reasons why nothing can be stored now; none: ready. `warnings` are shown beside, and change no answer.
- */
+/** `readiness` gives the reasons why nothing can be stored now; none: ready. `warnings` are shown beside them, and change no status. */
 export function registerHealth(
   app: FastifyInstance,
   readiness: () => readonly string[],

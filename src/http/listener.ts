@@ -1,16 +1,15 @@
+import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, METHODS } from 'node:http'
 import type { Socket } from 'node:net'
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../domain/limits.ts'
 import { type ClientFault, clientErrors } from './client-errors.ts'
-import { answerErrors } from './errors.ts'
-import { askWhenRead, expectsUnknown } from './expect.ts'
-import { sendProblem } from './problems.ts'
-import { requestIds } from './request-id.ts'
-import { type Connections, takeTurns } from './turns.ts'
+import { continueWhenRead, expectsUnknown } from './expect-continue.ts'
+import { type Connections, scheduleConnections } from './fair-scheduler.ts'
+import { createErrorHandler, sendProblem } from './problems.ts'
 
-/** How often Node looks for connections past their time, and so how much longer one may last; it wakes an idle service. */
+/** How often Node looks for connections past their time: one may last that much longer. Each look wakes an idle service. */
 const CONNECTION_CHECK_MS = 2_000
 
 export interface Timeouts {
@@ -25,9 +24,9 @@ export interface ListenerOptions {
   readonly bodyLimitBytes: number
   readonly timeouts?: Timeouts
   readonly queryParser?: (query: string) => Record<string, unknown>
-  /** Told of HTTP that never became a request. */
+  /** Called for HTTP that never became a request. */
   readonly onClientFault: (fault: ClientFault, socket: Socket) => void
-  /** Told of a request that is refused before any route is asked. */
+  /** Called for a request that is refused before it reaches a route. */
   readonly onBadHead?: (request: FastifyRequest, fault: HeadFault) => void
 }
 
@@ -39,11 +38,11 @@ export interface Listener {
   readonly connections: Connections
 }
 
-/** A Fastify instance with our limits and timeouts, and none of its own words: every refusal is a problem. */
+/** A Fastify instance with our limits and timeouts. Every refusal is a problem, none is in Fastify's own words. */
 export function createListener(options: ListenerOptions): Listener {
   const { log } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
-  const answerError = answerErrors(log)
+  const handleError = createErrorHandler(log)
   const app = fastify({
     bodyLimit: options.bodyLimitBytes,
     requestTimeout: requestMs,
@@ -55,7 +54,7 @@ export function createListener(options: ListenerOptions): Listener {
       connectionsCheckingInterval: Math.min(CONNECTION_CHECK_MS, headersMs, requestMs),
     },
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: requestIds(),
+    genReqId: createRequestIds(),
     exposeHeadRoutes: false,
     return503OnClosing: false,
     routerOptions: {
@@ -67,17 +66,17 @@ export function createListener(options: ListenerOptions): Listener {
     clientErrorHandler: (error, socket) => broken.clientError(error, socket),
     frameworkErrors: (error, request, reply) => {
       options.onBadHead?.(request, 'malformed')
-      answerError(error, request, reply)
+      handleError(error, request, reply)
     },
   })
-  // A sender may close its side once it has sent everything; Node would close ours too, and keep the answer.
+  // A sender may close its side once it has sent everything; by default Node would then close ours, without the answer.
   Object.assign(app.server, { httpAllowHalfOpen: true })
-  const connections = takeTurns(app.server)
+  const connections = scheduleConnections(app.server)
   const broken = clientErrors(options.onClientFault, connections.of)
   app.server.on('request', broken.request)
   app.server.on('connect', broken.connect)
-  askWhenRead(app.server)
-  app.setErrorHandler(answerError)
+  continueWhenRead(app.server)
+  app.setErrorHandler(handleError)
   app.addHook('onRequest', (request, reply, done) => {
     const fault = faultOf(request.raw)
     if (fault === undefined) return done()
@@ -95,7 +94,7 @@ function faultOf(request: IncomingMessage): HeadFault | undefined {
   return expectsUnknown(request) ? 'expectation_failed' : undefined
 }
 
-/** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and words its refusal itself. */
+/** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and answers in its own words. */
 function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0
   for (let at = 0; at < rawHeaders.length; at += 2) if (isHost(rawHeaders[at])) hosts++
@@ -105,8 +104,8 @@ function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
 const isHost = (name: string | undefined): boolean => name?.length === 4 && name.toLowerCase() === 'host'
 
 /**
- * Answers 405 with `Allow` where a path exists but not for the method. Call it before the first route; what it
- * returns, after the last.
+ * Answers 405 with `Allow` where a path exists, but not for the method. Call it before the first route, and the function that
+ * it returns after the last.
  */
 export function refuseOtherMethods(app: FastifyInstance): () => void {
   const methodsByUrl = new Map<string, Set<string>>()
@@ -122,7 +121,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
         schema: { hide: true },
-        // Before the body is read, which the sender may wait to be asked for.
+        // Before the body is read: the sender may wait for `100 Continue`.
         onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
         handler: () => undefined,
       })
@@ -130,8 +129,21 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
   }
 }
 
-/** The query string as it came, without its `?`. */
+/** The query string as it came, without the `?`. */
 export function rawQuery({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?')
   return at < 0 ? '' : url.slice(at + 1)
+}
+
+/** Short enough for a log line, and without characters that mean something to a log or a header. */
+const PLAIN = /^[\w.-]{1,64}$/
+
+/** Keeps the caller's `x-request-id` if it is plain; otherwise numbers requests under a prefix of this process. */
+function createRequestIds(): (request: IncomingMessage) => string {
+  const prefix = randomBytes(6).toString('hex')
+  let count = 0
+  return ({ headers }) => {
+    const given = headers['x-request-id']
+    return typeof given === 'string' && PLAIN.test(given) ? given : `${prefix}-${(++count).toString(36)}`
+  }
 }

@@ -1,16 +1,18 @@
 import { STATUS_CODES } from 'node:http'
-import type { FastifyReply } from 'fastify'
-import type { ErrorCode } from '../domain/errors.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { type ErrorCode, isHoldfastError } from '../domain/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
+import type { Received } from '../domain/receive.ts'
 import type { RequestOutcome } from '../domain/telemetry.ts'
 import { isBounded } from './connection.ts'
 
-type Stored = 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
+type StoredOutcome = Extract<Received, { readonly uid: string }>['outcome']
 
-/** Everything that a listener refuses with: the domain's errors, what can become of a webhook, and HTTP's own faults. */
+/** Every reason for which a listener refuses: the domain's errors, the outcomes of a webhook, and HTTP's own faults. */
 export type ProblemCode =
   | ErrorCode
-  | Exclude<RequestOutcome, Stored>
+  | Exclude<RequestOutcome, StoredOutcome>
   | 'not_found'
   | 'headers_too_large'
   | 'token_required'
@@ -20,7 +22,7 @@ export type ProblemCode =
 
 interface Problem {
   readonly status: number
-  /** Ends the problem's `type`; a client may rely on it. */
+  /** The end of the problem's `type`, on which a client may rely. */
   readonly slug: string
   readonly title: string
   readonly headers?: Readonly<Record<string, string>>
@@ -34,7 +36,7 @@ const unavailable: Problem = {
   headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
 }
 
-/** The one table from what went wrong to what HTTP says of it. The four faults of a signature are one answer. */
+/** From each reason to its answer. The four faults of a signature get the same answer, so that a forger learns nothing. */
 const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   signature_missing: unverified,
   signature_malformed: unverified,
@@ -73,7 +75,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
   unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },
-  // Its sender may send the body or not.
+  // The connection is closed, since the sender may send the body or not.
   expectation_failed: {
     status: 417,
     slug: 'expectation-failed',
@@ -98,7 +100,7 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 export const statusOf = (code: ProblemCode): number => PROBLEMS[code].status
 
 export interface ProblemDetails {
-  /** Said to the client: only what it sent or may know. */
+  /** For the client: holds only what it sent or may know. */
   readonly detail?: string
   readonly reasons?: readonly string[]
   readonly headers?: Readonly<Record<string, string>>
@@ -107,7 +109,7 @@ export interface ProblemDetails {
 const bodyOf = ({ slug, title, status }: Problem, { detail, reasons }: ProblemDetails): string =>
   JSON.stringify({ type: `urn:holdfast:problem:${slug}`, title, status, detail, reasons })
 
-/** Answers with an RFC 9457 problem. Sent as bytes: to text Fastify would add a charset, which the media type has not. */
+/** Answers with an RFC 9457 problem. Sent as bytes: to text, Fastify would add a charset, which this media type does not have. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, details: ProblemDetails = {}): FastifyReply {
   const problem = PROBLEMS[code]
   return reply
@@ -124,7 +126,7 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, details: Pro
     .send(Buffer.from(bodyOf(problem, details)))
 }
 
-/** The same as bytes for a socket, where HTTP broke down before there was a request to reply to. */
+/** The same answer as text for a socket, where HTTP broke down before there was a request. */
 export function problemMessage(code: ProblemCode): string {
   const problem = PROBLEMS[code]
   const body = bodyOf(problem, {})
@@ -136,4 +138,63 @@ export function problemMessage(code: ProblemCode): string {
     'Connection: close',
   ]
   return `${head.join('\r\n')}\r\n\r\n${body}`
+}
+
+interface ValidationFault {
+  readonly instancePath: string
+  readonly keyword: string
+  readonly message?: string
+  readonly params: Readonly<Record<string, unknown>>
+}
+
+/** The fields of Fastify's errors that decide the answer. */
+interface FrameworkError extends Error {
+  readonly code?: string
+  readonly statusCode?: number
+  readonly validation?: readonly ValidationFault[]
+  readonly validationContext?: string
+}
+
+/** Answers whatever was thrown while a request was served with a problem. An unexpected error is logged. */
+export const createErrorHandler = (log: Logger) => (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
+  const error = thrown as FrameworkError
+  const code = codeOf(error)
+  if (code === 'unavailable') log.warn({ reqId: request.id, error: error.message }, 'request refused')
+  else if (isOurError(code)) log.error({ err: error, reqId: request.id }, 'request failed')
+  const detail = detailOf(code, error)
+  return sendProblem(reply, code, detail === undefined ? {} : { detail })
+}
+
+const BY_FRAMEWORK_CODE: Readonly<Record<string, ProblemCode>> = {
+  FST_ERR_VALIDATION: 'invalid_request',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_BAD_URL: 'malformed',
+}
+
+function codeOf(error: FrameworkError): ProblemCode {
+  if (isHoldfastError(error)) return error.code
+  const known = BY_FRAMEWORK_CODE[error?.code ?? '']
+  if (known !== undefined) return known
+  const status = error?.statusCode ?? 500
+  return status >= 400 && status < 500 ? 'malformed' : 'error'
+}
+
+/** A provider's failure is no error of this service: the caller gets its message, which holds no secret. */
+const isOurError = (code: ProblemCode): boolean => statusOf(code) >= 500 && code !== 'provider_failed'
+
+/** Tells the caller only about its own request: the message of our own error stays in the log. */
+function detailOf(code: ProblemCode, error: FrameworkError): string | undefined {
+  if (isOurError(code)) return undefined
+  if (isHoldfastError(error)) return error.message
+  const fault = error.validation?.[0]
+  return fault === undefined ? undefined : describe(fault, error.validationContext)
+}
+
+function describe({ instancePath, keyword, message, params }: ValidationFault, context = 'request'): string {
+  const kind = context === 'querystring' ? 'query parameter' : `${context} property`
+  if (keyword === 'additionalProperties') return `unknown ${kind} ${String(params.additionalProperty)}`
+  const allowed = Array.isArray(params.allowedValues) ? `: ${params.allowedValues.join(', ')}` : ''
+  const place = instancePath === '' ? `the ${context}` : `${kind} ${instancePath.slice(1).replaceAll('/', '.')}`
+  return `${place} ${message ?? 'is not valid'}${allowed}`
 }

@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest'
 import type { Task } from '../../src/domain/task.ts'
 import type { TaskService } from '../../src/domain/task-service.ts'
-import { createOpsListener } from '../../src/http/ops/ops.ts'
+import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { type FakeProvider, type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig, type TaskRig, type TaskRigOptions } from '../support/task-rig.ts'
 import { opsDefaults } from './ops-service.ts'

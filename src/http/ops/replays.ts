@@ -2,9 +2,8 @@ import { Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import type { Replayed } from '../../domain/store.ts'
-import { callerOf } from '../caller.ts'
 import { uidOf } from './events.ts'
-import type { OpsApp } from './ops-app.ts'
+import { clientOf, type OpsApp } from './ops-app.ts'
 
 /** Runs a stored event again, for one handler or for all that want it now. Gives what it is and which will run. */
 export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
@@ -36,7 +35,7 @@ export function registerReplays(app: OpsApp, replay: ReplayEvent, log: Logger): 
     async (request, reply) => {
       const uid = uidOf(request.params)
       const { status, reasons, handlers } = await replay(uid, request.body.handler)
-      log.info({ ...callerOf(request), uid, status, handlers, deliveries: handlers.length }, 'event replayed')
+      log.info({ ...clientOf(request), uid, status, handlers, deliveries: handlers.length }, 'event replayed')
       return reply
         .code(handlers.length > 0 ? 202 : 200)
         .send({ uid, status, reasons: [...reasons], handlers: [...handlers] })

@@ -2,8 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { RetentionDesk } from '../../domain/retention.ts'
-import { callerOf } from '../caller.ts'
-import type { OpsApp } from './ops-app.ts'
+import { clientOf, type OpsApp } from './ops-app.ts'
 
 const Time = (description: string) => Type.String({ format: 'date-time', description })
 
@@ -62,7 +61,7 @@ export function registerRetention(app: OpsApp, retention: RetentionDesk, log: Lo
       const vouchedMs = Date.parse(request.body.clock)
       if (Number.isNaN(vouchedMs)) throw new HoldfastError('invalid_request', 'clock is not a time')
       const state = await retention.resume(vouchedMs)
-      log.warn({ ...callerOf(request), clock: state.clock }, 'retention resumed: an operator vouches for the clock')
+      log.warn({ ...clientOf(request), clock: state.clock }, 'retention resumed: an operator vouches for the clock')
       return reply.send(state)
     },
   )

@@ -13,9 +13,8 @@ import {
 } from '../../domain/limits.ts'
 import { TASK_STATUSES, type Task } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
-import { callerOf } from '../caller.ts'
 import { longSubmitOf } from './json-body.ts'
-import type { OpsApp } from './ops-app.ts'
+import { clientOf, type OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
 
 const Nullable = <Schema extends ReturnType<typeof Type.String>>(schema: Schema, description?: string) =>
@@ -167,7 +166,7 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
       const { source, task_id } = request.params
       const task = await tasks.cancel(source, task_id)
       if (task.status === 'cancelled')
-        log.info({ ...callerOf(request), source, task: task.id ?? task.uid }, 'task cancelled')
+        log.info({ ...clientOf(request), source, task: task.id ?? task.uid }, 'task cancelled')
       return reply.send(taskJson(task))
     },
   )

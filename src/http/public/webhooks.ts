@@ -8,51 +8,52 @@ import { MAX_ARRIVING_BYTES } from '../../domain/limits.ts'
 import { type Receive, type Received, type Unproven, unproven } from '../../domain/receive.ts'
 import type { Source } from '../../domain/source.ts'
 import type { RequestOutcome, Telemetry } from '../../domain/telemetry.ts'
-import { createArriving } from '../arriving.ts'
-import { expectsToBeAsked } from '../expect.ts'
+import { expectsContinue } from '../expect-continue.ts'
+import type { Connections } from '../fair-scheduler.ts'
 import { rawQuery } from '../listener.ts'
-import { peerOf } from '../peer.ts'
+import { peerOf } from '../peers.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from '../problems.ts'
-import { type BodyRead, createBodyReader, type Sender } from '../read-body.ts'
-import type { Connections } from '../turns.ts'
-import { acceptsMediaTypes } from './media-type.ts'
-import type { Proxies } from './proxies.ts'
+import { ReadBudget, type Sender } from '../read-budget.ts'
+import { type BodyRead, createBodyReader } from './read-body.ts'
+import type { TrustedProxies } from './trusted-proxies.ts'
 
 export interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
   readonly bodyLimitBytes: number
-  /** Of all bodies still arriving, together; `MAX_ARRIVING_BYTES` unless given. */
+  /** Bounds the bodies that arrive at the same time; `MAX_ARRIVING_BYTES` unless given. */
   readonly maxArrivingBytes?: number | undefined
   readonly requireHttps: boolean
-  readonly proxies: Proxies
+  readonly proxies: TrustedProxies
   readonly isDraining: () => boolean
   readonly closed: () => string | undefined
   readonly canStore: () => boolean
   readonly log: Logger
   /** Monotonic milliseconds. */
   readonly now: () => number
-  /** Whose body is being read on which socket: so that one cut short counts for its source. */
+  /** The source whose body is being read from each socket, so that a body cut short counts for its source. */
   readonly reading: WeakMap<Socket, Source>
-  readonly connections: Pick<Connections, 'proven' | 'suspect' | 'owesOne'>
+  readonly connections: Pick<Connections, 'trust' | 'suspect' | 'owesOne'>
 }
 
-/** A source, and what it takes for its provider's content. */
-interface Door {
+/** A source, and the media types that it accepts. */
+interface Endpoint {
   readonly source: Source
   readonly accepts: (contentType: string | undefined) => boolean
 }
 
+const JSON_ONLY = ['application/json']
+
 type WebhookRequest = FastifyRequest<{ Params: { source: string } }>
 type Refused = Extract<RequestOutcome, ProblemCode>
 
-/** Both paths of a webhook; a trailing slash is the router's matter. */
+/** Both paths of a webhook; the router takes either with a trailing slash. */
 const PATHS = ['/v1/webhooks/:source', '/webhooks/:source']
 
 export const isWebhookPath = (url: string): boolean => /^(?:\/v1)?\/webhooks\//.test(url)
 
-/** Why a request is refused, and what of it only the log is told. */
+/** Why a request is refused. `logged` is for the log alone. */
 interface Refusal {
   readonly outcome: Refused
   readonly details?: ProblemDetails
@@ -61,127 +62,155 @@ interface Refusal {
 
 // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
-  const { receive, telemetry, reading, connections, log, now, proxies } = options
-  const arriving = createArriving(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
-  const readBody = createBodyReader(options.bodyLimitBytes, arriving, connections.suspect)
-  const doors = new Map<string, Door>()
-  for (const [name, source] of options.sources) {
-    doors.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? ['application/json']) })
-  }
-
-  /** Kept open while the service stops, a connection would hold that up though nothing more is owed. */
-  const endingIfLast = (reply: FastifyReply): FastifyReply =>
-    options.isDraining() && connections.owesOne(reply.request.raw.socket) ? reply.header('connection', 'close') : reply
-
-  function refuse(reply: FastifyReply, source: Source | undefined, refusal: Refusal, startedMs: number) {
-    const { outcome, details = detailsOf(outcome, source), logged } = refusal
-    telemetry.request(source?.name, outcome)
-    const status = statusOf(outcome)
-    // What cannot be taken now is told of once by whoever is at fault; each refusal is counted in the metrics.
-    log[outcome === 'unavailable' ? 'debug' : 'warn'](
-      {
-        reqId: reply.request.id,
-        source: source?.name,
-        outcome,
-        status,
-        ...proxies.originOf(reply.request),
-        ...logged,
-        duration_ms: since(startedMs),
-      },
-      'webhook refused',
-    )
-    return sendProblem(endingIfLast(reply), outcome, details)
-  }
-
-  function acknowledge(reply: FastifyReply, source: Source, received: Kept, startedMs: number) {
-    const { outcome, uid } = received
-    const durationMs = since(startedMs)
-    telemetry.request(source.name, outcome)
-    telemetry.acknowledged(source.name, durationMs / 1000)
-    connections.proven(reply.request.raw.socket)
-    // The ordinary case is on record in the store and the metrics; a line of log for each would cost more than its storing.
-    log.debug(
-      { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
-      'webhook stored',
-    )
-    return endingIfLast(reply)
-      .header('content-type', 'application/json; charset=utf-8')
-      .header('x-request-id', reply.request.id)
-      .send(`{"received":true,"uid":"${uid}","duplicate":${outcome === 'duplicate'}}`)
-  }
-
-  const since = (startedMs: number): number => Math.round((now() - startedMs) * 1000) / 1000
-
-  /** What can be told before a byte of the body is read. */
-  function refusalOf(request: WebhookRequest, door: Door | undefined): Refusal | undefined {
-    const reason = options.closed()
-    if (reason !== undefined) return { outcome: 'unavailable', details: { detail: reason } }
-    if (options.requireHttps && !proxies.isHttps(request)) return { outcome: 'insecure' }
-    if (door === undefined) return { outcome: 'unknown_source' }
-    const { method, headers } = request.raw
-    if (method !== 'POST') return { outcome: 'method_not_allowed' }
-    return headers['content-encoding'] === undefined ? undefined : { outcome: 'unsupported_media_type' }
-  }
-
-  /** Whether a body that is sent only when it is asked for would be refused once it had come, as far as can be told now. */
-  const isInVain = (sender: Sender, declaredBytes: number, isLate: boolean): boolean =>
-    isLate || !options.canStore() || !arriving.admits(sender, declaredBytes)
-
-  async function answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const startedMs = now()
-    const { raw } = request
-    const door = doors.get(request.params.source)
-    const refusal = refusalOf(request, door)
-    if (door === undefined || refusal !== undefined) {
-      return refuse(reply, door?.source, refusal ?? { outcome: 'unknown_source' }, startedMs)
-    }
-    const { source } = door
-    const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
-    const declaredBytes = Number(raw.headers['content-length'] ?? 0)
-    if (declaredBytes > options.bodyLimitBytes) return refuse(reply, source, UNREAD.too_large, startedMs)
-    const precheck = source.precheck(unread)
-    if (precheck?.ok === false) return refuse(reply, source, unprovenAs(unproven(precheck), door, raw), startedMs)
-    // What came before is still taken: the store closes last.
-    const isLate = options.isDraining()
-    const sender = (): Sender => {
-      const { client, peer } = proxies.originOf(request)
-      return { peer: peerOf(client ?? peer), looksSigned: precheck !== undefined }
-    }
-    if (expectsToBeAsked(raw) && isInVain(sender(), declaredBytes, isLate))
-      return refuse(reply, source, { outcome: 'unavailable' }, startedMs)
-    reading.set(raw.socket, source)
-    const body = await readBody(raw, sender)
-    reading.delete(raw.socket)
-    if (body === 'aborted') return reply.hijack()
-    if (isUnread(body)) return refuse(reply, source, UNREAD[body], startedMs)
-    if (isLate) return refuse(reply, source, { outcome: 'unavailable' }, startedMs)
-
-    const received = await receive({ ...unread, body })
-    if (isKept(received)) return acknowledge(reply, source, received, startedMs)
-    const { outcome } = received
-    return refuse(reply, source, outcome === 'unavailable' ? { outcome } : unprovenAs(received, door, raw), startedMs)
-  }
-
+  const route = new WebhookRoute(options)
   for (const url of PATHS) {
     app.route<{ Params: { source: string } }>({
       method: app.supportedMethods,
       url,
-      handler: answer,
+      handler: (request, reply) => route.answer(request, reply),
       errorHandler: (error, request, reply) => {
-        const source = doors.get(request.params.source)?.source.name
-        telemetry.request(source, isHoldfastError(error, 'unavailable') ? 'unavailable' : 'error')
+        route.failed(error, request)
         app.errorHandler(error, request, reply)
       },
     })
   }
 }
 
-type Kept = Extract<Received, { uid: string }>
+class WebhookRoute {
+  readonly #options: WebhookOptions
+  readonly #budget: ReadBudget
+  readonly #readBody: ReturnType<typeof createBodyReader>
+  readonly #endpoints = new Map<string, Endpoint>()
 
-const isKept = (received: Received): received is Kept => 'uid' in received
+  constructor(options: WebhookOptions) {
+    this.#options = options
+    this.#budget = new ReadBudget(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
+    this.#readBody = createBodyReader(options.bodyLimitBytes, this.#budget, options.connections.suspect)
+    for (const [name, source] of options.sources) {
+      this.#endpoints.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? JSON_ONLY) })
+    }
+  }
 
-/** What is proven is kept under whatever label; of what is not, the label is told first. */
-function unprovenAs(verdict: Unproven, { accepts }: Door, { headers }: IncomingMessage): Refusal {
+  async answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { now, reading, isDraining, bodyLimitBytes, receive } = this.#options
+    const startedMs = now()
+    const { raw } = request
+    const endpoint = this.#endpoints.get(request.params.source)
+    const refusal = this.#refusalOf(request, endpoint)
+    if (endpoint === undefined || refusal !== undefined) {
+      return this.#refuse(reply, endpoint?.source, refusal ?? { outcome: 'unknown_source' }, startedMs)
+    }
+    const { source } = endpoint
+    const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
+    const declaredBytes = Number(raw.headers['content-length'] ?? 0)
+    if (declaredBytes > bodyLimitBytes) return this.#refuse(reply, source, UNREAD.too_large, startedMs)
+    const precheck = source.precheck(unread)
+    if (precheck?.ok === false)
+      return this.#refuse(reply, source, unprovenRefusal(unproven(precheck), endpoint, raw), startedMs)
+    // A request that came before the service began to stop is still taken: the store closes last.
+    const isLate = isDraining()
+    const sender = (): Sender => this.#senderOf(request, precheck !== undefined)
+    if (expectsContinue(raw) && (isLate || !this.#canTake(sender(), declaredBytes)))
+      return this.#refuse(reply, source, { outcome: 'unavailable' }, startedMs)
+    reading.set(raw.socket, source)
+    const body = await this.#readBody(raw, sender)
+    reading.delete(raw.socket)
+    if (body === 'aborted') return reply.hijack()
+    if (isUnread(body)) return this.#refuse(reply, source, UNREAD[body], startedMs)
+    if (isLate) return this.#refuse(reply, source, { outcome: 'unavailable' }, startedMs)
+
+    const received = await receive({ ...unread, body })
+    if (isStored(received)) return this.#acknowledge(reply, source, received, startedMs)
+    const { outcome } = received
+    const why = outcome === 'unavailable' ? { outcome } : unprovenRefusal(received, endpoint, raw)
+    return this.#refuse(reply, source, why, startedMs)
+  }
+
+  /** Counts a request whose answer failed with an error. */
+  failed(error: unknown, { params }: WebhookRequest): void {
+    const source = this.#endpoints.get(params.source)?.source.name
+    this.#options.telemetry.request(source, isHoldfastError(error, 'unavailable') ? 'unavailable' : 'error')
+  }
+
+  /** A reason to refuse the request before a byte of its body is read. */
+  #refusalOf(request: WebhookRequest, endpoint: Endpoint | undefined): Refusal | undefined {
+    const { closed, requireHttps, proxies } = this.#options
+    const reason = closed()
+    if (reason !== undefined) return { outcome: 'unavailable', details: { detail: reason } }
+    if (requireHttps && !proxies.isHttps(request)) return { outcome: 'insecure' }
+    if (endpoint === undefined) return { outcome: 'unknown_source' }
+    const { method, headers } = request.raw
+    if (method !== 'POST') return { outcome: 'method_not_allowed' }
+    return headers['content-encoding'] === undefined ? undefined : { outcome: 'unsupported_media_type' }
+  }
+
+  #senderOf(request: WebhookRequest, looksSigned: boolean): Sender {
+    const { client, peer } = this.#options.proxies.addressOf(request)
+    return { peer: peerOf(client ?? peer), looksSigned }
+  }
+
+  /** Whether a body that is sent only after `100 Continue` could be taken, as far as is known now. */
+  #canTake(sender: Sender, declaredBytes: number): boolean {
+    return this.#options.canStore() && this.#budget.admits(sender, declaredBytes)
+  }
+
+  #refuse(reply: FastifyReply, source: Source | undefined, refusal: Refusal, startedMs: number): FastifyReply {
+    const { log, telemetry, proxies } = this.#options
+    const { outcome, details = detailsOf(outcome, source), logged } = refusal
+    telemetry.request(source?.name, outcome)
+    const status = statusOf(outcome)
+    // The part that is unavailable logs that once; each refusal is counted in the metrics.
+    log[outcome === 'unavailable' ? 'debug' : 'warn'](
+      {
+        reqId: reply.request.id,
+        source: source?.name,
+        outcome,
+        status,
+        ...proxies.addressOf(reply.request),
+        ...logged,
+        duration_ms: this.#sinceMs(startedMs),
+      },
+      'webhook refused',
+    )
+    return sendProblem(this.#closingIfLast(reply), outcome, details)
+  }
+
+  #acknowledge(reply: FastifyReply, source: Source, received: Stored, startedMs: number): FastifyReply {
+    const { log, telemetry, connections } = this.#options
+    const { outcome, uid } = received
+    const durationMs = this.#sinceMs(startedMs)
+    telemetry.request(source.name, outcome)
+    telemetry.acknowledged(source.name, durationMs / 1000)
+    connections.trust(reply.request.raw.socket)
+    // The store and the metrics record the ordinary case; a line of log for each would cost more than storing the event.
+    log.debug(
+      { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
+      'webhook stored',
+    )
+    return this.#closingIfLast(reply)
+      .header('content-type', 'application/json; charset=utf-8')
+      .header('x-request-id', reply.request.id)
+      .send(`{"received":true,"uid":"${uid}","duplicate":${outcome === 'duplicate'}}`)
+  }
+
+  /** An open connection delays the stop of the service, even if no answer is owed over it any more. */
+  #closingIfLast(reply: FastifyReply): FastifyReply {
+    const { isDraining, connections } = this.#options
+    return isDraining() && connections.owesOne(reply.request.raw.socket) ? reply.header('connection', 'close') : reply
+  }
+
+  /** To the microsecond. */
+  #sinceMs(startedMs: number): number {
+    return Math.round((this.#options.now() - startedMs) * 1000) / 1000
+  }
+}
+
+type Stored = Extract<Received, { uid: string }>
+
+const isStored = (received: Received): received is Stored => 'uid' in received
+
+/** An authentic event is stored under any media type; a request that is not authentic is refused for its media type first. */
+function unprovenRefusal(verdict: Unproven, { accepts }: Endpoint, { headers }: IncomingMessage): Refusal {
   const logged = 'aheadMs' in verdict ? { timestamp_ahead_seconds: Math.round(verdict.aheadMs / 1000) } : undefined
   return accepts(headers['content-type'])
     ? { outcome: verdict.outcome, ...(logged !== undefined && { logged }) }
@@ -203,7 +232,7 @@ const isUnread = (body: Exclude<BodyRead, 'aborted'>): body is keyof typeof UNRE
 function detailsOf(outcome: Refused, source: Source | undefined): ProblemDetails {
   if (outcome === 'method_not_allowed') return { headers: { allow: 'POST' } }
   if (outcome !== 'unsupported_media_type') return {}
-  const mediaTypes = source?.provider.contentTypes ?? ['application/json']
+  const mediaTypes = source?.provider.contentTypes ?? JSON_ONLY
   return {
     detail: `accepted: ${mediaTypes.join(', ')}, without Content-Encoding`,
     headers: { 'accept-encoding': 'identity' },
@@ -211,11 +240,36 @@ function detailsOf(outcome: Refused, source: Source | undefined): ProblemDetails
 }
 
 /**
- * As Node gives them: by lower-case name, repeated ones joined, and without a prototype, so that a header named like
- * something inherited is only a header. Set-Cookie, which Node alone keeps apart, has no business in a request.
+ * As Node gives them: by lower-case name, repeated headers joined, in an object without a prototype. `Set-Cookie`, the only
+ * header that Node keeps as a list, is joined too.
  */
 function headersOf({ headers }: IncomingMessage): Headers {
   const { 'set-cookie': setCookie } = headers
   if (setCookie === undefined) return headers as Headers
   return Object.assign(Object.create(null), headers, { 'set-cookie': setCookie.join(', ') })
+}
+
+/** Characters of a Content-Type header: a longer one is not accepted. Also bounds the work of the expression below. */
+const MAX_CONTENT_TYPE_LENGTH = 256
+
+const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
+const QUOTED = '"(?:[^"\\\\]|\\\\.)*"'
+/** RFC 9110 §8.3.1, whole: a type, and parameters that are well-formed. */
+const MEDIA_TYPE = new RegExp(
+  `^(${TOKEN}/${TOKEN})(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))*[ \\t]*;?[ \\t]*$`,
+)
+
+/**
+ * Whether a Content-Type header is one of these media types. Its parameters do not matter, but it has to follow the grammar to
+ * its end: parsers that stop half-way have taken bodies for what they are not. An absent or empty header is accepted: some
+ * providers send none.
+ */
+function acceptsMediaTypes(mediaTypes: readonly string[]): (header: string | undefined) => boolean {
+  const accepted = new Set(mediaTypes.map((mediaType) => mediaType.toLowerCase()))
+  return (header) => {
+    if (header === undefined || header === '' || accepted.has(header)) return true
+    if (header.length > MAX_CONTENT_TYPE_LENGTH) return false
+    const mediaType = MEDIA_TYPE.exec(header)?.[1]
+    return mediaType !== undefined && accepted.has(mediaType.toLowerCase())
+  }
 }

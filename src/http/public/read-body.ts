@@ -7,30 +7,22 @@ import {
   MAX_FRAMING_BYTES,
   ORDINARY_BODY_CHUNKS,
   ORDINARY_BYTES_PER_CHUNK,
-} from '../domain/limits.ts'
-import type { Arriving, Share } from './arriving.ts'
+} from '../../domain/limits.ts'
+import type { BudgetShare, ReadBudget, Sender } from '../read-budget.ts'
 
-/** `overloaded`: the bodies that arrive together are more than may be held; `too_many_pieces`: it is mostly framing. */
+/** `overloaded`: the bodies that arrive together exceed the read budget; `too_many_pieces`: the body is mostly framing. */
 export type BodyRead = Buffer | 'too_large' | 'too_many_pieces' | 'overloaded' | 'aborted'
 
 const EMPTY = Buffer.alloc(0)
 
-export interface Sender {
-  /** Whose share of what may arrive together the body counts for. */
-  readonly peer: string
-  /** Its headers carry what a signed request carries. */
-  readonly looksSigned: boolean
-}
-
 /**
- * Reads bodies as the bytes that came. One that is refused is read no further: the connection is closed by whoever
- * answers. What is held follows the bytes that came, not the pieces they came in; and as each piece costs the thread as
- * much as a kilobyte, a body may come in no more than `MAX_BODY_CHUNKS` or `MAX_BODY_READS`, and one for each
- * `BODY_BYTES_PER_PIECE`.
- * `onManyChunks` is told, before that, of the socket of a body in more chunks than senders make.
- * Never rejects.
+ * Reads bodies as the bytes that came. A refused body is read no further: the route that answers closes the connection.
+ * The memory held follows the bytes that came, not the number of pieces. Since each piece costs the thread as much as a
+ * kilobyte, a body may come in no more pieces than `MAX_BODY_CHUNKS` (chunked) or `MAX_BODY_READS` (of declared length),
+ * and one more for each `BODY_BYTES_PER_PIECE`. Before that limit, `onManyChunks` is called with the socket of a body in
+ * more chunks than senders make. Never rejects.
  */
-export function createBodyReader(limitBytes: number, arriving: Arriving, onManyChunks: (socket: Socket) => void) {
+export function createBodyReader(limitBytes: number, budget: ReadBudget, onManyChunks: (socket: Socket) => void) {
   return (request: IncomingMessage, sender: () => Sender): Promise<BodyRead> =>
     new Promise((resolve) => {
       const declared = request.headers['content-length']
@@ -49,13 +41,13 @@ export function createBodyReader(limitBytes: number, arriving: Arriving, onManyC
         held = EMPTY
         resolve(read)
       }
-      let share: Share | undefined
+      let share: BudgetShare | undefined
       const hold = (buffer: Buffer): void => {
         const before = held.length
         held = buffer
-        // Most bodies come whole in one piece, and so never wait for the rest.
+        // Most bodies come whole in one piece, and take no share of the budget.
         if (share === undefined && sizeBytes === declaredBytes) return
-        share ??= arriving.open(sender(), () => finish('overloaded'))
+        share ??= budget.open(sender(), () => finish('overloaded'))
         share.hold(buffer.length - before)
       }
       const take = (chunk: Buffer): void => {
@@ -90,7 +82,7 @@ export function createBodyReader(limitBytes: number, arriving: Arriving, onManyC
     })
 }
 
-/** Twice the room, so that each byte is copied about once, but no more than can still come. */
+/** Doubles the buffer, so that each byte is copied about once, but never past the bytes that can still come. */
 function grown(held: Buffer, sizeBytes: number, neededBytes: number, expectedBytes: number): Buffer {
   const larger = Buffer.allocUnsafe(Math.max(neededBytes, Math.min(2 * held.length, expectedBytes)))
   held.copy(larger, 0, 0, sizeBytes)

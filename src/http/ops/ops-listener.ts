@@ -9,13 +9,13 @@ import type { WebhookManager } from '../../domain/webhook-manager.ts'
 import { registerHealth } from '../health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
 import { sendProblem } from '../problems.ts'
+import { guardOps } from './access.ts'
 import { registerDeliveries } from './deliveries.ts'
 import { registerEvents } from './events.ts'
 import { registerHandlers } from './handlers.ts'
 import { registerJsonBody } from './json-body.ts'
-import { type MetricsView, registerMetrics } from './metrics-route.ts'
 import { registerOpenApi } from './openapi.ts'
-import { guardOps } from './ops-access.ts'
+import type { OpsApp } from './ops-app.ts'
 import { readNumbers } from './paging.ts'
 import { registerRegistrations } from './registrations.ts'
 import { type ReplayEvent, registerReplays } from './replays.ts'
@@ -87,4 +87,31 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     refuseOthers()
   })
   return root
+}
+
+/** As much of `metrics.ts` as this route tells. */
+export interface MetricsView {
+  readonly contentType: string
+  readonly text: () => Promise<string>
+  readonly summary: () => object
+}
+
+/** `open`: answered without the token. */
+export function registerMetrics(app: OpsApp, metrics: MetricsView, open: boolean): void {
+  app.get(
+    '/metrics',
+    {
+      config: { open },
+      schema: {
+        summary: 'Metrics for Prometheus; with Accept: application/json, a summary since the start',
+        tags: ['metrics'],
+        produces: ['text/plain', 'application/json'],
+      },
+    },
+    async (request, reply) => {
+      reply.header('vary', 'Accept')
+      if (request.headers.accept?.includes('application/json')) return reply.send(metrics.summary())
+      return reply.header('content-type', metrics.contentType).send(await metrics.text())
+    },
+  )
 }

@@ -1,26 +1,26 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { ALL_TURNS_MS, MAX_UNPARSED_BYTES, PEER_TURN_MS } from '../domain/limits.ts'
-import { type Arriving, createArriving, type Share } from './arriving.ts'
-import { Connection, type Queue } from './connection.ts'
-import { peerOf } from './peer.ts'
-import { ProvenPeers } from './proven-peers.ts'
+import { Connection, type Scheduler } from './connection.ts'
+import { peerOf, TrustedPeers } from './peers.ts'
+import { type BudgetShare, ReadBudget } from './read-budget.ts'
 
 /**
- * Shares the listening thread between peers: what a connection sends beyond a turn's work waits, and in each turn of the
- * loop the connections of each peer that wait have `PEER_TURN_MS` together, in order. The thread is never idle while
- * something waits; but what one peer sends, over however many connections, delays another's request by no more than a turn.
+ * Shares the listening thread between peers: bytes that are more work than one turn wait, and in each turn of the event loop
+ * the waiting connections of each peer have `PEER_TURN_MS` together, in order. The thread is never idle while something
+ * waits; but one peer, over however many connections, delays the request of another by no more than a turn.
  */
-export class Turns implements Queue {
+export class FairScheduler implements Scheduler {
   readonly #waiting = new Map<string, Connection[]>()
   readonly #queued = new WeakSet<Connection>()
-  readonly #proven: ProvenPeers
-  readonly #unparsed: Arriving
+  readonly #trusted: TrustedPeers
+  /** Bounds the bytes that wait to be parsed. */
+  readonly #unparsed: ReadBudget
   #isScheduled = false
 
-  constructor(proven: ProvenPeers, maxUnparsedBytes: number) {
-    this.#proven = proven
-    this.#unparsed = createArriving(maxUnparsedBytes)
+  constructor(trusted: TrustedPeers, maxUnparsedBytes: number) {
+    this.#trusted = trusted
+    this.#unparsed = new ReadBudget(maxUnparsedBytes)
   }
 
   readonly now = (): number => performance.now()
@@ -29,9 +29,10 @@ export class Turns implements Queue {
 
   readonly isBusy = (peer: string): boolean => this.#waiting.has(peer)
 
-  readonly suspect = (peer: string): void => this.#proven.suspect(peer)
+  readonly suspect = (peer: string): void => this.#trusted.suspect(peer)
 
-  readonly open = (peer: string, giveUp: () => void): Share => this.#unparsed.open({ peer, looksSigned: true }, giveUp)
+  readonly open = (peer: string, evict: () => void): BudgetShare =>
+    this.#unparsed.open({ peer, looksSigned: true }, evict)
 
   readonly wait = (connection: Connection): void => {
     if (this.#queued.has(connection)) return
@@ -54,17 +55,17 @@ export class Turns implements Queue {
 
   #runAll(): void {
     const endsAtMs = this.now() + ALL_TURNS_MS
-    // Those that wait now: a peer that waits again is put behind, where the walk of the map would come by once more.
+    // Only the peers that wait now: one that waits again is put at the end of the map, which this loop must not reach.
     for (const [peer, connections] of this.#waiting.entries().take(this.#waiting.size)) {
       this.#waiting.delete(peer)
       const left = this.#runPeer(connections)
-      // Behind the others, so that those who are not reached in this turn of the loop come first in the next.
+      // At the end, so that the peers that this turn does not reach come first in the next.
       if (left.length > 0) this.#waiting.set(peer, [...left, ...(this.#waiting.get(peer) ?? [])])
       if (this.now() >= endsAtMs) return
     }
   }
 
-  /** Gives those that have not come to an end, the ones that had no turn first. */
+  /** Returns the connections with more to parse, those that had no turn first. */
   #runPeer(connections: Connection[]): Connection[] {
     const endsAtMs = this.endsAt()
     const unfinished: Connection[] = []
@@ -80,27 +81,27 @@ export class Turns implements Queue {
   }
 }
 
-/** The connections of a server. */
+/** The connections of one server. */
 export interface Connections {
   readonly of: (socket: Socket) => Connection | undefined
-  /** An authentic event came over this connection. */
-  readonly proven: (socket: Socket) => void
-  /** More work came over this connection than senders make. */
+  /** An authentic event came over this connection: its peer is trusted from now on. */
+  readonly trust: (socket: Socket) => void
+  /** This connection made more work than senders make: its peer is trusted no longer. */
   readonly suspect: (socket: Socket) => void
-  /** One answer is owed over this connection, and no more. */
+  /** Exactly one answer is owed over this connection. */
   readonly owesOne: (socket: Socket) => boolean
 }
 
-/** Has the connections of a server take turns, but for those of proven peers. */
-export function takeTurns(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): Connections {
-  const proven = new ProvenPeers(() => performance.now())
-  const turns = new Turns(proven, maxUnparsedBytes)
+/** Has the connections of a server take turns, except those of trusted peers. */
+export function scheduleConnections(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): Connections {
+  const trusted = new TrustedPeers(() => performance.now())
+  const scheduler = new FairScheduler(trusted, maxUnparsedBytes)
   const connections = new WeakMap<Socket, Connection>()
   server.on('connection', (socket) => {
     const peer = peerOf(socket.remoteAddress)
-    const connection = new Connection(socket, peer, turns)
+    const connection = new Connection(socket, peer, scheduler)
     connections.set(socket, connection)
-    if (proven.opened(peer, connection)) socket.once('close', () => proven.closed(peer, connection))
+    if (trusted.opened(peer, connection)) socket.once('close', () => trusted.closed(peer, connection))
     else connection.guard()
   })
   server.on('request', (request, answer) => connections.get(request.socket)?.requested(request, answer))
@@ -108,9 +109,9 @@ export function takeTurns(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES)
     of: (socket) => connections.get(socket),
     suspect: (socket) => connections.get(socket)?.suspect(),
     owesOne: (socket) => connections.get(socket)?.owesOne === true,
-    proven: (socket) => {
+    trust: (socket) => {
       const peer = connections.get(socket)?.peer
-      if (peer !== undefined) proven.prove(peer)
+      if (peer !== undefined) trusted.trust(peer)
     },
   }
 }

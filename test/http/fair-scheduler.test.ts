@@ -3,13 +3,13 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { LINGER_BYTES, MAX_UNANSWERED_REQUESTS, PARSE_SLICE_BYTES } from '../../src/domain/limits.ts'
-import { takeTurns } from '../../src/http/turns.ts'
+import { scheduleConnections } from '../../src/http/fair-scheduler.ts'
 
 /** A server whose connections take turns, closed with the test. */
 async function serve(listener: RequestListener, maxUnparsedBytes?: number) {
   const server = createServer(listener)
   Object.assign(server, { httpAllowHalfOpen: true })
-  const connections = takeTurns(server, maxUnparsedBytes)
+  const connections = scheduleConnections(server, maxUnparsedBytes)
   const sockets: Socket[] = []
   server.on('connection', (socket) => sockets.push(socket))
   server.listen(0, '127.0.0.1')
@@ -230,8 +230,8 @@ describe('a peer that has sent an authentic event', () => {
       return pieces > 2_000
     }
     await used()
-    connections.proven(sockets[0] as Socket)
-    return { used, isSpared, provenAgain: () => connections.proven(sockets[0] as Socket) }
+    connections.trust(sockets[0] as Socket)
+    return { used, isSpared, provenAgain: () => connections.trust(sockets[0] as Socket) }
   }
 
   test('is spared the turns on the connections that it opens from then on', async () => {

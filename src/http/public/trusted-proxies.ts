@@ -2,22 +2,22 @@ import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
-/** Where a request came from. */
-export interface Origin {
+/** From where a request came. */
+export interface ClientAddress {
   /** The other end of the connection. */
   readonly peer: string | undefined
-  /** As a trusted proxy tells it; absent where none stands between. */
+  /** The client as a trusted proxy names it; absent without one. */
   readonly client?: string
 }
 
-export interface Proxies {
-  readonly originOf: (request: FastifyRequest) => Origin
-  /** Whether the client spoke https to the outermost of the trusted proxies. */
+export interface TrustedProxies {
+  readonly addressOf: (request: FastifyRequest) => ClientAddress
+  /** Whether the client used https to the outermost trusted proxy. */
   readonly isHttps: (request: FastifyRequest) => boolean
 }
 
-/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers count. */
-export function createProxies(trusted: readonly string[]): Proxies {
+/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers are believed. */
+export function createTrustedProxies(trusted: readonly string[]): TrustedProxies {
   const list = new BlockList()
   for (const range of trusted) {
     const [address = '', bits] = range.split('/')
@@ -28,7 +28,7 @@ export function createProxies(trusted: readonly string[]): Proxies {
   const trusts = (address: string | undefined): boolean =>
     address !== undefined && list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 
-  /** From the nearest to the first that is not trusted; undefined: what a proxy wrote is no address. */
+  /** From the nearest hop to the first that is not trusted; undefined: a proxy wrote something that is no address. */
   function hopsOf({ socket, headers }: IncomingMessage): readonly (string | undefined)[] {
     const hops = [socket.remoteAddress]
     for (const entry of entriesIn(headers['x-forwarded-for']).toReversed()) {
@@ -39,7 +39,7 @@ export function createProxies(trusted: readonly string[]): Proxies {
   }
 
   return {
-    originOf({ raw }) {
+    addressOf({ raw }) {
       const peer = raw.socket.remoteAddress
       const client = hopsOf(raw).at(-1)
       return client === undefined || client === peer ? { peer } : { peer, client }
@@ -48,8 +48,8 @@ export function createProxies(trusted: readonly string[]): Proxies {
     isHttps({ raw }) {
       const schemes = entriesIn(raw.headers['x-forwarded-proto'])
       if (schemes.length === 0 || !trusts(raw.socket.remoteAddress)) return false
-      // Where each proxy has appended to both headers, each scheme stands beside the address that used it; what lies
-      // before the first trusted proxy is the client's own word. Elsewhere the proxies hand on one proxy's word.
+      // If each proxy has appended to both headers, each scheme belongs to the address at the same place, and everything
+      // before the first trusted proxy was written by the client. Otherwise the proxies passed on the value of one of them.
       const addresses = entriesIn(raw.headers['x-forwarded-for'])
       const trustedHops = hopsOf(raw).length - 1
       const at = schemes.length === addresses.length ? schemes.length - trustedHops : 0
@@ -61,7 +61,7 @@ export function createProxies(trusted: readonly string[]): Proxies {
 const entriesIn = (header: string | readonly string[] | undefined): readonly string[] =>
   header === undefined ? [] : [header].flat().flatMap((value) => value.split(',').map((entry) => entry.trim()))
 
-/** Some proxies name the port, too. */
+/** Some proxies add the port. */
 const WITH_PORT = /^(?:\[(?<v6>[^\]]+)\](?::\d+)?|(?<v4>[^:]+):\d+)$/
 
 function addressIn(text: string): string | undefined {

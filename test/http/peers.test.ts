@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest'
 import {
-  MAX_PROVEN_PEERS,
+  MAX_TRUSTED_PEERS,
   ORDINARY_BODY_CHUNKS,
   ORDINARY_BYTES_PER_CHUNK,
   SUSPICION_MS,
 } from '../../src/domain/limits.ts'
-import { ProvenPeers } from '../../src/http/proven-peers.ts'
+import { peerOf, TrustedPeers } from '../../src/http/peers.ts'
 import { exchangeOne, requestText } from './exchange.ts'
 import { startPublic, UID } from './public-service.ts'
 
 /** Peers at a time that the test sets, and a connection that notes that it was guarded. */
 function peersAt() {
   const time = { nowMs: 0 }
-  return { time, peers: new ProvenPeers(() => time.nowMs) }
+  return { time, peers: new TrustedPeers(() => time.nowMs) }
 }
 function connection() {
   const guarded = { times: 0, guard: () => void guarded.times++ }
@@ -22,14 +22,14 @@ function connection() {
 test('a peer that has proven nothing is not spared', () => {
   const { peers } = peersAt()
   expect(peers.opened('a', connection())).toBe(false)
-  peers.prove('b')
+  peers.trust('b')
   expect(peers.opened('a', connection())).toBe(false)
 })
 
 test('a suspected peer has its open connections guarded, and no others', () => {
   const { peers } = peersAt()
   const [open, closed, others] = [connection(), connection(), connection()]
-  for (const peer of ['a', 'b']) peers.prove(peer)
+  for (const peer of ['a', 'b']) peers.trust(peer)
   expect(peers.opened('a', open)).toBe(true)
   peers.opened('a', closed)
   peers.opened('b', others)
@@ -45,19 +45,19 @@ test('a suspected peer proves nothing for a while, counted from its last disorde
   time.nowMs = SUSPICION_MS - 1
   peers.suspect('a')
   time.nowMs = 2 * SUSPICION_MS - 2
-  peers.prove('a')
+  peers.trust('a')
   expect(peers.opened('a', connection())).toBe(false)
   time.nowMs++
-  peers.prove('a')
+  peers.trust('a')
   expect(peers.opened('a', connection())).toBe(true)
 })
 
 test('of very many peers those that were proven first are forgotten, and their connections guarded', () => {
   const { peers } = peersAt()
   const oldest = connection()
-  peers.prove('first')
+  peers.trust('first')
   peers.opened('first', oldest)
-  for (let n = 0; n < MAX_PROVEN_PEERS; n++) peers.prove(`peer ${n}`)
+  for (let n = 0; n < MAX_TRUSTED_PEERS; n++) peers.trust(`peer ${n}`)
   expect(oldest.times).toBe(1)
   expect(peers.opened('first', connection())).toBe(false)
   expect(peers.opened('peer 0', connection())).toBe(true)
@@ -112,4 +112,21 @@ test('the public listener spares a peer no longer that sends a body in many more
   expect(await isGuarded()).toBe(false)
   await isGuarded(inChunks(ORDINARY_BODY_CHUNKS + 2, 'x'))
   expect(await isGuarded()).toBe(true)
+})
+
+test.each([
+  ['192.0.2.7', '192.0.2.7'],
+  ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['::FFFF:192.0.2.7', '192.0.2.7'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:0db8:0001:0002::1', '2001:db8:1:2::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8:1:2:3:4:192.0.2.7', '2001:db8:1:2::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['nobody', 'unknown'],
+  ['', 'unknown'],
+  [undefined, 'unknown'],
+])('the address %s belongs to the peer %s', (address, peer) => {
+  expect(peerOf(address)).toBe(peer)
 })

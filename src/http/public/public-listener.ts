@@ -7,20 +7,23 @@ import type { Telemetry } from '../../domain/telemetry.ts'
 import { registerHealth } from '../health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
 import { sendProblem, statusOf } from '../problems.ts'
-import { createProxies } from './proxies.ts'
+import { createTrustedProxies } from './trusted-proxies.ts'
 import { isWebhookPath, registerWebhooks } from './webhooks.ts'
 
 export interface PublicListenerOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
-  /** Why nothing can be stored now, in words for anybody: no host, no path; empty: ready. */
+  /** Why nothing can be stored now, in words for the public (no host, no path); empty: ready. */
   readonly readiness: () => readonly string[]
-  /** The service is stopping: webhooks are sent away with 503. */
+  /** The service is stopping, and answers webhooks with 503. */
   readonly isDraining?: () => boolean
-  /** Why webhooks are sent away with 503 before anything else than their HTTP is looked at, so never with 4xx, in words for anybody; undefined: they are not. */
+  /**
+   * Why every webhook is answered with 503, in words for the public; undefined: they are taken. It is checked before anything
+   * but the HTTP itself, so that no webhook gets a 4xx meanwhile.
+   */
   readonly closed?: () => string | undefined
-  /** Whether the store takes events now, so that it is worth asking a sender that waits for that for a body. */
+  /** Whether the store takes events now. If not, a sender that waits for `100 Continue` is refused without its body. */
   readonly canStore?: () => boolean
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number
@@ -36,13 +39,13 @@ export interface PublicListenerOptions {
 const NO_QUERY = Object.freeze({})
 
 /**
- * The listener that providers reach: webhooks and health, nothing else. Bodies are read by the route itself, so that
- * no content type, encoding or emptiness sends a request down another road than the bytes' own.
+ * The listener that providers reach: webhooks and health, nothing else. The route itself reads the body, so that every
+ * content type, every encoding and an empty body are treated alike: as bytes.
  */
 export function createPublicListener(options: PublicListenerOptions): FastifyInstance {
   const { log, telemetry, requireHttps } = options
   const reading = new WeakMap<Socket, Source>()
-  const proxies = createProxies(options.trustProxy)
+  const proxies = createTrustedProxies(options.trustProxy)
   const { app, connections } = createListener({
     log,
     bodyLimitBytes: options.bodyLimitBytes,
@@ -56,7 +59,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     onBadHead: (request, outcome) => {
       if (!isWebhookPath(request.raw.url ?? '')) return
       telemetry.request(undefined, outcome)
-      const about = { reqId: request.id, outcome, status: statusOf(outcome), ...proxies.originOf(request) }
+      const about = { reqId: request.id, outcome, status: statusOf(outcome), ...proxies.addressOf(request) }
       log.warn(about, 'webhook refused')
     },
   })

@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server } from 'node:http'
 
 /**
- * Asks a sender that waits to be asked for its body (RFC 9110 §10.1.1) with `100 Continue`, but not before somebody
- * begins to read the body: a request that is refused by its head alone gets its one answer, after which Node closes the
- * connection, since the body may follow or not.
+ * Answers `Expect: 100-continue` (RFC 9110 §10.1.1) with `100 Continue` when the route begins to read the body, and not
+ * before: a request that is refused by its head alone gets only that answer, after which Node closes the connection, since
+ * the body may follow or not.
  */
-export function askWhenRead(server: Server): void {
+export function continueWhenRead(server: Server): void {
   server.on('checkContinue', (request, answer) => {
     request.once('resume', () => {
       if (!answer.headersSent) answer.writeContinue()
@@ -15,14 +15,14 @@ export function askWhenRead(server: Server): void {
   server.on('checkExpectation', (request, answer) => server.emit('request', request, answer))
 }
 
-/** Its sender expects something else than to be asked for the body. */
+/** The request has an expectation other than `100-continue`. */
 export const expectsUnknown = (request: IncomingMessage): boolean =>
   expectationsOf(request).some((expectation) => expectation !== '100-continue')
 
-/** Its sender waits to be asked for the body. */
-export const expectsToBeAsked = (request: IncomingMessage): boolean => expectationsOf(request).includes('100-continue')
+/** The sender waits for `100 Continue` before it sends the body. */
+export const expectsContinue = (request: IncomingMessage): boolean => expectationsOf(request).includes('100-continue')
 
-/** In lower case. In HTTP/1.0 the header means nothing, as it may come from a proxy that passes on what it does not know. */
+/** In lower case. In HTTP/1.0 the header means nothing: a proxy may have passed it on without knowing it. */
 function expectationsOf({ headers: { expect }, httpVersion }: IncomingMessage): readonly string[] {
   if (expect === undefined || httpVersion === '1.0') return []
   return expect
