@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { SourceRegistration } from '../../src/domain/registrar.ts'
-import { createRegistrar } from '../../src/registrations/registrar.ts'
+import type { SourceRegistration } from '../../src/domain/webhook-manager.ts'
+import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { event, shareOps } from './ops-service.ts'
 
 const ONE = '019c0000-0000-7000-8000-000000000001'
@@ -114,8 +114,8 @@ describe('the ops API', () => {
       { name: 'log', types: ['completion.*'] },
       { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
     ],
-    registrar: {
-      ...createRegistrar({ sources: new Map(), log: pino({ level: 'silent' }) }),
+    webhooks: {
+      ...createWebhookManager({ sources: new Map(), log: pino({ level: 'silent' }) }),
       list: async () => ({ items: [registration], failed: [{ source: 'forms', detail: 'it is down' }] }),
       ensure: async () => ({ action: 'created', registration, secret: 'whsec_new', configure: 'Set it.' }),
     },
