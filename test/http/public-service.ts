@@ -5,8 +5,8 @@ import { expect, onTestFinished } from 'vitest'
 import type { Incoming, Receive } from '../../src/domain/receive.ts'
 import type { Source } from '../../src/domain/source.ts'
 import type { RequestOutcome } from '../../src/domain/telemetry.ts'
-import { defineProvider } from '../../src/providers/define-provider.ts'
 import { createPublicListener, type PublicListenerOptions } from '../../src/http/public/public-listener.ts'
+import { defineProvider } from '../../src/providers/define-provider.ts'
 
 export const UID = '01890000-0000-7000-8000-000000000001'
 
