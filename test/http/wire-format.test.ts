@@ -110,7 +110,7 @@ const json = (body: object): RequestInit => ({
 
 describe('the ops API', () => {
   const ops = shareOps({
-    registrations: () => [
+    handlers: () => [
       { name: 'log', types: ['completion.*'] },
       { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
     ],
@@ -128,7 +128,7 @@ describe('the ops API', () => {
         uid: ONE,
         id: 'evt_1',
         receivedAtMs: Date.parse('2024-02-03T04:05:06.789Z'),
-        api_version: 'v1',
+        apiVersion: 'v1',
         task: 'batch_1',
         traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
         headers: { 'content-type': 'application/json', 'x-one': '1' },
@@ -161,8 +161,8 @@ describe('the ops API', () => {
         source: 'forms',
         provider: 'forms',
         receivedAtMs: Date.parse('2024-02-03T04:05:07Z'),
-        created_at: '2024-02-03T04:05:07.000Z',
-        created_at_source: 'received',
+        createdAt: '2024-02-03T04:05:07.000Z',
+        createdAtSource: 'received',
         origin: 'poll',
         status: 'quarantined',
         reasons: ['data.a is missing', 'data.b is missing'],
