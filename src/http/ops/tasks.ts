@@ -103,7 +103,6 @@ const Params = Type.Object({ source: Type.String(), task_id: Type.String() })
 const PATH = '/v1/tasks/:source/:task_id'
 const tags = ['tasks']
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): void {
   app.post(
     '/v1/tasks',
@@ -134,6 +133,11 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
     },
   )
 
+  registerTask(app, tasks, log)
+}
+
+/** The routes of one task. */
+function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
   app.get(
     PATH,
     {

@@ -60,7 +60,6 @@ interface Refusal {
   readonly logged?: Readonly<Record<string, unknown>>
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function registerWebhooks(app: FastifyInstance, options: WebhookOptions): void {
   const route = new WebhookRoute(options)
   for (const url of PATHS) {
