@@ -46,11 +46,14 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   storage: { rooms: ['domain', 'storage/postgres', 'storage/sqlite'], packages: ['node:*'] },
   'storage/records': { rooms: ['domain'], packages: ['node:*'] },
   'storage/postgres': {
-    rooms: ['domain', 'pipeline', 'storage', 'storage/records', 'storage/transfer'],
+    rooms: ['domain', 'pipeline', 'storage', 'storage/records'],
     packages: ['pg', 'node:*'],
   },
-  'storage/sqlite': { rooms: ['domain', 'pipeline', 'storage/records', 'storage/transfer'], packages: ['node:*'] },
-  'storage/transfer': { rooms: ['domain', 'storage/postgres', 'storage/sqlite'], packages: ['node:*'] },
+  'storage/sqlite': { rooms: ['domain', 'pipeline', 'storage/records'], packages: ['node:*'] },
+  'storage/transfer': {
+    rooms: ['domain', 'storage/postgres', 'storage/records', 'storage/sqlite'],
+    packages: ['node:*'],
+  },
   tasks: { rooms: ['domain', 'pipeline'], packages: ['cockatiel', 'node:timers/promises'] },
   threads: { rooms: ['domain', 'log', 'pipeline'], packages: ['node:stream', 'node:worker_threads'] },
 }

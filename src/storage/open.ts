@@ -5,7 +5,7 @@ import { databaseFile, databaseUrlFaults, namesPostgres } from './database-url.t
 import { openSqliteStore } from './sqlite/open.ts'
 
 /** A database that is started together with its replicas takes a while. */
-const START_PATIENCE_MS = 15_000
+const CONNECT_RETRY_MS = 15_000
 
 export interface OpenStoreOptions {
   /** In place of the system's clock, and of the database's where that is the one that counts. */
@@ -16,7 +16,7 @@ export interface OpenStoreOptions {
   readonly localClock?: Clock
   readonly onLog?: StoreLog
   /** How long a database that is not up yet is waited for. */
-  readonly patienceMs?: number
+  readonly connectRetryMs?: number
 }
 
 /**
@@ -30,8 +30,8 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
   if (namesPostgres(databaseUrl)) {
     // Loaded only when asked for: the embedded store has no use for its driver.
     const { openPostgresStore } = await import('./postgres/store.ts')
-    const { clock, localClock, patienceMs = START_PATIENCE_MS } = options
-    return openPostgresStore(databaseUrl, { clock, localClock, onLog, patienceMs })
+    const { clock, localClock, connectRetryMs = CONNECT_RETRY_MS } = options
+    return openPostgresStore(databaseUrl, { clock, localClock, onLog, connectRetryMs })
   }
   const { clock = systemClock, monotonicMs = options.clock ?? (() => performance.now()) } = options
   return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })

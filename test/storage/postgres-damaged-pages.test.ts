@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
+import { postgresTarget } from '../../src/storage/database-url.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { Connections } from '../../src/storage/postgres/connections.ts'
 import { Damage } from '../../src/storage/postgres/damage.ts'
-import { targetOf } from '../../src/storage/postgres/url.ts'
 import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
 import { pageNamed } from '../docs/pages.ts'
 import { eventually } from '../support/eventually.ts'
@@ -251,7 +251,7 @@ test('an index whose table is damaged too cannot be made anew, and the store say
 })
 
 test('damage is told of until it is repaired', async () => {
-  const connections = new Connections(targetOf(`${server.url}?schema=repaired`))
+  const connections = new Connections(postgresTarget(`${server.url}?schema=repaired`))
   onTestFinished(() => connections.close())
   const damage = new Damage(connections, () => {})
   const met = await connections.run('read', 'SELECT sum(attempts) FROM delivery').catch((error: unknown) => error)

@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { ConfigurationError } from '../../src/domain/errors.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
-import { faultsOfSession, type SessionRow } from '../../src/storage/postgres/examine.ts'
 import { SCHEMA_VERSION } from '../../src/storage/postgres/migrate.ts'
+import { faultsOfServer, type ServerSettings } from '../../src/storage/postgres/server-settings.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 
 async function open(url: string): Promise<OpenStore> {
-  const store = await openStore(url, { patienceMs: 0 })
+  const store = await openStore(url, { connectRetryMs: 0 })
   onTestFinished(() => store.close())
   return store
 }
@@ -109,7 +109,7 @@ test('a URL without host, database or schema that could be one is refused, and n
 })
 
 describe('a server that would not keep what it is given', () => {
-  const sound: SessionRow = {
+  const sound: ServerSettings = {
     version: 150_001,
     fsync: 'on',
     full_page_writes: 'on',
@@ -119,8 +119,8 @@ describe('a server that would not keep what it is given', () => {
     now: 0,
   }
   test('is told from one that would', () => {
-    expect(faultsOfSession(sound)).toEqual([])
-    expect(faultsOfSession({ ...sound, synchronous_commit: 'remote_apply' })).toEqual([])
+    expect(faultsOfServer(sound)).toEqual([])
+    expect(faultsOfServer({ ...sound, synchronous_commit: 'remote_apply' })).toEqual([])
   })
   test.each([
     [{ version: 140_012 }, 'version 14.12'],
@@ -130,7 +130,7 @@ describe('a server that would not keep what it is given', () => {
     [{ encoding: 'LATIN1' }, 'encoding UTF8'],
     [{ is_standby: true }, 'must lead to the primary'],
   ])('%j is refused, with what to do', (given, expected) => {
-    expect(faultsOfSession({ ...sound, ...given })).toEqual([expect.stringContaining(expected)])
+    expect(faultsOfServer({ ...sound, ...given })).toEqual([expect.stringContaining(expected)])
   })
 })
 

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { postgresTarget } from '../../src/storage/database-url.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { Connections } from '../../src/storage/postgres/connections.ts'
 import { Damage } from '../../src/storage/postgres/damage.ts'
-import { targetOf } from '../../src/storage/postgres/url.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
 
@@ -16,7 +16,7 @@ async function ownStore(): Promise<{ url: string; schema: string }> {
 }
 
 function watching(url: string, maxTableBytes?: number) {
-  const connections = new Connections(targetOf(url))
+  const connections = new Connections(postgresTarget(url))
   onTestFinished(() => connections.close())
   const log: string[] = []
   return { connections, log, damage: new Damage(connections, (_, message) => log.push(message), maxTableBytes) }

@@ -7,16 +7,15 @@ import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendResult, WriteBatch } from '../records/append-queue.ts'
 import { leasedDeliveries } from '../records/keys.ts'
-import type { Days } from './body-partitions.ts'
+import type { BodyPartitions } from './body-partitions.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
-import { type Conflict, createContest, isConflict } from './contest.ts'
 import type { Damage } from './damage.ts'
-import type { DatabaseClock } from './database-clock.ts'
 import { isDamage } from './errors.ts'
-import { createFindJudged } from './judged.ts'
+import { escapeText, escapeTextOrNull } from './escape-text.ts'
+import type { Heartbeat } from './heartbeat.ts'
+import { type Conflict, createFindJudged, createResolveConflict, isConflict } from './identity.ts'
 import type { Leases } from './leases.ts'
-import type { SignsOfLife } from './signs-of-life.ts'
-import { toText, toTextOrNull } from './text.ts'
 
 const APPEND = { name: 'append', text: 'SELECT * FROM append_3($1, $2, $3, $4, $5, $6, $7)' }
 
@@ -37,9 +36,9 @@ interface AppendRow extends Row {
 export interface AppendParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
-  readonly days: Days
+  readonly partitions: BodyPartitions
   readonly leases: Leases
-  readonly signs: SignsOfLife
+  readonly heartbeat: Heartbeat
   readonly damage: Damage
 }
 
@@ -55,21 +54,21 @@ interface Batch {
  * read, is answered with its error and leaves its neighbours alone.
  */
 // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-export function createAppend({ connections, clock, days, leases, signs, damage }: AppendParts): WriteBatch {
+export function createAppend({ connections, clock, partitions, leases, heartbeat, damage }: AppendParts): WriteBatch {
   const findJudged = createFindJudged(connections)
-  const contest = createContest(connections, clock)
+  const resolveConflict = createResolveConflict(connections, clock)
 
   async function send(batch: Batch): Promise<readonly AppendResult[]> {
     if (!batch.events.some(isOfferingLease)) return sendUnder(null, batch)
-    await signs.begin()
-    // A lease of a store that others take for dead would be lost at once: nothing is leased then, and all is claimed later.
-    return signs.isHeard() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
+    await heartbeat.begin()
+    // Another store would reclaim the leases of one that it takes for gone: then nothing is leased, and all is claimed later.
+    return heartbeat.isFresh() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
   }
 
   async function sendUnder(lease: string | null, batch: Batch): Promise<readonly AppendResult[]> {
     const { events, aheadMs } = batch
     const values = await valuesOf(batch, clock, lease)
-    const rows = await days.withPartitions(
+    const rows = await partitions.withPartitions(
       () => events.map(({ receivedAtMs }) => receivedAtMs + aheadMs),
       () => connections.run<AppendRow>('append', APPEND, values),
     )
@@ -97,18 +96,18 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
     return leased
   }
 
-  async function sendContesting(batch: Batch): Promise<readonly AppendResult[]> {
+  async function sendResolving(batch: Batch): Promise<readonly AppendResult[]> {
     const results = await sendTogether(batch)
     if (!results.some(isConflict)) return results
-    const contested: AppendResult[] = []
+    const resolved: AppendResult[] = []
     for (const [at, result] of results.entries())
-      contested.push(isConflict(result) ? await contestAlone(result, batch.events[at]) : result)
-    return contested
+      resolved.push(isConflict(result) ? await resolveAlone(result, batch.events[at]) : result)
+    return resolved
   }
 
-  async function contestAlone(conflict: Conflict, event: NewEvent | undefined): Promise<AppendResult> {
+  async function resolveAlone(conflict: Conflict, event: NewEvent | undefined): Promise<AppendResult> {
     try {
-      return event === undefined ? conflict : await contest(conflict, event)
+      return event === undefined ? conflict : await resolveConflict(conflict, event)
     } catch (error) {
       return asHoldfastError(error)
     }
@@ -125,7 +124,7 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
     }
   }
 
-  /** One of them cannot be kept, and none was: each on its own. Where it is not its own fault, it may do so without a lease. */
+  /** One event failed the batch, and none was kept: sends each by itself. Damage may let an event pass without a lease. */
   async function sendApart({ events, aheadMs }: Batch, isLeasing: boolean): Promise<readonly AppendResult[]> {
     const results: AppendResult[] = []
     for (const event of events) {
@@ -144,7 +143,7 @@ export function createAppend({ connections, clock, days, leases, signs, damage }
     const judged: (Receipt | undefined)[] = []
     for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event))
     const rest = events.filter((_, at) => judged[at] === undefined)
-    const results = (await sendContesting({ events: rest, aheadMs })).values()
+    const results = (await sendResolving({ events: rest, aheadMs })).values()
     return judged.flatMap((receipt) => receipt ?? results.next().value ?? [])
   }
 }
@@ -187,7 +186,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
   return Buffer.from(buffer, byteOffset, length)
 }
 
-/** As `append_3` reads it; what is absent is null there. */
+/** The form that `append_3` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
   const { reasons, task, apiVersion, traceparent, handlers, taskEnd, asked } = event
   return {
@@ -195,28 +194,28 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     uid: event.uid,
     source: event.source,
     provider: event.provider,
-    id: toText(event.id),
-    type: toText(event.type),
-    created_at: toText(event.createdAt),
+    id: escapeText(event.id),
+    type: escapeText(event.type),
+    created_at: escapeText(event.createdAt),
     origin: event.origin,
     status: event.status,
-    ...(reasons.length > 0 && { reasons: toText(JSON.stringify(reasons)) }),
-    ...(task !== undefined && { task: toText(task) }),
-    ...(apiVersion !== undefined && { api_version: toText(apiVersion) }),
-    headers: toText(JSON.stringify(event.headers)),
-    ...(traceparent !== undefined && { traceparent: toText(traceparent) }),
+    ...(reasons.length > 0 && { reasons: escapeText(JSON.stringify(reasons)) }),
+    ...(task !== undefined && { task: escapeText(task) }),
+    ...(apiVersion !== undefined && { api_version: escapeText(apiVersion) }),
+    headers: escapeText(JSON.stringify(event.headers)),
+    ...(traceparent !== undefined && { traceparent: escapeText(traceparent) }),
     size: event.body.length,
     checksum,
-    ...(handlers.length > 0 && { handlers: handlers.map(toText) }),
-    ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: toTextOrNull(taskEnd.word) }),
+    ...(handlers.length > 0 && { handlers: handlers.map(escapeText) }),
+    ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: escapeTextOrNull(taskEnd.word) }),
     created_at_source: event.createdAtSource,
     ...(event.dedupe === 'body' && { by_body: 1 }),
     ...(asked !== undefined && {
       asked_uid: asked.uid,
       asked_lease: asked.lease,
       asked_by: asked.by,
-      asked_word: toTextOrNull(asked.word),
-      asked_error: toTextOrNull(asked.error),
+      asked_word: escapeTextOrNull(asked.word),
+      asked_error: escapeTextOrNull(asked.error),
     }),
   }
 }

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../domain/errors.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
 import {
   codeOf,
   DEADLOCK_DETECTED,
@@ -12,11 +12,11 @@ import {
 } from './errors.ts'
 
 const DAY_MS = 86_400_000
-/** Partitions stand ready for so many days. */
+/** Partitions are made so many days ahead. */
 const DAYS_AHEAD = 7
 /** One replica at a time makes and drops partitions. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'days', 7031))"
-const LATER = new Set([
+const DROP_LATER = new Set([
   UNDEFINED_TABLE,
   QUERY_CANCELED,
   LOCK_NOT_AVAILABLE,
@@ -25,10 +25,10 @@ const LATER = new Set([
 ])
 
 /**
- * The partitions of `event_body`, one for each day. They are attached and detached by commands that let everybody else go
- * on; the short ones that do not (CREATE … PARTITION OF, DROP of an attached one) are not used.
+ * The partitions of `event_body`, one for each day. They are attached and detached by commands that block no other
+ * statement; CREATE … PARTITION OF and DROP of an attached partition are shorter and would.
  */
-export class Days {
+export class BodyPartitions {
   readonly #connections: Connections
   readonly #clock: DatabaseClock
 
@@ -37,7 +37,7 @@ export class Days {
     this.#clock = clock
   }
 
-  /** Runs what writes bodies; where a day has no partition, makes it and tries again. */
+  /** Runs a statement that writes bodies; where a day has no partition, makes it and tries again. */
   async withPartitions<Result>(timesMs: () => readonly number[], write: () => Promise<Result>): Promise<Result> {
     try {
       return await write()
@@ -56,7 +56,7 @@ export class Days {
     ])
     if (row !== undefined) this.#clock.heard(row.now, askedAtMs)
     const now = row?.now ?? this.#clock.localMs()
-    // Yesterday's too: whoever received an event before midnight may store it after.
+    // Yesterday's too: an event that was received before midnight may be stored after it.
     await this.make(Array.from({ length: DAYS_AHEAD + 2 }, (_, ahead) => now + (ahead - 1) * DAY_MS))
   }
 
@@ -77,7 +77,7 @@ export class Days {
     })
   }
 
-  /** Drops the days that are wholly before the time and hold no event any more. Gives how many. */
+  /** Drops the partitions of days that are wholly before the time and hold no event any more. Returns how many. */
   async dropBefore(beforeMs: number): Promise<number> {
     let dropped = 0
     for (const { name, state } of await this.#partitions()) {
@@ -86,28 +86,28 @@ export class Days {
       try {
         if (await this.#drop(name, state)) dropped++
       } catch (error) {
-        // Somebody else is at it, or reads it for long: another time.
-        if (!LATER.has(causeCodeOf(error))) throw error
+        // Another replica is dropping it, or a long statement reads it: a later call drops it.
+        if (!DROP_LATER.has(causeCodeOf(error))) throw error
       }
     }
     return dropped
   }
 
   async #drop(name: string, state: PartitionState): Promise<boolean> {
-    // Outside of a transaction, as it must be: it waits for everybody who uses the day, and lets them go on.
+    // PostgreSQL allows this outside of a transaction only. It waits for those who use the partition, without blocking them.
     if (state === 'attached') await this.#query(`ALTER TABLE event_body DETACH PARTITION ${name} CONCURRENTLY`)
     if (state === 'leaving') await this.#query(`ALTER TABLE event_body DETACH PARTITION ${name} FINALIZE`)
     return this.#connections.transaction(async (query) => {
       await query(LOCK)
       if ((await stateOf(name, query)).state !== 'detached') return false
-      // One may have come at the last moment.
+      // An event may have come at the last moment.
       const empty = await isEmpty(fromOf(name), query)
       await query(empty ? `DROP TABLE ${name}` : attach(name))
       return empty
     })
   }
 
-  /** Those that stand in this schema, oldest first. */
+  /** All partitions in this schema, oldest first. */
   #partitions = (): Promise<Partition[]> => this.#query<Partition>(`${PARTITIONS} ORDER BY name`)
 
   #query: Query = (statement, values = []) => this.#connections.run('work', statement, values)

@@ -1,7 +1,7 @@
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
 
 /** Rows of each kind that are brought back in one statement. */
 const MAX_BROUGHT = 200

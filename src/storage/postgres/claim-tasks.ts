@@ -1,11 +1,11 @@
 import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
+import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './leases.ts'
 import { leasedTaskOf, type TaskRow } from './task-rows.ts'
-import { isUuid, toText, toTextOrNull } from './text.ts'
 
 /** By `deadline` deadlines are judged: as `deadlineTime` has it. */
 const CLOCK =
@@ -74,11 +74,11 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
     const rows = await query(LET_GO, [
       clock.givenMs(),
       uid,
-      toText(lease),
+      escapeText(lease),
       Math.round(dueAtMs - clock.localMs()),
       asked !== undefined,
-      toTextOrNull(asked?.word),
-      toTextOrNull(asked?.error),
+      escapeTextOrNull(asked?.word),
+      escapeTextOrNull(asked?.error),
     ])
     return rows.length === 1
   }
@@ -94,7 +94,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
       const lease = leases.next()
       const rows = await connections.run<ClaimedRow>('work', CLAIM, [
         clock.givenMs(),
-        toText(source),
+        escapeText(source),
         Math.max(0, expiredLimit),
         Math.max(0, staleLimit),
         lease,

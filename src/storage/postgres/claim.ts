@@ -2,17 +2,17 @@ import type { Work } from '../../domain/delivery.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest, StoreLog } from '../../domain/store.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
-import type { DatabaseClock } from './database-clock.ts'
+import { markDeadUnreadable, reclaimExpiredLeases } from './damaged-deliveries.ts'
 import { isDamage } from './errors.ts'
+import { escapeText } from './escape-text.ts'
 import { createReadBody, SLICE_BYTES } from './find-event.ts'
+import type { Duties, Heartbeat } from './heartbeat.ts'
 import type { Leases } from './leases.ts'
-import type { Look, SignsOfLife } from './signs-of-life.ts'
-import { toText } from './text.ts'
-import { buryDue, takeBackUnrecorded } from './unreadable.ts'
 
-/** A long body is left out, and read apart. */
+/** Leaves out a long body, which is read by statements of its own. */
 const CLAIM = {
   name: 'claim',
   text: `
@@ -22,9 +22,9 @@ const CLAIM = {
   `,
 }
 
-/** Damage that one claim goes around; past it the next one goes on. */
+/** Times that one claim sets damaged rows aside and tries again; after that the next claim goes on. */
 const MAX_DETOURS = 4
-/** Where damage is in the way of all that is due, it is tried again so long after. */
+/** Pause of the claims after damage has kept one from claiming anything. */
 const BLIND_MS = 2_000
 
 const LEASE_LOST = 'what ran it went away before it ended'
@@ -59,18 +59,18 @@ export interface ClaimParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly leases: Leases
-  readonly signs: SignsOfLife
+  readonly heartbeat: Heartbeat
   readonly damage: Damage
   readonly onLog: StoreLog
 }
 
 export function createClaim(parts: ClaimParts) {
-  const { connections, clock, leases, signs, damage, onLog } = parts
+  const { connections, clock, leases, heartbeat, damage, onLog } = parts
   const readBody = createReadBody(connections)
   const bodyOf = ({ uid, bytes }: WorkRow) => (bytes === null ? readBody(uid) : new Uint8Array(bytes))
 
-  async function claimUnder(lease: string, { holder, says }: Look, request: ClaimRequest): Promise<Claimed> {
-    const handlers = request.handlers.map(({ name, limit, running }) => ({ name: toText(name), limit, running }))
+  async function claimUnder(lease: string, { holder, beats }: Duties, request: ClaimRequest): Promise<Claimed> {
+    const handlers = request.handlers.map(({ name, limit, running }) => ({ name: escapeText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
       clock.givenMs(),
       JSON.stringify(handlers),
@@ -83,7 +83,7 @@ export function createClaim(parts: ClaimParts) {
       NO_ATTEMPT_LEFT,
       BODY_CORRUPT,
       holder,
-      says,
+      beats,
     ])
     const last = rows.find((row) => row.delivery === null)
     const work: Work[] = []
@@ -92,10 +92,10 @@ export function createClaim(parts: ClaimParts) {
     return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
   }
 
-  async function claimReadable(lease: string, look: Look, request: ClaimRequest): Promise<Claimed> {
+  async function claimReadable(lease: string, duties: Duties, request: ClaimRequest): Promise<Claimed> {
     for (let detours = 0; ; detours++) {
       try {
-        return await claimUnder(lease, look, request)
+        return await claimUnder(lease, duties, request)
       } catch (error) {
         if (!isDamage(error) || detours === MAX_DETOURS) throw error
         const isMended = (await damage.found(error)) === 'mended'
@@ -104,11 +104,11 @@ export function createClaim(parts: ClaimParts) {
     }
   }
 
-  /** What cannot be read makes every claim fail that comes to it. Gives how many deliveries it cost. */
+  /** Takes deliveries that cannot be read out of the way of later claims. Returns how many it took. */
   async function setAside({ handlers, maxAttempts }: ClaimRequest): Promise<number> {
-    const lost = await takeBackUnrecorded(parts, maxAttempts, LEASE_LOST)
+    const unrecorded = await reclaimExpiredLeases(parts, maxAttempts, LEASE_LOST)
     const names = handlers.map(({ name }) => name)
-    return lost + (await buryDue(parts, names))
+    return unrecorded + (await markDeadUnreadable(parts, names))
   }
 
   let blindUntilMs: number | undefined
@@ -118,7 +118,9 @@ export function createClaim(parts: ClaimParts) {
   return async (request: ClaimRequest): Promise<Claimed> => {
     if (isBlind()) return nothing()
     try {
-      const claimed = await leases.asking((lease) => signs.during((look) => claimReadable(lease, look, request)))
+      const claimed = await leases.asking((lease) =>
+        heartbeat.during((duties) => claimReadable(lease, duties, request)),
+      )
       if (blindUntilMs !== undefined) onLog('info', 'what waits for its handlers is claimed again')
       blindUntilMs = undefined
       return claimed

@@ -4,9 +4,9 @@ import { codeOf, isOfServer } from './errors.ts'
 
 const RETRY_MS = 500
 
-/** Connections broken, the server stopping or starting, no room for another connection. */
-const PASSING_ON_SERVER = /^(?:08|57P0[123]$|53300$)/
-const PASSING_ON_THE_WAY = new Set([
+/** SQLSTATEs: the connection broke, the server is stopping or starting, no room for another connection. */
+const PASSING_STATES = /^(?:08|57P0[123]$|53300$)/
+const PASSING_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
   'ETIMEDOUT',
@@ -15,19 +15,19 @@ const PASSING_ON_THE_WAY = new Set([
   'EPIPE',
   'EAI_AGAIN',
 ])
-/** What `pg` says without a code. */
-const PASSING_IN_WORDS = /timeout|terminated|not queryable/i
+/** In messages of `pg` that have no code. */
+const PASSING_WORDS = /timeout|terminated|not queryable/i
 
 /**
- * Opens what a database has to be there for, and waits for one that is just starting, restarting or failing over. Whatever
- * will not pass, or has not passed by then, rejects with `ConfigurationError`.
+ * Runs `open`, which connects to a database, and tries again while the database is starting, restarting or failing over.
+ * Rejects with `ConfigurationError` at an error that will not pass, or that has not passed within `connectRetryMs`.
  */
-export async function withPatience<Opened>(
-  patienceMs: number,
+export async function connectWithRetry<Opened>(
+  connectRetryMs: number,
   onLog: StoreLog,
   open: () => Promise<Opened>,
 ): Promise<Opened> {
-  const until = Date.now() + patienceMs
+  const until = Date.now() + connectRetryMs
   for (let isFirst = true; ; isFirst = false) {
     try {
       return await open()
@@ -35,7 +35,7 @@ export async function withPatience<Opened>(
       if (error instanceof ConfigurationError) throw error
       const cause = error instanceof HoldfastError && error.cause !== undefined ? error.cause : error
       if (!mayPass(cause) || Date.now() >= until) throw new ConfigurationError([faultOf(cause)])
-      if (isFirst) onLog('warn', `waiting for PostgreSQL: ${wordsOf(cause)}`)
+      if (isFirst) onLog('warn', `waiting for PostgreSQL: ${messageFor(cause)}`)
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
   }
@@ -43,16 +43,16 @@ export async function withPatience<Opened>(
 
 const mayPass = (error: unknown): boolean => {
   const code = codeOf(error)
-  if (isOfServer(error)) return PASSING_ON_SERVER.test(code ?? '')
-  return code === undefined ? PASSING_IN_WORDS.test(messageOf(error)) : PASSING_ON_THE_WAY.has(code)
+  if (isOfServer(error)) return PASSING_STATES.test(code ?? '')
+  return code === undefined ? PASSING_WORDS.test(messageOf(error)) : PASSING_CODES.has(code)
 }
 
-/** Several addresses of one host that all refuse make an error without words. */
-const wordsOf = (error: unknown): string => messageOf(error) || codeOf(error) || 'it does not answer'
+/** Where all addresses of a host refuse the connection, the error has no message. */
+const messageFor = (error: unknown): string => messageOf(error) || codeOf(error) || 'it does not answer'
 
 function faultOf(error: unknown): string {
   const code = codeOf(error)
-  const why = wordsOf(error)
+  const why = messageFor(error)
   if (code === '28P01' || code === '28000')
     return sentence(`DATABASE_URL: PostgreSQL does not let this user in: ${why}`)
   if (code === '3D000') return sentence(`DATABASE_URL: ${why}: create it`)

@@ -1,19 +1,19 @@
 import pg from 'pg'
 import { HoldfastError } from '../../domain/errors.ts'
+import type { PostgresTarget } from '../database-url.ts'
 import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
-import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
-import { fromText } from './text.ts'
-import type { DatabaseTarget } from './url.ts'
+import { unescapeText } from './escape-text.ts'
+import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
 /**
- * What one replica opens at most: acknowledgements never wait for a connection that a search or a handler's outcome holds, and
- * claims and settlements for none whose commit waits for a standby.
+ * Connections that one replica opens at most. Acknowledgements never wait for a connection that a search or a settlement
+ * holds; claims and settlements never wait for one whose commit waits for a standby.
  */
 const POOL_SIZES = { append: 2, lease: 2, life: 1, work: 2, read: 3, probe: 1, move: 1 } as const
 export type PoolName = keyof typeof POOL_SIZES
 
 const CONNECT_TIMEOUT_MS = 3_000
-/** The server gives up a statement after this time, and the client, where no answer comes at all, a little later. */
+/** The server ends a statement after this time; the client gives it up a little later, if the server does not answer. */
 const STATEMENT_TIMEOUTS_MS = {
   append: 5_000,
   lease: 5_000,
@@ -21,18 +21,18 @@ const STATEMENT_TIMEOUTS_MS = {
   work: 5_000,
   read: 10_000,
   probe: 2_000,
-  // Nobody waits for it but who moves: a batch may go over a slow line.
+  // Only `holdfast migrate` waits for it, and a batch may go over a slow line.
   move: 1_800_000,
 } as const satisfies Record<PoolName, number>
 const ANSWER_MARGIN_MS = 2_000
 const IDLE_TIMEOUT_MS = 60_000
-/** So often a statement is tried again that met another one in the wrong order. */
+/** Tries of a statement or transaction that fails by a deadlock or a serialization failure. */
 const MAX_TRIES = 6
 
 /**
- * What keeps and hands out events finds few rows by their keys. It is planned so, once for each connection, whatever the
- * statistics say of tables that were empty a minute ago. (Sorts stay allowed: to avoid one, PostgreSQL 15 walks a whole
- * index.)
+ * The statements that store and claim events find few rows by their keys. These settings plan them by index, once for each
+ * connection, since the statistics may be those of tables that were empty a minute ago. (Sorts stay allowed: to avoid one,
+ * PostgreSQL 15 walks a whole index.)
  */
 const BY_INDEX = `
   SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
@@ -40,37 +40,38 @@ const BY_INDEX = `
 `
 
 /**
- * Whose commits wait neither for the server's disk nor for a standby: claims, settlements and signs of life. The server writes
- * them within three of its `wal_writer_delay`, 0.6 s as it comes, and the next commit that waits takes them along. A crash or
- * a failover before that undoes them, always the last ones first, never one that a later lasting commit has built on:
- * - a settlement: the delivery is running as before, under a lease whose holder no longer knows of it; the holder gives it
- *   back, or the lease ends, and the handler runs a second time;
- * - a claim: the delivery is pending, and may be leased again while the handler runs; what the first run came to finds
+ * Pools whose commits wait neither for the server's disk nor for a standby: those for claims, settlements and heartbeats. The
+ * server writes them to disk within three times its `wal_writer_delay` (0.6 s by default), and the next commit that waits
+ * takes them along. A crash or a failover before that undoes them, the last ones first, and never one that a later lasting
+ * commit builds on:
+ * - a settlement: the delivery is running as before, under a lease that its holder no longer knows; the holder releases it,
+ *   or the lease expires, and the handler runs a second time;
+ * - a claim: the delivery is pending, and may be leased again while its handler runs; the settlement of the first run finds
  *   another lease, or none, and changes nothing;
- * - a sign of life: it is given again a second later.
- * No event is lost by it, nor its deliveries, nor a lease that an append took: these are in the append's own commit.
+ * - a heartbeat: the next one follows a second later.
+ * No event, delivery or lease that an append made is lost: these are in the append's own commit.
  */
 const WITHOUT_WAITING: ReadonlySet<PoolName> = new Set(['lease', 'life'])
 
 const CANCEL = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2'
 
 /**
- * What the role or the database may have set otherwise, and must not. Warnings are how a commit tells that it is not safe; a
- * snapshot has to be taken after a lock is had, not before. Plans that are to go by index look dear to PostgreSQL before 18,
- * and it would compile each.
+ * Settings that the role or the database may have otherwise. A warning is how a commit reports that it is not safe. With `read
+ * committed` a statement that waited for a lock sees what its holder has committed. Without `jit = off`, PostgreSQL before 18
+ * takes the plans by index for expensive, and compiles each.
  */
 const PINNED = `
   SET client_min_messages = notice; SET default_transaction_isolation = 'read committed'; SET jit = off
 `
 
 /**
- * Only a transaction that writes waits at its commit until all before it are safe: also what it has only read, such as a
- * task that is there already, may not be on a standby yet.
+ * Makes a transaction wait at its commit until every earlier commit is safe, which only one that writes does: rows that it has
+ * only read, such as a task that is there already, may not be on a standby yet.
  */
-const VOUCH = { name: 'vouch', text: "INSERT INTO tally VALUES ('pending', 0)" }
+const FORCE_DURABLE_COMMIT = { name: 'vouch', text: "INSERT INTO tally VALUES ('pending', 0)" }
 
 export interface Statement {
-  /** It is prepared under this name, once for each connection. */
+  /** Each connection prepares it once, under this name. */
   readonly name?: string
   readonly text: string
 }
@@ -83,29 +84,29 @@ export type Query = <Result extends Row>(statement: Statement | string, values?:
 
 const TEXT = 25
 const INT8 = 20
-/** Numbers as numbers (all are below 2^53) and text as it was before it was stored. */
+/** Reads `bigint` as number (all values are below 2^53), and text as it was before `escapeText`. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
     if (oid === INT8 && format !== 'binary') return Number
-    if (oid === TEXT && format !== 'binary') return fromText
+    if (oid === TEXT && format !== 'binary') return unescapeText
     return pg.types.getTypeParser(oid, format)
   }) as typeof pg.types.getTypeParser,
 }
 
-/** Connections to one database, each examined before its first use. */
+/** Connections to one database. The server's settings are checked on each before its first use. */
 export class Connections {
   readonly #pools: Readonly<Record<PoolName, pg.Pool>>
-  /** What a server warned of while a statement ran. */
+  /** The last warning that the server sent on a connection while the present statement ran. */
   readonly #warnings = new WeakMap<pg.ClientBase, string>()
-  /** Hears of every error that is the place's and not the statement's. */
-  onTrouble: () => void = () => {}
-  /** Hears of each statement that met what the server cannot read. */
+  /** Called at every error that is the connection's or the server's and not the statement's. */
+  onUnavailable: () => void = () => {}
+  /** Called when a statement meets a damaged page. */
   onDamage: (error: HoldfastError) => void = () => {}
 
-  constructor(target: DatabaseTarget) {
+  constructor(target: PostgresTarget) {
     const pool = (name: PoolName): pg.Pool => {
       const statementMs = STATEMENT_TIMEOUTS_MS[name]
-      // It is waited for, whatever its declared type says.
+      // `pg` waits for its promise, though its declared type does not say so.
       const onConnect: object = {
         onConnect: (client: pg.ClientBase) => this.#prepare(client, name, target.schema, statementMs),
       }
@@ -120,7 +121,7 @@ export class Connections {
         types,
         ...onConnect,
       })
-      created.on('error', () => this.onTrouble())
+      created.on('error', () => this.onUnavailable())
       return created
     }
     this.#pools = {
@@ -136,7 +137,7 @@ export class Connections {
 
   /**
    * One statement, which is a transaction of its own. Resolves only once its commit is confirmed. Rejects with
-   * `HoldfastError`: `unavailable`, and then nobody may know whether it took effect, or `invalid_request`.
+   * `HoldfastError`: `unavailable`, and then it may have taken effect or not, or `invalid_request`.
    */
   run<Result extends Row>(
     pool: PoolName,
@@ -146,13 +147,13 @@ export class Connections {
     return this.#withClient(pool, (client) => this.#query<Result>(client, statement, values))
   }
 
-  /** Several statements, all or none. As with `run`. It may be run anew, so `work` must have no other effect. */
+  /** Several statements, all or none; otherwise as `run`. `work` may be called again, and must have no other effect. */
   transaction<Result>(work: (query: Query) => Promise<Result>, pool: PoolName = 'work'): Promise<Result> {
     return this.#withClient(pool, async (client) => {
       await this.#query(client, 'BEGIN', [])
       try {
         const result = await work((statement, values = []) => this.#query(client, statement, values))
-        await this.#query(client, VOUCH, [])
+        await this.#query(client, FORCE_DURABLE_COMMIT, [])
         await this.#query(client, 'COMMIT', [])
         return result
       } catch (error) {
@@ -174,7 +175,7 @@ export class Connections {
         if (isRetryable(error) && tries < MAX_TRIES) continue
         const told = errorFor(error)
         if (isDamage(told)) this.onDamage(told)
-        if (told.code === 'unavailable') this.onTrouble()
+        if (told.code === 'unavailable') this.onUnavailable()
         throw told
       }
     }
@@ -188,12 +189,12 @@ export class Connections {
       const result = await work(client)
       broken = false
       const warning = this.#warnings.get(client)
-      // A commit that is not known to be safe resolves all the same, and only warns.
+      // PostgreSQL reports a commit that may not be safe as done, with a warning.
       if (warning !== undefined && pool !== 'read')
         throw new HoldfastError('unavailable', `the database does not vouch for the commit: ${warning}`)
       return result
     } catch (error) {
-      // What the server itself refused leaves the connection as it was.
+      // After an error that the server reports the connection can still be used.
       if (error instanceof HoldfastError || (isOfServer(error) && !isReadOnly(error) && !isFatal(error))) broken = false
       if (isGivenUp(error)) void this.#cancelOf(client, pool)
       throw error
@@ -203,18 +204,18 @@ export class Connections {
   }
 
   /**
-   * A commit that waits for a standby waits on when nobody listens any more, statement_timeout or not, and keeps its locks
-   * and one of the server's connections.
+   * A commit that waits for a standby goes on waiting after its client is gone, whatever the statement_timeout, and keeps its
+   * locks and one of the server's connections.
    */
   #cancelOf = ({ processID }: pg.ClientBase & { readonly processID?: number | null }, pool: PoolName): Promise<void> =>
     this.cancel(processID ?? null, pool)
 
-  /** Has the server break off what one of its processes does for a connection of the pool. */
+  /** Has the server cancel the statement that one of its processes runs for a connection of the pool. */
   async cancel(processId: number | null, pool: PoolName): Promise<void> {
     try {
       await this.#pools.read.query(CANCEL, [processId, `holdfast ${pool}`])
     } catch {
-      // Then it ends with the wait, or with the server.
+      // The statement then ends by itself, or with the server.
     }
   }
 
@@ -230,10 +231,10 @@ export class Connections {
     return rows
   }
 
-  /** Rejects, and the connection is not used, where it would not be safe. */
+  /** Sets a new connection up. Rejects, so that it is not used, where the server's settings are not safe. */
   async #prepare(client: pg.ClientBase, pool: PoolName, schema: string, statementMs: number): Promise<void> {
     // Without a listener, a connection that breaks ends the process.
-    client.on('error', () => this.onTrouble())
+    client.on('error', () => this.onUnavailable())
     client.on('notice', ({ code, message }) => {
       if (code !== undefined && isWarning(code)) this.#warnings.set(client, message ?? code)
     })
@@ -241,14 +242,14 @@ export class Connections {
     await client.query(`SET statement_timeout TO ${statementMs}`)
     await client.query(PINNED)
     if (pool !== 'read') await client.query(BY_INDEX)
-    const { rows } = await client.query<SessionRow>(SESSION)
-    const faults = faultsOfSession(rows[0])
+    const { rows } = await client.query<ServerSettings>(SERVER_SETTINGS)
+    const faults = faultsOfServer(rows[0])
     if (faults.length > 0) throw new HoldfastError('unavailable', faults.join('; '))
     if (WITHOUT_WAITING.has(pool)) await client.query('SET synchronous_commit = off')
   }
 }
 
-/** Class 01, warning, and an administrator's shutdown, which too comes as a warning where a commit was waiting. */
+/** Class 01 is warnings; an administrator's shutdown comes as a warning too where a commit was waiting. */
 const isWarning = (code: string): boolean => code.startsWith('01') || code === '57P01'
 
 /** No answer came in time. */

@@ -1,9 +1,9 @@
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
-import { unlessDamaged } from './unreadable.ts'
+import { unlessDamaged } from './errors.ts'
 
 const TALLY = { name: 'tally', text: 'SELECT state, n FROM counts_1()' }
 const OLDEST_DUE = {
@@ -16,7 +16,7 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
   return async (): Promise<Counts> => {
     const rows = await connections.run<{ state: string; n: number }>('read', TALLY)
     const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
-    // How many there are can be told all the same.
+    // A damaged page in its way does not keep the counts from being told.
     const [oldest] = await unlessDamaged(finding, [])
     const tally = new Map(rows.map(({ state, n }) => [state, n]))
     const pick = <State extends string>(states: readonly State[], prefix = '') =>
@@ -30,7 +30,7 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
   }
 }
 
-/** Sums up what all have written. */
+/** Sums up the rows that all replicas have added to the tally. */
 export const foldTally = async (connections: Connections, clock: DatabaseClock): Promise<void> => {
   await connections.run('work', FOLD, [clock.givenMs()])
 }

@@ -1,9 +1,9 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Query } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
-import { toText } from './text.ts'
+import { escapeText } from './escape-text.ts'
 
 const CREATE = `
   WITH counted AS (INSERT INTO tally VALUES ('pending', 1))
@@ -38,7 +38,7 @@ export async function deliver(
     if (only === 'dead' && delivery?.state !== 'dead') continue
     if (delivery === undefined) {
       if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
-      await query(CREATE, [nextKey++, toText(handler), clock.givenMs()])
+      await query(CREATE, [nextKey++, escapeText(handler), clock.givenMs()])
     } else if (delivery.state === 'succeeded' || delivery.state === 'dead') {
       await query(RESTART, [delivery.key, clock.givenMs()])
       await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.state])

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 
-/** SQLSTATEs that decide something here. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** SQLSTATEs that this room acts on. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const SERIALIZATION_FAILURE = '40001'
 export const DEADLOCK_DETECTED = '40P01'
 const CHECK_VIOLATION = '23514'
@@ -21,7 +21,7 @@ export function codeOf(error: unknown): string | undefined {
 
 export const isOfServer = (error: unknown): boolean => error instanceof pg.DatabaseError
 
-/** It changed nothing, and the same again may succeed at once. */
+/** The transaction changed nothing, and the same again may succeed at once. */
 export const isRetryable = (error: unknown): boolean =>
   isOfServer(error) && [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(codeOf(error) ?? '')
 
@@ -29,22 +29,22 @@ export const isRetryable = (error: unknown): boolean =>
 export const lacksPartition = (error: unknown): boolean => isOfServer(error) && codeOf(error) === CHECK_VIOLATION
 
 /**
- * What was sent is at fault, and would be so anywhere: data exceptions, broken constraints, program limits. Everything else
- * is the place's fault, and may succeed later.
+ * The values are at fault, and would be with any server: data exceptions, broken constraints, program limits. With all other
+ * errors the same statement may succeed later.
  */
 const isOfData = (error: unknown): boolean =>
   isOfServer(error) && /^(?:22|23|54)/.test(codeOf(error) ?? '') && !lacksPartition(error)
 
-/** A page, an index entry or a part of a long value cannot be read. */
+/** The server cannot read a page, an index entry or a part of a long value. */
 export function isDamage(error: unknown): boolean {
   const cause = error instanceof HoldfastError ? error.cause : error
   return isOfServer(cause) && [DATA_CORRUPTED, INDEX_CORRUPTED].includes(codeOf(cause) ?? '')
 }
 
-/** The connection may be to a server that is not, or no longer, the one that takes writes. */
+/** The server may not be, or no longer be, the primary, which alone takes writes. */
 export const isReadOnly = (error: unknown): boolean => codeOf(error) === READ_ONLY_TRANSACTION
 
-/** What a caller is told. The text of a server's error holds no credentials; nor does that of a refused connection. */
+/** The error for the caller. The message of a server's error holds no credentials, and neither does a refused connection's. */
 export function errorFor(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
   const code = isOfData(error) ? 'invalid_request' : 'unavailable'
@@ -53,4 +53,14 @@ export function errorFor(error: unknown): HoldfastError {
   return new HoldfastError(code, about === undefined || message.includes(about) ? message : `${message} (${about})`, {
     cause: error,
   })
+}
+
+/** The result of a statement, or `fallback` where the statement meets a damaged page. */
+export async function unlessDamaged<Result>(running: Promise<Result>, fallback: Result): Promise<Result> {
+  try {
+    return await running
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return fallback
+  }
 }

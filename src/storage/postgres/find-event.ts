@@ -4,6 +4,7 @@ import type { EventDetail } from '../../domain/store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
+import { isUuid } from './escape-text.ts'
 import {
   type AttemptRow,
   attemptOf,
@@ -13,7 +14,6 @@ import {
   type EventRow,
   eventSummaryOf,
 } from './rows.ts'
-import { isUuid } from './text.ts'
 
 const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
 const EVENT = {
@@ -31,7 +31,7 @@ const ATTEMPTS = {
     WHERE a.delivery BETWEEN $1 AND $2 ORDER BY a.delivery, a.ordinal
   `,
 }
-/** Bytes that are read at once: they come as text, twice as long, of which a MiB takes two milliseconds. */
+/** Bytes of a body that one statement reads. They arrive as hex text, of which a MiB takes two milliseconds to parse. */
 export const SLICE_BYTES = 1_048_576
 const BODY = {
   name: 'body',
@@ -80,7 +80,7 @@ export function createReadBody(connections: Connections) {
     throw new HoldfastError('event_not_found', `there is no event ${uid}`)
   }
 
-  /** Shared, so that the threads that read it need no copy. */
+  /** In shared memory, so that other threads can read it without a copy. */
   async function whole(uid: string, first: Buffer, size: number): Promise<Buffer> {
     const body = Buffer.from(new SharedArrayBuffer(size))
     body.set(first)

@@ -1,21 +1,21 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
-import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
+import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
-/** So often it is looked at whether events could be kept, in good times and in bad ones. */
-const HEARTBEAT_MS = 2_000
-const RECOVERY_MS = 200
+/** Pause between two probes, without a fault and with one. */
+const PROBE_INTERVAL_MS = 2_000
+const RECOVERY_INTERVAL_MS = 200
 
-/** Without one of them no event is kept. */
+/** Tables that every append writes. */
 const TABLES = ['event', 'event_key', 'event_body', 'body_key', 'delivery', 'tally']
 
-/** Commits a row that changes nothing, and looks at how the server is set now, and whether the tables are there to be written. */
+/** Commits a row that changes nothing, and reads the server's settings and which tables cannot be written. */
 const PROBE = {
   name: 'probe',
   text: `
-    WITH written AS (INSERT INTO tally VALUES ('pending', 0)) ${SESSION},
+    WITH written AS (INSERT INTO tally VALUES ('pending', 0)) ${SERVER_SETTINGS},
       ARRAY(
         SELECT name FROM unnest($1::text[]) AS name
         WHERE NOT coalesce(has_table_privilege(to_regclass(name), 'INSERT'), false)
@@ -23,13 +23,14 @@ const PROBE = {
   `,
 }
 
-interface ProbeRow extends SessionRow {
+interface ProbeRow extends ServerSettings {
   readonly closed: readonly string[]
 }
 
 /**
- * Whether events can be kept now, and if not, why. An error alone is no fault: a connection that broke is made anew. A
- * fault is what a probe meets; while there is one, nothing is tried in vain, and the probe finds out when it is over.
+ * Whether events can be kept now, and if not, why. A failed statement alone is no fault: a broken connection is replaced. A
+ * fault is what a probe meets. While there is one the store refuses events without trying, and probes find out when it is
+ * over.
  */
 export class Health {
   readonly #connections: Connections
@@ -41,7 +42,7 @@ export class Health {
   #probing: Promise<void> | undefined
   #stopped = false
 
-  /** `onChange` hears of each that is new; undefined: it is over. */
+  /** `onChange` is called with each new fault, and with undefined when all are over. */
   constructor(
     connections: Connections,
     clock: DatabaseClock,
@@ -57,7 +58,7 @@ export class Health {
 
   faults = (): readonly string[] => this.#faults
 
-  /** Something failed that may be the place's fault. */
+  /** A statement failed, perhaps by the server's fault: probes at once. */
   suspect(): void {
     void this.#probe()
   }
@@ -83,7 +84,7 @@ export class Health {
       const askedAtMs = performance.now()
       const [found] = await this.#connections.run<ProbeRow>('probe', PROBE, [TABLES])
       if (found !== undefined) this.#clock.heard(found.now, askedAtMs)
-      this.#set([...faultsOfSession(found), ...faultsOfTables(found?.closed ?? [])])
+      this.#set([...faultsOfServer(found), ...faultsOfTables(found?.closed ?? [])])
     } catch (error) {
       this.#set([`the database cannot be written: ${messageOf(error)}`])
     }
@@ -98,7 +99,7 @@ export class Health {
       this.#onChange(undefined)
     }
     for (const fault of faults) {
-      // What it is that is wrong may change, but it is one outage.
+      // The fault may change in the course of an outage: only its first one is an error.
       this.#log(before.length === 0 ? 'error' : 'info', `the store refuses events: ${fault}`)
       this.#onChange(fault)
     }
@@ -107,7 +108,10 @@ export class Health {
   #schedule(): void {
     if (this.#stopped) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#probe(), this.#faults.length > 0 ? RECOVERY_MS : HEARTBEAT_MS)
+    this.#timer = setTimeout(
+      () => void this.#probe(),
+      this.#faults.length > 0 ? RECOVERY_INTERVAL_MS : PROBE_INTERVAL_MS,
+    )
   }
 }
 

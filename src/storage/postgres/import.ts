@@ -2,15 +2,15 @@ import { HoldfastError } from '../../domain/errors.ts'
 import type { MovedTable } from '../../domain/move.ts'
 import { FLEET_TIMEOUT_MS } from '../../domain/replica.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../transfer/moved-rows.ts'
-import { Days } from './body-partitions.ts'
-import { withPatience } from './connect-with-retry.ts'
+import { postgresTarget } from '../database-url.ts'
+import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../records/moved-rows.ts'
+import { BodyPartitions } from './body-partitions.ts'
+import { DatabaseClock } from './clock.ts'
+import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections, type Query, type Row } from './connections.ts'
-import { DatabaseClock } from './database-clock.ts'
+import { escapeText } from './escape-text.ts'
 import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
 import { migrate } from './migrate.ts'
-import { toText } from './text.ts'
-import { targetOf } from './url.ts'
 
 const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${FLEET_TIMEOUT_MS} LIMIT 1`
 
@@ -41,11 +41,11 @@ export interface Import {
 }
 
 /** Brings the schema up to date, as a service does that starts. Rejects with `ConfigurationError`. */
-export async function openImport(databaseUrl: string, onLog: StoreLog, patienceMs: number): Promise<Import> {
-  const target = targetOf(databaseUrl)
-  await withPatience(patienceMs, onLog, () => migrate(target, onLog))
+export async function openImport(databaseUrl: string, onLog: StoreLog, connectRetryMs: number): Promise<Import> {
+  const target = postgresTarget(databaseUrl)
+  await connectWithRetry(connectRetryMs, onLog, () => migrate(target, onLog))
   const connections = new Connections(target)
-  const days = new Days(connections, new DatabaseClock(undefined, undefined))
+  const partitions = new BodyPartitions(connections, new DatabaseClock(undefined, undefined))
   let begun = ''
 
   /** Holds off whoever else moves into it from a copy of the same store. */
@@ -83,7 +83,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, patienceM
             throw conflict('Somebody else is moving events into this database.')
           await query(INSERTS[table], values)
         }, 'move')
-      await days.withPartitions(() => rows.map((row) => Number(row.values.received_at)), write)
+      await partitions.withPartitions(() => rows.map((row) => Number(row.values.received_at)), write)
     },
 
     async read(table, { key, ordinal }) {
@@ -132,7 +132,7 @@ function valuesOf(table: WrittenTable, rows: readonly MovedRow[]) {
   const json = rows.map((row) => {
     const written: Record<string, MovedValue> = {}
     for (const [name, value] of Object.entries(row.values))
-      if (value !== null) written[name] = typeof value === 'string' ? toText(value) : value
+      if (value !== null) written[name] = typeof value === 'string' ? escapeText(value) : value
     if (row.bytes === undefined) return written
     written.body_from = offset
     written.body_size = row.bytes.length

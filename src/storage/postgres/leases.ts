@@ -1,28 +1,28 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../domain/clock.ts'
 
-/** A delivery that was leased here and has not been settled. */
+/** A delivery that this store has leased and not settled. */
 interface Held {
   readonly lease: string
-  /** By `performance.now()`: when its lease has ended in any case. */
+  /** By `performance.now()`: when its lease has surely expired. */
   readonly untilMs: number
   /** The same by the store's clock. */
   readonly endsAtMs: number
 }
 
-/** What a store knows of its leases, for `give_back_2`. */
+/** The leases that a store knows, for `give_back_2`, which releases all others in its name. */
 export interface KnownLeases {
-  /** The number of the latest one. */
+  /** Number of the latest lease. */
   readonly last: number
-  /** Those of which there is no answer yet. */
+  /** Leases that a running statement may take. */
   readonly asked: readonly string[]
-  /** Deliveries that somebody has been handed. */
+  /** Deliveries that were handed out. */
   readonly held: readonly number[]
 }
 
 /**
- * The leases of one store. Each is named by its holder, which is new with each opening of the store, and a number: no other
- * one is ever called so, a delivery is leased at most once under it, and everybody can tell whose it is.
+ * The leases of one store. A lease's name is its holder's, which is new each time the store is opened, and a number: no two
+ * leases have the same name, a delivery is leased at most once under it, and every replica can tell whose lease it is.
  */
 export class Leases {
   readonly holder: string = randomUUID()
@@ -37,7 +37,7 @@ export class Leases {
 
   next = (): string => `${this.holder}:${++this.#last}`
 
-  /** Runs what leases deliveries. `work` says which it was given (`hold`) before it resolves. */
+  /** Runs a statement that leases deliveries. `work` calls `hold` for those that it was given before it resolves. */
   async asking<Result>(work: (lease: string) => Promise<Result>): Promise<Result> {
     const lease = this.next()
     this.#asked.add(lease)
@@ -53,7 +53,7 @@ export class Leases {
     this.#held.set(deliveryId, { lease, untilMs, endsAtMs: this.#clock() + leaseMs })
   }
 
-  /** When the next one of those that are held ends, after now. */
+  /** When the next of the held leases expires, after now. */
   nextEndMs(): number | undefined {
     const nowMs = this.#clock()
     let nextMs = Number.POSITIVE_INFINITY
@@ -61,7 +61,7 @@ export class Leases {
     return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
   }
 
-  /** The store has answered for it, whatever it said. */
+  /** The database has answered the settlement, whether or not it took effect. */
   settled(deliveryId: number, lease: string): void {
     if (this.#held.get(deliveryId)?.lease === lease) this.#held.delete(deliveryId)
   }

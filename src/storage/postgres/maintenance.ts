@@ -1,12 +1,11 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import type { Days } from './body-partitions.ts'
+import type { BodyPartitions } from './body-partitions.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { foldTally } from './counts.ts'
 import type { Damage } from './damage.ts'
-import type { DatabaseClock } from './database-clock.ts'
 
-/** The sum of what all have written is made so often, and the days to come so often. */
 const FOLD_INTERVAL_MS = 10_000
 const HOUR_MS = 3_600_000
 const DAMAGE_INTERVAL_MS = 60_000
@@ -14,14 +13,21 @@ const DAMAGE_INTERVAL_MS = 60_000
 export interface MaintenanceOptions {
   readonly connections: Connections
   readonly clock: DatabaseClock
-  readonly days: Days
+  readonly partitions: BodyPartitions
   readonly fleet: { forget(): Promise<void> }
   readonly damage: Damage
   readonly onLog: StoreLog
 }
 
-/** What has to be done from time to time, by whichever replica comes first. Gives what stops it. */
-export function startMaintenance({ connections, clock, days, fleet, damage, onLog }: MaintenanceOptions): () => void {
+/** Starts the regular work on the database, which every replica does. Returns a function that stops it. */
+export function startMaintenance({
+  connections,
+  clock,
+  partitions,
+  fleet,
+  damage,
+  onLog,
+}: MaintenanceOptions): () => void {
   let stopped = false
   const every = (ms: number, what: string, work: () => Promise<void>): NodeJS.Timeout => {
     let running = false
@@ -39,7 +45,7 @@ export function startMaintenance({ connections, clock, days, fleet, damage, onLo
   }
   const timers = [
     every(FOLD_INTERVAL_MS, 'the counts could not be summed up', () => foldTally(connections, clock)),
-    every(HOUR_MS, 'the days to come could not be made ready', () => days.makeAhead()),
+    every(HOUR_MS, 'the days to come could not be made ready', () => partitions.makeAhead()),
     every(DAMAGE_INTERVAL_MS, 'what is damaged could not be looked at', () => damage.lookAgain()),
     every(HOUR_MS, 'replicas that are gone could not be forgotten', () => fleet.forget()),
   ]

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { ConfigurationError } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import type { PostgresTarget } from '../database-url.ts'
 import { sentence } from './connect-with-retry.ts'
 import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
-import { faultsOfSession, SESSION, type SessionRow } from './examine.ts'
-import type { DatabaseTarget } from './url.ts'
+import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
 /** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
 const MIGRATIONS: readonly (readonly string[])[] = [
@@ -48,7 +48,7 @@ interface VersionRow {
  * Examines the server, and brings the schema up to date, all or nothing; of several that start together, one does, and the
  * others wait for it. Rejects with `ConfigurationError`, every fault named, or with what the connection met.
  */
-export async function migrate(target: DatabaseTarget, onLog: StoreLog): Promise<void> {
+export async function migrate(target: PostgresTarget, onLog: StoreLog): Promise<void> {
   const until = performance.now() + LOCK_PATIENCE_MS
   for (;;) {
     try {
@@ -65,11 +65,11 @@ export async function migrate(target: DatabaseTarget, onLog: StoreLog): Promise<
 const IN_USE =
   'DATABASE_URL: the schema has to change, and a transaction of somebody else uses its tables (a dump, a session left open): start again when it has ended.'
 
-async function migrateOnce(target: DatabaseTarget, onLog: StoreLog): Promise<void> {
+async function migrateOnce(target: PostgresTarget, onLog: StoreLog): Promise<void> {
   const client = await connect(target)
   try {
-    const { rows } = await client.query<SessionRow>(SESSION)
-    const faults = faultsOfSession(rows[0])
+    const { rows } = await client.query<ServerSettings>(SERVER_SETTINGS)
+    const faults = faultsOfServer(rows[0])
     if (faults.length > 0) throw new ConfigurationError(faults.map(sentence))
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET default_transaction_isolation = 'read committed'`)
     await client.query('BEGIN')
@@ -84,7 +84,7 @@ async function migrateOnce(target: DatabaseTarget, onLog: StoreLog): Promise<voi
   }
 }
 
-async function connect(target: DatabaseTarget): Promise<pg.Client> {
+async function connect(target: PostgresTarget): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: target.connectionString,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

@@ -8,7 +8,7 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/upkeep.ts'
-import type { Days } from './body-partitions.ts'
+import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 
 /** Events looked at in one step; looking alone writes nothing. */
@@ -123,7 +123,7 @@ interface LookedRow extends Record<string, unknown> {
 }
 
 /** Forgets old events, one step of a walk from the oldest on after the other, and drops the days that are empty then. */
-export function createPrune(connections: Connections, days: Days) {
+export function createPrune(connections: Connections, partitions: BodyPartitions) {
   async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
     const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
     const position = [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key]
@@ -167,7 +167,7 @@ export function createPrune(connections: Connections, days: Days) {
 
   return async (request: PruneRequest): Promise<PruneStep> => {
     const done = await step(request)
-    if (done.next === undefined) await days.dropBefore(request.receivedBeforeMs)
+    if (done.next === undefined) await partitions.dropBefore(request.receivedBeforeMs)
     return done
   }
 }

@@ -1,11 +1,11 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay, Replayed } from '../../domain/store.ts'
 import { NOT_UNDERSTOOD, takenBy } from '../records/event-identity.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
 import { deliver } from './deliver.ts'
+import { escapeText, isUuid } from './escape-text.ts'
 import { NAME_CONFLICT } from './successor.ts'
-import { isUuid, toText } from './text.ts'
 
 export function createReplay(connections: Connections, clock: DatabaseClock) {
   return ({ eventUid, handlers, status, reasons, only }: Replay): Promise<Replayed> =>
@@ -26,7 +26,7 @@ export function createReplay(connections: Connections, clock: DatabaseClock) {
       await query('UPDATE event SET status = $2, reasons = $3 WHERE key = $1', [
         key,
         become.status,
-        become.reasons.length > 0 ? toText(JSON.stringify(become.reasons)) : null,
+        become.reasons.length > 0 ? escapeText(JSON.stringify(become.reasons)) : null,
       ])
       if (taker !== undefined) {
         await query(NAME_CONFLICT, [key])

@@ -4,8 +4,8 @@ import { cursorOf, type Position, startOf } from '../records/cursor.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import { type Condition, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
+import { escapeText, isUuid } from './escape-text.ts'
 import { type DeliveryRow, deliverySummaryOf } from './rows.ts'
-import { isUuid, toText } from './text.ts'
 
 /** Deliveries looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
 const MAX_LOOKED_AT = 50_000
@@ -30,8 +30,8 @@ export function createSearchDeliveries(connections: Connections) {
       ...ofEvent,
       ...optional('d.key >= ?', end?.key),
       ...optional('d.state = ?', filter.state),
-      ...optional('d.handler = ?', filter.handler === undefined ? undefined : toText(filter.handler)),
-      ...optional('event.source = ?', filter.source === undefined ? undefined : toText(filter.source)),
+      ...optional('d.handler = ?', filter.handler === undefined ? undefined : escapeText(filter.handler)),
+      ...optional('event.source = ?', filter.source === undefined ? undefined : escapeText(filter.source)),
     ]
     const rows = await select<ListedRow>(
       connections,

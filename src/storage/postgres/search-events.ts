@@ -4,8 +4,8 @@ import { cursorOf, type Position, startOf } from '../records/cursor.ts'
 import { checkEventFilter } from '../records/event-filter.ts'
 import { type Condition, containing, matching, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
+import { escapeText } from './escape-text.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from './rows.ts'
-import { toText } from './text.ts'
 
 /** Events looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
 const MAX_LOOKED_AT = 100_000
@@ -72,13 +72,13 @@ const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition[] => [
 ]
 
 function checkedRowByRow({ source, type, status, origin, task, q }: EventFilter): readonly Condition[] {
-  const like = q === undefined ? undefined : containing(toText(q))
+  const like = q === undefined ? undefined : containing(escapeText(q))
   return [
-    ...optional('source = ?', source && toText(source)),
+    ...optional('source = ?', source && escapeText(source)),
     ...(type?.includes('*')
-      ? optional('type LIKE ?', matching(toText(type)))
-      : optional('type = ?', type === undefined ? undefined : toText(type))),
-    ...optional('task = ?', task === undefined ? undefined : toText(task)),
+      ? optional('type LIKE ?', matching(escapeText(type)))
+      : optional('type = ?', type === undefined ? undefined : escapeText(type))),
+    ...optional('task = ?', task === undefined ? undefined : escapeText(task)),
     ...optional('status = ?', status),
     ...optional('origin = ?', origin),
     ...(like === undefined

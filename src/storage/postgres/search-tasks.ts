@@ -4,8 +4,8 @@ import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
 import { cursorOf, startOf } from '../records/cursor.ts'
 import { type Condition, optional, select } from './conditions.ts'
 import type { Connections } from './connections.ts'
+import { escapeText, isUuid } from './escape-text.ts'
 import { type TaskRow, taskOf } from './task-rows.ts'
-import { isUuid, toText } from './text.ts'
 
 /** Tasks looked at for one page; where a filter passes over more, the page is short and has a cursor. */
 const MAX_LOOKED_AT = 50_000
@@ -22,7 +22,7 @@ export function createSearchTasks(connections: Connections) {
     const conditions: Condition[] = [
       ['key < ?', before],
       ...optional('key >= ?', end),
-      ...optional('source = ?', source === undefined ? undefined : toText(source)),
+      ...optional('source = ?', source === undefined ? undefined : escapeText(source)),
       ...optional('status = ?', status),
     ]
     const rows = await select<TaskRow>(connections, 'SELECT * FROM task', conditions, 'ORDER BY key DESC LIMIT ?', [
@@ -51,8 +51,9 @@ const BY_UID = { name: 'task-by-uid', text: 'SELECT * FROM task WHERE source = $
 
 export function createFindTask(connections: Connections) {
   return async (source: string, id: string): Promise<Task | undefined> => {
-    const [byId] = await connections.run<TaskRow>('read', BY_ID, [toText(source), toText(id)])
-    const [row] = byId || !isUuid(id) ? [byId] : await connections.run<TaskRow>('read', BY_UID, [toText(source), id])
+    const [byId] = await connections.run<TaskRow>('read', BY_ID, [escapeText(source), escapeText(id)])
+    const [row] =
+      byId || !isUuid(id) ? [byId] : await connections.run<TaskRow>('read', BY_UID, [escapeText(source), id])
     return row && taskOf(row)
   }
 }
@@ -81,7 +82,7 @@ const ACTIVITY = {
 export function createActivity(connections: Connections) {
   return async (source: string, sinceMs: number): Promise<SourceActivity> => {
     const [row] = await connections.run<{ last_webhook_at: number | null; recovered: number }>('read', ACTIVITY, [
-      toText(source),
+      escapeText(source),
       sinceMs,
     ])
     return { lastWebhookAtMs: row?.last_webhook_at ?? undefined, recovered: row?.recovered ?? 0 }

@@ -5,14 +5,13 @@ import type { Endings } from '../records/endings.ts'
 import { eventKeyOf } from '../records/keys.ts'
 import { joinedReasons } from '../records/quarantine.ts'
 import { type Successor, settledAs } from '../records/successor.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
-import type { DatabaseClock } from './database-clock.ts'
-import { isDamage } from './errors.ts'
+import { isDamage, unlessDamaged } from './errors.ts'
+import { escapeText, escapeTextOrNull } from './escape-text.ts'
 import type { Leases } from './leases.ts'
 import { createGiveUpId } from './successor.ts'
-import { toText, toTextOrNull } from './text.ts'
-import { unlessDamaged } from './unreadable.ts'
 
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
@@ -186,7 +185,7 @@ export function createSettle({ connections, clock, leases, damage, endings, onLo
   async function quarantine(query: Query, { quarantine: added }: Settlement, event: HeldEvent | undefined) {
     if (added === undefined || event === undefined) return event?.status === 'quarantined' ? event : undefined
     const reasons = joinedReasons(event.status, event.reasons, added)
-    await query(QUARANTINE, [event.key, toText(reasons)])
+    await query(QUARANTINE, [event.key, escapeText(reasons)])
     return { ...event, status: 'quarantined', reasons }
   }
 
@@ -206,14 +205,14 @@ function rowOf(settlement: Settlement, n: number, localMs: number): Entry['row']
   return {
     n,
     key: settlement.deliveryId,
-    lease: toText(settlement.lease),
+    lease: escapeText(settlement.lease),
     state: STATE_AFTER[settlement.verdict],
     outcome: settlement.outcome,
     counted: settlement.verdict !== 'released',
     isolate: settlement.isolate,
     wait_ms: Math.round(settlement.dueAtMs - localMs),
-    error: toTextOrNull(settlement.error),
-    ...(detail !== null && { detail: toText(detail) }),
+    error: escapeTextOrNull(settlement.error),
+    ...(detail !== null && { detail: escapeText(detail) }),
     started_ago_ms: Math.round(localMs - settlement.startedAtMs),
     duration_ms: Math.round(settlement.durationMs),
   }

@@ -2,22 +2,23 @@ import type { Clock } from '../../domain/clock.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { OpenStore, Receipt, StoreLog } from '../../domain/store.ts'
+import { postgresTarget } from '../database-url.ts'
 import { AppendQueue } from '../records/append-queue.ts'
 import { Endings } from '../records/endings.ts'
 import { createAppend } from './append.ts'
-import { Days } from './body-partitions.ts'
+import { BodyPartitions } from './body-partitions.ts'
 import { createBringBack } from './bring-back.ts'
 import { createClaim } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
-import { createJudgeClock } from './clock.ts'
-import { withPatience } from './connect-with-retry.ts'
+import { createJudgeClock, DatabaseClock } from './clock.ts'
+import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
-import { DatabaseClock } from './database-clock.ts'
-import { watchEnds } from './ended-watch.ts'
+import { watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
@@ -29,9 +30,7 @@ import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
 import { createSettle } from './settle.ts'
-import { SignsOfLife } from './signs-of-life.ts'
 import { createTrackTask } from './track-task.ts'
-import { targetOf } from './url.ts'
 
 export interface PostgresStoreOptions {
   /** For tests: in place of the database's clock, and of this process's. */
@@ -39,29 +38,30 @@ export interface PostgresStoreOptions {
   /** For tests: this process's clock, where it is another than the database's. */
   readonly localClock: Clock | undefined
   readonly onLog: StoreLog
-  readonly patienceMs: number
+  /** For so long it tries to connect to a server that is starting or failing over. */
+  readonly connectRetryMs: number
 }
 
 /** Opens a store in PostgreSQL, creating its schema where there is none. Rejects with `ConfigurationError`. */
 export async function openPostgresStore(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
-  const { patienceMs, onLog } = options
-  return withPatience(patienceMs, onLog, () => openOnce(databaseUrl, options))
+  const { connectRetryMs, onLog } = options
+  return connectWithRetry(connectRetryMs, onLog, () => openOnce(databaseUrl, options))
 }
 
 async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
-  const target = targetOf(databaseUrl)
+  const target = postgresTarget(databaseUrl)
   await migrate(target, options.onLog)
   const connections = new Connections(target)
   const clock = new DatabaseClock(options.clock, options.localClock)
-  const days = new Days(connections, clock)
+  const partitions = new BodyPartitions(connections, clock)
   try {
     await refuseHalfMoved(connections)
-    await days.makeAhead()
+    await partitions.makeAhead()
   } catch (error) {
     await connections.close()
     throw error
   }
-  return createStore({ connections, clock, days, onLog: options.onLog })
+  return createStore({ connections, clock, partitions, onLog: options.onLog })
 }
 
 async function refuseHalfMoved(connections: Connections): Promise<void> {
@@ -75,34 +75,34 @@ async function refuseHalfMoved(connections: Connections): Promise<void> {
 interface Parts {
   readonly connections: Connections
   readonly clock: DatabaseClock
-  readonly days: Days
+  readonly partitions: BodyPartitions
   readonly onLog: StoreLog
 }
 
 // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
+function createStore({ connections, clock, partitions, onLog }: Parts): OpenStore {
   const running = new Running()
   const endings = new Endings(onLog)
   const leases = new Leases(clock.localMs)
-  const signs = new SignsOfLife(connections, leases, clock, onLog)
+  const heartbeat = new Heartbeat(connections, leases, clock, onLog)
   const damage = new Damage(connections, onLog)
-  const appendBatch = createAppend({ connections, clock, days, leases, signs, damage })
+  const appendBatch = createAppend({ connections, clock, partitions, leases, heartbeat, damage })
   const appends = new AppendQueue((batch) => running.follow(appendBatch(batch)), endings.tell)
   const health = new Health(connections, clock, onLog, (fault) => {
-    if (fault === undefined) return signs.recovered()
+    if (fault === undefined) return heartbeat.recovered()
     appends.failGathered(unavailable(fault))
-    signs.doubt(fault)
+    heartbeat.doubt(fault)
   })
   connections.onDamage = (error) => void running.follow(damage.found(error))
-  connections.onTrouble = () => {
+  connections.onUnavailable = () => {
     health.suspect()
-    signs.suspect()
+    heartbeat.suspect()
   }
   const tasks = createTrackTask(connections, clock, leases)
   const taskClaims = createClaimTasks(connections, clock, leases)
   const fleet = createFleet(connections, clock.givenMs)
   const watches = new Set<() => void>()
-  const stopMaintenance = startMaintenance({ connections, clock, days, fleet, damage, onLog })
+  const stopMaintenance = startMaintenance({ connections, clock, partitions, fleet, damage, onLog })
 
   async function close(): Promise<void> {
     appends.flush()
@@ -110,25 +110,28 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     for (const stop of watches) stop()
     void running.follow(damage.close())
     await running.end('the store is closed')
-    await signs.leave()
+    await heartbeat.leave()
     await health.stop()
     await connections.close()
   }
 
-  /** Not tried in vain. A standby that is away keeps events out, and nobody from leasing those that are there. */
-  const whileSound =
+  /** Refuses claims while the heartbeat fails. A missing standby keeps events from being stored, but not from being leased. */
+  const whileBeating =
     <Request, Leased>(claim: (request: Request) => Promise<Leased>) =>
     (request: Request): Promise<Leased> => {
-      void signs.begin()
-      const fault = signs.fault()
+      void heartbeat.begin()
+      const fault = heartbeat.fault()
       return fault === undefined ? claim(request) : Promise.reject(unavailable(fault))
     }
 
-  /** A lease of a store that was never heard of would be nobody's, and last to its end. A claim of deliveries says so itself. */
-  const heard =
+  /**
+   * Writes the first heartbeat before the first lease: without one, no other store would reclaim the lease before it expires.
+   * A claim of deliveries does so itself.
+   */
+  const afterHeartbeat =
     <Args extends readonly unknown[], Leased>(lease: (...args: Args) => Promise<Leased>) =>
     async (...args: Args): Promise<Leased> => {
-      await signs.begin()
+      await heartbeat.begin()
       return lease(...args)
     }
 
@@ -141,17 +144,17 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
   let closing: Promise<void> | undefined
   return {
     append(event) {
-      // Not tried in vain: nobody waits for an answer that is known.
+      // Without trying: the sender gets the known answer at once.
       const fault = running.ended() ?? health.faults()[0]
       if (fault !== undefined) return Promise.reject(unavailable(fault))
       return append(event)
     },
-    claim: running.while(whileSound(createClaim({ connections, clock, leases, signs, damage, onLog }))),
+    claim: running.while(whileBeating(createClaim({ connections, clock, leases, heartbeat, damage, onLog }))),
     settle: running.while(createSettle({ connections, clock, leases, damage, endings, onLog })),
     replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
     bringBack: running.while(createBringBack(connections, clock)),
-    prune: running.while(createPrune(connections, days)),
+    prune: running.while(createPrune(connections, partitions)),
     countOld: running.while(createCountOld(connections)),
     countDead: running.while(createCountDead(connections)),
     events: running.while(createSearchEvents(connections)),
@@ -159,11 +162,11 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     body: running.while(createReadBody(connections)),
     deliveries: running.while(createSearchDeliveries(connections)),
     counts: running.while(createCounts(connections, clock)),
-    track: running.while(heard(endings.telling(tasks.track))),
+    track: running.while(afterHeartbeat(endings.telling(tasks.track))),
     submitted: running.while(endings.telling(tasks.submitted)),
     cancelTask: running.while(endings.telling(tasks.cancelTask)),
-    claimTasks: running.while(whileSound(heard(taskClaims.claimTasks))),
-    claimTask: running.while(heard(taskClaims.claimTask)),
+    claimTasks: running.while(whileBeating(afterHeartbeat(taskClaims.claimTasks))),
+    claimTask: running.while(afterHeartbeat(taskClaims.claimTask)),
     postpone: running.while(taskClaims.postpone),
     pruneTasks: running.while(taskClaims.pruneTasks),
     tasks: running.while(createSearchTasks(connections)),
@@ -171,7 +174,7 @@ function createStore({ connections, clock, days, onLog }: Parts): OpenStore {
     activity: running.while(createActivity(connections)),
     onTaskEnded: (listener) => endings.listen(listener),
     watchEnds(listener) {
-      const stop = watchEnds(connections, clock, listener)
+      const stop = watchEndedTasks(connections, clock, listener)
       watches.add(stop)
       return () => {
         watches.delete(stop)

@@ -5,11 +5,11 @@ import { routeByType, type TypeRoutes } from '../../pipeline/type-routes.ts'
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD } from '../records/event-identity.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
 import type { Successor } from '../records/successor.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Query, Row } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
 import { deliver } from './deliver.ts'
-import { toText } from './text.ts'
-import { giveUpEnd, tellEnd } from './told-end.ts'
+import { giveUpTaskEnd, tellTaskEnd } from './end-task.ts'
+import { escapeText } from './escape-text.ts'
 
 /** Events in conflict that are looked at: the first one takes the id, unless its body is another event's. */
 const MAX_CONTENDERS = 64
@@ -135,10 +135,10 @@ export async function takeId(
     return undefined
   }
   if (event.status !== 'conflict') return { status: routing.status }
-  const told = await tellEnd(query, clock, event, givenUp)
+  const told = await tellTaskEnd(query, clock, event, givenUp)
   const { handlers, reasons } = routing
   const status = told === 'superseded' ? told : routing.status
-  await query(ROUTE, [key, status, reasons.length > 0 ? toText(JSON.stringify(reasons)) : null])
+  await query(ROUTE, [key, status, reasons.length > 0 ? escapeText(JSON.stringify(reasons)) : null])
   if (status !== 'superseded') await deliver(query, clock, key, handlers)
   return { status, ...(typeof told === 'object' && { ended: told }) }
 }
@@ -149,7 +149,7 @@ export function createGiveUpId(clock: DatabaseClock) {
     const keys = [eventKey, firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)]
     const [quarantined] = await query<{ uid: string; by_body: boolean }>(DISOWN, keys)
     if (quarantined === undefined) return undefined
-    const givenUp = await giveUpEnd(query, eventKey)
+    const givenUp = await giveUpTaskEnd(query, eventKey)
     if (routes === undefined) return undefined
     const { uid, by_body: byBody } = quarantined
     for (const event of await query<InConflict>(IN_CONFLICT, [eventKey, byBody ? MAX_CONTENDERS : 1])) {

@@ -2,11 +2,11 @@ import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
-import type { DatabaseClock } from './database-clock.ts'
+import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './leases.ts'
 import { endedTaskOf, leasedTaskOf, type TaskRow, taskOf } from './task-rows.ts'
-import { isUuid, toText, toTextOrNull } from './text.ts'
 
 /** An operation's answer, and the task that it ended. */
 export interface Ending<Value> {
@@ -61,7 +61,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
   /** The end may have come first. */
   async function catchUp(query: Query, row: TaskRow, id: string): Promise<Ending<Task>> {
     const [event] = await query<{ uid: string; task_end: TaskEnding; task_word: string | null }>(FIRST_END, [
-      toText(id),
+      escapeText(id),
       row.source,
     ])
     if (event === undefined) return { value: taskOf(row) }
@@ -69,7 +69,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
       row.key,
       clock.givenMs(),
       event.task_end,
-      toText(event.task_word ?? event.task_end),
+      escapeText(event.task_word ?? event.task_end),
       'webhook',
       event.uid,
       null,
@@ -79,31 +79,31 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
   }
 
   async function close(query: Query, row: TaskRow, status: 'cancelled' | 'failed', error: string | null) {
-    await query(END, [row.key, clock.givenMs(), status, null, null, null, toTextOrNull(error)])
+    await query(END, [row.key, clock.givenMs(), status, null, null, null, escapeTextOrNull(error)])
     const [ended = row] = await query<TaskRow>(BY_KEY, [row.key])
     return { value: taskOf(ended), ended: endedTaskOf(row, status, undefined) }
   }
 
   async function known(query: Query, { source, id, idempotency }: NewTask): Promise<TaskRow | undefined> {
-    const [row] = idempotency ? await query<TaskRow>(BY_IDEMPOTENCY_KEY, [toText(idempotency.key)]) : []
+    const [row] = idempotency ? await query<TaskRow>(BY_IDEMPOTENCY_KEY, [escapeText(idempotency.key)]) : []
     if (row !== undefined && row.fingerprint !== idempotency?.fingerprint) {
       throw new HoldfastError('idempotency_mismatch', 'the Idempotency-Key was used for another request')
     }
     if (row !== undefined || id === undefined) return row
-    return (await query<TaskRow>(BY_ID, [toText(source), toText(id)]))[0]
+    return (await query<TaskRow>(BY_ID, [escapeText(source), escapeText(id)]))[0]
   }
 
   async function insert(query: Query, task: NewTask, lease: string | undefined): Promise<InsertedRow | undefined> {
     const { id, idempotency } = task
     const [row] = await query<InsertedRow>(INSERT, [
       task.uid,
-      toText(task.source),
-      toTextOrNull(id),
+      escapeText(task.source),
+      escapeTextOrNull(id),
       id === undefined ? 'submitting' : 'pending',
-      toTextOrNull(task.request),
-      toTextOrNull(task.metadata),
-      toTextOrNull(idempotency?.key),
-      toTextOrNull(idempotency?.fingerprint),
+      escapeTextOrNull(task.request),
+      escapeTextOrNull(task.metadata),
+      escapeTextOrNull(idempotency?.key),
+      escapeTextOrNull(idempotency?.fingerprint),
       clock.givenMs(),
       task.maxWaitMs,
       task.deadlineMs,
@@ -117,7 +117,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
     track: (task: NewTask): Promise<Ending<Tracked>> =>
       connections.transaction(async (query) => {
         const { id } = task
-        if (id !== undefined) await query(LOCK_ID, [toText(task.source), toText(id)])
+        if (id !== undefined) await query(LOCK_ID, [escapeText(task.source), escapeText(id)])
         const existing = await known(query, task)
         const lease = id === undefined ? leases.next() : undefined
         const row = existing === undefined ? await insert(query, task, lease) : undefined
@@ -136,13 +136,14 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
       connections.transaction(async (query): Promise<Ending<Task | undefined>> => {
         if (!isUuid(uid)) return { value: undefined }
         const [unlocked] = await query<TaskRow>('SELECT * FROM task WHERE uid = $1', [uid])
-        if (unlocked !== undefined && 'id' in submission) await query(LOCK_ID, [unlocked.source, toText(submission.id)])
-        const [row] = await query<TaskRow>(BY_LEASE, [uid, toText(lease)])
+        if (unlocked !== undefined && 'id' in submission)
+          await query(LOCK_ID, [unlocked.source, escapeText(submission.id)])
+        const [row] = await query<TaskRow>(BY_LEASE, [uid, escapeText(lease)])
         if (row === undefined) return { value: undefined }
         if ('refused' in submission) return close(query, row, 'failed', submission.refused)
-        const [other] = await query<TaskRow>(BY_ID, [row.source, toText(submission.id)])
+        const [other] = await query<TaskRow>(BY_ID, [row.source, escapeText(submission.id)])
         if (other !== undefined) return close(query, row, 'failed', `the provider gave it the id of task ${other.uid}`)
-        const [begun = row] = await query<TaskRow>(BEGIN, [row.key, toText(submission.id)])
+        const [begun = row] = await query<TaskRow>(BEGIN, [row.key, escapeText(submission.id)])
         return catchUp(query, begun, submission.id)
       }),
 

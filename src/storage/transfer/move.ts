@@ -5,15 +5,15 @@ import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } f
 import type { StoreLog } from '../../domain/store.ts'
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
+import { type MovedRow, type MovePosition, positionOf } from '../records/moved-rows.ts'
 import { type Export, openExport } from '../sqlite/export.ts'
 import { openSqliteStore } from '../sqlite/open.ts'
 import { takeOwnership } from '../sqlite/process-lock.ts'
 import { StoreRefused } from '../sqlite/refused.ts'
-import { type MovedRow, type MovePosition, positionOf } from './moved-rows.ts'
 import { type BothSides, verify } from './verify.ts'
 
-/** A database that is just starting. */
-const PATIENCE_MS = 5_000
+/** The target database may be just starting. */
+const CONNECT_RETRY_MS = 5_000
 const WRITTEN = ['event', 'delivery', 'attempt', 'task'] as const satisfies readonly WrittenTable[]
 
 export interface MoveControl {
@@ -31,7 +31,7 @@ export interface MoveControl {
  */
 export async function moveStore(request: MoveRequest, { signal, onLog, clock }: MoveControl): Promise<MoveOutcome> {
   await refuseUnavailable(request.from)
-  const target = await openImport(request.to, onLog, PATIENCE_MS)
+  const target = await openImport(request.to, onLog, CONNECT_RETRY_MS)
   try {
     // Opening lets go of what was leased, and says since when. A run that goes on has to say the same as the first.
     const startedAtMs = (await target.begunAtMs()) ?? clock()

@@ -8,8 +8,15 @@ import {
   type TableSum,
 } from '../../domain/move.ts'
 import type { Import } from '../postgres/import.ts'
+import {
+  comparePositions,
+  describePosition,
+  FROM_START,
+  lineOf,
+  type MovedRow,
+  positionOf,
+} from '../records/moved-rows.ts'
 import type { Export } from '../sqlite/export.ts'
-import { comparePositions, describePosition, FROM_START, lineOf, type MovedRow, positionOf } from './moved-rows.ts'
 
 export interface BothSides {
   readonly source: Export

@@ -1,15 +1,15 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { eventKeyOf } from '../records/keys.ts'
+import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import type { Damage } from './damage.ts'
-import type { DatabaseClock } from './database-clock.ts'
-import { isDamage } from './errors.ts'
-import { toText } from './text.ts'
+import { isDamage, unlessDamaged } from './errors.ts'
+import { escapeText } from './escape-text.ts'
 
-/** Deliveries of each handler that are looked at: more than one claim takes. */
+/** Due deliveries of each handler that are checked: more than one claim takes. */
 const MAX_LOOKED_AT = 500
-/** Deliveries whose events are read at once, bodies and all: a statement has only so much time. */
+/** Deliveries whose events are read by one statement, bodies and all: the statement's time is limited. */
 const MAX_READ = 32
 
 const DUE = `
@@ -23,8 +23,8 @@ const READ = `
   SELECT count(sha256(b.bytes)), sum(length(b.headers)) FROM event AS x
   LEFT JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key WHERE x.key = ANY ($1)
 `
-/** Here and below by the primary key alone, and no index of what is due (`state || ''`). */
-const BURY = `
+/** `state || ''` keeps this statement and those below to the primary key: the indexes by state may be damaged. */
+const MARK_DEAD = `
   WITH gone AS MATERIALIZED (
     SELECT key, attempts FROM delivery WHERE key = ANY ($2) AND state || '' = 'pending' ORDER BY key FOR UPDATE
   ),
@@ -39,15 +39,15 @@ const BURY = `
   FROM gone WHERE delivery.key = gone.key RETURNING delivery.key
 `
 
-const LOST =
+const EXPIRED =
   "SELECT key FROM delivery WHERE state = 'running' AND lease_until <= clock_1($1) ORDER BY lease_until LIMIT 500"
-const TAKE_BACK = `
+const RECLAIM = `
   SELECT FROM lose_1(clock_1($1), ARRAY(
     SELECT key FROM delivery WHERE key = $2 AND state || '' = 'running' AND lease_until <= clock_1($1) FOR UPDATE SKIP LOCKED
   ), $3, $4)
 `
-/** As `lose_1` does. */
-const TAKE_BACK_UNRECORDED = `
+/** Does what `lose_1` does, except for the history. */
+const RECLAIM_UNRECORDED = `
   WITH lost AS MATERIALIZED (
     SELECT key, isolated OR last_error IS NOT DISTINCT FROM $4 AS isolated,
       CASE WHEN attempts >= $3 THEN 'dead' ELSE 'pending' END AS state
@@ -59,7 +59,7 @@ const TAKE_BACK_UNRECORDED = `
   FROM lost WHERE delivery.key = lost.key RETURNING delivery.key
 `
 
-export interface UnreadableParts {
+export interface DamagedDeliveriesParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly damage: Damage
@@ -67,40 +67,48 @@ export interface UnreadableParts {
 }
 
 /**
- * Has every due delivery dead whose event the server cannot read (a damaged page, a missing part of a long value), so that the
- * others can be claimed. Gives how many. One to which a damaged index does not lead stays: it can be read once that is mended.
+ * Marks every due delivery dead whose event the server cannot read (a damaged page, a missing part of a long value), so that
+ * the others can be claimed. Returns how many. A delivery that only a damaged index hides stays as it is: it can be read once
+ * the index is rebuilt.
  */
-export async function buryDue(parts: UnreadableParts, handlers: readonly string[]): Promise<number> {
+export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers: readonly string[]): Promise<number> {
   const { connections, clock, onLog } = parts
   const due = await unlessDamaged(
-    connections.run<{ key: number }>('read', DUE, [clock.givenMs(), handlers.map(toText)]),
+    connections.run<{ key: number }>('read', DUE, [clock.givenMs(), handlers.map(escapeText)]),
     [],
   )
   const keys = due.map(({ key }) => key)
-  let buried = 0
+  let marked = 0
   for (let from = 0; from < keys.length; from += MAX_READ) {
     for (const { key, reason } of await unreadableOf(parts, keys.slice(from, from + MAX_READ))) {
       const error = `body cannot be read: ${reason}`
-      const rows = await unlessDamaged(connections.run('work', BURY, [clock.givenMs(), [key], toText(error)]), [])
+      const rows = await unlessDamaged(
+        connections.run('work', MARK_DEAD, [clock.givenMs(), [key], escapeText(error)]),
+        [],
+      )
       if (rows.length > 0) onLog('error', `a delivery is dead, since the database is damaged: ${error}`)
-      buried += rows.length
+      marked += rows.length
     }
   }
-  return buried
+  return marked
 }
 
 /**
- * Takes back every delivery whose lease ran out, without a word in its history where that cannot be written. Gives how many those
- * are.
+ * Reclaims every delivery whose lease has expired; the lost attempt is left out of its history where the history cannot be
+ * written. Returns for how many it was left out.
  */
-export async function takeBackUnrecorded(parts: UnreadableParts, maxAttempts: number, why: string): Promise<number> {
+export async function reclaimExpiredLeases(
+  parts: DamagedDeliveriesParts,
+  maxAttempts: number,
+  error: string,
+): Promise<number> {
   const { connections, clock } = parts
-  const lost = await unlessDamaged(connections.run<{ key: number }>('read', LOST, [clock.givenMs()]), [])
+  const expired = await unlessDamaged(connections.run<{ key: number }>('read', EXPIRED, [clock.givenMs()]), [])
   let unrecorded = 0
-  for (const { key } of lost) {
-    const values = [clock.givenMs(), key, maxAttempts, why]
-    if ((await unlessDamaged(connections.run('lease', TAKE_BACK, values), undefined)) !== undefined) continue
-    unrecorded += (await unlessDamaged(connections.run('lease', TAKE_BACK_UNRECORDED, values), [])).length
+  for (const { key } of expired) {
+    const values = [clock.givenMs(), key, maxAttempts, error]
+    if ((await unlessDamaged(connections.run('lease', RECLAIM, values), undefined)) !== undefined) continue
+    unrecorded += (await unlessDamaged(connections.run('lease', RECLAIM_UNRECORDED, values), [])).length
   }
   return unrecorded
 }
@@ -110,8 +118,11 @@ interface Unreadable {
   readonly reason: string
 }
 
-/** By halves. */
-async function unreadableOf(parts: UnreadableParts, deliveries: readonly number[]): Promise<readonly Unreadable[]> {
+/** Finds the unreadable ones by halving the list as long as a part of it cannot be read. */
+async function unreadableOf(
+  parts: DamagedDeliveriesParts,
+  deliveries: readonly number[],
+): Promise<readonly Unreadable[]> {
   const [key] = deliveries
   if (key === undefined) return []
   const error = await damageOf(parts.connections, deliveries)
@@ -132,15 +143,5 @@ async function damageOf(connections: Connections, deliveries: readonly number[])
   } catch (error) {
     if (!isDamage(error)) throw error
     return error
-  }
-}
-
-/** What a statement gives; or this, where it leads over what cannot be read. */
-export async function unlessDamaged<Result>(running: Promise<Result>, instead: Result): Promise<Result> {
-  try {
-    return await running
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    return instead
   }
 }

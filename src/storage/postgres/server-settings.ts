@@ -1,8 +1,11 @@
-/** The oldest major version of PostgreSQL that serves. */
+/** The oldest major version of PostgreSQL that Holdfast supports. */
 const OLDEST_SERVER_VERSION = 15
 
-/** What makes a server safe, or not, as one connection sees it. It also pins how commits are made for the session. */
-export const SESSION = `
+/**
+ * The settings that decide whether a server keeps what it has committed, as one connection sees them. Also pins how commits
+ * are made for the session.
+ */
+export const SERVER_SETTINGS = `
   SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync,
     current_setting('full_page_writes') AS full_page_writes,
     set_config('synchronous_commit', current_setting('synchronous_commit'), false) AS synchronous_commit,
@@ -10,7 +13,7 @@ export const SESSION = `
     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now
 `
 
-export interface SessionRow extends Record<string, unknown> {
+export interface ServerSettings extends Record<string, unknown> {
   readonly version: number
   readonly fsync: string
   readonly full_page_writes: string
@@ -21,8 +24,8 @@ export interface SessionRow extends Record<string, unknown> {
   readonly now: number
 }
 
-/** Why nothing may be acknowledged over this connection, and what to do; empty if all is well. */
-export function faultsOfSession(row: SessionRow | undefined): readonly string[] {
+/** Why no event may be acknowledged over this connection, and what an operator does about it; empty if all is well. */
+export function faultsOfServer(row: ServerSettings | undefined): readonly string[] {
   if (row === undefined) return ['PostgreSQL did not say how it is set']
   const faults: string[] = []
   if (row.version < OLDEST_SERVER_VERSION * 10_000) {
