@@ -48,11 +48,12 @@ export function documentFiles(): ReadonlyMap<string, string> {
 }
 
 function makeClone(): string {
+  const files = documentFiles()
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-docs-'))
   for (const folder of ['src/handlers', 'providers', 'node_modules', 'secrets', 'answers'])
     mkdirSync(join(directory, folder), { recursive: true })
   for (const name of shippedHandlers) cpSync(join(handlersDirectory, name), join(directory, 'src/handlers', name))
-  for (const [file, content] of documentFiles()) writeFileSync(join(directory, file), content)
+  for (const [file, content] of files) writeFileSync(join(directory, file), content)
   symlinkSync(join(checkout, 'src/main.ts'), join(directory, 'src/main.ts'))
   symlinkSync(checkout, join(directory, 'node_modules/holdfast'))
   for (const name of ['@types', '.cache'])
@@ -107,7 +108,7 @@ export async function startClone(): Promise<Clone> {
     PROVIDERS_DIR: 'providers',
     HANDLER_PROCESSES: '1',
     TASK_MAX_WAIT_MS: '0',
-    POLL_INTERVAL_MS: '20',
+    POLL_INTERVAL_MS: '250',
     RETRY_BASE_MS: '1',
   }
   const commandServer = spawn(process.execPath, [join(import.meta.dirname, 'command-server.ts')], {
