@@ -21,12 +21,10 @@ interface Examples<Settings extends AnyScheme> {
 }
 
 /** What holds for every signature scheme. The test of each scheme runs it. */
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function testScheme<Settings extends AnyScheme>(
   scheme: SignatureScheme<Settings>,
   { settings: examples, secret, otherSecret, malformedSecrets = [] }: Examples<Settings>,
 ): void {
-  // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
   describe(`the signature scheme ${scheme.name}`, () => {
     test('is registered, once, by the name that its schema demands', () => {
       expect(schemes.filter(({ name }) => name === scheme.name)).toEqual([scheme])

@@ -39,9 +39,14 @@ export function propertyParameters<Values>({
  */
 function interruptBetweenRuns<Values>(limitMs: number): fc.Plugin<Values> {
   return () => {
-    const endMs = performance.now() + limitMs
+    let endMs: number | undefined
     return {
-      decorateRun: (run) => (values) => (performance.now() < endMs ? run(values) : new fc.PreconditionFailure(true)),
+      decorateRun: (run) => (values) => {
+        const nowMs = performance.now()
+        // From the first run on, so that there always is one.
+        endMs ??= nowMs + limitMs
+        return nowMs < endMs ? run(values) : new fc.PreconditionFailure(true)
+      },
       onAllRunsComplete({ interrupted, failed, numRuns, seed, runConfiguration }) {
         if (interrupted && !failed)
           console.log(

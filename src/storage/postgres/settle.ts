@@ -123,7 +123,6 @@ const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
   released: 'pending',
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createSettle({ connections, clock, leases, damage, endings, onLog }: SettleParts) {
   const giveUpId = createGiveUpId(clock)
 
@@ -181,14 +180,6 @@ export function createSettle({ connections, clock, leases, damage, endings, onLo
     return { took, successors }
   }
 
-  /** The event, if it is quarantined by this settlement, or was before. */
-  async function quarantine(query: Query, { quarantine: added }: Settlement, event: HeldEvent | undefined) {
-    if (added === undefined || event === undefined) return event?.status === 'quarantined' ? event : undefined
-    const reasons = joinedReasons(event.status, event.reasons, added)
-    await query(QUARANTINE, [event.key, escapeText(reasons)])
-    return { ...event, status: 'quarantined', reasons }
-  }
-
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
     const localMs = clock.localMs()
@@ -198,6 +189,18 @@ export function createSettle({ connections, clock, leases, damage, endings, onLo
     const effective = new Set(took)
     return settledAs({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endings, onLog)
   }
+}
+
+/** The event, if it is quarantined by this settlement, or was before. */
+async function quarantine(
+  query: Query,
+  { quarantine: added }: Settlement,
+  event: HeldEvent | undefined,
+): Promise<HeldEvent | undefined> {
+  if (added === undefined || event === undefined) return event?.status === 'quarantined' ? event : undefined
+  const reasons = joinedReasons(event.status, event.reasons, added)
+  await query(QUARANTINE, [event.key, escapeText(reasons)])
+  return { ...event, status: 'quarantined', reasons }
 }
 
 function rowOf(settlement: Settlement, n: number, localMs: number): Entry['row'] {

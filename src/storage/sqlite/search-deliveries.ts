@@ -1,4 +1,4 @@
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
 import { cursorOf, type Position, startOf } from '../records/cursor.ts'
@@ -33,7 +33,6 @@ interface Place {
 }
 
 /** Deliveries, those of the newest event first; dead ones by their death, the last first. */
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
@@ -44,16 +43,14 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const isDead = filter.state === 'dead'
     const list = isDead ? 'dead' : 'deliveries'
     const start = startOf(list, page)
-    const ofEvent = filter.eventUid === undefined ? [] : eventRange(filter.eventUid)
+    const ofEvent = filter.eventUid === undefined ? [] : eventRange(findEvent, filter.eventUid)
     if (ofEvent === undefined) return { items: [], nextCursor: undefined }
     const conditions: Condition[] = [...(isDead ? diedBefore(start) : keyBefore(start)), ...ofEvent, ...checked(filter)]
     const index = indexFor(filter)
     const wanted = { filter, conditions, limit: page.limit + 1, isDead }
+    const search = () => listed(wanted, index, index === undefined ? lowest(statements, start.key, filter) : undefined)
     const { rows, end } =
-      ofEvent.length > 0
-        ? listed(wanted, undefined, undefined)
-        : (unlessDamaged(() => listed(wanted, index, index === undefined ? lowest(start.key, filter) : undefined)) ??
-          carefully(wanted, start))
+      ofEvent.length > 0 ? listed(wanted, undefined, undefined) : (unlessDamaged(search) ?? carefully(wanted, start))
     const shown = rows.slice(0, page.limit)
     const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
     return { items: shown.flatMap(withEvent).map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
@@ -79,7 +76,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
 
   /** Event by event, or death by death, as an index tells them: what lies on damaged pages is left out. */
   function carefully(wanted: Wanted, start: Position): Listed {
-    const places = wanted.isDead ? deaths(start) : eventsBefore(start)
+    const places = wanted.isDead ? deaths(statements, start) : eventsBefore(statements, start)
     const rows: Row[] = []
     for (const { from, to } of places) {
       if (rows.length >= wanted.limit) break
@@ -89,37 +86,11 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     return { rows, end: places.length < MAX_LOOKED_AT ? undefined : places.at(-1)?.position }
   }
 
-  function deaths(start: Position): readonly Place[] {
-    const died: Condition[] = [["d.state = 'dead'"], ...diedBefore(start)]
-    const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
-    return statements.all(from, died, DIED_LAST, [MAX_LOOKED_AT]).map((row) => {
-      const key = Number(row.key)
-      return { from: key, to: key, position: positionOf(row, true) }
-    })
-  }
-
-  function eventsBefore({ key: before }: Position): readonly Place[] {
-    const from = 'SELECT key FROM event INDEXED BY event_by_uid'
-    const last: Condition[] = [['key <= ?', eventKeyOf(before)]]
-    return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_LOOKED_AT]).map((row) => {
-      const key = firstDeliveryKey(Number(row.key))
-      return { from: key, to: lastDeliveryKey(Number(row.key)), position: { atMs: 0, key } }
-    })
-  }
-
-  /** None where its event lies on a damaged page. */
+  /** Empty where its event lies on a damaged page. */
   function withEvent(row: Row): readonly Row[] {
     if ('uid' in row) return [row]
     const event = unlessDamaged(() => eventOf.get(eventKeyOf(Number(row.key))))
     return event === undefined ? [] : [{ ...row, ...event }]
-  }
-
-  /** Undefined if there is no such event. */
-  function eventRange(uid: string): readonly Condition[] | undefined {
-    const event = findEvent.get(uid)
-    if (event === undefined) return undefined
-    const key = Number(event.key)
-    return [['d.key BETWEEN ? AND ?', firstDeliveryKey(key), lastDeliveryKey(key)]]
   }
 
   function indexFor({ state }: DeliveryFilter): string | undefined {
@@ -127,18 +98,48 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     if (state === 'running') return 'delivery_running'
     return state === 'pending' && fewPending() ? 'delivery_pending' : undefined
   }
+}
 
-  /** The last delivery that may be looked at; undefined if all may. */
-  function lowest(before: number, { state, handler, source }: DeliveryFilter): Position | undefined {
-    if (state === undefined && handler === undefined && source === undefined) return undefined
-    const [row] = statements.all(
-      'SELECT key FROM delivery',
-      [['key < ?', before]],
-      'ORDER BY key DESC LIMIT 1 OFFSET ?',
-      [MAX_LOOKED_AT - 1],
-    )
-    return positionOf(row, false)
-  }
+/** Undefined if there is no such event. */
+function eventRange(findEvent: StatementSync, uid: string): readonly Condition[] | undefined {
+  const event = findEvent.get(uid)
+  if (event === undefined) return undefined
+  const key = Number(event.key)
+  return [['d.key BETWEEN ? AND ?', firstDeliveryKey(key), lastDeliveryKey(key)]]
+}
+
+function deaths(statements: StatementCache, start: Position): readonly Place[] {
+  const died: Condition[] = [["d.state = 'dead'"], ...diedBefore(start)]
+  const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
+  return statements.all(from, died, DIED_LAST, [MAX_LOOKED_AT]).map((row) => {
+    const key = Number(row.key)
+    return { from: key, to: key, position: positionOf(row, true) }
+  })
+}
+
+function eventsBefore(statements: StatementCache, { key: before }: Position): readonly Place[] {
+  const from = 'SELECT key FROM event INDEXED BY event_by_uid'
+  const last: Condition[] = [['key <= ?', eventKeyOf(before)]]
+  return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_LOOKED_AT]).map((row) => {
+    const key = firstDeliveryKey(Number(row.key))
+    return { from: key, to: lastDeliveryKey(Number(row.key)), position: { atMs: 0, key } }
+  })
+}
+
+/** The last delivery that may be looked at; undefined if all may. */
+function lowest(
+  statements: StatementCache,
+  before: number,
+  { state, handler, source }: DeliveryFilter,
+): Position | undefined {
+  if (state === undefined && handler === undefined && source === undefined) return undefined
+  const [row] = statements.all(
+    'SELECT key FROM delivery',
+    [['key < ?', before]],
+    'ORDER BY key DESC LIMIT 1 OFFSET ?',
+    [MAX_LOOKED_AT - 1],
+  )
+  return positionOf(row, false)
 }
 
 const positionOf = (row: Row | undefined, isDead: boolean): Position | undefined =>
