@@ -120,10 +120,13 @@ function isRange(range: string): boolean {
 /** Where events are kept unless `DATABASE_URL` says otherwise. */
 export const DEFAULT_DATABASE_URL = 'file:data/holdfast.db'
 
+/** The source, and its provider, of a service that starts without configuration. */
+const DEFAULT_SOURCE = 'ai'
+
 const SOURCE_NAME = /^[a-z0-9-]{1,64}$/
 
 export function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sources' | 'generatedSecretFile'> {
-  const names = env.list('SOURCES') ?? ['ai']
+  const names = env.list('SOURCES') ?? [DEFAULT_SOURCE]
   if (names.length === 0) env.fault('SOURCES names no source')
   const sources = [...new Set(names)].filter((name) => {
     if (!SOURCE_NAME.test(name)) env.fault(`SOURCES: ${JSON.stringify(name)} is not a name of a-z, 0-9 and -`)
@@ -137,7 +140,8 @@ export function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sou
     if (other !== undefined) env.fault(`SOURCES: ${other} and ${name} would both be configured by ${variable}_…`)
     variables.set(variable, name)
   }
-  const generatedSecretFile = env.names('SOURCES') || env.names('SOURCE_AI') ? undefined : secretFileOf(databaseUrl)
+  const isConfigured = env.names('SOURCES') || env.names(variableOf(DEFAULT_SOURCE))
+  const generatedSecretFile = isConfigured ? undefined : secretFileOf(databaseUrl)
   return {
     sources: sources.map((name) => readSource(env, name, generatedSecretFile)),
     ...(generatedSecretFile !== undefined && { generatedSecretFile }),
@@ -150,7 +154,7 @@ const variableOf = (name: string): string => `SOURCE_${name.toUpperCase().replac
 const secretFileOf = (databaseUrl: string): string | undefined =>
   namesPostgres(databaseUrl)
     ? undefined
-    : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), 'ai.secret')
+    : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), `${DEFAULT_SOURCE}.secret`)
 
 function readSource(env: Reader, name: string, generatedSecretFile: string | undefined): SourceConfig {
   const variable = variableOf(name)

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sampleData } from '../samples/samples.ts'
+import { sampleData } from '../providers/ai/samples.ts'
 import { expect, handled, say, step } from './account.ts'
 import { eventOf, ops } from './ops.ts'
 import { createSender, eventBody, keptAs, type Sender } from './sender.ts'

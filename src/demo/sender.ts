@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import ai from '../providers/ai.ts'
+import ai from '../providers/ai/provider.ts'
 import { signRequest } from '../signatures/schemes.ts'
 import { expect, say, shortened } from './account.ts'
 

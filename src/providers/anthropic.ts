@@ -2,16 +2,15 @@ import { valueAt } from '../domain/json.ts'
 import { isName } from '../domain/names.ts'
 import type { TaskAnswer, TaskApi } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { getTask } from './api.ts'
 import { defineProvider } from './define-provider.ts'
-import { askFor } from './task-answer.ts'
 
-/** What can become of a request of a batch; all four are counted, always. */
+/** How the requests of a batch end; the API always counts all four. */
 const RESULTS = ['succeeded', 'errored', 'expired', 'canceled']
 
 /**
- * What the end of a batch comes to: `ended` says only that no request of it is being processed any more. One that
- * succeeded makes it completed; how many did not is for its handler to read. Undefined where nothing tells what became of
- * them.
+ * How a batch ended: `ended` says only that none of its requests is being processed any more. One request that succeeded makes
+ * the batch completed; its handler reads how many did not. Undefined if the counts are missing.
  */
 function endingOf(batch: unknown): 'completed' | 'failed' | 'cancelled' | undefined {
   const [succeeded, errored, expired, canceled] = RESULTS.map((result) => valueAt(batch, `request_counts.${result}`))
@@ -31,9 +30,9 @@ function read(answer: unknown, taskId: string): TaskAnswer | undefined {
   return { status, word, event: { type: 'message_batch.ended', data: answer, created_at: valueAt(answer, 'ended_at') } }
 }
 
-/** Message batches, of which no webhook tells. Source: anthropic-sdk-typescript. */
+/** Message batches, for which Anthropic sends no webhooks. Source: anthropic-sdk-typescript. */
 const tasks: TaskApi = {
-  poll: (taskId) => askFor('/v1/messages/batches', taskId),
+  poll: (taskId) => getTask('/v1/messages/batches', taskId),
   read,
   submit: {
     request: ({ request }) =>
@@ -66,4 +65,7 @@ export default defineProvider({
     }),
     tasks,
   },
+  samples: ({ id, type, data = { id: `${type.split('.')[0]}_123` }, nowMs }) => ({
+    body: { type: 'event', id, created_at: new Date(nowMs).toISOString(), data: { ...data, type } },
+  }),
 })

@@ -1,21 +1,21 @@
 import { valueAt } from '../domain/json.ts'
 import type { TaskApi } from '../domain/provider.ts'
+import { type EndStatuses, endsByType, getTask, taskAnswer } from './api.ts'
 import { defineProvider } from './define-provider.ts'
-import { answerBy, askFor, endsByType, type Words } from './task-answer.ts'
 
 const SECRET_HEADER = 'x-webhook-secret'
 
-const words: Words = new Map([
+const endStatuses: EndStatuses = new Map([
   ['completed', 'completed'],
   ['error', 'failed'],
 ])
 
-/** Source: assemblyai 4, whose transcripts do not say when they ended. In the EU the base URL is another. */
+/** Transcripts do not say when they ended. The EU has a base URL of its own. Source: assemblyai 4. */
 const tasks: TaskApi = {
-  poll: (taskId) => askFor('/v2/transcript', taskId),
+  poll: (taskId) => getTask('/v2/transcript', taskId),
   read: (answer, taskId) =>
     valueAt(answer, 'id') === taskId
-      ? answerBy(words, valueAt(answer, 'status'), (word) => ({
+      ? taskAnswer(endStatuses, valueAt(answer, 'status'), (word) => ({
           type: `transcript.${word}`,
           data: { ...(answer as object), transcript_id: taskId },
         }))
@@ -38,9 +38,9 @@ const tasks: TaskApi = {
 }
 
 /**
- * AssemblyAI: each transcript is given the header that its webhook brings along, here `x-webhook-secret` with the source's
- * secret: one of the user's own, so that 24 bytes are asked for as of a key. The body, `{"transcript_id", "status"}`, has no
- * id, so that the same body twice is a duplicate. Source: assemblyai.com/docs, "Webhooks for pre-recorded audio".
+ * AssemblyAI: the request for a transcript names the header that its webhook carries, here `x-webhook-secret` with the source's
+ * secret. The user makes that secret, so it needs 24 bytes, as a key does. The body, `{"transcript_id", "status"}`, has no id,
+ * so the same body twice is a duplicate. Source: assemblyai.com/docs, "Webhooks for pre-recorded audio".
  */
 export default defineProvider({
   name: 'assemblyai',
@@ -54,10 +54,14 @@ export default defineProvider({
       task: valueAt(body, 'transcript_id'),
     }
   },
-  ends: endsByType({ transcript: words }),
+  ends: endsByType({ transcript: endStatuses }),
   api: {
     url: 'https://api.assemblyai.com',
     headers: (key): Readonly<Record<string, string>> => (key === undefined ? {} : { authorization: key }),
     tasks,
   },
+  // Its events have no id: each sample is about another transcript, unless the data names one.
+  samples: ({ id, type, data }) => ({
+    body: { transcript_id: id, ...data, status: type.slice(type.indexOf('.') + 1) },
+  }),
 })

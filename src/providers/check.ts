@@ -1,53 +1,92 @@
-import { Type } from '@sinclair/typebox'
+import { type TOptional, type TUnknown, Type } from '@sinclair/typebox'
 import { messageOf } from '../domain/errors.ts'
-import type { AnyScheme, Provider } from '../domain/provider.ts'
+import { valueAt } from '../domain/json.ts'
+import {
+  type AnyScheme,
+  apiData,
+  eventMap,
+  type Provider,
+  type ProviderApi,
+  providerData,
+  type RegistrationApi,
+  registrationData,
+  submitData,
+  type TaskApi,
+  taskData,
+} from '../domain/provider.ts'
 import { compileSchema, type SchemaCheck } from '../pipeline/schema/schema.ts'
-import { closed } from '../signatures/scheme.ts'
 import { schemeFaults, schemes } from '../signatures/schemes.ts'
-import { apiFaults, checkApi, functionFaults } from './check-api.ts'
 
-const Name = Type.String({ pattern: '^[a-z0-9-]{1,64}$' })
-const Selector = Type.String({ pattern: '^(header:.+|body:.*)$' })
-const Selectors = Type.Union([Selector, Type.Array(Selector, { minItems: 1 })])
-const SchemeName = Type.String({ pattern: `^(${schemes.map(({ name }) => name).join('|')})$` })
+const closed = { additionalProperties: false }
 
-const EventMap = Type.Object(
+/** A function. JSON Schema cannot describe one: `functionFaults` checks it. */
+const Code = Type.Unknown()
+const OptionalCode = Type.Optional(Code)
+
+/** The members of an API that are functions. `satisfies` makes each list below name all of them, and no other. */
+type Functions<Api> = {
+  [Name in keyof Api as NonNullable<Api[Name]> extends (...args: never) => unknown
+    ? Name
+    : never]-?: undefined extends Api[Name] ? TOptional<TUnknown> : TUnknown
+}
+
+const apiCode = { headers: OptionalCode } satisfies Functions<ProviderApi>
+const taskCode = { poll: Code, read: Code } satisfies Functions<TaskApi>
+const submitCode = { request: Code, taskId: Code } satisfies Functions<NonNullable<TaskApi['submit']>>
+const registrationCode = {
+  list: Code,
+  readList: Code,
+  create: Code,
+  update: Code,
+  remove: Code,
+  read: Code,
+  secret: OptionalCode,
+  eventOf: OptionalCode,
+} satisfies Functions<RegistrationApi>
+
+const Submit = Type.Object({ ...submitCode, ...submitData.properties }, closed)
+const Tasks = Type.Object({ ...taskCode, submit: Type.Optional(Submit), ...taskData.properties }, closed)
+const Registrations = Type.Object({ ...registrationCode, ...registrationData.properties }, closed)
+const Api = Type.Object(
   {
-    id: Type.Optional(Selectors),
-    type: Selectors,
-    created_at: Type.Optional(Selectors),
-    data: Type.Optional(Selectors),
-    api_version: Type.Optional(Selectors),
-    task: Type.Optional(Selectors),
+    ...apiData.properties,
+    ...apiCode,
+    tasks: Type.Optional(Tasks),
+    registrations: Type.Optional(Registrations),
   },
   closed,
 )
 
+const SchemeName = Type.String({ pattern: `^(${schemes.map(({ name }) => name).join('|')})$` })
+const providerCode = {
+  mismatch: OptionalCode,
+  ends: OptionalCode,
+  samples: OptionalCode,
+} satisfies Functions<Omit<Provider, 'event'>>
+
 const checkModule = compileSchema(
   Type.Object(
     {
-      name: Name,
-      contentTypes: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9.+-]+/[a-z0-9.+-]+$' }), { minItems: 1 })),
+      ...providerData.properties,
+      ...providerCode,
       verify: Type.Object({ scheme: SchemeName }),
-      minKeyBytes: Type.Optional(Type.Integer({ minimum: 1 })),
       event: Type.Unknown(),
-      mismatch: Type.Optional(Type.Unknown()),
-      redelivery: Type.Optional(Type.TemplateLiteral('${manual|automatic}')),
       schemas: Type.Optional(Type.Record(Type.String(), Type.Object({}))),
-      ends: Type.Optional(Type.Unknown()),
       api: Type.Optional(Type.Object({})),
     },
     closed,
   ),
 )
 const schemeChecks = new Map(schemes.map(({ name, schema }): [string, SchemaCheck] => [name, compileSchema(schema)]))
-const checkEventMap = compileSchema(EventMap)
+const checkEventMap = compileSchema(eventMap)
+const checkApi = compileSchema(Api)
 
-/** What keeps a module's default export from being a provider, one sentence each; empty when it is one. */
+/** Why a module's default export is not a provider, one sentence for each fault; empty if it is one. */
 export function providerFaults(value: unknown): readonly string[] {
   const faults = faultsOf('', checkModule, value)
   if (faults.length > 0) return faults
-  const { verify, event, mismatch, schemas = {}, ends, api = {} } = value as Provider
+  const provider = value as Provider
+  const { verify, event, schemas = {}, api = {} } = provider
   if (typeof event !== 'function') faults.push(...faultsOf('/event', checkEventMap, event))
   else faults.push(...functionFaults('/event', event))
   faults.push(...verifyFaults(verify))
@@ -58,12 +97,9 @@ export function providerFaults(value: unknown): readonly string[] {
       faults.push(`/schemas/${type}: ${messageOf(error)}`)
     }
   }
-  const apiShapeFaults = faultsOf('/api', checkApi, api)
-  faults.push(
-    ...functionFaults('/mismatch', mismatch),
-    ...functionFaults('/ends', ends),
-    ...(apiShapeFaults.length > 0 ? apiShapeFaults : apiFaults(api)),
-  )
+  faults.push(...namesOf(providerCode).flatMap((name) => functionFaults(`/${name}`, valueAt(provider, name))))
+  const shapeFaults = faultsOf('/api', checkApi, api)
+  faults.push(...(shapeFaults.length > 0 ? shapeFaults : apiFaults(api)))
   return faults
 }
 
@@ -73,11 +109,41 @@ function verifyFaults(verify: AnyScheme): readonly string[] {
   return faults.length > 0 ? faults : schemeFaults(verify).map((fault) => `/verify: ${fault}`)
 }
 
-/** A check stops at the first fault; where it names several, they are the alternatives of one. */
+/** A check stops at the first fault. If it gives several sentences, they are about the alternatives of one place. */
 function faultsOf(place: string, check: SchemaCheck, value: unknown): string[] {
   const alternatives = [...new Set(check(value))].filter((fault) => !fault.endsWith(' must match a schema in anyOf'))
   const placed = alternatives.map((fault) =>
     fault.startsWith('/ ') ? `${place || '/'}${fault.slice(1)}` : place + fault,
   )
   return placed.length === 0 ? [] : [placed.join(', or ')]
+}
+
+const namesOf = (code: object): readonly string[] => Object.keys(code)
+
+const apiFunctions: readonly string[] = [
+  ...namesOf(apiCode),
+  ...namesOf(taskCode).map((name) => `tasks.${name}`),
+  ...namesOf(submitCode).map((name) => `tasks.submit.${name}`),
+  ...namesOf(registrationCode).map((name) => `registrations.${name}`),
+]
+
+/** What no schema can check in an API that matches its schema. */
+const apiFaults = (api: ProviderApi): readonly string[] => [
+  ...(api.url === undefined || isBaseUrl(api.url)
+    ? []
+    : ['/api/url must be an http(s) URL without credentials and query']),
+  ...apiFunctions.flatMap((path) => functionFaults(`/api/${path.replaceAll('.', '/')}`, valueAt(api, path))),
+]
+
+/** Undefined is no fault here: the schema checks that a required function is there. Each one has to answer at once. */
+function functionFaults(place: string, value: unknown): readonly string[] {
+  if (value === undefined) return []
+  if (typeof value !== 'function') return [`${place} must be a function`]
+  return value.constructor.name === 'AsyncFunction' ? [`${place} must not be an async function`] : []
+}
+
+function isBaseUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol)) return false
+  return `${url.username}${url.password}${url.search}${url.hash}` === ''
 }

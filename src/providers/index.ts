@@ -1,23 +1,25 @@
-import ai from './ai.ts'
+import ai from './ai/provider.ts'
 import anthropic from './anthropic.ts'
 import assemblyai from './assemblyai.ts'
 import type { ProviderModule } from './define-provider.ts'
-import github from './github.ts'
+import github from './github/provider.ts'
 import openai from './openai.ts'
 import replicate from './replicate.ts'
 import standard from './standard.ts'
 import stripe from './stripe.ts'
 import svix from './svix.ts'
 
-/** The providers that come with Holdfast. Each is the default export of the file of its name beside this one. */
-export const shippedProviders: readonly ProviderModule[] = [
-  ai,
-  anthropic,
-  assemblyai,
-  github,
-  openai,
-  replicate,
-  standard,
-  stripe,
-  svix,
-]
+/** The modules of the providers that come with Holdfast, each with what it exports by default. */
+export const shippedModules: Readonly<Record<string, ProviderModule>> = {
+  './ai/provider.ts': ai,
+  './anthropic.ts': anthropic,
+  './assemblyai.ts': assemblyai,
+  './github/provider.ts': github,
+  './openai.ts': openai,
+  './replicate.ts': replicate,
+  './standard.ts': standard,
+  './stripe.ts': stripe,
+  './svix.ts': svix,
+}
+
+export const shippedProviders: readonly ProviderModule[] = Object.values(shippedModules)

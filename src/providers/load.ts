@@ -3,13 +3,13 @@ import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { listModules } from '../modules/module-files.ts'
 import { providerFaults } from './check.ts'
-import { shippedProviders } from './index.ts'
+import { shippedModules } from './index.ts'
 
 export interface LoadedProvider {
   readonly provider: Provider
   /** File URL of the module that default-exports it, for handler processes, which load it themselves. */
   readonly module: string
-  /** It is a user's, not a shipped one. */
+  /** It is a user's module, not a shipped one. */
   readonly isOwn: boolean
 }
 
@@ -17,16 +17,16 @@ export interface LoadedProvider {
 export type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
 
 /**
- * The shipped providers and those of a directory, by name. A module of one's own takes the place of a shipped one of the
- * same name; two of one's own may not share a name. Faults name the file.
+ * The shipped providers and those of a directory, by name. A user's module takes the place of a shipped one with the same
+ * name; two modules of the user may not share a name. Faults name the file.
  */
 export async function loadProviders(
   directory: string | undefined,
   importOwn: ImportModule = (url) => import(url),
 ): Promise<{ readonly providers: ReadonlyMap<string, LoadedProvider>; readonly faults: readonly string[] }> {
   const faults: string[] = []
-  const shipped = shippedProviders.map((provider): [string, LoadedProvider] => {
-    return [provider.name, { provider, module: new URL(`./${provider.name}.ts`, import.meta.url).href, isOwn: false }]
+  const shipped = Object.entries(shippedModules).map(([file, provider]): [string, LoadedProvider] => {
+    return [provider.name, { provider, module: new URL(file, import.meta.url).href, isOwn: false }]
   })
   const own = new Map<string, LoadedProvider>()
   for (const file of directory === undefined ? [] : await filesIn(directory, faults)) {

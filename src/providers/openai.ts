@@ -1,8 +1,141 @@
+import { valueAt } from '../domain/json.ts'
+import type { ApiRequest } from '../domain/outbound.ts'
+import type { RegistrationApi, Submission, TaskApi } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { bearer, type EndStatuses, endsByType, getTask, registrationOf, taskAnswer } from './api.ts'
 import { defineProvider } from './define-provider.ts'
-import { openaiRegistrations } from './openai-registrations.ts'
-import { openaiEnds, openaiTasks } from './openai-tasks.ts'
-import { bearer } from './registration.ts'
+
+/** What the prefix of an id tells: the path of its object, how the types of its events begin, and the statuses that end it. */
+interface Kind {
+  readonly prefix: string
+  readonly path: string
+  readonly type: string
+  readonly endStatuses: EndStatuses
+}
+
+/** Source: openai-node 7; legacy fine-tuning jobs (`ft-…`) had another API. */
+const kinds: readonly Kind[] = [
+  {
+    prefix: 'resp_',
+    path: '/responses',
+    type: 'response',
+    endStatuses: new Map([
+      ['completed', 'completed'],
+      ['failed', 'failed'],
+      ['cancelled', 'cancelled'],
+      ['incomplete', 'failed'],
+    ]),
+  },
+  {
+    prefix: 'batch_',
+    path: '/batches',
+    type: 'batch',
+    endStatuses: new Map([
+      ['completed', 'completed'],
+      ['failed', 'failed'],
+      ['cancelled', 'cancelled'],
+      ['expired', 'failed'],
+    ]),
+  },
+  {
+    prefix: 'ftjob-',
+    path: '/fine_tuning/jobs',
+    type: 'fine_tuning.job',
+    endStatuses: new Map([
+      ['succeeded', 'completed'],
+      ['failed', 'failed'],
+      ['cancelled', 'cancelled'],
+    ]),
+  },
+]
+
+const kindOf = (taskId: string): Kind | undefined => kinds.find(({ prefix }) => taskId.startsWith(prefix))
+
+/** `completed_at`, `expired_at` and so on. A fine-tuning job has one for every end; a response has one for success only. */
+const timeOf = (answer: unknown, word: string): unknown =>
+  valueAt(answer, `${word}_at`) ?? valueAt(answer, 'finished_at')
+
+/**
+ * The endpoint follows from the request. A response becomes a task by running in the background. A streamed response has no
+ * answer to read an id from; one with `store: false` is gone after about ten minutes.
+ * Source: developers.openai.com, "Background mode".
+ */
+function create({ request }: Submission): ApiRequest | undefined {
+  const has = (field: string): boolean => (valueAt(request, field) ?? null) !== null
+  if (has('input_file_id')) return { method: 'POST', path: '/batches', json: request }
+  if (has('training_file')) return { method: 'POST', path: '/fine_tuning/jobs', json: request }
+  if (!has('model') && !has('prompt')) return undefined
+  if (valueAt(request, 'store') === false || valueAt(request, 'stream') === true) return undefined
+  return { method: 'POST', path: '/responses', json: { ...request, background: true } }
+}
+
+/** Webhooks are registered for a project; a request cannot name one. No `Idempotency-Key` is documented. */
+const tasks: TaskApi = {
+  poll: (taskId) => {
+    const kind = kindOf(taskId)
+    return kind && getTask(kind.path, taskId)
+  },
+  read: (answer, taskId) => {
+    const kind = kindOf(taskId)
+    if (kind === undefined || valueAt(answer, 'id') !== taskId) return undefined
+    return taskAnswer(kind.endStatuses, valueAt(answer, 'status'), (word) => ({
+      type: `${kind.type}.${word}`,
+      data: answer,
+      created_at: timeOf(answer, word),
+    }))
+  },
+  submit: { request: create, taskId: (answer) => valueAt(answer, 'id'), callsBack: false, idempotent: false },
+}
+
+const ends = endsByType(Object.fromEntries(kinds.map(({ type, endStatuses }) => [type, endStatuses])))
+
+/** The ends of work that a user waits for. Which other events there are depends on the project: `--events` names them. */
+const EVENTS = [
+  ...['completed', 'failed', 'cancelled', 'incomplete'].map((end) => `response.${end}`),
+  ...['completed', 'failed', 'expired', 'cancelled'].map((end) => `batch.${end}`),
+  ...['succeeded', 'failed', 'cancelled'].map((end) => `fine_tuning.job.${end}`),
+  ...['succeeded', 'failed', 'canceled'].map((end) => `eval.run.${end}`),
+]
+
+const PATH = '/webhook_endpoints'
+const one = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
+
+const readRegistration: RegistrationApi['read'] = (answer) =>
+  registrationOf({
+    id: valueAt(answer, 'id'),
+    url: valueAt(answer, 'url'),
+    events: valueAt(answer, 'event_types'),
+    active: true,
+  })
+
+/**
+ * OpenAI makes the secret and gives it at creation only. A registration cannot be switched off. Source: openai-node 7,
+ * resources/webhooks; the page size is the largest that the API reference allows.
+ */
+const registrations: RegistrationApi = {
+  list: (after) => ({ method: 'GET', path: PATH, query: { limit: '100', ...(after !== undefined && { after }) } }),
+  readList: (answer) => {
+    const data = valueAt(answer, 'data')
+    if (!Array.isArray(data)) return undefined
+    const items = data.map((each) => readRegistration(each))
+    if (valueAt(answer, 'has_more') !== true) return { items }
+    const next = valueAt(answer, 'last_id') ?? valueAt(data.at(-1), 'id')
+    return typeof next === 'string' ? { items, next } : undefined
+  },
+  create: ({ url, events }) => ({ method: 'POST', path: PATH, json: { name: 'Holdfast', url, event_types: events } }),
+  update: (id, { url, events, active }) =>
+    active === undefined
+      ? {
+          method: 'POST',
+          path: one(id),
+          json: { ...(url !== undefined && { url }), ...(events !== undefined && { event_types: events }) },
+        }
+      : undefined,
+  remove: (id) => ({ method: 'DELETE', path: one(id) }),
+  read: readRegistration,
+  secret: (answer) => valueAt(answer, 'signing_secret'),
+  events: EVENTS,
+}
 
 /**
  * OpenAI: Standard Webhooks, but a secret without `whsec_` is taken as it is written. The `webhook-id` stays the same over
@@ -18,6 +151,10 @@ export default defineProvider({
     data: 'body:data',
     task: 'body:data.id',
   },
-  ends: openaiEnds,
-  api: { url: 'https://api.openai.com/v1', headers: bearer, tasks: openaiTasks, registrations: openaiRegistrations },
+  ends,
+  api: { url: 'https://api.openai.com/v1', headers: bearer, tasks, registrations },
+  samples: ({ id, type, data = { id: `${type.split('.')[0]}_123` }, nowMs }) => ({
+    headers: { 'webhook-id': id },
+    body: { id, object: 'event', created_at: Math.floor(nowMs / 1_000), type, data },
+  }),
 })

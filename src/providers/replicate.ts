@@ -1,12 +1,11 @@
 import { valueAt } from '../domain/json.ts'
 import type { TaskApi } from '../domain/provider.ts'
 import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { bearer, type EndStatuses, endsByType, getTask, taskAnswer } from './api.ts'
 import { defineProvider } from './define-provider.ts'
-import { bearer } from './registration.ts'
-import { answerBy, askFor, endsByType, type Words } from './task-answer.ts'
 
 /** `aborted`: its deadline passed before it started; `canceled`, after. Source: replicate.com/docs, "Prediction lifecycle". */
-const words: Words = new Map([
+const endStatuses: EndStatuses = new Map([
   ['succeeded', 'completed'],
   ['failed', 'failed'],
   ['canceled', 'cancelled'],
@@ -17,14 +16,14 @@ const timeOf = (prediction: unknown): unknown =>
   valueAt(prediction, 'completed_at') ?? valueAt(prediction, 'started_at') ?? valueAt(prediction, 'created_at')
 
 /**
- * `POST /predictions` runs any model, its `version` being an id, `owner/name` or `owner/name:id`. 3,000 requests a minute
- * may be spent on all but creating. Source: replicate.com/docs/reference/http.
+ * `POST /predictions` runs any model; `version` is an id, `owner/name` or `owner/name:id`. All requests but those that create
+ * may be 3,000 a minute. Source: replicate.com/docs/reference/http.
  */
 const tasks: TaskApi = {
-  poll: (taskId) => askFor('/predictions', taskId),
+  poll: (taskId) => getTask('/predictions', taskId),
   read: (answer, taskId) =>
     valueAt(answer, 'id') === taskId
-      ? answerBy(words, valueAt(answer, 'status'), (word) => ({
+      ? taskAnswer(endStatuses, valueAt(answer, 'status'), (word) => ({
           type: `prediction.${word}`,
           data: answer,
           created_at: timeOf(answer),
@@ -44,9 +43,9 @@ const tasks: TaskApi = {
 }
 
 /**
- * Replicate: Standard Webhooks around a bare prediction, which names no event type; it is `prediction.<status>`. All events
- * of one prediction share its `id`, so they are told apart by their `webhook-id`; those of its start, output and logs have
- * a status that ends nothing. Source: replicate.com/docs/topics/webhooks.
+ * Replicate: Standard Webhooks around a bare prediction, which names no event type: the type is `prediction.<status>`. All
+ * events of one prediction share its `id`, so `webhook-id` identifies an event. Events of its start, output and logs have a
+ * status that ends nothing. Source: replicate.com/docs/topics/webhooks.
  */
 export default defineProvider({
   name: 'replicate',
@@ -61,6 +60,16 @@ export default defineProvider({
       task: valueAt(body, 'id'),
     }
   },
-  ends: endsByType({ prediction: words }),
+  ends: endsByType({ prediction: endStatuses }),
   api: { url: 'https://api.replicate.com/v1', headers: bearer, tasks },
+  samples: ({ id, type, data = { input: { prompt: 'a lighthouse' }, output: ['a sample'], error: null }, nowMs }) => ({
+    headers: { 'webhook-id': id },
+    body: {
+      id: 'ufawqhfynnddngldkgtslldrkq',
+      version: '5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa',
+      created_at: new Date(nowMs).toISOString(),
+      ...data,
+      status: type.slice(type.indexOf('.') + 1),
+    },
+  }),
 })

@@ -1,7 +1,7 @@
 import { valueAt } from '../domain/json.ts'
-import type { RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
+import type { RegistrationApi, RegistrationChanges, Sample, SampleEvent } from '../domain/provider.ts'
+import { bearer, registrationOf } from './api.ts'
 import { defineProvider } from './define-provider.ts'
-import { bearer, registrationOf } from './registration.ts'
 
 const PATH = '/v1/webhook_endpoints'
 const one = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
@@ -20,7 +20,7 @@ const readRegistration: RegistrationApi['read'] = (answer) =>
     active: valueAt(answer, 'status') !== 'disabled',
   })
 
-/** Forms go in, JSON comes out; the secret is Stripe's, told at creation only. Source: stripe-node 23, WebhookEndpoints.d.ts. */
+/** Requests are forms, answers are JSON. Stripe makes the secret and gives it at creation only. Source: stripe-node 23, WebhookEndpoints.d.ts. */
 const registrations: RegistrationApi = {
   list: (after) => ({
     method: 'GET',
@@ -43,9 +43,26 @@ const registrations: RegistrationApi = {
   events: ['*'],
 }
 
+function samples({ id, type, data, nowMs }: SampleEvent): Sample {
+  const [object] = type.split('.')
+  return {
+    body: {
+      id,
+      object: 'event',
+      api_version: '2025-03-31.basil',
+      created: Math.floor(nowMs / 1_000),
+      livemode: false,
+      pending_webhooks: 1,
+      request: { id: null, idempotency_key: null },
+      type,
+      data: data ?? { object: { id: `${object}_123`, object } },
+    },
+  }
+}
+
 /**
  * Stripe: `t=…,v1=…` over `t.body`, hex, five minutes; the key is the whole secret, `whsec_` included, as text.
- * Source: stripe-node, Webhooks.ts, which looks at the age only; a bound on the future is harmless and Stripe's clocks keep it.
+ * Source: stripe-node, Webhooks.ts, which checks the age only. A bound on the future is harmless: Stripe's clocks keep it.
  */
 export default defineProvider({
   name: 'stripe',
@@ -65,4 +82,5 @@ export default defineProvider({
     api_version: 'body:api_version',
   },
   api: { url: 'https://api.stripe.com', headers: bearer, registrations },
+  samples,
 })

@@ -1,7 +1,7 @@
 import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { defineProvider } from './define-provider.ts'
 
-/** Svix, and those who send through it: Standard Webhooks under names of its own, or the standard ones. Source: docs.svix.com. */
+/** Svix, and the senders that use it: Standard Webhooks, with Svix's header names or the standard ones. Source: docs.svix.com. */
 export default defineProvider({
   name: 'svix',
   verify: {

@@ -5,7 +5,7 @@ import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import { loadApart } from '../../src/modules/load-modules.ts'
 import { providerFaults } from '../../src/providers/check.ts'
-import { shippedProviders } from '../../src/providers/index.ts'
+import { shippedModules } from '../../src/providers/index.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
 const log = pino({ level: 'silent' })
@@ -28,10 +28,11 @@ const outline = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, each) => (typeof each === 'function' ? 'a function' : each)))
 
 describe('a provider module that is loaded apart', () => {
-  test.each(shippedProviders)('is what it exports, but for what its functions do: $name', async (provider) => {
-    const loaded = (
-      await loadApart(import.meta.resolve(`../../src/providers/${provider.name}.ts`), { environment: process.env, log })
-    ).default
+  const shipped = Object.entries(shippedModules).map(([file, provider]) => ({ name: provider.name, file, provider }))
+
+  test.each(shipped)('is what it exports, but for what its functions do: $name', async ({ file, provider }) => {
+    const module = import.meta.resolve(`../../src/providers/${file}`)
+    const loaded = (await loadApart(module, { environment: process.env, log })).default
     expect(outline(loaded)).toEqual(outline(provider))
     expect(providerFaults(loaded)).toEqual([])
   })

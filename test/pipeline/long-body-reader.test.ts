@@ -12,7 +12,7 @@ import { routeHere } from '../../src/pipeline/body-reader.ts'
 import { createReader } from '../../src/pipeline/long-body-reader.ts'
 import type { StoredForm } from '../../src/pipeline/read-event.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
-import ai from '../../src/providers/ai.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
 const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
@@ -34,7 +34,7 @@ function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
   if (module !== undefined) writeFileSync(file, module)
   const reader = createReader({
     providerModules: {
-      ai: new URL('../../src/providers/ai.ts', import.meta.url).href,
+      ai: new URL('../../src/providers/ai/provider.ts', import.meta.url).href,
       own: pathToFileURL(file).href,
     },
     own: { has: ({ name }) => name === 'own' },

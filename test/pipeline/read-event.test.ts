@@ -4,7 +4,7 @@ import type { Headers } from '../../src/domain/event.ts'
 import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
-import github from '../../src/providers/github.ts'
+import github from '../../src/providers/github/provider.ts'
 
 const acme = defineProvider({
   name: 'acme',

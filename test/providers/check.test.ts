@@ -41,6 +41,7 @@ describe('a provider module is sound', () => {
       { ...acme, verify: { ...bare, signed: '{timestamp}.{body}', signature: listed, timestamp: byLabel } },
     ],
     ['that tells which events end a task', { ...acme, ends: does }],
+    ['with samples of its own', { ...acme, samples: does }],
     ['with an API that there is nothing of', { ...acme, api: {} }],
     ['that can be asked for tasks', { ...acme, api: { url: 'https://api.acme.test/v1', headers: does, tasks } }],
     [
@@ -127,6 +128,7 @@ describe('a provider module is refused, and told where it is wrong', () => {
     ],
     ['takes any length of key', { ...acme, minKeyBytes: 0 }, '/minKeyBytes must be >= 1'],
     ['has ends that are a table', { ...acme, ends: { 'a.b': 'completed' } }, '/ends must be a function'],
+    ['has samples that are a table', { ...acme, samples: { 'a.b': {} } }, '/samples must be a function'],
     ['tells its ends later', { ...acme, ends: async () => undefined }, '/ends must not be an async function'],
     ['has an API that is a text', { ...acme, api: 'https://api.acme.test' }, '/api must be object'],
     [

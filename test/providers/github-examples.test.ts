@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { readEvent } from '../../src/pipeline/read-event.ts'
-import github from '../../src/providers/github.ts'
-import { githubMismatch } from '../../src/providers/github-events.ts'
+import { githubMismatch } from '../../src/providers/github/events.ts'
+import github from '../../src/providers/github/provider.ts'
 
 interface Documented {
   readonly name: string

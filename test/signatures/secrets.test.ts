@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Provider } from '../../src/domain/provider.ts'
-import github from '../../src/providers/github.ts'
+import github from '../../src/providers/github/provider.ts'
 import { compileVerifier, type Scheme, secretFault, secretHeaders, signRequest } from '../../src/signatures/schemes.ts'
 import type { SharedSecretScheme } from '../../src/signatures/shared-secret.ts'
 

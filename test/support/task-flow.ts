@@ -47,7 +47,7 @@ const handlerModule = (ledger: string): string => `
 
 /** Provider ai, at whatever pace the test needs. */
 const providerModule = (pace: { pollsPerSecond: number; concurrency: number }): string => `
-  import ai from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/providers/ai.ts')).href)}
+  import ai from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/providers/ai/provider.ts')).href)}
   export default { ...ai, api: { ...ai.api, tasks: { ...ai.api.tasks, ...${JSON.stringify(pace)} } } }
 `
 

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import ai from '../../src/providers/ai.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { type FakeProviderOptions, startFakeProvider } from './fake-provider.ts'
 import { callerOf, startTaskRig, type TaskRigOptions } from './task-rig.ts'
 

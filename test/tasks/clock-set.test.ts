@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import ai from '../../src/providers/ai.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { BREAKER_FAILURES, BREAKER_PAUSE_MS } from '../../src/tasks/breaker.ts'
 import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Provider, TaskApi } from '../../src/domain/provider.ts'
-import ai from '../../src/providers/ai.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
 

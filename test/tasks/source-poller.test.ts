@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import ai from '../../src/providers/ai.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
 import { startLane } from '../support/task-lane.ts'

@@ -1,8 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import ai from '../../src/providers/ai.ts'
-import { aiTasks } from '../../src/providers/ai-tasks.ts'
+import ai from '../../src/providers/ai/provider.ts'
 import { startServer } from '../outbound/loopback-server.ts'
 import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
@@ -12,7 +11,7 @@ const DEADLINE_MS = 24 * 60 * MINUTE_MS
 /** Longer than any pause between two submissions. */
 const LATER_MS = 10 * MINUTE_MS
 
-const { submit: submission, ...asking } = aiTasks
+const { submit: submission, ...asking } = ai.api.tasks
 /** As provider ai, but nothing is known of what it does with a submission that comes twice. */
 const forgetful: Provider = {
   ...ai,

@@ -3,10 +3,10 @@ import { type CatalogueType, catalogue } from '../../src/domain/catalogue.ts'
 import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { compileSchema } from '../../src/pipeline/schema/schema.ts'
+import { samples } from '../../src/providers/ai/samples.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
 import { loadProviders } from '../../src/providers/load.ts'
-import { sampleFault, sampleRequest } from '../../src/samples/sample-request.ts'
-import { samples } from '../../src/samples/samples.ts'
+import { sampleFault, sampleRequest } from '../../src/providers/samples.ts'
 import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 
@@ -126,5 +126,21 @@ describe('a sample follows from the map of a provider of one’s own', () => {
       verdict: { ok: true },
       reading: { fields: { id: 'evt_1', type: 'thing.made', data: { colour: 'red' } } },
     })
+  })
+})
+
+test('a provider of one’s own may give its own samples', () => {
+  const acme = defineProvider({
+    name: 'acme',
+    verify: { scheme: 'shared-secret', from: { body: 'meta.token' } },
+    event: ({ headers, body }) => ({ id: headers['acme-id'], type: (body as { kind: string }).kind, data: body }),
+    samples: ({ id, type, data = { colour: 'blue' } }) => ({
+      headers: { 'acme-id': id },
+      body: { kind: type, meta: { version: 1 }, ...data },
+    }),
+  })
+  expect(receive(acme, 'thing.made', { colour: 'red' })).toMatchObject({
+    verdict: { ok: true },
+    reading: { fields: { id: 'evt_1', type: 'thing.made', data: { colour: 'red', meta: { version: 1 } } } },
   })
 })

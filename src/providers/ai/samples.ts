@@ -1,6 +1,7 @@
-import type { CatalogueType, DataOf } from '../domain/catalogue.ts'
+import type { CatalogueType, DataOf } from '../../domain/catalogue.ts'
+import type { Sample, SampleEvent } from '../../domain/provider.ts'
 
-/** One `data` for each type of the catalogue. */
+/** Sample `data` for each type of the catalogue. */
 export const samples: { readonly [Type in CatalogueType]: DataOf<Type> } = {
   'completion.started': { completion_id: 'cmpl_xyz789', model: 'gpt-4o', request_id: 'req_custom_001' },
   'completion.streaming': { completion_id: 'cmpl_xyz789', model: 'gpt-4o', delta: 'The response' },
@@ -73,8 +74,13 @@ export const samples: { readonly [Type in CatalogueType]: DataOf<Type> } = {
   'task.expired': { task_id: 'task_abc123', status: 'expired' },
 }
 
-/** The `data` of a sample event; for a type that the catalogue does not name, something that says what it is. */
+/** The `data` of a sample event. For a type that is not in the catalogue, it says that it is a sample. */
 export const sampleData = (type: string): Record<string, unknown> =>
   Object.hasOwn(samples, type)
     ? samples[type as CatalogueType]
     : { object: 'sample', message: `A sample ${type} event, sent by holdfast` }
+
+/** The tutorial's standard event structure. */
+export const standardSample = ({ id, type, data = sampleData(type), nowMs }: SampleEvent): Sample => ({
+  body: { id, type, created_at: new Date(nowMs).toISOString(), api_version: '2025-01-01', data },
+})

@@ -1,8 +1,8 @@
-import { valueAt } from '../domain/json.ts'
-import type { RegistrationApi } from '../domain/provider.ts'
-import { defineProvider } from './define-provider.ts'
-import { githubMismatch } from './github-events.ts'
-import { bearer, registrationOf } from './registration.ts'
+import { valueAt } from '../../domain/json.ts'
+import type { RegistrationApi, Sample, SampleEvent } from '../../domain/provider.ts'
+import { bearer, registrationOf } from '../api.ts'
+import { defineProvider } from '../define-provider.ts'
+import { githubKeys, githubMismatch } from './events.ts'
 
 const PATH = '/hooks'
 const PAGE_SIZE = 100
@@ -19,9 +19,9 @@ const readRegistration: RegistrationApi['read'] = (answer) =>
   })
 
 /**
- * Of one repository or organization, as the base URL names it. GitHub is told the secret and shows it as asterisks ever
- * after, so it is never sent back; `config` replaces all of what was, which is why it goes out whole or not at all. An event
- * here is what comes before the first dot of ours. There may be more after a page that is full. Source:
+ * The webhooks of one repository or organization: the base URL names which. GitHub takes the secret and shows asterisks in its
+ * place, so what it shows is never sent back. `config` replaces the whole of the old one, so it is sent whole or not at all.
+ * GitHub's event is the part of our type before the first dot. After a full page there may be another. Source:
  * docs.github.com, REST, "Repository webhooks"; @octokit/openapi-types 29.
  */
 const registrations: RegistrationApi = {
@@ -49,11 +49,40 @@ const registrations: RegistrationApi = {
   eventOf: (type) => type.split('.')[0] ?? type,
 }
 
+const SAMPLE_TEXTS = new Map([
+  ['ref', 'refs/heads/main'],
+  ['ref_type', 'branch'],
+  ['master_branch', 'main'],
+  ['before', '0'.repeat(40)],
+  ['after', '1'.repeat(40)],
+  ['sha', '1'.repeat(40)],
+  ['state', 'success'],
+  ['context', 'sample'],
+  ['workflow', '.github/workflows/sample.yml'],
+  ['zen', 'Keep it logically awesome.'],
+  ['status', 'success'],
+])
+const SAMPLE_LISTS = new Set(['commits', 'pages', 'repositories_added', 'repositories_removed'])
+
+const sampleOf = (key: string): unknown => SAMPLE_TEXTS.get(key) ?? (SAMPLE_LISTS.has(key) ? [] : { id: 1 })
+
+function samples({ id, type, data }: SampleEvent): Sample {
+  const [name = type, ...action] = type.split('.')
+  const repository = { id: 1, name: 'sample', full_name: 'holdfast/sample' }
+  return {
+    headers: { 'x-github-event': name, 'x-github-delivery': id },
+    body: {
+      ...(action.length > 0 && { action: action.join('.') }),
+      ...Object.fromEntries(githubKeys(name).map((key) => [key, sampleOf(key)])),
+      ...(data ?? { repository, sender: { id: 1, login: 'holdfast' } }),
+    },
+  }
+}
+
 /**
- * GitHub: hex over the body alone, with no timestamp, so that a replayed request is told by its delivery id only, which is not
- * signed, as little as the event's name (see SECURITY.md). The id is the same on redelivery, for which a person asks: GitHub
- * does not try again by itself. What happened is the event's name, with the body's `action` where there is one:
- * `issues.opened`. Source: docs.github.com, "Validating webhook deliveries", "Redelivering webhooks".
+ * GitHub: hex over the body alone, without a timestamp. A replayed request is known by its delivery id only; neither that id
+ * nor the event's name is signed (see SECURITY.md). The id is the same when a delivery is sent again, which GitHub does only
+ * when a person asks for it. The type is the event's name, with the body's `action` if there is one: `issues.opened`. Source: docs.github.com, "Validating webhook deliveries", "Redelivering webhooks".
  */
 export default defineProvider({
   name: 'github',
@@ -83,4 +112,5 @@ export default defineProvider({
     }),
     registrations,
   },
+  samples,
 })

@@ -1,32 +1,30 @@
-import type { EventMap, Provider, Selector } from '../domain/provider.ts'
+import type { EventMap, Provider, Sample, SampleEvent, Selector } from '../domain/provider.ts'
 import { readEvent } from '../pipeline/read-event.ts'
-import { shippedProviders } from '../providers/index.ts'
 import { bodyFields } from '../signatures/schemes.ts'
-import { type SampleEvent, type Shape, shapes, standardShape } from './sample-shapes.ts'
-import { sampleData } from './samples.ts'
+import { sampleData, standardSample } from './ai/samples.ts'
 
 export interface SampleRequest {
-  /** Those that carry fields of the event; the signature's come on top. */
+  /** The content type, and headers that carry fields of the event; signing adds its own. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
 }
 
 /**
- * An event as its provider would send it, not signed yet. Its shape is the provider's own where that is known, else it
- * follows from the provider's event map. `secret` goes into the body where the provider wants it there.
+ * An event as its provider would send it, not signed yet. Where the provider gives no samples, they follow from its event map.
+ * `secret` goes into the body if the provider expects it there.
  */
 export function sampleRequest(provider: Provider, event: SampleEvent, secret: string): SampleRequest {
-  const shape =
-    (shippedProviders.some((shipped) => shipped === provider) && shapes[provider.name]) || shapeByMap(provider.event)
-  const { headers = {}, body } = shape(event)
-  for (const [path, value] of Object.entries(bodyFields(provider.verify, secret, event.nowMs))) putAt(body, path, value)
-  const [contentType = 'application/json'] = provider.contentTypes ?? []
-  return { headers: { 'content-type': contentType, ...headers }, body: Buffer.from(JSON.stringify(body)) }
+  const { verify, samples = samplesByMap(provider.event), contentTypes = [] } = provider
+  const { headers = {}, body } = samples(event)
+  const whole = { ...body }
+  for (const [path, value] of Object.entries(bodyFields(verify, secret, event.nowMs))) putAt(whole, path, value)
+  const [contentType = 'application/json'] = contentTypes
+  return { headers: { 'content-type': contentType, ...headers }, body: Buffer.from(JSON.stringify(whole)) }
 }
 
 /**
- * Why the provider would not read a sample as an event of this type; undefined if it would. A module that reads by code
- * leaves no way to know beforehand, and some providers have types of one form only.
+ * Why the provider would not read a sample as an event of this type; undefined if it would. Only reading it can tell: a module
+ * may read by code, and some providers have types of one form only.
  */
 export function sampleFault(provider: Provider, { headers, body }: SampleRequest, type: string): string | undefined {
   const reading = readEvent(provider, headers, body, 0)
@@ -35,8 +33,8 @@ export function sampleFault(provider: Provider, { headers, body }: SampleRequest
   return read === type ? undefined : `provider ${provider.name} has no type ${type}: it would be read as ${read}`
 }
 
-function shapeByMap(map: Provider['event']): Shape {
-  if (typeof map === 'function') return standardShape
+function samplesByMap(map: Provider['event']): (event: SampleEvent) => Sample {
+  if (typeof map === 'function') return standardSample
   return ({ id, type, data = sampleData(type), nowMs }) => {
     const headers: Record<string, string> = {}
     const body: Record<string, unknown> = {}
@@ -57,7 +55,7 @@ function shapeByMap(map: Provider['event']): Shape {
 const firstOf = (selectors: Selector | readonly Selector[] | undefined): Selector | undefined =>
   typeof selectors === 'string' ? selectors : selectors?.[0]
 
-/** Sets a value at a dotted path, making the objects on the way; the empty path is the body itself. */
+/** Sets a value at a dotted path and makes the objects on the way; the empty path is the body itself. */
 function putAt(body: Record<string, unknown>, path: string, value: unknown): void {
   if (path === '') {
     Object.assign(body, value)

@@ -1,6 +1,6 @@
 /**
- * What GitHub signs is the body; which event it is of, it says in a header beside it. These are keys that the body of an
- * event always has, and (`may`) others of this table that it may have. Events that are not here are not checked. Source:
+ * GitHub signs the body, but names the event in a header that it does not sign. For each event: the keys that its body always
+ * has, and (`may`) other keys of this table that its body may have. Events that are not listed are not checked. Source:
  * docs.github.com, "Webhook events and payloads"; @octokit/webhooks-examples 7.
  */
 const EVENTS = new Map<string, { readonly has: readonly string[]; readonly may?: readonly string[] }>([
@@ -64,15 +64,15 @@ const EVENTS = new Map<string, { readonly has: readonly string[]; readonly may?:
   ['workflow_run', { has: ['workflow_run'], may: ['workflow'] }],
 ])
 
-/** What the body of an event has at the least; empty for one that is not known. */
+/** The keys that the body of an event always has; empty for an unknown event. */
 export const githubKeys = (name: string): readonly string[] => EVENTS.get(name)?.has ?? []
 
 /** Keys that the bodies of most events have. */
 const ANYWHERE = new Set(['repository', 'organization', 'installation'])
 
 /**
- * Why the body cannot be that of the event: it lacks what every body of that event has, or it is another event's, with a
- * key that no body of this one has. Undefined: it can, as far as the keys tell.
+ * Why the body cannot belong to the event: it lacks a key that every body of that event has, or it is the body of another
+ * event, with a key that no body of this one has. Undefined: as far as the keys tell, it can.
  */
 export function githubMismatch(name: string, body: unknown): string | undefined {
   const event = EVENTS.get(name)
