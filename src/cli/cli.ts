@@ -9,13 +9,11 @@ import {
   EXIT_OK,
   EXIT_USAGE,
   UsageError,
-  write,
 } from './command.ts'
-import { deadList } from './dead.ts'
-import { deadReplay } from './dead-replay.ts'
+import { deadList, deadReplay } from './dead.ts'
 import { eventsList, eventsReplay, eventsShow } from './events.ts'
-import { commandHelp, groupHelp, overview } from './help.ts'
 import { migrate } from './migrate.ts'
+import { printable, write } from './output.ts'
 import {
   registrationsCreate,
   registrationsDelete,
@@ -25,9 +23,28 @@ import {
 } from './registrations.ts'
 import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
-import { check, serve } from './service.ts'
-import { printable } from './table.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
+
+/** `main.ts` runs these two itself; they come here only for their help, and with wrong arguments. */
+const runByMain = async (args: readonly string[]): Promise<number> => {
+  throw new UsageError(`unexpected ${args.join(' ')}`)
+}
+
+const serve: Command = {
+  name: 'serve',
+  usage: '',
+  summary: 'Runs the service; the default.',
+  options: [],
+  run: runByMain,
+}
+
+const check: Command = {
+  name: 'check',
+  usage: '[options]',
+  summary: 'Checks configuration and modules; exit code 78 if the service could not start.',
+  options: [['--json', 'the faults as JSON']],
+  run: runByMain,
+}
 
 const commands: readonly Command[] = [
   serve,
@@ -60,7 +77,7 @@ const commands: readonly Command[] = [
  * Never rejects; what went wrong is one line on `err`, never a stack trace.
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
-  // Whoever reads our output may leave early (`| head`): that is not our failure.
+  // The reader of our output may end early (`| head`), which is no failure of ours.
   const ignore = (): void => {}
   io.out.on('error', ignore)
   try {
@@ -102,7 +119,7 @@ function exitCodeOf(error: unknown): number {
 
 const isHelp = (arg: string): boolean => arg === '--help' || arg === '-h'
 
-/** What stands before `--`. */
+/** The arguments before `--`. */
 const optionsOf = (args: readonly string[]): readonly string[] =>
   args.includes('--') ? args.slice(0, args.indexOf('--')) : args
 
@@ -125,7 +142,7 @@ async function help(topic: readonly string[], io: CliIo): Promise<number> {
   return EXIT_OK
 }
 
-/** Help on a command, or on all that share the first word. */
+/** Help on a command, or on all commands of a group. */
 function helpOn(topic: readonly string[]): string | undefined {
   const found = find(topic)
   if (found !== undefined) return commandHelp(found.command)
@@ -143,4 +160,32 @@ async function misunderstood(argv: readonly string[], io: CliIo): Promise<number
   await write(io.err, `holdfast: there is no command ${printable(words.join(' '))}\n\n`)
   await write(io.err, group.length > 0 ? groupHelp(group) : overview(commands))
   return EXIT_USAGE
+}
+
+const INDENT = '  '
+
+/** All commands, one line each. */
+const overview = (all: readonly Command[]): string =>
+  [
+    'Holdfast, a durable webhook inbox.\n',
+    'Usage: holdfast [command] [options]\n',
+    'Commands:',
+    ...aligned([
+      ...all.map(({ name, usage, summary }): [string, string] => [`${name} ${usage}`.trim(), summary]),
+      ['help [command]', 'Tells more on one command.'],
+      ['--version', 'Tells the version.'],
+    ]),
+    '',
+    'It is configured by environment variables, and by a file .env where there is one: see .env.example.\n',
+  ].join('\n')
+
+const commandHelp = ({ name, usage, summary, options }: Command): string =>
+  [`Usage: holdfast ${name} ${usage}`.trimEnd(), '', `${INDENT}${summary}`, '', ...aligned(options), ''].join('\n')
+
+const groupHelp = (group: readonly Command[]): string =>
+  ['Usage:', ...aligned(group.map(({ name, usage, summary }) => [`holdfast ${name} ${usage}`, summary])), ''].join('\n')
+
+function aligned(entries: readonly (readonly [string, string])[]): readonly string[] {
+  const width = Math.max(0, ...entries.map(([term]) => term.length))
+  return entries.map(([term, text]) => `${INDENT}${term.padEnd(width)}  ${text}`)
 }

@@ -1,4 +1,5 @@
-import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
 import type { ReadConfig } from '../app/config.ts'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
@@ -8,12 +9,12 @@ import type { Move } from '../domain/move.ts'
 export interface CliIo {
   readonly out: NodeJS.WritableStream
   readonly err: NodeJS.WritableStream
-  /** Read by `--data -`, and where somebody is asked. */
+  /** Read by `--data -`, and for the answer to a question. */
   readonly in: AsyncIterable<Uint8Array | string>
-  /** Whether a person sits at `in` and `err`, who can be asked. */
+  /** Whether a person at a terminal can be asked: `in` and `err` are one. */
   readonly interactive: boolean
   readonly read: () => ReadConfig
-  /** Stops when the process is told to end. */
+  /** Stops when the process gets a signal to end. */
   readonly move: Move
 }
 
@@ -26,37 +27,15 @@ export const EXIT_USAGE = 2
 export const EXIT_NOT_COMPLETED = 3
 /** sysexits.h: EX_CONFIG. */
 export const EXIT_CONFIGURATION = 78
-/** The time that was given is over: as timeout(1) has it. */
+/** The time that was given is over: the exit code of timeout(1). */
 export const EXIT_TIMEOUT = 124
-
-/** The configuration, if all is sound in it that this command reads. Throws `ConfigurationError`. */
-export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Config {
-  const { config, faults } = read()
-  const own = faults.filter((fault) => variables.test(fault))
-  if (own.length > 0) throw new ConfigurationError(own)
-  return config
-}
-
-/** One command, as its own help tells it. */
-export interface Command {
-  /** As it is typed: `events list`. */
-  readonly name: string
-  /** What follows the name, e.g. `<uid> [options]`. */
-  readonly operands: string
-  /** One line. */
-  readonly summary: string
-  /** Option and what it does, one line each. */
-  readonly options: readonly (readonly [option: string, help: string])[]
-  /** Resolves with the exit code. */
-  readonly run: (args: readonly string[], io: CliIo) => Promise<number>
-}
 
 /** The arguments make no sense: exit 2, with the command's usage. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** What was asked for could not be done: exit 1 unless it says otherwise, with this one sentence. */
+/** The command could not be carried out: exit 1 unless given otherwise, with this one sentence. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly exitCode: number
@@ -67,26 +46,147 @@ export class CommandError extends Error {
   }
 }
 
-/** Options and operands by name. Throws `UsageError` on an unknown option, and on too few or too many operands. */
-export function parse<const Options extends ParseArgsOptionsConfig, const Operands extends readonly string[]>(
-  args: readonly string[],
-  options: Options,
-  operands: Operands,
-) {
-  const parsed = parseOptions(args, options)
-  const { positionals } = parsed
-  const missing = operands[positionals.length]
-  if (missing !== undefined) throw new UsageError(`<${missing}> is missing`)
-  if (positionals.length > operands.length) throw new UsageError(`unexpected ${positionals[operands.length]}`)
-  return { values: parsed.values, operands: positionals as { readonly [Index in keyof Operands]: string } }
+/** The configuration, if the variables that this command reads are sound. Throws `ConfigurationError`. */
+export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Config {
+  const { config, faults } = read()
+  const own = faults.filter((fault) => variables.test(fault))
+  if (own.length > 0) throw new ConfigurationError(own)
+  return config
 }
 
-function parseOptions<const Options extends ParseArgsOptionsConfig>(args: readonly string[], options: Options) {
+/** One option of a command: a switch, or with `value` an option that takes one. */
+export interface Flag {
+  readonly help: string
+  /** What stands for the value in the help, as `<name>`. */
+  readonly value?: string
+  readonly required?: true
+  /** The only values that are accepted. */
+  readonly words?: readonly string[]
+}
+
+export const jsonFlag = { help: 'as JSON' } as const
+
+/** An option that takes one of these words, all of which its help names. */
+export const oneOf = <const Word extends string>(value: string, words: readonly Word[]) =>
+  ({ value, words, help: words.join(', ') }) as const
+
+type FlagValue<Of extends Flag> = Of extends { value: string }
+  ?
+      | (Of extends { words: readonly (infer Word)[] } ? Word : string)
+      | (Of extends { required: true } ? never : undefined)
+  : boolean
+type FlagValues<Flags> = { readonly [Name in keyof Flags]: Flags[Name] extends Flag ? FlagValue<Flags[Name]> : never }
+type OperandValues<Operands> = {
+  readonly [At in keyof Operands]: Operands[At] extends `${string}?` ? string | undefined : string
+}
+
+interface Given<Flags, Operands> {
+  readonly flags: FlagValues<Flags>
+  readonly operands: OperandValues<Operands>
+}
+
+interface Definition<Flags, Operands> {
+  /** As it is typed: `events list`. */
+  readonly name: string
+  /** One line. */
+  readonly summary: string
+  /** Names of the arguments that are no options; one that ends in `?` may be left out. */
+  readonly operands: Operands
+  /** By the name of the option, without its dashes. */
+  readonly flags: Flags
+  /** What follows the name in the help; made of operands and flags unless given. */
+  readonly usage?: string
+  /** Messages about the arguments hide URLs, which may hold a password. */
+  readonly hidesUrls?: true
+  /** Resolves with the exit code. */
+  readonly run: (given: Given<Flags, Operands>, io: CliIo) => Promise<number>
+}
+
+/** One command, as `cli.ts` finds it, explains it and runs it. */
+export interface Command {
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  /** Each option and its help. */
+  readonly options: readonly (readonly [option: string, help: string])[]
+  readonly run: (args: readonly string[], io: CliIo) => Promise<number>
+}
+
+/** A command whose help and parsing both follow from its flags and operands. */
+export function command<const Flags extends Readonly<Record<string, Flag>>, const Operands extends readonly string[]>({
+  name,
+  summary,
+  operands,
+  flags,
+  usage,
+  hidesUrls,
+  run,
+}: Definition<Flags, Operands>): Command {
+  return {
+    name,
+    summary,
+    usage: usage ?? usageOf(operands, flags),
+    options: Object.entries<Flag>(flags).map(([flag, { value, help }]) => [withValue(flag, value), help]),
+    run: async (args, io) => run(parse(args, flags, operands, hidesUrls), io),
+  }
+}
+
+const withValue = (flag: string, value: string | undefined): string =>
+  value === undefined ? `--${flag}` : `--${flag} ${value}`
+
+function usageOf(operands: readonly string[], flags: Readonly<Record<string, Flag>>): string {
+  const required = Object.entries(flags).filter(([, flag]) => flag.required)
+  return [
+    ...operands.map((operand) => `<${operand}>`),
+    ...required.map(([flag, { value }]) => withValue(flag, value)),
+    ...(Object.keys(flags).length > 0 ? ['[options]'] : []),
+  ].join(' ')
+}
+
+/** Throws `UsageError` on an unknown option, a word that is not accepted, and too few or too many operands. */
+function parse<Flags extends Readonly<Record<string, Flag>>, Operands extends readonly string[]>(
+  args: readonly string[],
+  flags: Flags,
+  operands: Operands,
+  hidesUrls = false,
+): Given<Flags, Operands> {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
+    const { values, positionals } = parseOptions(args, flags)
+    const missing = operands.slice(positionals.length).find((operand) => !operand.endsWith('?'))
+    if (missing !== undefined) throw new UsageError(`<${missing}> is missing`)
+    if (positionals.length > operands.length) throw new UsageError(`unexpected ${positionals[operands.length]}`)
+    const given = Object.entries(flags).map(([name, flag]) => [name, checked(name, flag, values[name])])
+    return {
+      flags: Object.fromEntries(given) as FlagValues<Flags>,
+      operands: positionals as unknown as OperandValues<Operands>,
+    }
+  } catch (error) {
+    const message = messageOf(error)
+    throw new UsageError(hidesUrls ? message.replace(/\S*:\/\/\S*/g, 'a URL') : message)
+  }
+}
+
+function parseOptions(args: readonly string[], flags: Readonly<Record<string, Flag>>) {
+  const options = Object.entries(flags).map(
+    ([name, { value }]) => [name, { type: value === undefined ? 'boolean' : 'string' }] as const,
+  )
+  try {
+    return parseArgs({
+      args: [...args],
+      options: Object.fromEntries(options),
+      allowPositionals: true,
+      strict: true,
+    })
   } catch (error) {
     throw new UsageError((messageOf(error).split('. ')[0] ?? '').replace(/\.$/, ''))
   }
+}
+
+function checked(name: string, { value, required, words }: Flag, given: unknown) {
+  if (value === undefined) return given === true
+  if (given === undefined && required) throw new UsageError(`--${name} is missing`)
+  if (given === undefined || words === undefined || words.some((word) => word === given)) return given
+  throw new UsageError(`--${name} is one of ${words.join(', ')}`)
 }
 
 /** A whole number of at least 1. */
@@ -96,20 +196,34 @@ export function parseCount(option: string, text: string, max: number): number {
   throw new UsageError(`--${option} is a whole number from 1 to ${max}`)
 }
 
-/** One of these words; undefined where none was given. */
-export function parseWord<const Word extends string>(
-  option: string,
-  text: string | undefined,
-  words: readonly Word[],
-): Word | undefined {
-  const word = words.find((each) => each === text)
-  if (word !== undefined || text === undefined) return word
-  throw new UsageError(`--${option} is one of ${words.join(', ')}`)
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds from a duration such as `90s`, `15m`, `2h` or `7d`; undefined from anything else. */
+export function durationMs(text: string): number | undefined {
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  return amount === undefined ? undefined : Number(amount) * (UNIT_MS[unit] ?? 0)
 }
 
-/** Resolves when the stream has taken it. */
-export const write = (stream: NodeJS.WritableStream, chunk: string | Uint8Array): Promise<void> =>
-  new Promise((resolve) => stream.write(chunk, () => resolve()))
+/** The JSON object in a file, or on the standard input if the name is `-`. Exit code 2 without one. */
+export async function readObject(file: string, io: CliIo): Promise<Record<string, unknown>> {
+  const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
+  const name = file === '-' ? 'the standard input' : file
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new CommandError(`${name} is not JSON`, EXIT_USAGE)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new CommandError(`${name} holds no JSON object`, EXIT_USAGE)
+}
 
-export const writeJson = (stream: NodeJS.WritableStream, value: unknown): Promise<void> =>
-  write(stream, `${JSON.stringify(value, null, 2)}\n`)
+function unreadable(error: unknown): never {
+  throw new CommandError(messageOf(error), EXIT_USAGE)
+}
+
+async function readAll(stream: CliIo['in']): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString()
+}

@@ -1,81 +1,42 @@
+import type { ErrorDetail } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
-import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
+import type { Replayed } from '../domain/store.ts'
 import type { EventDetailJson, EventJson } from '../http/ops/events.ts'
-import {
-  type Command,
-  EXIT_FAILED,
-  EXIT_OK,
-  parse,
-  parseCount,
-  parseWord,
-  UsageError,
-  write,
-  writeJson,
-} from './command.ts'
-import { durationMs } from './duration.ts'
-import { withOps } from './ops-client.ts'
-import { first, writePage } from './pages.ts'
-import { replayEvent, replayedLine } from './replay.ts'
-import { fields, shortDuration, shortTime, table } from './table.ts'
-import { thrown } from './thrown.ts'
-import { hintAtUnknown } from './unknown-names.ts'
+import { command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
+import { type Columns, listFlags, runList } from './lists.ts'
+import { type OpsClient, withOps } from './ops-client.ts'
+import { fields, printable, shortDuration, shortTime, table, write, writeAnswer } from './output.ts'
 
-/** Events that one `list` shows. */
-const MAX_LISTED = 10_000
+const PATH = '/v1/events'
+const eventPath = (uid: string): string => `${PATH}/${encodeURIComponent(uid)}`
 
-export const eventsList: Command = {
+export const eventsList = command({
   name: 'events list',
-  operands: '[options]',
   summary: 'Lists events, newest first.',
-  options: [
-    ['--source <name>', 'of this source'],
-    ['--type <type>', 'of this type; * stands for anything'],
-    ['--status <status>', EVENT_STATUSES.join(', ')],
-    ['--origin <origin>', ORIGINS.join(', ')],
-    ['--task <id>', 'about this task of the provider'],
-    ['--since <time>', 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d'],
-    ['--until <time>', 'received before'],
-    ['--q <text>', 'with this in their id, uid, type or task'],
-    ['--limit <n>', `how many; ${DEFAULT_PAGE_SIZE} unless given`],
-    ['--cursor <cursor>', 'go on where an earlier list ended'],
-    ['--json', 'as JSON'],
-  ],
-  run: async (args, io) => {
-    const text = { type: 'string' } as const
-    const options = {
-      source: text,
-      type: text,
-      status: text,
-      origin: text,
-      task: text,
-      since: text,
-      until: text,
-      q: text,
-    }
-    const { values } = parse(args, { ...options, limit: text, cursor: text, json: { type: 'boolean' } }, [])
-    const { json, limit = String(DEFAULT_PAGE_SIZE), since, until, ...filter } = values
-    const count = parseCount('limit', limit, MAX_LISTED)
-    parseWord('status', filter.status, EVENT_STATUSES)
-    parseWord('origin', filter.origin, ORIGINS)
-    const query = { ...filter, since: timeOf('since', since), until: timeOf('until', until) }
-    return withOps(io, async (ops) => {
-      const page = await first<EventJson>(ops, '/v1/events', query, count)
-      await writePage(io, page, json, ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'], row)
-      await hintAtUnknown(io, ops, page, { source: filter.source })
-      return EXIT_OK
-    })
+  operands: [],
+  flags: {
+    source: { value: '<name>', help: 'of this source' },
+    type: { value: '<type>', help: 'of this type; * stands for anything' },
+    status: oneOf('<status>', EVENT_STATUSES),
+    origin: oneOf('<origin>', ORIGINS),
+    task: { value: '<id>', help: 'about this task of the provider' },
+    since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
+    until: { value: '<time>', help: 'received before' },
+    q: { value: '<text>', help: 'with this in their id, uid, type or task' },
+    ...listFlags,
   },
+  run: async ({ flags: { limit, cursor, json, since, until, ...same } }, io) => {
+    const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
+    return runList(io, { path: PATH, filter, columns, limit, cursor, json })
+  },
+})
+
+const columns: Columns<EventJson> = {
+  headings: ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'],
+  row: ({ received_at, uid, source, type, status }) => [shortTime(received_at), uid, source, type, status],
 }
 
-const row = ({ received_at, uid, source, type, status }: EventJson): readonly string[] => [
-  shortTime(received_at),
-  uid,
-  source,
-  type,
-  status,
-]
-
-/** RFC 3339 from RFC 3339, or from how long ago it was. */
+/** RFC 3339, from RFC 3339 or from a duration before now. */
 function timeOf(option: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const agoMs = durationMs(text)
@@ -85,38 +46,30 @@ function timeOf(option: string, text: string | undefined): string | undefined {
   return new Date(ms).toISOString()
 }
 
-/** RFC 3339, of which the time may be left out (midnight, UTC), or the offset (the time of this machine). */
+/** RFC 3339. The time may be left out (then midnight, UTC), and so may the offset (then this machine's). */
 const TIME = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d{2}:\d{2})?)?$/
 
-/** NaN where it is none; `Date.parse` alone takes `1` for the year 2001, and 30 February for 2 March. */
+/** NaN if it is no time. `Date.parse` alone takes `1` for the year 2001, and 30 February for 2 March. */
 function parseTime(text: string): number {
   const day = text.slice(0, 10)
   const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day)
   return TIME.test(text) && isDay ? Date.parse(text) : Number.NaN
 }
 
-export const eventsShow: Command = {
+export const eventsShow = command({
   name: 'events show',
-  operands: '<uid> [options]',
   summary: 'Shows one event with its deliveries and their attempts.',
-  options: [
-    ['--body', 'write the exact bytes that came, and nothing else'],
-    ['--json', 'as JSON'],
-  ],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { body: { type: 'boolean' }, json: { type: 'boolean' } }, ['uid'])
-    if (values.body === true && values.json === true) throw new UsageError('--body and --json exclude each other')
-    const path = `/v1/events/${encodeURIComponent(operands[0])}`
+  operands: ['uid'],
+  flags: { body: { help: 'write the exact bytes that came, and nothing else' }, json: jsonFlag },
+  run: async ({ flags: { body, json }, operands: [uid] }, io) => {
+    if (body && json) throw new UsageError('--body and --json exclude each other')
     return withOps(io, async (ops) => {
-      if (values.body === true) await write(io.out, await ops.bytes(`${path}/body`))
-      else {
-        const event: EventDetailJson = await ops.get(path)
-        await (values.json === true ? writeJson(io.out, event) : write(io.out, describe(event)))
-      }
+      if (body) await write(io.out, await ops.bytes(`${eventPath(uid)}/body`))
+      else await writeAnswer(io, await ops.get<EventDetailJson>(eventPath(uid)), json, describe)
       return EXIT_OK
     })
   },
-}
+})
 
 function describe(event: EventDetailJson): string {
   const head = fields([
@@ -159,11 +112,11 @@ function describe(event: EventDetailJson): string {
     .join('\n')
 }
 
-/** The time of receipt is no word of the provider's. */
+/** Marks a time that is not the provider's own. */
 const createdOf = ({ created_at, created_at_source }: EventDetailJson): string =>
   `${shortTime(created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
 
-/** What a delivery's last failed attempt threw; the ones before mostly threw the same. */
+/** What the last failed attempt of a delivery threw; the attempts before it mostly threw the same. */
 function lastThrown({ handler, history }: EventDetailJson['deliveries'][number]): string | false {
   const attempt = history.findLast(({ error_detail }) => error_detail !== undefined)
   if (attempt?.error_detail === undefined) return false
@@ -171,21 +124,44 @@ function lastThrown({ handler, history }: EventDetailJson['deliveries'][number])
   return `attempt ${attempt.number} of ${handler} ${what}\n${thrown(attempt.error_detail, '  ')}`
 }
 
-export const eventsReplay: Command = {
+/** What was thrown, with its stack, its cause and its parts, each indented further. */
+export function thrown({ name, message, code, stack, cause, errors }: ErrorDetail, indent: string): string {
+  const [first = '', ...more] = message.split('\n')
+  const line = (text: string): string => `${indent}${text}\n`
+  return [
+    line(`${printable(name)}: ${printable(first)}${code === undefined ? '' : ` (${printable(code)})`}`),
+    ...more.map((text) => line(`  ${printable(text)}`)),
+    ...(stack ?? []).map((frame) => line(`    ${printable(frame)}`)),
+    ...(cause === undefined ? [] : [line('caused by'), thrown(cause, `${indent}  `)]),
+    ...(errors ?? []).flatMap((part) => [line('one of its parts'), thrown(part, `${indent}  `)]),
+  ].join('')
+}
+
+export const eventsReplay = command({
   name: 'events replay',
-  operands: '<uid> [options]',
   summary: "Runs an event again, by today's handlers and schemas.",
-  options: [
-    ['--handler <name>', 'this handler only'],
-    ['--json', 'as JSON'],
-  ],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { handler: { type: 'string' }, json: { type: 'boolean' } }, ['uid'])
-    return withOps(io, async (ops) => {
-      const replayed = await replayEvent(ops, operands[0], values.handler)
-      await (values.json === true ? writeJson(io.out, replayed) : write(io.out, replayedLine(operands[0], replayed)))
-      // One that is on its way already is what the operator asked for.
+  operands: ['uid'],
+  flags: { handler: { value: '<name>', help: 'this handler only' }, json: jsonFlag },
+  run: async ({ flags: { handler, json }, operands: [uid] }, io) =>
+    withOps(io, async (ops) => {
+      const replayed = await replayEvent(ops, uid, handler)
+      await writeAnswer(io, replayed, json, (each) => replayedLine(uid, each))
+      // An event that is on its way already is what the operator asked for.
       return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
-    })
-  },
+    }),
+})
+
+/** Runs one event again, for one handler or for all that want it. Gives what the event is from now on. */
+export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<Replayed> =>
+  ops.post(`${eventPath(uid)}/replay`, handler === undefined ? {} : { handler })
+
+export const replayedLine = (uid: string, routing: Replayed): string =>
+  routing.handlers.length > 0
+    ? `${printable(uid)} runs again: ${printable(routing.handlers.join(', '))}\n`
+    : `${printable(uid)} ${printable(nothingRuns(routing))}\n`
+
+/** Why no handler runs after a replay. */
+export function nothingRuns({ status, reasons }: Replayed): string {
+  if (status === 'accepted') return 'is pending or running already; nothing else runs'
+  return `is ${status}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}; nothing runs`
 }

@@ -1,41 +1,34 @@
 import { ConfigurationError } from '../domain/errors.ts'
-import type { MoveOutcome, TableComparison } from '../domain/move.ts'
+import type { MoveOutcome, MoveProgress, TableComparison } from '../domain/move.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
-import {
-  type CliIo,
-  type Command,
-  CommandError,
-  EXIT_FAILED,
-  EXIT_OK,
-  parse,
-  UsageError,
-  write,
-  writeJson,
-} from './command.ts'
-import { MoveLine } from './move-line.ts'
-import { table } from './table.ts'
+import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
+import { table, write, writeJson } from './output.ts'
 
 const AGAIN = 'Run the same command again, and it goes on from there.'
 const DIFFERS =
   'The move is not finished, and no service starts on the target. If the embedded store was used after the move had begun, drop the schema in PostgreSQL and run the same command again.'
 
-export const migrate: Command = {
+export const migrate = command({
   name: 'migrate',
-  operands: '--from <file:path> [options]',
   summary: 'Moves all that an embedded store holds into PostgreSQL, and verifies it.',
-  options: [
-    ['--from <file:path>', 'the embedded store; no service may use it meanwhile, and it is kept'],
-    ['--to <postgres-url>', 'an empty database, or a schema in it; DATABASE_URL unless given'],
-    ['--json', 'the summary as JSON'],
-  ],
-  run: async (args, io) => {
-    const { from, to, json } = parseUrls(args)
+  operands: [],
+  flags: {
+    from: {
+      value: '<file:path>',
+      help: 'the embedded store; no service may use it meanwhile, and it is kept',
+      required: true,
+    },
+    to: { value: '<postgres-url>', help: 'an empty database, or a schema in it; DATABASE_URL unless given' },
+    json: { help: 'the summary as JSON' },
+  },
+  hidesUrls: true,
+  run: async ({ flags: { from, to, json } }, io) => {
     const request = { from: pathOf(from), to: targetOf(to, io) }
-    const line = new MoveLine(io.err)
+    const line = new ProgressLine(io.err)
     try {
       const outcome = await io.move({ ...request, onProgress: (progress) => line.show(progress) })
       line.end()
-      return await report(outcome, json === true, io)
+      return await report(outcome, json, io)
     } catch (error) {
       line.end()
       if (!(error instanceof ConfigurationError)) throw error
@@ -43,21 +36,9 @@ export const migrate: Command = {
       throw new CommandError(faults.join(' '))
     }
   },
-}
+})
 
-/** What is not understood is not repeated: it may hold a password. */
-function parseUrls(args: readonly string[]) {
-  const text = { type: 'string' } as const
-  try {
-    return parse(args, { from: text, to: text, json: { type: 'boolean' } }, []).values
-  } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(error.message.replace(/\S*:\/\/\S*/g, 'a URL'))
-    throw error
-  }
-}
-
-function pathOf(from: string | undefined): string {
-  if (from === undefined) throw new UsageError('--from is missing')
+function pathOf(from: string): string {
   const path = databaseFile(from)
   if (path === undefined) throw new UsageError('--from is file: and the path of an embedded store')
   return path
@@ -105,3 +86,55 @@ const row = ({ table: name, source, target, equal }: TableComparison): readonly 
   source.checksum,
   equal ? 'yes' : 'no',
 ]
+
+const REWRITE_INTERVAL_MS = 100
+const LINE_INTERVAL_MS = 3_000
+/** Goes to the start of the line and clears it. */
+const REWRITE = '\r\u001b[K'
+
+/** Shows the progress of a move: on a terminal in one line that is overwritten, elsewhere in a new line every few seconds. */
+class ProgressLine {
+  readonly #err: NodeJS.WritableStream & { readonly isTTY?: boolean }
+  #shownAtMs: number | undefined
+  #toldWhere = false
+  /** Where the present step began. */
+  #from = { what: '', done: 0, atMs: 0 }
+  #isOpen = false
+
+  constructor(err: NodeJS.WritableStream) {
+    this.#err = err
+  }
+
+  show({ step, table, done, total, resumed }: MoveProgress): void {
+    const isTerminal = this.#err.isTTY === true
+    const nowMs = performance.now()
+    const isFirst = this.#shownAtMs === undefined
+    if (resumed && (done < total || step === 'verifying'))
+      this.#tellWhere(`${step} ${table} after ${done} of ${total} rows`)
+    // A terminal shows each step at once; elsewhere a step that is over soon needs no line.
+    const waitMs = isTerminal ? (isFirst ? 0 : REWRITE_INTERVAL_MS) : LINE_INTERVAL_MS
+    this.#shownAtMs ??= nowMs
+    if (nowMs - this.#shownAtMs < waitMs) return
+    this.#shownAtMs = nowMs
+    const text = `${step} ${table}: ${done} of ${total}${this.#rate(`${step} ${table}`, done, nowMs)}`
+    this.#err.write(isTerminal ? `${REWRITE}${text}` : `${text}\n`)
+    this.#isOpen = isTerminal
+  }
+
+  #rate(what: string, done: number, nowMs: number): string {
+    if (this.#from.what !== what) this.#from = { what, done, atMs: nowMs }
+    const seconds = (nowMs - this.#from.atMs) / 1_000
+    return seconds < 1 ? '' : `, ${Math.round((done - this.#from.done) / seconds)} a second`
+  }
+
+  #tellWhere(where: string): void {
+    if (!this.#toldWhere) this.#err.write(`goes on ${where}\n`)
+    this.#toldWhere = true
+  }
+
+  /** Clears the line, so that the next text starts a new one. */
+  end(): void {
+    if (this.#isOpen) this.#err.write(REWRITE)
+    this.#isOpen = false
+  }
+}

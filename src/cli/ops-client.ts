@@ -17,20 +17,20 @@ export interface OpsClient {
   delete<Answer>(path: string): Promise<Answer | undefined>
 }
 
-/** The service refused; by its exit code, a request that makes no sense is what an option is that makes none. */
+/** The service refused. A request that makes no sense (400) has the exit code of an option that makes none. */
 export class ProblemError extends CommandError {
   constructor(status: number, bytes: Buffer) {
     super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
   }
 }
 
-/** What this room reads of the configuration. */
+/** The variables of the configuration that the client reads. */
 const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
 
 /** Parameters that are undefined are left out. */
 export type Query = Readonly<Record<string, string | number | undefined>>
 
-/** Lends a client to `use` and closes its connections after. `timeoutMs`: of each answer to begin, and between its parts. */
+/** Lends a client to `use`, and closes its connections afterwards. `timeoutMs`: until an answer begins, and between its parts. */
 export async function withOps<Result>(
   io: Pick<CliIo, 'read'>,
   use: (ops: OpsClient) => Promise<Result>,
@@ -101,7 +101,7 @@ function createClient(agent: Agent, config: Config): OpsClient {
   }
 }
 
-/** An address that one listens on, as one that can be called. */
+/** The host by which a listener's address can be reached. */
 export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'
@@ -111,7 +111,7 @@ export function reachable(host: string): string {
 export const unreachable = (origin: string, error: unknown): string =>
   `no answer from ${origin}: is it running? (${messageOf(error) || (error as NodeJS.ErrnoException).code})`
 
-/** What an answer says went wrong: a problem's title and detail (RFC 9457), or the bare status. */
+/** What went wrong: the title and detail of a problem (RFC 9457), or the bare status. */
 export function describeProblem(status: number, bytes: Buffer): string {
   const { title, detail } = readProblem(bytes)
   if (title === undefined) return `answered ${status}`

@@ -1,34 +1,27 @@
 import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
-import { type CliIo, type Command, EXIT_FAILED, EXIT_OK, parse, UsageError, write, writeJson } from './command.ts'
+import { type CliIo, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, printable, table } from './table.ts'
+import { fields, printable, table, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/registrations'
 /** Far above what an operation takes at worst (OPERATION_DEADLINE_MS in registrations): an answer that is missed may hold a secret. */
 const ANSWER_TIMEOUT_MS = 360_000
-const text = { type: 'string' } as const
-const flag = { type: 'boolean' } as const
+const eventsFlag = { value: '<a,b>', help: "as the provider names them; the source's types unless given" } as const
 
-const eventsOption = ['--events <a,b>', "as the provider names them; the source's types unless given"] as const
-const urlOption = ['--url <url>', 'where the source receives unless given'] as const
-const jsonOption = ['--json', 'as JSON'] as const
-
-export const registrationsList: Command = {
+export const registrationsList = command({
   name: 'registrations list',
-  operands: '[options]',
   summary: 'Lists the webhooks registered at the providers, by asking them.',
-  options: [['--source <name>', 'of this source'], jsonOption],
-  run: async (args, io) => {
-    const { source, json } = parse(args, { source: text, json: flag }, []).values
-    return withProviders(io, async (ops) => {
+  operands: [],
+  flags: { source: { value: '<name>', help: 'of this source' }, json: jsonFlag },
+  run: async ({ flags: { source, json } }, io) =>
+    withProviders(io, async (ops) => {
       const answer: RegistrationList = await ops.get(PATH, { source })
-      await (json === true ? writeJson(io.out, answer) : write(io.out, table(headings, answer.items.map(row))))
+      await writeAnswer(io, answer, json, ({ items }) => table(headings, items.map(row)))
       const failures = answer.failed.map(({ source: name, detail }) => printable(`${name}: ${detail}`))
       await write(io.err, failures.map((line) => `holdfast registrations list: ${line}\n`).join(''))
       return failures.length === 0 ? EXIT_OK : EXIT_FAILED
-    })
-  },
-}
+    }),
+})
 
 const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Promise<number> =>
   withOps(io, use, ANSWER_TIMEOUT_MS)
@@ -46,54 +39,46 @@ const row = ({ source, id, active, ours, url, events }: SourceRegistration): rea
 
 const stateOf = (active: boolean): string => (active ? 'active' : 'off')
 
-export const registrationsCreate: Command = {
+export const registrationsCreate = command({
   name: 'registrations create',
-  operands: '<source> [options]',
   summary: 'Registers a webhook at the provider of a source, beside those that there are.',
-  options: [eventsOption, urlOption, jsonOption],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { events: text, url: text, json: flag }, ['source'])
-    const { events, url, json } = values
-    return withProviders(io, async (ops) => {
-      const body = { source: operands[0], ...eventsOf(events), ...(url !== undefined && { url }) }
-      const registered: RegistrationOutcome = await ops.post(PATH, body)
-      await (json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
-      return EXIT_OK
-    })
+  operands: ['source'],
+  flags: {
+    events: eventsFlag,
+    url: { value: '<url>', help: 'where the source receives unless given' },
+    json: jsonFlag,
   },
-}
+  run: async ({ flags: { events, url, json }, operands: [source] }, io) =>
+    register(io, { source, ...eventsOf(events), ...(url !== undefined && { url }) }, json),
+})
 
-export const registrationsEnsure: Command = {
+export const registrationsEnsure = command({
   name: 'registrations ensure',
-  operands: '<source> [options]',
   summary: 'Has a source registered once: finds its registration and mends it, or makes it.',
-  options: [eventsOption, jsonOption],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { events: text, json: flag }, ['source'])
-    return withProviders(io, async (ops) => {
-      const body = { source: operands[0], ensure: true, ...eventsOf(values.events) }
-      const registered: RegistrationOutcome = await ops.post(PATH, body)
-      await (values.json === true ? writeJson(io.out, registered) : write(io.out, told(registered)))
-      return EXIT_OK
-    })
-  },
-}
+  operands: ['source'],
+  flags: { events: eventsFlag, json: jsonFlag },
+  run: async ({ flags: { events, json }, operands: [source] }, io) =>
+    register(io, { source, ensure: true, ...eventsOf(events) }, json),
+})
 
-export const registrationsUpdate: Command = {
+const register = (io: CliIo, body: object, json: boolean): Promise<number> =>
+  withProviders(io, async (ops) => {
+    await writeAnswer(io, await ops.post<RegistrationOutcome>(PATH, body), json, describeOutcome)
+    return EXIT_OK
+  })
+
+export const registrationsUpdate = command({
   name: 'registrations update',
-  operands: '<source> <id> [options]',
   summary: 'Changes a registration; what is not given stays.',
-  options: [
-    ['--events <a,b>', 'these from now on, in place of those that were'],
-    ['--url <url>', 'where it goes from now on; the secret is sent along where it is ours'],
-    ['--enable', 'switch it on'],
-    ['--disable', 'switch it off'],
-    jsonOption,
-  ],
-  run: async (args, io) => {
-    const options = { events: text, url: text, enable: flag, disable: flag, json: flag } as const
-    const { values, operands } = parse(args, options, ['source', 'id'])
-    const { events, url, enable = false, disable = false, json } = values
+  operands: ['source', 'id'],
+  flags: {
+    events: { value: '<a,b>', help: 'these from now on, in place of those that were' },
+    url: { value: '<url>', help: 'where it goes from now on; the secret is sent along where it is ours' },
+    enable: { help: 'switch it on' },
+    disable: { help: 'switch it off' },
+    json: jsonFlag,
+  },
+  run: async ({ flags: { events, url, enable, disable, json }, operands }, io) => {
     if (enable && disable) throw new UsageError('--enable and --disable exclude each other')
     const changes = {
       ...eventsOf(events),
@@ -102,30 +87,26 @@ export const registrationsUpdate: Command = {
     }
     if (Object.keys(changes).length === 0) throw new UsageError('nothing is to be changed')
     return withProviders(io, async (ops) => {
-      const registration: SourceRegistration = await ops.patch(pathOf(...operands), changes)
-      await (json === true ? writeJson(io.out, registration) : write(io.out, described(registration)))
+      const registration = await ops.patch<SourceRegistration>(pathOf(...operands), changes)
+      await writeAnswer(io, registration, json, (each) => describe(each))
       return EXIT_OK
     })
   },
-}
+})
 
-export const registrationsDelete: Command = {
+export const registrationsDelete = command({
   name: 'registrations delete',
-  operands: '<source> <id> [options]',
   summary: 'Deletes a registration at its provider.',
-  options: [jsonOption],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { json: flag }, ['source', 'id'])
-    const [source, id] = operands
-    return withProviders(io, async (ops) => {
+  operands: ['source', 'id'],
+  flags: { json: jsonFlag },
+  run: async ({ flags: { json }, operands: [source, id] }, io) =>
+    withProviders(io, async (ops) => {
       await ops.delete(pathOf(source, id))
-      await (values.json === true
-        ? writeJson(io.out, { source, id, deleted: true })
-        : write(io.out, `${printable(id)} of ${printable(source)} is deleted\n`))
+      const gone = { source, id, deleted: true }
+      await writeAnswer(io, gone, json, () => `${printable(id)} of ${printable(source)} is deleted\n`)
       return EXIT_OK
-    })
-  },
-}
+    }),
+})
 
 const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
 
@@ -136,7 +117,7 @@ function eventsOf(list: string | undefined): { readonly events?: readonly string
   return { events }
 }
 
-const described = (
+const describe = (
   { source, id, url, events, active, ours }: SourceRegistration,
   action?: RegistrationOutcome['action'],
 ): string =>
@@ -149,7 +130,7 @@ const described = (
     ['state', stateOf(active)],
   ])
 
-/** The one place where a secret that a provider hands out can be seen. */
-const told = ({ action, registration, secret, configure }: RegistrationOutcome): string =>
-  described(registration, action) +
+/** The only place that shows a secret which a provider hands out. */
+const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcome): string =>
+  describe(registration, action) +
   (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)

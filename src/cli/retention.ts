@@ -1,61 +1,47 @@
 import type { RetentionReport, RetentionState } from '../domain/retention.ts'
-import { type CliIo, type Command, CommandError, EXIT_OK, EXIT_USAGE, parse, write, writeJson } from './command.ts'
-import { confirm } from './confirm.ts'
+import { type CliIo, CommandError, command, EXIT_OK, jsonFlag } from './command.ts'
 import { withOps } from './ops-client.ts'
-import { fields, shortTime, table } from './table.ts'
+import { confirm, fields, shortTime, table, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/retention'
 /** Days that are shown, the oldest ones; `--json` gives all. */
 const MAX_DAYS_SHOWN = 40
 
-const flag = { type: 'boolean' } as const
-const jsonOption = ['--json', 'as JSON'] as const
-
-export const retentionShow: Command = {
+export const retentionShow = command({
   name: 'retention show',
-  operands: '[options]',
   summary: 'Tells whether old events are forgotten or held, since when and why, and how many are old, day by day.',
-  options: [jsonOption],
-  run: async (args, io) => {
-    const { json } = parse(args, { json: flag }, []).values
-    return withOps(io, async (ops) => {
-      const report = await ops.get<RetentionReport>(PATH)
-      await (json === true ? writeJson(io.out, report) : write(io.out, describe(report)))
+  operands: [],
+  flags: { json: jsonFlag },
+  run: async ({ flags: { json } }, io) =>
+    withOps(io, async (ops) => {
+      await writeAnswer(io, await ops.get<RetentionReport>(PATH), json, describe)
       return EXIT_OK
-    })
-  },
-}
+    }),
+})
 
-export const retentionResume: Command = {
+export const retentionResume = command({
   name: 'retention resume',
-  operands: '[options]',
   summary:
     'Forgets old events though the clock seems to have jumped: tells which, and asks whether the clock is right.',
-  options: [['--yes', 'do not ask'], jsonOption],
-  run: async (args, io) => {
-    const { yes = false, json = false } = parse(args, { yes: flag, json: flag }, []).values
-    return withOps(io, async (ops) => {
+  operands: [],
+  flags: { yes: { help: 'do not ask' }, json: jsonFlag },
+  run: async ({ flags: { yes, json } }, io) =>
+    withOps(io, async (ops) => {
       const report = await ops.get<RetentionReport>(PATH)
       if (!report.held) throw new CommandError('nothing is held: the clock is trusted, and old events are forgotten')
       if (!json || !yes) await write(io.err, describe(report))
       if (!yes) await askWhether(io, report)
       const state = await ops.post<RetentionState>(`${PATH}/resume`, { clock: report.clock })
-      await (json ? writeJson(io.out, state) : write(io.out, 'old events are forgotten again\n'))
+      await writeAnswer(io, state, json, () => 'old events are forgotten again\n')
       return EXIT_OK
-    })
-  },
-}
+    }),
+})
 
-async function askWhether(io: CliIo, { clock, old }: RetentionReport): Promise<void> {
-  if (!io.interactive)
-    throw new CommandError(
-      'nothing was forgotten: there is no terminal to ask on, so say --yes if the clock is right',
-      EXIT_USAGE,
-    )
+function askWhether(io: CliIo, { clock, old }: RetentionReport): Promise<void> {
   const { events, dead } = sumOf(old)
   const what = `${counted(events, old, 'event')} and ${counted(dead, old, 'dead letter')}`
-  if (await confirm(io, `Is it ${shortTime(clock)} UTC? Then ${what} are deleted for good.`)) return
-  throw new CommandError('nothing was forgotten')
+  const text = `Is it ${shortTime(clock)} UTC? Then ${what} are deleted for good.`
+  return confirm(io, { text, otherwise: 'nothing was forgotten', yes: 'if the clock is right' })
 }
 
 function describe(report: RetentionReport): string {

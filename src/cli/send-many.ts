@@ -7,7 +7,7 @@ import { signRequest } from '../signatures/schemes.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
 
-/** Requests under way at once. */
+/** Requests at the same time. */
 const CONCURRENCY = 64
 const REQUEST_TIMEOUT_MS = 30_000
 const MAX_RESPONSE_BYTES = 65_536
@@ -34,15 +34,15 @@ export interface Run {
   duplicates: number
   /** The last one. */
   receipt: Receipt | undefined
-  /** What was refused, and how often. */
+  /** Each refusal, and how often it came. */
   readonly problems: Map<string, number>
   readonly ackMicroseconds: RecordableHistogram
   elapsedMs: number
 }
 
 /**
- * Sends `count` events, each with an id of its own, some at a time. A refusal is counted and the rest goes on; where
- * nothing answers, or the provider has no such event, it rejects with `CommandError`.
+ * Sends `count` events, each with an id of its own, up to `CONCURRENCY` at a time. A refusal is counted, and the others are
+ * still sent. Rejects with `CommandError` if nothing answers or the provider has no such event.
  */
 export async function sendMany(request: SendRequest): Promise<Run> {
   const fault = sampleFault(request.provider, sample(request), request.type)

@@ -3,58 +3,52 @@ import type { Provider } from '../domain/provider.ts'
 import { loadProviders } from '../providers/load.ts'
 import {
   type CliIo,
-  type Command,
   CommandError,
+  command,
   configOf,
   EXIT_FAILED,
   EXIT_OK,
-  parse,
+  jsonFlag,
   parseCount,
+  readObject,
   UsageError,
-  write,
-  writeJson,
 } from './command.ts'
-import { readObject } from './json-input.ts'
 import { reachable } from './ops-client.ts'
+import { printable, write, writeJson } from './output.ts'
 import { type Run, sendMany } from './send-many.ts'
-import { printable } from './table.ts'
 
 const MAX_COUNT = 10_000_000
-/** What this command reads of the configuration, beside the source. */
+/** The variables that this command reads beside those of the source. */
 const OWN_VARIABLES = /^(?:PORT|PUBLIC_URL) is /
 
-export const send: Command = {
+export const send = command({
   name: 'send',
-  operands: '<source> <type> [options]',
   summary: 'Sends a signed sample event, and prints the uid under which it is kept.',
-  options: [
-    ['--data <file>', "JSON to send as the event's data; - reads it from the standard input"],
-    ['--count <n>', 'how many events, each with an id of its own; prints a summary'],
-    ['--url <url>', 'base URL of the public listener; http://127.0.0.1:PORT unless given'],
-    ['--public', 'send to PUBLIC_URL'],
-    ['--json', 'as JSON'],
-  ],
-  run: async (args, io) => {
-    const text = { type: 'string' } as const
-    const flag = { type: 'boolean' } as const
-    const options = { data: text, count: text, url: text, public: flag, json: flag }
-    const { values, operands } = parse(args, options, ['source', 'type'])
-    const count = parseCount('count', values.count ?? '1', MAX_COUNT)
+  operands: ['source', 'type'],
+  flags: {
+    data: { value: '<file>', help: "JSON to send as the event's data; - reads it from the standard input" },
+    count: { value: '<n>', help: 'how many events, each with an id of its own; prints a summary' },
+    url: { value: '<url>', help: 'base URL of the public listener; http://127.0.0.1:PORT unless given' },
+    public: { help: 'send to PUBLIC_URL' },
+    json: jsonFlag,
+  },
+  run: async ({ flags, operands: [sourceName, type] }, io) => {
+    const count = parseCount('count', flags.count ?? '1', MAX_COUNT)
     const config = configOf(io, OWN_VARIABLES)
-    const base = baseUrl(config, values.url, values.public === true)
-    const source = findSource(config, operands[0])
+    const base = baseUrl(config, flags.url, flags.public)
+    const source = findSource(config, sourceName)
     const run = await sendMany({
       url: `${base}/v1/webhooks/${source.name}`,
       signedUrl: `${config.publicUrl ?? base}/v1/webhooks/${source.name}`,
       secret: secretOf(config, source),
       provider: await findProvider(config, source),
-      type: operands[1],
-      data: values.data === undefined ? undefined : await readObject(values.data, io),
+      type,
+      data: flags.data === undefined ? undefined : await readObject(flags.data, io),
       count,
     })
-    return report(run, values.count === undefined, values.json === true, io)
+    return report(run, flags.count === undefined, flags.json, io)
   },
-}
+})
 
 function baseUrl(config: Config, given: string | undefined, toPublicUrl: boolean): string {
   if (given !== undefined && toPublicUrl) throw new UsageError('--url and --public exclude each other')
@@ -89,7 +83,7 @@ async function findProvider(config: Config, source: SourceConfig): Promise<Provi
   throw new CommandError([`there is no provider ${source.provider}`, ...faults].join('; '))
 }
 
-/** One event: its uid, and nothing else; several: what came of them. */
+/** For one event its uid alone, for several a summary. */
 async function report(run: Run, single: boolean, json: boolean, io: CliIo): Promise<number> {
   const failed = run.problems.size > 0
   if (single) {

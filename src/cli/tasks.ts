@@ -1,83 +1,72 @@
-import { DEFAULT_PAGE_SIZE } from '../domain/limits.ts'
 import { isTerminal, TASK_STATUSES } from '../domain/task.ts'
 import type { TaskJson } from '../http/ops/tasks.ts'
 import {
   type CliIo,
   type Command,
   CommandError,
+  command,
+  durationMs,
   EXIT_NOT_COMPLETED,
   EXIT_OK,
   EXIT_TIMEOUT,
-  parse,
-  parseCount,
-  parseWord,
+  jsonFlag,
+  oneOf,
+  readObject,
   UsageError,
-  write,
-  writeJson,
 } from './command.ts'
-import { durationMs } from './duration.ts'
-import { readObject } from './json-input.ts'
+import { type Columns, listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { first, writePage } from './pages.ts'
-import { fields, shortTime } from './table.ts'
-import { hintAtUnknown } from './unknown-names.ts'
+import { fields, shortTime, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/tasks'
-const MAX_LISTED = 10_000
 const DEFAULT_TIMEOUT = '5m'
-/** Seconds of one request that waits; more than one makes up a long wait. */
+/** Seconds that one request waits; a longer wait is made of several. */
 const WAIT_SECONDS = 20
-/** A wait that ends sooner than it was to was cut off. */
+/** A wait that ends this much too early was cut off. */
 const CUT_OFF_MS = 500
 
-const text = { type: 'string' } as const
-const flag = { type: 'boolean' } as const
-const jsonOption = ['--json', 'as JSON'] as const
-const beginOptions = {
-  'max-wait': text,
-  deadline: text,
-  metadata: text,
-  key: text,
-  json: flag,
+/** The options of both commands that begin a task. */
+const beginFlags = {
+  'max-wait': {
+    value: '<time>',
+    help: 'ask the provider when no webhook came for so long, e.g. 90s, 15m; TASK_MAX_WAIT_MS unless given',
+  },
+  deadline: { value: '<time>', help: 'wait no longer than that, e.g. 2h, 1d; TASK_DEADLINE_MS unless given' },
+  metadata: { value: '<json>', help: 'an object to keep beside it' },
+  key: { value: '<key>', help: 'an Idempotency-Key: the same one again makes no second task' },
+  json: jsonFlag,
 } as const
-const beginHelp = [
-  [
-    '--max-wait <time>',
-    'ask the provider when no webhook came for so long, e.g. 90s, 15m; TASK_MAX_WAIT_MS unless given',
-  ],
-  ['--deadline <time>', 'wait no longer than that, e.g. 2h, 1d; TASK_DEADLINE_MS unless given'],
-  ['--metadata <json>', 'an object to keep beside it'],
-  ['--key <key>', 'an Idempotency-Key: the same one again makes no second task'],
-  jsonOption,
-] as const
 
-export const tasksSubmit: Command = {
+export const tasksSubmit = command({
   name: 'tasks submit',
-  operands: '<source> --data <file> [options]',
   summary: 'Has Holdfast give a source’s provider a task, and wait for its end.',
-  options: [['--data <file>', "the provider's own request, as JSON; - reads it from the standard input"], ...beginHelp],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { ...beginOptions, data: text }, ['source'])
-    if (values.data === undefined) throw new UsageError('--data is missing')
-    return begin(io, values, { source: operands[0], submit: await readObject(values.data, io) })
+  operands: ['source'],
+  flags: {
+    data: {
+      value: '<file>',
+      help: "the provider's own request, as JSON; - reads it from the standard input",
+      required: true,
+    },
+    ...beginFlags,
   },
-}
+  run: async ({ flags: { data, ...flags }, operands: [source] }, io) =>
+    begin(io, flags, { source, submit: await readObject(data, io) }),
+})
 
-export const tasksTrack: Command = {
+export const tasksTrack = command({
   name: 'tasks track',
-  operands: '<source> <task_id> [options]',
   summary: 'Has Holdfast wait for the end of a task that you have submitted yourself.',
-  options: beginHelp,
-  run: async (args, io) => {
-    const { values, operands } = parse(args, beginOptions, ['source', 'task_id'])
-    return begin(io, values, { source: operands[0], task_id: operands[1] })
-  },
+  operands: ['source', 'task_id'],
+  flags: beginFlags,
+  run: ({ flags, operands: [source, task_id] }, io) => begin(io, flags, { source, task_id }),
+})
+
+type BeginFlags = Readonly<Record<'max-wait' | 'deadline' | 'metadata' | 'key', string | undefined>> & {
+  readonly json: boolean
 }
 
-type BeginValues = Partial<Record<'max-wait' | 'deadline' | 'metadata' | 'key', string>> & { json?: boolean }
-
-async function begin(io: CliIo, values: BeginValues, work: object): Promise<number> {
-  const { 'max-wait': maxWait, deadline, metadata, key, json } = values
+async function begin(io: CliIo, flags: BeginFlags, work: object): Promise<number> {
+  const { 'max-wait': maxWait, deadline, metadata, key, json } = flags
   const body = {
     ...work,
     ...(maxWait !== undefined && { max_wait_ms: timeOf('max-wait', maxWait) }),
@@ -102,42 +91,31 @@ function metadataOf(given: string): object {
   throw new UsageError('--metadata is a JSON object')
 }
 
-export const tasksList: Command = {
+export const tasksList = command({
   name: 'tasks list',
-  operands: '[options]',
   summary: 'Lists tasks, newest first.',
-  options: [
-    ['--source <name>', 'of this source'],
-    ['--status <status>', TASK_STATUSES.join(', ')],
-    ['--limit <n>', `how many; ${DEFAULT_PAGE_SIZE} unless given`],
-    ['--cursor <cursor>', 'go on where an earlier list ended'],
-    jsonOption,
-  ],
-  run: async (args, io) => {
-    const options = { source: text, status: text, limit: text, cursor: text, json: flag } as const
-    const { json, limit = String(DEFAULT_PAGE_SIZE), ...filter } = parse(args, options, []).values
-    const count = parseCount('limit', limit, MAX_LISTED)
-    parseWord('status', filter.status, TASK_STATUSES)
-    return withOps(io, async (ops) => {
-      const page = await first<TaskJson>(ops, PATH, filter, count)
-      await writePage(io, page, json, headings, row)
-      await hintAtUnknown(io, ops, page, { source: filter.source })
-      return EXIT_OK
-    })
+  operands: [],
+  flags: {
+    source: { value: '<name>', help: 'of this source' },
+    status: oneOf('<status>', TASK_STATUSES),
+    ...listFlags,
   },
+  run: async ({ flags: { limit, cursor, json, ...filter } }, io) =>
+    runList(io, { path: PATH, filter, columns, limit, cursor, json }),
+})
+
+const columns: Columns<TaskJson> = {
+  headings: ['CREATED (UTC)', 'SOURCE', 'TASK', 'STATUS', 'RESOLVED BY', 'POLLS', 'LAST ERROR'],
+  row: (task) => [
+    shortTime(task.created_at),
+    task.source,
+    task.task_id ?? task.uid,
+    task.status,
+    task.resolved_by ?? '',
+    String(task.polls),
+    task.last_error ?? '',
+  ],
 }
-
-const headings = ['CREATED (UTC)', 'SOURCE', 'TASK', 'STATUS', 'RESOLVED BY', 'POLLS', 'LAST ERROR']
-
-const row = (task: TaskJson): readonly string[] => [
-  shortTime(task.created_at),
-  task.source,
-  task.task_id ?? task.uid,
-  task.status,
-  task.resolved_by ?? '',
-  String(task.polls),
-  task.last_error ?? '',
-]
 
 export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, json) =>
   ops.get<TaskJson>(path).then((task) => show(io, task, json)),
@@ -162,32 +140,30 @@ export const tasksCancel = onTask(
   },
 )
 
-/** `act` gives the exit code. */
+/** A command on one task; `act` gives the exit code. */
 function onTask(
   name: string,
   summary: string,
-  act: (ops: OpsClient, path: string, io: CliIo, json: boolean | undefined) => Promise<number>,
+  act: (ops: OpsClient, path: string, io: CliIo, json: boolean) => Promise<number>,
 ): Command {
-  return {
+  return command({
     name,
-    operands: '<source> <task_id> [options]',
     summary,
-    options: [jsonOption],
-    run: async (args, io) => {
-      const { values, operands } = parse(args, { json: flag }, ['source', 'task_id'])
-      return withOps(io, (ops) => act(ops, pathOf(...operands), io, values.json))
-    },
-  }
+    operands: ['source', 'task_id'],
+    flags: { json: jsonFlag },
+    run: async ({ flags: { json }, operands }, io) => withOps(io, (ops) => act(ops, pathOf(...operands), io, json)),
+  })
 }
 
-export const tasksWait: Command = {
+export const tasksWait = command({
   name: 'tasks wait',
-  operands: '<source> <task_id> [options]',
   summary: `Waits until a task has ended; exit code 0 if it is completed, ${EXIT_NOT_COMPLETED} if it ended otherwise, ${EXIT_TIMEOUT} if it has not ended.`,
-  options: [['--timeout <time>', `give up after so long, e.g. 90s, 15m; ${DEFAULT_TIMEOUT} unless given`], jsonOption],
-  run: async (args, io) => {
-    const { values, operands } = parse(args, { timeout: text, json: flag }, ['source', 'task_id'])
-    const { timeout = DEFAULT_TIMEOUT, json } = values
+  operands: ['source', 'task_id'],
+  flags: {
+    timeout: { value: '<time>', help: `give up after so long, e.g. 90s, 15m; ${DEFAULT_TIMEOUT} unless given` },
+    json: jsonFlag,
+  },
+  run: async ({ flags: { timeout = DEFAULT_TIMEOUT, json }, operands }, io) => {
     const untilMs = Date.now() + timeOf('timeout', timeout)
     return withOps(io, async (ops) => {
       const task = await waitUntil(ops, pathOf(...operands), untilMs)
@@ -197,9 +173,9 @@ export const tasksWait: Command = {
       return task.status === 'completed' ? EXIT_OK : EXIT_NOT_COMPLETED
     })
   },
-}
+})
 
-/** The task as soon as it is terminal, or as it is when the time is over. A service that stops keeps nobody waiting. */
+/** The task as soon as it is terminal, or as it is when the time is over. A service that stops answers early: then it throws. */
 async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<TaskJson> {
   for (;;) {
     const startMs = Date.now()
@@ -215,8 +191,8 @@ async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise
 
 const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
 
-async function show(io: CliIo, task: TaskJson, json: boolean | undefined): Promise<number> {
-  await (json === true ? writeJson(io.out, task) : write(io.out, describe(task)))
+async function show(io: CliIo, task: TaskJson, json: boolean): Promise<number> {
+  await writeAnswer(io, task, json, describe)
   return EXIT_OK
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { thrown } from '../../src/cli/thrown.ts'
+import { thrown } from '../../src/cli/events.ts'
 
 test('what was thrown is shown with its frames, causes and parts, each a step further in', () => {
   const detail = {

@@ -1,5 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
+import { EVENT_STATUSES, ORIGINS } from '../../src/domain/event.ts'
+import { TASK_STATUSES } from '../../src/domain/task.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { run } from './run.ts'
 
@@ -49,6 +51,16 @@ test('every command tells its own options', async () => {
   expect(asked.out).toMatch(/^Usage: holdfast events list/)
   expect(asked.out).toContain('--since <time>')
   expect(await run(['events', 'list', '--help'])).toEqual(asked)
+})
+
+test.each([
+  ['events list', '--status <status>', EVENT_STATUSES],
+  ['events list', '--origin <origin>', ORIGINS],
+  ['tasks list', '--status <status>', TASK_STATUSES],
+])('the help of %s names every word that %s takes', async (name, option, words) => {
+  const { out } = await run(['help', ...name.split(' ')])
+  const line = out.split('\n').find((each) => each.includes(option))
+  expect(line?.split(option)[1]?.trim()).toBe(words.join(', '))
 })
 
 test('help on a group tells its commands', async () => {

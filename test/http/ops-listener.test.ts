@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { describe, expect, test } from 'vitest'
+import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
+import { EVENT_STATUSES, ORIGINS } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
+import { TASK_STATUSES } from '../../src/domain/task.ts'
 import type { EventJson } from '../../src/http/ops/events.ts'
 import { detailOf, event, shareOps, startOps } from './ops-service.ts'
 
@@ -271,6 +274,20 @@ test('every answer is as the API description says', async () => {
     const answer = await (await get(path.replace('{uid}', uid))).json()
     expect([path, validate(answer), validate.errors]).toEqual([path, true, null])
   }
+})
+
+test.each([
+  ['/v1/events', 'status', EVENT_STATUSES],
+  ['/v1/events', 'origin', ORIGINS],
+  ['/v1/deliveries', 'state', DELIVERY_STATES],
+  ['/v1/tasks', 'status', TASK_STATUSES],
+])('the API description of %s names every word that %s takes', async (path, parameter, words) => {
+  const { get } = await startOps()
+  const description = (await (await get('/openapi.json')).json()) as {
+    paths: Record<string, { get: { parameters: { name: string; schema: { enum?: string[] } }[] } }>
+  }
+  const found = description.paths[path]?.get.parameters.find(({ name }) => name === parameter)
+  expect(found?.schema.enum).toEqual(words)
 })
 
 /** The same schema, with no room for what it does not name. */

@@ -1,0 +1,102 @@
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
+import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
+import { type OpsClient, type Query, withOps } from './ops-client.ts'
+import { printable, table, write, writeJson } from './output.ts'
+
+/** Items that one `list` shows. */
+const MAX_LISTED = 10_000
+
+/** The options that every `list` has. */
+export const listFlags = {
+  limit: { value: '<n>', help: `how many; ${DEFAULT_PAGE_SIZE} unless given` },
+  cursor: { value: '<cursor>', help: 'go on where an earlier list ended' },
+  json: jsonFlag,
+} as const
+
+interface PageAnswer<Item> {
+  readonly items: readonly Item[]
+  readonly next_cursor: string | null
+}
+
+export interface Columns<Item> {
+  readonly headings: readonly string[]
+  readonly row: (item: Item) => readonly string[]
+}
+
+interface ListRequest<Item> {
+  readonly path: string
+  /** Filters; `source` and `handler` are names that have to exist. */
+  readonly filter: Query & Names
+  readonly columns: Columns<Item>
+  readonly limit: string | undefined
+  readonly cursor: string | undefined
+  readonly json: boolean
+}
+
+/** Runs a `list`: as JSON, or as a table with the cursor of what follows. */
+export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Promise<number> {
+  const { path, filter, columns, cursor, json } = request
+  const limit = parseCount('limit', request.limit ?? String(DEFAULT_PAGE_SIZE), MAX_LISTED)
+  return withOps(io, async (ops) => {
+    const page = await first<Item>(ops, path, { ...filter, cursor }, limit)
+    if (json) await writeJson(io.out, page)
+    else {
+      await write(io.out, table(columns.headings, page.items.map(columns.row)))
+      if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
+    }
+    if (page.items.length === 0) await hintAtUnknown(io, ops, filter)
+    return EXIT_OK
+  })
+}
+
+/** The first `limit` items, and the cursor of those after them, if there are more. */
+async function first<Item>(ops: OpsClient, path: string, query: Query, limit: number): Promise<PageAnswer<Item>> {
+  const items: Item[] = []
+  let cursor: string | null = null
+  do {
+    const page: PageAnswer<Item> = await ops.get(path, {
+      ...query,
+      limit: Math.min(MAX_PAGE_SIZE, limit - items.length),
+      cursor: cursor ?? query.cursor,
+    })
+    items.push(...page.items)
+    cursor = page.next_cursor ?? null
+  } while (cursor !== null && items.length < limit)
+  return { items, next_cursor: cursor }
+}
+
+/** All items of a list of the ops API. Each page is fetched only when its items are wanted. */
+export async function* walk<Item>(ops: OpsClient, path: string, query: Query): AsyncGenerator<Item> {
+  let cursor: string | undefined
+  do {
+    const page: PageAnswer<Item> = await ops.get(path, { ...query, limit: MAX_PAGE_SIZE, cursor })
+    yield* page.items
+    cursor = page.next_cursor ?? undefined
+  } while (cursor !== undefined)
+}
+
+export interface Names {
+  readonly source?: string | undefined
+  readonly handler?: string | undefined
+}
+
+interface Named {
+  readonly items: readonly { readonly name: string }[]
+}
+
+/** One sentence for each of these names that the running service does not have. */
+export async function unknownNames(ops: OpsClient, names: Names): Promise<readonly string[]> {
+  const faults: string[] = []
+  for (const kind of ['source', 'handler'] as const) {
+    const name = names[kind]
+    if (name === undefined) continue
+    const known = (await ops.get<Named>(`/v1/${kind}s`)).items.map((item) => item.name)
+    if (!known.includes(name)) faults.push(`there is no ${kind} ${name}; known are ${known.join(', ') || 'none'}`)
+  }
+  return faults
+}
+
+/** Beside an empty list: names the filters that match no source or handler. No error, since a removed one may have had items. */
+async function hintAtUnknown({ err }: CliIo, ops: OpsClient, names: Names): Promise<void> {
+  for (const fault of await unknownNames(ops, names)) await write(err, `${printable(fault)}\n`)
+}
