@@ -4,22 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readEnvironment } from '../app/environment.ts'
 import { messageOf } from '../domain/errors.ts'
-import { currentStep, expect, handled, say, step } from './account.ts'
-import { tellOfEvents } from './event-steps.ts'
-import { ops } from './ops.ts'
-import { type DemoProvider, startProvider } from './provider.ts'
-import { createSender, eventBody, keptAs } from './sender.ts'
-import { type DemoService, startService } from './service.ts'
-import { MAX_WAIT_MS, POLL_INTERVAL_MS, tellOfTasks } from './task-steps.ts'
+import { currentStep, expect, say, step } from './narration.ts'
+import { createSender, type DemoProvider, eventBody, keptAs, startProvider } from './provider.ts'
+import { type DemoService, handled, ops, startService } from './service.ts'
+import { MAX_WAIT_MS, POLL_INTERVAL_MS, showEvents, showTasks } from './steps.ts'
 
 /**
- * The whole road in one terminal: `npm run demo`. A real service, a small provider, real signed requests over HTTP, a
- * directory of its own; it ends by itself, and with exit code 1 if any step does not go as told.
+ * Everything that Holdfast does, in one terminal: `npm run demo`. Starts a real service in a directory of its own and a small
+ * provider, and sends real signed requests over HTTP. Ends by itself, with exit code 1 if a step fails.
  */
 
-/** Until it gives up; the test suite, which keeps the machine busy, is more patient. */
+/** After this time it fails; the test suite, on a busy machine, gives it more. */
 const TIMEOUT_MS = Number(process.argv[2] ?? 18_000)
-/** Events that nobody sent: the answer to a poll, and a deadline. */
+/** Events that came by no webhook: the answer to a poll, and a deadline. */
 const OWN_EVENTS = 2
 
 const SECRET = `whsec_${randomBytes(32).toString('base64')}`
@@ -54,8 +51,8 @@ async function run(): Promise<void> {
   say(`The service runs at ${service.publicUrl}, with one source: ai.`)
   say(`Its provider is a small one, of this demonstration, at ${provider.url}.`)
 
-  await tellOfEvents(service, sender, directory)
-  await tellOfTasks({ service, provider })
+  await showEvents(service, sender, directory)
+  await showTasks({ service, provider })
 
   step('The process is killed right after an acknowledgement, and started again: the event is there, and is handled')
   const last = keptAs(await sender.send(`${service.publicUrl}/v1/webhooks/ai`, eventBody('evt_7', 'demo.shaky', {})))

@@ -1,17 +1,19 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
-import { expect, say } from './account.ts'
-import { type Answer, eventBody, type Sender } from './sender.ts'
+import ai from '../providers/ai/provider.ts'
+import { signRequest } from '../signatures/schemes.ts'
+import { expect, say, shortened } from './narration.ts'
 
-/** A provider over real HTTP that speaks the tutorial's generic AI API; what it does, it tells. */
+/** A provider over real HTTP with the tutorial's generic AI API. It prints what it does. */
 export interface DemoProvider {
   /** The base of its API. */
   readonly url: string
-  /** How often it was asked for a task. */
+  /** How often Holdfast has asked for a task. */
   asked(taskId: string): number
-  /** From now on it says so when it is asked. Its webhook is sent by `sendWebhook` alone, and is lost until then. */
+  /** The task is completed from now on. Its webhook is sent only by `sendWebhook`. */
   finish(taskId: string): void
   /** To the URL that came with the task. */
   sendWebhook(taskId: string): Promise<Answer>
@@ -97,4 +99,52 @@ export async function startProvider(apiKey: string, sender: Sender): Promise<Dem
       server.closeAllConnections()
     },
   }
+}
+
+/** What Holdfast answers to a webhook. */
+export interface Answer {
+  readonly status: number
+  readonly uid: string
+  readonly duplicate: boolean
+  readonly title?: string
+}
+
+export interface Sender {
+  /** Signs a body as the provider would, sends it, and prints the answer. */
+  send(url: string, body: string): Promise<Answer>
+  /** Uids. */
+  readonly acknowledged: ReadonlySet<string>
+}
+
+export function createSender(secret: string): Sender {
+  const acknowledged = new Set<string>()
+  return {
+    acknowledged,
+    async send(url, body) {
+      const bytes = Buffer.from(body)
+      const { headers } = signRequest(ai.verify, secret, { id: `msg_${randomUUID()}`, body: bytes, nowMs: Date.now() })
+      say(`→ POST ${new URL(url).pathname}  ${shortened(body)}`)
+      const startedAt = performance.now()
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: bytes,
+      })
+      const answer = { status: response.status, ...((await response.json()) as Omit<Answer, 'status'>) }
+      if (response.ok) acknowledged.add(answer.uid)
+      const ms = (performance.now() - startedAt).toFixed(1)
+      const kept = answer.duplicate ? `duplicate of ${answer.uid}` : `kept as ${answer.uid}`
+      say(`← ${response.status} after ${ms} ms  ${response.ok ? kept : answer.title}`)
+      return answer
+    },
+  }
+}
+
+export const eventBody = (id: string, type: string, data: unknown): string =>
+  JSON.stringify({ id, type, created_at: new Date().toISOString(), data })
+
+/** The uid of an event that was acknowledged as new; throws for any other answer. */
+export function keptAs({ status, uid, duplicate }: Answer): string {
+  expect(status === 200 && !duplicate, '200, and that it is new')
+  return uid
 }

@@ -5,8 +5,10 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { messageOf } from '../domain/errors.ts'
+import type { EventJson } from '../http/ops/events.ts'
+import { expect, say } from './narration.ts'
 
-/** What the demonstration reads of a line of log. */
+/** The fields of a log line that the demonstration reads. */
 export interface LogLine {
   readonly msg?: string
   readonly uid?: string
@@ -14,7 +16,7 @@ export interface LogLine {
   readonly attempt?: number
   readonly error?: string
   readonly retry_in_ms?: number
-  /** What a handler wants to be told to whoever watches. */
+  /** What a handler wants the demonstration to print. */
   readonly say?: string
   readonly public?: string
   readonly ops?: string
@@ -24,7 +26,7 @@ export interface LogLine {
 export interface DemoService {
   readonly publicUrl: string
   readonly opsUrl: string
-  /** Resolves with the next line that the predicate accepts, counting from the last one it gave. */
+  /** Resolves with the first line that the predicate accepts, and takes it out: it is not given again. */
   logged(accept: (line: LogLine) => boolean): Promise<LogLine>
   /** Gives the exit code; null if the signal ended it. Idempotent. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>
@@ -46,7 +48,7 @@ export async function startService(
     try {
       return await startAt(port, directory, environment, abort)
     } catch (error) {
-      // Between the look and the start somebody else may have taken it.
+      // Another process may have taken the port between the look and the start.
       if (tried === MAX_PORTS || !messageOf(error).includes('EADDRINUSE')) throw error
     }
   }
@@ -85,7 +87,7 @@ async function startAt(
   const kill = (): void => void child.kill('SIGKILL')
   abort.addEventListener('abort', kill)
   if (abort.aborted) kill()
-  // Closed, not only exited: by then all that it said is here.
+  // `close`, not `exit`: by then all of its output has been read.
   const exited = once(child, 'close').finally(() => abort.removeEventListener('abort', kill))
   const lines: LogLine[] = []
   const heard = new EventTarget()
@@ -121,4 +123,24 @@ async function startAt(
       return code
     },
   }
+}
+
+/** The fields of an event that the demonstration reads. */
+export interface ShownEvent extends EventJson {
+  readonly deliveries: readonly object[]
+}
+
+export async function ops<Body>(of: DemoService, path: string, init?: RequestInit): Promise<Body> {
+  const response = await fetch(`${of.opsUrl}${path}`, init)
+  expect(response.ok, `${path} to answer`)
+  return (await response.json()) as Body
+}
+
+export const eventOf = (service: DemoService, uid: string): Promise<ShownEvent> => ops(service, `/v1/events/${uid}`)
+
+/** Waits for the handler of an event, and prints what it says. Gives the handler's name. */
+export async function handled(by: DemoService, uid: string): Promise<string | undefined> {
+  const line = await by.logged((each) => each.uid === uid && each.say !== undefined)
+  say(`  handler ${line.handler}, attempt ${line.attempt}: ${line.say}`)
+  return line.handler
 }

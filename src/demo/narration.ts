@@ -1,6 +1,4 @@
-import type { DemoService } from './service.ts'
-
-/** What the demonstration tells whoever watches: steps with a number, and below them what happens. */
+/** What the demonstration prints: numbered steps, and below each what happens. */
 
 const MAX_SHOWN_LENGTH = 72
 
@@ -19,11 +17,4 @@ export const times = (count: number): string => (count === 1 ? 'once' : `${count
 
 export function expect(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(`expected ${what}`)
-}
-
-/** Waits for the handler of an event, and tells what it said. Gives its name. */
-export async function handled(by: DemoService, uid: string): Promise<string | undefined> {
-  const line = await by.logged((each) => each.uid === uid && each.say !== undefined)
-  say(`  handler ${line.handler}, attempt ${line.attempt}: ${line.say}`)
-  return line.handler
 }
