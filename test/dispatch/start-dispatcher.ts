@@ -18,48 +18,24 @@ const silent = pino({ level: 'silent' })
 
 type Report = { readonly kind: 'processed' | 'failed'; readonly handler: string }
 
+interface DispatcherOptions {
+  readonly maxAttempts?: number
+  readonly timeoutMs?: number
+  readonly processes?: number
+  readonly concurrency?: number
+  readonly receiving?: () => number
+  readonly maxIdleMs?: () => number
+  readonly handlers?: readonly string[]
+}
+
 /** A store, handler processes and a dispatcher between them, as the service has them. */
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-export async function startDispatcher(
-  options: {
-    maxAttempts?: number
-    timeoutMs?: number
-    processes?: number
-    concurrency?: number
-    receiving?: () => number
-    maxIdleMs?: () => number
-    handlers?: readonly string[]
-  } = {},
-) {
+export async function startDispatcher(options: DispatcherOptions = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-dispatch-'))
   const store = await openStore(`file:${join(directory, 'holdfast.db')}`, {})
-  const pool = new HandlerPool({
-    data: {
-      handlersDir: join(import.meta.dirname, 'modules'),
-      providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
-      logLevel: 'silent',
-      secrets: [],
-    },
-    environment: process.env,
-    memoryMb: 256,
-    onDroppedLines: () => {},
-    processes: options.processes ?? 1,
-    concurrency: options.concurrency ?? 8,
-    timeoutMs: options.timeoutMs ?? 5_000,
-    log: silent,
-  })
+  const pool = createPool(options)
   const reports: Report[] = []
   let claims = 0
-  const telemetry: Telemetry = {
-    request: () => {},
-    acknowledged: () => {},
-    received: () => {},
-    unhandled: () => {},
-    processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
-    failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
-    polled: () => {},
-    taskResolved: () => {},
-  }
+  const telemetry = reporting(reports)
   const dispatcher = new Dispatcher({
     store: {
       claim: (request) => {
@@ -93,27 +69,6 @@ export async function startDispatcher(
     rmSync(directory, { recursive: true })
   })
 
-  function eventFor(handlers: readonly string[], data: Record<string, unknown>, id: string): NewEvent {
-    const uid = newUid()
-    const body = Buffer.from(JSON.stringify({ type: 'test', ...data }))
-    return {
-      uid,
-      source: 'acme',
-      provider: 'acme',
-      id,
-      type: 'test',
-      createdAt: new Date().toISOString(),
-      createdAtSource: 'provider',
-      receivedAtMs: Date.now(),
-      origin: 'webhook',
-      status: 'accepted',
-      reasons: [],
-      headers: {},
-      body,
-      handlers,
-    }
-  }
-
   /** Keeps an event for these handlers, to be found by the dispatcher. */
   async function append(handlers: readonly string[], data: Record<string, unknown> = {}, tell = true): Promise<string> {
     const { uid } = await store.append(eventFor(handlers, data, newUid()))
@@ -138,4 +93,57 @@ export async function startDispatcher(
     return detail?.deliveries ?? []
   }
   return { store, pool, dispatcher, append, keep, ended, reports, claims: () => claims }
+}
+
+function eventFor(handlers: readonly string[], data: Record<string, unknown>, id: string): NewEvent {
+  const uid = newUid()
+  const body = Buffer.from(JSON.stringify({ type: 'test', ...data }))
+  return {
+    uid,
+    source: 'acme',
+    provider: 'acme',
+    id,
+    type: 'test',
+    createdAt: new Date().toISOString(),
+    createdAtSource: 'provider',
+    receivedAtMs: Date.now(),
+    origin: 'webhook',
+    status: 'accepted',
+    reasons: [],
+    headers: {},
+    body,
+    handlers,
+  }
+}
+
+function createPool({ processes, concurrency, timeoutMs }: DispatcherOptions): HandlerPool {
+  return new HandlerPool({
+    data: {
+      handlersDir: join(import.meta.dirname, 'modules'),
+      providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
+      logLevel: 'silent',
+      secrets: [],
+    },
+    environment: process.env,
+    memoryMb: 256,
+    onDroppedLines: () => {},
+    processes: processes ?? 1,
+    concurrency: concurrency ?? 8,
+    timeoutMs: timeoutMs ?? 5_000,
+    log: silent,
+  })
+}
+
+/** Keeps a report of each attempt. */
+function reporting(reports: Report[]): Telemetry {
+  return {
+    request: () => {},
+    acknowledged: () => {},
+    received: () => {},
+    unhandled: () => {},
+    processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
+    failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
+    polled: () => {},
+    taskResolved: () => {},
+  }
 }

@@ -95,7 +95,6 @@ async function startProviders() {
   }
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export async function startClone(): Promise<Clone> {
   const directory = makeClone()
   const providers = await startProviders()
@@ -111,17 +110,8 @@ export async function startClone(): Promise<Clone> {
     POLL_INTERVAL_MS: '250',
     RETRY_BASE_MS: '1',
   }
-  const commandServer = spawn(process.execPath, [join(import.meta.dirname, 'command-server.ts')], {
-    cwd: directory,
-    env: { PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { scripts: { start: string } }
-  const service = spawn('bash', ['-c', scripts.start], {
-    cwd: directory,
-    env: { ...environment, PORT: '0', OPS_PORT: '0' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const commandServer = startCommandServer(directory)
+  const service = startService(directory, environment)
   const [port = ''] = await firstLines(commandServer, () => true)
   const lines: Line[] = []
   const serving = await firstLines(service, (line) => {
@@ -166,6 +156,24 @@ export async function startClone(): Promise<Clone> {
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+function startCommandServer(directory: string): ChildProcess {
+  return spawn(process.execPath, [join(import.meta.dirname, 'command-server.ts')], {
+    cwd: directory,
+    env: { PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
+/** As `npm start` does. */
+function startService(directory: string, environment: Readonly<Record<string, string | undefined>>): ChildProcess {
+  const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  return spawn('bash', ['-c', scripts.start], {
+    cwd: directory,
+    env: { ...environment, PORT: '0', OPS_PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
 }
 
 /** The page's blocks that are run, each line at its line of the page, so that the shell names the right one. */
