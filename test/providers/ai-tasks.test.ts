@@ -24,7 +24,7 @@ describe('the generic API', () => {
     ['another number', 8],
     ['an object', { id: '7' }],
     ['a word', true],
-  ])('is not about a task that it calls %s', (_what, task_id) => {
+  ])('does not end a task with an answer whose task id is %s', (_what, task_id) => {
     expect(read({ status: 'completed', id: '7', task_id }, '7')).toBeUndefined()
   })
 
@@ -41,7 +41,7 @@ describe('the generic API', () => {
   })
 
   test.each(['completion.started', 'batch.created', 'job.failed', 'task.processing', 'task', '', '__proto__'])(
-    'ends none by %s',
+    'ends no task by %s',
     (type) => {
       expect(shipped('ai').ends?.({ type, data: {} })).toBeUndefined()
     },

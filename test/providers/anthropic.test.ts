@@ -15,7 +15,7 @@ describe('a batch of Anthropic’s', () => {
   })
   const none = { processing: 0, succeeded: 0, errored: 0, canceled: 0, expired: 0 }
 
-  test('is asked for by its id, since no webhook tells of it', () => {
+  test('is polled by its id, since there is no webhook for it', () => {
     expect(poll('msgbatch_1')).toEqual({ method: 'GET', path: '/v1/messages/batches/msgbatch_1' })
     expect(pushes).toBe(false)
     expect(shipped('anthropic').ends).toBeUndefined()
@@ -29,7 +29,7 @@ describe('a batch of Anthropic’s', () => {
     ['all expired', { expired: 2 }, 'failed'],
     ['some errored and the others were cancelled', { errored: 1, canceled: 5 }, 'failed'],
     ['all were cancelled', { canceled: 2 }, 'cancelled'],
-  ])('whose requests %s', (_what, counts, status) => {
+  ])('whose requests %s, as counted by %j, is %s', (_what, counts, status) => {
     const answer = batch({ ...none, ...counts })
     const event = { type: 'message_batch.ended', data: answer, created_at: '2026-01-01T00:00:00Z' }
     expect(read(answer, 'msgbatch_1')).toEqual({ status, word: 'ended', event })
@@ -45,11 +45,11 @@ describe('a batch of Anthropic’s', () => {
     ['is another', { ...batch(none), id: 'msgbatch_2' }],
     ['has no status', { ...batch(none), processing_status: undefined }],
     ['is none', null],
-  ])('that %s tells nothing', (_what, answer) => {
+  ])('that %s has no end that could be read', (_what, answer) => {
     expect(read(answer, 'msgbatch_1')).toBeUndefined()
   })
 
-  test('that counts anything but numbers tells nothing', () => {
+  test('whose counts are not numbers has no end that could be read', () => {
     const counts = { ...none, succeeded: { valueOf: 1, toString: 1 }, errored: 1 }
     expect(read(batch(counts), 'msgbatch_1')).toBeUndefined()
     expect(read(batch({ succeeded: '5', errored: 0, canceled: 0, expired: 0 }), 'msgbatch_1')).toBeUndefined()

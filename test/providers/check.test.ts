@@ -42,10 +42,10 @@ describe('a provider module is sound', () => {
     ],
     ['that tells which events end a task', { ...acme, ends: does }],
     ['with samples of its own', { ...acme, samples: does }],
-    ['with an API that there is nothing of', { ...acme, api: {} }],
-    ['that can be asked for tasks', { ...acme, api: { url: 'https://api.acme.test/v1', headers: does, tasks } }],
+    ['with an empty API', { ...acme, api: {} }],
+    ['that can be polled for tasks', { ...acme, api: { url: 'https://api.acme.test/v1', headers: does, tasks } }],
     [
-      'that can be given tasks, as often as it says',
+      'that takes submissions, and sets its own pace',
       { ...acme, api: { tasks: { ...tasks, submit, pushes: false, concurrency: 1, pollsPerSecond: 0.5 } } },
     ],
     ['with registrations', { ...acme, api: { url: 'http://localhost:9', registrations } }],
@@ -61,7 +61,7 @@ describe('a provider module is sound', () => {
   })
 })
 
-describe('a provider module is refused, and told where it is wrong', () => {
+describe('a provider module is refused, with a fault that names the place,', () => {
   const hmac = (changes: Record<string, unknown>) => ({ ...acme, verify: { ...bare, ...changes } })
 
   test.each<[string, unknown, string]>([
@@ -70,7 +70,7 @@ describe('a provider module is refused, and told where it is wrong', () => {
     ['has no name', { ...acme, name: undefined }, "must have required property 'name'"],
     ['has a name that is none', { ...acme, name: 'Acme Inc' }, '/name must match pattern'],
     ['checks them asynchronously', { ...acme, mismatch: async () => 'no' }, '/mismatch must not be an async function'],
-    ['is sent again as nobody says', { ...acme, redelivery: 'often' }, '/redelivery must match pattern'],
+    ['has an unknown redelivery', { ...acme, redelivery: 'often' }, '/redelivery must match pattern'],
     ['reads its events asynchronously', { ...acme, event: async () => ({}) }, '/event must not be an async function'],
     ['has a field too many', { ...acme, verfy: {} }, 'must NOT have additional properties: "verfy"'],
     ['has no event', { ...acme, event: undefined }, "must have required property 'event'"],
@@ -129,7 +129,7 @@ describe('a provider module is refused, and told where it is wrong', () => {
     ['takes any length of key', { ...acme, minKeyBytes: 0 }, '/minKeyBytes must be >= 1'],
     ['has ends that are a table', { ...acme, ends: { 'a.b': 'completed' } }, '/ends must be a function'],
     ['has samples that are a table', { ...acme, samples: { 'a.b': {} } }, '/samples must be a function'],
-    ['tells its ends later', { ...acme, ends: async () => undefined }, '/ends must not be an async function'],
+    ['ends tasks asynchronously', { ...acme, ends: async () => undefined }, '/ends must not be an async function'],
     ['has an API that is a text', { ...acme, api: 'https://api.acme.test' }, '/api must be object'],
     [
       'has an API with a field too many',
@@ -137,34 +137,54 @@ describe('a provider module is refused, and told where it is wrong', () => {
       '/api must NOT have additional properties: "uri"',
     ],
     ['has headers that are a table', { ...acme, api: { headers: { a: 'b' } } }, '/api/headers must be a function'],
-    ['cannot ask', withTasks({ poll: undefined }), "/api/tasks must have required property 'poll'"],
-    ['asks by a text', withTasks({ poll: '/tasks/{id}' }), '/api/tasks/poll must be a function'],
+    ['cannot poll', withTasks({ poll: undefined }), "/api/tasks must have required property 'poll'"],
+    ['polls by a text', withTasks({ poll: '/tasks/{id}' }), '/api/tasks/poll must be a function'],
     [
-      'reads answers later',
+      'reads answers asynchronously',
       withTasks({ read: async () => undefined }),
       '/api/tasks/read must not be an async function',
     ],
-    ['has no number to ask by', withTasks({ pollsPerSecond: '40' }), '/api/tasks/pollsPerSecond must be number'],
-    ['may never ask', withTasks({ pollsPerSecond: 0 }), '/api/tasks/pollsPerSecond must be >= 0.0002777777777777778'],
-    ['asks once in a lifetime', withTasks({ pollsPerSecond: 1e-9 }), '/api/tasks/pollsPerSecond must be >='],
     [
-      'lets a signature be as old as it likes',
+      'has a text for its rate of polls',
+      withTasks({ pollsPerSecond: '40' }),
+      '/api/tasks/pollsPerSecond must be number',
+    ],
+    ['may never poll', withTasks({ pollsPerSecond: 0 }), '/api/tasks/pollsPerSecond must be >= 0.0002777777777777778'],
+    ['polls less than once in an hour', withTasks({ pollsPerSecond: 1e-9 }), '/api/tasks/pollsPerSecond must be >='],
+    [
+      'lets a signature be of any age',
       { ...acme, verify: { ...bare, timestamp: { ...byLabel, pastSeconds: Number.POSITIVE_INFINITY } } },
       '/verify/timestamp/pastSeconds must be number',
     ],
-    ['asks without measure', withTasks({ pollsPerSecond: 1e6 }), '/api/tasks/pollsPerSecond must be <= 10000'],
-    ['asks by no number', withTasks({ pollsPerSecond: Number.NaN }), '/api/tasks/pollsPerSecond must be number'],
     [
-      'asks at once without end',
+      'polls more often than is allowed',
+      withTasks({ pollsPerSecond: 1e6 }),
+      '/api/tasks/pollsPerSecond must be <= 10000',
+    ],
+    [
+      'polls at a rate that is no number',
+      withTasks({ pollsPerSecond: Number.NaN }),
+      '/api/tasks/pollsPerSecond must be number',
+    ],
+    [
+      'has an endless concurrency',
       withTasks({ concurrency: Number.POSITIVE_INFINITY }),
       '/api/tasks/concurrency must be integer',
     ],
-    ['asks more at once than can be open', withTasks({ concurrency: 1_000 }), '/api/tasks/concurrency must be <= 256'],
-    ['asks half at once', withTasks({ concurrency: 0.5 }), '/api/tasks/concurrency must be'],
-    ['pushes perhaps', withTasks({ pushes: 'perhaps' }), '/api/tasks/pushes must be boolean'],
-    ['asks in its own way', withTasks({ every: 5 }), '/api/tasks must NOT have additional properties: "every"'],
     [
-      'submits and does not say whether twice is harmless',
+      'has more concurrency than calls can be open',
+      withTasks({ concurrency: 1_000 }),
+      '/api/tasks/concurrency must be <= 256',
+    ],
+    ['has a concurrency of a half', withTasks({ concurrency: 0.5 }), '/api/tasks/concurrency must be'],
+    ['has a word for whether it pushes', withTasks({ pushes: 'perhaps' }), '/api/tasks/pushes must be boolean'],
+    [
+      'has an unknown field of tasks',
+      withTasks({ every: 5 }),
+      '/api/tasks must NOT have additional properties: "every"',
+    ],
+    [
+      'submits, and does not say whether it is idempotent',
       withTasks({ submit: { ...submit, idempotent: undefined } }),
       "/api/tasks/submit must have required property 'idempotent'",
     ],
@@ -209,7 +229,7 @@ describe('a provider module is refused, and told where it is wrong', () => {
     expect(providerFaults(module)).toEqual([`/api/${place} must be a function`])
   })
 
-  test('once for one fault, however many forms the place might take', () => {
+  test('with one fault for one place, even if the place has several forms', () => {
     expect(providerFaults(hmac({ signature: { ...signature, header: 'X-Signature' } }))).toHaveLength(1)
     expect(providerFaults({ ...acme, verify: { scheme: 'shared-secret', from: {} } })).toHaveLength(1)
   })

@@ -15,12 +15,12 @@ const documented: readonly Documented[] = createRequire(import.meta.url)('@octok
 const payloads = documented.flatMap(({ name, examples }) => examples.map((payload) => ({ name, payload })))
 
 describe('the payloads that GitHub documents', () => {
-  test('are many, of many kinds', () => {
+  test('are many, of many events', () => {
     expect(payloads.length).toBeGreaterThan(250)
     expect(documented.length).toBeGreaterThan(50)
   })
 
-  test('can be of their own event, and mostly of no other', () => {
+  test('match their own event, and mostly no other', () => {
     const names = documented.map(({ name }) => name)
     let told = 0
     let pairs = 0
@@ -35,13 +35,13 @@ describe('the payloads that GitHub documents', () => {
     expect(told / pairs).toBeGreaterThan(0.98)
   })
 
-  test('are not told apart where their keys are the same', () => {
+  test('cannot be told apart if their keys are the same', () => {
     const example = (name: string) => payloads.find((each) => each.name === name)?.payload
     expect(githubMismatch('code_scanning_alert', example('dependabot_alert'))).toBeUndefined()
     expect(githubMismatch('watch', example('public'))).toBeUndefined()
   })
 
-  test('of an event that is not in the table are not judged', () => {
+  test('of an event that is not in the table are not checked', () => {
     for (const { payload } of payloads) expect(githubMismatch('of_tomorrow', payload)).toBeUndefined()
   })
 
@@ -57,7 +57,7 @@ describe('the payloads that GitHub documents', () => {
     expect(reading).toMatchObject({ ok: false, reasons: [reason] })
   })
 
-  test('read as their event, with its action where they name one', () => {
+  test('are read as their event, with its action if they name one', () => {
     for (const [index, { name, payload }] of payloads.entries()) {
       const headers = { 'x-github-event': name, 'x-github-delivery': `d-${index}` }
       const reading = readEvent(github, headers, Buffer.from(JSON.stringify(payload)), 0)

@@ -28,13 +28,13 @@ describe('a directory of provider modules', () => {
     expect(providers.size).toBe(shippedProviders.length + 1)
   })
 
-  test('that is not there is a fault, and the shipped ones serve all the same', async () => {
+  test('that does not exist is a fault, and the shipped ones are loaded all the same', async () => {
     const { providers, faults } = await loadProviders('/nowhere/at/all')
     expect(faults).toEqual([expect.stringMatching(/^PROVIDERS_DIR \/nowhere\/at\/all cannot be read: /)])
     expect(providers.size).toBe(shippedProviders.length)
   })
 
-  test('names the file that exports nothing by default, and the two that share a name', async () => {
+  test('has a fault for a file without default export, and for two files that share a name', async () => {
     const directory = directoryWith({
       'a.mjs': `export const acme = ${acme}`,
       'b.mjs': `export default ${acme}`,

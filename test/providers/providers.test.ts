@@ -16,8 +16,8 @@ function read(name: string, body: unknown, headers: Record<string, string> = {})
   return reading.ok ? reading.fields : { unread: reading.reasons, id: reading.id }
 }
 
-describe('reading an event', () => {
-  test('of ai: the standard structure', () => {
+describe('an event', () => {
+  test('of ai has the standard structure', () => {
     const body = {
       id: 'evt_abc123',
       type: 'batch.completed',
@@ -36,7 +36,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of ai: a bare task status is the task’s event', () => {
+  test('of ai may be a bare task status', () => {
     expect(read('ai', { task_id: 't_1', status: 'completed', result: 7 }, { 'webhook-id': 'msg_1' })).toEqual({
       id: 'msg_1',
       type: 'task.completed',
@@ -47,7 +47,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of ai: a bare status in the other spelling is the event of the one', () => {
+  test('of ai may have the other spelling of a bare status, and is the same event', () => {
     expect(read('ai', { task_id: 't_1', status: 'canceled' })).toMatchObject({
       type: 'task.cancelled',
       data: { task_id: 't_1', status: 'cancelled' },
@@ -55,7 +55,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of standard: identified by its header', () => {
+  test('of standard is identified by its header', () => {
     expect(
       read('standard', { type: 'a.b', timestamp: '2026-02-03T04:05:06Z', data: { x: 1 } }, { 'webhook-id': 'msg_1' }),
     ).toMatchObject({
@@ -66,7 +66,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of OpenAI: by its delivery’s id, about the object that it names', () => {
+  test('of OpenAI is identified by its delivery’s id, and its task is the object that it names', () => {
     const body = {
       id: 'evt_1',
       object: 'event',
@@ -84,7 +84,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of Anthropic: what happened is in the data', () => {
+  test('of Anthropic has its type in the data', () => {
     const body = {
       id: 'evt_1',
       type: 'event',
@@ -94,7 +94,7 @@ describe('reading an event', () => {
     expect(read('anthropic', body)).toMatchObject({ id: 'evt_1', type: 'session.idled', task: 's_1' })
   })
 
-  test('of Replicate: the prediction’s status is the type, and the prediction the task', () => {
+  test('of Replicate has the prediction’s status for its type, and the prediction for its task', () => {
     const body = { id: 'p_1', status: 'succeeded', output: ['x'] }
     expect(read('replicate', body, { 'webhook-id': 'msg_1' })).toMatchObject({
       id: 'msg_1',
@@ -104,7 +104,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of AssemblyAI: the same news of a transcript twice is one event, and other news another', () => {
+  test('of AssemblyAI is one event if the same status comes twice, and another with another status', () => {
     const done = { transcript_id: 'tr_1', status: 'completed' }
     const reading = read('assemblyai', done)
     expect(reading).toEqual({
@@ -122,7 +122,7 @@ describe('reading an event', () => {
     expect(read('assemblyai', { transcript_id: 'tr_1' })).toMatchObject({ unread: ['no event type'] })
   })
 
-  test('of Stripe', () => {
+  test('of Stripe has the fields of Stripe’s own structure', () => {
     const body = {
       id: 'evt_1',
       type: 'invoice.paid',
@@ -138,7 +138,7 @@ describe('reading an event', () => {
     })
   })
 
-  test('of GitHub: the event’s name, with the action where there is one', () => {
+  test('of GitHub has the event’s name for its type, with the action if there is one', () => {
     const headers = { 'x-github-event': 'issues', 'x-github-delivery': 'd_1' }
     expect(read('github', { action: 'opened', issue: {} }, headers)).toMatchObject({
       id: 'd_1',
@@ -148,12 +148,12 @@ describe('reading an event', () => {
     expect(read('github', { zen: 'x' }, { ...headers, 'x-github-event': 'ping' })).toMatchObject({ type: 'ping' })
   })
 
-  test('of Svix, under either set of names', () => {
+  test('of Svix may have either set of header names', () => {
     expect(read('svix', { type: 'a.b', data: {} }, { 'svix-id': 'msg_1' })).toMatchObject({ id: 'msg_1', type: 'a.b' })
     expect(read('svix', { type: 'a.b', data: {} }, { 'webhook-id': 'msg_1' })).toMatchObject({ id: 'msg_1' })
   })
 
-  test('without an id of its own goes by the digest of its body, so that the same body twice is one event', () => {
+  test('without an id of its own is identified by the digest of its body, so that the same body twice is one event', () => {
     const once = read('stripe', { type: 'a.b', data: {} })
     expect(once).toMatchObject({ id: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) })
     expect(read('stripe', { type: 'a.b', data: {} })).toEqual(once)
@@ -165,7 +165,7 @@ describe('reading an event', () => {
     ['a type without end', { id: 'evt_1', type: 'x'.repeat(257) }, 'the event type is longer than 256 characters'],
     ['an id that is no text', { id: [], type: 'a.b' }, 'the event id is not a text'],
     ['an array', [1], 'no event type'],
-  ])('with %s gives the reason', (_, body, reason) => {
+  ])('with %s cannot be read, and the reason is given', (_, body, reason) => {
     expect(read('ai', body)).toMatchObject({ unread: [reason] })
   })
 })
@@ -205,7 +205,7 @@ describe('loading providers', () => {
     for (const { provider, module } of providers.values()) expect((await import(module)).default).toBe(provider)
   })
 
-  test('takes one of one’s own that is data only, and imports nothing', async () => {
+  test('takes a user’s module that is data only, and imports nothing', async () => {
     const { providers, faults } = await loadProviders(directoryWith({ 'acme.ts': `export default ${acme}` }))
     expect(faults).toEqual([])
     const provider = providers.get('acme')?.provider
@@ -217,7 +217,7 @@ describe('loading providers', () => {
     })
   })
 
-  test('lets one of one’s own take a shipped one’s place', async () => {
+  test('lets a user’s module take the place of a shipped one', async () => {
     const { providers, faults } = await loadProviders(
       directoryWith({ 'mine.js': `export default ${acme.replace("'acme'", "'stripe'")}` }),
     )
@@ -259,7 +259,7 @@ describe('a secret', () => {
     ['openai', 'a-secret-as-text-of-24-bytes'],
     ['stripe', 'whsec_1234567890abcdefghijklmnopqrstuv'],
     ['github', "It's a Secret to Everybody"],
-  ])('that %s hands out serves', (name, secret) => {
+  ])('that %s hands out is accepted', (name, secret) => {
     expect(fault(name, secret)).toBeUndefined()
   })
 
@@ -268,7 +268,7 @@ describe('a secret', () => {
     ['ai', 'whsec_c2hvcnQ=', /5 bytes of key; provider ai needs 24 bytes/],
     ['stripe', 'whsec_short', /11 bytes of key/],
     ['openai', 'whsec_not base64', /not valid base64/],
-  ])('of %s that is too short or malformed is refused, and not repeated', (name, secret, message) => {
+  ])('of %s that is too short or malformed is refused, and the message does not repeat it', (name, secret, message) => {
     expect(fault(name, secret)).toMatch(message)
     expect(fault(name, secret)).not.toContain(secret)
   })

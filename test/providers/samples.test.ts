@@ -14,7 +14,7 @@ const { providers } = await loadProviders(undefined)
 const nowMs = Date.parse('2026-11-23T10:00:00Z')
 const url = 'https://hooks.example.com/v1/webhooks/x'
 
-test.each(Object.keys(catalogue) as CatalogueType[])('the sample of %s is as the catalogue says', (type) => {
+test.each(Object.keys(catalogue) as CatalogueType[])('the sample of %s matches the catalogue', (type) => {
   expect(compileSchema(catalogue[type])(samples[type])).toEqual([])
 })
 
@@ -80,7 +80,7 @@ test.each([...withoutId])('samples of provider %s are different events all the s
   expect(new Set(bodies).size).toBe(2)
 })
 
-test('a type that the provider cannot send is told', () => {
+test('a type that the provider cannot send is named in the fault', () => {
   const provider = providers.get('replicate')?.provider as Provider
   const request = sampleRequest(provider, { id: 'evt_1', type: 'invoice.paid', nowMs }, AI_SECRET)
   expect(sampleFault(provider, request, 'invoice.paid')).toBe(
@@ -89,8 +89,8 @@ test('a type that the provider cannot send is told', () => {
   expect(sampleFault(provider, request, 'prediction.paid')).toBeUndefined()
 })
 
-describe('a sample follows from the map of a provider of one’s own', () => {
-  test('fields in headers and deep in the body', () => {
+describe('a sample follows from the map of a user’s provider', () => {
+  test('with fields in headers and deep in the body', () => {
     const acme = defineProvider({
       name: 'acme',
       verify: {
@@ -116,7 +116,7 @@ describe('a sample follows from the map of a provider of one’s own', () => {
     ['the query', { query: 'token' }],
     ['a header', { header: 'acme-token', prefix: 'Token ' }],
     ['the password', { basic: 'password' }],
-  ] as const)('a secret in %s, and the whole body as data', (_place, from) => {
+  ] as const)('with a secret in %s, and the whole body as data', (_place, from) => {
     const plain = defineProvider({
       name: 'plain',
       verify: { scheme: 'shared-secret', from },
@@ -129,7 +129,7 @@ describe('a sample follows from the map of a provider of one’s own', () => {
   })
 })
 
-test('a provider of one’s own may give its own samples', () => {
+test('a user’s provider may give its own samples', () => {
   const acme = defineProvider({
     name: 'acme',
     verify: { scheme: 'shared-secret', from: { body: 'meta.token' } },

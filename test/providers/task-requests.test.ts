@@ -10,7 +10,7 @@ type Json = Record<string, unknown>
 const asked = shippedProviders.filter(({ api }) => api?.tasks !== undefined)
 const someId: Readonly<Record<string, string>> = { openai: 'batch_' }
 
-test('five shipped providers can be asked', () => {
+test('five shipped providers can be polled', () => {
   expect(asked.map(({ name }) => name)).toEqual(['ai', 'anthropic', 'assemblyai', 'openai', 'replicate'])
 })
 
@@ -19,7 +19,7 @@ describe.each(asked.map(({ name }) => [name]))('provider %s', (name) => {
   const prefix = someId[name] ?? ''
   const root = poll(`${prefix}x`)?.path.slice(0, -`${prefix}x`.length) ?? ''
 
-  test('is asked at one place only, whatever the id', () => {
+  test('is polled at one path only, whatever the id', () => {
     const ids = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('.', '..', '../a', '%2e%2e', 'a/b', 'a?b#c'))
     fc.assert(
       fc.property(ids, (text) => {
@@ -35,12 +35,12 @@ describe.each(asked.map(({ name }) => [name]))('provider %s', (name) => {
     )
   })
 
-  test.each(['', '.', '..', '\ud800'])('is not asked for %j', (id) => {
+  test.each(['', '.', '..', '\ud800'])('is not polled for the id %j', (id) => {
     expect(poll(id)).toBeUndefined()
   })
 })
 
-test('OpenAI is asked for what it has an endpoint of', () => {
+test('OpenAI is polled for the ids that it has an endpoint for', () => {
   const { poll, read } = shippedTasks('openai')
   for (const id of ['video_1', 'evalrun_1', 'RESP_1', 'x', 'batch']) {
     expect(poll(id)).toBeUndefined()
@@ -96,7 +96,7 @@ describe('a submission', () => {
       },
     ],
     ['anthropic', { requests: [{ custom_id: 'a' }] }, '/v1/messages/batches', { requests: [{ custom_id: 'a' }] }],
-  ])('to %s of %j', (name, request, path, json) => {
+  ])('to %s of %j goes to %s as %j', (name, request, path, json) => {
     const before = JSON.stringify(request)
     expect(submitted(name, request)).toEqual(post(path, json))
     expect(JSON.stringify(request)).toBe(before)
@@ -110,7 +110,7 @@ describe('a submission', () => {
     ['openai', { model: 'm', stream: true }],
     ['anthropic', {}],
     ['anthropic', { model: 'm', messages: [] }],
-  ])('to %s of %j is none', (name, request) => {
+  ])('to %s of %j has no endpoint', (name, request) => {
     expect(submitted(name, request)).toBeUndefined()
   })
 
@@ -121,11 +121,11 @@ describe('a submission', () => {
     ['replicate', { id: 'p_1', status: 'starting' }, 'p_1'],
     ['assemblyai', { id: 'tr_1', status: 'queued' }, 'tr_1'],
     ['anthropic', { id: 'msgbatch_1' }, 'msgbatch_1'],
-  ])('to %s is answered %j', (name, answer, id) => {
+  ])('to %s that is answered %j has the task id %j', (name, answer, id) => {
     expect(shippedTasks(name).submit?.taskId(answer)).toBe(id)
   })
 
-  test('names the webhook where the provider lets it, and may be sent again where that is harmless', () => {
+  test('names the webhook if the provider allows it, and may be sent again if that is harmless', () => {
     const facts = asked.map(({ name }) => [
       name,
       shippedTasks(name).submit?.callsBack,
@@ -148,13 +148,16 @@ describe('the key', () => {
     ['assemblyai', { authorization: 'k' }, {}],
     ['openai', { authorization: 'Bearer k' }, {}],
     ['replicate', { authorization: 'Bearer k' }, {}],
-  ])('of %s stands where it looks for it, and nothing does without one', (name, withKey, without) => {
-    const { headers } = shipped(name).api ?? {}
-    expect(headers?.('k')).toEqual(withKey)
-    expect(headers?.(undefined)).toEqual(without)
-  })
+  ])(
+    'of %s is sent in the header that the provider documents, and is absent if none is configured',
+    (name, withKey, without) => {
+      const { headers } = shipped(name).api ?? {}
+      expect(headers?.('k')).toEqual(withKey)
+      expect(headers?.(undefined)).toEqual(without)
+    },
+  )
 
-  test('is sent to where the provider is, which for the generic API is to be configured', () => {
+  test('is sent to the base URL of the provider, which for the generic API has to be configured', () => {
     expect(Object.fromEntries(asked.map(({ name, api }) => [name, api?.url]))).toEqual({
       ai: undefined,
       anthropic: 'https://api.anthropic.com',

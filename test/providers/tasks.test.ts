@@ -131,7 +131,7 @@ describe.each(kinds.map((kind) => [`${kind.provider} ${kind.id}`, kind] as const
   const provider = shipped(kind.provider)
   const tasks = shippedTasks(kind.provider)
 
-  test('is asked for by its id', () => {
+  test('is polled by its id', () => {
     expect(tasks.poll(kind.id)).toEqual({ method: 'GET', path: kind.path })
   })
 
@@ -147,7 +147,7 @@ describe.each(kinds.map((kind) => [`${kind.provider} ${kind.id}`, kind] as const
     expect(provider.ends?.({ type: event.type, data: event.data })).toEqual(end)
   })
 
-  test.each(kind.ends)('brings with %s all that the answer said and the webhook would have', (word, _status, type) => {
+  test.each(kind.ends)('brings with %s all that the answer said, as the webhook would have', (word, _status, type) => {
     const answer = kind.answer(word)
     const { event } = endOf(tasks.read(answer, kind.id))
     const reading = webhookOf(provider, kind.webhook(word, type))
@@ -161,7 +161,7 @@ describe.each(kinds.map((kind) => [`${kind.provider} ${kind.id}`, kind] as const
     expect(provider.ends?.(reading.ok ? reading.fields : { type: '', data: {} })).toBeUndefined()
   })
 
-  test.each(['__proto__', 'constructor', 'toString'])('goes on with %s, which is no word of anyone’s', (word) => {
+  test.each(['__proto__', 'constructor', 'toString'])('goes on with %s, which is no status of the provider', (word) => {
     expect(tasks.read(kind.answer(word), kind.id)).toEqual({ status: 'pending', word })
   })
 
@@ -178,12 +178,12 @@ describe.each(kinds.map((kind) => [`${kind.provider} ${kind.id}`, kind] as const
     ['a status that no terminal can show', kind.answer('\u001b[2Jcompleted')],
     ['half a character', kind.answer('\ud800')],
     ['a status that is an essay', kind.answer('x'.repeat(257))],
-  ])('is not what an answer with %s is about', (_what, answer) => {
+  ])('cannot be read from an answer with %s', (_what, answer) => {
     expect(tasks.read(answer, kind.id)).toBeUndefined()
   })
 })
 
-describe('when a task ended', () => {
+describe('the time at which a task ended', () => {
   const at = (name: string, id: string, answer: Json): unknown =>
     endOf(shippedTasks(name).read({ id, ...answer }, id)).event.created_at
 
@@ -200,7 +200,7 @@ describe('when a task ended', () => {
     ['replicate', 'p_1', { status: 'failed', created_at: 1, completed_at: 2 }, 2],
     ['replicate', 'p_1', { status: 'aborted', created_at: 1, started_at: null }, 1],
     ['assemblyai', 'tr_1', { status: 'error', created: 1 }, undefined],
-  ])('%s tells of %s by %j', (name, id, answer, expected) => {
+  ])('is read by %s for %s from the answer %j', (name, id, answer, expected) => {
     expect(at(name, id, answer)).toBe(expected)
   })
 })

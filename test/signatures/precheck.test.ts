@@ -26,7 +26,7 @@ describe('before the body is read', () => {
     expect(precheck(none)).toMatchObject({ ok: false })
   })
 
-  test('each header that the signature needs is missed', () => {
+  test('a request without any one header that the signature needs is refused', () => {
     const precheck = compileVerifier(standardWebhooks, [SECRET], undefined).precheck
     const { headers } = signRequest(standardWebhooks, SECRET, { id: 'a', body: BODY, nowMs: NOW })
     for (const name of Object.keys(headers)) {
@@ -37,13 +37,13 @@ describe('before the body is read', () => {
     expect(precheck({ headers: other, query: '' })).toEqual({ ok: false, reason: 'malformed' })
   })
 
-  test('a wrong secret is known where it stands in headers or query, and the right one beside it serves', () => {
+  test('a wrong secret in a header is refused, and an older right one is accepted', () => {
     const precheck = compileVerifier(shared({ header: 'x-secret' }), ['new-secret', 'old-secret'], undefined).precheck
     expect(precheck({ headers: { 'x-secret': 'old-secret' }, query: '' })).toEqual({ ok: true })
     expect(precheck({ headers: { 'x-secret': 'other' }, query: '' })).toEqual({ ok: false, reason: 'mismatch' })
   })
 
-  test('nothing is said where the secret stands in the body', () => {
+  test('a scheme whose secret stands in the body has no verdict yet', () => {
     expect(
       compileVerifier(shared({ body: 'token' }), [SECRET], undefined).precheck({ headers: {}, query: '' }),
     ).toBeUndefined()

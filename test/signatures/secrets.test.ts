@@ -15,7 +15,7 @@ describe('the headers that carry a secret in the clear', () => {
     [shared({ query: 'token' }), []],
     [shared({ body: 'token' }), []],
     [github.verify, []],
-  ])('of %j', (scheme, names) => {
+  ])('of the scheme %j are %j', (scheme, names) => {
     expect(secretHeaders(scheme)).toEqual(names)
   })
 })
@@ -51,7 +51,7 @@ describe('an empty secret', () => {
   })
 })
 
-test('a provider that hands out shorter keys takes them, and no shorter ones', () => {
+test('a provider that hands out shorter keys accepts them, and none that are shorter still', () => {
   const short: Provider = { ...github, name: 'short', minKeyBytes: 8 }
   expect(secretFault(short, '12345678')).toBeUndefined()
   expect(secretFault(short, '1234567')).toBe('a secret has 7 bytes of key; provider short needs 8 bytes or more')

@@ -15,7 +15,7 @@ function verdictOn(from: SharedSecretScheme['from'], request: Request, secrets =
 const basic = (pair: string) => ({ headers: { authorization: `Basic ${Buffer.from(pair).toString('base64')}` } })
 
 describe('a shared secret', () => {
-  test.each<[string, SharedSecretScheme['from'], Request, string]>([
+  const cases: readonly [string, SharedSecretScheme['from'], Request, string][] = [
     ['in a header', { header: 'x-token' }, { headers: { 'x-token': 'new-secret' } }, 'ok'],
     ['in a header, the older one', { header: 'x-token' }, { headers: { 'x-token': 'old-secret' } }, 'ok'],
     ['in a header, wrong', { header: 'x-token' }, { headers: { 'x-token': 'new-secreT' } }, 'mismatch'],
@@ -48,11 +48,16 @@ describe('a shared secret', () => {
       'ok',
     ],
     ['in a body that cannot be read', { body: 'auth.token' }, { body: Buffer.from('{') }, 'unreadable'],
-  ])('%s', (_, from, request, expected) => {
-    expect(verdictOn(from, request)).toBe(expected)
-  })
+  ]
 
-  test('that is configured nowhere verifies nothing', () => {
+  test.each(cases.map(([what, from, request, expected]) => ({ what, from, request, expected })))(
+    '$what: the verdict is $expected',
+    ({ from, request, expected }) => {
+      expect(verdictOn(from, request)).toBe(expected)
+    },
+  )
+
+  test('that is not configured verifies nothing', () => {
     expect(verdictOn({ header: 'x-token' }, { headers: { 'x-token': '' } }, [])).toBe('mismatch')
   })
 
@@ -61,7 +66,7 @@ describe('a shared secret', () => {
     { header: 'authorization', prefix: 'Bearer ' },
     { basic: 'password' },
     { query: 'token' },
-  ])('sent as %j is what verifies', (from) => {
+  ])('sent as %j verifies', (from) => {
     const sent = signRequest(shared(from), 'new-secret', { id: '', body: nothing.body, nowMs: 0 })
     expect(verdictOn(from, sent)).toBe('ok')
   })

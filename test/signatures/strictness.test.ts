@@ -26,7 +26,7 @@ const signatureOf = (scheme: HmacScheme, secret: string, url?: string): string =
 describe('a base64 signature', () => {
   const signature = signatureOf(bare, 'a-secret')
 
-  test('has one text only: bits that a decoder drops may not differ', () => {
+  test('has one text only: the bits that a decoder drops may not differ', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
     const at = alphabet.indexOf(signature.at(-2) ?? '')
     const aliases = [1, 2, 3].map((bits) => `${signature.slice(0, -2)}${alphabet[at + bits]}=`)
@@ -145,7 +145,7 @@ describe('a timestamp in RFC 3339', () => {
     'Tue, 14 Nov 2023 22:13:20 GMT',
     '1700000000',
     '2023-13-14T22:13:20Z',
-  ])('%s is none', (time) => {
+  ])('%s is malformed', (time) => {
     expect(at(time)).toBe('malformed')
   })
 
@@ -175,7 +175,7 @@ describe('a list of signatures', () => {
     expect(on(`t=1,${time},${signature}`)).toBe('mismatch')
   })
 
-  test('is missing where all labels are foreign, and malformed where none of its own can be read', () => {
+  test('is missing if all labels are unknown, and malformed if none of its own can be decoded', () => {
     expect(on(`${time},v0=${'0'.repeat(64)}`)).toBe('missing')
     expect(on(`${time},v1=junk`)).toBe('malformed')
     expect(on('')).toBe('missing')
