@@ -20,7 +20,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
   dispatch: { rooms: ['dispatch/pool', 'domain', 'pipeline'], packages: ['node:*'] },
   'dispatch/pool': { rooms: ['dispatch', 'domain'], packages: ['node:*'] },
   'dispatch/process': { rooms: ['dispatch', 'domain', 'log', 'modules', 'pipeline'], packages: ['node:*', 'pino'] },
-  domain: { rooms: ['pipeline', '..'], packages: ['@sinclair/typebox', 'node:crypto'] },
+  domain: { rooms: ['..'], packages: ['@sinclair/typebox', 'node:crypto'] },
   handlers: { rooms: [], packages: ['holdfast'] },
   http: { rooms: ['domain'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
   'http/public': { rooms: ['domain', 'http'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
@@ -54,7 +54,7 @@ const table: Readonly<Record<string, { rooms: readonly string[]; packages: reado
     packages: ['node:*'],
   },
   tasks: { rooms: ['domain', 'pipeline'], packages: ['cockatiel', 'node:timers/promises'] },
-  threads: { rooms: ['domain', 'log', 'pipeline'], packages: ['node:stream', 'node:worker_threads'] },
+  threads: { rooms: ['domain', 'log'], packages: ['node:stream', 'node:worker_threads'] },
 }
 
 /** Packages whose types, which leave no trace at run time, any room may name. */

@@ -12,8 +12,8 @@ import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
 import { routeHere } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
-import { createKeeper } from '../pipeline/event-writer.ts'
-import { createReader } from '../pipeline/long-body-reader.ts'
+import { createEventWriter } from '../pipeline/event-writer.ts'
+import { createLongBodyReader } from '../pipeline/long-body-reader.ts'
 import { createPollAnswers } from '../pipeline/poll-answers.ts'
 import { createReceiver } from '../pipeline/receive.ts'
 import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
@@ -140,12 +140,17 @@ export async function startHoldfast(read: ReadConfig, { log, dropped }: Log, tun
     onBroughtBack: () => dispatcher.wake(),
     log,
   })
-  const keep = createKeeper({ append: (event) => store.append(event), telemetry: metrics.telemetry, log, dispatch })
-  const { providerModules, ownReaders: own, readers } = prepared
-  const reader = createReader({ ...routed, here: routeHere(route, readers), providerModules, own, log })
+  const keep = createEventWriter({
+    append: (event) => store.append(event),
+    telemetry: metrics.telemetry,
+    log,
+    dispatch,
+  })
+  const { providerModules, isolatedModules: own, readers } = prepared
+  const reader = createLongBodyReader({ ...routed, here: routeHere(route, readers), providerModules, own, log })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
-  const receiver = createReceiver({ keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
+  const receiver = createReceiver({ writeEvent: keep, reader, redeliver, withoutSecrets, clock, clockWatch, log })
   const connected = connectSources(config, prepared, (headers) => clockWatch.answered(headers), callTimeouts)
   const tasks = createTasks({
     store,

@@ -10,9 +10,9 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { secretsIn } from '../log/redact.ts'
-import { createReaders, type OwnReaders } from '../modules/isolated-readers.ts'
-import { loadApart } from '../modules/load-modules.ts'
-import { readsByCode } from '../pipeline/provider-readers.ts'
+import { createIsolatedReaders, type IsolatedReaders } from '../modules/isolated-readers.ts'
+import { loadInThread } from '../modules/load-modules.ts'
+import { runsCode } from '../pipeline/provider-readers.ts'
 import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts'
 import { type LoadedProvider, loadProviders } from '../providers/load.ts'
 import type { ReadConfig } from './config.ts'
@@ -29,9 +29,9 @@ export interface Prepared {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   /** Providers of sources whose modules are users' and have code, and the file URLs of those. */
-  readonly ownReaders: ReadonlyMap<Provider, string>
+  readonly isolatedModules: ReadonlyMap<Provider, string>
   /** Runs that code, in threads of its own. */
-  readonly readers: OwnReaders
+  readonly readers: IsolatedReaders
   readonly apiHeaders: Built['apiHeaders']
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
   readonly faults: readonly string[]
@@ -50,9 +50,9 @@ export async function prepare(
 ): Promise<Prepared> {
   const faults = [...known]
   const environment = inheritedEnvironment()
-  const loaded = await loadProviders(config.providersDir, (url) => loadApart(url, { environment, log }))
-  const ownReaders = ownReadersOf(config, loaded.providers)
-  const readers = createReaders(ownReaders, { environment, log })
+  const loaded = await loadProviders(config.providersDir, (url) => loadInThread(url, { environment, log }))
+  const isolatedModules = isolatedModulesOf(config, loaded.providers)
+  const readers = createIsolatedReaders(isolatedModules, { environment, log })
   const built = await buildSources(config, loaded.providers, readers)
   faults.push(...loaded.faults, ...built.faults)
 
@@ -86,7 +86,7 @@ export async function prepare(
     if (source !== undefined && !built.sources.has(source))
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
-  const own = { providerModules, ownReaders, readers }
+  const own = { providerModules, isolatedModules, readers }
   const { sources, apiHeaders, warnings } = built
   return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
@@ -96,13 +96,13 @@ export async function closePrepared({ pool, readers }: Pick<Prepared, 'pool' | '
   await Promise.all([pool.close(), readers.close()])
 }
 
-function ownReadersOf(
+function isolatedModulesOf(
   { sources }: Config,
   providers: ReadonlyMap<string, LoadedProvider>,
 ): ReadonlyMap<Provider, string> {
   const used = new Set(sources.map(({ provider }) => provider))
   const own = [...providers.values()].filter(
-    ({ provider, isOwn }) => isOwn && used.has(provider.name) && readsByCode(provider),
+    ({ provider, isOwn }) => isOwn && used.has(provider.name) && runsCode(provider),
   )
   return new Map(own.map(({ provider, module }) => [provider, module]))
 }

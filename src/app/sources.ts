@@ -1,8 +1,8 @@
 import type { Config, SourceConfig } from '../domain/config.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { type Readers, readHere } from '../pipeline/provider-readers.ts'
-import { compilePatterns } from '../pipeline/type-pattern.ts'
+import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
+import { compilePatterns } from '../pipeline/type-routes.ts'
 import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '../signatures/schemes.ts'
 
 export interface Built {
@@ -26,7 +26,7 @@ const NEVER_STALE =
 export async function buildSources(
   config: Config,
   providers: ReadonlyMap<string, { readonly provider: Provider }>,
-  readers: Pick<Readers, 'api'> = readHere,
+  readers: Pick<ProviderReaders, 'api'> = directReaders,
 ): Promise<Built> {
   const apiHeaders = new Map<string, ApiHeaders>()
   const sources = new Map<string, Source>()
@@ -81,7 +81,7 @@ function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<str
 async function headersOf(
   { apiKey, apiUrl }: SourceConfig,
   provider: Provider,
-  readers: Pick<Readers, 'api'>,
+  readers: Pick<ProviderReaders, 'api'>,
 ): Promise<ApiHeaders | undefined> {
   if (provider.api?.headers === undefined || (apiKey === undefined && apiUrl === undefined)) return {}
   try {

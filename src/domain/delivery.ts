@@ -1,4 +1,3 @@
-import type { TypeRoutes } from '../pipeline/type-routes.ts'
 import type { ErrorDetail } from './errors.ts'
 import type { Headers, Origin } from './event.ts'
 
@@ -123,4 +122,13 @@ export interface Settlement {
   readonly routes?: TypeRoutes
   readonly startedAtMs: number
   readonly durationMs: number
+}
+
+/** Where events of one source are routed by their type alone. Plain data, so that it can be sent to a thread. */
+export interface TypeRoutes {
+  readonly source: string
+  /** Patterns of the types that the source takes. */
+  readonly accepts: readonly string[]
+  /** Handlers of the source's events, and patterns of the types that each takes. */
+  readonly handlers: readonly { readonly name: string; readonly types: readonly string[] }[]
 }

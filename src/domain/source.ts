@@ -1,7 +1,9 @@
-import type { TypeMatcher } from '../pipeline/type-pattern.ts'
 import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
 import type { Verifier } from './verifier.ts'
+
+/** Tells whether an event type matches. `*` stands for any run of characters, dots included. */
+export type TypeMatcher = (type: string) => boolean
 
 /** One configured sender, ready to receive. */
 export interface Source extends Verifier {

@@ -1,10 +1,9 @@
 import { MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
-import { MAX_HANDED_VALUES } from '../pipeline/handed-over.ts'
-import { type Readers, readHere, Unread } from '../pipeline/provider-readers.ts'
+import { MAX_RESULT_VALUES } from '../pipeline/module-results.ts'
+import { directReaders, type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
 import { type Reading, unread } from '../pipeline/read-event.ts'
-import type { ReaderCall } from '../threads/messages.ts'
-import { OwnReader, type OwnReaderOptions } from './module-reader.ts'
+import { ModuleReader, type ModuleReaderOptions, type ReaderCall } from './module-reader.ts'
 
 /** Bytes that what is read may take, beside some for each of the body. */
 const MAX_BYTES_BESIDE = 65_536
@@ -13,7 +12,7 @@ const MAX_BYTES_PER_BYTE = 4
 /** Bytes that a request to a provider may take. */
 const MAX_REQUEST_BYTES = 8 * MAX_TASK_REQUEST_BYTES
 
-export interface OwnReaders extends Readers {
+export interface IsolatedReaders extends ProviderReaders {
   /** Ends the threads. */
   close(): Promise<void>
 }
@@ -22,22 +21,22 @@ export interface OwnReaders extends Readers {
  * Reads for the providers that are named by code of their own in a thread for each, and for all others here. What a thread
  * does not end reading, or cannot, is an event that could not be read, with the reason.
  */
-export function createReaders(
+export function createIsolatedReaders(
   modules: ReadonlyMap<Provider, string>,
-  options: Pick<OwnReaderOptions, 'environment' | 'log' | 'maxReadingMs'>,
-): OwnReaders {
+  options: Pick<ModuleReaderOptions, 'environment' | 'log' | 'maxReadingMs'>,
+): IsolatedReaders {
   const threads = new Map(
     [...modules].map(([provider, module]) => [
       provider,
-      new OwnReader({ ...options, provider: provider.name, module }),
+      new ModuleReader({ ...options, provider: provider.name, module }),
     ]),
   )
 
-  async function reading(thread: OwnReader, call: Call, id?: string): Promise<Reading> {
+  async function reading(thread: ModuleReader, call: Call, id?: string): Promise<Reading> {
     try {
       return (await thread.read(sent(call))) as Reading
     } catch (error) {
-      if (!(error instanceof Unread)) throw error
+      if (!(error instanceof UnreadError)) throw error
       return unread(call.body, error.message, id)
     }
   }
@@ -45,34 +44,34 @@ export function createReaders(
   return {
     event(provider, headers, body, receivedAtMs) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.event(provider, headers, body, receivedAtMs)
+      if (thread === undefined) return directReaders.event(provider, headers, body, receivedAtMs)
       return reading(thread, { name: 'event', before: [headers], body, after: [receivedAtMs] })
     },
     stored(provider, event, body) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.stored(provider, event, body)
+      if (thread === undefined) return directReaders.stored(provider, event, body)
       const { id, type, origin, task, headers, receivedAtMs } = event
       return reading(thread, { name: 'stored', before: [{ id, type, origin, task, headers, receivedAtMs }], body }, id)
     },
     answer(provider, asked, body) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.answer(provider, asked, body)
+      if (thread === undefined) return directReaders.answer(provider, asked, body)
       return reading(thread, { name: 'answer', before: [asked], body }, asked.id)
     },
     answered(provider, name, body, args, parsed) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.answered(provider, name, body, args, parsed)
+      if (thread === undefined) return directReaders.answered(provider, name, body, args, parsed)
       const call = sent({ name: 'answered', before: [name], body, after: [args] })
       return thread.read(name === 'tasks.submit.request' ? { ...call, maxBytes: MAX_REQUEST_BYTES } : call)
     },
     api(provider, name, ...args) {
       const thread = threads.get(provider)
-      if (thread === undefined) return readHere.api(provider, name, ...args)
+      if (thread === undefined) return directReaders.api(provider, name, ...args)
       return thread.read({
         name: 'api',
         args: [name, ...args],
         maxBytes: MAX_REQUEST_BYTES,
-        maxValues: MAX_HANDED_VALUES,
+        maxValues: MAX_RESULT_VALUES,
       })
     },
     async close() {
@@ -94,5 +93,5 @@ const sent = ({ name, before, body, after = [] }: Call): ReaderCall => ({
   args: [...before, new Uint8Array(body), ...after],
   maxBytes: MAX_BYTES_BESIDE + body.length * MAX_BYTES_PER_BYTE,
   // JSON has a byte for each value, and one between two.
-  maxValues: Math.max(MAX_HANDED_VALUES, Math.ceil(body.length / 2)),
+  maxValues: Math.max(MAX_RESULT_VALUES, Math.ceil(body.length / 2)),
 })

@@ -26,7 +26,7 @@ export interface LoadingOptions {
  * behind, is gone. Functions of what it exports are not to be called. Rejects, in words for the operator, where it does not
  * load in time.
  */
-export async function loadApart(
+export async function loadInThread(
   url: string,
   { environment, log, maxLoadingMs = MAX_LOADING_MS }: LoadingOptions,
 ): Promise<{ readonly default?: unknown }> {

@@ -1,9 +1,25 @@
 import { getCompileCacheDir } from 'node:module'
 import { deserialize } from 'node:v8'
 import type { Logger } from 'pino'
-import { Unread } from '../pipeline/provider-readers.ts'
-import type { FromOwnThread, ReaderCall } from '../threads/messages.ts'
+import { type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
 import { SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
+
+/** What a reader thread is asked for: a method of `Readers`, without its provider, which is the thread's own. */
+export interface ReaderCall {
+  readonly name: keyof ProviderReaders
+  readonly args: readonly unknown[]
+  /** Bytes that its result may take, as the thread hands it over. */
+  readonly maxBytes: number
+  /** Values that it may hold, as `hasMoreValues` counts them. */
+  readonly maxValues: number
+}
+
+export type FromModuleThread =
+  /** By `v8.serialize`. */
+  | { readonly kind: 'read'; readonly result: Uint8Array }
+  /** The kind of the error alone: a message may hold a piece of what was read. `words`: of one that read nothing that came. */
+  | { readonly kind: 'failed'; readonly error: string; readonly words?: string }
+  | { readonly kind: 'too_large' }
 
 /** What one call may take; a reader's work is a matter of microseconds. */
 const MAX_READING_MS = 2_000
@@ -13,7 +29,7 @@ const MAX_START_MS = 10_000
 const MAX_WAITING = 1_024
 const MAX_HEAP_MIB = 256
 
-export interface OwnReaderOptions {
+export interface ModuleReaderOptions {
   /** The provider's name, for messages. */
   readonly provider: string
   /** File URL of its module. */
@@ -25,13 +41,13 @@ export interface OwnReaderOptions {
 }
 
 /** Reads in a thread in which the code of one provider module runs, and nothing else. */
-export class OwnReader {
-  readonly #options: OwnReaderOptions
+export class ModuleReader {
+  readonly #options: ModuleReaderOptions
   readonly #maxReadingMs: number
-  readonly #thread: SupervisedThread<FromOwnThread>
+  readonly #thread: SupervisedThread<FromModuleThread>
   #wasToldOf = false
 
-  constructor(options: OwnReaderOptions) {
+  constructor(options: ModuleReaderOptions) {
     const { provider, module, environment, log, maxReadingMs = MAX_READING_MS } = options
     const cache = getCompileCacheDir()
     this.#options = options
@@ -69,8 +85,8 @@ export class OwnReader {
   #reasonOf = ({ kind }: ThreadFault): string =>
     kind === 'late' ? `took longer than ${this.#maxReadingMs} ms to read it` : 'ended the thread that reads it'
 
-  #unread = (reason: string, words?: string): Unread =>
-    new Unread(`provider ${this.#options.provider} ${reason}`, words === undefined ? {} : { cause: words })
+  #unread = (reason: string, words?: string): UnreadError =>
+    new UnreadError(`provider ${this.#options.provider} ${reason}`, words === undefined ? {} : { cause: words })
 
   /** Once; each event that it costs says so itself. */
   #tell({ kind }: ThreadFault): void {

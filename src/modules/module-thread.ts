@@ -1,11 +1,12 @@
 import { serialize } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Provider } from '../domain/provider.ts'
-import { hasMoreValues } from '../pipeline/handed-over.ts'
-import { readHere } from '../pipeline/provider-readers.ts'
+import { hasMoreValues } from '../pipeline/module-results.ts'
+import { directReaders } from '../pipeline/provider-readers.ts'
 import type { Reading } from '../pipeline/read-event.ts'
-import { type Answered, type FromOwnThread, type Numbered, READY, type ReaderCall } from '../threads/messages.ts'
+import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
+import type { FromModuleThread, ReaderCall } from './module-reader.ts'
 
 /** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
 
@@ -20,13 +21,13 @@ const { default: provider } = (await import((workerData as { module: string }).m
 parentPort?.on('message', ({ number, message }: Numbered<ReaderCall>) => send({ number, answer: answerTo(message) }))
 parentPort?.postMessage(READY)
 
-function send(message: Answered<FromOwnThread>): void {
+function send(message: Answered<FromModuleThread>): void {
   parentPort?.postMessage(message)
 }
 
-function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromOwnThread {
+function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromModuleThread {
   try {
-    const read = (readHere[name] as (...all: unknown[]) => unknown)(provider, ...args)
+    const read = (directReaders[name] as (...all: unknown[]) => unknown)(provider, ...args)
     const made = name === 'api' || name === 'answered' ? read : briefReading(read as Reading)
     if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
     const result = serialised(made)

@@ -3,7 +3,7 @@ import { parseJson } from '../domain/json.ts'
 import { isName, isTaskId } from '../domain/names.ts'
 import type { Provider, TaskAnswer } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
-import { type AnswerFunction, type Readers, readHere, Unread } from './provider-readers.ts'
+import { type AnswerFunction, directReaders, type ProviderReaders, UnreadError } from './provider-readers.ts'
 import { type Reading, readStored, type StoredForm } from './read-event.ts'
 import { type Route, type RoutedSource, type Routing, routeReading } from './routes.ts'
 
@@ -52,7 +52,7 @@ export const webhookForm = ({ headers, receivedAtMs }: Pick<StoredForm, 'headers
 })
 
 /** Parses and routes in the thread that asks. */
-export const routeHere = (route: Route, readers: Readers = readHere): BodyReader => ({
+export const routeHere = (route: Route, readers: ProviderReaders = directReaders): BodyReader => ({
   async event(source, form, body) {
     const read = readForm(readers, source.provider, form, body)
     const reading = read instanceof Promise ? await read : read
@@ -67,7 +67,7 @@ export const routeHere = (route: Route, readers: Readers = readHere): BodyReader
       if (answer === undefined) return { kind: 'nothing' }
       return { kind: answer.status === 'pending' ? 'pending' : 'ended', word: answer.word }
     } catch (error) {
-      return { kind: 'nothing', ...(error instanceof Unread && { reason: error.message }) }
+      return { kind: 'nothing', ...(error instanceof UnreadError && { reason: error.message }) }
     }
   },
 
@@ -87,12 +87,12 @@ export const routeHere = (route: Route, readers: Readers = readHere): BodyReader
 })
 
 /** Reads answers in the thread that asks. */
-export const answersHere = (readers: Pick<Readers, 'answered'>): Pick<BodyReader, 'answered'> => ({
+export const answersHere = (readers: Pick<ProviderReaders, 'answered'>): Pick<BodyReader, 'answered'> => ({
   answered: (provider, name, body, args) => answeredHere(readers, provider, name, body, args),
 })
 
 async function answeredHere(
-  readers: Pick<Readers, 'answered'>,
+  readers: Pick<ProviderReaders, 'answered'>,
   provider: Provider,
   name: AnswerFunction,
   body: Buffer,
@@ -107,7 +107,7 @@ async function answeredHere(
   }
 }
 
-function readForm(readers: Readers, provider: Provider, form: StoredForm, body: Buffer) {
+function readForm(readers: ProviderReaders, provider: Provider, form: StoredForm, body: Buffer) {
   const { id, type, origin, task, headers, receivedAtMs } = form
   // Holdfast's own words need no module.
   if (origin === 'poll' && type === EXPIRED_TYPE) return readStored(provider, form, body)

@@ -9,7 +9,7 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import type { Reading } from './read-event.ts'
 import type { Routing } from './routes.ts'
 
-export interface KeepOptions {
+export interface EventWriterOptions {
   readonly append: Store['append']
   readonly telemetry: Telemetry
   readonly log: Logger
@@ -23,9 +23,9 @@ export interface KeepOptions {
 }
 
 /** Brings an event to disk and tells what came of it: where both doors end. Rejects as `Store.append` does. */
-export type Keep = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
+export type WriteEvent = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
 
-export function createKeeper(options: KeepOptions): Keep {
+export function createEventWriter(options: EventWriterOptions): WriteEvent {
   const { log, telemetry } = options
   return async (event, reading, requestId) => {
     const receipt = await appendAndDispatch(options, event)
@@ -53,7 +53,7 @@ export const wasKept = ({ outcome, uid }: Receipt, event: NewEvent): boolean =>
   outcome !== 'duplicate' && outcome !== 'fenced' && uid === event.uid
 
 /** What can start at once is leased as the event is stored; what cannot is left for the dispatcher to find. */
-async function appendAndDispatch({ append, dispatch }: KeepOptions, event: NewEvent): Promise<Receipt> {
+async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event: NewEvent): Promise<Receipt> {
   const offer = event.handlers.length === 0 ? undefined : dispatch.offer(event.handlers)
   let receipt: Receipt | undefined
   try {
@@ -69,7 +69,7 @@ async function appendAndDispatch({ append, dispatch }: KeepOptions, event: NewEv
 }
 
 function wakeForRest(
-  dispatch: KeepOptions['dispatch'],
+  dispatch: EventWriterOptions['dispatch'],
   handlers: readonly string[],
   leased: readonly LeasedDelivery[],
 ): void {
@@ -81,7 +81,7 @@ function wakeForRest(
 const MAX_LOGGED_KEYS = 32
 const MAX_KEY_LENGTH = 64
 
-function report({ telemetry, log }: KeepOptions, about: object, event: NewEvent, reading: Reading): void {
+function report({ telemetry, log }: EventWriterOptions, about: object, event: NewEvent, reading: Reading): void {
   if (event.status === 'accepted') return
   if (event.status === 'quarantined') {
     log.warn({ ...about, reasons: event.reasons }, 'event quarantined')

@@ -3,10 +3,39 @@ import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
-import type { Answer, FromLongThread, LongThreadData, Question, ToLongThread } from '../threads/messages.ts'
 import { type Job, SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
 import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from './body-reader.ts'
-import { unread } from './read-event.ts'
+import type { AnswerFunction } from './provider-readers.ts'
+import { type StoredForm, unread } from './read-event.ts'
+
+/** What a thread that reads long bodies is told when it starts: provider name → file URL of its module. */
+export interface LongThreadData {
+  readonly providerModules: Readonly<Record<string, string>>
+}
+
+export type Question =
+  | {
+      readonly kind: 'event'
+      readonly source: { readonly name: string; readonly types: readonly string[] }
+      readonly form: StoredForm
+      /** Given when they have changed since the last question of this kind. */
+      readonly handlers?: readonly HandlerDefinition[]
+    }
+  | { readonly kind: 'task'; readonly taskId: string }
+  | { readonly kind: 'submitted' }
+  | { readonly kind: 'fingerprint'; readonly beside: object }
+  | { readonly kind: 'answered'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
+
+/** One at a time. */
+export interface ToLongThread {
+  readonly provider: string
+  readonly question: Question
+  readonly body: Uint8Array
+}
+
+export type Answer = RoutedReading | TaskSays | AnswerSays | string | undefined
+
+export type FromLongThread = { readonly value: Answer } | { readonly failed: string }
 
 /** A longer body for a user's own code is read and routed by one thread: what that made of it would have to be taken over, value by value. */
 const MAX_OWN_INLINE_BYTES = 16_384
@@ -21,7 +50,7 @@ const IDLE_MS = 60_000
 /** A body of 64 MiB, parsed. */
 const MAX_HEAP_MIB = 2_048
 
-export interface ReaderOptions {
+export interface LongBodyReaderOptions {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   /** The providers that are read by code of a user's own. */
@@ -37,7 +66,7 @@ export interface ReaderOptions {
   readonly maxReadingMs?: number
 }
 
-export interface OpenReader extends BodyReader {
+export interface LongBodyReader extends BodyReader {
   close(): Promise<void>
 }
 
@@ -45,7 +74,12 @@ export interface OpenReader extends BodyReader {
 type Line = 'webhooks' | 'rest'
 
 /** Reads short bodies in the thread that asks, and long ones in `LongBodyThreads`. */
-export function createReader({ here, faults, maxReadingMs = MAX_READING_MS, ...options }: ReaderOptions): OpenReader {
+export function createLongBodyReader({
+  here,
+  faults,
+  maxReadingMs = MAX_READING_MS,
+  ...options
+}: LongBodyReaderOptions): LongBodyReader {
   const threads = new LongBodyThreads({ ...options, maxReadingMs })
 
   /** Why nothing was read. */
@@ -104,7 +138,7 @@ export function createReader({ here, faults, maxReadingMs = MAX_READING_MS, ...o
 
 const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
 
-type ThreadOptions = Pick<ReaderOptions, 'providerModules' | 'own' | 'handlers' | 'log'> & {
+type ThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'own' | 'handlers' | 'log'> & {
   readonly maxReadingMs: number
 }
 

@@ -1,20 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
-import {
-  type Answer,
-  type Answered,
-  type FromLongThread,
-  type LongThreadData,
-  type Numbered,
-  READY,
-  type ToLongThread,
-} from '../threads/messages.ts'
+import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
 import { type AnswerSays, type BodyReader, type RoutedReading, routeHere } from './body-reader.ts'
-import { hasMoreValues, MAX_HANDED_VALUES } from './handed-over.ts'
+import type { Answer, FromLongThread, LongThreadData, ToLongThread } from './long-body-reader.ts'
+import { hasMoreValues, MAX_RESULT_VALUES } from './module-results.ts'
 import { compileRoutes } from './routes.ts'
-import { compilePatterns } from './type-pattern.ts'
+import { compilePatterns } from './type-routes.ts'
 
 /**
  * Reads long bodies, one at a time: to parse a megabyte of many shapes takes a tenth of a second and more, which the thread
@@ -54,7 +47,7 @@ async function answerTo({ provider: name, question, body: bytes }: ToLongThread)
 }
 
 const bounded = (says: AnswerSays): AnswerSays =>
-  says.kind === 'read' && hasMoreValues(says.value, MAX_HANDED_VALUES) ? { kind: 'nothing' } : says
+  says.kind === 'read' && hasMoreValues(says.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : says
 
 /** What is wanted of it where it is kept. */
 function brief({ reading, routing }: RoutedReading): RoutedReading {

@@ -5,7 +5,7 @@ import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
 import type { SecretFilter } from '../log/redact.ts'
 import type { BodyReader } from './body-reader.ts'
-import { type Keep, newEvent } from './event-writer.ts'
+import { newEvent, type WriteEvent } from './event-writer.ts'
 import { expiryOf } from './read-event.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
@@ -23,7 +23,7 @@ export function createPollAnswers({
   withoutSecrets,
   clock,
 }: {
-  readonly keep: Keep
+  readonly keep: WriteEvent
   readonly reader: Pick<BodyReader, 'event'>
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock

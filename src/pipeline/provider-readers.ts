@@ -1,14 +1,14 @@
 import type { Headers } from '../domain/event.ts'
 import { parseJson } from '../domain/json.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
-import { handedOver } from './handed-over.ts'
+import { plainResult } from './module-results.ts'
 import { type Asked, type Reading, readAnswer, readEvent, readStored, type StoredForm } from './read-event.ts'
 
 /**
  * Why code of a user's own has not read something, or made a request, in a sentence of our own. `cause`: a text, what it said
  * itself where it read nothing that came.
  */
-export class Unread extends Error {
+export class UnreadError extends Error {
   override readonly name = 'Unread'
 }
 
@@ -18,7 +18,7 @@ type Maybe<Result> = Result | Promise<Result>
  * Who reads by a provider's map or code. What Holdfast ships, and maps, are read at once; code of a user's own is run apart, in
  * bounded time, and rejects with `unavailable` where that cannot be done now.
  */
-export interface Readers {
+export interface ProviderReaders {
   event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<Reading>
   stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
   answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
@@ -48,7 +48,7 @@ export type AnswerFunction =
   | `registrations.${RegistrationReader}`
 export type ApiFunction = 'headers' | 'tasks.poll' | `registrations.${RegistrationFunction}`
 
-export const readHere: Readers = {
+export const directReaders: ProviderReaders = {
   event: readEvent,
   stored: readStored,
   answer: readAnswer,
@@ -77,10 +77,10 @@ function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args:
     owner = found
     found = (owner as Record<string, unknown> | undefined)?.[key]
   }
-  return found === undefined ? undefined : handedOver(name, Reflect.apply(found as () => unknown, owner, args))
+  return found === undefined ? undefined : plainResult(name, Reflect.apply(found as () => unknown, owner, args))
 }
 
 /** Whether a module has code that reads, and does not only say where things stand. */
-export const readsByCode = ({ event, mismatch, ends, api }: Provider): boolean =>
+export const runsCode = ({ event, mismatch, ends, api }: Provider): boolean =>
   typeof event === 'function' ||
   [mismatch, ends, api?.headers, api?.tasks, api?.registrations].some((part) => part !== undefined)

@@ -7,11 +7,11 @@ import type { Receipt } from '../domain/store.ts'
 import type { SecretFilter } from '../log/redact.ts'
 import { type BodyReader, webhookForm } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
-import { type Keep, newEvent, wasKept } from './event-writer.ts'
+import { newEvent, type WriteEvent, wasKept } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
 
 export interface ReceiveOptions {
-  readonly keep: Keep
+  readonly writeEvent: WriteEvent
   readonly reader: Pick<BodyReader, 'event'>
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
@@ -28,7 +28,7 @@ export interface Receiver {
 
 /** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
 export function createReceiver(options: ReceiveOptions): Receiver {
-  const { keep, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
+  const { writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
   let storing = 0
 
   const receive: Receive = async (incoming) => {
@@ -47,7 +47,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     try {
       const { reading, routing } = await reader.event(source, webhookForm({ headers, receivedAtMs }), body)
       const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
-      const receipt = await keep(event, reading, requestId)
+      const receipt = await writeEvent(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
       return receivedAs(receipt, event)
     } catch (error) {

@@ -8,8 +8,7 @@ import { judgementOf } from './judgement.ts'
 import type { Reading } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
-import { compilePatterns } from './type-pattern.ts'
-import { notTaken } from './type-routes.ts'
+import { compilePatterns, notTaken } from './type-routes.ts'
 
 /**
  * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have

@@ -1,15 +1,7 @@
+import type { TypeRoutes } from '../domain/delivery.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
+import type { TypeMatcher } from '../domain/source.ts'
 import type { Routing } from './routes.ts'
-import { compilePatterns } from './type-pattern.ts'
-
-/** Where events of one source go, as far as their types tell. Plain data, so that it can cross threads. */
-export interface TypeRoutes {
-  readonly source: string
-  /** Patterns of the types that the source takes. */
-  readonly accepts: readonly string[]
-  /** Handlers of the source's events, and patterns of the types that each takes. */
-  readonly handlers: readonly { readonly name: string; readonly types: readonly string[] }[]
-}
 
 /** Those of a source; without `accepts`, of one that is not configured here. */
 export const typeRoutes = (
@@ -37,3 +29,24 @@ export const notTaken = (source: string, accepts: readonly string[]): Routing =>
   handlers: [],
   reasons: [`source ${source} accepts only ${accepts.join(', ')}`],
 })
+
+/** Compiles event-type patterns such as `completion.finished`, `completion.*`, `*`. Matching is linear in the type's length. */
+export function compilePatterns(patterns: readonly string[]): TypeMatcher {
+  const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')))
+  const globs = patterns.filter((pattern) => pattern.includes('*')).map((pattern) => pattern.split(/\*+/))
+  return (type) => exact.has(type) || globs.some((parts) => matchesGlob(type, parts))
+}
+
+function matchesGlob(type: string, parts: readonly string[]): boolean {
+  const head = parts[0] ?? ''
+  const tail = parts.at(-1) ?? ''
+  if (type.length < head.length + tail.length || !type.startsWith(head) || !type.endsWith(tail)) return false
+  let from = head.length
+  const end = type.length - tail.length
+  for (const part of parts.slice(1, -1)) {
+    const at = type.indexOf(part, from)
+    if (at < 0 || at + part.length > end) return false
+    from = at + part.length
+  }
+  return true
+}

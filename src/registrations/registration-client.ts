@@ -6,7 +6,7 @@ import type { CallProvider, ReadyRequest } from '../domain/outbound.ts'
 import type { Registration, RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import type { Readers } from '../pipeline/provider-readers.ts'
+import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import { checkedRegistration, notFound } from './registration.ts'
 
 /**
@@ -32,7 +32,7 @@ type ReaderName = 'readList' | 'read' | 'secret'
 
 /** What runs the functions of a provider's module. */
 export interface ModuleReaders {
-  readonly readers: Pick<Readers, 'api'>
+  readonly readers: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'answered'>
 }
 

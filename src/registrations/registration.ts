@@ -2,7 +2,7 @@ import { HoldfastError } from '../domain/errors.ts'
 import type { Registration } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { SourceRegistration } from '../domain/webhook-manager.ts'
-import { registrationIn } from '../pipeline/handed-over.ts'
+import { registrationIn } from '../pipeline/module-results.ts'
 
 /** Up to 256 printable characters: none that break lines, show nothing, or are half a surrogate pair. */
 const ID = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u

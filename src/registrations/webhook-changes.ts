@@ -2,7 +2,7 @@ import { HoldfastError } from '../domain/errors.ts'
 import type { Registration, RegistrationChanges } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import type { RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
-import { compilePatterns } from '../pipeline/type-pattern.ts'
+import { compilePatterns } from '../pipeline/type-routes.ts'
 import { checkedId, isSameTarget, ownUrl, shownRegistration } from './registration.ts'
 import type { RegistrationClient } from './registration-client.ts'
 

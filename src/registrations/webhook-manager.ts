@@ -4,7 +4,7 @@ import type { RegistrationChanges } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { RegistrationList, SourceRegistration, WebhookManager } from '../domain/webhook-manager.ts'
 import { answersHere } from '../pipeline/body-reader.ts'
-import { readHere } from '../pipeline/provider-readers.ts'
+import { directReaders } from '../pipeline/provider-readers.ts'
 import { checkedId, checkedUrl, ownUrl, shownRegistration } from './registration.ts'
 import { canRegister, type ModuleReaders, RegistrationClient } from './registration-client.ts'
 import { createWebhook, ensureWebhook, eventsFor, removeWebhook, updateWebhook } from './webhook-changes.ts'
@@ -22,7 +22,13 @@ export interface WebhookManagerOptions extends Partial<ModuleReaders> {
 
 /** Runs the changes of one source one after the other, so that what `ensure` has seen still holds when it acts on it. */
 export function createWebhookManager(options: WebhookManagerOptions): WebhookManager {
-  const { sources, log, nowMs = () => performance.now(), readers = readHere, reader = answersHere(readHere) } = options
+  const {
+    sources,
+    log,
+    nowMs = () => performance.now(),
+    readers = directReaders,
+    reader = answersHere(directReaders),
+  } = options
   const inQueue = createQueues()
   const clientOf = (source: ConnectedSource) => new RegistrationClient(source, { readers, reader }, log, nowMs)
 

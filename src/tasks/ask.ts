@@ -2,7 +2,7 @@ import type { CallProvider, CallResult, ReadyRequest } from '../domain/outbound.
 import type { Provider } from '../domain/provider.ts'
 import type { Answer } from '../domain/recover.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import { type Readers, readHere } from '../pipeline/provider-readers.ts'
+import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
 import { type Trouble, troubleOf } from './answers.ts'
 
 /** What one question to a provider came to. */
@@ -13,7 +13,7 @@ export type Asked =
 
 export interface Question {
   readonly provider: Provider
-  readonly readers?: Pick<Readers, 'api'>
+  readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'task'>
   readonly call: CallProvider
   readonly taskId: string
@@ -58,9 +58,9 @@ export const isSuccess = (result: CallResult): result is Extract<CallResult, { o
 /** How the provider is asked for a task; undefined where its module knows of no way. */
 export async function questionOf({
   provider,
-  readers = readHere,
+  readers = directReaders,
   taskId,
-}: Pick<Question, 'provider' | 'taskId'> & { readonly readers?: Pick<Readers, 'api'> }): Promise<
+}: Pick<Question, 'provider' | 'taskId'> & { readonly readers?: Pick<ProviderReaders, 'api'> }): Promise<
   ReadyRequest | undefined
 > {
   try {

@@ -9,7 +9,7 @@ import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import type { Readers } from '../pipeline/provider-readers.ts'
+import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import { type Asked, ask } from './ask.ts'
 import { BREAKER_PAUSE_MS, type BreakerState } from './breaker.ts'
 import { Gate } from './call-throttle.ts'
@@ -28,7 +28,7 @@ const FAILED_SHARE = 0.25
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'api'>
+  readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'task'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number

@@ -8,7 +8,7 @@ import { isTerminal, type LeasedTask, type NewTask, type Task } from '../domain/
 import type { TaskOrder, TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import { type Readers, readHere } from '../pipeline/provider-readers.ts'
+import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
 import { questionOf } from './ask.ts'
 import { type Lane, POLL_LEASE_MS } from './source-poller.ts'
 import { requestOf, type Submitter } from './submit.ts'
@@ -24,7 +24,7 @@ export interface TaskServiceOptions {
   readonly sources: ReadonlyMap<string, ConnectedSource>
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
-  readonly readers?: Pick<Readers, 'api'>
+  readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'answered' | 'fingerprint'>
   readonly waiters: Waiters
   readonly maxWaitMs: number
@@ -33,7 +33,7 @@ export interface TaskServiceOptions {
 
 // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createTaskService(options: TaskServiceOptions): TaskService {
-  const { store, sources, lanes, submitter, readers = readHere, waiters } = options
+  const { store, sources, lanes, submitter, readers = directReaders, waiters } = options
   const reader = new TaskReader(store)
 
   function sourceOf(name: string): ConnectedSource {
@@ -140,7 +140,7 @@ function bounded(field: string, json: string, limitBytes: number): string {
   return json
 }
 
-type TaskCaller = Pick<Readers, 'api'>
+type TaskCaller = Pick<ProviderReaders, 'api'>
 
 async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, taskId: string): Promise<void> {
   if (!isTaskId(taskId))

@@ -6,7 +6,7 @@ import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import type { Readers } from '../pipeline/provider-readers.ts'
+import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import type { BreakerState } from './breaker.ts'
 import { Poller } from './poller.ts'
 import { createSubmitter } from './submit.ts'
@@ -20,7 +20,7 @@ export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly ConnectedSource[]
   readonly recover: Recover
-  readonly readers?: Pick<Readers, 'api'>
+  readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'task' | 'submitted' | 'answered' | 'fingerprint'>
   readonly maxWaitMs: number
   readonly deadlineMs: number

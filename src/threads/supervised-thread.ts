@@ -1,7 +1,6 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
-import { type Answered, type Numbered, READY } from './messages.ts'
 import { logLines } from './thread-lines.ts'
 
 /** After a start that failed, no other is tried for so long. */
@@ -226,4 +225,19 @@ const isAnswer = <Answer>(message: unknown, number: number): message is Answered
 function codeOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined
   return 'code' in thrown ? String(thrown.code) : thrown.name
+}
+
+/** The first word of each thread. */
+export const READY = 'ready'
+
+/** What a thread is given, one at a time. */
+export interface Numbered<Message> {
+  readonly number: number
+  readonly message: Message
+}
+
+/** What it gives back, with the number of what it was given: users' code in it may say anything to the service, at any time. */
+export interface Answered<Answer> {
+  readonly number: number
+  readonly answer: Answer
 }

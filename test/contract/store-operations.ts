@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
+import type { TypeRoutes } from '../../src/domain/delivery.ts'
 import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt } from '../../src/domain/store.ts'
 import type { TaskEnd } from '../../src/domain/task.ts'
-import type { TypeRoutes } from '../../src/pipeline/type-routes.ts'
 import { type Operation, operation, optional, type Run, source, taskEnd, taskId } from './operation.ts'
 import { allPages, codeOf, newEvent, pruned, START_MS } from './store-samples.ts'
 

@@ -10,7 +10,7 @@ import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
-import { createKeeper } from '../../src/pipeline/event-writer.ts'
+import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -76,7 +76,12 @@ export async function startDispatcher(options: DispatcherOptions = {}) {
     return uid
   }
 
-  const keeper = createKeeper({ append: (event) => store.append(event), telemetry, log: silent, dispatch: dispatcher })
+  const keeper = createEventWriter({
+    append: (event) => store.append(event),
+    telemetry,
+    log: silent,
+    dispatch: dispatcher,
+  })
 
   /** Keeps an event as the door does. */
   const keep = (handlers: readonly string[], data: Record<string, unknown> = {}, id: string = newUid()) =>

@@ -2,8 +2,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Provider } from '../../src/domain/provider.ts'
-import { createReaders } from '../../src/modules/isolated-readers.ts'
-import { Unread } from '../../src/pipeline/provider-readers.ts'
+import { createIsolatedReaders } from '../../src/modules/isolated-readers.ts'
+import { UnreadError } from '../../src/pipeline/provider-readers.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import wilful from './modules/wilful.ts'
 
@@ -15,7 +15,7 @@ function start(modules = { [provider.name]: import.meta.resolve('./modules/wilfu
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) })
   const own = new Map([[provider, modules[provider.name] as string]])
-  const readers = createReaders(own, { environment: process.env, log, maxReadingMs: 300 })
+  const readers = createIsolatedReaders(own, { environment: process.env, log, maxReadingMs: 300 })
   onTestFinished(() => readers.close())
   const read = async (body: unknown, headers = {}) => readers.event(provider, headers, bytes(body), NOW_MS)
   return { readers, read, lines }
@@ -79,7 +79,7 @@ describe('code of a user’s own that reads', () => {
 
   test('of its tasks holds nobody up either', async () => {
     const { readers } = start()
-    const late = new Unread('provider wilful took longer than 300 ms to read it')
+    const late = new UnreadError('provider wilful took longer than 300 ms to read it')
     const loop = { do: 'loop' }
     const asked = await Promise.allSettled([
       readers.answered(provider, 'tasks.read', bytes(loop), ['t']),
@@ -172,7 +172,7 @@ describe('code of a user’s own that reads', () => {
     expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
     expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
     const asking = async () => readers.answered(provider, 'tasks.read', bytes({ do: 'throw' }), ['t'])
-    await expect(asking()).rejects.toThrow(new Unread('provider wilful could not read it (RangeError)'))
+    await expect(asking()).rejects.toThrow(new UnreadError('provider wilful could not read it (RangeError)'))
     await read({ do: 'late' })
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
   })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
-import { loadApart } from '../../src/modules/load-modules.ts'
+import { loadInThread } from '../../src/modules/load-modules.ts'
 import { providerFaults } from '../../src/providers/check.ts'
 import { shippedModules } from '../../src/providers/index.ts'
 import { temporaryDirectory } from '../support/service.ts'
@@ -14,7 +14,7 @@ const PARTS = `name: 'acme', verify: { scheme: 'shared-secret', from: { header: 
 function load(text: string, maxLoadingMs?: number) {
   const file = join(temporaryDirectory(), 'acme.mjs')
   writeFileSync(file, text)
-  return loadApart(pathToFileURL(file).href, {
+  return loadInThread(pathToFileURL(file).href, {
     environment: process.env,
     log,
     ...(maxLoadingMs !== undefined && { maxLoadingMs }),
@@ -32,7 +32,7 @@ describe('a provider module that is loaded apart', () => {
 
   test.each(shipped)('is what it exports, but for what its functions do: $name', async ({ file, provider }) => {
     const module = import.meta.resolve(`../../src/providers/${file}`)
-    const loaded = (await loadApart(module, { environment: process.env, log })).default
+    const loaded = (await loadInThread(module, { environment: process.env, log })).default
     expect(outline(loaded)).toEqual(outline(provider))
     expect(providerFaults(loaded)).toEqual([])
   })

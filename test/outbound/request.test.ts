@@ -1,10 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
 import type { ApiRequest, ReadyRequest } from '../../src/domain/outbound.ts'
-import { handedOver } from '../../src/pipeline/handed-over.ts'
+import { plainResult } from '../../src/pipeline/module-results.ts'
 import { callerOf, startServer } from './loopback-server.ts'
 
 /** What a module makes, as it is handed on. */
-const ready = (request: ApiRequest) => handedOver('tasks.poll', request) as ReadyRequest
+const ready = (request: ApiRequest) => plainResult('tasks.poll', request) as ReadyRequest
 
 describe('a request', () => {
   test('goes after the path of the base URL, with its query, as it is', async () => {

@@ -9,7 +9,7 @@ import { parseJson } from '../../src/domain/json.ts'
 import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
 import type { Provider } from '../../src/domain/provider.ts'
 import { routeHere } from '../../src/pipeline/body-reader.ts'
-import { createReader } from '../../src/pipeline/long-body-reader.ts'
+import { createLongBodyReader } from '../../src/pipeline/long-body-reader.ts'
 import type { StoredForm } from '../../src/pipeline/read-event.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai/provider.ts'
@@ -32,7 +32,7 @@ function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
   const known = handlers ?? (() => defined)
   const file = join(temporaryDirectory(), 'own.ts')
   if (module !== undefined) writeFileSync(file, module)
-  const reader = createReader({
+  const reader = createLongBodyReader({
     providerModules: {
       ai: new URL('../../src/providers/ai/provider.ts', import.meta.url).href,
       own: pathToFileURL(file).href,

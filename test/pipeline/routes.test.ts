@@ -4,7 +4,7 @@ import type { EventFields } from '../../src/domain/event.ts'
 import { createRouter, type RegisteredHandler, type Router } from '../../src/domain/router.ts'
 import type { Source } from '../../src/domain/source.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
-import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
+import { compilePatterns } from '../../src/pipeline/type-routes.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
 
 const provider = defineProvider({

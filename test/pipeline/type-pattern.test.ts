@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compilePatterns } from '../../src/pipeline/type-pattern.ts'
+import { compilePatterns } from '../../src/pipeline/type-routes.ts'
 import { propertyParameters } from '../support/property.ts'
 
 describe('event-type patterns', () => {

@@ -7,7 +7,7 @@ import type { Source } from '../../src/domain/source.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createCaller } from '../../src/outbound/caller.ts'
 import { routeHere } from '../../src/pipeline/body-reader.ts'
-import { createKeeper } from '../../src/pipeline/event-writer.ts'
+import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { createPollAnswers } from '../../src/pipeline/poll-answers.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai/provider.ts'
@@ -56,7 +56,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
   const reader = routeHere(route)
-  const keep = createKeeper({
+  const keep = createEventWriter({
     append: (event) => store.append(event),
     telemetry,
     log,

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventFilter } from '../../domain/store.ts'
-import { compilePatterns } from '../../pipeline/type-pattern.ts'
+import { compilePatterns } from '../../pipeline/type-routes.ts'
 
 /** Pairs of source and type that are looked up one by one. */
 const MAX_KINDS = 256

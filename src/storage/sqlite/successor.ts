@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
+import type { TypeRoutes } from '../../domain/delivery.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
-import { routeByType, type TypeRoutes } from '../../pipeline/type-routes.ts'
+import { routeByType } from '../../pipeline/type-routes.ts'
 import type { Successor } from '../records/successor.ts'
 import type { Deliver } from './deliver.ts'
 import type { EndTask, TaskEffect } from './end-task.ts'

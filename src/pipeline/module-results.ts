@@ -8,7 +8,7 @@ import type { AnswerFunction, ApiFunction } from './provider-readers.ts'
  */
 
 /** Values of a result of which the body has fewer; more would take too long to take over. */
-export const MAX_HANDED_VALUES = 16_384
+export const MAX_RESULT_VALUES = 16_384
 
 /** Characters of a request beside its body. */
 const MAX_HEAD_LENGTH = 65_536
@@ -29,7 +29,7 @@ export function hasMoreValues(value: unknown, max: number): boolean {
 }
 
 /** Of what a function of a module's API gave; null: nothing that can be sent. */
-export function handedOver(name: ApiFunction | AnswerFunction, given: unknown): unknown {
+export function plainResult(name: ApiFunction | AnswerFunction, given: unknown): unknown {
   // A promise is no answer, and its failure is nobody's.
   if (given instanceof Promise) given.catch(() => {})
   if (given === undefined) return undefined
