@@ -122,7 +122,7 @@ describe('the rooms of src', () => {
     ['process.exit(', ['main.ts']],
     ['node:sqlite', ['storage/sqlite/']],
     ["from 'pg'", ['storage/postgres/']],
-    ["from 'fastify'", ['http/', 'app/listening.ts']],
+    ["from 'fastify'", ['http/', 'app/listeners.ts']],
   ])('name %s nowhere but in %j', (needle, places) => {
     const found = files.filter((file) => readFileSync(join(src, file), 'utf8').includes(needle))
     expect(found.filter((file) => !places.some((place) => file.startsWith(place)))).toEqual([])

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { TypeRoutes } from '../../src/domain/delivery.ts'
-import { DELIVERY_STATES, type Settlement } from '../../src/domain/delivery.ts'
+import { DELIVERY_STATES, type Settlement, type TypeRoutes } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt } from '../../src/domain/store.ts'

@@ -1,0 +1,123 @@
+import type { FastifyInstance } from 'fastify'
+import { ConfigurationError } from '../domain/errors.ts'
+import { createOpsListener } from '../http/ops/ops-listener.ts'
+import { createPublicListener } from '../http/public/public-listener.ts'
+import type { Service } from './wiring.ts'
+
+/** Whether the service takes requests: `draining` tells load balancers to go elsewhere, `closing` ends keep-alive connections. */
+export interface Phase {
+  isDraining: boolean
+  isClosing: boolean
+}
+
+/**
+ * Why events cannot be stored now. Everyone who reaches the public listener may read the summary; the detail is the store's
+ * own words, which may name hosts and paths, and is for operators.
+ */
+interface Unready {
+  readonly summary: string
+  readonly detail: string
+}
+const STOPPING = 'shutting down'
+const CANNOT_STORE = 'events cannot be stored'
+const CANNOT_ROUTE = 'the handlers of the workers are not known'
+
+const clockIsOff = (seconds: number): Unready => ({
+  summary: 'the clock of this service is off',
+  detail: `the clock of this service is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the senders' signed times`,
+})
+
+function unreadiness({ store, routed, clockWatch }: Service, { isDraining }: Phase): readonly Unready[] {
+  const offSeconds = clockWatch.offSeconds()
+  return [
+    ...(isDraining ? [{ summary: STOPPING, detail: STOPPING }] : []),
+    ...store.faults().map((detail) => ({ summary: CANNOT_STORE, detail })),
+    ...routed.faults().map((detail) => ({ summary: CANNOT_ROUTE, detail })),
+    ...(offSeconds === 0 ? [] : [clockIsOff(offSeconds)]),
+  ]
+}
+
+/** The listener that providers reach. */
+export function publicListenerOf(service: Service, phase: Phase): FastifyInstance {
+  const { prepared, store, routed, pipeline, tasks, metrics, log } = service
+  const { config, sources } = prepared
+  return createPublicListener({
+    sources,
+    receive: async (incoming) => {
+      const received = await pipeline.receiver.receive(incoming)
+      if ('uid' in received) tasks.heard(incoming.source.name)
+      return received
+    },
+    telemetry: metrics.telemetry,
+    readiness: () => [...new Set(unreadiness(service, phase).map(({ summary }) => summary))],
+    isDraining: () => phase.isClosing,
+    closed: () => {
+      if (config.role === 'worker') return 'this process is a worker'
+      return routed.faults().length > 0 ? CANNOT_ROUTE : undefined
+    },
+    canStore: () => store.faults().length === 0,
+    bodyLimitBytes: config.bodyLimitBytes,
+    trustProxy: config.trustProxy,
+    requireHttps: config.requireHttps,
+    log,
+  })
+}
+
+/** The listener that operators reach. */
+export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
+  const { prepared, store, routed, pipeline, tasks, webhooks, retention, metrics, log } = service
+  const { config, sources } = prepared
+  return createOpsListener({
+    store,
+    replay: pipeline.replayer.replay,
+    tasks: tasks.service,
+    webhooks,
+    retention,
+    sources: [...sources.values()],
+    sourceState: tasks.stateOf,
+    handlers: routed.handlers,
+    metrics,
+    token: config.opsToken,
+    metricsOpen: config.metricsOpen,
+    readiness: () => unreadiness(service, phase).map(({ detail }) => detail),
+    log,
+  })
+}
+
+interface Listening {
+  readonly listener: FastifyInstance
+  /** The environment variables that configure its address. */
+  readonly names: string
+  readonly host: string
+  readonly port: number
+}
+
+const CANNOT_LISTEN = new Set(['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
+
+/** Gives the URLs. Rejects with `ConfigurationError`, naming the variables, for each address that cannot be listened on. */
+export async function listenOn(places: readonly [Listening, Listening]): Promise<[string, string]> {
+  const faults: string[] = []
+  const listen = async ({ listener, names, host, port }: Listening): Promise<string> => {
+    try {
+      return await listener.listen({ host, port })
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException
+      if (!CANNOT_LISTEN.has(code)) throw error
+      faults.push(`${names}: cannot listen on ${host}, port ${port}: ${code}`)
+      return ''
+    }
+  }
+  const urls: [string, string] = [await listen(places[0]), await listen(places[1])]
+  if (faults.length > 0) throw new ConfigurationError(faults)
+  return urls
+}
+
+/** Lets open requests finish, and cuts off those that have not after `graceMs`. */
+export async function closeListener(listener: FastifyInstance, graceMs: number): Promise<void> {
+  const cut = setTimeout(() => listener.server.closeAllConnections(), graceMs)
+  try {
+    await listener.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}

@@ -1,0 +1,192 @@
+import { Dispatcher } from '../dispatch/dispatcher.ts'
+import { leaseMs } from '../dispatch/lease.ts'
+import { MAX_RETRY_AFTER_MS } from '../dispatch/settlement.ts'
+import type { Clock } from '../domain/clock.ts'
+import type { OpenStore } from '../domain/store.ts'
+import type { Log } from '../log/log.ts'
+import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
+import { routeHere } from '../pipeline/body-reader.ts'
+import { ClockWatch } from '../pipeline/clock-watch.ts'
+import { createEventWriter } from '../pipeline/event-writer.ts'
+import { createLongBodyReader } from '../pipeline/long-body-reader.ts'
+import { createPollAnswers } from '../pipeline/poll-answers.ts'
+import { createReceiver } from '../pipeline/receive.ts'
+import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
+import { typeRoutes } from '../pipeline/type-routes.ts'
+import { createWebhookManager } from '../registrations/webhook-manager.ts'
+import type { RoutedHandlers } from '../replicas/membership.ts'
+import { databasePasswords } from '../storage/database-url.ts'
+import { longestPollMs } from '../tasks/schedule.ts'
+import { createTasks } from '../tasks/tasks.ts'
+import { type ConnectedSources, connectSources } from './connected-sources.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import type { Prepared } from './prepare.ts'
+import { StoreUpkeep } from './retention.ts'
+
+/** Settings that no operator needs to change. */
+export interface Tuning {
+  readonly clock?: Clock
+  /** Timeouts of calls to providers. */
+  readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
+  /** How long an open circuit breaker keeps calls from a provider. */
+  readonly breakerPauseMs?: number
+}
+
+/** All that the service is wired from: modules are loaded, the store is open, the handlers of all replicas are known. */
+export interface Opened {
+  readonly prepared: Prepared
+  readonly store: OpenStore
+  readonly routed: RoutedHandlers
+  readonly clock: Clock
+  readonly log: Log['log']
+  /** Log lines dropped so far. */
+  readonly droppedLogLines: () => number
+  readonly tuning: Tuning
+}
+
+/** The running parts of the service, without its listeners. */
+export type Service = ReturnType<typeof wire>
+
+/** The dispatcher of its own store hears of each event; it looks for due deliveries all the same. */
+const OWN_STORE_IDLE = { maxIdleMs: () => 10_000 }
+/** Replicas append to a shared store without telling this process. A replica that has just joined is known within a second. */
+const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
+  minIdleMs: 50,
+  maxIdleMs: () => (hasOthers() ? 200 : 1_000),
+})
+
+/** The dispatcher's place in a process that runs no handlers (ROLE=ingest). */
+const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
+
+/** Makes every part and hands each what it needs. Nothing runs yet but the handler processes. */
+export function wire(opened: Opened) {
+  const { prepared, store, clock, log } = opened
+  const isWorker = prepared.config.role !== 'ingest'
+  const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
+  const metrics = metricsOf(opened, clockWatch, () => (isWorker ? retention.state() : undefined))
+  const dispatcher = dispatcherOf(opened, metrics, () => pipeline.receiver.receiving())
+  const retention = retentionOf(opened, () => dispatcher.wake())
+  const pipeline = pipelineOf(opened, metrics, isWorker ? dispatcher : NO_DISPATCH, clockWatch)
+  const connected = connectSources(
+    prepared.config,
+    prepared,
+    (headers) => clockWatch.answered(headers),
+    opened.tuning.callTimeouts,
+  )
+  const tasks = tasksOf(opened, metrics, pipeline, connected)
+  const webhooks = createWebhookManager({
+    sources: new Map(connected.sources.map((source) => [source.name, source])),
+    readers: prepared.readers,
+    reader: pipeline.reader,
+    log,
+  })
+  return {
+    ...opened,
+    store,
+    isWorker,
+    clockWatch,
+    metrics,
+    dispatcher,
+    retention,
+    pipeline,
+    connected,
+    tasks,
+    webhooks,
+  }
+}
+
+function metricsOf(
+  { prepared, store, routed, clock, droppedLogLines }: Opened,
+  clockWatch: ClockWatch,
+  upkeep: () => ReturnType<StoreUpkeep['state']> | undefined,
+): Metrics {
+  return createMetrics({
+    handlers: routed.handlers,
+    sources: [...prepared.sources.keys()],
+    counts: () => store.counts(),
+    storeWarnings: () => store.warnings(),
+    clock,
+    clockOffSeconds: () => clockWatch.offSeconds(),
+    droppedLogLines,
+    upkeep,
+  })
+}
+
+function dispatcherOf(
+  { prepared: { config, sources, pool, handlers }, store, routed, clock, log }: Opened,
+  { telemetry }: Metrics,
+  receiving: () => number,
+): Dispatcher {
+  return new Dispatcher({
+    store,
+    pool,
+    handlers,
+    routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
+    ...(store.fleet === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
+    receiving,
+    retry: config.retry,
+    leaseMs: leaseMs(config.handlerTimeoutMs),
+    clock,
+    random: Math.random,
+    redact: redactor([...secretsIn(config), ...databasePasswords(config.databaseUrl)]),
+    telemetry,
+    log,
+  })
+}
+
+function retentionOf({ prepared: { config }, store, log }: Opened, onBroughtBack: () => void): StoreUpkeep {
+  return new StoreUpkeep({
+    store,
+    retentionDays: config.retentionDays,
+    deadRetentionDays: config.deadRetentionDays,
+    waits: {
+      retryMs: config.retry.capMs,
+      retryAfterMs: MAX_RETRY_AFTER_MS,
+      pollMs: longestPollMs(config.pollIntervalMs),
+      leaseMs: leaseMs(config.handlerTimeoutMs),
+    },
+    onBroughtBack,
+    log,
+  })
+}
+
+/** The road of a webhook, of a poll's answer and of a replay. */
+function pipelineOf(
+  { prepared, store, routed, clock, log }: Opened,
+  { telemetry }: Metrics,
+  dispatch: Dispatcher | typeof NO_DISPATCH,
+  clockWatch: ClockWatch,
+) {
+  const { config, sources, readers, providerModules, isolatedModules: own } = prepared
+  const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
+  const writeEvent = createEventWriter({ append: (event) => store.append(event), telemetry, log, dispatch })
+  const reader = createLongBodyReader({ ...routed, here: routeHere(routed.route, readers), providerModules, own, log })
+  const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
+  const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
+  const receiver = createReceiver({ writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log })
+  const pollAnswers = createPollAnswers({ keep: writeEvent, reader, withoutSecrets, clock })
+  return { reader, replayer, receiver, pollAnswers }
+}
+
+function tasksOf(
+  { prepared: { config, readers }, store, clock, log, tuning: { breakerPauseMs } }: Opened,
+  { telemetry }: Metrics,
+  { reader, pollAnswers }: ReturnType<typeof pipelineOf>,
+  { sources }: ConnectedSources,
+) {
+  return createTasks({
+    store,
+    sources,
+    recover: pollAnswers,
+    reader,
+    readers,
+    maxWaitMs: config.taskMaxWaitMs,
+    deadlineMs: config.taskDeadlineMs,
+    pollIntervalMs: config.pollIntervalMs,
+    ...(breakerPauseMs !== undefined && { breakerPauseMs }),
+    clock,
+    random: Math.random,
+    telemetry,
+    log,
+  })
+}
