@@ -70,7 +70,7 @@ export class ModuleReader {
     })
   }
 
-  /** Rejects with `Unread`, or with `unavailable` where nobody can read it now. */
+  /** Rejects with `UnreadError`, or with `unavailable` where nobody can read it now. */
   async read(call: ReaderCall): Promise<unknown> {
     const heard = await this.#thread.run({ size: 1, message: () => ({ message: call }) }).catch((error: unknown) => {
       throw error instanceof ThreadFault ? this.#unread(this.#reasonOf(error)) : error

@@ -216,5 +216,5 @@ function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, own: 
 function sent(message: ToLongThread): ReturnType<Job['message']> {
   if (message.body.buffer instanceof SharedArrayBuffer) return { message }
   const body = new Uint8Array(message.body)
-  return { message: { ...message, body }, handedOver: [body.buffer] }
+  return { message: { ...message, body }, transferred: [body.buffer] }
 }

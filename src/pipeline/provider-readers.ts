@@ -9,7 +9,7 @@ import { type Asked, type Reading, readAnswer, readEvent, readStored, type Store
  * itself where it read nothing that came.
  */
 export class UnreadError extends Error {
-  override readonly name = 'Unread'
+  override readonly name = 'UnreadError'
 }
 
 type Maybe<Result> = Result | Promise<Result>
@@ -23,7 +23,7 @@ export interface ProviderReaders {
   stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
   answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
   /**
-   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `handedOver` has it; of a
+   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `plainResult` gives it; of a
    * caller's request, the JSON of which it is given in what is the first of `args`.
    * Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as JSON, where the caller has it.
    */

@@ -14,7 +14,7 @@ const STOPPED = 'reads no more: the service stops'
 export interface Job {
   readonly size: number
   /** Made when it is sent, once for each try: what goes over, and what of it is not to be copied. */
-  readonly message: (worker: Worker) => { readonly message: unknown; readonly handedOver?: readonly ArrayBuffer[] }
+  readonly message: (worker: Worker) => { readonly message: unknown; readonly transferred?: readonly ArrayBuffer[] }
 }
 
 /** A job took too long, or ended its thread: twice, or once by its memory. It alone is at fault. `code`: what ended the thread, where that is known. */
@@ -114,7 +114,7 @@ export class SupervisedThread<Answer> {
     const sent = this.#current?.job.message(worker)
     if (sent === undefined) return
     const numbered: Numbered<unknown> = { number: ++this.#number, message: sent.message }
-    worker.postMessage(numbered, [...(sent.handedOver ?? [])])
+    worker.postMessage(numbered, [...(sent.transferred ?? [])])
   }
 
   #start(): void {
