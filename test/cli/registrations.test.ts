@@ -1,5 +1,5 @@
-import type { Agent } from 'undici'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { Agent } from 'undici'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { CALL_TIMEOUT_MS } from '../../src/domain/limits.ts'
 import type { RegistrationOutcome } from '../../src/domain/webhook-manager.ts'
 import { OPERATION_DEADLINE_MS } from '../../src/registrations/registration-client.ts'
@@ -8,18 +8,11 @@ import { API_KEY, openFakeRegistrations } from '../support/fake-registrations.ts
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
 
-const agents = vi.hoisted((): Agent.Options[] => [])
-/** undici itself, which notes with what options its agents are made. */
-vi.mock('undici', async (load) => {
-  const undici = await load<typeof import('undici')>()
-  class NotedAgent extends undici.Agent {
-    constructor(options: Agent.Options = {}) {
-      super(options)
-      agents.push(options)
-    }
-  }
-  return { ...undici, Agent: NotedAgent }
-})
+/** Of an agent of undici: with what options it was made. */
+const optionsOf = (agent: unknown): Agent.Options => {
+  const key = Object.getOwnPropertySymbols(agent as Agent).find(({ description }) => description === 'options')
+  return Reflect.get(agent as Agent, key ?? 'options')
+}
 
 const PUBLIC_URL = 'https://hooks.example'
 const OURS = `${PUBLIC_URL}/v1/webhooks/shop`
@@ -136,9 +129,10 @@ test.each([
   ['update', 'shop', '1', '--enable'],
   ['delete', 'shop', '1'],
 ])('%s waits for longer than the service takes at worst, since the answer may hold a secret', async (...args) => {
-  agents.length = 0
+  const dispatch = vi.spyOn(Agent.prototype, 'dispatch')
+  onTestFinished(() => dispatch.mockRestore())
   await registrations(...args)
-  const [own] = agents.filter(({ connections }) => connections === 1)
+  const [own] = dispatch.mock.contexts.map(optionsOf).filter(({ connections }) => connections === 1)
   const worstMs = OPERATION_DEADLINE_MS + CALL_TIMEOUT_MS
   expect(own?.headersTimeout).toBeGreaterThan(2 * worstMs)
   expect(own?.bodyTimeout).toBeGreaterThan(2 * worstMs)

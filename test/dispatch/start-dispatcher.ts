@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
@@ -11,8 +9,8 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
 import { createEventWriter } from '../../src/pipeline/event-writer.ts'
-import { openStore } from '../../src/storage/open.ts'
 import { eventually } from '../support/eventually.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
 
 const silent = pino({ level: 'silent' })
 
@@ -30,8 +28,7 @@ interface DispatcherOptions {
 
 /** A store, handler processes and a dispatcher between them, as the service has them. */
 export async function startDispatcher(options: DispatcherOptions = {}) {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-dispatch-'))
-  const store = await openStore(`file:${join(directory, 'holdfast.db')}`, {})
+  const store = await openEmptyStore()
   const pool = createPool(options)
   const reports: Report[] = []
   let claims = 0
@@ -66,7 +63,6 @@ export async function startDispatcher(options: DispatcherOptions = {}) {
   onTestFinished(async () => {
     await dispatcher.stop(0, 0)
     await store.close()
-    rmSync(directory, { recursive: true })
   })
 
   /** Keeps an event for these handlers, to be found by the dispatcher. */

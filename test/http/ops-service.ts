@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { createMetrics } from '../../src/app/metrics/metrics.ts'
@@ -12,9 +9,9 @@ import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/o
 import { routeHere } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
-import { openStore } from '../../src/storage/open.ts'
 import { createTasks } from '../../src/tasks/tasks.ts'
 import { connectedSource } from '../support/connected-source.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
 import { source } from './public-service.ts'
 
 export const event = (overrides: Partial<NewEvent> = {}): NewEvent => {
@@ -68,8 +65,7 @@ export function shareOps(overrides: Partial<OpsListenerOptions> = {}): () => Ops
 async function openOps(
   overrides: Partial<OpsListenerOptions>,
 ): Promise<OpsService & { readonly close: () => Promise<void> }> {
-  const directory = await mkdtemp(join(tmpdir(), 'holdfast-http-'))
-  const store = await openStore(`file:${join(directory, 'test.db')}`)
+  const store = await openEmptyStore()
   const app = createOpsListener({ ...opsDefaults(store), ...overrides })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return {
@@ -81,7 +77,6 @@ async function openOps(
       app.server.closeAllConnections()
       await app.close()
       await store.close()
-      await rm(directory, { recursive: true, force: true })
     },
   }
 }

@@ -1,18 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import type { Client } from 'pg'
 import { afterAll } from 'vitest'
 import { openStore } from '../../src/storage/open.ts'
 import type { OpenEmptyStore } from '../contract/store-contract.ts'
-import { ownSchema, queryIn } from '../support/postgres/schema.ts'
-
-/** Opens embedded stores, each in a directory of its own; all are gone after the file's last test. */
-export function emptyStores(): OpenEmptyStore {
-  const root = mkdtempSync(join(tmpdir(), 'holdfast-contract-'))
-  let opened = 0
-  afterAll(() => rmSync(root, { recursive: true }))
-  return (clock) => openStore(`file:${join(root, String(++opened), 'holdfast.db')}`, { clock })
-}
+import { connectIn, ownSchema } from '../support/postgres/schema.ts'
 
 const TABLES = [
   'event_key',
@@ -30,18 +20,22 @@ const TABLES = [
   'known_handler',
 ]
 
+/** Not TRUNCATE: it makes a file anew for each table and index, which takes longer than a test. */
 const EMPTY = `
-  TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY;
+  ${TABLES.map((table) => `DELETE FROM ${table};`).join('')}
+  SELECT setval('task_key_seq', 1, false);
   SELECT setval(name, -9007199254740991) FROM unnest(ARRAY['floor_open', 'floor_closed']::regclass[]) AS name
 `
 
 /** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next. */
 export function emptyPostgresStores(): OpenEmptyStore {
   const url = ownSchema(afterAll)
-  let isMade = false
+  let client: Client | undefined
+  afterAll(() => client?.end())
   return async (clock) => {
-    if (isMade) await queryIn(url, EMPTY)
-    isMade = true
-    return openStore(url, { clock })
+    await client?.query(EMPTY)
+    const store = await openStore(url, { clock })
+    client ??= await connectIn(url)
+    return store
   }
 }

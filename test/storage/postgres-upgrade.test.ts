@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Client } from 'pg'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
 import { eventually } from '../support/eventually.ts'
 import { dayOf } from '../support/postgres/old-day.ts'
-import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+import { databaseUrl, ownSchema, queryIn } from '../support/postgres/schema.ts'
 
 const FIRST = ['001-initial.sql', '001-functions.sql']
 
@@ -107,7 +107,7 @@ test('a start that has to change tables waits for a transaction that uses them, 
   await client.query(
     `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
   )
-  const reader = new Client({ connectionString: inject('databaseUrl') })
+  const reader = new Client({ connectionString: databaseUrl })
   await reader.connect()
   onTestFinished(() => reader.end())
   const schema = new URL(url).searchParams.get('schema')

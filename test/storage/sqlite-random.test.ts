@@ -1,8 +1,8 @@
 import { describe } from 'vitest'
 import { describeRandomOperations } from '../contract/store-contract-random.ts'
-import { emptyStores } from './empty-store.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
 
 /** Enough to see what is broken; `test/slow` looks longer. */
 const SEARCH = { sequences: 10, limitMs: 45_000 }
 
-describe('the embedded store', () => describeRandomOperations(emptyStores(), SEARCH))
+describe('the embedded store', () => describeRandomOperations(openEmptyStore, SEARCH))

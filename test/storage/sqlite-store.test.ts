@@ -1,4 +1,4 @@
 import { describeStore } from '../contract/store-contract.ts'
-import { emptyStores } from './empty-store.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
 
-describeStore('the embedded store', emptyStores())
+describeStore('the embedded store', openEmptyStore)

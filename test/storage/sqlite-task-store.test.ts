@@ -1,4 +1,4 @@
 import { describeTaskStore } from '../contract/store-contract.ts'
-import { emptyStores } from './empty-store.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
 
-describeTaskStore('the embedded store', emptyStores())
+describeTaskStore('the embedded store', openEmptyStore)

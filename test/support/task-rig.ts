@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Clock } from '../../src/domain/clock.ts'
@@ -11,10 +10,9 @@ import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { createPollAnswers } from '../../src/pipeline/poll-answers.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai/provider.ts'
-import { openStore } from '../../src/storage/open.ts'
 import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks/tasks.ts'
 import { connectedSource } from './connected-source.ts'
-import { temporaryDirectory } from './service.ts'
+import { openEmptyStore } from './sqlite/store.ts'
 
 export interface TaskRig {
   readonly store: OpenStore
@@ -83,7 +81,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
 }
 
 async function openOwnStore(clock: Clock): Promise<OpenStore> {
-  const store = await openStore(`file:${join(temporaryDirectory(), 'tasks.db')}`, { clock })
+  const store = await openEmptyStore(clock)
   onTestFinished(() => store.close())
   return store
 }

@@ -8,6 +8,17 @@ export interface Query {
 
 /** Runs SQL on a connection of its own; gives the rows. */
 export async function queryAt<Row extends object>(url: string, { sql, params, searchPath }: Query): Promise<Row[]> {
+  const client = clientOf(url, searchPath)
+  try {
+    await client.connect()
+    return (await client.query<Row>(sql, params && [...params])).rows
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+/** Not connected yet. */
+export function clientOf(url: string, searchPath?: string): Client {
   const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: 10_000,
@@ -15,10 +26,5 @@ export async function queryAt<Row extends object>(url: string, { sql, params, se
   })
   // A connection that breaks fails the query.
   client.on('error', () => {})
-  try {
-    await client.connect()
-    return (await client.query<Row>(sql, params && [...params])).rows
-  } finally {
-    await client.end().catch(() => {})
-  }
+  return client
 }

@@ -8,7 +8,7 @@ describe('what is kept of something thrown', () => {
   test('is name, message, code and the frames of the code that threw, without those of Node', () => {
     const detail = detailOf(Object.assign(new RangeError('too far'), { code: 'E_FAR' }))
     expect(detail).toMatchObject({ name: 'RangeError', message: 'too far', code: 'E_FAR' })
-    expect(detail.stack?.[0]).toMatch(/^at .*error-detail\.test\.ts:\d+:\d+\)?$/)
+    expect(detail.stack?.[0]).toMatch(/^at .*error-detail\.unit\.test\.ts:\d+:\d+\)?$/)
     expect(detail.stack?.join()).not.toContain('node:')
   })
 

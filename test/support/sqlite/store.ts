@@ -1,0 +1,41 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Clock, systemClock } from '../../../src/domain/clock.ts'
+import type { OpenStore } from '../../../src/domain/store.ts'
+import { preparePlace } from '../../../src/storage/sqlite/database-directory.ts'
+import type { FromWriter, WriterData } from '../../../src/storage/sqlite/messages.ts'
+import { takeOwnership } from '../../../src/storage/sqlite/process-lock.ts'
+import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
+import { lendThread } from './threads.ts'
+
+const MEMORY = '/dev/shm'
+
+/** A directory in memory, where there is such a place, for what is not about the disk. */
+export const memoryDirectory = (): string => mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'holdfast-'))
+
+/**
+ * Opens an embedded store that is empty, and removes it when it is closed. Its threads are lent, and the clock moves only as
+ * the test moves it, where there is one.
+ */
+export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
+  const clock = given ?? systemClock
+  const directory = memoryDirectory()
+  const path = preparePlace(join(directory, 'holdfast.db'))
+  const owner = await takeOwnership(path)
+  const writer = lendThread(urlOf('writer'), { path, nowMs: clock() } satisfies WriterData)
+  await new Promise<void>((resolve, reject) => {
+    writer.once('message', (message: FromWriter) =>
+      message.kind === 'ready' ? resolve() : reject(new Error(`it did not open: ${JSON.stringify(message)}`)),
+    )
+  })
+  const release = (): void => {
+    owner.release()
+    rmSync(directory, { recursive: true })
+  }
+  const options = { clock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
+  return new SqliteStore(writer, lendThread(urlOf('reader'), { path }), { ...owner, release }, options)
+}
+
+const urlOf = (name: 'writer' | 'reader'): string =>
+  new URL(`../../../src/storage/sqlite/${name}.ts`, import.meta.url).href
