@@ -177,7 +177,7 @@ function tasksOf(
   return createTasks({
     store,
     sources,
-    recover: pollAnswers,
+    pollAnswers,
     reader,
     readers,
     maxWaitMs: config.taskMaxWaitMs,

@@ -103,7 +103,7 @@ export interface AskedUnder {
   readonly lease: string
   readonly by: 'poll' | 'expiry'
   /** With `expiry`: the provider's own word at the deadline; absent: as it was last heard. */
-  readonly word?: string
+  readonly providerStatus?: string
   /** What went wrong; absent: with `poll` nothing, with `expiry` what had gone wrong before. */
   readonly error?: string
 }

@@ -38,7 +38,7 @@ export interface TaskPostponement {
   /** The provider was asked; absent: it was not, and nothing is counted. */
   readonly asked?: {
     /** The provider's own word; absent: the answer could not be used. */
-    readonly word?: string
+    readonly providerStatus?: string
     readonly error?: string
   }
 }

@@ -101,7 +101,7 @@ export interface LeasedTask {
   /** What the last of them was. */
   readonly lastError: string | undefined
   /** The provider's own word, as it was last heard. */
-  readonly word: string | undefined
+  readonly providerStatus: string | undefined
 }
 
 /** Told once for each task that ends, after the commit. */

@@ -3,6 +3,7 @@ import type { Provider } from '../domain/provider.ts'
 import { MAX_RESULT_VALUES } from '../pipeline/module-results.ts'
 import { directReaders, type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
 import { type Reading, unread } from '../pipeline/read-event.ts'
+import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { ModuleReader, type ModuleReaderOptions, type ReaderCall } from './module-reader.ts'
 
 /** Bytes that what is read may take, beside some for each of the body. */
@@ -11,6 +12,8 @@ const MAX_BYTES_PER_BYTE = 4
 
 /** Bytes that a request to a provider may take. */
 const MAX_REQUEST_BYTES = 8 * MAX_TASK_REQUEST_BYTES
+
+type ApiRead = Awaited<ReturnType<ProviderReaders['apiWithBody']>>
 
 export interface IsolatedReaders extends ProviderReaders {
   /** Ends the threads. */
@@ -53,16 +56,17 @@ export function createIsolatedReaders(
       const { id, type, origin, task, headers, receivedAtMs } = event
       return reading(thread, { name: 'stored', before: [{ id, type, origin, task, headers, receivedAtMs }], body }, id)
     },
-    answer(provider, asked, body) {
+    async pollAnswer(provider, polled, body) {
       const thread = threads.get(provider)
-      if (thread === undefined) return directReaders.answer(provider, asked, body)
-      return reading(thread, { name: 'answer', before: [asked], body }, asked.id)
+      if (thread === undefined) return directReaders.pollAnswer(provider, polled, body)
+      return (await thread.read(sent({ name: 'pollAnswer', before: [polled], body }))) as PollReading
     },
-    answered(provider, name, body, args, parsed) {
+    async apiWithBody(provider, name, body, args) {
       const thread = threads.get(provider)
-      if (thread === undefined) return directReaders.answered(provider, name, body, args, parsed)
-      const call = sent({ name: 'answered', before: [name], body, after: [args] })
-      return thread.read(name === 'tasks.submit.request' ? { ...call, maxBytes: MAX_REQUEST_BYTES } : call)
+      if (thread === undefined) return directReaders.apiWithBody(provider, name, body, args)
+      const call = sent({ name: 'apiWithBody', before: [name], body, after: [args] })
+      const isRequest = name === 'tasks.submit.request'
+      return (await thread.read(isRequest ? { ...call, maxBytes: MAX_REQUEST_BYTES } : call)) as ApiRead
     },
     api(provider, name, ...args) {
       const thread = threads.get(provider)

@@ -4,6 +4,7 @@ import type { Provider } from '../domain/provider.ts'
 import { hasMoreValues } from '../pipeline/module-results.ts'
 import { directReaders } from '../pipeline/provider-readers.ts'
 import type { Reading } from '../pipeline/read-event.ts'
+import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
 import type { FromModuleThread, ReaderCall } from './module-reader.ts'
@@ -28,7 +29,7 @@ function send(message: Answered<FromModuleThread>): void {
 function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromModuleThread {
   try {
     const read = (directReaders[name] as (...all: unknown[]) => unknown)(provider, ...args)
-    const made = name === 'api' || name === 'answered' ? read : briefReading(read as Reading)
+    const made = name === 'api' || name === 'apiWithBody' ? read : withoutPayload(read as Reading | PollReading)
     if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
     const result = serialised(made)
     return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
@@ -52,10 +53,15 @@ function told(name: ReaderCall['name'], error: unknown): { readonly error: strin
   return { error: kind, ...(name === 'api' && { words: String(message).slice(0, MAX_WORDS_LENGTH) }) }
 }
 
-/** No more of it than is needed there. */
-function briefReading(reading: Reading): Reading {
+/** The service needs only the names that stand in a payload. */
+function withoutPayload(read: Reading | PollReading): Reading | PollReading {
+  if (!('kind' in read)) return briefReading(read)
+  return read.kind === 'ended' ? { ...read, reading: briefReading(read.reading) } : read
+}
+
+function briefReading<Read extends Reading>(reading: Read): Read {
   const payload = reading.ok ? reading.payload : undefined
   if (typeof payload !== 'object' || payload === null) return reading
   const keys = Object.keys(payload).slice(0, MAX_KEYS)
-  return { ...reading, payload: Object.fromEntries(keys.map((key) => [key, null])) } as Reading
+  return { ...reading, payload: Object.fromEntries(keys.map((key) => [key, null])) }
 }

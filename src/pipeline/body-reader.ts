@@ -1,10 +1,11 @@
 import { fingerprintOf } from '../domain/checksum.ts'
 import { parseJson } from '../domain/json.ts'
-import { isName, isTaskId } from '../domain/names.ts'
-import type { Provider, TaskAnswer } from '../domain/provider.ts'
+import { isTaskId } from '../domain/names.ts'
+import type { Provider } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import { type AnswerFunction, directReaders, type ProviderReaders, UnreadError } from './provider-readers.ts'
-import { type Reading, readStored, type StoredForm } from './read-event.ts'
+import type { Reading, StoredForm } from './read-event.ts'
+import { type PolledTask, type PollReading, readStored } from './read-poll-answer.ts'
 import { type Route, type RoutedSource, type Routing, routeReading } from './routes.ts'
 
 /** An event as it was read, and where it goes. */
@@ -13,16 +14,17 @@ export interface RoutedReading {
   readonly routing: Routing
 }
 
-/** What an answer says of a task; `unreadable`: it is no JSON; `nothing`: nothing of this task. */
-export type TaskSays =
-  | { readonly kind: 'pending' | 'ended'; readonly word: string }
-  | { readonly kind: 'unreadable' }
-  | { readonly kind: 'nothing'; readonly reason?: string }
+/** What the answer to a poll says of its task, and where the event goes that ends it. */
+export type RoutedAnswer =
+  | Exclude<PollReading, { kind: 'ended' }>
+  | (Extract<PollReading, { kind: 'ended' }> & { readonly routing: Routing })
 
-/** What was made of an answer; `unreadable`: it is no JSON; `nothing`: its module does not read it. */
-export type AnswerSays =
+/** What a function of a provider's API gave. */
+export type ApiReading =
   | { readonly kind: 'read'; readonly value: unknown }
+  /** The body is no JSON. */
   | { readonly kind: 'unreadable' }
+  /** The function has thrown, or could not be run. */
   | { readonly kind: 'nothing' }
 
 /** From bytes that came to what they mean. */
@@ -32,12 +34,16 @@ export interface BodyReader {
    * Rejects with `unavailable` where it cannot be read, or nobody can tell where it goes, now.
    */
   event(source: RoutedSource, form: StoredForm, body: Buffer): Promise<RoutedReading>
-  /** Never rejects. */
-  task(provider: Provider, taskId: string, body: Buffer): Promise<TaskSays>
+  /**
+   * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task: each once. Of a
+   * long answer the event's `data` is not given, and of its payload the names alone. Rejects with `unavailable` where the task
+   * has ended and the handlers are not known now.
+   */
+  pollAnswer(source: RoutedSource, polled: PolledTask, body: Buffer): Promise<RoutedAnswer>
   /** The id that the answer to a submission gives. Never rejects. */
-  submitted(provider: Provider, body: Buffer): Promise<string | undefined>
-  /** What a function of the provider's API makes of an answer, or of a caller's request: anything. Never rejects. */
-  answered(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<AnswerSays>
+  taskId(provider: Provider, body: Buffer): Promise<string | undefined>
+  /** What a function of the provider's API makes of an answer, or of a caller's request: any value. Never rejects. */
+  apiWithBody(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<ApiReading>
   /** As `fingerprintOf` of `beside` with the JSON of the body as its `submit`; undefined: it is no JSON, or was not read. Never rejects. */
   fingerprint(provider: Provider, beside: object, body: Buffer): Promise<string | undefined>
 }
@@ -59,21 +65,20 @@ export const routeHere = (route: Route, readers: ProviderReaders = directReaders
     return { reading, routing: routeReading(route, source, reading, form.origin) }
   },
 
-  async task(provider, taskId, body) {
-    const parsed = parseJson(body)
-    if (!parsed.ok) return { kind: 'unreadable' }
+  async pollAnswer(source, polled, body) {
+    let answer: PollReading
     try {
-      const answer = soundAnswer(await readers.answered(provider, 'tasks.read', body, [taskId], parsed.value))
-      if (answer === undefined) return { kind: 'nothing' }
-      return { kind: answer.status === 'pending' ? 'pending' : 'ended', word: answer.word }
+      answer = await readers.pollAnswer(source.provider, polled, body)
     } catch (error) {
       return { kind: 'nothing', ...(error instanceof UnreadError && { reason: error.message }) }
     }
+    if (answer.kind !== 'ended') return answer
+    return { ...answer, routing: routeReading(route, source, answer.reading, 'poll') }
   },
 
-  async submitted(provider, body) {
-    const said = await answeredHere(readers, provider, 'tasks.submit.taskId', body)
-    const given = said.kind === 'read' ? said.value : undefined
+  async taskId(provider, body) {
+    const answer = await apiWithBodyHere(readers, provider, 'tasks.submit.taskId', body)
+    const given = answer.kind === 'read' ? answer.value : undefined
     const id = Number.isSafeInteger(given) ? String(given) : given
     return isTaskId(id) ? id : undefined
   },
@@ -83,46 +88,31 @@ export const routeHere = (route: Route, readers: ProviderReaders = directReaders
     return parsed.ok ? fingerprintOf({ ...beside, submit: parsed.value }) : undefined
   },
 
-  ...answersHere(readers),
+  ...apiReaderHere(readers),
 })
 
-/** Reads answers in the thread that asks. */
-export const answersHere = (readers: Pick<ProviderReaders, 'answered'>): Pick<BodyReader, 'answered'> => ({
-  answered: (provider, name, body, args) => answeredHere(readers, provider, name, body, args),
+/** Parses in the thread that asks, or where `readers` runs the code of a user's own. */
+export const apiReaderHere = (readers: Pick<ProviderReaders, 'apiWithBody'>): Pick<BodyReader, 'apiWithBody'> => ({
+  apiWithBody: (provider, name, body, args) => apiWithBodyHere(readers, provider, name, body, args),
 })
 
-async function answeredHere(
-  readers: Pick<ProviderReaders, 'answered'>,
+async function apiWithBodyHere(
+  readers: Pick<ProviderReaders, 'apiWithBody'>,
   provider: Provider,
   name: AnswerFunction,
   body: Buffer,
   args?: readonly unknown[],
-): Promise<AnswerSays> {
-  const parsed = parseJson(body)
-  if (!parsed.ok) return { kind: 'unreadable' }
+): Promise<ApiReading> {
   try {
-    return { kind: 'read', value: await readers.answered(provider, name, body, args, parsed.value) }
+    return await readers.apiWithBody(provider, name, body, args)
   } catch {
     return { kind: 'nothing' }
   }
 }
 
 function readForm(readers: ProviderReaders, provider: Provider, form: StoredForm, body: Buffer) {
-  const { id, type, origin, task, headers, receivedAtMs } = form
-  // Holdfast's own words need no module.
+  const { id, type, origin, headers, receivedAtMs } = form
+  // Holdfast itself makes the body of an expiry: it needs no module.
   if (origin === 'poll' && type === EXPIRED_TYPE) return readStored(provider, form, body)
-  if (origin === 'poll' && task !== undefined) return readers.answer(provider, { id, task, receivedAtMs }, body)
   return id === '' ? readers.event(provider, headers, body, receivedAtMs) : readers.stored(provider, form, body)
-}
-
-const ENDINGS: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
-
-/** A module of a user's own may say anything. */
-function soundAnswer(given: unknown): TaskAnswer | undefined {
-  const answer = given as TaskAnswer | undefined
-  if (answer === undefined || !isName(answer.word)) return undefined
-  if (answer.status === 'pending') return answer
-  const { type } = answer.event
-  // `task.expired` is Holdfast's own.
-  return ENDINGS.has(answer.status) && isName(type) && type !== EXPIRED_TYPE ? answer : undefined
 }

@@ -4,27 +4,29 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Job, SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
-import type { AnswerSays, BodyReader, RoutedReading, TaskSays } from './body-reader.ts'
+import type { ApiReading, BodyReader, RoutedAnswer, RoutedReading } from './body-reader.ts'
 import type { AnswerFunction } from './provider-readers.ts'
 import { type StoredForm, unread } from './read-event.ts'
+import type { PolledTask } from './read-poll-answer.ts'
 
 /** What a thread that reads long bodies is told when it starts: provider name → file URL of its module. */
 export interface LongThreadData {
   readonly providerModules: Readonly<Record<string, string>>
 }
 
+/** What is read for a source's handlers, and routed to them. */
+interface Routed {
+  readonly source: { readonly name: string; readonly types: readonly string[] }
+  /** Given when they have changed since the last question that is routed. */
+  readonly handlers?: readonly HandlerDefinition[]
+}
+
 export type Question =
-  | {
-      readonly kind: 'event'
-      readonly source: { readonly name: string; readonly types: readonly string[] }
-      readonly form: StoredForm
-      /** Given when they have changed since the last question of this kind. */
-      readonly handlers?: readonly HandlerDefinition[]
-    }
-  | { readonly kind: 'task'; readonly taskId: string }
-  | { readonly kind: 'submitted' }
+  | ({ readonly kind: 'event'; readonly form: StoredForm } & Routed)
+  | ({ readonly kind: 'pollAnswer'; readonly polled: PolledTask } & Routed)
+  | { readonly kind: 'taskId' }
   | { readonly kind: 'fingerprint'; readonly beside: object }
-  | { readonly kind: 'answered'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
+  | { readonly kind: 'apiWithBody'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
 
 /** One at a time. */
 export interface ToLongThread {
@@ -33,7 +35,7 @@ export interface ToLongThread {
   readonly body: Uint8Array
 }
 
-export type Answer = RoutedReading | TaskSays | AnswerSays | string | undefined
+export type Answer = RoutedReading | RoutedAnswer | ApiReading | string | undefined
 
 export type FromLongThread = { readonly value: Answer } | { readonly failed: string }
 
@@ -90,11 +92,13 @@ export function createLongBodyReader({
     return `the body could not be read: ${!isFault ? messageOf(error) : error.kind === 'late' ? late : ended(error.code)}`
   }
 
+  const isHere = (provider: Provider, body: Uint8Array): boolean =>
+    isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
+
   return {
     async event(source, form, body) {
       const { name, types, provider } = source
-      const isHere = isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
-      if (isHere) return here.event(source, form, body)
+      if (isHere(provider, body)) return here.event(source, form, body)
       const [fault] = faults()
       if (fault !== undefined) throw new HoldfastError('unavailable', fault)
       const isNew = form.id === ''
@@ -108,23 +112,28 @@ export function createLongBodyReader({
       }
     },
 
-    async task(provider, taskId, body) {
-      if (isShort(body)) return here.task(provider, taskId, body)
-      return threads.ask<TaskSays>({ kind: 'task', taskId }, provider, body).catch((error: unknown) => ({
-        kind: 'nothing',
-        reason: reasonOf(error),
-      }))
+    async pollAnswer(source, polled, body) {
+      const { name, types, provider } = source
+      if (isHere(provider, body)) return here.pollAnswer(source, polled, body)
+      // A task that has not ended is not routed.
+      const [fault] = faults()
+      const question: Question = { kind: 'pollAnswer', source: { name, types }, polled }
+      const answer = await threads
+        .ask<RoutedAnswer>(question, provider, body)
+        .catch((error: unknown): RoutedAnswer => ({ kind: 'nothing', reason: reasonOf(error) }))
+      if (answer.kind === 'ended' && fault !== undefined) throw new HoldfastError('unavailable', fault)
+      return answer
     },
 
-    async submitted(provider, body) {
-      if (isShort(body)) return here.submitted(provider, body)
-      return threads.ask<string | undefined>({ kind: 'submitted' }, provider, body).catch(() => undefined)
+    async taskId(provider, body) {
+      if (isShort(body)) return here.taskId(provider, body)
+      return threads.ask<string | undefined>({ kind: 'taskId' }, provider, body).catch(() => undefined)
     },
 
-    async answered(provider, name, body, args) {
-      if (isShort(body)) return here.answered(provider, name, body, args)
-      const question: Question = { kind: 'answered', name, ...(args !== undefined && { args }) }
-      return threads.ask<AnswerSays>(question, provider, body).catch(() => ({ kind: 'nothing' }))
+    async apiWithBody(provider, name, body, args) {
+      if (isShort(body)) return here.apiWithBody(provider, name, body, args)
+      const question: Question = { kind: 'apiWithBody', name, ...(args !== undefined && { args }) }
+      return threads.ask<ApiReading>(question, provider, body).catch(() => ({ kind: 'nothing' }))
     },
 
     async fingerprint(provider, beside, body) {
@@ -185,7 +194,7 @@ class LongBodyThreads {
   /** A question about an event takes the handlers along, where they are not those that the thread knows. */
   #withHandlers(worker: object, question: Question): Question {
     const current = this.#options.handlers()
-    if (question.kind !== 'event' || this.#known.get(worker) === current) return question
+    if (!('source' in question) || this.#known.get(worker) === current) return question
     this.#known.set(worker, current)
     return { ...question, handlers: current }
   }

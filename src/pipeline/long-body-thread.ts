@@ -3,7 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
-import { type AnswerSays, type BodyReader, type RoutedReading, routeHere } from './body-reader.ts'
+import { type ApiReading, type BodyReader, type RoutedReading, routeHere } from './body-reader.ts'
 import type { Answer, FromLongThread, LongThreadData, ToLongThread } from './long-body-reader.ts'
 import { hasMoreValues, MAX_RESULT_VALUES } from './module-results.ts'
 import { compileRoutes } from './routes.ts'
@@ -33,29 +33,32 @@ async function providerOf(name: string): Promise<Provider | undefined> {
 }
 
 async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
-  if (question.kind === 'event' && question.handlers !== undefined) here = routeHere(compileRoutes(question.handlers))
+  if ('handlers' in question && question.handlers !== undefined) here = routeHere(compileRoutes(question.handlers))
   const provider = await providerOf(name)
   if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (question.kind === 'task') return here.task(provider, question.taskId, body)
-  if (question.kind === 'submitted') return here.submitted(provider, body)
+  if (question.kind === 'taskId') return here.taskId(provider, body)
   if (question.kind === 'fingerprint') return here.fingerprint(provider, question.beside, body)
-  if (question.kind === 'answered') return bounded(await here.answered(provider, question.name, body, question.args))
+  if (question.kind === 'apiWithBody')
+    return bounded(await here.apiWithBody(provider, question.name, body, question.args))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
-  return brief(await here.event(source, question.form, body))
+  if (question.kind === 'event') return brief(await here.event(source, question.form, body))
+  const answer = await here.pollAnswer(source, question.polled, body)
+  return answer.kind === 'ended' ? brief(answer) : answer
 }
 
-const bounded = (says: AnswerSays): AnswerSays =>
+const bounded = (says: ApiReading): ApiReading =>
   says.kind === 'read' && hasMoreValues(says.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : says
 
 /** What is wanted of it where it is kept. */
-function brief({ reading, routing }: RoutedReading): RoutedReading {
-  if (!reading.ok) return { reading, routing }
+function brief<Routed extends RoutedReading>(routed: Routed): Routed {
+  const { reading } = routed
+  if (!reading.ok) return routed
   const { payload } = reading
   const names = typeof payload === 'object' && payload !== null ? namesIn(payload) : []
   const fields = { ...reading.fields, data: undefined }
-  return { reading: { ...reading, fields, payload: Object.fromEntries(names.map((name) => [name, null])) }, routing }
+  return { ...routed, reading: { ...reading, fields, payload: Object.fromEntries(names.map((name) => [name, null])) } }
 }
 
 function namesIn(payload: object): readonly string[] {

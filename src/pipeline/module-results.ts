@@ -1,5 +1,5 @@
 import type { ApiRequest, ReadyRequest } from '../domain/outbound.ts'
-import type { Registration, TaskAnswer } from '../domain/provider.ts'
+import type { Registration } from '../domain/provider.ts'
 import type { AnswerFunction, ApiFunction } from './provider-readers.ts'
 
 /**
@@ -36,8 +36,6 @@ export function plainResult(name: ApiFunction | AnswerFunction, given: unknown):
   switch (name) {
     case 'headers':
       return headersIn(given)
-    case 'tasks.read':
-      return answerIn(given as TaskAnswer | null)
     case 'tasks.submit.taskId':
     case 'registrations.secret':
     case 'registrations.eventOf':
@@ -54,12 +52,6 @@ export function plainResult(name: ApiFunction | AnswerFunction, given: unknown):
     case 'registrations.update':
       return requestIn(given as ApiRequest)
   }
-}
-
-function answerIn(given: TaskAnswer | null): unknown {
-  if (given === null) return undefined
-  const { status, word, event } = given as TaskAnswer & { readonly event?: { readonly type: string } }
-  return status === 'pending' ? { status, word } : { status, word, event: { type: event?.type } }
 }
 
 /** What is no text is null. */

@@ -1,12 +1,13 @@
 import { type Clock, toIso } from '../domain/clock.ts'
 import type { AskedUnder, Headers } from '../domain/event.ts'
-import type { Recover, Recovered } from '../domain/recover.ts'
 import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
 import type { SecretFilter } from '../log/redact.ts'
-import type { BodyReader } from './body-reader.ts'
-import { newEvent, type WriteEvent } from './event-writer.ts'
-import { expiryOf } from './read-event.ts'
+import type { BodyReader, RoutedReading } from './body-reader.ts'
+import { type Arrival, newEvent, type WriteEvent } from './event-writer.ts'
+import type { Reading } from './read-event.ts'
+import { expiryOf } from './read-poll-answer.ts'
+import type { Routing } from './routes.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
 
@@ -16,7 +17,39 @@ const KEPT_HEADERS = ['content-type', 'date', 'last-modified', 'etag', 'request-
 const keptHeaders = (headers: Headers): Headers =>
   Object.fromEntries(KEPT_HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])))
 
-/** The road of an answer to the disk: parse → validate and route → append, as from the first door but for the proof. */
+/** The answer to a poll that ends its task: the bytes, and the event that was read in them. */
+export interface TerminalAnswer {
+  readonly headers: Headers
+  /** The bytes as they came; of a truncated answer its outline. */
+  readonly body: Buffer
+  readonly receivedAtMs: number
+  readonly reading: Reading
+  readonly routing: Routing
+  /** The answer was longer than this. */
+  readonly truncated?: { readonly limitBytes: number }
+}
+
+/** What is known of a task at its deadline: the provider's own word, and what kept the task from ending. */
+export interface LastKnown {
+  readonly providerStatus?: string | undefined
+  readonly error?: string | undefined
+}
+
+/** `late`: the task had ended meanwhile, or another process holds it; nothing was kept. */
+export type KeepOutcome = 'kept' | 'late'
+
+/**
+ * Makes an event of the answer to a poll, or of a task's expiry, and ends the task with it, in one transaction, under the lease.
+ * Rejects as `Store.append` does.
+ */
+export interface PollAnswers {
+  keepAnswer(source: Source, task: LeasedTask & { readonly id: string }, answer: TerminalAnswer): Promise<KeepOutcome>
+  keepExpiry(source: Source, task: LeasedTask, last: LastKnown): Promise<KeepOutcome>
+}
+
+/** The id of the event that a poll of this task, or its expiry, makes: neither brings an id of its own. */
+export const pollEventId = (taskUid: string): string => `poll_${taskUid}`
+
 export function createPollAnswers({
   keep,
   reader,
@@ -27,48 +60,42 @@ export function createPollAnswers({
   readonly reader: Pick<BodyReader, 'event'>
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
-}): Recover {
-  /** `type`: as that of a stored event, by which it is known how it is read. */
-  async function keepAs(
-    type: string,
-    source: Source,
+}): PollAnswers {
+  async function keepEvent(
+    arrival: Omit<Arrival, 'origin' | 'asked'>,
     task: LeasedTask,
-    said: Pick<AskedUnder, 'word' | 'error'>,
-    came: { readonly headers: Headers; readonly body: Buffer; readonly receivedAtMs: number },
-  ): Promise<Recovered> {
+    asked: Pick<AskedUnder, 'by' | 'providerStatus' | 'error'>,
+    { reading, routing }: RoutedReading,
+  ): Promise<KeepOutcome> {
     const { uid, lease } = task
-    const { headers, body, receivedAtMs } = came
-    const form = { id: eventIdOf(task), type, origin: 'poll', task: task.id ?? uid, headers, receivedAtMs } as const
-    const { reading, routing } = await reader.event(source, form, body)
-    if (!reading.ok) throw new Error(`the answer could not be read again: ${reading.reasons.join('; ')}`)
-    const by = type === EXPIRED_TYPE ? 'expiry' : 'poll'
-    const event = newEvent({ source, origin: 'poll', asked: { uid, lease, by, ...said }, ...came }, reading, routing)
+    const event = newEvent({ ...arrival, origin: 'poll', asked: { uid, lease, ...asked } }, reading, routing)
     const { outcome } = await keep(event, reading)
     return outcome === 'accepted' ? 'kept' : 'late'
   }
 
   return {
-    async answered(source, task, { headers, body, truncated }) {
-      const receivedAtMs = clock()
+    async keepAnswer(source, task, answer) {
+      const { body, receivedAtMs, truncated } = answer
+      const headers = withoutSecrets(keptHeaders(answer.headers))
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`
-      const came = { headers: withoutSecrets(keptHeaders(headers)), body, receivedAtMs }
-      return keepAs('', source, task, error === undefined ? {} : { error }, came)
+      const asked = { by: 'poll', ...(error !== undefined && { error }) } as const
+      return keepEvent({ source, headers, body, receivedAtMs }, task, asked, answer)
     },
 
-    async expired(source, task, { word = task.word, error = task.lastError }) {
+    async keepExpiry(source, task, { providerStatus = task.providerStatus, error = task.lastError }) {
       const receivedAtMs = clock()
-      const about = { id: eventIdOf(task), task: task.id ?? task.uid, receivedAtMs }
+      const about = { id: pollEventId(task.uid), task: task.id ?? task.uid, receivedAtMs }
       const body = expiryOf(about, {
         waited_since: toIso(task.createdAtMs),
         deadline: toIso(task.expiresAtMs),
-        ...(word !== undefined && { provider_status: word }),
+        ...(providerStatus !== undefined && { provider_status: providerStatus }),
         ...(error !== undefined && { error }),
       })
-      const said = { ...(word !== undefined && { word }), ...(error !== undefined && { error }) }
-      return keepAs(EXPIRED_TYPE, source, task, said, { headers: EXPIRY_HEADERS, body, receivedAtMs })
+      const said = { ...(providerStatus !== undefined && { providerStatus }), ...(error !== undefined && { error }) }
+      const asked = { by: 'expiry', ...said } as const
+      const form = { ...about, type: EXPIRED_TYPE, origin: 'poll', headers: EXPIRY_HEADERS } as const
+      const routed = await reader.event(source, form, body)
+      return keepEvent({ source, headers: EXPIRY_HEADERS, body, receivedAtMs }, task, asked, routed)
     },
   }
 }
-
-/** An answer has no id of its own, and a deadline none at all. */
-const eventIdOf = ({ uid }: LeasedTask): string => `poll_${uid}`

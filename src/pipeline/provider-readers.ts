@@ -1,8 +1,10 @@
 import type { Headers } from '../domain/event.ts'
 import { parseJson } from '../domain/json.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
+import type { ApiReading } from './body-reader.ts'
 import { plainResult } from './module-results.ts'
-import { type Asked, type Reading, readAnswer, readEvent, readStored, type StoredForm } from './read-event.ts'
+import { type Reading, readEvent, type StoredForm } from './read-event.ts'
+import { type PolledTask, type PollReading, readPollAnswer, readStored } from './read-poll-answer.ts'
 
 /**
  * Why code of a user's own has not read something, or made a request, in a sentence of our own. `cause`: a text, what it said
@@ -21,19 +23,18 @@ type Maybe<Result> = Result | Promise<Result>
 export interface ProviderReaders {
   event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<Reading>
   stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
-  answer(provider: Provider, asked: Asked, body: Uint8Array): Maybe<Reading>
+  /** The answer to a poll. Throws or rejects where the module cannot read it. */
+  pollAnswer(provider: Provider, polled: PolledTask, body: Uint8Array): Maybe<PollReading>
   /**
-   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `plainResult` gives it; of a
-   * caller's request, the JSON of which it is given in what is the first of `args`.
-   * Throws or rejects where it cannot be read; anything may come back. `parsed`: the body as JSON, where the caller has it.
+   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `plainResult` has it; of a
+   * caller's request, the JSON of which it is given in the first of `args`. Throws or rejects where the module does.
    */
-  answered(
+  apiWithBody(
     provider: Provider,
     name: AnswerFunction,
     body: Uint8Array,
     args?: readonly unknown[],
-    parsed?: unknown,
-  ): Maybe<unknown>
+  ): Maybe<Exclude<ApiReading, { kind: 'nothing' }>>
   /** Calls what else its API has. Throws or rejects where that does; anything may come back. */
   api(provider: Provider, name: ApiFunction, ...args: readonly unknown[]): Maybe<unknown>
 }
@@ -42,32 +43,28 @@ type RegistrationReader = 'readList' | 'read' | 'secret'
 type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 'events'>
 
 /** Functions of a module's `api`, by where they stand in it. */
-export type AnswerFunction =
-  | 'tasks.read'
-  | `tasks.submit.${'request' | 'taskId'}`
-  | `registrations.${RegistrationReader}`
+export type AnswerFunction = `tasks.submit.${'request' | 'taskId'}` | `registrations.${RegistrationReader}`
 export type ApiFunction = 'headers' | 'tasks.poll' | `registrations.${RegistrationFunction}`
 
 export const directReaders: ProviderReaders = {
   event: readEvent,
   stored: readStored,
-  answer: readAnswer,
-  answered: readAnswered,
+  pollAnswer: readPollAnswer,
+  apiWithBody,
   api: callApi,
 }
 
-function readAnswered(
+function apiWithBody(
   provider: Provider,
   name: AnswerFunction,
   body: Uint8Array,
   args: readonly unknown[] = [],
-  parsed?: unknown,
-): unknown {
-  const known = parsed === undefined ? parseJson(body) : { ok: true, value: parsed }
-  if (!('value' in known)) return undefined
+): ReturnType<ProviderReaders['apiWithBody']> {
+  const parsed = parseJson(body)
+  if (!parsed.ok) return { kind: 'unreadable' }
   const isRequest = name === 'tasks.submit.request'
-  const given = isRequest ? [{ ...(args[0] as object), request: known.value }] : [known.value, ...args]
-  return callApi(provider, name, ...given)
+  const given = isRequest ? [{ ...(args[0] as object), request: parsed.value }] : [parsed.value, ...args]
+  return { kind: 'read', value: callApi(provider, name, ...given) }
 }
 
 function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args: readonly unknown[]): unknown {

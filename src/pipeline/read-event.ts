@@ -5,24 +5,27 @@ import { type Parsed, parseJson, valueAt } from '../domain/json.ts'
 import { MAX_NAME_LENGTH } from '../domain/limits.ts'
 import { isName } from '../domain/names.ts'
 import type { EventMap, Provider, Selector } from '../domain/provider.ts'
-import { EXPIRED_TYPE, type TaskEnd, type TaskEnding } from '../domain/task.ts'
+import type { TaskEnd, TaskEnding } from '../domain/task.ts'
 import { readCreatedAt } from './created-at.ts'
+
+/** An event as it was read. */
+export interface EventReading {
+  readonly ok: true
+  readonly fields: EventFields
+  /** The parsed body. */
+  readonly payload: unknown
+  readonly bodyBytes: number
+  /** How it ends the task that it is about. */
+  readonly end?: TaskEnd
+}
 
 /** Authentic bytes, read: an event, or as much of one as could be made out and why it is no more. */
 export type Reading =
-  | {
-      readonly ok: true
-      readonly fields: EventFields
-      /** The parsed body. */
-      readonly payload: unknown
-      readonly bodyBytes: number
-      /** How it ends the task that it is about. */
-      readonly end?: TaskEnd
-    }
+  | EventReading
   | { readonly ok: false; readonly id: string; readonly type: string; readonly reasons: readonly string[] }
 
 type FieldName = Exclude<keyof EventFields, 'created_at_source'>
-type Found = Partial<Record<FieldName, unknown>>
+export type Found = Partial<Record<FieldName, unknown>>
 
 /** As much of a stored event as says how its body is to be read. */
 export interface StoredForm {
@@ -32,15 +35,6 @@ export interface StoredForm {
   readonly task?: string
   readonly headers: Headers
   readonly receivedAtMs: number
-}
-
-/** Reads an event again as it was read when it came: as a webhook, or as the answer to a poll. */
-export function readStored(provider: Provider, event: StoredForm, body: Uint8Array): Reading {
-  const { id, task, origin, receivedAtMs } = event
-  if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)
-  return event.type === EXPIRED_TYPE
-    ? readExpiry({ id, task, receivedAtMs }, body)
-    : readAnswer(provider, { id, task, receivedAtMs }, body)
 }
 
 /** The type of an event whose own type could not be read. */
@@ -65,33 +59,6 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   return conclude(found, parsed, reasons, { body, beside: values, receivedAtMs, ends: provider })
 }
 
-export interface Asked {
-  /** Ours: an answer has none. */
-  readonly id: string
-  /** The provider's id of the task. */
-  readonly task: string
-  readonly receivedAtMs: number
-}
-
-/** Reads the answer to a poll as the event that ends the task. Pure, as `readEvent` is. */
-export function readAnswer(provider: Provider, { id, task, receivedAtMs }: Asked, body: Uint8Array): Reading {
-  const parsed = parseJson(body)
-  const reasons: string[] = parsed.ok ? [] : [parsed.reason]
-  let found: Found = { id }
-  let end: TaskEnd | undefined
-  try {
-    const answer = parsed.ok ? quiet(provider.api?.tasks?.read(parsed.value, task)) : undefined
-    if (answer !== undefined && answer.status !== 'pending') {
-      found = { ...answer.event, id, task }
-      end = checkedEnd(answer)
-    }
-    if (end === undefined && parsed.ok) reasons.push('the answer does not end the task')
-  } catch (error) {
-    reasons.push(unreadable(provider, error))
-  }
-  return conclude(found, parsed, reasons, { body, receivedAtMs, end })
-}
-
 /** What could not be read at all, and why. `id`: its own, where it has one already. */
 export const unread = (body: Uint8Array, reason: string, id: string = madeId(body)): Reading => ({
   ok: false,
@@ -100,24 +67,8 @@ export const unread = (body: Uint8Array, reason: string, id: string = madeId(bod
   reasons: [reason],
 })
 
-/** What Holdfast itself says of a task at its deadline, in the standard event structure. */
-export function expiryOf({ id, task, receivedAtMs }: Asked, data: Readonly<Record<string, unknown>>): Buffer {
-  const created_at = toIso(receivedAtMs)
-  return Buffer.from(
-    JSON.stringify({ id, type: EXPIRED_TYPE, created_at, data: { ...data, task_id: task, status: 'expired' } }),
-  )
-}
-
-export function readExpiry({ id, task, receivedAtMs }: Asked, body: Uint8Array): Reading {
-  const parsed = parseJson(body)
-  const at = (path: string): unknown => (parsed.ok ? valueAt(parsed.value, path) : undefined)
-  const found = { id, task, type: EXPIRED_TYPE, created_at: at('created_at'), data: at('data') }
-  const end: TaskEnd = { status: 'expired', word: 'expired' }
-  return conclude(found, parsed, parsed.ok ? [] : [parsed.reason], { body, receivedAtMs, end })
-}
-
 /** Makes an event of what was found, or says why that is none. */
-function conclude(
+export function conclude(
   found: Found,
   parsed: Parsed,
   reasons: string[],
@@ -171,18 +122,18 @@ function endOf(provider: Provider | undefined, type: string, data: unknown): Tas
 const ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled', 'expired'] satisfies TaskEnding[])
 
 /** A module of a user's own may say anything; a word that cannot be kept gives way to the status. */
-function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
+export function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
   if (!ENDINGS.has(end?.status) || end === undefined || end === null) return undefined
   return { status: end.status, word: isName(end.word) ? end.word : end.status }
 }
 
 /** A promise says nothing here; that it rejects, which nobody would hear, is not to end whatever runs the module. */
-function quiet<Given>(given: Given): Given {
+export function quiet<Given>(given: Given): Given {
   if (given instanceof Promise) given.catch(() => {})
   return given
 }
 
-const unreadable = (provider: Provider, error: unknown): string =>
+export const unreadable = (provider: Provider, error: unknown): string =>
   `provider ${provider.name} could not read it (${nameOfError(error)})`
 
 function extract(event: Provider['event'], headers: Headers, body: unknown): Found {

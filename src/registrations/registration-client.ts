@@ -33,7 +33,7 @@ type ReaderName = 'readList' | 'read' | 'secret'
 /** What runs the functions of a provider's module. */
 export interface ModuleReaders {
   readonly readers: Pick<ProviderReaders, 'api'>
-  readonly reader: Pick<BodyReader, 'answered'>
+  readonly reader: Pick<BodyReader, 'apiWithBody'>
 }
 
 export const canRegister = ({ provider, call }: ConnectedSource): boolean =>
@@ -164,7 +164,7 @@ export class RegistrationClient {
    * it might hold a secret.
    */
   async #read(name: ReaderName, answer: Buffer, ...args: readonly unknown[]): Promise<unknown> {
-    const says = await this.#modules.reader.answered(this.source.provider, `registrations.${name}`, answer, args)
+    const says = await this.#modules.reader.apiWithBody(this.source.provider, `registrations.${name}`, answer, args)
     if (says.kind === 'unreadable') throw this.failed('it answered what is no JSON')
     return says.kind === 'read' ? says.value : undefined
   }

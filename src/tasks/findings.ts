@@ -29,7 +29,7 @@ export class Findings {
   /** Gives what is to be told with the task beside the provider's word, if anything. */
   of(task: LeasedTask, asked: Asked): string | undefined {
     this.#ofKey(asked)
-    if (asked.outcome === 'pending') return this.#ofWord(task, asked.word)
+    if (asked.outcome === 'pending') return this.#ofWord(task, asked.providerStatus)
     const about = { source: this.#source, task: task.id }
     if (asked.outcome === 'too_large' && task.failures === 0)
       this.#log.warn({ ...about, error: asked.error }, 'the answer about a task is too long to be read')
@@ -53,7 +53,7 @@ export class Findings {
   }
 
   /** A word that sounds like an end, said of a task at two polls in a row, and no end to the provider's module. */
-  #ofWord({ id, word: before }: LeasedTask, word: string): string | undefined {
+  #ofWord({ id, providerStatus: before }: LeasedTask, word: string): string | undefined {
     if (word !== before || !looksEnded(word)) return undefined
     if (!this.#toldWords.has(word) && this.#toldWords.size < MAX_TOLD_WORDS) {
       this.#toldWords.add(word)

@@ -3,12 +3,12 @@ import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
-import type { LastSaid, Recover } from '../domain/recover.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
+import type { LastKnown, PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import { type Asked, ask } from './ask.ts'
 import { BREAKER_PAUSE_MS, type BreakerState } from './breaker.ts'
@@ -27,9 +27,9 @@ const FAILED_SHARE = 0.25
 
 export interface LaneOptions {
   readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
-  readonly recover: Recover
+  readonly pollAnswers: PollAnswers
   readonly readers?: Pick<ProviderReaders, 'api'>
-  readonly reader: Pick<BodyReader, 'task'>
+  readonly reader: Pick<BodyReader, 'pollAnswer'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
   /** How long a provider in trouble is left alone. */
@@ -194,7 +194,10 @@ export class Lane {
       },
       random,
     )
-    const said = 'error' in asked ? { error: asked.error } : { word: asked.word, ...(finding && { error: finding }) }
+    const said =
+      'error' in asked
+        ? { error: asked.error }
+        : { providerStatus: asked.providerStatus, ...(finding && { error: finding }) }
     await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked: said }])
     return true
   }
@@ -206,7 +209,7 @@ export class Lane {
   }
 
   /** Undefined: it was not asked, because the circuit is open or the service stops. */
-  async #ask({ id: taskId }: Pending, hold: DisposableStack): Promise<Asked | undefined> {
+  async #ask(task: Pending, hold: DisposableStack): Promise<Asked | undefined> {
     const access = askable(this.#source)
     if (access === undefined) return undefined
     const { signal } = this.#stopping
@@ -217,16 +220,16 @@ export class Lane {
     }
     const { clock: nowMs, readers, reader } = this.#options
     const reading = { reader, ...(readers !== undefined && { readers }) }
-    const question = { ...access, ...reading, call, taskId, redact: this.#source.redact, nowMs, signal, hold }
+    const question = { source: this.#source, task, ...reading, call, nowMs, signal, hold }
     const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
   }
 
   async #recover(task: Pending, { answer }: Extract<Asked, { outcome: 'terminal' }>): Promise<true> {
-    const { recover, telemetry } = this.#options
-    const recovered = await recover.answered(this.#source, task, answer)
+    const { pollAnswers, telemetry } = this.#options
+    const outcome = await pollAnswers.keepAnswer(this.#source, task, answer)
     const kept = answer.truncated === undefined ? 'terminal' : 'truncated'
-    telemetry.polled(task.source, recovered === 'kept' ? kept : 'late')
+    telemetry.polled(task.source, outcome === 'kept' ? kept : 'late')
     return true
   }
 
@@ -235,7 +238,7 @@ export class Lane {
    * give up what had ended meanwhile.
    */
   async #expire(task: LeasedTask): Promise<boolean> {
-    const { recover, telemetry, clock } = this.#options
+    const { pollAnswers, telemetry, clock } = this.#options
     using hold = new DisposableStack()
     const stale = task.id !== undefined && clock() >= task.staleAtMs ? { ...task, id: task.id } : undefined
     const asked = stale !== undefined && this.#gate.lets(1) > 0 ? await this.#ask(stale, hold) : undefined
@@ -244,7 +247,7 @@ export class Lane {
     if (stale !== undefined && asked?.outcome === 'terminal') return this.#recover(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
     const otherwise = task.lastError ?? whyNotAsked(this.#source, stale !== undefined)
-    await recover.expired(this.#source, task, lastSaid(asked, finding, otherwise))
+    await pollAnswers.keepExpiry(this.#source, task, lastKnown(asked, finding, otherwise))
     return true
   }
 }
@@ -258,11 +261,14 @@ function whyNotAsked(taskSource: ConnectedSource, isStale: boolean): string {
 }
 
 /** What a task that has expired tells of its provider. `otherwise`: of one that was not asked. */
-function lastSaid(asked: Asked | undefined, finding: string | undefined, otherwise: string): LastSaid {
+function lastKnown(asked: Asked | undefined, finding: string | undefined, otherwise: string): LastKnown {
   if (asked === undefined) return { error: otherwise }
   if ('error' in asked) return { error: asked.error }
-  if (!('word' in asked)) return {}
-  return { word: asked.word, error: finding ?? `at its deadline the provider said ${JSON.stringify(asked.word)}` }
+  if (!('providerStatus' in asked)) return {}
+  return {
+    providerStatus: asked.providerStatus,
+    error: finding ?? `at its deadline the provider said ${JSON.stringify(asked.providerStatus)}`,
+  }
 }
 
 const troubleOfAnswer = (asked: Asked) => ('error' in asked ? asked : undefined)

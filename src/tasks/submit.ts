@@ -21,7 +21,7 @@ const MAX_REASON_LENGTH = 500
 
 export interface SubmitterOptions {
   readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
-  readonly reader: Pick<BodyReader, 'submitted' | 'answered'>
+  readonly reader: Pick<BodyReader, 'taskId' | 'apiWithBody'>
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -41,7 +41,8 @@ export type Submitted =
 export interface Submitter {
   /** Why the provider cannot be given tasks; undefined if it can. */
   fault(source: ConnectedSource): string | undefined
-  submit(source: ConnectedSource, task: LeasedTask): Promise<Submitted>
+  /** `request`: what its provider's module has made of the task's request. */
+  submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<Submitted>
   /**
    * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
    * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
@@ -54,11 +55,11 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
   async function submit(
     source: ConnectedSource,
     task: LeasedTask,
+    request: ReadyRequest | undefined,
     again?: { signal: AbortSignal },
   ): Promise<Submitted> {
     const access = askable(source)
-    const request = access && (await requestOf(reader, source, task.request ?? '{}'))
-    if (access === undefined || request === undefined || request === 'unreadable')
+    if (access === undefined || request === undefined)
       return postpone(task, 'the source is not configured for it', undefined)
     const headers = { ...request.headers, 'idempotency-key': task.uid }
     const result = await access.call({ ...request, headers }, again?.signal, SHORT)
@@ -71,7 +72,7 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
 
   /** An id that holds a key is none: it would be told to everyone. */
   async function idIn({ provider, redact }: ConnectedSource, body: Buffer): Promise<string | undefined> {
-    const id = await reader.submitted(provider, body)
+    const id = await reader.taskId(provider, body)
     return id !== undefined && redact(id) === id ? id : undefined
   }
 
@@ -133,20 +134,22 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
     },
     async again(source, task, signal) {
       const isIdempotent = askable(source)?.api.submit?.idempotent === true
-      if (isIdempotent || !task.interrupted) return submit(source, task, { signal })
-      return postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
+      if (!isIdempotent && task.interrupted)
+        return postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
+      const request = await requestOf(reader, source, task.request ?? '{}')
+      return submit(source, task, request === 'unreadable' ? undefined : request, { signal })
     },
   }
 }
 
 /** What is sent for a request, which is JSON; undefined: the provider has no endpoint for it. */
 export async function requestOf(
-  reader: Pick<BodyReader, 'answered'>,
+  reader: Pick<BodyReader, 'apiWithBody'>,
   { provider, url, secret }: ConnectedSource,
   request: string,
 ): Promise<ReadyRequest | 'unreadable' | undefined> {
   const submission: Omit<Submission, 'request'> = { webhookUrl: url, secret }
-  const said = await reader.answered(provider, 'tasks.submit.request', Buffer.from(request), [submission])
+  const said = await reader.apiWithBody(provider, 'tasks.submit.request', Buffer.from(request), [submission])
   if (said.kind === 'unreadable') return 'unreadable'
   return said.kind === 'read' ? ((said.value ?? undefined) as ReadyRequest | undefined) : undefined
 }

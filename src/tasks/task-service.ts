@@ -3,6 +3,7 @@ import { HoldfastError } from '../domain/errors.ts'
 import { isDeeperThan } from '../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_TASK_METADATA_BYTES, MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import { isTaskId, newUid } from '../domain/names.ts'
+import type { ReadyRequest } from '../domain/outbound.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import { isTerminal, type LeasedTask, type NewTask, type Task } from '../domain/task.ts'
 import type { TaskOrder, TaskService } from '../domain/task-service.ts'
@@ -25,7 +26,7 @@ export interface TaskServiceOptions {
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter
   readonly readers?: Pick<ProviderReaders, 'api'>
-  readonly reader: Pick<BodyReader, 'answered' | 'fingerprint'>
+  readonly reader: Pick<BodyReader, 'apiWithBody' | 'fingerprint'>
   readonly waiters: Waiters
   readonly maxWaitMs: number
   readonly deadlineMs: number
@@ -50,8 +51,8 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
     return task
   }
 
-  async function submit(source: ConnectedSource, task: LeasedTask): Promise<Task> {
-    const submitted = await submitter.submit(source, task)
+  async function submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<Task> {
+    const submitted = await submitter.submit(source, task, request)
     if (submitted.outcome === 'submitted') return submitted.task
     if (submitted.outcome === 'refused') throw new HoldfastError('provider_failed', submitted.reason)
     return find(task.source, task.uid)
@@ -77,12 +78,13 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
     async begin(order) {
       const source = sourceOf(order.source)
       const task = newTask(order, options)
-      if ('submit' in order.work) await checkSubmission(source, options, order.work.submit)
-      else await checkTaskId(source, readers, order.work.taskId)
+      const request = 'submit' in order.work ? await checkedRequest(source, options, order.work.submit) : undefined
+      if ('taskId' in order.work) await checkTaskId(source, readers, order.work.taskId)
       const idempotency = await idempotencyOf(source, options, order)
       const tracked = await store.track(idempotency === undefined ? task : { ...task, idempotency })
       const { created, leased } = tracked
-      return { task: leased === undefined ? tracked.task : await submit(source, leased), created }
+      const isSubmitted = leased !== undefined && request !== undefined
+      return { task: isSubmitted ? await submit(source, leased, request) : tracked.task, created }
     },
 
     list: (filter, page) => store.tasks(filter, page),
@@ -149,17 +151,19 @@ async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, t
     throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
 }
 
-async function checkSubmission(
+/** Gives what the provider's module makes of the caller's request, which is then sent. */
+async function checkedRequest(
   source: ConnectedSource,
   { submitter, reader }: Pick<TaskServiceOptions, 'submitter' | 'reader'>,
   request: string,
-): Promise<void> {
+): Promise<ReadyRequest> {
   const fault = submitter.fault(source)
   if (fault !== undefined) throw new HoldfastError('not_configured', fault)
-  const made = askable(source) && (await requestOf(reader, source, request))
+  const made = await requestOf(reader, source, request)
   if (made === 'unreadable') throw new HoldfastError('invalid_request', 'submit is not valid JSON')
   if (made === undefined)
     throw new HoldfastError('invalid_request', `provider ${source.provider.name} has no endpoint for this request`)
+  return made
 }
 
 async function idempotencyOf(

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
-import type { Recover } from '../domain/recover.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
+import type { PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import type { BreakerState } from './breaker.ts'
 import { Poller } from './poller.ts'
@@ -19,9 +19,9 @@ const HOUR_MS = 3_600_000
 export interface TasksOptions {
   readonly store: TaskStore
   readonly sources: readonly ConnectedSource[]
-  readonly recover: Recover
+  readonly pollAnswers: PollAnswers
   readonly readers?: Pick<ProviderReaders, 'api'>
-  readonly reader: Pick<BodyReader, 'task' | 'submitted' | 'answered' | 'fingerprint'>
+  readonly reader: Pick<BodyReader, 'pollAnswer' | 'event' | 'taskId' | 'apiWithBody' | 'fingerprint'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
   readonly pollIntervalMs: number

@@ -129,8 +129,8 @@ export class ModelTasks {
     Object.assign(task, { lease: undefined, dueAtMs: Math.min(notBefore, task.expiresAtMs) })
     if (asked === undefined) return true
     if (task.status === 'pending') task.polls++
-    task.failures = asked.word === undefined ? task.failures + 1 : 0
-    task.word = asked.word ?? task.word
+    task.failures = asked.providerStatus === undefined ? task.failures + 1 : 0
+    task.word = asked.providerStatus ?? task.word
     task.lastError = asked.error ?? null
     return true
   }
@@ -165,7 +165,7 @@ export class ModelTasks {
     const before = { word: task.word, lastError: task.lastError }
     this.#end(task, taskEnd?.status ?? 'failed', receivedAtMs, { uid, by: asked?.by ?? 'webhook', end: taskEnd })
     task.lastError = asked?.error ?? (asked?.by === 'expiry' ? before.lastError : null)
-    if (asked?.by === 'expiry') task.word = asked.word ?? before.word
+    if (asked?.by === 'expiry') task.word = asked.providerStatus ?? before.word
   }
 
   /** Of an event that gives its id up. Gives the task of whose end it had told. */

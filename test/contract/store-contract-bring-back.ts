@@ -157,7 +157,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await store().track(task)
       await ahead(async () => {
         const { uid, lease } = await leaseOf(store(), task.uid)
-        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { word: 'running' } }])
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { providerStatus: 'running' } }])
       })
       expect(await bringBack()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS, nextPollAtMs: now() })

@@ -49,10 +49,10 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       ['poll', {}, { providerStatus: 'theirs', lastError: null }],
       ['poll', { error: 'cut off' }, { providerStatus: 'theirs', lastError: 'cut off' }],
       ['expiry', {}, { providerStatus: 'RUNNING', lastError: 'down' }],
-      ['expiry', { word: 'DONE', error: 'gave up' }, { providerStatus: 'DONE', lastError: 'gave up' }],
+      ['expiry', { providerStatus: 'DONE', error: 'gave up' }, { providerStatus: 'DONE', lastError: 'gave up' }],
     ] as const)('by %s, and was told %j, leaves %j as the last that is known', async (by, said, expected) => {
       const { uid, lease } = await trackLeased(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
       const leased = await leaseOf(store(), uid)
       const status = by === 'poll' ? 'completed' : 'expired'
       const asked = { uid, lease: leased.lease, by, ...said }

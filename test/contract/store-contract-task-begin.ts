@@ -70,7 +70,7 @@ function describeTrack({ store, now, pass }: Fixture): void {
           expiresAtMs: now() + task.deadlineMs,
           failures: 0,
           lastError: undefined,
-          word: undefined,
+          providerStatus: undefined,
         },
         task: {
           uid: task.uid,

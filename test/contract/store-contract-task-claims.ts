@@ -49,7 +49,7 @@ function describeDue({ store, now, pass }: Fixture): void {
           expiresAtMs: now() - MAX_WAIT_MS + DEADLINE_MS,
           failures: 0,
           lastError: undefined,
-          word: undefined,
+          providerStatus: undefined,
         },
       ])
     })

@@ -142,7 +142,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
 
     test('leaves what the provider said last, and what was wrong then', async () => {
       const { uid, lease } = await trackLeased(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { word: 'RUNNING', error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
       const cancelled = await store().cancelTask(uid)
       expect(cancelled).toMatchObject({ status: 'cancelled', providerStatus: 'RUNNING', lastError: 'down' })
     })

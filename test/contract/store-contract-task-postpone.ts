@@ -44,7 +44,9 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     test('leaves a task that its owner had asked for before it is stale alone until it is', async () => {
       const { uid } = (await store().track(newTask({ maxWaitMs: 50 }))).task
       const leased = await store().claimTask(uid, LEASE_MS)
-      expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { word: 'processing' } })).toEqual([true])
+      expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { providerStatus: 'processing' } })).toEqual([
+        true,
+      ])
       expect((await taskBy(store(), uid)).nextPollAtMs).toBe(now() + 50)
       pass(49)
       expect(await store().claimTasks(taskClaim())).toEqual([])
@@ -73,7 +75,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       expect(await ask(uid, { error: 'down' })).toMatchObject({ polls: 1, failures: 1, lastError: 'down' })
       expect(await ask(uid, { error: 'still' })).toMatchObject({ polls: 2, failures: 2, lastError: 'still' })
       expect(await ask(uid)).toMatchObject({ polls: 2, failures: 2, lastError: 'still', providerStatus: null })
-      expect(await ask(uid, { word: 'running' })).toMatchObject({
+      expect(await ask(uid, { providerStatus: 'running' })).toMatchObject({
         polls: 3,
         failures: 0,
         lastError: null,
@@ -109,7 +111,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       await leaseOf(store(), lost.uid)
       const before = await taskBy(store(), lost.uid)
       const dueAtMs = now() + 7
-      const asked = { word: 'running' }
+      const asked = { providerStatus: 'running' }
       const given = [lost, held, held, { uid: newUid(), lease: held.lease }, { uid: lost.uid, lease: held.lease }]
       expect(await store().postpone(given.map(({ uid, lease }) => ({ uid, lease, dueAtMs, asked })))).toEqual([
         false,

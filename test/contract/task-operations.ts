@@ -40,7 +40,7 @@ const leasedAs = (task: ModelTask, interrupted: boolean) => ({
   expiresAtMs: task.expiresAtMs,
   failures: task.failures,
   lastError: task.lastError ?? undefined,
-  word: task.word ?? undefined,
+  providerStatus: task.word ?? undefined,
 })
 
 function take({ held }: Run, expected: readonly ModelTask[], answer: readonly LeasedTask[], was: WasLeased): void {
@@ -122,7 +122,10 @@ const answer = operation(
     fc.oneof({ weight: 1, arbitrary: fc.constant({}) }, { weight: 5, arbitrary: fc.record({ taskEnd }) }),
     // Of other events too.
     optional<{ id: string }>({ id: fc.constantFrom('1', '2') }),
-    optional<{ word: string; error: string }>({ word: fc.constant('DONE'), error: fc.constant('gave up') }),
+    optional<{ providerStatus: string; error: string }>({
+      providerStatus: fc.constant('DONE'),
+      error: fc.constant('gave up'),
+    }),
   ),
   async ([at, by, end, id, said], run) => {
     const { task, lease } = heldAt(run, at)
@@ -163,7 +166,12 @@ const postpone = operation(
       whichLease,
       fc.constantFrom(-10, 0, 10, 300),
       optional<Pick<Required<TaskPostponement>, 'asked'>>({
-        asked: fc.constantFrom({ word: 'queued' }, { word: 'running' }, { error: 'down' }, { error: 'lost' }),
+        asked: fc.constantFrom(
+          { providerStatus: 'queued' },
+          { providerStatus: 'running' },
+          { error: 'down' },
+          { error: 'lost' },
+        ),
       }),
     ),
     { maxLength: 3 },

@@ -93,7 +93,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       store,
       sources: [connectedSource(source('ai'))],
       reader: routeHere(compileRoutes([])),
-      recover: { answered: async () => 'late', expired: async () => 'late' },
+      pollAnswers: { keepAnswer: async () => 'late', keepExpiry: async () => 'late' },
       maxWaitMs: 300_000,
       deadlineMs: 86_400_000,
       pollIntervalMs: 5_000,

@@ -9,6 +9,8 @@ import wilful from './modules/wilful.ts'
 
 const provider = wilful as unknown as Provider
 const NOW_MS = Date.parse('2026-11-26T10:00:00Z')
+const readAs = (value: unknown) => ({ kind: 'read', value })
+const polled = { id: 'poll_1', task: 't', receivedAtMs: NOW_MS }
 const bytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body))
 
 function start(modules = { [provider.name]: import.meta.resolve('./modules/wilful.ts') }) {
@@ -32,23 +34,32 @@ describe('code of a user’s own that reads', () => {
     expect(await read(body, { 'x-id': 'h' })).toEqual({ ...here, payload: keys })
     const form = { id: 'evt_1', type: 'a.b', origin: 'webhook', headers: {}, receivedAtMs: NOW_MS } as const
     expect(await readers.stored(provider, form, bytes(body))).toEqual({ ...here, payload: keys })
-    const asked = { id: 'poll_1', task: 't', receivedAtMs: NOW_MS }
-    expect(await readers.answer(provider, asked, bytes({ n: 1 }))).toMatchObject({
+    const ended = {
       fields: { id: 'poll_1', type: 'wilful.done', data: { n: 1, id: 't' } },
       end: { status: 'completed', word: 'done' },
+    }
+    expect(await readers.pollAnswer(provider, polled, bytes({ n: 1 }))).toMatchObject({
+      kind: 'ended',
+      providerStatus: 'done',
+      reading: ended,
     })
-    expect(await readers.answered(provider, 'tasks.read', bytes({ n: 1 }), ['t'])).toEqual({
-      status: 'completed',
-      word: 'done',
-      event: { type: 'wilful.done' },
-    })
+    const poll = {
+      id: 'poll_1',
+      type: 'wilful.done',
+      origin: 'poll',
+      task: 't',
+      headers: {},
+      receivedAtMs: NOW_MS,
+    } as const
+    expect(await readers.stored(provider, poll, bytes({ n: 1 }))).toMatchObject(ended)
     expect(await readers.api(provider, 'tasks.poll', 't')).toEqual({ method: 'GET', path: '/t' })
     const submission = { secret: 's', webhookUrl: undefined }
-    expect(await readers.answered(provider, 'tasks.submit.request', bytes({ id: 'r' }), [submission])).toMatchObject({
-      path: '/tasks',
-      jsonText: '{"id":"r","secret":"s"}',
-    })
-    expect(await readers.answered(provider, 'tasks.submit.taskId', bytes({ id: 'task_1' }))).toBe('task_1')
+    expect(await readers.apiWithBody(provider, 'tasks.submit.request', bytes({ id: 'r' }), [submission])).toMatchObject(
+      readAs({ path: '/tasks', jsonText: '{"id":"r","secret":"s"}' }),
+    )
+    expect(await readers.apiWithBody(provider, 'tasks.submit.taskId', bytes({ id: 'task_1' }))).toEqual(
+      readAs('task_1'),
+    )
     expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
   })
 
@@ -82,10 +93,10 @@ describe('code of a user’s own that reads', () => {
     const late = new UnreadError('provider wilful took longer than 300 ms to read it')
     const loop = { do: 'loop' }
     const asked = await Promise.allSettled([
-      readers.answered(provider, 'tasks.read', bytes(loop), ['t']),
+      readers.pollAnswer(provider, polled, bytes(loop)),
       readers.api(provider, 'tasks.poll', 'loop'),
-      readers.answered(provider, 'tasks.submit.request', bytes(loop), [{}]),
-      readers.answered(provider, 'tasks.submit.taskId', bytes(loop)),
+      readers.apiWithBody(provider, 'tasks.submit.request', bytes(loop), [{}]),
+      readers.apiWithBody(provider, 'tasks.submit.taskId', bytes(loop)),
       readers.api(provider, 'tasks.poll', 'sound'),
     ])
     const over = { status: 'rejected', reason: late }
@@ -100,18 +111,20 @@ describe('code of a user’s own that reads', () => {
     expect(await readers.api(provider, 'headers', 'k')).toEqual(headers)
     const hook = { id: 'h', url: 'https://hooks.example', events: ['a'], active: true }
     expect(await readers.api(provider, 'registrations.list', undefined)).toEqual({ method: 'GET', path: '/hooks' })
-    expect(await readers.answered(provider, 'registrations.readList', answer)).toEqual({
-      items: [undefined, hook],
-      next: 'next',
-    })
+    expect(await readers.apiWithBody(provider, 'registrations.readList', answer)).toEqual(
+      readAs({ items: [undefined, hook], next: 'next' }),
+    )
     expect(await readers.api(provider, 'registrations.create', { url: 'u' }, 's')).toEqual({
       method: 'POST',
       path: '/hooks',
       jsonText: '{"url":"u","secret":"s"}',
     })
     expect(await readers.api(provider, 'registrations.update', 'h', {})).toBeUndefined()
-    expect(await readers.answered(provider, 'registrations.read', answer)).toEqual(hook)
-    expect(await readers.answered(provider, 'registrations.secret', answer)).toBe('handed out')
+    expect(await readers.apiWithBody(provider, 'registrations.read', answer)).toEqual(readAs(hook))
+    expect(await readers.apiWithBody(provider, 'registrations.secret', answer)).toEqual(readAs('handed out'))
+    expect(await readers.apiWithBody(provider, 'registrations.secret', Buffer.from('{'))).toEqual({
+      kind: 'unreadable',
+    })
     expect(await readers.api(provider, 'registrations.eventOf', 'x')).toBe('its x')
 
     await expect(readers.api(provider, 'registrations.create', { url: 'refused' }, 's')).rejects.toMatchObject({
@@ -127,12 +140,12 @@ describe('code of a user’s own that reads', () => {
     const asked = await Promise.allSettled([
       readers.api(provider, 'headers', 'loop'),
       readers.api(provider, 'registrations.list', 'loop'),
-      readers.answered(provider, 'registrations.readList', loop),
+      readers.apiWithBody(provider, 'registrations.readList', loop),
       readers.api(provider, 'registrations.create', { url: 'loop' }, 's'),
       readers.api(provider, 'registrations.update', 'loop', {}, 's'),
       readers.api(provider, 'registrations.remove', 'loop'),
-      readers.answered(provider, 'registrations.read', loop),
-      readers.answered(provider, 'registrations.secret', loop),
+      readers.apiWithBody(provider, 'registrations.read', loop),
+      readers.apiWithBody(provider, 'registrations.secret', loop),
       readers.api(provider, 'registrations.eventOf', 'loop'),
     ])
     delay.disable()
@@ -171,7 +184,7 @@ describe('code of a user’s own that reads', () => {
     const { read, readers } = start()
     expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
     expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
-    const asking = async () => readers.answered(provider, 'tasks.read', bytes({ do: 'throw' }), ['t'])
+    const asking = async () => readers.pollAnswer(provider, polled, bytes({ do: 'throw' }))
     await expect(asking()).rejects.toThrow(new UnreadError('provider wilful could not read it (RangeError)'))
     await read({ do: 'late' })
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })

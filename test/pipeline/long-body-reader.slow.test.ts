@@ -16,6 +16,7 @@ import ai from '../../src/providers/ai/provider.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
 const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
+const polled = { id: 'poll_1', task: 't1', receivedAtMs: 1_000 }
 const sourceOf = (provider: Provider) => ({ name: 'ai', provider, types: ['*'], accepts: () => true })
 const FILLER = 'x'.repeat(MAX_INLINE_BYTES + 1)
 
@@ -91,19 +92,24 @@ describe('a long body', () => {
 
   test('of a poll tells how its task stands, and of a submission its id', async () => {
     const reader = start()
-    const of = (answer: object) => reader.task(ai, 't1', bytes({ ...answer, text: FILLER }))
-    expect(await of({ task_id: 't1', status: 'completed' })).toEqual({ kind: 'ended', word: 'completed' })
-    expect(await of({ task_id: 't1', status: 'running' })).toEqual({ kind: 'pending', word: 'running' })
+    const of = (answer: object) => reader.pollAnswer(sourceOf(ai), polled, bytes({ ...answer, text: FILLER }))
+    expect(await of({ task_id: 't1', status: 'completed' })).toMatchObject({
+      kind: 'ended',
+      providerStatus: 'completed',
+      reading: { ok: true, fields: { id: 'poll_1', task: 't1', type: 'task.completed', data: undefined } },
+      routing: { status: 'accepted', handlers: ['end'] },
+    })
+    expect(await of({ task_id: 't1', status: 'running' })).toEqual({ kind: 'pending', providerStatus: 'running' })
     expect(await of({ task_id: 't2', status: 'completed' })).toEqual({ kind: 'nothing' })
-    expect(await reader.task(ai, 't1', Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
-    expect(await reader.submitted(ai, bytes({ text: FILLER, task_id: 't7' }))).toBe('t7')
+    expect(await reader.pollAnswer(sourceOf(ai), polled, Buffer.from(FILLER))).toEqual({ kind: 'unreadable' })
+    expect(await reader.taskId(ai, bytes({ text: FILLER, task_id: 't7' }))).toBe('t7')
   })
 
   test('of a caller’s request gives what is sent to the provider, and its fingerprint', async () => {
     const reader = start()
     const request = { prompt: FILLER, first: { z: 1, a: [{ z: 1, a: 2 }] } }
     const submission = { webhookUrl: 'https://hooks.example', secret: 's' }
-    const askedFor = (body: Buffer) => reader.answered(ai, 'tasks.submit.request', body, [submission])
+    const askedFor = (body: Buffer) => reader.apiWithBody(ai, 'tasks.submit.request', body, [submission])
     const jsonText = JSON.stringify({ ...request, webhook_url: submission.webhookUrl })
     expect(await askedFor(bytes(request))).toEqual({
       kind: 'read',
@@ -223,10 +229,10 @@ describe('a long body', () => {
       reader.event(sourceOf(ai), webhook, bytes({ id, type: 'task.x', data: { FILLER } }))
     await webhookOf('e1')
     const answer = bytes({ task_id: 't1', status: 'completed', shapes })
-    await reader.task(ai, 't1', bytes({ text: FILLER }))
-    const answers = Promise.all([answer, answer, answer].map((each) => reader.task(ai, 't1', each))).then(() =>
-      order.push('answers'),
-    )
+    await reader.pollAnswer(sourceOf(ai), polled, bytes({ text: FILLER }))
+    const answers = Promise.all(
+      [answer, answer, answer].map((each) => reader.pollAnswer(sourceOf(ai), polled, each)),
+    ).then(() => order.push('answers'))
     await webhookOf('e2').then(() => order.push('webhook'))
     await answers
     expect(order).toEqual(['webhook', 'answers'])
@@ -254,8 +260,8 @@ test('a body of many shapes does not hold the thread that acknowledges, as parsi
   const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
   const body = bytes({ task_id: 't1', status: 'completed', shapes })
   // The thread starts with its first body.
-  await reader.task(ai, 't1', bytes({ text: FILLER }))
-  const heldMs = await longestHoldMs(() => reader.task(ai, 't1', body))
+  await reader.pollAnswer(sourceOf(ai), polled, bytes({ text: FILLER }))
+  const heldMs = await longestHoldMs(() => reader.pollAnswer(sourceOf(ai), polled, body))
   const startedAt = performance.now()
   parseJson(body)
   const parsedMs = performance.now() - startedAt

@@ -98,7 +98,7 @@ test('a look for stale tasks touches no more beside a reader, however often task
     const tasks = await store.claimTasks(taskClaim({ staleLimit: BATCH, expiredLimit: 0, leaseMs: 1_000 }))
     expect(tasks).toHaveLength(BATCH)
     await store.postpone(
-      tasks.map(({ uid, lease }) => ({ uid, lease, dueAtMs: now() + 100, asked: { word: 'going on' } })),
+      tasks.map(({ uid, lease }) => ({ uid, lease, dueAtMs: now() + 100, asked: { providerStatus: 'going on' } })),
     )
     pass(100)
   }

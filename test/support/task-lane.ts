@@ -1,19 +1,22 @@
 import { onTestFinished } from 'vitest'
+
+import type { TaskApi } from '../../src/domain/provider.ts'
 import ai from '../../src/providers/ai/provider.ts'
+
 import { type FakeProviderOptions, startFakeProvider } from './fake-provider.ts'
 import { callerOf, startTaskRig, type TaskRigOptions } from './task-rig.ts'
 
 type Given = Partial<Omit<TaskRigOptions, 'sources' | 'clock'>> & {
   readonly provider?: FakeProviderOptions
   readonly maxAnswerBytes?: number
-  readonly pace?: { readonly concurrency?: number; readonly pollsPerSecond?: number }
+  readonly tasksApi?: Partial<TaskApi>
 }
 
 /** One source, a clock that only the test moves, and passes that only the test makes. */
-export async function startLane({ provider: options = {}, pace = {}, maxAnswerBytes, ...rest }: Given = {}) {
+export async function startLane({ provider: options = {}, tasksApi = {}, maxAnswerBytes, ...rest }: Given = {}) {
   const provider = await startFakeProvider(options)
   onTestFinished(() => provider.close())
-  const tasksOf = { ...ai.api.tasks, pollsPerSecond: 1_000, ...pace }
+  const tasksOf = { ...ai.api.tasks, pollsPerSecond: 1_000, ...tasksApi }
   let nowMs = Date.now()
   const rig = await startTaskRig({
     random: () => 0,

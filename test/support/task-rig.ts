@@ -26,7 +26,7 @@ export interface TaskRig {
 
 type SourceOptions = { readonly name?: string; readonly call?: CallProvider; readonly provider?: Source['provider'] }
 
-export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'recover' | 'reader'>> {
+export interface TaskRigOptions extends Partial<Omit<TasksOptions, 'store' | 'sources' | 'pollAnswers' | 'reader'>> {
   readonly sources: readonly SourceOptions[]
   /** Another rig's, to which this is a second poller. */
   readonly store?: OpenStore
@@ -69,7 +69,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     ...options,
     store,
     reader,
-    recover: createPollAnswers({ keep, reader, withoutSecrets: (headers) => headers, clock }),
+    pollAnswers: createPollAnswers({ keep, reader, withoutSecrets: (headers) => headers, clock }),
     sources: options.sources.map(({ name = 'ai', call, provider = ai }) => connectedSource({ name, provider, call })),
     clock,
     telemetry,

@@ -43,7 +43,7 @@ test('tasks that are not asked for at their deadline, since their provider is in
   const { track, pass, task } = await startLane({
     maxWaitMs: 0,
     deadlineMs: 60_000,
-    pace: { concurrency: 1 },
+    tasksApi: { concurrency: 1 },
     provider: { misbehave: (id, nth) => (nth === 1 ? saying('running')(id) : { kind: 'status', status: 500 }) },
   })
   const ids = await track(10)

@@ -92,7 +92,7 @@ describe('a provider', () => {
   test('is asked by so many at once as its module says, and no more', async () => {
     const { provider, track, pass } = await startLane({
       provider: { misbehave: () => ({ kind: 'slow', delayMs: 20 }) },
-      pace: { concurrency: 3 },
+      tasksApi: { concurrency: 3 },
     })
     const ids = await track(20)
     await pass(STALE_MS)
@@ -103,7 +103,7 @@ describe('a provider', () => {
   test('that asks for patience by Retry-After is left alone for so long, for all its tasks', async () => {
     const { provider, track, pass, dueInMs, polled } = await startLane({
       provider: { misbehave: (_, nth) => (nth === 1 ? { kind: 'rate-limited', retryAfterSeconds: 120 } : undefined) },
-      pace: { concurrency: 1 },
+      tasksApi: { concurrency: 1 },
     })
     const [first = '', second = ''] = await track(2)
     await pass(STALE_MS)

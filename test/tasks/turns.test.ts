@@ -22,7 +22,7 @@ async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16,
   const lane = await startLane({
     maxWaitMs: 0,
     deadlineMs: 86_400_000,
-    pace: { concurrency },
+    tasksApi: { concurrency },
     provider: { misbehave: (id, nth) => (id.startsWith('sick') ? misbehave(id, nth) : undefined) },
   })
   for (let n = 0; n < sick; n++)
@@ -99,7 +99,7 @@ describe('sound tasks beside sick ones of their source', () => {
 test('tasks that have failed have a share of the turns, while sound ones are always due', async () => {
   const { track, pass, provider, tasks } = await startLane({
     maxWaitMs: 0,
-    pace: { concurrency: 1 },
+    tasksApi: { concurrency: 1 },
     provider: { misbehave: (id) => (id.startsWith('sick') ? { kind: 'status', status: 404 } : undefined) },
   })
   for (let n = 0; n < 10; n++)

@@ -214,7 +214,7 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
       asked_uid: asked.uid,
       asked_lease: asked.lease,
       asked_by: asked.by,
-      asked_word: escapeTextOrNull(asked.word),
+      asked_word: escapeTextOrNull(asked.providerStatus),
       asked_error: escapeTextOrNull(asked.error),
     }),
   }

@@ -77,7 +77,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
       escapeText(lease),
       Math.round(dueAtMs - clock.localMs()),
       asked !== undefined,
-      escapeTextOrNull(asked?.word),
+      escapeTextOrNull(asked?.providerStatus),
       escapeTextOrNull(asked?.error),
     ])
     return rows.length === 1

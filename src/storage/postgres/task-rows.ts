@@ -55,7 +55,7 @@ export const leasedTaskOf = (row: TaskRow, lease: string, interrupted: boolean, 
   expiresAtMs: row.expires_at + aheadMs,
   failures: row.failures,
   lastError: row.last_error ?? undefined,
-  word: row.word ?? undefined,
+  providerStatus: row.word ?? undefined,
 })
 
 export const endedTaskOf = (row: TaskRow, status: TaskEnding, by: ResolvedBy | undefined): EndedTask => ({

@@ -73,7 +73,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
     postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[] {
       const deadlineMs = deadline(nowMs)
       return postponements.map(({ uid, lease: token, dueAtMs, asked }) => {
-        const { word = null, error = null } = asked ?? {}
+        const { providerStatus: word = null, error = null } = asked ?? {}
         const polls = asked === undefined ? 0 : 1
         return damage.around(
           'the postponement of task',

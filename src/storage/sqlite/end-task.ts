@@ -54,7 +54,7 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
       tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
       const by = asked?.by ?? 'webhook'
       // What had kept it from ending stays with one that expired, and so does the provider's last word.
-      const word = by === 'expiry' ? (asked?.word ?? null) : end.word
+      const word = by === 'expiry' ? (asked?.providerStatus ?? null) : end.word
       const error = asked?.error ?? (by === 'expiry' ? (task.last_error ?? null) : null)
       update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, Number(task.key))
       return endedTaskOf(task, end.status, by)

@@ -34,7 +34,7 @@ export const leasedTaskOf = (row: Row, lease: string, interrupted: boolean): Lea
   expiresAtMs: Number(row.expires_at),
   failures: Number(row.failures),
   lastError: textOr(row.last_error) ?? undefined,
-  word: textOr(row.word) ?? undefined,
+  providerStatus: textOr(row.word) ?? undefined,
 })
 
 export const endedTaskOf = (row: Row, status: TaskEnding, by: ResolvedBy | undefined): EndedTask => ({

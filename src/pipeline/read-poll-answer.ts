@@ -1,0 +1,111 @@
+import { toIso } from '../domain/clock.ts'
+import { parseJson, valueAt } from '../domain/json.ts'
+import { isName } from '../domain/names.ts'
+import type { Provider, TaskAnswer } from '../domain/provider.ts'
+import { EXPIRED_TYPE, type TaskEnd, type TaskEnding } from '../domain/task.ts'
+import {
+  checkedEnd,
+  conclude,
+  type EventReading,
+  type Found,
+  quiet,
+  type Reading,
+  readEvent,
+  type StoredForm,
+  unreadable,
+} from './read-event.ts'
+
+/** The task that a poll asks for. */
+export interface PolledTask {
+  /** The id of the event that its answer makes: an answer has none of its own. */
+  readonly id: string
+  /** The provider's id of the task. */
+  readonly task: string
+  readonly receivedAtMs: number
+}
+
+/** What the answer to a poll says of its task. */
+export type PollReading =
+  | { readonly kind: 'pending'; readonly providerStatus: string }
+  /** The event that ends the task. */
+  | { readonly kind: 'ended'; readonly providerStatus: string; readonly reading: EventReading }
+  /** It is no JSON. */
+  | { readonly kind: 'unreadable' }
+  /** It says nothing of this task. `reason`: why it could not be read, in a sentence of our own. */
+  | { readonly kind: 'nothing'; readonly reason?: string }
+
+/** Reads the answer to a poll. Throws where the provider's module does. */
+export function readPollAnswer(provider: Provider, polled: PolledTask, body: Uint8Array): PollReading {
+  const parsed = parseJson(body)
+  if (!parsed.ok) return { kind: 'unreadable' }
+  const answer = soundAnswer(quiet(provider.api?.tasks?.read(parsed.value, polled.task)))
+  if (answer === undefined) return { kind: 'nothing' }
+  // Provider modules call it `word`; inside it is the provider's status.
+  const { word } = answer
+  if (answer.status === 'pending') return { kind: 'pending', providerStatus: word }
+  const { id, task, receivedAtMs } = polled
+  const end = { status: answer.status, word }
+  const reading = conclude({ ...answer.event, id, task }, parsed, [], { body, receivedAtMs, end })
+  return reading.ok
+    ? { kind: 'ended', providerStatus: word, reading }
+    : { kind: 'nothing', reason: reading.reasons.join('; ') }
+}
+
+const ANSWER_ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled'])
+
+/** A module of a user's own may give anything. Its getters run once. */
+function soundAnswer(given: unknown): TaskAnswer | undefined {
+  if (typeof given !== 'object' || given === null) return undefined
+  const { status, word, event } = given as { readonly [Field in 'status' | 'word' | 'event']?: unknown }
+  if (!isName(word)) return undefined
+  if (status === 'pending') return { status, word }
+  if (!ANSWER_ENDINGS.has(status) || typeof event !== 'object' || event === null) return undefined
+  const fields = { ...(event as Extract<TaskAnswer, { event: unknown }>['event']) }
+  // Holdfast itself makes events of the type `task.expired`.
+  if (!isName(fields.type) || fields.type === EXPIRED_TYPE) return undefined
+  return { status: status as Exclude<TaskEnding, 'expired'>, word, event: fields }
+}
+
+/** Reads a stored answer again as the event that ended the task. Pure, as `readEvent` is. */
+function readStoredAnswer(provider: Provider, { id, task, receivedAtMs }: PolledTask, body: Uint8Array): Reading {
+  const parsed = parseJson(body)
+  const reasons: string[] = parsed.ok ? [] : [parsed.reason]
+  let found: Found = { id }
+  let end: TaskEnd | undefined
+  try {
+    const answer = parsed.ok ? quiet(provider.api?.tasks?.read(parsed.value, task)) : undefined
+    if (answer !== undefined && answer.status !== 'pending') {
+      found = { ...answer.event, id, task }
+      end = checkedEnd(answer)
+    }
+    if (end === undefined && parsed.ok) reasons.push('the answer does not end the task')
+  } catch (error) {
+    reasons.push(unreadable(provider, error))
+  }
+  return conclude(found, parsed, reasons, { body, receivedAtMs, end })
+}
+
+/** What Holdfast itself says of a task at its deadline, in the standard event structure. */
+export function expiryOf({ id, task, receivedAtMs }: PolledTask, data: Readonly<Record<string, unknown>>): Buffer {
+  const created_at = toIso(receivedAtMs)
+  return Buffer.from(
+    JSON.stringify({ id, type: EXPIRED_TYPE, created_at, data: { ...data, task_id: task, status: 'expired' } }),
+  )
+}
+
+export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): Reading {
+  const parsed = parseJson(body)
+  const at = (path: string): unknown => (parsed.ok ? valueAt(parsed.value, path) : undefined)
+  const found = { id, task, type: EXPIRED_TYPE, created_at: at('created_at'), data: at('data') }
+  const end: TaskEnd = { status: 'expired', word: 'expired' }
+  return conclude(found, parsed, parsed.ok ? [] : [parsed.reason], { body, receivedAtMs, end })
+}
+
+/** Reads an event again as it was read when it came: as a webhook, or as the answer to a poll. */
+export function readStored(provider: Provider, event: StoredForm, body: Uint8Array): Reading {
+  const { id, task, origin, receivedAtMs } = event
+  if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)
+  return event.type === EXPIRED_TYPE
+    ? readExpiry({ id, task, receivedAtMs }, body)
+    : readStoredAnswer(provider, { id, task, receivedAtMs }, body)
+}
