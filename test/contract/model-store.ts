@@ -3,7 +3,7 @@ import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replayed } from '../../src/domain/store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
-import { takenBy } from '../../src/storage/records/event-identity.ts'
+import { takenBy } from '../../src/storage/records/events.ts'
 import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 

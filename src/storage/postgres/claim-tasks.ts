@@ -1,20 +1,18 @@
 import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import { expiryOf, leasedTaskOf, type TaskRow } from '../records/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './leases.ts'
-import { leasedTaskOf, type TaskRow } from './task-rows.ts'
 
-/** By `deadline` deadlines are judged: as `deadlineTime` has it. */
+/** `deadline` is the time that deadlines are compared with: what `deadlineTime` gives. */
 const CLOCK =
   'clock AS MATERIALIZED (SELECT c.now, deadline_time_1(c.now) AS deadline FROM (SELECT clock_1($1) AS now) AS c)'
 const NOW = '(SELECT now FROM clock)'
 const DEADLINE = '(SELECT deadline FROM clock)'
-/** Of a task that is past its deadline only by a clock that is doubted. */
-const GRACE_MS = 86_400_000
-/** A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take it back. */
+/** A leased task is due when its lease expires, so that no lost lease has to be reclaimed. */
 const CLAIM = {
   name: 'claim-tasks',
   text: 'SELECT (c.claimed).*, c.held_before, c.now_at AS now, c.deadline_at AS deadline FROM claim_tasks_3($1, $2, $3, $4, $5, $6, $7) AS c ORDER BY c.kind, c.at, (c.claimed).key',
@@ -31,8 +29,8 @@ const CLAIM_ONE = {
     RETURNING task.*, free.lease AS held_before, ${NOW} AS now, ${DEADLINE} AS deadline
   `,
 }
-/** One that its owner had asked for before it is stale is left alone until it is. */
-const LET_GO = {
+/** A task that its owner had asked for before it was stale is due when it is. */
+const POSTPONE = {
   name: 'postpone',
   text: `
     WITH ${CLOCK}
@@ -61,17 +59,16 @@ const PRUNE = {
 
 type ClaimedRow = TaskRow & { readonly held_before: string | null; readonly now: number; readonly deadline: number }
 
-/** Who may ask for a task. */
+/** Leases tasks to pollers and submitters, and prunes ended ones. */
 export function createClaimTasks(connections: Connections, clock: DatabaseClock, leases: Leases) {
   function leasedOf(row: ClaimedRow, lease: string): LeasedTask {
-    const isByDoubtedClock = row.expires_at > row.deadline && row.expires_at <= row.now
-    const known = isByDoubtedClock ? { ...row, expires_at: row.now + GRACE_MS } : row
-    return leasedTaskOf(known, lease, row.held_before !== null, clock.localMs() - row.now)
+    const claimed = { ...row, expires_at: expiryOf(row, row.deadline, row.now) }
+    return leasedTaskOf(claimed, lease, row.held_before !== null, clock.localMs() - row.now)
   }
 
-  async function letGo(query: Query, { uid, lease, dueAtMs, asked }: TaskPostponement): Promise<boolean> {
+  async function postpone(query: Query, { uid, lease, dueAtMs, asked }: TaskPostponement): Promise<boolean> {
     if (!isUuid(uid)) return false
-    const rows = await query(LET_GO, [
+    const rows = await query(POSTPONE, [
       clock.givenMs(),
       uid,
       escapeText(lease),
@@ -114,10 +111,10 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
     postpone: async (postponements: readonly TaskPostponement[]): Promise<readonly boolean[]> => {
       const [only, ...others] = postponements
       if (only === undefined) return []
-      if (others.length === 0) return [await letGo((...args) => connections.run('work', ...args), only)]
+      if (others.length === 0) return [await postpone((...args) => connections.run('work', ...args), only)]
       return connections.transaction(async (query) => {
         const took: boolean[] = []
-        for (const each of postponements) took.push(await letGo(query, each))
+        for (const each of postponements) took.push(await postpone(query, each))
         return took
       })
     },

@@ -2,6 +2,7 @@ import type { Work } from '../../domain/delivery.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
 import type { Claimed, ClaimRequest, StoreLog } from '../../domain/store.ts'
+import { BODY_CORRUPT, LEASE_LOST, NO_ATTEMPT_LEFT } from '../records/settlement.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -26,10 +27,6 @@ const CLAIM = {
 const MAX_DETOURS = 4
 /** Pause of the claims after damage has kept one from claiming anything. */
 const BLIND_MS = 2_000
-
-const LEASE_LOST = 'what ran it went away before it ended'
-const NO_ATTEMPT_LEFT = 'no attempt is left'
-const BODY_CORRUPT = 'the stored body no longer matches its checksum'
 
 interface WorkRow extends Row {
   readonly delivery: number

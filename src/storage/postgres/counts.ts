@@ -1,6 +1,5 @@
-import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store.ts'
-import { TASK_STATUSES } from '../../domain/task.ts'
+import { countsOf } from '../records/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { unlessDamaged } from './errors.ts'
@@ -18,15 +17,9 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
     const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
     // A damaged page in its way does not keep the counts from being told.
     const [oldest] = await unlessDamaged(finding, [])
-    const tally = new Map(rows.map(({ state, n }) => [state, n]))
-    const pick = <State extends string>(states: readonly State[], prefix = '') =>
-      Object.fromEntries(states.map((state) => [state, tally.get(prefix + state) ?? 0])) as Record<State, number>
-    return {
-      deliveries: pick(DELIVERY_STATES),
-      oldestDueAtMs:
-        oldest === undefined || oldest.due_at === null ? undefined : clock.localMs() + oldest.due_at - oldest.now,
-      tasks: pick(TASK_STATUSES, 'task:'),
-    }
+    const oldestDueAtMs =
+      oldest === undefined || oldest.due_at === null ? undefined : clock.localMs() + oldest.due_at - oldest.now
+    return countsOf(rows, oldestDueAtMs)
   }
 }
 

@@ -1,6 +1,5 @@
-import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query } from './connections.ts'
 import { escapeText } from './escape-text.ts'
@@ -16,8 +15,8 @@ const RESTART = `
 `
 
 /**
- * As of `Store.replay`: makes an event's deliveries to these handlers pending, and gives those that were not. The event is
- * locked.
+ * Makes an event's deliveries to these handlers pending, as `Store.replay` says. Returns the handlers that will run. The caller
+ * has locked the event.
  */
 export async function deliver(
   query: Query,
@@ -26,24 +25,17 @@ export async function deliver(
   handlers: readonly string[],
   only?: Replay['only'],
 ): Promise<readonly string[]> {
-  const existing = await query<{ key: number; handler: string; state: string }>(
+  const existing = await query<Pick<DeliveryRow, 'key' | 'handler' | 'state'>>(
     'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key FOR UPDATE',
     [firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)],
   )
-  const byHandler = new Map(existing.map((delivery) => [delivery.handler, delivery]))
-  let nextKey = (existing.at(-1)?.key ?? firstDeliveryKey(eventKey) - 1) + 1
-  const delivered: string[] = []
-  for (const handler of new Set(handlers)) {
-    const delivery = byHandler.get(handler)
-    if (only === 'dead' && delivery?.state !== 'dead') continue
-    if (delivery === undefined) {
-      if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
-      await query(CREATE, [nextKey++, escapeText(handler), clock.givenMs()])
-    } else if (delivery.state === 'succeeded' || delivery.state === 'dead') {
+  const plan = planReplay(eventKey, existing, handlers, only)
+  for (const delivery of plan) {
+    if (delivery.kind === 'create') await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs()])
+    else {
       await query(RESTART, [delivery.key, clock.givenMs()])
-      await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.state])
-    } else continue
-    delivered.push(handler)
+      await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.from])
+    }
   }
-  return delivered
+  return plan.map(({ handler }) => handler)
 }

@@ -1,9 +1,10 @@
-import type { EndedTask, TaskEnding } from '../../domain/task.ts'
+import type { EndedTask, Task } from '../../domain/task.ts'
 import type { TaskName } from '../../domain/task-store.ts'
+import type { WithEndedTask } from '../records/ended-tasks.ts'
+import { endedTaskOf, type TaskEndRow, type TaskRow, taskEndOf, taskOf } from '../records/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
-import type { Connections, Query, Row } from './connections.ts'
-import { escapeTextOrNull } from './escape-text.ts'
-import { endedTaskOf, type TaskRow } from './task-rows.ts'
+import type { Connections, Query } from './connections.ts'
+import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 
 const GIVE_UP = {
   name: 'give-up-end',
@@ -13,7 +14,7 @@ const GIVE_UP = {
     RETURNING task.key
   `,
 }
-/** As `append` locks it: whichever of a task and its last event comes second sees the first. */
+/** The lock that `append` takes too: of a task and the event that ends it, the one that is stored second sees the first. */
 const LOCK = {
   name: 'lock-end',
   text: `
@@ -21,56 +22,109 @@ const LOCK = {
     WHERE key = $1 AND task_end IS NOT NULL AND task IS NOT NULL
   `,
 }
-const TASK = {
+const TASK_OF_EVENT = {
   name: 'task-of-event',
   text: `
     SELECT task.* FROM event JOIN task ON task.source = event.source AND task.id = event.task
     WHERE event.key = $1 FOR UPDATE OF task
   `,
 }
+const BY_KEY = 'SELECT * FROM task WHERE key = $1'
+const FIRST_END = `
+  SELECT uid, task_end, task_word FROM event
+  WHERE task = $1 AND source = $2 AND task_end IS NOT NULL AND variant = 0 ORDER BY received_at, key LIMIT 1
+`
 const END = {
-  name: 'end-by-event',
-  text: "SELECT end_task_1(task, clock_1($2), $3, $4, 'webhook', $5, NULL) FROM task WHERE key = $1",
+  name: 'end-task',
+  text: 'SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7) FROM task WHERE key = $1',
 }
-const TELL = { name: 'tell-end', text: 'UPDATE task SET event = $2 WHERE key = $1' }
+const SET_EVENT = { name: 'tell-end', text: 'UPDATE task SET event = $2 WHERE key = $1' }
+
+/** The event `eventUid`, which came by webhook, ends the task. */
+async function endByEvent(
+  query: Query,
+  clock: DatabaseClock,
+  task: TaskRow,
+  row: TaskEndRow,
+  eventUid: string,
+): Promise<EndedTask> {
+  const { status, word } = taskEndOf(row)
+  await query(END, [task.key, clock.givenMs(), status, escapeText(word), 'webhook', eventUid, null])
+  return endedTaskOf(task, status, 'webhook')
+}
+
+/** Ends a task that is new, or has got its id now, if an event has told its end before. */
+export async function endIfTold(
+  query: Query,
+  clock: DatabaseClock,
+  task: TaskRow,
+  id: string,
+): Promise<WithEndedTask<Task>> {
+  const [event] = await query<TaskEndRow & Readonly<{ uid: string }>>(FIRST_END, [
+    escapeText(id),
+    escapeText(task.source),
+  ])
+  if (event === undefined) return { value: taskOf(task) }
+  const ended = await endByEvent(query, clock, task, event, event.uid)
+  const [row = task] = await query<TaskRow>(BY_KEY, [task.key])
+  return { value: taskOf(row), ended }
+}
+
+/** Ends a task by its owner, or because the provider refused it: no event tells of it. */
+export async function closeTask(
+  query: Query,
+  clock: DatabaseClock,
+  task: TaskRow,
+  status: 'cancelled' | 'failed',
+  error: string | null,
+): Promise<WithEndedTask<Task>> {
+  await query(END, [task.key, clock.givenMs(), status, null, null, null, escapeTextOrNull(error)])
+  const [row = task] = await query<TaskRow>(BY_KEY, [task.key])
+  return { value: taskOf(row), ended: endedTaskOf(task, status, undefined) }
+}
+
+export const createCancelTask =
+  (connections: Connections, clock: DatabaseClock) =>
+  (uid: string): Promise<WithEndedTask<Task | undefined>> =>
+    connections.transaction(async (query): Promise<WithEndedTask<Task | undefined>> => {
+      const rows = isUuid(uid) ? await query<TaskRow>('SELECT * FROM task WHERE uid = $1 FOR UPDATE', [uid]) : []
+      const [row] = rows
+      if (row === undefined) return { value: undefined }
+      return row.ended_at === null ? closeTask(query, clock, row, 'cancelled', row.last_error) : { value: taskOf(row) }
+    })
 
 /**
- * Of an event that gives its id up: another may tell the end that it has told, and is not superseded by what no handler took.
- * Gives the task.
+ * An event gives its id up, and with it the end of the task that it ended: another event may tell that end without being
+ * superseded. Returns the task's key.
  */
 export async function giveUpTaskEnd(query: Query, eventKey: number): Promise<number | undefined> {
   const [task] = await query<{ key: number }>(GIVE_UP, [eventKey])
   return task?.key
 }
 
-/** Of an event that runs after all: it ends the task of whose end it tells, unless another event has ended that. */
+/**
+ * An event runs after all, and ends its task unless another event has ended it. `givenUp`: the key of the task whose end the
+ * event before it has given up.
+ */
 export async function tellTaskEnd(
   query: Query,
   clock: DatabaseClock,
   { key, uid }: { readonly key: number; readonly uid: string },
   givenUp: number | undefined,
 ): Promise<EndedTask | 'superseded' | undefined> {
-  const [end] = await query<End>(LOCK, [key])
-  const [task] = end === undefined ? [] : await query<TaskRow>(TASK, [key])
+  const [end] = await query<TaskEndRow>(LOCK, [key])
+  const [task] = end === undefined ? [] : await query<TaskRow>(TASK_OF_EVENT, [key])
   if (end === undefined || task === undefined) return undefined
-  if (task.ended_at === null) {
-    await query(END, [task.key, clock.givenMs(), end.task_end, escapeTextOrNull(end.task_word ?? end.task_end), uid])
-    return endedTaskOf(task, end.task_end, 'webhook')
-  }
+  if (task.ended_at === null) return endByEvent(query, clock, task, end, uid)
   if (task.event !== null) return 'superseded'
-  if (task.key === givenUp) await query(TELL, [task.key, uid])
+  if (task.key === givenUp) await query(SET_EVENT, [task.key, uid])
   return undefined
 }
 
-interface End extends Row {
-  readonly task_end: TaskEnding
-  readonly task_word: string | null
-}
-
-/** After an end there may be more; without, it looks ever more seldom. */
-const SHORTEST_MS = 50
-const LONGEST_MS = 400
-/** A commit may become visible so long after the time that it bears. */
+/** Bounds of the pause between two looks: after an end another may follow soon; without one the pause doubles. */
+const MIN_PAUSE_MS = 50
+const MAX_PAUSE_MS = 400
+/** A task may become visible so long after its `ended_at`. */
 const OVERLAP_MS = 6_000
 const MAX_ENDS = 5_000
 
@@ -84,8 +138,8 @@ interface EndedRow extends TaskName, Record<string, unknown> {
 }
 
 /**
- * Looks for ends of tasks that other replicas bring, while somebody waits: one look for all who do. It costs what ends, not
- * what waits.
+ * Looks for tasks that other replicas have ended, as long as any caller waits for a task. One look serves all waiters, and costs
+ * as much as there are ended tasks, however many wait.
  */
 export function watchEndedTasks(
   connections: Connections,
@@ -94,7 +148,7 @@ export function watchEndedTasks(
 ): () => void {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
-  let waitMs = SHORTEST_MS
+  let waitMs = MIN_PAUSE_MS
   let sinceMs: number | undefined
   let told = new Set<string>()
 
@@ -104,7 +158,7 @@ export function watchEndedTasks(
       const rows = await connections.run<EndedRow>('read', ENDED, [sinceMs, MAX_ENDS])
       const fresh = rows.filter(({ uid }) => !told.has(uid))
       if (!stopped) for (const { uid, source, id } of fresh) listener({ uid, source, id })
-      waitMs = fresh.length > 0 ? SHORTEST_MS : Math.min(LONGEST_MS, waitMs * 2)
+      waitMs = fresh.length > 0 ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, waitMs * 2)
       const last = rows.at(-1)
       if (last !== undefined) {
         const from = rows.length === MAX_ENDS ? last.ended_at : Math.max(sinceMs, last.ended_at - OVERLAP_MS)
@@ -112,8 +166,8 @@ export function watchEndedTasks(
         told = new Set(rows.filter(({ ended_at }) => ended_at >= from).map(({ uid }) => uid))
       }
     } catch {
-      // The database's trouble is told of elsewhere; whoever waits looks for himself in the end.
-      waitMs = LONGEST_MS
+      // The store's health reports the error. A waiter reads its task once more before it gives up.
+      waitMs = MAX_PAUSE_MS
     }
     if (!stopped) timer = setTimeout(() => void look(), waitMs)
   }

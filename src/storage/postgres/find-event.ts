@@ -1,19 +1,11 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
 import { isUuid } from './escape-text.ts'
-import {
-  type AttemptRow,
-  attemptOf,
-  type DeliveryRow,
-  deliverySummaryOf,
-  EVENT_COLUMNS,
-  type EventRow,
-  eventSummaryOf,
-} from './rows.ts'
 
 const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
 const EVENT = {
@@ -44,28 +36,13 @@ const BODY = {
 export function createFindEvent(connections: Connections) {
   return async (uid: string): Promise<EventDetail | undefined> => {
     if (!isUuid(uid)) return undefined
-    const [row] = await connections.run<EventRow & Details>('read', EVENT, [uid])
+    const [row] = await connections.run<EventDetailRow>('read', EVENT, [uid])
     if (row === undefined) return undefined
     const keys = [firstDeliveryKey(row.key), lastDeliveryKey(row.key)]
     const deliveries = await connections.run<DeliveryRow>('read', DELIVERIES, keys)
     const attempts = await connections.run<AttemptRow>('read', ATTEMPTS, keys)
-    return {
-      ...eventSummaryOf(row),
-      headers: JSON.parse(row.headers ?? '{}') as Record<string, string>,
-      ...(row.traceparent !== null && { traceparent: row.traceparent }),
-      checksum: row.checksum,
-      deliveries: deliveries.map((delivery) => ({
-        ...deliverySummaryOf(delivery, row),
-        history: attempts.filter((attempt) => attempt.delivery === delivery.key).map(attemptOf),
-      })),
-    }
+    return eventDetailOf(row, deliveries, (key) => attempts.filter(({ delivery }) => delivery === key))
   }
-}
-
-interface Details {
-  readonly checksum: string
-  readonly headers: string | null
-  readonly traceparent: string | null
 }
 
 export function createReadBody(connections: Connections) {
@@ -77,7 +54,7 @@ export function createReadBody(connections: Connections) {
       if (!isDamage(error)) throw error
       throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`)
     }
-    throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+    throw noSuchEvent(uid)
   }
 
   /** In shared memory, so that other threads can read it without a copy. */
@@ -91,9 +68,7 @@ export function createReadBody(connections: Connections) {
   return async (uid: string): Promise<Uint8Array> => {
     const { checksum, size, bytes } = await slice(uid, 0)
     const body = bytes === null || bytes.length === size ? bytes : await whole(uid, bytes, size)
-    if (body === null || (await checksumOf(body)) !== checksum) {
-      throw new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)
-    }
+    if (body === null || (await checksumOf(body)) !== checksum) throw bodyChanged(uid)
     return body
   }
 }

@@ -4,25 +4,23 @@ import {
   MAX_OLD_LOOKED_AT,
   type OldBounds,
   type OldEvents,
-  type PrunePosition,
   type PruneRequest,
   type PruneStep,
 } from '../../domain/upkeep.ts'
+import { MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../records/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 
-/** Events looked at in one step; looking alone writes nothing. */
-const MAX_LOOKED_AT = 4_096
 /** Events forgotten in one transaction. */
 const MAX_PRUNED = 200
 
-/** `$1`: before which time an event with a dead delivery was received if it goes. */
+/** `$1`: an event with a dead delivery may go if it was received before this time. */
 const IS_NEEDED = `EXISTS (
   SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
     AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= $1))
 )`
 
-/** The first event that is too young for what is stored after it to be received before `$n`: that only seems to be. */
+/** The first event that is too young for those stored after it to be older than `$n`: they only seem to be. */
 const firstYoung = (time: '$1' | '$2'): string => `coalesce((
   SELECT young.key FROM event AS young WHERE young.received_at >= ${time}::bigint + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
 ), ${Number.MAX_SAFE_INTEGER})`
@@ -31,14 +29,14 @@ const LOOK = {
   name: 'prune-look',
   text: `
     SELECT key, received_at, ${IS_NEEDED} AS is_needed, key > ${firstYoung('$2')} AS is_misdated FROM event
-    WHERE received_at < $2 AND (received_at, key) > ($3, $4) ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
+    WHERE received_at < $2 AND (received_at, key) > ($3, $4) ORDER BY received_at, key LIMIT ${MAX_OLD_READ}
   `,
 }
-/** One that is being replayed is passed over; one that is locked here is not replayed. */
+/** Passes over an event that is being replayed; a replay waits for one that is locked here. */
 const LOCK = { name: 'prune-lock', text: 'SELECT key FROM event WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED' }
 /**
- * Bodies stay until their day is dropped; nothing leads to them any more. Looks again, now that they are locked, whether
- * they are needed.
+ * Checks again, now that the events are locked, whether they are needed. Their bodies stay, unreachable, until their day's
+ * partition is dropped.
  */
 const FORGET = {
   name: 'prune-forget',
@@ -68,7 +66,7 @@ const FORGET = {
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
   `,
 }
-/** A body moves to the partition of its new day, which the event before has its body in. */
+/** A body moves to the partition of its new day, which the body of the event before made. */
 const REDATE = {
   name: 'prune-redate',
   text: `
@@ -115,38 +113,22 @@ const COUNT_DEAD = {
 
 const NOTHING = { events: 0, dead: 0 }
 
-interface LookedRow extends Record<string, unknown> {
-  readonly key: number
-  readonly received_at: number
-  readonly is_needed: boolean
-  readonly is_misdated: boolean
-}
-
-/** Forgets old events, one step of a walk from the oldest on after the other, and drops the days that are empty then. */
+/** Forgets old events, step by step from the oldest on, and drops the partitions of days that are empty then. */
 export function createPrune(connections: Connections, partitions: BodyPartitions) {
   async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
     const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
     const position = [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key]
-    const looked = await connections.run<LookedRow>('work', LOOK, position)
-    const most = Math.min(MAX_PRUNED, limit)
-    const redated = await redate(
-      looked.filter(({ is_misdated }) => is_misdated).map(({ key }) => key),
-      receivedBeforeMs,
-    )
-    const old = looked.filter(({ is_needed, is_misdated }) => !is_needed && !is_misdated).slice(0, most)
-    const isCutShort = old.length === most
-    const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
-    const gone = await forget(
-      old.map((row) => row.key),
-      deadReceivedBeforeMs,
-    )
-    return { ...gone, redated, next: last && positionOf(last) }
+    const looked = await connections.run<OldRow>('work', LOOK, position)
+    const { old, misdated, next } = planPrune(looked, Math.min(MAX_PRUNED, limit))
+    const redated = await redate(misdated, receivedBeforeMs)
+    const gone = await forget(old, deadReceivedBeforeMs)
+    return { ...gone, redated, next }
   }
 
   async function redate(keys: readonly number[], receivedBeforeMs: number): Promise<number> {
     let redated = 0
     for (let from = 0; from < keys.length; from += MAX_PRUNED) {
-      const some = [keys.slice(from, from + MAX_PRUNED), receivedBeforeMs + MAX_TOLERANCE_MS]
+      const some = [keys.slice(from, from + MAX_PRUNED), youngMs(receivedBeforeMs)]
       redated += (await connections.run('work', REDATE, some)).length
     }
     return redated
@@ -171,8 +153,6 @@ export function createPrune(connections: Connections, partitions: BodyPartitions
     return done
   }
 }
-
-const positionOf = ({ received_at, key }: LookedRow): PrunePosition => ({ receivedAtMs: received_at, key })
 
 export const createCountOld =
   (connections: Connections) =>

@@ -1,32 +1,31 @@
-import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay, Replayed } from '../../domain/store.ts'
-import { NOT_UNDERSTOOD, takenBy } from '../records/event-identity.ts'
+import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { deliver } from './deliver.ts'
-import { escapeText, isUuid } from './escape-text.ts'
+import { escapeTextOrNull, isUuid } from './escape-text.ts'
 import { NAME_CONFLICT } from './successor.ts'
 
 export function createReplay(connections: Connections, clock: DatabaseClock) {
-  return ({ eventUid, handlers, status, reasons, only }: Replay): Promise<Replayed> =>
+  return (replay: Replay): Promise<Replayed> =>
     connections.transaction(async (query) => {
-      // Whoever replays the same event waits, and so does retention.
+      const { eventUid, handlers, only } = replay
+      // The lock makes another replay of the event wait, and retention too.
       const [event] = isUuid(eventUid)
         ? await query<{ key: number; variant: number }>('SELECT key, variant FROM event WHERE uid = $1 FOR UPDATE', [
             eventUid,
           ])
         : []
-      if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${eventUid}`)
+      if (event === undefined) throw noSuchEvent(eventUid)
       const { key } = event
-      const isUnderstood = event.variant === NOT_UNDERSTOOD && status !== 'quarantined'
+      const isUnderstood = event.variant === NOT_UNDERSTOOD && replay.status !== 'quarantined'
       const [taken] = isUnderstood ? await query<{ by: string | null }>('SELECT understand_3($1) AS by', [key]) : []
       const taker = taken?.by ?? undefined
-      const become =
-        taker === undefined ? { status, reasons } : { status: 'conflict' as const, reasons: takenBy(taker) }
+      const become = replayedAs(replay, taker)
       await query('UPDATE event SET status = $2, reasons = $3 WHERE key = $1', [
         key,
         become.status,
-        become.reasons.length > 0 ? escapeText(JSON.stringify(become.reasons)) : null,
+        escapeTextOrNull(storedReasons(become.reasons)),
       ])
       if (taker !== undefined) {
         await query(NAME_CONFLICT, [key])

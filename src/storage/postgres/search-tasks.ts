@@ -1,17 +1,22 @@
 import type { Page, PageRequest } from '../../domain/store.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
-import { cursorOf, startOf } from '../records/cursor.ts'
-import { type Condition, optional, select } from './conditions.ts'
-import type { Connections } from './connections.ts'
+import {
+  type Condition,
+  cutPage,
+  MAX_RECENT_READ,
+  MAX_TASKS_READ,
+  optional,
+  type Position,
+  startOf,
+} from '../records/search.ts'
+import { type TaskRow, taskOf } from '../records/tasks.ts'
+import type { Connections, Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
-import { type TaskRow, taskOf } from './task-rows.ts'
+import { select } from './select.ts'
 
-/** Tasks looked at for one page; where a filter passes over more, the page is short and has a cursor. */
-const MAX_LOOKED_AT = 50_000
-/** Event types of a source, and events of each, looked at for the last that came by webhook. */
+/** Event types of a source that are read to find the last event that came by webhook. */
 const MAX_TYPES = 256
-const MAX_RECENT = 20_000
 
 /** Tasks, newest first. */
 export function createSearchTasks(connections: Connections) {
@@ -19,32 +24,30 @@ export function createSearchTasks(connections: Connections) {
     const { key: before } = startOf('tasks', page)
     const isFiltered = source !== undefined || status !== undefined
     const end = isFiltered ? await lowest(before) : undefined
-    const conditions: Condition[] = [
+    const conditions: Condition<Value>[] = [
       ['key < ?', before],
-      ...optional('key >= ?', end),
-      ...optional('source = ?', source === undefined ? undefined : escapeText(source)),
-      ...optional('status = ?', status),
+      ...optional<Value>('key >= ?', end?.key),
+      ...optional<Value>('source = ?', source === undefined ? undefined : escapeText(source)),
+      ...optional<Value>('status = ?', status),
     ]
     const rows = await select<TaskRow>(connections, 'SELECT * FROM task', conditions, 'ORDER BY key DESC LIMIT ?', [
       page.limit + 1,
     ])
-    const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? shown.at(-1)?.key : end
-    return {
-      items: shown.map(taskOf),
-      nextCursor: last === undefined ? undefined : cursorOf('tasks', { atMs: 0, key: last }),
-    }
+    const { shown, nextCursor } = cutPage('tasks', page, { rows, end }, positionOf)
+    return { items: shown.map(taskOf), nextCursor }
   }
 
-  /** The last task that may be looked at; undefined if all may. */
-  async function lowest(before: number): Promise<number | undefined> {
+  /** The last task that may be read; undefined if all may. */
+  async function lowest(before: number): Promise<Position | undefined> {
     const tail = 'ORDER BY key DESC LIMIT 1 OFFSET ?'
     const [row] = await select<TaskRow>(connections, 'SELECT key FROM task', [['key < ?', before]], tail, [
-      MAX_LOOKED_AT - 1,
+      MAX_TASKS_READ - 1,
     ])
-    return row?.key
+    return row && positionOf(row)
   }
 }
+
+const positionOf = ({ key }: TaskRow): Position => ({ atMs: 0, key })
 
 const BY_ID = { name: 'task-by-id', text: 'SELECT * FROM task WHERE source = $1 AND id = $2' }
 const BY_UID = { name: 'task-by-uid', text: 'SELECT * FROM task WHERE source = $1 AND uid = $2' }
@@ -72,7 +75,7 @@ const ACTIVITY = {
       SELECT max(recent.received_at) FROM (SELECT type FROM known WHERE type IS NOT NULL LIMIT ${MAX_TYPES}) AS k,
       LATERAL (
         SELECT e.received_at, e.origin FROM event AS e WHERE e.source = $1 AND e.type = k.type
-        ORDER BY e.received_at DESC, e.key DESC LIMIT ${MAX_RECENT}
+        ORDER BY e.received_at DESC, e.key DESC LIMIT ${MAX_RECENT_READ}
       ) AS recent WHERE recent.origin = 'webhook'
     ) AS last_webhook_at,
     (SELECT count(*)::integer FROM task WHERE source = $1 AND ended_at >= $2 AND resolved_by = 'poll') AS recovered

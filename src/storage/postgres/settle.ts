@@ -1,10 +1,9 @@
-import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
+import type { Settlement } from '../../domain/delivery.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { storedDetail } from '../records/attempt-detail.ts'
-import type { Endings } from '../records/endings.ts'
-import { eventKeyOf } from '../records/keys.ts'
-import { joinedReasons } from '../records/quarantine.ts'
-import { type Successor, settledAs } from '../records/successor.ts'
+import { eventKeyOf } from '../records/deliveries.ts'
+import type { EndedTaskListeners } from '../records/ended-tasks.ts'
+import { type EventRow, joinedReasons } from '../records/events.ts'
+import { announceSettled, STATE_AFTER, type Successor, storedDetail } from '../records/settlement.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -14,8 +13,8 @@ import type { Leases } from './leases.ts'
 import { createGiveUpId } from './successor.ts'
 
 /**
- * Records attempts and moves their deliveries on, each only under its lease; of several outcomes under one lease the first
- * counts. Gives the places of those that took effect. Locked in one order everywhere.
+ * Records attempts and moves their deliveries on, each only under its lease; of several settlements under one lease the first
+ * counts. Returns the places (`n`) of those that took effect. All statements lock deliveries in order of key.
  */
 const settleStatement = (name: string, history: string): Statement => ({
   name,
@@ -61,10 +60,13 @@ const HISTORY = `
     ),
 `
 const SETTLE = settleStatement('settle', HISTORY)
-/** Where the history cannot be written. */
-const SETTLE_ALONE = settleStatement('settle-alone', '')
+/** For deliveries whose history cannot be written. */
+const SETTLE_UNRECORDED = settleStatement('settle-alone', '')
 
-/** Before their deliveries, as a replay locks them: of the last two that end, one sees that the other has. */
+/**
+ * Locks events before their deliveries, as a replay does: of the last two deliveries of an event that end at the same time, the
+ * second sees the first.
+ */
 const HOLD_EVENTS = {
   name: 'hold-events',
   text: 'SELECT key, status, reasons FROM event WHERE key = ANY ($1) ORDER BY key FOR NO KEY UPDATE',
@@ -74,24 +76,20 @@ const QUARANTINE = {
   text: "UPDATE event SET status = 'quarantined', reasons = $2 WHERE key = $1",
 }
 
-interface HeldEvent extends Row {
-  readonly key: number
-  readonly status: string
-  readonly reasons: string | null
-}
+type HeldEvent = Pick<EventRow, 'key' | 'status' | 'reasons'>
 
-/** What is done of a settlement. */
+/** The parts of a settlement that are carried out. */
 interface Extent {
   readonly statement: Statement
   readonly quarantines: boolean
   readonly givesUpIds: boolean
 }
 const ALL: Extent = { statement: SETTLE, quarantines: true, givesUpIds: true }
-/** Less and less, where what the server cannot read is in the way of one. */
+/** Fewer and fewer, tried one after the other where a damaged page is in the way. */
 const PARTS: readonly Extent[] = [
   { statement: SETTLE, quarantines: true, givesUpIds: false },
   { statement: SETTLE, quarantines: false, givesUpIds: false },
-  { statement: SETTLE_ALONE, quarantines: false, givesUpIds: false },
+  { statement: SETTLE_UNRECORDED, quarantines: false, givesUpIds: false },
 ]
 
 export interface SettleParts {
@@ -99,7 +97,7 @@ export interface SettleParts {
   readonly clock: DatabaseClock
   readonly leases: Leases
   readonly damage: Damage
-  readonly endings: Endings
+  readonly endedTasks: EndedTaskListeners
   readonly onLog: StoreLog
 }
 
@@ -109,24 +107,17 @@ interface Entry {
   readonly row: Row & { readonly n: number }
 }
 
-/** The places of those that took effect. */
 interface Outcome {
+  /** The places (`n`) of the settlements that took effect. */
   readonly took: readonly number[]
   readonly successors: readonly Successor[]
 }
 const NOTHING: Outcome = { took: [], successors: [] }
 
-const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
-  succeeded: 'succeeded',
-  dead: 'dead',
-  retry: 'pending',
-  released: 'pending',
-}
-
-export function createSettle({ connections, clock, leases, damage, endings, onLog }: SettleParts) {
+export function createSettle({ connections, clock, leases, damage, endedTasks, onLog }: SettleParts) {
   const giveUpId = createGiveUpId(clock)
 
-  /** As much as can be done of each. */
+  /** Settles as many as can be settled, and of each as much as damage allows. */
   async function settleReadable(entries: readonly Entry[], isAgain = false): Promise<Outcome> {
     try {
       return await settleBy(ALL, entries)
@@ -162,7 +153,7 @@ export function createSettle({ connections, clock, leases, damage, endings, onLo
     return (await query<{ n: number }>(statement, [clock.givenMs(), rows])).map(({ n }) => n)
   }
 
-  /** With deliveries that are dead, after which a quarantined event may give its id up: all in one transaction. */
+  /** For deliveries that die, after which a quarantined event may give its id up: all in one transaction. */
   async function settleWithDead(query: Query, extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
     const dead = entries.filter(({ settlement }) => settlement.verdict === 'dead')
     const keys = [...new Set(dead.map(({ settlement }) => eventKeyOf(settlement.deliveryId)))]
@@ -187,18 +178,18 @@ export function createSettle({ connections, clock, leases, damage, endings, onLo
     const { took, successors } = await settleReadable(entries)
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
     const effective = new Set(took)
-    return settledAs({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endings, onLog)
+    return announceSettled({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endedTasks, onLog)
   }
 }
 
-/** The event, if it is quarantined by this settlement, or was before. */
+/** The event, if this settlement quarantines it, or an earlier one has. */
 async function quarantine(
   query: Query,
   { quarantine: added }: Settlement,
   event: HeldEvent | undefined,
 ): Promise<HeldEvent | undefined> {
   if (added === undefined || event === undefined) return event?.status === 'quarantined' ? event : undefined
-  const reasons = joinedReasons(event.status, event.reasons, added)
+  const reasons = joinedReasons(event, added)
   await query(QUARANTINE, [event.key, escapeText(reasons)])
   return { ...event, status: 'quarantined', reasons }
 }

@@ -4,7 +4,7 @@ import type { NewEvent } from '../../domain/event.ts'
 import type { OpenStore, Receipt, StoreLog } from '../../domain/store.ts'
 import { postgresTarget } from '../database-url.ts'
 import { AppendQueue } from '../records/append-queue.ts'
-import { Endings } from '../records/endings.ts'
+import { EndedTaskListeners } from '../records/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { createBringBack } from './bring-back.ts'
@@ -15,7 +15,7 @@ import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
-import { watchEndedTasks } from './end-task.ts'
+import { createCancelTask, watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -82,12 +82,12 @@ interface Parts {
 // oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 function createStore({ connections, clock, partitions, onLog }: Parts): OpenStore {
   const running = new Running()
-  const endings = new Endings(onLog)
+  const endedTasks = new EndedTaskListeners(onLog)
   const leases = new Leases(clock.localMs)
   const heartbeat = new Heartbeat(connections, leases, clock, onLog)
   const damage = new Damage(connections, onLog)
   const appendBatch = createAppend({ connections, clock, partitions, leases, heartbeat, damage })
-  const appends = new AppendQueue((batch) => running.follow(appendBatch(batch)), endings.tell)
+  const appends = new AppendQueue((batch) => running.follow(appendBatch(batch)), endedTasks.notify)
   const health = new Health(connections, clock, onLog, (fault) => {
     if (fault === undefined) return heartbeat.recovered()
     appends.failGathered(unavailable(fault))
@@ -150,7 +150,7 @@ function createStore({ connections, clock, partitions, onLog }: Parts): OpenStor
       return append(event)
     },
     claim: running.while(whileBeating(createClaim({ connections, clock, leases, heartbeat, damage, onLog }))),
-    settle: running.while(createSettle({ connections, clock, leases, damage, endings, onLog })),
+    settle: running.while(createSettle({ connections, clock, leases, damage, endedTasks, onLog })),
     replay: running.while(createReplay(connections, clock)),
     judgeClock: running.while(createJudgeClock(connections, clock)),
     bringBack: running.while(createBringBack(connections, clock)),
@@ -162,9 +162,9 @@ function createStore({ connections, clock, partitions, onLog }: Parts): OpenStor
     body: running.while(createReadBody(connections)),
     deliveries: running.while(createSearchDeliveries(connections)),
     counts: running.while(createCounts(connections, clock)),
-    track: running.while(afterHeartbeat(endings.telling(tasks.track))),
-    submitted: running.while(endings.telling(tasks.submitted)),
-    cancelTask: running.while(endings.telling(tasks.cancelTask)),
+    track: running.while(afterHeartbeat(endedTasks.notifying(tasks.track))),
+    submitted: running.while(endedTasks.notifying(tasks.submitted)),
+    cancelTask: running.while(endedTasks.notifying(createCancelTask(connections, clock))),
     claimTasks: running.while(whileBeating(afterHeartbeat(taskClaims.claimTasks))),
     claimTask: running.while(afterHeartbeat(taskClaims.claimTask)),
     postpone: running.while(taskClaims.postpone),
@@ -172,7 +172,7 @@ function createStore({ connections, clock, partitions, onLog }: Parts): OpenStor
     tasks: running.while(createSearchTasks(connections)),
     task: running.while(createFindTask(connections)),
     activity: running.while(createActivity(connections)),
-    onTaskEnded: (listener) => endings.listen(listener),
+    onTaskEnded: endedTasks.add,
     watchEnds(listener) {
       const stop = watchEndedTasks(connections, clock, listener)
       watches.add(stop)

@@ -3,19 +3,19 @@ import type { EventStatus } from '../../domain/event.ts'
 import type { EndedTask } from '../../domain/task.ts'
 import type { Routing } from '../../pipeline/routes.ts'
 import { routeByType } from '../../pipeline/type-routes.ts'
-import { CONFLICTING, FIRST, NOT_UNDERSTOOD } from '../records/event-identity.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
-import type { Successor } from '../records/successor.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { CONFLICTING, FIRST, NOT_UNDERSTOOD, storedReasons } from '../records/events.ts'
+import type { Successor } from '../records/settlement.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query, Row } from './connections.ts'
 import { deliver } from './deliver.ts'
 import { giveUpTaskEnd, tellTaskEnd } from './end-task.ts'
-import { escapeText } from './escape-text.ts'
+import { escapeTextOrNull } from './escape-text.ts'
 
-/** Events in conflict that are looked at: the first one takes the id, unless its body is another event's. */
+/** Events in conflict that are tried: the first one takes the id, unless its body is another event's. */
 const MAX_CONTENDERS = 64
 
-/** The id goes first, whoever comes next: an append that saw it taken looks again (`contest.ts`). */
+/** The id is given up first: an append that still saw it taken looks again (`createResolveConflict`). */
 const DISOWN = {
   name: 'disown',
   text: `
@@ -45,7 +45,7 @@ const DISOWN = {
     SELECT e.uid, e.by_body IS NOT NULL AS by_body FROM event AS e
   `,
 }
-/** Locked as a replay locks them, which may run them at the same time. */
+/** Locked as by a replay, which may run them at the same time. */
 const IN_CONFLICT = {
   name: 'in-conflict',
   text: `
@@ -79,8 +79,8 @@ const TAKE_ID = {
 const ROUTE = { name: 'route', text: 'UPDATE event SET status = $2, reasons = $3 WHERE key = $1' }
 
 /**
- * Has an event that a replay has brought into conflict found as such, where another one with its body, whose name it would
- * have, is in conflict too.
+ * Gives an event that a replay has brought into conflict a row in `event_key` of its own, where another event with the same body
+ * is in conflict too and has the usual one.
  */
 export const NAME_CONFLICT = {
   name: 'name-conflict',
@@ -93,7 +93,7 @@ export const NAME_CONFLICT = {
   `,
 }
 
-/** An event that may take an id; of its row, which is locked. */
+/** The locked row of an event that may take an id. */
 export interface Contender extends Row {
   readonly key: number
   readonly uid: string
@@ -112,13 +112,13 @@ export interface Taken {
 
 export interface Take {
   readonly routing: Routing
-  /** Its body is its own too. */
+  /** Its body counts as its identity too. */
   readonly byBody: boolean
-  /** The task of which the event before it had told the end. */
+  /** Key of the task whose end the quarantined event had told. */
   readonly givenUp?: number | undefined
 }
 
-/** It takes its id if nobody has it, and runs unless a replay has run it before. Undefined: it does not take it. */
+/** Has the event take its id if that is free, and run unless a replay has run it before. Undefined if it does not take it. */
 export async function takeId(
   query: Query,
   clock: DatabaseClock,
@@ -139,12 +139,12 @@ export async function takeId(
   const told = await tellTaskEnd(query, clock, event, givenUp)
   const { handlers, reasons } = routing
   const status = told === 'superseded' ? told : routing.status
-  await query(ROUTE, [key, status, reasons.length > 0 ? escapeText(JSON.stringify(reasons)) : null])
+  await query(ROUTE, [key, status, escapeTextOrNull(storedReasons(reasons))])
   if (status !== 'superseded') await deliver(query, clock, key, handlers)
   return { status, ...(typeof told === 'object' && { ended: told }) }
 }
 
-/** The same rule as the embedded store's `GiveUpId`, within the transaction in which the event's last delivery ends. */
+/** The same rule as `GiveUpId` of the SQLite store, in the transaction in which the event's last delivery ends. */
 export function createGiveUpId(clock: DatabaseClock) {
   return async (query: Query, eventKey: number, routes: TypeRoutes | undefined): Promise<Successor | undefined> => {
     const keys = [eventKey, firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)]

@@ -3,7 +3,7 @@ import type { NewEvent } from '../../domain/event.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
-import { MAX_DELIVERIES_PER_EVENT } from './keys.ts'
+import { MAX_DELIVERIES_PER_EVENT } from './deliveries.ts'
 
 /**
  * So many gathered events are written without waiting for the end of the event loop's turn. A lower number makes more

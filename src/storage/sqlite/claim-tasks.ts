@@ -3,21 +3,19 @@ import type { DatabaseSync } from 'node:sqlite'
 import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import type { WithEndedTask } from '../records/ended-tasks.ts'
+import { expiryOf, leasedTaskOf, type TaskRow, taskOf } from '../records/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { Damage } from './damage.ts'
 import { prepareDueTasks } from './due-tasks.ts'
 import type { EndTask } from './end-task.ts'
-import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
-import { leasedTaskOf, taskOf } from './task-rows.ts'
-import type { Ending } from './track-task.ts'
 
 /** One that its owner had asked for before it is stale is left alone until it is. */
 const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE ?3 END"
 
-/** Of a task that is past its deadline only by a clock that is doubted. */
+/** Later than any time. */
 const NEVER = Number.MAX_SAFE_INTEGER
-const GRACE_MS = 86_400_000
 
 /**
  * Who may ask for a task. A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take
@@ -39,19 +37,18 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
   const readClock = prepareReadClock(db)
   const deadline = (nowMs: number): number => deadlineTime(readClock(), nowMs)
 
-  function lease(row: Row, leaseMs: number, nowMs: number): LeasedTask {
+  function lease(row: TaskRow, leaseMs: number, nowMs: number): LeasedTask {
     const token = randomUUID()
-    take.run(token, nowMs + leaseMs, Number(row.key))
-    const task = leasedTaskOf(row, token, row.lease !== null)
-    const isByDoubtedClock = task.expiresAtMs > deadline(nowMs) && task.expiresAtMs <= nowMs
-    return isByDoubtedClock ? { ...task, expiresAtMs: nowMs + GRACE_MS } : task
+    take.run(token, nowMs + leaseMs, row.key)
+    const claimed = { ...row, expires_at: expiryOf(row, deadline(nowMs), nowMs) }
+    return leasedTaskOf(claimed, token, row.lease !== null)
   }
 
   /** Undefined: it does not fit where it lies, and beside that is a damaged page. */
-  const leaseReadable = (row: Row, leaseMs: number, nowMs: number): LeasedTask | undefined =>
+  const leaseReadable = (row: TaskRow, leaseMs: number, nowMs: number): LeasedTask | undefined =>
     damage.around(
       'the leasing of task',
-      Number(row.key),
+      row.key,
       () => lease(row, leaseMs, nowMs),
       () => undefined,
     )
@@ -60,13 +57,13 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
     claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[] {
       const deadlineMs = deadline(nowMs)
       const rows = [...dueTasks.expired(claim, nowMs, deadlineMs), ...dueTasks.due(claim, nowMs, deadlineMs)]
-      return rows.map((row) => leaseReadable(row, claim.leaseMs, nowMs)).filter((task) => task !== undefined)
+      return rows.map((row) => leaseReadable(row as TaskRow, claim.leaseMs, nowMs)).filter((task) => task !== undefined)
     },
 
     claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined {
-      const row = byUid.get(uid)
+      const row = byUid.get(uid) as TaskRow | undefined
       if (row === undefined || row.ended_at !== null) return undefined
-      if (row.lease !== null && Number(row.due_at) > nowMs) return undefined
+      if (row.lease !== null && row.due_at > nowMs) return undefined
       return lease(row, leaseMs, nowMs)
     },
 
@@ -84,12 +81,12 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
       })
     },
 
-    cancelTask(uid: string, nowMs: number): Ending<Task | undefined> {
-      const row = byUid.get(uid)
+    cancelTask(uid: string, nowMs: number): WithEndedTask<Task | undefined> {
+      const row = byUid.get(uid) as TaskRow | undefined
       if (row === undefined) return { value: undefined }
       if (row.ended_at !== null) return { value: taskOf(row) }
-      const ended = endTask.close(row, 'cancelled', taskOf(row).lastError, nowMs)
-      return { value: taskOf(byUid.get(uid) as Row), ended }
+      const ended = endTask.close(row, 'cancelled', row.last_error, nowMs)
+      return { value: taskOf(byUid.get(uid) as TaskRow), ended }
     },
   }
 }

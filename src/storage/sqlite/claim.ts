@@ -2,7 +2,8 @@ import { hash, randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Origin } from '../../domain/event.ts'
 import type { ClaimRequest } from '../../domain/store.ts'
-import { eventKeyOf } from '../records/keys.ts'
+import { eventKeyOf } from '../records/deliveries.ts'
+import { BODY_CORRUPT, NO_ATTEMPT_LEFT } from '../records/settlement.ts'
 import { prepareRecordAttempt } from './attempts.ts'
 import type { Damage } from './damage.ts'
 import { prepareTakeBack } from './lost-leases.ts'
@@ -11,8 +12,6 @@ import { prepareNextDue } from './next-due.ts'
 import type { Tally } from './tally.ts'
 import { type Candidate, prepareTurns } from './turns.ts'
 
-const NO_ATTEMPT_LEFT = 'no attempt is left'
-const BODY_CORRUPT = 'the stored body no longer matches its checksum'
 const HEADERS_CORRUPT = 'the stored headers are damaged'
 /** When the next claim is, where damage hides what is due next. */
 const BLIND_CLAIM_MS = 1_000

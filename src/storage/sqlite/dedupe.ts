@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { CONFLICTING, FIRST, type Variant } from '../records/event-identity.ts'
+import { CONFLICTING, FIRST, type Variant } from '../records/events.ts'
 import type { Row } from './rows.ts'
 import { isCorruption, unlessDamaged } from './sqlite-errors.ts'
 

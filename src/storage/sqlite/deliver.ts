@@ -1,10 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import type { Tally } from './tally.ts'
 
-/** As of `Store.replay`: makes an event's deliveries to these handlers pending, and gives those that were not. */
+/** Makes an event's deliveries to these handlers pending, as `Store.replay` says. Returns the handlers that will run. */
 export type Deliver = (
   eventKey: number,
   handlers: readonly string[],
@@ -22,23 +21,17 @@ export function prepareDeliver(db: DatabaseSync, tally: Tally): Deliver {
   `)
 
   return (eventKey, handlers, nowMs, only) => {
-    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey))
-    const byHandler = new Map(existing.map((delivery) => [delivery.handler, delivery]))
-    let nextKey = Number(existing.at(-1)?.key ?? firstDeliveryKey(eventKey) - 1) + 1
-    const delivered: string[] = []
-    for (const handler of new Set(handlers)) {
-      const delivery = byHandler.get(handler)
-      if (only === 'dead' && delivery?.state !== 'dead') continue
-      if (delivery === undefined) {
-        if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
-        create.run(nextKey++, handler, nowMs)
+    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) as DeliveryRow[]
+    const plan = planReplay(eventKey, existing, handlers, only)
+    for (const delivery of plan) {
+      if (delivery.kind === 'create') {
+        create.run(delivery.key, delivery.handler, nowMs)
         tally.add('pending')
-      } else if (delivery.state === 'succeeded' || delivery.state === 'dead') {
-        restart.run(nowMs, Number(delivery.key))
-        tally.move(delivery.state, 'pending')
-      } else continue
-      delivered.push(handler)
+      } else {
+        restart.run(nowMs, delivery.key)
+        tally.move(delivery.from, 'pending')
+      }
     }
-    return delivered
+    return plan.map(({ handler }) => handler)
   }
 }

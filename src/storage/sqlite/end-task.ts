@@ -1,9 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
-import type { Row } from './rows.ts'
+import { endedTaskOf, type TaskRow } from '../records/tasks.ts'
 import type { Tally } from './tally.ts'
-import { endedTaskOf } from './task-rows.ts'
 import type { IncomingEvent } from './wire-event.ts'
 
 /** What an event that is being appended means to a task. */
@@ -13,7 +12,7 @@ export type TaskEffect =
   | { readonly kind: 'fenced' }
   /** Another event has ended the task. */
   | { readonly kind: 'superseded' }
-  | { readonly kind: 'ends'; readonly task: Row; readonly end: TaskEnd; readonly asked: AskedUnder | null }
+  | { readonly kind: 'ends'; readonly task: TaskRow; readonly end: TaskEnd; readonly asked: AskedUnder | null }
 
 const NONE: TaskEffect = { kind: 'none' }
 const FENCED: TaskEffect = { kind: 'fenced' }
@@ -30,7 +29,7 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
   `)
 
   function effectOn(source: string, id: string | null, end: TaskEnd): TaskEffect {
-    const task = id === null ? undefined : byId.get(source, id)
+    const task = id === null ? undefined : (byId.get(source, id) as TaskRow | undefined)
     if (task === undefined) return NONE
     if (task.ended_at === null) return { kind: 'ends', task, end, asked: null }
     return task.event === null ? NONE : SUPERSEDED
@@ -45,25 +44,25 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
       if (status === null) return asked === null ? NONE : FENCED
       const end: TaskEnd = { status, word: word ?? status }
       if (asked === null) return effectOn(source, id, end)
-      const task = byLease.get(asked.uid, asked.lease)
+      const task = byLease.get(asked.uid, asked.lease) as TaskRow | undefined
       return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
     },
 
     /** By an event: `uid`. */
-    resolve(task: Row, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
-      tally.move(`task:${task.status as 'pending'}`, `task:${end.status}`)
+    resolve(task: TaskRow, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
+      tally.move(`task:${task.status}`, `task:${end.status}`)
       const by = asked?.by ?? 'webhook'
       // What had kept it from ending stays with one that expired, and so does the provider's last word.
       const word = by === 'expiry' ? (asked?.providerStatus ?? null) : end.word
-      const error = asked?.error ?? (by === 'expiry' ? (task.last_error ?? null) : null)
-      update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, Number(task.key))
+      const error = asked?.error ?? (by === 'expiry' ? task.last_error : null)
+      update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, task.key)
       return endedTaskOf(task, end.status, by)
     },
 
     /** By its owner, or because the provider refused it: no event tells of it. */
-    close(task: Row, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
-      tally.move(`task:${task.status as 'pending'}`, `task:${status}`)
-      update.run(status, null, nowMs, null, null, error, 0, Number(task.key))
+    close(task: TaskRow, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
+      tally.move(`task:${task.status}`, `task:${status}`)
+      update.run(status, null, nowMs, null, null, error, 0, task.key)
       return endedTaskOf(task, status, undefined)
     },
   }

@@ -2,8 +2,8 @@ import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail } from '../../domain/store.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
-import { attemptOf, deliverySummaryOf, EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
+import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
 import { isCorruption } from './sqlite-errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
@@ -14,17 +14,12 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
   return (uid) => {
     const row = event.get(uid)
     if (row === undefined) return undefined
-    const key = Number(row.key)
-    return {
-      ...eventSummaryOf(row),
-      headers: JSON.parse(String(row.headers)) as Record<string, string>,
-      ...(typeof row.traceparent === 'string' && { traceparent: row.traceparent }),
-      checksum: String(row.checksum),
-      deliveries: deliveries.all(firstDeliveryKey(key), lastDeliveryKey(key)).map((delivery) => ({
-        ...deliverySummaryOf({ ...delivery, uid: row.uid ?? null, source: row.source ?? null, type: row.type ?? null }),
-        history: attempts.all(Number(delivery.key)).map(attemptOf),
-      })),
-    }
+    const found = row as EventDetailRow
+    return eventDetailOf(
+      found,
+      deliveries.all(firstDeliveryKey(found.key), lastDeliveryKey(found.key)) as DeliveryRow[],
+      (deliveryKey) => attempts.all(deliveryKey) as AttemptRow[],
+    )
   }
 }
 
@@ -44,9 +39,9 @@ export function prepareReadBody(db: DatabaseSync): (uid: string) => Uint8Array<A
 
   return (uid) => {
     const row = read(uid)
-    if (row === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+    if (row === undefined) throw noSuchEvent(uid)
     if (!(row.bytes instanceof Uint8Array) || hash('sha256', row.bytes) !== row.checksum) {
-      throw new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)
+      throw bodyChanged(uid)
     }
     return row.bytes
   }

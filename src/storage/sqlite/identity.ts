@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/event-identity.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/events.ts'
 import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
 import type { Row } from './rows.ts'

@@ -1,8 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { LEASE_LOST } from '../records/settlement.ts'
 import type { Damage } from './damage.ts'
 import type { Tally } from './tally.ts'
-
-const LEASE_LOST = 'what ran it went away before it ended'
 
 /**
  * Takes back deliveries whose lease ran out by `leaseUntilMs`: the attempt is in their history as lost, and they are

@@ -22,12 +22,13 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
-import type { Settled } from '../records/successor.ts'
+import type { WithEndedTask } from '../records/ended-tasks.ts'
+import type { PrunePlan } from '../records/prune.ts'
+import type { Settled } from '../records/settlement.ts'
 import type { FoundAhead } from './bring-back.ts'
 import type { Jump } from './jumps.ts'
-import type { Forgotten, FoundOld } from './prune.ts'
+import type { Forgotten } from './prune.ts'
 import type { Reply } from './thread-error.ts'
-import type { Ending } from './track-task.ts'
 import type { WireBatch } from './wire-event.ts'
 
 /** What passes between the main thread and the store's two threads. */
@@ -56,12 +57,12 @@ export interface WriterOperations {
   bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
   redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
-  track(task: NewTask, nowMs: number): Ending<Tracked>
-  submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined>
+  track(task: NewTask, nowMs: number): WithEndedTask<Tracked>
+  submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): WithEndedTask<Task | undefined>
   claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
   claimTask(uid: string, leaseMs: number, nowMs: number): LeasedTask | undefined
   postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[]
-  cancelTask(uid: string, nowMs: number): Ending<Task | undefined>
+  cancelTask(uid: string, nowMs: number): WithEndedTask<Task | undefined>
   pruneTasks(endedBeforeMs: number, limit: number): number
 }
 
@@ -75,7 +76,7 @@ export interface ReaderOperations {
   task(source: string, id: string): Task | undefined
   activity(source: string, sinceMs: number): SourceActivity
   findAhead(waits: LongestWaits, nowMs: number): FoundAhead
-  findOld(request: PruneRequest): FoundOld
+  findOld(request: PruneRequest): PrunePlan
   countOld(bounds: OldBounds): OldEvents
   countDead(receivedBeforeMs: number): number
 }

@@ -6,35 +6,22 @@ import {
   MAX_OLD_LOOKED_AT,
   type OldBounds,
   type OldEvents,
-  type PrunePosition,
   type PruneRequest,
   type PruneStep,
 } from '../../domain/upkeep.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../records/prune.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, namedOf } from './dedupe.ts'
 import type { Tally } from './tally.ts'
 
-/** Events looked at in one step, by the thread that reads: those that cannot go cost the one that writes nothing. */
-const MAX_LOOKED_AT = 4_096
 /** Events forgotten in one commit: no append waits for more. */
 const MAX_FORGOTTEN = 64
-
-/** Events that can go, as far as the thread that reads can tell. */
-export interface FoundOld {
-  readonly keys: readonly number[]
-  /** Those that only seem old: see `Upkeep.prune`. */
-  readonly misdated: readonly number[]
-  readonly next: PrunePosition | undefined
-}
 
 export interface Forgotten {
   readonly events: number
   readonly dead: number
 }
-
-/** An event received at this time is too young for what is stored after it to be old. */
-export const youngMs = (receivedBeforeMs: number): number => receivedBeforeMs + MAX_TOLERANCE_MS
 
 /** The first of those events: what has a greater key only seems to be received before the time. */
 const FIRST_YOUNG = `coalesce((
@@ -49,21 +36,13 @@ export function prepareFindOld(db: DatabaseSync) {
         AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= ?4))
     ) AS is_needed, key > ${FIRST_YOUNG} AS is_misdated
     FROM event WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
-    ORDER BY received_at, key LIMIT ${MAX_LOOKED_AT}
+    ORDER BY received_at, key LIMIT ${MAX_OLD_READ}
   `)
 
-  return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): FoundOld => {
+  return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): PrunePlan => {
     const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
-    const looked = select.all(receivedBeforeMs, receivedAtMs, key, deadReceivedBeforeMs)
-    const misdated = looked.filter((row) => row.is_misdated === 1)
-    const old = looked.filter((row) => row.is_needed === 0 && row.is_misdated === 0).slice(0, limit)
-    const isCutShort = old.length === limit
-    const last = isCutShort ? old.at(-1) : looked.length < MAX_LOOKED_AT ? undefined : looked.at(-1)
-    return {
-      keys: old.map((row) => Number(row.key)),
-      misdated: misdated.map((row) => Number(row.key)),
-      next: last && { receivedAtMs: Number(last.received_at), key: Number(last.key) },
-    }
+    const looked = select.all(receivedBeforeMs, receivedAtMs, key, deadReceivedBeforeMs) as OldRow[]
+    return planPrune(looked, limit)
   }
 }
 
@@ -98,16 +77,16 @@ export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEve
  * gives how many of its events it has dated anew.
  */
 export async function pruneInCommits(
-  found: Promise<FoundOld>,
+  found: Promise<PrunePlan>,
   forget: (keys: readonly number[]) => Promise<Forgotten>,
   redate: (keys: readonly number[]) => Promise<number>,
 ): Promise<PruneStep> {
-  const { keys, misdated, next } = await found
+  const { old, misdated, next } = await found
   let [events, dead, redated] = [0, 0, 0]
   for (let from = 0; from < misdated.length; from += MAX_FORGOTTEN)
     redated += await redate(misdated.slice(from, from + MAX_FORGOTTEN))
-  for (let from = 0; from < keys.length; from += MAX_FORGOTTEN) {
-    const gone = await forget(keys.slice(from, from + MAX_FORGOTTEN))
+  for (let from = 0; from < old.length; from += MAX_FORGOTTEN) {
+    const gone = await forget(old.slice(from, from + MAX_FORGOTTEN))
     events += gone.events
     dead += gone.dead
   }

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
-import { CONFLICTING } from '../records/event-identity.ts'
+import { CONFLICTING } from '../records/events.ts'
 import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
 import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './sqlite-errors.ts'
 import type { Warnings } from './warnings.ts'

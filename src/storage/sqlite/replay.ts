@@ -1,7 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { HoldfastError } from '../../domain/errors.ts'
 import type { Replay, Replayed } from '../../domain/store.ts'
-import { NOT_UNDERSTOOD, takenBy } from '../records/event-identity.ts'
+import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
 import type { Deliver } from './deliver.ts'
 import type { Identities } from './identity.ts'
 
@@ -15,13 +14,14 @@ export function prepareReplay(db: DatabaseSync, identities: Identities, deliver:
     return identities.understand(Number(event.key))
   }
 
-  return ({ eventUid, handlers, status, reasons, only }: Replay, nowMs: number): Replayed => {
+  return (replay: Replay, nowMs: number): Replayed => {
+    const { eventUid, handlers, only } = replay
     const event = findEvent.get(eventUid)
-    if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${eventUid}`)
+    if (event === undefined) throw noSuchEvent(eventUid)
     const eventKey = Number(event.key)
-    const taker = takerOf(event, status)
-    const become = taker === undefined ? { status, reasons } : { status: 'conflict' as const, reasons: takenBy(taker) }
-    updateEvent.run(become.status, become.reasons.length > 0 ? JSON.stringify(become.reasons) : null, eventKey)
+    const taker = takerOf(event, replay.status)
+    const become = replayedAs(replay, taker)
+    updateEvent.run(become.status, storedReasons(become.reasons), eventKey)
     if (taker !== undefined) return { ...become, handlers: [] }
 
     return { ...become, handlers: deliver(eventKey, handlers, nowMs, only) }

@@ -1,28 +1,38 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
-import { cursorOf, type Position, startOf } from '../records/cursor.ts'
-import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../records/keys.ts'
-import { deliverySummaryOf, type Row } from './rows.ts'
+import {
+  type DeliveryRow,
+  deliverySummaryOf,
+  eventKeyOf,
+  firstDeliveryKey,
+  lastDeliveryKey,
+} from '../records/deliveries.ts'
+import {
+  type Condition,
+  cutPage,
+  type Found,
+  MAX_DELIVERIES_READ,
+  optional,
+  type Position,
+  startOf,
+} from '../records/search.ts'
 import { unlessDamaged } from './sqlite-errors.ts'
-import { type Condition, StatementCache } from './statement-cache.ts'
+import { StatementCache } from './statement-cache.ts'
 
-/** Deliveries looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
-const MAX_LOOKED_AT = 50_000
+type SqlCondition = Condition<SQLInputValue>
+
+/** A delivery, with its event's uid, source and type where they could be read with it. */
+type ListedRow = DeliveryRow & Partial<EventNames>
+type EventNames = Readonly<{ uid: string; source: string; type: string }>
 
 const DIED_LAST = 'ORDER BY d.due_at DESC, d.key DESC LIMIT ?'
 
 interface Wanted {
   readonly filter: DeliveryFilter
-  readonly conditions: readonly Condition[]
+  readonly conditions: readonly SqlCondition[]
   readonly limit: number
   readonly isDead: boolean
-}
-
-/** `end`: the last that was looked at, if not all were. */
-interface Listed {
-  readonly rows: readonly Row[]
-  readonly end: Position | undefined
 }
 
 /** Deliveries of these keys. */
@@ -45,52 +55,48 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const start = startOf(list, page)
     const ofEvent = filter.eventUid === undefined ? [] : eventRange(findEvent, filter.eventUid)
     if (ofEvent === undefined) return { items: [], nextCursor: undefined }
-    const conditions: Condition[] = [...(isDead ? diedBefore(start) : keyBefore(start)), ...ofEvent, ...checked(filter)]
+    const conditions: SqlCondition[] = [
+      ...(isDead ? diedBefore(start) : keyBefore(start)),
+      ...ofEvent,
+      ...checked(filter),
+    ]
     const index = indexFor(filter)
     const wanted = { filter, conditions, limit: page.limit + 1, isDead }
     const search = () => listed(wanted, index, index === undefined ? lowest(statements, start.key, filter) : undefined)
-    const { rows, end } =
+    const found =
       ofEvent.length > 0 ? listed(wanted, undefined, undefined) : (unlessDamaged(search) ?? carefully(wanted, start))
-    const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? positionOf(shown.at(-1), isDead) : end
-    return { items: shown.flatMap(withEvent).map(deliverySummaryOf), nextCursor: last && cursorOf(list, last) }
+    const { shown, nextCursor } = cutPage(list, page, found, (row) => positionOf(row, isDead))
+    return { items: shown.flatMap((row) => summaryOf(row, eventOf)), nextCursor }
   }
 
   function listed(
     { filter, conditions, limit, isDead }: Wanted,
     index: string | undefined,
     end: Position | undefined,
-  ): Listed {
-    const within: Condition[] = end === undefined ? [...conditions] : [...conditions, ['d.key >= ?', end.key]]
-    const select = (columns: string, join: string) =>
+  ): Found<ListedRow> {
+    const within: SqlCondition[] = end === undefined ? [...conditions] : [...conditions, ['d.key >= ?', end.key]]
+    const select = (columns: string, join: string): ListedRow[] =>
       statements.all(
         `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error ${columns}
          FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`} ${join}`,
         within,
         isDead ? DIED_LAST : 'ORDER BY d.key DESC LIMIT ?',
         [limit],
-      )
+      ) as ListedRow[]
     const joined = () => select(', e.uid, e.source, e.type', 'CROSS JOIN event AS e ON e.key = d.key / 1024')
     return { rows: filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined(), end }
   }
 
   /** Event by event, or death by death, as an index tells them: what lies on damaged pages is left out. */
-  function carefully(wanted: Wanted, start: Position): Listed {
+  function carefully(wanted: Wanted, start: Position): Found<ListedRow> {
     const places = wanted.isDead ? deaths(statements, start) : eventsBefore(statements, start)
-    const rows: Row[] = []
+    const rows: ListedRow[] = []
     for (const { from, to } of places) {
       if (rows.length >= wanted.limit) break
-      const conditions: Condition[] = [...wanted.conditions, ['d.key BETWEEN ? AND ?', from, to]]
+      const conditions: SqlCondition[] = [...wanted.conditions, ['d.key BETWEEN ? AND ?', from, to]]
       rows.push(...(unlessDamaged(() => listed({ ...wanted, conditions }, undefined, undefined))?.rows ?? []))
     }
-    return { rows, end: places.length < MAX_LOOKED_AT ? undefined : places.at(-1)?.position }
-  }
-
-  /** Empty where its event lies on a damaged page. */
-  function withEvent(row: Row): readonly Row[] {
-    if ('uid' in row) return [row]
-    const event = unlessDamaged(() => eventOf.get(eventKeyOf(Number(row.key))))
-    return event === undefined ? [] : [{ ...row, ...event }]
+    return { rows, end: places.length < MAX_DELIVERIES_READ ? undefined : places.at(-1)?.position }
   }
 
   function indexFor({ state }: DeliveryFilter): string | undefined {
@@ -100,8 +106,17 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
   }
 }
 
+/** Empty where the event lies on a damaged page. */
+function summaryOf(row: ListedRow, eventOf: StatementSync): readonly DeliverySummary[] {
+  const { uid, source, type } = row
+  if (uid !== undefined && source !== undefined && type !== undefined)
+    return [deliverySummaryOf(row, { uid, source, type })]
+  const event = unlessDamaged(() => eventOf.get(eventKeyOf(row.key)))
+  return event === undefined ? [] : [deliverySummaryOf(row, event as EventNames)]
+}
+
 /** Undefined if there is no such event. */
-function eventRange(findEvent: StatementSync, uid: string): readonly Condition[] | undefined {
+function eventRange(findEvent: StatementSync, uid: string): readonly SqlCondition[] | undefined {
   const event = findEvent.get(uid)
   if (event === undefined) return undefined
   const key = Number(event.key)
@@ -109,24 +124,24 @@ function eventRange(findEvent: StatementSync, uid: string): readonly Condition[]
 }
 
 function deaths(statements: StatementCache, start: Position): readonly Place[] {
-  const died: Condition[] = [["d.state = 'dead'"], ...diedBefore(start)]
+  const died: SqlCondition[] = [["d.state = 'dead'"], ...diedBefore(start)]
   const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
-  return statements.all(from, died, DIED_LAST, [MAX_LOOKED_AT]).map((row) => {
+  return statements.all(from, died, DIED_LAST, [MAX_DELIVERIES_READ]).map((row) => {
     const key = Number(row.key)
-    return { from: key, to: key, position: positionOf(row, true) }
+    return { from: key, to: key, position: positionOf(row as ListedRow, true) }
   })
 }
 
 function eventsBefore(statements: StatementCache, { key: before }: Position): readonly Place[] {
   const from = 'SELECT key FROM event INDEXED BY event_by_uid'
-  const last: Condition[] = [['key <= ?', eventKeyOf(before)]]
-  return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_LOOKED_AT]).map((row) => {
+  const last: SqlCondition[] = [['key <= ?', eventKeyOf(before)]]
+  return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_DELIVERIES_READ]).map((row) => {
     const key = firstDeliveryKey(Number(row.key))
     return { from: key, to: lastDeliveryKey(Number(row.key)), position: { atMs: 0, key } }
   })
 }
 
-/** The last delivery that may be looked at; undefined if all may. */
+/** The last delivery that may be read; undefined if all may. */
 function lowest(
   statements: StatementCache,
   before: number,
@@ -137,34 +152,34 @@ function lowest(
     'SELECT key FROM delivery',
     [['key < ?', before]],
     'ORDER BY key DESC LIMIT 1 OFFSET ?',
-    [MAX_LOOKED_AT - 1],
+    [MAX_DELIVERIES_READ - 1],
   )
-  return positionOf(row, false)
+  return row && positionOf(row as DeliveryRow, false)
 }
 
-const positionOf = (row: Row | undefined, isDead: boolean): Position | undefined =>
-  row && { atMs: isDead ? Number(row.due_at) : 0, key: Number(row.key) }
+const positionOf = ({ due_at, key }: Pick<DeliveryRow, 'due_at' | 'key'>, isDead: boolean): Position => ({
+  atMs: isDead ? due_at : 0,
+  key,
+})
 
-const keyBefore = ({ key }: Position): readonly Condition[] => [['d.key < ?', key]]
+const keyBefore = ({ key }: Position): readonly SqlCondition[] => [['d.key < ?', key]]
 
-const diedBefore = ({ atMs, key }: Position): readonly Condition[] => [
+const diedBefore = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['d.due_at <= ?', atMs],
   ['(d.due_at < ? OR d.key < ?)', atMs, key],
 ]
 
-function checked({ state, handler, source }: DeliveryFilter): readonly Condition[] {
-  const optional = (sql: string, value: SQLInputValue | undefined): Condition[] =>
-    value === undefined ? [] : [[sql, value]]
+function checked({ state, handler, source }: DeliveryFilter): readonly SqlCondition[] {
   return [
     // A literal, or the partial indexes could not be used.
     ...(state === undefined ? [] : [[`d.state = '${state}'`] as const]),
-    ...optional('d.handler = ?', handler),
-    ...optional('e.source = ?', source),
+    ...optional<SQLInputValue>('d.handler = ?', handler),
+    ...optional<SQLInputValue>('e.source = ?', source),
   ]
 }
 
 /** Whether so few deliveries are in a state that all of them can be sorted. */
 function prepareFew(db: DatabaseSync, state: 'pending'): () => boolean {
   const select = db.prepare('SELECT n FROM tally WHERE state = ?')
-  return () => Number(select.get(state)?.n) <= MAX_LOOKED_AT
+  return () => Number(select.get(state)?.n) <= MAX_DELIVERIES_READ
 }

@@ -1,15 +1,22 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { EventSummary } from '../../domain/event.ts'
 import type { EventFilter, Page, PageRequest } from '../../domain/store.ts'
-import { cursorOf, type Position, startOf } from '../records/cursor.ts'
-import { checkEventFilter } from '../records/event-filter.ts'
+import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../records/events.ts'
+import {
+  type Condition,
+  checkEventFilter,
+  cutPage,
+  likeContaining,
+  MAX_EVENTS_READ,
+  optional,
+  type Position,
+  startOf,
+} from '../records/search.ts'
 import { prepareKinds } from './kinds.ts'
-import { EVENT_COLUMNS, eventSummaryOf } from './rows.ts'
 import { unlessDamaged } from './sqlite-errors.ts'
-import { type Condition, likePattern, StatementCache } from './statement-cache.ts'
+import { StatementCache } from './statement-cache.ts'
 
-/** Events looked at for one page where no index answers the filter; the page is then short, and has a cursor. */
-const MAX_LOOKED_AT = 100_000
+type SqlCondition = Condition<SQLInputValue>
 
 /**
  * Events, newest first. A source and a type are looked up in the index, kind by kind; whatever else is asked for is checked
@@ -30,7 +37,7 @@ export function prepareSearchEvents(db: DatabaseSync) {
 
     const found = (chosen ?? [undefined])
       .flatMap((kind) => {
-        const ofKind: Condition[] =
+        const ofKind: SqlCondition[] =
           kind === undefined
             ? []
             : [
@@ -40,15 +47,11 @@ export function prepareSearchEvents(db: DatabaseSync) {
         return select([...ofKind, ...conditions], page.limit + 1)
       })
       .sort((a, b) => b.atMs - a.atMs || b.key - a.key)
-    const shown = found.slice(0, page.limit)
-    const last = found.length > page.limit ? shown.at(-1) : end
-    return {
-      items: shown.map(summary).filter((item) => item !== undefined),
-      nextCursor: last && cursorOf('events', last),
-    }
+    const { shown, nextCursor } = cutPage('events', page, { rows: found, end }, (position) => position)
+    return { items: shown.map(summary).filter((item) => item !== undefined), nextCursor }
   }
 
-  function select(conditions: readonly Condition[], limit: number): Position[] {
+  function select(conditions: readonly SqlCondition[], limit: number): Position[] {
     return statements
       .all('SELECT received_at, key FROM event', conditions, 'ORDER BY received_at DESC, key DESC LIMIT ?', [limit])
       .map((row) => ({ atMs: Number(row.received_at), key: Number(row.key) }))
@@ -60,42 +63,42 @@ export function prepareSearchEvents(db: DatabaseSync) {
     if (found === undefined) return undefined
     const [row] = found
     if (row === undefined) throw new Error('an event vanished within one read transaction')
-    return eventSummaryOf(row)
+    return eventSummaryOf(row as EventRow)
   }
 
-  /** The last event that may be looked at; undefined if all may. */
-  function lowest(start: Position, range: readonly Condition[]): Position | undefined {
+  /** The last event that may be read; undefined if all may. */
+  function lowest(start: Position, range: readonly SqlCondition[]): Position | undefined {
     const [row] = statements.all(
       'SELECT received_at, key FROM event',
       [...range, ...after(start)],
       'ORDER BY received_at DESC, key DESC LIMIT 1 OFFSET ?',
-      [MAX_LOOKED_AT - 1],
+      [MAX_EVENTS_READ - 1],
     )
     return row && { atMs: Number(row.received_at), key: Number(row.key) }
   }
 }
 
-const after = ({ atMs, key }: Position): readonly Condition[] => [
+const after = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['received_at <= ?', atMs],
   ['(received_at < ? OR key < ?)', atMs, key],
 ]
 
-const notBelow = ({ atMs, key }: Position): readonly Condition[] => [
+const notBelow = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['received_at >= ?', atMs],
   ['(received_at > ? OR key >= ?)', atMs, key],
 ]
 
-const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition[] => [
-  ...optional('received_at >= ?', sinceMs),
-  ...optional('received_at < ?', untilMs),
+const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly SqlCondition[] => [
+  ...optional<SQLInputValue>('received_at >= ?', sinceMs),
+  ...optional<SQLInputValue>('received_at < ?', untilMs),
 ]
 
-function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Condition[] {
-  const like = q === undefined ? undefined : likePattern(q)
+function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly SqlCondition[] {
+  const like = q === undefined ? undefined : likeContaining(q)
   return [
-    ...optional('task = ?', task),
-    ...optional('status = ?', status),
-    ...optional('origin = ?', origin),
+    ...optional<SQLInputValue>('task = ?', task),
+    ...optional<SQLInputValue>('status = ?', status),
+    ...optional<SQLInputValue>('origin = ?', origin),
     ...(like === undefined
       ? []
       : [
@@ -111,12 +114,9 @@ function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Con
 }
 
 /** Where the kinds are too many to be looked up one by one, or the task's index is better. GLOB's other signs are escaped. */
-const kindConditions = ({ source, type }: EventFilter): readonly Condition[] => [
-  ...optional('source = ?', source),
+const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
+  ...optional<SQLInputValue>('source = ?', source),
   ...(type?.includes('*')
-    ? optional('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))
-    : optional('type = ?', type)),
+    ? optional<SQLInputValue>('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))
+    : optional<SQLInputValue>('type = ?', type)),
 ]
-
-const optional = (sql: string, value: SQLInputValue | undefined): readonly Condition[] =>
-  value === undefined ? [] : [[sql, value]]

@@ -2,23 +2,22 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { Page, PageRequest } from '../../domain/store.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
-import { cursorOf, startOf } from '../records/cursor.ts'
+import {
+  type Condition,
+  cutPage,
+  type Found,
+  MAX_RECENT_READ,
+  MAX_TASKS_READ,
+  optional,
+  type Position,
+  startOf,
+} from '../records/search.ts'
+import { type TaskRow, taskOf } from '../records/tasks.ts'
 import { prepareKinds } from './kinds.ts'
-import type { Row } from './rows.ts'
 import { unlessDamaged } from './sqlite-errors.ts'
-import { type Condition, StatementCache } from './statement-cache.ts'
-import { taskOf } from './task-rows.ts'
+import { StatementCache } from './statement-cache.ts'
 
-/** Tasks looked at for one page; where a filter passes over more, the page is short and has a cursor. */
-const MAX_LOOKED_AT = 50_000
-/** Events of one type looked at for the last that came by webhook. */
-const MAX_RECENT = 20_000
-
-/** `end`: the last that was looked at, if not all were. */
-interface Listed {
-  readonly rows: readonly Row[]
-  readonly end: number | undefined
-}
+type SqlCondition = Condition<SQLInputValue>
 
 /** Tasks, newest first. */
 export function prepareSearchTasks(db: DatabaseSync) {
@@ -26,59 +25,57 @@ export function prepareSearchTasks(db: DatabaseSync) {
 
   return ({ source, status }: TaskFilter, page: PageRequest): Page<Task> => {
     const { key: before } = startOf('tasks', page)
-    const filter = [...optional('source = ?', source), ...optional('status = ?', status)]
-    const { rows, end } =
+    const filter = [...optional<SQLInputValue>('source = ?', source), ...optional<SQLInputValue>('status = ?', status)]
+    const found =
       unlessDamaged(() => listed(before, filter, page.limit + 1)) ?? carefully(before, filter, page.limit + 1)
-    const shown = rows.slice(0, page.limit)
-    const last = rows.length > page.limit ? Number(shown.at(-1)?.key) : end
-    return {
-      items: shown.map(taskOf),
-      nextCursor: last === undefined ? undefined : cursorOf('tasks', { atMs: 0, key: last }),
-    }
+    const { shown, nextCursor } = cutPage('tasks', page, found, positionOf)
+    return { items: shown.map(taskOf), nextCursor }
   }
 
-  function listed(before: number, filter: readonly Condition[], limit: number): Listed {
+  function listed(before: number, filter: readonly SqlCondition[], limit: number): Found<TaskRow> {
     const end = filter.length > 0 ? lowest(before) : undefined
-    const conditions: Condition[] = [['key < ?', before], ...optional('key >= ?', end), ...filter]
-    return {
-      rows: statements.all('SELECT * FROM task NOT INDEXED', conditions, 'ORDER BY key DESC LIMIT ?', [limit]),
-      end,
-    }
+    const conditions: SqlCondition[] = [
+      ['key < ?', before],
+      ...optional<SQLInputValue>('key >= ?', end?.key),
+      ...filter,
+    ]
+    const rows = statements.all('SELECT * FROM task NOT INDEXED', conditions, 'ORDER BY key DESC LIMIT ?', [limit])
+    return { rows: rows as TaskRow[], end }
   }
 
   /** Row by row, whose keys an index tells: what lies on damaged pages is left out. */
-  function carefully(before: number, filter: readonly Condition[], limit: number): Listed {
+  function carefully(before: number, filter: readonly SqlCondition[], limit: number): Found<TaskRow> {
     const keys = statements
       .all('SELECT key FROM task INDEXED BY task_by_uid', [['key < ?', before]], 'ORDER BY key DESC LIMIT ?', [
-        MAX_LOOKED_AT,
+        MAX_TASKS_READ,
       ])
       .map(({ key }) => Number(key))
-    const rows: Row[] = []
+    const rows: TaskRow[] = []
     for (const key of keys) {
       if (rows.length >= limit) break
       const one = () => statements.all('SELECT * FROM task NOT INDEXED', [['key = ?', key], ...filter], '', [])
-      rows.push(...(unlessDamaged(one) ?? []))
+      rows.push(...((unlessDamaged(one) ?? []) as TaskRow[]))
     }
-    return { rows, end: keys.length < MAX_LOOKED_AT ? undefined : keys.at(-1) }
+    const last = keys.at(-1)
+    return { rows, end: keys.length < MAX_TASKS_READ || last === undefined ? undefined : { atMs: 0, key: last } }
   }
 
-  /** The last task that may be looked at; undefined if all may. */
-  function lowest(before: number): number | undefined {
+  /** The last task that may be read; undefined if all may. */
+  function lowest(before: number): Position | undefined {
     const tail = 'ORDER BY key DESC LIMIT 1 OFFSET ?'
-    const [row] = statements.all('SELECT key FROM task', [['key < ?', before]], tail, [MAX_LOOKED_AT - 1])
-    return row && Number(row.key)
+    const [row] = statements.all('SELECT key FROM task', [['key < ?', before]], tail, [MAX_TASKS_READ - 1])
+    return row && { atMs: 0, key: Number(row.key) }
   }
 }
 
-const optional = (sql: string, value: SQLInputValue | undefined): readonly Condition[] =>
-  value === undefined ? [] : [[sql, value]]
+const positionOf = ({ key }: TaskRow): Position => ({ atMs: 0, key })
 
 export function prepareFindTask(db: DatabaseSync) {
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ? AND source = ?')
   return (source: string, id: string): Task | undefined => {
     const row = byId.get(source, id) ?? byUid.get(id.toLowerCase(), source)
-    return row && taskOf(row)
+    return row && taskOf(row as TaskRow)
   }
 }
 
@@ -86,12 +83,12 @@ export function prepareActivity(db: DatabaseSync) {
   const kinds = prepareKinds(db)
   const lastOfKind = db.prepare(`
     SELECT max(received_at) AS at FROM (
-      SELECT received_at, origin FROM event WHERE source = ? AND type = ? ORDER BY received_at DESC LIMIT ${MAX_RECENT}
+      SELECT received_at, origin FROM event WHERE source = ? AND type = ? ORDER BY received_at DESC LIMIT ${MAX_RECENT_READ}
     ) WHERE origin = 'webhook'
   `)
   const lastOfAny = db.prepare(`
     SELECT max(received_at) AS at FROM (
-      SELECT received_at, origin, source FROM event ORDER BY received_at DESC LIMIT ${MAX_LOOKED_AT}
+      SELECT received_at, origin, source FROM event ORDER BY received_at DESC LIMIT ${MAX_TASKS_READ}
     ) WHERE origin = 'webhook' AND source = ?
   `)
   const recovered = db.prepare(

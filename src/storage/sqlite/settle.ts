@@ -1,20 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { DeliveryState, Settlement } from '../../domain/delivery.ts'
-import { eventKeyOf } from '../records/keys.ts'
-import { joinedReasons } from '../records/quarantine.ts'
-import type { Settled, Successor } from '../records/successor.ts'
+import { eventKeyOf } from '../records/deliveries.ts'
+import { type EventRow, joinedReasons } from '../records/events.ts'
+import { type Settled, STATE_AFTER, type Successor } from '../records/settlement.ts'
 import { prepareRecordAttempt } from './attempts.ts'
 import type { Damage } from './damage.ts'
 import type { StoredSettlement } from './messages.ts'
 import type { GiveUpId } from './successor.ts'
 import type { Tally } from './tally.ts'
-
-const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>> = {
-  succeeded: 'succeeded',
-  dead: 'dead',
-  retry: 'pending',
-  released: 'pending',
-}
 
 /** One that lies on a damaged page takes no effect. */
 export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally, damage: Damage) {
@@ -32,8 +24,8 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally
   const quarantineEvent = db.prepare("UPDATE event SET status = 'quarantined', reasons = ? WHERE key = ?")
 
   function quarantine(eventKey: number, reasons: readonly string[]): void {
-    const event = findEvent.get(eventKey)
-    quarantineEvent.run(joinedReasons(event?.status, event?.reasons, reasons), eventKey)
+    const event = findEvent.get(eventKey) as Pick<EventRow, 'status' | 'reasons'> | undefined
+    if (event !== undefined) quarantineEvent.run(joinedReasons(event, reasons), eventKey)
   }
 
   const successorOf = (eventKey: number, { routes }: StoredSettlement, nowMs: number): Successor | undefined =>

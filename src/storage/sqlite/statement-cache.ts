@@ -1,8 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import { type Condition, composed } from '../records/search.ts'
 import type { Row } from './rows.ts'
-
-/** A condition and the values of its question marks. */
-export type Condition = readonly [sql: string, ...values: SQLInputValue[]]
 
 /** Statements differ only in which of a few conditions they have, so that their number is bounded; past this, the oldest goes. */
 const MAX_STATEMENTS = 256
@@ -16,10 +14,14 @@ export class StatementCache {
     this.#db = db
   }
 
-  all(select: string, conditions: readonly Condition[], tail: string, tailValues: readonly SQLInputValue[]): Row[] {
-    const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`
-    const values = conditions.flatMap(([, ...each]) => each)
-    return this.#prepare(`${select} ${where} ${tail}`).all(...values, ...tailValues)
+  all(
+    select: string,
+    conditions: readonly Condition<SQLInputValue>[],
+    tail: string,
+    tailValues: readonly SQLInputValue[],
+  ): Row[] {
+    const { sql, values } = composed(select, conditions, tail, tailValues)
+    return this.#prepare(sql).all(...values)
   }
 
   #prepare(sql: string): StatementSync {
@@ -34,6 +36,3 @@ export class StatementCache {
     return statement
   }
 }
-
-/** A LIKE pattern, with `\` as its escape, for a text that contains this one. LIKE ignores the case of ASCII letters. */
-export const likePattern = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`

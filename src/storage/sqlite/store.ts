@@ -29,8 +29,8 @@ import type {
 } from '../../domain/task-store.ts'
 import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../records/append-queue.ts'
-import { Endings } from '../records/endings.ts'
-import { settledAs } from '../records/successor.ts'
+import { EndedTaskListeners } from '../records/ended-tasks.ts'
+import { announceSettled } from '../records/settlement.ts'
 import { bringBackFound } from './bring-back.ts'
 import { Calls } from './calls.ts'
 import { watchJumps } from './jumps.ts'
@@ -64,7 +64,7 @@ export class SqliteStore implements OpenStore {
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
-  readonly #endings = new Endings((level, message) => this.#log(level, message))
+  readonly #endedTasks = new EndedTaskListeners((level, message) => this.#log(level, message))
   #lastId = 0
   readonly #nextId = () => ++this.#lastId
   readonly #batches = new WireBatches(
@@ -73,7 +73,7 @@ export class SqliteStore implements OpenStore {
   )
   readonly #appends = new AppendQueue(
     (batch) => this.#batches.write(batch),
-    (ended) => this.#endings.tell(ended),
+    (ended) => this.#endedTasks.notify(ended),
   )
   readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>), this.#nextId)
   readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
@@ -126,7 +126,7 @@ export class SqliteStore implements OpenStore {
 
   async settle(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
     const call = this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
-    return settledAs(await call, this.#endings, this.#log)
+    return announceSettled(await call, this.#endedTasks, this.#log)
   }
 
   async replay(replay: Replay): Promise<Replayed> {
@@ -180,12 +180,12 @@ export class SqliteStore implements OpenStore {
   }
 
   async track(task: NewTask): Promise<Tracked> {
-    return this.#endings.told(await (this.#refusing() ?? this.#writes.call('track', task, this.#clock())))
+    return this.#endedTasks.notifyOf(await (this.#refusing() ?? this.#writes.call('track', task, this.#clock())))
   }
 
   async submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined> {
     const ending = this.#refusing() ?? this.#writes.call('submitted', uid, lease, submission, this.#clock())
-    return this.#endings.told(await ending)
+    return this.#endedTasks.notifyOf(await ending)
   }
 
   async claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]> {
@@ -201,7 +201,7 @@ export class SqliteStore implements OpenStore {
   }
 
   async cancelTask(uid: string): Promise<Task | undefined> {
-    return this.#endings.told(await (this.#refusing() ?? this.#writes.call('cancelTask', uid, this.#clock())))
+    return this.#endedTasks.notifyOf(await (this.#refusing() ?? this.#writes.call('cancelTask', uid, this.#clock())))
   }
 
   async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
@@ -221,7 +221,7 @@ export class SqliteStore implements OpenStore {
   }
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {
-    this.#endings.listen(listener)
+    this.#endedTasks.add(listener)
   }
 
   faults(): readonly string[] {

@@ -1,6 +1,6 @@
 import type { Settlement, Work } from '../../domain/delivery.ts'
 import type { Headers } from '../../domain/event.ts'
-import { storedDetail } from '../records/attempt-detail.ts'
+import { storedDetail } from '../records/settlement.ts'
 import type { StoredSettlement, StoredWork } from './messages.ts'
 
 /** What the store takes and gives, and the form in which it passes between threads. */

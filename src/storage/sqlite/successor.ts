@@ -1,8 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { TypeRoutes } from '../../domain/delivery.ts'
-import type { EndedTask, TaskEnding } from '../../domain/task.ts'
+import type { EndedTask } from '../../domain/task.ts'
 import { routeByType } from '../../pipeline/type-routes.ts'
-import type { Successor } from '../records/successor.ts'
+import { storedReasons } from '../records/events.ts'
+import type { Successor } from '../records/settlement.ts'
+import { type TaskEndRow, taskEndOf } from '../records/tasks.ts'
 import type { Deliver } from './deliver.ts'
 import type { EndTask, TaskEffect } from './end-task.ts'
 import type { Identities, Identity } from './identity.ts'
@@ -43,7 +45,7 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
     const routing = routeByType(routes, String(event.type))
     const effect = effectOf(event)
     const status = effect.kind === 'superseded' ? effect.kind : routing.status
-    update.run(status, routing.reasons.length > 0 ? JSON.stringify(routing.reasons) : null, key)
+    update.run(status, storedReasons(routing.reasons), key)
     if (status === 'superseded') return undefined
     deliver(key, routing.handlers, nowMs)
     const uid = String(event.uid)
@@ -55,10 +57,7 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
 
   function effectOf({ source, task, task_end, task_word }: Row): TaskEffect {
     if (typeof task !== 'string' || task_end === null) return { kind: 'none' }
-    return endTask.effectOn(String(source), task, {
-      status: task_end as TaskEnding,
-      word: String(task_word ?? task_end),
-    })
+    return endTask.effectOn(String(source), task, taskEndOf({ task_end, task_word } as TaskEndRow))
   }
 
   return (eventKey, routes, nowMs) => {

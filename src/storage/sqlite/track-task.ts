@@ -1,37 +1,38 @@
 import { randomUUID } from 'node:crypto'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { beginningTime } from '../../domain/clock.ts'
-import { HoldfastError } from '../../domain/errors.ts'
-import type { EndedTask, NewTask, Task, TaskEnding } from '../../domain/task.ts'
+import type { EndedTask, NewTask, Task } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
+import type { WithEndedTask } from '../records/ended-tasks.ts'
+import {
+  checkIdempotency,
+  idTakenBy,
+  leasedTaskOf,
+  type TaskEndRow,
+  type TaskRow,
+  taskEndOf,
+  taskOf,
+} from '../records/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { EndTask } from './end-task.ts'
-import type { Row } from './rows.ts'
 import type { Tally } from './tally.ts'
-import { leasedTaskOf, taskOf } from './task-rows.ts'
-
-/** An operation's answer, and the task that it ended. */
-export interface Ending<Value> {
-  readonly value: Value
-  readonly ended?: EndedTask
-}
 
 const BY_KEY = 'SELECT * FROM task WHERE key = ?'
 const BY_ID = 'SELECT * FROM task WHERE source = ? AND id = ?'
 
 /** How tasks begin: tracked, or submitted. */
 export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTask) {
-  const catchUp = prepareCatchUp(db, endTask)
+  const endIfTold = prepareEndIfTold(db, endTask)
   return {
-    track: prepareTrack(db, tally, catchUp),
-    submitted: prepareSubmitted(db, tally, endTask, catchUp),
+    track: prepareTrack(db, tally, endIfTold),
+    submitted: prepareSubmitted(db, tally, endTask, endIfTold),
   }
 }
 
-type CatchUp = ReturnType<typeof prepareCatchUp>
+type EndIfTold = ReturnType<typeof prepareEndIfTold>
 
-/** Ends a task whose end came before its id was known. */
-function prepareCatchUp(db: DatabaseSync, endTask: EndTask) {
+/** Ends a task that is new, or has got its id now, if an event has told its end before. */
+function prepareEndIfTold(db: DatabaseSync, endTask: EndTask) {
   const byKey = db.prepare(BY_KEY)
   const firstEnd = db.prepare(`
     SELECT uid, task_end, task_word FROM event INDEXED BY event_by_task
@@ -40,14 +41,13 @@ function prepareCatchUp(db: DatabaseSync, endTask: EndTask) {
 
   return (key: number, source: string, id: string, nowMs: number): EndedTask | undefined => {
     const event = firstEnd.get(id, source)
-    const task = byKey.get(key)
+    const task = find(byKey, key)
     if (event === undefined || task === undefined) return undefined
-    const end = { status: event.task_end as TaskEnding, word: String(event.task_word) }
-    return endTask.resolve(task, end, null, String(event.uid), nowMs)
+    return endTask.resolve(task, taskEndOf(event as TaskEndRow), null, String(event.uid), nowMs)
   }
 }
 
-function prepareTrack(db: DatabaseSync, tally: Tally, catchUp: CatchUp) {
+function prepareTrack(db: DatabaseSync, tally: Tally, endIfTold: EndIfTold) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byIdempotencyKey = db.prepare('SELECT * FROM task WHERE idempotency_key = ?')
@@ -58,15 +58,14 @@ function prepareTrack(db: DatabaseSync, tally: Tally, catchUp: CatchUp) {
   `)
   const readClock = prepareReadClock(db)
 
-  function known({ source, id, idempotency }: NewTask): Row | undefined {
-    const row = idempotency && byIdempotencyKey.get(idempotency.key)
-    if (row !== undefined && row.fingerprint !== idempotency?.fingerprint) {
-      throw new HoldfastError('idempotency_mismatch', 'the Idempotency-Key was used for another request')
-    }
-    return row ?? (id === undefined ? undefined : byId.get(source, id))
+  function known(task: NewTask): TaskRow | undefined {
+    const { source, id, idempotency } = task
+    const row = idempotency && find(byIdempotencyKey, idempotency.key)
+    checkIdempotency(row, task)
+    return row ?? (id === undefined ? undefined : find(byId, source, id))
   }
 
-  return (task: NewTask, nowMs: number): Ending<Tracked> => {
+  return (task: NewTask, nowMs: number): WithEndedTask<Tracked> => {
     const existing = known(task)
     if (existing !== undefined) return { value: { task: taskOf(existing), created: false, leased: undefined } }
     const { id, idempotency, leaseMs = 0 } = task
@@ -91,14 +90,14 @@ function prepareTrack(db: DatabaseSync, tally: Tally, catchUp: CatchUp) {
       ).lastInsertRowid,
     )
     tally.add(id === undefined ? 'task:submitting' : 'task:pending')
-    const ended = id === undefined ? undefined : catchUp(key, task.source, id, nowMs)
-    const row = byKey.get(key) as Row
+    const ended = id === undefined ? undefined : endIfTold(key, task.source, id, nowMs)
+    const row = byKey.get(key) as TaskRow
     const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false)
     return { value: { task: taskOf(row), created: true, leased }, ...(ended && { ended }) }
   }
 }
 
-function prepareSubmitted(db: DatabaseSync, tally: Tally, endTask: EndTask, catchUp: CatchUp) {
+function prepareSubmitted(db: DatabaseSync, tally: Tally, endTask: EndTask, endIfTold: EndIfTold) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byLease = db.prepare("SELECT * FROM task WHERE uid = ? AND lease = ? AND status = 'submitting'")
@@ -107,24 +106,25 @@ function prepareSubmitted(db: DatabaseSync, tally: Tally, endTask: EndTask, catc
       due_at = min(stale_at, expires_at)
     WHERE key = ?
   `)
-  const read = (key: number): Task => taskOf(byKey.get(key) as Row)
+  const read = (key: number): Task => taskOf(byKey.get(key) as TaskRow)
 
-  return (uid: string, lease: string, submission: TaskSubmission, nowMs: number): Ending<Task | undefined> => {
-    const task = byLease.get(uid, lease)
+  return (uid: string, lease: string, submission: TaskSubmission, nowMs: number): WithEndedTask<Task | undefined> => {
+    const task = find(byLease, uid, lease)
     if (task === undefined) return { value: undefined }
-    const key = Number(task.key)
-    const source = String(task.source)
-    const refusal = 'refused' in submission ? submission.refused : takenBy(byId.get(source, submission.id))
-    if (refusal !== undefined || 'refused' in submission) {
-      const ended = endTask.close(task, 'failed', refusal ?? null, nowMs)
+    const { key, source } = task
+    const close = (error: string): WithEndedTask<Task> => {
+      const ended = endTask.close(task, 'failed', error, nowMs)
       return { value: read(key), ended }
     }
+    if ('refused' in submission) return close(submission.refused)
+    const other = find(byId, source, submission.id)
+    if (other !== undefined) return close(idTakenBy(other))
     begin.run(submission.id, key)
     tally.move('task:submitting', 'task:pending')
-    const ended = catchUp(key, source, submission.id, nowMs)
+    const ended = endIfTold(key, source, submission.id, nowMs)
     return { value: read(key), ...(ended && { ended }) }
   }
 }
 
-const takenBy = (other: Row | undefined): string | undefined =>
-  other && `the provider gave it the id of task ${String(other.uid)}`
+const find = (statement: StatementSync, ...values: SQLInputValue[]): TaskRow | undefined =>
+  statement.get(...values) as TaskRow | undefined

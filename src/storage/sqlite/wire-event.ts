@@ -3,7 +3,7 @@ import type { AskedUnder, NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../records/append-queue.ts'
-import { leasedDeliveries } from '../records/keys.ts'
+import { leasedDeliveries } from '../records/deliveries.ts'
 import { errorOf, type Reply, type WireError } from './thread-error.ts'
 
 /**

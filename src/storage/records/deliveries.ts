@@ -1,0 +1,120 @@
+import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary, LeasedDelivery } from '../../domain/delivery.ts'
+import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import { type ErrorDetail, HoldfastError } from '../../domain/errors.ts'
+import type { NewEvent } from '../../domain/event.ts'
+import type { Counts, Replay } from '../../domain/store.ts'
+import { TASK_STATUSES } from '../../domain/task.ts'
+
+/** How deliveries and their attempts stand in rows, and the rules for them that do not depend on the database. */
+
+/** Handlers that one event may have; a delivery's key is its event's key times this, plus an ordinal. */
+export const MAX_DELIVERIES_PER_EVENT = 1_024
+
+export const firstDeliveryKey = (eventKey: number): number => eventKey * MAX_DELIVERIES_PER_EVENT
+export const lastDeliveryKey = (eventKey: number): number => firstDeliveryKey(eventKey) + MAX_DELIVERIES_PER_EVENT - 1
+export const eventKeyOf = (deliveryKey: number): number => Math.floor(deliveryKey / MAX_DELIVERIES_PER_EVENT)
+
+/** The deliveries that an event offered to lease, leased as it was appended under this key. */
+export const leasedDeliveries = (
+  { handlers, lease: offer }: NewEvent,
+  eventKey: number,
+  lease: string,
+): readonly LeasedDelivery[] =>
+  (offer?.handlers ?? []).map((handler) => ({
+    deliveryId: firstDeliveryKey(eventKey) + handlers.indexOf(handler),
+    lease,
+    handler,
+  }))
+
+export type DeliveryRow = Readonly<{
+  key: number
+  handler: string
+  state: DeliveryState
+  due_at: number
+  attempts: number
+  last_error: string | null
+}>
+
+export const deliverySummaryOf = (
+  row: DeliveryRow,
+  event: { readonly uid: string; readonly source: string; readonly type: string },
+): DeliverySummary => ({
+  eventUid: event.uid,
+  source: event.source,
+  type: event.type,
+  handler: row.handler,
+  state: row.state,
+  attempts: row.attempts,
+  dueAtMs: row.due_at,
+  ...(row.last_error !== null && { lastError: row.last_error }),
+})
+
+export type AttemptRow = Readonly<{
+  delivery: number
+  number: number
+  outcome: AttemptOutcome
+  error: string | null
+  /** JSON, as `storedDetail` makes it. */
+  detail: string | null
+  started_at: number
+  duration_ms: number
+}>
+
+export const attemptOf = (row: AttemptRow): Attempt => ({
+  number: row.number,
+  outcome: row.outcome,
+  ...(row.error !== null && { error: row.error }),
+  ...shownDetail(row.detail),
+  startedAtMs: row.started_at,
+  durationMs: row.duration_ms,
+})
+
+/** Without the judgement, which is not shown. */
+function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetail } {
+  if (stored === null) return {}
+  const { judgement: _, ...detail } = JSON.parse(stored) as ErrorDetail & { readonly judgement?: string }
+  return 'name' in detail ? { errorDetail: detail } : {}
+}
+
+/** A delivery that a replay creates, or makes pending again. */
+export type ReplayedDelivery =
+  | { readonly kind: 'create'; readonly key: number; readonly handler: string }
+  | {
+      readonly kind: 'restart'
+      readonly key: number
+      readonly handler: string
+      readonly from: 'succeeded' | 'dead'
+    }
+
+/** What `Store.replay` does to an event's deliveries, given those that exist, in order of key. */
+export function planReplay(
+  eventKey: number,
+  existing: readonly Pick<DeliveryRow, 'key' | 'handler' | 'state'>[],
+  handlers: readonly string[],
+  only: Replay['only'],
+): readonly ReplayedDelivery[] {
+  const byHandler = new Map(existing.map((delivery) => [delivery.handler, delivery]))
+  let nextKey = (existing.at(-1)?.key ?? firstDeliveryKey(eventKey) - 1) + 1
+  const plan: ReplayedDelivery[] = []
+  for (const handler of new Set(handlers)) {
+    const delivery = byHandler.get(handler)
+    if (only === 'dead' && delivery?.state !== 'dead') continue
+    if (delivery === undefined) {
+      if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
+      plan.push({ kind: 'create', key: nextKey++, handler })
+    } else if (delivery.state === 'succeeded' || delivery.state === 'dead')
+      plan.push({ kind: 'restart', key: delivery.key, handler, from: delivery.state })
+  }
+  return plan
+}
+
+/** From the rows of the table `tally`, which counts deliveries by state and tasks by `task:` and status. */
+export function countsOf(
+  rows: readonly Readonly<{ state: string; n: number }>[],
+  oldestDueAtMs: number | undefined,
+): Counts {
+  const tally = new Map(rows.map(({ state, n }) => [state, n]))
+  const pick = <State extends string>(states: readonly State[], prefix = '') =>
+    Object.fromEntries(states.map((state) => [state, tally.get(prefix + state) ?? 0])) as Record<State, number>
+  return { deliveries: pick(DELIVERY_STATES), oldestDueAtMs, tasks: pick(TASK_STATUSES, 'task:') }
+}

@@ -1,0 +1,107 @@
+import { HoldfastError } from '../../domain/errors.ts'
+import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import { MAX_REASONS } from '../../domain/limits.ts'
+import type { EventDetail, Replay, Replayed } from '../../domain/store.ts'
+import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
+
+/** How an event stands in a row, and the rules for it that do not depend on the database. */
+
+/**
+ * `event.variant`: whether an event has taken its id, is in conflict about it, or was not understood (quarantined when it
+ * came, or before any handler ran, and not understood since).
+ */
+export const FIRST = 0
+export const CONFLICTING = 1
+export const NOT_UNDERSTOOD = 2
+export type Variant = typeof FIRST | typeof CONFLICTING | typeof NOT_UNDERSTOOD
+
+export type EventRow = Readonly<{
+  key: number
+  uid: string
+  source: string
+  provider: string
+  id: string
+  type: string
+  created_at: string
+  created_at_source: CreatedAtSource | null
+  received_at: number
+  origin: Origin
+  status: EventStatus
+  /** JSON. */
+  reasons: string | null
+  task: string | null
+  api_version: string | null
+  size: number
+}>
+
+/** The columns of an `EventRow`, of the table `event`. */
+export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
+  event.created_at_source, event.received_at, event.origin, event.status, event.reasons, event.task, event.api_version, event.size`
+
+export type EventDetailRow = EventRow &
+  Readonly<{
+    checksum: string
+    /** JSON; null where the body's row is gone. */
+    headers: string | null
+    traceparent: string | null
+  }>
+
+export const eventSummaryOf = (row: EventRow): EventSummary => ({
+  uid: row.uid,
+  source: row.source,
+  provider: row.provider,
+  id: row.id,
+  type: row.type,
+  createdAt: row.created_at,
+  ...(row.created_at_source !== null && { createdAtSource: row.created_at_source }),
+  receivedAtMs: row.received_at,
+  origin: row.origin,
+  status: row.status,
+  reasons: row.reasons === null ? [] : (JSON.parse(row.reasons) as string[]),
+  ...(row.api_version !== null && { apiVersion: row.api_version }),
+  ...(row.task !== null && { task: row.task }),
+  sizeBytes: row.size,
+})
+
+export const eventDetailOf = (
+  row: EventDetailRow,
+  deliveries: readonly DeliveryRow[],
+  attemptsOf: (deliveryKey: number) => readonly AttemptRow[],
+): EventDetail => ({
+  ...eventSummaryOf(row),
+  headers: JSON.parse(row.headers ?? '{}') as Record<string, string>,
+  ...(row.traceparent !== null && { traceparent: row.traceparent }),
+  checksum: row.checksum,
+  deliveries: deliveries.map((delivery) => ({
+    ...deliverySummaryOf(delivery, row),
+    history: attemptsOf(delivery.key).map(attemptOf),
+  })),
+})
+
+/** `event.reasons`. */
+export const storedReasons = (reasons: readonly string[]): string | null =>
+  reasons.length === 0 ? null : JSON.stringify(reasons)
+
+/** `event.reasons` of an event that is quarantined, perhaps not for the first time: the earlier reasons and the new ones. */
+export function joinedReasons(
+  { status, reasons: stored }: Pick<EventRow, 'status' | 'reasons'>,
+  added: readonly string[],
+): string {
+  const known = status === 'quarantined' && stored !== null ? (JSON.parse(stored) as string[]) : []
+  return JSON.stringify([...new Set([...known, ...added])].slice(0, MAX_REASONS))
+}
+
+/** What a replay makes of its event. `taker`: the uid of the event that has its id or its body, where it cannot take it. */
+export const replayedAs = ({ status, reasons }: Replay, taker: string | undefined): Omit<Replayed, 'handlers'> =>
+  taker === undefined ? { status, reasons } : { status: 'conflict', reasons: takenBy(taker) }
+
+/** The reason of a conflict: a quarantined event is replayed and understood, and event `uid` has its id or its body already. */
+export const takenBy = (uid: string): readonly string[] => [
+  `event ${uid} came under this id, or with this body, and was understood before: replay this one again to run it all the same`,
+]
+
+export const noSuchEvent = (uid: string): HoldfastError =>
+  new HoldfastError('event_not_found', `there is no event ${uid}`)
+
+export const bodyChanged = (uid: string): HoldfastError =>
+  new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)

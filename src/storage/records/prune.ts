@@ -1,0 +1,39 @@
+import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
+import type { PrunePosition } from '../../domain/upkeep.ts'
+
+/** Events that one step of the walk over old events reads; reading alone writes nothing. */
+export const MAX_OLD_READ = 4_096
+
+/** An event received at this time or later is too young for those stored after it to be old. */
+export const youngMs = (receivedBeforeMs: number): number => receivedBeforeMs + MAX_TOLERANCE_MS
+
+/** An event that was received before the bound. */
+export type OldRow = Readonly<{
+  key: number
+  received_at: number
+  /** It has a delivery that keeps it. */
+  is_needed: boolean | number
+  /** It was stored after a young event, and only seems old. */
+  is_misdated: boolean | number
+}>
+
+export interface PrunePlan {
+  /** Keys of events that can go. */
+  readonly old: readonly number[]
+  /** Keys of events whose time of receipt is to be corrected. */
+  readonly misdated: readonly number[]
+  /** Where the next step starts; undefined after the last one. */
+  readonly next: PrunePosition | undefined
+}
+
+/** What a step does with the rows that it read, at most `limit` of which may go. */
+export function planPrune(rows: readonly OldRow[], limit: number): PrunePlan {
+  const old = rows.filter(({ is_needed, is_misdated }) => !is_needed && !is_misdated).slice(0, limit)
+  const isCutShort = old.length === limit
+  const last = isCutShort ? old.at(-1) : rows.length < MAX_OLD_READ ? undefined : rows.at(-1)
+  return {
+    old: old.map(({ key }) => key),
+    misdated: rows.filter(({ is_misdated }) => is_misdated).map(({ key }) => key),
+    next: last && { receivedAtMs: last.received_at, key: last.key },
+  }
+}

@@ -1,0 +1,97 @@
+import { HoldfastError } from '../../domain/errors.ts'
+import { MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
+import type { EventFilter, PageRequest } from '../../domain/store.ts'
+
+/** Cursors, pages and conditions of the lists of events, deliveries and tasks. */
+
+/** Rows that are read for one page where no index answers the filter; the page is then short, and has a cursor. */
+export const MAX_EVENTS_READ = 100_000
+export const MAX_DELIVERIES_READ = 50_000
+export const MAX_TASKS_READ = 50_000
+/** Events of one type that are read to find the last that came by webhook. */
+export const MAX_RECENT_READ = 20_000
+
+/** A place in a list: the list goes on strictly after this item, in its own order. */
+export interface Position {
+  /** Time of receipt for events, of death for dead deliveries; 0 for other deliveries and tasks, which are in order of key alone. */
+  readonly atMs: number
+  readonly key: number
+}
+
+const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
+
+export type List = 'events' | 'deliveries' | 'dead' | 'tasks'
+
+const cursorOf = (list: List, { atMs, key }: Position): string =>
+  Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')
+
+/** Where the page starts. Throws `invalid_request` for a limit out of bounds, and for a cursor that this list never gave. */
+export function startOf(list: List, { limit, cursor }: PageRequest): Position {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE_SIZE) {
+    throw new HoldfastError('invalid_request', `limit must be from 1 to ${MAX_PAGE_SIZE}`)
+  }
+  if (cursor === undefined) return START
+  const parts = /^([a-z]+):(-?\d{1,16}):(\d{1,16})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'))
+  const position = { atMs: Number(parts?.[2]), key: Number(parts?.[3]) }
+  if (parts?.[1] !== list || cursorOf(list, position) !== cursor) {
+    throw new HoldfastError('invalid_request', 'the cursor is not one that this list gave')
+  }
+  return position
+}
+
+/** Rows of a list, one more than the page's limit if there are so many. */
+export interface Found<Row> {
+  readonly rows: readonly Row[]
+  /** The last row that was read, if others were left unread. */
+  readonly end: Position | undefined
+}
+
+/** The rows that the page shows, and the cursor that the next page starts with. */
+export function cutPage<Row>(
+  list: List,
+  { limit }: PageRequest,
+  { rows, end }: Found<Row>,
+  positionOf: (row: Row) => Position,
+): { readonly shown: readonly Row[]; readonly nextCursor: string | undefined } {
+  const shown = rows.slice(0, limit)
+  const lastShown = shown.at(-1)
+  const last = rows.length > limit && lastShown !== undefined ? positionOf(lastShown) : end
+  return { shown, nextCursor: last && cursorOf(list, last) }
+}
+
+/** A condition and the values of its question marks. */
+export type Condition<Value> = readonly [sql: string, ...values: Value[]]
+
+export const optional = <Value>(sql: string, value: Value | undefined): readonly Condition<Value>[] =>
+  value === undefined ? [] : [[sql, value]]
+
+/** A statement composed of conditions. No value ever becomes part of the text. */
+export function composed<Value>(
+  select: string,
+  conditions: readonly Condition<Value>[],
+  tail: string,
+  tailValues: readonly Value[],
+): { readonly sql: string; readonly values: readonly Value[] } {
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.map(([sql]) => sql).join(' AND ')}`
+  return {
+    sql: `${select} ${where} ${tail}`,
+    values: [...conditions.flatMap(([, ...values]) => values), ...tailValues],
+  }
+}
+
+const escapeLike = (text: string): string => text.replace(/[\\%_]/g, '\\$&')
+
+/** A LIKE pattern, with `\` as its escape, for a text that contains this one. */
+export const likeContaining = (text: string): string => `%${escapeLike(text)}%`
+
+/** A LIKE pattern for a pattern of event types, in which `*` matches anything. */
+export const likeMatching = (pattern: string): string => escapeLike(pattern).replace(/\*+/g, '%')
+
+/** Throws `invalid_request` for a text that is too long, or holds a NUL: a pattern of SQLite ends there, and would match more. */
+export function checkEventFilter({ q, type }: EventFilter): void {
+  if (q !== undefined && q.length > MAX_NAME_LENGTH)
+    throw new HoldfastError('invalid_request', `q must not be longer than ${MAX_NAME_LENGTH}`)
+  if (q?.includes('\0')) throw new HoldfastError('invalid_request', 'q must not hold a NUL')
+  if (type?.includes('*') && type.includes('\0'))
+    throw new HoldfastError('invalid_request', 'a pattern of types must not hold a NUL')
+}

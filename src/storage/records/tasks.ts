@@ -1,0 +1,104 @@
+import { HoldfastError } from '../../domain/errors.ts'
+import type {
+  EndedTask,
+  LeasedTask,
+  NewTask,
+  ResolvedBy,
+  Task,
+  TaskEnd,
+  TaskEnding,
+  TaskStatus,
+} from '../../domain/task.ts'
+
+/** How a task stands in a row, and the rules for it that do not depend on the database. */
+
+export type TaskRow = Readonly<{
+  key: number
+  uid: string
+  source: string
+  id: string | null
+  status: TaskStatus
+  word: string | null
+  request: string | null
+  /** JSON. */
+  metadata: string | null
+  fingerprint: string | null
+  created_at: number
+  stale_at: number
+  expires_at: number
+  due_at: number
+  lease: string | null
+  polls: number
+  failures: number
+  last_error: string | null
+  ended_at: number | null
+  resolved_by: ResolvedBy | null
+  event: string | null
+}>
+
+export const taskOf = (row: TaskRow): Task => ({
+  uid: row.uid,
+  source: row.source,
+  id: row.id,
+  status: row.status,
+  providerStatus: row.word,
+  metadata: row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, unknown>),
+  createdAtMs: row.created_at,
+  staleAtMs: row.stale_at,
+  expiresAtMs: row.expires_at,
+  nextPollAtMs: row.ended_at === null ? row.due_at : null,
+  polls: row.polls,
+  lastError: row.last_error,
+  endedAtMs: row.ended_at,
+  resolvedBy: row.resolved_by,
+  eventUid: row.event,
+})
+
+/** `aheadMs`: by how much this process's clock is ahead of the store's. */
+export const leasedTaskOf = (row: TaskRow, lease: string, interrupted: boolean, aheadMs = 0): LeasedTask => ({
+  uid: row.uid,
+  source: row.source,
+  lease,
+  id: row.id ?? undefined,
+  request: row.request ?? undefined,
+  interrupted,
+  createdAtMs: row.created_at + aheadMs,
+  staleAtMs: row.stale_at + aheadMs,
+  expiresAtMs: row.expires_at + aheadMs,
+  failures: row.failures,
+  lastError: row.last_error ?? undefined,
+  providerStatus: row.word ?? undefined,
+})
+
+export const endedTaskOf = (row: TaskRow, status: TaskEnding, by: ResolvedBy | undefined): EndedTask => ({
+  uid: row.uid,
+  source: row.source,
+  id: row.id ?? undefined,
+  status,
+  by,
+})
+
+/** How an event ends its task, in the event's row. */
+export type TaskEndRow = Readonly<{ task_end: TaskEnding; task_word: string | null }>
+
+/** Without the provider's own word the status stands for it. */
+export const taskEndOf = ({ task_end, task_word }: TaskEndRow): TaskEnd => ({
+  status: task_end,
+  word: task_word ?? task_end,
+})
+
+/** Rejects a task whose idempotency key `known` has, but with another request. */
+export function checkIdempotency(known: TaskRow | undefined, { idempotency }: NewTask): void {
+  if (known !== undefined && known.fingerprint !== idempotency?.fingerprint)
+    throw new HoldfastError('idempotency_mismatch', 'the Idempotency-Key was used for another request')
+}
+
+/** The error of a submission to which the provider gave the id of a task that is known already. */
+export const idTakenBy = ({ uid }: TaskRow): string => `the provider gave it the id of task ${uid}`
+
+/** Added to the deadline of a task that is past it only by a clock that is doubted. */
+const GRACE_MS = 86_400_000
+
+/** The deadline of a leased task, a later one if it has passed only by a doubted clock: not by `deadlineMs` (`deadlineTime`). */
+export const expiryOf = ({ expires_at }: TaskRow, deadlineMs: number, nowMs: number): number =>
+  expires_at > deadlineMs && expires_at <= nowMs ? nowMs + GRACE_MS : expires_at
