@@ -94,9 +94,9 @@ async function openCheckedStore(
 
 async function routedHandlersOf(prepared: Prepared, store: OpenStore, log: Log['log']): Promise<RoutedHandlers> {
   const { config, handlers, route } = prepared
-  if (store.fleet === undefined) return ownHandlers(handlers, route)
+  if (store.replicas === undefined) return ownHandlers(handlers, route)
   try {
-    return await joinFleet({ fleet: store.fleet, own: config.role === 'ingest' ? undefined : handlers, log })
+    return await joinFleet({ fleet: store.replicas, own: config.role === 'ingest' ? undefined : handlers, log })
   } catch (error) {
     await Promise.all([closePrepared(prepared), store.close()])
     throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])

@@ -1,4 +1,4 @@
-import type { OldBounds, OldEvents, PruneStep, Upkeep } from '../domain/upkeep.ts'
+import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
 
 const DAY_MS = 86_400_000
 /** Events or tasks forgotten in one step, and the pause after it: acknowledgements never wait for more than one such step. */
@@ -33,11 +33,7 @@ export interface Pruned {
  * Forgets everything past its retention at `nowMs`, a time of the store's clock, step by step: one walk over what is old, which
  * passes over what cannot go yet. Ends early once `signal` is aborted.
  */
-export async function pruneOnce(
-  store: Pick<Upkeep, 'prune' | 'pruneTasks'>,
-  times: RetentionAt,
-  signal: AbortSignal,
-): Promise<Pruned> {
+export async function pruneOnce(store: RetentionStore, times: RetentionAt, signal: AbortSignal): Promise<Pruned> {
   if (times.retentionDays === 0) return { events: 0, dead: 0, redated: 0 }
   const bounds = boundsOf(times)
   const pruned = { events: 0, dead: 0, redated: 0 }
@@ -60,13 +56,13 @@ export async function pruneOnce(
 }
 
 /** What would be forgotten at this time, as far as it is counted. */
-export async function countOld(store: Pick<Upkeep, 'countOld'>, times: RetentionAt): Promise<OldEvents> {
+export async function countOld(store: RetentionStore, times: RetentionAt): Promise<OldEvents> {
   return times.retentionDays === 0 ? { days: [], more: false } : store.countOld(boundsOf(times))
 }
 
 /** How many dead deliveries will have been forgotten a day after `nowMs`. */
 export async function countExpiring(
-  store: Pick<Upkeep, 'countDead'>,
+  store: RetentionStore,
   { deadRetentionDays, nowMs }: Pick<RetentionAt, 'deadRetentionDays' | 'nowMs'>,
 ): Promise<number> {
   return deadRetentionDays === 0 ? 0 : store.countDead(nowMs + DAY_MS - deadRetentionDays * DAY_MS)

@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
 import { type ClockRecord, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { RetentionDesk, RetentionReport, RetentionState } from '../domain/retention.ts'
-import type { BroughtBack, LongestWaits, Upkeep } from '../domain/upkeep.ts'
+import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
+import type { RetentionStore } from '../domain/retention-store.ts'
+import type { BroughtBack, LongestWaits, StoreClock } from '../domain/store-clock.ts'
 import { countExpiring, countOld, pause, pruneOnce, type RetentionTimes } from './prune.ts'
 
 const HOUR_MS = 3_600_000
@@ -19,7 +20,7 @@ const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
 export interface UpkeepOptions extends RetentionTimes {
-  readonly store: Upkeep
+  readonly store: RetentionStore & StoreClock
   readonly waits: Omit<LongestWaits, 'isTrusted'>
   /** Deliveries were made due. */
   readonly onBroughtBack: () => void
@@ -39,7 +40,7 @@ export interface UpkeepState {
  * What the store needs from time to time: its clock judged, what a wrong clock wrote brought back, what is old forgotten.
  * `pass` does all of it once.
  */
-export class StoreUpkeep implements RetentionDesk {
+export class StoreUpkeep implements RetentionService {
   readonly #options: UpkeepOptions
   readonly #monotonicMs: () => number
   readonly #toleranceMs: number
@@ -80,8 +81,7 @@ export class StoreUpkeep implements RetentionDesk {
     const { store, retentionDays, deadRetentionDays } = this.#options
     const record = await this.#look()
     const times = { retentionDays, deadRetentionDays, nowMs: record.lookedAtMs }
-    const days = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
-    return { ...stateOf(record), ...days, old: await countOld(store, times) }
+    return { ...stateOf(record), retentionDays, deadRetentionDays, old: await countOld(store, times) }
   }
 
   async resume(clockMs: number): Promise<RetentionState> {
@@ -136,8 +136,9 @@ export class StoreUpkeep implements RetentionDesk {
     const nowMs = this.#monotonicMs()
     if (this.#heldSaidAtMs !== undefined && nowMs - this.#heldSaidAtMs < REMINDER_MS) return
     this.#heldSaidAtMs = nowMs
-    const { clock, last_known, steady_hours } = stateOf(record)
-    this.#options.log.warn({ clock, last_known, steady_hours }, HELD)
+    const { clockMs, trustedAtMs, steadyHours = null } = stateOf(record)
+    const about = { clock: toIso(clockMs), last_known: toIso(trustedAtMs), steady_hours: steadyHours }
+    this.#options.log.warn(about, HELD)
   }
 
   async #bringBack(isTrusted: boolean): Promise<void> {
@@ -180,8 +181,8 @@ export class StoreUpkeep implements RetentionDesk {
 }
 
 const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionState => ({
-  held: steadyMs !== undefined,
-  clock: toIso(lookedAtMs),
-  last_known: toIso(knownAtMs),
-  steady_hours: steadyMs === undefined ? null : Math.floor(steadyMs / HOUR_MS),
+  isHeld: steadyMs !== undefined,
+  clockMs: lookedAtMs,
+  trustedAtMs: knownAtMs,
+  steadyHours: steadyMs === undefined ? undefined : Math.floor(steadyMs / HOUR_MS),
 })

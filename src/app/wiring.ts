@@ -122,7 +122,7 @@ function dispatcherOf(
     pool,
     handlers,
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
-    ...(store.fleet === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
+    ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
     receiving,
     retry: config.retry,
     leaseMs: leaseMs(config.handlerTimeoutMs),

@@ -1,6 +1,6 @@
+import type { Replayed } from '../domain/delivery-queue.ts'
 import type { ErrorDetail } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
-import type { Replayed } from '../domain/store.ts'
 import type { EventDetailJson, EventJson } from '../http/ops/events.ts'
 import { command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
 import { type Columns, listFlags, runList } from './lists.ts'

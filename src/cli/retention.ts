@@ -1,4 +1,4 @@
-import type { RetentionReport, RetentionState } from '../domain/retention.ts'
+import type { RetentionReportJson, RetentionStateJson } from '../http/ops/retention.ts'
 import { type CliIo, CommandError, command, EXIT_OK, jsonFlag } from './command.ts'
 import { withOps } from './ops-client.ts'
 import { confirm, fields, shortTime, table, write, writeAnswer } from './output.ts'
@@ -14,7 +14,7 @@ export const retentionShow = command({
   flags: { json: jsonFlag },
   run: async ({ flags: { json } }, io) =>
     withOps(io, async (ops) => {
-      await writeAnswer(io, await ops.get<RetentionReport>(PATH), json, describe)
+      await writeAnswer(io, await ops.get<RetentionReportJson>(PATH), json, describe)
       return EXIT_OK
     }),
 })
@@ -27,24 +27,24 @@ export const retentionResume = command({
   flags: { yes: { help: 'do not ask' }, json: jsonFlag },
   run: async ({ flags: { yes, json } }, io) =>
     withOps(io, async (ops) => {
-      const report = await ops.get<RetentionReport>(PATH)
+      const report = await ops.get<RetentionReportJson>(PATH)
       if (!report.held) throw new CommandError('nothing is held: the clock is trusted, and old events are forgotten')
       if (!json || !yes) await write(io.err, describe(report))
       if (!yes) await askWhether(io, report)
-      const state = await ops.post<RetentionState>(`${PATH}/resume`, { clock: report.clock })
+      const state = await ops.post<RetentionStateJson>(`${PATH}/resume`, { clock: report.clock })
       await writeAnswer(io, state, json, () => 'old events are forgotten again\n')
       return EXIT_OK
     }),
 })
 
-function askWhether(io: CliIo, { clock, old }: RetentionReport): Promise<void> {
+function askWhether(io: CliIo, { clock, old }: RetentionReportJson): Promise<void> {
   const { events, dead } = sumOf(old)
   const what = `${counted(events, old, 'event')} and ${counted(dead, old, 'dead letter')}`
   const text = `Is it ${shortTime(clock)} UTC? Then ${what} are deleted for good.`
   return confirm(io, { text, otherwise: 'nothing was forgotten', yes: 'if the clock is right' })
 }
 
-function describe(report: RetentionReport): string {
+function describe(report: RetentionReportJson): string {
   const { held, clock, last_known, steady_hours, retention_days, retention_dead_days, old } = report
   const { events, dead } = sumOf(old)
   const shown = old.days.slice(0, MAX_DAYS_SHOWN)
@@ -67,12 +67,12 @@ function describe(report: RetentionReport): string {
     .join('')
 }
 
-function fateOf({ held, retention_days }: RetentionReport): string {
+function fateOf({ held, retention_days }: RetentionReportJson): string {
   if (held) return 'held, since the clock seems to have jumped'
   return retention_days === 0 ? 'kept' : 'forgotten'
 }
 
-type Old = RetentionReport['old']
+type Old = RetentionReportJson['old']
 
 const row = ({ day, events, dead }: Old['days'][number]): readonly string[] => [day, String(events), String(dead)]
 

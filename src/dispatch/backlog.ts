@@ -1,5 +1,5 @@
 import type { Work } from '../domain/delivery.ts'
-import type { ClaimRequest } from '../domain/store.ts'
+import type { ClaimRequest } from '../domain/delivery-queue.ts'
 
 /**
  * Of which handlers the store may hold due deliveries that are not claimed. Only a look tells that there are none; and only a

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import type { LeasedDelivery, TypeRoutes, Work } from '../domain/delivery.ts'
+import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import type { RetryPolicy } from '../domain/retry.ts'
-import type { ClaimRequest, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { Backlog } from './backlog.ts'
 import { Capacity, type CapacityPool } from './capacity.ts'
@@ -28,7 +28,7 @@ const MAX_RECEIVING_TO_OFFER = 8
 const MAX_UNSETTLED = 1_024
 
 export interface DispatcherOptions {
-  readonly store: Pick<Store, 'claim' | 'settle'>
+  readonly store: Pick<DeliveryQueue, 'claim' | 'settle'>
   readonly pool: CapacityPool & {
     onRoom: () => void
     run(work: Work): Promise<Ran>

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Settlement } from '../domain/delivery.ts'
+import type { DeliveryQueue } from '../domain/delivery-queue.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { Store } from '../domain/store.ts'
 
 /** Wait before settlements that the store refused are tried again. */
 const SETTLE_RETRY_MS = 500
@@ -11,7 +11,7 @@ const SETTLE_RETRY_MS = 500
  * again for as long as the lease could hold; after that the delivery runs again.
  */
 export function createSettler(options: {
-  readonly store: Pick<Store, 'settle'>
+  readonly store: Pick<DeliveryQueue, 'settle'>
   readonly leaseMs: number
   readonly log: Logger
   /** Called once settlements are committed after which something is to run, with the first time that it is, or may be, due. */

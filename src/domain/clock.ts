@@ -14,7 +14,7 @@ export const STEADY_MS = DAY_MS
 export const MAX_TOLERANCE_MS = DAY_MS
 /** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
 export const AHEAD_TOLERANCE_MS = 60_000
-/** Events that the look which finds the clock back looks at, to date them anew; of later ones `Upkeep.prune` takes care. */
+/** Events that the look which finds the clock back looks at, to date them anew; of later ones `RetentionStore.prune` takes care. */
 export const MAX_REDATED = 2_000
 /** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)

@@ -11,7 +11,7 @@ export type Origin = (typeof ORIGINS)[number]
  * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why. It does not take its id:
  *   another event of that id is accepted;
  * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched, unless that
- *   one gives the id up (`Store.settle`). So is one that was quarantined and is replayed when its id has been taken meanwhile;
+ *   one gives the id up (`DeliveryQueue.settle`). So is one that was quarantined and is replayed when its id has been taken meanwhile;
  * - `superseded`: it tells the end of a task that another event has ended; kept and shown, not dispatched.
  */
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const

@@ -1,33 +1,33 @@
-import type { OldEvents } from './upkeep.ts'
+import type { OldEvents } from './retention-store.ts'
 
-/** Whether old events are forgotten now. Times are RFC 3339, by the store's clock. */
+/** Whether old events are deleted now, by the store's clock. */
 export interface RetentionState {
-  /** Nothing is forgotten: the clock is doubted. */
-  readonly held: boolean
-  readonly clock: string
+  /** Nothing is deleted, because the clock is doubted. */
+  readonly isHeld: boolean
+  readonly clockMs: number
   /** When the clock was last trusted. */
-  readonly last_known: string
-  /** For how many whole hours the clock has run on steadily since it is doubted; null: it is trusted. */
-  readonly steady_hours: number | null
+  readonly trustedAtMs: number
+  /** For how many whole hours a doubted clock has run on steadily; undefined: it is trusted. */
+  readonly steadyHours: number | undefined
 }
 
 export interface RetentionReport extends RetentionState {
   /** 0: for ever. */
-  readonly retention_days: number
-  readonly retention_dead_days: number
-  /** What is past its retention by that clock. */
+  readonly retentionDays: number
+  readonly deadRetentionDays: number
+  /** Events past their retention by that clock. */
   readonly old: OldEvents
 }
 
 /** Retention as operators see it. */
-export interface RetentionDesk {
-  /** Looks at the clock for it. */
+export interface RetentionService {
+  /** Reads the clock for it. */
   report(): Promise<RetentionReport>
   /**
-   * Goes on though the clock is doubted, which an operator vouches for, and which said `clockMs` (ms since the epoch): for all
-   * replicas, at once here, in the others within five minutes. Rejects with `conflict` as `judgeClock` in `clock-record.ts` does.
+   * Goes on although the clock is doubted. An operator vouches for the clock, which said `clockMs`: for all replicas, at once in
+   * this process, in the others within five minutes. Rejects with `conflict` as `judgeClock` in `clock.ts` does.
    */
   resume(clockMs: number): Promise<RetentionState>
-  /** That nothing is forgotten, and what to do; none while that is not so, or not this process's to do. */
+  /** That nothing is deleted, and what to do. Empty while retention runs, and in a process that does not run it. */
   warnings(): readonly string[]
 }

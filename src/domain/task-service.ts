@@ -1,4 +1,4 @@
-import type { Page, PageRequest } from './store.ts'
+import type { Page, PageRequest } from './page.ts'
 import type { Task } from './task.ts'
 import type { TaskFilter } from './task-store.ts'
 

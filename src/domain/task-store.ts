@@ -1,17 +1,9 @@
-import type { Page, PageRequest } from './store.ts'
-import type { EndedTask, LeasedTask, NewTask, Task, TaskStatus } from './task.ts'
-
-/** What a task is known by. */
-export interface TaskName {
-  readonly uid: string
-  readonly source: string
-  /** The provider's id, if it has one. */
-  readonly id: string | null
-}
+import type { Page, PageRequest } from './page.ts'
+import type { LeasedTask, NewTask, Task, TaskStatus } from './task.ts'
 
 export interface Tracked {
   readonly task: Task
-  /** False: it was there before, by its id or by its idempotency key. */
+  /** False: the store knew it already, by its id or by its idempotency key. */
   readonly created: boolean
   /** Of a new task that is to be submitted: the task as its caller holds it. */
   readonly leased: LeasedTask | undefined
@@ -21,21 +13,21 @@ export interface TaskClaim {
   readonly source: string
   /** Tasks that are due to be asked for, or to be submitted again. */
   readonly staleLimit: number
-  /** So many places of those go to tasks that have failed, if such are due; 0 unless given. */
+  /** So many of those places are for tasks that have failed, if such are due; 0 unless given. */
   readonly failedPlaces?: number
   /** Tasks past their deadline. */
   readonly expiredLimit: number
-  /** After this time somebody else may claim them. */
+  /** After this time another caller may claim them. */
   readonly leaseMs: number
 }
 
-/** What asking (or submitting) came to, where it did not end the task. Fenced by the lease. */
+/** The outcome of a poll or a submission that did not end the task. Fenced by the lease. */
 export interface TaskPostponement {
   readonly uid: string
   readonly lease: string
-  /** Not before, nor before it is stale; a deadline that comes sooner is kept. */
+  /** The task is due then, but not before it is stale; a deadline that comes sooner is kept. */
   readonly dueAtMs: number
-  /** The provider was asked; absent: it was not, and nothing is counted. */
+  /** The provider was asked; absent: it was not, and no poll is counted. */
   readonly asked?: {
     /** The provider's own word; absent: the answer could not be used. */
     readonly providerStatus?: string
@@ -55,7 +47,7 @@ export interface TaskFilter {
   readonly status?: TaskStatus
 }
 
-/** What came of a source's own webhooks and what had to be asked for. */
+/** What came by a source's own webhooks, and what Holdfast had to ask for. */
 export interface SourceActivity {
   /** When the last event came by webhook (ms since the epoch); undefined if none is stored. */
   readonly lastWebhookAtMs: number | undefined
@@ -64,41 +56,40 @@ export interface SourceActivity {
 }
 
 /**
- * Where tasks live: in the same database as events, because what ends a task is an event (`Store.append`). Guarantees
- * and errors are as with `Store`; times are the store's clock's.
+ * Tasks live in the same database as events, because what ends a task is an event (`EventStore.append`). Times are by the
+ * store's clock.
  */
 export interface TaskStore {
   /**
-   * Begins a task. One that is known by its idempotency key, or by its source and id, is given as it is and nothing
-   * changes; a key that was used for another request rejects with `idempotency_mismatch`. A new one whose end has
-   * arrived already (an event of its source and id) is terminal from the start, resolved by that event.
+   * Begins a task. A task that is known by its idempotency key, or by its source and id, is answered as it is, and nothing
+   * changes; a key that was used for another request rejects with `idempotency_mismatch`. A new task whose end has arrived
+   * already (an event of its source and id) is terminal from the start, resolved by that event.
    */
   track(task: NewTask): Promise<Tracked>
 
   /**
-   * Records what became of a submission. Undefined, and nothing is changed, if the lease is no longer the task's. The end
-   * may have arrived before the id: then the task is terminal. An id that another task of the source bears already fails
-   * this one.
+   * Records the outcome of a submission. Undefined, and nothing changes, if the lease is no longer the task's. The end may have
+   * arrived before the id: then the task is terminal. If another task of the source has the id already, this task fails.
    */
   submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined>
 
   /**
-   * Leases tasks, those past their deadline first. Of those that are due, tasks that have not failed come before those that
-   * have, but for `failedPlaces`; among their like the longest due comes first, so that each has its turn. No task is leased
-   * to two callers at once. A task that is past its deadline only by a clock that is doubted (`Upkeep.judgeClock`) is due as others
-   * are, and its deadline is given as a later one.
+   * Leases tasks: first those past their deadline, then those that are due. Of the due ones, tasks that have not failed come
+   * before those that have, but for `failedPlaces`; among equals the longest due comes first, so that each gets its turn. No
+   * task is leased to two callers at once. A task that is past its deadline only by a clock that is doubted
+   * (`StoreClock.judgeClock`) is due like any other, and is given with a later deadline.
    */
   claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]>
 
-  /** Leases one task now, due or not; undefined if it is terminal, leased, or not there. */
+  /** Leases one task now, due or not; undefined if it is terminal, leased, or does not exist. */
   claimTask(uid: string, leaseMs: number): Promise<LeasedTask | undefined>
 
-  /** Lets tasks go until their time. Tells for each whether it took effect. */
+  /** Gives leases back until the tasks are due again. The answer tells for each whether it took effect. */
   postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]>
 
   /**
-   * Nobody waits for it any more; the provider's last word and the last error stay. A terminal one stays as it is. Undefined if
-   * there is none. Voids a lease.
+   * Ends a task because its owner no longer waits for it, and voids its lease. The provider's last status and the last error
+   * stay, and a terminal task stays as it is. Undefined if there is no such task.
    */
   cancelTask(uid: string): Promise<Task | undefined>
 
@@ -109,13 +100,4 @@ export interface TaskStore {
   task(source: string, id: string): Promise<Task | undefined>
 
   activity(source: string, sinceMs: number): Promise<SourceActivity>
-
-  /** Calls the listener after each commit of this store's that ended a task, once for each. */
-  onTaskEnded(listener: (ended: EndedTask) => void): void
-
-  /**
-   * Tells of tasks that others who share the database end, soon after their commit, until it is called off; it may tell of
-   * this store's own again. Costs one look at the database now and then, however many wait.
-   */
-  watchEnds(listener: (ended: TaskName) => void): () => void
 }

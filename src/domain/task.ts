@@ -10,7 +10,7 @@
  *      └──── deadline ──────────────────────────────────────↗
  * ```
  *
- * Terminal is terminal. One event ends a task, and both are one transaction (`Store.append`): an event that arrives
+ * Terminal is terminal. One event ends a task, and both are one transaction (`EventStore.append`): an event that arrives
  * for a task that another one has ended is kept as superseded and not dispatched. A task that was tracked after its
  * last event had arrived is terminal from the start. A task that nobody waits for any more (`cancelled` by its owner)
  * has no such event: what comes for it later is dispatched as ever.

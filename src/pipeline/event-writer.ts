@@ -2,15 +2,15 @@ import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
 import type { LeasedDelivery } from '../domain/delivery.ts'
 import type { AskedUnder, Headers, LeaseOffer, NewEvent } from '../domain/event.ts'
+import type { EventStore, Receipt } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
 import type { Source } from '../domain/source.ts'
-import type { Receipt, Store } from '../domain/store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { Reading } from './read-event.ts'
 import type { Routing } from './routes.ts'
 
 export interface EventWriterOptions {
-  readonly append: Store['append']
+  readonly append: EventStore['append']
   readonly telemetry: Telemetry
   readonly log: Logger
   readonly dispatch: {
@@ -22,7 +22,7 @@ export interface EventWriterOptions {
   }
 }
 
-/** Brings an event to disk and tells what came of it: where both doors end. Rejects as `Store.append` does. */
+/** Brings an event to disk and tells what came of it: where both doors end. Rejects as `EventStore.append` does. */
 export type WriteEvent = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
 
 export function createEventWriter(options: EventWriterOptions): WriteEvent {

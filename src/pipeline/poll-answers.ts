@@ -40,7 +40,7 @@ export type KeepOutcome = 'kept' | 'late'
 
 /**
  * Makes an event of the answer to a poll, or of a task's expiry, and ends the task with it, in one transaction, under the lease.
- * Rejects as `Store.append` does.
+ * Rejects as `EventStore.append` does.
  */
 export interface PollAnswers {
   keepAnswer(source: Source, task: LeasedTask & { readonly id: string }, answer: TerminalAnswer): Promise<KeepOutcome>

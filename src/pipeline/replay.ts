@@ -1,12 +1,13 @@
 import type { Logger } from 'pino'
+import type { DeliveryQueue, Replay, ReplayEvent, Replayed } from '../domain/delivery-queue.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
+import type { EventStore } from '../domain/event-store.ts'
 import type { Source } from '../domain/source.ts'
-import type { Replay, Replayed, Store } from '../domain/store.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Routing } from './routes.ts'
 
 export interface ReplayOptions {
-  readonly store: Pick<Store, 'event' | 'body' | 'replay'>
+  readonly store: EventStore & DeliveryQueue
   readonly sources: ReadonlyMap<string, Source>
   readonly reader: Pick<BodyReader, 'event'>
   readonly onWork: (handlers: readonly string[]) => void
@@ -16,8 +17,6 @@ export interface ReplayOptions {
  * Takes a stored event down the road again from where it was parsed: read, validated and routed by today's handlers and
  * schemas. So an event that was unhandled or quarantined runs once there is a handler, or a schema that it satisfies.
  */
-export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
-
 export interface Replayer {
   /**
    * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { newUid } from '../domain/names.ts'
-import type { Fleet } from '../domain/replica.ts'
+import type { ReplicaRegistry } from '../domain/replica-registry.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
 
 /** So often a process says that it is there, and asks who else is. */
@@ -35,7 +35,7 @@ export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route
 })
 
 export interface MembershipOptions {
-  readonly fleet: Fleet
+  readonly fleet: ReplicaRegistry
   /** Undefined: this process runs no handlers. */
   readonly own: readonly HandlerDefinition[] | undefined
   readonly log: Logger
@@ -104,7 +104,7 @@ class Membership {
     }, this.#options.refreshMs ?? REFRESH_INTERVAL_MS).unref()
   }
 
-  /** Whom nobody can tell finds out after `FLEET_TIMEOUT_MS`. */
+  /** Whom nobody can tell finds out after `REPLICA_TIMEOUT_MS`. */
   async leave(): Promise<void> {
     clearInterval(this.#timer)
     await this.#passing

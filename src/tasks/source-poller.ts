@@ -26,7 +26,7 @@ export const POLL_LEASE_MS = 4 * CALL_TIMEOUT_MS + 90_000
 const FAILED_SHARE = 0.25
 
 export interface LaneOptions {
-  readonly store: Pick<TaskStore, 'claimTasks' | 'postpone'>
+  readonly store: TaskStore
   readonly pollAnswers: PollAnswers
   readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'pollAnswer'>

@@ -20,7 +20,7 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 const MAX_REASON_LENGTH = 500
 
 export interface SubmitterOptions {
-  readonly store: Pick<TaskStore, 'submitted' | 'postpone'>
+  readonly store: TaskStore
   readonly reader: Pick<BodyReader, 'taskId' | 'apiWithBody'>
   readonly clock: Clock
   readonly random: () => number

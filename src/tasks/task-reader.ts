@@ -16,11 +16,11 @@ interface Queued {
  * told is no older than his question.
  */
 export class TaskReader {
-  readonly #store: Pick<TaskStore, 'task'>
+  readonly #store: TaskStore
   readonly #queued = new Map<string, Queued>()
   #open = 0
 
-  constructor(store: Pick<TaskStore, 'task'>) {
+  constructor(store: TaskStore) {
     this.#store = store
   }
 

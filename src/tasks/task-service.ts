@@ -21,7 +21,7 @@ import type { Waiters } from './waiters.ts'
 const MAX_TURN_MS = 5_000
 
 export interface TaskServiceOptions {
-  readonly store: Pick<TaskStore, 'track' | 'cancelTask' | 'claimTask' | 'tasks' | 'task'>
+  readonly store: TaskStore
   readonly sources: ReadonlyMap<string, ConnectedSource>
   readonly lanes: ReadonlyMap<string, Lane>
   readonly submitter: Submitter

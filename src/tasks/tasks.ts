@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import type { ConnectedSource } from '../domain/source.ts'
+import type { TaskEnds } from '../domain/task-ends.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -17,7 +18,7 @@ import { PushChannels } from './webhook-silence.ts'
 const HOUR_MS = 3_600_000
 
 export interface TasksOptions {
-  readonly store: TaskStore
+  readonly store: TaskStore & TaskEnds
   readonly sources: readonly ConnectedSource[]
   readonly pollAnswers: PollAnswers
   readonly readers?: Pick<ProviderReaders, 'api'>

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../domain/errors.ts'
 import { MAX_WAITERS } from '../domain/limits.ts'
-import type { TaskName, TaskStore } from '../domain/task-store.ts'
+import type { TaskEnds, TaskName } from '../domain/task-ends.ts'
 
 /**
  * Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. Ends
@@ -9,12 +9,12 @@ import type { TaskName, TaskStore } from '../domain/task-store.ts'
 export class Waiters {
   readonly #byTask = new Map<string, Set<() => void>>()
   readonly #max: number
-  readonly #watchEnds: TaskStore['watchEnds']
+  readonly #watchEnds: TaskEnds['watchEnds']
   #stopWatching = (): void => {}
   #count = 0
   #closed = false
 
-  constructor(watchEnds: TaskStore['watchEnds'], max = MAX_WAITERS) {
+  constructor(watchEnds: TaskEnds['watchEnds'], max = MAX_WAITERS) {
     this.#watchEnds = watchEnds
     this.#max = max
   }

@@ -2,8 +2,9 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { StoreUpkeep, type UpkeepOptions } from '../../src/app/retention.ts'
+import type { RetentionStore } from '../../src/domain/retention-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import type { Upkeep } from '../../src/domain/upkeep.ts'
+import type { StoreClock } from '../../src/domain/store-clock.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { ownPath } from '../storage/database-file.ts'
@@ -171,7 +172,7 @@ test('a word that comes while a look at the clock is under way counts right afte
   at.wallMs += 40 * DAY_MS
   const looked = Promise.withResolvers<void>()
   const goOn = Promise.withResolvers<void>()
-  const slow: Upkeep = {
+  const slow: RetentionStore & StoreClock = {
     judgeClock: (look) => store.judgeClock(look),
     bringBack: async (waits) => {
       looked.resolve()

@@ -1,6 +1,7 @@
 import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
+import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../src/domain/delivery-queue.ts'
 import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
-import type { ClaimRequest, DeliveryFilter, EventFilter, Receipt, Replay, Replayed } from '../../src/domain/store.ts'
+import type { EventFilter, Receipt } from '../../src/domain/event-store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/records/events.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { LongestWaits } from '../../src/domain/upkeep.ts'
+import type { LongestWaits } from '../../src/domain/store-clock.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
 import { leaseOf, newTask, taskBy, trackSubmission } from './task-samples.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ClaimRequest } from '../../src/domain/store.ts'
+import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimRequest, newEvent, START_MS } from './store-samples.ts'
 

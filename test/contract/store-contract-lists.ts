@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import type { DeliveryFilter } from '../../src/domain/delivery-queue.ts'
+import type { EventFilter } from '../../src/domain/event-store.ts'
 import { MAX_PAGE_SIZE } from '../../src/domain/limits.ts'
 import { newUid } from '../../src/domain/names.ts'
-import type { DeliveryFilter, EventFilter } from '../../src/domain/store.ts'
 import type { Fixture } from './store-contract.ts'
 import { allPages, claimOne, claimRequest, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
 

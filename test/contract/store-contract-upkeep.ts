@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { PruneStep } from '../../src/domain/retention-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import type { PruneStep } from '../../src/domain/upkeep.ts'
 import type { Fixture } from './store-contract.ts'
 import { claimOne, codeOf, newEvent, START_MS, settlement } from './store-samples.ts'
 import { newTask, taskClaim } from './task-samples.ts'

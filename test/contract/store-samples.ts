@@ -1,7 +1,9 @@
 import type { Settlement, Work } from '../../src/domain/delivery.ts'
+import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
-import type { ClaimRequest, OpenStore, Page } from '../../src/domain/store.ts'
+import type { Page } from '../../src/domain/page.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 
 /** The tests' beginning of time. */
 export const START_MS = Date.parse('2026-11-23T10:00:00.000Z')

@@ -1,6 +1,7 @@
 import type { NewEvent } from '../../src/domain/event.ts'
+import type { Receipt } from '../../src/domain/event-store.ts'
 import { newUid } from '../../src/domain/names.ts'
-import type { OpenStore, Receipt } from '../../src/domain/store.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import type { LeasedTask, NewTask, Task } from '../../src/domain/task.ts'
 import type { TaskClaim } from '../../src/domain/task-store.ts'
 import { allPages, newEvent } from './store-samples.ts'

@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, test } from 'vitest'
-import type { RetentionDesk } from '../../src/domain/retention.ts'
+import type { RetentionService } from '../../src/domain/retention.ts'
 import { detailOf, startOps } from './ops-service.ts'
 
 const resumed = (clock: unknown): RequestInit => ({
@@ -36,19 +36,23 @@ test('POST /v1/retention/resume goes on, and leaves in the log who asked for it'
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
   const clock = '2027-01-02T10:00:00.000Z'
-  const state = { held: false, clock, last_known: clock, steady_hours: null }
+  const clockMs = Date.parse(clock)
+  const state = { isHeld: false, clockMs, trustedAtMs: clockMs, steadyHours: undefined }
   const vouched: number[] = []
-  const retention: RetentionDesk = {
+  const retention: RetentionService = {
     report: () => Promise.reject(new Error('not asked for')),
-    resume: async (clockMs) => {
-      vouched.push(clockMs)
+    resume: async (vouchedMs) => {
+      vouched.push(vouchedMs)
       return state
     },
     warnings: () => ['it is held'],
   }
   const { get } = await startOps({ log, retention })
   const answer = await get('/v1/retention/resume', resumed('2027-01-02T11:00:00+01:00'))
-  expect([answer.status, await answer.json()]).toEqual([200, state])
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    { held: false, clock, last_known: clock, steady_hours: null },
+  ])
   expect(vouched).toEqual([Date.parse(clock)])
   const said = { peer: '127.0.0.1', agent: expect.any(String), clock, level: 40 }
   expect(lines.filter(({ msg }) => String(msg).startsWith('retention resumed'))).toEqual([

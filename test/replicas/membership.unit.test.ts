@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import type { HandlerDefinition } from '../../src/domain/handler.ts'
-import type { Fleet, Replica } from '../../src/domain/replica.ts'
+import type { Replica, ReplicaRegistry } from '../../src/domain/replica-registry.ts'
 import type { Source } from '../../src/domain/source.ts'
 import { compileBetween, compileRoutes } from '../../src/pipeline/routes.ts'
 import { joinFleet, type MembershipOptions } from '../../src/replicas/membership.ts'
@@ -31,7 +31,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
     if (state.isAway) throw new Error('no database')
     return work()
   }
-  const fleet: Fleet = {
+  const fleet: ReplicaRegistry = {
     announce: (replica) => unlessAway(() => void state.announced.push(replica)),
     leave: (uid) => unlessAway(() => void state.left.push(uid)),
     handlers: () => unlessAway(() => state.handlers),

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { countingReplicas, FLEET_MEMORY_MS, handlersOfFleet, type KnownReplica } from '../../src/domain/replica.ts'
+import {
+  countingReplicas,
+  handlersOfReplicas,
+  type KnownReplica,
+  REPLICA_MEMORY_MS,
+} from '../../src/domain/replica-registry.ts'
 
 const NOW_MS = 1_000_000_000_000
 
@@ -16,7 +21,7 @@ describe('the handlers of a fleet', () => {
   test('are those of all that are there, the last start saying what a handler takes', () => {
     const known = [replica('two', 2, ['a', 'c']), replica('one', 1, ['a', 'b'])]
     expect(counting(...known)).toEqual(['one', 'two'])
-    expect(handlersOfFleet(countingReplicas(known, NOW_MS))).toEqual([
+    expect(handlersOfReplicas(countingReplicas(known, NOW_MS))).toEqual([
       { name: 'a', types: ['a.two'] },
       { name: 'b', types: ['b.one'] },
       { name: 'c', types: ['c.two'] },
@@ -51,12 +56,12 @@ describe('the handlers of a fleet', () => {
 
   test('are forgotten after a while if others are there and nobody took its place', () => {
     const gone = (ms: number) => replica('gone', 1, ['a'], NOW_MS - ms)
-    expect(counting(gone(FLEET_MEMORY_MS - 1), replica('there', 2, ['b']))).toContain('gone')
-    expect(counting(gone(FLEET_MEMORY_MS), replica('there', 2, ['b']))).not.toContain('gone')
+    expect(counting(gone(REPLICA_MEMORY_MS - 1), replica('there', 2, ['b']))).toContain('gone')
+    expect(counting(gone(REPLICA_MEMORY_MS), replica('there', 2, ['b']))).not.toContain('gone')
   })
 
   test('may be none: a worker without handlers counts too', () => {
     expect(counting(replica('empty', 1, []))).toEqual(['empty'])
-    expect(handlersOfFleet([replica('empty', 1, [])])).toEqual([])
+    expect(handlersOfReplicas([replica('empty', 1, [])])).toEqual([])
   })
 })

@@ -200,7 +200,7 @@ describe('a move is refused, and nothing is changed,', () => {
   test('while a service runs on the database', async () => {
     const [path, url] = [await filled(), ownSchema()]
     const store = await openStore(url)
-    await store.fleet?.announce({ uid: newUid(), handlers: undefined })
+    await store.replicas?.announce({ uid: newUid(), handlers: undefined })
     expect(await refusalOf(move(path, url))).toContain('A service runs on this database')
     await store.close()
   })

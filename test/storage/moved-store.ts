@@ -1,5 +1,6 @@
+import type { EventDetail } from '../../src/domain/event-store.ts'
 import { newUid } from '../../src/domain/names.ts'
-import type { EventDetail, OpenStore } from '../../src/domain/store.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import { allPages, claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { askedEvent, endEvent, newTask, trackLeased, trackSubmission } from '../contract/task-samples.ts'
 import { openAt } from './database-file.ts'

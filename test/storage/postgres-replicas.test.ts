@@ -156,7 +156,7 @@ describe('two replicas', () => {
 })
 
 test('a process knows whether others are there, also such as run no handlers, and when they have gone', async () => {
-  const [{ fleet: one }, { fleet: other }] = await two()
+  const [{ replicas: one }, { replicas: other }] = await two()
   const [uid, otherUid] = [newUid(), newUid()]
   await one?.announce({ uid, handlers: [] })
   const hasOthers = async () => {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
-import type { TaskName } from '../../src/domain/task-store.ts'
+import type { TaskName } from '../../src/domain/task-ends.ts'
 import { Waiters } from '../../src/tasks/waiters.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'

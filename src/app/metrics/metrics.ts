@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 import type { Clock } from '../../domain/clock.ts'
-import type { Counts } from '../../domain/store.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import type { Telemetry } from '../../domain/telemetry.ts'
 import { storeGauges } from './store-gauges.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'

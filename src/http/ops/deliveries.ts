@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
 import { DELIVERY_STATES, type DeliverySummary } from '../../domain/delivery.ts'
-import type { DeliveryFilter, Store } from '../../domain/store.ts'
+import type { DeliveryFilter, DeliveryQueue } from '../../domain/delivery-queue.ts'
 import type { OpsApp } from './ops-app.ts'
 import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
 
@@ -44,7 +44,7 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
-export function registerDeliveries(app: OpsApp, store: Pick<Store, 'deliveries'>): void {
+export function registerDeliveries(app: OpsApp, store: DeliveryQueue): void {
   app.get(
     '/v1/deliveries',
     {

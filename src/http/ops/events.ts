@@ -4,8 +4,8 @@ import { toIso } from '../../domain/clock.ts'
 import type { Attempt } from '../../domain/delivery.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import { type CreatedAtSource, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
+import type { EventDetail, EventFilter, EventStore } from '../../domain/event-store.ts'
 import { isUid } from '../../domain/names.ts'
-import type { EventDetail, EventFilter, Store } from '../../domain/store.ts'
 import { DeliverySchema, deliveryJson } from './deliveries.ts'
 import { ErrorDetailSchema } from './error-detail.ts'
 import type { OpsApp } from './ops-app.ts'
@@ -110,7 +110,7 @@ const Query = Type.Object(
 
 const Params = Type.Object({ uid: Type.String() })
 
-export function registerEvents(app: OpsApp, store: Pick<Store, 'events' | 'event' | 'body'>): void {
+export function registerEvents(app: OpsApp, store: EventStore): void {
   app.get(
     '/v1/events',
     {

@@ -1,9 +1,11 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
+import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
-import type { RetentionDesk } from '../../domain/retention.ts'
-import type { OpenStore } from '../../domain/store.ts'
+import type { RetentionService } from '../../domain/retention.ts'
+import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
 import type { WebhookManager } from '../../domain/webhook-manager.ts'
 import { registerHealth } from '../health.ts'
@@ -18,7 +20,7 @@ import { registerOpenApi } from './openapi.ts'
 import type { OpsApp } from './ops-app.ts'
 import { readNumbers } from './paging.ts'
 import { registerRegistrations } from './registrations.ts'
-import { type ReplayEvent, registerReplays } from './replays.ts'
+import { registerReplays } from './replays.ts'
 import { registerRetention } from './retention.ts'
 import { registerSources, type SourceState, type SourceView } from './sources.ts'
 import { registerTasks } from './tasks.ts'
@@ -27,11 +29,11 @@ import { registerTasks } from './tasks.ts'
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
-  readonly store: Pick<OpenStore, 'events' | 'event' | 'body' | 'deliveries' | 'warnings'>
+  readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'>
   readonly replay: ReplayEvent
   readonly tasks: TaskService
   readonly webhooks: WebhookManager
-  readonly retention: RetentionDesk
+  readonly retention: RetentionService
   readonly sources: readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly handlers: () => readonly HandlerDefinition[]

@@ -1,7 +1,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { preValidationHookHandler } from 'fastify'
 import { DEFAULT_PAGE_SIZE, MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
-import type { Page, PageRequest } from '../../domain/store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 
 /** Characters of a cursor. */
 const MAX_CURSOR_LENGTH = 512

@@ -1,12 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
+import type { ReplayEvent } from '../../domain/delivery-queue.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
-import type { Replayed } from '../../domain/store.ts'
 import { uidOf } from './events.ts'
 import { clientOf, type OpsApp } from './ops-app.ts'
-
-/** Runs a stored event again, for one handler or for all that want it now. Gives what it is and which will run. */
-export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 
 const Body = Type.Object(
   { handler: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH })) },

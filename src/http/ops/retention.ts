@@ -1,7 +1,8 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
+import { toIso } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
-import type { RetentionDesk } from '../../domain/retention.ts'
+import type { RetentionReport, RetentionService, RetentionState } from '../../domain/retention.ts'
 import { clientOf, type OpsApp } from './ops-app.ts'
 
 const Time = (description: string) => Type.String({ format: 'date-time', description })
@@ -14,6 +15,7 @@ const State = {
     description: 'For how long a doubted clock has run on steadily: after 24 it is trusted; null: it is',
   }),
 }
+const StateSchema = Type.Object(State)
 const Days = (description: string) => Type.Integer({ description })
 const Report = Type.Object({
   ...State,
@@ -30,21 +32,36 @@ const Report = Type.Object({
   ),
 })
 
+/** Retention as the ops API shows it, and after `resume`. */
+export type RetentionReportJson = Static<typeof Report>
+export type RetentionStateJson = Static<typeof StateSchema>
+
+const stateJson = ({ isHeld, clockMs, trustedAtMs, steadyHours }: RetentionState): RetentionStateJson => ({
+  held: isHeld,
+  clock: toIso(clockMs),
+  last_known: toIso(trustedAtMs),
+  steady_hours: steadyHours ?? null,
+})
+
+const reportJson = (report: RetentionReport): RetentionReportJson => ({
+  ...stateJson(report),
+  retention_days: report.retentionDays,
+  retention_dead_days: report.deadRetentionDays,
+  old: { days: [...report.old.days], more: report.old.more },
+})
+
 const Body = Type.Object(
   { clock: Type.String({ format: 'date-time', description: 'The time that you vouch for, within a day' }) },
   { additionalProperties: false },
 )
 
 /** What is forgotten, and whether it is; and an operator's word that the clock is right. */
-export function registerRetention(app: OpsApp, retention: RetentionDesk, log: Logger): void {
+export function registerRetention(app: OpsApp, retention: RetentionService, log: Logger): void {
   const tags = ['configuration']
   app.get(
     '/v1/retention',
     { schema: { summary: 'Whether old events are forgotten, and which would be', tags, response: { 200: Report } } },
-    async (_request, reply) => {
-      const { old, ...state } = await retention.report()
-      return reply.send({ ...state, old: { ...old, days: [...old.days] } })
-    },
+    async (_request, reply) => reply.send(reportJson(await retention.report())),
   )
 
   app.post(
@@ -54,13 +71,13 @@ export function registerRetention(app: OpsApp, retention: RetentionDesk, log: Lo
         summary: 'Forget old events though the clock seems to have jumped: it is right; 409 if nothing is held',
         tags,
         body: Body,
-        response: { 200: Type.Object(State) },
+        response: { 200: StateSchema },
       },
     },
     async (request, reply) => {
       const vouchedMs = Date.parse(request.body.clock)
       if (Number.isNaN(vouchedMs)) throw new HoldfastError('invalid_request', 'clock is not a time')
-      const state = await retention.resume(vouchedMs)
+      const state = stateJson(await retention.resume(vouchedMs))
       log.warn({ ...clientOf(request), clock: state.clock }, 'retention resumed: an operator vouches for the clock')
       return reply.send(state)
     },

@@ -1,5 +1,5 @@
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 

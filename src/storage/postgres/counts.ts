@@ -1,4 +1,4 @@
-import type { Counts } from '../../domain/store.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import { countsOf } from '../records/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'

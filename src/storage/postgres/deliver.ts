@@ -1,4 +1,4 @@
-import type { Replay } from '../../domain/store.ts'
+import type { Replay } from '../../domain/delivery-queue.ts'
 import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query } from './connections.ts'
@@ -15,7 +15,7 @@ const RESTART = `
 `
 
 /**
- * Makes an event's deliveries to these handlers pending, as `Store.replay` says. Returns the handlers that will run. The caller
+ * Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. The caller
  * has locked the event.
  */
 export async function deliver(

@@ -1,5 +1,5 @@
 import type { EndedTask, Task } from '../../domain/task.ts'
-import type { TaskName } from '../../domain/task-store.ts'
+import type { TaskName } from '../../domain/task-ends.ts'
 import type { WithEndedTask } from '../records/ended-tasks.ts'
 import { endedTaskOf, type TaskEndRow, type TaskRow, taskEndOf, taskOf } from '../records/tasks.ts'
 import type { DatabaseClock } from './clock.ts'

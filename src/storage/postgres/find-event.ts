@@ -1,6 +1,6 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { EventDetail } from '../../domain/store.ts'
+import type { EventDetail } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
 import type { Connections, Row } from './connections.ts'

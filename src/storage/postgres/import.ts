@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import type { MovedTable } from '../../domain/move.ts'
-import { FLEET_TIMEOUT_MS } from '../../domain/replica.ts'
+import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { postgresTarget } from '../database-url.ts'
 import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../records/moved-rows.ts'
@@ -12,7 +12,7 @@ import { escapeText } from './escape-text.ts'
 import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
 import { migrate } from './migrate.ts'
 
-const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${FLEET_TIMEOUT_MS} LIMIT 1`
+const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${REPLICA_TIMEOUT_MS} LIMIT 1`
 
 /**
  * A database that takes over what an embedded store holds. From `begin` to `finish` its table `move` names the store that

@@ -6,7 +6,7 @@ import {
   type OldEvents,
   type PruneRequest,
   type PruneStep,
-} from '../../domain/upkeep.ts'
+} from '../../domain/retention-store.ts'
 import { MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../records/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'

@@ -1,4 +1,4 @@
-import type { Replay, Replayed } from '../../domain/store.ts'
+import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'

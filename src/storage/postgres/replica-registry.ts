@@ -1,11 +1,11 @@
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import {
   countingReplicas,
-  FLEET_TIMEOUT_MS,
-  type Fleet,
-  handlersOfFleet,
+  handlersOfReplicas,
   type KnownReplica,
-} from '../../domain/replica.ts'
+  REPLICA_TIMEOUT_MS,
+  type ReplicaRegistry,
+} from '../../domain/replica-registry.ts'
 import type { Connections } from './connections.ts'
 
 const ANNOUNCE = {
@@ -17,7 +17,7 @@ const ANNOUNCE = {
 }
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
 
-const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
+const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
 /** What tells whether anything has changed, without the handlers themselves; and how many others are there. */
 const STATE = {
   name: 'fleet-state',
@@ -33,7 +33,7 @@ const WORKERS = {
   text: `SELECT uid, started_at, ${GONE_AT} AS gone_at, handlers, clock_1($1) AS now FROM replica WHERE handlers IS NOT NULL`,
 }
 const FORGET = {
-  text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${FLEET_TIMEOUT_MS})`,
+  text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS})`,
 }
 
 interface StateRow extends Record<string, unknown> {
@@ -53,7 +53,7 @@ interface WorkerRow extends Record<string, unknown> {
 export function createFleet(
   connections: Connections,
   givenMs: () => number | null,
-): Fleet & { forget(): Promise<void> } {
+): ReplicaRegistry & { forget(): Promise<void> } {
   let ownUid: string | null = null
   let others = 0
   let state: unknown
@@ -87,7 +87,7 @@ export function createFleet(
       if (row?.state === null) return undefined
       if (row?.state === state) return known
       const { all, nowMs } = await workers()
-      known = handlersOfFleet(countingReplicas(all, nowMs))
+      known = handlersOfReplicas(countingReplicas(all, nowMs))
       state = row?.state
       return known
     },

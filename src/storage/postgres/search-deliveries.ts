@@ -1,5 +1,6 @@
 import type { DeliverySummary } from '../../domain/delivery.ts'
-import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
+import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../records/search.ts'
 import type { Connections, Value } from './connections.ts'

@@ -1,5 +1,6 @@
 import type { EventSummary } from '../../domain/event.ts'
-import type { EventFilter, Page, PageRequest } from '../../domain/store.ts'
+import type { EventFilter } from '../../domain/event-store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../records/events.ts'
 import {
   type Condition,

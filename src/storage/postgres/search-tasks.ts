@@ -1,4 +1,4 @@
-import type { Page, PageRequest } from '../../domain/store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
 import {

@@ -1,7 +1,8 @@
 import type { Clock } from '../../domain/clock.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
-import type { OpenStore, Receipt, StoreLog } from '../../domain/store.ts'
+import type { Receipt } from '../../domain/event-store.ts'
+import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import { postgresTarget } from '../database-url.ts'
 import { AppendQueue } from '../records/append-queue.ts'
 import { EndedTaskListeners } from '../records/ended-tasks.ts'
@@ -181,7 +182,7 @@ function createStore({ connections, clock, partitions, onLog }: Parts): OpenStor
         stop()
       }
     },
-    fleet: {
+    replicas: {
       announce: running.while((replica) => fleet.announce(replica)),
       leave: running.while((uid) => fleet.leave(uid)),
       handlers: running.while(() => fleet.handlers()),

@@ -1,7 +1,7 @@
 import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
+import type { Receipt } from '../../domain/event-store.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
-import type { Receipt } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './deliveries.ts'
 

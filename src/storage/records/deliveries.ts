@@ -1,8 +1,9 @@
 import type { Attempt, AttemptOutcome, DeliveryState, DeliverySummary, LeasedDelivery } from '../../domain/delivery.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import type { Replay } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
-import type { Counts, Replay } from '../../domain/store.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
 
 /** How deliveries and their attempts stand in rows, and the rules for them that do not depend on the database. */
@@ -86,7 +87,7 @@ export type ReplayedDelivery =
       readonly from: 'succeeded' | 'dead'
     }
 
-/** What `Store.replay` does to an event's deliveries, given those that exist, in order of key. */
+/** What `DeliveryQueue.replay` does to an event's deliveries, given those that exist, in order of key. */
 export function planReplay(
   eventKey: number,
   existing: readonly Pick<DeliveryRow, 'key' | 'handler' | 'state'>[],

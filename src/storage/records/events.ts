@@ -1,7 +1,8 @@
+import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import type { EventDetail } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
-import type { EventDetail, Replay, Replayed } from '../../domain/store.ts'
 import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
 
 /** How an event stands in a row, and the rules for it that do not depend on the database. */

@@ -1,5 +1,5 @@
 import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { PrunePosition } from '../../domain/upkeep.ts'
+import type { PrunePosition } from '../../domain/retention-store.ts'
 
 /** Events that one step of the walk over old events reads; reading alone writes nothing. */
 export const MAX_OLD_READ = 4_096

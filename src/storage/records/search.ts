@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../domain/errors.ts'
+import type { EventFilter } from '../../domain/event-store.ts'
 import { MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
-import type { EventFilter, PageRequest } from '../../domain/store.ts'
+import type { PageRequest } from '../../domain/page.ts'
 
 /** Cursors, pages and conditions of the lists of events, deliveries and tasks. */
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/upkeep.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { PENDING_HANDLERS } from './next-due.ts'
 

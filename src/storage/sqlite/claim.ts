@@ -1,7 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
+import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import type { Origin } from '../../domain/event.ts'
-import type { ClaimRequest } from '../../domain/store.ts'
 import { eventKeyOf } from '../records/deliveries.ts'
 import { BODY_CORRUPT, NO_ATTEMPT_LEFT } from '../records/settlement.ts'
 import { prepareRecordAttempt } from './attempts.ts'

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Counts } from '../../domain/store.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import { countsOf } from '../records/deliveries.ts'
 import { prepareOldestDue } from './next-due.ts'
 

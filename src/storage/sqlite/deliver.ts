@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Replay } from '../../domain/store.ts'
+import type { Replay } from '../../domain/delivery-queue.ts'
 import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import type { Tally } from './tally.ts'
 
-/** Makes an event's deliveries to these handlers pending, as `Store.replay` says. Returns the handlers that will run. */
+/** Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. */
 export type Deliver = (
   eventKey: number,
   handlers: readonly string[],

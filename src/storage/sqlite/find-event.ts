@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { EventDetail } from '../../domain/store.ts'
+import type { EventDetail } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
 import { isCorruption } from './sqlite-errors.ts'

@@ -19,7 +19,7 @@ export interface Identity extends Named {
   readonly byBody: boolean
 }
 
-/** What is known of sources, ids and bodies: the rules of `Store.append` and `Store.replay`. */
+/** What is known of sources, ids and bodies: the rules of `EventStore.append` and `DeliveryQueue.replay`. */
 export interface Identities {
   readonly standingOf: (event: IncomingEvent, checksum: string) => Standing
   /**

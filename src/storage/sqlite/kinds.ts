@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { EventFilter } from '../../domain/store.ts'
+import type { EventFilter } from '../../domain/event-store.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
 
 /** Pairs of source and type that are looked up one by one. */

@@ -1,17 +1,12 @@
 import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
+import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary } from '../../domain/event.ts'
-import type {
-  ClaimRequest,
-  Counts,
-  DeliveryFilter,
-  EventDetail,
-  EventFilter,
-  Page,
-  PageRequest,
-  Replay,
-  Replayed,
-} from '../../domain/store.ts'
+import type { EventDetail, EventFilter } from '../../domain/event-store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
+import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
   SourceActivity,
@@ -21,7 +16,6 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest } from '../../domain/upkeep.ts'
 import type { WithEndedTask } from '../records/ended-tasks.ts'
 import type { PrunePlan } from '../records/prune.ts'
 import type { Settled } from '../records/settlement.ts'

@@ -8,7 +8,7 @@ import {
   type OldEvents,
   type PruneRequest,
   type PruneStep,
-} from '../../domain/upkeep.ts'
+} from '../../domain/retention-store.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../records/prune.ts'
 import type { Damage } from './damage.ts'

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Replay, Replayed } from '../../domain/store.ts'
+import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
 import type { Deliver } from './deliver.ts'
 import type { Identities } from './identity.ts'

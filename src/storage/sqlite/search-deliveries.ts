@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { DeliverySummary } from '../../domain/delivery.ts'
-import type { DeliveryFilter, Page, PageRequest } from '../../domain/store.ts'
+import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import {
   type DeliveryRow,
   deliverySummaryOf,

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { Page, PageRequest } from '../../domain/store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
 import {

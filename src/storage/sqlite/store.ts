@@ -1,23 +1,15 @@
 import type { Worker } from 'node:worker_threads'
 import type { Clock, ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
+import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
-import type {
-  Claimed,
-  ClaimRequest,
-  Counts,
-  DeliveryFilter,
-  EventDetail,
-  EventFilter,
-  OpenStore,
-  Page,
-  PageRequest,
-  Receipt,
-  Replay,
-  Replayed,
-  StoreLog,
-} from '../../domain/store.ts'
+import type { EventDetail, EventFilter, Receipt } from '../../domain/event-store.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
+import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
+import type { OpenStore, StoreLog } from '../../domain/store.ts'
+import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { Counts } from '../../domain/store-health.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
   SourceActivity,
@@ -27,7 +19,6 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { BroughtBack, LongestWaits, OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/upkeep.ts'
 import { AppendQueue } from '../records/append-queue.ts'
 import { EndedTaskListeners } from '../records/ended-tasks.ts'
 import { announceSettled } from '../records/settlement.ts'
@@ -54,7 +45,7 @@ const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind:
 
 /** The embedded store, opened by `open.ts`: what goes to its two threads, and what comes back. */
 export class SqliteStore implements OpenStore {
-  readonly fleet = undefined
+  readonly replicas = undefined
   /** There are no others. */
   readonly watchEnds = () => () => {}
   readonly lost: Promise<Error>

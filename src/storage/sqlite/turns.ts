@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { ClaimRequest } from '../../domain/store.ts'
+import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import type { Damage } from './damage.ts'
 import { preparePendingHandlers } from './next-due.ts'
 import type { Row } from './rows.ts'

@@ -1,6 +1,6 @@
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { AskedUnder, NewEvent } from '../../domain/event.ts'
-import type { Receipt } from '../../domain/store.ts'
+import type { Receipt } from '../../domain/event-store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../records/append-queue.ts'
 import { leasedDeliveries } from '../records/deliveries.ts'
