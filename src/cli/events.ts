@@ -1,7 +1,6 @@
-import type { Replayed } from '../domain/delivery-queue.ts'
+import type { EventDetailJson, EventJson, ReplayJson } from '../api/events.ts'
 import type { ErrorDetail } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
-import type { EventDetailJson, EventJson } from '../http/ops/events.ts'
 import { command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
 import { type Columns, listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
@@ -152,16 +151,16 @@ export const eventsReplay = command({
 })
 
 /** Runs one event again, for one handler or for all that want it. Gives what the event is from now on. */
-export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<Replayed> =>
+export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<ReplayJson> =>
   ops.post(`${eventPath(uid)}/replay`, handler === undefined ? {} : { handler })
 
-export const replayedLine = (uid: string, routing: Replayed): string =>
+export const replayedLine = (uid: string, routing: ReplayJson): string =>
   routing.handlers.length > 0
     ? `${printable(uid)} runs again: ${printable(routing.handlers.join(', '))}\n`
     : `${printable(uid)} ${printable(nothingRuns(routing))}\n`
 
 /** Why no handler runs after a replay. */
-export function nothingRuns({ status, reasons }: Replayed): string {
+export function nothingRuns({ status, reasons }: ReplayJson): string {
   if (status === 'accepted') return 'is pending or running already; nothing else runs'
   return `is ${status}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}; nothing runs`
 }

@@ -1,3 +1,5 @@
+import type { HandlerJson, SourceJson } from '../api/configuration.ts'
+import type { PageJson } from '../api/schema.ts'
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
 import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
 import { type OpsClient, type Query, withOps } from './ops-client.ts'
@@ -12,11 +14,6 @@ export const listFlags = {
   cursor: { value: '<cursor>', help: 'go on where an earlier list ended' },
   json: jsonFlag,
 } as const
-
-interface PageAnswer<Item> {
-  readonly items: readonly Item[]
-  readonly next_cursor: string | null
-}
 
 export interface Columns<Item> {
   readonly headings: readonly string[]
@@ -50,11 +47,11 @@ export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Prom
 }
 
 /** The first `limit` items, and the cursor of those after them, if there are more. */
-async function first<Item>(ops: OpsClient, path: string, query: Query, limit: number): Promise<PageAnswer<Item>> {
+async function first<Item>(ops: OpsClient, path: string, query: Query, limit: number): Promise<PageJson<Item>> {
   const items: Item[] = []
   let cursor: string | null = null
   do {
-    const page: PageAnswer<Item> = await ops.get(path, {
+    const page: PageJson<Item> = await ops.get(path, {
       ...query,
       limit: Math.min(MAX_PAGE_SIZE, limit - items.length),
       cursor: cursor ?? query.cursor,
@@ -69,7 +66,7 @@ async function first<Item>(ops: OpsClient, path: string, query: Query, limit: nu
 export async function* walk<Item>(ops: OpsClient, path: string, query: Query): AsyncGenerator<Item> {
   let cursor: string | undefined
   do {
-    const page: PageAnswer<Item> = await ops.get(path, { ...query, limit: MAX_PAGE_SIZE, cursor })
+    const page: PageJson<Item> = await ops.get(path, { ...query, limit: MAX_PAGE_SIZE, cursor })
     yield* page.items
     cursor = page.next_cursor ?? undefined
   } while (cursor !== undefined)
@@ -80,17 +77,15 @@ export interface Names {
   readonly handler?: string | undefined
 }
 
-interface Named {
-  readonly items: readonly { readonly name: string }[]
-}
-
 /** One sentence for each of these names that the running service does not have. */
 export async function unknownNames(ops: OpsClient, names: Names): Promise<readonly string[]> {
   const faults: string[] = []
   for (const kind of ['source', 'handler'] as const) {
     const name = names[kind]
     if (name === undefined) continue
-    const known = (await ops.get<Named>(`/v1/${kind}s`)).items.map((item) => item.name)
+    const known = (await ops.get<{ items: (SourceJson | HandlerJson)[] }>(`/v1/${kind}s`)).items.map(
+      (item) => item.name,
+    )
     if (!known.includes(name)) faults.push(`there is no ${kind} ${name}; known are ${known.join(', ') || 'none'}`)
   }
   return faults

@@ -1,4 +1,5 @@
 import { Agent } from 'undici'
+import type { ProblemJson } from '../api/schema.ts'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
@@ -118,7 +119,7 @@ export function describeProblem(status: number, bytes: Buffer): string {
   return `${title} (${status})${detail === undefined ? '' : `: ${detail}`}`
 }
 
-function readProblem(bytes: Buffer): { readonly title?: string; readonly detail?: string } {
+function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail'>> {
   try {
     const { title, detail } = JSON.parse(bytes.toString()) as { title?: unknown; detail?: unknown }
     return { ...(typeof title === 'string' && { title }), ...(typeof detail === 'string' && { detail }) }

@@ -1,4 +1,4 @@
-import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
+import type { RegistrationJson, RegistrationListJson, RegistrationOutcomeJson } from '../api/registrations.ts'
 import { type CliIo, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, table, write, writeAnswer } from './output.ts'
@@ -15,7 +15,7 @@ export const registrationsList = command({
   flags: { source: { value: '<name>', help: 'of this source' }, json: jsonFlag },
   run: async ({ flags: { source, json } }, io) =>
     withProviders(io, async (ops) => {
-      const answer: RegistrationList = await ops.get(PATH, { source })
+      const answer: RegistrationListJson = await ops.get(PATH, { source })
       await writeAnswer(io, answer, json, ({ items }) => table(headings, items.map(row)))
       const failures = answer.failed.map(({ source: name, detail }) => printable(`${name}: ${detail}`))
       await write(io.err, failures.map((line) => `holdfast registrations list: ${line}\n`).join(''))
@@ -28,7 +28,7 @@ const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Pro
 
 const headings = ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS']
 
-const row = ({ source, id, active, ours, url, events }: SourceRegistration): readonly string[] => [
+const row = ({ source, id, active, ours, url, events }: RegistrationJson): readonly string[] => [
   source,
   id,
   stateOf(active),
@@ -63,7 +63,7 @@ export const registrationsEnsure = command({
 
 const register = (io: CliIo, body: object, json: boolean): Promise<number> =>
   withProviders(io, async (ops) => {
-    await writeAnswer(io, await ops.post<RegistrationOutcome>(PATH, body), json, describeOutcome)
+    await writeAnswer(io, await ops.post<RegistrationOutcomeJson>(PATH, body), json, describeOutcome)
     return EXIT_OK
   })
 
@@ -87,7 +87,7 @@ export const registrationsUpdate = command({
     }
     if (Object.keys(changes).length === 0) throw new UsageError('nothing is to be changed')
     return withProviders(io, async (ops) => {
-      const registration = await ops.patch<SourceRegistration>(pathOf(...operands), changes)
+      const registration = await ops.patch<RegistrationJson>(pathOf(...operands), changes)
       await writeAnswer(io, registration, json, (each) => describe(each))
       return EXIT_OK
     })
@@ -118,8 +118,8 @@ function eventsOf(list: string | undefined): { readonly events?: readonly string
 }
 
 const describe = (
-  { source, id, url, events, active, ours }: SourceRegistration,
-  action?: RegistrationOutcome['action'],
+  { source, id, url, events, active, ours }: RegistrationJson,
+  action?: RegistrationOutcomeJson['action'],
 ): string =>
   fields([
     ['action', action],
@@ -131,6 +131,6 @@ const describe = (
   ])
 
 /** The only place that shows a secret which a provider hands out. */
-const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcome): string =>
+const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcomeJson): string =>
   describe(registration, action) +
   (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)

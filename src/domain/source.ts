@@ -33,3 +33,14 @@ export interface ConnectedSource extends Source {
   /** Takes the API key and every secret of the source out of a text. */
   readonly redact: (text: string) => string
 }
+
+/** How a source is doing. */
+export interface SourceState {
+  readonly lastWebhookAtMs: number | undefined
+  /** Tasks whose end had to be polled for, within the last hour. */
+  readonly recovered: number
+  /** Of the calls to its provider; null: its provider cannot be asked. */
+  readonly breaker: 'closed' | 'open' | 'half_open' | null
+  /** Since when its tasks end by poll alone. */
+  readonly silentSinceMs: number | undefined
+}

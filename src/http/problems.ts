@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { ProblemJson } from '../api/schema.ts'
 import { type ErrorCode, isHoldfastError } from '../domain/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
 import type { Received } from '../domain/receive.ts'
@@ -106,8 +107,16 @@ export interface ProblemDetails {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-const bodyOf = ({ slug, title, status }: Problem, { detail, reasons }: ProblemDetails): string =>
-  JSON.stringify({ type: `urn:holdfast:problem:${slug}`, title, status, detail, reasons })
+function bodyOf({ slug, title, status }: Problem, { detail, reasons }: ProblemDetails): string {
+  const problem: ProblemJson = {
+    type: `urn:holdfast:problem:${slug}`,
+    title,
+    status,
+    ...(detail !== undefined && { detail }),
+    ...(reasons !== undefined && { reasons: [...reasons] }),
+  }
+  return JSON.stringify(problem)
+}
 
 /** Answers with an RFC 9457 problem. Sent as bytes: to text, Fastify would add a charset, which this media type does not have. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, details: ProblemDetails = {}): FastifyReply {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
-import type { ConnectedSource } from '../domain/source.ts'
+import type { ConnectedSource, SourceState } from '../domain/source.ts'
 import type { TaskEnds } from '../domain/task-ends.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
@@ -8,7 +8,6 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import type { PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
-import type { BreakerState } from './breaker.ts'
 import { Poller } from './poller.ts'
 import { createSubmitter } from './submit.ts'
 import { createTaskService } from './task-service.ts'
@@ -35,15 +34,6 @@ export interface TasksOptions {
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
   readonly log: Logger
-}
-
-/** How it goes with one source; times in ms since the epoch. */
-export interface SourceState {
-  readonly lastWebhookAtMs: number | undefined
-  /** Tasks that had to be asked for within the last hour. */
-  readonly recovered: number
-  readonly breaker: BreakerState | null
-  readonly silentSinceMs: number | undefined
 }
 
 export interface Tasks {

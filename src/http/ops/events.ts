@@ -1,99 +1,27 @@
 import { type Static, Type } from '@sinclair/typebox'
+import type { Logger } from 'pino'
+import {
+  DeliverySchema,
+  deliveryJson,
+  EventDetailSchema,
+  EventSchema,
+  eventDetailJson,
+  eventJson,
+  ReplaySchema,
+  replayJson,
+} from '../../api/events.ts'
+import { OneOf, PageOf, pageJson, Time } from '../../api/schema.ts'
 import { checksumOf } from '../../domain/checksum.ts'
-import { toIso } from '../../domain/clock.ts'
-import type { Attempt } from '../../domain/delivery.ts'
+import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import type { DeliveryFilter, DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import { HoldfastError } from '../../domain/errors.ts'
-import { type CreatedAtSource, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
-import type { EventDetail, EventFilter, EventStore } from '../../domain/event-store.ts'
+import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
+import type { EventFilter, EventStore } from '../../domain/event-store.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { isUid } from '../../domain/names.ts'
-import { DeliverySchema, deliveryJson } from './deliveries.ts'
-import { ErrorDetailSchema } from './error-detail.ts'
-import type { OpsApp } from './ops-app.ts'
-import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
+import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 
-const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
-const Time = (description?: string) => Type.String({ format: 'date-time', ...(description && { description }) })
-
-const Summary = Type.Object({
-  uid: Type.String(),
-  source: Type.String(),
-  provider: Type.String(),
-  id: Type.String({ description: 'The id that the provider gave' }),
-  type: Type.String(),
-  created_at: Type.String(),
-  // `received`: the provider gave no time that could be read.
-  created_at_source: Type.Optional(OneOf(CREATED_AT_SOURCES)),
-  received_at: Time(),
-  origin: OneOf(ORIGINS),
-  status: OneOf(EVENT_STATUSES),
-  reasons: Type.Array(Type.String()),
-  api_version: Type.Optional(Type.String()),
-  task: Type.Optional(Type.String()),
-  size_bytes: Type.Integer(),
-})
-
-const AttemptSchema = Type.Object({
-  number: Type.Integer(),
-  outcome: Type.String(),
-  error: Type.Optional(Type.String()),
-  error_detail: Type.Optional(ErrorDetailSchema),
-  started_at: Time(),
-  duration_ms: Type.Number(),
-})
-
-const Detail = Type.Composite([
-  Summary,
-  Type.Object({
-    headers: Type.Record(Type.String(), Type.String()),
-    traceparent: Type.Optional(Type.String()),
-    checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
-    deliveries: Type.Array(Type.Composite([DeliverySchema, Type.Object({ history: Type.Array(AttemptSchema) })])),
-  }),
-])
-
-/** An event as lists of the ops API show it. */
-export type EventJson = Static<typeof Summary>
-/** An event as the ops API shows it alone. */
-export type EventDetailJson = Static<typeof Detail>
-
-const eventJson = (event: EventSummary): EventJson => ({
-  uid: event.uid,
-  source: event.source,
-  provider: event.provider,
-  id: event.id,
-  type: event.type,
-  created_at: event.createdAt,
-  ...(event.createdAtSource !== undefined && { created_at_source: event.createdAtSource }),
-  received_at: toIso(event.receivedAtMs),
-  origin: event.origin,
-  status: event.status,
-  reasons: [...event.reasons],
-  ...(event.apiVersion !== undefined && { api_version: event.apiVersion }),
-  ...(event.task !== undefined && { task: event.task }),
-  size_bytes: event.sizeBytes,
-})
-
-const eventDetailJson = (event: EventDetail): EventDetailJson => ({
-  ...eventJson(event),
-  headers: event.headers,
-  ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
-  checksum: event.checksum,
-  deliveries: event.deliveries.map((delivery) => ({
-    ...deliveryJson(delivery),
-    history: delivery.history.map(attemptJson),
-  })),
-})
-
-const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
-  number: attempt.number,
-  outcome: attempt.outcome,
-  ...(attempt.error !== undefined && { error: attempt.error }),
-  ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
-  started_at: toIso(attempt.startedAtMs),
-  duration_ms: attempt.durationMs,
-})
-
-const Query = Type.Object(
+const EventQuery = Type.Object(
   {
     source: Type.Optional(Text('Name of the source')),
     type: Type.Optional(Text('Event type, or a pattern with *')),
@@ -108,7 +36,23 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
+const DeliveryQuery = Type.Object(
+  {
+    state: Type.Optional(OneOf(DELIVERY_STATES)),
+    handler: Type.Optional(Text('Name of the handler')),
+    source: Type.Optional(Text('Name of the source')),
+    event_uid: Type.Optional(Text('Uid of the event')),
+    ...pageQuery,
+  },
+  { additionalProperties: false },
+)
+
 const Params = Type.Object({ uid: Type.String() })
+
+const ReplayBody = Type.Object(
+  { handler: Type.Optional(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH })) },
+  { additionalProperties: false },
+)
 
 export function registerEvents(app: OpsApp, store: EventStore): void {
   app.get(
@@ -117,12 +61,12 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
       schema: {
         summary: 'Events, newest first',
         tags: ['events'],
-        querystring: Query,
-        response: { 200: PageOf(Summary) },
+        querystring: EventQuery,
+        response: { 200: PageOf(EventSchema) },
       },
     },
     async ({ query }, reply) =>
-      reply.send(pageJson(await store.events(filterOf(query), pageRequest(query)), eventJson)),
+      reply.send(pageJson(await store.events(eventFilter(query), pageRequest(query)), eventJson)),
   )
 
   app.get(
@@ -132,7 +76,7 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
         summary: 'An event with its deliveries and their attempts',
         tags: ['events'],
         params: Params,
-        response: { 200: Detail },
+        response: { 200: EventDetailSchema },
       },
     },
     async ({ params }, reply) => {
@@ -164,8 +108,47 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
   )
 }
 
-/** Anything but a uid names no event; the store is not asked for it. */
-export function uidOf({ uid }: Static<typeof Params>): string {
+export function registerReplays(app: OpsApp, replay: ReplayEvent, log: Logger): void {
+  app.post(
+    '/v1/events/:uid/replay',
+    {
+      schema: {
+        summary: 'Run an event again: 202 if a handler will run, 200 if none wants it',
+        tags: ['events'],
+        params: Params,
+        body: ReplayBody,
+        response: { 200: ReplaySchema, 202: ReplaySchema },
+      },
+    },
+    async (request, reply) => {
+      const uid = uidOf(request.params)
+      const replayed = await replay(uid, request.body.handler)
+      const { status, handlers } = replayed
+      log.info({ ...clientOf(request), uid, status, handlers, deliveries: handlers.length }, 'event replayed')
+      return reply.code(handlers.length > 0 ? 202 : 200).send(replayJson(uid, replayed))
+    },
+  )
+}
+
+export function registerDeliveries(app: OpsApp, store: DeliveryQueue): void {
+  app.get(
+    '/v1/deliveries',
+    {
+      schema: {
+        summary:
+          'Deliveries, those of the newest event first; state=dead lists the dead letters, the last to die first',
+        tags: ['deliveries'],
+        querystring: DeliveryQuery,
+        response: { 200: PageOf(DeliverySchema) },
+      },
+    },
+    async ({ query }, reply) =>
+      reply.send(pageJson(await store.deliveries(deliveryFilter(query), pageRequest(query)), deliveryJson)),
+  )
+}
+
+/** A text that is no uid names no event: the store is not asked for it. */
+function uidOf({ uid }: Static<typeof Params>): string {
   const lower = uid.toLowerCase()
   return isUid(lower) ? lower : notFound(uid)
 }
@@ -174,13 +157,26 @@ function notFound(uid: string): never {
   throw new HoldfastError('event_not_found', `there is no event ${uid}`)
 }
 
-function filterOf({ since, until, limit: _limit, cursor: _cursor, ...same }: Static<typeof Query>): EventFilter {
+function eventFilter({
+  since,
+  until,
+  limit: _limit,
+  cursor: _cursor,
+  ...same
+}: Static<typeof EventQuery>): EventFilter {
   return {
     ...same,
     ...(since !== undefined && { sinceMs: timeOf('since', since) }),
     ...(until !== undefined && { untilMs: timeOf('until', until) }),
   }
 }
+
+const deliveryFilter = ({ state, handler, source, event_uid }: Static<typeof DeliveryQuery>): DeliveryFilter => ({
+  ...(state !== undefined && { state }),
+  ...(handler !== undefined && { handler }),
+  ...(source !== undefined && { source }),
+  ...(event_uid !== undefined && { eventUid: event_uid }),
+})
 
 /** The schema's grammar allows a leap second, which is no time to JavaScript. */
 function timeOf(parameter: string, text: string): number {

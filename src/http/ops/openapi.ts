@@ -1,24 +1,11 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import { ProblemSchema } from '../../api/schema.ts'
 import { DESCRIPTION, VERSION } from '../../domain/version.ts'
 
-/** RFC 9457, as every refusal is told. */
 const PROBLEM = {
   description: 'Refused, or failed: a problem document',
-  content: {
-    'application/problem+json': {
-      schema: {
-        type: 'object',
-        properties: {
-          type: { type: 'string' },
-          title: { type: 'string' },
-          status: { type: 'integer' },
-          detail: { type: 'string' },
-        },
-        required: ['type', 'title', 'status'],
-      },
-    },
-  },
+  content: { 'application/problem+json': { schema: ProblemSchema } },
 }
 
 interface Operation {

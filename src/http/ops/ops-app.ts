@@ -1,6 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
+import { Type } from '@sinclair/typebox'
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyRequest,
+  preValidationHookHandler,
+  RawServerDefault,
+} from 'fastify'
+import { DEFAULT_PAGE_SIZE, MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
+import type { PageRequest } from '../../domain/page.ts'
 
 /** A Fastify instance whose handlers are typed by their TypeBox schemas. */
 export type OpsApp = FastifyInstance<
@@ -11,11 +20,53 @@ export type OpsApp = FastifyInstance<
   TypeBoxTypeProvider
 >
 
-/** Characters of what a client calls itself. */
+/** Characters of a `User-Agent` in the log. */
 const MAX_AGENT_LENGTH = 100
 
-/** Who did something through the ops listener, as far as it can tell: for a line of the log. */
+/** The client of a request, as far as the listener can tell, for a line of the log. */
 export function clientOf({ id, ip, headers }: FastifyRequest) {
   const agent = headers['user-agent']
   return { reqId: id, peer: ip, ...(agent !== undefined && { agent: agent.slice(0, MAX_AGENT_LENGTH) }) }
+}
+
+/** Characters of a cursor. */
+const MAX_CURSOR_LENGTH = 512
+
+/** A query parameter that takes any short text. */
+export const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
+
+export const pageQuery = {
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MAX_PAGE_SIZE,
+      description: `Items of one page; ${DEFAULT_PAGE_SIZE} unless told`,
+    }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: MAX_CURSOR_LENGTH, description: 'The `next_cursor` of the page before' }),
+  ),
+}
+
+export const pageRequest = ({
+  limit = DEFAULT_PAGE_SIZE,
+  cursor,
+}: {
+  limit?: number
+  cursor?: string
+}): PageRequest => ({
+  limit,
+  ...(cursor !== undefined && { cursor }),
+})
+
+const NUMBERS = ['limit', 'wait']
+
+/** Turns the parameters that are numbers from text into numbers: the schema coerces nothing. */
+export const readNumbers: preValidationHookHandler = (request, _reply, done) => {
+  const query = request.query as Record<string, unknown>
+  for (const name of NUMBERS) {
+    const text = query[name]
+    if (typeof text === 'string' && /^\d{1,9}$/.test(text)) query[name] = Number(text)
+  }
+  done()
 }

@@ -1,9 +1,16 @@
 import { Type } from '@sinclair/typebox'
+import {
+  RegistrationListSchema,
+  RegistrationOutcomeSchema,
+  RegistrationSchema,
+  registrationJson,
+  registrationListJson,
+  registrationOutcomeJson,
+} from '../../api/registrations.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
-import type { RegistrationOutcome, SourceRegistration, WebhookManager } from '../../domain/webhook-manager.ts'
-import type { OpsApp } from './ops-app.ts'
-import { OneOf, Text } from './paging.ts'
+import type { WebhookManager } from '../../domain/webhook-manager.ts'
+import { type OpsApp, Text } from './ops-app.ts'
 
 /** Event types of one registration, and characters of its URL. */
 const MAX_EVENTS = 200
@@ -39,38 +46,6 @@ const Changes = Type.Object(
 const Params = Type.Object({ source: Type.String(), id: Type.String() })
 const Query = Type.Object({ source: Type.Optional(Text('Of this source only')) }, closed)
 
-const Item = Type.Object({
-  source: Type.String(),
-  id: Type.String({ description: 'The id that the provider gave' }),
-  url: Type.String(),
-  events: Type.Array(Type.String(), { description: 'As the provider names them; * alone: all' }),
-  active: Type.Boolean(),
-  ours: Type.Boolean({ description: 'Its URL is where this source receives' }),
-})
-const Failure = Type.Object({ source: Type.String(), detail: Type.String() })
-const List = Type.Object({
-  items: Type.Array(Item),
-  failed: Type.Array(Failure, {
-    description: 'Sources whose provider could not be asked, and why; with source, that is an error instead',
-  }),
-})
-const Answer = Type.Object({
-  action: OneOf(['created', 'updated', 'unchanged']),
-  registration: Item,
-  secret: Type.Optional(
-    Type.String({ description: 'Handed out by the provider when it made the registration; not shown again' }),
-  ),
-  configure: Type.Optional(
-    Type.String({
-      description:
-        'What to do with the secret; without one, what to do if the secret that was handed out before is lost',
-    }),
-  ),
-})
-
-const itemOf = (item: SourceRegistration) => ({ ...item, events: [...item.events] })
-const answerOf = ({ registration, ...rest }: RegistrationOutcome) => ({ ...rest, registration: itemOf(registration) })
-
 export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): void {
   app.get(
     '/v1/registrations',
@@ -80,13 +55,10 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         summary: 'Webhooks registered at the providers, as these answer now',
         tags: ['registrations'],
         querystring: Query,
-        response: { 200: List },
+        response: { 200: RegistrationListSchema },
       },
     },
-    async ({ query }, reply) => {
-      const { items, failed } = await webhooks.list(query.source)
-      return reply.send({ items: items.map(itemOf), failed: [...failed] })
-    },
+    async ({ query }, reply) => reply.send(registrationListJson(await webhooks.list(query.source))),
   )
 
   app.post(
@@ -96,14 +68,14 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         summary: 'Register a source at its provider: 201 if that made a registration, 200 if there was one',
         tags: ['registrations'],
         body: Creation,
-        response: { 200: Answer, 201: Answer },
+        response: { 200: RegistrationOutcomeSchema, 201: RegistrationOutcomeSchema },
       },
     },
     async ({ body: { source, ensure, ...wish } }, reply) => {
       if (ensure === true && wish.url !== undefined)
         throw new HoldfastError('invalid_request', "ensure goes by the source's own URL: leave url out")
       const registered = await (ensure === true ? webhooks.ensure(source, wish) : webhooks.create(source, wish))
-      return reply.code(registered.action === 'created' ? 201 : 200).send(answerOf(registered))
+      return reply.code(registered.action === 'created' ? 201 : 200).send(registrationOutcomeJson(registered))
     },
   )
 
@@ -115,10 +87,11 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         tags: ['registrations'],
         params: Params,
         body: Changes,
-        response: { 200: Item },
+        response: { 200: RegistrationSchema },
       },
     },
-    async ({ params: { source, id }, body }, reply) => reply.send(itemOf(await webhooks.update(source, id, body))),
+    async ({ params: { source, id }, body }, reply) =>
+      reply.send(registrationJson(await webhooks.update(source, id, body))),
   )
 
   app.delete(

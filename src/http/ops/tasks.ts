@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
-import { toIso } from '../../domain/clock.ts'
+import { OneOf, PageOf, pageJson } from '../../api/schema.ts'
+import { TaskSchema, taskJson } from '../../api/tasks.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import {
   MAX_NAME_LENGTH,
@@ -11,55 +12,10 @@ import {
   MAX_TASK_REQUEST_BYTES,
   MAX_WAIT_SECONDS,
 } from '../../domain/limits.ts'
-import { TASK_STATUSES, type Task } from '../../domain/task.ts'
+import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { longSubmitOf } from './json-body.ts'
-import { clientOf, type OpsApp } from './ops-app.ts'
-import { OneOf, PageOf, pageJson, pageQuery, pageRequest, Text } from './paging.ts'
-
-const Nullable = <Schema extends ReturnType<typeof Type.String>>(schema: Schema, description?: string) =>
-  Type.Union([schema, Type.Null()], { ...(description && { description }) })
-const Time = Type.String({ format: 'date-time' })
-
-const TaskSchema = Type.Object({
-  uid: Type.String({ description: 'Names the task while the provider has given it no id' }),
-  source: Type.String(),
-  task_id: Nullable(Type.String(), "The provider's id; null while submitting"),
-  status: OneOf(TASK_STATUSES),
-  provider_status: Nullable(Type.String(), "The provider's own word"),
-  metadata: Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()]),
-  created_at: Time,
-  stale_at: Type.String({ format: 'date-time', description: 'From when on the provider is asked' }),
-  expires_at: Time,
-  next_poll_at: Nullable(Time),
-  polls: Type.Integer({ description: 'How often the provider was asked' }),
-  last_error: Nullable(Type.String()),
-  ended_at: Nullable(Time),
-  resolved_by: Type.Union([OneOf(['webhook', 'poll', 'expiry']), Type.Null()]),
-  event_uid: Nullable(Type.String(), 'The event that ended it'),
-})
-/** A task as the ops API shows it. */
-export type TaskJson = Static<typeof TaskSchema>
-
-const taskJson = (task: Task): TaskJson => ({
-  uid: task.uid,
-  source: task.source,
-  task_id: task.id,
-  status: task.status,
-  provider_status: task.providerStatus,
-  metadata: task.metadata,
-  created_at: toIso(task.createdAtMs),
-  stale_at: toIso(task.staleAtMs),
-  expires_at: toIso(task.expiresAtMs),
-  next_poll_at: isoOrNull(task.nextPollAtMs),
-  polls: task.polls,
-  last_error: task.lastError,
-  ended_at: isoOrNull(task.endedAtMs),
-  resolved_by: task.resolvedBy,
-  event_uid: task.eventUid,
-})
-
-const isoOrNull = (ms: number | null): string | null => (ms === null ? null : toIso(ms))
+import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 
 const Body = Type.Object(
   {
@@ -118,7 +74,7 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
     },
     async ({ body, headers }, reply) => {
       const { task, created } = await tasks.begin(orderOf(body, headers['idempotency-key']))
-      // What is known by its key is answered as it was the first time.
+      // A task that is known by its key gets the same answer as the first time.
       return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(taskJson(task))
     },
   )
@@ -183,8 +139,8 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
 }
 
 /**
- * Aborted when whoever asked has gone. Connections stay open while one side alone is closed, so that of most who go nothing
- * but the end of their own side is seen; one who is still there then gets an answer at once.
+ * Aborted when the client has gone. A connection stays open while only the client's side is closed, and most clients that go
+ * close just that; a client that still waits then gets an answer at once.
  */
 function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
   const gone = new AbortController()
@@ -192,7 +148,7 @@ function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSi
   return AbortSignal.any([gone.signal, endOf(socket)])
 }
 
-/** One for each connection, which may carry many requests that wait. */
+/** One signal for each connection, which may carry many requests that wait. */
 const ends = new WeakMap<Socket, AbortSignal>()
 
 function endOf(socket: Socket): AbortSignal {
@@ -221,7 +177,7 @@ function orderOf(body: Static<typeof Body>, key: string | undefined): TaskOrder 
   }
 }
 
-/** As draft-ietf-httpapi-idempotency-key-header has it, quoted or bare. */
+/** As in draft-ietf-httpapi-idempotency-key-header, quoted or bare. */
 function checkedKey(key: string): string {
   if (key.length <= MAX_NAME_LENGTH && /^[\x21-\x7e]+$/.test(key)) return key
   throw new HoldfastError('invalid_request', `an Idempotency-Key has 1 to ${MAX_NAME_LENGTH} visible characters`)

@@ -1,0 +1,150 @@
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+import { toIso } from '../domain/clock.ts'
+import { type Attempt, DELIVERY_STATES, type DeliverySummary } from '../domain/delivery.ts'
+import type { Replayed } from '../domain/delivery-queue.ts'
+import { type ErrorDetail, MAX_ERROR_DEPTH } from '../domain/errors.ts'
+import { type CreatedAtSource, EVENT_STATUSES, type EventSummary, ORIGINS } from '../domain/event.ts'
+import type { EventDetail } from '../domain/event-store.ts'
+import { OneOf, Time } from './schema.ts'
+
+const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
+
+export const EventSchema = Type.Object({
+  uid: Type.String(),
+  source: Type.String(),
+  provider: Type.String(),
+  id: Type.String({ description: 'The id that the provider gave' }),
+  type: Type.String(),
+  created_at: Type.String(),
+  // `received`: the provider gave no time that could be read.
+  created_at_source: Type.Optional(OneOf(CREATED_AT_SOURCES)),
+  received_at: Time(),
+  origin: OneOf(ORIGINS),
+  status: OneOf(EVENT_STATUSES),
+  reasons: Type.Array(Type.String()),
+  api_version: Type.Optional(Type.String()),
+  task: Type.Optional(Type.String()),
+  size_bytes: Type.Integer(),
+})
+
+export const DeliverySchema = Type.Object({
+  event_uid: Type.String(),
+  source: Type.String(),
+  type: Type.String(),
+  handler: Type.String(),
+  state: OneOf(DELIVERY_STATES),
+  attempts: Type.Integer({ description: 'Counted since it was created or last replayed' }),
+  due_at: Time('When it may run next; for a terminal one, when it became so: of a dead one, when it died'),
+  last_error: Type.Optional(Type.String()),
+})
+
+/** What was thrown, as the store keeps it. Nested by hand: OpenAPI does not allow a schema that names itself. */
+const schemaAt = (depth: number): TObject =>
+  Type.Object(
+    {
+      name: Type.String(),
+      message: Type.String(),
+      code: Type.Optional(Type.String()),
+      stack: Type.Optional(
+        Type.Array(Type.String(), { description: "Frames of the handler's own code, innermost first" }),
+      ),
+      ...(depth < MAX_ERROR_DEPTH && {
+        cause: Type.Optional(schemaAt(depth + 1)),
+        errors: Type.Optional(Type.Array(schemaAt(depth + 1))),
+      }),
+    },
+    depth === 0 ? { description: 'All that is known of what was thrown; secrets are taken out' } : {},
+  )
+
+/** TypeBox cannot infer the type of a schema that nests itself. */
+const ErrorDetailSchema = schemaAt(0) as TSchema as TSchema & { static: ErrorDetail }
+
+const AttemptSchema = Type.Object({
+  number: Type.Integer(),
+  outcome: Type.String(),
+  error: Type.Optional(Type.String()),
+  error_detail: Type.Optional(ErrorDetailSchema),
+  started_at: Time(),
+  duration_ms: Type.Number(),
+})
+
+export const EventDetailSchema = Type.Composite([
+  EventSchema,
+  Type.Object({
+    headers: Type.Record(Type.String(), Type.String()),
+    traceparent: Type.Optional(Type.String()),
+    checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
+    deliveries: Type.Array(Type.Composite([DeliverySchema, Type.Object({ history: Type.Array(AttemptSchema) })])),
+  }),
+])
+
+/** What a replay has made of an event. */
+export const ReplaySchema = Type.Object({
+  uid: Type.String(),
+  status: Type.String({ description: 'What the event is from now on' }),
+  reasons: Type.Array(Type.String()),
+  handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
+})
+
+/** An event as lists of the ops API show it. */
+export type EventJson = Static<typeof EventSchema>
+/** An event as the ops API shows it alone. */
+export type EventDetailJson = Static<typeof EventDetailSchema>
+/** A delivery as the ops API shows it. */
+export type DeliveryJson = Static<typeof DeliverySchema>
+export type ReplayJson = Static<typeof ReplaySchema>
+
+export const eventJson = (event: EventSummary): EventJson => ({
+  uid: event.uid,
+  source: event.source,
+  provider: event.provider,
+  id: event.id,
+  type: event.type,
+  created_at: event.createdAt,
+  ...(event.createdAtSource !== undefined && { created_at_source: event.createdAtSource }),
+  received_at: toIso(event.receivedAtMs),
+  origin: event.origin,
+  status: event.status,
+  reasons: [...event.reasons],
+  ...(event.apiVersion !== undefined && { api_version: event.apiVersion }),
+  ...(event.task !== undefined && { task: event.task }),
+  size_bytes: event.sizeBytes,
+})
+
+export const eventDetailJson = (event: EventDetail): EventDetailJson => ({
+  ...eventJson(event),
+  headers: event.headers,
+  ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+  checksum: event.checksum,
+  deliveries: event.deliveries.map((delivery) => ({
+    ...deliveryJson(delivery),
+    history: delivery.history.map(attemptJson),
+  })),
+})
+
+const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
+  number: attempt.number,
+  outcome: attempt.outcome,
+  ...(attempt.error !== undefined && { error: attempt.error }),
+  ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
+  started_at: toIso(attempt.startedAtMs),
+  duration_ms: attempt.durationMs,
+})
+
+export const deliveryJson = (delivery: DeliverySummary): DeliveryJson => ({
+  event_uid: delivery.eventUid,
+  source: delivery.source,
+  type: delivery.type,
+  handler: delivery.handler,
+  state: delivery.state,
+  attempts: delivery.attempts,
+  due_at: toIso(delivery.dueAtMs),
+  ...(delivery.lastError !== undefined && { last_error: delivery.lastError }),
+})
+
+export const replayJson = (uid: string, { status, reasons, handlers }: Replayed): ReplayJson => ({
+  uid,
+  status,
+  reasons: [...reasons],
+  handlers: [...handlers],
+})

@@ -1,0 +1,41 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { toIso } from '../domain/clock.ts'
+import type { Page } from '../domain/page.ts'
+
+/** One of these words. */
+export const OneOf = <const Word extends string>(words: readonly Word[]) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words })
+
+/** An RFC 3339 time. */
+export const Time = (description?: string) =>
+  Type.String({ format: 'date-time', ...(description !== undefined && { description }) })
+
+export const Nullable = <Schema extends TSchema>(schema: Schema, description?: string) =>
+  Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+
+export const isoOrNull = (ms: number | null | undefined): string | null =>
+  ms === null || ms === undefined ? null : toIso(ms)
+
+/** One page of a list. `next_cursor` asks for the next page; null: there is none. */
+export const PageOf = <Item extends TSchema>(item: Item) =>
+  Type.Object({ items: Type.Array(item), next_cursor: Nullable(Type.String()) })
+
+export interface PageJson<Item> {
+  items: Item[]
+  next_cursor: string | null
+}
+
+export const pageJson = <Item, Json>(
+  { items, nextCursor }: Page<Item>,
+  itemJson: (item: Item) => Json,
+): PageJson<Json> => ({ items: items.map(itemJson), next_cursor: nextCursor ?? null })
+
+/** RFC 9457, the answer to every request that is refused or fails. */
+export const ProblemSchema = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.Optional(Type.String()),
+  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Why the service is not ready' })),
+})
+export type ProblemJson = Static<typeof ProblemSchema>
