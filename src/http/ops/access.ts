@@ -4,14 +4,14 @@ import { type ProblemCode, sendProblem } from '../problems.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered to everybody who reaches the listener. */
+    /** Answered without a token, and under any host name. */
     open?: boolean
-    /** It calls a provider, though it only reads. */
+    /** The route calls a provider, though it only reads. */
     callsOut?: boolean
   }
 }
 
-/** Who may use the ops listener: the bearers of the token; without one, whoever sits at this machine, by a local name. */
+/** Lets only bearers of the token use the ops listener; without a token, only programs of this machine, under a local name. */
 export function guardOps(token: string | undefined): onRequestHookHandler {
   const refusalOf = token === undefined ? refuseForeign : requireToken(token)
   return (request, reply, done) => {
@@ -21,7 +21,7 @@ export function guardOps(token: string | undefined): onRequestHookHandler {
   }
 }
 
-/** Compares hashes, so that neither the token's length nor how much of it was right shows in the time taken. */
+/** Compares hashes, so that the time taken shows neither the token's length nor how much of it was right. */
 function requireToken(token: string) {
   const expected = hash('sha256', token, 'buffer')
   return ({ headers }: FastifyRequest): ProblemCode | undefined => {
@@ -34,10 +34,11 @@ function requireToken(token: string) {
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 
 /**
- * A loopback address keeps other machines out, but not the web pages that this machine's browser shows: one may point its
- * own name here (DNS rebinding: told by the Host header), or ask across sites without reading the answer (told by Origin and
- * Sec-Fetch-Site, which pages cannot set), which is enough to change something, to have a provider called or to keep the
- * store busy. Only a link from elsewhere to what merely reads is followed: its answer is shown to whoever sits here.
+ * A loopback address keeps other machines out, but not the web pages in this machine's browser. A page may point its own host
+ * name at this listener (DNS rebinding, which the Host header shows). Or it may send a request across sites, whose answer it
+ * cannot read, but which could change something, have a provider called or keep the store busy (Origin and Sec-Fetch-Site,
+ * which pages cannot set, show it). From another site only a link to a route that merely reads is served: the browser shows
+ * the answer to its user alone.
  */
 function refuseForeign(request: FastifyRequest): ProblemCode | undefined {
   const { host, origin } = request.headers

@@ -4,12 +4,12 @@ import { type Parsed, parseJson } from '../../domain/json.ts'
 import { memberOf } from '../../domain/json-scan.ts'
 import { MAX_INLINE_BYTES, MAX_JSON_DEPTH } from '../../domain/limits.ts'
 
-/** What is kept of a body may nest so deep, one level in. */
+/** The parts of a body that are stored may nest `MAX_JSON_DEPTH` deep, and stand one level inside it. */
 const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 1
 
 /**
- * JSON is the one kind of body; an empty one, with or without a content type, says the same as `{}`. Depth is bounded here, for
- * all that looks into a body later.
+ * Reads bodies as JSON, the only kind that is taken. An empty body, with or without a content type, means `{}`. The depth is
+ * bounded here, so that later code may recurse.
  */
 export function registerJsonBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
@@ -28,16 +28,16 @@ export function registerJsonBody(app: FastifyInstance): void {
   })
 }
 
-/** What may be long in a body. */
+/** The only member of a body that may be long. */
 const LONG_MEMBER = 'submit'
 const longSubmits = new WeakMap<object, string>()
 
-/** The JSON of a long body's `submit`, which is given empty in the body itself; undefined: the body is short, and whole. */
+/** The JSON of `submit` of a long body, which holds an empty one in its place; undefined: the body is short and complete. */
 export const longSubmitOf = (body: object): string | undefined => longSubmits.get(body)
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Not parsed as a whole: a megabyte of many shapes would hold up acknowledgements. */
+/** Parses everything but `submit`: to parse a megabyte of many shapes would hold up acknowledgements. */
 function parseLong(bytes: Buffer): Parsed {
   const { from, end } = memberOf(bytes, LONG_MEMBER) ?? { from: 0, end: 0 }
   if (bytes.length - (end - from) > MAX_INLINE_BYTES)

@@ -23,7 +23,7 @@ import { registerRegistrations } from './registrations.ts'
 import { registerRetention } from './retention.ts'
 import { registerTasks } from './tasks.ts'
 
-/** Bytes of a request's body, but for that of a task to submit. */
+/** Bytes of a request's body, except one that begins a task. */
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
@@ -36,7 +36,7 @@ export interface OpsListenerOptions {
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly handlers: () => readonly HandlerDefinition[]
   readonly metrics: MetricsView
-  /** Absent: the listener is bound to loopback and serves local names only. */
+  /** Undefined: the listener is bound to loopback, and serves local host names only. */
   readonly token: string | undefined
   readonly metricsOpen: boolean
   /** Why nothing can be stored now, in words for operators; empty: ready. */
@@ -67,7 +67,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     else done()
   })
   app.addHook('preValidation', readNumbers)
-  // Makes these hooks those of unknown paths too.
+  // With a handler of our own, the hooks run for unknown paths as well.
   app.setNotFoundHandler(() => undefined)
 
   registerOpenApi(root)
