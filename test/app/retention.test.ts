@@ -136,14 +136,13 @@ test('after an operator’s word what is old is forgotten at once, and not hours
   at.wallMs += 40 * DAY_MS
   await upkeep.pass()
   const old = { days: [{ day: '2026-11-23', events: 1, dead: 1 }], more: false }
-  const clock = '2027-01-02T10:00:00.000Z'
   expect(await upkeep.report()).toEqual({
-    held: true,
-    clock,
-    last_known: '2026-11-23T10:00:00.000Z',
-    steady_hours: 0,
-    retention_days: 30,
-    retention_dead_days: 30,
+    isHeld: true,
+    clockMs: at.wallMs,
+    trustedAtMs: START_MS,
+    steadyHours: 0,
+    retentionDays: 30,
+    deadRetentionDays: 30,
     old,
   })
   expect(upkeep.warnings()).toEqual([expect.stringContaining('holdfast retention resume')])
@@ -151,7 +150,12 @@ test('after an operator’s word what is old is forgotten at once, and not hours
   await expect(upkeep.resume(START_MS)).rejects.toMatchObject({ code: 'conflict' })
   expect(await kept(store)).toBe(1)
 
-  expect(await upkeep.resume(at.wallMs)).toEqual({ held: false, clock, last_known: clock, steady_hours: null })
+  expect(await upkeep.resume(at.wallMs)).toEqual({
+    isHeld: false,
+    clockMs: at.wallMs,
+    trustedAtMs: at.wallMs,
+    steadyHours: undefined,
+  })
   await eventually(
     () => kept(store),
     (left) => left === 0,
