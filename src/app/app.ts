@@ -2,12 +2,12 @@ import { systemClock } from '../domain/clock.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
-import { joinFleet, ownHandlers, type RoutedHandlers } from '../replicas/membership.ts'
+import { joinReplicas, ownHandlers, type RoutedHandlers } from '../replicas/membership.ts'
 import { openStore } from '../storage/open.ts'
 import type { ReadConfig } from './config.ts'
 import { closeListener, listenOn, opsListenerOf, type Phase, publicListenerOf } from './listeners.ts'
-import { closePrepared, type Prepared, prepare, withGeneratedSecret } from './prepare.ts'
-import { type Opened, type Service, type Tuning, wire } from './wiring.ts'
+import { closeParts, prepare, type ServiceParts, withGeneratedSecret } from './prepare.ts'
+import { type Service, type Tuning, type WiringInputs, wire } from './wiring.ts'
 
 export interface Holdfast {
   readonly publicUrl: string
@@ -24,7 +24,7 @@ export interface Holdfast {
  */
 export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning = {}): Promise<Holdfast> {
   const service = wire(await open(read, log, tuning))
-  const { config } = service.prepared
+  const { config } = service.parts
   const phase: Phase = { isDraining: false, isClosing: false }
   const listeners = { public: publicListenerOf(service, phase), ops: opsListenerOf(service, phase) }
   let stopping: Promise<void> | undefined
@@ -51,28 +51,28 @@ export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning =
 }
 
 /** Loads and checks everything that serving would, but opens neither store nor port. The result names the faults. */
-export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Prepared> {
-  const prepared = await prepare(read, log)
-  await closePrepared(prepared)
-  return prepared
+export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<ServiceParts> {
+  const parts = await prepare(read, log)
+  await closeParts(parts)
+  return parts
 }
 
 /** Loads the modules, opens the store and learns the handlers of all replicas. */
-async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Promise<Opened> {
+async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Promise<WiringInputs> {
   let droppedByHandlers = 0
-  const prepared = await prepare(withGeneratedSecret(read, log), log, (lines) => {
+  const parts = await prepare(withGeneratedSecret(read, log), log, (lines) => {
     droppedByHandlers += lines
   })
-  const store = await openCheckedStore(prepared, log, tuning)
-  for (const warning of prepared.warnings) log.warn(warning)
-  const routed = await routedHandlersOf(prepared, store, log)
+  const store = await openCheckedStore(parts, log, tuning)
+  for (const warning of parts.warnings) log.warn(warning)
+  const routed = await routedHandlersOf(parts, store, log)
   const droppedLogLines = (): number => dropped() + droppedByHandlers
-  return { prepared, store, routed, clock: tuning.clock ?? systemClock, log, droppedLogLines, tuning }
+  return { parts, store, routed, clock: tuning.clock ?? systemClock, log, droppedLogLines, tuning }
 }
 
-/** Opens the store even if `prepared` has faults, so that the store's own faults are named together with them. */
+/** Opens the store even if `parts` has faults, so that the store's own faults are named together with them. */
 async function openCheckedStore(
-  { config, pool, readers, faults }: Prepared,
+  { config, pool, readers, faults }: ServiceParts,
   log: Log['log'],
   { clock }: Tuning,
 ): Promise<OpenStore> {
@@ -88,17 +88,17 @@ async function openCheckedStore(
     else for (const fault of error.faults) all.add(fault)
   }
   if (store !== undefined && all.size === 0) return store
-  await Promise.all([closePrepared({ pool, readers }), store?.close()])
+  await Promise.all([closeParts({ pool, readers }), store?.close()])
   throw new ConfigurationError([...all])
 }
 
-async function routedHandlersOf(prepared: Prepared, store: OpenStore, log: Log['log']): Promise<RoutedHandlers> {
-  const { config, handlers, route } = prepared
+async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log['log']): Promise<RoutedHandlers> {
+  const { config, handlers, route } = parts
   if (store.replicas === undefined) return ownHandlers(handlers, route)
   try {
-    return await joinFleet({ fleet: store.replicas, own: config.role === 'ingest' ? undefined : handlers, log })
+    return await joinReplicas({ registry: store.replicas, own: config.role === 'ingest' ? undefined : handlers, log })
   } catch (error) {
-    await Promise.all([closePrepared(prepared), store.close()])
+    await Promise.all([closeParts(parts), store.close()])
     throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])
   }
 }
@@ -114,14 +114,14 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { prepared, store, routed, dispatcher, retention, pipeline, connected, tasks }: Service,
+  { parts, store, routed, dispatcher, retention, pipeline, connected, tasks }: Service,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
     readonly ops: Parameters<typeof closeListener>[0]
   },
   phase: Phase,
 ): Promise<void> {
-  const graceMs = prepared.config.shutdownGraceMs
+  const graceMs = parts.config.shutdownGraceMs
   phase.isDraining = true
   await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
   phase.isClosing = true
@@ -133,7 +133,7 @@ async function stopInOrder(
     dispatcher.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),
   ])
   await closeListener(listeners.ops, graceMs * OPS_PART)
-  await Promise.all([prepared.readers.close(), pipeline.reader.close()])
+  await Promise.all([parts.readers.close(), pipeline.reader.close()])
   await routed.leave()
   await store.close()
 }

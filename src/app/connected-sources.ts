@@ -5,7 +5,7 @@ import type { ConnectedSource } from '../domain/source.ts'
 import { VERSION } from '../domain/version.ts'
 import { redactor } from '../log/redact.ts'
 import { answerRoom, type CallerOptions, createCaller } from '../outbound/caller.ts'
-import type { Built } from './sources.ts'
+import type { BuiltSources } from './sources.ts'
 
 export interface ConnectedSources {
   readonly sources: readonly ConnectedSource[]
@@ -16,7 +16,7 @@ export interface ConnectedSources {
 /** Gives each source its caller. Only the sources made here hold keys and secrets; nothing that is listed or logged does. */
 export function connectSources(
   config: Config,
-  { sources, apiHeaders }: Pick<Built, 'sources' | 'apiHeaders'>,
+  { sources, apiHeaders }: Pick<BuiltSources, 'sources' | 'apiHeaders'>,
   onAnswer: (headers: Headers) => void,
   timeouts?: CallerOptions['timeouts'],
 ): ConnectedSources {

@@ -14,7 +14,7 @@ export interface Phase {
  * Why events cannot be stored now. Everyone who reaches the public listener may read the summary; the detail is the store's
  * own words, which may name hosts and paths, and is for operators.
  */
-interface Unready {
+interface ReadinessFault {
   readonly summary: string
   readonly detail: string
 }
@@ -22,12 +22,12 @@ const STOPPING = 'shutting down'
 const CANNOT_STORE = 'events cannot be stored'
 const CANNOT_ROUTE = 'the handlers of the workers are not known'
 
-const clockIsOff = (seconds: number): Unready => ({
+const clockIsOff = (seconds: number): ReadinessFault => ({
   summary: 'the clock of this service is off',
   detail: `the clock of this service is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} the senders' signed times`,
 })
 
-function unreadiness({ store, routed, clockWatch }: Service, { isDraining }: Phase): readonly Unready[] {
+function readinessFaults({ store, routed, clockWatch }: Service, { isDraining }: Phase): readonly ReadinessFault[] {
   const offSeconds = clockWatch.offSeconds()
   return [
     ...(isDraining ? [{ summary: STOPPING, detail: STOPPING }] : []),
@@ -39,8 +39,8 @@ function unreadiness({ store, routed, clockWatch }: Service, { isDraining }: Pha
 
 /** The listener that providers reach. */
 export function publicListenerOf(service: Service, phase: Phase): FastifyInstance {
-  const { prepared, store, routed, pipeline, tasks, metrics, log } = service
-  const { config, sources } = prepared
+  const { parts, store, routed, pipeline, tasks, metrics, log } = service
+  const { config, sources } = parts
   return createPublicListener({
     sources,
     receive: async (incoming) => {
@@ -49,7 +49,7 @@ export function publicListenerOf(service: Service, phase: Phase): FastifyInstanc
       return received
     },
     telemetry: metrics.telemetry,
-    readiness: () => [...new Set(unreadiness(service, phase).map(({ summary }) => summary))],
+    readiness: () => [...new Set(readinessFaults(service, phase).map(({ summary }) => summary))],
     isDraining: () => phase.isClosing,
     closed: () => {
       if (config.role === 'worker') return 'this process is a worker'
@@ -65,8 +65,8 @@ export function publicListenerOf(service: Service, phase: Phase): FastifyInstanc
 
 /** The listener that operators reach. */
 export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
-  const { prepared, store, routed, pipeline, tasks, webhooks, retention, metrics, log } = service
-  const { config, sources } = prepared
+  const { parts, store, routed, pipeline, tasks, webhooks, retention, metrics, log } = service
+  const { config, sources } = parts
   return createOpsListener({
     store,
     replay: pipeline.replayer.replay,
@@ -79,7 +79,7 @@ export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
-    readiness: () => unreadiness(service, phase).map(({ detail }) => detail),
+    readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
     log,
   })
 }

@@ -17,10 +17,10 @@ import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts
 import { type LoadedProvider, loadProviders } from '../providers/load.ts'
 import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
-import { type Built, buildSources } from './sources.ts'
+import { type BuiltSources, buildSources } from './sources.ts'
 
 /** Everything that a configuration names, loaded and checked; only the store is still closed. */
-export interface Prepared {
+export interface ServiceParts {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
   readonly handlers: readonly HandlerDefinition[]
@@ -32,7 +32,7 @@ export interface Prepared {
   readonly isolatedModules: ReadonlyMap<Provider, string>
   /** Runs that code, in threads of its own. */
   readonly readers: IsolatedReaders
-  readonly apiHeaders: Built['apiHeaders']
+  readonly apiHeaders: BuiltSources['apiHeaders']
   /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
   readonly faults: readonly string[]
   /** What serves nothing as it is configured. */
@@ -41,13 +41,13 @@ export interface Prepared {
 
 /**
  * Loads provider and handler modules and brings sources together, collecting every fault on the way. Users' modules are loaded
- * in threads and processes alone. Those run from here on: whoever calls this closes them (`closePrepared`).
+ * in threads and processes alone. Those run from here on: whoever calls this closes them (`closeParts`).
  */
 export async function prepare(
   { config, faults: known }: ReadConfig,
   log: Logger,
   onDroppedLines: (lines: number) => void = () => {},
-): Promise<Prepared> {
+): Promise<ServiceParts> {
   const faults = [...known]
   const environment = inheritedEnvironment()
   const loaded = await loadProviders(config.providersDir, (url) => loadInThread(url, { environment, log }))
@@ -92,7 +92,7 @@ export async function prepare(
 }
 
 /** Ends what runs since `prepare`. */
-export async function closePrepared({ pool, readers }: Pick<Prepared, 'pool' | 'readers'>): Promise<void> {
+export async function closeParts({ pool, readers }: Pick<ServiceParts, 'pool' | 'readers'>): Promise<void> {
   await Promise.all([pool.close(), readers.close()])
 }
 

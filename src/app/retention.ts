@@ -2,9 +2,8 @@ import type { Logger } from 'pino'
 import { type ClockRecord, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
-import type { RetentionStore } from '../domain/retention-store.ts'
+import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
 import type { BroughtBack, LongestWaits, StoreClock } from '../domain/store-clock.ts'
-import { countExpiring, countOld, pause, pruneOnce, type RetentionTimes } from './prune.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -19,7 +18,7 @@ const TOLERANCE_SHARE = 0.1
 const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
-export interface UpkeepOptions extends RetentionTimes {
+export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore & StoreClock
   readonly waits: Omit<LongestWaits, 'isTrusted'>
   /** Deliveries were made due. */
@@ -29,7 +28,7 @@ export interface UpkeepOptions extends RetentionTimes {
   readonly monotonicMs?: () => number
 }
 
-export interface UpkeepState {
+export interface RetentionHealth {
   /** Retention holds still since the clock seems to have jumped. */
   readonly isHeld: boolean
   /** Dead deliveries that retention forgets within a day; undefined: that is not known yet. */
@@ -40,8 +39,8 @@ export interface UpkeepState {
  * What the store needs from time to time: its clock judged, what a wrong clock wrote brought back, what is old forgotten.
  * `pass` does all of it once.
  */
-export class StoreUpkeep implements RetentionService {
-  readonly #options: UpkeepOptions
+export class Retention implements RetentionService {
+  readonly #options: RetentionOptions
   readonly #monotonicMs: () => number
   readonly #toleranceMs: number
   readonly #stopping = new AbortController()
@@ -56,7 +55,7 @@ export class StoreUpkeep implements RetentionService {
   #expirySaidAtMs = Number.NEGATIVE_INFINITY
   #deadExpiring: number | undefined
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: RetentionOptions) {
     this.#options = options
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
     const { retentionDays } = options
@@ -75,7 +74,7 @@ export class StoreUpkeep implements RetentionService {
     clearTimeout(this.#timer)
   }
 
-  state = (): UpkeepState => ({ isHeld: this.#heldSaidAtMs !== undefined, deadExpiring: this.#deadExpiring })
+  state = (): RetentionHealth => ({ isHeld: this.#heldSaidAtMs !== undefined, deadExpiring: this.#deadExpiring })
 
   async report(): Promise<RetentionReport> {
     const { store, retentionDays, deadRetentionDays } = this.#options
@@ -186,3 +185,72 @@ const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionSta
   trustedAtMs: knownAtMs,
   steadyHours: steadyMs === undefined ? undefined : Math.floor(steadyMs / HOUR_MS),
 })
+
+/** Events or tasks forgotten in one step, and the pause after it: acknowledgements never wait for more than one such step. */
+const STEP_EVENTS = 200
+const PAUSE_MS = 50
+const NEVER_MS = Number.MIN_SAFE_INTEGER
+
+export interface RetentionTimes {
+  /** 0: for ever. */
+  readonly retentionDays: number
+  /** Of events with a dead delivery; no less than `retentionDays`. 0: for ever. */
+  readonly deadRetentionDays: number
+}
+
+/** `nowMs`: a time of the store's clock. */
+type RetentionAt = RetentionTimes & { readonly nowMs: number }
+
+const boundsOf = ({ retentionDays, deadRetentionDays, nowMs }: RetentionAt): OldBounds => ({
+  receivedBeforeMs: nowMs - retentionDays * DAY_MS,
+  deadReceivedBeforeMs: deadRetentionDays === 0 ? NEVER_MS : nowMs - deadRetentionDays * DAY_MS,
+})
+
+export interface Pruned {
+  readonly events: number
+  /** Dead deliveries among them. */
+  readonly dead: number
+  /** Events that only seemed old. */
+  readonly redated: number
+}
+
+/**
+ * Forgets everything past its retention at `nowMs`, a time of the store's clock, step by step: one walk over what is old, which
+ * passes over what cannot go yet. Ends early once `signal` is aborted.
+ */
+export async function pruneOnce(store: RetentionStore, times: RetentionAt, signal: AbortSignal): Promise<Pruned> {
+  if (times.retentionDays === 0) return { events: 0, dead: 0, redated: 0 }
+  const bounds = boundsOf(times)
+  const pruned = { events: 0, dead: 0, redated: 0 }
+  for (
+    let from: PruneStep['next'], isFirst = true;
+    (isFirst || from !== undefined) && !signal.aborted;
+    isFirst = false
+  ) {
+    const given = { ...bounds, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
+    const { events, dead, redated, next } = await store.prune(given)
+    pruned.events += events
+    pruned.dead += dead
+    pruned.redated += redated
+    from = next
+    if (from !== undefined) await pause()
+  }
+  while (!signal.aborted && (await store.pruneTasks(bounds.receivedBeforeMs, STEP_EVENTS)) === STEP_EVENTS)
+    await pause()
+  return pruned
+}
+
+/** What would be forgotten at this time, as far as it is counted. */
+export async function countOld(store: RetentionStore, times: RetentionAt): Promise<OldEvents> {
+  return times.retentionDays === 0 ? { days: [], more: false } : store.countOld(boundsOf(times))
+}
+
+/** How many dead deliveries will have been forgotten a day after `nowMs`. */
+export async function countExpiring(
+  store: RetentionStore,
+  { deadRetentionDays, nowMs }: Pick<RetentionAt, 'deadRetentionDays' | 'nowMs'>,
+): Promise<number> {
+  return deadRetentionDays === 0 ? 0 : store.countDead(nowMs + DAY_MS - deadRetentionDays * DAY_MS)
+}
+
+export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))

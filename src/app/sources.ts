@@ -5,7 +5,7 @@ import { directReaders, type ProviderReaders } from '../pipeline/provider-reader
 import { compilePatterns } from '../pipeline/type-routes.ts'
 import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '../signatures/schemes.ts'
 
-export interface Built {
+export interface BuiltSources {
   readonly sources: ReadonlyMap<string, Source>
   /** What their modules make of the sources' keys, by name; of a source whose provider has no such headers, none. */
   readonly apiHeaders: ReadonlyMap<string, ApiHeaders>
@@ -27,7 +27,7 @@ export async function buildSources(
   config: Config,
   providers: ReadonlyMap<string, { readonly provider: Provider }>,
   readers: Pick<ProviderReaders, 'api'> = directReaders,
-): Promise<Built> {
+): Promise<BuiltSources> {
   const apiHeaders = new Map<string, ApiHeaders>()
   const sources = new Map<string, Source>()
   const faults: string[] = []

@@ -5,7 +5,7 @@ import type { Clock } from '../domain/clock.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
-import { routeHere } from '../pipeline/body-reader.ts'
+import { createInlineReader } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
 import { createEventWriter } from '../pipeline/event-writer.ts'
 import { createLongBodyReader } from '../pipeline/long-body-reader.ts'
@@ -19,9 +19,9 @@ import { databasePasswords } from '../storage/database-url.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
 import { createTasks } from '../tasks/tasks.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
-import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import type { Prepared } from './prepare.ts'
-import { StoreUpkeep } from './retention.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import type { ServiceParts } from './prepare.ts'
+import { Retention } from './retention.ts'
 
 /** Settings that no operator needs to change. */
 export interface Tuning {
@@ -33,8 +33,8 @@ export interface Tuning {
 }
 
 /** All that the service is wired from: modules are loaded, the store is open, the handlers of all replicas are known. */
-export interface Opened {
-  readonly prepared: Prepared
+export interface WiringInputs {
+  readonly parts: ServiceParts
   readonly store: OpenStore
   readonly routed: RoutedHandlers
   readonly clock: Clock
@@ -59,29 +59,29 @@ const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
 /** Makes every part and hands each what it needs. Nothing runs yet but the handler processes. */
-export function wire(opened: Opened) {
-  const { prepared, store, clock, log } = opened
-  const isWorker = prepared.config.role !== 'ingest'
+export function wire(inputs: WiringInputs) {
+  const { parts, store, clock, log } = inputs
+  const isWorker = parts.config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
-  const metrics = metricsOf(opened, clockWatch, () => (isWorker ? retention.state() : undefined))
-  const dispatcher = dispatcherOf(opened, metrics, () => pipeline.receiver.receiving())
-  const retention = retentionOf(opened, () => dispatcher.wake())
-  const pipeline = pipelineOf(opened, metrics, isWorker ? dispatcher : NO_DISPATCH, clockWatch)
+  const metrics = metricsOf(inputs, clockWatch, () => (isWorker ? retention.state() : undefined))
+  const dispatcher = dispatcherOf(inputs, metrics, () => pipeline.receiver.receiving())
+  const retention = retentionOf(inputs, () => dispatcher.wake())
+  const pipeline = pipelineOf(inputs, metrics, isWorker ? dispatcher : NO_DISPATCH, clockWatch)
   const connected = connectSources(
-    prepared.config,
-    prepared,
+    parts.config,
+    parts,
     (headers) => clockWatch.answered(headers),
-    opened.tuning.callTimeouts,
+    inputs.tuning.callTimeouts,
   )
-  const tasks = tasksOf(opened, metrics, pipeline, connected)
+  const tasks = tasksOf(inputs, metrics, pipeline, connected)
   const webhooks = createWebhookManager({
     sources: new Map(connected.sources.map((source) => [source.name, source])),
-    readers: prepared.readers,
+    readers: parts.readers,
     reader: pipeline.reader,
     log,
   })
   return {
-    ...opened,
+    ...inputs,
     store,
     isWorker,
     clockWatch,
@@ -96,13 +96,13 @@ export function wire(opened: Opened) {
 }
 
 function metricsOf(
-  { prepared, store, routed, clock, droppedLogLines }: Opened,
+  { parts, store, routed, clock, droppedLogLines }: WiringInputs,
   clockWatch: ClockWatch,
-  upkeep: () => ReturnType<StoreUpkeep['state']> | undefined,
+  upkeep: () => ReturnType<Retention['state']> | undefined,
 ): Metrics {
   return createMetrics({
     handlers: routed.handlers,
-    sources: [...prepared.sources.keys()],
+    sources: [...parts.sources.keys()],
     counts: () => store.counts(),
     storeWarnings: () => store.warnings(),
     clock,
@@ -113,7 +113,7 @@ function metricsOf(
 }
 
 function dispatcherOf(
-  { prepared: { config, sources, pool, handlers }, store, routed, clock, log }: Opened,
+  { parts: { config, sources, pool, handlers }, store, routed, clock, log }: WiringInputs,
   { telemetry }: Metrics,
   receiving: () => number,
 ): Dispatcher {
@@ -134,8 +134,8 @@ function dispatcherOf(
   })
 }
 
-function retentionOf({ prepared: { config }, store, log }: Opened, onBroughtBack: () => void): StoreUpkeep {
-  return new StoreUpkeep({
+function retentionOf({ parts: { config }, store, log }: WiringInputs, onBroughtBack: () => void): Retention {
+  return new Retention({
     store,
     retentionDays: config.retentionDays,
     deadRetentionDays: config.deadRetentionDays,
@@ -152,15 +152,21 @@ function retentionOf({ prepared: { config }, store, log }: Opened, onBroughtBack
 
 /** The road of a webhook, of a poll's answer and of a replay. */
 function pipelineOf(
-  { prepared, store, routed, clock, log }: Opened,
+  { parts, store, routed, clock, log }: WiringInputs,
   { telemetry }: Metrics,
   dispatch: Dispatcher | typeof NO_DISPATCH,
   clockWatch: ClockWatch,
 ) {
-  const { config, sources, readers, providerModules, isolatedModules: own } = prepared
+  const { config, sources, readers, providerModules, isolatedModules: own } = parts
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
   const writeEvent = createEventWriter({ append: (event) => store.append(event), telemetry, log, dispatch })
-  const reader = createLongBodyReader({ ...routed, here: routeHere(routed.route, readers), providerModules, own, log })
+  const reader = createLongBodyReader({
+    ...routed,
+    inline: createInlineReader(routed.route, readers),
+    providerModules,
+    own,
+    log,
+  })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log })
@@ -169,7 +175,7 @@ function pipelineOf(
 }
 
 function tasksOf(
-  { prepared: { config, readers }, store, clock, log, tuning: { breakerPauseMs } }: Opened,
+  { parts: { config, readers }, store, clock, log, tuning: { breakerPauseMs } }: WiringInputs,
   { telemetry }: Metrics,
   { reader, pollAnswers }: ReturnType<typeof pipelineOf>,
   { sources }: ConnectedSources,

@@ -2,7 +2,7 @@ import { MAX_TASK_REQUEST_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import { MAX_RESULT_VALUES } from '../pipeline/module-results.ts'
 import { directReaders, type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
-import { type Reading, unread } from '../pipeline/read-event.ts'
+import { type ReadResult, unreadableEvent } from '../pipeline/read-event.ts'
 import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { ModuleReader, type ModuleReaderOptions, type ReaderCall } from './module-reader.ts'
 
@@ -35,12 +35,12 @@ export function createIsolatedReaders(
     ]),
   )
 
-  async function reading(thread: ModuleReader, call: Call, id?: string): Promise<Reading> {
+  async function reading(thread: ModuleReader, call: Call, id?: string): Promise<ReadResult> {
     try {
-      return (await thread.read(sent(call))) as Reading
+      return (await thread.read(sent(call))) as ReadResult
     } catch (error) {
       if (!(error instanceof UnreadError)) throw error
-      return unread(call.body, error.message, id)
+      return unreadableEvent(call.body, error.message, id)
     }
   }
 

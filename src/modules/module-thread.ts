@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Provider } from '../domain/provider.ts'
 import { hasMoreValues } from '../pipeline/module-results.ts'
 import { directReaders } from '../pipeline/provider-readers.ts'
-import type { Reading } from '../pipeline/read-event.ts'
+import type { ReadResult } from '../pipeline/read-event.ts'
 import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
@@ -29,7 +29,7 @@ function send(message: Answered<FromModuleThread>): void {
 function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromModuleThread {
   try {
     const read = (directReaders[name] as (...all: unknown[]) => unknown)(provider, ...args)
-    const made = name === 'api' || name === 'apiWithBody' ? read : withoutPayload(read as Reading | PollReading)
+    const made = name === 'api' || name === 'apiWithBody' ? read : withoutPayload(read as ReadResult | PollReading)
     if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
     const result = serialised(made)
     return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
@@ -54,12 +54,12 @@ function told(name: ReaderCall['name'], error: unknown): { readonly error: strin
 }
 
 /** The service needs only the names that stand in a payload. */
-function withoutPayload(read: Reading | PollReading): Reading | PollReading {
+function withoutPayload(read: ReadResult | PollReading): ReadResult | PollReading {
   if (!('kind' in read)) return briefReading(read)
   return read.kind === 'ended' ? { ...read, reading: briefReading(read.reading) } : read
 }
 
-function briefReading<Read extends Reading>(reading: Read): Read {
+function briefReading<Read extends ReadResult>(reading: Read): Read {
   const payload = reading.ok ? reading.payload : undefined
   if (typeof payload !== 'object' || payload === null) return reading
   const keys = Object.keys(payload).slice(0, MAX_KEYS)

@@ -4,20 +4,20 @@ import { isTaskId } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import { type AnswerFunction, directReaders, type ProviderReaders, UnreadError } from './provider-readers.ts'
-import type { Reading, StoredForm } from './read-event.ts'
+import type { ReadContext, ReadResult } from './read-event.ts'
 import { type PolledTask, type PollReading, readStored } from './read-poll-answer.ts'
-import { type Route, type RoutedSource, type Routing, routeReading } from './routes.ts'
+import { type Route, type RouteResult, routeReading, type SourceProfile } from './routes.ts'
 
 /** An event as it was read, and where it goes. */
-export interface RoutedReading {
-  readonly reading: Reading
-  readonly routing: Routing
+export interface RoutedEvent {
+  readonly reading: ReadResult
+  readonly routing: RouteResult
 }
 
 /** What the answer to a poll says of its task, and where the event goes that ends it. */
 export type RoutedAnswer =
   | Exclude<PollReading, { kind: 'ended' }>
-  | (Extract<PollReading, { kind: 'ended' }> & { readonly routing: Routing })
+  | (Extract<PollReading, { kind: 'ended' }> & { readonly routing: RouteResult })
 
 /** What a function of a provider's API gave. */
 export type ApiReading =
@@ -33,13 +33,13 @@ export interface BodyReader {
    * As `readStored` and `routeReading`. Of a long body the fields' `data` is not given, and of its payload the names alone.
    * Rejects with `unavailable` where it cannot be read, or nobody can tell where it goes, now.
    */
-  event(source: RoutedSource, form: StoredForm, body: Buffer): Promise<RoutedReading>
+  event(source: SourceProfile, context: ReadContext, body: Buffer): Promise<RoutedEvent>
   /**
    * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task: each once. Of a
    * long answer the event's `data` is not given, and of its payload the names alone. Rejects with `unavailable` where the task
    * has ended and the handlers are not known now.
    */
-  pollAnswer(source: RoutedSource, polled: PolledTask, body: Buffer): Promise<RoutedAnswer>
+  pollAnswer(source: SourceProfile, polled: PolledTask, body: Buffer): Promise<RoutedAnswer>
   /** The id that the answer to a submission gives. Never rejects. */
   taskId(provider: Provider, body: Buffer): Promise<string | undefined>
   /** What a function of the provider's API makes of an answer, or of a caller's request: any value. Never rejects. */
@@ -49,7 +49,10 @@ export interface BodyReader {
 }
 
 /** How a webhook is read: nothing is known of it but what came. */
-export const webhookForm = ({ headers, receivedAtMs }: Pick<StoredForm, 'headers' | 'receivedAtMs'>): StoredForm => ({
+export const webhookContext = ({
+  headers,
+  receivedAtMs,
+}: Pick<ReadContext, 'headers' | 'receivedAtMs'>): ReadContext => ({
   id: '',
   type: '',
   origin: 'webhook',
@@ -58,11 +61,11 @@ export const webhookForm = ({ headers, receivedAtMs }: Pick<StoredForm, 'headers
 })
 
 /** Parses and routes in the thread that asks. */
-export const routeHere = (route: Route, readers: ProviderReaders = directReaders): BodyReader => ({
-  async event(source, form, body) {
-    const read = readForm(readers, source.provider, form, body)
+export const createInlineReader = (route: Route, readers: ProviderReaders = directReaders): BodyReader => ({
+  async event(source, context, body) {
+    const read = readEventBody(readers, source.provider, context, body)
     const reading = read instanceof Promise ? await read : read
-    return { reading, routing: routeReading(route, source, reading, form.origin) }
+    return { reading, routing: routeReading(route, source, reading, context.origin) }
   },
 
   async pollAnswer(source, polled, body) {
@@ -88,11 +91,11 @@ export const routeHere = (route: Route, readers: ProviderReaders = directReaders
     return parsed.ok ? fingerprintOf({ ...beside, submit: parsed.value }) : undefined
   },
 
-  ...apiReaderHere(readers),
+  ...inlineApiReader(readers),
 })
 
 /** Parses in the thread that asks, or where `readers` runs the code of a user's own. */
-export const apiReaderHere = (readers: Pick<ProviderReaders, 'apiWithBody'>): Pick<BodyReader, 'apiWithBody'> => ({
+export const inlineApiReader = (readers: Pick<ProviderReaders, 'apiWithBody'>): Pick<BodyReader, 'apiWithBody'> => ({
   apiWithBody: (provider, name, body, args) => apiWithBodyHere(readers, provider, name, body, args),
 })
 
@@ -110,9 +113,9 @@ async function apiWithBodyHere(
   }
 }
 
-function readForm(readers: ProviderReaders, provider: Provider, form: StoredForm, body: Buffer) {
-  const { id, type, origin, headers, receivedAtMs } = form
+function readEventBody(readers: ProviderReaders, provider: Provider, context: ReadContext, body: Buffer) {
+  const { id, type, origin, headers, receivedAtMs } = context
   // Holdfast itself makes the body of an expiry: it needs no module.
-  if (origin === 'poll' && type === EXPIRED_TYPE) return readStored(provider, form, body)
-  return id === '' ? readers.event(provider, headers, body, receivedAtMs) : readers.stored(provider, form, body)
+  if (origin === 'poll' && type === EXPIRED_TYPE) return readStored(provider, context, body)
+  return id === '' ? readers.event(provider, headers, body, receivedAtMs) : readers.stored(provider, context, body)
 }

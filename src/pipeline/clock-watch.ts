@@ -20,7 +20,7 @@ const WITNESSES_WITH_ANSWER = 2
 const MAX_WITNESSES = 64
 
 /** A time told by someone else: what it is ahead of a clock that nobody sets, and when that was heard. */
-interface Heard {
+interface TimeSample {
   readonly epochMs: number
   readonly atMs: number
 }
@@ -53,11 +53,11 @@ export interface ClockWatchOptions {
 export class ClockWatch {
   readonly #options: ClockWatchOptions
   /** The true time. */
-  #proof: Heard | undefined
+  #proof: TimeSample | undefined
   /** What a provider's answer said that does not agree with this clock. */
-  #answer: Heard | undefined
-  readonly #witnesses = new Map<string, Heard>()
-  #off: Heard | undefined
+  #answer: TimeSample | undefined
+  readonly #witnesses = new Map<string, TimeSample>()
+  #off: TimeSample | undefined
   /** Requests in a row that agree with this clock, and not with the true time. */
   #contradictions = 0
   /** Of the last time that the clock was off and the witnesses were gone: one of them is enough then. */
@@ -120,17 +120,17 @@ export class ClockWatch {
    * Where a clock was set back by an hour, what an old request says is in time. The time that was known before stands, until
    * several in a row speak against it and none for it: then this process did not run for a while.
    */
-  #contradictsProof(said: Heard): boolean {
+  #contradictsProof(said: TimeSample): boolean {
     if (!this.#isProven() || agree(this.#proof, said)) return false
     this.#contradictions++
     return this.#contradictions < WITNESSES
   }
 
-  #agreesWithProof(said: Heard): boolean {
+  #agreesWithProof(said: TimeSample): boolean {
     return this.#proof !== undefined && agree(this.#proof, said) && Math.abs(this.#aheadMs(this.#proof)) > RIGHT_MS
   }
 
-  #isAgreed(key: string, said: Heard): boolean {
+  #isAgreed(key: string, said: TimeSample): boolean {
     this.#witnesses.delete(key)
     this.#witnesses.set(key, said)
     for (const [oldest, { atMs }] of this.#witnesses) {
@@ -141,23 +141,23 @@ export class ClockWatch {
     return agreeing >= this.#needed(said)
   }
 
-  #needed(said: Heard): number {
+  #needed(said: TimeSample): number {
     const { epochMs } = said
     if (this.#formerEpochMs !== undefined && Math.abs(this.#formerEpochMs - epochMs) <= AGREE_MS) return 1
     const isAnswered = agree(this.#answer, said) && said.atMs - (this.#answer?.atMs ?? 0) <= WITNESS_MS
     return isAnswered ? WITNESSES_WITH_ANSWER : WITNESSES
   }
 
-  #heard(aheadMs: number): Heard {
+  #heard(aheadMs: number): TimeSample {
     const atMs = this.#options.now()
     return { atMs, epochMs: this.#options.clock() + aheadMs - atMs }
   }
 
-  #aheadMs({ epochMs }: Heard): number {
+  #aheadMs({ epochMs }: TimeSample): number {
     return epochMs + this.#options.now() - this.#options.clock()
   }
 
-  #prove(said: Heard): void {
+  #prove(said: TimeSample): void {
     this.#proof = said
     this.#contradictions = 0
     this.#answer = undefined
@@ -166,7 +166,7 @@ export class ClockWatch {
   }
 
   /** Whether it is off, as of now. */
-  #current(): Heard | undefined {
+  #current(): TimeSample | undefined {
     const off = this.#off
     if (off === undefined) return undefined
     if (Math.abs(this.#aheadMs(off)) <= RIGHT_MS) this.#end('it was set')
@@ -177,7 +177,7 @@ export class ClockWatch {
     return this.#off
   }
 
-  #begin(said: Heard): void {
+  #begin(said: TimeSample): void {
     this.#off = said
     this.#witnesses.clear()
     this.#options.log.error(
@@ -192,5 +192,5 @@ export class ClockWatch {
   }
 }
 
-const agree = (one: Heard | undefined, other: Heard): boolean =>
+const agree = (one: TimeSample | undefined, other: TimeSample): boolean =>
   one !== undefined && Math.abs(one.epochMs - other.epochMs) <= AGREE_MS

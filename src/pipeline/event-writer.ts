@@ -6,8 +6,8 @@ import type { EventStore, Receipt } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
 import type { Source } from '../domain/source.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
-import type { Reading } from './read-event.ts'
-import type { Routing } from './routes.ts'
+import type { ReadResult, UnreadableEvent } from './read-event.ts'
+import type { RouteResult } from './routes.ts'
 
 export interface EventWriterOptions {
   readonly append: EventStore['append']
@@ -23,7 +23,7 @@ export interface EventWriterOptions {
 }
 
 /** Brings an event to disk and tells what came of it: where both doors end. Rejects as `EventStore.append` does. */
-export type WriteEvent = (event: NewEvent, reading: Reading, requestId?: string) => Promise<Receipt>
+export type WriteEvent = (event: NewEvent, reading: ReadResult, requestId?: string) => Promise<Receipt>
 
 export function createEventWriter(options: EventWriterOptions): WriteEvent {
   const { log, telemetry } = options
@@ -81,7 +81,7 @@ function wakeForRest(
 const MAX_LOGGED_KEYS = 32
 const MAX_KEY_LENGTH = 64
 
-function report({ telemetry, log }: EventWriterOptions, about: object, event: NewEvent, reading: Reading): void {
+function report({ telemetry, log }: EventWriterOptions, about: object, event: NewEvent, reading: ReadResult): void {
   if (event.status === 'accepted') return
   if (event.status === 'quarantined') {
     log.warn({ ...about, reasons: event.reasons }, 'event quarantined')
@@ -113,9 +113,9 @@ export interface Arrival {
 }
 
 /** An event as the store takes it. */
-export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): NewEvent {
+export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteResult): NewEvent {
   const { source, headers, body, receivedAtMs, origin, asked } = arrival
-  const fields = reading.ok ? reading.fields : unreadFields(reading, receivedAtMs)
+  const fields = reading.ok ? reading.fields : unreadableFields(reading, receivedAtMs)
   const { traceparent } = headers
   return {
     uid: newUid(),
@@ -142,14 +142,14 @@ export function newEvent(arrival: Arrival, reading: Reading, routing: Routing): 
   }
 }
 
-const unreadFields = ({ id, type }: { readonly id: string; readonly type: string }, receivedAtMs: number) =>
+const unreadableFields = ({ id, type }: UnreadableEvent, receivedAtMs: number) =>
   ({ id, type, created_at: toIso(receivedAtMs), created_at_source: 'received' }) as const
 
 /**
  * A webhook that reaches no handler for its content, or because its source does not take it, leaves its task to be asked for:
  * the answer may reach them. An answer ends its task, however it is kept, or it would be asked for without end.
  */
-const endsItsTask = ({ origin }: Arrival, { status, reasons }: Routing): boolean =>
+const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boolean =>
   origin === 'poll' || status === 'accepted' || (status === 'unhandled' && reasons.length === 0)
 
 /** W3C Trace Context, version 00. */

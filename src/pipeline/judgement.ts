@@ -8,7 +8,7 @@ import { VERSION } from '../domain/version.ts'
  * Names what a schema says of an event, before it is asked: the same name, the same answer. SHA-256 of this release, the
  * schema (the handler's own, or else the provider's) and all of the event that it is given; the time of receipt is none of it.
  */
-export function judgementOf(
+export function judgementId(
   { schema, schemaOf }: Pick<HandlerDefinition, 'schema' | 'schemaOf'>,
   provider: Provider,
   fields: EventFields,

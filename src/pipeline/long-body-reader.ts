@@ -4,9 +4,9 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Job, SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
-import type { ApiReading, BodyReader, RoutedAnswer, RoutedReading } from './body-reader.ts'
+import type { ApiReading, BodyReader, RoutedAnswer, RoutedEvent } from './body-reader.ts'
 import type { AnswerFunction } from './provider-readers.ts'
-import { type StoredForm, unread } from './read-event.ts'
+import { type ReadContext, unreadableEvent } from './read-event.ts'
 import type { PolledTask } from './read-poll-answer.ts'
 
 /** What a thread that reads long bodies is told when it starts: provider name → file URL of its module. */
@@ -22,7 +22,7 @@ interface Routed {
 }
 
 export type Question =
-  | ({ readonly kind: 'event'; readonly form: StoredForm } & Routed)
+  | ({ readonly kind: 'event'; readonly context: ReadContext } & Routed)
   | ({ readonly kind: 'pollAnswer'; readonly polled: PolledTask } & Routed)
   | { readonly kind: 'taskId' }
   | { readonly kind: 'fingerprint'; readonly beside: object }
@@ -35,7 +35,7 @@ export interface ToLongThread {
   readonly body: Uint8Array
 }
 
-export type Answer = RoutedReading | RoutedAnswer | ApiReading | string | undefined
+export type Answer = RoutedEvent | RoutedAnswer | ApiReading | string | undefined
 
 export type FromLongThread = { readonly value: Answer } | { readonly failed: string }
 
@@ -58,7 +58,7 @@ export interface LongBodyReaderOptions {
   /** The providers that are read by code of a user's own. */
   readonly own: { has(provider: Provider): boolean }
   /** Reads short ones. */
-  readonly here: BodyReader
+  readonly inline: BodyReader
   /** Those that events are routed by; the same array, until they change. */
   readonly handlers: () => readonly HandlerDefinition[]
   /** Why nothing can be routed; empty: it can. */
@@ -77,7 +77,7 @@ type Line = 'webhooks' | 'rest'
 
 /** Reads short bodies in the thread that asks, and long ones in `LongBodyThreads`. */
 export function createLongBodyReader({
-  here,
+  inline,
   faults,
   maxReadingMs = MAX_READING_MS,
   ...options
@@ -96,25 +96,25 @@ export function createLongBodyReader({
     isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
 
   return {
-    async event(source, form, body) {
+    async event(source, context, body) {
       const { name, types, provider } = source
-      if (isHere(provider, body)) return here.event(source, form, body)
+      if (isHere(provider, body)) return inline.event(source, context, body)
       const [fault] = faults()
       if (fault !== undefined) throw new HoldfastError('unavailable', fault)
-      const isNew = form.id === ''
-      const question: Question = { kind: 'event', source: { name, types }, form }
+      const isNew = context.id === ''
+      const question: Question = { kind: 'event', source: { name, types }, context }
       try {
-        return await threads.ask<RoutedReading>(question, provider, body, isNew ? 'webhooks' : 'rest')
+        return await threads.ask<RoutedEvent>(question, provider, body, isNew ? 'webhooks' : 'rest')
       } catch (error) {
         if (isHoldfastError(error)) throw error
-        const reading = unread(body, reasonOf(error), isNew ? undefined : form.id)
-        return { reading, routing: { status: 'quarantined', handlers: [], reasons: reading.ok ? [] : reading.reasons } }
+        const reading = unreadableEvent(body, reasonOf(error), isNew ? undefined : context.id)
+        return { reading, routing: { status: 'quarantined', handlers: [], reasons: reading.reasons } }
       }
     },
 
     async pollAnswer(source, polled, body) {
       const { name, types, provider } = source
-      if (isHere(provider, body)) return here.pollAnswer(source, polled, body)
+      if (isHere(provider, body)) return inline.pollAnswer(source, polled, body)
       // A task that has not ended is not routed.
       const [fault] = faults()
       const question: Question = { kind: 'pollAnswer', source: { name, types }, polled }
@@ -126,18 +126,18 @@ export function createLongBodyReader({
     },
 
     async taskId(provider, body) {
-      if (isShort(body)) return here.taskId(provider, body)
+      if (isShort(body)) return inline.taskId(provider, body)
       return threads.ask<string | undefined>({ kind: 'taskId' }, provider, body).catch(() => undefined)
     },
 
     async apiWithBody(provider, name, body, args) {
-      if (isShort(body)) return here.apiWithBody(provider, name, body, args)
+      if (isShort(body)) return inline.apiWithBody(provider, name, body, args)
       const question: Question = { kind: 'apiWithBody', name, ...(args !== undefined && { args }) }
       return threads.ask<ApiReading>(question, provider, body).catch(() => ({ kind: 'nothing' }))
     },
 
     async fingerprint(provider, beside, body) {
-      if (isShort(body)) return here.fingerprint(provider, beside, body)
+      if (isShort(body)) return inline.fingerprint(provider, beside, body)
       return threads.ask<string | undefined>({ kind: 'fingerprint', beside }, provider, body).catch(() => undefined)
     },
 

@@ -3,7 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { sayLines } from '../threads/thread-lines.ts'
-import { type ApiReading, type BodyReader, type RoutedReading, routeHere } from './body-reader.ts'
+import { type ApiReading, type BodyReader, createInlineReader, type RoutedEvent } from './body-reader.ts'
 import type { Answer, FromLongThread, LongThreadData, ToLongThread } from './long-body-reader.ts'
 import { hasMoreValues, MAX_RESULT_VALUES } from './module-results.ts'
 import { compileRoutes } from './routes.ts'
@@ -17,7 +17,7 @@ import { compilePatterns } from './type-routes.ts'
 sayLines()
 const { providerModules } = workerData as LongThreadData
 const providers = new Map<string, Provider>()
-let here: BodyReader = routeHere(compileRoutes([]))
+let here: BodyReader = createInlineReader(compileRoutes([]))
 
 /** Names of a payload that are told. */
 const MAX_NAMES = 32
@@ -33,7 +33,8 @@ async function providerOf(name: string): Promise<Provider | undefined> {
 }
 
 async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
-  if ('handlers' in question && question.handlers !== undefined) here = routeHere(compileRoutes(question.handlers))
+  if ('handlers' in question && question.handlers !== undefined)
+    here = createInlineReader(compileRoutes(question.handlers))
   const provider = await providerOf(name)
   if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -43,7 +44,7 @@ async function answerTo({ provider: name, question, body: bytes }: ToLongThread)
     return bounded(await here.apiWithBody(provider, question.name, body, question.args))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
-  if (question.kind === 'event') return brief(await here.event(source, question.form, body))
+  if (question.kind === 'event') return brief(await here.event(source, question.context, body))
   const answer = await here.pollAnswer(source, question.polled, body)
   return answer.kind === 'ended' ? brief(answer) : answer
 }
@@ -52,7 +53,7 @@ const bounded = (says: ApiReading): ApiReading =>
   says.kind === 'read' && hasMoreValues(says.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : says
 
 /** What is wanted of it where it is kept. */
-function brief<Routed extends RoutedReading>(routed: Routed): Routed {
+function brief<Routed extends RoutedEvent>(routed: Routed): Routed {
   const { reading } = routed
   if (!reading.ok) return routed
   const { payload } = reading

@@ -3,11 +3,11 @@ import type { AskedUnder, Headers } from '../domain/event.ts'
 import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
 import type { SecretFilter } from '../log/redact.ts'
-import type { BodyReader, RoutedReading } from './body-reader.ts'
+import type { BodyReader, RoutedEvent } from './body-reader.ts'
 import { type Arrival, newEvent, type WriteEvent } from './event-writer.ts'
-import type { Reading } from './read-event.ts'
+import type { ReadResult } from './read-event.ts'
 import { expiryOf } from './read-poll-answer.ts'
-import type { Routing } from './routes.ts'
+import type { RouteResult } from './routes.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
 
@@ -23,8 +23,8 @@ export interface TerminalAnswer {
   /** The bytes as they came; of a truncated answer its outline. */
   readonly body: Buffer
   readonly receivedAtMs: number
-  readonly reading: Reading
-  readonly routing: Routing
+  readonly reading: ReadResult
+  readonly routing: RouteResult
   /** The answer was longer than this. */
   readonly truncated?: { readonly limitBytes: number }
 }
@@ -65,7 +65,7 @@ export function createPollAnswers({
     arrival: Omit<Arrival, 'origin' | 'asked'>,
     task: LeasedTask,
     asked: Pick<AskedUnder, 'by' | 'providerStatus' | 'error'>,
-    { reading, routing }: RoutedReading,
+    { reading, routing }: RoutedEvent,
   ): Promise<KeepOutcome> {
     const { uid, lease } = task
     const event = newEvent({ ...arrival, origin: 'poll', asked: { uid, lease, ...asked } }, reading, routing)
@@ -93,8 +93,8 @@ export function createPollAnswers({
       })
       const said = { ...(providerStatus !== undefined && { providerStatus }), ...(error !== undefined && { error }) }
       const asked = { by: 'expiry', ...said } as const
-      const form = { ...about, type: EXPIRED_TYPE, origin: 'poll', headers: EXPIRY_HEADERS } as const
-      const routed = await reader.event(source, form, body)
+      const context = { ...about, type: EXPIRED_TYPE, origin: 'poll', headers: EXPIRY_HEADERS } as const
+      const routed = await reader.event(source, context, body)
       return keepEvent({ source, headers: EXPIRY_HEADERS, body, receivedAtMs }, task, asked, routed)
     },
   }

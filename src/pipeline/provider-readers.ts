@@ -3,7 +3,7 @@ import { parseJson } from '../domain/json.ts'
 import type { Provider, RegistrationApi } from '../domain/provider.ts'
 import type { ApiReading } from './body-reader.ts'
 import { plainResult } from './module-results.ts'
-import { type Reading, readEvent, type StoredForm } from './read-event.ts'
+import { type ReadContext, type ReadResult, readEvent } from './read-event.ts'
 import { type PolledTask, type PollReading, readPollAnswer, readStored } from './read-poll-answer.ts'
 
 /**
@@ -21,8 +21,8 @@ type Maybe<Result> = Result | Promise<Result>
  * bounded time, and rejects with `unavailable` where that cannot be done now.
  */
 export interface ProviderReaders {
-  event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<Reading>
-  stored(provider: Provider, event: StoredForm, body: Uint8Array): Maybe<Reading>
+  event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<ReadResult>
+  stored(provider: Provider, event: ReadContext, body: Uint8Array): Maybe<ReadResult>
   /** The answer to a poll. Throws or rejects where the module cannot read it. */
   pollAnswer(provider: Provider, polled: PolledTask, body: Uint8Array): Maybe<PollReading>
   /**

@@ -19,16 +19,21 @@ export interface EventReading {
   readonly end?: TaskEnd
 }
 
-/** Authentic bytes, read: an event, or as much of one as could be made out and why it is no more. */
-export type Reading =
-  | EventReading
-  | { readonly ok: false; readonly id: string; readonly type: string; readonly reasons: readonly string[] }
+/** An authentic body that could not be read as an event: what of the event is known all the same, and why it is no more. */
+export interface UnreadableEvent {
+  readonly ok: false
+  readonly id: string
+  readonly type: string
+  readonly reasons: readonly string[]
+}
+
+export type ReadResult = EventReading | UnreadableEvent
 
 type FieldName = Exclude<keyof EventFields, 'created_at_source'>
 export type Found = Partial<Record<FieldName, unknown>>
 
 /** As much of a stored event as says how its body is to be read. */
-export interface StoredForm {
+export interface ReadContext {
   readonly id: string
   readonly type: string
   readonly origin: Origin
@@ -44,7 +49,7 @@ export const UNKNOWN_TYPE = 'unknown'
  * Reads an event out of a request by its provider's map or code. Pure: the same bytes give the same event, at the door
  * and again in the handler's process.
  */
-export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): Reading {
+export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): ReadResult {
   const parsed = parseJson(body)
   let found: Found = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
@@ -60,7 +65,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
 }
 
 /** What could not be read at all, and why. `id`: its own, where it has one already. */
-export const unread = (body: Uint8Array, reason: string, id: string = madeId(body)): Reading => ({
+export const unreadableEvent = (body: Uint8Array, reason: string, id: string = contentId(body)): UnreadableEvent => ({
   ok: false,
   id,
   type: UNKNOWN_TYPE,
@@ -80,12 +85,12 @@ export function conclude(
     readonly end?: TaskEnd | undefined
     readonly ends?: Provider
   },
-): Reading {
+): ReadResult {
   const id = nameOf(found.id)
   const type = nameOf(found.type)
   if (parsed.ok && type === undefined) reasons.push(describe('type', found.type))
   if (parsed.ok && id === undefined && isGiven(found.id)) reasons.push(describe('id', found.id))
-  const knownId = id ?? madeId(about.body, about.beside?.())
+  const knownId = id ?? contentId(about.body, about.beside?.())
   if (reasons.length > 0 || type === undefined) return { ok: false, id: knownId, type: type ?? UNKNOWN_TYPE, reasons }
 
   const apiVersion = nameOf(found.api_version)
@@ -186,7 +191,7 @@ function written(data: unknown): string | undefined {
 }
 
 /** The id of an event that has none: the same bytes, with the same values beside them, are the same event. */
-function madeId(body: Uint8Array, values: readonly unknown[] = []): string {
+function contentId(body: Uint8Array, values: readonly unknown[] = []): string {
   const hash = createHash('sha256')
   if (values.length > 0) hash.update(`${JSON.stringify(values)}\n`)
   return `sha256:${hash.update(body).digest('hex')}`

@@ -9,9 +9,9 @@ import {
   type EventReading,
   type Found,
   quiet,
-  type Reading,
+  type ReadContext,
+  type ReadResult,
   readEvent,
-  type StoredForm,
   unreadable,
 } from './read-event.ts'
 
@@ -67,7 +67,7 @@ function soundAnswer(given: unknown): TaskAnswer | undefined {
 }
 
 /** Reads a stored answer again as the event that ended the task. Pure, as `readEvent` is. */
-function readStoredAnswer(provider: Provider, { id, task, receivedAtMs }: PolledTask, body: Uint8Array): Reading {
+function readStoredAnswer(provider: Provider, { id, task, receivedAtMs }: PolledTask, body: Uint8Array): ReadResult {
   const parsed = parseJson(body)
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   let found: Found = { id }
@@ -93,7 +93,7 @@ export function expiryOf({ id, task, receivedAtMs }: PolledTask, data: Readonly<
   )
 }
 
-export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): Reading {
+export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): ReadResult {
   const parsed = parseJson(body)
   const at = (path: string): unknown => (parsed.ok ? valueAt(parsed.value, path) : undefined)
   const found = { id, task, type: EXPIRED_TYPE, created_at: at('created_at'), data: at('data') }
@@ -102,7 +102,7 @@ export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Ar
 }
 
 /** Reads an event again as it was read when it came: as a webhook, or as the answer to a poll. */
-export function readStored(provider: Provider, event: StoredForm, body: Uint8Array): Reading {
+export function readStored(provider: Provider, event: ReadContext, body: Uint8Array): ReadResult {
   const { id, task, origin, receivedAtMs } = event
   if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)
   return event.type === EXPIRED_TYPE

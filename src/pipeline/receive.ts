@@ -5,7 +5,7 @@ import type { NewEvent } from '../domain/event.ts'
 import type { Receipt } from '../domain/event-store.ts'
 import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import type { SecretFilter } from '../log/redact.ts'
-import { type BodyReader, webhookForm } from './body-reader.ts'
+import { type BodyReader, webhookContext } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
 import { newEvent, type WriteEvent, wasKept } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
@@ -45,7 +45,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     const headers = withoutSecrets(incoming.headers)
     storing++
     try {
-      const { reading, routing } = await reader.event(source, webhookForm({ headers, receivedAtMs }), body)
+      const { reading, routing } = await reader.event(source, webhookContext({ headers, receivedAtMs }), body)
       const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
       const receipt = await writeEvent(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })

@@ -4,7 +4,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { EventStore } from '../domain/event-store.ts'
 import type { Source } from '../domain/source.ts'
 import type { BodyReader } from './body-reader.ts'
-import type { Routing } from './routes.ts'
+import type { RouteResult } from './routes.ts'
 
 export interface ReplayOptions {
   readonly store: EventStore & DeliveryQueue
@@ -29,15 +29,14 @@ export interface Replayer {
 }
 
 export function createReplayer({ store, sources, reader, onWork }: ReplayOptions): Replayer {
-  async function routeStored(uid: string): Promise<Routing> {
+  async function routeStored(uid: string): Promise<RouteResult> {
     const event = await store.event(uid)
     if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
     const source = sources.get(event.source)
     if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
 
-    const form = event
     const body = await store.body(uid)
-    const { routing } = await reader.event(source, form, Buffer.from(body.buffer, body.byteOffset, body.length))
+    const { routing } = await reader.event(source, event, Buffer.from(body.buffer, body.byteOffset, body.length))
     return routing
   }
 

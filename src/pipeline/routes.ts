@@ -4,17 +4,17 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { judgementOf } from './judgement.ts'
-import type { Reading } from './read-event.ts'
+import { judgementId } from './judgement.ts'
+import type { ReadResult } from './read-event.ts'
 import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
-import { compilePatterns, notTaken } from './type-routes.ts'
+import { compilePatterns, typeNotAccepted } from './type-routes.ts'
 
 /**
  * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have
  * taken too long to judge here: it is judged before its handler runs (`Refusals`).
  */
-export interface Routing {
+export interface RouteResult {
   readonly status: 'accepted' | 'unhandled' | 'quarantined'
   readonly handlers: readonly string[]
   readonly reasons: readonly string[]
@@ -23,13 +23,13 @@ export interface Routing {
 }
 
 /** As much of a source as an event is read and routed by. */
-export type RoutedSource = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
+export type SourceProfile = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
 
 /**
  * Where what was read goes: what could not be read is kept. `SOURCE_<NAME>_TYPES` says what a source takes from its sender;
  * what Holdfast itself went and got (`poll`) is taken all the same.
  */
-export function routeReading(route: Route, source: RoutedSource, reading: Reading, origin: Origin): Routing {
+export function routeReading(route: Route, source: SourceProfile, reading: ReadResult, origin: Origin): RouteResult {
   if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
   return route(origin === 'poll' ? { ...source, accepts: () => true } : source, reading.fields, reading.bodyBytes)
 }
@@ -38,7 +38,7 @@ export function routeReading(route: Route, source: RoutedSource, reading: Readin
  * Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. Whatever the
  * schemas say, that takes some milliseconds at most (`openBudget`). `bodyBytes` is 0 unless given.
  */
-export type Route = (source: RoutedSource, fields: EventFields, bodyBytes?: number) => Routing
+export type Route = (source: SourceProfile, fields: EventFields, bodyBytes?: number) => RouteResult
 
 interface CompiledRoute {
   readonly handler: HandlerDefinition
@@ -69,7 +69,7 @@ export async function compileBetween(
 
 export function routeBy(routes: readonly CompiledRoute[]): Route {
   return (source, fields, bodyBytes = 0) => {
-    if (!source.accepts(fields.type)) return notTaken(source.name, source.types)
+    if (!source.accepts(fields.type)) return typeNotAccepted(source.name, source.types)
     const wanting = routes.filter(
       ({ handler, wants }) => (handler.source === undefined || handler.source === source.name) && wants(fields.type),
     )
@@ -80,7 +80,7 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
     const unjudged = new Set<string>()
     const judge = (schemas: Pick<HandlerDefinition, 'schema' | 'schemaOf'>, check: () => readonly string[]) => {
       const faults = within(check)
-      if (faults === undefined && wanting.length > 0) unjudged.add(judgementOf(schemas, source.provider, fields))
+      if (faults === undefined && wanting.length > 0) unjudged.add(judgementId(schemas, source.provider, fields))
       return faults ?? []
     }
     const faults = providers === undefined ? [] : judge({}, () => providers(fields.data))
@@ -148,13 +148,13 @@ export function compileCheck(
  * Why a handler must not see an event: it is not as the handler's schema says, or else its provider's. Empty: it may. Not
  * bounded in time.
  */
-export type Refusals = (handler: HandlerDefinition, provider: Provider, fields: EventFields) => readonly string[]
+export type DeferredChecks = (handler: HandlerDefinition, provider: Provider, fields: EventFields) => readonly string[]
 
 /**
  * Of handlers and providers with schemas of their own; the catalogue, which is quickly checked, is left to the door. Throws, naming
  * the handler, on a schema that is not valid.
  */
-export function compileRefusals(handlers: readonly HandlerDefinition[]): Refusals {
+export function compileDeferredChecks(handlers: readonly HandlerDefinition[]): DeferredChecks {
   const own = new Map(
     handlers.filter(({ schema }) => schema !== undefined).map((each) => [each.name, compileCheck(each)]),
   )

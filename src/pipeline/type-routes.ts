@@ -1,7 +1,7 @@
 import type { TypeRoutes } from '../domain/delivery.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import type { TypeMatcher } from '../domain/source.ts'
-import type { Routing } from './routes.ts'
+import type { RouteResult } from './routes.ts'
 
 /** Those of a source; without `accepts`, of one that is not configured here. */
 export const typeRoutes = (
@@ -17,14 +17,14 @@ export const typeRoutes = (
 })
 
 /** Routes an event of which it is known that it is as its schemas say. */
-export function routeByType({ source, accepts, handlers }: TypeRoutes, type: string): Routing {
-  if (!compilePatterns(accepts)(type)) return notTaken(source, accepts)
+export function routeByType({ source, accepts, handlers }: TypeRoutes, type: string): RouteResult {
+  if (!compilePatterns(accepts)(type)) return typeNotAccepted(source, accepts)
   const names = handlers.filter(({ types }) => compilePatterns(types)(type)).map(({ name }) => name)
   return { status: names.length > 0 ? 'accepted' : 'unhandled', handlers: names, reasons: [] }
 }
 
 /** Of an event whose type its source does not take. */
-export const notTaken = (source: string, accepts: readonly string[]): Routing => ({
+export const typeNotAccepted = (source: string, accepts: readonly string[]): RouteResult => ({
   status: 'unhandled',
   handlers: [],
   reasons: [`source ${source} accepts only ${accepts.join(', ')}`],

@@ -3,7 +3,7 @@ import { HoldfastError, isHoldfastError } from '../domain/errors.ts'
 import type { RegistrationChanges } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { RegistrationList, SourceRegistration, WebhookManager } from '../domain/webhook-manager.ts'
-import { apiReaderHere } from '../pipeline/body-reader.ts'
+import { inlineApiReader } from '../pipeline/body-reader.ts'
 import { directReaders } from '../pipeline/provider-readers.ts'
 import { checkedId, checkedUrl, ownUrl, shownRegistration } from './registration.ts'
 import { canRegister, type ModuleReaders, RegistrationClient } from './registration-client.ts'
@@ -27,7 +27,7 @@ export function createWebhookManager(options: WebhookManagerOptions): WebhookMan
     log,
     nowMs = () => performance.now(),
     readers = directReaders,
-    reader = apiReaderHere(directReaders),
+    reader = inlineApiReader(directReaders),
   } = options
   const inQueue = createQueues()
   const clientOf = (source: ConnectedSource) => new RegistrationClient(source, { readers, reader }, log, nowMs)

@@ -35,7 +35,7 @@ export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route
 })
 
 export interface MembershipOptions {
-  readonly fleet: ReplicaRegistry
+  readonly registry: ReplicaRegistry
   /** Undefined: this process runs no handlers. */
   readonly own: readonly HandlerDefinition[] | undefined
   readonly log: Logger
@@ -55,13 +55,13 @@ export interface MembershipOptions {
  * Resolves once this process's own handlers are known to the others and theirs here. From then on a database that is away
  * leaves the routes as they were.
  */
-export async function joinFleet(options: MembershipOptions): Promise<RoutedHandlers> {
+export async function joinReplicas(options: MembershipOptions): Promise<RoutedHandlers> {
   const membership = new Membership(options)
   await membership.join()
   return {
     handlers: () => membership.handlers(),
     route: (source, fields, bodyBytes) => membership.route()(source, fields, bodyBytes),
-    hasOthers: () => options.fleet.hasOthers(),
+    hasOthers: () => options.registry.hasOthers(),
     faults: () => membership.faults(),
     leave: () => membership.leave(),
   }
@@ -110,7 +110,7 @@ class Membership {
     await this.#passing
     if (this.#isAway) return
     try {
-      await this.#options.fleet.leave(this.#uid)
+      await this.#options.registry.leave(this.#uid)
     } catch (error) {
       this.#options.log.warn({ error: messageOf(error) }, 'the fleet could not be told that this process goes')
     }
@@ -130,12 +130,12 @@ class Membership {
   }
 
   async #exchange(): Promise<void> {
-    const { fleet, own, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
+    const { registry, own, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
     if (performance.now() - this.#announcedAtMs >= announceMs) {
-      await fleet.announce({ uid: this.#uid, handlers: own })
+      await registry.announce({ uid: this.#uid, handlers: own })
       this.#announcedAtMs = performance.now()
     }
-    await this.#follow(await fleet.handlers())
+    await this.#follow(await registry.handlers())
   }
 
   async #follow(heard: readonly HandlerDefinition[] | undefined): Promise<void> {

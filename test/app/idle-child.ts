@@ -1,4 +1,4 @@
-import { createMetrics } from '../../src/app/metrics/metrics.ts'
+import { createMetrics } from '../../src/app/metrics.ts'
 import { createLog } from '../../src/log/log.ts'
 
 /** Has a log and metrics as the service does, logs a line, and prints how often its event loop then turned in a second. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createMetrics, type MetricsOptions } from '../../src/app/metrics/metrics.ts'
+import { createMetrics, type MetricsOptions } from '../../src/app/metrics.ts'
 
 const COUNTS = {
   deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 },

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { StoreUpkeep, type UpkeepOptions } from '../../src/app/retention.ts'
+import { Retention, type RetentionOptions } from '../../src/app/retention.ts'
 import type { RetentionStore } from '../../src/domain/retention-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { StoreClock } from '../../src/domain/store-clock.ts'
@@ -28,7 +28,7 @@ async function open(path: string, at: Time): Promise<OpenStore> {
   return store
 }
 
-function upkeepOf(store: OpenStore, at: Time, given: Partial<UpkeepOptions> = {}) {
+function upkeepOf(store: OpenStore, at: Time, given: Partial<RetentionOptions> = {}) {
   const lines: Record<string, unknown>[] = []
   const output = new Writable({
     write(chunk, _, done) {
@@ -37,7 +37,7 @@ function upkeepOf(store: OpenStore, at: Time, given: Partial<UpkeepOptions> = {}
     },
   })
   let wakes = 0
-  const upkeep = new StoreUpkeep({
+  const upkeep = new Retention({
     store,
     retentionDays: 30,
     deadRetentionDays: 30,

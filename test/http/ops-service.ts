@@ -1,12 +1,12 @@
 import pino from 'pino'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
-import { createMetrics } from '../../src/app/metrics/metrics.ts'
-import { StoreUpkeep } from '../../src/app/retention.ts'
+import { createMetrics } from '../../src/app/metrics.ts'
+import { Retention } from '../../src/app/retention.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
-import { routeHere } from '../../src/pipeline/body-reader.ts'
+import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { createTasks } from '../../src/tasks/tasks.ts'
@@ -92,7 +92,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     tasks: createTasks({
       store,
       sources: [connectedSource(source('ai'))],
-      reader: routeHere(compileRoutes([])),
+      reader: createInlineReader(compileRoutes([])),
       pollAnswers: { keepAnswer: async () => 'late', keepExpiry: async () => 'late' },
       maxWaitMs: 300_000,
       deadlineMs: 86_400_000,
@@ -103,7 +103,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       log: pino({ level: 'silent' }),
     }).service,
     webhooks: createWebhookManager({ sources: new Map(), log: pino({ level: 'silent' }) }),
-    retention: new StoreUpkeep({
+    retention: new Retention({
       store,
       retentionDays: 30,
       deadRetentionDays: 60,

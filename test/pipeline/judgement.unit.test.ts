@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import type { EventFields } from '../../src/domain/event.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import { judgementOf } from '../../src/pipeline/judgement.ts'
+import { judgementId } from '../../src/pipeline/judgement.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 
 const AHEAD = { type: 'object', properties: { name: { pattern: '^(?=a)' } } }
@@ -15,15 +15,15 @@ const fields: EventFields = {
 }
 
 test('a judgement has another name where its schema, or what it is given of the event, is another', () => {
-  const name = judgementOf({ schema: AHEAD }, provider(), fields)
-  expect(judgementOf({ schema: structuredClone(AHEAD) }, provider({ other: {} }), structuredClone(fields))).toBe(name)
+  const name = judgementId({ schema: AHEAD }, provider(), fields)
+  expect(judgementId({ schema: structuredClone(AHEAD) }, provider({ other: {} }), structuredClone(fields))).toBe(name)
   const others = [
-    judgementOf({ schema: { ...AHEAD, minProperties: 1 } }, provider(), fields),
-    judgementOf({ schema: AHEAD, schemaOf: 'event' }, provider(), fields),
-    judgementOf({ schema: AHEAD }, provider(), { ...fields, type: 'things' }),
-    judgementOf({ schema: AHEAD }, provider(), { ...fields, data: { name: 'a' } }),
-    judgementOf({}, provider({ thing: {} }), fields),
-    judgementOf({}, provider({ thing: AHEAD, other: {} }), fields),
+    judgementId({ schema: { ...AHEAD, minProperties: 1 } }, provider(), fields),
+    judgementId({ schema: AHEAD, schemaOf: 'event' }, provider(), fields),
+    judgementId({ schema: AHEAD }, provider(), { ...fields, type: 'things' }),
+    judgementId({ schema: AHEAD }, provider(), { ...fields, data: { name: 'a' } }),
+    judgementId({}, provider({ thing: {} }), fields),
+    judgementId({}, provider({ thing: AHEAD, other: {} }), fields),
   ]
   expect(new Set([name, ...others]).size).toBe(6)
   expect(others.at(-1)).toBe(name)
@@ -31,7 +31,7 @@ test('a judgement has another name where its schema, or what it is given of the 
 
 test('the time of receipt is no part of what is judged, and the time that the provider gave is', () => {
   const whole = (given: Partial<EventFields>) =>
-    judgementOf({ schema: AHEAD, schemaOf: 'event' }, provider(), { ...fields, ...given })
+    judgementId({ schema: AHEAD, schemaOf: 'event' }, provider(), { ...fields, ...given })
   const later = { created_at: '2026-11-26T11:00:00Z' }
   expect(whole(later)).toBe(whole({}))
   expect(whole({ ...later, created_at_source: 'provider' })).not.toBe(whole({ created_at_source: 'provider' }))
@@ -43,7 +43,7 @@ test('a route names the judgements that it leaves to the handlers, and none of w
     { name: 'any', types: ['*'], schema: { type: 'object' } },
     { name: 'thing', types: ['thing'], schema: AHEAD },
   ])
-  const name = judgementOf({ schema: AHEAD }, provider(), fields)
+  const name = judgementId({ schema: AHEAD }, provider(), fields)
   expect(route(source, fields)).toEqual({
     status: 'accepted',
     handlers: ['any', 'thing'],
@@ -56,7 +56,7 @@ test('a route names the judgements that it leaves to the handlers, and none of w
 test('schemas and events are gone through once, however many judgements they are in', () => {
   const [schema, data] = [{ toJSON: vi.fn(() => AHEAD) }, { toJSON: vi.fn(() => ({ name: 'b' })) }]
   const names = ['data', 'event', 'data'] as const
-  for (const schemaOf of names) judgementOf({ schema, schemaOf }, provider(), { ...fields, data })
+  for (const schemaOf of names) judgementId({ schema, schemaOf }, provider(), { ...fields, data })
   expect(schema.toJSON).toHaveBeenCalledTimes(1)
   expect(data.toJSON).toHaveBeenCalledTimes(1)
 })

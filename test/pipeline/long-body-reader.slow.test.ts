@@ -8,14 +8,14 @@ import type { HandlerDefinition } from '../../src/domain/handler.ts'
 import { parseJson } from '../../src/domain/json.ts'
 import { MAX_INLINE_BYTES } from '../../src/domain/limits.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import { routeHere } from '../../src/pipeline/body-reader.ts'
+import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { createLongBodyReader } from '../../src/pipeline/long-body-reader.ts'
-import type { StoredForm } from '../../src/pipeline/read-event.ts'
+import type { ReadContext } from '../../src/pipeline/read-event.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai/provider.ts'
 import { temporaryDirectory } from '../support/service.ts'
 
-const webhook: StoredForm = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
+const webhook: ReadContext = { id: '', type: '', origin: 'webhook', headers: {}, receivedAtMs: 0 }
 const polled = { id: 'poll_1', task: 't1', receivedAtMs: 1_000 }
 const sourceOf = (provider: Provider) => ({ name: 'ai', provider, types: ['*'], accepts: () => true })
 const FILLER = 'x'.repeat(MAX_INLINE_BYTES + 1)
@@ -39,7 +39,7 @@ function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
       own: pathToFileURL(file).href,
     },
     own: { has: ({ name }) => name === 'own' },
-    here: routeHere((...args) => compileRoutes(known())(...args)),
+    inline: createInlineReader((...args) => compileRoutes(known())(...args)),
     handlers: known,
     faults,
     log: pino({ level: 'silent' }),

@@ -4,7 +4,7 @@ import type { HandlerDefinition } from '../../src/domain/handler.ts'
 import type { Replica, ReplicaRegistry } from '../../src/domain/replica-registry.ts'
 import type { Source } from '../../src/domain/source.ts'
 import { compileBetween, compileRoutes } from '../../src/pipeline/routes.ts'
-import { joinFleet, type MembershipOptions } from '../../src/replicas/membership.ts'
+import { joinReplicas, type MembershipOptions } from '../../src/replicas/membership.ts'
 import { source } from '../http/public-service.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -31,7 +31,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
     if (state.isAway) throw new Error('no database')
     return work()
   }
-  const fleet: ReplicaRegistry = {
+  const registry: ReplicaRegistry = {
     announce: (replica) => unlessAway(() => void state.announced.push(replica)),
     leave: (uid) => unlessAway(() => void state.left.push(uid)),
     handlers: () => unlessAway(() => state.handlers),
@@ -39,7 +39,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
   }
   const logs: Record<string, unknown>[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void logs.push(JSON.parse(line)) })
-  const joined = await joinFleet({ fleet, own: undefined, log, refreshMs: 5, ...options })
+  const joined = await joinReplicas({ registry, own: undefined, log, refreshMs: 5, ...options })
   onTestFinished(() => joined.leave())
   /** Resolves after so many more calls. */
   const tried = async (count: number): Promise<void> => {

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { pruneOnce } from '../../src/app/prune.ts'
+import { pruneOnce } from '../../src/app/retention.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { eventually } from '../support/eventually.ts'

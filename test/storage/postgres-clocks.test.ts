@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { StoreUpkeep } from '../../src/app/retention.ts'
+import { Retention } from '../../src/app/retention.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, newEvent, pruned, settlement } from '../contract/store-samples.ts'
@@ -29,7 +29,7 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
     await right.settle([settlement(await claimOne(right), { verdict: 'dead', outcome: 'rejected' })])
     const wrong = await replica(url, aheadMs)
     await wrong.append(newEvent({ receivedAtMs: Date.now() + aheadMs, handlers: [] }))
-    const upkeep = new StoreUpkeep({
+    const upkeep = new Retention({
       store: wrong,
       retentionDays: 30,
       deadRetentionDays: 30,
@@ -109,7 +109,7 @@ test('an operator’s word, given to any replica, is good for all: the next one 
   const open = async () => {
     const store = await openStore(url, { clock: () => at.wallMs })
     onTestFinished(() => store.close())
-    return new StoreUpkeep({
+    return new Retention({
       store,
       retentionDays: 30,
       deadRetentionDays: 30,

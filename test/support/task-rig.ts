@@ -5,7 +5,7 @@ import type { CallProvider } from '../../src/domain/outbound.ts'
 import type { Source } from '../../src/domain/source.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createCaller } from '../../src/outbound/caller.ts'
-import { routeHere } from '../../src/pipeline/body-reader.ts'
+import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { createPollAnswers } from '../../src/pipeline/poll-answers.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
@@ -53,7 +53,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
-  const reader = routeHere(route)
+  const reader = createInlineReader(route)
   const keep = createEventWriter({
     append: (event) => store.append(event),
     telemetry,

@@ -9,7 +9,7 @@ import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
 import { createSecretFilter } from '../../log/redact.ts'
-import type { Refusals } from '../../pipeline/routes.ts'
+import type { DeferredChecks } from '../../pipeline/routes.ts'
 import { FrameReader, frameOf } from '../frames.ts'
 import { mayStart } from '../progress.ts'
 import {
@@ -97,8 +97,8 @@ async function load(data: ProcessData, isHurried: boolean): Promise<void> {
   )
   for (const handler of loaded.handlers) handlers.set(handler.definition.name, handler)
   const definitions = loaded.handlers.map(({ definition }) => definition)
-  const checked = await refusalsOf(definitions)
-  environment = { handlers, providers, log, ...(typeof checked === 'function' && { refusals: checked }) }
+  const checked = await deferredChecksOf(definitions)
+  environment = { handlers, providers, log, ...(typeof checked === 'function' && { deferredChecks: checked }) }
   stepBack()
   const faults = typeof checked === 'string' ? [...loaded.faults, checked] : loaded.faults
   if (faults.length > 0) send({ kind: 'unloadable', faults })
@@ -106,12 +106,14 @@ async function load(data: ProcessData, isHurried: boolean): Promise<void> {
 }
 
 /** What checks events by users' schemas, or what is wrong with one. Loaded only where there are any: it takes some MiB. */
-async function refusalsOf(definitions: readonly HandlerDefinition[]): Promise<Refusals | string | undefined> {
+async function deferredChecksOf(
+  definitions: readonly HandlerDefinition[],
+): Promise<DeferredChecks | string | undefined> {
   if (definitions.every(({ schema }) => schema === undefined) && ![...providers.values()].some(hasOwnSchemas))
     return undefined
   try {
-    const { compileRefusals } = await import('../../pipeline/routes.ts')
-    return compileRefusals(definitions)
+    const { compileDeferredChecks } = await import('../../pipeline/routes.ts')
+    return compileDeferredChecks(definitions)
   } catch (error) {
     return messageOf(error)
   }

@@ -6,9 +6,9 @@ import type { HandlerContext } from '../../domain/handler.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
-import { judgementOf } from '../../pipeline/judgement.ts'
+import { judgementId } from '../../pipeline/judgement.ts'
 import { readStored } from '../../pipeline/read-poll-answer.ts'
-import type { Refusals } from '../../pipeline/routes.ts'
+import type { DeferredChecks } from '../../pipeline/routes.ts'
 import type { Job, JobResult } from '../protocol.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 
@@ -47,7 +47,7 @@ export interface JobEnvironment {
   readonly providers: ReadonlyMap<string, Provider>
   readonly log: Logger
   /** Undefined: no schema is a user's. */
-  readonly refusals?: Refusals
+  readonly deferredChecks?: DeferredChecks
 }
 
 /**
@@ -104,10 +104,10 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
     const handler = environment.handlers.get(work.handler)
     if (handler === undefined) throw new Error(`there is no handler ${work.handler}`)
     const { provider, fields } = readJob(environment.providers, running.job)
-    const [first, ...others] = environment.refusals?.(handler.definition, provider, fields) ?? []
+    const [first, ...others] = environment.deferredChecks?.(handler.definition, provider, fields) ?? []
     if (first !== undefined) {
       const error = `the event is not as its schema says: ${first}`
-      const judgement = judgementOf(handler.definition, provider, fields)
+      const judgement = judgementId(handler.definition, provider, fields)
       running.decide({ outcome: 'rejected', error, quarantine: [first, ...others], judgement })
       return
     }

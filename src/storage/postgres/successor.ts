@@ -1,7 +1,7 @@
 import type { TypeRoutes } from '../../domain/delivery.ts'
 import type { EventStatus } from '../../domain/event.ts'
 import type { EndedTask } from '../../domain/task.ts'
-import type { Routing } from '../../pipeline/routes.ts'
+import type { RouteResult } from '../../pipeline/routes.ts'
 import { routeByType } from '../../pipeline/type-routes.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD, storedReasons } from '../records/events.ts'
@@ -111,7 +111,7 @@ export interface Taken {
 }
 
 export interface Take {
-  readonly routing: Routing
+  readonly routing: RouteResult
   /** Its body counts as its identity too. */
   readonly byBody: boolean
   /** Key of the task whose end the quarantined event had told. */

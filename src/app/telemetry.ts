@@ -1,7 +1,7 @@
 import { Counter, Histogram, type Registry } from '@prometheus-io/client'
-import { catalogue } from '../../domain/catalogue.ts'
-import type { RequestOutcome, Telemetry } from '../../domain/telemetry.ts'
-import { compilePatterns } from '../../pipeline/type-routes.ts'
+import { catalogue } from '../domain/catalogue.ts'
+import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
+import { compilePatterns } from '../pipeline/type-routes.ts'
 import type { MetricsOptions } from './metrics.ts'
 
 /** What `source` says where no configured source was meant. Source names have no underscore, so none is called this. */
