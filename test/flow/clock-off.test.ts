@@ -14,7 +14,7 @@ function signed(ageMs = 0): RequestInit {
 
 const send = (publicUrl: string, request = signed()): Promise<Response> => fetch(`${publicUrl}/v1/webhooks/ai`, request)
 
-test('a service whose clock is off says 503 to what is signed, and so until its clock is set right', async () => {
+test('a service whose clock is off answers signed requests with 503 until its clock is set right', async () => {
   let offMs = 10 * MINUTE
   const service = await startLocal({}, { tuning: { clock: () => Date.now() + offMs } })
   const { publicUrl, opsUrl, logs } = service
@@ -40,7 +40,7 @@ test('a service whose clock is off says 503 to what is signed, and so until its 
   expect(await metric()).toBe('0')
 })
 
-test('replays of requests that are signed and old get 401, and the service stays ready', async () => {
+test('the service answers replays of old signed requests with 401 and stays ready', async () => {
   let offMs = 0
   const { publicUrl } = await startLocal({}, { tuning: { clock: () => Date.now() + offMs } })
   const recorded = signed()

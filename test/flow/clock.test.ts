@@ -29,7 +29,7 @@ async function send(publicUrl: string, aheadMs: number): Promise<string> {
   return String(((await answer.json()) as { uid: unknown }).uid)
 }
 
-test('a service that is started once with its clock ahead forgets nothing, and afterwards runs what came meanwhile', async () => {
+test('a service that is started once with its clock ahead deletes no events, and after a restart with the right time runs what came meanwhile', async () => {
   const directory = temporaryDirectory()
   const environment = { HANDLERS_DIR: handlersIn(directory, { 'jobs.mjs': HANDLER }), RETRY_BASE_MS: '3600000' }
   const start = (aheadMs: number) =>

@@ -27,7 +27,7 @@ const modules = {
     }`,
 }
 
-test('what a handler writes to its console is a line of the log, with the attempt that wrote it', async () => {
+test('what a handler writes to its console becomes a line of the log with the attempt that wrote it', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await service.logged(({ msg }) => msg === 'loaded')
@@ -38,7 +38,7 @@ test('what a handler writes to its console is a line of the log, with the attemp
   expect(await service.logged(({ msg }) => msg === 'lines')).toMatchObject({ level: 40, ...about })
 })
 
-test('what is written past the console, by the handler or a program that it starts, is a line of the log too', async () => {
+test('what a handler, or a program that it starts, writes past the console becomes a line of the log', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await post(service.publicUrl, signedEvent('talk.raw'))
@@ -46,7 +46,7 @@ test('what is written past the console, by the handler or a program that it star
   await service.logged(({ msg }) => msg === 'from a program')
 })
 
-test('a flood of lines is cut short, which is told, and the handler goes on', async () => {
+test('the service cuts a handler’s flood of log lines short, logs that it did, and lets the handler go on', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await post(service.publicUrl, signedEvent('talk.flood'))
@@ -57,7 +57,7 @@ test('a flood of lines is cut short, which is told, and the handler goes on', as
   expect(await answer.text()).toMatch(/holdfast_log_lines_dropped_total [1-9]/)
 })
 
-test('a handler that closes its own output harms nobody, and its log goes on', async () => {
+test('a handler that closes its own output disturbs no other handler, and its log goes on', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await post(service.publicUrl, signedEvent('talk.closed'))

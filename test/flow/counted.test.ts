@@ -53,7 +53,7 @@ async function sendEach(service: LocalService): Promise<void> {
 }
 
 test.each(CASES)(
-  'what the metrics count of events is what the store holds, whatever became of each (%s)',
+  'the event metrics equal the number of stored events of each status (%s)',
   async (_store, database) => {
     const directory = temporaryDirectory()
     const service = await startLocal(

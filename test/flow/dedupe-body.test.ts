@@ -14,8 +14,8 @@ const send = (service: LocalService, event: string, payload: object) =>
 describe.each([
   ['the embedded store', (): Record<string, string> => ({})],
   ['PostgreSQL', (): Record<string, string> => ({ DATABASE_URL: ownSchema() })],
-])('with %s and DEDUPE=body, a signed body that is sent anew', (_, storage) => {
-  test('under another delivery id, or as another event, is a duplicate', async () => {
+])('with %s and DEDUPE=body, a signed body that is sent again', (_, storage) => {
+  test('under another delivery id, or as another event type, is a duplicate', async () => {
     const service = await start({ ...storage(), SOURCE_GITHUB_DEDUPE: 'body' })
     const first = await send(service, 'issues', ISSUE)
     expect(first.duplicate).toBe(false)
@@ -26,7 +26,7 @@ describe.each([
   })
 })
 
-test('without DEDUPE=body it is a new event, and quarantined where it is sent as another event than it is', async () => {
+test('without DEDUPE=body, a signed body that is sent again is a new event, and is quarantined where its type does not match its body', async () => {
   const service = await start({})
   const first = await send(service, 'issues', ISSUE)
   const again = await send(service, 'issues', ISSUE)

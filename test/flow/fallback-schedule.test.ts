@@ -6,7 +6,7 @@ const TASKS = 150
 const SEED = Number(process.env.FALLBACK_SEED ?? Math.floor(Date.now() / 86_400_000))
 
 test(
-  `${TASKS} tasks of a provider that behaves badly each end as they truly did, and are handled once (seed ${SEED})`,
+  `${TASKS} tasks of a provider that behaves badly each end with their true status, and are handled once (seed ${SEED})`,
   {
     timeout: 120_000,
   },

@@ -6,7 +6,7 @@ const shared = shareTaskFlow()
 const NEVER = { max_wait_ms: 3_600_000 }
 
 describe('a tracked task', () => {
-  test('whose webhook comes is resolved by it, and nobody is asked', async () => {
+  test('whose webhook comes is resolved by the webhook, and the provider is never polled', async () => {
     const { provider, service, track, task, handledOf } = shared()
     const id = provider.create()
     expect(await track(id, NEVER)).toMatchObject({ status: 201, body: { task_id: id, status: 'pending', polls: 0 } })
@@ -21,7 +21,7 @@ describe('a tracked task', () => {
     expect(provider.seen.pollsOf(id)).toBe(0)
   })
 
-  test('whose webhook never comes is asked for once it is stale, and its event reaches the same handlers', async () => {
+  test('whose webhook never comes is polled once it is stale, and its event reaches the handlers that the webhook would have reached', async () => {
     const { provider, track, task, handledOf, service } = shared()
     const id = provider.create()
     provider.finish(id, 'failed')
@@ -40,7 +40,7 @@ describe('a tracked task', () => {
   })
 })
 
-test('that a task has expired reaches its handlers, whatever types its source takes from its provider', async () => {
+test('a task.expired event reaches its handlers, whatever types its source takes from its provider', async () => {
   const { provider, track, task, handledOf } = await startTaskFlow({
     environment: { SOURCE_AI_TYPES: 'completion.*', TASK_MAX_WAIT_MS: '3600000' },
   })
@@ -50,7 +50,7 @@ test('that a task has expired reaches its handlers, whatever types its source ta
   expect((await handledOf(id)).map(({ type }) => type)).toEqual(['task.expired', 'task.expired'])
 })
 
-test('what a handler is told of a poll’s answer is told again at each attempt, and at a replay', async () => {
+test('a handler sees the same event of a poll’s answer at each attempt and at a replay', async () => {
   const { provider, track, task, handledOf, service, settled } = shared()
   const id = provider.create()
   provider.finish(id, 'completed')
@@ -67,7 +67,7 @@ test('what a handler is told of a poll’s answer is told again at each attempt,
 })
 
 describe('a webhook that reaches no handler', () => {
-  test('because its data is not as it should be ends no task: the provider is asked, and the answer is handled', async () => {
+  test('with invalid data ends no task: Holdfast polls the provider, and handles the answer', async () => {
     const { provider, service, track, task, handledOf } = shared()
     const id = provider.create()
     provider.finish(id, 'completed')
@@ -79,7 +79,7 @@ describe('a webhook that reaches no handler', () => {
     expect((await handledOf(id)).map(({ origin }) => origin)).toEqual(['poll', 'poll'])
   })
 
-  test('because its source does not take its type ends none either, and the answer is taken all the same', async () => {
+  test('because its source does not take its type ends no task: Holdfast polls the provider, and handles the answer', async () => {
     const { provider, service, track, task, handledOf } = await startTaskFlow({
       environment: { TASK_MAX_WAIT_MS: '700', SOURCE_AI_TYPES: 'batch.*' },
     })
@@ -93,7 +93,7 @@ describe('a webhook that reaches no handler', () => {
   })
 })
 
-test('a webhook that calls itself as Holdfast calls the answer keeps no task from ending', async () => {
+test('a webhook with the event id that Holdfast gives to the answer of a poll keeps no task from ending', async () => {
   const { provider, service, track, task, handledOf } = shared()
   const id = provider.create()
   provider.finish(id, 'completed')

@@ -58,7 +58,7 @@ describe('an ingest replica, which has no handler modules', () => {
     expect(await summary.json()).toMatchObject({ registered_handlers: ['order.paid'], events_received: 2 })
   })
 
-  test('says 503, and is not ready, as long as no worker has ever come', async () => {
+  test('answers 503, and is not ready, as long as no worker has ever started', async () => {
     const start = fleet()
     const ingest = await start('ingest')
     const first = event('order.paid')
@@ -81,7 +81,7 @@ describe('an ingest replica, which has no handler modules', () => {
     await deliveredTo(worker, uid, [['order.paid', 'succeeded']])
   })
 
-  test('goes on while all workers are stopped: their events wait for them', async () => {
+  test('goes on taking events in while all workers are stopped, and the events wait for them', async () => {
     const start = fleet()
     const worker = await start('worker', ['order.paid'])
     const ingest = await start('ingest')
@@ -93,7 +93,7 @@ describe('an ingest replica, which has no handler modules', () => {
     await deliveredTo(back, uid, [['order.paid', 'succeeded']])
   })
 
-  test('replays an event for a handler that came later, and a worker runs it', async () => {
+  test('replays an event for a handler that was added later, and a worker runs it', async () => {
     const start = fleet()
     const first = await start('worker', ['order.paid'])
     const ingest = await start('ingest')
@@ -106,7 +106,7 @@ describe('an ingest replica, which has no handler modules', () => {
 })
 
 describe('workers', () => {
-  test('take no webhooks, and say so in a way that has them sent again; they are alive and ready', async () => {
+  test('answer webhooks with 503 so that providers send them again, and are alive and ready', async () => {
     const start = fleet()
     const worker = await start('worker', ['order.paid'])
     const answer = await fetch(`${worker.publicUrl}/v1/webhooks/ai`, {
@@ -121,7 +121,7 @@ describe('workers', () => {
     expect((await worker.api('/v1/events')).items).toEqual([])
   })
 
-  test('of two kinds get the events that each has a handler for, wherever they come in', async () => {
+  test('of two kinds get the events that each has a handler for, whichever replica receives them', async () => {
     const start = fleet()
     const paid = await start('all', ['order.paid'])
     const shipped = await start('all', ['order.shipped'])
@@ -132,7 +132,7 @@ describe('workers', () => {
     await deliveredTo(paid, other.uid, [['order.paid', 'succeeded']])
   })
 
-  test('of a new release that left a handler out: nothing is routed there once the old ones are gone', async () => {
+  test('of a new release that has dropped a handler get no deliveries for it once the old workers are gone', async () => {
     const start = fleet()
     const old = await start('all', ['order.kept', 'order.dropped'])
     const fresh = await start('all', ['order.kept'])
@@ -147,7 +147,7 @@ describe('workers', () => {
   })
 })
 
-test('who waits at one replica for a task hears at once of a webhook that ends it at another', async () => {
+test('a client that waits at one replica for a task gets an answer at once when another replica receives the webhook that ends it', async () => {
   const start = fleet()
   const one = await start('all', ['task.completed'])
   const other = await start('all', ['task.completed'])
@@ -167,7 +167,7 @@ test('who waits at one replica for a task hears at once of a webhook that ends i
   expect([await resolved(one), await resolved(other)]).toEqual([false, true])
 })
 
-test('a worker lives on while the database is away, tells of that once, and handles what comes afterwards', async () => {
+test('a worker lives on while the database is away, logs that once, and handles what comes afterwards', async () => {
   const url = new URL(ownSchema())
   const relay = await startRelay(Number(url.port))
   const handlers = { HANDLERS_DIR: handlersIn(temporaryDirectory(), { 'paid.ts': handler('order.paid') }) }
@@ -209,7 +209,7 @@ test('a worker lives on while the database is away, tells of that once, and hand
   await relay.close()
 })
 
-test('an embedded store has no fleet', async () => {
+test('a service with an embedded store shows no other replicas', async () => {
   await expect(startLocal({ ROLE: 'worker' })).rejects.toMatchObject({
     faults: [expect.stringContaining('needs PostgreSQL')],
   })

@@ -55,18 +55,18 @@ const handled = (service: Service, uid: string, handler = 'thing') =>
 describe.each([
   ['the embedded store', (): Record<string, string> => ({})],
   ['PostgreSQL', (): Record<string, string> => ({ DATABASE_URL: ownSchema() })],
-])('with %s, of events that only their handlers can judge', (_, storage) => {
+])('with %s, where only a handler process judges the schema of an event', (_, storage) => {
   test.each([
     ['', async (service: Service) => service],
     [
-      ' also where the service is killed meanwhile',
+      ', also where the service is killed meanwhile',
       async (service: Service, { start }: Place) => {
         await service.kill()
         return start()
       },
     ],
   ])(
-    'a corrected one that comes before the first is judged runs once that is quarantined,%s',
+    'a corrected event that comes before the first is judged runs once the first is quarantined%s',
     async (__, meanwhile) => {
       const where = place(storage())
       const before = await where.start()
@@ -99,7 +99,7 @@ describe.each([
     },
   )
 
-  test('the same bytes again are a duplicate of the quarantined one, until its schema is mended: then they run', async () => {
+  test('an event that is sent again is a duplicate of the quarantined one, and runs once its schema is mended', async () => {
     const where = place(storage())
     const bad = signedEvent('thing', { name: 'b' })
     const one = await where.start()

@@ -27,7 +27,7 @@ async function ended(args: readonly string[], environment: Record<string, string
 }
 
 describe('a start', () => {
-  test('needs no configuration: it makes a secret, keeps it for its owner, and takes it again', async () => {
+  test('needs no configuration: the service makes a secret, stores it readable for the owner only, and uses it again', async () => {
     const directory = temporaryDirectory()
     const bare = { SOURCES: undefined, SOURCE_AI_SECRET: undefined, DATABASE_URL: undefined } as unknown as Record<
       string,
@@ -45,7 +45,7 @@ describe('a start', () => {
     expect(await second.stop()).toBe(0)
   })
 
-  test('with five faults names all five and exits with 78', async () => {
+  test('with five faults in the configuration names all five and exits with 78', async () => {
     const directory = temporaryDirectory()
     const handlers = handlersIn(directory, { 'broken.js': 'export default 7' })
     const environment = {
@@ -83,7 +83,7 @@ describe('a start', () => {
     expect(stderr).toContain(message)
   })
 
-  test('is refused by check too when DATABASE_URL names no store that there is', async () => {
+  test('is refused by the check command too when DATABASE_URL names a store that does not exist', async () => {
     const { code, stderr } = await ended(['check'], {
       SOURCE_AI_SECRET: AI_SECRET,
       DATABASE_URL: 'mysql://u:hunter2@h/d',
@@ -93,7 +93,7 @@ describe('a start', () => {
     expect(stderr).not.toContain('hunter2')
   })
 
-  test('is refused, naming both, when neither address can be had', async () => {
+  test('is refused, naming both addresses, when neither of them can be listened on', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const { port } = taken.address() as AddressInfo
@@ -118,7 +118,7 @@ describe('a start', () => {
     }
   })
 
-  test('is refused while another process has the store', async () => {
+  test('is refused while another process has the store open', async () => {
     const service = await startService()
     const { code, stderr } = await ended(['serve'], {
       PORT: '0',
@@ -135,7 +135,7 @@ describe('a start', () => {
 describe('SIGTERM', () => {
   const graceMs = 2_000
 
-  test('during the start lets it finish, stops in order, and exits with 0', async () => {
+  test('during the start lets the start finish, stops the service in order, and exits with 0', async () => {
     const directory = temporaryDirectory()
     const handlers = handlersIn(directory, {
       'late.mjs': `import { writeFileSync } from 'node:fs'
@@ -160,7 +160,7 @@ describe('SIGTERM', () => {
     expect(await exited).toEqual([0, null])
   })
 
-  test('during a start that waits for its database gives it up, and exits with 0', async () => {
+  test('during a start that waits for its database ends the start, and exits with 0', async () => {
     const child = spawn(process.execPath, [mainFile, 'serve'], {
       cwd: temporaryDirectory(),
       env: {
@@ -200,7 +200,7 @@ describe('SIGTERM', () => {
     expect(service.logs.some(({ msg }) => msg === 'done')).toBe(true)
   })
 
-  test('exits with 0 within the grace period, whatever hangs: a half-sent body, a stuck handler, one that ignores its signal', async () => {
+  test('ends the service with exit code 0 within the grace period, whatever hangs: a half-sent body, a stuck handler, a handler that ignores its signal', async () => {
     const directory = temporaryDirectory()
     const handlers = handlersIn(directory, {
       'stuck.js': `export default (router) => {
@@ -237,7 +237,7 @@ describe('SIGTERM', () => {
     expect(line.attempt).toBe(1)
   })
 
-  test('first says that it is not ready, and still takes what comes until it closes', async () => {
+  test('makes the service report that it is not ready while it still takes requests until it closes', async () => {
     const service = await startService({ SHUTDOWN_GRACE_MS: '5000' })
     const ready = async () => (await fetch(`${service.publicUrl}/readyz`)).status
     expect(await ready()).toBe(200)

@@ -5,7 +5,7 @@ import { GITHUB_SECRET, githubDelivery } from '../support/github-sender.ts'
 import { startLocal } from '../support/local-service.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
 
-test('events without an id that differ in a header alone each run, with the id and the time under which they are kept', async () => {
+test('two events without an id that differ in a header alone both run, with the id and the time under which they are stored', async () => {
   const handlers = handlersIn(temporaryDirectory(), {
     'seen.js': `export default (router) => router.on('*', ({ id, created_at, created_at_source: source }, { fail }) => {
       fail(JSON.stringify({ id, created_at, source })) })`,

@@ -26,7 +26,7 @@ async function offer(publicUrl: string, { body, headers }: SignedEvent) {
   return { status: answer.statusCode, isAsked }
 }
 
-test('a body that is offered is not asked for while the store takes no events, and is again afterwards', async () => {
+test('the service does not ask for the body of a request with Expect: 100-continue while the store takes no events, and asks for it again afterwards', async () => {
   const { publicUrl, directory } = await startLocal()
   const file = join(directory, 'holdfast.db')
   const readiness = async () => (await fetch(`${publicUrl}/readyz`)).status

@@ -8,7 +8,7 @@ import { startTaskFlow } from '../support/task-flow.ts'
 const TASKS = 100
 const PAUSE_MS = 300
 
-test('while a provider is down its webhooks are acknowledged and other sources go on; when it is back, all its tasks end', async () => {
+test('while a provider is down its webhooks are acknowledged and other sources go on; once it is back, all its tasks end', async () => {
   const other = await startFakeProvider()
   onTestFinished(() => other.close())
   const { provider, service, track, task } = await startTaskFlow({

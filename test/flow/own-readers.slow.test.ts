@@ -58,7 +58,7 @@ async function start(more: Record<string, string> = {}, acme = ACME) {
   return { service, send }
 }
 
-test('a reader of a user’s own that loops holds up neither other senders nor its own for long, and is told of', async () => {
+test('a user’s event reader that loops delays no other sender, and its own senders only until its deadline, and is logged', async () => {
   const { service, send } = await start()
   const order: string[] = []
   const sent = (name: string, sending: Promise<{ uid: string }>) =>
@@ -88,7 +88,7 @@ test('a reader of a user’s own that loops holds up neither other senders nor i
   expect(await service.stop()).toBe(0)
 })
 
-test('what a user’s own module makes of registrations runs apart too, and reaches the provider as it was made', async () => {
+test('a user’s registration functions run on a thread of their own, and their requests reach the provider unchanged', async () => {
   const asked: unknown[] = []
   const hook = { id: 'h', url: 'https://hooks.example', events: ['acme.*'], active: true }
   const api = createServer((request, response) => {
@@ -125,7 +125,7 @@ test('what a user’s own module makes of registrations runs apart too, and reac
   expect(await service.stop()).toBe(0)
 })
 
-test('what a user’s own module does of itself, once it is loaded, holds up no other sender', async () => {
+test('a user’s module that keeps running after it is loaded delays no other sender', async () => {
   // In the threads of the service; a handler process that does not load keeps it from starting.
   const looping = `if (process.argv[1].endsWith('/src/main.ts')) setInterval(() => { for (;;); }, 1)`
   const { service } = await start({}, `${looping}\n${ACME}`)
@@ -133,7 +133,7 @@ test('what a user’s own module does of itself, once it is loaded, holds up no 
   expect(await service.stop()).toBe(0)
 })
 
-test('a schema of a user’s own provider that nothing bounds is checked before the handler', async () => {
+test('an unbounded schema of a user’s provider is checked before the handler, not at the webhook', async () => {
   const { service, send } = await start()
   const good = await send({ id: 'a', type: 'acme.slow', data: { text: 'abc' } })
   await service.logged((line) => line.uid === good.uid && line.msg === 'handled')

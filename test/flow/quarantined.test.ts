@@ -29,7 +29,7 @@ const handled = (service: LocalService, uid: string) =>
       deliveries.length > 0 && deliveries.every(({ state }: { state: string }) => state === 'succeeded'),
   )
 
-test('an event that was cut short is quarantined, and the whole one that is sent under its id runs', async () => {
+test('an event that was cut short is quarantined, and the complete event that is sent later under its id runs', async () => {
   const service = await startLocal()
   const cut = await post(service.publicUrl, sent(CUT))
   const whole = await post(service.publicUrl, sent(WHOLE))

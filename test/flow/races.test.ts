@@ -17,8 +17,8 @@ async function expectHandledOnce({ settled, handled }: TaskFlow, id: string, typ
   expect(new Set(found.map((each) => each.type))).toEqual(new Set([type]))
 }
 
-describe('webhook and track', () => {
-  test('webhook before track: the task is terminal from the start, its event is the webhook', async () => {
+describe('a webhook and the request that tracks its task', () => {
+  test('end the task at once with the webhook as its event, where the webhook comes first', async () => {
     const flow = shared()
     const id = flow.provider.create()
     const { uid } = await post(flow.service.publicUrl, completed(id))
@@ -30,7 +30,7 @@ describe('webhook and track', () => {
     expect(flow.provider.seen.pollsOf(id)).toBe(0)
   })
 
-  test('track before webhook: the webhook resolves it', async () => {
+  test('end the task with the webhook as its event, where the tracking comes first', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
@@ -39,7 +39,7 @@ describe('webhook and track', () => {
     await expectHandledOnce(flow, id)
   })
 
-  test('both at once, many times over: each task ends, and once', async () => {
+  test('end each task exactly once, where they come together, many times over', async () => {
     const flow = shared()
     const ids = Array.from({ length: 40 }, () => flow.provider.create())
     await Promise.all(ids.flatMap((id) => [flow.track(id, NEVER), post(flow.service.publicUrl, completed(id))]))
@@ -50,8 +50,8 @@ describe('webhook and track', () => {
   })
 })
 
-describe('webhook and poll', () => {
-  test('the webhook comes while the provider is being asked: the answer is dropped', async () => {
+describe('a webhook and a poll of its task', () => {
+  test('end the task with the webhook, where it comes while the provider is being polled: the answer is dropped', async () => {
     const { promise: asked, resolve: onAsked } = Promise.withResolvers<void>()
     const flow = shared()
     flow.provider.misbehave(() => {
@@ -72,7 +72,7 @@ describe('webhook and poll', () => {
     await expectHandledOnce(flow, id)
   })
 
-  test('the webhook comes after the poll: it is kept as superseded and not dispatched', async () => {
+  test('end the task with the poll, where the webhook comes later: it is stored as superseded and not dispatched', async () => {
     const flow = shared()
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
@@ -88,7 +88,7 @@ describe('webhook and poll', () => {
     await expectHandledOnce(flow, id)
   })
 
-  test('a superseded event can be replayed by whoever wants it after all', async () => {
+  test('leave a superseded event that an operator can replay', async () => {
     const flow = shared()
     const id = flow.provider.create()
     flow.provider.finish(id, 'completed')
@@ -100,7 +100,7 @@ describe('webhook and poll', () => {
     expect(flow.handled().filter((each) => each.uid === uid)).toHaveLength(2)
   })
 
-  test('at the same moment, many times over: one event ends each task, and no handler sees two', async () => {
+  test('end each task with one event, where they come together, many times over, and no handler sees two', async () => {
     const delaysMs = [0, 10, 50, 2_000]
     const flow = shared()
     flow.provider.misbehave((id) => ({ kind: 'slow', delayMs: delaysMs[Number(id) % delaysMs.length] ?? 0 }))
@@ -118,8 +118,8 @@ describe('webhook and poll', () => {
   })
 })
 
-describe('what is not the end', () => {
-  test('processing after completed: the task stays completed', async () => {
+describe('a webhook that does not end its task', () => {
+  test('leaves a completed task completed, where it says processing', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
@@ -133,7 +133,7 @@ describe('what is not the end', () => {
     await expectHandledOnce(flow, id)
   })
 
-  test('processing before completed: the task goes on until it is', async () => {
+  test('leaves a task pending until it completes, where it says processing', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
@@ -144,7 +144,7 @@ describe('what is not the end', () => {
     await expectHandledOnce(flow, id)
   })
 
-  test('a second end of the same task, of another kind, is superseded', async () => {
+  test('is superseded, where it reports another end of a task that has ended', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, NEVER)
@@ -155,8 +155,8 @@ describe('what is not the end', () => {
   })
 })
 
-describe('expiry and webhook', () => {
-  test('expiry first: task.expired is handled, and the late webhook is superseded', async () => {
+describe('the expiry of a task and its webhook', () => {
+  test('end the task as expired where the expiry comes first: task.expired is handled, and the late webhook is superseded', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, { ...NEVER, deadline_ms: 1, metadata: { order: 7 } })
@@ -168,7 +168,7 @@ describe('expiry and webhook', () => {
     expect(flow.provider.seen.pollsOf(id)).toBe(0)
   })
 
-  test('webhook first: it does not expire', async () => {
+  test('end the task by the webhook where it comes first: the task does not expire', async () => {
     const flow = shared()
     const id = flow.provider.create()
     await flow.track(id, { ...NEVER, deadline_ms: 400 })
@@ -181,7 +181,7 @@ describe('expiry and webhook', () => {
   })
 })
 
-test('a task that its owner has cancelled is asked for no more, and a webhook that comes all the same is handled', async () => {
+test('a task that its owner has cancelled is not polled any more, and a webhook that still comes for it is handled', async () => {
   const flow = shared()
   const id = flow.provider.create()
   await flow.track(id, { max_wait_ms: 500 })

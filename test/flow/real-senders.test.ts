@@ -106,8 +106,8 @@ const senders: [source: string, body: string, type: string, signer: Signer][] = 
   ],
 ]
 
-describe('events as real senders sign them', () => {
-  test('are accepted and kept byte for byte; one changed character anywhere is a 401', async () => {
+describe('signed events of real senders', () => {
+  test('are accepted and stored byte for byte, and answered with 401 if one character anywhere has changed', async () => {
     const service = await start()
     for (const [source, body, type, signer] of senders) {
       const headers = await signer(body)
@@ -130,7 +130,7 @@ describe('events as real senders sign them', () => {
     }
   })
 
-  test('as GitHub documents them, all of them, go through; their stored bodies are byte-identical', async () => {
+  test('as GitHub documents them are all accepted, with byte-identical stored bodies', async () => {
     const service = await start()
     let count = 0
     for (const { name, examples: payloads } of examples as unknown as Example[]) {

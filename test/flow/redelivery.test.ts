@@ -59,8 +59,8 @@ const sentFirst = async (service: LocalService, source: string, event: SignedEve
 describe.each([
   ['the embedded store', (): Record<string, string> => ({})],
   ['PostgreSQL', (): Record<string, string> => ({ DATABASE_URL: ownSchema() })],
-])('with %s, an event that comes again', (_, storage) => {
-  test('has its dead deliveries run again, and those only, once, where the provider sends again for a person', async () => {
+])('with %s, a webhook that is delivered again', (_, storage) => {
+  test('runs the dead deliveries of its event again, and no others, once, where the provider redelivers at a person’s request', async () => {
     const { service, mend } = await startFailing(storage())
     const { uid, again } = await sentFirst(service, 'github', githubDelivery('push_like', { n: 1 }))
     mend()
@@ -73,7 +73,7 @@ describe.each([
     expect(await outcomesOf(service, uid)).toEqual({ sound: ['succeeded'], broken: ['rejected', 'succeeded'] })
   })
 
-  test('stays dead where its provider tries again by itself, and a line says so', async () => {
+  test('leaves the dead deliveries of its event dead where the provider retries by itself, and the log says so', async () => {
     const { service, mend } = await startFailing(storage())
     const { uid, again } = await sentFirst(service, 'ai', signedEvent('a.b'))
     mend()
@@ -89,7 +89,7 @@ describe.each([
   })
 })
 
-test('the option decides against the provider’s nature, either way', async () => {
+test('REDELIVERY_REPLAYS_DEAD overrides the default of the provider in both directions', async () => {
   const { service, mend } = await startFailing({
     SOURCE_GITHUB_REDELIVERY_REPLAYS_DEAD: 'false',
     SOURCE_AI_REDELIVERY_REPLAYS_DEAD: 'true',

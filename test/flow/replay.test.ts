@@ -100,7 +100,7 @@ describe('an event whose handler failed for good', () => {
   })
 })
 
-test('every ops route but health asks for the token', async () => {
+test('every route of the ops API but health requires the token', async () => {
   const { service } = await serviceWithFailure()
   for (const path of [
     '/metrics',

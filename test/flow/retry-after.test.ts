@@ -3,7 +3,7 @@ import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
-test('a handler that asks to be run again after what is no time waits by the retry policy, and is warned of with what it said', async () => {
+test('a handler that asks for a retry after an invalid time waits by the retry policy, and the log warns with the value that it gave', async () => {
   const directory = temporaryDirectory()
   const module = 'export default (r) => r.on("thing", { name: "hasty" }, (e, c) => c.retryAfter(e.data.wait * 1000))'
   const HANDLERS_DIR = handlersIn(directory, { 'hasty.js': module })

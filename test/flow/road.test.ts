@@ -15,8 +15,8 @@ const finished = {
   request_id: 'req_custom_001',
 }
 
-describe('the road of an event', () => {
-  test('a signed event is kept, acknowledged and handled, and all of it can be seen', async () => {
+describe('a signed event', () => {
+  test('is stored, acknowledged and handled, and the ops API shows all of it', async () => {
     const service = await startService()
     const event = signedEvent('completion.finished', finished)
     const { status, uid, duplicate } = await post(service.publicUrl, event)
@@ -54,7 +54,7 @@ describe('the road of an event', () => {
     expect(await service.stop()).toBe(0)
   })
 
-  test('a repeated event is a duplicate of the first; another body under its id is kept apart and not dispatched', async () => {
+  test('that is repeated is a duplicate of the first, and another body under its id is stored as a conflict and not dispatched', async () => {
     const directory = temporaryDirectory()
     const service = await startService(
       { HANDLERS_DIR: handlersIn(directory, { 'all.js': 'export default (r) => r.on("*", () => {})' }) },
@@ -77,7 +77,7 @@ describe('the road of an event', () => {
     expect((await service.api('/v1/events?status=conflict')).items).toHaveLength(1)
   })
 
-  test('an event that nobody wants is logged with its keys, kept, and dispatched by a replay once a handler exists', async () => {
+  test('without a handler is logged with its keys, stored, and dispatched by a replay once a handler exists', async () => {
     const directory = temporaryDirectory()
     const HANDLERS_DIR = handlersIn(directory, {})
     const before = await startService({ HANDLERS_DIR }, directory)
@@ -107,24 +107,21 @@ describe('the road of an event', () => {
       "must have required property 'completion_id'",
     ],
     ['no type', JSON.stringify({ id: 'evt_2', data: {} }), 'no event type'],
-  ])(
-    'authentic input that is not understood (%s) is kept with the reasons and acknowledged',
-    async (_, body, reason) => {
-      const service = await startService()
-      const { status, uid } = await post(service.publicUrl, { id: '', body, headers: signedHeaders(body) })
-      expect(status).toBe(200)
-      const detail = await service.api(`/v1/events/${uid}`)
-      expect(detail).toMatchObject({ status: 'quarantined', deliveries: [] })
-      expect(detail.reasons.join()).toContain(reason)
-      expect(await service.api('/metrics', { headers: { accept: 'application/json' } })).toMatchObject({
-        events_received: 1,
-        events_failed: 0,
-      })
-      expect(await (await fetch(`${service.opsUrl}/v1/events/${uid}/body`)).text()).toBe(body)
-    },
-  )
+  ])('that cannot be understood (%s) is stored with the reasons and acknowledged', async (_, body, reason) => {
+    const service = await startService()
+    const { status, uid } = await post(service.publicUrl, { id: '', body, headers: signedHeaders(body) })
+    expect(status).toBe(200)
+    const detail = await service.api(`/v1/events/${uid}`)
+    expect(detail).toMatchObject({ status: 'quarantined', deliveries: [] })
+    expect(detail.reasons.join()).toContain(reason)
+    expect(await service.api('/metrics', { headers: { accept: 'application/json' } })).toMatchObject({
+      events_received: 1,
+      events_failed: 0,
+    })
+    expect(await (await fetch(`${service.opsUrl}/v1/events/${uid}/body`)).text()).toBe(body)
+  })
 
-  test('every handler of an event has its own delivery: one that succeeded does not run again for its sibling', async () => {
+  test('has a delivery for each of its handlers: one that succeeded does not run again when another one fails', async () => {
     const directory = temporaryDirectory()
     const module = `let tries = 0
       export default (router) => {
@@ -156,7 +153,7 @@ describe('the road of an event', () => {
     expect(service.logs.filter(({ msg }) => msg === 'steady ran')).toHaveLength(1)
   })
 
-  test('the endpoint designs of the tutorial work: one for all, one per kind, versioned or not', async () => {
+  test('reaches handlers of every endpoint design of the tutorial: one for all, one per kind, versioned or not', async () => {
     const secret = AI_SECRET
     const service = await startService({
       SOURCES: 'ai,completions,batches',

@@ -8,7 +8,7 @@ const EVENTS = 1_000
 /** Events that are under way at once, each at all replicas. */
 const AT_ONCE = 20
 
-test(`the same event at ${REPLICAS} replicas at once, ${EVENTS} times: one takes it, the others know it by the same uid`, {
+test(`when ${REPLICAS} replicas receive the same event at once, ${EVENTS} times, one replica stores it and the others answer with the uid of that event`, {
   timeout: 60_000,
 }, async () => {
   const databaseUrl = ownSchema()

@@ -39,7 +39,7 @@ const quarantined = (service: Service, uid: string) =>
 const LETTERS = `${'a'.repeat(30)}!`
 const nested = (depth: number): object => (depth === 0 ? { bad: 1 } : { next: nested(depth - 1) })
 
-test('a pattern that backtracks without end in other engines is judged at the door', async () => {
+test('a pattern that backtracks without end in other engines is checked when the webhook is received', async () => {
   const service = await serve([
     handle('thing', { properties: { name: { type: 'string', pattern: '^([a-z0-9]+[-_.]?)+$' } } }),
   ])
@@ -52,7 +52,7 @@ test('a pattern that backtracks without end in other engines is judged at the do
   expect(await service.stop()).toBe(0)
 })
 
-test('what is not judged at the door in time is judged before its handler, which does not run, and quarantined', async () => {
+test('an event whose schema check takes too long at the webhook is checked before its handler, which does not run, and is quarantined', async () => {
   const service = await serve([
     handle('list', { properties: { list: { type: 'array', uniqueItems: true } } }),
     handle('list', { type: 'object' }, 'other'),
@@ -84,7 +84,7 @@ test('what is not judged at the door in time is judged before its handler, which
   expect(await service.stop()).toBe(0)
 })
 
-test('a check that never ends is a timeout of its handler, and delays no acknowledgement', async () => {
+test('a schema check that never ends is a timeout of the handler, and delays no acknowledgement', async () => {
   const twice = { anyOf: [{ $ref: '#' }, { $ref: '#' }] }
   const service = await serve([
     handle('deep', { properties: { next: twice, bad: { type: 'string' } } }),
@@ -106,7 +106,7 @@ test('a check that never ends is a timeout of its handler, and delays no acknowl
   expect(await service.stop()).toBe(0)
 })
 
-test('a replay of what was quarantined before its handler runs it once its schema is right', async () => {
+test('a replay of an event that was quarantined before its handler ran runs it once its schema is right', async () => {
   const directory = temporaryDirectory()
   const module = (pattern: string) => `export default (router) => {
     ${handle('thing', { properties: { name: { pattern } } })}
@@ -125,7 +125,7 @@ test('a replay of what was quarantined before its handler runs it once its schem
   expect(await after.stop()).toBe(0)
 })
 
-test('a schema that is not valid keeps the service from starting, named as its author wrote it', async () => {
+test('a schema that is not valid keeps the service from starting, and the error names it as its author wrote it', async () => {
   const starting = serve([handle('thing', { properties: { name: { type: 'txt' } } })])
   await expect(starting).rejects.toThrow(
     /handler thing: its schema is not valid: schema is invalid: data\/properties\/name/,
@@ -133,7 +133,7 @@ test('a schema that is not valid keeps the service from starting, named as its a
   await expect(serve([handle('thing', { $async: true })])).rejects.toThrow(/handler thing: .*\$async is not supported/)
 })
 
-test('the largest body with schemas that take long at every place of it delays nobody', async () => {
+test('the largest body with schemas that are slow at every place of it delays no other request', async () => {
   const any = { anyOf: Array.from({ length: 20 }, (_, n) => ({ const: `x${n}` })) }
   const service = await serve([handle('large', { additionalProperties: { items: any } })], {
     HANDLER_TIMEOUT_MS: '30000',

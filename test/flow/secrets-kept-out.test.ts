@@ -10,7 +10,7 @@ const OLD = `whsec_${Buffer.from('an old secret, thirty-two bytes!').toString('b
 const API_KEY = 'sk-0123456789-abcdefghij'
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
-test('no secret of a source is stored, shown or logged, whichever header brings it along', async () => {
+test('no secret of a source is stored, shown or logged, whichever header carries it', async () => {
   const directory = temporaryDirectory()
   const service = await startService(
     { SOURCE_AI_SECRET: `${AI_SECRET},${OLD}`, SOURCE_AI_API_KEY: API_KEY, SOURCE_AI_API_URL: 'http://127.0.0.1:9' },
@@ -48,7 +48,7 @@ test('no secret of a source is stored, shown or logged, whichever header brings 
     expect(kept).not.toContain(spelling)
 })
 
-test('no secret of a source is logged by a handler, whichever way it writes', async () => {
+test('no secret of a source gets into the log through a handler, whichever way the handler writes', async () => {
   const directory = temporaryDirectory()
   const leak = `import { writeSync } from 'node:fs'
     const key = process.env.SOURCE_AI_API_KEY

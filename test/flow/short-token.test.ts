@@ -4,7 +4,7 @@ import { startLocal } from '../support/local-service.ts'
 
 const SECRET = 'a-secret-that-github-was-told'
 
-test('an event whose type is the same word as the operators’ token keeps its type', async () => {
+test('an event whose type equals the operators’ token keeps its type', async () => {
   const environment = { SOURCES: 'github', SOURCE_GITHUB_SECRET: SECRET, OPS_TOKEN: 'thing' }
   const service = await startLocal(environment)
   const body = '{"action":"made"}'

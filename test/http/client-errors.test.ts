@@ -13,12 +13,12 @@ const CONNECT = 'CONNECT example.test:443 HTTP/1.1\r\nHost: example.test\r\n\r\n
 const whole = (body: string, ...headers: readonly string[]) =>
   ['POST /v1/webhooks/ai HTTP/1.1', 'Host: a', `Content-Length: ${body.length}`, ...headers, '', body].join('\r\n')
 
-describe('a sender that goes on after its refusal', () => {
+describe('a sender that goes on sending after it was refused', () => {
   test.each([
     ['431', `POST /v1/webhooks/ai HTTP/1.1\r\nHost: a\r\nX-Big: ${'a'.repeat(20_000)}`, 'too_large'],
     ['400', 'this is no HTTP\r\n\r\n', 'malformed'],
     ['400', CONNECT, 'malformed'],
-  ])('with %s reads its answer, is cut off soon, and is counted once', async (status, start, outcome) => {
+  ])('with %s reads its answer, is disconnected soon, and is counted once', async (status, start, outcome) => {
     const service = await startPublic()
     const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true })
     const closed = new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
@@ -38,7 +38,7 @@ describe('a sender that goes on after its refusal', () => {
     expect(service.counted).toEqual([[undefined, outcome]])
   })
 
-  test('is cut off in the end', async () => {
+  test('is disconnected in the end', async () => {
     const service = await startPublic()
     const socket = connect({ port: service.port, host: '127.0.0.1', allowHalfOpen: true })
     const closed = new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
@@ -50,7 +50,7 @@ describe('a sender that goes on after its refusal', () => {
   })
 })
 
-describe('a whole request with junk behind it', () => {
+describe('a complete webhook that is followed by junk', () => {
   const JUNK = 'this is no HTTP\r\n\r\n'
 
   /** A service whose store takes until `release` is called. */
@@ -68,7 +68,7 @@ describe('a whole request with junk behind it', () => {
   test.each([
     ['on a connection that stays', [], [200, 400]],
     ['on a connection that ends', ['Connection: close'], [200]],
-  ])('is told that it was stored, however long that takes, %s', async (_which, headers, statuses) => {
+  ])('is stored and answered with 200, however long that takes, %s', async (_which, headers, statuses) => {
     const { service, release } = await startSlow()
     const answers = exchange(service.port, whole('{}', ...headers) + JUNK)
     await service.countedAtLeast(1)
@@ -78,7 +78,7 @@ describe('a whole request with junk behind it', () => {
     expect((await answers).map(({ status }) => status)).toEqual(statuses)
   })
 
-  test('is told so too where the junk is the next request’s body', async () => {
+  test('is stored and answered with 200 where the junk is the body of the next request', async () => {
     const { service, release } = await startSlow()
     const broken = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked'], 'zz\r\n')
     const answers = exchange(service.port, whole('{}') + broken)
@@ -89,11 +89,11 @@ describe('a whole request with junk behind it', () => {
   })
 })
 
-describe('what Node would answer in its own words, or not at all', () => {
+describe('the public listener', () => {
   test.each([
     ['no Host', 'POST /v1/webhooks/ai HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}'],
     ['two Hosts', requestText('POST', '/v1/webhooks/ai', ['Host: b', 'Content-Length: 2'], '{}')],
-  ])('%s gets 400 and is counted', async (_what, text) => {
+  ])('answers a request with %s with a 400 problem, and counts it', async (_what, text) => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, text)
     expect([answer.status, answer.headers['content-type']]).toEqual([400, PROBLEM])
@@ -101,19 +101,19 @@ describe('what Node would answer in its own words, or not at all', () => {
     expect(service.counted).toEqual([[undefined, 'malformed']])
   })
 
-  test('HTTP/1.0 needs no Host', async () => {
+  test('needs no Host in a request of HTTP/1.0', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, 'POST /v1/webhooks/ai HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}')
     expect([answer.status, answer.headers.connection]).toEqual([200, 'close'])
   })
 
-  test('CONNECT gets 400', async () => {
+  test('answers CONNECT with a 400 problem', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, CONNECT)
     expect([answer.status, answer.headers['content-type']]).toEqual([400, PROBLEM])
   })
 
-  test('CONNECT from a sender that then resets the connection harms nobody', async () => {
+  test('goes on serving after a sender of CONNECT resets its connection', async () => {
     const service = await startPublic()
     const socket = connect(service.port, '127.0.0.1')
     socket.write(CONNECT)

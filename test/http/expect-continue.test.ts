@@ -35,7 +35,7 @@ function open(port: number, localAddress = '127.0.0.1') {
 
 const statusesIn = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))
 
-describe('a body that is offered', () => {
+describe('a webhook with Expect: 100-continue', () => {
   const unsigned: Source = { ...source('unsigned'), precheck: () => ({ ok: false, reason: 'missing' }) }
   const sources = new Map([
     ['ai', source('ai')],
@@ -61,7 +61,7 @@ describe('a body that is offered', () => {
     ['a service that stops', 503, offer(PATH), { isDraining: () => true }],
     ['a service that cannot store', 503, offer(PATH), { canStore: () => false }],
   ] as const)(
-    'with %s is refused with %i and not asked for, and the connection is closed',
+    '(%s) is refused with %i before its body is asked for, and its connection is closed',
     async (_, status, head, given) => {
       const service = await startPublic({ sources, ...given })
       const [answer, ...more] = await exchange(service.port, head)
@@ -72,7 +72,7 @@ describe('a body that is offered', () => {
     },
   )
 
-  test('and wanted is asked for, is stored, and the connection is kept', async () => {
+  test('is asked for its body and stored, and its connection stays open', async () => {
     const service = await startPublic()
     const { send, until } = open(service.port)
     for (const turn of [1, 2]) {
@@ -85,7 +85,7 @@ describe('a body that is offered', () => {
     expect(service.received.map(({ body }) => body.toString())).toEqual([BODY, BODY])
   })
 
-  test('is asked for in its turn, after the answers to what came before it', async () => {
+  test('is asked for its body after the requests before it on the connection are answered', async () => {
     const stored = Promise.withResolvers<void>()
     const service = await startPublic({
       receive: async () => {
@@ -102,7 +102,7 @@ describe('a body that is offered', () => {
     expect(statusesIn(await until(/100 Continue.*200 OK/s))).toEqual([200, 100, 200])
   })
 
-  test('and comes without waiting is taken, or refused once', async () => {
+  test('whose body comes without waiting is taken, or refused once', async () => {
     const service = await startPublic({ sources })
     const whole = (target: string) => requestText('POST', target, ['Expect: 100-continue', LENGTH], BODY)
     expect((await exchange(service.port, whole(PATH))).at(-1)?.status).toBe(200)
@@ -110,7 +110,7 @@ describe('a body that is offered', () => {
     expect(service.received).toHaveLength(1)
   })
 
-  test('and asked for is refused when it turns out too long, or never comes', async () => {
+  test('is refused after it was asked for its body when the body is too long or never comes', async () => {
     const service = await startPublic({ timeouts: { headersMs: 500, requestMs: 500 } })
     const { send, until } = open(service.port)
     await send(offer(PATH, ['Transfer-Encoding: chunked']))
@@ -124,7 +124,7 @@ describe('a body that is offered', () => {
     ])
   })
 
-  test('is refused where it would have to make room for others at once, and asked for where others would', async () => {
+  test('is refused where there is no room for its body, and asked for its body where a body of another peer has to give way', async () => {
     const service = await startPublic({ maxArrivingBytes: 1_700 })
     for (const _ of [1, 2]) {
       const { send, until } = open(service.port)
@@ -149,12 +149,12 @@ describe('a body that is offered', () => {
   })
 })
 
-describe('an expectation', () => {
+describe('a webhook with an Expect header', () => {
   const statuses = async (service: PublicService, head: string) =>
     (await exchange(service.port, head)).map(({ status }) => status)
 
   test.each(['200-ok', 'a miracle', '100-continue, more', '100-continue=yes', 'a="b, 100-continue"'])(
-    'of "%s" gets 417, and the body is not asked for',
+    'of "%s" gets 417, and its body is not asked for',
     async (expectation) => {
       const service = await startPublic()
       const head = requestText('POST', PATH, [`Expect: ${expectation}`, LENGTH]).replace('Connection: close\r\n', '')
@@ -166,13 +166,13 @@ describe('an expectation', () => {
     },
   )
 
-  test.each(['', ',', ' , '])('of nothing ("%s") is passed over', async (expectation) => {
+  test.each(['', ',', ' , '])('of nothing ("%s") is taken as one without the header', async (expectation) => {
     const service = await startPublic()
     expect(await statuses(service, requestText('POST', PATH, [`Expect: ${expectation}`, LENGTH], BODY))).toEqual([200])
   })
 
   test.each([['Expect: 100-Continue'], ['Expect: 100-continue', 'Expect: 100-CONTINUE'], ['expect: ,100-continue ,']])(
-    'of %s asks for the body',
+    'of %s is asked for its body',
     async (...lines) => {
       const service = await startPublic()
       const text = requestText('POST', PATH, [...lines, LENGTH], BODY)
@@ -180,17 +180,20 @@ describe('an expectation', () => {
     },
   )
 
-  test.each(['100-continue', 'a miracle'])('of "%s" in HTTP/1.0 is passed over', async (expectation) => {
-    const service = await startPublic({ canStore: () => false })
-    const head = `POST ${PATH} HTTP/1.0\r\nExpect: ${expectation}\r\n${LENGTH}\r\n\r\n`
-    expect(await statuses(service, head + BODY)).toEqual([200])
-  })
+  test.each(['100-continue', 'a miracle'])(
+    'of "%s" in HTTP/1.0 is taken as one without the header',
+    async (expectation) => {
+      const service = await startPublic({ canStore: () => false })
+      const head = `POST ${PATH} HTTP/1.0\r\nExpect: ${expectation}\r\n${LENGTH}\r\n\r\n`
+      expect(await statuses(service, head + BODY)).toEqual([200])
+    },
+  )
 })
 
-describe('of operators’ requests', () => {
+describe('the ops listener', () => {
   const JSON_LENGTH = ['Content-Type: application/json', LENGTH]
 
-  test('those are not asked for that are refused by their heads, and the others are', async () => {
+  test('refuses a request with Expect: 100-continue by its headers, or asks for its body', async () => {
     const service = await startOps({ token: 'a-token-of-operators' })
     const bearer = 'Authorization: Bearer a-token-of-operators'
     for (const [head, status] of [

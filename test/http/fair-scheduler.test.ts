@@ -48,7 +48,7 @@ function textOf(socket: Socket): Promise<string> {
   return new Promise((resolve) => socket.on('end', () => resolve(text)).on('close', () => resolve(text)))
 }
 
-describe('a connection whose bytes are much work', () => {
+describe('a connection with a body of very many tiny chunks', () => {
   const PIECES = 100_000
   const QUESTIONS = 10
 
@@ -82,7 +82,7 @@ describe('a connection whose bytes are much work', () => {
     },
   )
 
-  test('has one turn in each turn of the loop', async () => {
+  test('has one turn in each turn of the event loop', async () => {
     const each = [0]
     let looks = setImmediate(() => {})
     const look = (): void => {
@@ -105,7 +105,7 @@ describe('a connection whose bytes are much work', () => {
     expect(Math.max(...each)).toBeLessThanOrEqual((4 * PARSE_SLICE_BYTES) / tiny(1).length)
   })
 
-  test('comes to its end all the same, byte by byte as it was sent', async () => {
+  test('is read to its end, byte by byte as it was sent', async () => {
     let bytes = 0
     const { port } = await serve((request, answer) => {
       request.on('data', (chunk: Buffer) => {
@@ -137,7 +137,7 @@ describe('a connection whose bytes are much work', () => {
     expect(aheadBytes).toBeLessThan(128 * 1024)
   })
 
-  test('is none where a body says how long it is: that is passed on as it was read', async () => {
+  test('takes turns, unlike one with Content-Length, whose body is passed on as it was read', async () => {
     let reads = 0
     const { port } = await serve((request, answer) => {
       request.on('data', () => reads++)
@@ -150,10 +150,10 @@ describe('a connection whose bytes are much work', () => {
   })
 })
 
-describe('requests that are sent before their predecessors are answered', () => {
+describe('pipelined requests', () => {
   const COUNT = 100
 
-  test('are taken a few at a time, and all answered, though the sender has closed its side', async () => {
+  test('are taken a few at a time and all answered, even when the sender has closed its side', async () => {
     const open: (() => void)[] = []
     const full = Promise.withResolvers<void>()
     let most = 0
@@ -180,8 +180,8 @@ describe('requests that are sent before their predecessors are answered', () => 
   })
 })
 
-describe('what waits to be parsed', () => {
-  test('is bounded over all connections: the peer that has most of it loses one, and the others lose nothing', async () => {
+describe('the data that waits to be parsed', () => {
+  test('is bounded over all connections: the peer with most of it loses a connection, and the others lose none', async () => {
     const waiting = GET.repeat(2_000)
     const { port, sockets } = await serve(() => {}, 2.5 * waiting.length)
     const closed: Promise<unknown>[] = []
@@ -234,7 +234,7 @@ describe('a peer that has sent an authentic event', () => {
     return { used, isSpared, provenAgain: () => connections.trust(sockets[0] as Socket) }
   }
 
-  test('is spared the turns on the connections that it opens from then on', async () => {
+  test('does not take turns on the connections that it opens afterwards', async () => {
     const { used, isSpared } = await serveProven()
     expect(await isSpared(await used())).toBe(true)
   })
@@ -243,45 +243,45 @@ describe('a peer that has sent an authentic event', () => {
   test.each([
     ['more requests than may wait for answers', unanswered + GET, undefined],
     ['a body without end that is refused', HEAD.replace('POST', 'PUT'), 'data'],
-    ['a request before the one that came with it was answered', GET + GET, 'data'],
-  ])('takes turns again on all of them once one has sent %s, and whatever it proves then', async (_, text, told) => {
-    const { used, isSpared, provenAgain } = await serveProven()
-    const [heavy, other] = [await used(), await used()]
-    const heard = told === undefined ? Promise.resolve() : once(other.resume(), told)
-    other.write(text)
-    await heard
-    await used()
-    expect(await isSpared(heavy)).toBe(false)
-    provenAgain()
-    expect(await isSpared(await used())).toBe(false)
-  })
+    ['a request before the earlier one was answered', GET + GET, 'data'],
+  ])(
+    'takes turns again on all its connections after one of them has sent %s, whatever it proves afterwards',
+    async (_, text, told) => {
+      const { used, isSpared, provenAgain } = await serveProven()
+      const [heavy, other] = [await used(), await used()]
+      const heard = told === undefined ? Promise.resolve() : once(other.resume(), told)
+      other.write(text)
+      await heard
+      await used()
+      expect(await isSpared(heavy)).toBe(false)
+      provenAgain()
+      expect(await isSpared(await used())).toBe(false)
+    },
+  )
 })
 
-describe('an answer before the body has come', () => {
+describe('an answer before the end of the request body', () => {
   const SENT_BYTES = 32 * 1_048_576
 
   test.each([
     ['in chunks', `${HEAD}${SENT_BYTES.toString(16)}\r\n`],
     ['of declared length', `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${SENT_BYTES}\r\n\r\n`],
-  ])(
-    'is read by a sender that goes on with a body %s, of which the server reads no more than a little',
-    async (_how, head) => {
-      const { port, sockets } = await serve((_request, answer) =>
-        answer.writeHead(413, { 'content-length': 2 }).end('no'),
-      )
-      const socket = await connected(port)
-      const answer = textOf(socket)
-      const closed = new Promise((resolve) => socket.on('close', resolve))
-      socket.write(head)
-      socket.write(Buffer.alloc(SENT_BYTES, 'x'), () => {})
-      expect(await answer).toMatch(/^HTTP\/1\.1 413 .*no$/s)
-      await closed
-      // A read is up to 64 KiB; some are under way before the answer.
-      expect(sockets[0]?.bytesRead).toBeLessThan(LINGER_BYTES + 8 * 65_536)
-    },
-  )
+  ])('reaches a sender that goes on with a body %s, of which the server reads only a little', async (_how, head) => {
+    const { port, sockets } = await serve((_request, answer) =>
+      answer.writeHead(413, { 'content-length': 2 }).end('no'),
+    )
+    const socket = await connected(port)
+    const answer = textOf(socket)
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    socket.write(head)
+    socket.write(Buffer.alloc(SENT_BYTES, 'x'), () => {})
+    expect(await answer).toMatch(/^HTTP\/1\.1 413 .*no$/s)
+    await closed
+    // A read is up to 64 KiB; some are under way before the answer.
+    expect(sockets[0]?.bytesRead).toBeLessThan(LINGER_BYTES + 8 * 65_536)
+  })
 
-  test('keeps the connection where the rest is little and its end is known', async () => {
+  test('keeps the connection open where the rest of the body is short and its end is known', async () => {
     const { port } = await serve((request: IncomingMessage, answer) => {
       answer.statusCode = request.method === 'GET' ? 200 : 413
       answer.end()

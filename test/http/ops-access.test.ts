@@ -15,10 +15,10 @@ const PROTECTED = [
 
 const bearing = (token: string, scheme = 'Bearer') => ({ headers: { authorization: `${scheme} ${token}` } })
 
-describe('with a token', () => {
+describe('an ops listener with a token', () => {
   const ops = shareOps({ token: TOKEN })
 
-  test.each(PROTECTED)('%s asks for it', async (path) => {
+  test.each(PROTECTED)('asks for the token at %s', async (path) => {
     const { get } = ops()
     const answer = await get(path)
     expect(answer.status).toBe(401)
@@ -27,44 +27,47 @@ describe('with a token', () => {
     expect((await get(path, bearing(TOKEN))).status).toBe(path === '/nowhere' ? 404 : 200)
   })
 
-  test.each(['', 'wrong', `${TOKEN}x`, TOKEN.slice(1), TOKEN.toUpperCase()])('"%s" is not it', async (token) => {
-    const { get } = ops()
-    expect((await get('/v1/sources', bearing(token))).status).toBe(401)
-  })
+  test.each(['', 'wrong', `${TOKEN}x`, TOKEN.slice(1), TOKEN.toUpperCase()])(
+    'refuses the token "%s"',
+    async (token) => {
+      const { get } = ops()
+      expect((await get('/v1/sources', bearing(token))).status).toBe(401)
+    },
+  )
 
-  test('a wrong one is told apart from none', async () => {
+  test('answers a wrong token with invalid_token', async () => {
     const { get } = ops()
     const answer = await get('/v1/sources', bearing('wrong'))
     expect(answer.headers.get('www-authenticate')).toContain('error="invalid_token"')
   })
 
-  test('the scheme is read in either case, and no other scheme is', async () => {
+  test('reads the scheme Bearer in either case, and takes no other scheme', async () => {
     const { get } = ops()
     expect((await get('/v1/sources', bearing(TOKEN, 'bearer'))).status).toBe(200)
     expect((await get('/v1/sources', bearing(TOKEN, 'Basic'))).status).toBe(401)
     expect((await get(`/v1/sources?token=${TOKEN}`)).status).toBe(401)
   })
 
-  test('health needs none', async () => {
+  test('answers health checks without the token', async () => {
     const { get } = ops()
     expect((await get('/livez')).status).toBe(200)
     expect((await get('/readyz')).status).toBe(200)
   })
 
-  test('/metrics needs none where they are open; nothing else opens with them', async () => {
+  test('answers /metrics without the token where metrics are open, and nothing else', async () => {
     const { get } = await startOps({ token: TOKEN, metricsOpen: true })
     expect((await get('/metrics')).status).toBe(200)
     expect((await get('/v1/events')).status).toBe(401)
   })
 
-  test('any host name will do', async () => {
+  test('serves any host name', async () => {
     const { port } = ops()
     const text = `GET /v1/sources HTTP/1.1\r\nHost: ops.example\r\nConnection: close\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
     expect((await exchangeOne(port, text)).status).toBe(200)
   })
 })
 
-describe('without a token', () => {
+describe('an ops listener without a token', () => {
   const ops = shareOps()
 
   const ask = (port: number, host: string, path = '/v1/sources', method = 'GET', headers: readonly string[] = []) =>
@@ -82,7 +85,7 @@ describe('without a token', () => {
     )
 
   test.each(['localhost', 'localhost:8081', 'LOCALHOST', '127.0.0.1:8081', '127.1.2.3', '[::1]:8081'])(
-    'host %s is served',
+    'serves the host %s',
     async (host) => {
       const { port } = ops()
       expect((await ask(port, host)).status).toBe(200)
@@ -90,7 +93,7 @@ describe('without a token', () => {
   )
 
   test.each(['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '10.0.0.1', 'evil@localhost', ''])(
-    'host "%s" is not: a page may have pointed its own name here',
+    'refuses the host "%s", which a web page may have pointed at this machine',
     async (host) => {
       const { port } = ops()
       expect((await ask(port, host)).status).toBe(421)
@@ -112,7 +115,7 @@ describe('without a token', () => {
   const LINK = ['Sec-Fetch-Site: cross-site', 'Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document']
 
   test.each(FOREIGN)(
-    'nothing that another site asks with "%s" is done: no post, no call to a provider, no search',
+    'refuses all that another site requests with "%s": posts, calls to providers and searches',
     async (...headers) => {
       const { port } = ops()
       const paths = [
@@ -130,7 +133,7 @@ describe('without a token', () => {
     },
   )
 
-  test('a link on another site leads to what merely reads, and to nothing that calls out or acts', async () => {
+  test('lets a link on another site open a page that only reads, and none that calls a provider or changes something', async () => {
     const { port } = ops()
     expect((await ask(port, 'localhost:8081', '/v1/sources', 'GET', LINK)).status).toBe(200)
     expect((await ask(port, 'localhost:8081', registrations, 'GET', LINK)).status).toBe(403)
@@ -138,7 +141,7 @@ describe('without a token', () => {
   })
 
   test.each([[[]], [['Origin: http://localhost:8081', 'Sec-Fetch-Site: same-origin']], [['Sec-Fetch-Site: none']]])(
-    'what no page asks, or one of its own, is served: %s',
+    'serves requests that no page sends, or a page of its own: %s',
     async (headers) => {
       const { port } = ops()
       expect((await ask(port, 'localhost:8081', replay, 'POST', headers)).status).toBe(404)
@@ -146,7 +149,7 @@ describe('without a token', () => {
     },
   )
 
-  test('no name that a page has pointed here reaches what calls out', async () => {
+  test('refuses calls to a provider under a host name that a page has pointed at this machine', async () => {
     const { port } = ops()
     const own = ['Origin: http://evil.example:8081', 'Sec-Fetch-Site: same-origin']
     expect((await ask(port, 'evil.example:8081', registrations, 'GET', own)).status).toBe(421)

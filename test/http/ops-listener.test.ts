@@ -35,19 +35,19 @@ describe('a query of GET /v1/events', () => {
     ['q=%00', 'q must not hold a NUL'],
     ['q=a%00b', 'q must not hold a NUL'],
     ['type=a*%00', 'NUL'],
-  ])('?%s gets 400, which names the parameter', async (query, named) => {
+  ])('with ?%s gets 400, and the answer names the parameter', async (query, named) => {
     const { get } = ops()
     expect(await detailOf(await get(`/v1/events?${query}`), 400)).toContain(named)
   })
 
-  test('a cursor that nobody gave gets 400', async () => {
+  test('with a cursor that the API never gave gets 400', async () => {
     const { get } = ops()
     await detailOf(await get('/v1/events?cursor=made-up'), 400)
   })
 })
 
 describe('GET /v1/events', () => {
-  test('lists newest first, page by page', async () => {
+  test('lists events newest first, page by page', async () => {
     const { get, store } = await startOps()
     const uids: string[] = []
     for (let i = 0; i < 5; i++) uids.push((await store.append(event())).uid)
@@ -73,7 +73,7 @@ describe('GET /v1/events', () => {
     ['since=2026-03-01T00:00:00Z'],
     ['until=2026-02-01T00:00:00%2B01:00'],
     ['q=needle'],
-  ])('%s finds what it describes, and nothing else', async (query) => {
+  ])('lists with %s the matching events, and no others', async (query) => {
     const { get, store } = await startOps()
     const early = query.startsWith('until')
     await store.append(event({ receivedAtMs: Date.parse('2026-02-15T00:00:00Z') }))
@@ -92,7 +92,7 @@ describe('GET /v1/events', () => {
     expect(items.map(({ uid }) => uid)).toEqual([wanted.uid])
   })
 
-  test('an answer of the store’s refusal is 503 with Retry-After and without details', async () => {
+  test('answers 503 with Retry-After and without details when the store refuses', async () => {
     const { get, store } = await startOps()
     await store.close()
     const answer = await get('/v1/events')
@@ -101,7 +101,7 @@ describe('GET /v1/events', () => {
   })
 })
 
-describe('an event', () => {
+describe('an event in the ops API', () => {
   test('is shown with its deliveries, their attempts and its headers', async () => {
     const { get, store } = await startOps()
     const { uid } = await store.append(event({ task: 'batch_1', apiVersion: 'v1' }))
@@ -149,7 +149,7 @@ describe('an event', () => {
     expect(of.items).toHaveLength(1)
   })
 
-  test('gives its exact bytes, as a download with a digest', async () => {
+  test('has its exact bytes as a download with a digest', async () => {
     const { get, store } = await startOps()
     const body = Buffer.from([0, 255, 254, 13, 10, 123])
     const { uid } = await store.append(event({ body }))
@@ -162,7 +162,7 @@ describe('an event', () => {
   })
 })
 
-describe('an event that is not there', () => {
+describe('a request to the ops API for an event that does not exist', () => {
   const ops = shareOps()
 
   test.each([newUid(), 'nope', '__proto__', '..%2f..%2fetc', 'a'.repeat(2_000)])('gets 404: %s', async (uid) => {
@@ -172,10 +172,10 @@ describe('an event that is not there', () => {
   })
 })
 
-describe('beside the events', () => {
+describe('the ops API', () => {
   const ops = shareOps()
 
-  test('sources and handlers are listed, without anything secret', async () => {
+  test('lists sources and handlers without any secret', async () => {
     const { get } = ops()
     const state = {
       last_event_at: '1970-01-01T00:00:00.000Z',
@@ -201,7 +201,7 @@ describe('beside the events', () => {
     })
   })
 
-  test('/metrics is text for Prometheus, and a summary for whoever accepts JSON', async () => {
+  test('gives /metrics as text for Prometheus, and as a summary to clients that accept JSON', async () => {
     const { get } = ops()
     const prometheus = 'application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1'
     const text = await get('/metrics', { headers: { accept: prometheus } })
@@ -224,14 +224,14 @@ describe('beside the events', () => {
     ['/v1/events/x/replay', 'GET', 'POST'],
     ['/metrics', 'POST', 'GET'],
     ['/livez', 'PUT', 'GET, HEAD'],
-  ])('%s does not take %s, and says what it takes', async (path, method, allow) => {
+  ])('answers, at %s, the method %s with 405 and names the methods that it takes', async (path, method, allow) => {
     const { get } = ops()
     const answer = await get(path, { method })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow])
   })
 })
 
-test('every answer is as the API description says', async () => {
+test('every answer of the ops API matches its API description', async () => {
   const { get, store } = await startOps()
   const { uid } = await store.append(event({ traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }))
   const description = (await (await get('/openapi.json')).json()) as {
@@ -281,7 +281,7 @@ test.each([
   ['/v1/events', 'origin', ORIGINS],
   ['/v1/deliveries', 'state', DELIVERY_STATES],
   ['/v1/tasks', 'status', TASK_STATUSES],
-])('the API description of %s names every word that %s takes', async (path, parameter, words) => {
+])('the API description of %s names every value that %s takes', async (path, parameter, words) => {
   const { get } = await startOps()
   const description = (await (await get('/openapi.json')).json()) as {
     paths: Record<string, { get: { parameters: { name: string; schema: { enum?: string[] } }[] } }>

@@ -19,7 +19,7 @@ function connection() {
   return guarded
 }
 
-test('a peer that has proven nothing is not spared', () => {
+test('a peer without an authentic event is not spared', () => {
   const { peers } = peersAt()
   expect(peers.opened('a', connection())).toBe(false)
   peers.trust('b')
@@ -39,7 +39,7 @@ test('a suspected peer has its open connections guarded, and no others', () => {
   expect(peers.opened('a', connection())).toBe(false)
 })
 
-test('a suspected peer proves nothing for a while, counted from its last disorder', () => {
+test('a suspected peer cannot become trusted for a while, counted from its last violation', () => {
   const { time, peers } = peersAt()
   peers.suspect('a')
   time.nowMs = SUSPICION_MS - 1
@@ -52,7 +52,7 @@ test('a suspected peer proves nothing for a while, counted from its last disorde
   expect(peers.opened('a', connection())).toBe(true)
 })
 
-test('of very many peers those that were proven first are forgotten, and their connections guarded', () => {
+test('of very many trusted peers the oldest are forgotten, and their connections guarded', () => {
   const { peers } = peersAt()
   const oldest = connection()
   peers.trust('first')
@@ -86,7 +86,7 @@ async function startGuarding() {
   return { proven, isGuarded }
 }
 
-test('the public listener spares a peer once an event of it was proven, until it sends what is no HTTP', async () => {
+test('the public listener spares a peer after an authentic event, until the peer sends what is not HTTP', async () => {
   const { proven, isGuarded } = await startGuarding()
   proven.isProven = false
   expect(await isGuarded()).toBe(true)
@@ -97,7 +97,7 @@ test('the public listener spares a peer once an event of it was proven, until it
   expect(await isGuarded()).toBe(true)
 })
 
-test('the public listener spares a peer no longer that sends a body in many more chunks than senders make', async () => {
+test('the public listener no longer spares a peer that sends a body in many more chunks than senders make', async () => {
   const { isGuarded } = await startGuarding()
   const inChunks = (count: number, text: string) =>
     requestText(

@@ -9,8 +9,8 @@ const SOON = { headersMs: 200, requestMs: 400 }
 
 const webhookHead = (length: number) => requestText('POST', '/v1/webhooks/ai', [`Content-Length: ${length}`])
 
-describe('health', () => {
-  test('/livez and /readyz answer 200 to GET and HEAD', async () => {
+describe('the public listener', () => {
+  test('answers GET and HEAD of /livez and /readyz with 200', async () => {
     const service = await startPublic()
     const answer = await fetch(`${service.url}/livez`)
     expect([answer.status, await answer.json()]).toEqual([200, { status: 'live' }])
@@ -22,7 +22,7 @@ describe('health', () => {
     }
   })
 
-  test('/readyz answers 503 with the reasons while nothing can be stored; /livez still 200', async () => {
+  test('answers /readyz with 503 and the reasons while nothing can be stored, and /livez still with 200', async () => {
     const service = await startPublic({ readiness: () => ['the disk is full'] })
     const answer = await fetch(`${service.url}/readyz`)
     expect(answer.status).toBe(503)
@@ -32,7 +32,7 @@ describe('health', () => {
   })
 })
 
-describe('anything else', () => {
+describe('the public listener', () => {
   test.each([
     '/',
     '/v1/webhooks',
@@ -42,7 +42,7 @@ describe('anything else', () => {
     '/v1//webhooks/ai',
     '/metrics',
     '/v1/events',
-  ])('%s gets a 404 problem and is not counted', async (path) => {
+  ])('answers the path %s, which is not that of a webhook, with a 404 problem that is not counted', async (path) => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, requestText('POST', path, ['Content-Length: 2'], '{}'))
     expect([answer.status, answer.headers['content-type']]).toEqual([404, PROBLEM])
@@ -50,14 +50,17 @@ describe('anything else', () => {
     expect(service.counted).toEqual([])
   })
 
-  test.each(['/v1/webhooks/%', '/v1/webhooks/%E0%A4%A', '/webhooks/%zz'])('%s gets 400', async (path) => {
-    const service = await startPublic()
-    const answer = await exchangeOne(service.port, requestText('POST', path, []))
-    expect([answer.status, answer.headers['content-type']]).toEqual([400, PROBLEM])
-    expect(service.counted).toEqual([[undefined, 'malformed']])
-  })
+  test.each(['/v1/webhooks/%', '/v1/webhooks/%E0%A4%A', '/webhooks/%zz'])(
+    'answers the path %s, which cannot be decoded, with 400',
+    async (path) => {
+      const service = await startPublic()
+      const answer = await exchangeOne(service.port, requestText('POST', path, []))
+      expect([answer.status, answer.headers['content-type']]).toEqual([400, PROBLEM])
+      expect(service.counted).toEqual([[undefined, 'malformed']])
+    },
+  )
 
-  test('a percent sign in the query string harms nobody', async () => {
+  test('accepts a percent sign in the query string', async () => {
     const service = await startPublic()
     const head = requestText('POST', '/v1/webhooks/ai?a=%&b=%E0%A4', ['Content-Length: 2'], '{}')
     expect((await exchangeOne(service.port, head)).status).toBe(200)
@@ -94,7 +97,7 @@ describe('a slow sender', () => {
     expect(first?.status).toBe(404)
   })
 
-  test('does not hold up a handler that takes longer than a request may', async () => {
+  test('does not end a request that has come whole and takes longer to store', async () => {
     const slow = Promise.withResolvers<void>()
     const service = await startPublic({
       timeouts: { headersMs: 50, requestMs: 100 },
@@ -111,8 +114,8 @@ describe('a slow sender', () => {
   })
 })
 
-describe('HTTP that is none', () => {
-  test('headers past the limit get 431', async () => {
+describe('a request over HTTP/1.1', () => {
+  test('with headers past the limit gets 431', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(
       service.port,
@@ -123,7 +126,7 @@ describe('HTTP that is none', () => {
   })
 
   test.each([
-    ['junk', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 junk\r\n\r\n'],
+    ['junk instead of HTTP', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 junk\r\n\r\n'],
     ['two lengths', requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2', 'Content-Length: 3'], '{}')],
     [
       'a length and chunks',
@@ -131,7 +134,7 @@ describe('HTTP that is none', () => {
     ],
     ['a bad length', requestText('POST', '/v1/webhooks/ai', ['Content-Length: -2'], '{}')],
     ['a space before the colon', requestText('POST', '/v1/webhooks/ai', ['X-A : b'], '{}')],
-  ])('%s gets 400', async (_what, text) => {
+  ])('with %s gets 400', async (_what, text) => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, Buffer.from(text, 'latin1'))
     expect([answer.status, answer.headers['content-type']]).toEqual([400, PROBLEM])
@@ -140,7 +143,7 @@ describe('HTTP that is none', () => {
     expect(service.counted[0]?.[1]).toBe('malformed')
   })
 
-  test('a broken chunk gets 400, counted for its source', async () => {
+  test('with a broken chunk gets 400, counted for its source', async () => {
     const service = await startPublic()
     const head = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked'])
     expect((await exchangeOne(service.port, head, 'zz\r\n')).status).toBe(400)
@@ -148,7 +151,7 @@ describe('HTTP that is none', () => {
     expect(service.received).toEqual([])
   })
 
-  test('a sender that goes away in mid-body is not answered, and the next one is served', async () => {
+  test('whose sender disconnects in the middle of the body gets no answer, and the next one is served', async () => {
     const service = await startPublic()
     const socket = connect(service.port, '127.0.0.1')
     socket.write(webhookHead(10))
@@ -161,7 +164,7 @@ describe('HTTP that is none', () => {
   })
 })
 
-test('requests sent in one go over one connection are answered in order', async () => {
+test('pipelined requests on one connection are answered in order', async () => {
   const service = await startPublic({
     receive: async ({ body }) => ({ outcome: 'accepted', uid: body.toString() }),
   })

@@ -9,7 +9,7 @@ const CHUNKED = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chun
 const LAST_CHUNK = '0\r\n\r\n'
 const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
-test.each([1, 2, 3, 7, 499, 700])('a body in pieces of %i bytes is put together as it came', async (size) => {
+test.each([1, 2, 3, 7, 499, 700])('a body in pieces of %i bytes is joined in the order of its bytes', async (size) => {
   const service = await startPublic()
   const body = Array.from({ length: 700 }, (_, at) => String.fromCharCode(33 + (at % 90))).join('')
   const pieces = body.match(new RegExp(`.{1,${size}}`, 'g')) ?? []
@@ -53,7 +53,7 @@ async function answerOn(socket: Socket): Promise<string> {
 
 const OVERLOADED = /^HTTP\/1\.1 503 .*retry-after: 5\r\n/s
 
-test('bodies that arrive together are no more than may be held: the largest gets 503, and room is given back', async () => {
+test('bodies that arrive at once are bounded together: the largest gets 503, and its room is given back', async () => {
   const service = await startPublic({ maxArrivingBytes: 1_700 })
   const statusOf = async (bytes: number) => (await exchangeOne(service.port, whole(bytes))).status
   const endings: ((socket: Socket) => Promise<unknown>)[] = [
@@ -90,23 +90,26 @@ test('bodies that arrive together are no more than may be held: the largest gets
 })
 
 test.each([
-  ['from an address of its own', {}, '127.0.0.2', []],
-  ['as the proxy tells', { trustProxy: ['127.0.0.1'] }, '127.0.0.1', ['X-Forwarded-For: 203.0.113.9']],
-])('one peer’s bodies, however many, leave room for another’s, %s', async (_which, options, local, headers) => {
-  const service = await startPublic({ maxArrivingBytes: 1_700, ...options })
-  const flood = [await halfway(service.port, local, headers), await halfway(service.port, local, headers)]
-  const honest = await halfway(service.port)
-  const answers = flood.map(answerOn)
-  flood.push(await halfway(service.port, local, headers))
-  expect(await Promise.race(answers)).toMatch(OVERLOADED)
-  expect((await exchangeOne(service.port, whole(400))).status).toBe(200)
-  const answer = answerOn(honest)
-  honest.write(LAST_CHUNK)
-  expect(await answer).toMatch(/^HTTP\/1\.1 200/)
-  for (const socket of [...flood, honest]) socket.destroy()
-})
+  ['with an address of its own', {}, '127.0.0.2', []],
+  ['that a trusted proxy names', { trustProxy: ['127.0.0.1'] }, '127.0.0.1', ['X-Forwarded-For: 203.0.113.9']],
+])(
+  'the bodies of one peer, however many, leave room for those of another peer %s',
+  async (_which, options, local, headers) => {
+    const service = await startPublic({ maxArrivingBytes: 1_700, ...options })
+    const flood = [await halfway(service.port, local, headers), await halfway(service.port, local, headers)]
+    const honest = await halfway(service.port)
+    const answers = flood.map(answerOn)
+    flood.push(await halfway(service.port, local, headers))
+    expect(await Promise.race(answers)).toMatch(OVERLOADED)
+    expect((await exchangeOne(service.port, whole(400))).status).toBe(200)
+    const answer = answerOn(honest)
+    honest.write(LAST_CHUNK)
+    expect(await answer).toMatch(/^HTTP\/1\.1 200/)
+    for (const socket of [...flood, honest]) socket.destroy()
+  },
+)
 
-test('bodies whose headers say nothing of a signature leave room for those that look signed', async () => {
+test('bodies whose headers show no signature leave room for those that look signed', async () => {
   const bodySigned: Source = { ...source('body'), precheck: () => undefined }
   const service = await startPublic({
     maxArrivingBytes: 1_700,
@@ -146,7 +149,7 @@ describe('a body that is mostly framing', () => {
     expect(service.logged).toContainEqual(expect.objectContaining({ outcome: 'malformed', reason: 'too many pieces' }))
   })
 
-  test('is none that comes in pieces as senders make them', async () => {
+  test('is accepted where its pieces are as large as those that senders make', async () => {
     const service = await startPublic({ bodyLimitBytes: LIMIT_BYTES })
     const pieces = `30\r\n${'x'.repeat(48)}\r\n`.repeat(1_500)
     expect((await exchangeOne(service.port, CHUNKED, one.repeat(1_000), pieces, LAST_CHUNK)).status).toBe(200)

@@ -68,7 +68,7 @@ async function startRoutes(webhooks: Partial<WebhookManager> = {}) {
   return { ask, called, logged: () => lines.join('') }
 }
 
-test('GET lists all, or those of one source', async () => {
+test('GET /v1/registrations lists all registrations, or those of one source', async () => {
   const { ask, called } = await startRoutes()
   const answer = await ask('GET', '')
   expect([answer.status, await answer.json()]).toEqual([200, list])
@@ -79,7 +79,7 @@ test('GET lists all, or those of one source', async () => {
   ])
 })
 
-test('POST makes one, and hands its secret on', async () => {
+test('POST /v1/registrations registers a webhook, and gives its secret once', async () => {
   const { ask, called, logged } = await startRoutes()
   const answer = await ask('POST', '', { source: 'shop', events: ['invoice.paid'], url: 'https://a.example/b' })
   expect([answer.status, await answer.json()]).toEqual([201, made])
@@ -95,13 +95,13 @@ test.each([
   ['created', 201],
   ['updated', 200],
   ['unchanged', 200],
-] as const)('POST with ensure that finds it %s gets %i', async (action, status) => {
+] as const)('POST /v1/registrations with ensure and the outcome %s gets %i', async (action, status) => {
   const { ask } = await startRoutes({ ensure: async () => ({ action, registration: item }) })
   const answer = await ask('POST', '', { source: 'shop', ensure: true })
   expect([answer.status, await answer.json()]).toEqual([status, { action, registration: item }])
 })
 
-test('PATCH changes what is given', async () => {
+test('PATCH of a registration changes what is given', async () => {
   const { ask, called } = await startRoutes()
   const answer = await ask('PATCH', '/shop/we_1', { active: false })
   expect([answer.status, await answer.json()]).toEqual([200, item])
@@ -112,14 +112,14 @@ test('PATCH changes what is given', async () => {
   ])
 })
 
-test('DELETE answers 204 and nothing', async () => {
+test('DELETE of a registration answers 204 without a body', async () => {
   const { ask, called } = await startRoutes()
   const answer = await ask('DELETE', '/shop/we_1')
   expect([answer.status, await answer.text()]).toEqual([204, ''])
   expect(called).toEqual([['remove', 'shop', 'we_1']])
 })
 
-describe('refused with 400, and nothing done', () => {
+describe('a request for registrations that is not valid gets 400, and calls no provider,', () => {
   test.each<[string, string, unknown]>([
     ['GET', '?colour=red', undefined],
     ['GET', '?source=', undefined],
@@ -137,14 +137,14 @@ describe('refused with 400, and nothing done', () => {
     ['PATCH', '/shop/we_1', {}],
     ['PATCH', '/shop/we_1', { active: 'false' }],
     ['PATCH', '/shop/we_1', { id: 'we_2' }],
-  ])('%s %s %j', async (method, path, body) => {
+  ])('as %s %s %j', async (method, path, body) => {
     const { ask, called } = await startRoutes()
     await detailOf(await ask(method, path, body), 400)
     expect(called).toEqual([])
   })
 })
 
-describe('what the webhook manager refuses', () => {
+describe('a refusal by the webhook manager', () => {
   test.each<[ErrorCode, number]>([
     ['unknown_source', 404],
     ['registration_not_found', 404],
@@ -167,7 +167,7 @@ describe('what the webhook manager refuses', () => {
     expect(logged()).not.toContain('the reason')
   })
 
-  test('for a fault of its own is told to nobody but the log', async () => {
+  test('for an internal fault gets 500 without the reason, which only the log has', async () => {
     const { ask, logged } = await startRoutes({
       list: async () => {
         throw new Error('a bug')
@@ -178,7 +178,7 @@ describe('what the webhook manager refuses', () => {
   })
 })
 
-test('the whole way to a provider and back', async () => {
+test('the registrations API creates, lists and deletes a webhook at a provider', async () => {
   const { webhooks, fake, logged: managerLogged } = await startWebhookManager('stripe')
   const { ask, logged } = await startRoutes(webhooks)
   const created = (await (await ask('POST', '', { source: 'shop', ensure: true })).json()) as RegistrationOutcome

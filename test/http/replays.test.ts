@@ -14,7 +14,7 @@ describe('POST /v1/events/:uid/replay', () => {
     ['an empty JSON body', post(''), ['log']],
     ['{}', post('{}'), ['log']],
     ['one handler', post('{"handler":"other"}'), ['other']],
-  ])('with %s answers 202 and what will run', async (_what, init, handlers) => {
+  ])('with %s answers 202 and names the handlers that will run', async (_what, init, handlers) => {
     const { get, store } = await startOps()
     const { uid } = await store.append(event({ handlers: [] }))
     const answer = await get(`/v1/events/${uid}/replay`, init)
@@ -24,7 +24,7 @@ describe('POST /v1/events/:uid/replay', () => {
     expect(items.map(({ handler }) => handler)).toEqual(handlers)
   })
 
-  test('answers 200 where no handler wants it', async () => {
+  test('answers 200 where no handler takes the event', async () => {
     const { get } = await startOps({ replay: async () => ({ status: 'unhandled', reasons: [], handlers: [] }) })
     const uid = newUid()
     const answer = await get(`/v1/events/${uid}/replay`, post())
@@ -37,7 +37,7 @@ describe('POST /v1/events/:uid/replay', () => {
     ['conflict', 409],
     ['body_corrupt', 500],
     ['unavailable', 503],
-  ] as const)('that meets %s gets %i', async (code, status) => {
+  ] as const)('answers %s of the store with %i', async (code, status) => {
     const { get } = await startOps({
       replay: async () => {
         throw new HoldfastError(code, 'the reason')
@@ -57,12 +57,12 @@ describe('POST /v1/events/:uid/replay', () => {
     ['"a"', 400],
     ['{', 400],
     [`{"handler":"${'a'.repeat(70_000)}"}`, 413],
-  ])('with %s is refused', async (body, status) => {
+  ])('refuses the body %s', async (body, status) => {
     const { get } = ops()
     await detailOf(await get(`/v1/events/${newUid()}/replay`, post(body)), status)
   })
 
-  test('with a body that is not JSON gets 415', async () => {
+  test('refuses a body that is not JSON with 415', async () => {
     const { get } = ops()
     await detailOf(
       await get(`/v1/events/${newUid()}/replay`, post('handler=a', 'application/x-www-form-urlencoded')),

@@ -9,7 +9,7 @@ const resumed = (clock: unknown): RequestInit => ({
   body: JSON.stringify({ clock }),
 })
 
-test('GET /v1/retention tells that nothing is held, how long events are kept and that none is old', async () => {
+test('GET /v1/retention says whether retention is held, how long events are kept and that none is old', async () => {
   const { get } = await startOps()
   const answer = await get('/v1/retention')
   expect(answer.status).toBe(200)
@@ -24,7 +24,7 @@ test('GET /v1/retention tells that nothing is held, how long events are kept and
   })
 })
 
-test('POST /v1/retention/resume is refused with 409 where nothing is held, and with 400 where it says no time', async () => {
+test('POST /v1/retention/resume gets 409 where retention is not held, and 400 where it names no time', async () => {
   const { get } = await startOps()
   const refused = await get('/v1/retention/resume', resumed(new Date().toISOString()))
   expect(await detailOf(refused, 409)).toBe('retention is not held: the clock is trusted')
@@ -32,7 +32,7 @@ test('POST /v1/retention/resume is refused with 409 where nothing is held, and w
     expect((await get('/v1/retention/resume', resumed(clock))).status).toBe(400)
 })
 
-test('POST /v1/retention/resume goes on, and leaves in the log who asked for it', async () => {
+test('POST /v1/retention/resume has retention go on, and the log shows who asked for it', async () => {
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
   const clock = '2027-01-02T10:00:00.000Z'

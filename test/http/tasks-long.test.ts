@@ -4,7 +4,7 @@ import { startTaskOps } from './task-ops.ts'
 
 const KEY = { 'idempotency-key': 'order-7' }
 
-test('a long request with an Idempotency-Key is the same task in another order, another one gets 422, and one that is no JSON 400', async () => {
+test('a long request with an Idempotency-Key begins one task whatever the order of its fields, another request gets 422, and one that is not JSON 400', async () => {
   const { post, provider } = await startTaskOps()
   const long = { prompt: 'x'.repeat(70_000), first: { a: 1, b: 2 } }
   const first = await post('/v1/tasks', { source: 'ai', submit: long }, KEY)

@@ -9,7 +9,7 @@ import { jsonOf, NEVER, pathOf, startTaskOps } from './task-ops.ts'
 const pollOf = (id: string): string => `${pathOf(id)}/poll`
 
 describe('POST /v1/tasks/:source/:task_id/poll', () => {
-  test('asks for a task that is not stale yet, and shows that it goes on', async () => {
+  test('polls a task that is not stale yet, and shows that it is still pending', async () => {
     const { track, post, provider, polled } = await startTaskOps()
     const id = await track(NEVER)
     const answer = await post(pollOf(id))
@@ -21,7 +21,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(await jsonOf(await post(pollOf(id)))).toMatchObject({ polls: 2 })
   })
 
-  test('ends a task that has ended there, with the event that its webhook would have brought', async () => {
+  test('ends a task that has ended at the provider, with the event that its webhook would have brought', async () => {
     const { track, post, get, provider, store, resolved } = await startTaskOps()
     const id = await track(NEVER)
     provider.finish(id, 'failed')
@@ -32,7 +32,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(await jsonOf(await get(pathOf(id)))).toEqual(task)
   })
 
-  test('does not ask for a task that has ended', async () => {
+  test('does not poll a task that has ended', async () => {
     const { track, post, provider } = await startTaskOps()
     const id = await track(NEVER)
     provider.finish(id, 'completed')
@@ -41,7 +41,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(provider.seen.pollsOf(id)).toBe(1)
   })
 
-  test('works by the uid as well, and for an id that is hard to spell', async () => {
+  test('takes the uid of a task, and an id that is hard to spell', async () => {
     const { post, provider } = await startTaskOps()
     provider.create('a/poll 100%')
     const { uid } = await jsonOf(await post('/v1/tasks', { source: 'ai', task_id: 'a/poll 100%', ...NEVER }))
@@ -54,7 +54,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     ['that does not know the task', { kind: 'status', status: 404 }, 'the provider answered 404'],
     ['that talks of another task', { kind: 'garbage', form: 'other-task' }, 'the answer says nothing of this task'],
     ['that hangs up', { kind: 'reset' }, 'The connection broke'],
-  ] as const)('to a provider %s gives the task, and what went wrong', async (_what, fault, error) => {
+  ] as const)('answers for a provider %s with the task and the error', async (_what, fault, error) => {
     const { track, post } = await startTaskOps({ misbehave: () => fault })
     const id = await track(NEVER)
     const answer = await post(pollOf(id))
@@ -66,7 +66,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     })
   })
 
-  test('gets 409 while the provider is being asked already', async () => {
+  test('gets 409 while the provider is being polled already', async () => {
     const asked = Promise.withResolvers<void>()
     const { track, post } = await startTaskOps({
       misbehave: () => {
@@ -82,7 +82,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(await jsonOf(await first)).toMatchObject({ status: 'pending', polls: 1 })
   })
 
-  test('submits a task again that may not have arrived', async () => {
+  test('submits again a task whose submission may not have arrived', async () => {
     const { post, provider } = await startTaskOps({
       misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'status', status: 503 } : undefined),
     })
@@ -92,7 +92,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(provider.submitted).toHaveLength(1)
   })
 
-  test('at a source whose provider cannot be asked gets 409, and why', async () => {
+  test('gets 409 with the reason at a source whose provider cannot be polled', async () => {
     const { get, store } = await startOps()
     await store.track({ uid: newUid(), source: 'ai', id: 'a', maxWaitMs: 1, deadlineMs: 60_000 })
     const { detail } = await expectProblem(await get(pollOf('a'), { method: 'POST' }), 409, 'not-configured')
@@ -102,18 +102,18 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
   test.each([
     ['/v1/tasks/ai/nothing/poll', 'task-not-found'],
     ['/v1/tasks/nobody/nothing/poll', 'unknown-source'],
-  ])('%s gets 404', async (path, slug) => {
+  ])('answers %s with 404', async (path, slug) => {
     const { post } = await startTaskOps()
     await expectProblem(await post(path), 404, slug)
   })
 
-  test('has no GET', async () => {
+  test('does not take GET', async () => {
     const { get } = await startOps()
     await expectProblem(await get(pollOf('a')), 405, 'method-not-allowed')
   })
 })
 
-test('GET /v1/sources tells of each source when its last webhook came, and whether its provider is asked', async () => {
+test('GET /v1/sources shows when each source had its last webhook, and whether its provider can be polled', async () => {
   const { service, provider, track, task } = await startTaskFlow({
     environment: { SOURCES: 'ai,forms', SOURCE_FORMS_PROVIDER: 'ai', SOURCE_FORMS_SECRET: 'whsec_'.padEnd(50, 'a') },
   })

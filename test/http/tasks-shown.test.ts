@@ -12,7 +12,7 @@ import { jsonOf, NEVER, pathOf, startTaskOps, type TaskOps } from './task-ops.ts
 const LONG = '?wait=300'
 
 describe('GET /v1/tasks/:source/:task_id', () => {
-  test("shows a task by the provider's id and by its uid, in either case", async () => {
+  test('shows a task by the provider’s id and by its uid, in either case', async () => {
     const { track, get } = await startTaskOps()
     const id = await track()
     const task = await jsonOf(await get(pathOf(id)))
@@ -21,7 +21,7 @@ describe('GET /v1/tasks/:source/:task_id', () => {
     expect(await jsonOf(await get(pathOf(task.uid.toUpperCase())))).toEqual(task)
   })
 
-  test('shows a task that has no id yet by its uid', async () => {
+  test('shows by its uid a task that has no id yet', async () => {
     const { post, get } = await startTaskOps({ misbehaveOnSubmit: () => ({ kind: 'status', status: 503 }) })
     const task = await jsonOf(await post('/v1/tasks', { source: 'ai', submit: {} }))
     expect(task).toMatchObject({ task_id: null, status: 'submitting' })
@@ -46,18 +46,18 @@ describe('GET /v1/tasks/:source/:task_id', () => {
     ['/v1/tasks/ai/a?wait=30s', 400, 'invalid-request'],
     ['/v1/tasks/ai/a?wait=1&wait=2', 400, 'invalid-request'],
     ['/v1/tasks/ai/a?timeout=1', 400, 'invalid-request'],
-  ])('%s gets %i', async (path, status, slug) => {
+  ])('answers %s with %i', async (path, status, slug) => {
     await expectProblem(await ops().get(path), status, slug)
   })
 
-  test('a task is known at its own source alone', async () => {
+  test('finds a task at its own source only', async () => {
     const { store, get } = ops()
     const { task } = await store.track({ uid: newUid(), source: 'forms', id: 'f', maxWaitMs: 1, deadlineMs: 60_000 })
     await expectProblem(await get('/v1/tasks/ai/f'), 404, 'task-not-found')
     await expectProblem(await get(pathOf(task.uid)), 404, 'task-not-found')
   })
 
-  test.each(['PUT', 'PATCH', 'POST'])('has no %s', async (method) => {
+  test.each(['PUT', 'PATCH', 'POST'])('does not take %s', async (method) => {
     const answer = await ops().get('/v1/tasks/ai/a', { method })
     expect(answer.headers.get('allow')).toBe('GET, DELETE')
     await expectProblem(answer, 405, 'method-not-allowed')
@@ -94,7 +94,7 @@ describe('GET /v1/tasks/:source/:task_id?wait', () => {
     expect(await jsonOf(await waiting)).toMatchObject({ status: 'cancelled' })
   })
 
-  test('is answered to everyone who waits, and to nobody who waits for another', async () => {
+  test('is answered for every client that waits for the task, and for no client that waits for another task', async () => {
     const ops = await startTaskOps()
     const [id, other] = [await ops.track(), await ops.track()]
     const waiting = Array.from({ length: 20 }, () => ops.get(pathOf(id, LONG)))
@@ -132,8 +132,8 @@ describe('GET /v1/tasks/:source/:task_id?wait', () => {
   })
 })
 
-describe('a client that hangs up while it waits', () => {
-  test('for good leaves nobody waiting', async () => {
+describe('a client that disconnects while it waits for a task', () => {
+  test('by closing its connection leaves no waiter behind', async () => {
     const ops = await startTaskOps()
     const id = await ops.track()
     const hangUp = new AbortController()
@@ -144,7 +144,7 @@ describe('a client that hangs up while it waits', () => {
     expect(await ops.shown[0]).toMatchObject({ status: 'pending' })
   })
 
-  test('by a reset leaves nobody waiting', async () => {
+  test('by a reset leaves no waiter behind', async () => {
     const ops = await startTaskOps()
     const id = await ops.track()
     const socket = connect(Number(new URL(ops.url).port), '127.0.0.1')
@@ -154,7 +154,7 @@ describe('a client that hangs up while it waits', () => {
     expect(await ops.shown[0]).toMatchObject({ status: 'pending' })
   })
 
-  test('after another request over the same connection leaves nobody waiting', async () => {
+  test('after another request over the same connection leaves no waiter behind', async () => {
     const ops = await startTaskOps()
     const id = await ops.track()
     const socket = connect(Number(new URL(ops.url).port), '127.0.0.1')
@@ -166,7 +166,7 @@ describe('a client that hangs up while it waits', () => {
     expect(await ops.shown[1]).toMatchObject({ status: 'pending' })
   })
 
-  test('with its own side alone is answered with what is known', async () => {
+  test('on its own side only is answered with what is known', async () => {
     const ops = await startTaskOps()
     const id = await ops.track()
     const port = Number(new URL(ops.url).port)
@@ -178,7 +178,7 @@ describe('a client that hangs up while it waits', () => {
   })
 })
 
-test('a client is answered with what is known when the service stops', async () => {
+test('a client that waits for a task is answered with what is known when the service stops', async () => {
   const { provider, track, service } = await startTaskFlow()
   const id = provider.create()
   await track(id, NEVER)
@@ -192,7 +192,7 @@ test('a client is answered with what is known when the service stops', async () 
 })
 
 describe('DELETE /v1/tasks/:source/:task_id', () => {
-  test('cancels a task, and says so again when asked again', async () => {
+  test('cancels a task, and gives the same answer when it is repeated', async () => {
     const { track, get, tasks, provider } = await startTaskOps()
     const id = await track()
     const answer = await get(pathOf(id), { method: 'DELETE' })
@@ -206,7 +206,7 @@ describe('DELETE /v1/tasks/:source/:task_id', () => {
     expect(provider.seen.pollsOf(id)).toBe(0)
   })
 
-  test('leaves a task as it is that has ended', async () => {
+  test('leaves a task that has ended as it is', async () => {
     const ops = await startTaskOps()
     const id = await ops.track()
     await end(ops, id)
@@ -214,7 +214,7 @@ describe('DELETE /v1/tasks/:source/:task_id', () => {
     expect(await jsonOf(answer)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
   })
 
-  test('ends a task that is being submitted: it is not submitted again', async () => {
+  test('cancels a task that is being submitted, so that it is not submitted again', async () => {
     const { post, get, tasks, provider } = await startTaskOps({
       misbehaveOnSubmit: () => ({ kind: 'rate-limited', retryAfterSeconds: 0 }),
     })
@@ -227,7 +227,7 @@ describe('DELETE /v1/tasks/:source/:task_id', () => {
   test.each([
     ['/v1/tasks/ai/nothing', 'task-not-found'],
     ['/v1/tasks/nobody/nothing', 'unknown-source'],
-  ])('of %s gets 404', async (path, slug) => {
+  ])('answers %s with 404', async (path, slug) => {
     const { get } = await startTaskOps()
     await expectProblem(await get(path, { method: 'DELETE' }), 404, slug)
   })

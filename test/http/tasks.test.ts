@@ -8,7 +8,7 @@ const SUBMIT = { source: 'ai', submit: { data: { prompt: 'a lighthouse' } } }
 const KEY = { 'idempotency-key': 'order-7' }
 
 describe('POST /v1/tasks with a task_id', () => {
-  test('begins a task, once: again it is answered with 200, and unchanged', async () => {
+  test('begins a task once: a repeated request gets 200 and the unchanged task', async () => {
     const { post, provider } = await startTaskOps({ maxWaitMs: 5_000, deadlineMs: 60_000 })
     const body = { source: 'ai', task_id: 't1', max_wait_ms: 1_000, metadata: { order: 7 } }
     const first = await post('/v1/tasks', body)
@@ -36,7 +36,7 @@ describe('POST /v1/tasks with a task_id', () => {
     expect(provider.seen.requests).toEqual([])
   })
 
-  test('takes ids that are hard to spell', async () => {
+  test('takes task ids that are hard to spell', async () => {
     const { post, get } = await startTaskOps()
     const ids = [
       'a/b',
@@ -61,7 +61,7 @@ describe('POST /v1/tasks with a task_id', () => {
     }
   })
 
-  test('takes an id of 256 characters, and no more', async () => {
+  test('takes a task id of 256 characters, and no longer one', async () => {
     const { post } = await startTaskOps()
     expect((await post('/v1/tasks', { source: 'ai', task_id: 'x'.repeat(256) })).status).toBe(201)
     await expectProblem(await post('/v1/tasks', { source: 'ai', task_id: 'x'.repeat(257) }), 400, 'invalid-request')
@@ -79,7 +79,7 @@ describe('a body of POST /v1/tasks', () => {
 
   test.each([
     ['neither task_id nor submit', { source: 'ai' }, 'either task_id (to track) or submit (to submit) is needed'],
-    ['both', { source: 'ai', task_id: 'a', submit: {} }, 'either task_id'],
+    ['both task_id and submit', { source: 'ai', task_id: 'a', submit: {} }, 'either task_id'],
     ['no source', { task_id: 'a' }, 'source'],
     ['an empty source', { source: '', task_id: 'a' }, 'source'],
     ['an id that is a number', { source: 'ai', task_id: 7 }, 'task_id'],
@@ -126,7 +126,7 @@ describe('a body of POST /v1/tasks', () => {
       `{"source":"ai","submit":{"a":${'['.repeat(500_000)}${']'.repeat(500_000)}}}`,
       'nests deeper',
     ],
-  ])('that has %s is refused, and says why', async (_what, body, reason) => {
+  ])('that has %s is refused with the reason', async (_what, body, reason) => {
     const { detail } = await expectProblem(await post(body), 400, 'invalid-request')
     expect(detail).toContain(reason)
     expect((await ops().store.tasks({}, { limit: 10 })).items).toEqual([])
@@ -136,7 +136,7 @@ describe('a body of POST /v1/tasks', () => {
     await expectProblem(await post({ source: 'ai', submit: { x: 'y'.repeat(1_100_000) } }), 413, 'too-large')
   })
 
-  test('that is not JSON by its type gets 415', async () => {
+  test('whose content type is not JSON gets 415', async () => {
     await expectProblem(await post('source=ai', { 'content-type': 'text/plain' }), 415, 'unsupported-media-type')
   })
 
@@ -152,7 +152,7 @@ describe('a body of POST /v1/tasks', () => {
 })
 
 describe('POST /v1/tasks with an Idempotency-Key', () => {
-  test('again, with the same body, is answered with 201 and the same task, which is submitted once', async () => {
+  test('answers a repeated request with the same body with 201 and the same task, which is submitted once', async () => {
     const { post, provider } = await startTaskOps()
     const first = await post('/v1/tasks', SUBMIT, KEY)
     const task = await jsonOf(first)
@@ -165,7 +165,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     expect(provider.seen.idempotencyKeys).toEqual([task.uid])
   })
 
-  test('that was used for another body gets 422', async () => {
+  test('answers a request with another body and a used key with 422', async () => {
     const { post, provider } = await startTaskOps()
     await post('/v1/tasks', SUBMIT, KEY)
     for (const other of [
@@ -177,7 +177,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     expect(provider.seen.submissions).toBe(1)
   })
 
-  test('of another case is another', async () => {
+  test('takes a key in another case as another key', async () => {
     const { post, provider } = await startTaskOps()
     await post('/v1/tasks', SUBMIT, KEY)
     await post('/v1/tasks', SUBMIT, { 'idempotency-key': 'Order-7' })
@@ -189,7 +189,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     ['of two words', 'order 7'],
     ['not in ASCII', 'größe'],
     ['of more than 256 characters', 'x'.repeat(257)],
-  ])('that is %s gets 400', async (_what, key) => {
+  ])('answers an Idempotency-Key that is %s with 400', async (_what, key) => {
     const { post, provider } = await startTaskOps()
     const { detail } = await expectProblem(
       await post('/v1/tasks', SUBMIT, { 'idempotency-key': key }),
@@ -200,7 +200,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     expect(provider.seen.submissions).toBe(0)
   })
 
-  test('twice at once makes one task, and one submission', async () => {
+  test('makes one task and one submission of two requests at once', async () => {
     const { post, get, provider } = await startTaskOps({ misbehaveOnSubmit: () => ({ kind: 'slow', delayMs: 100 }) })
     const answers = await Promise.all(Array.from({ length: 8 }, () => post('/v1/tasks', SUBMIT, KEY)))
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201))
@@ -210,7 +210,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
     expect((await jsonOf(await get('/v1/tasks'))).items).toMatchObject([{ task_id: provider.submitted[0]?.id }])
   })
 
-  test('tracks as well as it submits', async () => {
+  test('tracks a task as well as it submits one', async () => {
     const { post } = await startTaskOps()
     const body = { source: 'ai', task_id: 'a' }
     const first = await post('/v1/tasks', body, KEY)
@@ -222,7 +222,7 @@ describe('POST /v1/tasks with an Idempotency-Key', () => {
 })
 
 test.each([{}, { 'idempotency-key': 'deep' }])(
-  'a body nests as deep as what is kept of it may, and no deeper, with the headers %j',
+  'the body of POST /v1/tasks may nest as deep as a stored body, and no deeper, with the headers %j',
   async (headers) => {
     const { get } = await startOps()
     const nested = (depth: number) => ({
@@ -258,7 +258,7 @@ describe('GET /v1/tasks', () => {
     expect((await jsonOf(await get('/v1/tasks'))).items).toHaveLength(5)
   })
 
-  test('narrows them by source and by status', async () => {
+  test('narrows its list by source and by status', async () => {
     const { track, get, store } = await startTaskOps()
     const [pending, cancelled] = [await track(), await track()]
     await get(pathOf(cancelled), { method: 'DELETE' })

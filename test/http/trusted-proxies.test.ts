@@ -9,32 +9,47 @@ const TWO = ['127.0.0.1', '192.0.2.0/24']
 const ONE = ['127.0.0.1']
 const FORWARDED = 'X-Forwarded-For: 203.0.113.9'
 
-describe('where https is required', () => {
+describe('where HTTPS is required, the scheme of a webhook', () => {
   test.each([
-    ['the client’s, told by one proxy', ONE, '203.0.113.9', 'https', 200],
-    ['the client’s, told by one proxy', ONE, '203.0.113.9', 'http', 426],
+    ['the client’s, given by one proxy', ONE, '203.0.113.9', 'https', 200],
+    ['the client’s, given by one proxy', ONE, '203.0.113.9', 'http', 426],
     ['the client’s, before a second proxy that was reached by http', TWO, '203.0.113.9, 192.0.2.1', 'https,http', 200],
     ['the client’s, before a second proxy that was reached by https', TWO, '203.0.113.9, 192.0.2.1', 'http,https', 426],
-    ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'https, http', 426],
-    ['the last that is proven, whatever the client said', ONE, '198.51.100.1, 203.0.113.9', 'http, HTTPS', 200],
-    ['the client’s, where a proxy names ports, too', TWO, '203.0.113.9:41, 192.0.2.1:42', 'https,http', 200],
-    ['the client’s, where a proxy names ports, too', TWO, '203.0.113.9:41, 192.0.2.1:42', 'http,https', 426],
-    ['the one word that two proxies hand on', TWO, '203.0.113.9, 192.0.2.1', 'https', 200],
-    ['the first of several, where nothing tells which is whose', ONE, undefined, 'https,http', 200],
-    ['the first of several, where nothing tells which is whose', ONE, undefined, 'http,https', 426],
-    ['nothing', ONE, '203.0.113.9', '', 426],
-    ['what nobody that is trusted says', ['10.0.0.0/8'], '203.0.113.9', 'https', 426],
-  ])('the scheme that counts is %s (%j, for %s, proto %s): %i', async (_which, trustProxy, client, proto, status) => {
-    const service = await startPublic({ requireHttps: true, trustProxy })
-    const headers = [`X-Forwarded-Proto: ${proto}`, ...(client === undefined ? [] : [`X-Forwarded-For: ${client}`])]
-    expect((await send(service.port, headers)).status).toBe(status)
-  })
+    [
+      'the last one that a trusted proxy gave, whatever the client sent',
+      ONE,
+      '198.51.100.1, 203.0.113.9',
+      'https, http',
+      426,
+    ],
+    [
+      'the last one that a trusted proxy gave, whatever the client sent',
+      ONE,
+      '198.51.100.1, 203.0.113.9',
+      'http, HTTPS',
+      200,
+    ],
+    ['the client’s, also where a proxy names ports', TWO, '203.0.113.9:41, 192.0.2.1:42', 'https,http', 200],
+    ['the client’s, also where a proxy names ports', TWO, '203.0.113.9:41, 192.0.2.1:42', 'http,https', 426],
+    ['the single value that two proxies hand on', TWO, '203.0.113.9, 192.0.2.1', 'https', 200],
+    ['the first of several, where X-Forwarded-For is missing', ONE, undefined, 'https,http', 200],
+    ['the first of several, where X-Forwarded-For is missing', ONE, undefined, 'http,https', 426],
+    ['unknown where X-Forwarded-Proto is empty', ONE, '203.0.113.9', '', 426],
+    ['unknown where no trusted proxy gave it', ['10.0.0.0/8'], '203.0.113.9', 'https', 426],
+  ])(
+    'is %s (trusted proxies %j, X-Forwarded-For %s, X-Forwarded-Proto %s): the service answers %i',
+    async (_which, trustProxy, client, proto, status) => {
+      const service = await startPublic({ requireHttps: true, trustProxy })
+      const headers = [`X-Forwarded-Proto: ${proto}`, ...(client === undefined ? [] : [`X-Forwarded-For: ${client}`])]
+      expect((await send(service.port, headers)).status).toBe(status)
+    },
+  )
 })
 
-describe('the log of a refusal', () => {
+describe('the log line of a refused webhook', () => {
   const refused = { receive: async () => ({ outcome: 'timestamp_stale', aheadMs: -420_300 }) as const }
 
-  test('says from where it came, and by how much its time was off', async () => {
+  test('names the peer, and by how much the timestamp was off', async () => {
     const service = await startPublic(refused)
     await send(service.port, ['X-Forwarded-For: 203.0.113.9'])
     expect(service.logged).toEqual([
@@ -51,14 +66,14 @@ describe('the log of a refusal', () => {
     ['2001:db8::1', '2001:db8::1'],
     ['no address', undefined],
     [`1${'0'.repeat(5_000)}`, undefined],
-  ])('says who the client of a trusted proxy is: %s', async (header, client) => {
+  ])('names the client that a trusted proxy gives as %s', async (header, client) => {
     const service = await startPublic({ ...refused, trustProxy: ONE })
     await send(service.port, [`X-Forwarded-For: ${header}`])
     expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1' })])
     expect(service.logged[0]?.client).toBe(client)
   })
 
-  test('passes over trusted proxies of which ports are named', async () => {
+  test('skips trusted proxies that are named with a port', async () => {
     const service = await startPublic({ ...refused, trustProxy: TWO })
     await send(service.port, ['X-Forwarded-For: 203.0.113.9:41, 192.0.2.1:42'])
     expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1', client: '203.0.113.9' })])
@@ -67,8 +82,8 @@ describe('the log of a refusal', () => {
   test.each([
     ['whose URL cannot be decoded', requestText('POST', '/v1/webhooks/%zz', ['Content-Length: 2', FORWARDED], '{}')],
     ['that names two hosts', requestText('POST', '/v1/webhooks/ai', ['Host: b', 'Content-Length: 2', FORWARDED], '{}')],
-    ['that expects what nobody knows', requestText('POST', '/v1/webhooks/ai', ['Expect: tea', FORWARDED])],
-  ])('says who the client is of a request %s, too', async (_which, text) => {
+    ['that expects something unknown', requestText('POST', '/v1/webhooks/ai', ['Expect: tea', FORWARDED])],
+  ])('names the client of a request %s', async (_which, text) => {
     const service = await startPublic({ trustProxy: ONE })
     await exchangeOne(service.port, text)
     expect(service.logged).toEqual([expect.objectContaining({ peer: '127.0.0.1', client: '203.0.113.9' })])
@@ -77,7 +92,7 @@ describe('the log of a refusal', () => {
   test.each([
     ['that is no HTTP', 'this is no HTTP\r\n\r\n'],
     ['that names two hosts', requestText('POST', '/v1/webhooks/ai', ['Host: b', 'Content-Length: 2'], '{}')],
-  ])('says it of a request %s, too', async (_which, text) => {
+  ])('names the peer of a request %s', async (_which, text) => {
     const service = await startPublic()
     await exchangeOne(service.port, text)
     expect(service.logged).toEqual([expect.objectContaining({ outcome: 'malformed', peer: '127.0.0.1' })])

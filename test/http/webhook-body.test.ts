@@ -4,7 +4,7 @@ import type { Source } from '../../src/domain/source.ts'
 import { exchange, exchangeOne, requestText } from './exchange.ts'
 import { expectProblem, JSON_TYPE, post, source, startPublic } from './public-service.ts'
 
-describe('the content type', () => {
+describe('the content type of a webhook', () => {
   const accepted = [
     'application/json',
     'Application/JSON',
@@ -36,46 +36,52 @@ describe('the content type', () => {
     expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(200)
   })
 
-  test.each(refused)('%s is kept where the request is proven, and gets 415 where it is not', async (contentType) => {
-    const service = await startPublic()
-    expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(200)
-    const other = await startPublic({ receive: async () => ({ outcome: 'signature_mismatch' }) })
-    const answer = await send(other.port, '/v1/webhooks/ai', contentType)
-    expect(answer.status).toBe(415)
-    expect(answer.headers['content-type']).toBe('application/problem+json')
-    expect(other.counted).toEqual([['ai', 'unsupported_media_type']])
-    expect(other.logged).toContainEqual(expect.objectContaining({ reason: 'signature_mismatch' }))
-  })
+  test.each(refused)(
+    '%s is accepted where the signature is right, and gets 415 where it is not',
+    async (contentType) => {
+      const service = await startPublic()
+      expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(200)
+      const other = await startPublic({ receive: async () => ({ outcome: 'signature_mismatch' }) })
+      const answer = await send(other.port, '/v1/webhooks/ai', contentType)
+      expect(answer.status).toBe(415)
+      expect(answer.headers['content-type']).toBe('application/problem+json')
+      expect(other.counted).toEqual([['ai', 'unsupported_media_type']])
+      expect(other.logged).toContainEqual(expect.objectContaining({ reason: 'signature_mismatch' }))
+    },
+  )
 
-  test.each(['', ' '])('"%s" is none: of what is not proven, the signature is told', async (contentType) => {
+  test.each(['', ' '])('"%s" counts as none: a webhook with a wrong signature gets 401', async (contentType) => {
     const service = await startPublic({ receive: async () => ({ outcome: 'signature_mismatch' }) })
     expect((await send(service.port, '/v1/webhooks/ai', contentType)).status).toBe(401)
   })
 
-  test('need not be there', async () => {
+  test('may be missing', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2'], '{}'))
     expect(answer.status).toBe(200)
   })
 
-  test('is the one that the provider sends, not JSON in every case', async () => {
+  test('is the one that the provider sends, which need not be JSON', async () => {
     const service = await startPublic({ receive: async () => ({ outcome: 'signature_missing' }) })
     expect((await send(service.port, '/v1/webhooks/forms', 'application/json')).status).toBe(415)
     expect((await send(service.port, '/v1/webhooks/forms', 'application/x-www-form-urlencoded')).status).toBe(401)
     expect((await send(service.port, '/v1/webhooks/forms', 'text/plain')).status).toBe(401)
   })
 
-  test.each(['gzip', 'identity', 'br, gzip', ''])('with Content-Encoding "%s" gets 415', async (encoding) => {
-    const service = await startPublic()
-    const headers = ['Content-Type: application/json', `Content-Encoding: ${encoding}`, 'Content-Length: 2']
-    const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', headers, '{}'))
-    expect(answer.status).toBe(415)
-    expect(answer.headers['accept-encoding']).toBe('identity')
-  })
+  test.each(['gzip', 'identity', 'br, gzip', ''])(
+    'makes no difference with Content-Encoding "%s": the webhook gets 415',
+    async (encoding) => {
+      const service = await startPublic()
+      const headers = ['Content-Type: application/json', `Content-Encoding: ${encoding}`, 'Content-Length: 2']
+      const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', headers, '{}'))
+      expect(answer.status).toBe(415)
+      expect(answer.headers['accept-encoding']).toBe('identity')
+    },
+  )
 })
 
-describe('the request that is received', () => {
-  test('has the very bytes of the body, also where JSON would not survive', async () => {
+describe('a webhook, as it is received,', () => {
+  test('has the exact bytes of the body, also where parsing JSON would change them', async () => {
     const service = await startPublic()
     const body = Buffer.from([0x7b, 0x20, 0xff, 0xfe, 0x00, 0x0d, 0x0a, 0x7d])
     expect((await post(`${service.url}/v1/webhooks/ai`, { body })).status).toBe(200)
@@ -89,7 +95,7 @@ describe('the request that is received', () => {
     expect(service.received[0]?.body).toEqual(Buffer.alloc(0))
   })
 
-  test('has a chunked body put together', async () => {
+  test('has the chunks of its body joined', async () => {
     const service = await startPublic()
     const head = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked'])
     const answer = await exchangeOne(
@@ -102,7 +108,7 @@ describe('the request that is received', () => {
     expect(service.received[0]?.body.toString()).toBe('abcdefg')
   })
 
-  test('has its headers without a prototype, in lower case, repeated ones joined', async () => {
+  test('has its headers without a prototype, in lower case, with repeated ones joined', async () => {
     const service = await startPublic()
     const headers = [
       'X-Sig: a',
@@ -124,7 +130,7 @@ describe('the request that is received', () => {
     expect(incoming?.source.name).toBe('ai')
   })
 
-  test('is still received where the client asks for a version, or waits to be told to go on', async () => {
+  test('is complete where the client sends Accept-Version or Expect: 100-continue', async () => {
     const service = await startPublic()
     const headers = { ...JSON_TYPE, 'accept-version': '9.x' }
     expect((await post(`${service.url}/v1/webhooks/ai`, { headers })).status).toBe(200)
@@ -145,11 +151,11 @@ describe('the request that is received', () => {
   })
 })
 
-describe('a request whose headers cannot verify', () => {
+describe('a webhook whose headers cannot verify', () => {
   const unsigned: Source = { ...source('ai'), precheck: () => ({ ok: false, reason: 'missing' }) }
   const sources = new Map([['ai', unsigned]])
 
-  test('is refused before its body is read, and its connection closed where that could be long', async () => {
+  test('is refused before its body is read, and its connection is closed where the body could be long', async () => {
     const service = await startPublic({ sources })
     const head = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked']).replace('close', 'keep-alive')
     const answer = await exchangeOne(service.port, head)
@@ -165,7 +171,7 @@ describe('a request whose headers cannot verify', () => {
     expect(service.counted).toEqual([['ai', 'signature_missing']])
   })
 
-  test('gets 413 if it says itself that its body is over the limit', async () => {
+  test('gets 413 if its Content-Length is over the limit', async () => {
     const service = await startPublic({ sources })
     const text = requestText('POST', '/v1/webhooks/ai', ['Content-Length: 1001'])
     expect((await exchangeOne(service.port, text)).status).toBe(413)
@@ -179,8 +185,8 @@ describe('a request whose headers cannot verify', () => {
   })
 })
 
-describe('a body over the limit', () => {
-  test('that says so gets 413, and the sender lives to read it', async () => {
+describe('the body of a webhook', () => {
+  test('whose Content-Length is over the limit gets 413, and the sender can read the answer', async () => {
     const service = await startPublic()
     const answer = await post(`${service.url}/v1/webhooks/ai`, { body: Buffer.alloc(5_000_000, 0x20) })
     await expectProblem(answer, 413, 'too-large')
@@ -188,7 +194,7 @@ describe('a body over the limit', () => {
     expect(service.received).toEqual([])
   })
 
-  test('that does not say so gets 413', async () => {
+  test('whose chunks are over the limit gets 413', async () => {
     const service = await startPublic()
     const head = requestText('POST', '/v1/webhooks/ai', ['Transfer-Encoding: chunked'])
     const chunk = `200\r\n${' '.repeat(0x200)}\r\n`
@@ -196,7 +202,7 @@ describe('a body over the limit', () => {
     expect(answer.status).toBe(413)
   })
 
-  test('by no byte is accepted', async () => {
+  test('is accepted at exactly the limit, and gets 413 with one byte more', async () => {
     const service = await startPublic()
     expect((await post(`${service.url}/v1/webhooks/ai`, { body: ' '.repeat(1_000) })).status).toBe(200)
     expect((await post(`${service.url}/v1/webhooks/ai`, { body: ' '.repeat(1_001) })).status).toBe(413)

@@ -35,7 +35,7 @@ describe('a webhook', () => {
     expect(service.counted).toEqual([['ai', outcome]])
   })
 
-  test('whose signature is missing, malformed, wrong or stale gets one and the same 401', async () => {
+  test('gets the same 401 whether its signature is missing, malformed, wrong or stale', async () => {
     const answers = new Set<string>()
     for (const outcome of [
       'signature_missing',
@@ -65,7 +65,7 @@ describe('a webhook', () => {
     expect(service.acknowledged).toEqual([])
   })
 
-  test('that meets a fault of ours gets 500, which says nothing of it, and the log says it all', async () => {
+  test('that meets an internal error gets 500 without details, and the log has all of them', async () => {
     const service = await startPublic({
       receive: async () => {
         throw new Error('disk at /var/secret is on fire')
@@ -83,7 +83,7 @@ describe('a webhook', () => {
     )
   })
 
-  test('that the store refuses by throwing gets 503 all the same', async () => {
+  test('gets 503 also where the store refuses by throwing', async () => {
     const service = await startPublic({
       receive: async () => {
         throw new HoldfastError('unavailable', 'full')
@@ -95,7 +95,7 @@ describe('a webhook', () => {
     expect(service.counted).toEqual([['ai', 'unavailable']])
   })
 
-  test('is sent away with 503 while the service drains', async () => {
+  test('gets 503 while the service drains', async () => {
     let draining = false
     const service = await startPublic({ isDraining: () => draining })
     expect((await post(`${service.url}/v1/webhooks/ai`)).status).toBe(200)
@@ -104,7 +104,7 @@ describe('a webhook', () => {
     expect(service.received).toHaveLength(1)
   })
 
-  test('to a process that takes none gets 503 and why, whatever it is, and never 4xx', async () => {
+  test('to a process that takes no webhooks gets 503 and why, whatever it is, and never 4xx', async () => {
     let closed: string | undefined = 'this process is a worker'
     const service = await startPublic({ closed: () => closed, requireHttps: true })
     for (const [path, init] of [
@@ -140,7 +140,7 @@ describe('a webhook', () => {
     expect(answer.headers.connection).toBe('close')
   })
 
-  test('is the last on its connection only if nothing more is owed there when the service drains', async () => {
+  test('is the last on its connection when the service drains, unless an earlier request there is still to be answered', async () => {
     let draining = false
     const taken: (() => void)[] = []
     const both = Promise.withResolvers<void>()
@@ -169,7 +169,7 @@ describe('a webhook', () => {
     ])
   })
 
-  test('is answered though its sender has closed its side of the connection', async () => {
+  test('is answered even when its sender has closed its side of the connection', async () => {
     const service = await startPublic({
       receive: async () => {
         // Until the end of the connection's other half has come in, too.
@@ -187,7 +187,7 @@ describe('a webhook', () => {
   })
 })
 
-describe('an unknown source', () => {
+describe('a webhook of an unknown source', () => {
   test.each(['nope', 'constructor', '__proto__', 'toString', 'AI', 'a'.repeat(500), 'a%2Fb', '%E2%82%AC'])(
     'named %s gets 404',
     async (name) => {
@@ -198,28 +198,31 @@ describe('an unknown source', () => {
     },
   )
 
-  test('is told before its method is looked at', async () => {
+  test('gets 404 whatever its method', async () => {
     const service = await startPublic()
     await expectProblem(await fetch(`${service.url}/v1/webhooks/nope`), 404, 'unknown-source')
   })
 })
 
-describe('a method other than POST', () => {
-  test.each(['GET', 'OPTIONS', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'])('%s gets 405 with Allow', async (method) => {
-    const service = await startPublic()
-    const answer = await fetch(`${service.url}/v1/webhooks/ai`, { method })
-    await expectProblem(answer, 405, 'method-not-allowed')
-    expect(answer.headers.get('allow')).toBe('POST')
-    expect(service.counted).toEqual([['ai', 'method_not_allowed']])
-  })
+describe('a request to the public listener', () => {
+  test.each(['GET', 'OPTIONS', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'])(
+    'with %s to a webhook’s path gets 405 with Allow',
+    async (method) => {
+      const service = await startPublic()
+      const answer = await fetch(`${service.url}/v1/webhooks/ai`, { method })
+      await expectProblem(answer, 405, 'method-not-allowed')
+      expect(answer.headers.get('allow')).toBe('POST')
+      expect(service.counted).toEqual([['ai', 'method_not_allowed']])
+    },
+  )
 
-  test('HEAD gets 405 without a body', async () => {
+  test('with HEAD to a webhook’s path gets 405 without a body', async () => {
     const service = await startPublic()
     const answer = await exchangeOne(service.port, requestText('HEAD', '/v1/webhooks/ai', []))
     expect(answer).toMatchObject({ status: 405, headers: { allow: 'POST' }, body: '' })
   })
 
-  test.each(['/livez', '/readyz'])('on %s gets 405 naming GET and HEAD', async (path) => {
+  test.each(['/livez', '/readyz'])('with POST to %s gets 405 naming GET and HEAD', async (path) => {
     const service = await startPublic()
     const answer = await post(service.url + path)
     await expectProblem(answer, 405, 'method-not-allowed')
@@ -228,8 +231,8 @@ describe('a method other than POST', () => {
   })
 })
 
-describe('where https is required', () => {
-  test('a request by http gets 426, but health does not', async () => {
+describe('where HTTPS is required, the public listener', () => {
+  test('answers a webhook by HTTP with 426, and health checks as ever', async () => {
     const service = await startPublic({ requireHttps: true })
     const answer = await exchangeOne(service.port, requestText('POST', '/v1/webhooks/ai', ['Content-Length: 2'], '{}'))
     expect(answer.status).toBe(426)
@@ -239,7 +242,7 @@ describe('where https is required', () => {
     expect(service.counted).toEqual([['ai', 'insecure']])
   })
 
-  test('a trusted proxy is believed, another is not', async () => {
+  test('believes X-Forwarded-Proto of a trusted proxy, and of no other', async () => {
     const headers = { ...JSON_TYPE, 'x-forwarded-proto': 'https' }
     const behind = await startPublic({ requireHttps: true, trustProxy: ['127.0.0.0/8'] })
     expect((await post(`${behind.url}/v1/webhooks/ai`, { headers })).status).toBe(200)
@@ -249,8 +252,8 @@ describe('where https is required', () => {
   })
 })
 
-describe('the log', () => {
-  test('has one line for a stored event, with its uid and how long it took', async () => {
+describe('the log of the public listener', () => {
+  test('has one line for a stored event, with its uid and duration', async () => {
     const service = await startPublic()
     await post(`${service.url}/v1/webhooks/ai?key=hush`, { headers: { ...JSON_TYPE, 'x-request-id': 'abc' } })
     expect(service.logged).toEqual([
@@ -266,7 +269,7 @@ describe('the log', () => {
     ])
   })
 
-  test('has one warning for a refused one, with the reason that the sender is not told', async () => {
+  test('has one warning for a refused webhook, with the reason that the sender does not get', async () => {
     const service = await startPublic({ receive: async () => ({ outcome: 'timestamp_stale', aheadMs: -420_300 }) })
     await post(`${service.url}/v1/webhooks/ai?key=hush`, { body: 'secret body' })
     expect(service.logged).toEqual([expect.objectContaining({ level: 40, outcome: 'timestamp_stale', status: 401 })])
