@@ -45,7 +45,7 @@ export function publicListenerOf(service: Service, phase: Phase): FastifyInstanc
     sources,
     receive: async (incoming) => {
       const received = await pipeline.receiver.receive(incoming)
-      if ('uid' in received) tasks.heard(incoming.source.name)
+      if ('uid' in received) tasks.webhookArrived(incoming.source.name)
       return received
     },
     telemetry: metrics.telemetry,

@@ -2,10 +2,10 @@ import type { Page, PageRequest } from './page.ts'
 import type { Task } from './task.ts'
 import type { TaskFilter } from './task-store.ts'
 
-/** How a task is to be begun: one that the caller has submitted (`taskId`), or one that Holdfast is to submit. */
+/** A task to be begun: one that the caller has submitted (`taskId`), or one that Holdfast is to submit. */
 export interface TaskOrder {
   readonly source: string
-  /** `submit`: the JSON of an object, or of what is no JSON: that is found out when it is begun. */
+  /** `submit`: the caller's request as it came; whether it is the JSON of an object is checked when the task begins. */
   readonly work: { readonly taskId: string } | { readonly submit: string }
   readonly maxWaitMs?: number
   readonly deadlineMs?: number
@@ -25,10 +25,10 @@ export interface TaskService {
    */
   begin(order: TaskOrder): Promise<{ readonly task: Task; readonly created: boolean }>
   list(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
-  /** As soon as it is terminal, or after `waitMs` as it then is. */
+  /** Gives the task as soon as it is terminal, or after `waitMs` as it then is. */
   show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task>
-  /** Nobody waits for it any more; a terminal one stays as it is. */
+  /** Gives the task up; a terminal one stays as it is. */
   cancel(source: string, id: string): Promise<Task>
-  /** Asks the provider now. Rejects with `not_configured`, or `conflict` while somebody else is asking. */
+  /** Asks the provider now. Rejects with `not_configured`, or `conflict` while another poll of it is under way. */
   poll(source: string, id: string): Promise<Task>
 }

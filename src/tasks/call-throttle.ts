@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Trouble } from './answers.ts'
-import { Breaker, type BreakerState } from './breaker.ts'
-import { RateLimit } from './rate-limit.ts'
+import { type BreakerState, CircuitBreaker } from './circuit-breaker.ts'
+import type { CallError } from './provider-calls.ts'
 
 /** Bytes of an answer that cost as much as a call of its own, up to the calls of one second: reading it is work. */
 const BYTES_PER_CALL = 65_536
 
-export interface GateOptions {
+export interface CallThrottleOptions {
   readonly perSecond: number
-  /** How long a provider in trouble is left alone. */
+  /** How long the circuit stays open. */
   readonly pauseMs: number
-  /** Milliseconds by a clock that nobody sets: a pause is not to last until a time that was wrong. */
+  /** Milliseconds of a clock that only goes forward: a pause must not last until a time that was wrong. */
   readonly monotonicMs: () => number
   /** Aborted when the service stops. */
   readonly stopping: AbortSignal
@@ -18,21 +17,21 @@ export interface GateOptions {
 }
 
 /**
- * What stands between a source's tasks and its provider: so many calls in a second, none while it asks for patience, and a
- * trickle while it is in trouble.
+ * Limits the calls of one source to its provider: so many in a second, none for as long as its `Retry-After` says, and single
+ * probes while its circuit is open.
  */
-export class Gate {
-  readonly #limit: RateLimit
+export class CallThrottle {
+  readonly #limiter: RateLimiter
   readonly #perSecond: number
-  readonly #breaker: Breaker
+  readonly #breaker: CircuitBreaker
   readonly #monotonicMs: () => number
   readonly #stopping: AbortSignal
   #pausedUntilMs = Number.NEGATIVE_INFINITY
 
-  constructor({ perSecond, pauseMs, monotonicMs, stopping, onChange }: GateOptions) {
-    this.#limit = new RateLimit(perSecond, monotonicMs)
+  constructor({ perSecond, pauseMs, monotonicMs, stopping, onChange }: CallThrottleOptions) {
+    this.#limiter = new RateLimiter(perSecond, monotonicMs)
     this.#perSecond = perSecond
-    this.#breaker = new Breaker(monotonicMs, pauseMs, onChange)
+    this.#breaker = new CircuitBreaker(monotonicMs, pauseMs, onChange)
     this.#monotonicMs = monotonicMs
     this.#stopping = stopping
   }
@@ -40,46 +39,95 @@ export class Gate {
   state = (): BreakerState => this.#breaker.state()
 
   /** How many of these calls may be made now. */
-  lets(count: number): number {
-    return this.#isWilling() ? this.#breaker.lets(Math.min(count, this.#limit.available())) : 0
+  allowed(count: number): number {
+    return this.#isPaused() ? 0 : this.#breaker.allowed(Math.min(count, this.#limiter.available()))
   }
 
-  /** Only the rate keeps calls from being made now. */
-  isShort = (): boolean => this.#isWilling() && this.#breaker.lets(1) > 0 && this.#limit.available() === 0
+  /** Only the rate limit keeps calls from being made now. */
+  isRateLimited = (): boolean => !this.#isPaused() && this.#breaker.allowed(1) > 0 && this.#limiter.available() === 0
 
-  /** Until the rate lets the next call be made. */
-  waitMs = (): number => this.#limit.waitMs()
+  /** Until the rate limit lets the next call be made. */
+  waitMs = (): number => this.#limiter.waitMs()
 
   /** Makes a call in its turn. Undefined: it was not made, because the circuit is open or the service stops. */
   async call<Result>(
     make: () => Promise<Result>,
-    troubleOf: (result: Result) => Trouble | undefined,
+    errorOf: (result: Result) => CallError | undefined,
   ): Promise<Result | undefined> {
-    await this.turn(this.#limit.reserve())
+    await this.sleep(this.#limiter.reserve())
     if (this.#stopping.aborted) return undefined
-    const called = await this.#breaker.run(async () => {
+    const made = await this.#breaker.run(async () => {
       const result = await make()
-      return { result, trouble: troubleOf(result) }
+      return { result, error: errorOf(result) }
     })
-    this.#heed(called?.trouble)
-    return called?.result
+    this.#pauseAfter(made?.error)
+    return made?.result
   }
 
   /** An answer of so many bytes was read. */
-  read(bytes: number): void {
-    this.#limit.charge(Math.min(this.#perSecond, Math.floor(bytes / BYTES_PER_CALL)))
+  chargeBytes(bytes: number): void {
+    this.#limiter.charge(Math.min(this.#perSecond, Math.floor(bytes / BYTES_PER_CALL)))
   }
 
   /** Resolves after the time, or when the service stops. */
-  async turn(ms: number): Promise<void> {
+  async sleep(ms: number): Promise<void> {
     if (ms > 0) await sleep(ms, undefined, { signal: this.#stopping }).catch(() => {})
   }
 
-  #isWilling = (): boolean => this.#monotonicMs() >= this.#pausedUntilMs
+  #isPaused = (): boolean => this.#monotonicMs() < this.#pausedUntilMs
 
-  /** Overload is the provider's, whichever task it was told for. */
-  #heed({ outcome, retryAfterMs = 0 }: Partial<Trouble> = {}): void {
+  /** Overload is the provider's, whichever task the answer was about. */
+  #pauseAfter({ outcome, retryAfterMs = 0 }: Partial<CallError> = {}): void {
     if (outcome !== 'rate_limited' && outcome !== 'server_error') return
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#monotonicMs() + retryAfterMs)
   }
+}
+
+/** A token bucket: so many in each second, and as many at once after a pause. */
+export class RateLimiter {
+  readonly #perSecond: number
+  readonly #monotonicMs: () => number
+  #tokens: number
+  #filledAtMs: number
+
+  constructor(perSecond: number, monotonicMs: () => number) {
+    this.#perSecond = perSecond
+    this.#monotonicMs = monotonicMs
+    this.#tokens = this.#capacity()
+    this.#filledAtMs = monotonicMs()
+  }
+
+  /** Tokens that can be taken now. */
+  available(): number {
+    this.#fill()
+    return Math.max(0, Math.floor(this.#tokens))
+  }
+
+  /** Until the next token can be taken. */
+  waitMs(): number {
+    this.#fill()
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) * 1_000) / this.#perSecond)
+  }
+
+  /** Takes one token, which may be used after so many milliseconds: later callers wait longer. */
+  reserve(): number {
+    const waitMs = this.waitMs()
+    this.#tokens--
+    return waitMs
+  }
+
+  /** Takes tokens that were used already: the next callers wait for them. */
+  charge(tokens: number): void {
+    this.#fill()
+    this.#tokens -= tokens
+  }
+
+  #fill(): void {
+    const nowMs = this.#monotonicMs()
+    const gained = (Math.max(0, nowMs - this.#filledAtMs) * this.#perSecond) / 1_000
+    this.#tokens = Math.min(this.#capacity(), this.#tokens + gained)
+    this.#filledAtMs = nowMs
+  }
+
+  #capacity = (): number => Math.max(1, this.#perSecond)
 }

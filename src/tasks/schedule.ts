@@ -1,30 +1,30 @@
-import { MAX_RETRY_AFTER_MS } from './answers.ts'
+import { MAX_RETRY_AFTER_MS } from './provider-calls.ts'
 
 /** The longest between two polls of one task, before jitter. */
 const MAX_POLL_DELAY_MS = 600_000
-/** A task is asked for again after this share of its age: often while young, seldom when old. */
+/** A task is polled again after this share of its age: often while young, seldom when old. */
 const AGE_SHARE = 0.1
-/** Jitter: up to so much of the delay on top, so that tasks submitted together are not asked for together for ever. */
+/** Jitter: up to so much of the delay on top, so that tasks submitted together are not polled together for ever. */
 const JITTER_SHARE = 0.5
 const MAX_DOUBLINGS = 16
 
 const SUBMIT_BASE_MS = 1_000
 const MAX_SUBMIT_DELAY_MS = 60_000
 
-/** How long a task may be left alone at most, also where its provider asks for that. */
+/** The longest between two polls of one task, also where its provider asks for a longer pause. */
 export const longestPollMs = (pollIntervalMs: number): number =>
   Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_RETRY_AFTER_MS, pollIntervalMs) * (1 + JITTER_SHARE))
 
 export interface PollPace {
   readonly ageMs: number
-  /** In a row, this one included. */
+  /** Failed polls in a row, this one included. */
   readonly failures: number
   readonly pollIntervalMs: number
-  /** What the provider asked for. */
+  /** The pause that the provider asked for. */
   readonly retryAfterMs?: number | undefined
 }
 
-/** How long a task that was asked for is left alone: never less than the poll interval. `random` gives [0, 1). */
+/** How long until a task is polled again: never less than the poll interval. `random` gives [0, 1). */
 export function pollDelayMs(
   { ageMs, failures, pollIntervalMs, retryAfterMs = 0 }: PollPace,
   random: () => number,

@@ -10,33 +10,32 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import type { LastKnown, PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
-import { type Asked, ask } from './ask.ts'
-import { BREAKER_PAUSE_MS, type BreakerState } from './breaker.ts'
-import { Gate } from './call-throttle.ts'
-import { Findings } from './findings.ts'
+import { CallThrottle } from './call-throttle.ts'
+import { BREAKER_PAUSE_MS, type BreakerState } from './circuit-breaker.ts'
+import { PollWarnings } from './poll-warnings.ts'
+import { callableApi, type PollResult, pollTask, whyNotCallable } from './provider-calls.ts'
 import { pollDelayMs } from './schedule.ts'
-import type { Submitted, Submitter } from './submit.ts'
-import { askable, whyUnaskable } from './task-source.ts'
+import type { SubmitResult, Submitter } from './submit.ts'
 
 const DEFAULT_CONCURRENCY = 16
 const DEFAULT_POLLS_PER_SECOND = 50
-/** Longer than a question, the wait for its answer's room and the keeping of it may take. */
+/** Longer than a poll, its answer's wait for room in memory and the storing of the answer take together. */
 export const POLL_LEASE_MS = 4 * CALL_TIMEOUT_MS + 90_000
-/** Of the tasks that are asked for, so many are such as have failed, while others wait too. */
+/** The share of polls that goes to tasks which have failed, while others are due too. */
 const FAILED_SHARE = 0.25
 
-export interface LaneOptions {
+export interface SourcePollerOptions {
   readonly store: TaskStore
   readonly pollAnswers: PollAnswers
   readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'pollAnswer'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
-  /** How long a provider in trouble is left alone. */
+  /** How long the circuit of a provider in trouble stays open. */
   readonly breakerPauseMs?: number
   readonly leaseMs?: number
   readonly clock: Clock
-  /** Milliseconds by a clock that nobody sets. */
+  /** Milliseconds of a clock that only goes forward. */
   readonly monotonicMs?: () => number
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled'>
@@ -46,30 +45,30 @@ export interface LaneOptions {
 type Submitting = LeasedTask
 type Pending = LeasedTask & { readonly id: string }
 
-/** The polling of one source, apart from all others: a provider that hangs or is down delays nobody else's tasks. */
-export class Lane {
+/** Polls the tasks of one source, apart from all others: a provider that hangs or is down delays no other source's tasks. */
+export class SourcePoller {
   readonly #source: ConnectedSource
-  readonly #options: LaneOptions
-  readonly #gate: Gate
-  readonly #findings: Findings
+  readonly #options: SourcePollerOptions
+  readonly #throttle: CallThrottle
+  readonly #warnings: PollWarnings
   readonly #concurrency: number
   readonly #stopping = new AbortController()
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
-  /** Places that tasks which have failed have coming to them. */
+  /** Places among the next claims that tasks which have failed have earned. */
   #failedPlaces = 0
-  /** The store cannot be asked, which was told of. */
-  #isAway = false
+  /** The store cannot be reached, and the log says so already. */
+  #isStoreAway = false
 
-  constructor(source: ConnectedSource, options: LaneOptions) {
+  constructor(source: ConnectedSource, options: SourcePollerOptions) {
     const { provider, name } = source
     const { log, breakerPauseMs = BREAKER_PAUSE_MS, monotonicMs = () => performance.now() } = options
     const { concurrency = DEFAULT_CONCURRENCY, pollsPerSecond = DEFAULT_POLLS_PER_SECOND } = provider.api?.tasks ?? {}
     this.#source = source
     this.#options = options
     this.#concurrency = concurrency
-    this.#findings = new Findings(name, log)
-    this.#gate = new Gate({
+    this.#warnings = new PollWarnings(name, log)
+    this.#throttle = new CallThrottle({
       perSecond: pollsPerSecond,
       pauseMs: breakerPauseMs,
       monotonicMs,
@@ -82,11 +81,11 @@ export class Lane {
     })
   }
 
-  /** Null: there is nobody to ask. */
-  breaker = (): BreakerState | null => (askable(this.#source) === undefined ? null : this.#gate.state())
+  /** Null: the provider cannot be called for tasks. */
+  breaker = (): BreakerState | null => (callableApi(this.#source) === undefined ? null : this.#throttle.state())
 
-  /** How long whoever asks now would wait for his turn. */
-  waitMs = (): number => this.#gate.waitMs()
+  /** How long a poll that is asked for now would wait for its turn. */
+  waitMs = (): number => this.#throttle.waitMs()
 
   /** Handles every task that is due, once; one pass at a time. Never rejects. */
   pass(): Promise<void> {
@@ -96,14 +95,14 @@ export class Lane {
     return this.#passing
   }
 
-  /** Claims no more, breaks off what is asked, and lets its tasks go. */
+  /** Claims no more, breaks off open polls, and releases their tasks. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#passing
   }
 
-  /** Asks for one leased task now: its owner wants to know. False: it was not asked for, since the circuit is open. */
-  handleNow(task: LeasedTask): Promise<boolean> {
+  /** Polls one leased task now, for an operator. False: it was not polled, because the circuit is open. */
+  pollNow(task: LeasedTask): Promise<boolean> {
     return this.#handle(task)
   }
 
@@ -111,34 +110,34 @@ export class Lane {
     try {
       while (!this.#stopping.signal.aborted) {
         const free = this.#concurrency - this.#inFlight.size
-        const isShort = askable(this.#source) !== undefined && this.#gate.isShort()
-        const tasks = free === 0 ? [] : await this.#claim(free, isShort)
-        this.#isAway = false
+        const isRateLimited = callableApi(this.#source) !== undefined && this.#throttle.isRateLimited()
+        const tasks = free === 0 ? [] : await this.#claim(free, isRateLimited)
+        this.#isStoreAway = false
         for (const task of tasks) this.#start(task)
         if (tasks.length > 0) continue
         if (this.#inFlight.size > 0) await Promise.race(this.#inFlight)
-        else if (isShort) await this.#gate.turn(this.#gate.waitMs())
+        else if (isRateLimited) await this.#throttle.sleep(this.#throttle.waitMs())
         else return
       }
     } catch (error) {
       const { name: source } = this.#source
-      if (!this.#stopping.signal.aborted && !this.#isAway)
+      if (!this.#stopping.signal.aborted && !this.#isStoreAway)
         this.#options.log.warn({ source, error: messageOf(error) }, 'stale tasks could not be claimed')
-      this.#isAway = true
+      this.#isStoreAway = true
     } finally {
       await Promise.all(this.#inFlight)
     }
   }
 
   /**
-   * No more than can be asked for soon; those past their deadline need nobody's answer. First come tasks that have not failed:
-   * theirs is the call that tells whether a provider in trouble is back. Those that have failed have a share all the same.
+   * Claims no more tasks than can be polled soon; those past their deadline need no answer. Tasks that have not failed come
+   * first: one of them then probes whether a provider in trouble is back. Tasks that have failed have a share all the same.
    */
-  async #claim(free: number, isShort: boolean): Promise<readonly LeasedTask[]> {
+  async #claim(free: number, isRateLimited: boolean): Promise<readonly LeasedTask[]> {
     const { store, leaseMs = POLL_LEASE_MS } = this.#options
-    const staleLimit = askable(this.#source) === undefined ? 0 : this.#gate.lets(free)
-    const expiredLimit = staleLimit > 0 ? staleLimit : isShort ? 0 : free
-    const failedPlaces = this.#gate.state() === 'closed' ? Math.min(staleLimit, Math.floor(this.#failedPlaces)) : 0
+    const staleLimit = callableApi(this.#source) === undefined ? 0 : this.#throttle.allowed(free)
+    const expiredLimit = staleLimit > 0 ? staleLimit : isRateLimited ? 0 : free
+    const failedPlaces = this.#throttle.state() === 'closed' ? Math.min(staleLimit, Math.floor(this.#failedPlaces)) : 0
     const { name: source } = this.#source
     const tasks = await store.claimTasks({ source, staleLimit, failedPlaces, expiredLimit, leaseMs })
     const sound = tasks.filter(({ failures }) => failures === 0)
@@ -153,7 +152,7 @@ export class Lane {
     this.#inFlight.add(handling)
   }
 
-  /** Never rejects. False: the provider was not called, though it should have been. */
+  /** Never rejects. False: the provider should have been called, and was not. */
   async #handle(task: LeasedTask): Promise<boolean> {
     const { clock, log } = this.#options
     try {
@@ -172,60 +171,60 @@ export class Lane {
   async #submit(task: Submitting): Promise<boolean> {
     const { submitter } = this.#options
     const again = () => submitter.again(this.#source, task, this.#stopping.signal)
-    const submitted = await this.#gate.call(again, troubleOfSubmission)
-    return submitted === undefined ? this.#letGo(task) : true
+    const submitted = await this.#throttle.call(again, errorOfSubmission)
+    return submitted === undefined ? this.#release(task) : true
   }
 
   async #poll(task: Pending): Promise<boolean> {
     const { clock, store, random, pollIntervalMs, telemetry } = this.#options
     using hold = new DisposableStack()
-    const asked = await this.#ask(task, hold)
-    if (asked === undefined) return this.#letGo(task)
-    const finding = this.#findings.of(task, asked)
-    if (asked.outcome === 'terminal') return this.#recover(task, asked)
-    const trouble = troubleOfAnswer(asked)
-    telemetry.polled(task.source, asked.outcome)
+    const result = await this.#pollOnce(task, hold)
+    if (result === undefined) return this.#release(task)
+    const warning = this.#warnings.check(task, result)
+    if (result.outcome === 'terminal') return this.#keep(task, result)
+    const error = errorOfPoll(result)
+    telemetry.polled(task.source, result.outcome)
     const delayMs = pollDelayMs(
       {
         ageMs: clock() - task.createdAtMs,
-        failures: trouble === undefined ? 0 : task.failures + 1,
+        failures: error === undefined ? 0 : task.failures + 1,
         pollIntervalMs,
-        retryAfterMs: trouble?.retryAfterMs,
+        retryAfterMs: error?.retryAfterMs,
       },
       random,
     )
     const said =
-      'error' in asked
-        ? { error: asked.error }
-        : { providerStatus: asked.providerStatus, ...(finding && { error: finding }) }
+      'error' in result
+        ? { error: result.error }
+        : { providerStatus: result.providerStatus, ...(warning && { error: warning }) }
     await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked: said }])
     return true
   }
 
-  /** It was not asked for: it is due as before. */
-  async #letGo({ uid, lease }: LeasedTask): Promise<false> {
+  /** Releases a task that was not polled: it is due as before. */
+  async #release({ uid, lease }: LeasedTask): Promise<false> {
     await this.#options.store.postpone([{ uid, lease, dueAtMs: this.#options.clock() }])
     return false
   }
 
-  /** Undefined: it was not asked, because the circuit is open or the service stops. */
-  async #ask(task: Pending, hold: DisposableStack): Promise<Asked | undefined> {
-    const access = askable(this.#source)
-    if (access === undefined) return undefined
+  /** Undefined: the task was not polled, because the circuit is open or the service stops. */
+  async #pollOnce(task: Pending, hold: DisposableStack): Promise<PollResult | undefined> {
+    const api = callableApi(this.#source)
+    if (api === undefined) return undefined
     const { signal } = this.#stopping
     const call: CallProvider = async (...args) => {
-      const result = await access.call(...args)
-      if (result.ok) this.#gate.read(result.body.length)
+      const result = await api.call(...args)
+      if (result.ok) this.#throttle.chargeBytes(result.body.length)
       return result
     }
     const { clock: nowMs, readers, reader } = this.#options
     const reading = { reader, ...(readers !== undefined && { readers }) }
-    const question = { source: this.#source, task, ...reading, call, nowMs, signal, hold }
-    const asked = await this.#gate.call(() => ask(question), troubleOfAnswer)
+    const options = { source: this.#source, task, ...reading, call, nowMs, signal, hold }
+    const asked = await this.#throttle.call(() => pollTask(options), errorOfPoll)
     return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
   }
 
-  async #recover(task: Pending, { answer }: Extract<Asked, { outcome: 'terminal' }>): Promise<true> {
+  async #keep(task: Pending, { answer }: Extract<PollResult, { outcome: 'terminal' }>): Promise<true> {
     const { pollAnswers, telemetry } = this.#options
     const outcome = await pollAnswers.keepAnswer(this.#source, task, answer)
     const kept = answer.truncated === undefined ? 'terminal' : 'truncated'
@@ -234,42 +233,43 @@ export class Lane {
   }
 
   /**
-   * At its deadline a stale task is asked for a last time, where somebody can be: a service that was down for long must not
-   * give up what had ended meanwhile.
+   * At its deadline a stale task is polled a last time, where that is possible: after the service was down for long, the task
+   * may have ended meanwhile.
    */
   async #expire(task: LeasedTask): Promise<boolean> {
     const { pollAnswers, telemetry, clock } = this.#options
     using hold = new DisposableStack()
     const stale = task.id !== undefined && clock() >= task.staleAtMs ? { ...task, id: task.id } : undefined
-    const asked = stale !== undefined && this.#gate.lets(1) > 0 ? await this.#ask(stale, hold) : undefined
+    const asked = stale !== undefined && this.#throttle.allowed(1) > 0 ? await this.#pollOnce(stale, hold) : undefined
     if (this.#stopping.signal.aborted) return false
-    const finding = asked && this.#findings.of(task, asked)
-    if (stale !== undefined && asked?.outcome === 'terminal') return this.#recover(stale, asked)
+    const warning = asked && this.#warnings.check(task, asked)
+    if (stale !== undefined && asked?.outcome === 'terminal') return this.#keep(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
-    const otherwise = task.lastError ?? whyNotAsked(this.#source, stale !== undefined)
-    await pollAnswers.keepExpiry(this.#source, task, lastKnown(asked, finding, otherwise))
+    const otherwise = task.lastError ?? whyNotPolled(this.#source, stale !== undefined)
+    await pollAnswers.keepExpiry(this.#source, task, lastKnown(asked, warning, otherwise))
     return true
   }
 }
 
-/** Of a task that nobody was asked for at its deadline. */
-function whyNotAsked(taskSource: ConnectedSource, isStale: boolean): string {
-  if (askable(taskSource) === undefined) return `its provider was not asked: ${whyUnaskable(taskSource)}`
+/** The error of a task that was not polled at its deadline. */
+function whyNotPolled(source: ConnectedSource, isStale: boolean): string {
+  if (callableApi(source) === undefined) return `its provider was not asked: ${whyNotCallable(source)}`
   return isStale
     ? 'its provider was in trouble at its deadline, and was not asked'
     : 'it was not stale at its deadline, and its provider was not asked'
 }
 
-/** What a task that has expired tells of its provider. `otherwise`: of one that was not asked. */
-function lastKnown(asked: Asked | undefined, finding: string | undefined, otherwise: string): LastKnown {
+/** What is known of a task that has expired. `otherwise`: the error of one that was not polled. */
+function lastKnown(asked: PollResult | undefined, warning: string | undefined, otherwise: string): LastKnown {
   if (asked === undefined) return { error: otherwise }
   if ('error' in asked) return { error: asked.error }
   if (!('providerStatus' in asked)) return {}
   return {
     providerStatus: asked.providerStatus,
-    error: finding ?? `at its deadline the provider said ${JSON.stringify(asked.providerStatus)}`,
+    error: warning ?? `at its deadline the provider said ${JSON.stringify(asked.providerStatus)}`,
   }
 }
 
-const troubleOfAnswer = (asked: Asked) => ('error' in asked ? asked : undefined)
-const troubleOfSubmission = (submitted: Submitted) => (submitted.outcome === 'unknown' ? submitted.trouble : undefined)
+const errorOfPoll = (asked: PollResult) => ('error' in asked ? asked : undefined)
+const errorOfSubmission = (submitted: SubmitResult) =>
+  submitted.outcome === 'unknown' ? submitted.callError : undefined

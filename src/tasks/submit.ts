@@ -8,12 +8,10 @@ import type { ConnectedSource } from '../domain/source.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import { type Trouble, troubleOf } from './answers.ts'
-import { isSuccess } from './ask.ts'
+import { type CallError, callableApi, callErrorOf, isSuccess } from './provider-calls.ts'
 import { submitDelayMs } from './schedule.ts'
-import { askable } from './task-source.ts'
 
-/** All that is wanted of the answer is the task's id, wherever it stands: a task must not be lost for being answered at length. */
+/** Only the task's id is wanted of the answer, wherever it stands: a task must not be lost because the answer is long. */
 const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 
 /** Characters of a provider's own words that are passed on. */
@@ -32,51 +30,77 @@ export interface SubmitterOptions {
  * - `refused`: the provider does not want it, and the task has failed;
  * - `unknown`: it may have it, or will get it: the task goes on as `submitting`.
  */
-export type Submitted =
+export type SubmitResult =
   | { readonly outcome: 'submitted'; readonly task: Task }
   | { readonly outcome: 'refused'; readonly reason: string }
-  | { readonly outcome: 'unknown'; readonly trouble?: Trouble }
+  | { readonly outcome: 'unknown'; readonly callError?: CallError }
 
-/** Gives tasks to providers. The task's row is on disk before, and what became of it after. */
-export interface Submitter {
-  /** Why the provider cannot be given tasks; undefined if it can. */
-  fault(source: ConnectedSource): string | undefined
-  /** `request`: what its provider's module has made of the task's request. */
-  submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<Submitted>
-  /**
-   * Again, where the first time was cut off. A provider that honours `Idempotency-Key` is sent it again; of any other
-   * nobody knows whether it has the task, and a second one might be paid for: it is left to its deadline.
-   */
-  again(source: ConnectedSource, task: LeasedTask, signal: AbortSignal): Promise<Submitted>
-}
+/** Submits tasks to providers. The task's row is on disk before the call, and the outcome after it. */
+export class Submitter {
+  readonly #options: SubmitterOptions
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-export function createSubmitter({ store, reader, clock, random, log }: SubmitterOptions): Submitter {
-  async function submit(
-    source: ConnectedSource,
-    task: LeasedTask,
-    request: ReadyRequest | undefined,
-    again?: { signal: AbortSignal },
-  ): Promise<Submitted> {
-    const access = askable(source)
-    if (access === undefined || request === undefined)
-      return postpone(task, 'the source is not configured for it', undefined)
-    const headers = { ...request.headers, 'idempotency-key': task.uid }
-    const result = await access.call({ ...request, headers }, again?.signal, SHORT)
-    const id = isSuccess(result) ? await idIn(source, result.body) : undefined
-    if (id !== undefined) return took(task, id)
-    // Whoever asks for a task is told that the key is refused. A task that was taken on is not to fail for it.
-    const isKeyRefused = again !== undefined && result.ok && result.status === 401
-    return isRefusal(result) && !isKeyRefused ? refused(source, task, result) : unclear(access.api, task, result)
+  constructor(options: SubmitterOptions) {
+    this.#options = options
   }
 
-  /** An id that holds a key is none: it would be told to everyone. */
-  async function idIn({ provider, redact }: ConnectedSource, body: Buffer): Promise<string | undefined> {
-    const id = await reader.taskId(provider, body)
+  /** Why tasks cannot be submitted to the provider; undefined if they can. */
+  fault(source: ConnectedSource): string | undefined {
+    const { provider, name } = source
+    const callable = callableApi(source)
+    if (provider.api?.tasks?.submit === undefined) return `provider ${provider.name} takes no tasks from here`
+    if (callable === undefined) return `the API of source ${name} is not configured`
+    if (callable.api.submit?.callsBack === true && source.url === undefined) return 'PUBLIC_URL is not set'
+    return undefined
+  }
+
+  /** `request`: what the provider's module has made of the task's request. */
+  async submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<SubmitResult> {
+    const result = await this.#send(source, task, request)
+    return result === undefined ? this.#notSent(task) : this.#outcome(source, task, result)
+  }
+
+  /**
+   * Submits again a task whose first submission was cut off. A provider that honours `Idempotency-Key` gets it again. Of any
+   * other it is not known whether it has the task, and a second one might be paid for: the task waits for its deadline.
+   */
+  async again(source: ConnectedSource, task: LeasedTask, signal: AbortSignal): Promise<SubmitResult> {
+    const api = callableApi(source)?.api
+    if (api?.submit?.idempotent !== true && task.interrupted)
+      return this.#postpone(task, 'the service ended while it was submitting it', undefined, api)
+    const request = await requestOf(this.#options.reader, source, task.request ?? '{}')
+    if (request === undefined || request === 'unreadable') return this.#notSent(task)
+    const result = await this.#send(source, task, request, signal)
+    if (result === undefined) return this.#notSent(task)
+    // The caller of a new task is told that the key is refused. A task that was accepted must not fail for it.
+    const isKeyRefused = result.ok && result.status === 401
+    return isKeyRefused ? this.#unclear(source, task, result) : this.#outcome(source, task, result)
+  }
+
+  /** Undefined: the API is not configured. */
+  async #send(
+    source: ConnectedSource,
+    task: LeasedTask,
+    request: ReadyRequest,
+    signal?: AbortSignal,
+  ): Promise<CallResult | undefined> {
+    const headers = { ...request.headers, 'idempotency-key': task.uid }
+    return callableApi(source)?.call({ ...request, headers }, signal, SHORT)
+  }
+
+  async #outcome(source: ConnectedSource, task: LeasedTask, result: CallResult): Promise<SubmitResult> {
+    const id = isSuccess(result) ? await this.#idIn(source, result.body) : undefined
+    if (id !== undefined) return this.#accepted(task, id)
+    return isRefusal(result) ? this.#refused(source, task, result) : this.#unclear(source, task, result)
+  }
+
+  /** An id that holds a key is not used: it would be shown to everyone. */
+  async #idIn({ provider, redact }: ConnectedSource, body: Buffer): Promise<string | undefined> {
+    const id = await this.#options.reader.taskId(provider, body)
     return id !== undefined && redact(id) === id ? id : undefined
   }
 
-  async function took(task: LeasedTask, id: string): Promise<Submitted> {
+  async #accepted(task: LeasedTask, id: string): Promise<SubmitResult> {
+    const { store, log } = this.#options
     const stored = await store.submitted(task.uid, task.lease, { id })
     if (stored === undefined) return { outcome: 'unknown' }
     log.info({ source: task.source, task: id, uid: task.uid }, 'task submitted')
@@ -85,7 +109,8 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
       : { outcome: 'submitted', task: stored }
   }
 
-  async function refused(source: ConnectedSource, task: LeasedTask, { status, body }: Answered): Promise<Submitted> {
+  async #refused(source: ConnectedSource, task: LeasedTask, { status, body }: Answered): Promise<SubmitResult> {
+    const { store, log } = this.#options
     const brief = `the provider answered ${status}`
     await store.submitted(task.uid, task.lease, { refused: brief })
     log.warn({ source: task.source, uid: task.uid, error: brief }, 'task refused by its provider')
@@ -95,22 +120,27 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
     return { outcome: 'refused', reason: `${brief}: ${source.redact(said).slice(0, MAX_REASON_LENGTH)}` }
   }
 
-  async function unclear(api: TaskApi, task: LeasedTask, result: CallResult): Promise<Submitted> {
-    if (isSuccess(result)) return postpone(task, 'the provider answered, but gave no id for it', undefined, api)
-    const trouble = troubleOf(result, clock())
-    const { error, outcome, retryAfterMs } = trouble
+  async #unclear(source: ConnectedSource, task: LeasedTask, result: CallResult): Promise<SubmitResult> {
+    const api = callableApi(source)?.api
+    if (isSuccess(result)) return this.#postpone(task, 'the provider answered, but gave no id for it', undefined, api)
+    const callError = callErrorOf(result, this.#options.clock())
+    const { error, outcome, retryAfterMs } = callError
     const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited', 'unauthorized'].includes(outcome)
-    await postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
-    return { outcome: 'unknown', trouble }
+    await this.#postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
+    return { outcome: 'unknown', callError }
   }
 
-  /** `api`: the provider may have the task. */
-  async function postpone(
+  #notSent = (task: LeasedTask): Promise<SubmitResult> =>
+    this.#postpone(task, 'the source is not configured for it', undefined)
+
+  /** `api`: given where the provider may have the task. */
+  async #postpone(
     task: LeasedTask,
     error: string,
     retryAfterMs: number | undefined,
     api?: TaskApi,
-  ): Promise<Submitted> {
+  ): Promise<SubmitResult> {
+    const { store, clock, random, log } = this.#options
     const isLost = api !== undefined && api.submit?.idempotent !== true
     const dueAtMs = isLost ? task.expiresAtMs : clock() + submitDelayMs(task.failures, retryAfterMs, random)
     const known = isLost ? `${error}; whether it has the task is not known` : error
@@ -121,28 +151,9 @@ export function createSubmitter({ store, reader, clock, random, log }: Submitter
     )
     return { outcome: 'unknown' }
   }
-
-  return {
-    submit,
-    fault(source) {
-      const access = askable(source)
-      const name = source.provider.name
-      if (source.provider.api?.tasks?.submit === undefined) return `provider ${name} takes no tasks from here`
-      if (access === undefined) return `the API of source ${source.name} is not configured`
-      if (access.api.submit?.callsBack === true && source.url === undefined) return 'PUBLIC_URL is not set'
-      return undefined
-    },
-    async again(source, task, signal) {
-      const isIdempotent = askable(source)?.api.submit?.idempotent === true
-      if (!isIdempotent && task.interrupted)
-        return postpone(task, 'the service ended while it was submitting it', undefined, askable(source)?.api)
-      const request = await requestOf(reader, source, task.request ?? '{}')
-      return submit(source, task, request === 'unreadable' ? undefined : request, { signal })
-    },
-  }
 }
 
-/** What is sent for a request, which is JSON; undefined: the provider has no endpoint for it. */
+/** What is sent for a caller's request, which is JSON; undefined: the provider has no endpoint for it. */
 export async function requestOf(
   reader: Pick<BodyReader, 'apiWithBody'>,
   { provider, url, secret }: ConnectedSource,
@@ -156,11 +167,11 @@ export async function requestOf(
 
 type Answered = Extract<CallResult, { ok: true }>
 
-/** 4xx, but for those that say nothing against the request itself. */
+/** 4xx, but for the statuses that do not refuse the request itself. */
 const isRefusal = (result: CallResult): result is Answered =>
   result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
 
-/** What a provider says went wrong, in the forms that APIs have for it; never at length. */
+/** What a provider says went wrong, in the forms that APIs have for it. A long answer is not parsed here. */
 function wordsIn(body: Buffer): string | undefined {
   if (body.length > MAX_INLINE_BYTES) return undefined
   const parsed = parseJson(body)

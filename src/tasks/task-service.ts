@@ -10,46 +10,33 @@ import type { TaskOrder, TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
-import { questionOf } from './ask.ts'
-import { type Lane, POLL_LEASE_MS } from './source-poller.ts'
+import { callableApi, pollRequest, whyNotCallable } from './provider-calls.ts'
+import { POLL_LEASE_MS, type SourcePoller } from './source-poller.ts'
 import { requestOf, type Submitter } from './submit.ts'
-import { TaskReader } from './task-reader.ts'
-import { askable, whyUnaskable } from './task-source.ts'
-import type { Waiters } from './waiters.ts'
+import type { TaskWaiters } from './task-waiters.ts'
 
-/** The longest that somebody waits for his turn to ask. */
+/** The longest that a poll which an operator asks for waits for its turn. */
 const MAX_TURN_MS = 5_000
+
+/** Look-ups that are open at once: when many tasks end together, other readers of the store get their turn too. */
+const MAX_OPEN_LOOKUPS = 64
 
 export interface TaskServiceOptions {
   readonly store: TaskStore
   readonly sources: ReadonlyMap<string, ConnectedSource>
-  readonly lanes: ReadonlyMap<string, Lane>
+  readonly pollers: ReadonlyMap<string, SourcePoller>
   readonly submitter: Submitter
   readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'apiWithBody' | 'fingerprint'>
-  readonly waiters: Waiters
+  readonly waiters: TaskWaiters
   readonly maxWaitMs: number
   readonly deadlineMs: number
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function createTaskService(options: TaskServiceOptions): TaskService {
-  const { store, sources, lanes, submitter, readers = directReaders, waiters } = options
-  const reader = new TaskReader(store)
-
-  function sourceOf(name: string): ConnectedSource {
-    const source = sources.get(name)
-    if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
-    return source
-  }
-
-  /** Also one of a source that is configured no more. */
-  async function find(source: string, id: string): Promise<Task> {
-    const task = await reader.find(source, id)
-    if (task === undefined) sourceOf(source)
-    if (task === undefined) throw new HoldfastError('task_not_found', `source ${source} has no task ${id}`)
-    return task
-  }
+  const { store, submitter, readers = directReaders, waiters } = options
+  const lookup = createLookup(options)
+  const { sourceOf, find } = lookup
 
   async function submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<Task> {
     const submitted = await submitter.submit(source, task, request)
@@ -59,13 +46,13 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
   }
 
   async function show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task> {
-    // It listens before it looks, or an end between the two would be missed.
+    // The wait begins before the look-up, or an end between the two would be missed.
     const over = new AbortController()
     const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
     try {
       const task = await find(source, id)
       if (isTerminal(task.status) || ended === undefined) return task
-      // A uid in another spelling: nobody is told of an end by that.
+      // A uid in another spelling: ends are announced by the usual one.
       if (task.uid !== id && task.id !== id) return await show(source, task.uid, waitMs, signal)
       await ended
       return await find(source, id)
@@ -86,37 +73,65 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
       const isSubmitted = leased !== undefined && request !== undefined
       return { task: isSubmitted ? await submit(source, leased, request) : tracked.task, created }
     },
-
     list: (filter, page) => store.tasks(filter, page),
-
     show,
-
     async cancel(source, id) {
       const { uid } = await find(source, id)
       return (await store.cancelTask(uid)) ?? find(source, uid)
     },
+    poll: (source, id) => pollNow(options, lookup, source, id),
+  }
+}
 
-    async poll(source, id) {
-      const task = await find(source, id)
-      if (isTerminal(task.status)) return task
-      const access = askable(sourceOf(source))
-      if (access === undefined) throw new HoldfastError('not_configured', whyUnaskable(sourceOf(source)))
-      // Whoever is asked for it would be given it, and may have it already.
-      if (task.id === null && access.api.submit?.idempotent !== true)
-        throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
-      const lane = lanes.get(source)
-      if (lane !== undefined && lane.waitMs() > MAX_TURN_MS)
-        throw new HoldfastError('unavailable', `too many questions to the provider of source ${source} are waiting`)
-      const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
-      const wasAsked = leased === undefined || (await lane?.handleNow(leased)) === true
-      const known = await find(source, task.uid)
-      if (!wasAsked && !isTerminal(known.status))
-        throw new HoldfastError('conflict', `the provider of source ${source} is in trouble, and is not asked for now`)
-      if (leased === undefined && !isTerminal(known.status))
-        throw new HoldfastError('conflict', `task ${id} is being asked for already`)
-      return known
+interface Lookup {
+  /** Throws `unknown_source`. */
+  readonly sourceOf: (name: string) => ConnectedSource
+  /** Finds also tasks of a source that is no longer configured. Rejects with `unknown_source` or `task_not_found`. */
+  readonly find: (source: string, id: string) => Promise<Task>
+}
+
+function createLookup({ store, sources }: Pick<TaskServiceOptions, 'store' | 'sources'>): Lookup {
+  const reader = new TaskReader(store)
+  const sourceOf: Lookup['sourceOf'] = (name) => {
+    const source = sources.get(name)
+    if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
+    return source
+  }
+  return {
+    sourceOf,
+    async find(source, id) {
+      const task = await reader.find(source, id)
+      if (task === undefined) sourceOf(source)
+      if (task === undefined) throw new HoldfastError('task_not_found', `source ${source} has no task ${id}`)
+      return task
     },
   }
+}
+
+async function pollNow(
+  { store, pollers }: Pick<TaskServiceOptions, 'store' | 'pollers'>,
+  { sourceOf, find }: Lookup,
+  source: string,
+  id: string,
+): Promise<Task> {
+  const task = await find(source, id)
+  if (isTerminal(task.status)) return task
+  const callable = callableApi(sourceOf(source))
+  if (callable === undefined) throw new HoldfastError('not_configured', whyNotCallable(sourceOf(source)))
+  // It would be submitted again, and the provider may have it already.
+  if (task.id === null && callable.api.submit?.idempotent !== true)
+    throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
+  const poller = pollers.get(source)
+  if (poller !== undefined && poller.waitMs() > MAX_TURN_MS)
+    throw new HoldfastError('unavailable', `too many questions to the provider of source ${source} are waiting`)
+  const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
+  const isPolled = leased === undefined || (await poller?.pollNow(leased)) === true
+  const known = await find(source, task.uid)
+  if (!isPolled && !isTerminal(known.status))
+    throw new HoldfastError('conflict', `the provider of source ${source} is in trouble, and is not asked for now`)
+  if (leased === undefined && !isTerminal(known.status))
+    throw new HoldfastError('conflict', `task ${id} is being asked for already`)
+  return known
 }
 
 function newTask({ source, work, ...order }: TaskOrder, defaults: { maxWaitMs: number; deadlineMs: number }): NewTask {
@@ -147,7 +162,7 @@ type TaskCaller = Pick<ProviderReaders, 'api'>
 async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, taskId: string): Promise<void> {
   if (!isTaskId(taskId))
     throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
-  if (provider.api?.tasks !== undefined && (await questionOf({ provider, readers, taskId })) === undefined)
+  if (provider.api?.tasks !== undefined && (await pollRequest({ provider, readers, taskId })) === undefined)
     throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
 }
 
@@ -177,4 +192,51 @@ async function idempotencyOf(
     'submit' in work ? await reader.fingerprint(provider, beside, Buffer.from(work.submit)) : fingerprintOf(beside)
   if (fingerprint === undefined) throw new HoldfastError('unavailable', 'the request could not be read')
   return { key, fingerprint }
+}
+
+interface QueuedLookup {
+  readonly source: string
+  readonly id: string
+  readonly promise: Promise<Task | undefined>
+  readonly resolve: (task: Promise<Task | undefined>) => void
+}
+
+/**
+ * Looks tasks up. Callers that want the same task share a look-up that has not begun yet, never one that has: what a caller
+ * gets is no older than its call.
+ */
+class TaskReader {
+  readonly #store: TaskStore
+  readonly #queued = new Map<string, QueuedLookup>()
+  #open = 0
+
+  constructor(store: TaskStore) {
+    this.#store = store
+  }
+
+  find(source: string, id: string): Promise<Task | undefined> {
+    const key = `${source}\0${id}`
+    const known = this.#queued.get(key)
+    if (known !== undefined) return known.promise
+    const { promise, resolve } = Promise.withResolvers<Task | undefined>()
+    this.#queued.set(key, { source, id, promise, resolve })
+    if (this.#queued.size === 1) setImmediate(() => this.#begin())
+    return promise
+  }
+
+  #begin(): void {
+    for (const [key, { source, id, resolve }] of this.#queued) {
+      if (this.#open >= MAX_OPEN_LOOKUPS) return
+      this.#queued.delete(key)
+      this.#open++
+      const found = this.#store.task(source, id)
+      resolve(found)
+      void found
+        .catch(() => {})
+        .finally(() => {
+          this.#open--
+          this.#begin()
+        })
+    }
+  }
 }

@@ -8,11 +8,11 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
 import type { PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
-import { Poller } from './poller.ts'
-import { createSubmitter } from './submit.ts'
+import { SourcePoller, type SourcePollerOptions } from './source-poller.ts'
+import { Submitter } from './submit.ts'
 import { createTaskService } from './task-service.ts'
-import { Waiters } from './waiters.ts'
-import { PushChannels } from './webhook-silence.ts'
+import { TaskWaiters } from './task-waiters.ts'
+import { WebhookSilence } from './webhook-silence.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -26,10 +26,10 @@ export interface TasksOptions {
   readonly deadlineMs: number
   readonly pollIntervalMs: number
   readonly breakerPauseMs?: number
-  /** How long a claimed task is this process's own. */
+  /** How long a claimed task is leased. */
   readonly leaseMs?: number
   readonly clock: Clock
-  /** Milliseconds by a clock that nobody sets. */
+  /** Milliseconds of a clock that only goes forward. */
   readonly monotonicMs?: () => number
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
@@ -39,20 +39,20 @@ export interface TasksOptions {
 export interface Tasks {
   readonly service: TaskService
   readonly poller: Poller
-  /** A webhook came to the source. */
-  readonly heard: (source: string) => void
+  /** To be called for each webhook of a source. */
+  readonly webhookArrived: (source: string) => void
   readonly stateOf: (source: string) => Promise<SourceState>
-  /** Answers whoever waits, as things stand. */
+  /** Ends all waits for tasks. */
   readonly closeWaiters: () => void
 }
 
-/** Everything about tasks, put together; the poller is still to be started. */
+/** Puts together all that tasks need; the poller is still to be started. */
 export function createTasks(options: TasksOptions): Tasks {
   const { store, sources, clock, log, telemetry } = options
-  const waiters = new Waiters((listener) => store.watchEnds(listener))
+  const waiters = new TaskWaiters((listener) => store.watchEnds(listener))
   const lastKept = async (source: string) => (await store.activity(source, clock())).lastWebhookAtMs
-  const channels = new PushChannels(lastKept, clock, log)
-  const submitter = createSubmitter(options)
+  const silence = new WebhookSilence(lastKept, clock, log)
+  const submitter = new Submitter(options)
   const poller = new Poller(sources, { ...options, submitter })
   const byName = new Map(sources.map((each) => [each.name, each]))
   const pushes = (source: string): boolean => byName.get(source)?.provider.api?.tasks?.pushes !== false
@@ -60,24 +60,52 @@ export function createTasks(options: TasksOptions): Tasks {
   store.onTaskEnded((ended) => {
     waiters.ended({ ...ended, id: ended.id ?? null })
     if (ended.by !== undefined) telemetry.taskResolved(ended.source, ended.by)
-    if (ended.by === 'poll' && pushes(ended.source)) void channels.recovered(ended.source)
+    if (ended.by === 'poll' && pushes(ended.source)) void silence.endedByPoll(ended.source)
   })
 
   return {
-    service: createTaskService({ ...options, sources: byName, lanes: poller.bySource, submitter, waiters }),
+    service: createTaskService({ ...options, sources: byName, pollers: poller.bySource, submitter, waiters }),
     poller,
-    heard: (source) => channels.heard(source),
+    webhookArrived: (source) => silence.webhookArrived(source),
     closeWaiters: () => waiters.close(),
     stateOf: async (source) => {
-      const silentSinceMs = await channels.silentSinceMs(source)
+      const silentSinceMs = await silence.silentSinceMs(source)
       const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
       return {
-        // What came last may not have been kept, and what was kept may have come before the start.
-        lastWebhookAtMs: channels.lastWebhookAtMs(source) ?? lastWebhookAtMs,
+        // The last webhook may not have been stored, and a stored one may be older than this process.
+        lastWebhookAtMs: silence.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
         breaker: poller.bySource.get(source)?.breaker() ?? null,
         silentSinceMs,
       }
     },
+  }
+}
+
+/** Looks for stale and expired tasks of every source, each `POLL_INTERVAL_MS`. */
+export class Poller {
+  readonly bySource: ReadonlyMap<string, SourcePoller>
+  readonly #intervalMs: number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(sources: readonly ConnectedSource[], options: SourcePollerOptions) {
+    this.#intervalMs = options.pollIntervalMs
+    this.bySource = new Map(sources.map((source) => [source.name, new SourcePoller(source, options)]))
+  }
+
+  /** Makes a pass now and at each interval. A source whose pass takes longer is left out until that pass is over. */
+  start(): void {
+    void this.pass()
+    this.#timer = setInterval(() => void this.pass(), this.#intervalMs)
+  }
+
+  /** One pass over every source; resolves when all are over. */
+  async pass(): Promise<void> {
+    await Promise.all([...this.bySource.values()].map((poller) => poller.pass()))
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all([...this.bySource.values()].map((poller) => poller.stop()))
   }
 }

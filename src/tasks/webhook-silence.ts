@@ -1,81 +1,86 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 
-/** Tasks of a source that had to be asked for in a row, without one webhook, after which its webhooks count as lost. */
+/** So many tasks of a source that end by poll in a row, without one webhook, show that its webhooks do not come. */
 export const SILENT_AFTER_TASKS = 3
 
-interface Channel {
+interface SourceWebhooks {
   lastWebhookAtMs: number | undefined
-  /** Tasks recovered since. */
-  recovered: number
-  firstRecoveredAtMs: number
-  /** Its silence was told of. */
+  /** Tasks that ended by poll since. */
+  endedByPoll: number
+  firstEndedByPollAtMs: number
+  /** The log says already that they do not come. */
   isSilent: boolean
 }
 
 /**
- * Notices when a provider's webhooks do not come any more: its tasks then end by poll alone, which works, and so would
- * hide the fault for ever.
+ * Notices when a provider's webhooks do not come any more. Its tasks then end by poll alone: that works, and would hide the
+ * fault.
  */
-export class PushChannels {
-  readonly #channels = new Map<string, Channel>()
+export class WebhookSilence {
+  readonly #bySource = new Map<string, SourceWebhooks>()
   readonly #lastKept: (source: string) => Promise<number | undefined>
   readonly #clock: Clock
   readonly #log: Logger
 
-  /** `lastKept`: when the last webhook of a source was kept, by whichever process. */
+  /** `lastKept`: when any process stored the last webhook of a source. */
   constructor(lastKept: (source: string) => Promise<number | undefined>, clock: Clock, log: Logger) {
     this.#lastKept = lastKept
     this.#clock = clock
     this.#log = log
   }
 
-  /** A webhook came, whatever became of it. */
-  heard(source: string, atMs = this.#clock()): void {
-    const channel = this.#of(source)
-    if (channel.isSilent) this.#log.info({ source }, 'webhooks of this source come again')
-    channel.lastWebhookAtMs = atMs
-    channel.recovered = 0
-    channel.isSilent = false
+  /** A webhook arrived, whatever became of it. */
+  webhookArrived(source: string, atMs = this.#clock()): void {
+    const webhooks = this.#of(source)
+    if (webhooks.isSilent) this.#log.info({ source }, 'webhooks of this source come again')
+    webhooks.lastWebhookAtMs = atMs
+    webhooks.endedByPoll = 0
+    webhooks.isSilent = false
   }
 
-  /** A task ended that the provider had to be asked for. Warns once for each silence. */
-  async recovered(source: string): Promise<void> {
-    const channel = this.#of(source)
-    if (channel.recovered++ === 0) channel.firstRecoveredAtMs = this.#clock()
-    // Also while it is silent: only so does one who hears none himself know of the end of a silence, and of the next.
-    if (channel.recovered % SILENT_AFTER_TASKS !== 0) return
-    await this.#hearOfOthers(source, channel)
-    if (channel.recovered < SILENT_AFTER_TASKS || channel.isSilent) return
-    channel.isSilent = true
+  /** A task ended by poll. Warns once for each silence. */
+  async endedByPoll(source: string): Promise<void> {
+    const webhooks = this.#of(source)
+    if (webhooks.endedByPoll++ === 0) webhooks.firstEndedByPollAtMs = this.#clock()
+    // Also during a silence: a process that gets no webhooks itself learns only here that they come again.
+    if (webhooks.endedByPoll % SILENT_AFTER_TASKS !== 0) return
+    await this.#learnFromStore(source, webhooks)
+    if (webhooks.endedByPoll < SILENT_AFTER_TASKS || webhooks.isSilent) return
+    webhooks.isSilent = true
     this.#log.warn(
-      { source, recovered: channel.recovered },
+      { source, recovered: webhooks.endedByPoll },
       'webhooks of this source do not come: its tasks end by poll alone; look at its registration and PUBLIC_URL',
     )
   }
 
-  /** Webhooks may come to other processes. */
-  async #hearOfOthers(source: string, channel: Channel): Promise<void> {
+  /** Webhooks may arrive at other processes. */
+  async #learnFromStore(source: string, webhooks: SourceWebhooks): Promise<void> {
     const keptAtMs = await this.#lastKept(source).catch(() => undefined)
-    if (keptAtMs !== undefined && keptAtMs >= channel.firstRecoveredAtMs) this.heard(source, keptAtMs)
+    if (keptAtMs !== undefined && keptAtMs >= webhooks.firstEndedByPollAtMs) this.webhookArrived(source, keptAtMs)
   }
 
-  lastWebhookAtMs = (source: string): number | undefined => this.#channels.get(source)?.lastWebhookAtMs
+  lastWebhookAtMs = (source: string): number | undefined => this.#bySource.get(source)?.lastWebhookAtMs
 
-  /** Since when there is silence: the last webhook, or else the first task that had to be asked for; undefined: none. */
+  /** Since when no webhooks come: since the last one, or else the first task that ended by poll. Undefined: they come. */
   async silentSinceMs(source: string): Promise<number | undefined> {
-    const channel = this.#channels.get(source)
-    if (channel === undefined || channel.recovered < SILENT_AFTER_TASKS) return undefined
-    await this.#hearOfOthers(source, channel)
-    if (channel.recovered < SILENT_AFTER_TASKS) return undefined
-    return channel.lastWebhookAtMs ?? channel.firstRecoveredAtMs
+    const webhooks = this.#bySource.get(source)
+    if (webhooks === undefined || webhooks.endedByPoll < SILENT_AFTER_TASKS) return undefined
+    await this.#learnFromStore(source, webhooks)
+    if (webhooks.endedByPoll < SILENT_AFTER_TASKS) return undefined
+    return webhooks.lastWebhookAtMs ?? webhooks.firstEndedByPollAtMs
   }
 
-  #of(source: string): Channel {
-    const known = this.#channels.get(source)
+  #of(source: string): SourceWebhooks {
+    const known = this.#bySource.get(source)
     if (known !== undefined) return known
-    const channel: Channel = { lastWebhookAtMs: undefined, recovered: 0, firstRecoveredAtMs: 0, isSilent: false }
-    this.#channels.set(source, channel)
-    return channel
+    const webhooks: SourceWebhooks = {
+      lastWebhookAtMs: undefined,
+      endedByPoll: 0,
+      firstEndedByPollAtMs: 0,
+      isSilent: false,
+    }
+    this.#bySource.set(source, webhooks)
+    return webhooks
   }
 }

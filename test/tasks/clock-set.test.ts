@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import ai from '../../src/providers/ai/provider.ts'
-import { BREAKER_FAILURES, BREAKER_PAUSE_MS } from '../../src/tasks/breaker.ts'
+import { BREAKER_FAILURES, BREAKER_PAUSE_MS } from '../../src/tasks/circuit-breaker.ts'
 import { type FakeProviderOptions, startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
 

@@ -1,26 +1,26 @@
 import { expect, test } from 'vitest'
 import type { CallProvider } from '../../src/domain/outbound.ts'
 import stripe from '../../src/providers/stripe.ts'
-import { startLane } from '../support/task-lane.ts'
+import { startSourcePoller } from '../support/source-poller.ts'
 import { startTaskRig } from '../support/task-rig.ts'
 
 const saying = (word: string) => (id: string) =>
   ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: word }) }) as const
 
 /** One task of which its provider says this, polled so many times. */
-async function polledOf(misbehave: Parameters<typeof startLane>[0], polls = 1) {
-  const lane = await startLane({ maxWaitMs: 0, deadlineMs: 60_000, ...misbehave })
-  const [id = ''] = await lane.track()
-  await lane.pass()
-  for (let poll = 1; poll < polls; poll++) await lane.pass(await lane.dueInMs(id))
-  const warned = lane.logs.filter(({ level }) => Number(level) >= 40)
+async function polledOf(misbehave: Parameters<typeof startSourcePoller>[0], polls = 1) {
+  const rig = await startSourcePoller({ maxWaitMs: 0, deadlineMs: 60_000, ...misbehave })
+  const [id = ''] = await rig.track()
+  await rig.pass()
+  for (let poll = 1; poll < polls; poll++) await rig.pass(await rig.dueInMs(id))
+  const warned = rig.logs.filter(({ level }) => Number(level) >= 40)
   const expiredBody = async () => {
-    await lane.pass(60_000)
-    const task = await lane.task(id)
-    const { data } = JSON.parse(Buffer.from(await lane.store.body(String(task?.eventUid))).toString())
+    await rig.pass(60_000)
+    const task = await rig.task(id)
+    const { data } = JSON.parse(Buffer.from(await rig.store.body(String(task?.eventUid))).toString())
     return { task, data }
   }
-  return { ...lane, id, warned, expiredBody }
+  return { ...rig, id, warned, expiredBody }
 }
 
 test('a task that expires keeps the word that its provider said last, and its event says it', async () => {
@@ -40,7 +40,7 @@ test('a task of which its provider never said a word expires with none, and with
 })
 
 test('tasks that are not asked for at their deadline, since their provider is in trouble, say so', async () => {
-  const { track, pass, task } = await startLane({
+  const { track, pass, task } = await startSourcePoller({
     maxWaitMs: 0,
     deadlineMs: 60_000,
     tasksApi: { concurrency: 1 },

@@ -1,21 +1,21 @@
 import { describe, expect, test } from 'vitest'
+import { startSourcePoller } from '../support/source-poller.ts'
 import { startTaskFlow } from '../support/task-flow.ts'
-import { startLane } from '../support/task-lane.ts'
 
 const LIMIT_BYTES = 65_536
 const LONG = 'x'.repeat(100_000)
 
 /** One task at its provider, of which this is the answer. */
 async function askedFor(answer: (id: string) => object, deadlineMs = 86_400_000) {
-  const lane = await startLane({
+  const rig = await startSourcePoller({
     maxWaitMs: 0,
     deadlineMs,
     maxAnswerBytes: LIMIT_BYTES,
     provider: { misbehave: (id) => ({ kind: 'answer', body: JSON.stringify(answer(id)) }) },
   })
-  const [id = ''] = await lane.track()
-  await lane.pass()
-  return { ...lane, id }
+  const [id = ''] = await rig.track()
+  await rig.pass()
+  return { ...rig, id }
 }
 
 const warnings = (logs: readonly Record<string, unknown>[]) => logs.filter(({ level }) => Number(level) >= 40)

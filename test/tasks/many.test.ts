@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { TaskName } from '../../src/domain/task-ends.ts'
-import { Waiters } from '../../src/tasks/waiters.ts'
+import { TaskWaiters } from '../../src/tasks/task-waiters.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
@@ -81,7 +81,7 @@ test(`${WAITERS} who wait look into the store when they come and when they go, a
 })
 
 test('nobody waits past a bound, and whoever leaves makes room', async () => {
-  const waiters = new Waiters(() => () => {}, 2)
+  const waiters = new TaskWaiters(() => () => {}, 2)
   const leaving = new AbortController()
   const staying = new AbortController()
   const left = waiters.wait('ai', 'a', 60_000, leaving.signal)
@@ -100,7 +100,7 @@ test('nobody waits past a bound, and whoever leaves makes room', async () => {
 test('ends that others bring are watched for while anybody waits, once for all, and wake those who wait', async () => {
   const listeners = new Set<(ended: TaskName) => void>()
   let watches = 0
-  const waiters = new Waiters((listener) => {
+  const waiters = new TaskWaiters((listener) => {
     watches++
     listeners.add(listener)
     return () => void listeners.delete(listener)

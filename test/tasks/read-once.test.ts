@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import ai from '../../src/providers/ai/provider.ts'
 import { eventually } from '../support/eventually.ts'
 import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
-import { startLane } from '../support/task-lane.ts'
+import { startSourcePoller } from '../support/source-poller.ts'
 
 /** A module of a user's own that writes down each call of its task functions. */
 const moduleWith = (calls: string): string => `
@@ -118,7 +118,7 @@ test('a module that Holdfast ships reads each answer to a poll once', async () =
     reads++
     return ai.api.tasks.read(answer, task)
   }
-  const { provider, track, pass, task } = await startLane({ maxWaitMs: 0, tasksApi: { read } })
+  const { provider, track, pass, task } = await startSourcePoller({ maxWaitMs: 0, tasksApi: { read } })
   const [id = ''] = await track()
   await pass()
   provider.finish(id, 'completed')

@@ -2,14 +2,14 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import ai from '../../src/providers/ai/provider.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
-import { startLane } from '../support/task-lane.ts'
+import { startSourcePoller } from '../support/source-poller.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
 
 const STALE_MS = 300_000
 
 describe('a stale task', () => {
   test('is asked for from its max wait on, and not a millisecond sooner', async () => {
-    const { provider, track, pass } = await startLane()
+    const { provider, track, pass } = await startSourcePoller()
     const [id = ''] = await track()
     await pass(STALE_MS - 1)
     expect(provider.seen.pollsOf(id)).toBe(0)
@@ -18,7 +18,7 @@ describe('a stale task', () => {
   })
 
   test('is asked for again after a tenth of its age, ten minutes at most, and with jitter', async () => {
-    const { track, pass, dueInMs, task } = await startLane()
+    const { track, pass, dueInMs, task } = await startSourcePoller()
     const [id = ''] = await track()
     await pass(STALE_MS)
     expect(await dueInMs(id)).toBe(30_000)
@@ -28,7 +28,7 @@ describe('a stale task', () => {
     expect(await dueInMs(id)).toBe(600_000)
     expect(await task(id)).toMatchObject({ polls: 3, providerStatus: 'processing', lastError: null })
 
-    const jittery = await startLane({ random: () => 0.999_999 })
+    const jittery = await startSourcePoller({ random: () => 0.999_999 })
     const [other = ''] = await jittery.track()
     await jittery.pass(STALE_MS)
     expect(await jittery.dueInMs(other)).toBe(45_000)
@@ -36,7 +36,7 @@ describe('a stale task', () => {
 
   test('is asked for ever more seldom while asking fails, and as before once it does not', async () => {
     let isBroken = true
-    const { track, pass, dueInMs, task } = await startLane({
+    const { track, pass, dueInMs, task } = await startSourcePoller({
       maxWaitMs: 0,
       provider: { misbehave: () => (isBroken ? { kind: 'status', status: 404 } : undefined) },
     })
@@ -56,7 +56,7 @@ describe('a stale task', () => {
   })
 
   test('is left alone until it is stale, even if its owner has had it asked for before', async () => {
-    const { provider, track, pass, tasks } = await startLane()
+    const { provider, track, pass, tasks } = await startSourcePoller()
     const [id = ''] = await track()
     await tasks.service.poll('ai', id)
     expect(provider.seen.pollsOf(id)).toBe(1)
@@ -67,7 +67,7 @@ describe('a stale task', () => {
   })
 
   test('is asked for a last time at its deadline: what had ended by then is not given up', async () => {
-    const { provider, track, pass, task } = await startLane({ maxWaitMs: 0, deadlineMs: 500 })
+    const { provider, track, pass, task } = await startSourcePoller({ maxWaitMs: 0, deadlineMs: 500 })
     const [ended = '', going = ''] = await track(2)
     await pass()
     provider.finish(ended, 'completed')
@@ -81,7 +81,7 @@ describe('a stale task', () => {
   })
 
   test('is never asked for more often than the poll interval', async () => {
-    const { track, pass, dueInMs } = await startLane({ maxWaitMs: 0 })
+    const { track, pass, dueInMs } = await startSourcePoller({ maxWaitMs: 0 })
     const [id = ''] = await track()
     await pass()
     expect(await dueInMs(id)).toBe(1_000)
@@ -90,7 +90,7 @@ describe('a stale task', () => {
 
 describe('a provider', () => {
   test('is asked by so many at once as its module says, and no more', async () => {
-    const { provider, track, pass } = await startLane({
+    const { provider, track, pass } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'slow', delayMs: 20 }) },
       tasksApi: { concurrency: 3 },
     })
@@ -101,7 +101,7 @@ describe('a provider', () => {
   })
 
   test('that asks for patience by Retry-After is left alone for so long, for all its tasks', async () => {
-    const { provider, track, pass, dueInMs, polled } = await startLane({
+    const { provider, track, pass, dueInMs, polled } = await startSourcePoller({
       provider: { misbehave: (_, nth) => (nth === 1 ? { kind: 'rate-limited', retryAfterSeconds: 120 } : undefined) },
       tasksApi: { concurrency: 1 },
     })
@@ -118,7 +118,7 @@ describe('a provider', () => {
   })
 
   test('is left alone for an hour where it asks for longer, in however many digits', async () => {
-    const { track, pass, dueInMs } = await startLane({
+    const { track, pass, dueInMs } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 9_999_999_999 }) },
       maxWaitMs: 0,
     })
@@ -131,7 +131,7 @@ describe('a provider', () => {
     ['as seconds', 'seconds'],
     ['as a date', 'date'],
   ] as const)('may say Retry-After %s', async (_, as) => {
-    const { track, pass, dueInMs } = await startLane({
+    const { track, pass, dueInMs } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 3_000, as }) },
       maxWaitMs: 0,
     })
@@ -155,7 +155,7 @@ describe('a provider', () => {
     [{ kind: 'reset' }, 'broken'],
     [{ kind: 'truncated' }, 'broken'],
   ] as const)('that answers %j ends no task, and is asked again', async (fault, outcome) => {
-    const { provider, track, pass, task, polled, dueInMs } = await startLane({
+    const { provider, track, pass, task, polled, dueInMs } = await startSourcePoller({
       maxWaitMs: 0,
       provider: { misbehave: (_, nth) => (nth === 1 ? fault : undefined) },
     })
@@ -172,7 +172,7 @@ describe('a provider', () => {
 })
 
 test('tasks that the provider refuses one by one keep nobody from the others', async () => {
-  const { provider, track, pass, tasks, task } = await startLane({
+  const { provider, track, pass, tasks, task } = await startSourcePoller({
     maxWaitMs: 0,
     provider: { misbehave: (id) => (id.startsWith('wrong') ? { kind: 'status', status: 400 } : undefined) },
   })

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { BREAKER_PROBES } from '../../src/tasks/breaker.ts'
+import { BREAKER_PROBES } from '../../src/tasks/circuit-breaker.ts'
 import type { FakeProviderOptions } from '../support/fake-provider.ts'
 import { propertyParameters } from '../support/property.ts'
-import { startLane } from '../support/task-lane.ts'
+import { startSourcePoller } from '../support/source-poller.ts'
 
 type Misbehave = NonNullable<FakeProviderOptions['misbehave']>
 
@@ -19,20 +19,20 @@ interface Mixed {
 
 /** Sick tasks, and then sound ones that have ended at their provider. */
 async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16, areKnown = true }: Mixed = {}) {
-  const lane = await startLane({
+  const rig = await startSourcePoller({
     maxWaitMs: 0,
     deadlineMs: 86_400_000,
     tasksApi: { concurrency },
     provider: { misbehave: (id, nth) => (id.startsWith('sick') ? misbehave(id, nth) : undefined) },
   })
   for (let n = 0; n < sick; n++)
-    await lane.tasks.service.begin({ source: 'ai', work: { taskId: lane.provider.create(`sick_${n}`) } })
-  await lane.pass()
-  while (areKnown && lane.provider.seen.polls.size < sick) await lane.pass(10_000)
-  const sound = await lane.track(SOUND)
-  for (const id of sound) lane.provider.finish(id, 'completed')
-  const statuses = async () => new Set(await Promise.all(sound.map(async (id) => (await lane.task(id))?.status)))
-  return { ...lane, sound, statuses }
+    await rig.tasks.service.begin({ source: 'ai', work: { taskId: rig.provider.create(`sick_${n}`) } })
+  await rig.pass()
+  while (areKnown && rig.provider.seen.polls.size < sick) await rig.pass(10_000)
+  const sound = await rig.track(SOUND)
+  for (const id of sound) rig.provider.finish(id, 'completed')
+  const statuses = async () => new Set(await Promise.all(sound.map(async (id) => (await rig.task(id))?.status)))
+  return { ...rig, sound, statuses }
 }
 
 describe('sound tasks beside sick ones of their source', () => {
@@ -97,7 +97,7 @@ describe('sound tasks beside sick ones of their source', () => {
 })
 
 test('tasks that have failed have a share of the turns, while sound ones are always due', async () => {
-  const { track, pass, provider, tasks } = await startLane({
+  const { track, pass, provider, tasks } = await startSourcePoller({
     maxWaitMs: 0,
     tasksApi: { concurrency: 1 },
     provider: { misbehave: (id) => (id.startsWith('sick') ? { kind: 'status', status: 404 } : undefined) },
@@ -115,14 +115,14 @@ test('tasks that have failed have a share of the turns, while sound ones are alw
 
 test('a key that is refused is the fault of the source: it is told once, its polls pause, and go on when it is taken', async () => {
   let isRefused = true
-  const { track, pass, tasks, logs, provider } = await startLane({
+  const { track, pass, tasks, logs, provider } = await startSourcePoller({
     maxWaitMs: 0,
     provider: { misbehave: () => (isRefused ? { kind: 'status', status: 401 } : undefined) },
   })
   await track(20)
   await pass()
-  const lane = tasks.poller.bySource.get('ai')
-  expect(lane?.breaker()).toBe('open')
+  const poller = tasks.poller.bySource.get('ai')
+  expect(poller?.breaker()).toBe('open')
   await pass(10_000)
   await pass(20_000)
   const told = () => logs.map(({ msg }) => String(msg)).filter((msg) => msg.includes('key'))
@@ -130,7 +130,7 @@ test('a key that is refused is the fault of the source: it is told once, its pol
   expect(provider.seen.requests.length).toBeLessThan(30)
   isRefused = false
   await pass(20_000)
-  expect(lane?.breaker()).toBe('closed')
+  expect(poller?.breaker()).toBe('closed')
   expect(told()).toEqual([
     'the provider refuses the key of this source',
     'the provider accepts the key of this source again',

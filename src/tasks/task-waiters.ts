@@ -3,10 +3,10 @@ import { MAX_WAITERS } from '../domain/limits.ts'
 import type { TaskEnds, TaskName } from '../domain/task-ends.ts'
 
 /**
- * Those who wait for tasks to end. One costs an entry here and a timer: nobody looks into the store for it meanwhile. Ends
- * that others bring to a shared store are watched for while anybody waits.
+ * Callers that wait for tasks to end. Each costs an entry here and a timer, and no look into the store meanwhile. Tasks that
+ * other processes end in a shared store are watched for while a caller waits.
  */
-export class Waiters {
+export class TaskWaiters {
   readonly #byTask = new Map<string, Set<() => void>>()
   readonly #max: number
   readonly #watchEnds: TaskEnds['watchEnds']
@@ -20,8 +20,8 @@ export class Waiters {
   }
 
   /**
-   * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; whoever asked then looks
-   * for himself. It listens from the call on. Throws `unavailable` when too many do.
+   * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; the caller then looks at the
+   * task. No end after the call is missed. Throws `unavailable` while too many wait.
    */
   wait(source: string, id: string, ms: number, signal: AbortSignal): Promise<void> {
     if (this.#closed || signal.aborted) return Promise.resolve()
@@ -43,7 +43,7 @@ export class Waiters {
     })
   }
 
-  /** By either of its names. */
+  /** Ends the waits for this task, by its uid or the provider's id. */
   ended({ source, id, uid }: TaskName): void {
     for (const name of [uid, id]) {
       if (name === null) continue
@@ -51,7 +51,7 @@ export class Waiters {
     }
   }
 
-  /** Everyone looks now, and nobody waits any more. */
+  /** Ends all waits, and those that come later at once. */
   close(): void {
     this.#closed = true
     for (const waiting of this.#byTask.values()) for (const resolve of waiting) resolve()

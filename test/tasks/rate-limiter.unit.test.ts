@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { RateLimit } from '../../src/tasks/rate-limit.ts'
+import { RateLimiter } from '../../src/tasks/call-throttle.ts'
 
 test('a rate limit lets a second’s worth go at once, and then one after the other', () => {
   let nowMs = 0
-  const limit = new RateLimit(10, () => nowMs)
+  const limit = new RateLimiter(10, () => nowMs)
   expect(limit.available()).toBe(10)
   for (let n = 0; n < 10; n++) expect(limit.reserve()).toBe(0)
   expect(limit.available()).toBe(0)
@@ -20,7 +20,7 @@ test('a rate limit lets a second’s worth go at once, and then one after the ot
 
 test('a clock that is set back neither gives nor takes', () => {
   let nowMs = 10_000
-  const limit = new RateLimit(1, () => nowMs)
+  const limit = new RateLimiter(1, () => nowMs)
   expect(limit.reserve()).toBe(0)
   nowMs -= 5_000
   expect(limit.available()).toBe(0)

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { troubleOf } from '../../src/tasks/answers.ts'
+import { callErrorOf } from '../../src/tasks/provider-calls.ts'
 
 const NOW_MS = Date.parse('2026-11-26T16:00:00Z')
 const waitOf = (retryAfter: string) =>
-  troubleOf({ status: 429, headers: { 'retry-after': retryAfter } }, NOW_MS).retryAfterMs
+  callErrorOf({ status: 429, headers: { 'retry-after': retryAfter } }, NOW_MS).retryAfterMs
 
 test.each([
   ['40', 40_000],

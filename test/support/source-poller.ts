@@ -13,7 +13,12 @@ type Given = Partial<Omit<TaskRigOptions, 'sources' | 'clock'>> & {
 }
 
 /** One source, a clock that only the test moves, and passes that only the test makes. */
-export async function startLane({ provider: options = {}, tasksApi = {}, maxAnswerBytes, ...rest }: Given = {}) {
+export async function startSourcePoller({
+  provider: options = {},
+  tasksApi = {},
+  maxAnswerBytes,
+  ...rest
+}: Given = {}) {
   const provider = await startFakeProvider(options)
   onTestFinished(() => provider.close())
   const tasksOf = { ...ai.api.tasks, pollsPerSecond: 1_000, ...tasksApi }

@@ -1,0 +1,151 @@
+import type { Headers } from '../domain/event.ts'
+import type { CallFailure, CallProvider, CallResult, ReadyRequest } from '../domain/outbound.ts'
+import type { Provider, TaskApi } from '../domain/provider.ts'
+import type { ConnectedSource } from '../domain/source.ts'
+import type { PollOutcome } from '../domain/telemetry.ts'
+import type { BodyReader } from '../pipeline/body-reader.ts'
+import { pollEventId, type TerminalAnswer } from '../pipeline/poll-answers.ts'
+import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
+
+/** The longest `Retry-After` of a provider that is heeded. */
+export const MAX_RETRY_AFTER_MS = 3_600_000
+
+/** An answer that is not 2xx, or none: what it means, in a sentence of our own. */
+export interface CallError {
+  readonly outcome: Exclude<PollOutcome, 'terminal' | 'truncated' | 'pending' | 'late'>
+  readonly error: string
+  /** Calls for the provider's other tasks would fail too. */
+  readonly isProviderWide: boolean
+  /** The provider asks not to be called for so long. */
+  readonly retryAfterMs?: number
+}
+
+/** What one poll of a task came to. */
+export type PollResult =
+  | { readonly outcome: 'terminal'; readonly answer: TerminalAnswer }
+  | { readonly outcome: 'pending'; readonly providerStatus: string }
+  | CallError
+
+export interface PollOptions {
+  readonly source: ConnectedSource
+  readonly task: { readonly uid: string; readonly id: string }
+  readonly call: CallProvider
+  readonly readers?: Pick<ProviderReaders, 'api'>
+  readonly reader: Pick<BodyReader, 'pollAnswer'>
+  readonly nowMs: () => number
+  readonly signal?: AbortSignal
+  /** How long the answer's room in memory is needed. */
+  readonly hold?: DisposableStack
+}
+
+/** How the provider can be called for tasks; undefined where it cannot. */
+export function callableApi({
+  provider,
+  call,
+}: ConnectedSource): { readonly api: TaskApi; readonly provider: Provider; readonly call: CallProvider } | undefined {
+  const api = provider.api?.tasks
+  return api === undefined || call === undefined ? undefined : { api, provider, call }
+}
+
+/** Why the provider cannot be called for tasks, where it cannot. */
+export const whyNotCallable = ({ name, provider }: ConnectedSource): string =>
+  provider.api?.tasks === undefined
+    ? `provider ${provider.name} tells nothing of tasks`
+    : `the API of source ${name} is not configured`
+
+/** Asks a provider for one task. Rejects only with `unavailable`, where the task has ended and its event cannot be routed now. */
+export async function pollTask(options: PollOptions): Promise<PollResult> {
+  const { source, task, reader, readers, call, nowMs, signal, hold } = options
+  const { provider, redact } = source
+  const request = await pollRequest({ provider, taskId: task.id, ...(readers !== undefined && { readers }) })
+  if (request === undefined) return invalid('the provider has no task of such an id', false)
+  const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
+  if (!isSuccess(result)) return callErrorOf(result, nowMs())
+  const { headers, body, truncated } = result
+  const receivedAtMs = nowMs()
+  const polled = { id: pollEventId(task.uid), task: task.id, receivedAtMs }
+  const said = await reader.pollAnswer(source, polled, body)
+  if (said.kind === 'unreadable') return invalid('the answer is no JSON', true)
+  if (said.kind === 'nothing' || redact(said.providerStatus) !== said.providerStatus) {
+    const reason = said.kind === 'nothing' ? said.reason : undefined
+    if (truncated !== undefined) return tooLarge(truncated)
+    return invalid(reason ?? 'the answer says nothing of this task', false)
+  }
+  if (said.kind === 'pending') return { outcome: 'pending', providerStatus: said.providerStatus }
+  const { reading, routing } = said
+  const answer = { headers, body, receivedAtMs, reading, routing, ...(truncated !== undefined && { truncated }) }
+  return { outcome: 'terminal', answer }
+}
+
+const tooLarge = ({ limitBytes }: { readonly limitBytes: number }): CallError => ({
+  outcome: 'too_large',
+  error: `the answer is longer than ${limitBytes} bytes, and its outline says nothing of this task`,
+  isProviderWide: false,
+})
+
+const invalid = (error: string, isProviderWide: boolean): CallError => ({ outcome: 'invalid', error, isProviderWide })
+
+/** The request that polls a task; undefined where the provider's module makes none. */
+export async function pollRequest({
+  provider,
+  readers = directReaders,
+  taskId,
+}: {
+  readonly provider: Provider
+  readonly taskId: string
+  readonly readers?: Pick<ProviderReaders, 'api'>
+}): Promise<ReadyRequest | undefined> {
+  try {
+    return ((await readers.api(provider, 'tasks.poll', taskId)) ?? undefined) as ReadyRequest | undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const isSuccess = (result: CallResult): result is Extract<CallResult, { ok: true }> =>
+  result.ok && result.status >= 200 && result.status < 300
+
+export function callErrorOf(
+  result: Exclude<CallResult, { ok: true }> | { status: number; headers: Headers },
+  nowMs: number,
+): CallError {
+  if (!('status' in result))
+    return { outcome: result.failure, error: result.message, isProviderWide: !OF_ONE_TASK.has(result.failure) }
+  const { status, headers } = result
+  const retryAfterMs = retryAfterOf(headers, nowMs)
+  return {
+    outcome: outcomeOf(status),
+    error: `the provider answered ${status}`,
+    // A refusal may be due to this one task; a redirect, which is not followed, is not.
+    isProviderWide: status < 400 || status >= 500 || OF_ALL_TASKS.has(status),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  }
+}
+
+/** The provider, or a proxy before it, refuses the key; or it is too slow, or too busy. */
+const OF_ALL_TASKS: ReadonlySet<number> = new Set([401, 407, 408, 425, 429])
+
+/** The path was refused before anything was sent; or this one answer is too long. */
+const OF_ONE_TASK: ReadonlySet<CallFailure> = new Set(['forbidden_address', 'too_large'])
+
+function outcomeOf(status: number): CallError['outcome'] {
+  if (status === 404 || status === 410) return 'not_found'
+  if (status === 429) return 'rate_limited'
+  if (status === 401 || status === 403) return 'unauthorized'
+  return status >= 500 ? 'server_error' : 'invalid'
+}
+
+/**
+ * RFC 9110 §10.2.3: seconds, however many digits they have, or a date; some providers write a fraction. Any other text is
+ * ignored: JavaScript would take ` 40` for the year 2040.
+ */
+function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number | undefined {
+  if (value === undefined) return undefined
+  const text = value.trim()
+  const ms = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1_000 : timeOf(text) - nowMs
+  return Number.isNaN(ms) ? undefined : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, Math.ceil(ms)))
+}
+
+/** The time of an HTTP date in any of its three forms, one of which does not say that it is in GMT; NaN for any other text. */
+const timeOf = (text: string): number =>
+  /^(?:mon|tue|wed|thu|fri|sat|sun)/i.test(text) ? Date.parse(/gmt$/i.test(text) ? text : `${text} GMT`) : Number.NaN
