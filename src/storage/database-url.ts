@@ -1,11 +1,11 @@
-/** What a DATABASE_URL names: a file of the embedded store, PostgreSQL, or nothing that there is. */
+/** Reads DATABASE_URL, which names a file of the SQLite store, or PostgreSQL. */
 
 export const namesPostgres = (databaseUrl: string): boolean => /^postgres(ql)?:/i.test(databaseUrl)
 
-/** Where Holdfast's tables stand in PostgreSQL, unless the URL's `schema` says otherwise. */
-export const DEFAULT_SCHEMA = 'holdfast'
+/** The schema of Holdfast's tables in PostgreSQL, unless the URL's `schema` names another. */
+const DEFAULT_SCHEMA = 'holdfast'
 /** PostgreSQL cuts names off after 63 bytes. */
-export const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/
+const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
 /** The path in `file:<path>`, relative or absolute, or in a file URL with its escapes resolved; undefined in anything else. */
 export function databaseFile(databaseUrl: string): string | undefined {
@@ -24,7 +24,7 @@ function pathOf(fileUrl: string): string | undefined {
   }
 }
 
-/** Why no store can be opened by it, as far as its text tells; empty if one may be. Never the text: it may hold a password. */
+/** Faults in the URL's text; empty if a store may be opened. They never quote the URL, which may hold a password. */
 export function databaseUrlFaults(databaseUrl: string): readonly string[] {
   if (namesPostgres(databaseUrl)) return postgresFaults(databaseUrl)
   if (databaseFile(databaseUrl) !== undefined) return []
@@ -51,7 +51,7 @@ function postgresFaults(databaseUrl: string): readonly string[] {
   return faults
 }
 
-/** The password in it, as it is written there and as it is meant; empty if there is none. */
+/** The URL's password, as it is written and decoded; empty if there is none. */
 export function databasePasswords(databaseUrl: string): readonly string[] {
   const written = URL.parse(databaseUrl)?.password ?? ''
   if (written === '') return []
@@ -63,13 +63,12 @@ export function databasePasswords(databaseUrl: string): readonly string[] {
 }
 
 export interface PostgresTarget {
-  /** As `pg` takes it. */
+  /** For `pg`: the URL without Holdfast's own parameters. */
   readonly connectionString: string
-  /** Where everything stands. */
   readonly schema: string
 }
 
-/** Takes what is Holdfast's own out of a DATABASE_URL that names PostgreSQL: `schema`. */
+/** Reads a DATABASE_URL that names PostgreSQL. */
 export function postgresTarget(databaseUrl: string): PostgresTarget {
   const url = new URL(databaseUrl)
   const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA

@@ -49,17 +49,73 @@ interface Batch {
   readonly aheadMs: number
 }
 
+type Send = (batch: Batch, isLeasing: boolean) => Promise<readonly AppendResult[]>
+
 /**
- * Writes batches of events, each in one statement. An event that is at fault itself, or leads over what the server cannot
- * read, is answered with its error and leaves its neighbours alone.
+ * Writes batches of events, each in one statement. An event that is at fault itself, or leads to a damaged page, is answered
+ * with its error and leaves its neighbours alone.
  */
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-export function createAppend({ connections, clock, partitions, leases, heartbeat, damage }: AppendParts): WriteBatch {
+export function createAppend(parts: AppendParts): WriteBatch {
+  const { connections, clock, damage } = parts
   const findJudged = createFindJudged(connections)
   const resolveConflict = createResolveConflict(connections, clock)
+  const send = createSend(parts)
 
-  async function send(batch: Batch): Promise<readonly AppendResult[]> {
-    if (!batch.events.some(isOfferingLease)) return sendUnder(null, batch)
+  return async ({ events }) => {
+    const aheadMs = clock.aheadMs()
+    const judged: (Receipt | undefined)[] = []
+    for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event))
+    const rest = events.filter((_, at) => judged[at] === undefined)
+    const results = (await sendResolving({ events: rest, aheadMs })).values()
+    return judged.flatMap((receipt) => receipt ?? results.next().value ?? [])
+  }
+
+  async function sendResolving(batch: Batch): Promise<readonly AppendResult[]> {
+    const results = await sendTogether(batch)
+    if (!results.some(isConflict)) return results
+    const resolved: AppendResult[] = []
+    for (const [at, result] of results.entries())
+      resolved.push(isConflict(result) ? await resolveAlone(result, batch.events[at]) : result)
+    return resolved
+  }
+
+  async function resolveAlone(conflict: Conflict, event: NewEvent | undefined): Promise<AppendResult> {
+    try {
+      return event === undefined ? conflict : await resolveConflict(conflict, event)
+    } catch (error) {
+      return asHoldfastError(error)
+    }
+  }
+
+  async function sendTogether(batch: Batch): Promise<readonly AppendResult[]> {
+    if (batch.events.length === 0) return []
+    try {
+      return await send(batch, true)
+    } catch (error) {
+      if (isDamage(error)) return sendApart(send, batch, (await damage.found(error)) === 'mended')
+      if (isHoldfastError(error, 'invalid_request')) return sendApart(send, batch, true)
+      throw error
+    }
+  }
+}
+
+/** One event failed the batch, and none was kept: sends each by itself. Damage may let an event pass without a lease. */
+async function sendApart(send: Send, { events, aheadMs }: Batch, isLeasing: boolean): Promise<readonly AppendResult[]> {
+  const results: AppendResult[] = []
+  for (const event of events) {
+    try {
+      results.push(...(await send({ events: [event], aheadMs }, isLeasing)))
+    } catch (error) {
+      results.push(asHoldfastError(error))
+    }
+  }
+  return results
+}
+
+/** Writes a batch in one statement, all or none. */
+function createSend({ connections, clock, partitions, leases, heartbeat }: AppendParts): Send {
+  return async (batch, isLeasing) => {
+    if (!isLeasing || !batch.events.some(isOfferingLease)) return sendUnder(null, batch)
     await heartbeat.begin()
     // Another store would reclaim the leases of one that it takes for gone: then nothing is leased, and all is claimed later.
     return heartbeat.isFresh() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
@@ -94,57 +150,6 @@ export function createAppend({ connections, clock, partitions, leases, heartbeat
     const leased = leasedDeliveries(event, eventKey, lease)
     for (const { deliveryId } of leased) leases.hold(deliveryId, lease, event.lease?.leaseMs ?? 0)
     return leased
-  }
-
-  async function sendResolving(batch: Batch): Promise<readonly AppendResult[]> {
-    const results = await sendTogether(batch)
-    if (!results.some(isConflict)) return results
-    const resolved: AppendResult[] = []
-    for (const [at, result] of results.entries())
-      resolved.push(isConflict(result) ? await resolveAlone(result, batch.events[at]) : result)
-    return resolved
-  }
-
-  async function resolveAlone(conflict: Conflict, event: NewEvent | undefined): Promise<AppendResult> {
-    try {
-      return event === undefined ? conflict : await resolveConflict(conflict, event)
-    } catch (error) {
-      return asHoldfastError(error)
-    }
-  }
-
-  async function sendTogether(batch: Batch): Promise<readonly AppendResult[]> {
-    if (batch.events.length === 0) return []
-    try {
-      return await send(batch)
-    } catch (error) {
-      if (isDamage(error)) return sendApart(batch, (await damage.found(error)) === 'mended')
-      if (isHoldfastError(error, 'invalid_request')) return sendApart(batch, true)
-      throw error
-    }
-  }
-
-  /** One event failed the batch, and none was kept: sends each by itself. Damage may let an event pass without a lease. */
-  async function sendApart({ events, aheadMs }: Batch, isLeasing: boolean): Promise<readonly AppendResult[]> {
-    const results: AppendResult[] = []
-    for (const event of events) {
-      const alone = { events: [event], aheadMs }
-      try {
-        results.push(...(isLeasing ? await send(alone) : await sendUnder(null, alone)))
-      } catch (error) {
-        results.push(asHoldfastError(error))
-      }
-    }
-    return results
-  }
-
-  return async ({ events }) => {
-    const aheadMs = clock.aheadMs()
-    const judged: (Receipt | undefined)[] = []
-    for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event))
-    const rest = events.filter((_, at) => judged[at] === undefined)
-    const results = (await sendResolving({ events: rest, aheadMs })).values()
-    return judged.flatMap((receipt) => receipt ?? results.next().value ?? [])
   }
 }
 

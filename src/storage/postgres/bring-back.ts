@@ -3,12 +3,12 @@ import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 
-/** Rows of each kind that are brought back in one statement. */
+/** Rows of each kind that one statement brings back. */
 const MAX_BROUGHT = 200
 
 const CLOCK = `clock AS MATERIALIZED (SELECT clock_1($1) AS now, clock_1($1) + ${AHEAD_TOLERANCE_MS} AS ahead)`
 
-/** A body moves to the partition of its new day in the same statement: whoever looks finds it in the one or the other. */
+/** A body moves to the partition of its new day in the same statement: a reader finds it either before or after the move. */
 const EVENTS = {
   name: 'bring-back-events',
   text: `
@@ -34,7 +34,7 @@ const EVENTS = {
     SELECT (SELECT count(*)::integer FROM received) AS events, (SELECT count(*)::integer FROM started) AS deliveries
   `,
 }
-/** `started_at` of an attempt tells a clock that was ahead then. */
+/** An attempt's `started_at` that lies ahead shows that the clock was ahead when it ran. */
 const DELIVERIES = {
   name: 'bring-back-deliveries',
   text: `
@@ -58,7 +58,7 @@ const DELIVERIES = {
     WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
   `,
 }
-/** One that was not begun ahead is as long as its holder, whose handlers may have longer than those here, has made it. */
+/** Leaves alone a lease that was not begun ahead: its holder's handlers may have more time than those of this process. */
 const LEASES = {
   name: 'bring-back-leases',
   text: `
@@ -71,8 +71,8 @@ const LEASES = {
     ) RETURNING d.key
   `,
 }
-/** One that lives says so again; one that is gone would be taken to live until its time has come. */
-const SIGNS_OF_LIFE = {
+/** A store that is gone would be taken for alive until its time has come; one that is alive writes its next heartbeat soon. */
+const HEARTBEATS = {
   name: 'bring-back-signs',
   text: `
     WITH clock AS MATERIALIZED (SELECT clock_1(NULL) AS own_now, clock_1($1) AS now),
@@ -84,9 +84,12 @@ const SIGNS_OF_LIFE = {
     WHERE greatest(seen_at, gone_at) > (SELECT now FROM clock) + ${AHEAD_TOLERANCE_MS}
   `,
 }
-/** A submission that nobody knows the fate of waits for its deadline: sent again, it might be paid for twice. */
+/** A submission whose fate is unknown waits for its deadline: sent again, it might be paid for twice. */
 const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
-/** A task that was begun while the clock was ahead keeps its distances. Finds by the index of those that are awaited. */
+/**
+ * Of a task that was begun while the clock was ahead, all times move by the same amount. `source >= ''` has the statement use the
+ * index of the awaited tasks.
+ */
 const AWAITED_TASKS = {
   name: 'bring-back-awaited',
   text: `
@@ -128,7 +131,7 @@ export function createBringBack(connections: Connections, clock: DatabaseClock) 
     const { events = 0, deliveries = 0 } = found ?? {}
     const started = await connections.run('work', DELIVERIES, [given, retryMs, retryAfterMs, isTrusted])
     const leased = await connections.run('work', LEASES, [given, leaseMs])
-    await connections.run('work', SIGNS_OF_LIFE, [given])
+    await connections.run('work', HEARTBEATS, [given])
     const awaited = await connections.run('work', AWAITED_TASKS, [given, pollMs, isTrusted])
     const ended = isTrusted ? await connections.run('work', ENDED_TASKS, [given]) : []
     return { events, deliveries: deliveries + started.length + leased.length, tasks: awaited.length + ended.length }

@@ -118,10 +118,12 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
         return took
       })
     },
-
-    pruneTasks: async (endedBeforeMs: number, limit: number): Promise<number> => {
-      const [row] = await connections.run<{ pruned: number }>('work', PRUNE, [endedBeforeMs, Math.max(0, limit)])
-      return row?.pruned ?? 0
-    },
   }
 }
+
+export const createPruneTasks =
+  (connections: Connections) =>
+  async (endedBeforeMs: number, limit: number): Promise<number> => {
+    const [row] = await connections.run<{ pruned: number }>('work', PRUNE, [endedBeforeMs, Math.max(0, limit)])
+    return row?.pruned ?? 0
+  }

@@ -9,7 +9,7 @@ import {
 } from '../../domain/clock.ts'
 import type { Connections } from './connections.ts'
 
-/** One row for all replicas, locked, so that each look builds on the one before. */
+/** All replicas share one row, which is locked, so that each look at the clock builds on the one before. */
 const READ = `
   SELECT r.known_at, r.looked_at, r.steady_ms, clock_1($1) AS now, (SELECT max(received_at) FROM event) AS newest
   FROM (VALUES (1)) AS one LEFT JOIN clock_record AS r ON true
@@ -20,7 +20,7 @@ const WRITE = `
   ON CONFLICT (one) DO UPDATE SET known_at = $1, looked_at = $2, steady_ms = $3
 `
 
-/** The last event that was stored when the clock was last trusted: where the look for misdated ones starts. */
+/** Key of the last event that was stored when the clock was last trusted: the search for misdated events starts there. */
 const WRITE_KEY = `
   INSERT INTO watermark (queue, at, key) VALUES ('clock', $1, (SELECT coalesce(max(key), 0) FROM event))
   ON CONFLICT (queue) DO UPDATE SET at = excluded.at, key = excluded.key
@@ -46,7 +46,7 @@ interface RecordRow extends Record<string, unknown> {
   readonly newest: number | null
 }
 
-/** Looks at the database's clock, whichever replica asks. */
+/** Judges the database's clock, for every replica that asks. */
 export function createJudgeClock(connections: Connections, clock: DatabaseClock) {
   return (look: ClockLook): Promise<ClockRecord> =>
     connections.transaction(async (query) => {
@@ -69,43 +69,43 @@ function recordOf({ known_at, looked_at, steady_ms, now, newest }: RecordRow): C
   return { knownAtMs: known_at, lookedAtMs: looked_at ?? known_at, steadyMs: steady_ms ?? undefined }
 }
 
-/** Two clocks that differ by less are taken for one. */
+/** A smaller difference between two clocks is ignored. */
 const MIN_DIFFERENCE_MS = 1_000
 
 /**
- * Whose time counts. The database's, for all replicas: what is due, which lease holds, when a task expires, when an event was
- * received. Times that cross the port are this process's, and what is handed over are waits; so replicas whose clocks differ
+ * The database's clock decides, for all replicas, what is due, which lease holds, when a task expires and when an event was
+ * received. Times that cross the port are this process's; the statements get durations, so that replicas whose clocks differ
  * agree. A test gives a clock in place of both.
  */
 export class DatabaseClock {
   readonly #given: Clock | undefined
   readonly localMs: Clock
-  /** What the database's clock said, less what a clock of this process that nobody sets said at that time. */
+  /** The database's time less this process's monotonic time at the same moment. */
   #epochMs: number | undefined
   #aheadMs = 0
 
-  /** `local` is this process's clock, where a test has it differ from the database's. */
+  /** `given` replaces both clocks, `local` this process's alone, in tests. */
   constructor(given: Clock | undefined, local: Clock | undefined) {
     this.#given = given
     this.localMs = given ?? local ?? Date.now
   }
 
-  /** Null: the database's own. */
+  /** The time that replaces the database's; null: the database's own counts. */
   givenMs = (): number | null => this.#given?.() ?? null
 
-  /** The database has said its time in answer to what was asked at `askedAtMs` by `performance.now()`. */
+  /** The database has told its time. `askedAtMs`: when it was asked, by `performance.now()`. */
   heard(databaseMs: number, askedAtMs: number): void {
     this.#epochMs = databaseMs - (askedAtMs + performance.now()) / 2
   }
 
   /**
-   * How far the database's clock is ahead of this process's now, as it was last heard, also where this process's was set
-   * since then; 0 where they agree to a second, or it was not heard yet.
+   * How far the database's clock is ahead of this process's, by the last time that the database told, even if this process's
+   * clock was set since then; 0 if they agree to a second, or the database has not told its time yet.
    */
   aheadMs(): number {
     if (this.#given !== undefined || this.#epochMs === undefined) return 0
     const aheadMs = Math.round(this.#epochMs + performance.now() - this.localMs())
-    // It stays as it is where it only trembles: the same for an event and for what is told of it.
+    // Small changes are ignored, so that an event and its receipt get the same time.
     if (Math.abs(aheadMs) < MIN_DIFFERENCE_MS) this.#aheadMs = 0
     else if (Math.abs(aheadMs - this.#aheadMs) >= MIN_DIFFERENCE_MS) this.#aheadMs = aheadMs
     return this.#aheadMs

@@ -3,27 +3,28 @@ import type { StoreLog } from '../../domain/store.ts'
 import type { Connections, Query, Row } from './connections.ts'
 import { codeOf, QUERY_CANCELED } from './errors.ts'
 
-const MAX_TOLD = 100
-/** What is known of one message holds so long. */
+const MAX_WARNINGS = 100
+/** For so long the result of a look counts for the same message. */
 const KNOWN_MS = 10_000
-/** An index that could not be made anew is tried again so long after, unless it took too long. */
+/** Pause before an index that could not be rebuilt is tried again; one that took too long is not. */
 const REBUILD_INTERVAL_MS = 3_600_000
 /**
- * What uses the table waits while its index is made anew, and before, while that waits for whoever uses the index. A replica
- * that waits longer for another one gives up too: where it cannot be done in time, not all of them hold everything up in turn.
+ * Statements that use the table wait while its index is rebuilt, and before that while the rebuild waits for statements that use
+ * the index. A replica that waits longer for another one gives up too: otherwise, where a rebuild takes too long, all replicas
+ * would block the table one after the other.
  */
 const BOUNDS = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'"
-/** An index of a larger table surely takes longer: the table is read through for it, long values apart. */
+/** An index of a larger table surely takes longer: a rebuild reads the whole table, except for its long values. */
 const MAX_TABLE_BYTES = 4 * 1024 ** 3
-/** One replica at a time makes one anew. */
+/** One replica at a time rebuilds an index. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))"
 
-/** Where the server's message has the file of what it could not read. It may be of any language. */
+/** Find the file, relation and block in the server's message, which may be in any language. */
 const FILE = /\b(?:base|pg_tblspc)\/[\w./]*?(\d+)(?:[._]\w+)*(?=["'»“\s,:]|$)/
 const NAME = /["'«„]([^"'»“/]+)["'»“]|\b(pg_toast_\d+)\b/
 const BLOCK = /\bblocks? (\d+)/
 
-/** A relation by its file or its name. What is long is stored beside its table, of which this tells. */
+/** A relation by its file or its name. Long values have a table of their own (TOAST): `long_values_of` is theirs. */
 const RELATION = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'i' AS is_index,
     n.nspname = current_schema() AS is_ours, pg_relation_filenode(c.oid)::bigint AS file,
@@ -42,7 +43,7 @@ interface Relation extends Row {
   readonly is_index: boolean
   readonly is_ours: boolean
   readonly file: number
-  /** Of the table that it is an index of. */
+  /** Size of the table that the index belongs to. */
   readonly table_bytes: number | null
   readonly long_values_of: string | null
 }
@@ -53,8 +54,10 @@ interface Place {
 }
 
 /**
- * `index`: it is one, and what it leads to is whole. `mended`: it was one, and is whole again. `unknown`: the server could not
- * be asked.
+ * - `mended`: an index was damaged, and is rebuilt;
+ * - `index`: an index is damaged, and its table is whole as far as is known;
+ * - `rows`: rows are damaged;
+ * - `unknown`: the server could not be asked.
  */
 export type DamageKind = 'mended' | 'index' | 'rows' | 'unknown'
 
@@ -63,53 +66,53 @@ interface Rebuilding {
   readonly atMs: number
 }
 
-/** What the server cannot read, as far as statements have met it. Indexes are made anew, where that takes no longer than it may. */
+/** The damage that statements have met. Rebuilds damaged indexes, if that takes no longer than `BOUNDS` allow. */
 export class Damage {
   readonly #connections: Connections
   readonly #log: StoreLog
   readonly #maxTableBytes: number
-  /** With what was mended, which is told of until the store is closed. */
-  readonly #told = new Map<string, Place | undefined>()
-  /** By the file of the index. */
+  /** Warnings and their places; without a place: an index that was rebuilt, whose warning stays until the store is closed. */
+  readonly #warnings = new Map<string, Place | undefined>()
+  /** Rebuilds by the file of the index. */
   readonly #rebuilding = new Map<number, Rebuilding>()
   readonly #tookTooLong = new Set<number>()
   readonly #known = new Map<string, { readonly kind: Promise<DamageKind>; readonly atMs: number }>()
 
-  /** The server's process that makes an index anew. */
-  #maker: number | undefined
+  /** Process id of the server's process that rebuilds an index. */
+  #rebuilder: number | undefined
   #isClosed = false
 
-  /** `maxTableBytes`: for tests. */
+  /** Tests give `maxTableBytes`. */
   constructor(connections: Connections, log: StoreLog, maxTableBytes = MAX_TABLE_BYTES) {
     this.#connections = connections
     this.#log = log
     this.#maxTableBytes = maxTableBytes
   }
 
-  warnings = (): readonly string[] => [...this.#told.keys()]
+  warnings = (): readonly string[] => [...this.#warnings.keys()]
 
-  /** A statement has failed with it. Resolves once it is told of. */
+  /** A statement has failed with this error. Resolves once the damage is among the warnings. */
   found(error: unknown): Promise<DamageKind> {
     const message = messageOf(error)
     const known = this.#known.get(message)
     if (known !== undefined && performance.now() - known.atMs < KNOWN_MS) return known.kind
-    if (this.#known.size >= MAX_TOLD) this.#known.clear()
+    if (this.#known.size >= MAX_WARNINGS) this.#known.clear()
     const kind = this.#look(message)
     this.#known.set(message, { kind, atMs: performance.now() })
     return kind
   }
 
-  /** No index is made anew any more, and what is under way is broken off. */
+  /** Rebuilds no more indexes, and cancels a rebuild that is under way. */
   async close(): Promise<void> {
     this.#isClosed = true
-    if (this.#maker !== undefined) await this.#connections.cancel(this.#maker, 'move')
+    if (this.#rebuilder !== undefined) await this.#connections.cancel(this.#rebuilder, 'move')
   }
 
-  /** Forgets what others have repaired. */
+  /** Removes the warnings of damage that has been repaired. */
   async lookAgain(): Promise<void> {
-    for (const [warning, place] of this.#told) {
+    for (const [warning, place] of this.#warnings) {
       if (place === undefined || !(await this.#isRepaired(place))) continue
-      this.#told.delete(warning)
+      this.#warnings.delete(warning)
       this.#log('info', `PostgreSQL can read ${place.relation.name} again`)
     }
   }
@@ -123,10 +126,10 @@ export class Damage {
       if (await this.#rebuild(relation)) return 'mended'
       const block = BLOCK.exec(message)?.[1]
       const place = { relation, block: block === undefined ? undefined : Number(block) }
-      this.#tell(warningOf(place), place)
+      this.#warn(warningOf(place), place)
       return relation.is_index ? 'index' : 'rows'
     } catch {
-      // What the statement met is told of by whoever ran it.
+      // The statement's caller gets its error all the same.
       return 'unknown'
     }
   }
@@ -134,29 +137,29 @@ export class Damage {
   #relation = (file: number, name = ''): Promise<Relation[]> =>
     this.#connections.run<Relation>('read', RELATION, [file, name])
 
-  #tell(warning: string, place: Place | undefined): void {
-    if (this.#told.has(warning) || this.#told.size >= MAX_TOLD) return
-    this.#told.set(warning, place)
+  #warn(warning: string, place: Place | undefined): void {
+    if (this.#warnings.has(warning) || this.#warnings.size >= MAX_WARNINGS) return
+    this.#warnings.set(warning, place)
     this.#log('error', warning)
   }
 
-  /** All that meet it wait for the one try. */
+  /** All statements that meet the same index wait for one rebuild. */
   async #rebuild(relation: Relation): Promise<boolean> {
     const { file, is_index, is_ours, table_bytes } = relation
     if (!is_index || !is_ours || (table_bytes ?? 0) > this.#maxTableBytes) return false
     const known = this.#rebuilding.get(file)
     if (known !== undefined && (this.#tookTooLong.has(file) || performance.now() - known.atMs < REBUILD_INTERVAL_MS))
       return known.done
-    const done = this.#makeAnew(relation)
+    const done = this.#tryRebuild(relation)
     this.#rebuilding.set(file, { done, atMs: performance.now() })
     return done
   }
 
-  async #makeAnew(relation: Relation): Promise<boolean> {
+  async #tryRebuild(relation: Relation): Promise<boolean> {
     const { name, file } = relation
     try {
       await this.#connections.transaction((query) => this.#reindex(query, relation), 'move')
-      this.#tell(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
+      this.#warn(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
       return true
     } catch (error) {
       if (codeOf(error instanceof Error && error.cause) === QUERY_CANCELED) this.#tookTooLong.add(file)
@@ -167,17 +170,17 @@ export class Damage {
 
   async #reindex(query: Query, { name, file }: Relation): Promise<void> {
     const [row] = await query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-    this.#maker = row?.pid
+    this.#rebuilder = row?.pid
     try {
       await query(BOUNDS)
       this.#refuseIfClosed()
       await query(LOCK)
-      // Whoever held the lock has made it anew.
+      // A replica that held the lock before may have rebuilt it: then the file is gone.
       const isThere = (await query(RELATION, [file, ''])).length > 0
       this.#refuseIfClosed()
       if (isThere) await query(`REINDEX INDEX ${name}`)
     } finally {
-      this.#maker = undefined
+      this.#rebuilder = undefined
     }
   }
 
@@ -186,7 +189,7 @@ export class Damage {
   }
 
   async #isRepaired({ relation: { name, file, is_index, long_values_of }, block }: Place): Promise<boolean> {
-    // Whatever makes a relation anew gives it another file.
+    // Every rewrite of a relation gives it another file.
     if ((await this.#relation(file)).length === 0) return true
     if (is_index || long_values_of !== null || block === undefined) return false
     try {

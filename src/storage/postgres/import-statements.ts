@@ -2,7 +2,7 @@ import type { MovedTable } from '../../domain/move.ts'
 import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../records/moved-rows.ts'
 import type { Statement } from './connections.ts'
 
-/** Tables that are written one by one; bodies go with their events. */
+/** Tables that are written by statements of their own; bodies are written with their events. */
 export type WrittenTable = Exclude<MovedTable, 'event_body'>
 
 const JSON_TYPES: Readonly<Record<MovedKind, string>> = {
@@ -32,13 +32,13 @@ const insert = (table: WrittenTable): Statement => ({
   text: `INSERT INTO ${table} (${names(table)}) SELECT ${fromJson(table)} FROM json_to_recordset($1) AS x (${typed(table)})`,
 })
 
-/** What an event is called in `event_key` beside its source and id. */
+/** `event_key.variant` of an event. */
 const variantName = (checksum: string, row = 'x'): string =>
   `CASE ${row}.variant WHEN 0 THEN '' WHEN 1 THEN ${checksum} ELSE 'q'::bytea || ${checksum} END`
 
 /**
- * Events, their bodies ($2: one after the other), and what their duplicates are found by. Of several first ones of a source
- * and id, which only what was asked for brings, the oldest is known, as it was before.
+ * Events, their bodies ($2: one after the other), and the keys by which their duplicates are found. Polls can bring several first
+ * events of a source and id: the key leads to the oldest, as in the SQLite store.
  */
 const INSERT_EVENTS: Statement = {
   name: 'move-event',
@@ -67,7 +67,7 @@ const ATTEMPT = columnsOf('attempt')
   .map(([name]) => name)
   .filter((name) => name !== 'detail')
   .join(', ')
-/** Attempts, and the detail of those that have one, which stands in a table of its own here. */
+/** Attempts, and their details, which PostgreSQL has in a table of their own. */
 const INSERT_ATTEMPTS: Statement = {
   name: 'move-attempt',
   text: `
@@ -104,7 +104,7 @@ const readBack = (table: MovedTable): Statement => ({
   text: `SELECT ${names(table)} FROM ${table} WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}`,
 })
 
-/** As many bodies as are read at once; one always is. An event without a body has a row of its own. */
+/** As many bodies as make one batch, and at least one. An event without a body gives a row too. */
 const READ_BODIES: Statement = {
   name: 'move-read-event_body',
   text: `
@@ -131,7 +131,7 @@ const READ_EVENTS: Statement = {
   `,
 }
 
-/** The next rows in order of key. $1, and of attempts $2: where they start. */
+/** The next rows in order of key, after the position $1 (for attempts $1 and $2). */
 export const READS: Readonly<Record<MovedTable, Statement>> = {
   event: READ_EVENTS,
   event_body: READ_BODIES,
@@ -149,7 +149,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
 const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task']
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
-/** Past what was moved, and never back. */
+/** Move the sequences past the moved keys, and never back. */
 export const ADVANCE_KEYS = [
   ['event', "'event_key_seq'::regclass"],
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],

@@ -15,32 +15,32 @@ import { migrate } from './migrate.ts'
 const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${REPLICA_TIMEOUT_MS} LIMIT 1`
 
 /**
- * A database that takes over what an embedded store holds. From `begin` to `finish` its table `move` names the store that
- * it comes from, and no service starts on it.
+ * A database into which the rows of a SQLite store are moved. From `begin` to `finish` its table `move` names that store, and no
+ * service starts on it.
  */
 export interface Import {
-  /** When the move that is not finished was begun; undefined if there is none. */
+  /** When the unfinished move was begun; undefined if there is none. */
   readonly begunAtMs: () => Promise<number | undefined>
   /**
-   * Begins a move from this store, or goes on with it: true. Changes nothing and rejects with `conflict` where the database
-   * holds anything else, is being filled from elsewhere, or serves.
+   * Begins a move from this store, or resumes it (true). Changes nothing and rejects with `conflict` if the database holds other
+   * rows, a move from another store is unfinished, or a service runs on it.
    */
   readonly begin: (origin: string, nowMs: number) => Promise<boolean>
-  /** How far this table has come; what is there is committed. */
+  /** The last committed row of the table. */
   readonly position: (table: WrittenTable) => Promise<MovePosition>
   /**
-   * Adds rows in order of key, with the bodies of events, all or none. Rejects with `conflict` unless the table has come
-   * exactly to `after`.
+   * Adds rows in order of key, with the bodies of events, all or none. Rejects with `conflict` unless `after` is the table's last
+   * row.
    */
   readonly write: (table: WrittenTable, after: MovePosition, rows: readonly MovedRow[]) => Promise<void>
-  /** The next rows in order of key; empty: there are no more. */
+  /** The next rows in order of key; empty after the last one. */
   readonly read: (table: MovedTable, after: MovePosition) => Promise<readonly MovedRow[]>
-  /** The database may serve from now on: these are its counts, and new keys are past those that there are. */
+  /** Lets services use the database: sets its counts, and has new keys follow the moved ones. */
   readonly finish: (counts: ReadonlyMap<string, number>) => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** Brings the schema up to date, as a service does that starts. Rejects with `ConfigurationError`. */
+/** Brings the schema up to date, as a starting service does. Rejects with `ConfigurationError`. */
 export async function openImport(databaseUrl: string, onLog: StoreLog, connectRetryMs: number): Promise<Import> {
   const target = postgresTarget(databaseUrl)
   await connectWithRetry(connectRetryMs, onLog, () => migrate(target, onLog))
@@ -48,7 +48,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
   const partitions = new BodyPartitions(connections, new DatabaseClock(undefined, undefined))
   let begun = ''
 
-  /** Holds off whoever else moves into it from a copy of the same store. */
+  /** Keeps another process that moves a copy of the same store waiting. */
   async function hold(query: Query): Promise<void> {
     const held = await query('SELECT FROM move WHERE origin = $1 FOR UPDATE', [begun])
     if (held.length === 0) throw conflict('The move was ended by somebody else.')
@@ -99,7 +99,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
         for (const [state, n] of counts) await query('INSERT INTO tally VALUES ($1, $2)', [state, n])
         await query('DELETE FROM move WHERE origin = $1', [begun])
       }, 'move')
-      // The server does so itself within minutes; until then its plans would be for empty tables.
+      // The server would do so within minutes, and plan for empty tables until then.
       await connections
         .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task')
         .catch(() => {})

@@ -14,7 +14,7 @@ export interface MaintenanceOptions {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly partitions: BodyPartitions
-  readonly fleet: { forget(): Promise<void> }
+  readonly registry: { forget(): Promise<void> }
   readonly damage: Damage
   readonly onLog: StoreLog
 }
@@ -24,7 +24,7 @@ export function startMaintenance({
   connections,
   clock,
   partitions,
-  fleet,
+  registry,
   damage,
   onLog,
 }: MaintenanceOptions): () => void {
@@ -47,7 +47,7 @@ export function startMaintenance({
     every(FOLD_INTERVAL_MS, 'the counts could not be summed up', () => foldTally(connections, clock)),
     every(HOUR_MS, 'the days to come could not be made ready', () => partitions.makeAhead()),
     every(DAMAGE_INTERVAL_MS, 'what is damaged could not be looked at', () => damage.lookAgain()),
-    every(HOUR_MS, 'replicas that are gone could not be forgotten', () => fleet.forget()),
+    every(HOUR_MS, 'replicas that are gone could not be forgotten', () => registry.forget()),
   ]
   return () => {
     stopped = true

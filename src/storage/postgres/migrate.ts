@@ -7,7 +7,7 @@ import { sentence } from './connect-with-retry.ts'
 import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
-/** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
+/** In order; an entry's place, counted from 1, is the version that it leads to. A released entry never changes. */
 const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql', '001-functions.sql'],
   ['002-leases.sql', '002-append.sql', '002-claim.sql'],
@@ -27,17 +27,17 @@ const MIGRATIONS: readonly (readonly string[])[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /**
- * The oldest version of Holdfast's schema whose replicas can go on working beside this one, as during a rolling update. A
- * migration only adds; what it would take away is taken by a later one, when nobody uses it any more, and then this rises.
+ * The oldest schema version whose replicas can work beside this one, as during a rolling update. A migration only adds; a later
+ * one removes what no replica uses any more, and then this number rises.
  */
 const OLDEST_COMPATIBLE = 1
 
 const CONNECT_TIMEOUT_MS = 3_000
-/** A table that is to change is waited for so long at a time: whoever comes after waits behind. */
+/** A migration waits so long for a table before it pauses, since later statements wait behind it. */
 const LOCK_TIMEOUT_MS = 1_000
 const LOCK_PAUSE_MS = 1_000
-/** In all: another replica brings the schema up to date, or somebody's transaction uses a table. */
-const LOCK_PATIENCE_MS = 60_000
+/** A start waits so long in all for another replica's migration, or for a transaction that uses a table. */
+const LOCK_RETRY_MS = 60_000
 
 interface VersionRow {
   readonly version: number
@@ -45,11 +45,11 @@ interface VersionRow {
 }
 
 /**
- * Examines the server, and brings the schema up to date, all or nothing; of several that start together, one does, and the
- * others wait for it. Rejects with `ConfigurationError`, every fault named, or with what the connection met.
+ * Checks the server's settings, and brings the schema up to date, all or nothing. Of several processes that start together, one
+ * migrates and the others wait. Rejects with a `ConfigurationError` that names every fault, or with the connection's error.
  */
 export async function migrate(target: PostgresTarget, onLog: StoreLog): Promise<void> {
-  const until = performance.now() + LOCK_PATIENCE_MS
+  const until = performance.now() + LOCK_RETRY_MS
   for (;;) {
     try {
       return await migrateOnce(target, onLog)
@@ -100,7 +100,7 @@ async function connect(target: PostgresTarget): Promise<pg.Client> {
   }
 }
 
-/** Makes the schema if there is none, and sees that this role may do in it what it will have to. */
+/** Creates the schema if there is none, and checks that the role has the privileges that a service needs. */
 async function enterSchema(client: pg.Client, schema: string): Promise<void> {
   const name = client.escapeIdentifier(schema)
   const { rows } = await client.query<Privileges>(PRIVILEGES, [schema])

@@ -18,7 +18,7 @@ const ANNOUNCE = {
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
 
 const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
-/** What tells whether anything has changed, without the handlers themselves; and how many others are there. */
+/** A hash that changes whenever a replica or its handlers do, and how many other replicas are there. */
 const STATE = {
   name: 'fleet-state',
   text: `
@@ -49,8 +49,8 @@ interface WorkerRow extends Record<string, unknown> {
   readonly now: number
 }
 
-/** The fleet of a database. `givenMs` is the time that a test gives in place of the database's own. */
-export function createFleet(
+/** The replicas that share a database. `givenMs` gives the time in place of the database's clock, in tests. */
+export function createReplicaRegistry(
   connections: Connections,
   givenMs: () => number | null,
 ): ReplicaRegistry & { forget(): Promise<void> } {
@@ -94,7 +94,7 @@ export function createFleet(
 
     hasOthers: () => others > 0,
 
-    /** Rows of processes that have nothing left to say. */
+    /** Deletes the rows of processes that no longer count. */
     async forget() {
       const { all, nowMs } = await workers()
       const counting = new Set(countingReplicas(all, nowMs))

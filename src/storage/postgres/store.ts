@@ -1,8 +1,12 @@
 import type { Clock } from '../../domain/clock.ts'
+import type { DeliveryQueue } from '../../domain/delivery-queue.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
-import type { Receipt } from '../../domain/event-store.ts'
+import type { EventStore, Receipt } from '../../domain/event-store.ts'
+import type { RetentionStore } from '../../domain/retention-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
+import type { TaskEnds } from '../../domain/task-ends.ts'
+import type { TaskStore } from '../../domain/task-store.ts'
 import { postgresTarget } from '../database-url.ts'
 import { AppendQueue } from '../records/append-queue.ts'
 import { EndedTaskListeners } from '../records/ended-tasks.ts'
@@ -10,7 +14,7 @@ import { createAppend } from './append.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { createBringBack } from './bring-back.ts'
 import { createClaim } from './claim.ts'
-import { createClaimTasks } from './claim-tasks.ts'
+import { createClaimTasks, createPruneTasks } from './claim-tasks.ts'
 import { createJudgeClock, DatabaseClock } from './clock.ts'
 import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections } from './connections.ts'
@@ -23,10 +27,10 @@ import { Heartbeat } from './heartbeat.ts'
 import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
+import { type Operation, Operations } from './operations.ts'
 import { createCountDead, createCountOld, createPrune } from './prune.ts'
 import { createReplay } from './replay.ts'
-import { createFleet } from './replica-registry.ts'
-import { Running } from './running.ts'
+import { createReplicaRegistry } from './replica-registry.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
@@ -34,12 +38,12 @@ import { createSettle } from './settle.ts'
 import { createTrackTask } from './track-task.ts'
 
 export interface PostgresStoreOptions {
-  /** For tests: in place of the database's clock, and of this process's. */
+  /** Replaces the database's clock and this process's, in tests. */
   readonly clock: Clock | undefined
-  /** For tests: this process's clock, where it is another than the database's. */
+  /** Replaces this process's clock alone, in tests. */
   readonly localClock: Clock | undefined
   readonly onLog: StoreLog
-  /** For so long it tries to connect to a server that is starting or failing over. */
+  /** How long the store tries to connect to a server that is starting or failing over. */
   readonly connectRetryMs: number
 }
 
@@ -80,117 +84,55 @@ interface Parts {
   readonly onLog: StoreLog
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-function createStore({ connections, clock, partitions, onLog }: Parts): OpenStore {
-  const running = new Running()
-  const endedTasks = new EndedTaskListeners(onLog)
-  const leases = new Leases(clock.localMs)
-  const heartbeat = new Heartbeat(connections, leases, clock, onLog)
-  const damage = new Damage(connections, onLog)
-  const appendBatch = createAppend({ connections, clock, partitions, leases, heartbeat, damage })
-  const appends = new AppendQueue((batch) => running.follow(appendBatch(batch)), endedTasks.notify)
-  const health = new Health(connections, clock, onLog, (fault) => {
-    if (fault === undefined) return heartbeat.recovered()
-    appends.failGathered(unavailable(fault))
-    heartbeat.doubt(fault)
-  })
-  connections.onDamage = (error) => void running.follow(damage.found(error))
-  connections.onUnavailable = () => {
-    health.suspect()
-    heartbeat.suspect()
-  }
-  const tasks = createTrackTask(connections, clock, leases)
-  const taskClaims = createClaimTasks(connections, clock, leases)
-  const fleet = createFleet(connections, clock.givenMs)
-  const watches = new Set<() => void>()
-  const stopMaintenance = startMaintenance({ connections, clock, partitions, fleet, damage, onLog })
+/** What the store's ports are made of. */
+interface Core extends Parts {
+  readonly operations: Operations
+  readonly endedTasks: EndedTaskListeners
+  readonly leases: Leases
+  readonly heartbeat: Heartbeat
+  readonly damage: Damage
+  readonly appends: AppendQueue
+  readonly health: Health
+}
+
+function createStore(parts: Parts): OpenStore {
+  const { connections, clock } = parts
+  const core = createCore(parts)
+  const { operations, damage, appends, health, heartbeat } = core
+  const registry = createReplicaRegistry(connections, clock.givenMs)
+  const stopMaintenance = startMaintenance({ ...parts, registry, damage })
+  const { taskEnds, stopWatching } = taskEndsOf(core)
 
   async function close(): Promise<void> {
     appends.flush()
     stopMaintenance()
-    for (const stop of watches) stop()
-    void running.follow(damage.close())
-    await running.end('the store is closed')
+    stopWatching()
+    void operations.follow(damage.close())
+    await operations.end('the store is closed')
     await heartbeat.leave()
     await health.stop()
     await connections.close()
   }
 
-  /** Refuses claims while the heartbeat fails. A missing standby keeps events from being stored, but not from being leased. */
-  const whileBeating =
-    <Request, Leased>(claim: (request: Request) => Promise<Leased>) =>
-    (request: Request): Promise<Leased> => {
-      void heartbeat.begin()
-      const fault = heartbeat.fault()
-      return fault === undefined ? claim(request) : Promise.reject(unavailable(fault))
-    }
-
-  /**
-   * Writes the first heartbeat before the first lease: without one, no other store would reclaim the lease before it expires.
-   * A claim of deliveries does so itself.
-   */
-  const afterHeartbeat =
-    <Args extends readonly unknown[], Leased>(lease: (...args: Args) => Promise<Leased>) =>
-    async (...args: Args): Promise<Leased> => {
-      await heartbeat.begin()
-      return lease(...args)
-    }
-
-  async function append(event: NewEvent): Promise<Receipt> {
-    const receipt = await appends.append(event)
-    const aheadMs = clock.aheadMs()
-    return aheadMs === 0 ? receipt : { ...receipt, receivedAtMs: event.receivedAtMs + aheadMs }
-  }
-
   let closing: Promise<void> | undefined
   return {
-    append(event) {
-      // Without trying: the sender gets the known answer at once.
-      const fault = running.ended() ?? health.faults()[0]
-      if (fault !== undefined) return Promise.reject(unavailable(fault))
-      return append(event)
-    },
-    claim: running.while(whileBeating(createClaim({ connections, clock, leases, heartbeat, damage, onLog }))),
-    settle: running.while(createSettle({ connections, clock, leases, damage, endedTasks, onLog })),
-    replay: running.while(createReplay(connections, clock)),
-    judgeClock: running.while(createJudgeClock(connections, clock)),
-    bringBack: running.while(createBringBack(connections, clock)),
-    prune: running.while(createPrune(connections, partitions)),
-    countOld: running.while(createCountOld(connections)),
-    countDead: running.while(createCountDead(connections)),
-    events: running.while(createSearchEvents(connections)),
-    event: running.while(createFindEvent(connections)),
-    body: running.while(createReadBody(connections)),
-    deliveries: running.while(createSearchDeliveries(connections)),
-    counts: running.while(createCounts(connections, clock)),
-    track: running.while(afterHeartbeat(endedTasks.notifying(tasks.track))),
-    submitted: running.while(endedTasks.notifying(tasks.submitted)),
-    cancelTask: running.while(endedTasks.notifying(createCancelTask(connections, clock))),
-    claimTasks: running.while(whileBeating(afterHeartbeat(taskClaims.claimTasks))),
-    claimTask: running.while(afterHeartbeat(taskClaims.claimTask)),
-    postpone: running.while(taskClaims.postpone),
-    pruneTasks: running.while(taskClaims.pruneTasks),
-    tasks: running.while(createSearchTasks(connections)),
-    task: running.while(createFindTask(connections)),
-    activity: running.while(createActivity(connections)),
-    onTaskEnded: endedTasks.add,
-    watchEnds(listener) {
-      const stop = watchEndedTasks(connections, clock, listener)
-      watches.add(stop)
-      return () => {
-        watches.delete(stop)
-        stop()
-      }
-    },
+    ...eventStoreOf(core),
+    ...deliveryQueueOf(core),
+    ...taskStoreOf(core),
+    ...taskEnds,
+    judgeClock: operations.while(createJudgeClock(connections, clock)),
+    bringBack: operations.while(createBringBack(connections, clock)),
+    ...retentionStoreOf(core),
     replicas: {
-      announce: running.while((replica) => fleet.announce(replica)),
-      leave: running.while((uid) => fleet.leave(uid)),
-      handlers: running.while(() => fleet.handlers()),
-      hasOthers: () => fleet.hasOthers(),
+      announce: operations.while((replica) => registry.announce(replica)),
+      leave: operations.while((uid) => registry.leave(uid)),
+      handlers: operations.while(() => registry.handlers()),
+      hasOthers: () => registry.hasOthers(),
     },
+    counts: operations.while(createCounts(connections, clock)),
     warnings: damage.warnings,
     faults() {
-      const ended = running.ended()
+      const ended = operations.ended()
       if (ended !== undefined) return [ended]
       return appends.isFull() ? [...health.faults(), 'too many events are waiting for the store'] : health.faults()
     },
@@ -201,5 +143,127 @@ function createStore({ connections, clock, partitions, onLog }: Parts): OpenStor
     },
   }
 }
+
+function createCore(parts: Parts): Core {
+  const { connections, clock, onLog } = parts
+  const operations = new Operations()
+  const endedTasks = new EndedTaskListeners(onLog)
+  const leases = new Leases(clock.localMs)
+  const heartbeat = new Heartbeat(connections, leases, clock, onLog)
+  const damage = new Damage(connections, onLog)
+  const appendBatch = createAppend({ ...parts, leases, heartbeat, damage })
+  const appends = new AppendQueue((batch) => operations.follow(appendBatch(batch)), endedTasks.notify)
+  const health = new Health(connections, clock, onLog, (fault) => {
+    if (fault === undefined) return heartbeat.recovered()
+    appends.failGathered(unavailable(fault))
+    heartbeat.doubt(fault)
+  })
+  connections.onDamage = (error) => void operations.follow(damage.found(error))
+  connections.onUnavailable = () => {
+    health.suspect()
+    heartbeat.suspect()
+  }
+  return { ...parts, operations, endedTasks, leases, heartbeat, damage, appends, health }
+}
+
+function eventStoreOf({ connections, clock, operations, appends, health }: Core): EventStore {
+  async function append(event: NewEvent): Promise<Receipt> {
+    const receipt = await appends.append(event)
+    const aheadMs = clock.aheadMs()
+    return aheadMs === 0 ? receipt : { ...receipt, receivedAtMs: event.receivedAtMs + aheadMs }
+  }
+
+  return {
+    append(event) {
+      // Without trying: the sender gets the known answer at once.
+      const fault = operations.ended() ?? health.faults()[0]
+      return fault === undefined ? append(event) : Promise.reject(unavailable(fault))
+    },
+    events: operations.while(createSearchEvents(connections)),
+    event: operations.while(createFindEvent(connections)),
+    body: operations.while(createReadBody(connections)),
+  }
+}
+
+function deliveryQueueOf(core: Core): DeliveryQueue {
+  const { connections, clock, operations, heartbeat } = core
+  return {
+    claim: operations.while(whileBeating(heartbeat, createClaim(core))),
+    settle: operations.while(createSettle(core)),
+    replay: operations.while(createReplay(connections, clock)),
+    deliveries: operations.while(createSearchDeliveries(connections)),
+  }
+}
+
+function taskStoreOf({ connections, clock, operations, leases, heartbeat, endedTasks }: Core): TaskStore {
+  const { track, submitted } = createTrackTask(connections, clock, leases)
+  const { claimTasks, claimTask, postpone } = createClaimTasks(connections, clock, leases)
+  return {
+    track: operations.while(afterHeartbeat(heartbeat, endedTasks.notifying(track))),
+    submitted: operations.while(endedTasks.notifying(submitted)),
+    cancelTask: operations.while(endedTasks.notifying(createCancelTask(connections, clock))),
+    claimTasks: operations.while(whileBeating(heartbeat, afterHeartbeat(heartbeat, claimTasks))),
+    claimTask: operations.while(afterHeartbeat(heartbeat, claimTask)),
+    postpone: operations.while(postpone),
+    tasks: operations.while(createSearchTasks(connections)),
+    task: operations.while(createFindTask(connections)),
+    activity: operations.while(createActivity(connections)),
+  }
+}
+
+function taskEndsOf({ connections, clock, endedTasks }: Core): {
+  readonly taskEnds: TaskEnds
+  readonly stopWatching: () => void
+} {
+  const watches = new Set<() => void>()
+  const taskEnds: TaskEnds = {
+    onTaskEnded: endedTasks.add,
+    watchEnds(listener) {
+      const stop = watchEndedTasks(connections, clock, listener)
+      watches.add(stop)
+      return () => {
+        watches.delete(stop)
+        stop()
+      }
+    },
+  }
+  const stopWatching = (): void => {
+    for (const stop of watches) stop()
+  }
+  return { taskEnds, stopWatching }
+}
+
+const retentionStoreOf = ({ connections, partitions, operations }: Core): RetentionStore => ({
+  prune: operations.while(createPrune(connections, partitions)),
+  pruneTasks: operations.while(createPruneTasks(connections)),
+  countOld: operations.while(createCountOld(connections)),
+  countDead: operations.while(createCountDead(connections)),
+})
+
+/** Refuses claims while the heartbeat fails. A missing standby keeps events from being stored, but not from being leased. */
+const whileBeating =
+  <Args extends readonly unknown[], Leased>(
+    heartbeat: Heartbeat,
+    claim: Operation<Args, Leased>,
+  ): Operation<Args, Leased> =>
+  (...args) => {
+    void heartbeat.begin()
+    const fault = heartbeat.fault()
+    return fault === undefined ? claim(...args) : Promise.reject(unavailable(fault))
+  }
+
+/**
+ * Writes the first heartbeat before the first lease: without one, no other store would reclaim the lease before it expires. A
+ * claim of deliveries does so itself.
+ */
+const afterHeartbeat =
+  <Args extends readonly unknown[], Leased>(
+    heartbeat: Heartbeat,
+    lease: Operation<Args, Leased>,
+  ): Operation<Args, Leased> =>
+  async (...args) => {
+    await heartbeat.begin()
+    return lease(...args)
+  }
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)

@@ -7,10 +7,10 @@ export const MAX_MOVE_BYTES = 4 * 1024 * 1024
 
 export type MovedValue = string | number | boolean | null
 
-/** A column as both stores have it: `hex` is bytes in PostgreSQL. */
+/** The type of a column. `hex`: text in SQLite, bytes in PostgreSQL. */
 export type MovedKind = 'text' | 'uuid' | 'integer' | 'boolean' | 'hex'
 
-/** What a table holds in both stores; the bytes of bodies apart. The order of columns is that of the checksummed form. */
+/** The columns of both stores, without the bytes of bodies, in the order in which rows are checksummed. */
 export const MOVED_COLUMNS = {
   event: {
     key: 'integer',
@@ -85,16 +85,16 @@ export const MOVED_COLUMNS = {
 export const columnsOf = (table: MovedTable): readonly (readonly [name: string, kind: MovedKind])[] =>
   Object.entries(MOVED_COLUMNS[table])
 
-/** One row, the same whichever store it comes from. */
+/** A row, in the same form for both stores. */
 export interface MovedRow {
   readonly values: Readonly<Record<string, MovedValue>>
-  /** Of an `event_body`. */
+  /** The body of an `event_body`. */
   readonly bytes?: Uint8Array
-  /** An event in the target whose duplicates would not be found. */
+  /** The event's duplicates would not be found in the target. */
   readonly forgotten?: true
 }
 
-/** Rows with a key above this, in order of key. `ordinal` counts for attempts only. */
+/** A place in a table, in order of key; `ordinal` counts for attempts only. */
 export interface MovePosition {
   readonly key: number
   readonly ordinal: number
@@ -113,14 +113,14 @@ export const comparePositions = (a: MovePosition, b: MovePosition): number => a.
 export const describePosition = (table: MovedTable, { key, ordinal }: MovePosition): string =>
   table === 'attempt' ? `${key}/${ordinal}` : String(key)
 
-/** The form that is compared and summed up: no two rows share one. */
+/** The form that is compared and checksummed; different rows have different forms. */
 export function lineOf(table: MovedTable, { values, bytes }: MovedRow): string {
   const cells: MovedValue[] = columnsOf(table).map(([name]) => values[name] ?? null)
   if (bytes !== undefined) cells.push(hash('sha256', bytes))
   return `${JSON.stringify(cells)}\n`
 }
 
-/** What a row takes up on its way, about. */
+/** About as many bytes as a row takes up in a batch. */
 export function sizeOf({ values, bytes }: MovedRow): number {
   let size = bytes?.length ?? 0
   for (const value of Object.values(values)) size += typeof value === 'string' ? value.length : 8

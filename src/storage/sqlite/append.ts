@@ -25,8 +25,55 @@ export interface AppendParts {
   readonly endTask: EndTask
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
-export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, endTask }: AppendParts): Appender {
+export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
+  const { dedupe, identities, endTask } = parts
+  const insert = prepareInsert(db, parts)
+  let committedKey = dedupe.lastKey()
+  let lastKey = committedKey
+
+  return {
+    append(event, body, nowMs) {
+      const { uid } = event
+      const effect = endTask.effectOf(event)
+      if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
+      const checksum = hash('sha256', body)
+      const standing = identities.standingOf(event, checksum)
+      if (standing.kind !== 'new') {
+        const { kind: outcome, ...known } = standing
+        return { outcome, ...known }
+      }
+      const { variant } = standing
+      const outcome = variant === CONFLICTING ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
+      const status = outcome === 'accepted' ? event.status : outcome
+      const key = lastKey + 1
+      if (!insert(key, event, body, { checksum, variant, status }, nowMs))
+        return { error: 'invalid_request', message: `uid ${uid} is taken` }
+      lastKey = key
+      if (outcome !== 'accepted') return { outcome, uid }
+      const leasedKey = event.leased === null ? null : lastKey
+      if (effect.kind !== 'ends') return leasedKey
+      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event.receivedAtMs)
+      return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
+    },
+    lastKey: () => committedKey,
+    committed() {
+      committedKey = lastKey
+    },
+    rolledBack() {
+      lastKey = committedKey
+    },
+  }
+}
+
+/** What is decided of an event before it is kept. */
+interface ToKeep {
+  readonly checksum: string
+  readonly variant: Variant
+  readonly status: EventStatus
+}
+
+/** Inserts an event with its body and its deliveries. Returns false if its uid is taken. */
+function prepareInsert(db: DatabaseSync, { dedupe, tally }: AppendParts) {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
       api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body)
@@ -41,13 +88,10 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
     VALUES (?, ?, 'running', ?, 1, 0, ?, ?, ?)
   `)
-  let committedKey = dedupe.lastKey()
-  let lastKey = committedKey
 
-  function insert(event: IncomingEvent, body: Uint8Array, kept: ToKeep, nowMs: number): boolean {
+  return (key: number, event: IncomingEvent, body: Uint8Array, kept: ToKeep, nowMs: number): boolean => {
     const { source, id } = event
     const { checksum, variant, status } = kept
-    const key = lastKey + 1
     const { changes } = insertEvent.run(
       key,
       event.uid,
@@ -73,7 +117,6 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
       variant === CONFLICTING ? null : event.byBody,
     )
     if (changes === 0) return false
-    lastKey = key
     insertBody.run(key, body)
     dedupe.add(key, { source, id, checksum, variant })
     if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event, nowMs)
@@ -91,41 +134,4 @@ export function prepareAppend(db: DatabaseSync, { dedupe, identities, tally, end
     if (running > 0) tally.add('running', running)
     if (handlers.length > running) tally.add('pending', handlers.length - running)
   }
-
-  return {
-    append(event, body, nowMs) {
-      const { uid } = event
-      const effect = endTask.effectOf(event)
-      if (effect.kind === 'fenced') return { outcome: 'fenced', uid }
-      const checksum = hash('sha256', body)
-      const standing = identities.standingOf(event, checksum)
-      if (standing.kind !== 'new') {
-        const { kind: outcome, ...known } = standing
-        return { outcome, ...known }
-      }
-      const { variant } = standing
-      const outcome = variant === CONFLICTING ? 'conflict' : effect.kind === 'superseded' ? 'superseded' : 'accepted'
-      const status = outcome === 'accepted' ? event.status : outcome
-      if (!insert(event, body, { checksum, variant, status }, nowMs))
-        return { error: 'invalid_request', message: `uid ${uid} is taken` }
-      if (outcome !== 'accepted') return { outcome, uid }
-      const leasedKey = event.leased === null ? null : lastKey
-      if (effect.kind !== 'ends') return leasedKey
-      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event.receivedAtMs)
-      return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
-    },
-    lastKey: () => committedKey,
-    committed() {
-      committedKey = lastKey
-    },
-    rolledBack() {
-      lastKey = committedKey
-    },
-  }
-}
-
-interface ToKeep {
-  readonly checksum: string
-  readonly variant: Variant
-  readonly status: EventStatus
 }

@@ -24,16 +24,15 @@ export interface MoveControl {
 }
 
 /**
- * Moves what an embedded store holds into an empty database in PostgreSQL, and verifies it: both sides are read from the
- * first row to the last, and only when they are equal may the database serve. The embedded store is opened as a service
- * opens it, nobody else has it meanwhile, and it is kept. However a move is cut short, the same again goes on where it
- * stopped.
+ * Moves the rows of a SQLite store into an empty PostgreSQL database, and verifies them: both sides are read from the first row
+ * to the last, and only when they are equal may services use the database. The move holds the SQLite store as a service would,
+ * and does not delete it. A move that was interrupted goes on where it stopped when the same command runs again.
  */
 export async function moveStore(request: MoveRequest, { signal, onLog, clock }: MoveControl): Promise<MoveOutcome> {
   await refuseUnavailable(request.from)
   const target = await openImport(request.to, onLog, CONNECT_RETRY_MS)
   try {
-    // Opening lets go of what was leased, and says since when. A run that goes on has to say the same as the first.
+    // Opening releases all leases, at a time that is stored. A resumed move has to store the same time as the first run.
     const startedAtMs = (await target.begunAtMs()) ?? clock()
     const owned = await openSqliteStore(request.from, { clock: () => startedAtMs, monotonicMs: () => 0, onLog })
     try {
@@ -46,7 +45,7 @@ export async function moveStore(request: MoveRequest, { signal, onLog, clock }: 
   }
 }
 
-/** Before anything is opened for good: a path with a slip of the pen would make a new store. */
+/** Checks the path first: opening a mistyped one would create a new store. */
 async function refuseUnavailable(path: string): Promise<void> {
   if (!existsSync(path)) throw new ConfigurationError([`There is no database ${path}.`])
   try {
@@ -107,7 +106,7 @@ async function copy({ source, target, progress }: BothSides, table: WrittenTable
   }
 }
 
-/** Events with all that goes in the same batch: as many as have their bodies read at once. */
+/** A batch of events with their bodies: as many as the bodies that were read. */
 function eventsAfter(source: Export, position: MovePosition): readonly MovedRow[] {
   const bodies = source.read('event_body', position)
   return source

@@ -21,21 +21,21 @@ import type { Export } from '../sqlite/export.ts'
 export interface BothSides {
   readonly source: Export
   readonly target: Import
-  /** May throw, to end it. */
+  /** Throws where the move is to stop. */
   readonly progress: (step: MoveProgress['step'], table: MovedTable, done: number) => void
 }
 
 export interface Verified {
   readonly tables: readonly TableComparison[]
-  /** The first, in order of tables and keys. */
+  /** The first difference, in order of tables and keys. */
   readonly difference: MoveDifference | undefined
-  /** What the target holds: deliveries by state, tasks by `task:` and status. */
+  /** Rows of the target: deliveries by state, tasks by `task:` and status. */
   readonly counts: ReadonlyMap<string, number>
 }
 
 /**
- * Reads both sides from the first row to the last, and compares them row by row. Equal checksums mean equal rows: what is
- * summed up is what was read, on either side by itself.
+ * Reads both sides from the first row to the last, and compares them row by row. Each side's checksum is made of the rows that
+ * were read from it, so that equal checksums mean equal rows.
  */
 export async function verify(sides: BothSides): Promise<Verified> {
   const counts = new Map<string, number>()
