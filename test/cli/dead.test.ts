@@ -35,7 +35,7 @@ const statesOf = (uid: string) => async () => {
   return Object.fromEntries(deliveries.map((d: { handler: string; state: string }) => [d.handler, d.state]))
 }
 
-test('dead letters are listed with why they died', async () => {
+test('dead list lists dead letters with the reason for each', async () => {
   const uid = await giveUp()
   const { code, out } = await dead('list')
   expect(code).toBe(0)
@@ -48,7 +48,7 @@ test('dead letters are listed with why they died', async () => {
   await dead('replay', uid)
 })
 
-test('a replayed dead letter runs again, and its sibling does not', async () => {
+test('dead replay runs a dead letter again, and none of the other deliveries of its event', async () => {
   const uid = await giveUp()
   writeFileSync(mended, '')
   const { code, out, err } = await dead('replay', uid)
@@ -59,7 +59,7 @@ test('a replayed dead letter runs again, and its sibling does not', async () => 
   expect(steady.history).toHaveLength(1)
 })
 
-test('--all replays every dead letter, however many pages they fill', async () => {
+test('dead replay --all replays every dead letter, however many pages they fill', async () => {
   const oldest = await giveUp()
   await run(
     ['send', 'ai', 'acme.thing', '--count', '205', '--data', '-'],
@@ -79,7 +79,7 @@ test('--all replays every dead letter, however many pages they fill', async () =
   expect((await dead('list')).out.trimEnd().split('\n')).toHaveLength(1)
 })
 
-test('--all with a filter leaves the others dead', async () => {
+test('dead replay --all with a filter leaves the other dead letters dead', async () => {
   const uid = await giveUp()
   expect(await dead('replay', '--all', '--yes', '--handler', 'steady')).toMatchObject({
     code: 0,
@@ -100,7 +100,7 @@ describe('a handler or source that does not exist', () => {
       ['--source', 'nope', '--handler', 'nope'],
       'there is no source nope; known are ai; there is no handler nope; known are fragile, slow, steady',
     ],
-  ])('fails a replay by %j, and says what there is', async (filter, reason) => {
+  ])('fails dead replay --all with %j, and the command lists those that exist', async (filter, reason) => {
     expect(await dead('replay', '--all', '--yes', ...filter)).toMatchObject({
       code: 1,
       out: '',
@@ -108,7 +108,7 @@ describe('a handler or source that does not exist', () => {
     })
   })
 
-  test('is told beside the empty list that it gives', async () => {
+  test('leads to an empty list and a line on stderr that lists those that exist', async () => {
     expect(await dead('list', '--handler', 'nope')).toMatchObject({
       code: 0,
       err: 'there is no handler nope; known are fragile, slow, steady\n',
@@ -122,24 +122,27 @@ describe('a handler or source that does not exist', () => {
   })
 })
 
-describe('a replay of all', () => {
+describe('dead replay --all', () => {
   const ask = (answer: string) => run(['dead', 'replay', '--all'], service.environment, answer, true)
 
-  test.each(['n\n', '\n', 'yesterday\n', ''])('that is answered %j leaves them dead', async (answer) => {
-    const uid = await giveUp()
-    const { code, out, err } = await ask(answer)
-    expect({ code, out }).toEqual({ code: 1, out: '' })
-    expect(err).toMatch(
-      /^1 dead letter\nDIED \(UTC\) .*\n.* ai +acme\.thing +fragile .*\nReplay 1 dead letter\? \[y\/N\] /,
-    )
-    expect(err).toMatch(/holdfast dead replay: nothing was replayed\n$/)
-    expect(await listed()).toMatchObject([{ event_uid: uid }])
-    writeFileSync(mended, '')
-    await dead('replay', uid)
-    await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
-  })
+  test.each(['n\n', '\n', 'yesterday\n', ''])(
+    'leaves dead letters dead where the operator answers %j',
+    async (answer) => {
+      const uid = await giveUp()
+      const { code, out, err } = await ask(answer)
+      expect({ code, out }).toEqual({ code: 1, out: '' })
+      expect(err).toMatch(
+        /^1 dead letter\nDIED \(UTC\) .*\n.* ai +acme\.thing +fragile .*\nReplay 1 dead letter\? \[y\/N\] /,
+      )
+      expect(err).toMatch(/holdfast dead replay: nothing was replayed\n$/)
+      expect(await listed()).toMatchObject([{ event_uid: uid }])
+      writeFileSync(mended, '')
+      await dead('replay', uid)
+      await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
+    },
+  )
 
-  test.each(['y\n', ' YES \n', 'y'])('that is answered %j runs them', async (answer) => {
+  test.each(['y\n', ' YES \n', 'y'])('runs dead letters again where the operator answers %j', async (answer) => {
     const uid = await giveUp()
     writeFileSync(mended, '')
     const { code, out, err } = await ask(answer)
@@ -148,7 +151,7 @@ describe('a replay of all', () => {
     await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
   })
 
-  test('is refused where there is nobody to ask, and says how', async () => {
+  test('is refused where there is no terminal to ask on, and says how to go on', async () => {
     const uid = await giveUp()
     const { code, out, err } = await dead('replay', '--all')
     expect({ code, out }).toEqual({ code: 2, out: '' })
@@ -163,13 +166,13 @@ describe('a replay of all', () => {
     await dead('replay', uid)
   })
 
-  test('asks nothing where there is nothing to replay', async () => {
+  test('asks nothing where there are no dead letters', async () => {
     await eventually(listed, (items) => items.length === 0)
     expect(await dead('replay', '--all')).toMatchObject({ code: 0, out: '', err: '0 dead letters\n0 replayed\n' })
   })
 })
 
-test('dead letters are listed in the order in which they died', async () => {
+test('dead list lists dead letters in the order in which they died', async () => {
   const first = await giveUp()
   const second = await giveUp()
   expect((await listed()).map(({ event_uid }: { event_uid: string }) => event_uid)).toEqual([second, first])
@@ -186,7 +189,7 @@ test('dead letters are listed in the order in which they died', async () => {
   await eventually(listed, (items) => items.length === 0)
 })
 
-test('a replay of what runs already starts nothing else, says so, and has not failed', async () => {
+test('events replay of an event whose deliveries run already starts nothing, says so, and exits with 0', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.slow', { mended }))
   expect(await run(['events', 'replay', uid], service.environment)).toMatchObject({
     code: 0,
@@ -196,7 +199,7 @@ test('a replay of what runs already starts nothing else, says so, and has not fa
   await eventually(statesOf(uid), ({ slow }) => slow === 'succeeded')
 })
 
-test('each replay leaves a line in the log of the service: who asked, which event and how many deliveries', async () => {
+test('each replay leaves a line in the log of the service: the client, the event and the number of deliveries', async () => {
   const uid = await giveUp()
   writeFileSync(mended, '')
   await dead('replay', uid)
@@ -206,7 +209,7 @@ test('each replay leaves a line in the log of the service: who asked, which even
   ])
 })
 
-test('an event without a dead letter has none to replay', async () => {
+test('dead replay of an event without a dead letter says so and exits with 1', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.unwanted'))
   expect(await dead('replay', uid)).toMatchObject({
     code: 1,
@@ -214,7 +217,7 @@ test('an event without a dead letter has none to replay', async () => {
   })
 })
 
-test('a dead letter whose handler is gone is told, and does not keep the rest from running', async () => {
+test('dead replay --all names a dead letter whose handler no longer exists, and replays the others', async () => {
   const uid = await giveUp()
   await service.stop()
   service = await startLocal({}, service.directory)

@@ -20,7 +20,7 @@ const ended = (uid: string) =>
     ({ deliveries }) => deliveries.every(({ state }: { state: string }) => state === 'dead' || state === 'succeeded'),
   )
 
-test('events are listed newest first, in aligned columns', async () => {
+test('events list lists events newest first, in aligned columns', async () => {
   const first = await post(service.publicUrl, signedEvent('acme.thing'))
   const second = await post(service.publicUrl, signedEvent('acme.unwanted.thing'))
   const { code, out } = await events('list', '--type', 'acme.*thing')
@@ -34,7 +34,7 @@ test('events are listed newest first, in aligned columns', async () => {
   expect(new Set(lines.map((line) => line.indexOf(' ai ')))).toEqual(new Set([heading.indexOf('SOURCE') - 1]))
 })
 
-test('filters narrow the list, and --json gives it as the API does', async () => {
+test('events list narrows its list by filters, and --json prints the items of the API', async () => {
   const sent = signedEvent('acme.thing')
   const { uid } = await post(service.publicUrl, sent)
   const uids = async (...filter: string[]) =>
@@ -59,7 +59,7 @@ test('filters narrow the list, and --json gives it as the API does', async () =>
   expect(await uids('--since', '2020-01-01T00:00:00+02:00', '--until', '2020-01-02')).toEqual([])
 })
 
-test('a list longer than its limit tells where to go on', async () => {
+test('events list that reaches its limit prints how to go on', async () => {
   for (let count = 0; count < 3; count++) await post(service.publicUrl, signedEvent('acme.paged'))
   const page = await events('list', '--type', 'acme.paged', '--limit', '2')
   expect(page.out.trimEnd().split('\n')).toHaveLength(3)
@@ -69,7 +69,7 @@ test('a list longer than its limit tells where to go on', async () => {
   expect(rest.err).toBe('')
 })
 
-test('a limit over one page of the API is still kept', async () => {
+test('events list keeps to a limit that is larger than a page of the API', async () => {
   expect((await run(['send', 'ai', 'acme.unwanted', '--count', '230'], service.environment)).code).toBe(0)
   const { items, next_cursor } = JSON.parse((await events('list', '--limit', '220', '--json')).out)
   expect(new Set(items.map(({ uid }: { uid: string }) => uid)).size).toBe(220)
@@ -77,7 +77,7 @@ test('a limit over one page of the API is still kept', async () => {
   expect(JSON.parse((await events('list', '--limit', '500', '--json')).out)).toMatchObject({ next_cursor: null })
 })
 
-test('an event is shown with its deliveries and attempts, and nothing in it moves the terminal', async () => {
+test('events show shows an event with its deliveries and attempts, and removes control characters', async () => {
   const sent = signedEvent('acme.thing', { colour: 'red' })
   const { uid } = await post(service.publicUrl, sent)
   await ended(uid)
@@ -92,7 +92,7 @@ test('an event is shown with its deliveries and attempts, and nothing in it move
   expect(JSON.parse((await events('show', uid, '--json')).out)).toMatchObject({ uid, id: sent.id })
 })
 
-test('--body gives the very bytes that were sent', async () => {
+test('events show --body prints the exact bytes that were sent', async () => {
   const body = `{ "id":"evt_odd", "type":"acme.thing",\n "data":{"n":820982911946154508, "s":"\\u00e9é"} }\r\n`
   const { uid } = await post(service.publicUrl, { id: 'evt_odd', body, headers: signedHeaders(body) })
   const { bytes, code } = await events('show', uid, '--body')
@@ -100,7 +100,7 @@ test('--body gives the very bytes that were sent', async () => {
   expect(bytes.equals(Buffer.from(body))).toBe(true)
 })
 
-test('a replay names the handlers that run again', async () => {
+test('events replay names the handlers that run again', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
   await ended(uid)
   expect(await events('replay', uid, '--handler', 'steady')).toMatchObject({
@@ -113,25 +113,25 @@ test('a replay names the handlers that run again', async () => {
   })
 })
 
-test('a replay of what nobody handles says so', async () => {
+test('events replay of an event without a handler says that nothing runs', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.unwanted'))
   expect(await events('replay', uid)).toMatchObject({ code: 1, out: `${uid} is unhandled; nothing runs\n` })
 })
 
-test.each([['show'], ['replay']])('%s of an event that is not there fails in one line', async (verb) => {
+test.each([['show'], ['replay']])('events %s of an event that does not exist fails in one line', async (verb) => {
   const { code, out, err } = await events(verb, 'no/such?event')
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toBe(`holdfast events ${verb}: No such event (404): there is no event no/such?event\n`)
 })
 
-test('a wrong token is told', async () => {
+test('a command with a wrong token fails and names OPS_TOKEN', async () => {
   const { code, err } = await run(['events', 'list'], { ...service.environment, OPS_TOKEN: 'another-token' })
   expect(code).toBe(1)
   expect(err).toContain('The bearer token is not valid (401)')
   expect(err).toContain('OPS_TOKEN')
 })
 
-test('a wrong filter is told in the service’s own words', async () => {
+test('events list prints the service’s own reason for refusing a filter', async () => {
   const { code, err } = await events('list', '--cursor', 'lost')
   expect(code).toBe(2)
   expect(err).toContain('The request is not valid (400)')

@@ -52,7 +52,7 @@ const isUnderWay = (url: string) =>
     15_000,
   )
 
-test('a store is moved, and the summary shown', async () => {
+test('migrate moves a store and prints a summary', async () => {
   const [path, url] = [await filledStore(), ownSchema()]
   const { code, out, err } = await migrate(['--from', `file:${path}`, '--to', url]).ended
   expect(err).not.toMatch(/error|differs/i)
@@ -68,7 +68,7 @@ test('a store is moved, and the summary shown', async () => {
   ])
 })
 
-test('DATABASE_URL may name the target, and the summary may be JSON', async () => {
+test('migrate takes its target from DATABASE_URL, and prints its summary as JSON with --json', async () => {
   const [path, url] = [await filledStore(), ownSchema()]
   const { code, out } = await migrate(['--from', `file:${path}`, '--json'], { DATABASE_URL: url }).ended
   expect(code).toBe(0)
@@ -82,7 +82,7 @@ test('DATABASE_URL may name the target, and the summary may be JSON', async () =
   })
 })
 
-test('what differs is named: exit 1', async () => {
+test('migrate names the table that differs and exits with 1', async () => {
   const [path, url] = [await filledStore(EVENTS), ownSchema()]
   const { child, ended } = migrate(['--from', `file:${path}`, '--to', url])
   await isUnderWay(url)
@@ -96,7 +96,7 @@ test('what differs is named: exit 1', async () => {
 })
 
 test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
-  'ended by %s, it goes on when it is run again',
+  'migrate that was ended by %s goes on when it is run again',
   { timeout: 60_000 },
   async (signal) => {
     const [path, url] = [await filledStore(EVENTS), ownSchema()]
@@ -118,7 +118,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
   },
 )
 
-test('a target that nobody reaches is told in one line, and without its password', async () => {
+test('migrate names a target that cannot be reached in one line, without its password', async () => {
   const path = await filledStore()
   const { code, out, err } = await migrate(['--from', `file:${path}`, '--to', 'postgres://a:s3cret@no.invalid/b']).ended
   expect(code).toBe(1)
@@ -127,7 +127,7 @@ test('a target that nobody reaches is told in one line, and without its password
   expect(err).not.toContain('s3cret')
 })
 
-test('a source that is in use, or not there, is told in one line', async () => {
+test('migrate names a source that is in use or does not exist in one line', async () => {
   const path = ownPath()
   await openAt(path)
   const used = await migrate(['--from', `file:${path}`, '--to', ownSchema()]).ended
@@ -137,7 +137,7 @@ test('a source that is in use, or not there, is told in one line', async () => {
   expect(none).toMatchObject({ code: 1, err: `holdfast migrate: There is no database ${missing}.\n` })
 })
 
-test('a URL in the wrong place is not shown', async () => {
+test('migrate does not print a URL that was given in the wrong place', async () => {
   const { code, err } = await migrate(['--from', 'file:a', 'postgres://a:s3cret@b/c']).ended
   expect(code).toBe(2)
   expect(err).toContain('unexpected a URL')

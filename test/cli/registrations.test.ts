@@ -38,7 +38,7 @@ beforeEach(() => {
 
 const registrations = (...args: string[]) => run(['registrations', ...args], service.environment)
 
-test('a source is registered once, and its secret is shown once with what to do with it', async () => {
+test('registrations ensure registers a source once, and shows its secret once with what to do with it', async () => {
   const { code, out, err } = await registrations('ensure', 'shop')
   const [hook] = fake.hooks
   expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -54,7 +54,7 @@ test('a source is registered once, and its secret is shown once with what to do 
   expect(fake.hooks).toHaveLength(1)
 })
 
-test('registrations are listed in columns, or as the API gives them', async () => {
+test('registrations list lists registrations in columns, or as the API gives them', async () => {
   const mine = fake.add({ url: OURS, events: ['a', 'b'], active: false })
   const other = fake.add({ url: 'https://other.example/\u001b[31m' })
   const { out } = await registrations('list')
@@ -75,7 +75,7 @@ test('registrations are listed in columns, or as the API gives them', async () =
   ])
 })
 
-test('one is made for what is named', async () => {
+test('registrations create registers the events and the URL that the operator names', async () => {
   const args = ['create', 'shop', '--events', 'invoice.paid, charge.failed', '--url', 'https://tunnel.example/x']
   const { registration, secret } = JSON.parse((await registrations(...args, '--json')).out) as RegistrationOutcome
   const [hook] = fake.hooks
@@ -84,7 +84,7 @@ test('one is made for what is named', async () => {
   expect(secret).toBe(hook?.secret)
 })
 
-test('one is changed, switched off and on, and deleted', async () => {
+test('registrations update changes a registration and switches it off and on, and registrations delete deletes it', async () => {
   const hook = fake.add({ url: OURS })
   expect((await registrations('update', 'shop', hook.id, '--events', 'x.y', '--disable')).out).toMatch(
     /^state {3}off$/m,
@@ -104,7 +104,7 @@ test('one is changed, switched off and on, and deleted', async () => {
   })
 })
 
-test('what cannot be is told by the name of what is missing', async () => {
+test('a registrations command that fails names the missing setting or source, or the provider’s answer', async () => {
   expect(await registrations('ensure', 'ai')).toMatchObject({
     code: 1,
     err: expect.stringContaining('(409): SOURCE_AI_API_URL is not set'),
@@ -128,15 +128,18 @@ test.each([
   ['ensure', 'shop'],
   ['update', 'shop', '1', '--enable'],
   ['delete', 'shop', '1'],
-])('%s waits for longer than the service takes at worst, since the answer may hold a secret', async (...args) => {
-  const dispatch = vi.spyOn(Agent.prototype, 'dispatch')
-  onTestFinished(() => dispatch.mockRestore())
-  await registrations(...args)
-  const [own] = dispatch.mock.contexts.map(optionsOf).filter(({ connections }) => connections === 1)
-  const worstMs = OPERATION_DEADLINE_MS + CALL_TIMEOUT_MS
-  expect(own?.headersTimeout).toBeGreaterThan(2 * worstMs)
-  expect(own?.bodyTimeout).toBeGreaterThan(2 * worstMs)
-})
+])(
+  'registrations %s waits longer than the service takes at worst, since the answer may contain a secret',
+  async (...args) => {
+    const dispatch = vi.spyOn(Agent.prototype, 'dispatch')
+    onTestFinished(() => dispatch.mockRestore())
+    await registrations(...args)
+    const [own] = dispatch.mock.contexts.map(optionsOf).filter(({ connections }) => connections === 1)
+    const worstMs = OPERATION_DEADLINE_MS + CALL_TIMEOUT_MS
+    expect(own?.headersTimeout).toBeGreaterThan(2 * worstMs)
+    expect(own?.bodyTimeout).toBeGreaterThan(2 * worstMs)
+  },
+)
 
 test.each([
   [['create'], '<source> is missing'],
@@ -145,7 +148,7 @@ test.each([
   [['update', 'shop', '1', '--enable', '--disable'], 'exclude each other'],
   [['ensure', 'shop', '--events', 'a,,b'], '--events holds an empty name'],
   [['ensure', 'shop', '--url', 'https://x.example'], "Unknown option '--url'"],
-])('%j is not understood', async (args, reason) => {
+])('registrations %j exits with 2 and the fault of its arguments', async (args, reason) => {
   const { code, err } = await registrations(...args)
   expect(code).toBe(2)
   expect(err).toContain(reason)

@@ -20,7 +20,7 @@ const eventsOf = async (service: LocalService): Promise<number> => (await servic
 const heldBy = async ({ opsUrl }: LocalService): Promise<boolean> =>
   (await (await fetch(`${opsUrl}/metrics`)).text()).includes('\nholdfast_retention_held 1\n')
 
-test('retention that is held is shown, with what is old; an operator who knows the time has it go on', async () => {
+test('retention show shows that retention is held and what is old, and retention resume lets it go on after the operator confirms', async () => {
   const service = await startLater()
   const retention = (words: string, input = '', interactive = false) =>
     run(['retention', ...words.split(' ')], service.environment, input, interactive)
@@ -67,7 +67,7 @@ test('retention that is held is shown, with what is old; an operator who knows t
   expect((await retention('show')).out).toMatch(/^old events are +forgotten$/m)
 })
 
-test('retention resume --yes --json asks nobody and prints what it is from then on', async () => {
+test('retention resume --yes --json asks no question and prints the new state', async () => {
   const service = await startLater()
   await eventually(() => heldBy(service), Boolean)
   const { code, out, err } = await run(['retention', 'resume', '--yes', '--json'], service.environment)

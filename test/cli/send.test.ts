@@ -12,7 +12,7 @@ beforeAll(async () => {
   service = await startLocal()
 })
 
-test('a sent event is kept under the uid that is printed', async () => {
+test('send prints the uid under which its event is stored', async () => {
   const { code, out, err } = await run(['send', 'ai', 'completion.finished'], service.environment)
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(out).toMatch(/^[0-9a-f-]{36}\n$/)
@@ -20,13 +20,16 @@ test('a sent event is kept under the uid that is printed', async () => {
   expect(event).toMatchObject({ source: 'ai', type: 'completion.finished', status: 'accepted', origin: 'webhook' })
 })
 
-test.each(Object.keys(catalogue))('the sample of %s is accepted, and a handler of its type wants it', async (type) => {
-  const { code, out, err } = await run(['send', 'ai', type], service.environment)
-  expect({ code, err }).toEqual({ code: 0, err: '' })
-  expect(await service.api(`/v1/events/${out.trim()}`)).toMatchObject({ type, status: 'accepted', reasons: [] })
-})
+test.each(Object.keys(catalogue))(
+  'send sends a sample of %s that is accepted and that a handler of its type takes',
+  async (type) => {
+    const { code, out, err } = await run(['send', 'ai', type], service.environment)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(await service.api(`/v1/events/${out.trim()}`)).toMatchObject({ type, status: 'accepted', reasons: [] })
+  },
+)
 
-test('many events have ids of their own, and a summary', async () => {
+test('send --count sends events with ids of their own, and prints a summary', async () => {
   const { code, out } = await run(['send', 'ai', 'acme.many', '--count', '150'], service.environment)
   expect(code).toBe(0)
   expect(out).toMatch(/^150 of 150 events stored in [\d.]+ s \(\d+\/s\)\nacknowledged in [\d.]+ ms \(median\), /)
@@ -34,7 +37,7 @@ test('many events have ids of their own, and a summary', async () => {
   expect((await service.api('/v1/events?type=acme.many&limit=200')).items).toHaveLength(150)
 })
 
-test('data comes from a file or from the standard input', async () => {
+test('send takes its data from a file or from the standard input', async () => {
   const file = join(temporaryDirectory(), 'data.json')
   writeFileSync(file, '{"from":"file"}')
   for (const [name, from] of [
@@ -57,7 +60,7 @@ test('data comes from a file or from the standard input', async () => {
 test.each([
   ['not JSON', '{', 'the standard input is not JSON'],
   ['no object', '[1]', 'the standard input holds no JSON object'],
-])('data that is %s is not sent', async (_what, input, reason) => {
+])('send does not send data that is %s', async (_what, input, reason) => {
   const { code, err } = await run(
     ['send', 'ai', 'acme.thing', '--data', '-'],
     { SOURCE_AI_SECRET: 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh' },
@@ -66,7 +69,7 @@ test.each([
   expect({ code, err }).toEqual({ code: 2, err: `holdfast send: ${reason}\n` })
 })
 
-test('what the service refuses is told by its title, once for many', async () => {
+test('send prints the title of the service’s refusal, once for many events', async () => {
   const environment = {
     ...service.environment,
     SOURCE_AI_SECRET: 'whsec_YW5vdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMgb3Igc28=',
@@ -85,7 +88,7 @@ test('what the service refuses is told by its title, once for many', async () =>
   })
 })
 
-test('a service behind another URL is reached by --url, or by PUBLIC_URL with --public', async () => {
+test('send reaches a service at another URL by --url, or by PUBLIC_URL with --public', async () => {
   const environment = { ...service.environment, PORT: '1' }
   expect(await run(['send', 'ai', 'usage.alert', '--url', `${service.publicUrl}/`], environment)).toMatchObject({
     code: 0,
@@ -101,7 +104,7 @@ test('a service behind another URL is reached by --url, or by PUBLIC_URL with --
   })
 })
 
-test('what is not configured is told by name', async () => {
+test('send names the setting, source or provider that is missing', async () => {
   const environment = { SOURCES: 'ai,shop', SOURCE_SHOP_SECRET: 'x'.repeat(24) }
   expect((await run(['send', 'acme', 'x'], environment)).err).toContain(
     'there is no source acme; SOURCES names ai, shop',

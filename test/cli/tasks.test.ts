@@ -39,7 +39,7 @@ describe('tasks track', () => {
     expect(Date.parse(task.expires_at) - Date.parse(task.created_at)).toBe(7_200_000)
   })
 
-  test('gives the task as the API does with --json, and the same one again', async () => {
+  test('prints the task of the API with --json, and the same task when it is repeated', async () => {
     const id = provider().create('an id/with %25 & ünïcode')
     const task = await json(['track', 'ai', id, ...NEVER])
     expect(task).toEqual(await service().api(`/v1/tasks/ai/${encodeURIComponent(id)}`))
@@ -50,7 +50,7 @@ describe('tasks track', () => {
 })
 
 describe('tasks submit', () => {
-  test('gives the provider what stands in a file', async () => {
+  test('sends the contents of a file to the provider', async () => {
     const file = join(temporaryDirectory(), 'request.json')
     writeFileSync(file, '{"prompt":"a lighthouse"}')
     const task = await json(['submit', 'ai', '--data', file, ...NEVER])
@@ -61,7 +61,7 @@ describe('tasks submit', () => {
     expect(task).toMatchObject({ status: 'pending' })
   })
 
-  test('gives it what comes by the standard input, once for each --key', async () => {
+  test('sends the standard input to the provider, once for each --key', async () => {
     const before = provider().submitted.length
     const submit = (input: string) => tasks(['submit', 'ai', '--data', '-', ...NEVER, '--key', 'order-7'], input)
     const first = await submit('{"prompt":"a harbour"}')
@@ -82,7 +82,7 @@ describe('tasks submit', () => {
     ['[1]', 'the standard input holds no JSON object'],
     ['{', 'the standard input is not JSON'],
     ['', 'the standard input is not JSON'],
-  ])('of %j submits nothing', async (input, reason) => {
+  ])('of the standard input %j submits nothing', async (input, reason) => {
     const before = provider().seen.submissions
     expect(await tasks(['submit', 'ai', '--data', '-'], input)).toMatchObject({
       code: 2,
@@ -92,7 +92,7 @@ describe('tasks submit', () => {
     expect(provider().seen.submissions).toBe(before)
   })
 
-  test('tells what the provider has against it, without its key', async () => {
+  test('prints the provider’s reason for a refusal, without the API key', async () => {
     provider().misbehaveOnSubmit(() => ({ kind: 'status', status: 400, created: false }))
     const { code, err } = await tasks(['submit', 'ai', '--data', '-'], '{}')
     provider().misbehaveOnSubmit(() => undefined)
@@ -102,7 +102,7 @@ describe('tasks submit', () => {
 })
 
 describe('tasks list', () => {
-  test('has a line for each, newest first, and tells where to go on', async () => {
+  test('has a line for each task, newest first, and prints how to go on', async () => {
     const ids = [provider().create(), provider().create()]
     for (const id of ids) await tasks(['track', 'bare', id])
     await tasks(['cancel', 'bare', ids[0] ?? ''])
@@ -133,7 +133,7 @@ describe('tasks list', () => {
 })
 
 describe('tasks poll and tasks cancel', () => {
-  test('show the task after it was asked for', async () => {
+  test('show the task after its provider was polled', async () => {
     const id = provider().create()
     await tasks(['track', 'ai', id, ...NEVER])
     expect(shown((await tasks(['poll', 'ai', id])).out)).toMatchObject({ "provider's word": 'processing', polls: '1' })
@@ -145,7 +145,7 @@ describe('tasks poll and tasks cancel', () => {
     expect(shown(out)).not.toHaveProperty('next poll')
   })
 
-  test('show the task that nobody waits for any more', async () => {
+  test('show the task as cancelled, also when it is cancelled again', async () => {
     const id = provider().create()
     await tasks(['track', 'ai', id, ...NEVER])
     expect(shown((await tasks(['cancel', 'ai', id])).out)).toMatchObject({ status: 'cancelled' })
@@ -154,7 +154,7 @@ describe('tasks poll and tasks cancel', () => {
     expect(lines[0]).toMatchObject({ source: 'ai', peer: '127.0.0.1' })
   })
 
-  test.each(['completed', 'failed'] as const)('tell of a task that is %s already', async (status) => {
+  test.each(['completed', 'failed'] as const)('say of a task that it is %s already', async (status) => {
     const id = provider().create()
     await tasks(['track', 'ai', id, ...NEVER])
     provider().finish(id, status)
@@ -192,7 +192,7 @@ test.each([
   [['track', 'ai', 'x', '--deadline', '0s'], 'body property deadline_ms must be >= 1'],
   [['list', '--source', ''], 'query parameter source must NOT have fewer than 1 characters'],
   [['list', '--cursor', 'nonsense'], 'the cursor is not one that this list gave'],
-])('tasks %j makes no sense to the service: exit 2, in one line', async (args, detail) => {
+])('tasks %j, which the service refuses as not valid, exits with 2 and one line', async (args, detail) => {
   const { code, out, err } = await tasks(args)
   expect({ code, out }).toEqual({ code: 2, out: '' })
   const reason = `The request is not valid (400): ${detail}`
@@ -200,7 +200,7 @@ test.each([
   expect(err.trimEnd().split('\n')).toHaveLength(1)
 })
 
-test('a source whose API is not configured is told', async () => {
+test('tasks submit names the source whose API is not configured', async () => {
   expect(await tasks(['submit', 'bare', '--data', '-'], '{}')).toMatchObject({
     code: 1,
     err: 'holdfast tasks submit: The source is not configured for this (409): the API of source bare is not configured\n',

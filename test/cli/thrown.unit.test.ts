@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { thrown } from '../../src/cli/events.ts'
 
-test('what was thrown is shown with its frames, causes and parts, each a step further in', () => {
+test('a thrown error is printed with its frames, causes and parts, each level indented by one more step', () => {
   const detail = {
     name: 'PaymentError',
     message: 'not charged\ntry later',
@@ -23,7 +23,7 @@ test('what was thrown is shown with its frames, causes and parts, each a step fu
   )
 })
 
-test('nothing in it moves the terminal', () => {
+test('a thrown error is printed without control characters', () => {
   const text = thrown({ name: '\u001b[31m', message: 'a\u001b[2Jb', stack: ['at \u0007'], code: '\u009b1m' }, '')
   expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
 })

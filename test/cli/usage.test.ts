@@ -14,7 +14,7 @@ async function freePort(): Promise<string> {
   return typeof address === 'object' && address !== null ? String(address.port) : ''
 }
 
-test('help tells every command of this version, and no other', async () => {
+test('help lists every command of this version', async () => {
   const { code, out, err } = await run(['help'])
   expect(code).toBe(0)
   expect(err).toBe('')
@@ -45,7 +45,7 @@ test('help tells every command of this version, and no other', async () => {
   expect(await run(['--help'])).toEqual(await run(['help']))
 })
 
-test('every command tells its own options', async () => {
+test('the help of a command lists its own options', async () => {
   const asked = await run(['help', 'events', 'list'])
   expect(asked.code).toBe(0)
   expect(asked.out).toMatch(/^Usage: holdfast events list/)
@@ -57,13 +57,13 @@ test.each([
   ['events list', '--status <status>', EVENT_STATUSES],
   ['events list', '--origin <origin>', ORIGINS],
   ['tasks list', '--status <status>', TASK_STATUSES],
-])('the help of %s names every word that %s takes', async (name, option, words) => {
+])('the help of %s names every value that %s takes', async (name, option, words) => {
   const { out } = await run(['help', ...name.split(' ')])
   const line = out.split('\n').find((each) => each.includes(option))
   expect(line?.split(option)[1]?.trim()).toBe(words.join(', '))
 })
 
-test('help on a group tells its commands', async () => {
+test('the help of a group lists its commands', async () => {
   const { code, out } = await run(['help', 'dead'])
   expect(code).toBe(0)
   expect(out).toContain('holdfast dead list')
@@ -71,7 +71,7 @@ test('help on a group tells its commands', async () => {
   expect(out).not.toContain('events')
 })
 
-test('the version is that of the package', async () => {
+test('the printed version is that of the package', async () => {
   expect(await run(['--version'])).toMatchObject({ code: 0, out: expect.stringMatching(/^holdfast \d+\.\d+\.\d+\n$/) })
 })
 
@@ -114,7 +114,7 @@ test.each([
   [['send', 'ai', 'x', '--count', '1e3'], '--count is a whole number'],
   [['send', 'ai', 'x', '--url', 'ftp://example.com'], '--url is an http(s) URL'],
   [['serve', '--port', '1'], 'unexpected --port 1'],
-])('%j is not understood: exit 2, with the usage on stderr', async (argv, reason) => {
+])('the command %j is not understood: it exits with 2 and the usage on stderr', async (argv, reason) => {
   const { code, out, err } = await run(argv)
   expect(code).toBe(2)
   expect(out).toBe('')
@@ -126,7 +126,7 @@ test.each([
   [['tasks', 'submit', 'ai', '--data', '/nowhere/request.json'], 'ENOENT'],
   [['send', 'ai', 'x', '--data', '/nowhere/data.json'], 'ENOENT'],
   [['send', 'ai', 'x', '--data', '-'], 'the standard input is not JSON'],
-])('%j is given no data: exit 2, in one line', async (argv, reason) => {
+])('the command %j has no valid data: it exits with 2 and one line', async (argv, reason) => {
   const { code, out, err } = await run(argv, { SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET }, 'no JSON')
   expect({ code, out }).toEqual({ code: 2, out: '' })
   expect(err).toContain(reason)
@@ -138,13 +138,13 @@ test.each([
   [['tasks', 'show', 'ai', 'a'], { OPS_TOKEN_FILE: '/nowhere/token' }, 'OPS_TOKEN_FILE cannot be read'],
   [['registrations', 'list'], { OPS_TOKEN: 'a token' }, 'OPS_TOKEN holds a character'],
   [['send', 'ai', 'x'], { PORT: '-1' }, 'PORT is -1'],
-])('%j with the configuration %j: exit 78, and it asks nobody', async (argv, environment, reason) => {
+])('the command %j with the configuration %j exits with 78 and sends no request', async (argv, environment, reason) => {
   const { code, out, err } = await run(argv, environment)
   expect({ code, out }).toEqual({ code: 78, out: '' })
   expect(err).toContain(reason)
 })
 
-test('a fault in the configuration that only the service reads keeps no command from asking it', async () => {
+test('a configuration fault that only the service reads keeps no command from sending its request', async () => {
   const port = await freePort()
   const { code, err } = await run(['events', 'list'], { OPS_PORT: port, SOURCE_AI_SECRET: 'short', ROLE: 'none' })
   expect(code).toBe(1)
@@ -171,7 +171,7 @@ test.each([
   [['registrations', 'create', 'ai']],
   [['registrations', 'update', 'ai', 'a', '--disable']],
   [['registrations', 'delete', 'ai', 'a']],
-])('%j without a service asks whether it is running, in one line', async (argv) => {
+])('the command %j without a running service fails with one line that asks whether it is running', async (argv) => {
   const port = await freePort()
   const { code, out, err } = await run(argv, {
     PORT: port,

@@ -38,7 +38,7 @@ function shell(commands: string): Promise<Ran> {
 
 const withCommands = pages.filter((page) => hasCommands(page) && page.name !== MIGRATION).map(({ name }) => name)
 
-test('most pages have commands to run', () => {
+test('most pages of the documentation have commands that the tests run', () => {
   expect(withCommands.length).toBeGreaterThan(7)
 })
 
@@ -47,7 +47,7 @@ test.each(withCommands)('the commands in %s run one after the other', async (nam
   expect(code, err).toBe(0)
 })
 
-test('a command that is wrong, or has a wrong option or URL, is named with its line', async () => {
+test('a documented command that is wrong, or has a wrong option or URL, is reported with its line', async () => {
   expect(await shell('npx holdfast events list\nnpx holdfast evens list\n')).toMatchObject({
     code: 2,
     err: expect.stringContaining('shell.md:2: exit code 2 of: npx holdfast evens list'),
@@ -56,7 +56,7 @@ test('a command that is wrong, or has a wrong option or URL, is named with its l
   expect((await shell('curl http://127.0.0.1:8081/v1/event')).err).toContain('shell.md:1: exit code 22 of: ')
 })
 
-test('the first handler logs 650 tokens', async () => {
+test('the first handler of the documentation logs 650 tokens', async () => {
   const { out, ...rest } = await shell('npx holdfast send ai completion.finished')
   expect(rest).toEqual(sent)
   const lines = await eventually(
@@ -116,7 +116,7 @@ describe('docs/ops-api-and-metrics.md', () => {
   })
 })
 
-test(`the commands in ${MIGRATION} move what the service has kept`, async () => {
+test(`the commands in ${MIGRATION} move what the service has stored`, async () => {
   await clone.stopService()
   const files = { 'secrets/database-url': ownSchema(), 'data/ai.secret': AI_SECRET }
   mkdirSync(join(clone.directory, 'data'), { recursive: true })

@@ -97,12 +97,12 @@ describe('a setting', () => {
     expect(faults).toEqual([])
   })
 
-  test('that the service reads stands in docs/configuration.md', () => {
+  test('that the service reads is described in docs/configuration.md', () => {
     const listed = new Set(pageNamed('docs/configuration.md').spans.flatMap(({ text }) => named(text)))
     expect([...known].filter((name) => !listed.has(name))).toEqual([])
   })
 
-  test('stands in .env.example if the service reads it, and only then', () => {
+  test('is in .env.example if the service reads it, and only then', () => {
     const lines = readFileSync(join(checkout, '.env.example'), 'utf8').split('\n')
     const listed = new Set(lines.flatMap((line) => /^#(?<name>[A-Z_]+)=/.exec(line)?.groups?.name ?? []))
     expect([...listed].toSorted()).toEqual([...known].toSorted())
@@ -143,7 +143,7 @@ describe('the command holdfast', () => {
     expect(faults).toEqual([])
   })
 
-  test('has every command in docs/operating.md', () => {
+  test('is described with every subcommand in docs/operating.md', () => {
     const named = new Set(pageNamed('docs/operating.md').spans.map(({ text }) => commandOf(wordsOf(text) ?? '')))
     expect([...commands].filter((name) => !named.has(name) && name !== 'help')).toEqual([])
   })
@@ -170,7 +170,7 @@ describe('a block of commands that no test runs', () => {
       ?.map((line) => line.trim()),
   )
 
-  test('gives a reason of a closed list', () => {
+  test('gives one of the known reasons', () => {
     const faults = notRun.flatMap((block) =>
       (block.notRun ?? []).filter((reason) => !REASONS.has(reason)).map((reason) => at(block, `the reason ${reason}`)),
     )
@@ -196,7 +196,7 @@ describe('a block of commands that no test runs', () => {
     return program === 'psql' || program === 'sqlite3' ? undefined : `a program that the test does not know`
   }
 
-  test('still names scripts, services and commands that exist', () => {
+  test('names scripts, services and commands that exist', () => {
     const faults = notRun.flatMap((block) => {
       const parts = block.text.split('\n').flatMap((line) => line.replace(/(?:^|\s)# .*$/, '').split(/&&|\|/))
       return parts
@@ -211,7 +211,7 @@ describe('a block of commands that no test runs', () => {
     expect(faults).toEqual([])
   })
 
-  test('is not the only one that names scripts: those in inline code exist too', () => {
+  test('names npm scripts that exist, and so does inline code', () => {
     const named = pages
       .flatMap(({ spans }) => spans)
       .flatMap((span) => /^npm run (?<script>[\w:]+)/.exec(span.text)?.groups?.script ?? [])
@@ -222,7 +222,7 @@ describe('a block of commands that no test runs', () => {
 describe('a block in a document', () => {
   const kinds = new Set(['sh', 'ts', 'ini', 'sql', 'promql', 'caddyfile', 'mermaid'])
 
-  test('has a kind that the tests know, and TypeScript has the name of its file', () => {
+  test('has a language that the tests know, and a file name if it is TypeScript', () => {
     const blocks: readonly Block[] = pages.flatMap((page) => page.blocks)
     expect(blocks.filter(({ language }) => !kinds.has(language)).map((block) => at(block, block.language))).toEqual([])
     const ts = blocks.filter(({ language, file }) => language === 'ts' && file === undefined)

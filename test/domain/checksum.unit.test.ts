@@ -7,7 +7,7 @@ test.each([0, 1, 1_048_576, 1_048_577, 5_000_000])('the checksum of %i bytes is 
   expect(await checksumOf(body)).toBe(createHash('sha256').update(body).digest('hex'))
 })
 
-test('while the checksum of a long body is made, others have their turn', async () => {
+test('the checksum of a long body is computed in steps, with turns for other work between them', async () => {
   let turns = 0
   const turn = (): void => {
     turns++

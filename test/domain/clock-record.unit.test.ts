@@ -29,7 +29,7 @@ describe('a clock that was trusted', () => {
     ['a jump ahead', 40 * DAY_MS, 0],
     ['a jump back', -40 * DAY_MS, 0],
     ['more time than the process ran', 7 * DAY_MS, 5 * DAY_MS],
-  ])('is doubted after %s, and what was known stays known', (_, jumpMs, ranMs) => {
+  ])('is doubted after %s, and the last trusted time stays known', (_, jumpMs, ranMs) => {
     const record = look(trustedAt(START_MS), START_MS + jumpMs, ranMs)
     expect(record).toEqual({ knownAtMs: START_MS, lookedAtMs: START_MS + jumpMs, steadyMs: 0 })
   })
@@ -43,28 +43,28 @@ describe('a clock that is doubted', () => {
     expect(runOn(doubted, 24)).toEqual(trustedAt(START_MS + 41 * DAY_MS))
   })
 
-  test('is trusted at once when it is back where the time that has passed explains it', () => {
+  test('is trusted at once when it returns to a time that the elapsed time explains', () => {
     const waited = runOn(doubted, 20)
     expect(look(waited, START_MS + 20 * HOUR_MS, HOUR_MS)).toEqual(trustedAt(START_MS + 20 * HOUR_MS))
   })
 
-  test('begins its day anew when it jumps again, ahead or back', () => {
+  test('starts its day of steady running again when it jumps once more, ahead or back', () => {
     const waited = runOn(doubted, 20)
     for (const jumpMs of [3 * DAY_MS, -3 * DAY_MS])
       expect(look(waited, waited.lookedAtMs + jumpMs, HOUR_MS)).toMatchObject({ knownAtMs: START_MS, steadyMs: 0 })
   })
 
-  test('keeps its day where it is adjusted by moments between two looks that follow each other', () => {
+  test('keeps its steady time where it is adjusted by moments between two consecutive looks', () => {
     const waited = runOn(doubted, 20)
     expect(look(waited, waited.lookedAtMs - 40, 10)).toMatchObject({ steadyMs: 20 * HOUR_MS - 40 })
   })
 
-  test('keeps the time that it has run steadily over a restart, which itself counts for nothing', () => {
+  test('keeps its steady time over a restart, which itself counts for nothing', () => {
     const waited = runOn(doubted, 20)
     expect(look(waited, waited.lookedAtMs + 2 * HOUR_MS)).toMatchObject({ steadyMs: 20 * HOUR_MS })
   })
 
-  test('is trusted where retention is short and the service is off every night, once its days add up', () => {
+  test('is trusted where retention is short and the service is off every night, once its steady hours add up to a day', () => {
     const tolerance = { toleranceMs: 2 * HOUR_MS }
     let record = judgeClock(trustedAt(START_MS), START_MS + 10 * HOUR_MS, { ranMs: 0, ...tolerance })
     expect(record.steadyMs).toBe(0)
@@ -86,12 +86,12 @@ describe('a clock that is doubted', () => {
   })
 })
 
-describe('an operator’s word for a clock', () => {
+describe('an operator’s confirmation of a clock', () => {
   const vouch = (record: ClockRecord, nowMs: number, vouchedMs = nowMs) =>
     judgeClock(record, nowMs, { ranMs: 0, toleranceMs: DAY_MS, vouchedMs })
   const aheadMs = START_MS + 40 * DAY_MS
 
-  test('has it trusted at once, though it was not looked at since it jumped', () => {
+  test('has the clock trusted at once, though it was not looked at since it jumped', () => {
     expect(vouch(trustedAt(START_MS), aheadMs)).toEqual(trustedAt(aheadMs))
     expect(vouch(look(trustedAt(START_MS), aheadMs), aheadMs + HOUR_MS, aheadMs)).toEqual(trustedAt(aheadMs + HOUR_MS))
   })
@@ -105,7 +105,7 @@ describe('an operator’s word for a clock', () => {
       0,
       'the clock says 1970-01-01T00:00:00.000Z, when there was no such release',
     ],
-  ])('is refused where it %s', (_, nowMs, vouchedMs, reason) => {
+  ])('is refused where the clock %s', (_, nowMs, vouchedMs, reason) => {
     expect(() => vouch(trustedAt(START_MS), nowMs, vouchedMs)).toThrow(
       expect.objectContaining({ code: 'conflict', message: expect.stringContaining(reason) }),
     )
@@ -118,7 +118,7 @@ test('a clock that begins in 1970 is never trusted, however long it runs', () =>
   expect(look(record, START_MS)).toMatchObject({ knownAtMs: 0, steadyMs: 0 })
 })
 
-test('where it was never looked at, the newest event tells what is known', () => {
+test('for a clock that was never looked at, the newest event gives the last known time', () => {
   expect(look(firstRecord(START_MS, START_MS - HOUR_MS), START_MS)).toEqual(trustedAt(START_MS))
   expect(look(firstRecord(START_MS, START_MS - 2 * DAY_MS), START_MS)).toMatchObject({ steadyMs: 0 })
 })

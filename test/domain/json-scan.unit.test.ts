@@ -32,8 +32,8 @@ const escaped = (text: string, at: number): string => `\\u${text.charCodeAt(at).
 
 const isScalar = (value: unknown): boolean => typeof value !== 'object' || value === null
 
-describe('what stands at a path of JSON', () => {
-  test('is found as if all were parsed, however it is written', () => {
+describe('a scalar at a path of a JSON text', () => {
+  test('is found as parsing would find it, however the text is written', () => {
     fc.assert(
       fc.property(json, path, fc.boolean(), (value, path, isStrange) => {
         const text = isStrange ? strange(JSON.stringify(value)) : JSON.stringify(value, null, 1)
@@ -56,7 +56,7 @@ describe('what stands at a path of JSON', () => {
     ['{"a":{"b":1}}', 'a', undefined],
     ['"text"', '', 'text'],
     ['{"a":1}', 'toString', undefined],
-  ])('of %s, %s, is %j', (text, path, value) => {
+  ])('is read from %s at %s as %j', (text, path, value) => {
     expect(at(text, path)).toBe(value)
   })
 
@@ -73,17 +73,17 @@ describe('what stands at a path of JSON', () => {
     '{a:1}',
     '{"a":01}',
     '{"a":"\n"}',
-  ])('of %j is not found: it is no JSON', (text) => {
+  ])('is not read from %j, which is not JSON', (text) => {
     expect(at(text, 'a')).toBe('the body is not valid JSON')
   })
 
-  test('is found whatever else there is, however deep or strange', () => {
+  test('is found whatever else the text contains, however deep or malformed', () => {
     const rest = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
     expect(at(`{"rest":${rest},"a":1}`, 'a')).toBe(1)
     expect(at('{"rest":nonsense,"a":1}', 'a')).toBe(1)
   })
 
-  test('is found behind what has many shapes', () => {
+  test('is found behind objects of many different shapes', () => {
     const items = Array.from({ length: 60_000 }, (_, at) => ({ [`k${at}`]: at }))
     expect(scalarIn(Buffer.from(JSON.stringify({ items, token: 'x' })), 'token')).toEqual({ ok: true, value: 'x' })
   })

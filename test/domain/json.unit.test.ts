@@ -4,7 +4,7 @@ import { parseJson, valueAt } from '../../src/domain/json.ts'
 const parse = (text: string | Buffer) => parseJson(Buffer.from(text as string))
 
 describe('parsing a body', () => {
-  test('gives what it says', () => {
+  test('gives its value', () => {
     expect(parse('{"a":[1,2]}')).toEqual({ ok: true, value: { a: [1, 2] } })
   })
 
@@ -13,12 +13,12 @@ describe('parsing a body', () => {
   })
 
   test.each([
-    ['nothing', '', 'the body is empty'],
-    ['no JSON', 'hello', 'the body is not valid JSON'],
+    ['an empty body', '', 'the body is empty'],
+    ['a body that is not JSON', 'hello', 'the body is not valid JSON'],
     ['half a document', '{"a":', 'the body is not valid JSON'],
     ['invalid UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'the body is not valid UTF-8'],
-    ['65 arrays deep', '['.repeat(65) + ']'.repeat(65), 'the body nests deeper than 64'],
-  ])('gives the reason for %s', (_, text, reason) => {
+    ['a body of 65 nested arrays', '['.repeat(65) + ']'.repeat(65), 'the body nests deeper than 64'],
+  ])('refuses %s with its reason', (_, text, reason) => {
     expect(parse(text)).toEqual({ ok: false, reason })
   })
 
@@ -30,7 +30,7 @@ describe('parsing a body', () => {
     expect(parse('['.repeat(500_000))).toEqual({ ok: false, reason: 'the body nests deeper than 64' })
   })
 
-  test('lets __proto__ be a key like any other', () => {
+  test('keeps __proto__ as an ordinary key', () => {
     const parsed = parse('{"__proto__":{"polluted":true},"type":"a.b"}')
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
     expect(parsed.ok && valueAt(parsed.value, 'polluted')).toBeUndefined()
@@ -46,7 +46,7 @@ describe('a path into a body', () => {
     ['a.length', { a: 'text' }, undefined],
     ['constructor.name', {}, undefined],
     ['toString', {}, undefined],
-  ])('%j leads through own properties only', (path, value, found) => {
+  ])('of %j leads through own properties only', (path, value, found) => {
     expect(valueAt(value, path)).toEqual(found)
   })
 })

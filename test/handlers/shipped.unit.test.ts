@@ -56,12 +56,12 @@ function logged(type: CatalogueType): readonly unknown[] {
   return lines
 }
 
-describe.each(types)('%s', (type) => {
+describe.each(types)('an event of type %s', (type) => {
   test.runIf(isShipped(type))('has one handler among the shipped modules', () => {
     expect(handlers.filter(({ definition }) => definition.types.includes(type))).toHaveLength(1)
   })
 
-  test.runIf(isShipped(type))('is logged by what it is about', () => {
+  test.runIf(isShipped(type))('is logged with the id, model or metric that it is about', () => {
     const [line, ...more] = logged(type)
     expect(more).toEqual([])
     const identified = Object.entries(samples[type]).filter(([key]) => /_id$|^model$|^metric$/.test(key))

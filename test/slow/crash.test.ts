@@ -38,7 +38,7 @@ async function storedIds(service: Service): Promise<Map<string, string>> {
   return stored
 }
 
-test(`nothing acknowledged is lost or left unhandled over ${ROUNDS} kills under load`, async () => {
+test(`the service loses no acknowledged event and leaves none unhandled over ${ROUNDS} kills under load`, async () => {
   const directory = temporaryDirectory()
   const handled = join(directory, 'handled.txt')
   writeFileSync(handled, '')

@@ -36,7 +36,7 @@ interface Outage {
   readonly backMs: number
 }
 
-test(`PostgreSQL is killed ${CRASHES} times under load: nothing is acknowledged while it is gone, nothing acknowledged is lost, all goes on by itself`, async () => {
+test(`when PostgreSQL is killed ${CRASHES} times under load, the service acknowledges nothing meanwhile, loses nothing acknowledged and goes on by itself`, async () => {
   const replicas = await startReplicas(server.url, REPLICAS)
   const senders = startSenders(replicas.urls, { count: SENDERS, types: Object.values(PROBES) })
   const outages: Outage[] = []

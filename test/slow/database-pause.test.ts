@@ -21,7 +21,7 @@ afterAll(() => server.remove())
 const LATER_MS = 3_000
 
 test.each(['away', 'standing still'] as const)(
-  'a database that is %s for longer than a replica may be silent has no replica take what another leases, though one is back before the other',
+  'after a database was %s for longer than a replica may be silent, no replica takes what another one leases, though one is back before the other',
   async (how) => {
     const url = new URL(server.url)
     url.searchParams.set('schema', how.replace(' ', '_'))

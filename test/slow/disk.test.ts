@@ -75,7 +75,7 @@ async function expectStored(service: Service, ids: readonly string[]): Promise<v
   }
 }
 
-test('a full disk: 503 with Retry-After at once, not ready, nothing acknowledged lost, and service again once there is room', async () => {
+test('on a full disk the service answers 503 with Retry-After at once, is not ready, loses no acknowledged event, and serves again once there is room', async () => {
   const disk = smallFileSystem(24)
   const ballast = join(disk, 'ballast')
   writeFileSync(ballast, Buffer.alloc(8 * 1024 * 1024))
@@ -102,7 +102,7 @@ test('a full disk: 503 with Retry-After at once, not ready, nothing acknowledged
   expect(await service.stop()).toBe(0)
 })
 
-test('a disk filled by others to the last byte: the same, and a restart finds every acknowledged event', async () => {
+test('on a disk that others filled to the last byte the service answers 503 at once, and a restart finds every acknowledged event', async () => {
   const disk = smallFileSystem(24)
   const environment = { DATABASE_URL: `file:${join(disk, 'holdfast.db')}` }
   const service = await startService(environment)
@@ -130,7 +130,7 @@ test('a disk filled by others to the last byte: the same, and a restart finds ev
   expect(await again.stop()).toBe(0)
 })
 
-test('a database file that takes no more writes: 503 within a second, not ready, and service again once it does', async () => {
+test('while the database file takes no writes the service answers 503 within a second and is not ready, and serves again afterwards', async () => {
   const directory = temporaryDirectory()
   const service = await startService({}, directory)
   const acked: string[] = []
@@ -161,7 +161,7 @@ test('a database file that takes no more writes: 503 within a second, not ready,
   expect(readdirSync(join(directory, 'data'))).toContain('holdfast.db')
 })
 
-test('a failed fsync: nothing more is acknowledged, the process ends, and the next start finds every acknowledged event', async () => {
+test('after a failed fsync the service acknowledges nothing more and ends, and the next start finds every acknowledged event', async () => {
   const directory = temporaryDirectory()
   const service = await startService({}, directory)
   const acked: string[] = []
@@ -180,7 +180,7 @@ test('a failed fsync: nothing more is acknowledged, the process ends, and the ne
   expect(await again.stop()).toBe(0)
 })
 
-test('a failed fsync of the database while the log is brought into it: the same', async () => {
+test('after a failed fsync of the database at a checkpoint the service ends, and the next start finds every acknowledged event', async () => {
   const service = await startService()
   await failFsyncs('-p', threadOf(service.child, 'holdfast-log'))
   const ended = once(service.child, 'exit')
@@ -197,7 +197,7 @@ test('a failed fsync of the database while the log is brought into it: the same'
   expect(await again.stop()).toBe(0)
 })
 
-test('a start on a directory that cannot be written is refused with a sentence about it', async () => {
+test('the start on a directory that cannot be written is refused with a sentence that says so', async () => {
   const disk = smallFileSystem(8)
   execFileSync('mount', ['-o', 'remount,ro', disk])
   const started = startService({ DATABASE_URL: `file:${join(disk, 'holdfast.db')}` })

@@ -76,8 +76,8 @@ async function allAtWork(): Promise<AtWork> {
   return atWork
 }
 
-describe.each([...blocking, ...leaving])(`with ${OF_EACH} of %s at work`, (name) => {
-  test('SIGTERM ends the service within its grace, and nothing is left of it', async () => {
+describe.each([...blocking, ...leaving])(`with ${OF_EACH} attempts of the handler %s running,`, (name) => {
+  test('SIGTERM ends the service within its grace period, and none of its processes is left', async () => {
     const atWork = await startWith({ processes: 2, concurrency: 16 })
     for (let n = 0; n < OF_EACH; n++) await send(atWork, name)
     await hasBegun(atWork, [name])
@@ -89,10 +89,10 @@ describe.each([...blocking, ...leaving])(`with ${OF_EACH} of %s at work`, (name)
   })
 })
 
-const WITH_ALL = `with everything that blocks at work, and processes left behind by others`
+const WITH_ALL = `with every blocking handler running, and processes that other handlers left behind`
 
 test.each(['SIGTERM', 'SIGKILL', 'SIGABRT', 'SIGSEGV'] as const)(
-  `${WITH_ALL}: %s ends the service, and ${MAX_REMAINING_MS} ms later nothing is left of it`,
+  `${WITH_ALL}, %s ends the service, and ${MAX_REMAINING_MS} ms later none of its processes is left`,
   async (kind) => {
     const { service } = await allAtWork()
     const before = service.watch.survivors().length

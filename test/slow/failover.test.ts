@@ -36,7 +36,7 @@ async function lead(to: PostgresServer): Promise<void> {
   await relay.resume()
 }
 
-test('the primary dies under load and its standby is promoted: nothing acknowledged is lost, and the replicas go on by themselves', async () => {
+test('when the primary dies under load and its standby is promoted, nothing acknowledged is lost, and the replicas go on by themselves', async () => {
   const replicas = await startReplicas(behindRelay(), 2)
   const senders = startSenders(replicas.urls, { count: 16, types: Object.values(PROBES) })
   const acked = (count: number) =>
@@ -108,7 +108,7 @@ async function committedAlone() {
 const storedAlone = (server: PostgresServer, id: string): Promise<object[]> =>
   queryIn(server.url, 'SELECT uid FROM event WHERE id = $1', [id])
 
-test('a commit that only the primary has is not acknowledged, nor is its duplicate, until the standby has it too', async () => {
+test('neither a commit that only the primary has nor its duplicate is acknowledged until the standby has it', async () => {
   const { replicas, second, event, answer } = await committedAlone()
   expect(answer.status).toBe(503)
   const [stored] = await storedAlone(pair.primary, event.id)
@@ -172,7 +172,7 @@ async function expectNoPile(): Promise<void> {
   )
 }
 
-test('a replica that is led to a standby takes nothing and says why, and recovers when it is led to the primary', async () => {
+test('a replica that is connected to a standby takes no events and says why, and recovers once it is connected to the primary', async () => {
   const replicas = await startReplicas(behindRelay(), 1)
   const [service] = replicas.services
   if (service === undefined) throw new Error('one was started')

@@ -41,7 +41,7 @@ async function watch(pid: number, file: string): Promise<() => Promise<TimedCall
   }
 }
 
-test('between the read of a request and its 200 lies an fsync of the write-ahead log', async () => {
+test('the service fsyncs the write-ahead log between reading a request and answering 200', async () => {
   const directory = temporaryDirectory()
   // No handler wants these events, so that no commit but their own can be what is seen.
   const service = await startService({ HANDLERS_DIR: directory }, directory)
@@ -69,7 +69,7 @@ test('between the read of a request and its 200 lies an fsync of the write-ahead
   expect(await service.stop()).toBe(0)
 })
 
-test('what a process that was killed left in the log is fsynced before the next one answers anything', async () => {
+test('after a process was killed, the next one fsyncs what is left in the log before it answers anything', async () => {
   const [before, after] = ['before', 'after'].map((name) => join(temporaryDirectory(), `${name}.db`))
   if (before === undefined || after === undefined) return
   const store = await openAt(before)

@@ -47,7 +47,7 @@ async function expectUnharmed(service: Service): Promise<void> {
   expect(service.logs.filter(({ level }) => Number(level) >= 50)).toEqual([])
 }
 
-test('a signed body of any kind is kept, byte for byte; the same unsigned gets 401 and is not', async () => {
+test('a signed body of any kind is stored byte for byte, and the same body without a signature gets 401 and is not stored', async () => {
   const service = await startService()
   const send = (body: Uint8Array, headers: Record<string, string>) =>
     fetch(`${service.publicUrl}/v1/webhooks/ai`, { method: 'POST', headers, body: Uint8Array.from(body) })
@@ -65,7 +65,7 @@ test('a signed body of any kind is kept, byte for byte; the same unsigned gets 4
   await expectUnharmed(service)
 })
 
-test('a request of any kind gets one answer, the contract’s, signed or not; none hides another', async () => {
+test('a request of any kind, signed or not, gets exactly one answer of the contract, and the next request is served', async () => {
   const service = await startService()
   const answers: string[] = []
   const expected: string[] = []
@@ -86,7 +86,7 @@ test('a request of any kind gets one answer, the contract’s, signed or not; no
   await expectUnharmed(service)
 })
 
-test('requests in one go over one connection are answered in order, and junk after them last', async () => {
+test('pipelined requests are answered in order, and the junk after them last', async () => {
   const service = await startService()
   const stays = (id: string): Buffer => {
     const body = Buffer.from(`{"id":"${id}","type":"junk.pipelined","data":{}}`)
@@ -105,7 +105,7 @@ test('requests in one go over one connection are answered in order, and junk aft
 /** What is needed for a body to be read at all. */
 const SEEMS_SIGNED = ['webhook-id: a', 'webhook-timestamp: 1', 'webhook-signature: v1,AAAA']
 
-test('a slow sender is waited for until its time is up, a half-sent request gets 408, ten thousand tiny writes 200', async () => {
+test('a slow sender is waited for until its time is up, half a request gets 408, and ten thousand tiny writes get 200', async () => {
   const service = await startService()
   const patient = { silenceMs: 18_000 }
   const body = Buffer.from(`{"id":"evt_slow","type":"junk.slow","data":{"fill":"${'x'.repeat(10_000)}"}}`)
@@ -141,7 +141,7 @@ test('a slow sender is waited for until its time is up, a half-sent request gets
   await expectUnharmed(service)
 })
 
-test('memory follows the bytes that arrive, not their pieces, and past its bound there is 503', async () => {
+test('memory grows with the bytes that arrive, not with their number of pieces, and past its bound the service answers 503', async () => {
   const service = await startService()
   await post(service.publicUrl, signedEvent('junk.before'))
   const before = await residentBytes(service)
@@ -166,7 +166,7 @@ test('memory follows the bytes that arrive, not their pieces, and past its bound
   expect(await service.stop()).toBe(0)
 })
 
-test(`${MUTATED_REQUESTS} changed copies of one signed request never get 5xx, and never come to be another event`, async () => {
+test(`${MUTATED_REQUESTS} changed copies of one signed request never get 5xx, and never become another event`, async () => {
   const service = await startService()
   const body = Buffer.from('{"id":"evt_original","type":"junk.original","data":{"text":"as it was"}}')
   expect((await converse(portOf(service), [rawRequest({ body, signed: true })])).statuses).toEqual([200])
@@ -193,7 +193,7 @@ test(`${MUTATED_REQUESTS} changed copies of one signed request never get 5xx, an
   await expectUnharmed(service)
 })
 
-test(`${MADE_UP_BODIES} made-up bodies, each signed, are all acknowledged and kept byte for byte`, async () => {
+test(`${MADE_UP_BODIES} random bodies, each signed, are all acknowledged and stored byte for byte`, async () => {
   const service = await startService()
   const all = fc.sample(junkBodies, { seed: SEED, numRuns: MADE_UP_BODIES })
   const statuses = new Map<string, number>()

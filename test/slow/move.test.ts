@@ -69,7 +69,7 @@ function migrate(path: string, url: string) {
   return { child, ended: once(child, 'close').then(() => ({ code: child.exitCode, out, err })) }
 }
 
-test(`${EVENTS} events are moved, by one that is killed halfway too, and the service goes on with them`, {
+test(`${EVENTS} events are moved to PostgreSQL, also by a migration that is killed halfway, and the service goes on with them`, {
   timeout: 600_000,
 }, async () => {
   const directory = temporaryDirectory()

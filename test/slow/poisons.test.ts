@@ -195,7 +195,7 @@ function expectUnharmed(
 }
 
 test.each(poisons)(
-  '$name, alone: the service acknowledges at once, handles everything else, and names the fault',
+  'with one attempt of the handler $name, the service acknowledges at once, handles everything else, and names the fault',
   {
     timeout: 2 * MAX_WAIT_MS,
   },
@@ -240,7 +240,7 @@ async function expectBurstSurvived(
 }
 
 test.each(poisons)(
-  `$name, ${POISONS} at once among ${INNOCENTS} innocents: none of them is lost, late or charged`,
+  `${POISONS} attempts of the handler $name at once among ${INNOCENTS} innocent ones lose, delay or charge none of the innocent ones`,
   {
     timeout: 2 * MAX_WAIT_MS,
   },
@@ -248,7 +248,7 @@ test.each(poisons)(
 )
 
 test.each(poisons.filter(({ name }) => name === 'spin' || name === 'exit'))(
-  `$name, ${POISONS} at once among ${INNOCENTS} innocents of the same handler: none of them is lost, late or charged`,
+  `${POISONS} attempts of $name at once among ${INNOCENTS} innocent ones of the same handler lose, delay or charge none of the innocent ones`,
   { timeout: 2 * MAX_WAIT_MS },
   (poison) =>
     expectBurstSurvived(`${poison.name}, ${POISONS}, same handler`, poison, underOneName(poison), MAX_SAME_HANDLER_MS),
@@ -260,7 +260,7 @@ const readers: readonly (readonly [string, (output: Readable) => void])[] = [
 ]
 
 test.each(readers.flatMap(([how, act]) => FLOODS.map((name) => [how, name, act] as const)))(
-  'the reader of the log %s, and a handler writes without end (%s): the service acknowledges at once and handles everything else',
+  'when the reader of the log %s and a handler writes without end (%s), the service acknowledges at once and handles everything else',
   { timeout: 2 * MAX_WAIT_MS },
   async (how, name, act) => {
     const flood: Poison = { name, ends: 'either' }

@@ -47,7 +47,7 @@ const bodyFor = (handler: string): string =>
 
 const isInnocent = (handler: string): boolean => (INNOCENT as readonly string[]).includes(handler)
 
-test('whatever attempts come in whatever order, each comes to its end, no innocent is charged, and all room is free again', async () => {
+test('the pool ends each attempt, whatever their order, charges no innocent one, and has all its room free again', async () => {
   await fc.assert(
     fc.asyncProperty(sequence, async ({ processes, concurrency, attempts }) => {
       const pool = createPool({ processes, concurrency, timeoutMs: TIMEOUT_MS })

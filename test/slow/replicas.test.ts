@@ -62,7 +62,7 @@ const MISCOUNTED = `
   ) AS both_ways GROUP BY state HAVING sum(n) <> 0
 `
 
-test(`${REPLICAS} replicas, killed at random for ${LOAD_MS / 1_000} s under load: each event is accepted once, none is lost, and every one is handled`, async () => {
+test(`${REPLICAS} replicas that are killed at random for ${LOAD_MS / 1_000} s under load accept each event once, lose none, and handle every one`, async () => {
   const databaseUrl = ownSchema()
   const replicas = await startReplicas(databaseUrl, REPLICAS)
   const senders = startSenders(replicas.urls, { count: SENDERS, types: Object.values(PROBES), pauseMs: 40 })
@@ -143,8 +143,8 @@ const HISTORIES = `
   ) AS each GROUP BY outcomes
 `
 
-describe(`a replica that vanishes with ${AT_WORK} handlers of ${LONG_MS / 1_000} s at work`, () => {
-  test('is killed: all of them run at another one within 10 s, side by side', async () => {
+describe(`when a replica with ${AT_WORK} running handlers of ${LONG_MS / 1_000} s`, () => {
+  test('is killed, all of them run at another replica within 10 s, side by side', async () => {
     const { databaseUrl, replicas, first, uids } = await atWork()
     await replicas.kill(first)
     const killedAt = performance.now()
@@ -162,7 +162,7 @@ describe(`a replica that vanishes with ${AT_WORK} handlers of ${LONG_MS / 1_000}
     expect(await queryIn(databaseUrl, MISCOUNTED)).toEqual([])
   })
 
-  test('is stopped for longer than its leases, and goes on: no result is counted twice, and it works as before', async () => {
+  test('is stopped for longer than its leases and goes on, no result is counted twice, and it works as before', async () => {
     const { databaseUrl, replicas, first, uids } = await atWork()
     first.child.kill('SIGSTOP')
     await running(databaseUrl, 2, ELSEWHERE_MS)

@@ -71,7 +71,7 @@ async function expectTodayUntouched(senders: Senders): Promise<void> {
   expect(await queryIn(server.url, WITHOUT_BODY)).toEqual([])
 }
 
-test(`a day of ${OLD_EVENTS} events is forgotten under load: acknowledgements hardly notice, and nothing of it is left`, async () => {
+test(`retention deletes a day of ${OLD_EVENTS} events under load, leaves nothing of it, and hardly delays acknowledgements`, async () => {
   await fillDay(store, server.url, OLD_MS, OLD_EVENTS)
   expect(await partitionsOf(server.url, OLD_MS)).toHaveLength(1)
   await server.query('CHECKPOINT')
@@ -117,7 +117,7 @@ async function startReading(): Promise<Client> {
   return client
 }
 
-test('somebody who reads everything for long holds up neither acknowledgements nor handlers; retention waits for him, and nobody for retention', async () => {
+test('a long read of all events delays neither acknowledgements nor handlers: retention waits for it, and nothing waits for retention', async () => {
   await fillDay(store, server.url, OLD_MS, 1_000)
   const senders = startSenders(replicas.urls, { count: CONNECTIONS, types: [PROBES.steady], pauseMs: SHORT_PAUSE_MS })
   await eventually(

@@ -41,11 +41,11 @@ async function endsOnce(service: Service, provider: FakeProvider, id: string): P
   expect(provider.submitted.length).toBeLessThanOrEqual(1)
 }
 
-describe('a crash between the row and the submission', () => {
+describe('a task whose service crashes during the submission,', () => {
   test.each([
     ['before the provider has it', false],
     ['after the provider has it', true],
-  ])('%s: it is submitted again under the same key, and there is one task', async (_, created) => {
+  ])('%s, is submitted again under the same key, and there is one task', async (_, created) => {
     const { provider, start } = await crashing()
     provider.misbehaveOnSubmit((nth) => (nth === 1 ? { kind: 'silence', created } : undefined))
     const first = await start()
@@ -74,7 +74,7 @@ describe('a crash between the row and the submission', () => {
 })
 
 test.each([0, 1, 2, 4, 8])(
-  'a crash %i ms after the provider has answered: the task ends, and once',
+  'a task whose service crashes %i ms after the provider’s answer to a poll ends exactly once',
   async (delayMs) => {
     const { provider, start } = await crashing()
     let first: Service | undefined

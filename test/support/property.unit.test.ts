@@ -26,7 +26,7 @@ describe('the parameters of a property', () => {
     expect(log.mock.lastCall?.[0]).toMatch(/in [1-9]\d* of 1000000 runs.* 50 ms .*\(seed \d+\)/)
   })
 
-  test('wait for the run that is going when the time is over, and fail if it fails', async () => {
+  test('wait for the current run when the time is over, and fail if it fails', async () => {
     const property = fc.asyncProperty(fc.nat(), async () => {
       await sleep(20)
       throw new Error('late')
