@@ -1,7 +1,9 @@
+import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { SourceView } from '../../api/configuration.ts'
+import { ProblemSchema } from '../../api/schema.ts'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
@@ -9,6 +11,7 @@ import type { RetentionService } from '../../domain/retention.ts'
 import type { SourceState } from '../../domain/source.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
+import { DESCRIPTION, VERSION } from '../../domain/version.ts'
 import type { WebhookManager } from '../../domain/webhook-manager.ts'
 import { registerHealth } from '../health.ts'
 import { createListener, refuseOtherMethods, type Timeouts } from '../listener.ts'
@@ -17,7 +20,6 @@ import { guardOps } from './access.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
-import { registerOpenApi } from './openapi.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerRetention } from './retention.ts'
@@ -89,7 +91,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
   return root
 }
 
-/** As much of `metrics.ts` as this route tells. */
+/** The part of the metrics that the route shows. */
 export interface MetricsView {
   readonly contentType: string
   readonly text: () => Promise<string>
@@ -97,7 +99,7 @@ export interface MetricsView {
 }
 
 /** `open`: answered without the token. */
-export function registerMetrics(app: OpsApp, metrics: MetricsView, open: boolean): void {
+function registerMetrics(app: OpsApp, metrics: MetricsView, open: boolean): void {
   app.get(
     '/metrics',
     {
@@ -114,4 +116,34 @@ export function registerMetrics(app: OpsApp, metrics: MetricsView, open: boolean
       return reply.header('content-type', metrics.contentType).send(await metrics.text())
     },
   )
+}
+
+const PROBLEM = {
+  description: 'Refused, or failed: a problem document',
+  content: { 'application/problem+json': { schema: ProblemSchema } },
+}
+
+interface Operation {
+  readonly responses?: Record<string, unknown>
+}
+
+/** Describes every route registered after it, at `/openapi.json`. */
+function registerOpenApi(app: FastifyInstance): void {
+  app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Holdfast ops API', description: DESCRIPTION, version: VERSION },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transformObject: (document) => {
+      const description = 'openapiObject' in document ? document.openapiObject : document.swaggerObject
+      for (const methods of Object.values(description.paths ?? {})) {
+        for (const { responses } of Object.values<Operation>(methods ?? {})) {
+          if (responses !== undefined) responses.default = PROBLEM
+        }
+      }
+      return description
+    },
+  })
 }
