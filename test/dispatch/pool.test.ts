@@ -4,24 +4,23 @@ import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/service.ts'
-import { acme, startPool, work } from './start-pool.ts'
+import { acme, sharePool, startPool, work } from './start-pool.ts'
 
 describe('a handler process', () => {
+  const pool = sharePool()
+
   test('tells success from a throw, with the error it threw', async () => {
-    const pool = await startPool()
-    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
-    expect(await pool.run(work('throw'))).toMatchObject({ outcome: 'failed', error: 'RangeError: too far' })
+    expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('throw'))).toMatchObject({ outcome: 'failed', error: 'RangeError: too far' })
   })
 
   test('hands over the exact bytes', async () => {
-    const pool = await startPool()
-    expect(await pool.run(work('raw', '{"type":"raw", "n":1.0}'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('raw', '{"type":"raw", "n":1.0}'))).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('lets fail and retryAfter stand, even where the handler swallows them', async () => {
-    const pool = await startPool()
-    expect(await pool.run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
-    expect(await pool.run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
+    expect(await pool().run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
+    expect(await pool().run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
   })
 
   test.each([
@@ -35,8 +34,7 @@ describe('a handler process', () => {
   ])(
     'waits as after any failure where a handler asks to run again after what is no time: %s',
     async (_, ms, afterMs) => {
-      const pool = await startPool()
-      const ran = await pool.run(work('after', JSON.stringify({ type: 'after', ms })))
+      const ran = await pool().run(work('after', JSON.stringify({ type: 'after', ms })))
       expect(ran).toMatchObject({
         outcome: 'retry_after',
         error: expect.stringContaining('asked to be run again after'),
@@ -46,56 +44,52 @@ describe('a handler process', () => {
   )
 
   test('shows what was asked for in place of a time', async () => {
-    const pool = await startPool()
     const error = (what: string) => ({
       outcome: 'retry_after',
       error: `the handler asked to be run again after ${what}, which is no time in milliseconds: it waits as after any failure`,
     })
-    expect(await pool.run(work('no-number'))).toMatchObject(error('NaN'))
-    expect(await pool.run(work('endless'))).toMatchObject(error('Infinity'))
-    expect(await pool.run(work('after', '{"type":"after","ms":"soon"}'))).toMatchObject(error('"soon"'))
+    expect(await pool().run(work('no-number'))).toMatchObject(error('NaN'))
+    expect(await pool().run(work('endless'))).toMatchObject(error('Infinity'))
+    expect(await pool().run(work('after', '{"type":"after","ms":"soon"}'))).toMatchObject(error('"soon"'))
   })
 
   test('records a failure whose error cannot be shown', async () => {
-    const pool = await startPool()
-    expect(await pool.run(work('unshowable'))).toMatchObject({
+    expect(await pool().run(work('unshowable'))).toMatchObject({
       outcome: 'failed',
       error: 'something was thrown that cannot be shown',
     })
   })
 
   test('does not listen to what user code says to its parent', async () => {
-    const pool = await startPool()
-    expect(await pool.run(work('chatter'))).toMatchObject({ outcome: 'failed', error: 'as it really ended' })
-    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('chatter'))).toMatchObject({ outcome: 'failed', error: 'as it really ended' })
+    expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test.each(['float', 'float-late'])('charges an error that nobody awaited to its own attempt (%s)', async (name) => {
+    const [guilty, innocent] = await Promise.all([
+      pool().run(work(name)),
+      pool().run(work('wait', '{"type":"wait","ms":100}')),
+    ])
+    expect(guilty.outcome).toBe('failed')
+    expect(innocent.outcome).toBe('succeeded')
   })
 
   test('is heard to its last word', async () => {
-    const pool = await startPool()
-    const ran = pool.run(work('last-word'))
+    const own = await startPool()
+    const ran = own.run(work('last-word'))
     await new Promise(setImmediate)
     // Until it is gone: its answer and its end are then heard of in the same turn.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
     expect(await ran).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test.each(['float', 'float-late'])('charges an error that nobody awaited to its own attempt (%s)', async (name) => {
-    const pool = await startPool()
-    const [guilty, innocent] = await Promise.all([
-      pool.run(work(name)),
-      pool.run(work('wait', '{"type":"wait","ms":100}')),
-    ])
-    expect(guilty.outcome).toBe('failed')
-    expect(innocent.outcome).toBe('succeeded')
-  })
-
   test('runs as many at once as its concurrency says there is room for', async () => {
-    const pool = await startPool({ processes: 2, concurrency: 3 })
-    expect(pool.room().shared).toBe(6 + pool.extra)
-    const running = Array.from({ length: 4 }, () => pool.run(work('wait', '{"type":"wait","ms":50}')))
-    expect(pool.room().shared).toBe(2 + pool.extra)
+    const own = await startPool({ processes: 2, concurrency: 3 })
+    expect(own.room().shared).toBe(6 + own.extra)
+    const running = Array.from({ length: 4 }, () => own.run(work('wait', '{"type":"wait","ms":50}')))
+    expect(own.room().shared).toBe(2 + own.extra)
     await Promise.all(running)
-    expect(pool.room().shared).toBe(6 + pool.extra)
+    expect(own.room().shared).toBe(6 + own.extra)
   })
 })
 

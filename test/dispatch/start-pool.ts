@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
-import { onTestFinished } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { HandlerPool, type PoolOptions } from '../../src/dispatch/pool/pool.ts'
 import type { Work } from '../../src/domain/delivery.ts'
 
@@ -14,6 +14,17 @@ export async function startPool(options: Partial<PoolOptions> = {}): Promise<Han
   onTestFinished(() => pool.close())
   await pool.start()
   return pool
+}
+
+/** One for all tests of a group, none of which ends its process. */
+export function sharePool(): () => HandlerPool {
+  let pool: HandlerPool | undefined
+  beforeAll(async () => {
+    pool = createPool()
+    await pool.start()
+  })
+  afterAll(() => pool?.close())
+  return () => pool ?? expect.unreachable()
 }
 
 export const createPool = (options: Partial<PoolOptions> = {}): HandlerPool =>

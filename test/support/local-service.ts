@@ -43,6 +43,8 @@ export async function startLocal(
     DATABASE_URL: `file:${join(directory, 'holdfast.db')}`,
     HANDLERS_DIR: CATALOGUE_HANDLERS,
     SHUTDOWN_GRACE_MS: '1000',
+    // Each takes longer to start than most tests.
+    HANDLER_PROCESSES: '1',
     LOG_LEVEL: 'info',
     ...given,
   }
