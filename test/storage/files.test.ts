@@ -1,13 +1,13 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
-import { Files } from '../../src/storage/sqlite/files.ts'
+import { DatabaseFiles } from '../../src/storage/sqlite/database-directory.ts'
 import { ownPath } from './database-file.ts'
 
 function openFiles() {
   const path = ownPath()
   for (const file of [path, `${path}-wal`, `${path}-shm`]) writeFileSync(file, '')
-  return { path, files: new Files(path) }
+  return { path, files: new DatabaseFiles(path) }
 }
 
 test.each([

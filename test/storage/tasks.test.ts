@@ -2,12 +2,14 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import { letGoOfTasks, prepareClaimTasks, preparePruneTasks } from '../../src/storage/sqlite/claim-tasks.ts'
+import { prepareClaimTasks } from '../../src/storage/sqlite/claim-tasks.ts'
+import { StateCounts } from '../../src/storage/sqlite/counts.ts'
 import { Damage } from '../../src/storage/sqlite/damage.ts'
 import { prepareEndTask } from '../../src/storage/sqlite/end-task.ts'
 import { SCHEMA_VERSION } from '../../src/storage/sqlite/migrate.ts'
+import { preparePruneTasks } from '../../src/storage/sqlite/prune.ts'
+import { releaseAllTasks } from '../../src/storage/sqlite/reclaim-leases.ts'
 import { prepareActivity, prepareFindTask } from '../../src/storage/sqlite/search-tasks.ts'
-import { Tally } from '../../src/storage/sqlite/tally.ts'
 import { prepareTrackTask } from '../../src/storage/sqlite/track-task.ts'
 import { allPages, claimOne, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import {
@@ -161,17 +163,17 @@ function statementsOf(db: DatabaseSync): readonly string[] {
     return db.prepare(sql)
   }
   const noting = { prepare } as DatabaseSync
-  const tally = new Tally(db)
-  const endTask = prepareEndTask(noting, tally)
+  const counts = new StateCounts(db)
+  const endTask = prepareEndTask(noting, counts)
   const damage = new Damage(
     () => {},
     () => false,
   )
   prepareClaimTasks(noting, endTask, damage)
-  prepareTrackTask(noting, tally, endTask)
-  preparePruneTasks(noting, tally, damage)
+  prepareTrackTask(noting, counts, endTask)
+  preparePruneTasks(noting, counts, damage)
   prepareFindTask(noting)
   prepareActivity(noting)
-  letGoOfTasks(noting, damage, START_MS)
+  releaseAllTasks(noting, damage, START_MS)
   return statements.filter((sql) => sql.includes('task'))
 }

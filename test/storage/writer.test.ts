@@ -2,7 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../src/domain/limits.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { isFatal } from '../../src/storage/sqlite/sqlite-errors.ts'
+import { isFatal } from '../../src/storage/sqlite/errors.ts'
 import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
 import { commitsInLog, openAt, ownPath, withDatabase } from './database-file.ts'
 

@@ -3,17 +3,18 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
 import { firstDeliveryKey } from '../records/deliveries.ts'
 import { CONFLICTING, type Variant } from '../records/events.ts'
+import type { StateCounts } from './counts.ts'
 import type { Dedupe } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
 import type { Identities } from './identity.ts'
-import type { Tally } from './tally.ts'
 import type { IncomingEvent, WireResult } from './wire-event.ts'
 
+/** Appends events in the open transaction, each under the next key. */
 export interface Appender {
-  /** Keeps one event in the open transaction. What it offers is leased from `nowMs` on. */
+  /** Keeps one event. The deliveries that it offers are leased from `nowMs` on. */
   append(event: IncomingEvent, body: Uint8Array, nowMs: number): WireResult
   rolledBack(): void
-  /** Of what is committed. */
+  /** The key of the last event that is committed. */
   lastKey(): number
   committed(): void
 }
@@ -21,7 +22,7 @@ export interface Appender {
 export interface AppendParts {
   readonly dedupe: Dedupe
   readonly identities: Identities
-  readonly tally: Tally
+  readonly counts: StateCounts
   readonly endTask: EndTask
 }
 
@@ -73,7 +74,7 @@ interface ToKeep {
 }
 
 /** Inserts an event with its body and its deliveries. Returns false if its uid is taken. */
-function prepareInsert(db: DatabaseSync, { dedupe, tally }: AppendParts) {
+function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
       api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body)
@@ -131,7 +132,7 @@ function prepareInsert(db: DatabaseSync, { dedupe, tally }: AppendParts) {
       else insertLeased.run(firstKey + place, handler, dueAtMs, uid, nowMs + (leaseMs ?? 0), nowMs)
     })
     const running = leased?.length ?? 0
-    if (running > 0) tally.add('running', running)
-    if (handlers.length > running) tally.add('pending', handlers.length - running)
+    if (running > 0) counts.add('running', running)
+    if (handlers.length > running) counts.add('pending', handlers.length - running)
   }
 }

@@ -1,7 +1,7 @@
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import { openForCheckpoints } from './connection.ts'
-import { extendedCode } from './sqlite-errors.ts'
+import { extendedCode } from './errors.ts'
 
 /** The thread that brings the write-ahead log into the database while commits go on. */
 

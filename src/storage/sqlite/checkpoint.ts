@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { CheckpointData, Checkpointed, ToCheckpointThread } from './checkpoint-thread.ts'
-import { isFatal } from './sqlite-errors.ts'
+import { isFatal } from './errors.ts'
 
 /** The write-ahead log is brought into the database when this much of it is not. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024

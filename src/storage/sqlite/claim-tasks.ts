@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { deadlineTime, MAX_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { LeasedTask, Task, TaskStatus } from '../../domain/task.ts'
+import { deadlineTime } from '../../domain/clock.ts'
+import type { LeasedTask, Task } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import type { WithEndedTask } from '../records/ended-tasks.ts'
 import { expiryOf, leasedTaskOf, type TaskRow, taskOf } from '../records/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { Damage } from './damage.ts'
-import { prepareDueTasks } from './due-tasks.ts'
 import type { EndTask } from './end-task.ts'
-import type { Tally } from './tally.ts'
+import type { Row } from './statement-cache.ts'
 
 /** One that its owner had asked for before it is stale is left alone until it is. */
 const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE ?3 END"
@@ -91,49 +90,72 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
   }
 }
 
-/** What a process that is gone had leased is due at once, or when it is stale. */
-export function letGoOfTasks(db: DatabaseSync, damage: Damage, nowMs: number): void {
-  const live = db.prepare('SELECT key FROM task INDEXED BY task_expiring WHERE ended_at IS NULL')
-  const letGo = db.prepare(`
-    UPDATE task SET due_at = min(CASE status WHEN 'pending' THEN max(?1, stale_at) ELSE ?1 END, expires_at)
-    WHERE key = ?2 AND lease IS NOT NULL
-  `)
-  for (const { key } of live.all())
-    damage.around(
-      'the lease of task',
-      Number(key),
-      () => letGo.run(nowMs, Number(key)),
-      () => undefined,
-    )
+/** What may be claimed of a source's tasks. */
+export interface DueTasks {
+  /** Those past their deadline. */
+  expired(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
+  /** Those to be asked for: such as have not failed first, but for the places that failed ones have. */
+  due(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
 }
 
-export function preparePruneTasks(db: DatabaseSync, tally: Tally, damage: Damage) {
-  const isOld = `created_at < ?1 + ${MAX_TOLERANCE_MS}`
-  const select = db.prepare(`SELECT key FROM task WHERE ended_at < ?1 AND ${isOld} ORDER BY ended_at LIMIT ?2`)
-  const ended = db.prepare('SELECT key FROM task INDEXED BY task_ended WHERE ended_at < ? ORDER BY ended_at')
-  const remove = db.prepare(`DELETE FROM task WHERE key = ?2 AND ${isOld} RETURNING status`)
+/** What lies on damaged pages is left out. */
+export function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
+  const open = 'expires_at > ?2'
+  const sound = prepareQueue(db, damage, { index: 'task_due_sound', at: 'due_at', of: 'failures = 0', free: open })
+  const failed = prepareQueue(db, damage, { index: 'task_due_failed', at: 'due_at', of: 'failures > 0', free: open })
+  const free = '(lease IS NULL OR due_at <= ?2)'
+  const expired = prepareQueue(db, damage, { index: 'task_expiring', at: 'expires_at', of: 'true', free })
 
-  function prune(key: number, endedBeforeMs: number): number {
-    const row = damage.around(
-      'the pruning of task',
-      key,
-      () => remove.get(endedBeforeMs, key),
-      () => undefined,
-    )
-    if (row === undefined) return 0
-    tally.add(`task:${row.status as TaskStatus}`, -1)
-    return 1
+  return {
+    expired: ({ source, expiredLimit }, nowMs, deadlineMs) => expired(source, deadlineMs, nowMs, expiredLimit),
+    due({ source, staleLimit, failedPlaces = 0 }, nowMs, deadlineMs) {
+      const limit = Math.max(0, staleLimit)
+      const first = sound(source, nowMs, deadlineMs, limit)
+      const places = Math.min(limit, Math.max(failedPlaces, limit - first.length))
+      const others = failed(source, nowMs, deadlineMs, places)
+      return [...first.slice(0, limit - others.length), ...others]
+    },
+  }
+}
+
+interface Queue {
+  readonly index: string
+  /** In which order, and up to which time. */
+  readonly at: string
+  /** Which live tasks the index has. */
+  readonly of: string
+  /** What their rows have to say besides, by another time: `?2`. */
+  readonly free: string
+}
+
+function prepareQueue(db: DatabaseSync, damage: Damage, { index, at, of, free }: Queue) {
+  const from = `FROM task INDEXED BY ${index} WHERE source = ?1 AND ${at} <= ?3 AND ended_at IS NULL AND ${of}`
+  const rows = db.prepare(`SELECT * ${from} AND ${free} ORDER BY ${at}, key LIMIT ?4`)
+  const keys = db.prepare(`SELECT key ${from} AND ?2 IS NOT NULL ORDER BY ${at}, key`)
+  const row = db.prepare(`SELECT * FROM task WHERE key = ?1 AND ${free}`)
+
+  /** By the index alone, and each row on its own. */
+  function carefully(source: string, untilMs: number, otherMs: number, limit: number): readonly Row[] {
+    const found: Row[] = []
+    for (const { key } of keys.all(source, otherMs, untilMs)) {
+      if (found.length >= limit) break
+      const task = damage.around(
+        'the row of task',
+        Number(key),
+        () => row.get(Number(key), otherMs),
+        () => undefined,
+      )
+      if (task !== undefined) found.push(task)
+    }
+    return found
   }
 
-  return (endedBeforeMs: number, limit: number): number => {
-    const old = damage.around(
-      'the tasks that',
-      'ended',
-      () => select.all(endedBeforeMs, limit),
-      () => ended.all(endedBeforeMs),
+  return (source: string, untilMs: number, otherMs: number, limit: number): readonly Row[] =>
+    damage.around(
+      `the tasks by ${index} of`,
+      source,
+      // SQLite takes a negative limit for none.
+      () => rows.all(source, otherMs, untilMs, Math.max(0, limit)),
+      () => carefully(source, untilMs, otherMs, limit),
     )
-    let pruned = 0
-    for (const { key } of old) if (pruned < limit) pruned += prune(Number(key), endedBeforeMs)
-    return pruned
-  }
 }

@@ -4,13 +4,13 @@ import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import type { Origin } from '../../domain/event.ts'
 import { eventKeyOf } from '../records/deliveries.ts'
 import { BODY_CORRUPT, NO_ATTEMPT_LEFT } from '../records/settlement.ts'
-import { prepareRecordAttempt } from './attempts.ts'
+import { type Candidate, prepareClaimOrder } from './claim-order.ts'
+import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
-import { prepareTakeBack } from './lost-leases.ts'
-import type { StoredClaim, StoredWork } from './messages.ts'
-import { prepareNextDue } from './next-due.ts'
-import type { Tally } from './tally.ts'
-import { type Candidate, prepareTurns } from './turns.ts'
+import { prepareNextDue } from './due-deliveries.ts'
+import { prepareReclaimExpired } from './reclaim-leases.ts'
+import { prepareRecordAttempt } from './settle.ts'
+import type { StoredClaim, StoredWork } from './thread-messages.ts'
 
 const HEADERS_CORRUPT = 'the stored headers are damaged'
 /** When the next claim is, where damage hides what is due next. */
@@ -20,40 +20,40 @@ const BLIND_CLAIM_MS = 1_000
  * What cannot be read is set aside: a delivery whose event lies on a damaged page is dead, one that lies on such a page itself is
  * passed over, and the rest is leased.
  */
-export function prepareClaim(db: DatabaseSync, tally: Tally, damage: Damage) {
-  const takeBack = prepareTakeBack(db, tally, damage)
-  const dueTurns = prepareTurns(db, damage)
+export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Damage) {
+  const takeBack = prepareReclaimExpired(db, counts, damage)
+  const claimOrder = prepareClaimOrder(db, damage)
   const nextDue = prepareNextDue(db)
   const read = prepareRead(db, damage)
-  const lease = prepareLease(db, tally)
-  const bury = prepareBury(db, tally, damage)
+  const lease = prepareLease(db, counts)
+  const markDead = prepareMarkDead(db, counts, damage)
 
   function take(next: Candidate, request: ClaimRequest, nowMs: number): StoredWork | undefined {
     if (next.attempts >= request.maxAttempts) {
-      bury.exhausted(next, nowMs)
+      markDead.exhausted(next, nowMs)
       return undefined
     }
     const found = read(next.key)
     if (typeof found !== 'string') return lease(next, found, nowMs, request.leaseMs)
-    bury.corrupt(next, found, nowMs)
+    markDead.corrupt(next, found, nowMs)
     return undefined
   }
 
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
     takeBack(nowMs, request.maxAttempts, nowMs)
-    const turns = dueTurns(request, nowMs)
+    const order = claimOrder(request, nowMs)
     const work: StoredWork[] = []
-    for (let next = turns.next(); next !== undefined; next = turns.next()) {
+    for (let next = order.next(); next !== undefined; next = order.next()) {
       const candidate = next
       const leased = damage.around(
         'delivery',
         candidate.key,
         () => take(candidate, request, nowMs),
-        () => turns.passOver(candidate),
+        () => order.passOver(candidate),
       )
       if (leased === undefined) continue
       work.push(leased)
-      turns.leased(candidate)
+      order.leased(candidate)
     }
     return {
       work,
@@ -109,7 +109,7 @@ function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) =>
     )
 }
 
-function prepareLease(db: DatabaseSync, tally: Tally) {
+function prepareLease(db: DatabaseSync, counts: StateCounts) {
   const update = db.prepare(`
     UPDATE delivery SET state = 'running', attempts = attempts + 1, lease = ?, lease_until = ?, started_at = ? WHERE key = ?
   `)
@@ -124,13 +124,13 @@ function prepareLease(db: DatabaseSync, tally: Tally) {
   ): StoredWork => {
     const lease = `${processLease}:${++leases}`
     update.run(lease, nowMs + leaseMs, nowMs, key)
-    tally.move('pending', 'running')
+    counts.move('pending', 'running')
     return { deliveryId: key, lease, handler, attempt: attempts + 1, isolated, ...found }
   }
 }
 
 /** Makes pending deliveries dead that are not to run. */
-function prepareBury(db: DatabaseSync, tally: Tally, damage: Damage) {
+function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const update = db.prepare(`
     UPDATE delivery SET state = 'dead', due_at = ?, attempts = attempts + ?, last_error = coalesce(?, last_error, ?) WHERE key = ?
@@ -138,7 +138,7 @@ function prepareBury(db: DatabaseSync, tally: Tally, damage: Damage) {
   return {
     exhausted({ key }: Candidate, nowMs: number): void {
       update.run(nowMs, 0, null, NO_ATTEMPT_LEFT, key)
-      tally.move('pending', 'dead')
+      counts.move('pending', 'dead')
     },
     corrupt({ key, attempts }: Candidate, error: string, nowMs: number): void {
       update.run(nowMs, 1, error, null, key)
@@ -151,7 +151,7 @@ function prepareBury(db: DatabaseSync, tally: Tally, damage: Damage) {
         startedAtMs: nowMs,
         durationMs: 0,
       })
-      tally.move('pending', 'dead')
+      counts.move('pending', 'dead')
     },
   }
 }

@@ -3,25 +3,22 @@ import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
 import { prepareBringBack } from './bring-back.ts'
 import { prepareClaim } from './claim.ts'
-import { prepareClaimTasks, preparePruneTasks } from './claim-tasks.ts'
-import { prepareJudgeClock } from './clock.ts'
+import { prepareClaimTasks } from './claim-tasks.ts'
+import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
+import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
 import { Dedupe } from './dedupe.ts'
 import { prepareDeliver } from './deliver.ts'
 import { prepareEndTask } from './end-task.ts'
+import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wireErrorOf } from './errors.ts'
 import { prepareIdentities } from './identity.ts'
-import { prepareMoveLeases } from './jumps.ts'
-import type { Call, SentBatch, StoredClaim, WriterOperations } from './messages.ts'
-import { perform } from './perform.ts'
-import { prepareForget, prepareRedate } from './prune.ts'
+import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
-import { isCorruption, isEnvironmental, isFatal } from './sqlite-errors.ts'
 import { prepareGiveUpId } from './successor.ts'
-import { Tally } from './tally.ts'
-import type { Reply, WireError } from './thread-error.ts'
+import { runCall } from './thread-calls.ts'
+import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
-import { wireErrorOf } from './wire-error.ts'
 import { fromWire, type WireEvent, type WireResult } from './wire-event.ts'
 
 /** Damage that is met while one call is carried out; past it the call fails, and the next one goes on from there. */
@@ -49,7 +46,7 @@ class BadEvent extends Error {
 type Durability = 'FULL' | 'NORMAL'
 
 /** What a power cut may undo: a delivery runs once more. */
-export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'moveLeases'])
+export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'shiftLeases'])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
 
@@ -66,7 +63,7 @@ interface Committed {
 export class Committer {
   readonly #db: DatabaseSync
   readonly #dedupe: Dedupe
-  readonly #tally: Tally
+  readonly #counts: StateCounts
   readonly #appender
   readonly #operations: WriterOperations
   readonly #begin
@@ -83,24 +80,24 @@ export class Committer {
     this.#db = db
     this.#damage = damage
     this.#dedupe = new Dedupe(db)
-    this.#tally = new Tally(db)
-    const endTask = prepareEndTask(db, this.#tally)
+    this.#counts = new StateCounts(db)
+    const endTask = prepareEndTask(db, this.#counts)
     const identities = prepareIdentities(db, this.#dedupe, damage)
-    const deliver = prepareDeliver(db, this.#tally)
-    const parts = { dedupe: this.#dedupe, identities, tally: this.#tally, endTask }
+    const deliver = prepareDeliver(db, this.#counts)
+    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask }
     this.#appender = prepareAppend(db, parts)
     this.#operations = {
-      claim: prepareClaim(db, this.#tally, damage),
-      settle: prepareSettle(db, prepareGiveUpId(db, { identities, deliver, endTask }), this.#tally, damage),
+      claim: prepareClaim(db, this.#counts, damage),
+      settle: prepareSettle(db, prepareGiveUpId(db, { identities, deliver, endTask }), this.#counts, damage),
       replay: prepareReplay(db, identities, deliver),
       judgeClock: prepareJudgeClock(db),
-      moveLeases: prepareMoveLeases(db),
+      shiftLeases: prepareShiftLeases(db),
       bringBack: prepareBringBack(db),
       redate: prepareRedate(db),
-      forget: prepareForget(db, this.#dedupe, this.#tally, damage),
-      ...prepareTrackTask(db, this.#tally, endTask),
+      forget: prepareForget(db, this.#dedupe, this.#counts, damage),
+      ...prepareTrackTask(db, this.#counts, endTask),
       ...prepareClaimTasks(db, endTask, damage),
-      pruneTasks: preparePruneTasks(db, this.#tally, damage),
+      pruneTasks: preparePruneTasks(db, this.#counts, damage),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
@@ -190,9 +187,9 @@ export class Committer {
       this.#begin.run()
       this.#flushSlice()
       const result = run()
-      this.#tally.write()
+      this.#counts.write()
       this.#commit.run()
-      this.#tally.forget()
+      this.#counts.forget()
       this.#appender.committed()
       this.#dedupe.committed()
       return result
@@ -220,7 +217,7 @@ export class Committer {
   }
 
   #rollBack(): void {
-    this.#tally.forget()
+    this.#counts.forget()
     this.#appender.rolledBack()
     this.#dedupe.rolledBack()
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
@@ -248,18 +245,18 @@ export class Committer {
   }
 
   #call(call: Call<WriterOperations>): Reply {
-    const tally = this.#tally.snapshot()
+    const counts = this.#counts.snapshot()
     const removed = this.#dedupe.markRemoved()
     this.#savepoint.run()
     try {
-      const value = perform(this.#operations, call)
+      const value = runCall(this.#operations, call)
       this.#release.run()
       return { id: call.id, value }
     } catch (error) {
       if (isEnvironmental(error)) throw error
       this.#rollbackTo.run()
       this.#release.run()
-      this.#tally.restore(tally)
+      this.#counts.restore(counts)
       this.#dedupe.keepRemovedSince(removed)
       return { id: call.id, failed: wireErrorOf(error) }
     }

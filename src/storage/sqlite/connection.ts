@@ -1,8 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../domain/errors.ts'
-import { StoreRefused } from './refused.ts'
-import { isCorruption } from './sqlite-errors.ts'
+import { isCorruption, StoreRefused } from './errors.ts'
 
 const WRITER_CACHE_KIB = 16 * 1024
 const READER_CACHE_KIB = 4 * 1024

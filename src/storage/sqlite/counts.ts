@@ -1,10 +1,47 @@
 import type { DatabaseSync } from 'node:sqlite'
+import type { DeliveryState } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store-health.ts'
+import type { TaskStatus } from '../../domain/task.ts'
 import { countsOf } from '../records/deliveries.ts'
-import { prepareOldestDue } from './next-due.ts'
+import { prepareOldestDue } from './due-deliveries.ts'
 
 export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {
   const select = db.prepare('SELECT state, n FROM tally')
   const oldestDue = prepareOldestDue(db)
   return (nowMs) => countsOf(select.all() as { state: string; n: number }[], oldestDue(nowMs))
+}
+
+/** What is counted: deliveries by state, tasks by status. */
+export type Counted = DeliveryState | `task:${TaskStatus}`
+
+/** How many deliveries and tasks changed state in the open transaction; written once, before its commit. */
+export class StateCounts {
+  readonly #add
+  #changes = new Map<Counted, number>()
+
+  constructor(db: DatabaseSync) {
+    this.#add = db.prepare('UPDATE tally SET n = n + ? WHERE state = ?')
+  }
+
+  add(state: Counted, count = 1): void {
+    this.#changes.set(state, (this.#changes.get(state) ?? 0) + count)
+  }
+
+  move(from: Counted, to: Counted, count = 1): void {
+    this.add(from, -count)
+    this.add(to, count)
+  }
+
+  snapshot = (): ReadonlyMap<Counted, number> => new Map(this.#changes)
+  restore(snapshot: ReadonlyMap<Counted, number>): void {
+    this.#changes = new Map(snapshot)
+  }
+
+  write(): void {
+    for (const [state, change] of this.#changes) if (change !== 0) this.#add.run(change, state)
+  }
+
+  forget(): void {
+    this.#changes.clear()
+  }
 }

@@ -1,5 +1,5 @@
 import { messageOf } from '../../domain/errors.ts'
-import { extendedCode, isCorruption, SQLITE_CORRUPT } from './sqlite-errors.ts'
+import { extendedCode, isCorruption, SQLITE_CORRUPT } from './errors.ts'
 
 /** Steps that are remembered; past it, a call that meets another one fails. */
 const MAX_AVOIDED = 100_000

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { CONFLICTING, FIRST, type Variant } from '../records/events.ts'
-import type { Row } from './rows.ts'
-import { isCorruption, unlessDamaged } from './sqlite-errors.ts'
+import { isCorruption, unlessDamaged } from './errors.ts'
+import type { Row } from './statement-cache.ts'
 
 /** Entries kept in memory before they go to disk; as many again while that goes on. */
 const MEMTABLE_ENTRIES = 65_536

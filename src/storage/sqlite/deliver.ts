@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Replay } from '../../domain/delivery-queue.ts'
 import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
-import type { Tally } from './tally.ts'
+import type { StateCounts } from './counts.ts'
 
 /** Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. */
 export type Deliver = (
@@ -11,7 +11,7 @@ export type Deliver = (
   only?: Replay['only'],
 ) => readonly string[]
 
-export function prepareDeliver(db: DatabaseSync, tally: Tally): Deliver {
+export function prepareDeliver(db: DatabaseSync, counts: StateCounts): Deliver {
   const findDeliveries = db.prepare('SELECT key, handler, state FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
   const restart = db.prepare(`
     UPDATE delivery SET state = 'pending', due_at = ?, attempts = 0, isolated = 0, last_error = NULL WHERE key = ?
@@ -26,10 +26,10 @@ export function prepareDeliver(db: DatabaseSync, tally: Tally): Deliver {
     for (const delivery of plan) {
       if (delivery.kind === 'create') {
         create.run(delivery.key, delivery.handler, nowMs)
-        tally.add('pending')
+        counts.add('pending')
       } else {
         restart.run(nowMs, delivery.key)
-        tally.move(delivery.from, 'pending')
+        counts.move(delivery.from, 'pending')
       }
     }
     return plan.map(({ handler }) => handler)

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
 import { endedTaskOf, type TaskRow } from '../records/tasks.ts'
-import type { Tally } from './tally.ts'
+import type { StateCounts } from './counts.ts'
 import type { IncomingEvent } from './wire-event.ts'
 
 /** What an event that is being appended means to a task. */
@@ -19,7 +19,7 @@ const FENCED: TaskEffect = { kind: 'fenced' }
 const SUPERSEDED: TaskEffect = { kind: 'superseded' }
 
 /** The only place where tasks become terminal. */
-export function prepareEndTask(db: DatabaseSync, tally: Tally) {
+export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
   const byLease = db.prepare('SELECT * FROM task WHERE uid = ? AND lease = ? AND ended_at IS NULL')
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')
   const update = db.prepare(`
@@ -50,7 +50,7 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
 
     /** By an event: `uid`. */
     resolve(task: TaskRow, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
-      tally.move(`task:${task.status}`, `task:${end.status}`)
+      counts.move(`task:${task.status}`, `task:${end.status}`)
       const by = asked?.by ?? 'webhook'
       // What had kept it from ending stays with one that expired, and so does the provider's last word.
       const word = by === 'expiry' ? (asked?.providerStatus ?? null) : end.word
@@ -61,7 +61,7 @@ export function prepareEndTask(db: DatabaseSync, tally: Tally) {
 
     /** By its owner, or because the provider refused it: no event tells of it. */
     close(task: TaskRow, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
-      tally.move(`task:${task.status}`, `task:${status}`)
+      counts.move(`task:${task.status}`, `task:${status}`)
       update.run(status, null, nowMs, null, null, error, 0, task.key)
       return endedTaskOf(task, status, undefined)
     },

@@ -4,7 +4,7 @@ import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
-import { isCorruption } from './sqlite-errors.ts'
+import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)

@@ -1,7 +1,8 @@
 import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf } from '../../domain/errors.ts'
-import type { Files, FilesFault } from './files.ts'
+import type { DamagedPage } from './damage.ts'
+import type { DatabaseFiles, FilesFault } from './database-directory.ts'
 
 /** Kept free for deliveries, retention and checkpoints, which need room when there is no more for events. */
 const MAX_RESERVE_BYTES = 32 * 1024 * 1024
@@ -55,7 +56,7 @@ export class Health {
   filesFault = (): FilesFault | undefined => this.#filesFault
 
   /** Looks whether the files are still those that were opened; `ifChanged`: only if something beside them has changed. */
-  lookAtFiles(files: Files, when: 'always' | 'ifChanged'): FilesFault | undefined {
+  lookAtFiles(files: DatabaseFiles, when: 'always' | 'ifChanged'): FilesFault | undefined {
     const fault = when === 'always' ? files.fault() : files.faultSince()
     if (fault?.message !== this.#filesFault?.message)
       this.#change(() => {
@@ -116,4 +117,40 @@ export class Health {
     [this.#filesFault?.message, this.#spaceFault, this.#writeFault, this.#damageFault].filter(
       (fault) => fault !== undefined,
     )
+}
+
+const REMEDY = 'restore a backup, or recover what there is with `sqlite3 … .recover`'
+
+/** A page can hold hundreds of deliveries. */
+const MAX_LOGGED = 1_000
+
+/** What an operator is to know though events are kept. */
+export class Warnings {
+  readonly #tell: (warnings: readonly string[], news?: string) => void
+  readonly #found: string[] = []
+  #damaged = 0
+
+  constructor(tell: (warnings: readonly string[], news?: string) => void) {
+    this.#tell = tell
+  }
+
+  damaged({ step, subject, message }: DamagedPage): void {
+    this.#damaged++
+    const isLogged = this.#damaged <= MAX_LOGGED
+    this.#tell(
+      this.#all(),
+      isLogged ? `${step} ${subject} lies on a damaged page of the database: ${message}` : undefined,
+    )
+  }
+
+  found(warning: string): void {
+    if (this.#found.includes(warning)) return
+    this.#found.push(warning)
+    this.#tell(this.#all(), warning)
+  }
+
+  #all(): readonly string[] {
+    if (this.#damaged === 0) return [...this.#found]
+    return [...this.#found, `the database is damaged: ${this.#damaged} things in it were left out; ${REMEDY}`]
+  }
 }

@@ -3,115 +3,49 @@ import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/events.ts'
 import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
-import type { Row } from './rows.ts'
+import type { Row } from './statement-cache.ts'
 import type { IncomingEvent } from './wire-event.ts'
 
-/** Whether an event is known, and as what it is to be kept if it is not. */
+/** Whether an event is known, and if it is not, as which variant it is to be kept. */
 export type Standing =
   | { readonly kind: 'new'; readonly variant: Variant }
   | { readonly kind: 'duplicate'; readonly uid: string; readonly dead?: readonly string[] }
   | { readonly kind: 'conflict'; readonly uid: string }
 
-/** As much of a stored event as tells its identity. */
+/** The part of a stored event that identifies it. */
 export interface Identity extends Named {
   readonly key: number
   readonly uid: string
   readonly byBody: boolean
 }
 
-/** What is known of sources, ids and bodies: the rules of `EventStore.append` and `DeliveryQueue.replay`. */
+/** The identities of events by source, id and body: the rules of `EventStore.append` and `DeliveryQueue.replay`. */
 export interface Identities {
   readonly standingOf: (event: IncomingEvent, checksum: string) => Standing
   /**
-   * An event that was not understood when it came is now: it takes its id. Gives the uid of the event that has it, or its body,
-   * already: this one is in conflict then.
+   * An event that was not understood when it came is understood now, and takes its id. If another event has the id, or the body,
+   * the answer is that event's uid, and this one is in conflict.
    */
   readonly understand: (eventKey: number) => string | undefined
   /**
-   * What was quarantined by its handlers' processes, and none of whose handlers has succeeded or may yet, gives its id up,
-   * unless it was asked for. Undefined: it keeps it, or has none.
+   * An event that its handlers' processes quarantined, and none of whose handlers has succeeded or still may, gives its id up.
+   * Undefined: the event keeps its id (also because it was asked for), or has none.
    */
   readonly disown: (eventKey: number) => Identity | undefined
   /** Events in conflict about an id that were understood, in order of arrival. */
   readonly inConflict: (source: string, id: string) => Iterable<Identity>
-  /** One of those takes the id, which nobody has. False: its body is another event's, and it stays in conflict. */
+  /** One of those takes the id, which no event has now. False: another event has its body, and it stays in conflict. */
   readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
-// oxlint-disable-next-line max-lines-per-function -- to be cut along its steps
 export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Damage): Identities {
-  const select = db.prepare(
-    'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',
-  )
-  const withBody = db.prepare(
-    'SELECT key, uid, source, id, variant, checksum, by_body FROM event WHERE by_body = 1 AND source = ? AND checksum = ?',
-  )
-  const setVariant = db.prepare('UPDATE event SET variant = ?, by_body = ? WHERE key = ?')
-  const wasJudged = db.prepare(`
-    SELECT 1 FROM attempt WHERE delivery BETWEEN ? AND ? AND outcome = 'rejected'
-      AND json_extract(detail, '$.judgement') IN (SELECT value FROM json_each(?)) LIMIT 1
-  `)
-  const unlessDead = db.prepare("SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state <> 'dead' LIMIT 1")
-  const deadOf = db.prepare("SELECT handler FROM delivery WHERE key BETWEEN ? AND ? AND state = 'dead' ORDER BY key")
+  const index = prepareIdentityIndex(db, dedupe)
+  const { byKey, find, findAll, findBody, become } = index
+  const findJudged = prepareFindJudged(db, index, damage)
+  const deliveries = prepareDeadDeliveries(db, damage)
 
-  function* findAll(hash: number, source: string, id: string, variant: Variant, checksum?: string): Generator<Row> {
-    for (const key of dedupe.find(hash)) {
-      const row = select.get(key)
-      if (row === undefined || row.variant !== variant || row.source !== source || row.id !== id) continue
-      if (checksum === undefined || row.checksum === checksum) yield row
-    }
-  }
-
-  function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Identity | undefined {
-    for (const row of findAll(hash, source, id, variant, checksum)) {
-      if (variant !== FIRST || !isOfOldRule(row)) return identityOf(row)
-      // What was quarantined by a release that let it take its id gives it up when it is looked for.
-      become(identityOf(row), NOT_UNDERSTOOD)
-    }
-    return undefined
-  }
-
-  function become(event: Identity, variant: Variant, byBody = event.byBody): void {
-    setVariant.run(variant, byBody ? 1 : null, event.key)
-    dedupe.rename(event.key, event, { ...event, variant })
-  }
-
-  function hasOnlyDead(eventKey: number): boolean {
-    return unlessDead.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) === undefined
-  }
-
-  function allWithBody(source: string, checksum: string, isUnderstood: boolean): readonly Identity[] {
-    const rows = withBody.all(source, checksum).map(identityOf)
-    return rows.filter(({ variant }) => (variant !== NOT_UNDERSTOOD) === isUnderstood)
-  }
-  const findBody = (source: string, checksum: string, isUnderstood: boolean): Identity | undefined =>
-    allWithBody(source, checksum, isUnderstood)[0]
-
-  /** Where its history lies on a damaged page it was not, and is judged again. */
-  const isJudgedBy = (eventKey: number, judgements: string): boolean =>
-    damage.around(
-      'the history of event',
-      eventKey,
-      () => wasJudged.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey), judgements) !== undefined,
-      () => false,
-    )
-
-  /** The same bytes, quarantined by one of these judgements. */
-  function findJudged(event: IncomingEvent, checksum: string, unjudged: readonly string[]): Identity | undefined {
-    const { source, id } = event
-    const judgements = JSON.stringify(unjudged)
-    const same = [...findAll(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)].map(identityOf)
-    const known = event.byBody === 1 ? allWithBody(source, checksum, false) : []
-    return [...same, ...known].find(({ key }) => isJudgedBy(key, judgements))
-  }
-
-  function duplicateOf({ key, uid }: Identity): Standing {
-    const dead = damage.around(
-      'the deliveries of event',
-      key,
-      () => deadOf.all(firstDeliveryKey(key), lastDeliveryKey(key)).map(({ handler }) => String(handler)),
-      () => [],
-    )
+  const duplicateOf = ({ key, uid }: Identity): Standing => {
+    const dead = deliveries.deadHandlers(key)
     return { kind: 'duplicate', uid, ...(dead.length > 0 && { dead }) }
   }
 
@@ -119,7 +53,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
     standingOf(event, checksum) {
       const { source, id, status, asked, unjudged } = event
       const isUnderstood = status !== 'quarantined'
-      // What was asked for is known by its lease, whatever webhooks call themselves.
+      // An event that was asked for is known by its lease, whatever ids webhooks have.
       if (asked !== null) return { kind: 'new', variant: isUnderstood ? FIRST : NOT_UNDERSTOOD }
       const byBody = event.byBody === 1
       const first = find(firstHash(source, id), source, id, FIRST)
@@ -139,7 +73,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
     },
 
     understand(eventKey) {
-      const row = select.get(eventKey)
+      const row = byKey(eventKey)
       if (row === undefined) return undefined
       const event = identityOf(row)
       const { source, id, checksum, byBody } = event
@@ -151,9 +85,9 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
     },
 
     disown(eventKey) {
-      const row = select.get(eventKey)
+      const row = byKey(eventKey)
       if (row?.status !== 'quarantined' || row.variant !== FIRST || row.origin === 'poll') return undefined
-      if (!hasOnlyDead(eventKey)) return undefined
+      if (!deliveries.areAllDead(eventKey)) return undefined
       const event = identityOf(row)
       become(event, NOT_UNDERSTOOD)
       return event
@@ -172,7 +106,98 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
   }
 }
 
-/** It has no `created_at_source`. */
+type IdentityIndex = ReturnType<typeof prepareIdentityIndex>
+
+/** Finds events by the hashes of their identity, and by their bodies. */
+function prepareIdentityIndex(db: DatabaseSync, dedupe: Dedupe) {
+  const select = db.prepare(
+    'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',
+  )
+  const withBody = db.prepare(
+    'SELECT key, uid, source, id, variant, checksum, by_body FROM event WHERE by_body = 1 AND source = ? AND checksum = ?',
+  )
+  const setVariant = db.prepare('UPDATE event SET variant = ?, by_body = ? WHERE key = ?')
+
+  function* findAll(hash: number, source: string, id: string, variant: Variant, checksum?: string): Generator<Row> {
+    for (const key of dedupe.find(hash)) {
+      const row = select.get(key)
+      if (row === undefined || row.variant !== variant || row.source !== source || row.id !== id) continue
+      if (checksum === undefined || row.checksum === checksum) yield row
+    }
+  }
+
+  function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Identity | undefined {
+    for (const row of findAll(hash, source, id, variant, checksum)) {
+      if (variant !== FIRST || !isOfOldRule(row)) return identityOf(row)
+      // A release that let quarantined events take their ids kept this one: it gives the id up when it is found.
+      become(identityOf(row), NOT_UNDERSTOOD)
+    }
+    return undefined
+  }
+
+  function become(event: Identity, variant: Variant, byBody = event.byBody): void {
+    setVariant.run(variant, byBody ? 1 : null, event.key)
+    dedupe.rename(event.key, event, { ...event, variant })
+  }
+
+  function allWithBody(source: string, checksum: string, isUnderstood: boolean): readonly Identity[] {
+    const rows = withBody.all(source, checksum).map(identityOf)
+    return rows.filter(({ variant }) => (variant !== NOT_UNDERSTOOD) === isUnderstood)
+  }
+
+  return {
+    byKey: (key: number): Row | undefined => select.get(key),
+    find,
+    findAll,
+    become,
+    allWithBody,
+    findBody: (source: string, checksum: string, isUnderstood: boolean): Identity | undefined =>
+      allWithBody(source, checksum, isUnderstood)[0],
+  }
+}
+
+/** Finds an event with the same bytes that one of these judgements has quarantined. */
+function prepareFindJudged(db: DatabaseSync, { findAll, allWithBody }: IdentityIndex, damage: Damage) {
+  const wasJudged = db.prepare(`
+    SELECT 1 FROM attempt WHERE delivery BETWEEN ? AND ? AND outcome = 'rejected'
+      AND json_extract(detail, '$.judgement') IN (SELECT value FROM json_each(?)) LIMIT 1
+  `)
+
+  /** An event whose history lies on a damaged page counts as not judged, and the new one is judged again. */
+  const isJudgedBy = (eventKey: number, judgements: string): boolean =>
+    damage.around(
+      'the history of event',
+      eventKey,
+      () => wasJudged.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey), judgements) !== undefined,
+      () => false,
+    )
+
+  return (event: IncomingEvent, checksum: string, unjudged: readonly string[]): Identity | undefined => {
+    const { source, id } = event
+    const judgements = JSON.stringify(unjudged)
+    const same = [...findAll(variantHash(source, id, checksum), source, id, NOT_UNDERSTOOD, checksum)].map(identityOf)
+    const known = event.byBody === 1 ? allWithBody(source, checksum, false) : []
+    return [...same, ...known].find(({ key }) => isJudgedBy(key, judgements))
+  }
+}
+
+function prepareDeadDeliveries(db: DatabaseSync, damage: Damage) {
+  const unlessDead = db.prepare("SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state <> 'dead' LIMIT 1")
+  const dead = db.prepare("SELECT handler FROM delivery WHERE key BETWEEN ? AND ? AND state = 'dead' ORDER BY key")
+  return {
+    areAllDead: (eventKey: number): boolean =>
+      unlessDead.get(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) === undefined,
+    deadHandlers: (eventKey: number): readonly string[] =>
+      damage.around(
+        'the deliveries of event',
+        eventKey,
+        () => dead.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)).map(({ handler }) => String(handler)),
+        () => [],
+      ),
+  }
+}
+
+/** A quarantined event of a release that let it take its id: it has no `created_at_source`. */
 const isOfOldRule = ({ status, created_at_source }: Row): boolean =>
   status === 'quarantined' && created_at_source === null
 

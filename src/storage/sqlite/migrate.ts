@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import { StoreRefused } from './refused.ts'
+import { StoreRefused } from './errors.ts'
 
 /** In order; an entry's place here, from 1, is the version that it leads to. Never changed once released. */
 const MIGRATIONS: readonly (readonly string[])[] = [

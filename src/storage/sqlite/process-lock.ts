@@ -3,15 +3,14 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../domain/errors.ts'
 import { makePrivate } from './database-directory.ts'
-import { StoreRefused } from './refused.ts'
-import { primaryCode, SQLITE_BUSY } from './sqlite-errors.ts'
+import { primaryCode, SQLITE_BUSY, StoreRefused } from './errors.ts'
 
 /** Between two looks at whether the lock is still the one that others find. */
 const LOOK_INTERVAL_MS = 1_000
 /** An owner whose lock was removed has taken a new one by then, or has given up its database. */
 const RETAKE_MS = 3 * LOOK_INTERVAL_MS
 
-export interface Ownership {
+export interface ProcessLock {
   readonly release: () => void
   /** Resolves with the reason once another process has the database. */
   readonly taken: Promise<string>
@@ -23,7 +22,7 @@ export interface Ownership {
  * symbolic links. Where a database has no lock beside it, somebody may have removed that of a living owner: it is given the time
  * to take a new one.
  */
-export async function takeOwnership(path: string): Promise<Ownership> {
+export async function takeProcessLock(path: string): Promise<ProcessLock> {
   const lost = Promise.withResolvers<string>()
   const isMissing = !existsSync(lockOf(path))
   makePrivate(lockOf(path))

@@ -9,11 +9,12 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/retention-store.ts'
+import type { TaskStatus } from '../../domain/task.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
 import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../records/prune.ts'
+import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, namedOf } from './dedupe.ts'
-import type { Tally } from './tally.ts'
 
 /** Events forgotten in one commit: no append waits for more. */
 const MAX_FORGOTTEN = 64
@@ -108,7 +109,7 @@ export function prepareRedate(db: DatabaseSync) {
 }
 
 /** Forgets those of these events that can go. Those that lie on damaged pages stay. */
-export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, damage: Damage) {
+export function prepareForget(db: DatabaseSync, dedupe: Dedupe, counts: StateCounts, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
@@ -121,11 +122,11 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, tally: Tally, da
     const row = select.get(key)
     if (row === undefined) return undefined
     const deliveries = [firstDeliveryKey(key), lastDeliveryKey(key)] as const
-    const counts = new Map(countStates.all(...deliveries).map(({ state, n }) => [state, Number(n)] as const))
-    const dead = counts.get('dead') ?? 0
-    if (counts.has('pending') || counts.has('running')) return undefined
+    const byState = new Map(countStates.all(...deliveries).map(({ state, n }) => [state, Number(n)] as const))
+    const dead = byState.get('dead') ?? 0
+    if (byState.has('pending') || byState.has('running')) return undefined
     if (dead > 0 && Number(row.received_at) >= deadReceivedBeforeMs) return undefined
-    for (const state of DELIVERY_STATES) tally.add(state, -(counts.get(state) ?? 0))
+    for (const state of DELIVERY_STATES) counts.add(state, -(byState.get(state) ?? 0))
     deleteAttempts.run(...deliveries)
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
@@ -155,4 +156,35 @@ export function prepareCountDead(db: DatabaseSync): (receivedBeforeMs: number) =
     CROSS JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < ?1 AND event.key < ${FIRST_YOUNG}
   `)
   return (receivedBeforeMs) => Number(select.get(receivedBeforeMs)?.n ?? 0)
+}
+
+export function preparePruneTasks(db: DatabaseSync, counts: StateCounts, damage: Damage) {
+  const isOld = `created_at < ?1 + ${MAX_TOLERANCE_MS}`
+  const select = db.prepare(`SELECT key FROM task WHERE ended_at < ?1 AND ${isOld} ORDER BY ended_at LIMIT ?2`)
+  const ended = db.prepare('SELECT key FROM task INDEXED BY task_ended WHERE ended_at < ? ORDER BY ended_at')
+  const remove = db.prepare(`DELETE FROM task WHERE key = ?2 AND ${isOld} RETURNING status`)
+
+  function prune(key: number, endedBeforeMs: number): number {
+    const row = damage.around(
+      'the pruning of task',
+      key,
+      () => remove.get(endedBeforeMs, key),
+      () => undefined,
+    )
+    if (row === undefined) return 0
+    counts.add(`task:${row.status as TaskStatus}`, -1)
+    return 1
+  }
+
+  return (endedBeforeMs: number, limit: number): number => {
+    const old = damage.around(
+      'the tasks that',
+      'ended',
+      () => select.all(endedBeforeMs, limit),
+      () => ended.all(endedBeforeMs),
+    )
+    let pruned = 0
+    for (const { key } of old) if (pruned < limit) pruned += prune(Number(key), endedBeforeMs)
+    return pruned
+  }
 }

@@ -2,15 +2,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { prepareFindAhead } from './bring-back.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
+import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareReadBody } from './find-event.ts'
-import type { Call, ReaderOperations } from './messages.ts'
-import { perform } from './perform.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
-import type { Reply } from './thread-error.ts'
-import { wireErrorOf } from './wire-error.ts'
+import { runCall } from './thread-calls.ts'
+import type { Call, ReaderOperations } from './thread-messages.ts'
 
 /** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */
 
@@ -49,7 +48,7 @@ port.on('message', (message: Call<ReaderOperations> | 'close') => {
 function answer(call: Call<ReaderOperations>): Reply {
   try {
     db.exec('BEGIN')
-    return { id: call.id, value: perform(operations, call) }
+    return { id: call.id, value: runCall(operations, call) }
   } catch (error) {
     return { id: call.id, failed: wireErrorOf(error) }
   } finally {

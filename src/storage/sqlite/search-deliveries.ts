@@ -18,7 +18,7 @@ import {
   type Position,
   startOf,
 } from '../records/search.ts'
-import { unlessDamaged } from './sqlite-errors.ts'
+import { unlessDamaged } from './errors.ts'
 import { StatementCache } from './statement-cache.ts'
 
 type SqlCondition = Condition<SQLInputValue>

@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { EventSummary } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
+import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../records/events.ts'
 import {
   type Condition,
@@ -13,8 +14,7 @@ import {
   type Position,
   startOf,
 } from '../records/search.ts'
-import { prepareKinds } from './kinds.ts'
-import { unlessDamaged } from './sqlite-errors.ts'
+import { unlessDamaged } from './errors.ts'
 import { StatementCache } from './statement-cache.ts'
 
 type SqlCondition = Condition<SQLInputValue>
@@ -25,7 +25,7 @@ type SqlCondition = Condition<SQLInputValue>
  */
 export function prepareSearchEvents(db: DatabaseSync) {
   const statements = new StatementCache(db)
-  const kinds = prepareKinds(db)
+  const kinds = prepareSourceTypes(db)
 
   return (filter: EventFilter, page: PageRequest): Page<EventSummary> => {
     const start = startOf('events', page)
@@ -121,3 +121,36 @@ const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] 
     ? optional<SQLInputValue>('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))
     : optional<SQLInputValue>('type = ?', type)),
 ]
+
+/** Pairs of source and type that are looked up one by one. */
+const MAX_KINDS = 256
+
+export interface SourceType {
+  readonly source: string
+  readonly type: string
+}
+
+/**
+ * The pairs of source and type that a filter lets through; undefined if it asks for neither, or there are too many pairs to
+ * tell.
+ */
+export function prepareSourceTypes(db: DatabaseSync) {
+  // Each step is one search in the index. (Row values would not do: `(source, type) > (?, ?)` reads over all equal rows.)
+  const nextType = db.prepare('SELECT source, type FROM event WHERE source = ? AND type > ? ORDER BY type LIMIT 1')
+  const nextSource = db.prepare('SELECT source, type FROM event WHERE source > ? ORDER BY source, type LIMIT 1')
+
+  return ({ source, type }: Pick<EventFilter, 'source' | 'type'>): readonly SourceType[] | undefined => {
+    if (source === undefined && type === undefined) return undefined
+    if (source !== undefined && type !== undefined && !type.includes('*')) return [{ source, type }]
+    const matches = compilePatterns([type ?? '*'])
+    const kinds: SourceType[] = []
+    let row = source === undefined ? nextSource.get('') : nextType.get(source, '')
+    for (let looked = 0; row !== undefined; looked++) {
+      if (looked === MAX_KINDS) return undefined
+      const kind = { source: String(row.source), type: String(row.type) }
+      if (matches(kind.type)) kinds.push(kind)
+      row = nextType.get(kind.source, kind.type) ?? (source === undefined ? nextSource.get(kind.source) : undefined)
+    }
+    return kinds
+  }
+}

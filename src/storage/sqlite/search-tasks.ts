@@ -13,8 +13,8 @@ import {
   startOf,
 } from '../records/search.ts'
 import { type TaskRow, taskOf } from '../records/tasks.ts'
-import { prepareKinds } from './kinds.ts'
-import { unlessDamaged } from './sqlite-errors.ts'
+import { unlessDamaged } from './errors.ts'
+import { prepareSourceTypes } from './search-events.ts'
 import { StatementCache } from './statement-cache.ts'
 
 type SqlCondition = Condition<SQLInputValue>
@@ -80,7 +80,7 @@ export function prepareFindTask(db: DatabaseSync) {
 }
 
 export function prepareActivity(db: DatabaseSync) {
-  const kinds = prepareKinds(db)
+  const kinds = prepareSourceTypes(db)
   const lastOfKind = db.prepare(`
     SELECT max(received_at) AS at FROM (
       SELECT received_at, origin FROM event WHERE source = ? AND type = ? ORDER BY received_at DESC LIMIT ${MAX_RECENT_READ}

@@ -2,14 +2,13 @@ import type { DatabaseSync } from 'node:sqlite'
 import { eventKeyOf } from '../records/deliveries.ts'
 import { type EventRow, joinedReasons } from '../records/events.ts'
 import { type Settled, STATE_AFTER, type Successor } from '../records/settlement.ts'
-import { prepareRecordAttempt } from './attempts.ts'
+import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
-import type { StoredSettlement } from './messages.ts'
 import type { GiveUpId } from './successor.ts'
-import type { Tally } from './tally.ts'
+import type { AttemptRow, StoredSettlement } from './thread-messages.ts'
 
 /** One that lies on a damaged page takes no effect. */
-export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally, damage: Damage) {
+export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: StateCounts, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
     "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
@@ -52,7 +51,7 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally
       deliveryId,
     )
     recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })
-    tally.move('running', state)
+    counts.move('running', state)
     if (settlement.quarantine !== undefined) quarantine(eventKeyOf(deliveryId), settlement.quarantine)
     const successor = state === 'dead' ? successorOf(eventKeyOf(deliveryId), settlement, nowMs) : undefined
     if (successor !== undefined) successors.push(successor)
@@ -70,5 +69,21 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, tally: Tally
       ),
     )
     return { took, successors }
+  }
+}
+
+/** Adds an attempt to its delivery's history, unless that lies on a damaged page. */
+export function prepareRecordAttempt(db: DatabaseSync, damage: Damage): (attempt: AttemptRow) => void {
+  const insert = db.prepare(`
+    INSERT INTO attempt (delivery, ordinal, number, outcome, error, detail, started_at, duration_ms)
+    VALUES (?1, 1 + coalesce((SELECT max(ordinal) FROM attempt WHERE delivery = ?1), 0), ?2, ?3, ?4, ?5, ?6, ?7)
+  `)
+  return ({ delivery, number, outcome, error, detail, startedAtMs, durationMs }) => {
+    damage.around(
+      'the history of delivery',
+      delivery,
+      () => insert.run(delivery, number, outcome, error, detail, startedAtMs, durationMs),
+      () => undefined,
+    )
   }
 }

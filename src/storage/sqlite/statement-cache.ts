@@ -1,6 +1,5 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import { type Condition, composed } from '../records/search.ts'
-import type { Row } from './rows.ts'
 
 /** Statements differ only in which of a few conditions they have, so that their number is bounded; past this, the oldest goes. */
 const MAX_STATEMENTS = 256
@@ -36,3 +35,6 @@ export class StatementCache {
     return statement
   }
 }
+
+/** A row as `node:sqlite` gives it. The tables are STRICT, so that it can be read as the row type of its columns. */
+export type Row = Readonly<Record<string, SQLOutputValue>>

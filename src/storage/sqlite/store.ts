@@ -23,14 +23,20 @@ import { AppendQueue } from '../records/append-queue.ts'
 import { EndedTaskListeners } from '../records/ended-tasks.ts'
 import { announceSettled } from '../records/settlement.ts'
 import { bringBackFound } from './bring-back.ts'
-import { Calls } from './calls.ts'
-import { watchJumps } from './jumps.ts'
-import type { Call, FromWriter, ReaderOperations, WriterOperations } from './messages.ts'
-import { Outbox } from './outbox.ts'
-import type { Ownership } from './process-lock.ts'
+import { watchClock } from './clock.ts'
+import type { Reply } from './errors.ts'
+import type { ProcessLock } from './process-lock.ts'
 import { pruneInCommits } from './prune.ts'
-import { isEnd, storedSettlement, workOf } from './stored-form.ts'
-import type { Reply } from './thread-error.ts'
+import { ThreadCalls, WriterMailbox } from './thread-calls.ts'
+import {
+  type Call,
+  type FromWriter,
+  isEnd,
+  type ReaderOperations,
+  storedSettlement,
+  type WriterOperations,
+  workOf,
+} from './thread-messages.ts'
 import { WireBatches } from './wire-event.ts'
 
 export interface SqliteStoreOptions {
@@ -51,7 +57,7 @@ export class SqliteStore implements OpenStore {
   readonly lost: Promise<Error>
   readonly #writer: Worker
   readonly #reader: Worker
-  readonly #outbox = new Outbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
+  readonly #outbox = new WriterMailbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
@@ -66,8 +72,11 @@ export class SqliteStore implements OpenStore {
     (batch) => this.#batches.write(batch),
     (ended) => this.#endedTasks.notify(ended),
   )
-  readonly #writes = new Calls<WriterOperations>((call) => this.#post(call as Call<WriterOperations>), this.#nextId)
-  readonly #reads = new Calls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
+  readonly #writes = new ThreadCalls<WriterOperations>(
+    (call) => this.#post(call as Call<WriterOperations>),
+    this.#nextId,
+  )
+  readonly #reads = new ThreadCalls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
   readonly #resolveLost: (error: Error) => void
   readonly #closed = Promise.withResolvers<void>()
   readonly #writerEnded: Promise<unknown>
@@ -77,7 +86,7 @@ export class SqliteStore implements OpenStore {
   #ended: string | undefined
   #closing: Promise<void> | undefined
 
-  constructor(writer: Worker, reader: Worker, { release, taken }: Ownership, options: SqliteStoreOptions) {
+  constructor(writer: Worker, reader: Worker, { release, taken }: ProcessLock, options: SqliteStoreOptions) {
     const { promise, resolve } = Promise.withResolvers<Error>()
     this.lost = promise
     this.#resolveLost = resolve
@@ -85,9 +94,9 @@ export class SqliteStore implements OpenStore {
     this.#reader = reader
     this.#release = release
     void taken.then((reason) => this.#lose(reason))
-    this.#clock = watchJumps(options.clock, options.monotonicMs, (jump) => {
+    this.#clock = watchClock(options.clock, options.monotonicMs, (jump) => {
       // Where it fails, they run out, and what they are for runs once more.
-      void this.#writes.call('moveLeases', jump).catch(() => {})
+      void this.#writes.call('shiftLeases', jump).catch(() => {})
     })
     this.#log = options.onLog
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))

@@ -8,7 +8,7 @@ import { type TaskEndRow, taskEndOf } from '../records/tasks.ts'
 import type { Deliver } from './deliver.ts'
 import type { EndTask, TaskEffect } from './end-task.ts'
 import type { Identities, Identity } from './identity.ts'
-import type { Row } from './rows.ts'
+import type { Row } from './statement-cache.ts'
 
 /**
  * Has a quarantined event give its id up, once none of its handlers has succeeded or may yet. Of those in conflict with it the

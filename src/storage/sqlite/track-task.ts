@@ -14,18 +14,18 @@ import {
   taskOf,
 } from '../records/tasks.ts'
 import { prepareReadClock } from './clock.ts'
+import type { StateCounts } from './counts.ts'
 import type { EndTask } from './end-task.ts'
-import type { Tally } from './tally.ts'
 
 const BY_KEY = 'SELECT * FROM task WHERE key = ?'
 const BY_ID = 'SELECT * FROM task WHERE source = ? AND id = ?'
 
 /** How tasks begin: tracked, or submitted. */
-export function prepareTrackTask(db: DatabaseSync, tally: Tally, endTask: EndTask) {
+export function prepareTrackTask(db: DatabaseSync, counts: StateCounts, endTask: EndTask) {
   const endIfTold = prepareEndIfTold(db, endTask)
   return {
-    track: prepareTrack(db, tally, endIfTold),
-    submitted: prepareSubmitted(db, tally, endTask, endIfTold),
+    track: prepareTrack(db, counts, endIfTold),
+    submitted: prepareSubmitted(db, counts, endTask, endIfTold),
   }
 }
 
@@ -47,7 +47,7 @@ function prepareEndIfTold(db: DatabaseSync, endTask: EndTask) {
   }
 }
 
-function prepareTrack(db: DatabaseSync, tally: Tally, endIfTold: EndIfTold) {
+function prepareTrack(db: DatabaseSync, counts: StateCounts, endIfTold: EndIfTold) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byIdempotencyKey = db.prepare('SELECT * FROM task WHERE idempotency_key = ?')
@@ -89,7 +89,7 @@ function prepareTrack(db: DatabaseSync, tally: Tally, endIfTold: EndIfTold) {
         lease ?? null,
       ).lastInsertRowid,
     )
-    tally.add(id === undefined ? 'task:submitting' : 'task:pending')
+    counts.add(id === undefined ? 'task:submitting' : 'task:pending')
     const ended = id === undefined ? undefined : endIfTold(key, task.source, id, nowMs)
     const row = byKey.get(key) as TaskRow
     const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false)
@@ -97,7 +97,7 @@ function prepareTrack(db: DatabaseSync, tally: Tally, endIfTold: EndIfTold) {
   }
 }
 
-function prepareSubmitted(db: DatabaseSync, tally: Tally, endTask: EndTask, endIfTold: EndIfTold) {
+function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTask, endIfTold: EndIfTold) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byLease = db.prepare("SELECT * FROM task WHERE uid = ? AND lease = ? AND status = 'submitting'")
@@ -120,7 +120,7 @@ function prepareSubmitted(db: DatabaseSync, tally: Tally, endTask: EndTask, endI
     const other = find(byId, source, submission.id)
     if (other !== undefined) return close(idTakenBy(other))
     begin.run(submission.id, key)
-    tally.move('task:submitting', 'task:pending')
+    counts.move('task:submitting', 'task:pending')
     const ended = endIfTold(key, source, submission.id, nowMs)
     return { value: read(key), ...(ended && { ended }) }
   }

@@ -4,7 +4,7 @@ import type { Receipt } from '../../domain/event-store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../records/append-queue.ts'
 import { leasedDeliveries } from '../records/deliveries.ts'
-import { errorOf, type Reply, type WireError } from './thread-error.ts'
+import { errorOf, type Reply, type WireError } from './errors.ts'
 
 /**
  * The form in which batches of events go to the writer thread, and their results come back. Its only readers and writers are

@@ -1,39 +1,31 @@
-import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
-import { Checkpointer } from './checkpoint.ts'
-import { buffersIn, Committer, UNSYNCED } from './committer.ts'
-import { openForWriting, refusal } from './connection.ts'
-import { Damage } from './damage.ts'
-import { syncLog } from './database-directory.ts'
-import { Files } from './files.ts'
-import { Health } from './health.ts'
-import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './messages.ts'
-import { migrate } from './migrate.ts'
-import { prepareRebuild } from './rebuild.ts'
-import { recover } from './recover.ts'
-import { repeated } from './repeated.ts'
-import { isFatal } from './sqlite-errors.ts'
-import { examineLog, LogCut, lossOf, SyncedLog } from './synced-log.ts'
-import type { Reply, WireError } from './thread-error.ts'
-import { Warnings } from './warnings.ts'
+import type { Checkpointer } from './checkpoint.ts'
+import { buffersIn, type Committer, UNSYNCED } from './committer.ts'
+import { refusal } from './connection.ts'
+import type { DatabaseFiles } from './database-directory.ts'
+import { isFatal, type Reply, type WireError } from './errors.ts'
+import { Health, Warnings } from './health.ts'
+import { closeDatabase, type OpenDatabase, openDatabase } from './open-database.ts'
+import { LogCut, type SyncedLog } from './synced-log.ts'
+import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './thread-messages.ts'
 
 /**
- * The store's thread, and its one connection that writes. It takes what has queued up, commits it at once and answers: the
- * time that one commit takes is the window in which the next one gathers. Appends go first; a few calls ride along in
- * every commit, so that neither starves.
+ * The writer thread, which has the one connection that writes. It commits all that has queued up in one transaction, and answers:
+ * while one commit lasts, the messages for the next one gather. Appends go first; each commit also takes a few calls, so that
+ * neither starves.
  */
 
-/** Claims, settlements and the like in one commit. */
+/** Calls (claims, settlements and the like) in one commit. */
 const MAX_COMMIT_CALLS = 16
-/** Between two looks without traffic at whether events can be kept: while they can, and while they cannot. */
+/** Between two probes, without traffic, of whether events can be kept: while they can, and while they cannot. */
 const PROBE_INTERVAL_MS = 10_000
 const RECOVERY_INTERVAL_MS = 1_000
-/** Between two looks without traffic at whether the files are still there. */
+/** Between two checks, without traffic, that the files are still there. */
 const WATCH_INTERVAL_MS = 900
 const PAGE_BYTES = 4_096
-/** What a call writes, about; a claim or settlement is for up to some dozens of deliveries. */
+/** About what a call writes; a claim or settlement is for up to some dozens of deliveries. */
 const CALL_BYTES = 16 * PAGE_BYTES
 
 const port = parentPort
@@ -47,7 +39,7 @@ const health = new Health(path, (faults) => {
   send({ kind: 'faults', faults })
   probing?.refresh()
 })
-/** What is found while it opens is told once it has. */
+/** Warnings found while the database opens; they are sent after `ready`. Undefined: it is open. */
 let early: FromWriter[] | undefined = []
 const warnings = new Warnings((each, news) => {
   const message: FromWriter = { kind: 'warnings', warnings: each, news }
@@ -62,53 +54,28 @@ let closing = false
 const opened = open()
 if (opened !== undefined) void opened.checkpointer.opened.then(() => start(opened))
 
-interface Opened {
-  readonly db: DatabaseSync
-  readonly committer: Committer
-  readonly checkpointer: Checkpointer
-  readonly files: Files
-  readonly synced: SyncedLog
-  readonly damage: Damage
-}
-
-function open(): Opened | undefined {
-  let db: DatabaseSync | undefined
+function open(): OpenDatabase | undefined {
   try {
-    const left = examineLog(path, nowMs)
-    db = openForWriting(path)
-    migrate(db, path)
-    const loss = lossOf(db, left)
-    const damage = new Damage((found) => warnings.damaged(found), prepareRebuild(db, warnings))
-    recover(db, damage, nowMs)
-    syncLog(path)
-    const committer = new Committer(db, damage)
-    const synced = new SyncedLog(db, path, committer.lastKey())
-    if (loss !== undefined) warnings.found(loss)
-    synced.note(nowMs, committer.lastKey())
-    return { db, committer, checkpointer: openCheckpointer(db), files: new Files(path), synced, damage }
+    return openDatabase({
+      path,
+      nowMs,
+      warnings,
+      onCheckpoint: (run) => guarded(() => checkpoint(run)),
+      onLost: lose,
+    })
   } catch (error) {
-    db?.close()
     send({ kind: 'refused', fault: refusal(path, error).message })
     return undefined
   }
 }
 
-function openCheckpointer(db: DatabaseSync): Checkpointer {
-  return new Checkpointer(
-    db,
-    path,
-    (run) => guarded(() => checkpoint(run)),
-    (error) => lose(new Error(`a write to disk failed for good: ${messageOf(error)}`)),
-  )
-}
-
-function start(opened: Opened): void {
+function start(opened: OpenDatabase): void {
   const { committer, checkpointer, synced } = opened
-  probing = repeated(
+  probing = repeat(
     () => guarded(() => probe(committer, checkpointer, synced)),
     () => (health.isWell() ? PROBE_INTERVAL_MS : RECOVERY_INTERVAL_MS),
   )
-  const watching = repeated(
+  const watching = repeat(
     () => guarded(() => watch(opened)),
     () => WATCH_INTERVAL_MS,
   )
@@ -127,14 +94,14 @@ function start(opened: Opened): void {
   health.shortOfSpace()
 }
 
-function accept(message: ToWriter, { damage }: Opened): void {
+function accept(message: ToWriter, { damage }: OpenDatabase): void {
   if (message.kind === 'append') batches.push(message)
   else if (message.kind === 'call') calls.push(message.call)
   else if (message.kind === 'damaged') damage.mended()
   else closing = true
 }
 
-/** A failed fsync, or a log that was cut, ends the store: nothing is answered any more, and the process is to end. */
+/** A failed fsync, or a log that was cut, ends the store: this thread answers nothing more, and the process is to end. */
 function guarded(run: () => void): void {
   try {
     run()
@@ -148,7 +115,7 @@ function lose(error: unknown): void {
   send({ kind: 'lost', message: messageOf(error) })
 }
 
-function work(opened: Opened): void {
+function work(opened: OpenDatabase): void {
   const { checkpointer } = opened
   for (;;) {
     for (let next = receiveMessageOnPort(port as NonNullable<typeof port>); next !== undefined; ) {
@@ -176,7 +143,7 @@ function takeBatches(): readonly SentBatch[] {
 }
 
 function commit(
-  { committer, files, synced }: Opened,
+  { committer, files, synced }: OpenDatabase,
   appends: readonly SentBatch[],
   due: readonly Call<WriterOperations>[],
 ): readonly Reply[] {
@@ -206,9 +173,9 @@ function commit(
   }
 }
 
-/** What was committed to files that were taken away meanwhile is not answered as if it were safe. */
+/** Commits to files that were deleted or replaced meanwhile are answered as `unavailable`: they are not safe. */
 function stillThere(
-  files: Files,
+  files: DatabaseFiles,
   replies: readonly Reply[],
   lasting: readonly { readonly id: number }[],
 ): readonly Reply[] {
@@ -219,10 +186,10 @@ function stillThere(
 }
 
 /**
- * Looks whether the files are still there. Where it is only the log that is gone, all that is in it is brought into the database, and
- * the process is to start anew.
+ * Checks that the files are still there. Where only the log is gone, everything in it is brought into the database, and the
+ * process is to start anew.
  */
-function watch({ files, checkpointer, synced }: Opened): void {
+function watch({ files, checkpointer, synced }: OpenDatabase): void {
   synced.ensureWhole()
   const before = health.filesFault()
   const fault = health.lookAtFiles(files, 'always')
@@ -236,7 +203,7 @@ function watch({ files, checkpointer, synced }: Opened): void {
 
 const unavailable = (message: string): WireError => ({ error: 'unavailable', message })
 
-/** What a commit takes up on disk, about: each event touches a page or two beside its body. */
+/** About what a commit takes up on disk: each event changes a page or two beside its body. */
 const bytesOf = (appends: readonly SentBatch[]): number =>
   appends.reduce((bytes, { batch: { events, bodyBytes } }) => bytes + bodyBytes + events.length * PAGE_BYTES, 0)
 
@@ -255,7 +222,7 @@ function checkpoint(run: () => void): void {
   }
 }
 
-/** Finds out without traffic whether the store can write again. */
+/** Finds out, without traffic, whether the store can write again. */
 function probe(committer: Committer, checkpointer: Checkpointer, synced: SyncedLog): void {
   const short = health.shortOfSpace() !== undefined
   if (!short && !health.hasWriteFault()) return
@@ -272,16 +239,33 @@ function probe(committer: Committer, checkpointer: Checkpointer, synced: SyncedL
   }
 }
 
-async function close({ db, checkpointer, synced }: Opened): Promise<void> {
+async function close(opened: OpenDatabase): Promise<void> {
   try {
-    await checkpointer.close()
-    synced.forget()
-    checkpointer.truncate()
-    synced.close()
-    db.close()
+    await closeDatabase(opened)
   } catch (error) {
     send({ kind: 'log', level: 'warn', message: `the database was not closed cleanly: ${messageOf(error)}` })
   }
   send({ kind: 'closed' })
   port?.close()
+}
+
+/** Calls `run` after each interval. `refresh` starts the current interval again, with the length that `intervalMs` gives now. */
+function repeat(run: () => void, intervalMs: () => number): { refresh(): void; stop(): void } {
+  const start = (): NodeJS.Timeout =>
+    setTimeout(() => {
+      timer = start()
+      run()
+    }, intervalMs())
+  let timer = start()
+  let isStopped = false
+  return {
+    refresh: () => {
+      clearTimeout(timer)
+      if (!isStopped) timer = start()
+    },
+    stop: () => {
+      clearTimeout(timer)
+      isStopped = true
+    },
+  }
 }

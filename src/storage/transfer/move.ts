@@ -6,10 +6,10 @@ import type { StoreLog } from '../../domain/store.ts'
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
 import { type MovedRow, type MovePosition, positionOf } from '../records/moved-rows.ts'
+import { StoreRefused } from '../sqlite/errors.ts'
 import { type Export, openExport } from '../sqlite/export.ts'
 import { openSqliteStore } from '../sqlite/open.ts'
-import { takeOwnership } from '../sqlite/process-lock.ts'
-import { StoreRefused } from '../sqlite/refused.ts'
+import { takeProcessLock } from '../sqlite/process-lock.ts'
 import { type BothSides, verify } from './verify.ts'
 
 /** The target database may be just starting. */
@@ -49,7 +49,7 @@ export async function moveStore(request: MoveRequest, { signal, onLog, clock }: 
 async function refuseUnavailable(path: string): Promise<void> {
   if (!existsSync(path)) throw new ConfigurationError([`There is no database ${path}.`])
   try {
-    const { release } = await takeOwnership(realpathSync(path))
+    const { release } = await takeProcessLock(realpathSync(path))
     release()
   } catch (error) {
     throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error

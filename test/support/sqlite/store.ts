@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
-import { preparePlace } from '../../../src/storage/sqlite/database-directory.ts'
-import type { FromWriter, WriterData } from '../../../src/storage/sqlite/messages.ts'
-import { takeOwnership } from '../../../src/storage/sqlite/process-lock.ts'
+import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
+import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
+import type { FromWriter, WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
 import { lendThread } from './threads.ts'
 
 const MEMORY = '/dev/shm'
@@ -21,8 +21,8 @@ export const memoryDirectory = (): string => mkdtempSync(join(existsSync(MEMORY)
 export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
   const clock = given ?? systemClock
   const directory = memoryDirectory()
-  const path = preparePlace(join(directory, 'holdfast.db'))
-  const owner = await takeOwnership(path)
+  const path = prepareDatabaseFile(join(directory, 'holdfast.db'))
+  const owner = await takeProcessLock(path)
   const writer = lendThread(urlOf('writer'), { path, nowMs: clock() } satisfies WriterData)
   await new Promise<void>((resolve, reject) => {
     writer.once('message', (message: FromWriter) =>

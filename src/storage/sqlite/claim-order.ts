@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import type { Damage } from './damage.ts'
-import { preparePendingHandlers } from './next-due.ts'
-import type { Row } from './rows.ts'
+import { preparePendingHandlers } from './due-deliveries.ts'
+import type { Row } from './statement-cache.ts'
 
 export interface Candidate {
   readonly key: number
@@ -13,7 +13,7 @@ export interface Candidate {
 }
 
 /** Whose turn it is to have a delivery leased, until there is no more due that there is room for. */
-export interface Turns {
+export interface ClaimOrder {
   /** Each is given once; the next is asked for when this one is no longer pending. */
   next(): Candidate | undefined
   /** The candidate stays pending, and is not given again for as long as the process runs. */
@@ -31,7 +31,10 @@ const READ_ROWS = 16
  * Gives what is due in turns: the next is always of a handler of which the fewest run, and of those the one that has been
  * due the longest. Changes nothing. What lies on damaged pages is left out.
  */
-export function prepareTurns(db: DatabaseSync, damage: Damage): (request: ClaimRequest, nowMs: number) => Turns {
+export function prepareClaimOrder(
+  db: DatabaseSync,
+  damage: Damage,
+): (request: ClaimRequest, nowMs: number) => ClaimOrder {
   const pendingHandlers = preparePendingHandlers(db)
   const passedOver = new Set<number>()
   const select = prepareSelect(db, damage, passedOver)
@@ -51,12 +54,12 @@ export function prepareTurns(db: DatabaseSync, damage: Damage): (request: ClaimR
     const read: Select = (handler, isolated, rows) => select(handler, isolated, rows, nowMs)
     const lines = request.handlers
       .filter(({ name }) => named.has(name))
-      .map(({ name, limit, running = 0 }) => new Line(name, limit, running, room, read))
-    return turnsOf(lines, room, passedOver)
+      .map(({ name, limit, running = 0 }) => new HandlerQueue(name, limit, running, room, read))
+    return claimOrderOf(lines, room, passedOver)
   }
 }
 
-type HandlerLine = readonly [handler: string, isolated: 0 | 1]
+type HandlerKey = readonly [handler: string, isolated: 0 | 1]
 
 function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
   const select = db.prepare(`
@@ -96,7 +99,7 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
   const readableFromMs = new Map<string, number>()
 
   /** Goes from the end of the index to the damage. */
-  function findReadable(line: HandlerLine, fromMs: number): void {
+  function findReadable(line: HandlerKey, fromMs: number): void {
     let readableMs = Number.MAX_SAFE_INTEGER - 1
     try {
       for (const row of newest.iterate(...line, fromMs)) readableMs = Number(row.due_at)
@@ -108,7 +111,7 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
     readableFromMs.set(line.join(), readableMs)
   }
 
-  return (line: HandlerLine, rows: number, nowMs: number): readonly Row[] => {
+  return (line: HandlerKey, rows: number, nowMs: number): readonly Row[] => {
     const fromMs = readableFromMs.get(line.join()) ?? 0
     const found = damage.orMend(
       'the index of what is due for',
@@ -129,10 +132,10 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
   }
 }
 
-function turnsOf(lines: readonly Line[], room: Room, passedOver: Set<number>): Turns {
+function claimOrderOf(lines: readonly HandlerQueue[], room: FreeSlots, passedOver: Set<number>): ClaimOrder {
   return {
     next() {
-      let first: Line | undefined
+      let first: HandlerQueue | undefined
       for (const line of lines)
         if (line.head() !== undefined && (first === undefined || isBefore(line, first))) first = line
       return first?.take()
@@ -150,28 +153,28 @@ function turnsOf(lines: readonly Line[], room: Room, passedOver: Set<number>): T
 }
 
 /** Both have a head. */
-const isBefore = (a: Line, b: Line): boolean =>
+const isBefore = (a: HandlerQueue, b: HandlerQueue): boolean =>
   a.running < b.running || (a.running === b.running && isOlder(a.head(), b.head()))
 
 const isOlder = (a: Candidate | undefined, b: Candidate | undefined): boolean =>
   a !== undefined && (b === undefined || a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.key < b.key))
 
 /** What may still be leased. */
-interface Room {
+interface FreeSlots {
   shared: number
   isolated: number
 }
 
 /** What is due of one handler, the oldest first, as far as there is room for it. */
-class Line {
+class HandlerQueue {
   readonly name: string
-  readonly #room: Room
+  readonly #room: FreeSlots
   readonly #shared: Reader
   readonly #isolated: Reader
   #limit: number
   #running: number
 
-  constructor(name: string, limit: number, running: number, room: Room, read: Select) {
+  constructor(name: string, limit: number, running: number, room: FreeSlots, read: Select) {
     this.name = name
     this.#limit = limit
     this.#running = running

@@ -2,8 +2,8 @@ import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { CONFLICTING } from '../records/events.ts'
 import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
-import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './sqlite-errors.ts'
-import type { Warnings } from './warnings.ts'
+import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './errors.ts'
+import type { Warnings } from './health.ts'
 
 /** All indexes are read through at most so often, and for this share of the time, whatever damage is met. */
 const EXAMINE_INTERVAL_MS = 600_000

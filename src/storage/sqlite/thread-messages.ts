@@ -1,7 +1,7 @@
 import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
-import type { EventSummary } from '../../domain/event.ts'
+import type { EventSummary, Headers } from '../../domain/event.ts'
 import type { EventDetail, EventFilter } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
@@ -18,11 +18,11 @@ import type {
 } from '../../domain/task-store.ts'
 import type { WithEndedTask } from '../records/ended-tasks.ts'
 import type { PrunePlan } from '../records/prune.ts'
-import type { Settled } from '../records/settlement.ts'
+import { type Settled, storedDetail } from '../records/settlement.ts'
 import type { FoundAhead } from './bring-back.ts'
-import type { Jump } from './jumps.ts'
+import type { ClockJump } from './clock.ts'
+import type { Reply } from './errors.ts'
 import type { Forgotten } from './prune.ts'
-import type { Reply } from './thread-error.ts'
 import type { WireBatch } from './wire-event.ts'
 
 /** What passes between the main thread and the store's two threads. */
@@ -47,7 +47,7 @@ export interface WriterOperations {
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
-  moveLeases(jump: Jump): void
+  shiftLeases(jump: ClockJump): void
   bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
   redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
@@ -121,4 +121,25 @@ export interface AttemptRow {
   readonly detail: string | null
   readonly startedAtMs: number
   readonly durationMs: number
+}
+
+/** What the store takes and gives, and the form in which it passes between threads. */
+
+export const workOf = ({ event, ...work }: StoredWork): Work => ({
+  ...work,
+  event: { ...event, headers: JSON.parse(event.headers) as Headers },
+})
+
+/** Nothing is to run after it. */
+export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'
+
+export function storedSettlement(given: Settlement): StoredSettlement {
+  const { detail: _, judgement: __, ...settlement } = given
+  return {
+    ...settlement,
+    detail: storedDetail(given),
+    dueAtMs: Math.round(settlement.dueAtMs),
+    startedAtMs: Math.round(settlement.startedAtMs),
+    durationMs: Math.round(settlement.durationMs),
+  }
 }

@@ -1,3 +1,5 @@
+import { type ErrorCode, HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
+
 /** Result codes that decide something here. Source: https://www.sqlite.org/rescode.html */
 export const SQLITE_BUSY = 5
 const SQLITE_READONLY = 8
@@ -63,3 +65,29 @@ export function unlessDamaged<Result>(read: () => Result): Result | undefined {
     throw error
   }
 }
+
+/** The store cannot be opened until an operator has put something right; the message is one sentence. */
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused'
+}
+
+/** An error as it is sent to another thread, where its class would be lost. */
+export interface WireError {
+  readonly error: ErrorCode
+  readonly message: string
+  /** A page of the database is damaged. */
+  readonly isDamage?: boolean
+}
+
+/** The answer to a batch or a call. */
+export type Reply =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly failed: WireError }
+
+export const errorOf = ({ error, message }: WireError): HoldfastError => new HoldfastError(error, message)
+
+export const wireErrorOf = (error: unknown): WireError => ({
+  ...(isCorruption(error instanceof Error ? (error.cause ?? error) : error) && { isDamage: true }),
+  error: isHoldfastError(error) ? error.code : isEnvironmental(error) ? 'unavailable' : 'invalid_request',
+  message: isCorruption(error) ? `the database is damaged: ${messageOf(error)}` : messageOf(error),
+})

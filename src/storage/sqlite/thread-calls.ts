@@ -1,0 +1,115 @@
+import { HoldfastError } from '../../domain/errors.ts'
+import { errorOf, type Reply } from './errors.ts'
+import type { Call, ToWriter } from './thread-messages.ts'
+import { transferable } from './wire-event.ts'
+
+/** Calls to one thread that wait for its answer; any more are `unavailable` at once. */
+const MAX_WAITING_CALLS = 4_096
+
+interface Waiting {
+  readonly resolve: (value: never) => void
+  readonly reject: (error: Error) => void
+}
+
+type Functions<Operations> = { readonly [Name in keyof Operations]: (...args: never) => unknown }
+
+/** Calls to another thread, each answered once. */
+export class ThreadCalls<Operations extends Functions<Operations>> {
+  readonly #post: (call: {
+    readonly id: number
+    readonly name: keyof Operations
+    readonly args: readonly unknown[]
+  }) => void
+  readonly #nextId: () => number
+  readonly #waiting = new Map<number, Waiting>()
+
+  constructor(
+    post: (call: { readonly id: number; readonly name: keyof Operations; readonly args: readonly unknown[] }) => void,
+    nextId: () => number,
+  ) {
+    this.#post = post
+    this.#nextId = nextId
+  }
+
+  call<Name extends keyof Operations>(
+    name: Name,
+    ...args: Parameters<Operations[Name]>
+  ): Promise<ReturnType<Operations[Name]>> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.size >= MAX_WAITING_CALLS) {
+        reject(new HoldfastError('unavailable', 'too many calls are waiting for the store'))
+        return
+      }
+      const id = this.#nextId()
+      this.#waiting.set(id, { resolve, reject })
+      this.#post({ id, name, args })
+    })
+  }
+
+  /** False if nobody here waits for it. */
+  answer(reply: Reply): boolean {
+    const waiting = this.#waiting.get(reply.id)
+    if (waiting === undefined) return false
+    this.#waiting.delete(reply.id)
+    if ('failed' in reply) waiting.reject(errorOf(reply.failed))
+    else waiting.resolve(reply.value as never)
+    return true
+  }
+
+  failAll(error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
+  }
+}
+
+/** Carries out a call that came from another thread. */
+export function runCall<Operations extends Functions<Operations>>(
+  operations: Operations,
+  { name, args }: Call<Operations>,
+): unknown {
+  const operation: (...args: never) => unknown = operations[name]
+  return operation(...(args as never))
+}
+
+/**
+ * How long a message may wait for another to go with. Settlements do: they owe nobody an fsync, and what goes in one message
+ * shares one commit.
+ */
+export const MAX_HELD_MS = 50
+/** Messages that wait; with more, all go. As many calls as one commit takes. */
+const MAX_HELD = 16
+
+/** Messages to the writer, in the order in which they were given. */
+export class WriterMailbox {
+  readonly #send: (messages: readonly ToWriter[], buffers: readonly ArrayBuffer[]) => void
+  #held: ToWriter[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(send: (messages: readonly ToWriter[], buffers: readonly ArrayBuffer[]) => void) {
+    this.#send = send
+  }
+
+  /** Goes at once, and all that waits before it. Throws if it cannot be handed over; what waits goes on waiting then. */
+  post(message: ToWriter): void {
+    this.#send([...this.#held, message], message.kind === 'append' ? transferable(message.batch) : [])
+    this.#sent()
+  }
+
+  /** Goes with the next message, or after `MAX_HELD_MS`. */
+  hold(message: ToWriter): void {
+    this.#held.push(message)
+    if (this.#held.length >= MAX_HELD) this.#flush()
+    else this.#timer ??= setTimeout(() => this.#flush(), MAX_HELD_MS)
+  }
+
+  #flush(): void {
+    this.#send(this.#held, [])
+    this.#sent()
+  }
+
+  #sent(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#held.length > 0) this.#held = []
+  }
+}
