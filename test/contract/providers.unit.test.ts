@@ -51,21 +51,21 @@ function* spoilt(text: string): Generator<string> {
 const isSame = (one: string, other: string): boolean =>
   one.toLowerCase() === other.toLowerCase() && /[0-9a-f]{64}/.test(one)
 
-test('every shipped provider signs, but for those that send a secret of the user’s along', () => {
+test('every shipped provider signs its webhooks, except those that send a secret with them', () => {
   expect(secretProviders.map(([name]) => name)).toEqual(['assemblyai'])
   expect(hmacProviders).toHaveLength(shippedProviders.length - secretProviders.length)
 })
 
-describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
+describe.each(hmacProviders)('the signature of provider %s', (_, provider, scheme) => {
   const signatureHeader = [scheme.signature.header].flat()[0] ?? ''
 
-  test('is a sound module, whose secrets stand in no header', () => {
+  test('belongs to a valid module that keeps its secrets out of the stored headers', () => {
     expect(providerFaults(provider)).toEqual([])
     expect(secretFault(provider, SECRET)).toBeUndefined()
     expect(secretHeaders(scheme)).toEqual([])
   })
 
-  test('accepts any bytes that it signed itself', () => {
+  test('verifies for any bytes that it was made for', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const body = Buffer.from(bytes)
@@ -75,7 +75,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
     )
   })
 
-  test('refuses a body with any one byte changed, added or taken away', () => {
+  test('does not verify for a body with any one byte changed, added or removed', () => {
     const headers = signed(scheme)
     for (let at = 0; at < BODY.length; at++) {
       const other = Buffer.from(BODY)
@@ -87,7 +87,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
     expect(verdictOn(scheme, headers, Buffer.alloc(0))).toBe('mismatch')
   })
 
-  test('refuses a header with any one character changed', () => {
+  test('does not verify with any one character of a header changed', () => {
     const headers = signed(scheme)
     for (const [name, value] of Object.entries(headers)) {
       for (const other of spoilt(value)) {
@@ -97,7 +97,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
     }
   })
 
-  test('refuses a request without any one of its headers', () => {
+  test('does not verify without any one of its headers', () => {
     const headers = signed(scheme)
     for (const name of Object.keys(headers)) {
       const { [name]: _gone, ...rest } = headers
@@ -107,7 +107,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
     expect(verdictOn(scheme, {})).toBe('missing')
   })
 
-  test('takes two secrets while they rotate, and none when there is none', () => {
+  test('verifies with either of two secrets while they rotate, and with none where there is no secret', () => {
     const rotating = [OTHER_SECRET, SECRET]
     expect(verdictOn(scheme, signed(scheme, SECRET), BODY, rotating)).toBe('ok')
     expect(verdictOn(scheme, signed(scheme, OTHER_SECRET), BODY, rotating)).toBe('ok')
@@ -115,7 +115,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
     expect(verdictOn(scheme, signed(scheme), BODY, [])).toBe('mismatch')
   })
 
-  test('finds its signature in a header that was sent twice, with whichever first', () => {
+  test('is found in a header that was sent twice, whichever comes first', () => {
     const headers = signed(scheme)
     const mine = headers[signatureHeader] ?? ''
     const foreign = signed(scheme, OTHER_SECRET)[signatureHeader] ?? ''
@@ -123,7 +123,7 @@ describe.each(hmacProviders)('provider %s', (_, provider, scheme) => {
       expect(verdictOn(scheme, { ...headers, [signatureHeader]: value })).toBe('ok')
   })
 
-  test(`looks at ${MAX_SIGNATURE_CANDIDATES} signatures and no more`, () => {
+  test(`is looked for among ${MAX_SIGNATURE_CANDIDATES} candidates and no more`, () => {
     const headers = signed(scheme)
     const mine = headers[signatureHeader] ?? ''
     const beside = (count: number) =>
@@ -139,7 +139,7 @@ const timedProviders = hmacProviders.flatMap(([name, , scheme]) =>
 )
 
 test.each(timedProviders)(
-  'a request of provider %s is stale past its window, before and after',
+  'a request of provider %s is stale once it is outside its window, before or after',
   (_, scheme, window) => {
     const { pastSeconds, futureSeconds } = window
     const seenAfter = (seconds: number) => verdictOn(scheme, signed(scheme), BODY, [SECRET], NOW_MS + seconds * 1_000)
@@ -150,28 +150,28 @@ test.each(timedProviders)(
   },
 )
 
-test('of those that sign only GitHub sends no timestamp', () => {
+test('among the providers that sign, only GitHub sends no timestamp', () => {
   const timed = new Set<string>(timedProviders.map(([name]) => name))
   expect(hmacProviders.map(([name]) => name).filter((name) => !timed.has(name))).toEqual(['github'])
 })
 
-describe.each(secretProviders)('provider %s', (_, provider, scheme) => {
+describe.each(secretProviders)('the shared secret of provider %s', (_, provider, scheme) => {
   const sent = (secret = SECRET): Sent => ({
     ...signRequest(scheme, secret, { id: ID, body: BODY, nowMs: NOW_MS }).headers,
   })
 
-  test('is a sound module, whose secret is kept out of what is stored', () => {
+  test('belongs to a valid module that keeps it out of what is stored', () => {
     expect(providerFaults(provider)).toEqual([])
     expect(Object.keys(sent()).filter((name) => !secretHeaders(scheme).includes(name))).toEqual([])
   })
 
-  test('asks for a secret of 24 bytes or more', () => {
+  test('must have 24 bytes or more', () => {
     expect(secretFault(provider, SECRET)).toBeUndefined()
     expect(secretFault(provider, 'a'.repeat(24))).toBeUndefined()
     expect(secretFault(provider, 'a'.repeat(23))).toMatch(/needs 24 bytes/)
   })
 
-  test('accepts any bytes with its secret', () => {
+  test('verifies any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         expect(verdictOn(scheme, sent(), Buffer.from(bytes))).toBe('ok')
@@ -180,7 +180,7 @@ describe.each(secretProviders)('provider %s', (_, provider, scheme) => {
     )
   })
 
-  test('refuses a secret with any one character changed, or cut short, or none', () => {
+  test('does not verify with any one character changed, or cut short, or missing', () => {
     for (const [name, value] of Object.entries(sent())) {
       for (const other of spoilt(value)) expect(verdictOn(scheme, { [name]: other }), other).not.toBe('ok')
       expect(verdictOn(scheme, { [name]: value.slice(0, -1) })).not.toBe('ok')
@@ -189,7 +189,7 @@ describe.each(secretProviders)('provider %s', (_, provider, scheme) => {
     expect(verdictOn(scheme, {})).toBe('missing')
   })
 
-  test('takes two secrets while they rotate, and none when there is none', () => {
+  test('verifies as either of two while they rotate, and not where there is none', () => {
     expect(verdictOn(scheme, sent(), BODY, [OTHER_SECRET, SECRET])).toBe('ok')
     expect(verdictOn(scheme, sent(OTHER_SECRET), BODY, [SECRET])).toBe('mismatch')
     expect(verdictOn(scheme, sent(), BODY, [])).toBe('mismatch')

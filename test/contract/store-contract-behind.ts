@@ -29,7 +29,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
   const prune = (deadRetentionMs?: number) => store().prune({ ...bounds(deadRetentionMs), limit: 100 })
   const kept = async () => (await store().events({}, { limit: 10 })).items.map(({ uid }) => uid)
 
-  describe('after an hour in which the clock was behind', () => {
+  describe('after an hour in which the clock was behind,', () => {
     beforeEach(async () => {
       await append()
       expect((await look()).steadyMs).toBeUndefined()
@@ -43,8 +43,8 @@ export function describeBehind({ store, now, pass }: Fixture): void {
 
     test.each([
       ['which was noticed then', notice, 0],
-      ['which nobody noticed', async () => {}, 3],
-    ])('%s, events that came in it are kept for as long as those before them', async (_, inIt, redated) => {
+      ['which was not noticed', async () => {}, 3],
+    ])('%s, retention keeps events of that hour for as long as those before them', async (_, inIt, redated) => {
       await inIt()
       const { uid, body } = newEvent()
       await append({ uid, body })
@@ -64,7 +64,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(await prune()).toMatchObject({ events: 4, dead: 1 })
     })
 
-    test('events that came in it are kept as long as any, though the store had nothing of the last thirty days', async () => {
+    test('retention keeps events of that hour as long as any, though the store had none of the last thirty days', async () => {
       pass(BEHIND_MS + RETENTION_MS + DAY_MS)
       const ran = await store().judgeClock({ ranMs: RETENTION_MS + DAY_MS, toleranceMs: DAY_MS })
       expect(ran.steadyMs).toBeUndefined()
@@ -81,7 +81,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(await prune()).toMatchObject({ events: 1 })
     })
 
-    test('a dead letter that came in it is kept for its own time', async () => {
+    test('retention keeps a dead letter of that hour for its own time', async () => {
       await notice()
       const dead = await appendDead()
       await setRight()
@@ -93,7 +93,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(await prune(2 * RETENTION_MS)).toMatchObject({ events: 1, dead: 1 })
     })
 
-    test('a task that was tracked in it does not expire before its time, and was asked for meanwhile', async () => {
+    test('a task that was tracked in that hour does not expire early, and was claimed for polls meanwhile', async () => {
       await notice()
       const { uid, maxWaitMs, deadlineMs } = newTask({ deadlineMs: DAY_MS })
       await store().track(newTask({ uid, maxWaitMs, deadlineMs }))
@@ -113,7 +113,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       expect(beganMs + deadlineMs).toBeGreaterThan(now())
     })
 
-    test('tasks that ended in it are kept for their time, whenever they began', async () => {
+    test('retention keeps tasks that ended in that hour for their time, whenever they began', async () => {
       await notice()
       const task = newTask()
       await store().track(task)

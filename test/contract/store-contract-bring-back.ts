@@ -32,7 +32,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
   const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.dueAtMs
 
   describe('bringBack', () => {
-    test('gives zeros where nothing lies ahead', async () => {
+    test('gives zeros where nothing lies ahead of the clock', async () => {
       await store().append(newEvent())
       await fail('retry', 'failed', HOUR_MS)
       await store().append(newEvent())
@@ -41,7 +41,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
-    test('makes an event that came while the clock was ahead one of now: due, oldest pending, listed and read', async () => {
+    test('makes an event that came while the clock was ahead an event of now: due, oldest pending, listed and read', async () => {
       const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
       await ahead(() => store().append(event))
       const before = await store().claim(claimRequest())
@@ -55,7 +55,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
-    test('makes due, and leaves its time of receipt, where the clock is not trusted', async () => {
+    test('makes an event due and leaves its time of receipt, where the clock is not trusted', async () => {
       const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
       const task = newTask()
       await ahead(() => store().append(event))
@@ -67,7 +67,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
     })
 
     test.each(['failed', 'retry_after'] as const)(
-      'makes due what was put off (%s) while the clock was ahead, by hours or by days',
+      'makes deliveries due that were put off (%s) while the clock was ahead, by hours or by days',
       async (outcome) => {
         for (const byMs of [8 * HOUR_MS, AHEAD_MS]) {
           const event = newEvent()
@@ -80,7 +80,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       },
     )
 
-    test('makes due what was replayed while the clock was ahead, though it had asked for a wait before', async () => {
+    test('makes deliveries due that were replayed while the clock was ahead, though they had asked for a wait before', async () => {
       const event = newEvent()
       await store().append(event)
       await fail('retry', 'retry_after', 0)
@@ -91,7 +91,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await dueOf(event.uid)).toBe(now())
     })
 
-    test('leaves alone what a handler put off by days, and brings back what its longest wait cannot reach', async () => {
+    test('leaves deliveries that a handler put off by days, and brings back those beyond its longest wait', async () => {
       const event = newEvent()
       await store().append(event)
       await fail('retry', 'retry_after', 7 * DAY_MS)
@@ -99,7 +99,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack({ retryAfterMs: DAY_MS })).toMatchObject({ deliveries: 1 })
     })
 
-    test('brings back more than one step may, step by step', async () => {
+    test('brings back more rows than one step may, step by step', async () => {
       const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS + AHEAD_MS }))
       await ahead(() => Promise.all(events.map((event) => store().append(event))))
       let total = 0
@@ -119,7 +119,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await claimOne(store())).toMatchObject({ attempt: 2 })
     })
 
-    test('leaves alone a lease that is longer than those here, as of a worker whose handlers have more time', async () => {
+    test('leaves a lease that is longer than those of this process, as of a worker whose handlers have more time', async () => {
       await store().append(newEvent())
       await claimOne(store(), { leaseMs: HOUR_MS })
       expect(await bringBack()).toMatchObject({ deliveries: 0 })
@@ -127,7 +127,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect((await store().claim(claimRequest())).work).toEqual([])
     })
 
-    test('has a delivery that died while the clock was ahead have died now', async () => {
+    test('gives a delivery that died while the clock was ahead the present as the time of its death', async () => {
       const event = newEvent()
       await store().append(event)
       await ahead(async () => {
@@ -139,7 +139,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await dueOf(event.uid)).toBe(now())
     })
 
-    test('keeps the distances of a task that was begun while the clock was ahead', async () => {
+    test('keeps the intervals of a task that was begun while the clock was ahead', async () => {
       const task = newTask()
       await ahead(() => store().track(task))
       expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
@@ -152,7 +152,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack()).toMatchObject({ tasks: 0 })
     })
 
-    test('has a task asked for that was put off while the clock was ahead', async () => {
+    test('makes a task due that was put off while the clock was ahead', async () => {
       const task = newTask({ maxWaitMs: 0, deadlineMs: 2 * AHEAD_MS })
       await store().track(task)
       await ahead(async () => {
@@ -163,7 +163,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS, nextPollAtMs: now() })
     })
 
-    test('leaves to its deadline a submission of which nobody knows whether the provider has it, whenever it was begun', async () => {
+    test('leaves to its deadline a submission that the provider may or may not have, whenever it was begun', async () => {
       const lose = async () => {
         const { uid, lease } = await trackSubmission(store(), { deadlineMs: DAY_MS })
         const expiresAtMs = now() + DAY_MS
@@ -179,7 +179,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack()).toMatchObject({ tasks: 0 })
     })
 
-    test('has a task that ended while the clock was ahead have ended now', async () => {
+    test('gives a task that ended while the clock was ahead the present as the time of its end', async () => {
       const task = newTask()
       await store().track(task)
       await ahead(() => store().cancelTask(task.uid))

@@ -32,7 +32,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect(delivery).toMatchObject({ state: 'running', attempts: 1 })
     })
 
-    test('no delivery is leased to two callers at once', async () => {
+    test('leases no delivery to two callers at once', async () => {
       await Promise.all(Array.from({ length: 60 }, () => store().append(newEvent())))
       const claims = await Promise.all(
         Array.from({ length: 6 }, () => store().claim(claimRequest({ sharedLimit: 20 }))),
@@ -42,14 +42,14 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect(new Set(ids).size).toBe(60)
     })
 
-    test('the oldest due of a handler comes first', async () => {
+    test('hands out the oldest due delivery of a handler first', async () => {
       const events = [3, 1, 2].map((age) => newEvent({ receivedAtMs: START_MS - age }))
       for (const event of events) await store().append(event)
       const { work } = await store().claim(claimRequest())
       expect(work.map(({ event }) => event.receivedAtMs - START_MS)).toEqual([-3, -2, -1])
     })
 
-    test('limits hold for each handler and for all', async () => {
+    test('keeps to the limit of each handler and to that of all', async () => {
       for (let n = 0; n < 4; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
       const { work } = await store().claim(
         claimRequest({
@@ -64,13 +64,13 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect((await store().claim(claimRequest({ sharedLimit: 0 }))).work).toHaveLength(0)
     })
 
-    test('a handler that is not named is left alone', async () => {
+    test('leaves the deliveries of a handler that it does not name', async () => {
       await store().append(newEvent({ handlers: ['b'] }))
       expect((await store().claim(claimRequest())).work).toEqual([])
       expect((await store().claim(claimRequest({ handlers: [] }))).work).toEqual([])
     })
 
-    test('deliveries that run isolated have a limit of their own', async () => {
+    test('has a limit of its own for deliveries that run isolated', async () => {
       for (let n = 0; n < 3; n++) await store().append(newEvent())
       const { work } = await store().claim(claimRequest({ sharedLimit: 2 }))
       await store().settle(
@@ -84,7 +84,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       ])
     })
 
-    test('tells when the next delivery or lease comes due, of any handler', async () => {
+    test('gives the time when the next delivery or lease of any handler comes due', async () => {
       const claim = () => store().claim(claimRequest({ handlers: [{ name: 'a', limit: 1 }], leaseMs: 9_000 }))
       expect((await claim()).nextDueAtMs).toBeUndefined()
       await store().append(newEvent())
@@ -102,7 +102,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect((await claim()).work).toHaveLength(1)
     })
 
-    test('what is due later is not handed out before', async () => {
+    test('does not hand out a delivery before it is due', async () => {
       await store().append(newEvent({ receivedAtMs: START_MS + 1 }))
       expect((await store().claim(claimRequest())).work).toHaveLength(0)
       pass(1)
@@ -112,8 +112,8 @@ function describeClaim({ store, now, pass }: Fixture): void {
 }
 
 function describeLeases({ store, now, pass }: Fixture): void {
-  describe('a lease that ran out', () => {
-    test('leaves the attempt in the history as lost; the delivery is pending, and need not run alone', async () => {
+  describe('a lease that has run out', () => {
+    test('leaves the attempt in the history as lost, and the delivery pending without the need to run alone', async () => {
       const event = newEvent()
       await store().append(event)
       await claimOne(store(), { leaseMs: 1_000 })
@@ -134,13 +134,13 @@ function describeLeases({ store, now, pass }: Fixture): void {
       return lost
     }
 
-    test('for the second time in a row leaves a delivery that is to run alone', async () => {
+    test('for the second time in a row leaves a delivery that has to run alone', async () => {
       await store().append(newEvent())
       expect([await lose(), await lose(), await lose()].map(({ isolated }) => isolated)).toEqual([false, false, true])
       expect(await claimOne(store())).toMatchObject({ attempt: 4, isolated: true })
     })
 
-    test('counts from the start again once an attempt has ended, or its event is replayed', async () => {
+    test('counts as the first again once an attempt has ended, or the event was replayed', async () => {
       const event = newEvent()
       await store().append(event)
       await lose()
@@ -161,7 +161,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await claimOne(store())).isolated).toBe(false)
     })
 
-    test('is not forgotten over an attempt that was given back', async () => {
+    test('still counts after an attempt that was given back', async () => {
       await store().append(newEvent())
       await lose()
       const given = { verdict: 'released', outcome: 'released', dueAtMs: now() } as const
@@ -170,7 +170,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await claimOne(store())).isolated).toBe(true)
     })
 
-    test('leaves a delivery that was to run alone so', async () => {
+    test('leaves a delivery that already had to run alone as one that has to run alone', async () => {
       await store().append(newEvent())
       const given = { verdict: 'retry', outcome: 'process_lost', isolate: true, error: 'gone', dueAtMs: now() } as const
       await store().settle([settlement(await claimOne(store()), given)])
@@ -178,7 +178,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await claimOne(store())).isolated).toBe(true)
     })
 
-    test('is dead with no attempt left', async () => {
+    test('leaves the delivery dead where no attempt is left', async () => {
       await store().append(newEvent())
       await claimOne(store(), { leaseMs: 1_000, maxAttempts: 1 })
       pass(1_000)
@@ -187,7 +187,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect(dead).toMatchObject({ attempts: 1, dueAtMs: now(), lastError: expect.any(String) })
     })
 
-    test('of a handler that is not named is taken back too', async () => {
+    test('is reclaimed by a claim that does not name its handler', async () => {
       await store().append(newEvent())
       await claimOne(store(), { leaseMs: 1_000 })
       pass(1_000)
@@ -195,7 +195,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await store().deliveries({}, { limit: 1 })).items[0]?.state).toBe('pending')
     })
 
-    test('no longer settles', async () => {
+    test('no longer settles its delivery', async () => {
       await store().append(newEvent())
       const lost = await claimOne(store(), { leaseMs: 1_000 })
       pass(1_000)
@@ -204,7 +204,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect(await store().settle([settlement(again)])).toEqual([true])
     })
 
-    test('a due delivery with no attempt left is dead instead of claimed', async () => {
+    test('leaves other due deliveries without an attempt left to be dead instead of claimed', async () => {
       const event = newEvent()
       await store().append(event)
       await store().append(newEvent())

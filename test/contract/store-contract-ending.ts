@@ -26,7 +26,7 @@ function describeSettle({ store, now, pass }: Fixture): void {
       { verdict: 'retry', outcome: 'failed', state: 'pending', attempts: 1, dueInMs: 700, lastError: 'no' },
       { verdict: 'released', outcome: 'released', state: 'pending', attempts: 0, dueInMs: 700 },
     ]
-    test.each(cases)('$verdict makes it $state, with $attempts counted', async (expected) => {
+    test.each(cases)('with $verdict makes a delivery $state, with $attempts attempts counted', async (expected) => {
       const event = newEvent()
       await store().append(event)
       const work = await claimOne(store())
@@ -44,7 +44,7 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(delivery?.lastError).toBe(expected.lastError)
     })
 
-    test('all that is known of an error is kept with its attempt, and nothing where nothing is', async () => {
+    test('keeps the details of an error with its attempt, and nothing for an attempt without an error', async () => {
       const event = newEvent()
       await store().append(event)
       const detail: ErrorDetail = {
@@ -64,7 +64,7 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(second).not.toHaveProperty('errorDetail')
     })
 
-    test('what finds its event not as its schema says quarantines it, and leaves its other deliveries alone', async () => {
+    test('by a handler that finds its event not valid quarantines the event, and leaves its other deliveries as they are', async () => {
       const event = newEvent({ handlers: ['a', 'b', 'c'] })
       await store().append(event)
       const all = { handlers: ['a', 'b', 'c'].map((name) => ({ name, limit: 1 })) }
@@ -100,7 +100,7 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(await store().settle([settlement(work)])).toEqual([false])
     })
 
-    test("another lease's settlement takes no effect; its neighbour's does", async () => {
+    test('under another lease takes no effect, and the other settlements of the call do', async () => {
       const event = newEvent({ handlers: ['a', 'b'] })
       await store().append(event)
       const { work } = await store().claim(claimRequest({ handlers: ['a', 'b'].map((name) => ({ name, limit: 1 })) }))
@@ -111,11 +111,11 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(states?.toSorted()).toEqual(['running', 'succeeded'])
     })
 
-    test('nothing to settle is settled', async () => {
+    test('takes an empty list', async () => {
       expect(await store().settle([])).toEqual([])
     })
 
-    test('the history is in order, a replay between', async () => {
+    test('keeps the history in order, also with a replay in between', async () => {
       const event = newEvent()
       await store().append(event)
       const steps: [Settlement['verdict'], AttemptOutcome][] = [
@@ -144,12 +144,12 @@ function describeReplay({ store, now, pass }: Fixture): void {
     const replay = async (eventUid: string, handlers: string[]) =>
       (await store().replay({ eventUid, handlers, status: 'accepted', reasons: [] })).handlers
 
-    test('an event that is not there is event_not_found', async () => {
+    test('answers event_not_found for an event that does not exist', async () => {
       expect(await codeOf(replay(newUid(), ['a']))).toBe('event_not_found')
     })
 
     test.each(['succeeded', 'dead'] as const)(
-      'a delivery that is %s runs again with all attempts before it',
+      'runs a delivery that is %s again with all its attempts',
       async (verdict) => {
         const event = newEvent()
         await store().append(event)
@@ -163,7 +163,7 @@ function describeReplay({ store, now, pass }: Fixture): void {
       },
     )
 
-    test('creates deliveries that are missing, also of a conflict, and sets the status', async () => {
+    test('creates missing deliveries, also for a conflict, and sets the status', async () => {
       const first = newEvent()
       const conflict = { ...first, uid: newUid(), body: Buffer.from('other') }
       await store().append(first)
@@ -175,7 +175,7 @@ function describeReplay({ store, now, pass }: Fixture): void {
       })
     })
 
-    test('leaves alone what is pending or running', async () => {
+    test('leaves deliveries that are pending or running as they are', async () => {
       const event = newEvent({ handlers: ['a', 'b'] })
       await store().append(event)
       const work = await claimOne(store())
@@ -183,7 +183,7 @@ function describeReplay({ store, now, pass }: Fixture): void {
       expect(await store().settle([settlement(work)])).toEqual([true])
     })
 
-    test('may change nothing but the status and its reasons', async () => {
+    test('may change only the status and its reasons', async () => {
       const event = newEvent({ handlers: [] })
       await store().append(event)
       const reasons = ['its schema wants a number']
@@ -202,7 +202,7 @@ function describePrune({ store }: Fixture): void {
       return event
     }
 
-    test('forgets what was received before the time, the oldest first, up to the limit', async () => {
+    test('deletes events received before the time, the oldest first, up to the limit', async () => {
       const [middle, oldest, kept] = [await append(200), await append(300), await append(100)]
       expect(await pruned(store(), START_MS - 100, 1)).toBe(1)
       expect(await store().event(oldest.uid)).toBeUndefined()
@@ -212,7 +212,7 @@ function describePrune({ store }: Fixture): void {
       expect(await store().event(kept.uid)).toBeDefined()
     })
 
-    test('keeps what still has to run, and forgets what is dead or succeeded', async () => {
+    test('keeps events that still have to run, and deletes those that are dead or succeeded', async () => {
       const [ended, waiting] = [await append(300, ['a']), await append(200, ['a'])]
       await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'rejected' })])
       expect(await pruned(store(), START_MS, 10)).toBe(1)
@@ -225,7 +225,7 @@ function describePrune({ store }: Fixture): void {
       expect((await store().deliveries({}, { limit: 10 })).items).toEqual([])
     })
 
-    test('a forgotten event may come again', async () => {
+    test('frees the id of an event that it deletes', async () => {
       const event = await append(300)
       await pruned(store(), START_MS, 10)
       const again = { ...event, uid: newUid() }

@@ -16,29 +16,29 @@ export function describeFairness({ store, now }: Fixture): void {
     return work.map(({ handler }) => handler).join('')
   }
 
-  describe('room for fewer deliveries than are due', () => {
-    test('is shared by handlers in turns, however much older the backlog of one is', async () => {
+  describe('a claim with room for fewer deliveries than are due', () => {
+    test('shares it among handlers in turns, however much older the backlog of one is', async () => {
       await appendTo('a', 8, START_MS - 5_000)
       await appendTo('b', 2)
       await appendTo('c', 2)
       expect(await claimed({ a: 0, b: 0, c: 0 }, 5)).toBe('abcab')
     })
 
-    test('goes to a handler of which fewer run first', async () => {
+    test('gives it to a handler with fewer running deliveries first', async () => {
       await appendTo('a', 8, START_MS - 5_000)
       await appendTo('b', 8)
       expect(await claimed({ a: 3, b: 0 }, 4)).toBe('bbba')
       expect(await claimed({ a: 4, b: 3 }, 4)).toBe('baba')
     })
 
-    test('goes to the oldest due where equally many run', async () => {
+    test('gives it to the oldest due where equally many run', async () => {
       await appendTo('b', 2, START_MS - 2)
       await appendTo('a', 2, START_MS - 1)
       await appendTo('c', 2, START_MS - 3)
       expect(await claimed({ a: 1, b: 1, c: 1 }, 4)).toBe('cbac')
     })
 
-    test('is not kept free for a handler that has nothing due, or no room', async () => {
+    test('keeps none free for a handler that has nothing due, or no room', async () => {
       await appendTo('a', 8)
       await appendTo('b', 1, START_MS + 1)
       await appendTo('c', 8)
@@ -48,7 +48,7 @@ export function describeFairness({ store, now }: Fixture): void {
       expect(work.map(({ handler }) => handler).join('')).toBe('caaaaa')
     })
 
-    test('is for the oldest due within one handler, whether it runs alone or not', async () => {
+    test('gives it to the oldest due of a handler, whether that runs alone or not', async () => {
       await appendTo('a', 3)
       const { work } = await store().claim(claimRequest({ sharedLimit: 2 }))
       await store().settle(

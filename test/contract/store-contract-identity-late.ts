@@ -45,8 +45,8 @@ async function claimAll({ store }: Pick<Fixture, 'store'>, names = ['a', 'b']): 
 }
 
 function describeDisowned({ store }: Fixture): void {
-  describe('an event that is quarantined in the process of its handler', () => {
-    test('gives its id and its body up', async () => {
+  describe('an event that its handler’s process quarantines', () => {
+    test('gives up its id and its body', async () => {
       const alone = newEvent({ dedupe: 'body' })
       await store().append(alone)
       await store().settle([refused(await claimOne(store()))])
@@ -57,7 +57,7 @@ function describeDisowned({ store }: Fixture): void {
       expect(await store().append(elsewhere)).toEqual({ outcome: 'accepted', uid: elsewhere.uid })
     })
 
-    test('keeps its id where another handler has taken it, and what is in conflict with it does not run', async () => {
+    test('keeps its id where another handler has succeeded, and events in conflict with it do not run', async () => {
       const shared = newEvent({ handlers: ['a', 'b'] })
       await store().append(shared)
       const [a, b] = await claimAll({ store })
@@ -69,7 +69,7 @@ function describeDisowned({ store }: Fixture): void {
       expect(await store().event(corrected.uid)).toMatchObject({ status: 'conflict', deliveries: [] })
     })
 
-    test('keeps its id while another handler may yet take it, and gives it up when that one has failed', async () => {
+    test('keeps its id while another handler may still succeed, and gives it up when that one has failed', async () => {
       const shared = newEvent({ handlers: ['a', 'b'] })
       await store().append(shared)
       const [a, b] = await claimAll({ store })
@@ -86,14 +86,14 @@ function describeDisowned({ store }: Fixture): void {
 
 function describeSuccessor(fixture: Fixture): void {
   const { store } = fixture
-  describe('of the events in conflict with one that gives its id up', () => {
+  describe('when a late quarantine frees the id of an event', () => {
     async function quarantinedBefore(...conflicts: readonly NewEvent[]): Promise<void> {
       const work = await claimOne(store())
       for (const each of conflicts) expect((await store().append(each)).outcome).toBe('conflict')
       expect(await store().settle([refused(work)])).toEqual([true])
     }
 
-    test('the first one takes it and runs, and is known from then on', async () => {
+    test('the first event in conflict takes the id and runs, and is known from then on', async () => {
       const first = newEvent()
       const [one, two] = [other(first), other(first, { body: Buffer.from('third') })]
       await store().append(first)
@@ -121,7 +121,7 @@ function describeSuccessor(fixture: Fixture): void {
         .toMatchObject({ pending: 0, succeeded: 2, dead: 1 })
     })
 
-    test('the next one takes it when the first one is quarantined too', async () => {
+    test('the next event in conflict takes the id after the first one is quarantined too', async () => {
       const first = newEvent()
       const [one, two] = [other(first), other(first, { body: Buffer.from('third') })]
       await store().append(first)
@@ -131,7 +131,7 @@ function describeSuccessor(fixture: Fixture): void {
       expect((await claimAll(fixture)).map(({ event }) => event.uid)).toEqual([two.uid, two.uid])
     })
 
-    test('one goes where its own type goes', async () => {
+    test('the event in conflict goes to the handlers of its own type', async () => {
       const events = [newEvent(), newEvent(), newEvent()]
       const types = ['invoice.created', 'invoice.void', 'charge.paid']
       for (const [at, event] of events.entries()) {
@@ -154,7 +154,7 @@ function describeSuccessor(fixture: Fixture): void {
       ])
     })
 
-    test('one that a replay has run takes it and does not run again, and one that was quarantined then does not take it', async () => {
+    test('an event in conflict that a replay has run takes the id without running again, and one that was quarantined then does not take it', async () => {
       const [first, second] = [newEvent(), newEvent()]
       await store().append(first)
       const work = await claimOne(store())
@@ -174,7 +174,7 @@ function describeSuccessor(fixture: Fixture): void {
       expect(await store().append(again(broken))).toMatchObject({ outcome: 'accepted' })
     })
 
-    test('one that was quarantined before it, and that a replay has brought into conflict, runs again', async () => {
+    test('an earlier quarantined event that a replay has made a conflict runs again', async () => {
       const first = newEvent()
       await store().append(first)
       await quarantinedBefore(other(first))
@@ -187,7 +187,7 @@ function describeSuccessor(fixture: Fixture): void {
       ])
     })
 
-    test('one whose body is another event does not take it, where bodies tell duplicates', async () => {
+    test('an event in conflict whose body is another event does not take the id, where bodies identify duplicates', async () => {
       const first = newEvent({ dedupe: 'body' })
       const [one, two] = [other(first), other(first, { body: Buffer.from('third') })]
       await store().append(first)
@@ -200,7 +200,7 @@ function describeSuccessor(fixture: Fixture): void {
       expect(await store().append({ ...again(two), id: 'x' })).toEqual({ outcome: 'duplicate', uid: two.uid })
     })
 
-    test('none takes it under a lease that is lost, and retention forgets one with the id that it took', async () => {
+    test('no event takes it under a lease that is lost, and retention deletes an event with the id that it took', async () => {
       const first = newEvent()
       const one = other(first)
       await store().append(first)
@@ -214,7 +214,7 @@ function describeSuccessor(fixture: Fixture): void {
       expect((await store().append(again(one))).outcome).toBe('accepted')
     })
 
-    test('one that tells of the end of a task tells it in its place, and so does one that comes later', async () => {
+    test('an event in conflict that reports the end of a task ends it instead, and so does one that comes later', async () => {
       const task = { task: 'task_1', taskEnd: { status: 'completed', word: 'done' } } as const
       await store().track(newTask({ source: 'stripe', id: task.task }))
       const first = newEvent(task)
@@ -230,7 +230,7 @@ function describeSuccessor(fixture: Fixture): void {
 }
 
 function describeJudged({ store }: Fixture): void {
-  describe('bytes that were quarantined in the process of a handler, and come again', () => {
+  describe('the bytes of an event that a handler’s process quarantined, when they come again,', () => {
     const unjudged = (given: Partial<NewEvent> = {}) => newEvent({ unjudged: ['schema 1'], ...given })
     async function quarantined(event: NewEvent): Promise<NewEvent> {
       expect((await store().append(event)).outcome).toBe('accepted')
@@ -238,7 +238,7 @@ function describeJudged({ store }: Fixture): void {
       return event
     }
 
-    test('are a duplicate, as often as they come, while they would be judged the same', async () => {
+    test('are a duplicate, as often as they come, while the same schema would judge them', async () => {
       const bad = await quarantined(unjudged())
       for (const _ of [1, 2])
         expect(await store().append(again(bad))).toEqual({ outcome: 'duplicate', uid: bad.uid, dead: ['a'] })
@@ -247,7 +247,7 @@ function describeJudged({ store }: Fixture): void {
       expect(detail?.deliveries[0]?.history).toEqual([expect.not.objectContaining({ errorDetail: expect.anything() })])
     })
 
-    test('are accepted once they would be judged by another schema, or were judged where they came', async () => {
+    test('are accepted once another schema would judge them, or the receiving process has judged them', async () => {
       const bad = await quarantined(unjudged())
       const mended = { ...again(bad), unjudged: ['schema 2'] }
       expect(await store().append(mended)).toEqual({ outcome: 'accepted', uid: mended.uid })
@@ -265,7 +265,7 @@ function describeJudged({ store }: Fixture): void {
       expect(await store().append(again(corrected))).toEqual({ outcome: 'duplicate', uid: corrected.uid })
     })
 
-    test('are a duplicate under another id only where bodies tell duplicates', async () => {
+    test('are a duplicate under another id only where bodies identify duplicates', async () => {
       const [byId, byBody] = [await quarantined(unjudged()), await quarantined(unjudged({ dedupe: 'body' }))]
       expect((await store().append({ ...again(byId), id: 'x' })).outcome).toBe('accepted')
       expect(await store().append({ ...again(byBody), id: 'y' })).toMatchObject({
@@ -274,7 +274,7 @@ function describeJudged({ store }: Fixture): void {
       })
     })
 
-    test('run after a replay of the quarantined one was understood: they are its duplicate', async () => {
+    test('are a duplicate of the quarantined event after its replay was understood and ran', async () => {
       const bad = await quarantined(unjudged())
       await store().replay({ eventUid: bad.uid, handlers: ['a'], status: 'accepted', reasons: [] })
       expect(await store().append(again(bad))).toEqual({ outcome: 'duplicate', uid: bad.uid })
@@ -285,7 +285,7 @@ function describeJudged({ store }: Fixture): void {
       })
     })
 
-    test('are known when they were quarantined where they came, and in the process', async () => {
+    test('are a duplicate where the receiving process quarantines them too', async () => {
       const bad = await quarantined(unjudged())
       const atTheDoor = { ...again(bad), status: 'quarantined', reasons: ['no'], handlers: [] } as const
       const { unjudged: _, ...judged } = atTheDoor

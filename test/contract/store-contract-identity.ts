@@ -20,7 +20,7 @@ export function describeIdentity(fixture: Fixture): void {
 
 function describeQuarantined({ store }: Fixture): void {
   describe('a quarantined event', () => {
-    test('does not take its id: the whole event that comes after it is accepted, and it stays as it is', async () => {
+    test('does not take its id: the complete event that comes later is accepted, and the quarantined one stays as it is', async () => {
       const cut = quarantined()
       await store().append(cut)
       const whole = understood(cut, { body: Buffer.from('whole') })
@@ -29,7 +29,7 @@ function describeQuarantined({ store }: Fixture): void {
       expect((await claimOne(store())).event.uid).toBe(whole.uid)
     })
 
-    test('does not take its id: the identical bytes, once they are understood, are accepted', async () => {
+    test('does not take its id: the same bytes are accepted once they are understood', async () => {
       const first = quarantined()
       await store().append(first)
       const again = understood(first)
@@ -40,7 +40,7 @@ function describeQuarantined({ store }: Fixture): void {
       expect(await store().append(other)).toEqual({ outcome: 'conflict', uid: other.uid })
     })
 
-    test('that comes again with the same bytes is a duplicate of itself, with other bytes it is kept', async () => {
+    test('that comes again is a duplicate of itself with the same bytes, and is stored with other bytes', async () => {
       const first = quarantined()
       const [again, other] = [resent(first), resent(first, { body: Buffer.from('other') })]
       const receipts = await Promise.all([first, again, other].map((event) => store().append(event)))
@@ -52,7 +52,7 @@ function describeQuarantined({ store }: Fixture): void {
       expect(await store().append(resent(other))).toEqual({ outcome: 'duplicate', uid: other.uid })
     })
 
-    test('under the id of one that was understood is kept as quarantined, once', async () => {
+    test('under the id of an event that was understood is stored as quarantined, once', async () => {
       const good = newEvent()
       await store().append(good)
       const cut = quarantined({ id: good.id, body: Buffer.from('cut') })
@@ -62,14 +62,14 @@ function describeQuarantined({ store }: Fixture): void {
       expect(await store().append(understood(cut))).toMatchObject({ outcome: 'conflict' })
     })
 
-    test('and the whole one are told apart when they come in one batch', async () => {
+    test('and the complete one in the same batch are told apart', async () => {
       const cut = quarantined()
       const whole = understood(cut, { body: Buffer.from('whole') })
       const receipts = await Promise.all([cut, whole, resent(whole)].map((event) => store().append(event)))
       expect(receipts.map(({ outcome }) => outcome)).toEqual(['accepted', 'accepted', 'duplicate'])
     })
 
-    test('that was asked for does not take its id either', async () => {
+    test('that is the answer to a poll does not take its id', async () => {
       const asked = askedEvent(await trackLeased(store()), { status: 'quarantined', reasons: ['why'], handlers: [] })
       expect((await store().append(asked)).outcome).toBe('accepted')
       const { asked: _, task: __, taskEnd: ___, ...rest } = asked
@@ -77,7 +77,7 @@ function describeQuarantined({ store }: Fixture): void {
       expect(await store().append(webhook)).toEqual({ outcome: 'accepted', uid: webhook.uid })
     })
 
-    test('that is forgotten by retention leaves nothing behind that its bytes are known by', async () => {
+    test('that retention deletes leaves no trace of its bytes', async () => {
       const [cut, known] = [quarantined(), quarantined({ dedupe: 'body' })]
       await store().append(cut)
       await store().append(known)
@@ -101,7 +101,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
       expect((await store().append(understood(event, { body: Buffer.from('other') }))).outcome).toBe('conflict')
     })
 
-    test('keeps its id when it is quarantined again', async () => {
+    test('that is quarantined again keeps its id', async () => {
       const event = quarantined()
       await store().append(event)
       await replay(event.uid)
@@ -110,7 +110,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
     })
 
     test.each(['with other bytes', 'with the same bytes'])(
-      'becomes a conflict and does not run if its id was taken %s meanwhile; another replay runs it',
+      'becomes a conflict and does not run if its id was taken %s meanwhile, and runs at another replay',
       async (bytes) => {
         const event = quarantined()
         await store().append(event)
@@ -130,7 +130,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
       },
     )
 
-    test('is forgotten with the id that it took', async () => {
+    test('is deleted with the id that it took', async () => {
       const event = quarantined()
       await store().append(event)
       await replay(event.uid)
@@ -142,10 +142,10 @@ function describeUnderstoodLater({ store }: Fixture): void {
 }
 
 function describeBodies({ store }: Fixture): void {
-  describe('where bodies tell duplicates too', () => {
+  describe('where a source identifies duplicates by their bodies, append', () => {
     const known = (given: Partial<NewEvent> = {}) => newEvent({ dedupe: 'body', ...given })
 
-    test('a known body under another id is a duplicate, in the same batch too', async () => {
+    test('takes a known body under another id as a duplicate, also in the same batch', async () => {
       const first = known()
       const others = [resent(first, { id: 'x' }), resent(first, { id: 'y' })]
       const receipts = await Promise.all([first, ...others].map((event) => store().append(event)))
@@ -154,14 +154,14 @@ function describeBodies({ store }: Fixture): void {
       expect((await store().append(resent(first, { id: 'z', body: Buffer.from('other') }))).outcome).toBe('accepted')
     })
 
-    test('a known body under the id of another event is a duplicate, not a conflict', async () => {
+    test('takes a known body under the id of another event as a duplicate, not a conflict', async () => {
       const [one, two] = [known(), known()]
       await store().append(one)
       await store().append(two)
       expect(await store().append(resent(one, { id: two.id }))).toEqual({ outcome: 'duplicate', uid: one.uid })
     })
 
-    test('the same body at another source is none, nor where its source knows events by their ids', async () => {
+    test('accepts the same body at another source, or at a source that knows events by their ids', async () => {
       const first = known()
       await store().append(first)
       expect((await store().append(resent(first, { source: 'other' }))).outcome).toBe('accepted')
@@ -169,7 +169,7 @@ function describeBodies({ store }: Fixture): void {
       expect((await store().append(byId)).outcome).toBe('accepted')
     })
 
-    test('a conflict, which does not run, takes no body: the same under an id of its own is accepted', async () => {
+    test('accepts the body of a conflict, which does not run, under an id of its own', async () => {
       const first = known()
       const other = resent(first, { body: Buffer.from('other') })
       await store().append(first)
@@ -180,7 +180,7 @@ function describeBodies({ store }: Fixture): void {
       expect(await store().append(resent(other, { id: 'y' }))).toEqual({ outcome: 'duplicate', uid: alone.uid })
     })
 
-    test('a quarantined body is known to what is quarantined, and to nothing that is understood', async () => {
+    test('knows a quarantined body among quarantined events only', async () => {
       const cut = quarantined({ dedupe: 'body' })
       await store().append(cut)
       expect(await store().append(resent(cut, { id: 'x' }))).toEqual({ outcome: 'duplicate', uid: cut.uid })
@@ -191,13 +191,13 @@ function describeBodies({ store }: Fixture): void {
       expect(await store().replay(replay)).toMatchObject({ status: 'conflict', handlers: [] })
     })
 
-    test('what was kept before, or by its id alone, is not known by its body', async () => {
+    test('does not know the bodies of events that were stored without this setting', async () => {
       const before = newEvent()
       await store().append(before)
       expect((await store().append(resent(before, { id: 'x', dedupe: 'body' }))).outcome).toBe('accepted')
     })
 
-    test('a body is forgotten with its event', async () => {
+    test('accepts a body again once its event is deleted', async () => {
       const first = known({ handlers: [] })
       await store().append(first)
       expect(await pruned(store(), first.receivedAtMs + 1, 10)).toBe(1)
@@ -207,7 +207,7 @@ function describeBodies({ store }: Fixture): void {
 }
 
 function describeDead({ store }: Fixture): void {
-  describe('dead deliveries of an event that comes again', () => {
+  describe('the dead deliveries of an event that comes again', () => {
     async function withOneDead(): Promise<NewEvent> {
       const event = newEvent({ handlers: ['a', 'b'] })
       await store().append(event)
@@ -222,7 +222,7 @@ function describeDead({ store }: Fixture): void {
       expect(await store().append(resent(event))).toEqual({ outcome: 'duplicate', uid: event.uid, dead: ['a'] })
     })
 
-    test('run again by a replay of what is dead only, once, however many ask for it at once', async () => {
+    test('run again once by a replay of dead deliveries only, however many callers ask for it at once', async () => {
       const event = await withOneDead()
       const replay = { eventUid: event.uid, handlers: ['a', 'b', 'new'], status: 'accepted', reasons: [] } as const
       const replays = await Promise.all([1, 2, 3].map(() => store().replay({ ...replay, only: 'dead' })))

@@ -20,8 +20,8 @@ function describeTaken({ store, now, pass }: Fixture): void {
   const takenOf = async (event: NewEvent): Promise<readonly LeasedDelivery[]> =>
     (await store().append(event)).leased ?? []
 
-  describe('an append that offers to lease', () => {
-    test('leases what it names, in that order, with the first attempt counted; the rest is pending', async () => {
+  describe('an append with an offer to lease', () => {
+    test('leases the deliveries that it names, in that order, with the first attempt counted, and leaves the rest pending', async () => {
       pass(70)
       const event = offering(['c', 'a'])
       const receipt = await store().append(event)
@@ -39,7 +39,7 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect((await store().counts()).deliveries).toMatchObject({ pending: 1, running: 2 })
     })
 
-    test('leaves to a claim only what it did not lease', async () => {
+    test('leaves only the other deliveries to a claim', async () => {
       await store().append(offering(['a', 'c']))
       const handlers = ['a', 'b', 'c'].map((name) => ({ name, limit: 9 }))
       const { work, nextDueAtMs } = await store().claim(claimRequest({ handlers, leaseMs: 2 * LEASE_MS }))
@@ -47,7 +47,7 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect(nextDueAtMs).toBe(now() + LEASE_MS)
     })
 
-    test('gives leases that settle as those of a claim do, once', async () => {
+    test('gives leases that settle once, as those of a claim do', async () => {
       const event = offering(['a', 'b'])
       const [a, b] = await takenOf(event)
       if (a === undefined || b === undefined) throw new Error('two leases were expected')
@@ -61,7 +61,7 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect(second).toMatchObject({ state: 'running', attempts: 2, history: [{ number: 1, outcome: 'failed' }] })
     })
 
-    test('gives a lease that runs out, and no longer settles then', async () => {
+    test('gives a lease that runs out, and then no longer settles', async () => {
       pass(50)
       const event = offering(['a'], { handlers: ['a'] })
       const [lost] = await takenOf(event)
@@ -81,13 +81,13 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect(await takenOf(offering(['a'], { receivedAtMs: START_MS + 60_000 }))).toHaveLength(1)
     })
 
-    test('may offer nothing', async () => {
+    test('may offer to lease nothing', async () => {
       const event = offering([])
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
       expect((await store().counts()).deliveries).toMatchObject({ pending: 3, running: 0 })
     })
 
-    test('gives each of many at once leases of its own', async () => {
+    test('gives each of many events at once leases of its own', async () => {
       const events = Array.from({ length: 100 }, (_, n) =>
         offering(n % 3 === 0 ? [] : ['b', 'a'], { handlers: ['a', 'b'] }),
       )
@@ -102,7 +102,7 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect((await store().counts()).deliveries).toMatchObject({ running: 0, succeeded: settled.length })
     })
 
-    test('leases what the end of a task is for', async () => {
+    test('leases the deliveries of the event that ends a task', async () => {
       const task = newTask()
       await store().track(task)
       const handlers = ['a']
@@ -116,8 +116,8 @@ function describeNotTaken({ store }: Fixture): void {
   const handlers = ['a']
   const lease = { handlers, leaseMs: LEASE_MS }
 
-  describe('an append that offers to lease takes nothing of it', () => {
-    test('as a duplicate or a conflict', async () => {
+  describe('an append with an offer to lease', () => {
+    test('leases nothing of a duplicate or a conflict', async () => {
       const first = newEvent({ handlers })
       await store().append(first)
       const duplicate = { ...first, uid: newUid(), lease }
@@ -127,7 +127,7 @@ function describeNotTaken({ store }: Fixture): void {
       expect((await store().counts()).deliveries).toMatchObject({ pending: 1, running: 0 })
     })
 
-    test('as a duplicate in the same batch', async () => {
+    test('leases nothing of a duplicate in the same batch', async () => {
       const first = offering(['a'])
       const receipts = await Promise.all([first, { ...first, uid: newUid() }].map((each) => store().append(each)))
       expect(receipts.map(({ outcome, leased }) => [outcome, leased?.length])).toEqual([
@@ -136,7 +136,7 @@ function describeNotTaken({ store }: Fixture): void {
       ])
     })
 
-    test('of an ended task, or of one that was asked for under a lease that is gone', async () => {
+    test('leases nothing of a superseded event, or of the answer to a poll under a lease that is lost', async () => {
       const task = newTask()
       await store().track(task)
       await store().append(endEvent(task, { handlers }))
@@ -152,7 +152,7 @@ function describeNotTaken({ store }: Fixture): void {
     test.each([
       ['a handler that the event is not for', ['a', 'z']],
       ['a handler twice', ['a', 'a']],
-    ])('and is refused as invalid, alone, if it names %s', async (_, offered) => {
+    ])('is refused as invalid, alone in its batch, if it names %s', async (_, offered) => {
       const events = [offering(['a']), offering(offered), offering(['b'])]
       const answers = await Promise.all(events.map((event) => codeOf(store().append(event))))
       expect(answers).toEqual(['it resolved', 'invalid_request', 'it resolved'])

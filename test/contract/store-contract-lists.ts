@@ -30,7 +30,7 @@ function describeEvents({ store }: Fixture): void {
     }
   }
 
-  describe('events', () => {
+  describe('the list of events', () => {
     const cases: readonly [EventFilter, readonly string[]][] = [
       [{}, ['five', 'four', 'three', 'two', 'one']],
       [{ source: 'eu' }, ['three', 'two']],
@@ -66,7 +66,7 @@ function describeEvents({ store }: Fixture): void {
       [{ task: 'task_A', type: 'invoice.paid' }, ['one']],
       [{ q: 'paid', origin: 'webhook', sinceMs: START_MS }, ['one']],
     ]
-    test.each(cases)('%j gives %j, newest first', async (filter, expected) => {
+    test.each(cases)('with the filter %j has the events %j, newest first', async (filter, expected) => {
       await fill()
       expect(await ids(filter)).toEqual(expected)
       expect(await ids(filter, 50)).toEqual(expected)
@@ -79,19 +79,19 @@ function describeEvents({ store }: Fixture): void {
       { type: 'invoice.*\0' },
       { task: 'task_A', type: 'inv\0*' },
       { q: 'x'.repeat(257) },
-    ])('%j cannot be looked for, and is invalid_request', async (filter) => {
+    ])('with the filter %j, which cannot be searched for, is invalid_request', async (filter) => {
       await fill()
       expect(await codeOf(store().events(filter, { limit: 2 }))).toBe('invalid_request')
     })
 
-    test('q finds a uid', async () => {
+    test('finds an event by its uid with q', async () => {
       await fill()
       const event = newEvent()
       await store().append(event)
       expect(await ids({ q: event.uid.slice(4, -4).toUpperCase() })).toEqual([event.id])
     })
 
-    test('of equals, the later appended comes first, and no page repeats or misses one', async () => {
+    test('has of events received together the later appended first, and no page repeats or misses one', async () => {
       const events = Array.from({ length: 25 }, () => newEvent())
       for (const event of events) await store().append(event)
       const newestFirst = events.map(({ id }) => id).reverse()
@@ -99,7 +99,7 @@ function describeEvents({ store }: Fixture): void {
       expect(await ids({ type: 'invoice.paid' }, 7)).toEqual(newestFirst)
     })
 
-    test('a cursor stays where it was when newer ones come', async () => {
+    test('goes on at its cursor when newer events have come', async () => {
       await fill()
       const first = await store().events({}, { limit: 2 })
       await store().append(newEvent({ receivedAtMs: START_MS + 1_000 }))
@@ -107,7 +107,7 @@ function describeEvents({ store }: Fixture): void {
       expect(second.items.map(({ id }) => id)).toEqual(['three', 'two'])
     })
 
-    test('every append that has resolved is seen', async () => {
+    test('has every event whose append has resolved', async () => {
       for (let n = 0; n < 20; n++) {
         const event = newEvent({ receivedAtMs: START_MS + n })
         await store().append(event)
@@ -116,9 +116,9 @@ function describeEvents({ store }: Fixture): void {
     })
   })
 
-  describe('a page', () => {
+  describe('a page of a list', () => {
     test.each(['', 'nonsense', '123', 'ZXZlbnRz', 'AAAA:::', '-1', "' OR 1=1"])(
-      'the cursor %j that no store gave is invalid_request',
+      'with the cursor %j, which no store gave, is invalid_request',
       async (cursor) => {
         await fill()
         expect(await codeOf(store().events({}, { limit: 2, cursor }))).toBe('invalid_request')
@@ -126,7 +126,7 @@ function describeEvents({ store }: Fixture): void {
       },
     )
 
-    test("one list's cursor is not the other's", async () => {
+    test('with the cursor of another list is invalid_request', async () => {
       await fill()
       const { nextCursor } = await store().events({}, { limit: 2 })
       expect(await codeOf(store().deliveries({}, { limit: 2, ...(nextCursor && { cursor: nextCursor }) }))).toBe(
@@ -134,7 +134,7 @@ function describeEvents({ store }: Fixture): void {
       )
     })
 
-    test.each([0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])('a limit of %d is invalid_request', async (limit) => {
+    test.each([0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])('with a limit of %d is invalid_request', async (limit) => {
       expect(await codeOf(store().events({}, { limit }))).toBe('invalid_request')
       expect(await codeOf(store().deliveries({}, { limit }))).toBe('invalid_request')
     })
@@ -142,7 +142,7 @@ function describeEvents({ store }: Fixture): void {
 }
 
 function describeDeadLetters({ store, pass }: Fixture): void {
-  describe('dead letters', () => {
+  describe('the list of dead letters', () => {
     /** Appends events, and has their deliveries die in this order, at times of their own. Gives their uids. */
     async function die(order: readonly number[], handler = 'a'): Promise<readonly string[]> {
       const events = order.map((_, at) => newEvent({ handlers: [handler], receivedAtMs: START_MS + at }))
@@ -161,7 +161,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
         ({ eventUid }) => eventUid,
       )
 
-    test('are listed in order of their death, the last first, whenever their events came', async () => {
+    test('is in the order of their deaths, the last first, whenever their events came', async () => {
       const died = await die([2, 0, 4, 1, 3])
       const others = await die([1, 0], 'b')
       expect(await listed()).toEqual([...died, ...others].toReversed())
@@ -169,7 +169,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
       expect(await listed({}, 50)).toEqual([...died, ...others].toReversed())
     })
 
-    test('that died at the same time have each their place, and no page repeats or misses one', async () => {
+    test('has a place for each that died at the same time, and no page repeats or misses one', async () => {
       for (let n = 0; n < 7; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
       const handlers = ['a', 'b'].map((name) => ({ name, limit: 100 }))
       const { work } = await store().claim(claimRequest({ handlers }))
@@ -179,7 +179,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
       expect(await allPages((page) => store().deliveries({ state: 'dead' }, page), 3)).toEqual(whole.items)
     })
 
-    test('stay in their place while others die, run again and die again between two pages', async () => {
+    test('keeps the places of dead letters while others die, run again and die again between two pages', async () => {
       const [first = '', second = '', third = '', fourth = ''] = await die([1, 3, 0, 2])
       const page = await store().deliveries({ state: 'dead' }, { limit: 2 })
       expect(page.items.map(({ eventUid }) => eventUid)).toEqual([fourth, third])
@@ -197,7 +197,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
       expect(rest.nextCursor).toBeUndefined()
     })
 
-    test('have cursors of their own, which are not those of other deliveries', async () => {
+    test('has cursors of its own, which the list of other deliveries refuses', async () => {
       await die([0, 1, 2])
       const { nextCursor: cursor = '' } = await store().deliveries({ state: 'dead' }, { limit: 1 })
       expect(await codeOf(store().deliveries({}, { limit: 1, cursor }))).toBe('invalid_request')
@@ -210,7 +210,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
 }
 
 function describeDeliveries({ store }: Fixture): void {
-  describe('deliveries', () => {
+  describe('the list of deliveries', () => {
     const uids: string[] = []
     const fill = async (): Promise<void> => {
       uids.length = 0
@@ -244,13 +244,13 @@ function describeDeliveries({ store }: Fixture): void {
       [{ state: 'pending', handler: 'b', source: 'eu' }, ['1b pending']],
       [{ state: 'running', handler: 'b' }, []],
     ]
-    test.each(cases)('%j gives %j', async (filter, expected) => {
+    test.each(cases)('with the filter %j has the deliveries %j', async (filter, expected) => {
       await fill()
       expect(await listed(filter, 2)).toEqual(expected)
       expect(await listed(filter, 50)).toEqual(expected)
     })
 
-    test('of one event', async () => {
+    test('can be that of one event', async () => {
       await fill()
       const eventUid = uids[1] ?? ''
       expect(await listed({ eventUid }, 1)).toEqual(['1b pending', '1a succeeded'])
@@ -261,12 +261,12 @@ function describeDeliveries({ store }: Fixture): void {
 }
 
 function describeReads({ store, now, pass }: Fixture): void {
-  test('an event that is not there is undefined, and its body event_not_found', async () => {
+  test('reading an event that does not exist gives undefined, and reading its body event_not_found', async () => {
     expect(await store().event(newUid())).toBeUndefined()
     expect(await codeOf(store().body(newUid()))).toBe('event_not_found')
   })
 
-  test('counts tell how many deliveries are in each state, and since when the oldest is due', async () => {
+  test('counts give the number of deliveries in each state, and since when the oldest is due', async () => {
     expect(await store().counts()).toMatchObject({
       deliveries: { pending: 0, running: 0, succeeded: 0, dead: 0 },
       oldestDueAtMs: undefined,

@@ -14,8 +14,8 @@ import {
 } from './task-samples.ts'
 
 export function describeAsked({ store, now, pass }: Fixture): void {
-  describe('an event that was asked for', () => {
-    test.each(['poll', 'expiry'] as const)('by %s ends its task under the lease', async (by) => {
+  describe('an event from the holder of a task’s lease', () => {
+    test.each(['poll', 'expiry'] as const)('by %s ends its task', async (by) => {
       const leased = await trackLeased(store())
       pass(20)
       const status = by === 'poll' ? 'completed' : 'expired'
@@ -38,7 +38,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
     test.each([
       ['poll', { polls: 2, lastError: null }],
       ['expiry', { polls: 1, lastError: 'down' }],
-    ] as const)('by %s leaves %j of what was asked', async (by, expected) => {
+    ] as const)('by %s leaves %j in its task', async (by, expected) => {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
       await store().append(askedEvent(await leaseOf(store(), uid), {}, by))
@@ -50,7 +50,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       ['poll', { error: 'cut off' }, { providerStatus: 'theirs', lastError: 'cut off' }],
       ['expiry', {}, { providerStatus: 'RUNNING', lastError: 'down' }],
       ['expiry', { providerStatus: 'DONE', error: 'gave up' }, { providerStatus: 'DONE', lastError: 'gave up' }],
-    ] as const)('by %s, and was told %j, leaves %j as the last that is known', async (by, said, expected) => {
+    ] as const)('by %s with the answer %j leaves %j in its task', async (by, said, expected) => {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
       const leased = await leaseOf(store(), uid)
@@ -60,7 +60,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), uid)).toMatchObject({ status, ...expected })
     })
 
-    test('of 16 MiB is kept, leased and read back as it came', async () => {
+    test('of 16 MiB is stored, leased and read back as it came', async () => {
       const leased = await trackLeased(store())
       const body = Buffer.alloc(16 * 1024 * 1024, 'a€b')
       const event = askedEvent(leased, { body })
@@ -84,7 +84,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), uid)).toMatchObject({ status: 'expired', id: null, resolvedBy: 'expiry' })
     })
 
-    test('is kept after the lease has run out, while nobody else has claimed the task', async () => {
+    test('is stored after the lease has run out, while no other caller has claimed the task', async () => {
       const leased = await trackLeased(store())
       pass(LEASE_MS * 10)
       expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
@@ -97,7 +97,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       ['was voided when its task was cancelled', ({ uid }) => store().cancelTask(uid)],
       ['was given back', ({ uid, lease }) => store().postpone([{ uid, lease, dueAtMs: now() }])],
     ]
-    test.each(losses)('under a lease that %s is fenced, and nothing of it is kept', async (_, lose) => {
+    test.each(losses)('under a lease that %s is fenced, and nothing of it is stored', async (_, lose) => {
       const leased = await trackLeased(store())
       pass(LEASE_MS)
       await lose(leased)
@@ -116,14 +116,14 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       for (const { uid } of [mine, other]) expect((await taskBy(store(), uid)).status).toBe('pending')
     })
 
-    test('and tells no end is fenced', async () => {
+    test('that ends no task is fenced', async () => {
       const leased = await trackLeased(store())
       const { taskEnd: _none, ...event } = askedEvent(leased)
       expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)
       expect(await store().append(askedEvent(leased))).toMatchObject({ outcome: 'accepted' })
     })
 
-    test('together with the webhook is fenced, or supersedes it', async () => {
+    test('is fenced by the webhook that comes together with it, or supersedes it', async () => {
       const leased = await trackLeased(store())
       const receipts = await Promise.all([endEvent(leased), askedEvent(leased)].map((event) => store().append(event)))
       const outcomes = receipts.map(({ outcome }) => outcome)

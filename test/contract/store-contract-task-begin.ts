@@ -21,7 +21,7 @@ export function describeTaskBeginning(fixture: Fixture): void {
 
 function describeTrack({ store, now, pass }: Fixture): void {
   describe('track', () => {
-    test('a new task is pending, to be asked for when it is stale', async () => {
+    test('makes a new task pending, to be polled when it is stale', async () => {
       pass(70)
       const task = newTask({ metadata: '{"order":7}' })
       const tracked = await store().track(task)
@@ -49,12 +49,12 @@ function describeTrack({ store, now, pass }: Fixture): void {
       expect(await store().task('stripe', task.id)).toEqual(tracked.task)
     })
 
-    test('one whose deadline comes before it is stale is next looked at then', async () => {
+    test('makes a task whose deadline comes before it is stale due at its deadline', async () => {
       const { task } = await store().track(newTask({ deadlineMs: 50 }))
       expect(task).toMatchObject({ staleAtMs: now() + MAX_WAIT_MS, nextPollAtMs: now() + 50 })
     })
 
-    test('one without an id is submitting, and its caller alone may submit it until the lease runs out', async () => {
+    test('makes a task without an id submitting, which only its caller may submit until the lease runs out', async () => {
       const task = newSubmission()
       expect(await store().track(task)).toMatchObject({
         created: true,
@@ -89,7 +89,7 @@ function describeTrack({ store, now, pass }: Fixture): void {
       ])
     })
 
-    test('a task under a uid that is taken is invalid_request, and counted nowhere', async () => {
+    test('refuses a task under a uid that is taken as invalid_request, and counts it nowhere', async () => {
       const { uid } = newTask()
       await store().track(newTask({ uid }))
       expect(await codeOf(store().track(newTask({ uid })))).toBe('invalid_request')
@@ -106,8 +106,8 @@ function describeKnown({ store }: Fixture): void {
   const idempotency = { key: 'k', fingerprint: 'f' }
   const all = () => allPages((page) => store().tasks({}, page))
 
-  describe('a task that is known', () => {
-    test('by its source and id is given as it is', async () => {
+  describe('track of a known task', () => {
+    test('gives the task unchanged by its source and id', async () => {
       const task = newTask({ metadata: '{"first":true}' })
       const { task: first } = await store().track(task)
       const again = newTask({ id: task.id, metadata: '{}', maxWaitMs: 5, idempotency })
@@ -120,27 +120,27 @@ function describeKnown({ store }: Fixture): void {
       expect(await all()).toHaveLength(1)
     })
 
-    test('in another source is another one', async () => {
+    test('makes another task for the same id at another source', async () => {
       const task = newTask()
       await store().track(task)
       const elsewhere = newTask({ source: 'eu', id: task.id })
       expect(await track(elsewhere)).toEqual({ created: true, leased: undefined, uid: elsewhere.uid })
     })
 
-    test('by its idempotency key is given as it is, and nobody else may submit it', async () => {
+    test('gives the task unchanged by its idempotency key, and no other caller may submit it', async () => {
       const { uid } = await trackSubmission(store(), { idempotency })
       expect(await track(newSubmission({ idempotency }))).toEqual({ created: false, leased: undefined, uid })
       expect(await all()).toHaveLength(1)
     })
 
-    test('by its idempotency key is found before one of the id', async () => {
+    test('looks for its idempotency key before its id', async () => {
       const [first, second] = [newTask({ idempotency }), newTask()]
       await store().track(first)
       await store().track(second)
       expect(await track(newTask({ id: second.id, idempotency }))).toMatchObject({ created: false, uid: first.uid })
     })
 
-    test('by a key that was used for another request is an idempotency_mismatch, and changes nothing', async () => {
+    test('with a key that was used for another request gives idempotency_mismatch, and changes nothing', async () => {
       const task = newTask({ idempotency })
       await store().track(task)
       const before = await all()
@@ -151,7 +151,7 @@ function describeKnown({ store }: Fixture): void {
       expect(await all()).toEqual(before)
     })
 
-    test('tracked many times at once is begun once', async () => {
+    test('begins it once when many call it at once', async () => {
       const byId = Array.from({ length: 20 }, () => newTask({ id: 'same' }))
       const byKey = Array.from({ length: 20 }, () => newSubmission({ idempotency }))
       const tracked = await Promise.all([...byId, ...byKey].map(track))
@@ -163,8 +163,8 @@ function describeKnown({ store }: Fixture): void {
 }
 
 export function describeTrackedLate({ store, now, pass }: Fixture): void {
-  describe('a task tracked after its end has come', () => {
-    test('is terminal from the start, resolved by that event', async () => {
+  describe('a task that is tracked after its end has come', () => {
+    test('is terminal from the start, resolved by the event of its end', async () => {
       const task = newTask()
       const event = endEvent(task, { taskEnd: { status: 'failed', word: 'errored' } })
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
@@ -184,7 +184,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
     })
 
-    test('is resolved by the first of several, and later ones are superseded', async () => {
+    test('is resolved by the first of several events, and later ones are superseded', async () => {
       const task = newTask()
       const first = endEvent(task, { receivedAtMs: now() })
       const second = endEvent(task, { receivedAtMs: now() + 1, taskEnd: { status: 'cancelled', word: 'gone' } })
@@ -195,7 +195,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       expect(await store().append({ ...second, uid: newUid() })).toEqual({ outcome: 'duplicate', uid: second.uid })
     })
 
-    test('is pending where what came is of another source or task, tells no end, or is in conflict', async () => {
+    test('is pending where the events before it are of another source or task, report no end, or are in conflict', async () => {
       const task = newTask()
       const progress = newEvent({ task: task.id })
       await store().append(endEvent({ ...task, source: 'eu' }))
@@ -206,7 +206,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', eventUid: null } })
     })
 
-    test('or while it comes is terminal, whichever is first', async () => {
+    test('or at the same time is terminal in either order', async () => {
       const tasks = Array.from({ length: 20 }, () => newTask())
       await Promise.all(
         tasks.flatMap((task, at) => {

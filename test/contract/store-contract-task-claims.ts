@@ -30,7 +30,7 @@ function describeDue({ store, now, pass }: Fixture): void {
     (await store().claimTasks(taskClaim(given))).map(({ id }) => id)
 
   describe('claimTasks', () => {
-    test('hands out what its claimer needs, once it is due', async () => {
+    test('hands out what its claimer needs once a task is due', async () => {
       const task = newTask()
       await store().track(task)
       pass(MAX_WAIT_MS - 1)
@@ -54,7 +54,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       ])
     })
 
-    test('the longest due comes first, and so does the longest expired', async () => {
+    test('hands out the task that has been due longest first, and so the one that has been expired longest', async () => {
       await track(...[3, 1, 2].map((n) => ({ id: `stale ${n}`, maxWaitMs: n })))
       await track(...[3, 1, 2].map((n) => ({ id: `expired ${n}`, deadlineMs: n })))
       pass(3)
@@ -62,7 +62,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(await claimed({ staleLimit: 0 })).toEqual(['expired 1', 'expired 2', 'expired 3'])
     })
 
-    test('tasks that have not failed come before those that have, however long those are due', async () => {
+    test('hands out tasks that have not failed before those that have, however long those have been due', async () => {
       const fail = async (id: string) => {
         const { uid, lease } = await trackLeased(store(), { id, maxWaitMs: 0 })
         await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
@@ -79,7 +79,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(await claimed({ failedPlaces: 5 })).toEqual(['sound 3', 'failed 3'])
     })
 
-    test('stale ones and expired ones have a limit each', async () => {
+    test('has a limit for stale tasks and one for expired tasks', async () => {
       await track(
         ...[1, 2, 3, 4].flatMap((n) => [
           { id: `stale ${n}`, maxWaitMs: n },
@@ -98,7 +98,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(new Set(await claimed())).toEqual(new Set(['stale 4', 'expired 4']))
     })
 
-    test('one that is past its deadline is expired, whether it was stale before or never would have been', async () => {
+    test('hands out a task past its deadline as expired, whether it was stale before or not', async () => {
       await track({ id: 'both', maxWaitMs: 1, deadlineMs: 5 }, { id: 'never stale', maxWaitMs: 50, deadlineMs: 6 })
       pass(4)
       expect(await claimed({ staleLimit: 0 })).toEqual([])
@@ -107,7 +107,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(await claimed({ staleLimit: 0 })).toEqual(['both', 'never stale'])
     })
 
-    test('only those of its source', async () => {
+    test('hands out only the tasks of the source that it names', async () => {
       await track({ id: 'here', maxWaitMs: 0 }, { id: 'there', source: 'eu', maxWaitMs: 0 })
       await track({ id: 'late', deadlineMs: 0 }, { id: 'late there', source: 'eu', deadlineMs: 0 })
       expect(await claimed({ source: 'eu' })).toEqual(['late there', 'there'])
@@ -115,7 +115,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(await claimed()).toEqual(['late', 'here'])
     })
 
-    test('none that is terminal', async () => {
+    test('hands out no terminal task', async () => {
       const [ended, cancelled] = [newTask({ maxWaitMs: 0 }), newTask({ deadlineMs: 0 })]
       for (const task of [ended, cancelled]) await store().track(task)
       await store().append(endEvent(ended))
@@ -130,7 +130,7 @@ function describeDue({ store, now, pass }: Fixture): void {
 
 function describeTaskLeases({ store, pass }: Fixture): void {
   describe('a leased task', () => {
-    test('is leased to nobody else', async () => {
+    test('is leased to no other caller', async () => {
       for (let n = 0; n < 40; n++) await store().track(newTask(n % 2 === 0 ? { maxWaitMs: 0 } : { deadlineMs: 0 }))
       const claims = await Promise.all(
         Array.from({ length: 6 }, () => store().claimTasks(taskClaim({ staleLimit: 7, expiredLimit: 7 }))),
@@ -140,7 +140,7 @@ function describeTaskLeases({ store, pass }: Fixture): void {
       expect(new Set(uids).size).toBe(40)
     })
 
-    test('is due again once its lease has run out, under another lease, and was interrupted', async () => {
+    test('is due again once its lease has run out, under another lease, and marked as interrupted', async () => {
       const task = newTask({ maxWaitMs: 0 })
       await store().track(task)
       const [first] = await store().claimTasks(taskClaim())
@@ -154,7 +154,7 @@ function describeTaskLeases({ store, pass }: Fixture): void {
       expect(await store().claimTasks(taskClaim())).toEqual([])
     })
 
-    test('whose deadline passes is left to its holder until the lease runs out', async () => {
+    test('whose deadline passes stays with its holder until the lease runs out', async () => {
       const task = newTask({ maxWaitMs: 0, deadlineMs: 10 })
       await store().track(task)
       await store().claimTasks(taskClaim({ leaseMs: 100 }))
@@ -166,7 +166,7 @@ function describeTaskLeases({ store, pass }: Fixture): void {
       ])
     })
 
-    test('for it is to be submitted keeps its request, also past its deadline', async () => {
+    test('that is to be submitted keeps its request, also past its deadline', async () => {
       const [due, late] = [newSubmission({ leaseMs: 5 }), newSubmission({ leaseMs: 5, deadlineMs: 1 })]
       for (const task of [due, late]) await store().track(task)
       pass(5)
@@ -191,7 +191,7 @@ function describeClaimTask({ store, pass }: Fixture): void {
       expect(await store().claimTask(task.uid, LEASE_MS)).toMatchObject({ interrupted: true })
     })
 
-    test('a task that it has leased is not claimed with others, though it is due', async () => {
+    test('keeps a task that it has leased from other claims, though it is due', async () => {
       const task = newTask()
       await store().track(task)
       pass(MAX_WAIT_MS - 1)
@@ -200,7 +200,7 @@ function describeClaimTask({ store, pass }: Fixture): void {
       expect(await store().claimTasks(taskClaim())).toEqual([])
     })
 
-    test('gives undefined for a task that is leased with others, terminal, or not there', async () => {
+    test('gives undefined for a task that is leased with others, terminal, or does not exist', async () => {
       const [due, ended] = [newTask({ maxWaitMs: 0 }), newTask()]
       for (const task of [due, ended]) await store().track(task)
       await store().claimTasks(taskClaim())

@@ -15,32 +15,35 @@ export function describeTaskEnds(fixture: Fixture): void {
 
 function describeEndByEvent({ store, now, pass }: Fixture): void {
   describe('an event that ends a task', () => {
-    test.each(['completed', 'failed', 'cancelled'] as const)('as %s ends it with its append', async (status) => {
-      const task = newTask()
-      await store().track(task)
-      pass(20)
-      const event = endEvent(task, { taskEnd: { status, word: 'their word' }, receivedAtMs: now() })
-      expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
-      expect(await taskBy(store(), task.uid)).toMatchObject({
-        status,
-        providerStatus: 'their word',
-        endedAtMs: now(),
-        nextPollAtMs: null,
-        lastError: null,
-        resolvedBy: 'webhook',
-        eventUid: event.uid,
-      })
-      expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
-    })
+    test.each(['completed', 'failed', 'cancelled'] as const)(
+      'as %s ends it in the transaction of its append',
+      async (status) => {
+        const task = newTask()
+        await store().track(task)
+        pass(20)
+        const event = endEvent(task, { taskEnd: { status, word: 'their word' }, receivedAtMs: now() })
+        expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
+        expect(await taskBy(store(), task.uid)).toMatchObject({
+          status,
+          providerStatus: 'their word',
+          endedAtMs: now(),
+          nextPollAtMs: null,
+          lastError: null,
+          resolvedBy: 'webhook',
+          eventUid: event.uid,
+        })
+        expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
+      },
+    )
 
-    test('ends it though no handler wants the event, and though somebody is asking for it', async () => {
+    test('ends it though no handler takes the event, and though the task is leased for a poll', async () => {
       const { uid, id, source, lease } = await trackLeased(store())
       await store().append(endEvent({ source, id }, { status: 'unhandled', handlers: [] }))
       expect(await taskBy(store(), uid)).toMatchObject({ status: 'completed', resolvedBy: 'webhook' })
       expect(await store().postpone([{ uid, lease, dueAtMs: now() }])).toEqual([false])
     })
 
-    test('supersedes each that comes later, which is kept without deliveries', async () => {
+    test('supersedes each later one, which is stored without deliveries', async () => {
       const task = newTask()
       await store().track(task)
       await store().append(endEvent(task))
@@ -52,7 +55,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), task.uid)).toEqual(before)
     })
 
-    test('is followed by duplicates and conflicts as any other, and so is a superseded one', async () => {
+    test('has duplicates and conflicts as any other event, and so has a superseded one', async () => {
       const task = newTask()
       await store().track(task)
       const [first, later] = [endEvent(task), endEvent(task)]
@@ -64,7 +67,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       }
     })
 
-    test('is one, of several that come at once', async () => {
+    test('is exactly one of several that come at once', async () => {
       const task = newTask()
       await store().track(task)
       const receipts = await Promise.all(Array.from({ length: 5 }, () => store().append(endEvent(task))))
@@ -72,7 +75,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       expect(outcomes).toEqual(['accepted', ...Array(4).fill('superseded')])
     })
 
-    test('ends nothing where it cannot be kept', async () => {
+    test('ends nothing where it cannot be stored', async () => {
       const { uid } = newEvent()
       await store().append(newEvent({ uid }))
       const task = newTask()
@@ -85,7 +88,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
 
 function describeNotItsEnd({ store }: Fixture): void {
   describe('an event that does not end a task', () => {
-    test('is accepted as ever, before the end and after it', async () => {
+    test('is accepted before the end and after it', async () => {
       const task = newTask()
       const { task: before } = await store().track(task)
       expect(await store().append(newEvent({ task: task.id }))).toMatchObject({ outcome: 'accepted' })
@@ -96,7 +99,7 @@ function describeNotItsEnd({ store }: Fixture): void {
       expect(await store().event(after.uid)).toMatchObject({ deliveries: [{ state: 'pending' }] })
     })
 
-    test('for it is of another source, is of no task, or is in conflict, leaves it alone', async () => {
+    test('leaves the task as it is where the event is of another source, of no task, or in conflict', async () => {
       const task = newTask()
       const { task: before } = await store().track(task)
       const first = newEvent({ task: task.id })
@@ -110,7 +113,7 @@ function describeNotItsEnd({ store }: Fixture): void {
       expect(await taskBy(store(), task.uid)).toEqual(before)
     })
 
-    test('for the provider’s id is not known yet, leaves a task that is being submitted alone', async () => {
+    test('leaves a task that is being submitted as it is while the provider’s id is not known', async () => {
       const { uid } = await trackSubmission(store())
       const before = await taskBy(store(), uid)
       for (const id of ['given', uid])
@@ -122,7 +125,7 @@ function describeNotItsEnd({ store }: Fixture): void {
 
 function describeCancel({ store, now, pass }: Fixture): void {
   describe('cancelTask', () => {
-    test('ends the waiting, by no event, and once', async () => {
+    test('ends a task without an event, and once', async () => {
       const { uid, lease } = await trackLeased(store())
       pass(20)
       const cancelled = await store().cancelTask(uid)
@@ -140,7 +143,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), uid)).toEqual(cancelled)
     })
 
-    test('leaves what the provider said last, and what was wrong then', async () => {
+    test('keeps the last status and error that the provider gave', async () => {
       const { uid, lease } = await trackLeased(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
       const cancelled = await store().cancelTask(uid)
@@ -153,7 +156,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
       expect(await store().submitted(uid, lease, { id: 'given' })).toBeUndefined()
     })
 
-    test('leaves a terminal task as it is, and gives undefined if there is none', async () => {
+    test('leaves a terminal task as it is, and gives undefined for a task that does not exist', async () => {
       const task = newTask()
       await store().track(task)
       await store().append(endEvent(task))
@@ -162,7 +165,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
       expect(await store().cancelTask(newUid())).toBeUndefined()
     })
 
-    test('does not keep its events, the last ones included, from being accepted', async () => {
+    test('does not keep later events of the task from being accepted', async () => {
       const task = newTask()
       await store().track(task)
       const cancelled = await store().cancelTask(task.uid)
@@ -218,7 +221,7 @@ function describeTelling({ store }: Fixture): void {
       expect((await Promise.all(seen)).map(({ status }) => status)).toEqual(expected.map(({ status }) => status))
     })
 
-    test('tells nothing of what ends no task', async () => {
+    test('tells its listeners nothing of events that end no task', async () => {
       const leased = await trackLeased(store())
       const end = endEvent(leased)
       await store().append(end)

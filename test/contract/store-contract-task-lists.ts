@@ -38,7 +38,7 @@ function describeTaskPages({ store, pass }: Fixture): void {
   const listed = async (filter: TaskFilter, limit: number) =>
     (await allPages((page) => store().tasks(filter, page), limit)).map(({ uid }) => names.get(uid))
 
-  describe('tasks', () => {
+  describe('the list of tasks', () => {
     const cases: readonly [TaskFilter, readonly string[]][] = [
       [{}, ['six', 'five', 'four', 'three', 'two', 'one']],
       [{ source: 'stripe' }, ['five', 'three', 'one']],
@@ -52,19 +52,19 @@ function describeTaskPages({ store, pass }: Fixture): void {
       [{ source: 'eu', status: 'pending' }, ['six']],
       [{ source: 'stripe', status: 'completed' }, []],
     ]
-    test.each(cases)('%j gives %j, newest first', async (filter, expected) => {
+    test.each(cases)('with the filter %j has the tasks %j, newest first', async (filter, expected) => {
       await fill()
       expect(await listed(filter, 1)).toEqual(expected)
       expect(await listed(filter, 50)).toEqual(expected)
     })
 
-    test('are listed as they are found', async () => {
+    test('gives tasks as reading one of them does', async () => {
       await fill()
       const items = await allPages((page) => store().tasks({}, page))
       for (const task of items) expect(await store().task(task.source, task.uid)).toEqual(task)
     })
 
-    test('of equals, the later tracked comes first, and a cursor stays where it was when newer ones come', async () => {
+    test('has of tasks begun together the later tracked first, and a cursor goes on when newer tasks have come', async () => {
       const ids = Array.from({ length: 11 }, (_, n) => `task ${n}`)
       for (const id of ids) await store().track(newTask({ id }))
       const { items, nextCursor = '' } = await store().tasks({}, { limit: 4 })
@@ -74,14 +74,14 @@ function describeTaskPages({ store, pass }: Fixture): void {
       expect(rest.nextCursor).toBeUndefined()
     })
 
-    test('a cursor that no store gave is invalid_request, and so is a limit out of bounds', async () => {
+    test('with a cursor that no store gave, or a limit out of bounds, is invalid_request', async () => {
       for (const cursor of ['', 'nonsense', '123', 'dGFza3M', 'AAAA:::', '-1', "' OR 1=1"])
         expect(await codeOf(store().tasks({}, { limit: 2, cursor }))).toBe('invalid_request')
       for (const limit of [0, -1, 1.5, MAX_PAGE_SIZE + 1, Number.NaN])
         expect(await codeOf(store().tasks({}, { limit }))).toBe('invalid_request')
     })
 
-    test("one list's cursor is not another's", async () => {
+    test('refuses the cursors of other lists, and they refuse its own', async () => {
       for (let n = 0; n < 3; n++) await store().track(newTask())
       for (let n = 0; n < 3; n++) await store().append(newEvent())
       const [tasks, ...others] = [
@@ -98,7 +98,7 @@ function describeTaskPages({ store, pass }: Fixture): void {
 }
 
 function describeFindTask({ store }: Fixture): void {
-  test('a task is found in its source alone, by the provider’s id and by ours', async () => {
+  test('reading a task finds it at its own source only, by the provider’s id and by the uid', async () => {
     const [here, there] = [newTask({ id: 'same' }), newTask({ id: 'same', source: 'eu' })]
     for (const task of [here, there]) await store().track(task)
     for (const { uid, source } of [here, there]) {
@@ -110,7 +110,7 @@ function describeFindTask({ store }: Fixture): void {
 }
 
 function describeActivity({ store, now, pass }: Fixture): void {
-  test('activity tells when the last event of a source came by webhook, and what had to be asked for since', async () => {
+  test('activity gives the time of a source’s last webhook, and the polls that were needed since', async () => {
     expect(await store().activity('stripe', 0)).toEqual({ lastWebhookAtMs: undefined, recovered: 0 })
     const came = [
       { origin: 'webhook', receivedAtMs: START_MS + 20 },
@@ -141,7 +141,7 @@ function describeActivity({ store, now, pass }: Fixture): void {
 }
 
 function describeTaskCounts({ store }: Fixture): void {
-  test('counts tell how many tasks are in each status, whatever happens to them', async () => {
+  test('counts give the number of tasks in each status, whatever happens to them', async () => {
     const expected = Object.fromEntries(TASK_STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>
     const expectMove = async (from: TaskStatus | undefined, to: TaskStatus | undefined): Promise<void> => {
       if (from !== undefined) expected[from]--
@@ -182,7 +182,7 @@ function describeTaskCounts({ store }: Fixture): void {
 
 function describePruneTasks({ store, now, pass }: Fixture): void {
   describe('pruneTasks', () => {
-    test('forgets tasks that ended before the time, at most so many', async () => {
+    test('deletes tasks that ended before the time, up to the limit', async () => {
       const tasks = Array.from({ length: 5 }, () => newTask())
       for (const task of tasks) {
         await store().track(task)
@@ -197,7 +197,7 @@ function describePruneTasks({ store, now, pass }: Fixture): void {
       await expect.poll(async () => (await store().counts()).tasks.cancelled, { timeout: 5_000 }).toBe(2)
     })
 
-    test('leaves alone whatever is awaited, however old', async () => {
+    test('leaves every task that has not ended, however old', async () => {
       const [pending, leased] = [newTask(), newTask()]
       for (const task of [pending, leased]) await store().track(task)
       const { uid } = await trackSubmission(store())
@@ -207,7 +207,7 @@ function describePruneTasks({ store, now, pass }: Fixture): void {
       for (const each of [pending.uid, leased.uid, uid]) expect((await taskBy(store(), each)).endedAtMs).toBeNull()
     })
 
-    test('frees the id and the idempotency key of what it forgets, and leaves its event', async () => {
+    test('frees the id and the idempotency key of a task that it deletes, and leaves its event', async () => {
       const idempotency = { key: 'k', fingerprint: 'f' }
       const task = newTask({ idempotency })
       const end = endEvent(task)

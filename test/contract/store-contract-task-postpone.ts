@@ -31,7 +31,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
   }
 
   describe('postpone', () => {
-    test('lets a task go until its time', async () => {
+    test('gives a task back until its time', async () => {
       const leased = await trackLeased(store(), { maxWaitMs: 0 })
       expect(await postpone(leased, { dueAtMs: now() + 50 })).toEqual([true])
       expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', nextPollAtMs: now() + 50 })
@@ -41,7 +41,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       expect(await store().claimTasks(taskClaim())).toMatchObject([{ uid: leased.uid, interrupted: false }])
     })
 
-    test('leaves a task that its owner had asked for before it is stale alone until it is', async () => {
+    test('leaves a task that was claimed before it was stale until it is stale', async () => {
       const { uid } = (await store().track(newTask({ maxWaitMs: 50 }))).task
       const leased = await store().claimTask(uid, LEASE_MS)
       expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { providerStatus: 'processing' } })).toEqual([
@@ -62,14 +62,14 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       expect(await store().claimTasks(taskClaim({ staleLimit: 0 }))).toHaveLength(1)
     })
 
-    test('past the deadline, makes it due at once', async () => {
+    test('makes a task past its deadline due at once', async () => {
       const { uid } = await trackLeased(store())
       pass(DEADLINE_MS + 5)
       await postpone(await leaseOf(store(), uid), { dueAtMs: now() + 1 })
       expect(await store().claimTasks(taskClaim({ staleLimit: 0 }))).toMatchObject([{ uid, interrupted: false }])
     })
 
-    test('counts what was asked, and failures since the last answer that could be used', async () => {
+    test('counts polls, and failures since the last usable answer', async () => {
       const { uid, ...leased } = await trackLeased(store())
       await postpone({ uid, ...leased })
       expect(await ask(uid, { error: 'down' })).toMatchObject({ polls: 1, failures: 1, lastError: 'down' })
@@ -104,7 +104,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       expect(await leaseOf(store(), uid)).toMatchObject({ request: expect.any(String) })
     })
 
-    test('tells for each whether it took effect', async () => {
+    test('tells for each task whether it took effect', async () => {
       const stale = { maxWaitMs: 0 }
       const [held, lost] = [await trackLeased(store(), stale), await trackLeased(store(), stale)]
       pass(LEASE_MS)
@@ -125,7 +125,7 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       expect(await taskBy(store(), held.uid)).toMatchObject({ polls: 1, nextPollAtMs: dueAtMs })
     })
 
-    test('under a lease that ran out takes effect while nobody else has claimed the task', async () => {
+    test('takes effect under a lease that ran out, while no other caller has claimed the task', async () => {
       const leased = await trackLeased(store())
       pass(MAX_WAIT_MS)
       expect(await postpone(leased)).toEqual([true])

@@ -14,7 +14,7 @@ import {
 
 export function describeSubmitted({ store, now, pass }: Fixture): void {
   describe('submitted', () => {
-    test('the provider has it: it is pending under the id, to be asked for when it is stale, and its lease is over', async () => {
+    test('makes a task that the provider has taken pending under its id, to be polled when it is stale, and ends its lease', async () => {
       const { uid, lease } = await trackSubmission(store())
       pass(30)
       const task = await store().submitted(uid, lease, { id: 'given' })
@@ -25,12 +25,12 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       expect(await leaseOf(store(), uid)).toMatchObject({ id: 'given', request: undefined, interrupted: false })
     })
 
-    test('one whose deadline comes before it is stale is next looked at then', async () => {
+    test('makes a task whose deadline comes before it is stale due at its deadline', async () => {
       const { uid, lease } = await trackSubmission(store(), { deadlineMs: 50 })
       expect(await store().submitted(uid, lease, { id: 'given' })).toMatchObject({ nextPollAtMs: now() + 50 })
     })
 
-    test('what went wrong before it is forgotten', async () => {
+    test('deletes the error of earlier tries', async () => {
       const { uid, lease } = await trackSubmission(store())
       await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
       const again = await leaseOf(store(), uid)
@@ -39,7 +39,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       expect((await leaseOf(store(), uid)).failures).toBe(0)
     })
 
-    test('the end came before the id: it is terminal', async () => {
+    test('makes a task whose end came before its id terminal', async () => {
       const event = endEvent({ source: 'stripe', id: 'given' })
       const { uid, lease } = await trackSubmission(store())
       await store().append(event)
@@ -52,7 +52,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       })
     })
 
-    test('the provider does not want it: it has failed, by no event', async () => {
+    test('makes a task that the provider refuses failed, without an event', async () => {
       const { uid, lease } = await trackSubmission(store())
       expect(await store().submitted(uid, lease, { refused: 'too long' })).toMatchObject({
         id: null,
@@ -66,7 +66,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       expect(await store().submitted(uid, lease, { id: 'late' })).toBeUndefined()
     })
 
-    test('under an id that another task bears: it has failed, and the other one is as it was', async () => {
+    test('with the id of another task makes the task failed, and leaves the other one as it was', async () => {
       const other = newTask()
       const { task: before } = await store().track(other)
       const { uid, lease } = await trackSubmission(store())
@@ -83,7 +83,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       })
     })
 
-    test('under a lease that is not the task’s: nothing changes', async () => {
+    test('under a lease that is not the task’s changes nothing', async () => {
       const { uid, lease } = await trackSubmission(store())
       pass(LEASE_MS)
       const next = await leaseOf(store(), uid)
@@ -95,7 +95,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
       expect(await store().submitted(uid, next.lease, { id: 'given' })).toMatchObject({ status: 'pending' })
     })
 
-    test('of a task that the provider has already: nothing changes', async () => {
+    test('of a task that the provider has already changes nothing', async () => {
       const { uid, id, lease } = await trackLeased(store())
       expect(await store().submitted(uid, lease, { id: 'other' })).toBeUndefined()
       expect(await taskBy(store(), uid)).toMatchObject({ id, status: 'pending' })

@@ -46,7 +46,7 @@ async function makeDead(store: OpenStore, given: Parameters<typeof newEvent>[0] 
 
 function describePruneWalk({ store }: Fixture): void {
   describe('a walk of prune', () => {
-    test('goes on from where the step before ended, past events that cannot go yet, and meets each event once', async () => {
+    test('goes on where the step before ended, past events that cannot be deleted yet, and meets each event once', async () => {
       const pending = Array.from({ length: 300 }, (_, n) => newEvent({ receivedAtMs: START_MS - 2_000 + n }))
       const ended = Array.from({ length: 30 }, (_, n) => newEvent({ receivedAtMs: START_MS - 1_000 + n, handlers: [] }))
       await Promise.all([...pending, ...ended].map((event) => store().append(event)))
@@ -56,7 +56,7 @@ function describePruneWalk({ store }: Fixture): void {
       expect((await store().counts()).deliveries.pending).toBe(300)
     })
 
-    test('of more events than one step looks at, of which none can go, is over after a few steps', async () => {
+    test('is over after a few steps where it meets many events of which none can be deleted', async () => {
       for (let left = 2; left > 0; left--)
         await Promise.all(
           Array.from({ length: 2_250 }, (_, n) => store().append(newEvent({ receivedAtMs: START_MS - n }))),
@@ -67,7 +67,7 @@ function describePruneWalk({ store }: Fixture): void {
       expect(steps.length).toBeLessThanOrEqual(3)
     })
 
-    test('forgets more than one step may, step by step', async () => {
+    test('deletes more than one step may, step by step', async () => {
       const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS - 1, handlers: [] }))
       await Promise.all(events.map((event) => store().append(event)))
       const steps = await walk(store(), { beforeMs: START_MS, limit: 200 })
@@ -75,7 +75,7 @@ function describePruneWalk({ store }: Fixture): void {
       expect(Math.max(...steps.map((step) => step.events))).toBeLessThanOrEqual(200)
     })
 
-    test('keeps events with dead deliveries for their own time, with their bodies, and tells how many dead went', async () => {
+    test('keeps events with dead deliveries for their own time, with their bodies, and counts the dead that it deletes', async () => {
       const old = await makeDead(store(), { receivedAtMs: START_MS - 300 })
       const kept = await makeDead(store(), { receivedAtMs: START_MS - 200 })
       const handled = newEvent({ receivedAtMs: START_MS - 250, handlers: [] })
@@ -90,7 +90,7 @@ function describePruneWalk({ store }: Fixture): void {
       expect((await claimOne(store())).body).toHaveLength(kept.body.length)
     })
 
-    test('keeps dead deliveries for ever where no time is before theirs', async () => {
+    test('keeps dead deliveries for ever where their retention has no end', async () => {
       await makeDead(store(), { receivedAtMs: START_MS - AHEAD_MS })
       const steps = await walk(store(), { beforeMs: START_MS, deadBeforeMs: Number.MIN_SAFE_INTEGER, limit: 100 })
       expect([sum(steps, 'events'), sum(steps, 'dead')]).toEqual([0, 0])
@@ -99,7 +99,7 @@ function describePruneWalk({ store }: Fixture): void {
 }
 
 function describeCountOld({ store }: Fixture): void {
-  test('countOld tells day by day what a walk of prune then forgets, and nothing that it leaves', async () => {
+  test('countOld counts by day the events that a walk of prune then deletes, and no others', async () => {
     const dayMs = (days: number) => START_MS + days * DAY_MS
     for (const days of [-5, -3]) await makeDead(store(), { receivedAtMs: dayMs(days) })
     for (const days of [-5, -4, 0]) await store().append(newEvent({ receivedAtMs: dayMs(days), handlers: [] }))
@@ -117,7 +117,7 @@ function describeCountOld({ store }: Fixture): void {
 }
 
 function describeCountDead({ store }: Fixture): void {
-  test('countDead counts the dead deliveries of events received before the time, whatever order they came in', async () => {
+  test('countDead counts the dead deliveries of events received before the time, in whatever order they came', async () => {
     for (const ageMs of [100, 300, 200]) await makeDead(store(), { receivedAtMs: START_MS - ageMs })
     await store().append(newEvent({ receivedAtMs: START_MS - 300 }))
     const counts = await Promise.all([300, 200, 100, 99].map((ageMs) => store().countDead(START_MS - ageMs)))
@@ -152,7 +152,7 @@ function describeClock({ store, now, pass }: Fixture): void {
       expect(await look(HOUR_MS)).toEqual({ knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined })
     })
 
-    test('has no task expire while it is doubted, which is asked for as others are; then it expires', async () => {
+    test('lets no task expire while it is doubted, though tasks are claimed for polls, and lets it expire afterwards', async () => {
       await look()
       const task = newTask({ maxWaitMs: 0, deadlineMs: 2 * HOUR_MS })
       await store().track(task)
@@ -175,7 +175,7 @@ function describeClock({ store, now, pass }: Fixture): void {
       expect((await claim())?.expiresAtMs).toBeLessThan(now())
     })
 
-    test('is trusted at once by an operator’s word for what it says, which is refused where it does not hold', async () => {
+    test('is trusted at once by an operator’s confirmation of its time, which is refused where the time is wrong', async () => {
       const vouch = (vouchedMs: number) => store().judgeClock({ ranMs: 0, toleranceMs: DAY_MS, vouchedMs })
       await look()
       expect(await codeOf(vouch(now()))).toBe('conflict')

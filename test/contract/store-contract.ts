@@ -72,12 +72,12 @@ function describeWith(name: string, open: OpenEmptyStore, statements: (fixture: 
 
 function describeAppend({ store }: Fixture): void {
   describe('append', () => {
-    test('a new event is accepted under its own uid', async () => {
+    test('accepts a new event under its own uid', async () => {
       const event = newEvent()
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
     })
 
-    test('what was appended is read back as it was', async () => {
+    test('stores an event that is read back as it was', async () => {
       const event = newEvent({
         type: 'Ünïcode.\u{1f600}',
         id: 'with\0nul',
@@ -102,7 +102,7 @@ function describeAppend({ store }: Fixture): void {
       expect(Buffer.from(await store().body(event.uid))).toEqual(Buffer.from(body))
     })
 
-    test('what an event does not have is absent, not null', async () => {
+    test('leaves out what an event does not have instead of storing null', async () => {
       const event = newEvent()
       await store().append(event)
       const found = await store().event(event.uid)
@@ -112,7 +112,7 @@ function describeAppend({ store }: Fixture): void {
       expect(found).not.toHaveProperty('traceparent')
     })
 
-    test('a long body is kept and handed out as it came, shared with other threads or not, alone or among others', async () => {
+    test('stores a long body and hands it out as it came, shared with other threads or not, alone or among others', async () => {
       const bytes = Buffer.alloc(2_500_000, Buffer.from(Array.from({ length: 99_991 }, (_, at) => at % 251)))
       const shared = Buffer.from(new SharedArrayBuffer(3_000_000)).fill(7)
       shared.set(bytes)
@@ -131,13 +131,13 @@ function describeAppend({ store }: Fixture): void {
       }
     })
 
-    test('an empty body is kept', async () => {
+    test('stores an empty body', async () => {
       const event = newEvent({ body: new Uint8Array() })
       await store().append(event)
       expect((await store().body(event.uid)).length).toBe(0)
     })
 
-    test('every handler gets a delivery, pending and due at once', async () => {
+    test('gives every handler a delivery, pending and due at once', async () => {
       const event = newEvent({ handlers: ['a', 'b'] })
       await store().append(event)
       expect((await store().event(event.uid))?.deliveries).toEqual(
@@ -154,7 +154,7 @@ function describeAppend({ store }: Fixture): void {
       )
     })
 
-    test("a duplicate is answered with the first one's uid and creates nothing", async () => {
+    test('answers a duplicate with the uid of the first event and creates nothing', async () => {
       const first = newEvent()
       await store().append(first)
       const again = { ...first, uid: newUid() }
@@ -163,7 +163,7 @@ function describeAppend({ store }: Fixture): void {
       expect((await store().deliveries({}, { limit: 10 })).items).toHaveLength(1)
     })
 
-    test('a duplicate in the same batch is one too', async () => {
+    test('takes an event that is repeated in one batch as a duplicate', async () => {
       const first = newEvent()
       const receipts = await Promise.all([first, { ...first, uid: newUid() }].map((each) => store().append(each)))
       expect(receipts).toEqual([
@@ -172,7 +172,7 @@ function describeAppend({ store }: Fixture): void {
       ])
     })
 
-    test('another body under the same id is kept as a conflict without deliveries', async () => {
+    test('stores another body under the same id as a conflict without deliveries', async () => {
       const first = newEvent()
       const other = { ...first, uid: newUid(), body: Buffer.from('other') }
       await store().append(first)
@@ -180,7 +180,7 @@ function describeAppend({ store }: Fixture): void {
       expect(await store().event(other.uid)).toMatchObject({ status: 'conflict', deliveries: [] })
     })
 
-    test('the same conflicting body is kept once, each other one as well', async () => {
+    test('stores each conflicting body once', async () => {
       const first = newEvent()
       const append = (body: string) => store().append({ ...first, uid: newUid(), body: Buffer.from(body) })
       await store().append(first)
@@ -192,14 +192,14 @@ function describeAppend({ store }: Fixture): void {
       expect((await store().events({ status: 'conflict' }, { limit: 10 })).items).toHaveLength(2)
     })
 
-    test('the same id from another source is another event', async () => {
+    test('takes the same id from another source as another event', async () => {
       const first = newEvent()
       await store().append(first)
       const elsewhere = { ...first, uid: newUid(), source: 'stripe-eu' }
       expect(await store().append(elsewhere)).toEqual({ outcome: 'accepted', uid: elsewhere.uid })
     })
 
-    test('an event that cannot be kept is refused alone, its neighbours are kept', async () => {
+    test('refuses an event that cannot be stored, and stores its neighbours in the batch', async () => {
       const events = [newEvent(), newEvent({ receivedAtMs: Number.NaN }), newEvent()]
       const taken = newEvent({ uid: events[0]?.uid ?? '' })
       const answers = await Promise.all([...events, taken].map((event) => codeOf(store().append(event))))
@@ -207,7 +207,7 @@ function describeAppend({ store }: Fixture): void {
       expect((await store().events({}, { limit: 10 })).items).toHaveLength(2)
     })
 
-    test('a thousand events at once are all kept', async () => {
+    test('stores a thousand events at once', async () => {
       const events = Array.from({ length: 1_000 }, () => newEvent())
       const receipts = await Promise.all(events.map((event) => store().append(event)))
       expect(receipts.every(({ outcome }) => outcome === 'accepted')).toBe(true)
@@ -218,12 +218,12 @@ function describeAppend({ store }: Fixture): void {
 }
 
 function describeLife({ store }: Fixture): void {
-  describe('its life', () => {
-    test('a healthy store has no faults', () => {
+  describe('a store', () => {
+    test('has no faults while it is healthy', () => {
       expect(store().faults()).toEqual([])
     })
 
-    test('closing finishes what was accepted, then refuses everything', async () => {
+    test('that closes finishes what it has accepted, then refuses everything', async () => {
       const accepted = store().append(newEvent())
       const closed = store().close()
       expect(await codeOf(accepted)).toBe('it resolved')
@@ -260,7 +260,7 @@ function describeLife({ store }: Fixture): void {
       expect(store().faults()).not.toEqual([])
     })
 
-    test('closing twice is closing once', async () => {
+    test('may be closed twice', async () => {
       await Promise.all([store().close(), store().close()])
       await store().close()
     })
