@@ -1,42 +1,140 @@
-import type { Settlement, Work } from '../domain/delivery.ts'
-import { type RetryPolicy, retryDelayMs } from '../domain/retry.ts'
-import type { Ran } from './pool/run.ts'
+import type { Logger } from 'pino'
+import type { Clock } from '../domain/clock.ts'
+import type { AttemptResult, Settlement, Work } from '../domain/delivery.ts'
+import type { DeliveryQueue } from '../domain/delivery-queue.ts'
+import { type ErrorDetail, messageOf } from '../domain/errors.ts'
+import type { Telemetry } from '../domain/telemetry.ts'
 
-/** The longest wait that a handler may ask for. */
-export const MAX_RETRY_AFTER_MS = 7 * 86_400_000
+/** Wait before settlements that the store refused are tried again. */
+const SETTLE_RETRY_MS = 500
 
-export interface SettlementRules {
-  readonly retry: RetryPolicy
-  readonly nowMs: number
-  readonly random: () => number
-  /** The service is stopping and ended the process itself: what was lost with it is no handler's fault. */
-  readonly stopping: boolean
+export interface SettlementQueueOptions {
+  readonly store: Pick<DeliveryQueue, 'settle'>
+  readonly leaseMs: number
+  readonly log: Logger
+  /** Called when settlements are committed after which a delivery may run, with the first time that one is, or may be, due. */
+  readonly onDue: (dueAtMs: number) => void
+  /** Called when there are fewer unsettled attempts. */
+  readonly onSettled: () => void
 }
 
-/** What an attempt's end means for its delivery. The one place where that is decided. */
-export function settlementOf(work: Work, ran: Ran, rules: SettlementRules): Settlement {
-  const base = {
-    deliveryId: work.deliveryId,
-    lease: work.lease,
-    outcome: ran.outcome,
-    isolate: false,
-    dueAtMs: rules.nowMs,
-    startedAtMs: ran.startedAtMs,
-    durationMs: ran.durationMs,
-    ...(ran.outcome !== 'succeeded' && ran.error !== undefined && { error: ran.error }),
-    ...('detail' in ran && ran.detail !== undefined && { detail: ran.detail }),
-    ...('quarantine' in ran && ran.quarantine !== undefined && { quarantine: ran.quarantine }),
-    ...('judgement' in ran && ran.judgement !== undefined && { judgement: ran.judgement }),
-  } satisfies Partial<Settlement>
+/**
+ * Writes settlements into the store, all of one turn of the event loop in one call. Settlements that the store refuses (its disk
+ * is full, say) are tried again for as long as their leases can hold; after that the deliveries run again.
+ */
+export class SettlementQueue {
+  readonly #options: SettlementQueueOptions
+  readonly #calls = new Set<Promise<void>>()
+  #waiting: Settlement[] = []
+  #unsettled = 0
 
-  if (ran.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }
-  if (ran.outcome === 'released') return { ...base, verdict: 'released', isolate: ran.isolate }
-  if (ran.outcome === 'process_lost' && rules.stopping)
-    return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
-  if (ran.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
-  const delayMs =
-    ran.outcome === 'retry_after' && ran.afterMs !== undefined
-      ? Math.min(ran.afterMs, MAX_RETRY_AFTER_MS)
-      : retryDelayMs(rules.retry, work.attempt, rules.random)
-  return { ...base, verdict: 'retry', isolate: ran.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
+  constructor(options: SettlementQueueOptions) {
+    this.#options = options
+  }
+
+  /** Attempts that have ended, but whose settlements are not committed yet. */
+  get unsettled(): number {
+    return this.#unsettled
+  }
+
+  add(settlement: Settlement): void {
+    this.#unsettled++
+    this.#waiting.push(settlement)
+    if (this.#waiting.length === 1) setImmediate(() => this.#sendWaiting())
+  }
+
+  /** Resolves when everything added so far is committed or given up. */
+  async flush(): Promise<void> {
+    this.#sendWaiting()
+    await Promise.all(this.#calls)
+  }
+
+  #sendWaiting(): void {
+    if (this.#waiting.length === 0) return
+    const call = this.#send(this.#waiting).finally(() => this.#calls.delete(call))
+    this.#waiting = []
+    this.#calls.add(call)
+  }
+
+  async #send(batch: readonly Settlement[]): Promise<void> {
+    const { leaseMs, log, onSettled } = this.#options
+    const giveUpAtMs = performance.now() + leaseMs
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#settle(batch)
+        break
+      } catch (error) {
+        const isOver = performance.now() >= giveUpAtMs
+        if (tries === 1 || isOver)
+          log.warn(
+            { error: messageOf(error), attempts: batch.length, given_up: isOver },
+            'attempts could not be recorded',
+          )
+        if (isOver) break
+        await new Promise((resolve) => setTimeout(resolve, SETTLE_RETRY_MS).unref())
+      }
+    }
+    this.#unsettled -= batch.length
+    onSettled()
+  }
+
+  async #settle(batch: readonly Settlement[]): Promise<void> {
+    const { store, log, onDue } = this.#options
+    const tookEffect = await store.settle(batch)
+    const lost = tookEffect.filter((effective) => !effective).length
+    // A dead delivery may have given its event's id to another event, which runs now.
+    const due = batch.flatMap(({ verdict, dueAtMs }) => (verdict === 'succeeded' ? [] : [dueAtMs]))
+    if (due.length > 0) onDue(Math.min(...due))
+    if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
+  }
 }
+
+/** Counts an attempt in the metrics, and logs it. */
+export function reportSettlement(
+  { event, handler, attempt }: Work,
+  { verdict, outcome, durationMs, dueAtMs, error, detail, quarantine }: Settlement,
+  { telemetry, log, clock }: { readonly telemetry: Telemetry; readonly log: Logger; readonly clock: Clock },
+): void {
+  const about = {
+    uid: event.uid,
+    source: event.source,
+    type: event.type,
+    handler,
+    attempt,
+    outcome,
+    duration_ms: durationMs,
+  }
+  if (verdict === 'succeeded') {
+    telemetry.processed(event.source, event.type, handler, durationMs / 1000)
+    log.debug(about, 'event handled')
+    return
+  }
+  if (verdict === 'released') {
+    log.info({ ...about, error }, 'attempt given back')
+    return
+  }
+  telemetry.failed(event.source, event.type, handler, durationMs / 1000)
+  if (quarantine !== undefined) {
+    log.warn({ ...about, reasons: quarantine }, 'event quarantined')
+    return
+  }
+  const why = { error, ...(detail !== undefined && { error_detail: detail }) }
+  if (verdict === 'dead') log.error({ ...about, ...why }, 'delivery dead')
+  else log.warn({ ...about, ...why, retry_in_ms: dueAtMs - clock() }, 'attempt failed')
+}
+
+/** Takes secrets out of a result: the error of a handler may repeat a URL, a header or a key that the handler had. */
+export function redactResult(result: AttemptResult, redact: (text: string) => string): AttemptResult {
+  if (result.outcome === 'succeeded' || result.error === undefined) return result
+  if (!('detail' in result) || result.detail === undefined) return { ...result, error: redact(result.error) }
+  return { ...result, error: redact(result.error), detail: redactDetail(result.detail, redact) }
+}
+
+const redactDetail = (detail: ErrorDetail, redact: (text: string) => string): ErrorDetail => ({
+  name: redact(detail.name),
+  message: redact(detail.message),
+  ...(detail.code !== undefined && { code: redact(detail.code) }),
+  ...(detail.stack !== undefined && { stack: detail.stack.map(redact) }),
+  ...(detail.cause !== undefined && { cause: redactDetail(detail.cause, redact) }),
+  ...(detail.errors !== undefined && { errors: detail.errors.map((part) => redactDetail(part, redact)) }),
+})

@@ -7,6 +7,17 @@ export const systemClock: Clock = Date.now
 
 export const toIso = (ms: number): string => new Date(ms).toISOString()
 
+/** Whether a promise resolves within the time. Rejects if the promise does so within the time. */
+export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => resolve(false), Math.max(0, ms))
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 const DAY_MS = 86_400_000
 /** A clock that has jumped is believed once the service has run on steadily with it for so long. */
 export const STEADY_MS = DAY_MS

@@ -15,19 +15,25 @@ import type { Headers, Origin } from './event.ts'
  *      └────────────────────────────────────────────────────────────┘
  * ```
  *
- * An attempt is counted by the claim, before the handler runs, so that an event which kills the process cannot loop
- * for ever. All transitions are the store's (`claim`, `settle`, `replay`).
+ * The claim counts the attempt before the handler runs, so that an event which kills the process cannot loop for ever. Only
+ * the store changes states (`claim`, `settle`, `replay`). A delivery is dead for one of three reasons:
+ * - `settlementOf` in `retry.ts` decided so: the handler called `fail`, the event does not match its schema, or the last
+ *   attempt failed;
+ * - its lease ran out on the last attempt: `claim` found it so (`lease_lost`);
+ * - its stored body no longer matches its checksum: `claim` found it so (`body_corrupt`).
  */
 export const DELIVERY_STATES = ['pending', 'running', 'succeeded', 'dead'] as const
 export type DeliveryState = (typeof DELIVERY_STATES)[number]
 
 /**
  * How an attempt ended:
- * - `failed`: the handler threw; `rejected`: it called `fail`, or the event is not as its schema says; `retry_after`: it asked for a later run;
+ * - `failed`: the handler threw;
+ * - `rejected`: the handler called `fail`, or the event does not match its schema;
+ * - `retry_after`: the handler asked for a later run;
  * - `timeout`: its deadline passed;
- * - `process_lost`: its handler process ended or had to be ended while it ran (`thread_lost` in releases before processes);
+ * - `process_lost`: its handler process ended or was killed while it ran (`thread_lost` in releases before processes);
  * - `lease_lost`: the service that ran it went away;
- * - `released`: given back unfinished at shutdown, not counted;
+ * - `released`: given back unfinished, and not counted;
  * - `body_corrupt`: the stored bytes no longer match their checksum, so it never ran.
  */
 export type AttemptOutcome =
@@ -46,7 +52,7 @@ export interface Attempt {
   readonly number: number
   readonly outcome: AttemptOutcome
   readonly error?: string
-  /** All that is known of what was thrown; `error` is its first line. */
+  /** Everything known about what the handler threw; `error` is its first line. */
   readonly errorDetail?: ErrorDetail
   readonly startedAtMs: number
   readonly durationMs: number
@@ -81,7 +87,10 @@ export interface Work {
   readonly handler: string
   /** This attempt's number, counting from 1. */
   readonly attempt: number
-  /** It was lost with its process when it ran alone, or with its service twice in a row: it runs alone, so that it can only harm itself. */
+  /**
+   * It was lost with its process when it ran alone, or with its service twice in a row: now it gets a process of its own, so
+   * that it can only harm itself.
+   */
   readonly isolated: boolean
   readonly event: {
     readonly uid: string
@@ -98,7 +107,40 @@ export interface Work {
   readonly body: Uint8Array
 }
 
-/** What an attempt came to, on its way into the store. */
+/** How an attempt ended that its handler process has answered. */
+export interface HandlerResult {
+  readonly outcome: Extract<AttemptOutcome, 'succeeded' | 'failed' | 'rejected' | 'retry_after' | 'timeout'>
+  readonly error?: string
+  readonly detail?: ErrorDetail
+  /** With `retry_after`; absent where the handler asked for an invalid time: then it waits as after any failure. */
+  readonly afterMs?: number
+  /** With `rejected`: why the event does not match its schema; the handler did not run. */
+  readonly quarantine?: readonly string[]
+  /** With `quarantine`: the name of the judgement. */
+  readonly judgement?: string
+  readonly startedAtMs: number
+  readonly durationMs: number
+}
+
+/** How an attempt ended, whether its process answered or not. `settlementOf` decides what follows for the delivery. */
+export type AttemptResult =
+  | HandlerResult
+  | {
+      readonly outcome: Extract<AttemptOutcome, 'process_lost'>
+      readonly error: string
+      readonly detail?: ErrorDetail
+      readonly startedAtMs: number
+      readonly durationMs: number
+    }
+  | {
+      readonly outcome: Extract<AttemptOutcome, 'released'>
+      readonly error: string
+      readonly isolate: boolean
+      readonly startedAtMs: number
+      readonly durationMs: number
+    }
+
+/** What follows from an attempt for its delivery, on its way into the store. */
 export interface Settlement {
   readonly deliveryId: number
   readonly lease: string
@@ -109,16 +151,16 @@ export interface Settlement {
    */
   readonly verdict: 'succeeded' | 'retry' | 'dead' | 'released'
   readonly outcome: AttemptOutcome
-  /** For `retry` and `released`: the next run is to be alone. */
+  /** For `retry` and `released`: the next run gets a process of its own. */
   readonly isolate: boolean
   readonly dueAtMs: number
   readonly error?: string
   readonly detail?: ErrorDetail
-  /** The event is quarantined for these reasons from the same time on. */
+  /** The store quarantines the event for these reasons in the same commit. */
   readonly quarantine?: readonly string[]
   /** With `quarantine`: the name of the judgement, as in `NewEvent.unjudged`. */
   readonly judgement?: string
-  /** With `dead`: where an event in conflict with this one goes, should it take the id. Absent: none takes it. */
+  /** With `dead`: the routes of an event in conflict with this one, should it take over the id. Absent: none takes it over. */
   readonly routes?: TypeRoutes
   readonly startedAtMs: number
   readonly durationMs: number

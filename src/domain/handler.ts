@@ -1,19 +1,19 @@
 import type { Logger } from 'pino'
 import type { WebhookEvent } from './event.ts'
 
-/** What a handler is given beside its event. */
+/** What a handler gets beside its event. */
 export interface HandlerContext {
   /** This attempt's number, counting from 1. */
   readonly attempt: number
-  /** Aborted at the deadline and when the service stops; pass it on to whatever waits. */
+  /** Aborted at the deadline and when the service stops; pass it on to `fetch` and everything else that waits. */
   readonly signal: AbortSignal
-  /** Carries the event's uid, type and source, the handler and the attempt. */
+  /** Adds the event's uid, type and source, the handler and the attempt to each line. */
   readonly log: Logger
   /** Ends this delivery for good: no retry, straight to the dead letters. Throws. */
   readonly fail: (reason: string) => never
   /**
-   * Ends this attempt and asks for the next no sooner than after `ms`, a week at most. It counts as an attempt. Throws. What is
-   * no positive time (0, NaN, a text, more than a year) waits as after any failure, and is warned of.
+   * Ends this attempt and asks for the next one no sooner than after `ms`, a week at most. It counts as an attempt. Throws.
+   * After an invalid time (0, NaN, a text, more than a year) the delivery waits as after any failure, and the log has a warning.
    */
   readonly retryAfter: (ms: number) => never
 }
@@ -27,7 +27,7 @@ export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> 
   context: HandlerContext,
 ) => unknown
 
-/** A handler as everything but its own process knows it; plain data, so that it can cross processes. */
+/** A handler as everything outside its own process knows it; plain data, so that it can cross processes. */
 export interface HandlerDefinition {
   /** Unique; `module:type` unless given. */
   readonly name: string
@@ -35,7 +35,7 @@ export interface HandlerDefinition {
   readonly types: readonly string[]
   /** The only source whose events it takes; absent: any. */
   readonly source?: string
-  /** How many of it may run at once; absent: as many as there is room for. */
+  /** How many of its attempts may run at once; absent: as many as the pool has capacity for. */
   readonly concurrency?: number
   /** JSON Schema that its events must satisfy, in place of the catalogue's for the types it names. */
   readonly schema?: Readonly<Record<string, unknown>>

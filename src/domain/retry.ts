@@ -1,6 +1,8 @@
-/** When a failed attempt runs again. */
+import type { AttemptResult, Settlement, Work } from './delivery.ts'
+
+/** When a failed attempt runs again, and after how many attempts the delivery is dead. */
 export interface RetryPolicy {
-  /** Attempts in all; the one that reaches it and fails makes the delivery dead. */
+  /** A delivery whose attempt with this number fails is dead. */
   readonly maxAttempts: number
   readonly baseMs: number
   readonly capMs: number
@@ -14,4 +16,46 @@ export interface RetryPolicy {
 export function retryDelayMs(policy: RetryPolicy, attempt: number, random: () => number = Math.random): number {
   const ceilingMs = Math.min(policy.capMs, policy.baseMs * 2 ** Math.min(attempt - 1, 52))
   return Math.floor(random() * (ceilingMs + 1))
+}
+
+/** The longest wait that a handler gets with `retryAfter`. */
+export const MAX_RETRY_AFTER_MS = 7 * 86_400_000
+
+export interface SettlementRules {
+  readonly retry: RetryPolicy
+  readonly nowMs: number
+  readonly random: () => number
+  /** The service is stopping and killed the process itself: the handlers in it are not to blame. */
+  readonly stopping: boolean
+}
+
+/**
+ * Decides what follows from an attempt's result: the delivery has succeeded, is retried, is dead, or is released. The only
+ * place where that is decided, except for attempts whose service went away (`claim` finds their leases expired).
+ */
+export function settlementOf(work: Work, result: AttemptResult, rules: SettlementRules): Settlement {
+  const base = {
+    deliveryId: work.deliveryId,
+    lease: work.lease,
+    outcome: result.outcome,
+    isolate: false,
+    dueAtMs: rules.nowMs,
+    startedAtMs: result.startedAtMs,
+    durationMs: result.durationMs,
+    ...(result.outcome !== 'succeeded' && result.error !== undefined && { error: result.error }),
+    ...('detail' in result && result.detail !== undefined && { detail: result.detail }),
+    ...('quarantine' in result && result.quarantine !== undefined && { quarantine: result.quarantine }),
+    ...('judgement' in result && result.judgement !== undefined && { judgement: result.judgement }),
+  } satisfies Partial<Settlement>
+
+  if (result.outcome === 'succeeded') return { ...base, verdict: 'succeeded' }
+  if (result.outcome === 'released') return { ...base, verdict: 'released', isolate: result.isolate }
+  if (result.outcome === 'process_lost' && rules.stopping)
+    return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
+  if (result.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
+  const delayMs =
+    result.outcome === 'retry_after' && result.afterMs !== undefined
+      ? Math.min(result.afterMs, MAX_RETRY_AFTER_MS)
+      : retryDelayMs(rules.retry, work.attempt, rules.random)
+  return { ...base, verdict: 'retry', isolate: result.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { detailOf, lineOf } from '../../src/dispatch/process/error-detail.ts'
-import { redacted } from '../../src/dispatch/redacted.ts'
+import { redactResult } from '../../src/dispatch/settlement.ts'
 
 const lineOfThrown = (thrown: unknown): string => lineOf(detailOf(thrown))
 
@@ -89,7 +89,7 @@ test('secrets are taken out of every part of it', () => {
   )
   const detail = detailOf(error)
   const ran = { outcome: 'failed', error: lineOf(detail), detail, startedAtMs: 0, durationMs: 0 } as const
-  const shown = JSON.stringify(redacted(ran, (text) => text.replaceAll('sk_live_1', '[redacted]')))
+  const shown = JSON.stringify(redactResult(ran, (text) => text.replaceAll('sk_live_1', '[redacted]')))
   expect(shown).toContain('[redacted]')
   expect(shown).not.toContain('sk_live_1')
 })

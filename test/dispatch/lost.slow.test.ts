@@ -65,21 +65,21 @@ describe('attempts that were lost with their processes', () => {
 
 test('a handler that was in trouble and kept quiet for a minute runs again, however often it had ended its process', async () => {
   const pool = await startPool()
-  const hasRoom = () =>
+  const hasCapacity = () =>
     eventually(
-      async () => pool.room(),
-      ({ troubled }) => troubled > 0,
+      async () => pool.free(),
+      ({ unstable }) => unstable > 0,
     )
   for (let times = 0; times < 7; times++) await pool.run(work('exit'))
-  await hasRoom()
+  await hasCapacity()
   const realNow = performance.now.bind(performance)
   vi.spyOn(performance, 'now').mockImplementation(() => realNow() + 61_000)
   onTestFinished(() => void vi.restoreAllMocks())
   await eventually(
-    async () => pool.isTroubled('exit'),
-    (isTroubled) => !isTroubled,
+    async () => pool.isUnstable('exit'),
+    (isUnstable) => !isUnstable,
   )
-  await hasRoom()
+  await hasCapacity()
   for (let times = 0; times < 4; times++)
     expect(await pool.run(work('exit'))).toMatchObject({ outcome: 'process_lost' })
 })

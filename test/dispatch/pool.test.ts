@@ -85,11 +85,11 @@ describe('a handler process', () => {
 
   test('runs as many at once as its concurrency says there is room for', async () => {
     const own = await startPool({ processes: 2, concurrency: 3 })
-    expect(own.room().shared).toBe(6 + own.extra)
+    expect(own.free().stable).toBe(6 + own.extra)
     const running = Array.from({ length: 4 }, () => own.run(work('wait', '{"type":"wait","ms":50}')))
-    expect(own.room().shared).toBe(2 + own.extra)
+    expect(own.free().stable).toBe(2 + own.extra)
     await Promise.all(running)
-    expect(own.room().shared).toBe(6 + own.extra)
+    expect(own.free().stable).toBe(6 + own.extra)
   })
 })
 
@@ -103,14 +103,14 @@ describe('a deadline', () => {
   test('ends an attempt whose handler never returns, and its slot is not given to another until it does', async () => {
     const pool = await startPool({ timeoutMs: 50, concurrency: 8 })
     expect(await pool.run(work('hang'))).toMatchObject({ outcome: 'timeout' })
-    expect(pool.room().shared).toBe(7 + pool.extra)
+    expect(pool.free().stable).toBe(7 + pool.extra)
   })
 
   test('renews a process when too many of its handlers outlived theirs', async () => {
     const pool = await startPool({ timeoutMs: 50, concurrency: 2 })
     const renewed = Promise.withResolvers<void>()
     await pool.run(work('hang'))
-    pool.onRoom = () => pool.room().shared === 2 + pool.extra && renewed.resolve()
+    pool.onCapacity = () => pool.free().stable === 2 + pool.extra && renewed.resolve()
     await renewed.promise
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })

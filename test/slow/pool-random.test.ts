@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { extraRooms } from '../../src/dispatch/rooms.ts'
+import { extraCapacity } from '../../src/dispatch/pool/shared-processes.ts'
 import { createPool, work } from '../dispatch/start-pool.ts'
 import { eventually } from '../support/eventually.ts'
 import { propertyParameters } from '../support/property.ts'
@@ -47,7 +47,7 @@ const bodyFor = (handler: string): string =>
 
 const isInnocent = (handler: string): boolean => (INNOCENT as readonly string[]).includes(handler)
 
-test('the pool ends each attempt, whatever their order, charges no innocent one, and has all its room free again', async () => {
+test('the pool ends each attempt, whatever their order, charges no innocent one, and has all its capacity free again', async () => {
   await fc.assert(
     fc.asyncProperty(sequence, async ({ processes, concurrency, attempts }) => {
       const pool = createPool({ processes, concurrency, timeoutMs: TIMEOUT_MS })
@@ -72,10 +72,10 @@ test('the pool ends each attempt, whatever their order, charges no innocent one,
         expect({ charged, waitedTooLong }).toEqual({ charged: [], waitedTooLong: [] })
         // Those that hang for ever keep theirs, unless they are so many that their process is ended.
         const hanging = attempts.filter(({ handler }) => handler === 'hang').length
-        const least = processes * (concurrency + extraRooms(concurrency)) - hanging
+        const least = processes * (concurrency + extraCapacity(concurrency)) - hanging
         await eventually(
-          async () => pool.room(),
-          ({ shared, isolated }) => shared >= least && isolated === ALONE,
+          async () => pool.free(),
+          ({ stable, isolated }) => stable >= least && isolated === ALONE,
         )
         expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
       } finally {

@@ -1,42 +1,41 @@
 import { once } from 'node:events'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
-import { FrameReader, frameOf } from '../frames.ts'
-import type { FromProcess, ProcessData, SentJob, ToProcess } from '../protocol.ts'
-import { endFamily, endGroup } from './family.ts'
-import { faultOf, framesIn } from './fault.ts'
-import { Jobs } from './jobs.ts'
-import { RawOutput, untilEnd } from './raw-output.ts'
-import type { InFlight, Loss, Run } from './run.ts'
+import { encodeFrame, FrameDecoder } from '../ipc/framing.ts'
+import { type FromProcess, isFromProcess, type ProcessData, type SentJob, type ToProcess } from '../ipc/messages.ts'
+import { type InFlightAttempt, InFlightAttempts, type PoolAttempt } from './attempts.ts'
+import { type ProcessExit, SERVICE_STOPPED } from './crash-attribution.ts'
+import { setLowestPriority } from './memory-and-cpu.ts'
+import { crashStack, endOfStream, exitReason, ProcessOutput } from './process-output.ts'
+import { killGroup, killTree } from './process-tree.ts'
 import { type SpawnedProcess, spawnProcess } from './spawn.ts'
-import { isFromProcess } from './trusted.ts'
-import { yieldCpu } from './vitals.ts'
 
 /** Time for all handler modules to load. */
 const LOAD_TIMEOUT_MS = 30_000
-/** Time that a process has for its last words when the service stops. */
-const STOP_PATIENCE_MS = 100
-/** Between the end of what a process says and its own: past it, it lives on without a word. */
-const MAX_SILENCE_MS = 1_000
-/** Bytes of one message from a process: results, whose errors are bounded. */
+/** Time that a process has to write out its log when the service stops. */
+const STOP_GRACE_MS = 100
+/** The longest time between the end of a process's connection and its own exit; then it is killed. */
+const EXIT_AFTER_DISCONNECT_MS = 1_000
+/** The largest message from a process: its results, whose errors are bounded. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 export interface ProcessOptions {
   readonly data: ProcessData
-  readonly family: string
+  /** The id of the process tree. */
+  readonly treeId: string
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
-  readonly isHurried: boolean
+  readonly isUrgent: boolean
   /** Whether these are the handlers that the service knows. */
   readonly isExpected: (handlers: readonly HandlerDefinition[]) => boolean
-  /** Some attempts were answered; these were taken back, and did not begin. */
-  readonly onResults: (refused: readonly Run[]) => void
-  readonly onGone: (loss: Loss) => void
+  /** The process has answered attempts. It refused these, since they were revoked: they did not start. */
+  readonly onResults: (refused: readonly PoolAttempt[]) => void
+  readonly onExit: (exit: ProcessExit) => void
   readonly onLines: (lines: readonly string[], dropped: number) => void
   readonly onDropped: (lines: number) => void
 }
 
-/** The modules cannot be loaded, or the process ended while it loaded them. */
+/** The handler modules cannot be loaded, or the process ended while it loaded them. */
 export class UnloadableError extends Error {
   override readonly name = 'UnloadableError'
   readonly faults: readonly string[]
@@ -47,239 +46,247 @@ export class UnloadableError extends Error {
   }
 }
 
-/** One process of user code, seen from outside. Ends for good; the pool starts another. */
+/** One handler process, as the service sees it: sends attempts to it, resolves them, kills it. Once ended it is not started again. */
 export class HandlerProcess {
-  /** Resolves with what the modules registered; rejects with `UnloadableError`. */
+  /** Resolves with the handlers that the modules registered; rejects with `UnloadableError`. */
   readonly ready: Promise<readonly HandlerDefinition[]>
-  /** Resolves when it is gone, and all that it had started with it. */
+  /** Resolves when the process has ended, and the programs that it had started with it. */
   readonly gone: Promise<void>
-  /** 0 if it could not be started. */
+  /** 0 if the process could not be started. */
   readonly pid: number
   isReady = false
-  /** It was put behind all others, which cannot be undone. */
-  isBehind = false
-  /** Attempts that it has answered. */
+  /** It has the lowest priority, which cannot be undone. */
+  isDeprioritized = false
+  /** The number of attempts that it has answered. */
   answered = 0
-  /** When it last gave a sign of life. */
-  heardAtMs = performance.now()
+  /** When its last message arrived, by the monotonic clock. */
+  lastHeardAtMs = performance.now()
 
   readonly #options: ProcessOptions
   readonly #spawned: SpawnedProcess
-  readonly #outputs: readonly RawOutput[]
-  readonly #jobs: Jobs
-  readonly #isLoaded = Promise.withResolvers<readonly HandlerDefinition[]>()
+  readonly #outputs: readonly ProcessOutput[]
+  readonly #attempts: InFlightAttempts
+  readonly #registered = Promise.withResolvers<readonly HandlerDefinition[]>()
   #outbox: SentJob[] = []
   #bodies: Uint8Array[] = []
   #overdue = 0
+  /** The module that it loads now. */
   #loading: string
-  #fault: string | undefined
-  /** It was ended for what it sent: any attempt that ever began in it may have written that. */
-  #isGarbled = false
+  #exitReason: string | undefined
+  /** It was killed for an invalid message, which any attempt that ever started in it may have written. */
+  #sentInvalid = false
   #stack: readonly string[] = []
   #isBlocked = false
   #isEnding = false
   #isGone = false
 
   constructor(options: ProcessOptions) {
-    const { data, isHurried, onLines } = options
+    const { data, isUrgent, onLines } = options
     this.#options = options
     this.#loading = data.handlersDir
-    this.ready = this.#isLoaded.promise
+    this.ready = this.#registered.promise
     this.ready.catch(() => {})
     this.#spawned = spawnProcess(options)
-    this.#jobs = new Jobs(this.#spawned.progress)
+    this.#attempts = new InFlightAttempts(this.#spawned.progress)
     const { child, jobs, answers, outputs } = this.#spawned
     this.pid = child.pid ?? 0
-    this.#outputs = outputs.map((stream) => new RawOutput(stream, onLines))
-    this.gone = this.#ended()
-    const reader = new FrameReader((message) => this.#hear(message), MAX_MESSAGE_BYTES)
-    answers.on('data', (chunk: Buffer) => this.#read(reader, chunk))
-    answers.on('end', () => this.#isSilent())
+    this.#outputs = outputs.map((stream) => new ProcessOutput(stream, onLines))
+    this.gone = this.#untilGone()
+    const decoder = new FrameDecoder((message) => this.#receive(message), MAX_MESSAGE_BYTES)
+    answers.on('data', (chunk: Buffer) => this.#read(decoder, chunk))
+    answers.on('end', () => this.#disconnected())
     for (const stream of [jobs, answers]) stream.on('error', () => {})
-    this.#send({ kind: 'load', isHurried, ...data })
-    const slow = setTimeout(() => this.end(`it did not load within ${LOAD_TIMEOUT_MS} ms`), LOAD_TIMEOUT_MS)
+    this.#send({ kind: 'load', isUrgent, ...data })
+    const slow = setTimeout(() => this.kill(`it did not load within ${LOAD_TIMEOUT_MS} ms`), LOAD_TIMEOUT_MS)
     void this.ready.finally(() => clearTimeout(slow)).catch(() => {})
   }
 
-  /** It does not answer or comes to its end, and is sent nothing. */
+  /** It does not answer, or is about to end: it is sent nothing. */
   get isBlocked(): boolean {
     return this.#isBlocked || this.#isEnding
   }
 
-  /** Attempts in it, and handlers that have outlived theirs. */
+  /** Attempts in it, and handlers in it that are past their deadlines. */
   get load(): number {
-    return this.#jobs.size + this.#overdue
+    return this.#attempts.size + this.#overdue
   }
 
+  /** Handlers past their deadlines that have not returned. */
   get overdue(): number {
     return this.#overdue
   }
 
-  /** The attempt whose deadline is the next. */
-  get first(): InFlight | undefined {
-    return this.#jobs.first
+  /** The attempt whose deadline comes first. */
+  get first(): InFlightAttempt | undefined {
+    return this.#attempts.first
   }
 
   get isIdle(): boolean {
-    return this.#jobs.size === 0
+    return this.#attempts.size === 0
   }
 
   /** Whether an attempt of this handler is in it. */
-  runs = (handler: string): boolean => this.#jobs.has(handler)
+  runs = (handler: string): boolean => this.#attempts.has(handler)
 
-  run(run: Run, timeoutMs: number): void {
+  run(attempt: PoolAttempt, timeoutMs: number): void {
     const [sentAtMs, nowMs] = [Date.now(), performance.now()]
     const deadlineAtMs = sentAtMs + timeoutMs
-    const key = this.#jobs.add({ run, sentAtMs, sinceMs: nowMs, untilMs: nowMs + timeoutMs })
-    const { body, deliveryId: _, lease: __, ...work } = run.work
-    if (this.#outbox.length === 0) setImmediate(() => this.#post())
+    const key = this.#attempts.add({ attempt, sentAtMs, sinceMs: nowMs, untilMs: nowMs + timeoutMs })
+    const { body, deliveryId: _, lease: __, ...work } = attempt.work
+    if (this.#outbox.length === 0) setImmediate(() => this.#sendJobs())
     this.#outbox.push({ key, work, bodyBytes: body.length, deadlineAtMs })
     this.#bodies.push(body)
   }
 
-  /** Asks whether it is there. Gives what it has begun by then, to be told to `passed` when it has answered. */
+  /** Returns the key of the attempt that it started last. Pass it to `answeredPing` when the process has answered. */
   ping(): number {
     this.#send({ kind: 'ping' })
-    return this.#jobs.lastKey()
+    return this.#attempts.lastStarted()
   }
 
-  passed(key: number): void {
-    this.#jobs.passed(key)
+  /** It has answered since it started the attempt with this key. */
+  answeredPing(lastStarted: number): void {
+    this.#attempts.clear(lastStarted)
   }
 
+  /** The service stops: aborts the signals of all handlers. */
   abortAll(): void {
     this.#send({ kind: 'abort' })
   }
 
-  /** What most likely blocks it. */
-  suspect(): InFlight | undefined {
-    return this.#jobs.suspect()
+  /** The attempt that most likely blocks it. */
+  suspect(): InFlightAttempt | undefined {
+    return this.#attempts.suspect()
   }
 
-  /** Takes back the attempts that have not begun; it will not begin them any more. */
-  revoke(): readonly Run[] {
+  /** It is blocked. Returns the attempts that have not started; it does not start them any more. */
+  revoke(): readonly PoolAttempt[] {
     if (this.isBlocked) return []
     this.#isBlocked = true
-    return this.#jobs.revoke()
+    return this.#attempts.revoke()
   }
 
-  /** It may begin what it is sent from now on. */
+  /** It is not blocked any more: it starts what it is sent from now on. */
   restore(): void {
     this.#isBlocked = false
-    this.#jobs.restore()
+    this.#attempts.restore()
   }
 
-  /** Lets it write out its log, if it can, and ends it. Resolves when it is gone. */
+  /** Ends the process; it may write out its log first. Resolves when it is gone. */
   async stop(): Promise<void> {
-    this.#fault ??= 'the service stopped'
+    this.#exitReason ??= SERVICE_STOPPED
     this.#send({ kind: 'stop' })
-    const late = setTimeout(() => this.end('the service stopped'), STOP_PATIENCE_MS)
+    const late = setTimeout(() => this.kill(SERVICE_STOPPED), STOP_GRACE_MS)
     await this.gone
     clearTimeout(late)
   }
 
-  /** Others have the processor first. */
-  yieldCpu(): void {
-    if (!this.isBehind) yieldCpu(this.pid)
-    this.isBehind = true
+  /** Gives it the lowest priority: all other processes get the processor first. */
+  deprioritize(): void {
+    if (!this.isDeprioritized) setLowestPriority(this.pid)
+    this.isDeprioritized = true
   }
 
-  end(fault: string): void {
+  /** Its attempts are lost for this reason, unless it has one already. */
+  kill(reason: string): void {
     if (this.#isGone) return
     this.#isEnding = true
-    this.#fault ??= fault
+    this.#exitReason ??= reason
     this.#spawned.child.kill('SIGKILL')
   }
 
-  /** It has ended, most likely, and how it did is known in a moment. */
-  #isSilent(): void {
-    setTimeout(() => this.end('the handler process closed its connection to the service'), MAX_SILENCE_MS).unref()
+  /** Most likely the process has ended, and its `exit` follows at once. */
+  #disconnected(): void {
+    setTimeout(
+      () => this.kill('the handler process closed its connection to the service'),
+      EXIT_AFTER_DISCONNECT_MS,
+    ).unref()
   }
 
-  #read(reader: FrameReader, chunk: Buffer): void {
-    this.heardAtMs = performance.now()
+  #read(decoder: FrameDecoder, chunk: Buffer): void {
+    this.lastHeardAtMs = performance.now()
     try {
-      reader.push(chunk)
+      decoder.push(chunk)
     } catch (error) {
-      this.#refuse(`: ${messageOf(error)}`)
+      this.#killForInvalid(`: ${messageOf(error)}`)
     }
   }
 
-  #refuse(why = ''): void {
-    this.#isGarbled = true
-    this.end(`the handler process sent what is no answer${why}`)
+  #killForInvalid(why = ''): void {
+    this.#sentInvalid = true
+    this.kill(`the handler process sent what is no answer${why}`)
   }
 
-  #hear(message: unknown): void {
-    if (!isFromProcess(message)) this.#refuse()
-    else if (message.kind === 'results') this.#answer(message)
+  #receive(message: unknown): void {
+    if (!isFromProcess(message)) this.#killForInvalid()
+    else if (message.kind === 'results') this.#receiveResults(message)
     else if (message.kind === 'loading') this.#loading = message.file
     else if (message.kind === 'dropped') this.#options.onDropped(message.lines)
-    else if (message.kind === 'ready') this.#isUp(message.handlers)
+    else if (message.kind === 'ready') this.#loaded(message.handlers)
     else if (message.kind === 'unloadable') {
-      this.#isLoaded.reject(new UnloadableError(message.faults))
-      this.end(`its modules cannot be loaded: ${message.faults.join('; ')}`)
+      this.#registered.reject(new UnloadableError(message.faults))
+      this.kill(`its modules cannot be loaded: ${message.faults.join('; ')}`)
     }
   }
 
-  /** Modules that have changed since the service started would leave deliveries without their handler. */
-  #isUp(handlers: readonly HandlerDefinition[]): void {
+  /** If the modules have changed since the service started, deliveries could be without their handler. */
+  #loaded(handlers: readonly HandlerDefinition[]): void {
     if (!this.#options.isExpected(handlers)) {
-      this.end('its modules register other handlers than when the service started: restart it')
+      this.kill('its modules register other handlers than when the service started: restart it')
       return
     }
     this.isReady = true
-    this.#isLoaded.resolve(handlers)
+    this.#registered.resolve(handlers)
   }
 
-  #answer({ results, refused, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
+  #receiveResults({ results, refused, overdue }: Extract<FromProcess, { kind: 'results' }>): void {
     this.#overdue = overdue
     this.answered += results.length
-    for (const { key, result } of results) this.#jobs.take(key)?.run.resolve(result)
-    this.#options.onResults(refused.flatMap((key) => this.#jobs.take(key)?.run ?? []))
+    for (const { key, result } of results) this.#attempts.take(key)?.attempt.resolve(result)
+    this.#options.onResults(refused.flatMap((key) => this.#attempts.take(key)?.attempt ?? []))
   }
 
   #send(message: ToProcess, tail: readonly Uint8Array[] = []): void {
     const { jobs } = this.#spawned
     if (!jobs.writable) return
     jobs.cork()
-    for (const part of frameOf(message, tail)) jobs.write(part)
+    for (const part of encodeFrame(message, tail)) jobs.write(part)
     jobs.uncork()
   }
 
-  /** One message for all attempts of one turn of the loop. */
-  #post(): void {
+  /** One message for all attempts of one turn of the event loop. */
+  #sendJobs(): void {
     const [jobs, bodies] = [this.#outbox, this.#bodies]
     this.#outbox = []
     this.#bodies = []
     this.#send({ kind: 'jobs', jobs }, bodies)
   }
 
-  async #ended(): Promise<void> {
+  async #untilGone(): Promise<void> {
     const { child, jobs, answers } = this.#spawned
     try {
       const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
       this.#isEnding = true
-      if (child.pid !== undefined) endGroup(child.pid)
+      if (child.pid !== undefined) killGroup(child.pid)
       jobs.destroy()
-      await Promise.all([untilEnd(answers), ...this.#outputs.map((output) => output.drain())])
-      const lastWords = this.#outputs.map((output) => output.kept()).join('\n')
-      this.#stack = framesIn(lastWords)
-      this.#fault ??= faultOf(code, signal, lastWords)
+      await Promise.all([endOfStream(answers), ...this.#outputs.map((output) => output.drain())])
+      const output = this.#outputs.map((each) => each.kept()).join('\n')
+      this.#stack = crashStack(output)
+      this.#exitReason ??= exitReason(code, signal, output)
     } catch (error) {
-      this.#fault ??= `the handler process could not be started: ${messageOf(error)}`
+      this.#exitReason ??= `the handler process could not be started: ${messageOf(error)}`
     }
     this.#isGone = true
-    this.#isLoaded.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#fault}`]))
-    const { suspect, ...held } = this.#jobs.close()
-    this.#options.onGone({
-      fault: this.#fault,
+    this.#registered.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#exitReason}`]))
+    const { suspect, ...attempts } = this.#attempts.close()
+    this.#options.onExit({
+      reason: this.#exitReason,
       stack: this.#stack,
       overdue: this.#overdue,
       answered: this.answered,
-      ...held,
-      suspect: this.#isGarbled ? undefined : suspect,
+      ...attempts,
+      suspect: this.#sentInvalid ? undefined : suspect,
     })
-    if (child.pid !== undefined) await endFamily(this.#options.family)
+    if (child.pid !== undefined) await killTree(this.#options.treeId)
   }
 }

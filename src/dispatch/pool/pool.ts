@@ -1,297 +1,296 @@
 import { availableParallelism } from 'node:os'
-import type { Work } from '../../domain/delivery.ts'
+import type { AttemptResult, Work } from '../../domain/delivery.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
-import { latestStartMs } from '../lease.ts'
-import { extraRooms, type Room } from '../rooms.ts'
+import { AttemptQueue, latestStartMs, type PoolAttempt, releaseAttempt, resolveLost } from './attempts.ts'
+import { attributeCrash, BLOCKED_WHILE_IDLE, ExitLog, type ProcessExit, SERVICE_STOPPED } from './crash-attribution.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import { answerLost, giveBack, HELD_IDLE, LossLog, STOPPED } from './loss.ts'
-import { type Place, Processes, type ProcessesOptions } from './processes.ts'
-import { type Alertness, Rounds, type Scope } from './rounds.ts'
-import type { Loss, Ran, Run } from './run.ts'
-import { type Slot, Slots } from './slots.ts'
-import { Suspects } from './suspects.ts'
-import { triage } from './triage.ts'
-import { Trouble } from './trouble.ts'
-import { Waiting } from './waiting.ts'
-import { Watch } from './watch.ts'
+import { IsolatedAttempts } from './isolated-attempts.ts'
+import { type Placement, ProcessSupervisor, type SupervisorOptions } from './process-supervisor.ts'
+import { extraCapacity, type FreeCapacity, type ProcessSlot, SharedProcesses } from './shared-processes.ts'
+import { UnstableHandlers } from './unstable-handlers.ts'
+import { type Pace, Watchdog, WatchdogTimer, type WatchScope } from './watchdog.ts'
 
-/** Of handlers in trouble so much less runs at once in each process: each loss takes less along. */
-const TROUBLED_PART = 0.5
-/** A process in which nothing has run for so long is not looked at: most attempts are over before. */
+/** In the processes of unstable handlers this part of the attempts runs at once: a crash takes fewer others with it. */
+const UNSTABLE_PART = 0.5
+/** A process is only checked when its first attempt has run for so long. Most attempts are over before. */
 const YOUNG_MS = 50
-/** A loss seldom comes alone. */
-const SPARES_AFTER_LOSS = 2
-/** What no attempt waits for may block its process for so long. */
+/** Spare processes after a crash, which seldom comes alone. */
+const SPARES_AFTER_CRASH = 2
+/** How long a process may be blocked in which no attempt waits. */
 const MAX_IDLE_BLOCKED_MS = 1_000
-/** A blocked process is put behind all others after this time; at once, where so many are that they take every processor. */
-const YIELD_AFTER_MS = 1_000
+/** A blocked process gets the lowest priority after this time; at once, if so many are blocked that they take every processor. */
+const DEPRIORITIZE_AFTER_MS = 1_000
 
-export interface PoolOptions extends ProcessesOptions {
+export interface PoolOptions extends SupervisorOptions {
   readonly processes: number
   /** Attempts in each process at once. */
   readonly concurrency: number
   readonly timeoutMs: number
 }
+
 /**
  * The handler processes, and which attempt runs in which.
  *
  * ```
- *           blocked, or full of what is overdue: replaced at once
- *   slot ────────────────────────────────────────────────────────→ aside ── answers again, and is done ──→ spare
- *     │                                                              │                                       │
- *     │ ends, or is ended                                            │ is ended at the deadline              │ is needed
- *     ↓                                                              ↓                                       ↓
- *   what it ran is suspected: `few` share a process, the first suspect and what is lost again run in one alone: apart
+ *            blocked, or full of overdue handlers: replaced at once
+ *   shared ────────────────────────────────────────────────────────→ replaced ── answers again, and is idle ──→ spare
+ *     │                                                                  │                                        │
+ *     │ ends, or is killed                                               │ is killed at the deadline              │ is needed
+ *     ↓                                                                  ↓                                        ↓
+ *   its attempts are suspects: a few share a process, the first suspect and what is lost again run alone: isolated
  * ```
  *
- * A process apart that is blocked is set aside, too. A handler that does so again and again gets slots of its own
- * (`Trouble`), so that it only ever takes its own kind with it.
+ * A blocked isolated process is replaced, too. A handler with several incidents gets shared processes apart from those of the
+ * stable handlers (`UnstableHandlers`), so that it only takes its own kind with it.
  */
 export class HandlerPool {
-  /** Called whenever room may have appeared. */
-  onRoom: () => void = () => {}
-  /** Attempts beyond the configured number, in all. */
+  /** Called whenever capacity may have become free. */
+  onCapacity: () => void = () => {}
+  /** Attempts beyond the configured number, in all processes. */
   readonly extra: number
 
   readonly #options: PoolOptions
-  readonly #processes: Processes
-  readonly #watch: Watch
-  readonly #trouble: Trouble
-  readonly #lossLog: LossLog
-  readonly #slots: Record<Slot['group'], Slots>
-  readonly #suspects: Suspects
-  readonly #rounds = new Rounds((nowMs, scope) => this.#look(nowMs, scope))
-  /** Attempts that wait for room in a slot. */
-  readonly #waiting = new Waiting()
+  readonly #supervisor: ProcessSupervisor
+  readonly #watchdog: Watchdog
+  readonly #unstable: UnstableHandlers
+  readonly #exitLog: ExitLog
+  readonly #shared: Record<ProcessSlot['group'], SharedProcesses>
+  readonly #isolated: IsolatedAttempts
+  readonly #timer = new WatchdogTimer((nowMs, scope) => this.#check(nowMs, scope))
+  /** Attempts that wait for a shared process. */
+  readonly #waiting = new AttemptQueue()
   #isClosed = false
 
   constructor(options: PoolOptions) {
     this.#options = options
-    this.extra = options.processes * extraRooms(options.concurrency)
-    this.#watch = new Watch(options.memoryMb)
-    this.#trouble = new Trouble(options.log)
-    this.#lossLog = new LossLog(options.log, this.isTroubled)
-    this.#processes = new Processes(options, {
-      onReady: () => this.#isUp(),
-      onResults: (process, place, refused) => this.#isFreer(process, place, refused),
-      onGone: (process, place, loss) => this.#isGone(process, place, loss),
-    })
     const { processes, concurrency } = options
-    const troubledAtOnce = Math.ceil(concurrency * TROUBLED_PART)
-    this.#slots = {
-      ordinary: new Slots(this.#processes, 'ordinary', processes, concurrency + extraRooms(concurrency)),
-      troubled: new Slots(this.#processes, 'troubled', processes, troubledAtOnce),
+    this.extra = processes * extraCapacity(concurrency)
+    this.#watchdog = new Watchdog(options.memoryMb)
+    this.#unstable = new UnstableHandlers(options.log)
+    this.#exitLog = new ExitLog(options.log, this.isUnstable)
+    this.#supervisor = new ProcessSupervisor(options, {
+      onReady: () => this.#onReady(),
+      onResults: (process, placement, refused) => this.#onResults(process, placement, refused),
+      onExit: (process, placement, exit) => this.#onExit(process, placement, exit),
+    })
+    const unstableAtOnce = Math.ceil(concurrency * UNSTABLE_PART)
+    this.#shared = {
+      stable: new SharedProcesses(this.#supervisor, 'stable', processes, concurrency + extraCapacity(concurrency)),
+      unstable: new SharedProcesses(this.#supervisor, 'unstable', processes, unstableAtOnce),
     }
-    this.#suspects = new Suspects(
-      this.#processes,
-      (handler) => this.#trouble.pausedUntilMs(handler) <= performance.now(),
-      (process, run) => this.#start(process, run),
+    this.#isolated = new IsolatedAttempts(
+      this.#supervisor,
+      (handler) => this.#unstable.pausedUntilMs(handler) <= performance.now(),
+      (process, attempt) => this.#start(process, attempt),
     )
   }
 
-  /** Starts the processes and gives what the handler modules registered. Rejects with `UnloadableError`. */
+  /** Starts the processes and returns what the handler modules registered. Rejects with `UnloadableError`. */
   async start(): Promise<readonly HandlerDefinition[]> {
-    const handlers = await this.#slots.ordinary.start()
-    this.#watch.refuseTooLarge([...this.#processes.all.keys()])
+    const handlers = await this.#shared.stable.start()
+    this.#watchdog.assertModulesFit([...this.#supervisor.all.keys()])
     return handlers
   }
 
-  room(): Room {
-    const { troubled } = this.#slots
+  free(): FreeCapacity {
     return {
-      shared: this.sharedRoom,
-      troubled: Math.max(0, troubled.roomWhenOpen - this.#waitingFor('troubled')),
-      isolated: this.#suspects.roomAlone,
+      stable: this.freeStable,
+      unstable: Math.max(0, this.#shared.unstable.freeWhenOpen - this.#waitingFor('unstable')),
+      isolated: this.#isolated.freeAlone,
     }
   }
 
-  /** As in `room`; asked for each event. */
-  get sharedRoom(): number {
-    return Math.max(0, this.#slots.ordinary.room - this.#waitingFor('ordinary'))
+  /** As in `free`. The dispatcher asks for it with each event. */
+  get freeStable(): number {
+    return Math.max(0, this.#shared.stable.free - this.#waitingFor('stable'))
   }
 
-  isTroubled = (handler: string): boolean => this.#trouble.isTroubled(handler)
+  isUnstable = (handler: string): boolean => this.#unstable.isUnstable(handler)
 
-  /** Whether a handler may start at all: not while it holds too many blocked processes. */
-  mayStart = (handler: string): boolean => this.#processes.mayBlockMore(handler)
+  /** False while a handler holds too many blocked processes. */
+  mayStart = (handler: string): boolean => this.#supervisor.mayBlockMore(handler)
 
-  /** Runs one attempt where it belongs. Never rejects: a lost process is an outcome. */
-  run(work: Work): Promise<Ran> {
-    const { promise, resolve } = Promise.withResolvers<Ran>()
-    const run: Run = {
+  /** Runs one attempt in a process. Never rejects: a lost process is a result. */
+  run(work: Work): Promise<AttemptResult> {
+    const { promise, resolve } = Promise.withResolvers<AttemptResult>()
+    const attempt: PoolAttempt = {
       work,
-      company: work.isolated ? 'none' : 'many',
+      sharing: work.isolated ? 'alone' : 'many',
       startByMs: performance.now() + latestStartMs(this.#options.timeoutMs),
-      resolve: (ran) => {
-        if (ran.outcome !== 'process_lost' && ran.outcome !== 'released') this.#trouble.survived(work.handler)
-        resolve(ran)
+      resolve: (result) => {
+        if (result.outcome !== 'process_lost' && result.outcome !== 'released') this.#unstable.survived(work.handler)
+        resolve(result)
       },
     }
-    if (this.#isClosed) answerLost(run, Date.now(), STOPPED)
-    else if (work.isolated) this.#suspects.add(run)
-    else this.#waiting.add(run)
+    if (this.#isClosed) resolveLost(attempt, Date.now(), SERVICE_STOPPED)
+    else if (work.isolated) this.#isolated.add(attempt)
+    else this.#waiting.add(attempt)
     this.#fill()
     return promise
   }
 
   /** Tells all running handlers, by their signal, that the service stops. */
   abort(): void {
-    for (const process of this.#processes.all.keys()) process.abortAll()
+    for (const process of this.#supervisor.all.keys()) process.abortAll()
   }
 
-  /** Ends all processes; what still ran is answered as lost. Idempotent. */
+  /** Ends all processes; the attempts that still ran or waited are lost. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#rounds.stop()
-    const all = [...this.#waiting.take(() => true), ...this.#suspects.take(() => true)]
-    for (const run of all) answerLost(run, Date.now(), STOPPED)
-    await this.#processes.close()
+    this.#timer.stop()
+    const all = [...this.#waiting.take(() => true), ...this.#isolated.take(() => true)]
+    for (const attempt of all) resolveLost(attempt, Date.now(), SERVICE_STOPPED)
+    await this.#supervisor.close()
   }
 
-  /** They have waited already: they go first. */
-  #again(runs: readonly Run[]): void {
-    this.#waiting.addFirst(runs.filter(({ company }) => company === 'many'))
-    for (const run of runs) if (run.company !== 'many') this.#suspects.add(run)
+  /** Attempts that have waited already go first. */
+  #requeue(attempts: readonly PoolAttempt[]): void {
+    this.#waiting.addFront(attempts.filter(({ sharing }) => sharing === 'many'))
+    for (const attempt of attempts) if (attempt.sharing !== 'many') this.#isolated.add(attempt)
   }
 
-  /** Gives what waits to the processes that have room for it. */
+  /** Starts the waiting attempts for which a process has room. */
   #fill(): void {
     if (this.#isClosed) return
-    this.#waiting.take((run) => !this.#trouble.hasAny(run.work.handler) && this.#startShared(run))
-    this.#waiting.take((run) => this.#startShared(run))
-    this.#suspects.fill()
-    this.#rounds.soon()
+    this.#waiting.take((attempt) => !this.#unstable.hasIncidents(attempt.work.handler) && this.#startShared(attempt))
+    this.#waiting.take((attempt) => this.#startShared(attempt))
+    this.#isolated.fill()
+    this.#timer.soon()
   }
 
-  /** False if there is no room yet. */
-  #startShared(run: Run): boolean {
-    const { handler } = run.work
+  /** False if no process has room yet. */
+  #startShared(attempt: PoolAttempt): boolean {
+    const { handler } = attempt.work
     const group = this.#groupOf(handler)
-    if (group === 'troubled' && !this.mayStart(handler)) return false
-    if (group === 'troubled') this.#slots.troubled.open()
-    const process = this.#slots[group].roomiest()
+    if (group === 'unstable' && !this.mayStart(handler)) return false
+    if (group === 'unstable') this.#shared.unstable.open()
+    const process = this.#shared[group].leastLoaded()
     if (process === undefined) return false
-    this.#start(process, run)
+    this.#start(process, attempt)
     return true
   }
 
-  #groupOf = (handler: string): Slot['group'] => (this.#trouble.isTroubled(handler) ? 'troubled' : 'ordinary')
+  #groupOf = (handler: string): ProcessSlot['group'] => (this.#unstable.isUnstable(handler) ? 'unstable' : 'stable')
 
-  #waitingFor = (group: Slot['group']): number =>
+  #waitingFor = (group: ProcessSlot['group']): number =>
     this.#waiting.count(({ work }) => this.#groupOf(work.handler) === group)
 
-  #start(process: HandlerProcess, run: Run): void {
-    process.run(run, this.#options.timeoutMs)
+  #start(process: HandlerProcess, attempt: PoolAttempt): void {
+    process.run(attempt, this.#options.timeoutMs)
   }
 
-  #isUp(): void {
-    this.#suspects.loaded()
-    this.#offerRoom()
+  #onReady(): void {
+    this.#isolated.loaded()
+    this.#offerCapacity()
   }
 
-  #isFreer(process: HandlerProcess, place: Place, refused: readonly Run[]): void {
+  #onResults(process: HandlerProcess, placement: Placement, refused: readonly PoolAttempt[]): void {
     if (this.#isClosed) {
-      for (const run of refused) answerLost(run, Date.now(), STOPPED)
+      for (const attempt of refused) resolveLost(attempt, Date.now(), SERVICE_STOPPED)
       return
     }
-    this.#again(refused)
+    this.#requeue(refused)
     const { concurrency } = this.#options
-    if (place.kind === 'slot' && process.overdue > 0 && process.overdue * 2 >= concurrency)
-      this.#setAside(process, place)
-    if (process.isIdle && this.#processes.all.get(process)?.kind === 'aside') this.#processes.dismiss(process)
-    this.#offerRoom()
+    if (placement.kind === 'shared' && process.overdue > 0 && process.overdue * 2 >= concurrency)
+      this.#replace(process, placement)
+    if (process.isIdle && this.#supervisor.all.get(process)?.kind === 'replaced')
+      this.#supervisor.releaseOrKill(process)
+    this.#offerCapacity()
   }
 
-  /** Another takes its place; it may finish what it has begun. */
-  #setAside(process: HandlerProcess, place: Place, handler?: string): void {
-    this.#processes.move(process, { kind: 'aside', sinceMs: performance.now(), handler })
-    if (place.kind === 'slot') this.#slots[place.slot.group].replace(place.slot, process)
-    this.#processes.warm(this.#processes.in('aside').length)
+  /** Another process takes its place. It may finish the attempts that it has started. */
+  #replace(process: HandlerProcess, placement: Placement, handler?: string): void {
+    this.#supervisor.place(process, { kind: 'replaced', sinceMs: performance.now(), handler })
+    if (placement.kind === 'shared') this.#shared[placement.slot.group].replace(placement.slot, process)
+    this.#supervisor.startSpares(this.#supervisor.placedAs('replaced').length)
   }
 
-  #isGone(process: HandlerProcess, place: Place, loss: Loss): void {
+  #onExit(process: HandlerProcess, placement: Placement, exit: ProcessExit): void {
     if (this.#isClosed) {
-      for (const { run, sentAtMs } of loss.begun) answerLost(run, sentAtMs, STOPPED)
-      for (const run of loss.notBegun) answerLost(run, Date.now(), STOPPED)
+      for (const { attempt, sentAtMs } of exit.started) resolveLost(attempt, sentAtMs, SERVICE_STOPPED)
+      for (const attempt of exit.notStarted) resolveLost(attempt, Date.now(), SERVICE_STOPPED)
       return
     }
-    if (!process.isReady) this.#hasFailed(loss.fault)
-    const { guilty, again, accused } = triage(loss)
-    const isNews = accused !== undefined && !this.#trouble.hasAny(accused)
-    if (guilty !== undefined) answerLost(guilty.run, guilty.sentAtMs, loss.fault, loss.stack)
-    this.#again(again)
-    if (process.isReady) this.#lossLog.tell(loss, again.length)
-    if (accused !== undefined) this.#trouble.lost(accused, performance.now(), loss.fault)
-    if (place.kind === 'slot') this.#slots[place.slot.group].lost(place.slot, process, loss, isNews)
-    if (loss.begun.length > 0) this.#processes.warm(SPARES_AFTER_LOSS)
-    this.#offerRoom()
+    if (!process.isReady) this.#onLoadFailure(exit.reason)
+    const { culprit, rerun, suspectHandler } = attributeCrash(exit)
+    const isFirstIncident = suspectHandler !== undefined && !this.#unstable.hasIncidents(suspectHandler)
+    if (culprit !== undefined) resolveLost(culprit.attempt, culprit.sentAtMs, exit.reason, exit.stack)
+    this.#requeue(rerun)
+    if (process.isReady) this.#exitLog.write(exit, rerun.length)
+    if (suspectHandler !== undefined) this.#unstable.crashed(suspectHandler, performance.now(), exit.reason)
+    if (placement.kind === 'shared')
+      this.#shared[placement.slot.group].exited(placement.slot, process, exit, isFirstIncident)
+    if (exit.started.length > 0) this.#supervisor.startSpares(SPARES_AFTER_CRASH)
+    this.#offerCapacity()
   }
 
-  #hasFailed(fault: string): void {
-    this.#suspects.failed()
-    this.#options.log.error({ error: fault }, 'a handler process could not start')
+  #onLoadFailure(reason: string): void {
+    this.#isolated.failedToLoad()
+    this.#options.log.error({ error: reason }, 'a handler process could not start')
   }
 
-  #offerRoom(): void {
+  #offerCapacity(): void {
     this.#fill()
-    this.onRoom()
+    this.onCapacity()
   }
 
-  #look(nowMs: number, scope: Scope): Alertness {
-    let alertness: Alertness = this.#waiting.size + this.#suspects.size > 0 ? 'busy' : 'idle'
-    for (const [process, place] of this.#processes.all) {
-      const isBusy = !process.isIdle || place.kind === 'aside'
-      if (isBusy && alertness === 'idle') alertness = 'busy'
+  /** One pass of the watchdog. */
+  #check(nowMs: number, scope: WatchScope): Pace {
+    let pace: Pace = this.#waiting.size + this.#isolated.size > 0 ? 'busy' : 'idle'
+    for (const [process, placement] of this.#supervisor.all) {
+      const isBusy = !process.isIdle || placement.kind === 'replaced'
+      if (isBusy && pace === 'idle') pace = 'busy'
       const isAtWork = process.first !== undefined && nowMs - process.first.sinceMs > YOUNG_MS
-      const isDue = scope === 'all' || place.kind === 'aside' || isAtWork
-      if (process.isReady && isDue && this.#lookAt(process, place, nowMs)) alertness = 'alert'
-      const fault = scope === 'memory' ? this.#watch.outgrown(process) : undefined
-      if (fault !== undefined) process.end(fault)
+      const isDue = scope === 'all' || placement.kind === 'replaced' || isAtWork
+      if (process.isReady && isDue && !this.#isHealthy(process, placement, nowMs)) pace = 'alert'
+      const reason = scope === 'memory' ? this.#watchdog.overMemoryLimit(process) : undefined
+      if (reason !== undefined) process.kill(reason)
     }
-    this.#giveBackLate(nowMs)
-    this.#processes.cool(nowMs)
-    const isForgiven = this.#trouble.forget(nowMs)
-    if (this.#trouble.isQuiet) this.#slots.troubled.closeIdle()
-    if (isForgiven) this.#offerRoom()
-    // Some of it may have waited for a time to pass.
-    else if (this.#waiting.size + this.#suspects.size > 0) this.#fill()
-    return alertness
+    this.#releaseLate(nowMs)
+    this.#supervisor.retireIdleSpares(nowMs)
+    const isAnyForgotten = this.#unstable.forget(nowMs)
+    if (this.#unstable.isEmpty) this.#shared.unstable.releaseIdle()
+    if (isAnyForgotten) this.#offerCapacity()
+    // Some attempts may have waited for a pause to end.
+    else if (this.#waiting.size + this.#isolated.size > 0) this.#fill()
+    return pace
   }
 
-  /** What has waited so long that its lease would end while it runs. */
-  #giveBackLate(nowMs: number): void {
-    const isLate = ({ startByMs }: Run): boolean => startByMs < nowMs
-    for (const run of [...this.#waiting.take(isLate), ...this.#suspects.take(isLate)]) giveBack(run)
+  /** Releases the attempts whose lease would end while they run. */
+  #releaseLate(nowMs: number): void {
+    const isLate = ({ startByMs }: PoolAttempt): boolean => startByMs < nowMs
+    for (const attempt of [...this.#waiting.take(isLate), ...this.#isolated.take(isLate)]) releaseAttempt(attempt)
   }
 
-  /** Whether it has to answer yet. */
-  #lookAt(process: HandlerProcess, place: Place, nowMs: number): boolean {
-    const sign = this.#watch.look(process, nowMs)
-    if (sign.kind === 'to_end') process.end(sign.fault)
-    else if (place.kind === 'aside') this.#lookAside(process, sign.kind === 'blocked', nowMs - place.sinceMs)
-    else if (sign.kind === 'blocked' && process.isIdle && place.kind !== 'slot') process.end(HELD_IDLE)
-    else if (sign.kind === 'blocked') this.#isBlocked(process, place)
-    else if (process.isBlocked && sign.kind === 'well') {
+  /** Checks a process and acts on what the check finds. */
+  #isHealthy(process: HandlerProcess, placement: Placement, nowMs: number): boolean {
+    const health = this.#watchdog.check(process, nowMs)
+    const isBlocked = health.kind === 'blocked'
+    if (health.kind === 'kill') process.kill(health.reason)
+    else if (placement.kind === 'replaced') this.#checkReplaced(process, isBlocked, nowMs - placement.sinceMs)
+    else if (isBlocked && process.isIdle && placement.kind !== 'shared') process.kill(BLOCKED_WHILE_IDLE)
+    else if (isBlocked) this.#onBlocked(process, placement)
+    else if (process.isBlocked && health.kind === 'healthy') {
       process.restore()
-      this.#offerRoom()
+      this.#offerCapacity()
     }
-    return sign.kind !== 'well'
+    return health.kind === 'healthy'
   }
 
-  #lookAside(process: HandlerProcess, isBlocked: boolean, asideMs: number): void {
-    const isCrowded = this.#processes.in('aside').length >= availableParallelism()
-    if (!isBlocked && process.isIdle) this.#processes.dismiss(process)
-    else if (isBlocked && process.isIdle && asideMs > MAX_IDLE_BLOCKED_MS) process.end(HELD_IDLE)
-    else if (isBlocked && asideMs > (isCrowded ? 0 : YIELD_AFTER_MS)) process.yieldCpu()
+  #checkReplaced(process: HandlerProcess, isBlocked: boolean, replacedMs: number): void {
+    const isCrowded = this.#supervisor.placedAs('replaced').length >= availableParallelism()
+    if (!isBlocked && process.isIdle) this.#supervisor.releaseOrKill(process)
+    else if (isBlocked && process.isIdle && replacedMs > MAX_IDLE_BLOCKED_MS) process.kill(BLOCKED_WHILE_IDLE)
+    else if (isBlocked && replacedMs > (isCrowded ? 0 : DEPRIORITIZE_AFTER_MS)) process.deprioritize()
   }
 
-  /** What it has not begun runs elsewhere. */
-  #isBlocked(process: HandlerProcess, place: Place): void {
-    const handler = process.suspect()?.run.work.handler
-    if (!process.isBlocked && handler !== undefined) this.#trouble.blocked(handler, performance.now())
-    const runs = process.revoke()
-    if (this.#processes.mayReplace()) this.#setAside(process, place, handler)
-    this.#again(runs)
-    this.#offerRoom()
+  /** The attempts that it has not started run in other processes. */
+  #onBlocked(process: HandlerProcess, placement: Placement): void {
+    const handler = process.suspect()?.attempt.work.handler
+    if (!process.isBlocked && handler !== undefined) this.#unstable.blocked(handler, performance.now())
+    const attempts = process.revoke()
+    if (this.#supervisor.canReplace()) this.#replace(process, placement, handler)
+    this.#requeue(attempts)
+    this.#offerCapacity()
   }
 }

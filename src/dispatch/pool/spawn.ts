@@ -3,47 +3,47 @@ import { EventEmitter } from 'node:events'
 import { getCompileCacheDir } from 'node:module'
 import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { openProgress, Progress } from '../progress.ts'
-import { FAMILY_VARIABLE } from './family.ts'
-import { stepBack } from './vitals.ts'
+import { createProgressFile, JobProgress } from '../ipc/job-progress.ts'
+import { setHandlerPriority } from './memory-and-cpu.ts'
+import { TREE_VARIABLE } from './process-tree.ts'
 
 const MAIN = fileURLToPath(new URL('../process/main.ts', import.meta.url))
 
-/** The part of a process's memory that JavaScript's heap may take: the rest is for buffers, code and stacks. */
+/** The part of a process's memory limit that the JavaScript heap may take. The rest is for buffers, code and stacks. */
 const HEAP_PART = 0.75
 const MIN_HEAP_MB = 16
-/** Half of the space for what is new; V8's own choice of 16 would be filled to the brim in every process. */
+/** Half of the space for new objects. V8's default of 16 would fill up in every process. */
 const MAX_SEMI_SPACE_MB = 2
 
 export interface SpawnedProcess {
-  /** Tells of its end by `exit`, or by `error` if it could not be started. */
+  /** Emits `exit` when it has ended, or `error` if it could not be started. */
   readonly child: EventEmitter & { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean }
   readonly jobs: Writable
   readonly answers: Readable
-  /** What is written past `console`: by native code, and by programs that a handler starts. */
+  /** What native code, and programs that a handler starts, write to stdout and stderr. `console` goes to the log. */
   readonly outputs: readonly [stdout: Readable, stderr: Readable]
-  readonly progress: Progress
+  readonly progress: JobProgress
 }
 
 export interface SpawnOptions {
-  /** Tells what belongs to this process, and all that it starts. */
-  readonly family: string
+  /** The id of the process tree: all programs that the process starts inherit it. */
+  readonly treeId: string
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
-  /** It loads at the priority of acknowledgements, and steps back after. */
-  readonly isHurried: boolean
+  /** It loads at the priority of acknowledgements, and lowers its priority afterwards. */
+  readonly isUrgent: boolean
 }
 
 /**
- * Starts a handler process, in a session of its own: what a terminal or a supervisor signals reaches the service, which ends
- * its handlers in order.
+ * Starts a handler process, in a session of its own: a signal from a terminal or a supervisor reaches only the service, which
+ * then ends its handlers in order. Never throws.
  */
 export function spawnProcess(options: SpawnOptions): SpawnedProcess {
-  const progressFd = openProgress()
-  const progress = new Progress(progressFd)
+  const progressFd = createProgressFile()
+  const progress = new JobProgress(progressFd)
   try {
     const child = start(options, progressFd)
-    if (!options.isHurried && child.pid !== undefined) stepBack(child.pid)
+    if (!options.isUrgent && child.pid !== undefined) setHandlerPriority(child.pid)
     const [, stdout, stderr, jobs, answers] = child.stdio ?? []
     if (stdout && stderr && jobs && answers) {
       return {
@@ -54,7 +54,7 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
         progress,
       }
     }
-    // Without descriptors to spare it has no streams, and an error is on its way.
+    // The system has no file descriptors left: there are no streams, and an `error` follows.
     return notStarted(child, progress)
   } catch (error) {
     const child = Object.assign(new EventEmitter(), { kill: () => false })
@@ -63,17 +63,17 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
   }
 }
 
-function start({ family, memoryMb, environment }: SpawnOptions, progressFd: number | null): ChildProcess {
+function start({ treeId, memoryMb, environment }: SpawnOptions, progressFd: number | null): ChildProcess {
   const cache = getCompileCacheDir()
   return spawn(process.execPath, [...flags(memoryMb), MAIN], {
     detached: true,
-    env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }), [FAMILY_VARIABLE]: family },
+    env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }), [TREE_VARIABLE]: treeId },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 1, progressFd ?? 'ignore'],
   })
 }
 
-/** Nothing comes of it but its `error`. */
-function notStarted(child: SpawnedProcess['child'], progress: Progress): SpawnedProcess {
+/** A process that only emits `error`. */
+function notStarted(child: SpawnedProcess['child'], progress: JobProgress): SpawnedProcess {
   const ended = (): Readable => Readable.from([])
   return { child, progress, jobs: new Writable().destroy(), answers: ended(), outputs: [ended(), ended()] }
 }

@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import type { Logger } from 'pino'
 import { hasOwnSchemas } from '../../domain/catalogue.ts'
+import type { HandlerResult } from '../../domain/delivery.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
@@ -10,21 +11,20 @@ import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
 import { createSecretFilter } from '../../log/redact.ts'
 import type { DeferredChecks } from '../../pipeline/routes.ts'
-import { FrameReader, frameOf } from '../frames.ts'
-import { mayStart } from '../progress.ts'
+import { encodeFrame, FrameDecoder } from '../ipc/framing.ts'
+import { mayStart } from '../ipc/job-progress.ts'
 import {
   ANSWERS_FD,
   type FromProcess,
   HANDLER_NICENESS,
   JOBS_FD,
   type Job,
-  type JobResult,
   LOG_FD,
   PROGRESS_FD,
   type ProcessData,
   type SentJob,
   type ToProcess,
-} from '../protocol.ts'
+} from '../ipc/messages.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 import { loadHandlers } from './load-handlers.ts'
 import { createLogLines, type LogLines } from './log-lines.ts'
@@ -46,7 +46,7 @@ const exit = process.exit.bind(process)
 
 const jobs = new Socket({ fd: JOBS_FD, readable: true, writable: false })
 const answers = new Socket({ fd: ANSWERS_FD, readable: false, writable: true })
-const reader = new FrameReader((message, tail) => hear(message as ToProcess, tail))
+const reader = new FrameDecoder((message, tail) => hear(message as ToProcess, tail))
 jobs.on('data', (chunk: Buffer) => reader.push(chunk))
 for (const event of ['end', 'close', 'error']) jobs.on(event, () => exit(0))
 answers.on('error', () => exit(0))
@@ -57,7 +57,7 @@ const running = new Set<RunningJob>()
 /** Handlers whose attempt is decided but which have not returned. */
 let overdue = 0
 let isReporting = false
-let results: { key: number; result: JobResult }[] = []
+let results: { key: number; result: HandlerResult }[] = []
 let refused: number[] = []
 let lines: LogLines | undefined
 let environment: JobEnvironment | undefined
@@ -74,17 +74,17 @@ function hear(message: ToProcess, tail: Buffer): void {
   else if (message.kind === 'ping') send({ kind: 'pong' })
   else if (message.kind === 'abort') abortAll()
   else if (message.kind === 'stop') stop()
-  else void load(message, message.isHurried)
+  else void load(message, message.isUrgent)
 }
 
 function send(message: FromProcess): void {
   answers.cork()
-  for (const part of frameOf(message)) answers.write(part)
+  for (const part of encodeFrame(message)) answers.write(part)
   answers.uncork()
 }
 
-async function load(data: ProcessData, isHurried: boolean): Promise<void> {
-  if (!isHurried) stepBack()
+async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
+  if (!isUrgent) stepBack()
   const { log } = openLog(data)
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
@@ -212,7 +212,7 @@ function stop(): void {
 }
 
 /** One message for all that ends in one turn of the loop; at once where nothing else is running. */
-function report(result?: { key: number; result: JobResult }): void {
+function report(result?: { key: number; result: HandlerResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
   isReporting = true

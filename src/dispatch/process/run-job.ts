@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
 import { toIso } from '../../domain/clock.ts'
+import type { HandlerResult } from '../../domain/delivery.ts'
 import type { EventFields, WebhookEvent } from '../../domain/event.ts'
 import type { HandlerContext } from '../../domain/handler.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
@@ -9,7 +10,7 @@ import type { RegisteredHandler } from '../../domain/router.ts'
 import { judgementId } from '../../pipeline/judgement.ts'
 import { readStored } from '../../pipeline/read-poll-answer.ts'
 import type { DeferredChecks } from '../../pipeline/routes.ts'
-import type { Job, JobResult } from '../protocol.ts'
+import type { Job } from '../ipc/messages.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 
 /** The longest wait that is taken for one: a year. A handler that asks for more has given a moment in its place, perhaps. */
@@ -18,7 +19,7 @@ const MAX_AFTER_MS = 366 * 86_400_000
 const MAX_SHOWN_LENGTH = 64
 
 /** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
-type Verdict = Pick<JobResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
+type Verdict = Pick<HandlerResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
 
 export interface RunningJob {
   readonly job: Job
@@ -57,7 +58,7 @@ export interface JobEnvironment {
 export function runJob(
   environment: JobEnvironment,
   job: Job,
-): { running: RunningJob; result: Promise<JobResult>; returned: Promise<void> } {
+): { running: RunningJob; result: Promise<HandlerResult>; returned: Promise<void> } {
   const startedAtMs = Date.now()
   const startedAt = performance.now()
   const controller = new AbortController()
@@ -78,7 +79,7 @@ export function runJob(
   })
   const returned = currentJob.run(running, () => callHandler(environment, running, controller.signal))
   const result = promise.then(
-    (verdict): JobResult => ({
+    (verdict): HandlerResult => ({
       ...verdict,
       startedAtMs,
       durationMs: Math.round((performance.now() - startedAt) * 1000) / 1000,

@@ -1,18 +1,18 @@
-/** Bytes of a frame's two lengths. */
+/** A frame begins with two lengths of 4 bytes each: of the message and of the bytes behind it. */
 const PREFIX_BYTES = 8
-/** Bytes of one frame: as many bodies as a process may have at once. */
+/** Room for as many bodies as a process may have at once. */
 const MAX_FRAME_BYTES = 1_200 * 1024 * 1024
 
-/** What arrived is no frame, or a larger one than is allowed. */
-export class BadFrame extends Error {
-  override readonly name = 'BadFrame'
+/** The bytes that arrived are not a frame, or the frame is larger than allowed. */
+export class FramingError extends Error {
+  override readonly name = 'FramingError'
 }
 
-// As they were before user code could change them.
+// Bound here, before user code can replace them.
 const { parse, stringify } = JSON
 
-/** A message and the bytes behind it: the lengths of both, the message as JSON, the bytes. To be written one after the other. */
-export function frameOf(message: unknown, tail: readonly Uint8Array[] = []): readonly Uint8Array[] {
+/** The parts of a frame, to be written one after the other: the two lengths, the message as JSON, the bytes behind it. */
+export function encodeFrame(message: unknown, tail: readonly Uint8Array[] = []): readonly Uint8Array[] {
   const text = Buffer.from(stringify(message))
   const prefix = Buffer.allocUnsafe(PREFIX_BYTES)
   prefix.writeUInt32LE(text.length, 0)
@@ -23,8 +23,8 @@ export function frameOf(message: unknown, tail: readonly Uint8Array[] = []): rea
   return [prefix, text, ...tail]
 }
 
-/** Puts frames together again out of what a socket gives. */
-export class FrameReader {
+/** Puts frames together again from the chunks of a socket. */
+export class FrameDecoder {
   readonly #maxBytes: number
   readonly #onFrame: (message: unknown, tail: Buffer) => void
   #chunks: Buffer[] = []
@@ -35,7 +35,7 @@ export class FrameReader {
     this.#maxBytes = maxBytes
   }
 
-  /** Throws `BadFrame`; nothing that comes after it can be read. */
+  /** Throws `FramingError`; nothing that arrives after it can be read. */
   push(chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
@@ -43,7 +43,7 @@ export class FrameReader {
       const head = this.#peek(PREFIX_BYTES)
       const textBytes = head.readUInt32LE(0)
       const frameBytes = PREFIX_BYTES + textBytes + head.readUInt32LE(4)
-      if (frameBytes > this.#maxBytes) throw new BadFrame(`a message of ${frameBytes} bytes`)
+      if (frameBytes > this.#maxBytes) throw new FramingError(`a message of ${frameBytes} bytes`)
       if (this.#bytes < frameBytes) return
       const frame = this.#take(frameBytes)
       const message = parsed(frame.toString('utf8', PREFIX_BYTES, PREFIX_BYTES + textBytes))
@@ -78,6 +78,6 @@ function parsed(text: string): unknown {
   try {
     return parse(text)
   } catch (error) {
-    throw new BadFrame('a message that is no JSON', { cause: error })
+    throw new FramingError('a message that is no JSON', { cause: error })
   }
 }

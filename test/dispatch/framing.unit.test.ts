@@ -1,22 +1,22 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { FrameReader, frameOf } from '../../src/dispatch/frames.ts'
+import { encodeFrame, FrameDecoder } from '../../src/dispatch/ipc/framing.ts'
 import { propertyParameters } from '../support/property.ts'
 
 function read(chunks: readonly Buffer[], maxBytes?: number) {
   const frames: { message: unknown; tail: string }[] = []
-  const reader = new FrameReader((message, tail) => frames.push({ message, tail: tail.toString('hex') }), maxBytes)
+  const reader = new FrameDecoder((message, tail) => frames.push({ message, tail: tail.toString('hex') }), maxBytes)
   for (const chunk of chunks) reader.push(chunk)
   return frames
 }
 
-test('messages and the bytes behind them come out as they went in, however they are cut on the way', () => {
+test('the decoder returns messages and the bytes behind them as they were encoded, however the socket cuts them', () => {
   const sent = fc.array(fc.record({ message: fc.jsonValue(), tail: fc.uint8Array({ maxLength: 50 }) }), {
     maxLength: 5,
   })
   fc.assert(
     fc.property(sent, fc.array(fc.nat(400), { maxLength: 20 }), (frames, cuts) => {
-      const bytes = Buffer.concat(frames.flatMap(({ message, tail }) => frameOf(message, [tail])))
+      const bytes = Buffer.concat(frames.flatMap(({ message, tail }) => encodeFrame(message, [tail])))
       const places = [0, ...cuts.filter((cut) => cut < bytes.length).toSorted((a, b) => a - b), bytes.length]
       const chunks = places.slice(1).map((to, at) => bytes.subarray(places[at], to))
       expect(read(chunks)).toEqual(
@@ -30,10 +30,10 @@ test('messages and the bytes behind them come out as they went in, however they 
   )
 })
 
-test('what is no message is refused, and so is one larger than allowed, before it is waited for', () => {
+test('the decoder refuses bytes that are no message, and refuses a message larger than allowed before the rest of it arrives', () => {
   expect(() => read([Buffer.from('garbage that is no frame')])).toThrow(/bytes/)
   const noJson = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{]}')])
   expect(() => read([noJson])).toThrow(/no JSON/)
-  const large = Buffer.concat(frameOf({ text: 'x'.repeat(1_000) }))
+  const large = Buffer.concat(encodeFrame({ text: 'x'.repeat(1_000) }))
   expect(() => read([large.subarray(0, 8)], 100)).toThrow(/1020|bytes/)
 })

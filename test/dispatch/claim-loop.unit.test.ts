@@ -32,11 +32,11 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
       settle: async () => [],
     },
     pool: {
-      onRoom: ignore,
+      onCapacity: ignore,
       extra: 0,
-      sharedRoom: 100,
-      room: () => ({ shared: 100, troubled: 0, isolated: 0 }),
-      isTroubled: () => false,
+      freeStable: 100,
+      free: () => ({ stable: 100, unstable: 0, isolated: 0 }),
+      isUnstable: () => false,
       mayStart: () => true,
       // It takes its time, and does not matter here.
       run: () => new Promise(() => {}),

@@ -1,15 +1,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { mayStart, openProgress, Progress } from '../../src/dispatch/progress.ts'
+import { createProgressFile, JobProgress, mayStart } from '../../src/dispatch/ipc/job-progress.ts'
 
 function opened() {
-  const fd = openProgress() ?? expect.unreachable()
-  const progress = new Progress(fd)
+  const fd = createProgressFile() ?? expect.unreachable()
+  const progress = new JobProgress(fd)
   onTestFinished(() => progress.close())
   return { progress, start: (key: number) => mayStart(fd, key), fd }
 }
 
-describe('jobs that are taken back', () => {
-  test('are those that had not started, and they never do', () => {
+describe('jobs that the service revokes', () => {
+  test('are those that have not started, and the process never starts them', () => {
     const { progress, start } = opened()
     expect(start(0)).toBe(true)
     expect(start(1)).toBe(true)
@@ -18,7 +18,7 @@ describe('jobs that are taken back', () => {
     expect(start(3)).toBe(false)
   })
 
-  test('stay taken back when the process may go on, whatever it had not come to yet', () => {
+  test('stay revoked when the process may start others again', () => {
     const { progress, start } = opened()
     start(0)
     progress.revoke()
@@ -28,17 +28,17 @@ describe('jobs that are taken back', () => {
     expect(start(3)).toBe(true)
   })
 
-  test('are all of them, of a process that has started nothing', () => {
+  test('are all jobs of a process that has started none', () => {
     const { progress, start } = opened()
     expect(progress.revoke()).toBe(-1)
     expect(start(0)).toBe(false)
   })
 
-  test('are counted as started where both sides came at once', () => {
+  test('count as started where the process starts one at the same moment', () => {
     const { progress, start } = opened()
     start(0)
     const before = progress.started()
-    // The process writes that it starts 1 while the service takes back from 1 on: it asks afterwards, and leaves it.
+    // The process writes that it starts 1 while the service revokes from 1 on: it reads afterwards, and does not run it.
     progress.revoke()
     expect(start(1)).toBe(false)
     expect(before).toBe(0)
@@ -46,8 +46,8 @@ describe('jobs that are taken back', () => {
   })
 })
 
-test('where there is no such file, all that was sent counts as started', () => {
-  const progress = new Progress(null)
+test('without a progress file all jobs that were sent count as started', () => {
+  const progress = new JobProgress(null)
   expect(progress.revoke()).toBe(Number.MAX_SAFE_INTEGER)
   expect(mayStart(-1, 0)).toBe(true)
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isFromProcess } from '../../src/dispatch/pool/trusted.ts'
+import { isFromProcess } from '../../src/dispatch/ipc/messages.ts'
 
 const result = { outcome: 'failed', error: 'no', startedAtMs: 1, durationMs: 2 }
 const results = (...entries: unknown[]) => ({ kind: 'results', results: entries, refused: [], overdue: 0 })

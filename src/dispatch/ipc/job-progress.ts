@@ -1,27 +1,26 @@
 import { closeSync, existsSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { newUid } from '../domain/names.ts'
+import { newUid } from '../../domain/names.ts'
 
 /**
- * How far a handler process has come with its jobs, in 24 bytes of a file without a name that both sides have open: what it
- * started last, and which of its jobs were taken back. A process that is blocked answers nothing, but this can be read; and
- * what it has not started can be taken back for good, to run elsewhere.
+ * How far a handler process has come with its jobs: 24 bytes in a file without a name that both sides have open. It holds the
+ * job that the process started last, and the jobs that the service has revoked. A blocked process answers nothing, but the
+ * service can read this file, and can revoke the jobs that have not started and run them in another process.
  *
- * Both sides write first and then read what the other wrote, so that of one job they never both believe that it is theirs. Where
- * both believe that it is the other's, the process says so (`refused`). The file lies in memory where the system has a place
- * for that.
+ * Each side writes first and then reads what the other wrote, so both never believe that the same job is theirs. Where both
+ * believe that it is the other's, the process says so (`refused`). The file is in memory where the system has a place for that.
  */
-const MEMORY = '/dev/shm'
+const MEMORY_DIRECTORY = '/dev/shm'
 const STARTED_AT = 0
 const REVOKED_FROM_AT = 8
 const REVOKED_TO_AT = 16
 const VALUE_BYTES = 8
 const NEVER = Number.MAX_SAFE_INTEGER
 
-/** Null where no such file can be made: then every job that was sent counts as started. */
-export function openProgress(): number | null {
-  const path = join(existsSync(MEMORY) ? MEMORY : tmpdir(), `holdfast-${newUid()}`)
+/** Null where the file cannot be made: then every job that was sent counts as started. */
+export function createProgressFile(): number | null {
+  const path = join(existsSync(MEMORY_DIRECTORY) ? MEMORY_DIRECTORY : tmpdir(), `holdfast-${newUid()}`)
   let fd: number | undefined
   try {
     fd = openSync(path, 'wx+', 0o600)
@@ -36,10 +35,10 @@ export function openProgress(): number | null {
   }
 }
 
-/** Of the service. What is in the file may have been written by user code, and is believed no further than it can do harm. */
-export class Progress {
+/** The service's side. User code may have written to the file, so its values are never trusted where they could do harm. */
+export class JobProgress {
   readonly #fd: number | null
-  /** The jobs that are taken back: from the first on, up to the second. */
+  /** Jobs with these keys are revoked: from the first, up to but not including the second. */
   #from = 0
   #to = 0
 
@@ -47,22 +46,22 @@ export class Progress {
     this.#fd = fd
   }
 
-  /** The key of the job that was started last; all that were sent, where that cannot be told. */
+  /** The key of the job that the process started last; where that cannot be read, a key above all that were sent. */
   started(): number {
     return this.#fd === null ? NEVER : read(this.#fd, STARTED_AT, NEVER)
   }
 
-  /** Takes back what is not started, and all that is yet to be sent. Gives the last key that was started. */
+  /** Revokes the jobs that have not started and all that are sent later. Returns the last key that was started. */
   revoke(): number {
     const before = this.started()
     if (this.#fd === null || before === NEVER) return before
-    // What was taken back earlier stays so until the process has come past it.
+    // Jobs that were revoked earlier stay revoked until the process has come past them.
     if (before >= this.#to - 1) this.#from = before + 1
     this.#to = NEVER
     return this.#writeRange() ? this.started() : NEVER
   }
 
-  /** Jobs from this key on may be started again. */
+  /** The process may start jobs again, from this key on. */
   restore(from: number): void {
     if (this.#to !== NEVER) return
     this.#to = from
@@ -85,7 +84,7 @@ export class Progress {
   }
 }
 
-/** Of the process: whether a job may be started, which from then on counts as started. Where there is no file, it may. */
+/** The process's side: marks a job as started and tells whether it may run. Without a file every job may. */
 export function mayStart(fd: number, key: number): boolean {
   try {
     write(fd, STARTED_AT, key)

@@ -1,0 +1,102 @@
+import type { HandlerDefinition } from '../domain/handler.ts'
+import type { FreeCapacity } from './pool/shared-processes.ts'
+
+/** What the pool tells about the attempts that may start. */
+export interface PoolCapacity {
+  /** Attempts beyond the configured number, in all processes. */
+  readonly extra: number
+  /** As in `free`. */
+  readonly freeStable: number
+  free(): FreeCapacity
+  isUnstable(handler: string): boolean
+  mayStart(handler: string): boolean
+}
+
+/** Counts the running attempts of each handler, and tells how many more may start. */
+export class ConcurrencyLimits {
+  readonly #pool: PoolCapacity
+  readonly #concurrency: ReadonlyMap<string, number>
+  readonly #running: Map<string, number>
+  /** Capacity that is kept free for events that are being stored. */
+  #reserved = 0
+
+  constructor(pool: PoolCapacity, handlers: readonly HandlerDefinition[]) {
+    this.#pool = pool
+    this.#concurrency = new Map(
+      handlers.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
+    )
+    this.#running = new Map(handlers.map(({ name }) => [name, 0]))
+  }
+
+  /** Keeps configured capacity free for one attempt of a handler. False if there is none. */
+  reserve(handler: string): boolean {
+    const { configured } = this.#free()
+    const running = this.running(handler)
+    if (configured === 0 || this.#pool.isUnstable(handler) || running >= (this.#concurrency.get(handler) ?? 0))
+      return false
+    this.#reserved++
+    this.started(handler)
+    return true
+  }
+
+  release(handler: string): void {
+    this.#reserved--
+    this.ended(handler)
+  }
+
+  started(handler: string): void {
+    this.#running.set(handler, this.running(handler) + 1)
+  }
+
+  ended(handler: string): void {
+    this.#running.set(handler, this.running(handler) - 1)
+  }
+
+  running = (handler: string): number => this.#running.get(handler) ?? 0
+
+  /** How many more of each handler may start, and how many in all; handlers of which none may start are left out. */
+  limits(): { readonly handlers: readonly { name: string; limit: number; running: number }[]; readonly total: number } {
+    const { unstable } = this.#pool.free()
+    const { configured, all } = this.#free()
+    const stableHandlers = new Map([...this.#running].filter(([handler]) => !this.#pool.isUnstable(handler)))
+    const shares = shareCapacity({ configured, all, extra: this.#pool.extra }, stableHandlers)
+    const handlers = [...this.#running].flatMap(([name, running]) => {
+      const share = shares.get(name) ?? (this.#pool.mayStart(name) ? unstable : 0)
+      const limit = Math.min(share, (this.#concurrency.get(name) ?? 0) - running)
+      return limit > 0 ? [{ name, limit, running }] : []
+    })
+    const isAnyUnstable = handlers.some(({ name }) => !stableHandlers.has(name))
+    return { handlers, total: (configured > 0 ? configured : all) + (isAnyUnstable ? unstable : 0) }
+  }
+
+  /** Capacity that is neither used nor reserved: the configured part, and all. */
+  #free(): { readonly configured: number; readonly all: number } {
+    const all = Math.max(0, this.#pool.freeStable - this.#reserved)
+    return { configured: Math.max(0, all - this.#pool.extra), all }
+  }
+}
+
+export interface CapacityToShare {
+  /** Free capacity of the configured part; 0 while even some of the extra capacity is used. */
+  readonly configured: number
+  /** All free capacity, the extra part included. */
+  readonly all: number
+  /** The whole extra capacity. */
+  readonly extra: number
+}
+
+/**
+ * How many more attempts of each handler may start: as many as there is configured capacity free; and while others use all of
+ * that, a few in the extra capacity, in which every handler has its share. So no handler starves another, however many of its
+ * attempts hang or wait, and a handler that is alone may use all configured capacity.
+ */
+export function shareCapacity(
+  free: CapacityToShare,
+  running: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  const { configured, all, extra } = free
+  const share = running.size < 2 ? 0 : Math.max(1, Math.floor(extra / (running.size - 1)))
+  return new Map(
+    [...running].map(([handler, count]) => [handler, Math.max(configured, Math.min(all, share - count), 0)]),
+  )
+}

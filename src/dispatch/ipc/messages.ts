@@ -1,0 +1,133 @@
+import type { HandlerResult, Work } from '../../domain/delivery.ts'
+import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
+
+/**
+ * The messages between the service and a handler process. They cross sockets of their own, not the `ipc` channel of Node: user
+ * code can reach that channel, and an invalid message in it would throw in the thread that acknowledges.
+ */
+
+/** File descriptors of a handler process beside its standard ones, in the order of `stdio`. */
+export const JOBS_FD = 3
+/** Apart from the jobs, so that the service reads the process's last message even when it can write nothing to it any more. */
+export const ANSWERS_FD = 4
+/** The service's own output: log lines go straight there. */
+export const LOG_FD = 5
+/** The shared file of `job-progress.ts`. */
+export const PROGRESS_FD = 6
+
+/** Priority of handler processes on Linux: acknowledgements go first when the processor is short. */
+export const HANDLER_NICENESS = 10
+
+/** What a handler process loads. */
+export interface ProcessData {
+  readonly handlersDir: string
+  /** Provider name → file URL of its module. */
+  readonly providerModules: Readonly<Record<string, string>>
+  readonly logLevel: string
+  /** The process takes these out of what handlers log. */
+  readonly secrets: readonly string[]
+}
+
+/** One attempt, on its way into a handler process. Its body follows behind the message. */
+export interface SentJob {
+  /** Rises with each job of a process, which starts them in this order. */
+  readonly key: number
+  readonly work: Omit<Work, 'body' | 'deliveryId' | 'lease'>
+  readonly bodyBytes: number
+  /** When the process aborts its signal and counts it as timed out (ms since the epoch). */
+  readonly deadlineAtMs: number
+}
+
+/** A job as the process has received it. */
+export interface Job extends SentJob {
+  readonly body: Buffer
+}
+
+export type ToProcess =
+  | ({
+      readonly kind: 'load'
+      /** The process loads at the priority of acknowledgements, and lowers its priority afterwards. */
+      readonly isUrgent: boolean
+    } & ProcessData)
+  | { readonly kind: 'jobs'; readonly jobs: readonly SentJob[] }
+  /** The process answers with `pong`, unless a handler blocks it. */
+  | { readonly kind: 'ping' }
+  /** The service stops: abort every signal. */
+  | { readonly kind: 'abort' }
+  /** The service sends nothing more: write out the log and exit. */
+  | { readonly kind: 'stop' }
+
+export type FromProcess =
+  | { readonly kind: 'loading'; readonly file: string }
+  | { readonly kind: 'ready'; readonly handlers: readonly HandlerDefinition[] }
+  | { readonly kind: 'unloadable'; readonly faults: readonly string[] }
+  | { readonly kind: 'pong' }
+  /** The number of log lines that the process left out because there were too many. */
+  | { readonly kind: 'dropped'; readonly lines: number }
+  | {
+      readonly kind: 'results'
+      readonly results: readonly { readonly key: number; readonly result: HandlerResult }[]
+      /** Jobs that the process did not start because the service had revoked them. */
+      readonly refused: readonly number[]
+      /** Handlers past their deadline that have still not returned: they use capacity until they do. */
+      readonly overdue: number
+    }
+
+const OUTCOMES: ReadonlySet<unknown> = new Set<HandlerResult['outcome']>([
+  'succeeded',
+  'failed',
+  'rejected',
+  'retry_after',
+  'timeout',
+])
+
+/**
+ * Whether a message from a handler process has a valid form. User code in the process can write to the socket by its file
+ * descriptor, so the service trusts a message no further than this.
+ */
+export function isFromProcess(message: unknown): message is FromProcess {
+  if (!isObject(message)) return false
+  if (message.kind === 'results')
+    return isCount(message.overdue) && isListOf(isCount, message.refused) && isListOf(isResult, message.results)
+  if (message.kind === 'dropped') return isCount(message.lines)
+  if (message.kind === 'loading') return typeof message.file === 'string'
+  if (message.kind === 'ready') return isListOf(isObject, message.handlers)
+  if (message.kind === 'unloadable') return isListOf(isText, message.faults)
+  return message.kind === 'pong'
+}
+
+const isResult = (entry: unknown): boolean =>
+  isObject(entry) &&
+  isCount(entry.key) &&
+  isObject(entry.result) &&
+  OUTCOMES.has(entry.result.outcome) &&
+  isTime(entry.result.startedAtMs) &&
+  isTime(entry.result.durationMs) &&
+  (entry.result.error === undefined || isText(entry.result.error)) &&
+  (entry.result.afterMs === undefined || isCount(entry.result.afterMs)) &&
+  (entry.result.quarantine === undefined || isListOf(isText, entry.result.quarantine)) &&
+  (entry.result.judgement === undefined || isText(entry.result.judgement)) &&
+  (entry.result.detail === undefined || isDetail(entry.result.detail, 0))
+
+const isDetail = (detail: unknown, depth: number): boolean =>
+  isObject(detail) &&
+  depth <= MAX_ERROR_DEPTH &&
+  isText(detail.name) &&
+  isText(detail.message) &&
+  (detail.code === undefined || isText(detail.code)) &&
+  (detail.stack === undefined || isListOf(isText, detail.stack)) &&
+  (detail.cause === undefined || isDetail(detail.cause, depth + 1)) &&
+  (detail.errors === undefined || isListOf((part) => isDetail(part, depth + 1), detail.errors))
+
+/** The latest time that a `Date` can hold. */
+const MAX_TIME_MS = 8.64e15
+const MAX_TEXT_LENGTH = 16_384
+const MAX_LIST_LENGTH = 4_096
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= MAX_TIME_MS
+const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_TEXT_LENGTH
+const isListOf = (isPart: (part: unknown) => boolean, value: unknown): boolean =>
+  Array.isArray(value) && value.length <= MAX_LIST_LENGTH && value.every((part) => isPart(part))
