@@ -4,7 +4,7 @@ import type { CallProvider } from '../domain/outbound.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import { VERSION } from '../domain/version.ts'
 import { redactor } from '../log/redact.ts'
-import { answerRoom, type CallerOptions, createCaller } from '../outbound/caller.ts'
+import { answerMemory, type CallerOptions, createCaller } from '../outbound/caller.ts'
 import type { BuiltSources } from './sources.ts'
 
 export interface ConnectedSources {
@@ -22,7 +22,7 @@ export function connectSources(
 ): ConnectedSources {
   const closing: (() => Promise<void>)[] = []
   const maxAnswerBytes = config.answerLimitBytes
-  const room = answerRoom(maxAnswerBytes)
+  const memory = answerMemory(maxAnswerBytes)
   const connected = config.sources.flatMap(({ name, variable, secrets, apiKey, apiUrl }): ConnectedSource[] => {
     const source = sources.get(name)
     if (source === undefined) return []
@@ -38,7 +38,7 @@ export function connectSources(
             headers: apiHeaders.get(name) ?? {},
             version: VERSION,
             maxAnswerBytes,
-            room,
+            memory,
             ...(timeouts !== undefined && { timeouts }),
           })
     if (caller !== undefined) closing.push(() => caller.close())

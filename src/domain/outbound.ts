@@ -16,7 +16,7 @@ export interface ApiRequest {
   readonly form?: readonly (readonly [name: string, value: string])[]
 }
 
-/** A request as it is called with: its body is text already, which was made where the module's code runs. */
+/** A request that can be sent: its body is text already, made where the module's code runs. */
 export interface ReadyRequest extends Omit<ApiRequest, 'json' | 'form'> {
   readonly jsonText?: string
   readonly formText?: string
@@ -37,7 +37,7 @@ export type CallResult =
       readonly ok: true
       readonly status: number
       readonly headers: Headers
-      /** The bytes as they came; of a truncated answer its outline, as JSON. */
+      /** The bytes as they came; the outline of a truncated answer, as JSON. */
       readonly body: Buffer
       /** The answer was longer. */
       readonly truncated?: { readonly limitBytes: number }
@@ -49,20 +49,20 @@ export type CallResult =
       readonly message: string
     }
 
-/** What a caller wants of an answer. */
-export interface AnswerWish {
-  /** Bytes that are kept whole; at most as many as for every call. */
+/** How much of an answer a caller wants. */
+export interface AnswerOptions {
+  /** Bytes of an answer that is kept whole; the limit of all calls unless this is lower. */
   readonly maxBytes?: number
   /**
-   * Of a longer answer its outline is given as its body: an object with the short values of its first levels, and with
+   * The body of a longer answer is its outline: an object with the short values of its first levels, and with
    * `holdfast: {truncated: true, limit_bytes, size_bytes?, omitted}`. Otherwise it is `too_large`.
    */
   readonly outline?: boolean
-  /** The room that the answer takes in memory is given back when this is disposed; when the call is over unless given. */
+  /** The answer's memory is given back when this is disposed; unless given, when the call is over. */
   readonly hold?: DisposableStack
 }
 
 /**
  * Calls the API of one source's provider with its key. Follows no redirect; bounded in time and size. Never rejects.
  */
-export type CallProvider = (request: ReadyRequest, signal?: AbortSignal, wish?: AnswerWish) => Promise<CallResult>
+export type CallProvider = (request: ReadyRequest, signal?: AbortSignal, options?: AnswerOptions) => Promise<CallResult>

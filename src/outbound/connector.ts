@@ -1,6 +1,6 @@
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
-import { mayConnect, type Reach } from './address.ts'
+import { type AddressFilter, mayConnect } from './address-filter.ts'
 import { CallFault, codeIn } from './call-fault.ts'
 import { createLookup } from './lookup.ts'
 
@@ -11,18 +11,18 @@ const forbidden = (host: string): CallFault =>
   new CallFault('forbidden_address', `${host} leads to an address that is not on the public internet.`)
 
 /**
- * Opens connections to addresses within reach only. The check is made on the very addresses that are then connected to,
- * so that a name cannot change its mind in between. Fails with `CallFault`, before anything was sent.
+ * Opens connections only to addresses that the filter allows. It checks the very addresses that it then connects to, so that a
+ * name cannot resolve to another one in between. Fails with `CallFault`, before anything was sent.
  */
-export function connectWithin(
-  reach: Reach,
+export function createConnector(
+  filter: AddressFilter,
   timeoutMs: number,
   lookup: LookupFunction = sharedLookup,
 ): buildConnector.connector {
-  const connect = buildConnector({ timeout: timeoutMs, allowH2: false, lookup: lookupWithin(reach, lookup) })
+  const connect = buildConnector({ timeout: timeoutMs, allowH2: false, lookup: filteredLookup(filter, lookup) })
   return (options, callback) => {
-    // Of an address there is no lookup.
-    if (isIP(options.hostname) !== 0 && !mayConnect(options.hostname, reach)) {
+    // An address is not looked up.
+    if (isIP(options.hostname) !== 0 && !mayConnect(options.hostname, filter)) {
       callback(forbidden(options.hostname), null)
       return
     }
@@ -39,8 +39,8 @@ const unreachable = (host: string, error: Error): CallFault =>
 const unresolved = (host: string, error: Error): CallFault =>
   new CallFault('unreachable', `No address of ${host} was found${codeIn(error)}.`)
 
-/** Passes on those of a name's addresses that are within reach. */
-function lookupWithin(reach: Reach, lookup: LookupFunction): LookupFunction {
+/** Passes on those of a name's addresses that the filter allows. */
+function filteredLookup(filter: AddressFilter, lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) =>
     lookup(hostname, { ...options, all: true }, (error, found, family) => {
       if (error !== null) {
@@ -48,7 +48,7 @@ function lookupWithin(reach: Reach, lookup: LookupFunction): LookupFunction {
         return
       }
       const all = typeof found === 'string' ? [{ address: found, family: family ?? isIP(found) }] : found
-      const allowed = all.filter(({ address }) => mayConnect(address, reach))
+      const allowed = all.filter(({ address }) => mayConnect(address, filter))
       const [first] = allowed
       if (first === undefined) callback(forbidden(hostname), [])
       else if (options.all === true) callback(null, allowed)

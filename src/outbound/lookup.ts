@@ -1,7 +1,7 @@
 import { lookup as getaddrinfo, type LookupAddress, type LookupOptions, promises } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isPrivateName } from './address.ts'
+import { isPrivateName } from './address-filter.ts'
 import {
   candidatesOf,
   type LocalNames,
@@ -10,17 +10,17 @@ import {
   readNameFiles,
   SYSTEM_FILES,
 } from './name-files.ts'
-import { askNameServers, type NameFault, type Resolved, worseOf } from './name-servers.ts'
+import { askNameServers, type NameFault, type ResolvedName, worseOf } from './name-servers.ts'
 
-/** The longest that a name may take, whatever becomes of it: sooner than the connection gives up. */
+/** The longest that a lookup may take, in any case: shorter than the connection's own timeout. */
 const DEADLINE_MS = 4_000
 /**
- * How long the first question to a name server waits, at most: where answers were quick so far, it is down to 250 ms. It is
- * asked again, each time for longer, so often that what may take its time has the whole deadline.
+ * The longest that the first query to a name server waits; where answers were quick so far, it waits as little as 250 ms. The
+ * query is sent again, each time with a longer wait, until the deadline.
  */
 const QUESTION_MS = 1_500
 const TRIES = 4
-/** An answer is kept for its own time to live, within these bounds; and so many of them. */
+/** An answer is cached for its time to live, within these bounds; and so many answers are. */
 const MIN_TTL_SECONDS = 1
 const MAX_TTL_SECONDS = 300
 const MAX_CACHED = 1_000
@@ -37,15 +37,16 @@ export interface LookupSettings {
 }
 
 /**
- * Resolves names as the system does (its hosts file, then its name servers with its search domains), but not by its resolver:
- * that has two threads for the whole process, and two names whose servers hang would keep every other one waiting. Only a name
- * that the name servers do not know is asked of the system too, one at a time: it may know it from elsewhere. A name servers'
- * failure (SERVFAIL is what most say when those of a provider hang) it would only meet again, and wait for.
+ * Resolves names as the system does (its hosts file, then its name servers with its search domains), but without the system's
+ * resolver: that has two threads for the whole process, and two names whose servers hang would keep every other one waiting.
+ * Only a name that the name servers do not know is looked up by the system's resolver too, one at a time: it may have other
+ * sources. It is not tried after a failure of the name servers (most say SERVFAIL when a provider's own servers hang), which it
+ * would only meet again.
  *
- * Every lookup ends within its deadline. Answers are kept for their time to live; those who ask for one name share a lookup.
+ * Every lookup ends within its deadline. Answers are cached for their time to live; callers that want the same name share a lookup.
  */
 export function createLookup(settings: LookupSettings = {}): LookupFunction {
-  const names = new Names(settings)
+  const names = new NameResolver(settings)
   return (hostname, options, callback) => void answer(names.resolve(hostname.toLowerCase()), options, callback)
 }
 
@@ -78,7 +79,7 @@ interface Cached {
   untilMs: number
 }
 
-class Names {
+class NameResolver {
   readonly #files: NameFiles
   readonly #servers: readonly string[] | undefined
   readonly #deadlineMs: number
@@ -87,7 +88,7 @@ class Names {
   #local:
     | { readonly names: Promise<LocalNames>; readonly resolver: promises.Resolver; readonly untilMs: number }
     | undefined
-  /** Resolves when the system has answered for the one name that it is asked for. */
+  /** Resolves when the system's resolver has answered for the one name that it looks up. */
   #systemBusy: Promise<void> | undefined
 
   constructor({ servers, files = SYSTEM_FILES, deadlineMs = DEADLINE_MS, system = getaddrinfo }: LookupSettings) {
@@ -117,7 +118,7 @@ class Names {
     return cached.addresses
   }
 
-  async #find(name: string): Promise<Resolved> {
+  async #find(name: string): Promise<ResolvedName> {
     const untilMs = performance.now() + this.#deadlineMs
     const { names, resolver } = this.#systemState()
     const local = await names
@@ -140,9 +141,9 @@ class Names {
   }
 
   /** `fault`: why the name servers gave no address. */
-  async #askSystem(name: string, untilMs: number, fault: NameFault): Promise<Resolved> {
+  async #askSystem(name: string, untilMs: number, fault: NameFault): Promise<ResolvedName> {
     while (this.#systemBusy !== undefined) await this.#systemBusy
-    // Nobody waits for it any more.
+    // The lookup has ended already.
     if (performance.now() > untilMs) throw failure('ETIMEOUT')
     const asked = new Promise<LookupAddress[]>((resolve, reject) => {
       this.#system(name, { all: true }, (error, addresses) => (error === null ? resolve(addresses) : reject(error)))
@@ -170,14 +171,14 @@ const loopbackOf = (name: string): readonly string[] | undefined =>
 const addressOf = (address: string): LookupAddress => ({ address, family: isIP(address) })
 
 /**
- * The first that has addresses. Each has its part of the time that is left, so that one domain of the search list whose servers
- * hang does not keep the others from being tried.
+ * Gives the addresses of the first candidate that has any. Each candidate gets its part of the time that is left, so that one
+ * search domain whose servers hang does not keep the others from being tried.
  */
 async function askInOrder(
   resolver: promises.Resolver,
   candidates: readonly string[],
   untilMs: number,
-): Promise<Resolved | NameFault> {
+): Promise<ResolvedName | NameFault> {
   let worst: NameFault = 'ENOTFOUND'
   for (const [at, candidate] of candidates.entries()) {
     const partMs = (untilMs - performance.now()) / (candidates.length - at)

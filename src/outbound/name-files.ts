@@ -17,23 +17,23 @@ export interface NameFiles {
 
 export const SYSTEM_FILES: NameFiles = { hosts: '/etc/hosts', resolvConf: '/etc/resolv.conf' }
 
-/** What they say, and how a name is made whole. */
+/** The names of the hosts file, and how a name is completed with the search domains. */
 export interface LocalNames {
-  /** Of a name in lower case; empty: the hosts file does not have it. */
+  /** The addresses of a name in lower case; empty: the hosts file does not have it. */
   readonly addressesOf: (name: string) => readonly string[]
   readonly search: readonly string[]
   /** A name with fewer dots is tried with the search domains first. */
   readonly ndots: number
 }
 
-/** A file that is not there says nothing. */
+/** A file that does not exist counts as empty. */
 export async function readNameFiles(files: NameFiles): Promise<LocalNames> {
   const [hosts, resolvConf] = await Promise.all([
     textOf(files.hosts, MAX_HOSTS_LENGTH),
     textOf(files.resolvConf, MAX_RESOLV_CONF_LENGTH),
   ])
   const lines = resolvConf.split('\n').map(wordsOf)
-  // The last of these lines counts.
+  // The last such line counts.
   const [, ...search] = lines.findLast(([word]) => word === 'search' || word === 'domain') ?? []
   const ndots = lines
     .filter(([word]) => word === 'options')
@@ -55,7 +55,7 @@ const wordsOf = (line: string): readonly string[] =>
     .trim()
     .split(/\s+/)
 
-/** Looks at the lines alone that have the name: some hosts files block a hundred thousand others. */
+/** Looks only at lines that have the name: some hosts files block a hundred thousand others. */
 function addressesIn(hosts: string, name: string): readonly string[] {
   const found: string[] = []
   if (name === '') return found
@@ -78,7 +78,7 @@ function endOfLine(text: string, from: number): number {
   return end < 0 ? text.length : end
 }
 
-/** The names to ask for, in order: with a dot at the end it is whole already. */
+/** The names to look up, in order. A name with a dot at its end is complete already. */
 export function candidatesOf(name: string, { search, ndots }: LocalNames): readonly string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)]
   const searched = search.filter((domain) => domain !== '').map((domain) => `${name}.${domain}`)

@@ -2,39 +2,39 @@ import type { LookupAddress, promises } from 'node:dns'
 import { isIP } from 'node:net'
 import { MAX_ADDRESSES } from './name-files.ts'
 
-/** How long one family's addresses wait for the other's; what has come without them is kept no longer than this. */
+/** How long the addresses of one family wait for the other's, and how long an answer with one family alone is cached. */
 const OTHER_FAMILY_MS = 250
 const HALF_TTL_SECONDS = 10
 
-export interface Resolved {
+export interface ResolvedName {
   /** At least one, IPv4 first. */
   readonly addresses: readonly LookupAddress[]
   readonly ttlSeconds: number
 }
 
-/** Why name servers gave no address, from what they do not know to what they do not answer. */
+/** Why name servers gave no address, the mildest reason first. */
 const FAULTS = ['ENOTFOUND', 'ECONNREFUSED', 'EREFUSED', 'EBADRESP', 'ESERVFAIL', 'ETIMEOUT'] as const
 export type NameFault = (typeof FAULTS)[number]
 
 export const worseOf = (one: NameFault, other: NameFault): NameFault =>
   FAULTS.indexOf(one) < FAULTS.indexOf(other) ? other : one
 
-/** What was said of one family. */
+/** The answer for one address family. */
 interface Family {
   readonly records: readonly { readonly address: string; readonly ttl: number }[]
   readonly fault?: NameFault
-  /** There is no such name, of either family. */
+  /** The name does not exist, in either family. */
   readonly isUnknown?: boolean
 }
 
 const LATE: Family = { records: [], fault: 'ETIMEOUT' }
 
 /** Asks for both families of one name. Never rejects. */
-export async function askNameServers(resolver: promises.Resolver, name: string): Promise<Resolved | NameFault> {
+export async function askNameServers(resolver: promises.Resolver, name: string): Promise<ResolvedName | NameFault> {
   const four = resolver.resolve4(name, { ttl: true }).then(recordsOf, faultOf)
   const six = resolver.resolve6(name, { ttl: true }).then(recordsOf, faultOf)
   const both = Promise.all([four, six])
-  // Some servers never answer for IPv6, or say that there is no such name (RFC 4074); so only IPv4's word counts for both.
+  // Some servers never answer for IPv6, or say that the name does not exist (RFC 4074); so only IPv4's answer counts for both.
   await Promise.race([
     four.then(({ records, isUnknown }) => (records.length > 0 || isUnknown === true ? undefined : both)),
     six.then(({ records }) => (records.length > 0 ? undefined : both)),

@@ -9,9 +9,8 @@ import {
   OPEN_BRACKET,
   QUOTE,
 } from '../domain/json-scan.ts'
-import { Budget, type Place } from './outline-budget.ts'
 
-/** Objects that are kept: the outermost one, and so many levels in all. */
+/** Levels of objects that are kept, with the outermost one. */
 const MAX_KEPT_DEPTH = 4
 /** Bytes of a string, number, literal or name that is kept. */
 const MAX_TOKEN_BYTES = 1_024
@@ -22,33 +21,33 @@ const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byt
 type Expected = 'value' | 'first' | 'name' | 'colon' | 'comma'
 
 /**
- * Reads JSON as it comes in, and keeps of it what tells how a thing stands, however long it is: the objects of its first
- * levels with their short strings, numbers and literals. Long strings and arrays are left out. Takes linear time and bounded
- * memory, whatever it is given.
+ * Reads JSON of any length as it comes in, and keeps what a status is read from: the objects of the first levels, with their
+ * short strings, numbers and literals. Long strings and arrays are left out. Takes linear time and bounded memory, whatever
+ * the input.
  */
 export class Outline {
-  readonly #budget = new Budget()
-  #places: Place[] = []
-  /** Containers that are passed over; 0: what comes is kept. */
-  #passedOver = 0
-  /** In what is passed over. */
+  readonly #budget = new OutlineBudget()
+  #places: OpenObject[] = []
+  /** Depth inside a container that is skipped; 0: not inside one. */
+  #skippedDepth = 0
+  /** Inside a string of a skipped container. */
   #inString = false
   /** The last byte of what came before was a backslash that escapes the next. */
   #isEscaped = false
   #expected: Expected = 'value'
-  /** Undefined: it is longer than is kept. */
+  /** Undefined: the name is longer than is kept. */
   #name: string | undefined = ''
   #token: Token | undefined
   #root: object | undefined
   #state: 'reading' | 'whole' | 'broken' = 'reading'
 
-  /** False: nothing more is read, since it is whole, or no JSON. */
+  /** False: reads no more, because the text is complete, or no JSON. */
   push(chunk: Buffer): boolean {
     for (let at = 0; at < chunk.length && this.#state === 'reading'; ) at = this.#step(chunk, at)
     return this.#state === 'reading'
   }
 
-  /** What was kept, of a whole text or of one that was cut off here; undefined where it is no object. */
+  /** What is kept of a complete text, or of one that is cut off here; undefined where it is no object. */
   kept(): { readonly value: object; readonly omitted: readonly string[] } | undefined {
     if (this.#root === undefined || this.#state === 'broken') return undefined
     return { value: this.#root, omitted: this.#budget.omitted }
@@ -64,7 +63,7 @@ export class Outline {
       this.#ended(token)
       return end
     }
-    if (this.#passedOver > 0) return this.#passOver(chunk, at)
+    if (this.#skippedDepth > 0) return this.#skip(chunk, at)
     const byte = chunk[at] ?? 0
     if (byte === QUOTE) this.#token = new Token('string')
     else if (!isSpace(byte) && !this.#mark(byte)) {
@@ -74,10 +73,10 @@ export class Outline {
     return at + 1
   }
 
-  /** To where the container that is passed over ends. */
-  #passOver(chunk: Buffer, from: number): number {
-    // Fields of an object cost several times as much, and this goes over each byte of what is longest.
-    let [depth, inString] = [this.#passedOver, this.#inString]
+  /** Skips to the end of the container, or of the chunk. */
+  #skip(chunk: Buffer, from: number): number {
+    // Local variables are several times as fast as fields here, and this loop sees most bytes.
+    let [depth, inString] = [this.#skippedDepth, this.#inString]
     let at = this.#isEscaped ? from + 1 : from
     for (; at < chunk.length && depth > 0; at++) {
       const byte = chunk[at]
@@ -89,7 +88,7 @@ export class Outline {
       else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--
     }
     this.#isEscaped = at > chunk.length
-    this.#passedOver = depth
+    this.#skippedDepth = depth
     this.#inString = inString
     return Math.min(at, chunk.length)
   }
@@ -112,12 +111,12 @@ export class Outline {
       return
     }
     if (!isKept) {
-      this.#passedOver = 1
+      this.#skippedDepth = 1
       this.#leaveOut()
       return
     }
     // Without a prototype, so that no name is anything but a name.
-    const value: Place['value'] = Object.create(null)
+    const value: OpenObject['value'] = Object.create(null)
     if (depth === 0) this.#root = value
     else this.#put(value, 0)
     this.#places.push({ name: this.#name ?? '', value })
@@ -182,7 +181,7 @@ class Token {
     this.kind = kind
   }
 
-  /** Its JSON; undefined: it is longer than is kept. */
+  /** The token as JSON; undefined: it is longer than is kept. */
   get bytes(): Buffer | undefined {
     if (!this.#isKept) return undefined
     const whole = Buffer.concat(this.#pieces)
@@ -193,7 +192,7 @@ class Token {
   read(chunk: Buffer, from: number): number {
     const end = this.kind === 'string' ? this.#endOfString(chunk, from) : this.#endOfBare(chunk, from)
     if (this.#isKept && this.#length + end - from <= MAX_TOKEN_BYTES) {
-      // A copy: the chunk is not to outlive what is kept of it.
+      // A copy, or the whole chunk would stay in memory.
       if (end > from) this.#pieces.push(Buffer.from(chunk.subarray(from, end)))
       this.#length += end - from
     } else {
@@ -235,4 +234,41 @@ class Token {
 function parsed(bytes: Buffer): unknown {
   const { ok, ...rest } = parseJson(bytes)
   return ok && 'value' in rest ? rest.value : undefined
+}
+
+/** Bytes that are kept of the outermost object, and of all within it together. */
+const OUTER_BYTES = 32_768
+const INNER_BYTES = 16_384
+/** Quotes and commas of one. */
+const ENTRY_BYTES = 8
+/** Names that are told of what was left out, and characters of each. */
+const MAX_OMITTED = 32
+const MAX_PATH_LENGTH = 128
+
+/** An object that is being read, and its name in the one around it. */
+export interface OpenObject {
+  readonly name: string
+  readonly value: Record<string, unknown>
+}
+
+/** How much may be kept, and the names of what was left out. Deep values take nothing from the share of the outermost ones. */
+export class OutlineBudget {
+  readonly omitted: string[] = []
+  #outerBytes = OUTER_BYTES
+  #innerBytes = INNER_BYTES
+
+  allows(depth: number, bytes: number): boolean {
+    const cost = bytes + ENTRY_BYTES
+    if (cost > (depth <= 1 ? this.#outerBytes : this.#innerBytes)) return false
+    if (depth <= 1) this.#outerBytes -= cost
+    else this.#innerBytes -= cost
+    return true
+  }
+
+  /** `places`: the objects that the value stands in. */
+  leaveOut(places: readonly OpenObject[], name: string): void {
+    if (this.omitted.length >= MAX_OMITTED) return
+    const path = [...places.slice(1).map((place) => place.name), name].join('.')
+    this.omitted.push(path.slice(0, MAX_PATH_LENGTH))
+  }
 }

@@ -2,31 +2,30 @@ import { setImmediate } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { Headers } from '../domain/event.ts'
 import type { CallResult } from '../domain/outbound.ts'
-import type { AnswerRoom } from './answer-room.ts'
 import { CallFault } from './call-fault.ts'
-import type { CallTime } from './call-time.ts'
 import { Outline } from './outline.ts'
 
-/** Bytes of an answer that need no room of their own. */
+/** Bytes of an answer that take no share of the memory for answers. */
 const FREE_BYTES = 65_536
-/** The call has more time after each so many bytes. */
+/** The call's time begins anew after each so many bytes. */
 const PROGRESS_BYTES = 262_144
-/** Bytes that are gone through for an outline at once. */
+/** Bytes of an outline that are read in one go. */
 const SLICE_BYTES = 262_144
-/** An answer that is too long is followed for so many times its limit, for what stands behind what is too long. */
+/** An answer that is too long is read on for so many times its limit: short values may stand behind long ones. */
 const MAX_FOLLOWED = 8
-/** The longest that an answer waits for room; its task is asked for again. */
+/** The longest that an answer waits for memory; its task is polled again later. */
 const MAX_ROOM_WAIT_MS = 60_000
 
-export interface Reading {
-  /** Of an answer that is kept whole. */
+export interface ReadOptions {
+  /** Bytes of an answer that is kept whole. */
   readonly maxBytes: number
-  /** Of a longer one its outline is wanted. */
+  /** The outline of a longer answer is wanted. */
   readonly outline: boolean
-  readonly room: AnswerRoom
-  readonly time: Pick<CallTime, 'progress' | 'stop'>
+  readonly memory: AnswerMemory
+  /** The time that the call may take: runs on with each progress. */
+  readonly time: { progress(): void; stop(): void }
   readonly signal: AbortSignal
-  /** What gives back the room that the answer takes. */
+  /** Gives the answer's memory back when it is disposed. */
   readonly hold: DisposableStack
 }
 
@@ -34,9 +33,9 @@ export interface Reading {
  * The whole answer, of at most `maxBytes`, or its outline. Throws `CallFault` as soon as it is known to be longer, or
  * compressed, or where there is no outline; the connection is then gone.
  */
-export async function readAnswer(answer: Dispatcher.ResponseData, reading: Reading): Promise<CallResult> {
+export async function readAnswer(answer: Dispatcher.ResponseData, reading: ReadOptions): Promise<CallResult> {
   const { statusCode, headers, body } = answer
-  // It is destroyed where reading stops early, and says so once more to whoever listens.
+  // Where reading stops early the body is destroyed, and emits an error that would end the process.
   body.on('error', () => {})
   if (![undefined, '', 'identity'].includes(joined(headers['content-encoding'])?.toLowerCase())) {
     body.destroy()
@@ -48,23 +47,23 @@ export async function readAnswer(answer: Dispatcher.ResponseData, reading: Readi
 }
 
 class AnswerReader {
-  readonly #reading: Reading
+  readonly #reading: ReadOptions
   /** Bytes, as far as the provider says. */
   readonly #announced: number
   #chunks: Buffer[] = []
   /**
-   * Of a long one: filled as it comes, since to join it at the end would take long at once, and shared, so that the threads that
-   * read and keep it need no copy.
+   * A long answer: filled as it comes, since joining it at the end would hold the thread, and shared, so that the threads that
+   * read and store it need no copy.
    */
   #whole: Buffer | undefined
   #bytes = 0
   #progressAt = PROGRESS_BYTES
   #outline: Outline | undefined
-  /** Gone through since others had their turn. */
+  /** Read since the thread was last free for other work. */
   #sliceBytes = 0
   #giveBack: (() => void) | undefined
 
-  constructor(reading: Reading, announced: number) {
+  constructor(reading: ReadOptions, announced: number) {
     this.#reading = reading
     this.#announced = announced
   }
@@ -85,7 +84,7 @@ class AnswerReader {
     return { body: Buffer.from(JSON.stringify({ ...kept.value, holdfast })), truncated: { limitBytes: maxBytes } }
   }
 
-  /** False: no more is needed. */
+  /** False: no more of the answer is needed. */
   async #take(chunk: Buffer): Promise<boolean> {
     const { maxBytes, time } = this.#reading
     this.#bytes += chunk.length
@@ -100,7 +99,7 @@ class AnswerReader {
       return true
     }
     this.#chunks.push(chunk)
-    if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeRoom()
+    if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeMemory()
     return true
   }
 
@@ -116,7 +115,7 @@ class AnswerReader {
     return this.#follow(chunk)
   }
 
-  /** After each slice others have their turn: a connection may bring megabytes at once. */
+  /** Lets the thread do other work after each slice: a connection may bring megabytes at once. */
   async #follow(chunk: Buffer): Promise<boolean> {
     const goesOn = this.#outline?.push(chunk) === true && this.#bytes <= this.#reading.maxBytes * MAX_FOLLOWED
     this.#sliceBytes += chunk.length
@@ -126,18 +125,18 @@ class AnswerReader {
     return goesOn
   }
 
-  /** Once for the whole answer: who holds a part and waits for more would keep others waiting for ever. */
-  async #takeRoom(): Promise<void> {
-    const { maxBytes, room, time, signal, hold } = this.#reading
+  /** Takes memory once for the whole answer: two answers that hold a part and wait for more would wait for ever. */
+  async #takeMemory(): Promise<void> {
+    const { maxBytes, memory, time, signal, hold } = this.#reading
     const bytes = Number.isSafeInteger(this.#announced) ? this.#announced : maxBytes
     time.stop()
-    this.#giveBack = await room.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
+    this.#giveBack = await memory.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
     hold.defer(this.#giveBack)
     time.progress()
     this.#fill(bytes)
   }
 
-  /** No more can come: of what is announced the connection counts it. Only what is filled takes memory. */
+  /** No more bytes can come: the connection counts an announced length. The system gives memory only to pages that are filled. */
   #fill(bytes: number): void {
     this.#whole = Buffer.from(new SharedArrayBuffer(bytes))
     let at = 0
@@ -161,3 +160,67 @@ const flat = (headers: Dispatcher.ResponseData['headers']): Headers =>
 
 const joined = (value: string | string[] | undefined): string | undefined =>
   Array.isArray(value) ? value.join(', ') : value
+
+interface Waiting {
+  readonly bytes: number
+  readonly enter: () => void
+}
+
+/**
+ * The memory for long answers that are being read and stored, of all sources together. An answer that finds too little left waits
+ * its turn, in the order of asking, and holds none meanwhile.
+ */
+export class AnswerMemory {
+  readonly #capacityBytes: number
+  readonly #waiting: Waiting[] = []
+  #takenBytes = 0
+
+  constructor(capacityBytes: number) {
+    this.#capacityBytes = capacityBytes
+  }
+
+  takenBytes = (): number => this.#takenBytes
+
+  /** Resolves with a function that gives the memory back, once. More than the capacity counts as all of it. Rejects when the signal aborts. */
+  async take(wantedBytes: number, signal: AbortSignal): Promise<() => void> {
+    const bytes = Math.min(wantedBytes, this.#capacityBytes)
+    if (this.#waiting.length > 0 || this.#takenBytes + bytes > this.#capacityBytes) await this.#turn(bytes, signal)
+    else this.#takenBytes += bytes
+    let isTaken = true
+    return () => {
+      if (!isTaken) return
+      isTaken = false
+      this.#takenBytes -= bytes
+      this.#admit()
+    }
+  }
+
+  /** The memory is taken when it resolves. */
+  async #turn(bytes: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const waiting: Waiting = { bytes, enter: resolve }
+    const giveUp = (): void => {
+      const at = this.#waiting.indexOf(waiting)
+      if (at < 0) return
+      this.#waiting.splice(at, 1)
+      reject(new CallFault('broken', 'The answer found no room beside those of other tasks.'))
+      this.#admit()
+    }
+    this.#waiting.push(waiting)
+    signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      await promise
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+    }
+  }
+
+  #admit(): void {
+    for (let [next] = this.#waiting; next !== undefined; [next] = this.#waiting) {
+      if (this.#takenBytes + next.bytes > this.#capacityBytes) return
+      this.#waiting.shift()
+      this.#takenBytes += next.bytes
+      next.enter()
+    }
+  }
+}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { mayConnect, PUBLIC_ONLY, reachOf } from '../../src/outbound/address.ts'
+import { filterFor, mayConnect, PUBLIC_ONLY } from '../../src/outbound/address-filter.ts'
 
 const PRIVATE_TOO = { privateNetworks: true, own: undefined }
 
@@ -44,9 +44,9 @@ describe('an address', () => {
 
   test('that is link-local or gives out credentials is so only where the URL names that very one', () => {
     expect(allowed(specialAddresses, PRIVATE_TOO)).toEqual([])
-    expect(allowed(specialAddresses, reachOf('169.254.169.254', true))).toEqual(['169.254.169.254'])
-    expect(allowed(specialAddresses, reachOf('[fd00:ec2::254]', true))).toEqual(['fd00:ec2::254'])
-    expect(allowed(specialAddresses, reachOf('169.254.169.254', false))).toEqual([])
+    expect(allowed(specialAddresses, filterFor('169.254.169.254', true))).toEqual(['169.254.169.254'])
+    expect(allowed(specialAddresses, filterFor('[fd00:ec2::254]', true))).toEqual(['fd00:ec2::254'])
+    expect(allowed(specialAddresses, filterFor('169.254.169.254', false))).toEqual([])
   })
 
   test('that is reserved, or none, is within no reach', () => {
@@ -63,8 +63,8 @@ describe('the host of a configured URL', () => {
       llm.default.svc llm.default.svc.cluster.local 127.0.0.1 10.1.2.3 [::1]
     `),
   )('%s allows private networks, and only if it is configured', (host) => {
-    expect(reachOf(host, true).privateNetworks).toBe(true)
-    expect(reachOf(host, false)).toEqual(PUBLIC_ONLY)
+    expect(filterFor(host, true).privateNetworks).toBe(true)
+    expect(filterFor(host, false)).toEqual(PUBLIC_ONLY)
   })
 
   test.each(
@@ -73,6 +73,6 @@ describe('the host of a configured URL', () => {
       mylocalhost.dev a.notinternal arpa.home lan.net svc.io
     `),
   )('%s does not', (host) => {
-    expect(reachOf(host, true)).toEqual(PUBLIC_ONLY)
+    expect(filterFor(host, true)).toEqual(PUBLIC_ONLY)
   })
 })

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { AnswerRoom } from '../../src/outbound/answer-room.ts'
+import { AnswerMemory } from '../../src/outbound/read-answer.ts'
 import { callerOf, startServer } from './loopback-server.ts'
 
 const { signal } = new AbortController()
 
 describe('room for answers', () => {
   test('is given in order of asking, and none is passed by one that needs less', async () => {
-    const room = new AnswerRoom(100)
+    const room = new AnswerMemory(100)
     const entered: string[] = []
     const ask = (name: string, bytes: number) =>
       room.take(bytes, signal).then((giveBack) => {
@@ -24,7 +24,7 @@ describe('room for answers', () => {
   })
 
   test('that is smaller than what is asked for is given whole', async () => {
-    const room = new AnswerRoom(100)
+    const room = new AnswerMemory(100)
     const giveBack = await room.take(1_000, signal)
     expect(room.takenBytes()).toBe(100)
     giveBack()
@@ -32,7 +32,7 @@ describe('room for answers', () => {
   })
 
   test('is not held by one who has given up waiting for it', async () => {
-    const room = new AnswerRoom(100)
+    const room = new AnswerMemory(100)
     const first = await room.take(100, signal)
     const leaving = new AbortController()
     const left = room.take(50, leaving.signal)
@@ -48,8 +48,8 @@ describe('room for answers', () => {
 test('of long answers that arrive at once as many are read as there is room for, and the others wait their turn', async () => {
   const text = JSON.stringify({ result: 'x'.repeat(200_000) })
   const server = await startServer((_, response) => response.end(text))
-  const room = new AnswerRoom(450_000)
-  const { call } = callerOf(server.url, { maxAnswerBytes: 250_000, room })
+  const room = new AnswerMemory(450_000)
+  const { call } = callerOf(server.url, { maxAnswerBytes: 250_000, memory: room })
   const holds = Array.from({ length: 6 }, () => new DisposableStack())
   const calls = holds.map((hold) => call({ method: 'GET', path: '/' }, undefined, { hold }))
   const read: number[] = []

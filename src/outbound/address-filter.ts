@@ -4,20 +4,20 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
  * Which addresses a caller may connect to beside public ones.
  * Of the special addresses, `own` is the one that the configured URL names literally.
  */
-export interface Reach {
+export interface AddressFilter {
   /** Loopback, RFC 1918, CGNAT and unique local addresses. */
   readonly privateNetworks: boolean
   readonly own: string | undefined
 }
 
-export const PUBLIC_ONLY: Reach = { privateNetworks: false, own: undefined }
+export const PUBLIC_ONLY: AddressFilter = { privateNetworks: false, own: undefined }
 
 /** Names that exist on private networks only: RFC 6761, 6762, 8375, ICANN's `.internal`, Kubernetes, Docker. */
 const PRIVATE_NAME = /^[^.]+$|\.(?:localhost|local|internal|lan|home\.arpa|svc)$/
 
 export const isPrivateName = (name: string): boolean => PRIVATE_NAME.test(name.replace(/\.$/, '').toLowerCase())
 
-/** Under these IPv6 has the whole of IPv4: mapped, and NAT64 (RFC 6052), by which networks without IPv4 reach it. */
+/** Prefixes under which IPv6 holds all of IPv4: mapped, and NAT64 (RFC 6052), which networks without IPv4 use. */
 const MAPPED = '::ffff:'
 const NAT64 = '64:ff9b::'
 
@@ -45,7 +45,7 @@ const metadata = blockList([
   ['fd00:42::42', 128],
 ])
 
-/** Unspecified, multicast, reserved, benchmarks, documentation, and tunnels to addresses that nobody checks. */
+/** Unspecified, multicast, reserved, benchmarks, documentation, and tunnels, whose far ends cannot be checked. */
 const unusable = blockList([
   ['0.0.0.0', 8],
   ['192.0.0.0', 24],
@@ -81,19 +81,19 @@ function blockList(ranges: Ranges): BlockList {
   return list
 }
 
-/** Whether a connection to this address may be opened. What is no address may not be. */
-export function mayConnect(address: string, reach: Reach): boolean {
+/** Whether a connection to this address may be opened; false for a text that is no address. */
+export function mayConnect(address: string, filter: AddressFilter): boolean {
   const bare = address.replace(/%.*$/, '')
   if (isIP(bare) === 0) return false
   const family = isIPv6(bare) ? 'ipv6' : 'ipv4'
   if (unusable.check(bare, family)) return false
-  if (metadata.check(bare, family)) return bare === reach.own
-  if (privateNetworks.check(bare, family)) return reach.privateNetworks
+  if (metadata.check(bare, family)) return bare === filter.own
+  if (privateNetworks.check(bare, family)) return filter.privateNetworks
   return family === 'ipv4' || publicIPv6.check(bare, family)
 }
 
-/** What a base URL's host allows; `hostname` as `URL` gives it, so that odd spellings of an address are one already. */
-export function reachOf(hostname: string, isConfigured: boolean): Reach {
+/** The filter for a base URL's host; `hostname` as `URL` gives it, which writes every spelling of an address the same way. */
+export function filterFor(hostname: string, isConfigured: boolean): AddressFilter {
   if (!isConfigured) return PUBLIC_ONLY
   const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
   if (isIP(host) !== 0) return { privateNetworks: true, own: host }
