@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { PostgresTarget } from '../database-url.ts'
+import { type Condition, composed } from '../records/search.ts'
 import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
 import { unescapeText } from './escape-text.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
@@ -257,3 +258,20 @@ const isGivenUp = (error: unknown): boolean => error instanceof Error && error.m
 
 /** The server ends the connection with it. */
 const isFatal = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'ERROR'
+
+/** Reads rows by composed conditions. */
+export function select<Result extends Row>(
+  connections: Connections,
+  columns: string,
+  conditions: readonly Condition<Value>[],
+  tail: string,
+  tailValues: readonly Value[],
+): Promise<Result[]> {
+  const { sql, values } = composed(columns, conditions, tail, tailValues)
+  let at = 0
+  return connections.run<Result>(
+    'read',
+    sql.replace(/\?/g, () => `$${++at}`),
+    values,
+  )
+}

@@ -1,10 +1,24 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
 import type { DatabaseClock } from './clock.ts'
-import type { Connections } from './connections.ts'
-import { deliver } from './deliver.ts'
-import { escapeTextOrNull, isUuid } from './escape-text.ts'
-import { NAME_CONFLICT } from './successor.ts'
+import type { Connections, Query } from './connections.ts'
+import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
+
+/**
+ * Gives an event that a replay has brought into conflict a row in `event_key` of its own, where another event with the same body
+ * is in conflict too and has the usual one.
+ */
+const NAME_CONFLICT = {
+  name: 'name-conflict',
+  text: `
+    INSERT INTO event_key (source, id, variant, event)
+    SELECT x.source, x.id, 'c'::bytea || x.checksum || int8send(x.key), x.key FROM event AS x
+    WHERE x.key = $1 AND NOT EXISTS (
+      SELECT FROM event_key AS k WHERE k.source = x.source AND k.id = x.id AND k.variant = x.checksum AND k.event = x.key
+    ) ON CONFLICT DO NOTHING
+  `,
+}
 
 export function createReplay(connections: Connections, clock: DatabaseClock) {
   return (replay: Replay): Promise<Replayed> =>
@@ -33,4 +47,40 @@ export function createReplay(connections: Connections, clock: DatabaseClock) {
       }
       return { ...become, handlers: await deliver(query, clock, key, handlers, only) }
     })
+}
+
+const CREATE = `
+  WITH counted AS (INSERT INTO tally VALUES ('pending', 1))
+  INSERT INTO delivery (key, handler, state, due_at, attempts, isolated)
+  VALUES ($1, $2, 'pending', clock_1($3), 0, false)
+`
+const RESTART = `
+  UPDATE delivery SET state = 'pending', due_at = clock_1($2), attempts = 0, isolated = false, last_error = NULL
+  WHERE key = $1
+`
+
+/**
+ * Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. The
+ * caller has locked the event.
+ */
+export async function deliver(
+  query: Query,
+  clock: DatabaseClock,
+  eventKey: number,
+  handlers: readonly string[],
+  only?: Replay['only'],
+): Promise<readonly string[]> {
+  const existing = await query<Pick<DeliveryRow, 'key' | 'handler' | 'state'>>(
+    'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key FOR UPDATE',
+    [firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)],
+  )
+  const plan = planReplay(eventKey, existing, handlers, only)
+  for (const delivery of plan) {
+    if (delivery.kind === 'create') await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs()])
+    else {
+      await query(RESTART, [delivery.key, clock.givenMs()])
+      await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.from])
+    }
+  }
+  return plan.map(({ handler }) => handler)
 }

@@ -13,9 +13,8 @@ import {
   type Position,
   startOf,
 } from '../records/search.ts'
-import type { Connections, Value } from './connections.ts'
+import { type Connections, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
-import { select } from './select.ts'
 
 const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
 

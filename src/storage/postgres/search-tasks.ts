@@ -11,9 +11,8 @@ import {
   startOf,
 } from '../records/search.ts'
 import { type TaskRow, taskOf } from '../records/tasks.ts'
-import type { Connections, Value } from './connections.ts'
+import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
-import { select } from './select.ts'
 
 /** Event types of a source that are read to find the last event that came by webhook. */
 const MAX_TYPES = 256

@@ -8,9 +8,9 @@ import { CONFLICTING, FIRST, NOT_UNDERSTOOD, storedReasons } from '../records/ev
 import type { Successor } from '../records/settlement.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query, Row } from './connections.ts'
-import { deliver } from './deliver.ts'
 import { giveUpTaskEnd, tellTaskEnd } from './end-task.ts'
 import { escapeTextOrNull } from './escape-text.ts'
+import { deliver } from './replay.ts'
 
 /** Events in conflict that are tried: the first one takes the id, unless its body is another event's. */
 const MAX_CONTENDERS = 64
@@ -77,21 +77,6 @@ const TAKE_ID = {
   `,
 }
 const ROUTE = { name: 'route', text: 'UPDATE event SET status = $2, reasons = $3 WHERE key = $1' }
-
-/**
- * Gives an event that a replay has brought into conflict a row in `event_key` of its own, where another event with the same body
- * is in conflict too and has the usual one.
- */
-export const NAME_CONFLICT = {
-  name: 'name-conflict',
-  text: `
-    INSERT INTO event_key (source, id, variant, event)
-    SELECT x.source, x.id, 'c'::bytea || x.checksum || int8send(x.key), x.key FROM event AS x
-    WHERE x.key = $1 AND NOT EXISTS (
-      SELECT FROM event_key AS k WHERE k.source = x.source AND k.id = x.id AND k.variant = x.checksum AND k.event = x.key
-    ) ON CONFLICT DO NOTHING
-  `,
-}
 
 /** The locked row of an event that may take an id. */
 export interface Contender extends Row {

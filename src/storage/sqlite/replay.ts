@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
-import type { Deliver } from './deliver.ts'
+import type { StateCounts } from './counts.ts'
 import type { Identities } from './identity.ts'
 
 export function prepareReplay(db: DatabaseSync, identities: Identities, deliver: Deliver) {
@@ -25,5 +26,38 @@ export function prepareReplay(db: DatabaseSync, identities: Identities, deliver:
     if (taker !== undefined) return { ...become, handlers: [] }
 
     return { ...become, handlers: deliver(eventKey, handlers, nowMs, only) }
+  }
+}
+
+/** Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. */
+export type Deliver = (
+  eventKey: number,
+  handlers: readonly string[],
+  nowMs: number,
+  only?: Replay['only'],
+) => readonly string[]
+
+export function prepareDeliver(db: DatabaseSync, counts: StateCounts): Deliver {
+  const findDeliveries = db.prepare('SELECT key, handler, state FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
+  const restart = db.prepare(`
+    UPDATE delivery SET state = 'pending', due_at = ?, attempts = 0, isolated = 0, last_error = NULL WHERE key = ?
+  `)
+  const create = db.prepare(`
+    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated) VALUES (?, ?, 'pending', ?, 0, 0)
+  `)
+
+  return (eventKey, handlers, nowMs, only) => {
+    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) as DeliveryRow[]
+    const plan = planReplay(eventKey, existing, handlers, only)
+    for (const delivery of plan) {
+      if (delivery.kind === 'create') {
+        create.run(delivery.key, delivery.handler, nowMs)
+        counts.add('pending')
+      } else {
+        restart.run(nowMs, delivery.key)
+        counts.move(delivery.from, 'pending')
+      }
+    }
+    return plan.map(({ handler }) => handler)
   }
 }

@@ -5,9 +5,9 @@ import { routeByType } from '../../pipeline/type-routes.ts'
 import { storedReasons } from '../records/events.ts'
 import type { Successor } from '../records/settlement.ts'
 import { type TaskEndRow, taskEndOf } from '../records/tasks.ts'
-import type { Deliver } from './deliver.ts'
 import type { EndTask, TaskEffect } from './end-task.ts'
 import type { Identities, Identity } from './identity.ts'
+import type { Deliver } from './replay.ts'
 import type { Row } from './statement-cache.ts'
 
 /**
