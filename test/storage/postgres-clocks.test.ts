@@ -128,7 +128,7 @@ test('an operator’s word, given to any replica, is good for all: the next one 
   for (const each of [worker, other]) await each.pass()
   expect([worker.state().isHeld, other.state().isHeld, await eventsLeft()]).toEqual([true, true, 1])
 
-  expect(await ingest.report()).toMatchObject({ held: true, old: { days: [{ events: 1 }] } })
+  expect(await ingest.report()).toMatchObject({ isHeld: true, old: { days: [{ events: 1 }] } })
   await ingest.resume(at.wallMs)
   expect(ingest.warnings()).toEqual([])
   expect(await eventsLeft()).toBe(1)
