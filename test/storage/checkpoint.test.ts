@@ -5,7 +5,7 @@ import { openAt, ownPath, withDatabase } from './database-file.ts'
 
 const MIB = 1024 * 1024
 
-test('the write-ahead log stays small while events keep coming, and is in the database at the end', async () => {
+test('the write-ahead log of the embedded store stays small while events keep coming, and is in the database at the end', async () => {
   const path = ownPath()
   const log = `${path}-wal`
   const store = await openAt(path)

@@ -3,7 +3,7 @@ import { allPages, claimRequest, newEvent, START_MS, settlement } from '../contr
 import { ACKNOWLEDGED_BEFORE_THE_KILL, appendUntilKilled } from './crashed.ts'
 import { openAt, ownPath } from './database-file.ts'
 
-test('what was acknowledged survives SIGKILL', async () => {
+test('events that the embedded store acknowledged survive SIGKILL', async () => {
   const path = ownPath()
   const acknowledged = await appendUntilKilled(path)
   const store = await openAt(path)
@@ -12,7 +12,7 @@ test('what was acknowledged survives SIGKILL', async () => {
   expect(acknowledged.filter((uid) => !kept.has(uid))).toEqual([])
 })
 
-test('what a killed process had running is pending at open and need not run alone, its attempt lost', async () => {
+test('a delivery that ran in a killed process is pending when the store opens and need not run alone, and its attempt is lost', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   const store = await openAt(path, Date.now())
@@ -24,7 +24,7 @@ test('what a killed process had running is pending at open and need not run alon
   expect(work.map(({ isolated, attempt }) => ({ isolated, attempt }))).toEqual([{ isolated: false, attempt: 2 }])
 })
 
-test('all that a killed process had running is leased again at once, and runs alone only if it was lost twice in a row', async () => {
+test('all deliveries that ran in a killed process are leased again at once, and run alone only if they were lost twice in a row', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const lease = { handlers: ['a'], leaseMs: 60_000 }
@@ -49,7 +49,7 @@ test('all that a killed process had running is leased again at once, and runs al
   expect(isolatedAtOpen).toEqual([0, 150])
 })
 
-test('what a killed process had running on its last attempt is dead at the next claim', async () => {
+test('a delivery that ran its last attempt in a killed process is dead at the next claim', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   const store = await openAt(path, Date.now())

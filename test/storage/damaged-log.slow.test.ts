@@ -47,7 +47,7 @@ test.each([
     },
   ],
 ])(
-  'a log that was %s after a crash: the store opens, tells once how many events are missing, and keeps a copy',
+  'after a crash that left the write-ahead log %s, the store opens, tells once how many events are missing, and keeps a copy of the log',
   async (_, damage) => {
     const path = ownPath()
     const acknowledged = await appendUntilKilled(path)
@@ -65,7 +65,7 @@ test.each([
   },
 )
 
-test('a log that was deleted after a crash is noticed', async () => {
+test('the store notices after a crash that its write-ahead log was deleted', async () => {
   const path = ownPath()
   const acknowledged = await appendUntilKilled(path)
   rmSync(`${path}-wal`)
@@ -75,7 +75,7 @@ test('a log that was deleted after a crash is noticed', async () => {
   expect(told(store)).toBeGreaterThanOrEqual(missing)
 })
 
-test('after a crash or a stop without damage there is nothing to tell', async () => {
+test('the store has no warnings after a crash or a stop without damage', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   const store = await openAt(path)
@@ -84,7 +84,7 @@ test('after a crash or a stop without damage there is nothing to tell', async ()
   expect((await openAt(path)).warnings()).toEqual([])
 })
 
-test('a log that somebody else brought into the database and emptied before the crash is no damage', async () => {
+test('the store takes a write-ahead log that another program emptied into the database before the crash as undamaged', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   copyFileSync(`${path}-synced`, `${path}-kept`)
@@ -94,7 +94,7 @@ test('a log that somebody else brought into the database and emptied before the 
   await expectNothingToTell(path)
 })
 
-test('a log that has grown past what one buffer holds, beside a reader that stayed, is opened after a crash', async () => {
+test('the store opens after a crash with a write-ahead log that is larger than one buffer can be', async () => {
   const path = ownPath()
   await appendUntilKilled(path)
   truncateSync(`${path}-wal`, 2 ** 31 + 1)

@@ -74,7 +74,7 @@ test('a damaged page of bodies costs only its own deliveries: they are dead with
   expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
 })
 
-test('events are kept and run as before while a damaged page is among what is due', async () => {
+test('the embedded store takes and runs events as before while a damaged page is among the due deliveries', async () => {
   const { store } = await damaged('event_body', 3)
   const later = Array.from({ length: 20 }, () => newEvent())
   const [, ran] = await Promise.all([Promise.all(later.map((event) => store.append(event))), drain(store)])
@@ -83,7 +83,7 @@ test('events are kept and run as before while a damaged page is among what is du
 })
 
 test.each(['event', 'delivery', 'attempt'])(
-  'a damaged page of the table %s stops neither events nor what is sound',
+  'a damaged page of the table %s stops neither new events nor undamaged ones',
   async (table) => {
     const path = ownPath()
     const first = await openAt(path)
@@ -106,7 +106,7 @@ test.each(['event', 'delivery', 'attempt'])(
   },
 )
 
-test('a damaged page of the index of what is due costs what stands in it, and not what comes after, if the table is damaged too', async () => {
+test('a damaged page of the index of due deliveries and of its table costs the deliveries there, and none that come later', async () => {
   const { store } = await damaged('delivery_pending', 1, { count: EVENTS, also: 'delivery' })
   const ran = await drain(store)
   expect(ran.length).toBeGreaterThan(EVENTS * 0.2)
@@ -115,21 +115,21 @@ test('a damaged page of the index of what is due costs what stands in it, and no
   expect(await drain(store)).toEqual([later.uid])
 })
 
-test('where the page that new events go to is damaged they are refused, and the store says what to do', async () => {
+test('when the page for new events is damaged, the embedded store refuses them and says what to do', async () => {
   const { store } = await damaged('event_body', -1)
   for (let n = 0; n < 3; n++) expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
   expect(store.faults()).toEqual([expect.stringMatching(/damaged.*recover/)])
   expect((await drain(store)).length).toBeGreaterThan(150)
 })
 
-test('where the page of the newest events is damaged the store opens, and what is older runs', async () => {
+test('when the page of the newest events is damaged, the embedded store opens and runs older events', async () => {
   const { store } = await damaged('event', -1)
   expect((await drain(store)).length).toBeGreaterThan(150)
   expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
   expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
 })
 
-test('bytes of which it cannot be read how they were judged are judged again, and those that come with them are kept', async () => {
+test('events whose judgement is on a damaged page are judged again, and the others that come again are duplicates', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const events = Array.from({ length: EVENTS }, () => newEvent())
@@ -144,12 +144,12 @@ test('bytes of which it cannot be read how they were judged are judged again, an
   expect(store.faults()).toEqual([])
 })
 
-test('an event whose deliveries lie on a damaged page is a duplicate when it comes again', async () => {
+test('an event whose deliveries are on a damaged page is a duplicate when it comes again', async () => {
   const { store, events } = await damaged('delivery', 1, { count: EVENTS })
   expect(await outcomesAgain(store, events)).toEqual(new Set(['duplicate']))
 })
 
-test('lists show what can be read where a page of events is damaged', async () => {
+test('lists show the events that can be read when a page of events is damaged', async () => {
   const { store } = await damaged('event', 2)
   const ran = await drain(store)
   const listed = await allPages((page) => store.events({}, page), 50)
@@ -162,10 +162,10 @@ test('lists show what can be read where a page of events is damaged', async () =
 
 test.each([
   ['of all deliveries', {}],
-  ['of those that wait', { state: 'pending' }],
+  ['of pending deliveries', { state: 'pending' }],
   ['of a source', { source: 'stripe' }],
 ] as const)(
-  'a list %s shows what can be read where a page of deliveries is damaged, page by page',
+  'a list %s shows the deliveries that can be read when a page of deliveries is damaged, page by page',
   async (_, filter) => {
     const { store, events } = await damaged('delivery', 1, { count: EVENTS })
     const listed = await allPages((page) => store.deliveries(filter, page), 70)
@@ -177,7 +177,7 @@ test.each([
   },
 )
 
-test('the dead letters that can be read are listed, the last to die first, where a page of deliveries is damaged', async () => {
+test('the list of dead letters shows those that can be read, the last to die first, when a page of deliveries is damaged', async () => {
   const path = ownPath()
   const first = await openAt(path)
   await Promise.all(Array.from({ length: EVENTS }, () => first.append(newEvent())))
@@ -192,7 +192,7 @@ test('the dead letters that can be read are listed, the last to die first, where
   expect(seen).toEqual(all.filter((uid) => seen.includes(uid)))
 })
 
-test('what is left out is told of once, though it is met again after indexes were made anew', () => {
+test('the store reports a row that it leaves out once, though it meets the row again after rebuilding its indexes', () => {
   const told: unknown[] = []
   const damage = new Damage(
     ({ subject }) => told.push(subject),

@@ -38,10 +38,10 @@ function expectMost(count: number): void {
 }
 
 test.each([
-  ['due to be asked for', 2_000],
+  ['due for a poll', 2_000],
   ['past their deadline', DEADLINE_MS + 1],
 ])(
-  'a damaged page of tasks costs only what lies on it, or right beside it: other tasks that are %s are claimed',
+  'a damaged page of tasks costs only the tasks on it or right beside it: other tasks that are %s are claimed',
   async (_, laterMs) => {
     const { store, uids } = await damaged(laterMs)
     const claimed = await claimAll(store)
@@ -54,7 +54,7 @@ test.each([
   },
 )
 
-test('what a process that is gone had leased is free again, but for tasks on a damaged page', async () => {
+test('tasks that a killed process had leased are free again, except those on a damaged page', async () => {
   const path = ownPath()
   const first = await openAt(path)
   await Promise.all(Array.from({ length: TASKS }, () => first.track(newTask())))
@@ -69,18 +69,21 @@ test('what a process that is gone had leased is free again, but for tasks on a d
 })
 
 test.each([
-  ['all', {}],
-  ['those of a source that wait', { source: 'stripe', status: 'pending' }],
-] as const)('a list of %s shows the tasks that can be read, newest first, page by page', async (_, filter) => {
-  const { store, uids } = await damaged(0)
-  const listed = (await allPages((page) => store.tasks(filter, page), 30)).map(({ uid }) => uid)
-  expectMost(listed.length)
-  const seen = new Set(listed)
-  expect(listed.at(-1)).toBe(uids.at(0))
-  expect(listed).toEqual(uids.filter((uid) => seen.has(uid)).reverse())
-})
+  ['all tasks', {}],
+  ['the pending tasks of a source', { source: 'stripe', status: 'pending' }],
+] as const)(
+  'a list of %s shows the tasks that can be read when a page is damaged, newest first, page by page',
+  async (_, filter) => {
+    const { store, uids } = await damaged(0)
+    const listed = (await allPages((page) => store.tasks(filter, page), 30)).map(({ uid }) => uid)
+    expectMost(listed.length)
+    const seen = new Set(listed)
+    expect(listed.at(-1)).toBe(uids.at(0))
+    expect(listed).toEqual(uids.filter((uid) => seen.has(uid)).reverse())
+  },
+)
 
-test('ended tasks are pruned but for those on a damaged page', async () => {
+test('pruneTasks deletes ended tasks, except those on a damaged page', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const tasks = Array.from({ length: TASKS }, () => newTask())

@@ -37,7 +37,7 @@ test.each([
   ],
   ['moved with its directory', (path: string) => renameSync(dirname(path), `${dirname(path)}-moved`)],
 ])(
-  'a database that was %s takes no more events, at once, and says so without traffic; what it holds is handled',
+  'an embedded store whose database was %s takes no more events at once, reports it without traffic, and handles what it holds',
   async (_, take) => {
     const path = join(ownDirectory(), 'data', 'holdfast.db')
     const store = await openUsed(path)
@@ -50,7 +50,7 @@ test.each([
   },
 )
 
-test('not one event is acknowledged after the database was deleted', async () => {
+test('the embedded store acknowledges no event after its database was deleted', async () => {
   const path = ownPath()
   const store = await openUsed(path)
   await store.append(newEvent())
@@ -58,7 +58,7 @@ test('not one event is acknowledged after the database was deleted', async () =>
   expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
 })
 
-test('a database that is put back takes events again, and nothing is missing', async () => {
+test('the embedded store takes events again once its database is put back, and no event is missing', async () => {
   const path = ownPath()
   const store = await openUsed(path)
   const before = newEvent()
@@ -74,7 +74,7 @@ test('a database that is put back takes events again, and nothing is missing', a
   for (const { uid } of [before, after]) expect(await again.event(uid)).toBeDefined()
 })
 
-test('where the log alone is deleted, all that is in it is saved, and the store is lost so that it is opened anew', async () => {
+test('when its log alone is deleted, the embedded store saves all that is in the log, and has to be opened again', async () => {
   const path = ownPath()
   const store = await openUsed(path)
   const event = newEvent()
@@ -98,20 +98,23 @@ async function openFilled(path: string): Promise<OpenStore> {
 test.each([
   ['cut to nothing', (path: string) => truncateSync(path)],
   ['cut in part', (path: string) => truncateSync(path, 8_192)],
-  ['written over with a shorter one', (path: string) => writeFileSync(path, 'SQLite format 3')],
-])('a database that was %s where it lies takes no more events, though it grows again', async (_, take) => {
-  const path = ownPath()
-  const store = await openFilled(path)
-  take(path)
-  await expect.poll(() => store.faults(), WITHIN_A_SECOND).toEqual([expect.stringContaining('restore a backup')])
-  truncateSync(path, 10_000_000)
-  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
-})
+  ['overwritten with a shorter one', (path: string) => writeFileSync(path, 'SQLite format 3')],
+])(
+  'an embedded store whose database was %s in place takes no more events, though the file grows again',
+  async (_, take) => {
+    const path = ownPath()
+    const store = await openFilled(path)
+    take(path)
+    await expect.poll(() => store.faults(), WITHIN_A_SECOND).toEqual([expect.stringContaining('restore a backup')])
+    truncateSync(path, 10_000_000)
+    expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+  },
+)
 
 test.each([
   ['to nothing', 0],
   ['in part', 20_000],
-])('a log that was cut %s where it lies ends the store, and no event is acknowledged after', async (_, bytes) => {
+])('an embedded store whose log was cut %s in place ends, and acknowledges no event afterwards', async (_, bytes) => {
   const path = ownPath()
   const store = await openFilled(path)
   const kept = newEvent()
@@ -127,7 +130,7 @@ test.each([
   await expect.poll(() => again.warnings()).toEqual([expect.stringContaining('2 acknowledged events are missing')])
 })
 
-test('a log that was cut is seen without traffic', async () => {
+test('the embedded store notices without traffic that its log was cut', async () => {
   const path = ownPath()
   const store = await openUsed(path)
   await store.append(newEvent())
@@ -160,7 +163,7 @@ test('a store opened by a symbolic link keeps its log and its lock beside the da
   expect(existsSync(`${link}-lock`)).toBe(false)
 })
 
-test('a second opener is refused though somebody removed the lock', async () => {
+test('a second opener is refused though the lock file was removed', async () => {
   const path = ownPath()
   const store = await openAt(path)
   await store.append(newEvent())

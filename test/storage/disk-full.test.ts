@@ -33,7 +33,7 @@ function fill(directory: string, leaveBytes = 0): string {
 
 const NEEDS_MOUNT = 'mounting a tmpfs needs root on Linux'
 
-test('a disk that fills up: events are unavailable, acknowledged ones are kept, and room brings it back', async (context) => {
+test('on a disk that others fill up, the embedded store refuses events as unavailable, keeps those it acknowledged, and goes on once there is room', async (context) => {
   const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
   const store = await openAt(`${disk}/holdfast.db`)
   const kept = newEvent()
@@ -55,7 +55,7 @@ test('a disk that fills up: events are unavailable, acknowledged ones are kept, 
   expect(items.map(({ uid }) => uid)).toEqual(expect.arrayContaining([kept.uid, later.uid]))
 })
 
-test('its own events fill the disk: what was acknowledged is kept, and deliveries go on in the reserve', async (context) => {
+test('on a disk that its own events fill up, the embedded store keeps what it acknowledged, and deliveries go on in its reserve', async (context) => {
   const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
   const store = await openAt(`${disk}/holdfast.db`)
   const acknowledged: string[] = []
@@ -79,7 +79,7 @@ test('its own events fill the disk: what was acknowledged is kept, and deliverie
   expect(bavail * bsize).toBeGreaterThan(0)
 })
 
-test('a disk without room beside the reserve does not keep it from opening, for what is kept can be worked off', async (context) => {
+test('the embedded store opens on a disk with room for its reserve only, so that deliveries can go on', async (context) => {
   const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
   const first = await openAt(`${disk}/holdfast.db`)
   await first.append(newEvent())
@@ -91,7 +91,7 @@ test('a disk without room beside the reserve does not keep it from opening, for 
   expect((await store.claim(claimRequest())).work).toHaveLength(1)
 })
 
-test('a read-only file system is refused at open', async (context) => {
+test('the embedded store refuses to open on a read-only file system', async (context) => {
   const disk = smallDisk() ?? context.skip(NEEDS_MOUNT)
   await (await openAt(`${disk}/holdfast.db`)).close()
   execFileSync('mount', ['-o', 'remount,ro', disk])

@@ -12,24 +12,28 @@ function openFiles() {
 
 test.each([
   ['the database is moved', 'database', (path: string) => renameSync(path, `${path}.old`)],
-  ['its log is deleted', 'log', (path: string) => rmSync(`${path}-wal`)],
+  ['the log of the database is deleted', 'log', (path: string) => rmSync(`${path}-wal`)],
   [
-    'it is replaced',
+    'the database is replaced',
     'database',
     (path: string) => {
       writeFileSync(`${path}.new`, '')
       renameSync(`${path}.new`, path)
     },
   ],
-  ['its directory is moved', 'database', (path: string) => renameSync(dirname(path), `${dirname(path)}-moved`)],
-])('that %s is seen at the next look, however soon', async (_, kind, take) => {
+  [
+    'the directory of the database is moved',
+    'database',
+    (path: string) => renameSync(dirname(path), `${dirname(path)}-moved`),
+  ],
+])('the file watch sees at its next look, however soon, that %s', async (_, kind, take) => {
   const { path, files } = openFiles()
   expect(files.faultSince()).toBeUndefined()
   take(path)
   expect(files.faultSince()).toMatchObject({ kind })
 })
 
-test('files that are taken away and put back, again and again, are seen at each look', () => {
+test('the file watch sees at each look files that are moved away and put back, again and again', () => {
   const { path, files } = openFiles()
   for (let round = 0; round < 200; round++) {
     expect(files.faultSince()).toBeUndefined()
@@ -39,7 +43,7 @@ test('files that are taken away and put back, again and again, are seen at each 
   }
 })
 
-test('a database that got shorter is at fault for good; one that grows is not', () => {
+test('the file watch reports a database that got shorter for good, and not one that grows', () => {
   const { path, files } = openFiles()
   writeFileSync(path, 'more than before')
   expect(files.fault()).toBeUndefined()
@@ -49,7 +53,7 @@ test('a database that got shorter is at fault for good; one that grows is not', 
   expect(files.fault()).toMatchObject({ kind: 'database' })
 })
 
-test('what else happens in the directory is no fault', () => {
+test('the file watch reports no fault for other files in the directory', () => {
   const { path, files } = openFiles()
   writeFileSync(`${path}.copy`, '')
   expect(files.faultSince()).toBeUndefined()

@@ -17,7 +17,7 @@ async function appendMany(store: OpenStore, from: number, to: number): Promise<v
   await Promise.all(Array.from({ length: 512 }, one))
 }
 
-test('a hundred thousand events on, also opened again, a duplicate is one and an old event is found', {
+test('after a hundred thousand events, and a reopening, the embedded store still knows a duplicate and finds an old event', {
   timeout: 120_000,
 }, async () => {
   const path = ownPath()

@@ -62,7 +62,7 @@ const rowsIn = async (url: string): Promise<object[]> =>
       (SELECT count(*) FROM task) AS tasks, (SELECT count(*) FROM move) AS moves`,
   )
 
-test('what was moved answers as it did, and works on', { timeout: 60_000 }, async () => {
+test('a moved store answers as it did before, and goes on', { timeout: 60_000 }, async () => {
   const [path, url] = [await filled(MANY), ownSchema()]
   const moved = await move(path, url)
   expect(moved).toMatchObject({ outcome: 'moved', resumed: false })
@@ -108,7 +108,9 @@ test('what was moved answers as it did, and works on', { timeout: 60_000 }, asyn
   expect(await store.track(newTask({ id: 'not tracked yet' }))).toMatchObject({ task: { status: 'completed' } })
 })
 
-test('a move that is stopped after each batch has the same result', { timeout: 120_000 }, async () => {
+test('a move that is stopped after each batch has the same result as one without a stop', {
+  timeout: 120_000,
+}, async () => {
   const path = await filled(MANY)
   const [straight, halting] = [ownSchema(), ownSchema()]
   const expected = await move(path, straight)
@@ -133,7 +135,7 @@ test('a move that is stopped after each batch has the same result', { timeout: 1
   expect(await everythingIn(await openMoved(halting))).toEqual(await everythingIn(await openMoved(straight)))
 })
 
-describe('what was changed in the target is found', () => {
+describe('a move that is run again finds what was changed in the target', () => {
   test.each([
     ['event_body', '3', 'UPDATE event_body SET bytes = set_byte(bytes, 0, get_byte(bytes, 0) # 1) WHERE key = 3'],
     ['event_body', '4', 'DELETE FROM event_body WHERE key = 4'],
@@ -144,7 +146,7 @@ describe('what was changed in the target is found', () => {
     ['attempt', `${12 * 1_024}/1`, `DELETE FROM attempt WHERE delivery = ${12 * 1_024}`],
     ['attempt', `${13 * 1_024}/2`, `INSERT INTO attempt VALUES (${13 * 1_024}, 2, 2, 'failed', NULL, 0, 0)`],
     ['task', '1', 'UPDATE task SET metadata = NULL WHERE key = 1'],
-  ])('in %s, at %s', async (table, key, sql) => {
+  ])('in the table %s at the key %s', async (table, key, sql) => {
     const [path, url] = [await filled(), ownSchema()]
     await copyOnly(path, url)
     await queryIn(url, sql)
@@ -158,8 +160,8 @@ describe('what was changed in the target is found', () => {
   })
 })
 
-describe('a move is refused, and nothing is changed,', () => {
-  test('into a database that holds something', async () => {
+describe('a move is refused without any change', () => {
+  test('into a database that is not empty', async () => {
     const [path, url] = [await filled(), ownSchema()]
     const store = await openMoved(url)
     await store.append(newEvent())
@@ -169,7 +171,7 @@ describe('a move is refused, and nothing is changed,', () => {
     expect(await rowsIn(url)).toEqual(before)
   })
 
-  test('into the database that it was moved to', async () => {
+  test('into the database that the store was moved to', async () => {
     const [path, url] = [ownPath(), ownSchema()]
     const store = await openAt(path)
     await store.track(newTask())
@@ -178,7 +180,7 @@ describe('a move is refused, and nothing is changed,', () => {
     expect(await refusalOf(move(path, url))).toContain('holds events or tasks already')
   })
 
-  test('from another store than the one whose move is not finished', async () => {
+  test('from another store than that of the unfinished move', async () => {
     const [path, other, url] = [await filled(), ownPath(), ownSchema()]
     await copyOnly(path, url)
     const store = await openAt(other)
@@ -197,7 +199,7 @@ describe('a move is refused, and nothing is changed,', () => {
     expect(await queryIn(url, 'SELECT FROM pg_namespace WHERE nspname = current_schema()')).toEqual([])
   })
 
-  test('while a service runs on the database', async () => {
+  test('while a service runs on the target', async () => {
     const [path, url] = [await filled(), ownSchema()]
     const store = await openStore(url)
     await store.replicas?.announce({ uid: newUid(), handlers: undefined })
@@ -205,14 +207,14 @@ describe('a move is refused, and nothing is changed,', () => {
     await store.close()
   })
 
-  test('from a path where there is nothing', async () => {
+  test('from a path without a database', async () => {
     expect(await refusalOf(move(`${ownPath()}-not`, ownSchema()))).toContain('There is no database')
   })
 
   test.each([
     ['event', 'UPDATE event SET uid = ? WHERE key = 2', 'The event with key 2 has the uid "of somebody"'],
     ['task', 'UPDATE task SET event = ? WHERE key = 1', 'The task with key 1 has the event "of somebody"'],
-  ])('where an identifier of %s is no UUID', async (_, sql, reason) => {
+  ])('where an identifier of a row of %s is not a UUID', async (_, sql, reason) => {
     const [path, url] = [await filled(), ownSchema()]
     withDatabase(path, (db) => db.prepare(sql).run('of somebody'))
     expect(await refusalOf(move(path, url))).toContain(reason)
@@ -220,13 +222,13 @@ describe('a move is refused, and nothing is changed,', () => {
   })
 })
 
-test('a body that is damaged in the embedded store is named', async () => {
+test('a move names a damaged body of the embedded store', async () => {
   const [path, url] = [await filled(), ownSchema()]
   withDatabase(path, (db) => db.exec("UPDATE event_body SET bytes = CAST('other' AS BLOB) WHERE key = 3"))
   expect(await refusalOf(move(path, url))).toContain('The event with key 3 has no body that matches its checksum')
 })
 
-test('two that move copies of one store do not mix', async () => {
+test('two moves from copies of one store do not mix', async () => {
   const [path, copy, url] = [await filled(), ownPath(), ownSchema()]
   copyFileSync(path, copy)
   const outcomes = await Promise.all([path, copy].map((from) => refusalOf(move(from, url))))
@@ -235,7 +237,7 @@ test('two that move copies of one store do not mix', async () => {
   expect(await refusalOf(move(path, url))).toContain('holds events or tasks already')
 })
 
-test('a store that holds nothing is moved as well', async () => {
+test('a move of an empty store works', async () => {
   const [path, url] = [ownPath(), ownSchema()]
   await (await openAt(path)).close()
   expect(await move(path, url)).toMatchObject({ outcome: 'moved' })

@@ -34,7 +34,7 @@ async function expectYielding(store: OpenStore, [corrected, repeated, replayed]:
   expect(await store.append(resent(replayed))).toEqual({ outcome: 'duplicate', uid: replayed.uid })
 }
 
-test('an event that was quarantined by the release before gives its id up, in the embedded store', async () => {
+test('an event that the previous release quarantined gives up its id in the embedded store', async () => {
   const path = ownPath()
   const before = await openAt(path)
   const cut = await fill(before)
@@ -43,7 +43,7 @@ test('an event that was quarantined by the release before gives its id up, in th
   await expectYielding(await openAt(path), cut)
 })
 
-test('an event that was quarantined by the release before gives its id up, in PostgreSQL', async () => {
+test('an event that the previous release quarantined gives up its id in PostgreSQL', async () => {
   const url = ownSchema()
   const store = await openStore(url)
   onTestFinished(() => store.close())
@@ -52,7 +52,7 @@ test('an event that was quarantined by the release before gives its id up, in Po
   await expectYielding(store, cut)
 })
 
-test('a body whose event a replica of the release before has forgotten is new, in PostgreSQL', async () => {
+test('a body whose event a replica of the previous release has deleted is new in PostgreSQL', async () => {
   const url = ownSchema()
   const store = await openStore(url)
   onTestFinished(() => store.close())

@@ -14,13 +14,13 @@ const faultsOf = (url: string): Promise<unknown> =>
     (error: unknown) => (error instanceof ConfigurationError ? error.faults : error),
   )
 
-test('a relative path is relative to the working directory, which need not have the directory yet', async () => {
+test('the embedded store takes a relative path as relative to the working directory, and makes missing directories', async () => {
   const path = `${ownDirectory()}/a/b/holdfast.db`
   await openAt(relative(process.cwd(), path))
   expect(existsSync(path)).toBe(true)
 })
 
-test('the database and all that stands beside it is its owner’s alone', async () => {
+test('the embedded store makes its database, and all files beside it, readable for their owner only', async () => {
   const path = ownPath()
   const store = await openAt(path)
   await store.append(newEvent())
@@ -30,37 +30,37 @@ test('the database and all that stands beside it is its owner’s alone', async 
 })
 
 test.each(['', 'file:', 'file:data/', 'mysql://localhost', 'data/holdfast.db', 'file:///%00'])(
-  'the URL %j is refused',
+  'the embedded store refuses the URL %j',
   async (url) => {
     expect(await faultsOf(url)).toEqual([expect.stringContaining('DATABASE_URL must be file:')])
   },
 )
 
-test('a directory that cannot be made is refused', async () => {
+test('the embedded store refuses a directory that it cannot make', async () => {
   const directory = ownDirectory()
   writeFileSync(`${directory}/file`, '')
   expect(await faultsOf(`file:${directory}/file/holdfast.db`)).toEqual([expect.stringContaining('cannot be written')])
 })
 
-test('a directory in place of the database is refused', async () => {
+test('the embedded store refuses a directory in place of its database', async () => {
   const path = ownPath()
   mkdirSync(path)
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('cannot be opened')])
 })
 
-test('a file that is no database is refused and left as it is', async () => {
+test('the embedded store refuses a file that is not a database and leaves it as it is', async () => {
   const path = ownPath()
   writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('damaged or not a database')])
 })
 
-test("another program's database is refused", async () => {
+test("the embedded store refuses another program's database", async () => {
   const path = ownPath()
   withDatabase(path, (db) => db.exec('CREATE TABLE theirs (a)'))
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('of another program')])
 })
 
-test('a database of each older schema is brought up to date with what it holds', async () => {
+test('the embedded store upgrades a database of each older schema with its contents', async () => {
   const directory = fileURLToPath(new URL('../../src/storage/sqlite/migrations/', import.meta.url))
   const migrations = readdirSync(directory).toSorted()
   const versionOf = (file: string): number => Number.parseInt(file, 10)
@@ -93,14 +93,14 @@ test('a database of each older schema is brought up to date with what it holds',
   }
 })
 
-test('a newer schema is refused', async () => {
+test('the embedded store refuses a newer schema', async () => {
   const path = ownPath()
   await (await openAt(path)).close()
   withDatabase(path, (db) => db.exec('PRAGMA user_version = 1000'))
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('newer')])
 })
 
-test('a second opener is refused until the first one closes', async () => {
+test('the embedded store refuses a second opener until the first one closes', async () => {
   const path = ownPath()
   const first = await openAt(path)
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('in use by another process')])
@@ -108,7 +108,7 @@ test('a second opener is refused until the first one closes', async () => {
   await openAt(path)
 })
 
-test('an opener that is refused leaves nothing locked', async () => {
+test('an opener that the embedded store refuses leaves nothing locked', async () => {
   const path = ownPath()
   writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
   await faultsOf(`file:${path}`)
@@ -116,7 +116,7 @@ test('an opener that is refused leaves nothing locked', async () => {
   await openAt(path)
 })
 
-test('opening again changes neither the schema nor what is kept', async () => {
+test('opening the embedded store again changes neither the schema nor its contents', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const event = newEvent()
@@ -131,7 +131,7 @@ test('opening again changes neither the schema nor what is kept', async () => {
   expect(withDatabase(path, (db) => db.prepare('PRAGMA integrity_check').get())).toEqual({ integrity_check: 'ok' })
 })
 
-test('network file systems are refused, local ones are not', () => {
+test('the embedded store refuses network file systems, and no local ones', () => {
   expect(refusedFileSystem(0x6969)).toBe('NFS')
   // As statfs gives it where f_type is a signed 32-bit number.
   expect(refusedFileSystem(0xff534d42 - 2 ** 32)).toBe('CIFS')

@@ -19,7 +19,7 @@ async function open(): Promise<{ store: OpenStore; url: string; days: () => Prom
 
 const old = (days: number, given = {}) => newEvent({ receivedAtMs: OLD_MS + days * DAY_MS, handlers: [], ...given })
 
-test('an event of a day without a partition gets one, and its neighbours in the batch are kept with it', async () => {
+test('an event of a day without a partition gets one, and its neighbours in the batch are stored with it', async () => {
   const { store, days } = await open()
   const events = [old(0), newEvent({ receivedAtMs: Date.now() }), old(1)]
   const receipts = await Promise.all(events.map((event) => store.append(event)))
@@ -28,7 +28,7 @@ test('an event of a day without a partition gets one, and its neighbours in the 
   expect(Buffer.from(await store.body(events[0]?.uid ?? ''))).toEqual(Buffer.from(events[0]?.body ?? ''))
 })
 
-test('retention drops the days that are wholly past, and leaves the rest', async () => {
+test('retention drops the partitions of days that are wholly past, and leaves the others', async () => {
   const { store, days } = await open()
   for (const event of [old(0), old(1), old(1), old(2)]) await store.append(event)
   expect(await pruned(store, OLD_MS + 2 * DAY_MS, 100)).toBe(3)
@@ -37,7 +37,7 @@ test('retention drops the days that are wholly past, and leaves the rest', async
   expect((await store.events({ untilMs: OLD_MS + 10 * DAY_MS }, { limit: 10 })).items).toHaveLength(1)
 })
 
-test('what is known of the errors of an event is forgotten with it', async () => {
+test('retention deletes the error details of an event with it', async () => {
   const { store, url } = await open()
   await store.append(old(0, { handlers: ['a'] }))
   const dead = { verdict: 'dead', outcome: 'rejected', error: 'no', detail: { name: 'Error', message: 'no' } } as const
@@ -47,7 +47,7 @@ test('what is known of the errors of an event is forgotten with it', async () =>
   expect(await queryIn(url, 'SELECT FROM attempt_detail')).toEqual([])
 })
 
-test('a day that holds an event which is still to be handled stays', async () => {
+test('the partition of a day with an event that is still to be handled stays', async () => {
   const { store, days } = await open()
   for (const event of [old(0), old(0, { handlers: ['a'] })]) await store.append(event)
   expect(await pruned(store, OLD_MS + 5 * DAY_MS, 100)).toBe(1)
@@ -59,7 +59,7 @@ test('a day that holds an event which is still to be handled stays', async () =>
   expect(await days()).toEqual([])
 })
 
-test('an id is known again as new once its day is dropped, and not before', async () => {
+test('an id can come again as new once the partition of its day is dropped, and not before', async () => {
   const { store } = await open()
   const first = old(0)
   await store.append(first)
@@ -69,7 +69,7 @@ test('an id is known again as new once its day is dropped, and not before', asyn
   expect(await again()).toEqual({ outcome: 'accepted', uid: first.uid })
 })
 
-test('a dropped day comes back for an event that is late', async () => {
+test('a dropped partition is made again for an event that comes late', async () => {
   const { store, days } = await open()
   await store.append(old(0))
   await pruned(store, OLD_MS + 5 * DAY_MS, 100)
@@ -79,7 +79,7 @@ test('a dropped day comes back for an event that is late', async () => {
   expect((await store.body(late.uid)).length).toBe(late.body.length)
 })
 
-test('a day that was detached when an event came for it at the last moment is attached again, with the event', async () => {
+test('a partition that was detached when an event came for it at the last moment is attached again, with the event', async () => {
   const { store, url, days } = await open()
   const late = old(0)
   await store.append(late)
@@ -91,7 +91,7 @@ test('a day that was detached when an event came for it at the last moment is at
   expect(await days()).toEqual(['0105'])
 })
 
-test('a drop that somebody else cut off in the middle is finished the next time', async () => {
+test('retention finishes at its next run the drop of a partition that was cut off', async () => {
   const { store, url, days } = await open()
   await store.append(old(0))
   await store.append(old(1))
@@ -107,7 +107,7 @@ test('a drop that somebody else cut off in the middle is finished the next time'
   ).toEqual([])
 })
 
-test('somebody who reads a day for long keeps nobody waiting; the day goes once he is done', async () => {
+test('a long read of a partition delays no append, and retention drops the partition once the read ends', async () => {
   const { store, url, days } = await open()
   await store.append(old(0))
   const reading = await reader(url)

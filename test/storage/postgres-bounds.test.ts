@@ -20,7 +20,7 @@ function urlWith(settings: string): string {
   return url.href
 }
 
-test('a claim hands over no more bytes than one answer holds, but always one delivery', async () => {
+test('a claim hands out no more bytes than one answer holds, but always one delivery', async () => {
   const store = await open()
   const mebibytes = [3, 3, 3, 9, 1]
   for (const size of mebibytes) await store.append(newEvent({ ...now(), body: Buffer.alloc(size * 1_048_576, 'x') }))
@@ -33,7 +33,7 @@ test('a claim hands over no more bytes than one answer holds, but always one del
   expect(claimed).toEqual([[3, 3], [3], [9], [1]])
 })
 
-test('deliveries with no attempt left are put to death some at a time, so that a claim ends', async () => {
+test('a claim marks deliveries without an attempt left as dead in bounded numbers', async () => {
   const url = ownSchema()
   const store = await open(url)
   await Promise.all(times(300, () => store.append(newEvent(now()))))
@@ -47,7 +47,7 @@ test('deliveries with no attempt left are put to death some at a time, so that a
   expect((await store.counts()).deliveries).toMatchObject({ pending: 0, dead: 300 })
 })
 
-test('two replicas that forget the same day at once both get through', async () => {
+test('two replicas that prune the same day at once both succeed', async () => {
   const url = ownSchema()
   const stores = [await open(url), await open(url)]
   for (let n = 0; n < 6; n++) {
@@ -58,7 +58,7 @@ test('two replicas that forget the same day at once both get through', async () 
   }
 })
 
-test('a task and its end find each other, however transactions are isolated by default', async () => {
+test('a task and its end find each other at any default transaction isolation', async () => {
   const url = urlWith('-c default_transaction_isolation=repeatable\\ read')
   const [one, other] = [await open(url), await open(url)]
   const tasks = times(100, () => newTask())
@@ -67,7 +67,7 @@ test('a task and its end find each other, however transactions are isolated by d
   expect(found.filter(({ status }) => status !== 'completed')).toEqual([])
 })
 
-test('what is answered from what was only read is vouched for by a commit that writes', async () => {
+test('an answer that was only read is confirmed by a commit that writes', async () => {
   const url = ownSchema()
   const store = await open(url)
   const task = newTask()

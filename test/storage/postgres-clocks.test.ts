@@ -21,7 +21,7 @@ async function replica(url: string, aheadMs: number): Promise<OpenStore> {
 const msOf = (time: number | undefined): number => time ?? Number.NaN
 
 test.each([40 * DAY_MS, -40 * DAY_MS])(
-  'a worker whose clock is off by %d ms forgets nothing that is not old',
+  'a worker whose clock is off by %d ms deletes only old events',
   async (aheadMs) => {
     const url = ownSchema()
     const right = await replica(url, 0)
@@ -44,7 +44,7 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
 )
 
 test.each([40 * DAY_MS, -40 * DAY_MS])(
-  'an event is received, and a task begun, by the database’s clock, though the replica’s is off by %d ms',
+  'the database’s clock gives an event’s time of receipt and a task’s begin, though the replica’s clock is off by %d ms',
   async (aheadMs) => {
     const url = ownSchema()
     const store = await replica(url, aheadMs)
@@ -64,14 +64,14 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
   },
 )
 
-test('a replica whose clock is right to a second has its own times of receipt', async () => {
+test('a replica whose clock is right to a second uses its own times of receipt', async () => {
   const store = await replica(ownSchema(), 300)
   const event = newEvent({ receivedAtMs: Date.now() })
   expect(await store.append(event)).not.toHaveProperty('receivedAtMs')
   expect(msOf((await store.event(event.uid))?.receivedAtMs)).toBe(event.receivedAtMs)
 })
 
-test('an event from a time ahead moves to today’s bodies when it is brought back, and is forgotten with its day', async () => {
+test('an event from a time ahead moves to today’s partition when it is brought back, and is deleted with its day', async () => {
   const url = ownSchema()
   const store = await replica(url, 0)
   const aheadMs = Date.now() + 40 * DAY_MS
@@ -86,7 +86,7 @@ test('an event from a time ahead moves to today’s bodies when it is brought ba
   expect(await pruned(store, Date.now() + MINUTE_MS)).toBe(1)
 })
 
-test('a replica that was last heard of while the database’s clock was ahead is not taken to live until then', async () => {
+test('a replica that was last seen while the database’s clock was ahead does not count as alive until then', async () => {
   const url = ownSchema()
   const store = await replica(url, 0)
   const aheadMs = Date.now() + 40 * DAY_MS
@@ -103,7 +103,7 @@ test('a replica that was last heard of while the database’s clock was ahead is
   expect(await queryIn(url, times)).toHaveLength(3)
 })
 
-test('an operator’s word, given to any replica, is good for all: the next one that looks forgets what is old', async () => {
+test('an operator’s confirmation of the clock, given to any replica, holds for all: the next one that looks prunes old events', async () => {
   const url = ownSchema()
   const at = { wallMs: Date.now(), monotonicMs: 0 }
   const open = async () => {

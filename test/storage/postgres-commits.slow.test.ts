@@ -29,7 +29,7 @@ async function isQuick(work: () => Promise<unknown>): Promise<boolean> {
   return performance.now() - startedAtMs < AT_ONCE_MS
 }
 
-test('while a synchronous standby is away, deliveries are claimed and settled at once, and no event is taken', async () => {
+test('while a synchronous standby is away, replicas claim and settle deliveries at once, and take no event', async () => {
   const store = await open()
   for (let n = 0; n < 4; n++) await store.append(newEvent(now()))
   const runOne = async (): Promise<void> => {
@@ -80,7 +80,7 @@ async function unwritten(): Promise<boolean> {
   return row?.behind === true
 }
 
-test('claims and settlements wait for no disk; appends, with a lease or without, do, and take along what was before them', async () => {
+test('claims and settlements do not wait for the disk; appends, with a lease or without, do, and make earlier commits durable', async () => {
   const store = await open()
   const waited = { append: [] as boolean[], claim: [] as boolean[], settle: [] as boolean[] }
   for (let n = 0; n < 5; n++) {

@@ -21,7 +21,7 @@ async function zeroFirstPartOfBodies(server: PostgresServer): Promise<void> {
 
 const PAGE_BYTES = 8_192
 
-test('a body of which the server has lost a part costs only its own delivery, dead with the reason; the rest is claimed', async () => {
+test('a body of which PostgreSQL has lost a part costs only its own delivery, which is dead with the reason; the rest is claimed', async () => {
   const server = await startPostgres()
   onTestFinished(() => server.remove())
   const before = await openStore(server.url)

@@ -150,7 +150,7 @@ const again = (event: NewEvent): NewEvent => ({
 })
 
 test.each(INDEXES)(
-  'a damaged page of the index %s is made anew as soon as it is met, and nothing is lost',
+  'the store rebuilds the index %s as soon as it meets a damaged page of it, and nothing is lost',
   async (index) => {
     const { store, log, events } = await opened(index)
     const receipts = await Promise.all(events.map((event) => store.append(again(event))))
@@ -166,7 +166,7 @@ test.each(INDEXES)(
   },
 )
 
-test('a damaged page of events costs only their own deliveries, dead with the reason', async () => {
+test('a damaged page of events costs only its own deliveries, which are dead with the reason', async () => {
   const { store, events } = await opened('event')
   const ran = await drain(store)
   const { dead } = (await store.counts()).deliveries
@@ -188,13 +188,13 @@ test('a damaged page of events costs only their own deliveries, dead with the re
   ])
 })
 
-test('a damaged page of the history costs the history of what lies there, and everything runs', async () => {
+test('a damaged page of the history costs only that history, and everything runs', async () => {
   const { store, events } = await opened('attempt')
   expect((await drain(store)).toSorted()).toEqual(uidsOf(events))
   expect((await store.counts()).deliveries).toMatchObject({ succeeded: EVENTS, pending: 0, running: 0 })
 })
 
-test('bytes of which it cannot be read how they were judged are judged again, and those that come with them are kept', async () => {
+test('events whose judgement is on a damaged page are judged again, and the others that come again are duplicates', async () => {
   const { store, events } = await opened('judged')
   const outcomes = await Promise.all(
     events.map(async (event) => (await store.append({ ...again(event), unjudged: ['by a schema'] })).outcome),
@@ -202,13 +202,13 @@ test('bytes of which it cannot be read how they were judged are judged again, an
   expect(new Set(outcomes)).toEqual(new Set(['duplicate', 'accepted']))
 })
 
-test('what lost its lease runs again though its history cannot be written', async () => {
+test('a delivery that lost its lease runs again though its history cannot be written', async () => {
   const { store } = await opened('lost')
   await drainUntil(store, EVENTS)
   expect((await store.counts()).deliveries).toMatchObject({ succeeded: EVENTS, pending: 0, running: 0 })
 })
 
-test('where a page of deliveries is damaged new events are handled, the store says which page, and what is given up can be replayed', async () => {
+test('when a page of deliveries is damaged, the store handles new events and names the page, and lost deliveries can be replayed', async () => {
   const { store, log } = await opened('delivery')
   expect(await store.claim(claimRequest())).toMatchObject({ work: [], nextDueAtMs: expect.any(Number) })
   expect(log).toContainEqual(expect.stringMatching(/^what waits for its handlers cannot be claimed/))
@@ -238,7 +238,7 @@ const WITHOUT_DELIVERY = (
   pageNamed('docs/postgresql-and-replicas.md').blocks.find(({ text }) => text.startsWith('SELECT uid'))?.text ?? ''
 ).replaceAll('holdfast.', 'delivery.')
 
-test('an index whose table is damaged too cannot be made anew, and the store says how an operator does', async () => {
+test('the store does not rebuild an index whose table is damaged too, and says how an operator does it', async () => {
   const { store } = await opened('hopeless')
   expect((await store.claim(claimRequest())).work).toEqual([])
   expect(await codeOf(store.append(newEvent({ receivedAtMs: Date.now() })))).toBe('it resolved')
@@ -250,7 +250,7 @@ test('an index whose table is damaged too cannot be made anew, and the store say
     )
 })
 
-test('damage is told of until it is repaired', async () => {
+test('the store reports damage until it is repaired', async () => {
   const connections = new Connections(postgresTarget(`${server.url}?schema=repaired`))
   onTestFinished(() => connections.close())
   const damage = new Damage(connections, () => {})
@@ -265,7 +265,7 @@ test('damage is told of until it is repaired', async () => {
   expect(damage.warnings()).toEqual([])
 })
 
-test('a store that is closed breaks off what makes an index anew', async () => {
+test('a store that is closed stops the rebuild of an index', async () => {
   const { store, log } = await opened('slow')
   await server.query(SLEEP)
   const claiming = codeOf(store.claim(claimRequest()))

@@ -49,8 +49,8 @@ async function historyOf(store: OpenStore, uid: string): Promise<readonly unknow
   return delivery?.history.map(({ number, outcome }) => [number, outcome]) ?? []
 }
 
-describe('a replica that is not heard of any more', () => {
-  test('loses its deliveries to another within 10 s, to run beside others there; what it says late changes nothing', async () => {
+describe('a replica that has gone silent', () => {
+  test('loses its deliveries to another within 10 s, where they may run beside others, and its late settlement changes nothing', async () => {
     const url = ownUrl()
     const { store: silent, relay } = await openBehindRelay(url)
     const other = await openReplica(url)
@@ -90,7 +90,7 @@ describe('a replica that is not heard of any more', () => {
     if (held !== undefined) expect(await silent.settle([settlement(held)])).toEqual([true])
   })
 
-  test('loses the tasks that it asks for, and leases nothing at an append until it was heard of again', async () => {
+  test('loses the tasks that it has leased, and gets no lease from an append until it is heard again', async () => {
     const url = ownUrl()
     const { store: silent, relay } = await openBehindRelay(url)
     const other = await openReplica(url)
@@ -118,8 +118,8 @@ describe('a replica that is not heard of any more', () => {
   })
 })
 
-describe('what is leased to a replica that does not have it', () => {
-  test('is given back at once when it closes, and the attempt is not counted', async () => {
+describe('a delivery that is leased to a replica which does not run it', () => {
+  test('is released at once when the replica closes, and its attempt does not count', async () => {
     const url = ownUrl()
     const [going, other] = [await openReplica(url), await openReplica(url)]
     const event = newEvent(now())
@@ -132,7 +132,7 @@ describe('what is leased to a replica that does not have it', () => {
     expect((await other.counts()).deliveries).toMatchObject({ pending: 0, running: 1 })
   })
 
-  test('comes back within 10 s where the answer to a claim was lost, while that is held which it has', async () => {
+  test('comes back within 10 s where the answer to a claim was lost, and the replica keeps its other leases', async () => {
     const url = ownUrl()
     const { store, relay } = await openBehindRelay(url)
     const [first, second] = [newEvent(now()), newEvent(now())]
@@ -160,7 +160,7 @@ describe('what is leased to a replica that does not have it', () => {
     expect(await store.settle([settlement(held)])).toEqual([true])
   })
 
-  test('runs again within 10 s where the database has crashed before it had written down a settlement', async () => {
+  test('runs again within 10 s where the database crashed before a settlement was on disk', async () => {
     const url = ownUrl()
     const store = await openReplica(url)
     for (let tries = 1; ; tries++) {

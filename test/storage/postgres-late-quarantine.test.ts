@@ -43,7 +43,7 @@ const waitingFor = (url: string, pid: number) =>
     ({ length }) => length > 0,
   )
 
-test('an event whose commit crosses that by which the one before it gives its id up takes the id', async () => {
+test('an event that is appended while the event before it gives up its id takes the id', async () => {
   const url = ownSchema()
   const [one, other] = [await openReplica(url), await openReplica(url)]
   const bad = newEvent(now())
@@ -61,7 +61,7 @@ test('an event whose commit crosses that by which the one before it gives its id
   expect(await other.append({ ...good, uid: newUid() })).toMatchObject({ outcome: 'duplicate', uid: good.uid })
 })
 
-test('of many events that are corrected at one replica while another quarantines them, each runs once', async () => {
+test('of many events that one replica corrects while another one quarantines them, each runs once', async () => {
   const url = ownSchema()
   const [one, other] = [await openReplica(url), await openReplica(url)]
   const bad = Array.from({ length: 60 }, () => newEvent(now()))
@@ -79,7 +79,7 @@ test('of many events that are corrected at one replica while another quarantines
   expect(running).toHaveLength(60)
 })
 
-test('a settlement that is cut off leaves the event its id, and those in conflict with it as they are', async () => {
+test('a settlement that is cut off leaves the event its id, and the events in conflict with it unchanged', async () => {
   const url = ownSchema()
   const store = await openStore(url)
   onTestFinished(() => store.close())
@@ -103,7 +103,7 @@ test('a settlement that is cut off leaves the event its id, and those in conflic
   expect((await claimOne(store)).event.uid).toBe(good.uid)
 })
 
-test('an event that is not judged yet, and is not known, costs no commit but its own', async () => {
+test('an unknown event that is not judged yet costs only its own commit', async () => {
   const url = ownSchema()
   const store = await openReplica(url)
   // What a transaction writes so as to wait for those before it.

@@ -29,7 +29,7 @@ describe('replicas that start together', () => {
     expect(await queryIn(url, 'SELECT version FROM schema_version')).toEqual([{ version: SCHEMA_VERSION }])
   })
 
-  test('stand beside a newer release that works beside them', async () => {
+  test('open beside a newer release that works with them', async () => {
     const url = ownSchema()
     await open(url)
     await queryIn(url, 'UPDATE schema_version SET version = 1000')
@@ -38,7 +38,7 @@ describe('replicas that start together', () => {
     expect(await queryIn(url, 'SELECT version FROM schema_version')).toEqual([{ version: 1000 }])
   })
 
-  test('are refused by a newer release that does not', async () => {
+  test('are refused by a newer release that does not work with them', async () => {
     const url = ownSchema()
     await open(url)
     await queryIn(url, 'UPDATE schema_version SET version = 1000, oldest_compatible = 999')
@@ -46,7 +46,7 @@ describe('replicas that start together', () => {
   })
 })
 
-test('opening again changes neither the schema nor what is kept', async () => {
+test('opening the PostgreSQL store again changes neither the schema nor its contents', async () => {
   const url = ownSchema()
   const first = await open(url)
   const event = newEvent()
@@ -62,7 +62,7 @@ test('opening again changes neither the schema nor what is kept', async () => {
   expect(await tables()).toEqual(before)
 })
 
-test('partitions stand ready for a week', async () => {
+test('the PostgreSQL store has partitions for a week ahead', async () => {
   const url = ownSchema()
   await open(url)
   const days = await queryIn<{ name: string }>(
@@ -76,13 +76,13 @@ test('partitions stand ready for a week', async () => {
   )
 })
 
-test('a server that nobody reaches is refused, and its password is not shown', async () => {
+test('the PostgreSQL store refuses a server that cannot be reached without showing the password', async () => {
   const faults = await faultsOf('postgres://holdfast:s3cret@127.0.0.1:9/holdfast')
   expect(faults).toEqual([expect.stringContaining('PostgreSQL cannot be reached')])
   expect(String(faults)).not.toContain('s3cret')
 })
 
-test('a server that comes up late is waited for', async () => {
+test('the PostgreSQL store waits for a server that comes up late', async () => {
   const late = await startPostgres()
   onTestFinished(() => late.remove())
   await late.stop()
@@ -93,7 +93,7 @@ test('a server that comes up late is waited for', async () => {
   await store.close()
 })
 
-test('a password that is not written as a URL has it is told of, and not shown', async () => {
+test('the PostgreSQL store names a password that is not encoded for a URL as the fault without showing it', async () => {
   for (const url of ['postgres://u:s3@cret@localhost/db', 'postgres://u:s3@cr/et@localhost/db']) {
     const faults = await faultsOf(url)
     expect(faults).toEqual([expect.stringContaining('more than one @')])
@@ -101,14 +101,14 @@ test('a password that is not written as a URL has it is told of, and not shown',
   }
 })
 
-test('a URL without host, database or schema that could be one is refused, and never shown', async () => {
+test('the PostgreSQL store refuses a URL without a valid host, database or schema, and never shows it', async () => {
   expect(await faultsOf('postgres:///')).toHaveLength(2)
   const faults = await faultsOf('postgres://user:s3cret@localhost?schema=Drop;')
   expect(faults).toEqual([expect.stringContaining('no database'), expect.stringContaining('schema')])
   expect(String(faults)).not.toContain('s3cret')
 })
 
-describe('a server that would not keep what it is given', () => {
+describe('the settings of a PostgreSQL server', () => {
   const sound: ServerSettings = {
     version: 150_001,
     fsync: 'on',
@@ -118,7 +118,7 @@ describe('a server that would not keep what it is given', () => {
     is_standby: false,
     now: 0,
   }
-  test('is told from one that would', () => {
+  test('are accepted where the server is durable', () => {
     expect(faultsOfServer(sound)).toEqual([])
     expect(faultsOfServer({ ...sound, synchronous_commit: 'remote_apply' })).toEqual([])
   })
@@ -129,12 +129,12 @@ describe('a server that would not keep what it is given', () => {
     [{ synchronous_commit: 'off' }, 'synchronous_commit=off'],
     [{ encoding: 'LATIN1' }, 'encoding UTF8'],
     [{ is_standby: true }, 'must lead to the primary'],
-  ])('%j is refused, with what to do', (given, expected) => {
+  ])('with %j are refused, with what to do', (given, expected) => {
     expect(faultsOfServer({ ...sound, ...given })).toEqual([expect.stringContaining(expected)])
   })
 })
 
-describe('a server of its own', () => {
+describe('opening the store on a PostgreSQL server', () => {
   let server: PostgresServer
   beforeAll(async () => {
     server = await startPostgres({ settings: { fsync: 'off', full_page_writes: 'off' } })
@@ -155,7 +155,7 @@ describe('a server of its own', () => {
     ])
   })
 
-  test('that becomes unsafe takes no more events, and says why; safe again, it goes on', async () => {
+  test('that becomes unsafe later has the store refuse events and say why until the server is safe again', async () => {
     const set = async (fsync: string) => {
       await server.query(`ALTER SYSTEM SET fsync = ${fsync}`)
       await server.query('ALTER SYSTEM SET full_page_writes = on')
@@ -173,7 +173,7 @@ describe('a server of its own', () => {
     expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
   })
 
-  test('with synchronous_commit=off for the role is refused, whatever the server says', async () => {
+  test('with synchronous_commit=off for the role is refused, whatever the server’s own setting', async () => {
     await server.query('ALTER ROLE holdfast SET synchronous_commit = off')
     expect(await faultsOf(server.url)).toEqual([expect.stringContaining('synchronous_commit=off')])
     await server.query('ALTER ROLE holdfast RESET synchronous_commit')
@@ -185,13 +185,13 @@ describe('a server of its own', () => {
     expect(String(faults)).not.toContain('not-the-one')
   })
 
-  test('without the database is refused', async () => {
+  test('without the database of the URL is refused', async () => {
     expect(await faultsOf(urlWith((url) => (url.pathname = '/nowhere')))).toEqual([
       expect.stringContaining('create it'),
     ])
   })
 
-  describe('and a role with few rights', () => {
+  describe('as a role with few rights', () => {
     const asReader = (schema: string): string =>
       urlWith((url) => {
         url.username = 'reader'
@@ -202,33 +202,33 @@ describe('a server of its own', () => {
       await server.query("CREATE ROLE reader LOGIN PASSWORD 'reader'")
     })
 
-    test('that may not create the schema is told what an administrator has to run', async () => {
+    test('is refused with the statement that an administrator has to run where the role may not create the schema', async () => {
       expect(await faultsOf(asReader('fresh'))).toEqual([
         expect.stringContaining('CREATE SCHEMA "fresh" AUTHORIZATION "reader"'),
       ])
     })
 
-    test('that may not create in it is told what to grant', async () => {
+    test('is refused with the grant that is missing where the role may not create tables in the schema', async () => {
       await server.query('CREATE SCHEMA closed')
       expect(await faultsOf(asReader('closed'))).toEqual([
         expect.stringContaining('GRANT USAGE, CREATE ON SCHEMA "closed" TO "reader"'),
       ])
     })
 
-    test('that does not own the tables is refused', async () => {
+    test('is refused where the role does not own the tables', async () => {
       await open(urlWith((url) => url.searchParams.set('schema', 'owned')))
       await server.query('GRANT ALL ON SCHEMA owned TO reader')
       expect(await faultsOf(asReader('owned'))).toEqual([expect.stringContaining('does not own the tables')])
     })
 
-    test('is let in where an administrator made the schema for it', async () => {
+    test('succeeds where an administrator made the schema for the role', async () => {
       await server.query('CREATE SCHEMA given AUTHORIZATION reader')
       const store = await open(asReader('given'))
       expect(await store.append(newEvent())).toMatchObject({ outcome: 'accepted' })
     })
   })
 
-  test('and a schema of another program is refused', async () => {
+  test('is refused with a schema of another program', async () => {
     await server.query('CREATE SCHEMA theirs AUTHORIZATION holdfast')
     await server.query('CREATE TABLE theirs.a (b integer); ALTER TABLE theirs.a OWNER TO holdfast')
     expect(await faultsOf(urlWith((url) => url.searchParams.set('schema', 'theirs')))).toEqual([

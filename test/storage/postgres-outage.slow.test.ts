@@ -55,7 +55,7 @@ async function expectRecovery(store: OpenStore): Promise<void> {
   expect(await store.append(event())).toMatchObject({ outcome: 'accepted' })
 }
 
-test('a database that cannot be reached: appends are refused at once, and told why; they succeed once it is back', async () => {
+test('while the database cannot be reached, the store refuses appends at once with the reason, and takes them once it is back', async () => {
   const { store, relay } = await openBehindRelay()
   await store.append(event())
   await relay.cut()
@@ -71,18 +71,21 @@ test('a database that cannot be reached: appends are refused at once, and told w
 test.each([
   ['is gone', 'ALTER TABLE event RENAME TO away', 'ALTER TABLE away RENAME TO event'],
   ['may not be written', 'REVOKE INSERT ON event FROM CURRENT_USER', 'GRANT INSERT ON event TO CURRENT_USER'],
-])('a table of events that %s is a fault, told without traffic, until it is back', async (_, take, giveBack) => {
-  const { store, direct } = await open()
-  await store.append(event())
-  await queryIn(direct, take)
-  const faults = await eventually(faultsOf(store), ({ length }) => length > 0)
-  expect(faults).toEqual([expect.stringContaining('event is missing')])
-  expect(await codeOf(store.append(event()))).toBe('unavailable')
-  await queryIn(direct, giveBack)
-  await expectRecovery(store)
-})
+])(
+  'the store reports without traffic that its table of events %s, until the table is back',
+  async (_, take, giveBack) => {
+    const { store, direct } = await open()
+    await store.append(event())
+    await queryIn(direct, take)
+    const faults = await eventually(faultsOf(store), ({ length }) => length > 0)
+    expect(faults).toEqual([expect.stringContaining('event is missing')])
+    expect(await codeOf(store.append(event()))).toBe('unavailable')
+    await queryIn(direct, giveBack)
+    await expectRecovery(store)
+  },
+)
 
-test('a network that swallows everything: an append is refused within the time of a statement; the same event is taken afterwards', async () => {
+test('when the network swallows everything, the store refuses an append within the time of a statement, and takes the same event afterwards', async () => {
   const { store, relay } = await openBehindRelay()
   await store.append(event())
   relay.hang()
@@ -105,7 +108,7 @@ test('a network that swallows everything: an append is refused within the time o
 })
 
 test.each(['kill', 'stop'] as const)(
-  'a server that is gone (%s) in the middle of everything: each call is refused, none is forgotten, and all goes on when it is back',
+  'when the server dies (%s) under load, the store refuses each call, loses no event, and goes on once the server is back',
   async (end) => {
     const { store, direct } = await open()
     await store.append(event())
@@ -162,7 +165,7 @@ async function holdKey(direct: string, { source, id }: NewEvent): Promise<Client
   return client
 }
 
-test('an append whose connection is ended in the middle is refused and not kept, and the next one is taken at once', async () => {
+test('the store refuses an append whose connection is ended in the middle, does not keep it, and takes the next one at once', async () => {
   const { store, direct } = await open()
   const mine = event()
   const holder = await holdKey(direct, mine)
@@ -179,7 +182,7 @@ test('an append whose connection is ended in the middle is refused and not kept,
   expect(await store.append(mine)).toEqual({ outcome: 'accepted', uid: mine.uid })
 })
 
-test('connections that are ended again and again: what is acknowledged is kept, what is refused can be sent again', async () => {
+test('while its connections are ended again and again, the store keeps what it acknowledged, and refused events can be sent again', async () => {
   const { store, direct } = await open()
   const refused: NewEvent[] = []
   const acknowledged: NewEvent[] = []

@@ -48,7 +48,7 @@ async function transactionIn(url: string): Promise<Client> {
   return client
 }
 
-test('what is committed long after it came due is handed out all the same, to whoever looks first', async () => {
+test('a delivery that is committed long after it came due is handed out to the next claimer', async () => {
   const { url, stores, store, appended, settleDown } = await replicas(2)
   const { uid } = await appended()
   expect(await uidsOf(store)).toEqual([uid])
@@ -64,7 +64,7 @@ test('what is committed long after it came due is handed out all the same, to wh
   expect(await uidsOf(stores[1] ?? store)).toContain(uid)
 })
 
-test('what is received long before it is stored is handed out first', async () => {
+test('an event that was received long before it is stored is handed out first', async () => {
   const { stores, appended, settleDown, now } = await replicas(2)
   await appended()
   await settleDown()
@@ -78,7 +78,7 @@ test('what is received long before it is stored is handed out first', async () =
   expect(found).toEqual([late.uid, fresh.uid])
 })
 
-test('a clock that went back forgets nothing: neither what comes due, nor what is leased, nor what is retried', async () => {
+test('after the clock went back, due, leased and retried deliveries are still handed out', async () => {
   const { url, store, appended, settleDown, pass, now } = await replicas(1)
   await appended()
   await settleDown()
@@ -101,10 +101,10 @@ test('a clock that went back forgets nothing: neither what comes due, nor what i
 })
 
 test.each([
-  ['read one after the other', "SELECT setval('floor_open', pg_sequence_last_value('floor_closed') - 60000)"],
+  ['copied one after the other', "SELECT setval('floor_open', pg_sequence_last_value('floor_closed') - 60000)"],
   ['left out', 'ALTER SEQUENCE floor_open RESTART; ALTER SEQUENCE floor_closed RESTART'],
 ])(
-  'a copy of the database whose sequences were %s hands out all that comes, and its watermarks go on',
+  'a copy of the database whose sequences were %s hands out all new deliveries, and its watermarks go on',
   async (_, copied) => {
     const { url, stores, store, appended, settleDown, now } = await replicas(2)
     await appended()
@@ -122,7 +122,7 @@ test.each([
   },
 )
 
-test('a delivery that is set free by hand, from another schema, is handed out', async () => {
+test('a delivery that an operator releases by hand, from another schema, is handed out', async () => {
   const { url, store, appended, settleDown } = await replicas(1)
   const { uid } = await appended()
   await store.claim(claimRequest({ leaseMs: 3_600_000 }))
@@ -134,7 +134,7 @@ test('a delivery that is set free by hand, from another schema, is handed out', 
   expect(await uidsOf(store)).toEqual([uid])
 })
 
-test('the counts are exact whatever was summed up, and while a transaction that counts is under way', async () => {
+test('the counts are exact whatever was summed up before, and while a counting transaction is open', async () => {
   const { url, store, appended, settleDown } = await replicas(2)
   await appended()
   const slow = await transactionIn(url)

@@ -64,7 +64,7 @@ async function handle(store: OpenStore, receivedAtMs: number): Promise<void> {
   await store.settle(work.map((each) => settlement(each, { startedAtMs: receivedAtMs })))
 }
 
-test('a claim and the counts touch no more beside a reader, however much was handled since it began', async () => {
+test('a claim and the counts read no more rows beside a long reader, however much was handled since it began', async () => {
   const { url, store, pagesLater, pass, now } = await besideReader()
   const claim = () =>
     `SELECT * FROM claim_3(${now()}, '[{"name":"a","limit":10}]', 10, 10, 'l', 1000, 5, 'lost', 'none', 'corrupt', NULL, false)`
@@ -92,7 +92,7 @@ test('a claim and the counts touch no more beside a reader, however much was han
     expect(after[name], `${name}: ${JSON.stringify({ before, after })}`).toBeLessThan((before[name] ?? 0) + ROOM_PAGES)
 })
 
-test('a look for stale tasks touches no more beside a reader, however often tasks were asked for since it began', async () => {
+test('a claim of stale tasks reads no more rows beside a long reader, however often tasks were polled since it began', async () => {
   const { store, pagesLater, pass, now } = await besideReader()
   const ask = async (): Promise<void> => {
     const tasks = await store.claimTasks(taskClaim({ staleLimit: BATCH, expiredLimit: 0, leaseMs: 1_000 }))

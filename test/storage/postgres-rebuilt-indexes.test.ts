@@ -22,14 +22,14 @@ function watching(url: string, maxTableBytes?: number) {
   return { connections, log, damage: new Damage(connections, (_, message) => log.push(message), maxTableBytes) }
 }
 
-test('all that meet a damaged index, on whatever page, wait until it is made anew', async () => {
+test('all transactions that meet a damaged index, on whatever page, wait until it is rebuilt', async () => {
   const { url, schema } = await ownStore()
   const { damage, log } = watching(url)
   expect(await Promise.all([1, 2, 3].map((block) => damage.found(onPage(block))))).toEqual(Array(3).fill('mended'))
   expect(log).toEqual([expect.stringContaining(`the index ${schema}.event_key_pkey was damaged, and was made anew`)])
 })
 
-test('a replica does not wait for another one that takes long to make an index anew', async () => {
+test('a replica does not wait for another one that takes long to rebuild an index', async () => {
   const { url } = await ownStore()
   const [slow, other] = [watching(url), watching(url)]
   const free = Promise.withResolvers<void>()
@@ -46,7 +46,7 @@ test('a replica does not wait for another one that takes long to make an index a
   await making
 })
 
-test('an index of a very large table is not tried to be made anew, and the store says at once how an operator does', async () => {
+test('the store does not try to rebuild an index of a very large table, and says at once how an operator does it', async () => {
   const { url, schema } = await ownStore()
   const store = await openStore(url)
   onTestFinished(() => store.close())
@@ -58,7 +58,7 @@ test('an index of a very large table is not tried to be made anew, and the store
   ])
 })
 
-test('what is damaged is unknown, and no delivery is given up for it, where the server cannot be asked', async () => {
+test('when the server cannot be asked, the store takes damage as unknown, and gives up no delivery for it', async () => {
   const { damage } = watching('postgres://127.0.0.1:1/postgres')
   expect(await damage.found(onPage(1))).toBe('unknown')
   expect(damage.warnings()).toEqual([])

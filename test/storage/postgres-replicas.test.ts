@@ -79,7 +79,7 @@ describe('two replicas', () => {
     expect(new Set([...ids, ...work.map(({ deliveryId }) => deliveryId)]).size).toBe(120)
   })
 
-  test('a late completion under a lease that was lost changes nothing', async () => {
+  test('change nothing by a late settlement under a lost lease', async () => {
     const [one, other] = await two()
     const event = newEvent(now())
     await one.append(event)
@@ -98,7 +98,7 @@ describe('two replicas', () => {
     ])
   })
 
-  test('see a task and its end, whichever of the two was kept first, and wherever', async () => {
+  test('see a task and its end, whichever was stored first and by which of them', async () => {
     const [one, other] = await two()
     const tasks = times(150, () => newTask())
     await Promise.all(tasks.flatMap((task) => [one.track(task), other.append(endEvent(task, now()))]))
@@ -106,7 +106,7 @@ describe('two replicas', () => {
     expect(found.filter(({ status }) => status !== 'completed')).toEqual([])
   })
 
-  test('of a webhook and an answer that end a task at once, keep one as its end', async () => {
+  test('keep one of a webhook and a poll’s answer that end a task at once', async () => {
     const [one, other] = await two()
     const leased = await Promise.all(times(60, () => trackLeased(one, { maxWaitMs: 0 })))
     const receipts = await Promise.all(
@@ -120,7 +120,7 @@ describe('two replicas', () => {
     expect((await one.counts()).tasks).toMatchObject({ pending: 0, completed: 60 })
   })
 
-  test('that track one task at once, by id or by key, make one of it', async () => {
+  test('that track one task at once, by id or by key, make one task of it', async () => {
     const [one, other] = await two()
     const idempotency = { key: 'k', fingerprint: 'f' }
     const same = newTask()
@@ -133,7 +133,7 @@ describe('two replicas', () => {
     expect(answers.filter(({ created }) => created)).toHaveLength(2)
   })
 
-  test('that claim tasks at once never lease the same one', async () => {
+  test('that claim tasks at once never lease the same task', async () => {
     const [one, other] = await two()
     await Promise.all(times(40, () => one.track(newTask({ maxWaitMs: 0 }))))
     const claims = await Promise.all(
@@ -143,7 +143,7 @@ describe('two replicas', () => {
     expect(uids).toHaveLength(new Set(uids).size)
   })
 
-  test('one tells what waits there of an end that the other brought', async () => {
+  test('tell each other’s waiting clients of the end of a task', async () => {
     const [one, other] = await two()
     const task = newTask()
     await one.track(task)
@@ -155,7 +155,7 @@ describe('two replicas', () => {
   })
 })
 
-test('a process knows whether others are there, also such as run no handlers, and when they have gone', async () => {
+test('a process knows whether other processes are there, including those without handlers, and when they have gone', async () => {
   const [{ replicas: one }, { replicas: other }] = await two()
   const [uid, otherUid] = [newUid(), newUid()]
   await one?.announce({ uid, handlers: [] })
@@ -170,9 +170,9 @@ test('a process knows whether others are there, also such as run no handlers, an
   expect(await hasOthers()).toBe(false)
 })
 
-describe('a replica whose clock is an hour off', () => {
+describe('a replica whose clock is off', () => {
   test.each([3_600_000, -3_600_000])(
-    'by %i ms: its events are due at once, its leases hold, its retries wait',
+    'by %i ms has its events due at once, keeps its leases, and waits before its retries',
     async (offMs) => {
       const url = ownSchema()
       const right = await open(url)
@@ -208,7 +208,7 @@ describe('a replica whose clock is an hour off', () => {
   )
 })
 
-test('deliveries whose body was changed behind the store’s back are dead, and never run', async () => {
+test('deliveries whose body was changed by another program are dead, and never run', async () => {
   const [store, , url] = await two()
   const [good, bad] = [newEvent(now()), newEvent(now())]
   for (const event of [bad, good]) await store.append(event)

@@ -17,7 +17,7 @@ async function connected(url: string): Promise<Client> {
   return client
 }
 
-test('a schema of its own is empty, and its tables are nobody else’s', async () => {
+test('each schema for a test is empty, and its tables belong to it alone', async () => {
   const [one, other] = [ownSchema(), ownSchema()]
   for (const url of [one, other]) {
     await queryIn(url, `CREATE SCHEMA ${new URL(url).searchParams.get('schema')}`)
@@ -28,7 +28,7 @@ test('a schema of its own is empty, and its tables are nobody else’s', async (
   expect(await queryIn(other, 'SELECT value FROM found')).toEqual([])
 })
 
-describe('a server of one’s own', () => {
+describe('a PostgreSQL server for a test', () => {
   let server: PostgresServer
   beforeAll(async () => {
     server = await startPostgres({ settings: { application_name: "o'clock" } })
@@ -43,7 +43,7 @@ describe('a server of one’s own', () => {
     ])
   })
 
-  test('its role is no superuser, and owns its database', async () => {
+  test('has a role that is no superuser and owns its database', async () => {
     expect(
       await queryAt(server.url, {
         sql: `SELECT rolname, rolsuper, datname, pg_encoding_to_char(encoding) AS encoding
@@ -53,7 +53,7 @@ describe('a server of one’s own', () => {
     ).toEqual([{ rolname: 'holdfast', rolsuper: false, datname: 'holdfast', encoding: 'UTF8' }])
   })
 
-  test('it comes back from SIGKILL with what was committed', async () => {
+  test('comes back from SIGKILL with what was committed', async () => {
     const client = await connected(server.url)
     await client.query('CREATE TABLE kept AS SELECT 1 AS value')
     await client.query('BEGIN')
@@ -68,7 +68,7 @@ describe('a server of one’s own', () => {
     expect(await queryAt(server.url, { sql: 'SELECT value FROM kept' })).toEqual([{ value: 1 }])
   })
 
-  test('it stops and starts in the same place', async () => {
+  test('stops and starts in the same directory', async () => {
     await server.stop()
     expect(server.log()).toContain('database system is shut down')
     await server.start()
@@ -84,12 +84,12 @@ describe('a server of one’s own', () => {
     })
     afterAll(() => relay.close())
 
-    test('it is reached', async () => {
+    test('is reached through the relay', async () => {
       const long = 'x'.repeat(5_000_000)
       expect(await queryAt(url, { sql: 'SELECT $1 AS long', params: [long] })).toEqual([{ long }])
     })
 
-    test('a cut breaks connections and refuses new ones', async () => {
+    test('loses its connections and gets no new ones while the relay is cut', async () => {
       const client = await connected(url)
       const sleep = client.query('SELECT pg_sleep(60)')
       const broken = expect(sleep).rejects.toThrow('ECONNRESET')
@@ -100,7 +100,7 @@ describe('a server of one’s own', () => {
       expect(await alive(url)).toEqual([{ one: 1 }])
     })
 
-    test('a hang holds everything back until it is over', async () => {
+    test('gets nothing while the relay hangs, and everything afterwards', async () => {
       const client = await connected(url)
       relay.hang()
       const answers: string[] = []
@@ -113,7 +113,7 @@ describe('a server of one’s own', () => {
       expect(answers.sort()).toEqual(['of a new connection', 'of an old connection'])
     })
 
-    test('what it points to may change', async () => {
+    test('is reached again after the relay pointed elsewhere', async () => {
       relay.pointTo(1)
       await expect(alive(url)).rejects.toThrow()
       relay.pointTo(server.port)
@@ -122,7 +122,7 @@ describe('a server of one’s own', () => {
   })
 })
 
-describe('a primary with a standby', () => {
+describe('a PostgreSQL primary with a standby', () => {
   let pair: ReplicatedPostgres
   beforeAll(async () => {
     pair = await startWithStandby()
@@ -132,7 +132,7 @@ describe('a primary with a standby', () => {
 
   const kept = (server: PostgresServer): Promise<object[]> => queryAt(server.url, { sql: 'SELECT value FROM kept' })
 
-  test('what is committed is at the standby', async () => {
+  test('has what it committed at the standby', async () => {
     await queryAt(pair.primary.url, { sql: "INSERT INTO kept VALUES ('before')" })
     const [row] = await pair.primary.query<{ at: string }>('SELECT pg_current_wal_flush_lsn() AS at')
     await eventually(
@@ -143,7 +143,7 @@ describe('a primary with a standby', () => {
     await expect(queryAt(pair.standby.url, { sql: 'DELETE FROM kept' })).rejects.toThrow('read-only')
   })
 
-  test('a commit whose wait for the standby is cancelled looks like a success, but for a warning', async () => {
+  test('answers a commit whose wait for the standby is cancelled as a success with a warning', async () => {
     await pair.standby.kill()
     const client = await connected(pair.primary.url)
     const notices: (string | undefined)[] = []
@@ -158,7 +158,7 @@ describe('a primary with a standby', () => {
     await client.end()
   })
 
-  test('a promoted standby has what was committed, and commits alone', async () => {
+  test('loses nothing committed when its standby is promoted, which commits alone', async () => {
     await pair.primary.kill()
     await pair.standby.start()
     await pair.promote()

@@ -73,7 +73,7 @@ async function open(url: string): Promise<OpenStore> {
   return store
 }
 
-test('a replica of the release before goes on beside a newer one, with what it had prepared: neither takes what the other leases', async () => {
+test('a replica of the previous release goes on beside a newer one: neither takes what the other leases', async () => {
   const url = ownSchema()
   const client = await olderReplica(url)
   const older = operationsOf(client)
@@ -99,7 +99,7 @@ test('a replica of the release before goes on beside a newer one, with what it h
   expect(await older.claim('a', 'old-4')).toHaveLength(1)
 })
 
-test('a start that has to change tables waits for a transaction that uses them, and others go on meanwhile', async () => {
+test('a start that has to change tables waits for a transaction that uses them, and other transactions go on meanwhile', async () => {
   const url = ownSchema()
   const client = await olderReplica(url)
   const older = operationsOf(client)

@@ -62,7 +62,7 @@ const faultsIn = (path: string): readonly string[] =>
     .flatMap(({ integrity_check }) => String(integrity_check).split('\n'))
     .filter((line) => !/^\*\*\* in database main|^Page \d+: never used$|^ok$/.test(line))
 
-test('a damaged page of the table of ids is made anew when an event leads over it: no event is refused, none is taken twice', async () => {
+test('the store rebuilds the table of ids when an event meets a damaged page of it, refuses no event and takes none twice', async () => {
   const { store, events, log, path } = await damaged(['dedupe', 1])
   const receipts = await Promise.all(events.map((event) => store.append(again(event))))
   expect(receipts).toEqual(events.map(({ uid }) => expect.objectContaining({ outcome: 'duplicate', uid })))
@@ -76,7 +76,7 @@ test('a damaged page of the table of ids is made anew when an event leads over i
   expect(faultsIn(path)).toEqual([])
 })
 
-test('what is in conflict about an id is found by the table of ids that is made anew', async () => {
+test('an event in conflict is found by its id in a rebuilt table of ids', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const events = Array.from({ length: EVENTS }, (_, n) => newEvent({ receivedAtMs: START_MS - EVENTS + n }))
@@ -98,7 +98,7 @@ test('what is in conflict about an id is found by the table of ids that is made 
   expect(await store.event(corrected.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'pending' }] })
 })
 
-test('ids are not made anew where a page of events is damaged too: their resends are refused, and not taken twice', async () => {
+test('the store does not rebuild the table of ids when a page of events is damaged too: it refuses their resends, and takes none twice', async () => {
   const { store, events } = await damaged(['dedupe', 1], ['event', 1])
   const outcomes: string[] = []
   for (const event of some(events))
@@ -110,7 +110,7 @@ test('ids are not made anew where a page of events is damaged too: their resends
 })
 
 test.each(['delivery_pending', 'event_by_uid', 'event_by_time', 'event_by_type'])(
-  'a damaged page of the index %s costs nothing once it is met',
+  'a damaged page of the index %s costs nothing once the store has met it',
   async (index) => {
     const { store, events, path } = await damaged([index, 1])
     const [one] = events
@@ -128,7 +128,7 @@ test.each(['delivery_pending', 'event_by_uid', 'event_by_time', 'event_by_type']
   },
 )
 
-test('a damaged index of leases is made anew while the store opens, and what was running runs again', async () => {
+test('the store rebuilds a damaged index of leases while it opens, and interrupted deliveries run again', async () => {
   const path = ownPath()
   const first = await openAt(path)
   await Promise.all(Array.from({ length: EVENTS }, () => first.append(newEvent())))
@@ -156,7 +156,7 @@ function emptyIndex(path: string, index: string): void {
   })
 }
 
-test('an index that lacks rows is made anew once a settlement meets one of them, and the settlement takes effect', async () => {
+test('the store rebuilds an index that lacks rows once a settlement meets one of them, and the settlement takes effect', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const { uid, leased = [] } = await first.append(newEvent({ lease: { handlers: ['a'], leaseMs: 30_000 } }))
@@ -170,7 +170,7 @@ test('an index that lacks rows is made anew once a settlement meets one of them,
   expect(faultsIn(path)).toEqual([])
 })
 
-test('indexes are looked through the more seldom the longer that takes, whatever damage is met', async () => {
+test('the store checks its indexes less often the longer a check takes, whatever damage it meets', async () => {
   const path = ownPath()
   await (await openAt(path)).close()
   withDatabase(path, (db) => {

@@ -42,7 +42,7 @@ async function postgresSchema(): Promise<Schema> {
 const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
   names.filter((name) => !gone.includes(name))
 
-test('both stores keep the same of everything, but for what each has to have of its own', async () => {
+test('both stores have the same tables and columns, except those that each one needs for itself', async () => {
   const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
   for (const table of ['delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.

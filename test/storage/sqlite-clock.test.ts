@@ -26,7 +26,7 @@ async function open() {
 }
 
 test.each([40 * DAY_MS, 120_000])(
-  'what runs while the clock is set ahead by %d ms keeps its lease for as long as it was to last',
+  'a delivery that runs while the clock of the embedded store is set ahead by %d ms keeps its lease for its full length',
   async (aheadMs) => {
     const { store, setBy, pass } = await open()
     await store.append(newEvent())
@@ -63,7 +63,7 @@ test('a submission that is under way while the clock is set ahead is not sent ag
   expect(claimed.filter(({ interrupted }) => interrupted)).toHaveLength(1)
 })
 
-test('what is leased as the first thing after the clock was set ahead ends its lease as any other', async () => {
+test('the first lease after the clock was set ahead ends as any other', async () => {
   const { store, now, setBy, pass } = await open()
   await store.append(newEvent())
   setBy(40 * DAY_MS)

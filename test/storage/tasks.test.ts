@@ -48,7 +48,7 @@ function createVersion1(path: string): void {
       PRAGMA application_id = 0x486f6c64; PRAGMA user_version = 1; COMMIT`)
   })
 }
-test('a database of the first release keeps all that it holds, and takes tasks', async () => {
+test('the embedded store keeps the contents of a database of the first release, and takes tasks', async () => {
   const path = ownPath()
   createVersion1(path)
   expect(versionOf(path)).toEqual({ user_version: 1 })
@@ -79,7 +79,7 @@ test('a database of the first release keeps all that it holds, and takes tasks',
   expect(versionOf(path)).toEqual({ user_version: SCHEMA_VERSION })
 })
 
-test('a database that came from the first release has the schema of a new one', async () => {
+test('a database that was upgraded from the first release has the schema of a new one', async () => {
   const [old, fresh] = [ownPath(), ownPath()]
   createVersion1(old)
   const schemas = []
@@ -91,7 +91,7 @@ test('a database that came from the first release has the schema of a new one', 
   expect(schemas[0]).toEqual(schemas[1])
 })
 
-test('tasks are there when the store is opened again', async () => {
+test('the embedded store has its tasks when it is opened again', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const [pending, ended] = [newTask({ metadata: '{"a":1}' }), newTask()]
@@ -108,7 +108,7 @@ test('tasks are there when the store is opened again', async () => {
   expect(await store.append(endEvent(ended))).toMatchObject({ outcome: 'superseded' })
 })
 
-test('what a process that is gone had leased is due at once, and was interrupted', async () => {
+test('tasks that a killed process had leased are due at once, and marked as interrupted', async () => {
   const path = ownPath()
   const first = await openAt(path)
   const [stale, expired, free] = [newTask({ maxWaitMs: 0 }), newTask({ deadlineMs: 0 }), newTask()]
@@ -133,7 +133,7 @@ test('what a process that is gone had leased is due at once, and was interrupted
 const TASKS = 10_000
 const STALE = 100
 
-test('of ten thousand tasks, a claim finds the stale ones, and looks at no others', { timeout: 120_000 }, async () => {
+test('a claim finds the stale ones of ten thousand tasks, and reads no others', { timeout: 120_000 }, async () => {
   const path = ownPath()
   const store = await openAt(path)
   const tasks = Array.from({ length: TASKS }, (_, n) => newTask(n % (TASKS / STALE) === 0 ? { maxWaitMs: 0 } : {}))

@@ -16,7 +16,7 @@ test('appends that overlap share commits', async () => {
   expect(commitsInLog(path) - before - 20).toBeLessThan(40)
 })
 
-test('past the bound of the queue an append is unavailable at once, and the queued ones are kept', async () => {
+test('an append beyond the bound of the queue is unavailable at once, and the queued ones are stored', async () => {
   const store = await openAt(ownPath())
   const queued = Array.from({ length: MAX_QUEUED_EVENTS }, () => store.append(newEvent()))
   expect(store.faults()).not.toEqual([])
@@ -26,7 +26,7 @@ test('past the bound of the queue an append is unavailable at once, and the queu
   await store.append(newEvent())
 })
 
-test('the bytes in the queue are bounded too', async () => {
+test('the queue of appends is bounded in bytes as well', async () => {
   const store = await openAt(ownPath())
   const body = Buffer.alloc(1024 * 1024)
   const answers = await Promise.all(
@@ -72,7 +72,7 @@ test('a body whose bytes changed on disk is body_corrupt, and its delivery dead 
   expect((await store.counts()).deliveries).toEqual({ pending: 0, running: 1, succeeded: 0, dead: 2 })
 })
 
-test('a store whose writer thread dies is lost: all that waits is unavailable, and it can still be closed', async () => {
+test('a store whose writer thread dies is lost: all waiting calls are unavailable, and it can still be closed', async () => {
   const threads: Worker[] = []
   const notice = (worker: Worker) => threads.push(worker)
   process.on('worker', notice)
@@ -90,7 +90,7 @@ test('a store whose writer thread dies is lost: all that waits is unavailable, a
   await openAt(path)
 })
 
-test('of all input and output errors, a failed fsync alone is the end', () => {
+test('a failed fsync is the only input or output error that ends the store', () => {
   const errorOf = (errcode: number) => Object.assign(new Error('disk I/O error'), { errcode })
   expect([1034, 1290].map((code) => isFatal(errorOf(code)))).toEqual([true, true])
   expect([10, 266, 778, 13, 8, 5].map((code) => isFatal(errorOf(code)))).toEqual(Array(6).fill(false))
@@ -103,7 +103,7 @@ async function runOne(store: OpenStore) {
   return leased.map((each) => settlement(each))
 }
 
-test('an event leased as it is appended costs one commit, and its settlement shares that of the next append', async () => {
+test('an event that is leased at its append costs one commit, and its settlement shares that of the next append', async () => {
   const path = ownPath()
   const store = await openAt(path)
   const before = commitsInLog(path)
@@ -115,7 +115,7 @@ test('an event leased as it is appended costs one commit, and its settlement sha
   expect(commitsInLog(path) - before).toBe(3)
 })
 
-test('settlements of one turn share a commit, and wait for nothing else', async () => {
+test('settlements of one turn of the event loop share a commit, and wait for nothing else', async () => {
   const path = ownPath()
   const store = await openAt(path)
   const work = [await runOne(store), await runOne(store), await runOne(store)]
@@ -124,7 +124,7 @@ test('settlements of one turn share a commit, and wait for nothing else', async 
   expect(commitsInLog(path) - before).toBe(1)
 })
 
-test('a claim goes at once with the settlements before it, in their order', async () => {
+test('a claim is committed at once with the settlements before it, in their order', async () => {
   const path = ownPath()
   const store = await openAt(path)
   const [done, again] = [await runOne(store), await runOne(store)]
@@ -135,13 +135,13 @@ test('a claim goes at once with the settlements before it, in their order', asyn
   expect(commitsInLog(path) - before).toBeLessThanOrEqual(2)
 })
 
-test('a claim knows of the settlements that were given before it', async () => {
+test('a claim sees the settlements that were given before it', async () => {
   const store = await openAt(ownPath())
   const [, claimed] = await Promise.all([store.settle(await runOne(store)), store.claim(claimRequest())])
   expect(claimed).toEqual({ work: [], nextDueAtMs: undefined })
 })
 
-test('closing records the settlements that wait', async () => {
+test('closing the store records the settlements that wait', async () => {
   const path = ownPath()
   const store = await openAt(path)
   const settled = store.settle(await runOne(store))
