@@ -1,68 +1,28 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { shippedHandlers } from './support/shipped-handlers.ts'
 
+const src = join(import.meta.dirname, '..', 'src')
+const architecture = readFileSync(join(src, '../docs/architecture.md'), 'utf8')
+
 /**
- * Which room may import what: rooms of `src`, and packages. A room that is not named here may not exist; a room that imports
- * a file of its own needs no entry for it. `app` wires everything.
+ * The table of docs/architecture.md: which room may import which others, and which packages. A room that it does not name may
+ * not exist; each may import its own files.
  */
-const table: Readonly<Record<string, { rooms: readonly string[]; packages: readonly string[] }>> = {
-  'main.ts': { rooms: ['app', 'cli', 'domain', 'log', 'storage/transfer'], packages: [] },
-  'index.ts': { rooms: ['domain', 'providers'], packages: ['@sinclair/typebox'] },
-  api: { rooms: ['domain'], packages: ['@sinclair/typebox'] },
-  app: { rooms: ['*'], packages: ['node:*', '@prometheus-io/client'] },
-  cli: {
-    rooms: ['api', 'app', 'domain', 'providers', 'signatures', 'storage'],
-    packages: ['undici', 'node:*'],
-  },
-  demo: { rooms: ['api', 'app', 'cli', 'domain', 'providers', 'signatures'], packages: ['node:*'] },
-  'demo/handlers': { rooms: [], packages: ['holdfast', 'node:fs'] },
-  dispatch: { rooms: ['dispatch/pool', 'domain'], packages: [] },
-  'dispatch/ipc': { rooms: ['domain'], packages: ['node:fs', 'node:os', 'node:path'] },
-  'dispatch/pool': { rooms: ['dispatch/ipc', 'domain'], packages: ['node:*'] },
-  'dispatch/process': { rooms: ['dispatch/ipc', 'domain', 'log', 'modules', 'pipeline'], packages: ['node:*', 'pino'] },
-  domain: { rooms: ['..'], packages: ['@sinclair/typebox', 'node:crypto'] },
-  handlers: { rooms: [], packages: ['holdfast'] },
-  http: { rooms: ['api', 'domain'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
-  'http/public': { rooms: ['domain', 'http'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
-  'http/ops': { rooms: ['api', 'domain', 'http'], packages: ['fastify', '@fastify/*', '@sinclair/typebox', 'node:*'] },
-  log: { rooms: ['domain'], packages: ['pino', 'node:*'] },
-  modules: {
-    rooms: ['domain', 'pipeline', 'threads'],
-    packages: ['node:module', 'node:fs/promises', 'node:path', 'node:v8', 'node:worker_threads'],
-  },
-  outbound: {
-    rooms: ['domain'],
-    packages: ['undici', 'node:net', 'node:dns', 'node:fs/promises', 'node:timers/promises'],
-  },
-  pipeline: {
-    rooms: ['domain', 'log', 'threads'],
-    packages: ['ajv', 'ajv-formats', 're2js', 'node:crypto', 'node:module', 'node:worker_threads'],
-  },
-  providers: { rooms: ['domain', 'modules', 'pipeline', 'signatures'], packages: ['@sinclair/typebox', 'node:url'] },
-  registrations: { rooms: ['domain', 'pipeline'], packages: [] },
-  replicas: { rooms: ['domain', 'pipeline'], packages: [] },
-  signatures: { rooms: ['domain'], packages: ['@sinclair/typebox', 'node:crypto'] },
-  storage: { rooms: ['domain', 'storage/postgres', 'storage/sqlite'], packages: ['node:*'] },
-  'storage/records': { rooms: ['domain'], packages: ['node:*'] },
-  'storage/postgres': {
-    rooms: ['domain', 'pipeline', 'storage', 'storage/records'],
-    packages: ['pg', 'node:*'],
-  },
-  'storage/sqlite': { rooms: ['domain', 'pipeline', 'storage/records'], packages: ['node:*'] },
-  'storage/transfer': {
-    rooms: ['domain', 'storage/postgres', 'storage/records', 'storage/sqlite'],
-    packages: ['node:*'],
-  },
-  tasks: { rooms: ['domain', 'pipeline'], packages: ['cockatiel', 'node:timers/promises'] },
-  threads: { rooms: ['domain', 'log'], packages: ['node:stream', 'node:worker_threads'] },
+const table = new Map(
+  [...architecture.matchAll(/^\| `([\w/.]+)` \| [^|]+ \| ([^|]*)\| ([^|]*)\|$/gm)].map(
+    ([, room = '', rooms = '', packages = '']) => [room, { rooms: codeIn(rooms), packages: codeIn(packages) }],
+  ),
+)
+
+function codeIn(cell: string): readonly string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text)
 }
 
 /** Packages whose types, which leave no trace at run time, any room may name. */
 const typesOnly = new Set(['pino', 'fastify'])
 
-const src = join(import.meta.dirname, '..', 'src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts') && !isUsers(file),
 )
@@ -75,10 +35,13 @@ function isUsers(file: string): boolean {
 
 const IMPORT = /^\s*(?:import|export)\s(?<type>type\s)?(?:[^'"]*?\sfrom\s)?['"](?<from>[^'"]+)['"]/gm
 
+/** A static import, a dynamic one, or the URL of a thread or process. */
+const ANY_IMPORT = /(?:from |import\(|URL\()['"](\.[^'"]+\.ts)['"]/g
+
 function roomOf(file: string): string {
   const directory = dirname(file)
   if (directory === '.') return file
-  return directory in table ? directory : (directory.split('/')[0] ?? directory)
+  return table.has(directory) ? directory : (directory.split('/')[0] ?? directory)
 }
 
 function allows(patterns: readonly string[], name: string): boolean {
@@ -97,11 +60,12 @@ const packageOf = (specifier: string): string =>
 
 function breaches(file: string): string[] {
   const room = roomOf(file)
-  const allowed = table[room]
+  const allowed = table.get(room)
   if (allowed === undefined) return [`${file}: there is no room ${room}`]
   const text = readFileSync(join(src, file), 'utf8')
   return [...text.matchAll(IMPORT)].flatMap(({ groups }) => {
     const { from = '', type } = groups ?? {}
+    if (from.endsWith('/package.json')) return []
     if (from.startsWith('.')) {
       const target = roomOf(relative(src, join(src, dirname(file), from)))
       return target === room || allows(allowed.rooms, target) ? [] : [`${file} imports ${from}`]
@@ -117,6 +81,27 @@ describe('the rooms of src', () => {
   test('import only what the table allows', () => {
     expect(files.length).toBeGreaterThan(50)
     expect(files.flatMap(breaches)).toEqual([])
+  })
+
+  test('are allowed no room that none of their files imports', () => {
+    const imported = new Set(
+      files.flatMap((file) =>
+        [...readFileSync(join(src, file), 'utf8').matchAll(ANY_IMPORT)].map(
+          ([, from = '']) => `${roomOf(file)} ${roomOf(join(dirname(file), from))}`,
+        ),
+      ),
+    )
+    const needless = [...table].flatMap(([room, { rooms }]) =>
+      rooms.filter((other) => other !== '*' && !imported.has(`${room} ${other}`)).map((other) => `${room}: ${other}`),
+    )
+    expect(needless).toEqual([])
+  })
+
+  test('have the files that docs/architecture.md names', () => {
+    const prose = architecture.replace(/```[^]*?```/g, '')
+    const named = codeIn(prose).filter((text) => /^[\w-]+\/[\w./-]*(?:\.ts|\/)$/.test(text))
+    expect(named.length).toBeGreaterThan(30)
+    expect(named.filter((path) => !existsSync(join(src, path.startsWith('test/') ? `../${path}` : path)))).toEqual([])
   })
 
   test.each([

@@ -3,7 +3,7 @@ import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
 import { compilePatterns } from '../pipeline/type-routes.ts'
-import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '../signatures/schemes.ts'
+import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '../signatures/registry.ts'
 
 export interface BuiltSources {
   readonly sources: ReadonlyMap<string, Source>

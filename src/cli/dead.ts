@@ -1,4 +1,4 @@
-import type { DeliveryJson, EventDetailJson } from '../api/events.ts'
+import type { DeliveryJson, EventDetailJson } from '../http/schemas/events.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
 import { nothingRuns, replayEvent, replayedLine } from './events.ts'
 import { type Columns, listFlags, type Names, runList, unknownNames, walk } from './lists.ts'

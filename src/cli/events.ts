@@ -1,6 +1,6 @@
-import type { EventDetailJson, EventJson, ReplayJson } from '../api/events.ts'
 import type { ErrorDetail } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
+import type { EventDetailJson, EventJson, ReplayJson } from '../http/schemas/events.ts'
 import { command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
 import { type Columns, listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'

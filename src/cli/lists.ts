@@ -1,6 +1,6 @@
-import type { HandlerJson, SourceJson } from '../api/configuration.ts'
-import type { PageJson } from '../api/schema.ts'
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
+import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
+import type { PageJson } from '../http/schemas/schema.ts'
 import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
 import { type OpsClient, type Query, withOps } from './ops-client.ts'
 import { printable, table, write, writeJson } from './output.ts'

@@ -1,8 +1,8 @@
 import { Agent } from 'undici'
-import type { ProblemJson } from '../api/schema.ts'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
+import type { ProblemJson } from '../http/schemas/schema.ts'
 import { type CliIo, CommandError, configOf, EXIT_FAILED, EXIT_USAGE } from './command.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000

@@ -1,4 +1,4 @@
-import type { RegistrationJson, RegistrationListJson, RegistrationOutcomeJson } from '../api/registrations.ts'
+import type { RegistrationJson, RegistrationListJson, RegistrationOutcomeJson } from '../http/schemas/registrations.ts'
 import { type CliIo, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, table, write, writeAnswer } from './output.ts'

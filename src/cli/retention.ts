@@ -1,4 +1,4 @@
-import type { RetentionReportJson, RetentionStateJson } from '../api/retention.ts'
+import type { RetentionReportJson, RetentionStateJson } from '../http/schemas/retention.ts'
 import { type CliIo, CommandError, command, EXIT_OK, jsonFlag } from './command.ts'
 import { withOps } from './ops-client.ts'
 import { confirm, fields, shortTime, table, write, writeAnswer } from './output.ts'

@@ -3,7 +3,7 @@ import { Agent } from 'undici'
 import { newUid } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
 import { sampleFault, sampleRequest } from '../providers/samples.ts'
-import { signRequest } from '../signatures/schemes.ts'
+import { signRequest } from '../signatures/registry.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
 

@@ -1,5 +1,5 @@
-import type { TaskJson } from '../api/tasks.ts'
 import { isTerminal, TASK_STATUSES } from '../domain/task.ts'
+import type { TaskJson } from '../http/schemas/tasks.ts'
 import {
   type CliIo,
   type Command,

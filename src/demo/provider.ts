@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import ai from '../providers/ai/provider.ts'
-import { signRequest } from '../signatures/schemes.ts'
+import { signRequest } from '../signatures/registry.ts'
 import { expect, say, shortened } from './narration.ts'
 
 /** A provider over real HTTP with the tutorial's generic AI API. It prints what it does. */

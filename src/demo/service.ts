@@ -4,8 +4,8 @@ import { getCompileCacheDir } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { EventJson } from '../api/events.ts'
 import { messageOf } from '../domain/errors.ts'
+import type { EventJson } from '../http/schemas/events.ts'
 import { expect, say } from './narration.ts'
 
 /** The fields of a log line that the demonstration reads. */

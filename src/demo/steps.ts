@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TaskJson } from '../api/tasks.ts'
+import type { TaskJson } from '../http/schemas/tasks.ts'
 import { sampleData } from '../providers/ai/samples.ts'
 import { expect, say, step, times } from './narration.ts'
 import { createSender, type DemoProvider, eventBody, keptAs, type Sender } from './provider.ts'

@@ -1,12 +1,12 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import type { ProblemJson } from '../api/schema.ts'
 import { type ErrorCode, isHoldfastError } from '../domain/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../domain/limits.ts'
 import type { Received } from '../domain/receive.ts'
 import type { RequestOutcome } from '../domain/telemetry.ts'
 import { isBounded } from './connection.ts'
+import type { ProblemJson } from './schemas/schema.ts'
 
 type StoredOutcome = Extract<Received, { readonly uid: string }>['outcome']
 

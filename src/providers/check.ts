@@ -15,7 +15,7 @@ import {
   taskData,
 } from '../domain/provider.ts'
 import { compileSchema, type SchemaCheck } from '../pipeline/schema/schema.ts'
-import { schemeFaults, schemes } from '../signatures/schemes.ts'
+import { schemeFaults, schemes } from '../signatures/registry.ts'
 
 const closed = { additionalProperties: false }
 

@@ -1,5 +1,5 @@
 import type { Provider } from '../domain/provider.ts'
-import type { Scheme } from '../signatures/schemes.ts'
+import type { Scheme } from '../signatures/registry.ts'
 
 /** What a provider module exports by default. */
 export type ProviderModule = Provider<Scheme>

@@ -1,6 +1,6 @@
 import type { EventMap, Provider, Sample, SampleEvent, Selector } from '../domain/provider.ts'
 import { readEvent } from '../pipeline/read-event.ts'
-import { bodyFields } from '../signatures/schemes.ts'
+import { bodyFields } from '../signatures/registry.ts'
 import { sampleData, standardSample } from './ai/samples.ts'
 
 export interface SampleRequest {

@@ -3,7 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Written } from '../domain/provider.ts'
 import { compileTemplate, digest } from './hmac-template.ts'
 import { compileHmac } from './hmac-verifier.ts'
-import { closed, HeaderName, type Message, type SignatureScheme, type SignedParts, Text } from './scheme.ts'
+import { closed, HeaderName, type Message, type SignatureScheme, type SignedParts, Text } from './signature-scheme.ts'
 
 /** Bytes of the shortest key that is accepted. Source: Standard Webhooks, which asks for 24 to 64. */
 const MIN_KEY_BYTES = 24

@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox'
 import { scalarIn } from '../domain/json-scan.ts'
 import type { Written } from '../domain/provider.ts'
 import type { SignedRequest, VerificationFailure, Verifier } from '../domain/verifier.ts'
-import { closed, HeaderName, type SignatureScheme, type SignedParts, Text } from './scheme.ts'
+import { closed, HeaderName, type SignatureScheme, type SignedParts, Text } from './signature-scheme.ts'
 
 const schema = Type.Object(
   {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { TaskJson } from '../../src/api/tasks.ts'
+import type { TaskJson } from '../../src/http/schemas/tasks.ts'
 import { run } from './run.ts'
 import { NEVER, shareTasks, shown } from './tasks-service.ts'
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { TaskJson } from '../../src/api/tasks.ts'
+import type { TaskJson } from '../../src/http/schemas/tasks.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { NEVER, shareTasks, shown } from './tasks-service.ts'
 

@@ -4,7 +4,7 @@ import { MAX_SIGNATURE_CANDIDATES } from '../../src/domain/limits.ts'
 import { providerFaults } from '../../src/providers/check.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import type { HmacScheme } from '../../src/signatures/hmac.ts'
-import { compileVerifier, secretFault, secretHeaders, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, secretFault, secretHeaders, signRequest } from '../../src/signatures/registry.ts'
 import type { SharedSecretScheme } from '../../src/signatures/shared-secret.ts'
 import { propertyParameters } from '../support/property.ts'
 

@@ -10,14 +10,11 @@ const at = ({ page, line }: { readonly page: string; readonly line: number }, wh
   `${page}:${line}: ${what}`
 
 describe('a link between documents', () => {
-  /** Written apart from these pages. */
-  const later = new Set(['docs/architecture.md'])
-
   function faultOf({ page, text }: Reference): string | undefined {
     if (/^[a-z]+:/.test(text)) return undefined
     const [path = '', anchor] = text.split('#')
     const target = path === '' ? page : normalize(join(dirname(page), path))
-    if (!existsSync(join(checkout, target))) return later.has(target) ? undefined : `there is no ${target}`
+    if (!existsSync(join(checkout, target))) return `there is no ${target}`
     if (anchor === undefined) return undefined
     return pageNamed(target).anchors.has(anchor) ? undefined : `${target} has no heading #${anchor}`
   }

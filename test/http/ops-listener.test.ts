@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { describe, expect, test } from 'vitest'
-import type { EventJson } from '../../src/api/events.ts'
 import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
 import { EVENT_STATUSES, ORIGINS } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import { TASK_STATUSES } from '../../src/domain/task.ts'
+import type { EventJson } from '../../src/http/schemas/events.ts'
 import { detailOf, event, shareOps, startOps } from './ops-service.ts'
 
 interface List<Item> {

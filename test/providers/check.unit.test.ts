@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { providerFaults } from '../../src/providers/check.ts'
-import { schemes } from '../../src/signatures/schemes.ts'
+import { schemes } from '../../src/signatures/registry.ts'
 import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 
 const signature = { header: 'x-signature', encoding: 'hex' }

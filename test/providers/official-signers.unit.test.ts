@@ -4,7 +4,7 @@ import Stripe from 'stripe'
 import { Webhook as SvixWebhook } from 'svix'
 import { describe, expect, test } from 'vitest'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { compileVerifier } from '../../src/signatures/schemes.ts'
+import { compileVerifier } from '../../src/signatures/registry.ts'
 
 const NOW_MS = 1_750_861_210_000
 const SECONDS = NOW_MS / 1_000

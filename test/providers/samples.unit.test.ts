@@ -7,7 +7,7 @@ import { samples } from '../../src/providers/ai/samples.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
 import { loadProviders } from '../../src/providers/load.ts'
 import { sampleFault, sampleRequest } from '../../src/providers/samples.ts'
-import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/registry.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 
 const { providers } = await loadProviders(undefined)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compileVerifier, type Scheme, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, type Scheme, signRequest } from '../../src/signatures/registry.ts'
 import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import type { AnyScheme, Provider } from '../../src/domain/provider.ts'
 import { providerFaults } from '../../src/providers/check.ts'
 import { sampleRequest } from '../../src/providers/samples.ts'
-import type { SignatureScheme } from '../../src/signatures/scheme.ts'
-import { compileVerifier, keyOf, schemes, secretFault, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, keyOf, schemes, secretFault, signRequest } from '../../src/signatures/registry.ts'
+import type { SignatureScheme } from '../../src/signatures/signature-scheme.ts'
 import { propertyParameters } from '../support/property.ts'
 
 const NOW_MS = 1_700_000_000_000

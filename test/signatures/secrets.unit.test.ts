@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Provider } from '../../src/domain/provider.ts'
 import github from '../../src/providers/github/provider.ts'
-import { compileVerifier, type Scheme, secretFault, secretHeaders, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, type Scheme, secretFault, secretHeaders, signRequest } from '../../src/signatures/registry.ts'
 import type { SharedSecretScheme } from '../../src/signatures/shared-secret.ts'
 
 const shared = (from: SharedSecretScheme['from']): Scheme => ({ scheme: 'shared-secret', from })

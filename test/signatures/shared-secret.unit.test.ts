@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/registry.ts'
 import { type SharedSecretScheme, sharedSecret } from '../../src/signatures/shared-secret.ts'
 import { testScheme } from './scheme-contract.ts'
 

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { HmacScheme } from '../../src/signatures/hmac.ts'
-import { compileVerifier, signRequest } from '../../src/signatures/schemes.ts'
+import { compileVerifier, signRequest } from '../../src/signatures/registry.ts'
 
 const NOW_MS = 1_700_000_000_000
 const body = Buffer.from('{"a":1}')

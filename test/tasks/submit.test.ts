@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
-import type { TaskJson } from '../../src/api/tasks.ts'
+import type { TaskJson } from '../../src/http/schemas/tasks.ts'
 import { startServer } from '../outbound/loopback-server.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'

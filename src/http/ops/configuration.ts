@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../../api/configuration.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { SourceState } from '../../domain/source.ts'
+import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../schemas/configuration.ts'
 import type { OpsApp } from './ops-app.ts'
 
 const tags = ['configuration']

@@ -1,5 +1,13 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
+import { checksumOf } from '../../domain/checksum.ts'
+import { DELIVERY_STATES } from '../../domain/delivery.ts'
+import type { DeliveryFilter, DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
+import { HoldfastError } from '../../domain/errors.ts'
+import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
+import type { EventFilter, EventStore } from '../../domain/event-store.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import { isUid } from '../../domain/names.ts'
 import {
   DeliverySchema,
   deliveryJson,
@@ -9,16 +17,8 @@ import {
   eventJson,
   ReplaySchema,
   replayJson,
-} from '../../api/events.ts'
-import { OneOf, PageOf, pageJson, Time } from '../../api/schema.ts'
-import { checksumOf } from '../../domain/checksum.ts'
-import { DELIVERY_STATES } from '../../domain/delivery.ts'
-import type { DeliveryFilter, DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
-import { HoldfastError } from '../../domain/errors.ts'
-import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
-import type { EventFilter, EventStore } from '../../domain/event-store.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
-import { isUid } from '../../domain/names.ts'
+} from '../schemas/events.ts'
+import { OneOf, PageOf, pageJson, Time } from '../schemas/schema.ts'
 import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 
 const EventQuery = Type.Object(

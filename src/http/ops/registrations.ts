@@ -1,4 +1,7 @@
 import { Type } from '@sinclair/typebox'
+import { HoldfastError } from '../../domain/errors.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import type { WebhookManager } from '../../domain/webhook-manager.ts'
 import {
   RegistrationListSchema,
   RegistrationOutcomeSchema,
@@ -6,10 +9,7 @@ import {
   registrationJson,
   registrationListJson,
   registrationOutcomeJson,
-} from '../../api/registrations.ts'
-import { HoldfastError } from '../../domain/errors.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
-import type { WebhookManager } from '../../domain/webhook-manager.ts'
+} from '../schemas/registrations.ts'
 import { type OpsApp, Text } from './ops-app.ts'
 
 /** Event types of one registration, and characters of its URL. */

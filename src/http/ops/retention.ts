@@ -1,14 +1,14 @@
 import { Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
+import { HoldfastError } from '../../domain/errors.ts'
+import type { RetentionService } from '../../domain/retention.ts'
 import {
   RetentionReportSchema,
   RetentionStateSchema,
   retentionReportJson,
   retentionStateJson,
-} from '../../api/retention.ts'
-import { Time } from '../../api/schema.ts'
-import { HoldfastError } from '../../domain/errors.ts'
-import type { RetentionService } from '../../domain/retention.ts'
+} from '../schemas/retention.ts'
+import { Time } from '../schemas/schema.ts'
 import { clientOf, type OpsApp } from './ops-app.ts'
 
 const Body = Type.Object({ clock: Time('The time that you vouch for, within a day') }, { additionalProperties: false })

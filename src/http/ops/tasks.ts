@@ -2,8 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
-import { OneOf, PageOf, pageJson } from '../../api/schema.ts'
-import { TaskSchema, taskJson } from '../../api/tasks.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import {
   MAX_NAME_LENGTH,
@@ -14,6 +12,8 @@ import {
 } from '../../domain/limits.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
+import { OneOf, PageOf, pageJson } from '../schemas/schema.ts'
+import { TaskSchema, taskJson } from '../schemas/tasks.ts'
 import { longSubmitOf } from './json-body.ts'
 import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 

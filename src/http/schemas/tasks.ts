@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { toIso } from '../domain/clock.ts'
-import { TASK_STATUSES, type Task } from '../domain/task.ts'
+import { toIso } from '../../domain/clock.ts'
+import { TASK_STATUSES, type Task } from '../../domain/task.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const TaskSchema = Type.Object({

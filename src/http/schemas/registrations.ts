@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
+import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../../domain/webhook-manager.ts'
 import { OneOf } from './schema.ts'
 
 export const RegistrationSchema = Type.Object({

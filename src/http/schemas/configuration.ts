@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { HandlerDefinition } from '../domain/handler.ts'
-import type { Source, SourceState } from '../domain/source.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
+import type { Source, SourceState } from '../../domain/source.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const SourceSchema = Type.Object({

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { toIso } from '../domain/clock.ts'
-import type { RetentionReport, RetentionState } from '../domain/retention.ts'
+import { toIso } from '../../domain/clock.ts'
+import type { RetentionReport, RetentionState } from '../../domain/retention.ts'
 import { Nullable, Time } from './schema.ts'
 
 export const RetentionStateSchema = Type.Object({

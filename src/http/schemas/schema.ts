@@ -1,6 +1,6 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
-import { toIso } from '../domain/clock.ts'
-import type { Page } from '../domain/page.ts'
+import { toIso } from '../../domain/clock.ts'
+import type { Page } from '../../domain/page.ts'
 
 /** One of these words. */
 export const OneOf = <const Word extends string>(words: readonly Word[]) =>

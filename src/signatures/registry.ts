@@ -1,8 +1,8 @@
 import type { AnyScheme, Provider, Written } from '../domain/provider.ts'
 import type { Verifier } from '../domain/verifier.ts'
 import { hmac } from './hmac.ts'
-import type { Message, SignatureScheme, SignedParts } from './scheme.ts'
 import { sharedSecret } from './shared-secret.ts'
+import type { Message, SignatureScheme, SignedParts } from './signature-scheme.ts'
 
 /** Every signature scheme. */
 export const schemes = [hmac, sharedSecret] as const
