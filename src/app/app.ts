@@ -14,13 +14,13 @@ export interface Holdfast {
   readonly opsUrl: string
   /** Resolves if the service cannot go on because its store is lost. */
   readonly lost: Promise<Error>
-  /** Ends everything in order, within the grace period. Idempotent. */
+  /** Stops everything in order, within the grace period. Idempotent. */
   readonly stop: () => Promise<void>
 }
 
 /**
- * Starts the whole service: store, handler processes, dispatcher, poller, listeners. Rejects with `ConfigurationError` that
- * names every fault, and then leaves nothing running.
+ * Starts the whole service: store, handler processes, dispatcher, poller, listeners. Rejects with a `ConfigurationError` that
+ * names every fault; then nothing is left running.
  */
 export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning = {}): Promise<Holdfast> {
   const service = wire(await open(read, log, tuning))
@@ -50,14 +50,14 @@ export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning =
   }
 }
 
-/** Loads and checks everything that serving would, but opens neither store nor port. The result names the faults. */
+/** Loads and checks everything that a start would, but opens neither the store nor a port. The result names the faults. */
 export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<ServiceParts> {
   const parts = await prepare(read, log)
   await closeParts(parts)
   return parts
 }
 
-/** Loads the modules, opens the store and learns the handlers of all replicas. */
+/** Loads the modules, opens the store and reads the handlers of all replicas. */
 async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Promise<WiringInputs> {
   let droppedByHandlers = 0
   const parts = await prepare(withGeneratedSecret(read, log), log, (lines) => {
@@ -104,8 +104,8 @@ async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log[
 }
 
 /**
- * How the grace period is shared out: the load balancer sees the service drain; requests and handlers finish; handlers are
- * aborted; what is left is cut off. The store has the rest to write down the outcomes.
+ * The parts of the grace period: the load balancer sees that the service drains; requests and handlers finish; the dispatcher
+ * aborts handlers; the ops listener closes. The store has the rest to write down the outcomes.
  */
 const DRAIN_PART = 0.1
 const MAX_DRAIN_MS = 1_000

@@ -8,7 +8,7 @@ import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/datab
 import { type Environment, Reader } from './environment.ts'
 
 export interface ReadConfig {
-  /** Where something is faulty, its default stands, so that everything else can still be checked. */
+  /** A faulty setting has its default here, so that everything else can still be checked. */
   readonly config: Config
   readonly faults: readonly string[]
 }
@@ -17,7 +17,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 const MAX_TIMER_MS = 2 ** 31 - 1
 const MAX_RETENTION_DAYS = 36_500
 
-/** Reads, defaults and checks everything at once. Faults name the variable, never its value where that may be secret. */
+/** Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. */
 export function readConfig(environment: Environment): ReadConfig {
   const env = new Reader(environment)
   const publicUrl = env.url('PUBLIC_URL')
@@ -109,7 +109,7 @@ function isRange(range: string): boolean {
   if (family === 0 || rest.length > 0) return false
   if (bits === undefined) return true
   try {
-    if (!/^[1-9]\d{0,2}$/.test(bits)) return false // Trusting everybody is trusting nobody's word.
+    if (!/^[1-9]\d{0,2}$/.test(bits)) return false // A proxy range of all addresses would trust every client.
     new BlockList().addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
     return true
   } catch {
@@ -117,10 +117,10 @@ function isRange(range: string): boolean {
   }
 }
 
-/** Where events are kept unless `DATABASE_URL` says otherwise. */
+/** Where events are stored unless `DATABASE_URL` is set. */
 export const DEFAULT_DATABASE_URL = 'file:data/holdfast.db'
 
-/** The source, and its provider, of a service that starts without configuration. */
+/** The name of the source, and of its provider, if the service starts without configuration. */
 const DEFAULT_SOURCE = 'ai'
 
 const SOURCE_NAME = /^[a-z0-9-]{1,64}$/
@@ -150,7 +150,7 @@ export function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sou
 
 const variableOf = (name: string): string => `SOURCE_${name.toUpperCase().replaceAll('-', '_')}`
 
-/** Beside the embedded store, or where that would be by default. */
+/** The file beside the embedded store, or beside its default path if `DATABASE_URL` is faulty. */
 const secretFileOf = (databaseUrl: string): string | undefined =>
   namesPostgres(databaseUrl)
     ? undefined

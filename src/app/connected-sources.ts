@@ -9,11 +9,11 @@ import type { BuiltSources } from './sources.ts'
 
 export interface ConnectedSources {
   readonly sources: readonly ConnectedSource[]
-  /** Ends the calls that are open. */
+  /** Ends all open calls. */
   readonly close: () => Promise<void>
 }
 
-/** Gives each source its caller. Only the sources made here hold keys and secrets; nothing that is listed or logged does. */
+/** Gives each source its caller. Only these sources hold keys and secrets; lists and logs use others. */
 export function connectSources(
   config: Config,
   { sources, apiHeaders }: Pick<BuiltSources, 'sources' | 'apiHeaders'>,
@@ -56,7 +56,7 @@ export function connectSources(
   return { sources: connected, close: async () => void (await Promise.all(closing.map((close) => close()))) }
 }
 
-/** As `call`, and tells the headers of each answer. */
+/** Calls, and passes the headers of each answer to `onAnswer`. */
 const reportingAnswers =
   (call: CallProvider, onAnswer: (headers: Headers) => void): CallProvider =>
   async (...request) => {

@@ -5,8 +5,8 @@ import { ConfigurationError, messageOf } from '../domain/errors.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * The process's environment over what `.env` says, where there is one. The only place that reads either. Throws
- * `ConfigurationError` where `.env` is there and cannot be read.
+ * The process's environment, and below it the variables of `.env` if that file exists. Only this file reads either. Throws
+ * `ConfigurationError` if `.env` exists and cannot be read.
  */
 export function readEnvironment(): Environment {
   try {
@@ -17,10 +17,10 @@ export function readEnvironment(): Environment {
   }
 }
 
-/** What programs that this one starts find in their environment. */
+/** The environment of the programs that this process starts. */
 export const inheritedEnvironment = (): Environment => process.env
 
-/** Variables by kind, with every fault kept. A variable that is empty is as good as not set, but for secrets. */
+/** Reads variables by type and collects all faults. An empty variable counts as not set, except a list of secrets. */
 export class Reader {
   readonly faults: string[] = []
   readonly #environment: Environment
@@ -33,14 +33,14 @@ export class Reader {
     if (!this.faults.includes(sentence)) this.faults.push(sentence)
   }
 
-  /** Whether any variable is set whose name is this one or begins with it and `_`. */
+  /** Whether a variable is set whose name is `prefix` or begins with it and `_`. */
   names(prefix: string): boolean {
     return Object.entries(this.#environment).some(
       ([name, value]) => value !== undefined && (name === prefix || name.startsWith(`${prefix}_`)),
     )
   }
 
-  /** The variable, or what the file named by its `_FILE` twin holds, without the line end. */
+  /** The variable, or the content of the file that its `_FILE` variable names, without the line end. */
   #raw(name: string): string | undefined {
     const value = this.#environment[name]
     const file = this.#environment[`${name}_FILE`]
@@ -49,7 +49,7 @@ export class Reader {
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
     } catch (error) {
-      // Not its text: whoever took X_FILE for X has put a secret there.
+      // Not the error's message, which has the path: an operator may have put the secret itself into X_FILE.
       this.fault(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
       return undefined
     }
@@ -64,7 +64,7 @@ export class Reader {
     return this.text(name) === undefined ? undefined : this.secrets(name)
   }
 
-  /** A list of which empty items are kept, so that they can be refused. */
+  /** A list with its empty items, so that the caller can refuse them. */
   secrets(name: string): readonly string[] | undefined {
     return this.#raw(name)
       ?.split(',')
@@ -91,7 +91,7 @@ export class Reader {
     return text === 'true'
   }
 
-  /** One of these words; the first unless it is set. */
+  /** One of these words; the first if the variable is not set. */
   word<Word extends string>(name: string, words: readonly [Word, ...Word[]]): Word {
     const text = this.text(name) ?? words[0]
     const found = words.find((word) => word === text)

@@ -4,15 +4,15 @@ import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
 import type { Service } from './wiring.ts'
 
-/** Whether the service takes requests: `draining` tells load balancers to go elsewhere, `closing` ends keep-alive connections. */
+/** How far a stop has gone: `isDraining` makes readiness fail, so that load balancers send requests elsewhere; `isClosing` ends keep-alive connections. */
 export interface Phase {
   isDraining: boolean
   isClosing: boolean
 }
 
 /**
- * Why events cannot be stored now. Everyone who reaches the public listener may read the summary; the detail is the store's
- * own words, which may name hosts and paths, and is for operators.
+ * Why events cannot be stored now. The public listener shows the summary to every client. The ops listener shows the detail, which
+ * may have the store's own message with hosts and paths.
  */
 interface ReadinessFault {
   readonly summary: string
@@ -37,7 +37,7 @@ function readinessFaults({ store, routed, clockWatch }: Service, { isDraining }:
   ]
 }
 
-/** The listener that providers reach. */
+/** The listener for providers. */
 export function publicListenerOf(service: Service, phase: Phase): FastifyInstance {
   const { parts, store, routed, pipeline, tasks, metrics, log } = service
   const { config, sources } = parts
@@ -63,7 +63,7 @@ export function publicListenerOf(service: Service, phase: Phase): FastifyInstanc
   })
 }
 
-/** The listener that operators reach. */
+/** The listener for operators. */
 export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
   const { parts, store, routed, pipeline, tasks, webhooks, retention, metrics, log } = service
   const { config, sources } = parts
@@ -94,7 +94,7 @@ interface Listening {
 
 const CANNOT_LISTEN = new Set(['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
 
-/** Gives the URLs. Rejects with `ConfigurationError`, naming the variables, for each address that cannot be listened on. */
+/** Gives the URLs. Rejects with a `ConfigurationError` that names the variables of each address that cannot be listened on. */
 export async function listenOn(places: readonly [Listening, Listening]): Promise<[string, string]> {
   const faults: string[] = []
   const listen = async ({ listener, names, host, port }: Listening): Promise<string> => {
@@ -112,7 +112,7 @@ export async function listenOn(places: readonly [Listening, Listening]): Promise
   return urls
 }
 
-/** Lets open requests finish, and cuts off those that have not after `graceMs`. */
+/** Lets open requests finish, and closes the connections of those that have not finished after `graceMs`. */
 export async function closeListener(listener: FastifyInstance, graceMs: number): Promise<void> {
   const cut = setTimeout(() => listener.server.closeAllConnections(), graceMs)
   try {

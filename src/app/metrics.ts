@@ -9,7 +9,7 @@ import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** Since the start of the process. */
 export interface MetricsSummary {
-  /** Events kept, whatever their status. */
+  /** Events that were stored, of any status. */
   readonly events_received: number
   /** Attempts that succeeded. */
   readonly events_processed: number
@@ -24,7 +24,7 @@ export interface MetricsSummary {
 export interface Metrics {
   readonly telemetry: Telemetry
   readonly contentType: string
-  /** In the Prometheus text format. Leaves out what the store cannot tell at the moment. */
+  /** Gives the metrics in the Prometheus text format, without those that the store cannot give now. */
   readonly text: () => Promise<string>
   readonly summary: () => MetricsSummary
 }
@@ -84,23 +84,23 @@ export interface MetricsOptions {
   readonly counts: () => Promise<Counts>
   /** What is damaged in the store. */
   readonly storeWarnings?: () => readonly string[]
-  /** By how much this process's clock is ahead, where it is held for off; 0: it is not. */
+  /** How many seconds this process's clock is ahead of its senders', while it counts as off; otherwise 0. */
   readonly clockOffSeconds?: () => number
   /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
   /** What retention is at, where this process is who does it. */
-  readonly upkeep?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
+  readonly retention?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
   readonly clock?: Clock
 }
 
-/** The longest that a timer takes: 24 days. */
+/** The longest possible timer: 24 days. */
 const NEVER_MS = 2 ** 31 - 1
-/** Of what time the share is taken in which the event loop was busy; the library would wake every 100 ms. */
+/** The interval over which the utilization of the event loop is measured; the library's default would wake every 100 ms. */
 const UTILIZATION_INTERVAL_MS = 5_000
 
 /**
- * The runtime's own metrics. The library finds out the delays of the event loop by a timer of 10 ms, which alone costs an
- * idle service more than all else; here the loop's own turns are measured. Returns what is to be called after each scrape.
+ * The runtime's own metrics. The library measures the delays of the event loop with a timer of 10 ms, which costs an idle service
+ * more than everything else; here each turn of the loop is measured. The caller calls the result after each scrape.
  */
 export function collectRuntimeMetrics(registry: Registry): () => void {
   collectDefaultMetrics({
@@ -134,10 +134,10 @@ export function collectRuntimeMetrics(registry: Registry): () => void {
   return () => turns.reset()
 }
 
-/** The gauges that only the store can tell; absent from a scrape that it cannot answer. */
-export function storeGauges(
+/** The gauges whose values come from the store. The caller awaits the result before a scrape; if the store cannot answer, they are absent. */
+function storeGauges(
   registry: Registry,
-  { counts, storeWarnings, upkeep, clock = systemClock }: MetricsOptions,
+  { counts, storeWarnings, retention, clock = systemClock }: MetricsOptions,
 ): () => Promise<void> {
   const registers = [registry]
   if (storeWarnings !== undefined) warningGauge(registers, storeWarnings)
@@ -158,7 +158,7 @@ export function storeGauges(
     labelNames: ['status'],
     registers,
   })
-  if (upkeep !== undefined) retentionGauges(registers, upkeep)
+  if (retention !== undefined) retentionGauges(registers, retention)
   return async () => {
     try {
       const found = await counts()
@@ -184,13 +184,13 @@ function warningGauge(registers: Registry[], warnings: () => readonly string[]):
   })
 }
 
-function retentionGauges(registers: Registry[], upkeep: NonNullable<MetricsOptions['upkeep']>): void {
+function retentionGauges(registers: Registry[], retention: NonNullable<MetricsOptions['retention']>): void {
   new Gauge({
     name: 'holdfast_dead_expiring',
     help: 'Dead deliveries that retention forgets within a day.',
     registers,
     collect() {
-      const deadExpiring = upkeep()?.deadExpiring
+      const deadExpiring = retention()?.deadExpiring
       if (deadExpiring === undefined) this.remove()
       else this.set(deadExpiring)
     },
@@ -200,7 +200,7 @@ function retentionGauges(registers: Registry[], upkeep: NonNullable<MetricsOptio
     help: '1 while retention holds still since the clock seems to have jumped.',
     registers,
     collect() {
-      const state = upkeep()
+      const state = retention()
       if (state === undefined) this.remove()
       else this.set(state.isHeld ? 1 : 0)
     },

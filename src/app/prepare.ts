@@ -19,7 +19,7 @@ import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
 import { type BuiltSources, buildSources } from './sources.ts'
 
-/** Everything that a configuration names, loaded and checked; only the store is still closed. */
+/** The parts of the service that the configuration names, loaded and checked. The store is not among them. */
 export interface ServiceParts {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
@@ -28,20 +28,20 @@ export interface ServiceParts {
   readonly pool: HandlerPool
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
-  /** Providers of sources whose modules are users' and have code, and the file URLs of those. */
+  /** Providers of configured sources whose modules are users' and have code → file URL of the module. */
   readonly isolatedModules: ReadonlyMap<Provider, string>
-  /** Runs that code, in threads of its own. */
+  /** Reads by all modules; runs that code in threads of its own. */
   readonly readers: IsolatedReaders
   readonly apiHeaders: BuiltSources['apiHeaders']
-  /** What keeps the service from starting; when there is any, the rest is as good as it gets. */
+  /** Why the service cannot start. If there are faults, the other members may be incomplete. */
   readonly faults: readonly string[]
-  /** What serves nothing as it is configured. */
+  /** Settings that have no effect, or make the service less safe. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Loads provider and handler modules and brings sources together, collecting every fault on the way. Users' modules are loaded
- * in threads and processes alone. Those run from here on: whoever calls this closes them (`closeParts`).
+ * Loads the provider and handler modules and makes the sources; collects every fault. Users' modules are loaded only in threads and
+ * processes of their own, which run until the caller closes them (`closeParts`).
  */
 export async function prepare(
   { config, faults: known }: ReadConfig,
@@ -75,7 +75,7 @@ export async function prepare(
   let handlers: readonly HandlerDefinition[] = []
   let route: Route = compileRoutes([])
   try {
-    // One that only accepts has none, and need not even have their modules.
+    // A process with ROLE=ingest runs no handlers, and may not even have their modules.
     if (config.role !== 'ingest') handlers = await pool.start()
     route = compileRoutes(handlers)
   } catch (error) {
@@ -91,7 +91,7 @@ export async function prepare(
   return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 
-/** Ends what runs since `prepare`. */
+/** Ends the threads and processes that `prepare` started. */
 export async function closeParts({ pool, readers }: Pick<ServiceParts, 'pool' | 'readers'>): Promise<void> {
   await Promise.all([pool.close(), readers.close()])
 }
@@ -107,7 +107,7 @@ function isolatedModulesOf(
   return new Map(own.map(({ provider, module }) => [provider, module]))
 }
 
-/** Makes the secret that a first start without configuration needs, if it can start. Gives the configuration with it, and what went wrong. */
+/** Makes the secret that a first start without configuration needs, unless there are faults. Gives the configuration with the secret, or with a fault. */
 export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
   const file = config.generatedSecretFile
   const [source] = config.sources
@@ -123,12 +123,12 @@ export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger)
   }
 }
 
-/** Bytes of a generated key; Standard Webhooks asks for 24 to 64. */
+/** Bytes of a generated key; Standard Webhooks requires 24 to 64. */
 const KEY_BYTES = 32
 
 /**
- * Makes the secret of a service that starts with no configuration, in a file that only its owner may read. Throws if
- * the file is there already or cannot be written.
+ * Makes the secret of a service that starts without configuration, in a file that only its owner may read. Throws if the file
+ * exists or cannot be written.
  */
 export function generateSecret(file: string): string {
   const secret = `whsec_${randomBytes(KEY_BYTES).toString('base64')}`

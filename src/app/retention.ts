@@ -7,13 +7,13 @@ import type { BroughtBack, LongestWaits, StoreClock } from '../domain/store-cloc
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-/** How often the clock is looked at, and what lies ahead of it is brought back. */
+/** How often a pass looks at the clock, and brings back times that lie ahead of it. */
 const INTERVAL_MS = 300_000
-/** How often what is old is forgotten. */
+/** How often a pass forgets old events. */
 const RETENTION_INTERVAL_MS = HOUR_MS
-/** How often something that lasts is said again. */
+/** How often the log repeats a warning that still holds. */
 const REMINDER_MS = DAY_MS
-/** The share of the retention that the clock may be off without being doubted, where that is less than the most. */
+/** The share of the retention by which the clock may be off before it is doubted, up to `MAX_TOLERANCE_MS`. */
 const TOLERANCE_SHARE = 0.1
 const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
@@ -21,23 +21,23 @@ const HELD =
 export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore & StoreClock
   readonly waits: Omit<LongestWaits, 'isTrusted'>
-  /** Deliveries were made due. */
+  /** Called after deliveries became due. */
   readonly onBroughtBack: () => void
   readonly log: Logger
-  /** Milliseconds by a clock that nobody sets. */
+  /** A monotonic clock. */
   readonly monotonicMs?: () => number
 }
 
 export interface RetentionHealth {
-  /** Retention holds still since the clock seems to have jumped. */
+  /** Nothing is forgotten, because the clock seems to have jumped. */
   readonly isHeld: boolean
-  /** Dead deliveries that retention forgets within a day; undefined: that is not known yet. */
+  /** Dead deliveries that will be forgotten within a day; undefined: not counted yet. */
   readonly deadExpiring: number | undefined
 }
 
 /**
- * What the store needs from time to time: its clock judged, what a wrong clock wrote brought back, what is old forgotten.
- * `pass` does all of it once.
+ * Regular work on the store: judges its clock, brings back times that a wrong clock wrote, and forgets old events. `pass` does all
+ * of it once.
  */
 export class Retention implements RetentionService {
   readonly #options: RetentionOptions
@@ -47,7 +47,7 @@ export class Retention implements RetentionService {
   #timer: NodeJS.Timeout | undefined
   #isStarted = false
   #isPassing = false
-  /** Another pass is to follow the one that is under way. */
+  /** Another pass follows the running one at once. */
   #again = false
   #lookedAtMs: number | undefined
   #prunedAtMs = Number.NEGATIVE_INFINITY
@@ -63,7 +63,7 @@ export class Retention implements RetentionService {
     this.#toleranceMs = Math.min(MAX_TOLERANCE_MS, shareMs)
   }
 
-  /** Passes now and every five minutes. */
+  /** Makes a pass now and every five minutes. */
   start(): void {
     this.#isStarted = true
     void this.#passAndSchedule()
@@ -186,7 +186,7 @@ const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionSta
   steadyHours: steadyMs === undefined ? undefined : Math.floor(steadyMs / HOUR_MS),
 })
 
-/** Events or tasks forgotten in one step, and the pause after it: acknowledgements never wait for more than one such step. */
+/** How many events or tasks one step forgets, and the pause after it: acknowledgements wait for one such step at most. */
 const STEP_EVENTS = 200
 const PAUSE_MS = 50
 const NEVER_MS = Number.MIN_SAFE_INTEGER
@@ -194,7 +194,7 @@ const NEVER_MS = Number.MIN_SAFE_INTEGER
 export interface RetentionTimes {
   /** 0: for ever. */
   readonly retentionDays: number
-  /** Of events with a dead delivery; no less than `retentionDays`. 0: for ever. */
+  /** Retention of events with a dead delivery; at least `retentionDays`. 0: for ever. */
   readonly deadRetentionDays: number
 }
 
@@ -206,17 +206,17 @@ const boundsOf = ({ retentionDays, deadRetentionDays, nowMs }: RetentionAt): Old
   deadReceivedBeforeMs: deadRetentionDays === 0 ? NEVER_MS : nowMs - deadRetentionDays * DAY_MS,
 })
 
-export interface Pruned {
+interface Pruned {
   readonly events: number
   /** Dead deliveries among them. */
   readonly dead: number
-  /** Events that only seemed old. */
+  /** Events that only seemed old and got another time of receipt. */
   readonly redated: number
 }
 
 /**
- * Forgets everything past its retention at `nowMs`, a time of the store's clock, step by step: one walk over what is old, which
- * passes over what cannot go yet. Ends early once `signal` is aborted.
+ * Forgets everything past its retention at `nowMs`, step by step: one walk over the old events that skips those which cannot be
+ * forgotten yet. Ends early once `signal` is aborted.
  */
 export async function pruneOnce(store: RetentionStore, times: RetentionAt, signal: AbortSignal): Promise<Pruned> {
   if (times.retentionDays === 0) return { events: 0, dead: 0, redated: 0 }
@@ -240,17 +240,17 @@ export async function pruneOnce(store: RetentionStore, times: RetentionAt, signa
   return pruned
 }
 
-/** What would be forgotten at this time, as far as it is counted. */
-export async function countOld(store: RetentionStore, times: RetentionAt): Promise<OldEvents> {
+/** Counts what would be forgotten at `nowMs`, up to the store's limit. */
+async function countOld(store: RetentionStore, times: RetentionAt): Promise<OldEvents> {
   return times.retentionDays === 0 ? { days: [], more: false } : store.countOld(boundsOf(times))
 }
 
-/** How many dead deliveries will have been forgotten a day after `nowMs`. */
-export async function countExpiring(
+/** Counts the dead deliveries that will be forgotten by a day after `nowMs`. */
+async function countExpiring(
   store: RetentionStore,
   { deadRetentionDays, nowMs }: Pick<RetentionAt, 'deadRetentionDays' | 'nowMs'>,
 ): Promise<number> {
   return deadRetentionDays === 0 ? 0 : store.countDead(nowMs + DAY_MS - deadRetentionDays * DAY_MS)
 }
 
-export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))

@@ -7,10 +7,10 @@ import { compileVerifier, keyOf, secretFault, secretHeaders, signsUrl } from '..
 
 export interface BuiltSources {
   readonly sources: ReadonlyMap<string, Source>
-  /** What their modules make of the sources' keys, by name; of a source whose provider has no such headers, none. */
+  /** Source name → the headers that its provider's module makes from the source's API key; empty if it makes none. */
   readonly apiHeaders: ReadonlyMap<string, ApiHeaders>
   readonly faults: readonly string[]
-  /** What serves nothing as it is set, but keeps nothing from starting. */
+  /** Settings that have no effect or make the service less safe, but do not prevent its start. */
   readonly warnings: readonly string[]
 }
 
@@ -20,8 +20,8 @@ const NEVER_STALE =
   'TASK_MAX_WAIT_MS is not below TASK_DEADLINE_MS: tasks expire before they are stale, and no provider is asked for them'
 
 /**
- * Brings each configured source together with its provider, and `readers` with what that makes of the key. Faults name the
- * variable to mend, never a secret.
+ * Makes the configured sources with their providers and verifiers, and has `readers` make the headers of each API key. Faults name
+ * the variable to change, and never a secret.
  */
 export async function buildSources(
   config: Config,
@@ -57,7 +57,7 @@ export async function buildSources(
   return { sources, apiHeaders, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
 }
 
-/** A secret that is held twice proves less than it seems to: whoever has it for one thing has it for the other. */
+/** Warns of secrets that are used twice: a holder of the secret for one use could also use it for the other. */
 function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<string, Source>): readonly string[] {
   const warnings = new Set<string>()
   const holders = new Map<string, string>()
@@ -77,7 +77,7 @@ function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<str
   return [...warnings]
 }
 
-/** A provider's module makes the headers: they are made here, where a fault can still be told. Undefined: they could not be sent. */
+/** The provider's module makes the headers now, so that a fault prevents the start. Undefined: the headers could not be sent. */
 async function headersOf(
   { apiKey, apiUrl }: SourceConfig,
   provider: Provider,

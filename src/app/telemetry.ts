@@ -4,7 +4,7 @@ import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
 import { compilePatterns } from '../pipeline/type-routes.ts'
 import type { MetricsOptions } from './metrics.ts'
 
-/** What `source` says where no configured source was meant. Source names have no underscore, so none is called this. */
+/** The label `source` of requests to sources that are not configured. Source names have no underscore, so no source has this name. */
 const NO_SOURCE = '_unknown'
 
 /** Seconds; an acknowledgement is a few milliseconds, a handler may take its whole deadline. */
@@ -96,14 +96,14 @@ export function createTelemetry(
   }
 }
 
-/** What `type` says for a type that nothing knows. */
+/** The label `type` of unknown types. */
 const OTHER_TYPE = 'other'
-/** Distinct types counted by name: a handler of `*` knows any type, and labels must not grow without end. */
+/** How many types have a label of their own: a handler of `*` accepts any type, and the number of labels must be bounded. */
 const MAX_TYPES = 500
 
 export const same = <Label extends string>(label: Label): Label => label
 
-/** Resolves each label once: what is left of a count is a lookup and an addition. Bounded by what `label` can give. */
+/** Resolves each label once, so that later counts only need a lookup. Holds one entry per result of `label`. */
 export function memo<Key extends string | undefined, Label extends string, Child>(
   label: (key: Key) => Label,
   make: (label: Label) => Child,

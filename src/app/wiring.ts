@@ -28,18 +28,18 @@ export interface Tuning {
   readonly clock?: Clock
   /** Timeouts of calls to providers. */
   readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
-  /** How long an open circuit breaker keeps calls from a provider. */
+  /** How long an open circuit breaker blocks calls to a provider. */
   readonly breakerPauseMs?: number
 }
 
-/** All that the service is wired from: modules are loaded, the store is open, the handlers of all replicas are known. */
+/** What the service is wired from: the modules are loaded, the store is open, the handlers of all replicas are known. */
 export interface WiringInputs {
   readonly parts: ServiceParts
   readonly store: OpenStore
   readonly routed: RoutedHandlers
   readonly clock: Clock
   readonly log: Log['log']
-  /** Log lines dropped so far. */
+  /** How many log lines were dropped so far. */
   readonly droppedLogLines: () => number
   readonly tuning: Tuning
 }
@@ -47,18 +47,18 @@ export interface WiringInputs {
 /** The running parts of the service, without its listeners. */
 export type Service = ReturnType<typeof wire>
 
-/** The dispatcher of its own store hears of each event; it looks for due deliveries all the same. */
+/** The dispatcher of an embedded store is woken for each event, and also looks for due deliveries itself. */
 const OWN_STORE_IDLE = { maxIdleMs: () => 10_000 }
-/** Replicas append to a shared store without telling this process. A replica that has just joined is known within a second. */
+/** Other replicas append to a shared store and do not wake this process. This process knows of a new replica within a second. */
 const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
   minIdleMs: 50,
   maxIdleMs: () => (hasOthers() ? 200 : 1_000),
 })
 
-/** The dispatcher's place in a process that runs no handlers (ROLE=ingest). */
+/** Replaces the dispatcher in a process that runs no handlers (ROLE=ingest). */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
-/** Makes every part and hands each what it needs. Nothing runs yet but the handler processes. */
+/** Makes every part and connects them. Only the handler processes run yet. */
 export function wire(inputs: WiringInputs) {
   const { parts, store, clock, log } = inputs
   const isWorker = parts.config.role !== 'ingest'
@@ -98,7 +98,7 @@ export function wire(inputs: WiringInputs) {
 function metricsOf(
   { parts, store, routed, clock, droppedLogLines }: WiringInputs,
   clockWatch: ClockWatch,
-  upkeep: () => ReturnType<Retention['state']> | undefined,
+  retention: () => ReturnType<Retention['state']> | undefined,
 ): Metrics {
   return createMetrics({
     handlers: routed.handlers,
@@ -108,7 +108,7 @@ function metricsOf(
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines,
-    upkeep,
+    retention,
   })
 }
 
@@ -150,27 +150,27 @@ function retentionOf({ parts: { config }, store, log }: WiringInputs, onBroughtB
   })
 }
 
-/** The road of a webhook, of a poll's answer and of a replay. */
+/** The roads of a webhook, of a poll's answer and of a replay. */
 function pipelineOf(
   { parts, store, routed, clock, log }: WiringInputs,
   { telemetry }: Metrics,
   dispatch: Dispatcher | typeof NO_DISPATCH,
   clockWatch: ClockWatch,
 ) {
-  const { config, sources, readers, providerModules, isolatedModules: own } = parts
+  const { config, sources, readers, providerModules, isolatedModules: isolated } = parts
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
   const writeEvent = createEventWriter({ append: (event) => store.append(event), telemetry, log, dispatch })
   const reader = createLongBodyReader({
     ...routed,
     inline: createInlineReader(routed.route, readers),
     providerModules,
-    own,
+    isolated,
     log,
   })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
   const receiver = createReceiver({ writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log })
-  const pollAnswers = createPollAnswers({ keep: writeEvent, reader, withoutSecrets, clock })
+  const pollAnswers = createPollAnswers({ writeEvent, reader, withoutSecrets, clock })
   return { reader, replayer, receiver, pollAnswers }
 }
 

@@ -2,7 +2,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 
 /**
  * The event types of the generic AI API that provider `ai` speaks, and what each carries as `data`.
- * Objects are open: a field that is not named here is kept and passed on.
+ * Objects are open: fields that are not named here are stored and passed on.
  */
 
 const Count = Type.Integer({ minimum: 0 })
@@ -96,13 +96,13 @@ export const catalogue = {
   'task.expired': Task,
 } as const satisfies Record<string, TSchema>
 
-/** Whether a provider has schemas that are not these. */
+/** Whether a provider has schemas other than the catalogue. */
 export const hasOwnSchemas = ({ schemas }: { readonly schemas?: object }): boolean =>
   schemas !== undefined && schemas !== catalogue
 
 export type CatalogueType = keyof typeof catalogue
 
-/** What `event.data` is for an event type: by the catalogue, or any object for a type it does not name. */
+/** The type of `event.data` for an event type: from the catalogue, or any object for a type that is not in it. */
 export type DataOf<EventType extends string> = EventType extends CatalogueType
   ? Static<(typeof catalogue)[EventType]>
   : Record<string, unknown>

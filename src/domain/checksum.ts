@@ -1,9 +1,9 @@
 import { createHash, hash } from 'node:crypto'
 
-/** Bytes that are gone through at once: half a millisecond's work. */
+/** Bytes that are hashed at once, in about half a millisecond. */
 const SLICE_BYTES = 1_048_576
 
-/** The SHA-256 of a body, in hex. Of a long one it is made in slices, between which others have their turn. */
+/** The SHA-256 of a body, in hex. A long body is hashed in slices, and the event loop goes on between them. */
 export function checksumOf(body: Uint8Array): string | Promise<string> {
   return body.length <= SLICE_BYTES ? hash('sha256', body) : inSlices(body)
 }
@@ -17,7 +17,7 @@ async function inSlices(body: Uint8Array): Promise<string> {
   return whole.digest('hex')
 }
 
-/** Of a request: the same object has the same, in whatever order its properties come. */
+/** The fingerprint of a request: equal objects have the same one, in any order of their properties. */
 export const fingerprintOf = (request: object): string => hash('sha256', JSON.stringify(request, inOrder))
 
 const inOrder = (_: string, value: unknown): unknown =>

@@ -19,20 +19,20 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
 }
 
 const DAY_MS = 86_400_000
-/** A clock that has jumped is believed once the service has run on steadily with it for so long. */
+/** A clock that has jumped is trusted again once it has run steadily for this time. */
 export const STEADY_MS = DAY_MS
-/** The most that a clock may be off without being doubted. */
+/** The most that a clock may be off before it is doubted. */
 export const MAX_TOLERANCE_MS = DAY_MS
-/** Two clocks, or one before and after it was set, may differ by so much: what lies no further ahead is left alone. */
+/** How much two clocks, or one clock before and after it was set, may differ: times that lie ahead by at most this are left alone. */
 export const AHEAD_TOLERANCE_MS = 60_000
-/** Events that the look which finds the clock back looks at, to date them anew; of later ones `RetentionStore.prune` takes care. */
+/** How many events get a new time of receipt by the look that finds the clock right again; `RetentionStore.prune` corrects later ones. */
 export const MAX_REDATED = 2_000
-/** No clock is right that says an earlier time: this release was made later. A dead battery has clocks begin in 1970. */
+/** A clock with an earlier time is wrong, because this release was made later. After a dead battery a clock begins in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)
 
 /**
- * What a store keeps of its clock from one look to the next. Destructive work asks it: what one clock says alone may be a
- * clock's error, and what was deleted by it is gone.
+ * What a store remembers about its clock from one look to the next. Work that deletes data uses this record, because one reading of
+ * the clock may be wrong, and deleted data cannot be restored.
  *
  * ```
  *             a time not explained: more than the tolerance, ahead or back
@@ -43,24 +43,24 @@ const OLDEST_MS = Date.UTC(2025, 0, 1)
  * ```
  */
 export interface ClockRecord {
-  /** The last time at which the clock was trusted (ms since the epoch). */
+  /** When the clock was last trusted (ms since the epoch). */
   readonly knownAtMs: number
-  /** What the clock said at the last look (ms since the epoch). */
+  /** The time of the clock at the last look (ms since the epoch). */
   readonly lookedAtMs: number
-  /** How long the clock has run on steadily since it jumped, as far as some process saw it run; undefined: it is trusted. */
+  /** How long the clock has run steadily since it jumped, while some process was running; undefined: the clock is trusted. */
   readonly steadyMs: number | undefined
 }
 
 export interface ClockLook {
-  /** How long the process that looks has run since it last looked, by a clock that nobody sets; 0 at its first look. */
+  /** How long the looking process has run since its last look, by a monotonic clock; 0 at its first look. */
   readonly ranMs: number
-  /** How far the clock may be from where it is explained: a service that was off for so long goes on as if it had not been. */
+  /** How far the clock may be from the expected time: a service that was stopped for at most this time goes on as before. */
   readonly toleranceMs: number
-  /** An operator vouches for the clock, which said this (ms since the epoch). */
+  /** Present if an operator confirms the clock: the time of the clock that the operator saw (ms since the epoch). */
   readonly vouchedMs?: number
 }
 
-/** What is known of a clock before the first look. `newestMs` is the time of what the store took in last, if anything. */
+/** The record before the first look. `newestMs`: the time of the newest event in the store, if there is any. */
 export const firstRecord = (nowMs: number, newestMs: number | undefined): ClockRecord => ({
   knownAtMs: newestMs ?? nowMs,
   lookedAtMs: newestMs ?? nowMs,
@@ -68,8 +68,8 @@ export const firstRecord = (nowMs: number, newestMs: number | undefined): ClockR
 })
 
 /**
- * The time by which deadlines are judged where the clock says `nowMs`: while it is doubted, or has jumped since the last look, that
- * of the last look at which it was trusted. `record` is undefined where nobody looks.
+ * The time by which deadlines are judged when the clock says `nowMs`. While the clock is doubted, or if it has jumped since the last
+ * look, this is when the clock was last trusted. `record` is undefined if the clock is not watched.
  */
 export function deadlineTime(record: ClockRecord | undefined, nowMs: number): number {
   if (record === undefined) return nowMs
@@ -78,16 +78,16 @@ export function deadlineTime(record: ClockRecord | undefined, nowMs: number): nu
 }
 
 /**
- * When something begins that is to last, where the clock says `nowMs`. One that is behind what is known would have its end lie in
- * the past as soon as it is set right: then it is the time at which the clock was last trusted.
+ * The beginning of something with a duration when the clock says `nowMs`. If the clock is behind, the end would lie in the past as
+ * soon as the clock is set right; so the beginning then is when the clock was last trusted.
  */
 export function beginningTime(record: ClockRecord | undefined, nowMs: number): number {
   return record !== undefined && nowMs < record.knownAtMs - MAX_TOLERANCE_MS ? record.knownAtMs : nowMs
 }
 
 /**
- * Where the look that gave `after` finds the clock trusted again: what was stored since it was last trusted, and is dated before this
- * time, was dated by a clock that was behind. Undefined: the clock that was trusted before was ahead of this one.
+ * If the look that gave `after` trusts the clock again: events that were stored since the clock was last trusted, and are dated before
+ * the result, were dated by a clock that was behind. Undefined: the clock is not trusted again, or the former time was ahead of it.
  */
 export function misdatedBefore(before: ClockRecord, after: ClockRecord): number | undefined {
   const isBack = before.steadyMs !== undefined && after.steadyMs === undefined
@@ -98,8 +98,8 @@ export function misdatedBefore(before: ClockRecord, after: ClockRecord): number 
 const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtMs: nowMs, steadyMs: undefined })
 
 /**
- * The record after a look at which the clock said `nowMs`. Throws `conflict` where an operator vouches for a clock that is not
- * doubted, that has jumped since it said what he saw, or that no word can make right.
+ * The record after a look at which the clock said `nowMs`. Throws `conflict` if an operator confirms a clock that is not doubted,
+ * that has jumped since the operator saw it, or whose time is before this release.
  */
 export function judgeClock(record: ClockRecord, nowMs: number, look: ClockLook): ClockRecord {
   const judged = judge(record, nowMs, look)
@@ -123,7 +123,8 @@ function judge(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: Clock
   const explainedMs = ranMs + (record.steadyMs ?? 0)
   if (isOfThisAge && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
   const stepMs = nowMs - record.lookedAtMs
-  // Where retention is short, the tolerance is less than the night for which a service may be off. Back, a clock is only adjusted.
+  // A step ahead may be longer than the tolerance, which a short retention makes less than a night: the service may have been stopped
+  // overnight. A step back is only an adjustment of the clock, and small.
   const isSteady = record.steadyMs !== undefined && stepMs >= -AHEAD_TOLERANCE_MS && stepMs <= ranMs + MAX_TOLERANCE_MS
   const steadyMs = isSteady ? Math.max(0, (record.steadyMs ?? 0) + Math.min(stepMs, ranMs)) : 0
   return isOfThisAge && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }

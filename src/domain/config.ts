@@ -5,22 +5,22 @@ export interface SourceConfig {
   readonly name: string
   /** Name of its provider module. */
   readonly provider: string
-  /** Newest first; each verifies. */
+  /** Newest first; a signature by any of them is valid. */
   readonly secrets: readonly string[]
   /** Event-type patterns; `['*']` when all are accepted. */
   readonly types: readonly string[]
   readonly dedupe: 'id' | 'body'
-  /** Undefined: as its provider's module says. */
+  /** Undefined: the provider's module decides. */
   readonly redeliveryReplaysDead: boolean | undefined
-  /** For its provider's API. */
+  /** The key for its provider's API. */
   readonly apiKey: string | undefined
-  /** In place of its provider's own; without a trailing slash. */
+  /** Replaces the provider's own API URL; without a trailing slash. */
   readonly apiUrl: string | undefined
   /** `SOURCE_<NAME>`, for messages. */
   readonly variable: string
 }
 
-/** What a process does of what there is to do; only with PostgreSQL is it anything but `all`. */
+/** Which part of the work a process does; other roles than `all` need PostgreSQL. */
 export const ROLES = ['all', 'ingest', 'worker'] as const
 export type Role = (typeof ROLES)[number]
 
@@ -37,34 +37,34 @@ export interface Config {
   readonly databaseUrl: string
   readonly role: Role
   readonly sources: readonly SourceConfig[]
-  /** Set when nothing is configured: where the secret of source `ai` is kept, made on the first start. */
+  /** Present if no source is configured: the file of the secret of source `ai`, which is made on the first start. */
   readonly generatedSecretFile?: string
   /** Absolute. */
   readonly handlersDir: string
   /** Absolute. */
   readonly providersDir: string | undefined
   readonly handlerProcesses: number
-  /** In each process. */
+  /** Attempts that run at once in each process. */
   readonly handlerConcurrency: number
   readonly handlerTimeoutMs: number
-  /** Resident size past which a handler process is ended, in MiB. */
+  /** Resident size above which a handler process is ended, in MiB. */
   readonly handlerMemoryMb: number
   readonly retry: RetryPolicy
-  /** When a task is stale and when it expires, counted from its beginning, unless its owner says otherwise. */
+  /** How long after its beginning a task is stale, and expires, unless the caller gives other times. */
   readonly taskMaxWaitMs: number
   readonly taskDeadlineMs: number
-  /** How often stale tasks are looked for; no task is asked for more often. */
+  /** How often the poller looks for stale tasks; it does not poll a task more often. */
   readonly pollIntervalMs: number
-  /** Of a webhook. */
+  /** Longest body of a webhook. */
   readonly bodyLimitBytes: number
-  /** Of a provider's answer to a poll, kept whole. */
+  /** Longest answer to a poll that is stored whole. */
   readonly answerLimitBytes: number
   /** CIDRs. */
   readonly trustProxy: readonly string[]
   readonly requireHttps: boolean
   /** 0: for ever. */
   readonly retentionDays: number
-  /** Of events with dead deliveries; never less than `retentionDays`. 0: for ever. */
+  /** Retention of events with dead deliveries; at least `retentionDays`. 0: for ever. */
   readonly deadRetentionDays: number
   readonly shutdownGraceMs: number
   readonly logLevel: string

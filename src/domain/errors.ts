@@ -1,25 +1,25 @@
 /**
- * Everything that can go wrong in a way a caller acts on. The HTTP listeners map each code to one status
+ * The errors that a caller can act on. The HTTP listeners map each code to one status
  * (`http/problems.ts`); the command line prints the message.
  */
 export type ErrorCode =
-  /** The store cannot take it now: full, failing, overloaded or closing. The sender should try again. */
+  /** The store cannot accept it now: full, failing, overloaded or closing. The sender should try again. */
   | 'unavailable'
   | 'event_not_found'
   | 'handler_not_found'
   /** The stored bytes no longer match their checksum. */
   | 'body_corrupt'
   | 'invalid_request'
-  /** The request contradicts the state that something is in. */
+  /** The request contradicts the present state. */
   | 'conflict'
   | 'unknown_source'
   | 'task_not_found'
   | 'registration_not_found'
   /** An `Idempotency-Key` came back with another request. */
   | 'idempotency_mismatch'
-  /** The source is not configured for it: no key, no URL, or its provider has no such API. */
+  /** The source is not configured for the request: no key, no URL, or its provider has no such API. */
   | 'not_configured'
-  /** The provider refused, or did not answer as it should. */
+  /** The provider refused the call, or its answer was not valid. */
   | 'provider_failed'
 
 export class HoldfastError extends Error {
@@ -36,7 +36,7 @@ export const isHoldfastError = (error: unknown, code?: ErrorCode): error is Hold
   error instanceof HoldfastError && (code === undefined || error.code === code)
 
 /**
- * The service cannot start as it is configured: every fault found, one sentence each, naming the variable or file.
+ * The service cannot start with its configuration. `faults`: one sentence for each fault, with the variable or file.
  * Ends the process with exit code 78 (EX_CONFIG).
  */
 export class ConfigurationError extends Error {
@@ -51,24 +51,24 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** What a thrown thing says, for a log or a list of faults; never its stack. */
+/** The message of a thrown value, for a log or a list of faults; never its stack. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
 /**
- * What was thrown, as plain data: bounded, without secrets. What is thrown need not be an error: then `name` is its type and
- * `message` what `util.inspect` shows of it.
+ * A thrown value as plain data: bounded, without secrets. If the value is not an error, `name` is its type, and `message` is its form
+ * by `util.inspect`.
  */
 export interface ErrorDetail {
   readonly name: string
   readonly message: string
-  /** Of system and library errors: `ECONNREFUSED`, `UND_ERR_CONNECT_TIMEOUT`, … */
+  /** The code of a system or library error: `ECONNREFUSED`, `UND_ERR_CONNECT_TIMEOUT`, … */
   readonly code?: string
-  /** Stack frames, innermost first; Node's own are left out. */
+  /** Stack frames, innermost first, without Node's own. */
   readonly stack?: readonly string[]
   readonly cause?: ErrorDetail
-  /** Of an `AggregateError`: its parts. */
+  /** The parts of an `AggregateError`. */
   readonly errors?: readonly ErrorDetail[]
 }
 
-/** Causes of causes, and parts of parts, that are kept. */
+/** How many levels of causes and parts are kept. */
 export const MAX_ERROR_DEPTH = 4

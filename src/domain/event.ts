@@ -1,18 +1,19 @@
 import type { TaskEnd } from './task.ts'
 
-/** How an event came to us. */
+/** How an event came to Holdfast. */
 export const ORIGINS = ['webhook', 'poll', 'cli'] as const
 export type Origin = (typeof ORIGINS)[number]
 
 /**
- * What became of an event at the door:
- * - `accepted`: understood, and at least one handler wants it;
- * - `unhandled`: understood and kept, but no handler wants its type (replay routes it anew);
- * - `quarantined`: authentic and kept, but unparsable or not as its schema says; `reasons` tell why. It does not take its id:
- *   another event of that id is accepted;
- * - `conflict`: its source and id are those of an earlier event with another body; kept and shown, not dispatched, unless that
- *   one gives the id up (`DeliveryQueue.settle`). So is one that was quarantined and is replayed when its id has been taken meanwhile;
- * - `superseded`: it tells the end of a task that another event has ended; kept and shown, not dispatched.
+ * The status of an event:
+ * - `accepted`: readable and valid, and at least one handler wants it;
+ * - `unhandled`: readable and stored, but no handler wants its type (a replay routes it again);
+ * - `quarantined`: authentic and stored, but it cannot be parsed or does not match its schema; `reasons` has the causes. It does not
+ *   take its id: another event with that id is accepted;
+ * - `conflict`: an earlier event of the source has the same id and another body. The event is stored and shown, but not dispatched
+ *   unless the earlier event gives the id up (`DeliveryQueue.settle`). A quarantined event that is replayed after another event took
+ *   its id is in conflict too;
+ * - `superseded`: it ends a task that another event has ended; stored and shown, but not dispatched.
  */
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]
@@ -20,12 +21,12 @@ export type EventStatus = (typeof EVENT_STATUSES)[number]
 /** Header names in lower case; repeated headers joined by ", " as Node does. */
 export type Headers = Readonly<Record<string, string | undefined>>
 
-/** What a provider module reads out of an authentic request. */
+/** The fields that a provider module reads from an authentic request. */
 export interface EventFields {
-  /** The provider's id, unique within its source. What duplicates are known by. */
+  /** The provider's id, unique within its source; duplicates are recognized by it. */
   readonly id: string
   readonly type: string
-  /** RFC 3339; the time of receipt where the provider gives none that can be read. */
+  /** RFC 3339; the time of receipt if the provider gives no readable time. */
   readonly created_at: string
   readonly created_at_source: CreatedAtSource
   readonly data: unknown
@@ -34,17 +35,17 @@ export interface EventFields {
   readonly task?: string
 }
 
-/** Whose word an event's `created_at` is: its provider's, or, where that gave none that could be read, the time of receipt. */
+/** Where an event's `created_at` comes from: its provider, or the time of receipt if the provider gave no readable time. */
 export type CreatedAtSource = 'provider' | 'received'
 
-/** The tutorial's standard structure, as a handler receives it, plus what Holdfast knows of it. */
+/** The event that a handler gets: the tutorial's standard structure, and what Holdfast adds. */
 export interface WebhookEvent<Type extends string = string, Data = Record<string, unknown>> {
   /** The provider's id. */
   readonly id: string
-  /** Ours (UUIDv7), the same for every attempt and every handler: the idempotency key. */
+  /** Holdfast's id (UUIDv7), the same for every attempt and every handler: the idempotency key. */
   readonly uid: string
   readonly type: Type
-  /** RFC 3339; the time of receipt where the provider gives none that can be read. */
+  /** RFC 3339; the time of receipt if the provider gives no readable time. */
   readonly created_at: string
   readonly created_at_source: CreatedAtSource
   readonly data: Data
@@ -55,7 +56,7 @@ export interface WebhookEvent<Type extends string = string, Data = Record<string
   /** RFC 3339. */
   readonly received_at: string
   readonly task?: string
-  /** The exact bytes that the provider sent. */
+  /** Gives the exact bytes that the provider sent. */
   raw(): Buffer
 }
 
@@ -71,51 +72,51 @@ export interface NewEvent {
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number
   readonly origin: Origin
-  /** Neither `conflict` nor `superseded`: only the store can tell those. */
+  /** Only the store decides on `conflict` and `superseded`. */
   readonly status: Exclude<EventStatus, 'conflict' | 'superseded'>
   readonly reasons: readonly string[]
   readonly apiVersion?: string
   readonly task?: string
-  /** How it ends that task, if it does. */
+  /** How the event ends that task; absent: it does not. */
   readonly taskEnd?: TaskEnd
-  /** Of an event that Holdfast went and got: the lease under which it asked, without which it is not kept. */
+  /** For an event from a poll or an expiry: the lease of the task, without which the event is not stored. */
   readonly asked?: AskedUnder
   readonly headers: Headers
-  /** W3C trace context of the request, where it had one. */
+  /** W3C trace context of the request, if it had one. */
   readonly traceparent?: string
   readonly body: Uint8Array
-  /** `body`: a known body makes it a duplicate too, whatever its id. Absent: its id alone tells. */
+  /** `body`: an event with a known body is a duplicate too, with any id. Absent: only its id decides. */
   readonly dedupe?: 'body'
   /**
-   * Names of judgements of it that are left to its handlers' processes: equal names stand for equal answers. Of an accepted
-   * event; absent: none are.
+   * For an accepted event: the ids of the schema checks that are left to its handlers' processes. Checks with equal ids have equal
+   * results. Absent: none.
    */
   readonly unjudged?: readonly string[]
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
-  /** Deliveries that this process would run at once: leased in the same commit, if the event is accepted. */
+  /** Deliveries that this process can run at once: the store leases them in the same commit, if the event is accepted. */
   readonly lease?: LeaseOffer
 }
 
-/** The lease under which Holdfast asked, and what is to be told of it by the task that the event ends. */
+/** The lease of a task that a poll or expiry ended, and what the task records about it. */
 export interface AskedUnder {
   readonly uid: string
   readonly lease: string
   readonly by: 'poll' | 'expiry'
-  /** With `expiry`: the provider's own word at the deadline; absent: as it was last heard. */
+  /** With `expiry`: the provider's status at the deadline; absent: the last known one stays. */
   readonly providerStatus?: string
-  /** What went wrong; absent: with `poll` nothing, with `expiry` what had gone wrong before. */
+  /** The error; absent: with `poll` there was none, with `expiry` the last error stays. */
   readonly error?: string
 }
 
-/** A handler may be named here only once, and only if the event is for it. */
+/** An offer to lease deliveries. Names each handler only once, and only handlers that the event goes to. */
 export interface LeaseOffer {
   readonly handlers: readonly string[]
   /** As in `ClaimRequest`. */
   readonly leaseMs: number
 }
 
-/** An event as lists show it: everything but headers and body. */
+/** An event in a list, without headers and body. */
 export interface EventSummary {
   readonly uid: string
   readonly source: string
@@ -124,7 +125,7 @@ export interface EventSummary {
   readonly type: string
   /** RFC 3339. */
   readonly createdAt: string
-  /** Absent: kept by a release that did not note it. */
+  /** Absent: the event was stored by a release that did not record it. */
   readonly createdAtSource?: CreatedAtSource
   readonly receivedAtMs: number
   readonly origin: Origin

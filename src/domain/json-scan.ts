@@ -5,10 +5,9 @@ const broken: Parsed = { ok: false, reason: 'the body is not valid JSON' }
 const nothing: Parsed = { ok: true, value: undefined }
 
 /**
- * The text, number or literal at a dotted path of JSON, as `valueAt` finds it once all is parsed; undefined where there is
- * none, or an object or array. Makes nothing of the rest, so that a MiB takes a few milliseconds whatever it is made of (to
- * parse it may take a tenth of a second): for what is read before a body is proven. That the rest is no JSON, or nests without
- * bounds, goes unnoticed.
+ * Gives the string, number or literal at a dotted path of JSON, as `valueAt` would find it after parsing everything. Undefined: there
+ * is no value, or it is an object or array. Does not build the rest, so that any MiB takes a few milliseconds (to parse it may take a
+ * tenth of a second): for fields that are read before a body is verified. Does not notice if the rest is not JSON or nests too deep.
  */
 export function scalarIn(bytes: Uint8Array, path: string): Parsed {
   let at = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
@@ -25,7 +24,7 @@ export function scalarIn(bytes: Uint8Array, path: string): Parsed {
   return found.ok ? found : broken
 }
 
-/** Where the value of an object's last member of that name begins and ends; undefined: it has none, or is no object. As with `scalarIn`. */
+/** Where the value of an object's last member with this name begins and ends. Undefined: there is no such member, or no object. Checks as little as `scalarIn`. */
 export function memberOf(bytes: Uint8Array, name: string): { readonly from: number; readonly end: number } | undefined {
   const open = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
   const from = bytes[open] === OPEN_BRACE ? memberIn(bytes, open, name) : undefined
@@ -35,7 +34,7 @@ export function memberOf(bytes: Uint8Array, name: string): { readonly from: numb
 
 const hasByteOrderMark = (bytes: Uint8Array): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
 
-/** Where the value of an object's last member of that name begins; undefined: it has none. */
+/** Where the value of an object's last member with this name begins; undefined: there is no such member. */
 function memberIn(bytes: Uint8Array, open: number, name: string): number | undefined {
   let found: number | undefined
   let at = afterSpace(bytes, open + 1)
@@ -55,7 +54,7 @@ function memberIn(bytes: Uint8Array, open: number, name: string): number | undef
   }
 }
 
-/** Where an array's element of that index begins; undefined: it has none, or is no array. */
+/** Where an array's element with this index begins; undefined: there is no such element, or no array. */
 function elementIn(bytes: Uint8Array, open: number, name: string): number | undefined {
   if (bytes[open] !== OPEN_BRACKET || !/^(?:0|[1-9]\d{0,8})$/.test(name)) return undefined
   let at = afterSpace(bytes, open + 1)
@@ -70,7 +69,7 @@ function elementIn(bytes: Uint8Array, open: number, name: string): number | unde
   return at
 }
 
-/** The comma or bracket behind a member's or element's value. */
+/** The position of the comma or bracket after a member's or element's value. */
 function afterItem(bytes: Uint8Array, at: number): number {
   const end = afterValue(bytes, at)
   return end === BROKEN ? BROKEN : afterSpace(bytes, end)
@@ -118,7 +117,7 @@ function afterContainer(bytes: Uint8Array, open: number): number {
   return BROKEN
 }
 
-/** Whether the name between two quotes is this one, escaped or not. */
+/** Whether the string between two quotes is this name, escaped or not. */
 function isNamed(bytes: Uint8Array, from: number, end: number, name: string): boolean {
   let at = from
   for (let index = 0; index < name.length; index++) {
@@ -149,7 +148,7 @@ const CONTROLS: ReadonlyMap<number, number> = new Map(
   ['b\b', 'f\f', 'n\n', 'r\r', 't\t'].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)]),
 )
 
-/** A name beyond ASCII. */
+/** Compares a name with characters outside ASCII. */
 function isWritten(quoted: Uint8Array, name: string): boolean {
   const parsed = parseJson(quoted)
   return parsed.ok && parsed.value === name

@@ -5,8 +5,8 @@ export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * Parses bytes as JSON. A leading byte-order mark is passed over (RFC 8259 §8.1 allows that). Depth is bounded
- * before parsing: half a million brackets in 1 MiB would otherwise hold the thread for a tenth of a second.
+ * Parses bytes as JSON. Ignores a leading byte-order mark (RFC 8259 §8.1 allows that). Checks the depth before parsing: half a
+ * million brackets in 1 MiB would otherwise block the thread for a tenth of a second.
  */
 export function parseJson(bytes: Uint8Array, maxDepth = MAX_JSON_DEPTH): Parsed {
   if (bytes.length === 0) return { ok: false, reason: 'the body is empty' }
@@ -29,13 +29,13 @@ const BACKSLASH = 0x5c
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
 
-/** Whether JSON opens more arrays and objects within each other than that. */
+/** Whether arrays and objects nest deeper than `limit`. */
 export function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
-  // Most bodies open so few that they cannot nest so deep; counting them is far quicker than following strings.
+  // Most bodies have too few brackets to nest that deep; to count brackets is much faster than to scan strings.
   return hasMoreThan(bytes, OPEN_BRACE, OPEN_BRACKET, limit) && nestsDeeperThan(bytes, limit)
 }
 
-/** Whether two bytes occur more often than `limit`, taken together. */
+/** Whether two bytes together occur more often than `limit`. */
 function hasMoreThan(bytes: Uint8Array, one: number, other: number, limit: number): boolean {
   let count = 0
   for (const byte of [one, other]) {
@@ -60,7 +60,7 @@ function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
   return false
 }
 
-/** Follows a dotted path through own properties; undefined where it leads nowhere. The empty path is the value itself. */
+/** Gives the value at a dotted path of own properties; undefined if there is none. The empty path is the value itself. */
 export function valueAt(value: unknown, path: string): unknown {
   if (path === '') return value
   if (!path.includes('.')) return own(value, path)

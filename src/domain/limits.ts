@@ -1,91 +1,92 @@
 /**
- * Every bound that is not configuration, in one place. Nothing in Holdfast queues, loops or reads without one of these
- * or a configured limit beside it.
+ * The bounds that are not configuration and are used by several rooms. Every queue, loop and read in Holdfast has a bound: one of
+ * these, a constant beside its code, or a setting.
  */
 
-/** Signatures looked at in one request, over all header values and labels; more is malformed. */
+/** Signatures of one request that are checked, over all header values and labels; a request with more is malformed. */
 export const MAX_SIGNATURE_CANDIDATES = 32
-/** A body of no more bytes is parsed within 5 ms, whatever it is made of, and so where it came; a longer one elsewhere. */
+/** A body of at most this many bytes is parsed in the main thread, within 5 ms; a longer one in another thread. */
 export const MAX_INLINE_BYTES = 65_536
-/** Nesting of arrays and objects in a body; deeper is kept, but quarantined. */
+/** Nesting of arrays and objects in a body; a deeper one is stored, but quarantined. */
 export const MAX_JSON_DEPTH = 64
-/** Characters of an event id or type; longer is quarantined under an id of our own. */
+/** Characters of an event id or type; an event with a longer one is quarantined under an id that Holdfast makes. */
 export const MAX_NAME_LENGTH = 256
-/** Reasons kept for a quarantined event. */
+/** Reasons that are stored for a quarantined event. */
 export const MAX_REASONS = 8
-/** Characters of a handler's error message kept in its attempt. */
+/** Characters of a handler's error message that its attempt keeps. */
 export const MAX_ERROR_LENGTH = 2_000
 
-/** Bytes of a request's header block: Node answers 431 past it. */
+/** Bytes of a request's headers; Node answers 431 to more. */
 export const MAX_HEADER_BYTES = 16_384
-/** Bytes of bodies still arriving, over all requests, before anything is proven of them; past it, 503. */
+/** Bytes of arriving bodies that are not verified yet, over all requests; beyond it the service answers 503. */
 export const MAX_ARRIVING_BYTES = 128 * 1024 * 1024
-/** Time for the whole request, body included; then 408. */
+/** Time for a whole request with its body; then the service answers 408. */
 export const REQUEST_TIMEOUT_MS = 15_000
-/** Time for the headers alone; then 408. */
+/** Time for the headers of a request; then the service answers 408. */
 export const HEADERS_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000
-/** Bytes that the HTTP parser is given at once: of a new request's first read, and where each may be work (one-byte chunks, pipelined requests). */
+/** Bytes that the HTTP parser gets at once: of the first read of a request, and where each byte may be expensive (one-byte chunks, pipelined requests). */
 export const SMALL_READ_BYTES = 2_048
 export const PARSE_SLICE_BYTES = 512
-/** Time of the listening thread that one peer's connections have before it is the next peer's turn, and of all turns before the loop's. */
+/** How long the main thread parses for one peer's connections before the next peer has its turn, and for all peers before the event loop goes on. */
 export const PEER_TURN_MS = 0.25
 export const ALL_TURNS_MS = 5
-/** Bytes that wait to be parsed, over all connections; past it, the address that holds the most loses a connection. */
+/** Bytes that wait to be parsed, over all connections; beyond it the address with the most bytes loses a connection. */
 export const MAX_UNPARSED_BYTES = 64 * 1024 * 1024
-/** Requests of one connection that wait for their answers; past it nothing more of it is read. */
+/** Requests of one connection that wait for their answers; beyond it the connection is not read. */
 export const MAX_UNANSWERED_REQUESTS = 16
-/** Peers that are remembered for what they have proven, and as many for disorder; and for how long they are suspected of more. */
+/** How many peers are remembered as trusted, and how many as suspicious; and how long a peer stays suspicious. */
 export const MAX_TRUSTED_PEERS = 4_096
 export const SUSPICION_MS = 600_000
 /**
- * Chunks that a body may come in, reads where it says how long it is, and how many bytes allow one more; past it the body is
- * refused. A read is a packet, of which a connection has one in a turn of the loop; of chunks it has a thousand.
+ * How many chunks a chunked body may have, how many reads a body with a length may take, and how many bytes allow one more of
+ * either; beyond it the body is refused. A connection gets one read (a packet) per turn of the event loop, but may get a thousand
+ * chunks.
  */
 export const MAX_BODY_CHUNKS = 1_024
 export const MAX_BODY_READS = 12_288
 export const BODY_BYTES_PER_PIECE = 32
-/** Chunks that senders make at most, and how many bytes allow one more; past it the sender's address is spared no turns. */
+/** The most chunks of ordinary senders, and how many bytes allow one more; beyond it the sender's address is not trusted any more, and its connections take turns. */
 export const ORDINARY_BODY_CHUNKS = 64
 export const ORDINARY_BYTES_PER_CHUNK = 512
-/** Bytes that a body may take on the wire beyond twice its own: what chunk sizes and extensions add. */
+/** Bytes that a body may take on the wire beyond twice its length, for chunk sizes and extensions. */
 export const MAX_FRAMING_BYTES = 131_072
-/** How long a connection that is closed stays open for its sender to read the answer, and how much of what still comes is taken. */
+/** How long a refused connection stays open so that its sender can read the answer, and how many more bytes are read from it. */
 export const LINGER_MS = 1_000
 export const LINGER_BYTES = 65_536
 
-/** Rows and bytes of one commit of the store. */
+/** Rows and bytes of one commit to the store. */
 export const MAX_COMMIT_ROWS = 256
 export const MAX_COMMIT_BYTES = 4 * 1024 * 1024
-/** Events and bytes waiting for a commit; past either, 503. */
+/** Events and bytes that wait for a commit; beyond either the service answers 503. */
 export const MAX_QUEUED_EVENTS = 4_096
 export const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 
-/** The longest that a task may be waited for: ten years. */
+/** The longest wait for a task: ten years. */
 export const MAX_TASK_MS = 10 * 366 * 86_400_000
 /** Bytes of a task's request, and of its metadata, as JSON. */
 export const MAX_TASK_REQUEST_BYTES = 1_048_576
 export const MAX_TASK_METADATA_BYTES = 16_384
 
-/** Connections that wait for the end of a task; past it, 503. */
+/** Connections that wait for the end of a task; beyond it the service answers 503. */
 export const MAX_WAITERS = 10_000
-/** Seconds that one such wait may take. */
+/** The longest such wait, in seconds. */
 export const MAX_WAIT_SECONDS = 300
 
-/** Times of one call to a provider: to connect, and in all; four times as long where its answer keeps coming. */
+/** Time of one call to a provider: to connect, and in all; four times as long while its answer keeps arriving. */
 export const CALL_CONNECT_TIMEOUT_MS = 5_000
 export const CALL_TIMEOUT_MS = 15_000
-/** Connections to one source's provider, and calls that are open or wait for one; past it, the call is not made. */
+/** Connections to one source's provider, and calls that are open or wait for a connection; beyond it a call is not made. */
 export const MAX_CALL_CONNECTIONS = 64
 export const MAX_OPEN_CALLS = 256
-/** Bytes of providers' answers that are being read and kept, over all sources, but for what is short; past it, they wait. */
+/** Bytes of providers' answers in memory, over all sources, without short answers; beyond it answers wait. */
 export const MAX_ARRIVING_ANSWER_BYTES = 32 * 1024 * 1024
-/** Bytes of an answer about one submission, or of a page of registrations. */
+/** Bytes of an answer to a submission, or of a page of registrations. */
 export const MAX_SHORT_ANSWER_BYTES = 1_048_576
 
 /** Items of one page of a list. */
 export const DEFAULT_PAGE_SIZE = 50
 export const MAX_PAGE_SIZE = 200
 
-/** Seconds told to a provider with a 503. */
+/** `Retry-After` of a 503 answer to a provider, in seconds. */
 export const RETRY_AFTER_SECONDS = 5

@@ -2,7 +2,7 @@ import type { Headers } from './event.ts'
 import type { Source } from './source.ts'
 import type { VerificationFailure } from './verifier.ts'
 
-/** One request to a source, whole. */
+/** One complete request to a source. */
 export interface Incoming {
   readonly source: Source
   readonly headers: Headers
@@ -13,13 +13,13 @@ export interface Incoming {
   readonly requestId: string
 }
 
-/** What is told of a request that nothing proves authentic. */
+/** The outcome for a request that is not proven authentic. */
 export type Unproven =
   | { readonly outcome: 'signature_missing' | 'signature_malformed' | 'signature_mismatch' | 'malformed' }
-  /** `aheadMs`: by how much the sender's time is ahead of ours; negative: behind. */
+  /** `aheadMs`: how far the sender's time is ahead of the service's clock; negative: behind. */
   | { readonly outcome: 'timestamp_stale'; readonly aheadMs: number }
 
-/** What the provider is to be told; see `http/problems.ts` for the statuses. */
+/** The outcome of a request; `http/problems.ts` has the status for each. */
 export type Received =
   | {
       readonly outcome: 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
@@ -28,7 +28,7 @@ export type Received =
   | Unproven
   | { readonly outcome: 'unavailable' }
 
-/** The door: resolves with a uid only after the event is on disk. Never rejects for what was sent. */
+/** Receives a webhook. Resolves with a uid only after the event is on disk. Never rejects because of the request's content. */
 export type Receive = (incoming: Incoming) => Promise<Received>
 
 const UNPROVEN = {

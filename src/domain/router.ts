@@ -18,10 +18,10 @@ export type Selection<EventType extends string = string> =
   | readonly EventType[]
   | { readonly source?: string; readonly type: EventType | readonly EventType[] }
 
-/** A schema that asks for `type` and `data` describes the whole event, any other describes `event.data`. */
+/** A schema that requires `type` and `data` describes the whole event; any other describes `event.data`. */
 type DataBy<Schema extends TSchema> = Static<Schema> extends { type: unknown; data: infer Data } ? Data : Static<Schema>
 
-/** The event as the catalogue types it; a union where several types are named. */
+/** The event with the catalogue's type of `data`; a union if several event types are named. */
 type Catalogued<EventType extends string> = EventType extends EventType
   ? WebhookEvent<
       string extends EventType ? string : EventType extends `${string}*${string}` ? string : EventType,
@@ -36,9 +36,9 @@ type Typed<EventType extends string, Schema extends TSchema> = WebhookEvent<
 
 type Suggested = CatalogueType | (string & {})
 
-/** What a handler module is given: `export default (router: Router) => { router.on(…) }`. */
+/** The argument of a handler module: `export default (router: Router) => { router.on(…) }`. */
 export interface Router {
-  /** Calls the handler for each event of these types. The catalogue, or else the schema, types the event and is enforced at the door. */
+  /** Calls the handler for each event of these types. The schema, or else the catalogue, gives the type of the event, and every event is checked by it when it is received. */
   on<const EventType extends Suggested>(selection: Selection<EventType>, handler: Handler<Catalogued<EventType>>): void
   on<const EventType extends Suggested, Schema extends TSchema>(
     selection: Selection<EventType>,
@@ -55,7 +55,7 @@ export interface Router {
     options: Omit<HandlerOptions, 'schema'>,
     handler: Handler<Catalogued<EventType>>,
   ): void
-  /** The same with the handler first, for handlers that are values. */
+  /** As `on`, with the handler before its options, for handlers that are values. */
   register<const EventType extends Suggested, Schema extends TSchema>(
     selection: Selection<EventType>,
     handler: Handler<Typed<EventType, Schema>>,
@@ -73,13 +73,13 @@ export interface RegisteredHandler {
   readonly run: Handler
 }
 
-/** Default-exported by a handler module. */
+/** The default export of a handler module. */
 export type HandlerModule = (router: Router) => void | Promise<void>
 
 /**
- * A router for one handler module; what it registers is appended to `registered`, until that is frozen: what comes later is
- * told to `onLate`, by name, and ignored. Arguments that name no type, no function, an unknown option or no sound number are
- * told to `onFault`, one sentence each, or thrown as a `TypeError` where there is none.
+ * Makes the router for one handler module. Appends each handler to `registered` until that array is frozen; a later handler is
+ * ignored, and `onLate` gets its name. Arguments without a type or function, with an unknown option or an invalid number are
+ * passed to `onFault`, one sentence each, or thrown as a `TypeError` if there is no `onFault`.
  */
 export function createRouter(
   moduleName: string,
@@ -108,7 +108,7 @@ export function createRouter(
   } as Router
 }
 
-/** TypeBox's mark on its schemas: a registered symbol, so that any copy of the package sets the same. */
+/** TypeBox marks its schemas with this symbol. It is a registered symbol, so every copy of the package sets the same one. */
 const KIND = Symbol.for('TypeBox.Kind')
 
 const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
@@ -149,19 +149,19 @@ function definitionOf(module: string, selection: Selection, options: HandlerOpti
   }
 }
 
-/** As plain JSON, which crosses processes; TypeBox's own marks are symbols and do not. */
+/** The schema as plain JSON, which can cross processes; TypeBox's marks are symbols and cannot. */
 function plainSchema(name: string, schema: TSchema): Pick<HandlerDefinition, 'schema' | 'schemaOf'> {
   const schemaOf = requires(schema, 'type') && requires(schema, 'data') ? 'event' : 'data'
-  const ours = schemaOf === 'event' ? OURS.filter((field) => requires(schema, field)) : []
-  if (ours.length > 0)
-    throw new TypeError(`handler ${name}: its schema asks for ${ours.join(', ')}, which no provider sends`)
+  const added = schemaOf === 'event' ? HOLDFAST_FIELDS.filter((field) => requires(schema, field)) : []
+  if (added.length > 0)
+    throw new TypeError(`handler ${name}: its schema asks for ${added.join(', ')}, which no provider sends`)
   return { schema: JSON.parse(JSON.stringify(schema)), schemaOf }
 }
 
-/** Fields of an event that Holdfast adds; a schema describes what the provider gives. */
-const OURS = ['uid', 'source', 'provider', 'origin', 'received_at']
+/** Fields of an event that Holdfast adds; a schema describes only the provider's fields. */
+const HOLDFAST_FIELDS = ['uid', 'source', 'provider', 'origin', 'received_at']
 
-/** Whether nothing satisfies the schema that lacks the property: as TypeScript sees its static type. */
+/** Whether a value must have the property to match the schema, as in its static TypeScript type. */
 function requires({ required, allOf, anyOf }: TSchema, property: string): boolean {
   const parts = (schemas: unknown): readonly TSchema[] => (Array.isArray(schemas) ? schemas : [])
   return (

@@ -2,7 +2,7 @@ import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
 import type { Verifier } from './verifier.ts'
 
-/** Tells whether an event type matches. `*` stands for any run of characters, dots included. */
+/** Whether an event type matches. In patterns `*` stands for any characters, also dots. */
 export type TypeMatcher = (type: string) => boolean
 
 /** One configured sender, ready to receive. */
@@ -12,25 +12,25 @@ export interface Source extends Verifier {
   /** The patterns of `SOURCE_<NAME>_TYPES`; `['*']` when all are accepted. */
   readonly types: readonly string[]
   readonly accepts: TypeMatcher
-  /** Where the provider reaches it, where `PUBLIC_URL` is known. */
+  /** The URL that the provider calls; undefined if `PUBLIC_URL` is not set. */
   readonly url: string | undefined
-  /** What tells a duplicate: the id, or a known body as well. */
+  /** How duplicates are recognized: by the id, or also by the body. */
   readonly dedupe: 'id' | 'body'
-  /** Whether an event that comes again has its dead deliveries run again. */
+  /** Whether the dead deliveries of an event run again when the event comes again. */
   readonly redeliveryReplaysDead: boolean
   /** Headers that carry a secret and so are never stored. */
   readonly secretHeaders: readonly string[]
 }
 
-/** A source, and what it takes to call its provider's API. */
+/** A source with access to its provider's API. */
 export interface ConnectedSource extends Source {
-  /** Undefined: neither a key nor a URL of its own is configured, or the provider has no API that Holdfast knows. */
+  /** Undefined: neither an API key nor an API URL is configured, or the provider's module has no API. */
   readonly call: CallProvider | undefined
   /** The newest of its secrets, for providers that are sent it. */
   readonly secret: string
   /** `SOURCE_<NAME>`, for messages. */
   readonly variable: string
-  /** Takes the API key and every secret of the source out of a text. */
+  /** Removes the API key and every secret of the source from a text. */
   readonly redact: (text: string) => string
 }
 

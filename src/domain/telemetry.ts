@@ -1,7 +1,7 @@
 import type { CallFailure } from './outbound.ts'
 import type { ResolvedBy } from './task.ts'
 
-/** What became of one request to a source. Label values of `holdfast_requests_total`; the set is closed. */
+/** The outcome of one request to a source: a label value of `holdfast_requests_total`. The set is closed. */
 export type RequestOutcome =
   | 'accepted'
   | 'unhandled'
@@ -9,7 +9,7 @@ export type RequestOutcome =
   | 'duplicate'
   | 'conflict'
   | 'superseded'
-  /** 401, by reason. */
+  /** The next four have status 401. */
   | 'signature_missing'
   | 'signature_malformed'
   | 'signature_mismatch'
@@ -25,34 +25,34 @@ export type RequestOutcome =
   | 'unavailable'
   | 'error'
 
-/** What became of asking a provider for one task. Label values of `holdfast_polls_total`; the set is closed. */
+/** The outcome of one poll of a task: a label value of `holdfast_polls_total`. The set is closed. */
 export type PollOutcome =
-  /** It told the end. */
+  /** The task has ended. */
   | 'terminal'
-  /** It told the end, in an answer too long to be kept whole. */
+  /** The task has ended, but the answer is too long to be stored whole. */
   | 'truncated'
   | 'pending'
-  /** It told the end, but the task had ended meanwhile. */
+  /** The answer ends the task, but the task had ended meanwhile. */
   | 'late'
   /** 404 or 410. */
   | 'not_found'
   /** 429. */
   | 'rate_limited'
-  /** 401 or 403: the key is refused, or this task. */
+  /** 401 or 403: the provider refuses the key, or access to this task. */
   | 'unauthorized'
   /** 5xx. */
   | 'server_error'
-  /** Any other answer that says nothing of the task. */
+  /** Any other answer that does not say anything about the task. */
   | 'invalid'
   | CallFailure
 
-/** Where the rooms report what they did. `metrics.ts` counts it; no call throws or waits. */
+/** Counts what the service does, for the metrics (`app/telemetry.ts`). No call throws or waits. */
 export interface Telemetry {
-  /** `source` undefined: none that is configured. */
+  /** `source` is undefined if the source is not configured. */
   request(source: string | undefined, outcome: RequestOutcome): void
-  /** From the request's arrival to the commit that let it be acknowledged. */
+  /** `seconds`: from the arrival of the request to the commit after which it is acknowledged. */
   acknowledged(source: string, seconds: number): void
-  /** An event was kept, whatever became of it: conflicts, superseded and quarantined ones too, but no duplicate. */
+  /** An event was stored, with any status: also conflicts, superseded and quarantined events, but not duplicates. */
   received(source: string, type: string): void
   unhandled(source: string): void
   processed(source: string, type: string, handler: string, seconds: number): void

@@ -1,12 +1,12 @@
 import { Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
-/** Characters of one line; the rest of a longer one is left out. */
+/** Characters of one line; the rest of a longer line is dropped. */
 const MAX_LINE_LENGTH = 8_192
 
 /**
- * Makes log lines of what user code writes to `process.stdout` and `process.stderr`, which is what `console` writes to. The
- * line is told where it was written, so that it is known by whom.
+ * Passes on the lines that users' code writes to `process.stdout` and `process.stderr`, which `console` writes to. Calls `onLine`
+ * synchronously, in the context of the code that wrote the line, so that the caller can tell whose line it is.
  */
 export function captureConsole(onLine: (level: 'info' | 'warn', line: string) => void): void {
   replace('stdout', (line) => onLine('info', line))
@@ -17,7 +17,7 @@ function replace(name: 'stdout' | 'stderr', onLine: (line: string) => void): voi
   Object.defineProperty(process, name, { value: lineStream(onLine), configurable: true, enumerable: true })
 }
 
-/** Tells each line that is written to it. */
+/** A stream that calls `onLine` for each line written to it. */
 export function lineStream(onLine: (line: string) => void): Writable {
   const decoder = new StringDecoder('utf8')
   let begun = ''
@@ -36,6 +36,6 @@ export function lineStream(onLine: (line: string) => void): Writable {
       done()
     },
   })
-  // A handler may have destroyed it, which is no reason to end.
+  // A handler may destroy the stream; that must not end the process.
   return stream.on('error', () => {})
 }

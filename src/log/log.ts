@@ -1,35 +1,35 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** Bytes that may wait for a stalled stdout; past it lines are dropped and counted, and nothing else waits. */
+/** Bytes that may wait for a stalled stdout; beyond it lines are dropped and counted, and the service goes on. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 
-/** Lines are written together, when there are so many bytes of them or this much time has gone by. */
+/** Lines are written together once they have this many bytes, or after `MAX_DELAY_MS`. */
 const WRITE_BYTES = 2_048
-/** A pipe takes so much at once or nothing (PIPE_BUF), so that lines of several processes do not mix, unless one is longer. */
+/** A write of at most this size to a pipe is atomic (PIPE_BUF): lines of several processes do not mix, unless a line is longer. */
 const MAX_WRITE_BYTES = 4_096
 const MAX_DELAY_MS = 50
 
 export interface Log {
   readonly log: Logger
-  /** Lines dropped because stdout did not take them. */
+  /** How many lines were dropped because stdout did not accept them. */
   readonly dropped: () => number
-  /** Writes what is still buffered, as far as stdout takes it. */
+  /** Writes the buffered lines, as far as stdout accepts them. */
   readonly flush: () => void
 }
 
 /**
- * Structured lines on stdout. Bodies, secrets and query strings are never passed in; where a name, an id or a library's
- * message brings a secret along, `withoutSecrets` takes it out of the line.
+ * Logs structured lines to stdout. Callers never pass bodies, secrets or query strings. If a name, an id or a library's message
+ * contains a secret, `withoutSecrets` removes it from the line.
  */
 export function createLog(level: string, withoutSecrets: (line: string) => string = (line) => line): Log {
   const { lines, dropped, flush } = openLines(1)
   return { log: pino({ ...PLAIN, level, hooks: { streamWrite: withoutSecrets } }, lines), dropped, flush }
 }
 
-/** The form of every line. */
+/** The format of every line. */
 export const PLAIN = { base: null, timestamp: pino.stdTimeFunctions.isoTime } as const
 
-/** Where lines go: never waited for. They are written within `MAX_DELAY_MS`, and nothing wakes while there are none. */
+/** A destination that callers never wait for. Writes lines within `MAX_DELAY_MS`, and has no timer while there are none. */
 export function openLines(fd: number) {
   const destination = pino.destination({
     fd,
@@ -40,9 +40,9 @@ export function openLines(fd: number) {
   })
   let dropped = 0
   destination.on('drop', () => dropped++)
-  // Whoever read our output is gone; the service is not.
+  // If the reader of the output is gone, the service goes on.
   destination.on('error', () => dropped++)
-  // Not pino's `periodicFlush`, which wakes twenty times a second though nothing is logged.
+  // Not pino's `periodicFlush`, which would wake twenty times a second even without lines.
   let isFlushing = false
   const lines: DestinationStream & Pick<typeof destination, 'flushSync'> = {
     write(line) {

@@ -1,16 +1,17 @@
 import type { Config } from '../domain/config.ts'
 import type { Headers } from '../domain/event.ts'
 
-/** What stands in place of a secret. */
+/** Replaces a secret. */
 export const REPLACEMENT = '[redacted]'
-/** A shorter one stands in too many words to be taken out of them. */
+/** A shorter secret occurs inside too many words to be replaced there. */
 const MIN_LENGTH = 6
-/** Control and format characters, by which a text could be made to look like another. */
+/** Control and format characters, which could hide a secret in a text. */
 const INVISIBLE = /[\p{Cc}\p{Cf}]+/gu
 
 /**
- * Takes these out of a text, in either case, as they are and as they may have been encoded on the way: for a URL, as base64
- * or as hex. Where one is too short for that, nothing of the text is left. A text that holds none comes back as it is.
+ * Gives a function that removes these secrets from a text, in upper and lower case, plain and encoded: for a URL, as base64 or as
+ * hex. If one of the secrets is too short for that, a text that contains any of them is replaced as a whole. A text without secrets
+ * is returned unchanged.
  */
 export function redactor(secrets: readonly (string | undefined)[]): (text: string) => string {
   const given = secrets.filter((secret): secret is string => secret !== undefined && secret !== '')
@@ -28,7 +29,7 @@ export function redactor(secrets: readonly (string | undefined)[]): (text: strin
   }
 }
 
-/** What of a secret's ends stands in base64 beside the part that is looked for. */
+/** The ends of a secret in base64, beside the part that is searched for. */
 const BASE64_BEFORE = '[\\w+/-]{0,4}'
 const BASE64_AFTER = '[\\w+/-]{0,3}={0,2}'
 
@@ -37,7 +38,7 @@ const withoutScheme = (secret: string): readonly string[] =>
 
 const base64Spellings = (text: string): readonly string[] => [...base64(text), ...base64(`Bearer ${text}`)]
 
-/** A secret as it may have been written on the way, and the key that it stands for. */
+/** The forms in which a secret, or the key that it encodes, may occur in a text. */
 export function spellings(secret: string): readonly string[] {
   const plain = withoutScheme(secret)
   const written = plain.flatMap((text) => [
@@ -45,7 +46,7 @@ export function spellings(secret: string): readonly string[] {
     text.replace(/=+$/, ''),
     encodeURIComponent(text),
     JSON.stringify(text).slice(1, -1),
-    // Node hands header bytes over as Latin-1.
+    // Node decodes the bytes of headers as Latin-1.
     Buffer.from(text, 'utf8').toString('latin1'),
     hex(Buffer.from(text)),
     ...base64Spellings(text),
@@ -53,7 +54,7 @@ export function spellings(secret: string): readonly string[] {
   return [...written, ...plain.flatMap(keySpellings)]
 }
 
-/** Bytes of a key below which its encodings stand in too many words. */
+/** Bytes of the shortest key that is searched for: the encodings of a shorter one occur in too many words. */
 const MIN_KEY_BYTES = 16
 
 function keySpellings(text: string): readonly string[] {
@@ -64,7 +65,7 @@ function keySpellings(text: string): readonly string[] {
 
 const hex = (bytes: Buffer): string => bytes.toString('hex')
 
-/** As much of it as does not depend on what stands before and after. */
+/** The part of the encoded text that does not depend on the characters before and after it. */
 const base64 = (text: string): readonly string[] =>
   [0, 1, 2]
     .flatMap((offset) => {
@@ -74,35 +75,36 @@ const base64 = (text: string): readonly string[] =>
     })
     .filter((each) => each.length >= MIN_LENGTH)
 
-/** Takes secrets out of what came with a request or goes into the log, by their value, wherever they stand. */
+/** Removes secrets from the headers of a request and from log lines, by their value, at every place. */
 export interface SecretFilter {
-  /** Names and values of headers; the same object where there is nothing to take out. */
+  /** Cleans names and values of headers. Gives the same object if there is no secret in them. */
   readonly headers: (headers: Headers) => Headers
-  /** A line of the log, which stays one. Short secrets are left in it: they are words of its own. */
+  /** Cleans one log line. Does not remove short secrets, which may be ordinary words of the line. */
   readonly line: (line: string) => string
 }
 
-/** Shorter secrets, and shorter encodings, are looked for as whole words, or not at all: they stand in other words too. */
+/** Secrets and encodings shorter than this are searched for only as whole words, or not at all: they occur inside other words. */
 const MIN_SECRET_LENGTH = 12
 const MIN_SPELLING_LENGTH = 8
-/** Names of headers that are remembered to hold none. */
+/** How many header names without a secret are remembered. */
 const MAX_KNOWN_NAMES = 256
 
-/** All secrets by which sources verify, the old ones among them, their API keys, and the operators' token. */
+/** All secrets by which sources verify, including old ones, their API keys, and the operators' token. */
 export const secretsIn = ({ sources, opsToken }: Config): readonly string[] =>
   [...sources.flatMap(({ secrets, apiKey }) => [...secrets, apiKey]), opsToken].filter(
     (secret): secret is string => secret !== undefined && secret !== '',
   )
 
-/** Those of them by which senders are known, and which senders therefore send. */
+/** The secrets by which sources verify, and which senders may therefore send. */
 export const sentSecretsIn = ({ sources }: Pick<Config, 'sources'>): readonly string[] =>
   sources.flatMap(({ secrets }) => secrets)
 
 const isShort = ({ length }: string): boolean => length < MIN_SECRET_LENGTH
 
 /**
- * One pass over each text, most of which it skips: for a request's headers a microsecond or two. Of short secrets only those
- * that are sent are looked for: an operators' token `test`, or an API key `push`, is a word of senders too, and events are read by it.
+ * Makes one pass over each text and skips most of it: a request's headers take a microsecond or two. Searches for a short secret
+ * only if senders send it (`sent`): an operators' token `test`, or an API key `push`, is also a word that senders use, and events are
+ * read by such words.
  */
 export function createSecretFilter(secrets: readonly string[], sent: readonly string[] = secrets): SecretFilter {
   const long = secrets.filter((secret) => !isShort(secret))
@@ -155,13 +157,13 @@ const SEPARATORS = /[\s,;:="'&?]+/
 const hasWord = (text: string, words: ReadonlySet<string>): boolean =>
   words.has(text) || text.split(SEPARATORS).some((word) => words.has(word))
 
-/** As far as it is escaped: `%` may stand for itself. */
+/** Decodes what is escaped; other `%` characters stay. */
 const unescaped = (text: string): string =>
   text.replace(/(?:%[\da-f]{2})+/gi, (escaped) => Buffer.from(escaped.replaceAll('%', ''), 'hex').toString('latin1'))
 
 /**
- * Whether any of these stands in a text, in either case. Wu and Manber's search (TR-94-17), by blocks of two characters:
- * where a block is in none of the needles, the search goes on past it.
+ * Gives a function that finds whether a text contains any of the needles, in upper or lower case. Wu and Manber's search
+ * (TR-94-17) by blocks of two characters: if a block is in no needle, the search skips it.
  */
 function finder(needles: readonly string[]): (text: string) => boolean {
   const lowered = [...new Set(needles.map((needle) => needle.toLowerCase()))]
@@ -190,6 +192,6 @@ function finder(needles: readonly string[]): (text: string) => boolean {
   }
 }
 
-/** Other characters than those of Latin-1 fall together, which costs time, not correctness. */
+/** Characters outside Latin-1 share blocks with others, which costs time but not correctness. */
 const blockAt = (text: string, at: number): number =>
   ((text.charCodeAt(at - 1) & 0xff) << 8) | (text.charCodeAt(at) & 0xff)

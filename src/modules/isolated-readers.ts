@@ -6,7 +6,7 @@ import { type ReadResult, unreadableEvent } from '../pipeline/read-event.ts'
 import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { ModuleReader, type ModuleReaderOptions, type ReaderCall } from './module-reader.ts'
 
-/** Bytes that what is read may take, beside some for each of the body. */
+/** How many bytes a result may take: a fixed number, and some for each byte of the body. */
 const MAX_BYTES_BESIDE = 65_536
 const MAX_BYTES_PER_BYTE = 4
 
@@ -21,8 +21,8 @@ export interface IsolatedReaders extends ProviderReaders {
 }
 
 /**
- * Reads for the providers that are named by code of their own in a thread for each, and for all others here. What a thread
- * does not end reading, or cannot, is an event that could not be read, with the reason.
+ * Reads for each provider in `modules` in a thread of its own, and for all other providers in the calling thread. If a thread
+ * fails, or takes too long, the result is an event that could not be read, with the reason.
  */
 export function createIsolatedReaders(
   modules: ReadonlyMap<Provider, string>,
@@ -93,9 +93,9 @@ interface Call {
 
 const sent = ({ name, before, body, after = [] }: Call): ReaderCall => ({
   name,
-  // A copy of its own: what it is a part of would go along.
+  // A copy, because a view would send the whole buffer behind it.
   args: [...before, new Uint8Array(body), ...after],
   maxBytes: MAX_BYTES_BESIDE + body.length * MAX_BYTES_PER_BYTE,
-  // JSON has a byte for each value, and one between two.
+  // In JSON each value takes at least one byte, and a separator one more.
   maxValues: Math.max(MAX_RESULT_VALUES, Math.ceil(body.length / 2)),
 })

@@ -4,11 +4,11 @@ import type { Logger } from 'pino'
 import { messageOf } from '../domain/errors.ts'
 import { logLines } from '../threads/thread-lines.ts'
 
-/** What a module may take to load. */
+/** How long the loading of a module may take. */
 const MAX_LOADING_MS = 10_000
 const MAX_HEAP_MIB = 256
 
-/** What the thread says: of the default export all that is data (`describe`). */
+/** The message of the thread; `exported`: the data of the default export (`describe`). */
 export type FromLoading =
   | { readonly kind: 'loaded'; readonly exported: unknown }
   | { readonly kind: 'nothing' }
@@ -22,9 +22,8 @@ export interface LoadingOptions {
 }
 
 /**
- * Imports a provider module as `import` does, but in a thread that is ended then: whatever it does while it loads, or leaves
- * behind, is gone. Functions of what it exports are not to be called. Rejects, in words for the operator, where it does not
- * load in time.
+ * Imports a provider module in a thread that ends afterwards, and with it everything that the module started. The functions in the
+ * result must not be called. Rejects, with a message for the operator, if the module does not load in time.
  */
 export async function loadInThread(
   url: string,
@@ -60,18 +59,16 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   return promise.finally(() => clearTimeout(timer))
 }
 
-/** The module itself may say anything while it loads. */
+/** The module itself may post any message while it loads. */
 const isOfLoading = (message: unknown): message is FromLoading =>
   ['loaded', 'nothing', 'failed'].includes(String((message as Partial<FromLoading> | null)?.kind))
 
-/** What a module exports by default, as it goes from the thread that loads it to the service: as data alone. */
-
-/** In place of a function: `{ [FUNCTION]: <the name of its constructor> }`. */
+/** Key of the object that replaces a function between the threads: `{ [FUNCTION]: <the name of its constructor> }`. */
 const FUNCTION = 'holdfast:function'
-/** Nesting of what is exported; deeper is taken for endless. */
+/** Deepest nesting of an export; a deeper one counts as endless. */
 const MAX_DEPTH = 256
 
-/** As JSON has it, but for functions. What classes give their instances counts as the instances' own. */
+/** Gives a value as JSON would, but keeps a mark for each function. Members that an instance has from its class count as its own. */
 export function describe(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw new RangeError(`it nests deeper than ${MAX_DEPTH}`)
   if (typeof value === 'function') return { [FUNCTION]: value.constructor.name }
@@ -95,7 +92,7 @@ const isOfClass = (prototype: object | null): boolean =>
   typeof prototype?.constructor === 'function' &&
   /^class\b/.test(Function.prototype.toString.call(prototype.constructor))
 
-/** The same again; each function in it is of its kind, and is not to be called. */
+/** Undoes `describe`; each function is replaced by one of its kind that throws. */
 export function revive(described: unknown): unknown {
   if (Array.isArray(described)) return described.map(revive)
   if (typeof described !== 'object' || described === null) return described

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
-import { sayLines } from '../threads/thread-lines.ts'
+import { postLines } from '../threads/thread-lines.ts'
 import { describe, type FromLoading } from './load-modules.ts'
 
-/** Loads one provider module, says what it exports, and is ended. */
+/** Loads one provider module and posts what it exports; the service then ends this thread. */
 
 async function load(): Promise<FromLoading> {
   try {
@@ -14,5 +14,5 @@ async function load(): Promise<FromLoading> {
   }
 }
 
-sayLines()
+postLines()
 void load().then((message) => parentPort?.postMessage(message))

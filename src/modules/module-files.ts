@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const MODULE = /^(?!.*\.d\.[cm]?ts$).+\.m?[jt]s$/
 
-/** The modules that stand in a directory, in order of name; what lies in folders below is theirs to import. Rejects where it cannot be read. */
+/** The modules in a directory, by name. Files in its folders are for the modules to import. Rejects if the directory cannot be read. */
 export async function listModules(directory: string): Promise<readonly string[]> {
   const names = await readdir(directory)
   return names

@@ -4,28 +4,28 @@ import type { Logger } from 'pino'
 import { type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
 import { SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
 
-/** What a reader thread is asked for: a method of `Readers`, without its provider, which is the thread's own. */
+/** A call of a method of `ProviderReaders`, without the provider, which the thread knows. */
 export interface ReaderCall {
   readonly name: keyof ProviderReaders
   readonly args: readonly unknown[]
-  /** Bytes that its result may take, as the thread hands it over. */
+  /** Bytes that the serialized result may take. */
   readonly maxBytes: number
-  /** Values that it may hold, as `hasMoreValues` counts them. */
+  /** Values that the result may hold, as `hasMoreValues` counts them. */
   readonly maxValues: number
 }
 
 export type FromModuleThread =
-  /** By `v8.serialize`. */
+  /** `result`: made by `v8.serialize`. */
   | { readonly kind: 'read'; readonly result: Uint8Array }
-  /** The kind of the error alone: a message may hold a piece of what was read. `words`: of one that read nothing that came. */
+  /** `error`: the error's name only, because its message may hold a piece of a body. `words`: the message, if the call had no body. */
   | { readonly kind: 'failed'; readonly error: string; readonly words?: string }
   | { readonly kind: 'too_large' }
 
-/** What one call may take; a reader's work is a matter of microseconds. */
+/** How long one call may take; normally it takes microseconds. */
 const MAX_READING_MS = 2_000
-/** What a thread may take until it has loaded its module. */
+/** How long a thread may take to load its module. */
 const MAX_START_MS = 10_000
-/** Calls that wait for their turn. */
+/** How many calls may wait. */
 const MAX_WAITING = 1_024
 const MAX_HEAP_MIB = 256
 
@@ -40,12 +40,12 @@ export interface ModuleReaderOptions {
   readonly maxReadingMs?: number
 }
 
-/** Reads in a thread in which the code of one provider module runs, and nothing else. */
+/** Reads in a thread that runs the code of one provider module, and no other code. */
 export class ModuleReader {
   readonly #options: ModuleReaderOptions
   readonly #maxReadingMs: number
   readonly #thread: SupervisedThread<FromModuleThread>
-  #wasToldOf = false
+  #hasWarned = false
 
   constructor(options: ModuleReaderOptions) {
     const { provider, module, environment, log, maxReadingMs = MAX_READING_MS } = options
@@ -66,11 +66,11 @@ export class ModuleReader {
       log,
       about: { provider, module },
       name: `the reader of provider ${provider}`,
-      onLost: (fault) => this.#tell(fault),
+      onLost: (fault) => this.#warn(fault),
     })
   }
 
-  /** Rejects with `UnreadError`, or with `unavailable` where nobody can read it now. */
+  /** Rejects with `UnreadError`, or with `unavailable` if the thread cannot run now. */
   async read(call: ReaderCall): Promise<unknown> {
     const heard = await this.#thread.run({ size: 1, message: () => ({ message: call }) }).catch((error: unknown) => {
       throw error instanceof ThreadFault ? this.#unread(this.#reasonOf(error)) : error
@@ -88,11 +88,11 @@ export class ModuleReader {
   #unread = (reason: string, words?: string): UnreadError =>
     new UnreadError(`provider ${this.#options.provider} ${reason}`, words === undefined ? {} : { cause: words })
 
-  /** Once; each event that it costs says so itself. */
-  #tell({ kind }: ThreadFault): void {
+  /** Warns only once: each event that could not be read carries the reason itself. */
+  #warn({ kind }: ThreadFault): void {
     const { provider, module, log } = this.#options
-    const level = this.#wasToldOf ? 'debug' : 'warn'
-    this.#wasToldOf = true
+    const level = this.#hasWarned ? 'debug' : 'warn'
+    this.#hasWarned = true
     if (kind !== 'late') log[level]({ provider, module }, 'the thread that reads for a provider module has ended')
     else
       log[level](

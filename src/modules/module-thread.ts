@@ -6,17 +6,17 @@ import { directReaders } from '../pipeline/provider-readers.ts'
 import type { ReadResult } from '../pipeline/read-event.ts'
 import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
-import { sayLines } from '../threads/thread-lines.ts'
+import { postLines } from '../threads/thread-lines.ts'
 import type { FromModuleThread, ReaderCall } from './module-reader.ts'
 
-/** Reads for one provider module of a user's own, one call after the other. Ended from outside where one takes too long. */
+/** Reads by one provider module of a user, one call after the other. The service ends this thread if a call takes too long. */
 
-/** Keys of an unhandled payload that a log line may name. */
+/** How many keys of an unhandled payload a log line may name. */
 const MAX_KEYS = 32
-/** Characters of an error's message that are handed over. */
+/** How many characters of an error's message are given. */
 const MAX_WORDS_LENGTH = 4_096
 
-sayLines()
+postLines()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
 parentPort?.on('message', ({ number, message }: Numbered<ReaderCall>) => send({ number, answer: answerTo(message) }))
@@ -34,11 +34,11 @@ function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromModuleTh
     const result = serialised(made)
     return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
   } catch (error) {
-    return { kind: 'failed', ...told(name, error) }
+    return { kind: 'failed', ...failureOf(name, error) }
   }
 }
 
-/** What cannot cross threads, a function say, as JSON has it. */
+/** A value that cannot cross threads, such as a function, is given in its JSON form. */
 function serialised(value: unknown): Uint8Array {
   try {
     return serialize(value)
@@ -47,7 +47,7 @@ function serialised(value: unknown): Uint8Array {
   }
 }
 
-function told(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly words?: string } {
+function failureOf(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly words?: string } {
   if (!(error instanceof Error)) return { error: typeof error }
   const { name: kind, message } = error
   return { error: kind, ...(name === 'api' && { words: String(message).slice(0, MAX_WORDS_LENGTH) }) }

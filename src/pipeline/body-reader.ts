@@ -8,47 +8,50 @@ import type { ReadContext, ReadResult } from './read-event.ts'
 import { type PolledTask, type PollReading, readStored } from './read-poll-answer.ts'
 import { type Route, type RouteResult, routeReading, type SourceProfile } from './routes.ts'
 
-/** An event as it was read, and where it goes. */
+/** What was read from a body, and where the event goes. */
 export interface RoutedEvent {
   readonly reading: ReadResult
   readonly routing: RouteResult
 }
 
-/** What the answer to a poll says of its task, and where the event goes that ends it. */
+/** What the answer to a poll says about its task. If the task has ended: also where the event goes that ends the task. */
 export type RoutedAnswer =
   | Exclude<PollReading, { kind: 'ended' }>
   | (Extract<PollReading, { kind: 'ended' }> & { readonly routing: RouteResult })
 
-/** What a function of a provider's API gave. */
+/** The result of a function of a provider module's `api`. */
 export type ApiReading =
   | { readonly kind: 'read'; readonly value: unknown }
-  /** The body is no JSON. */
+  /** The body is not JSON. */
   | { readonly kind: 'unreadable' }
-  /** The function has thrown, or could not be run. */
+  /** The function threw, or could not be run. */
   | { readonly kind: 'nothing' }
 
-/** From bytes that came to what they mean. */
+/** Parses bodies, has the provider's module read them, and routes the events. */
 export interface BodyReader {
   /**
-   * As `readStored` and `routeReading`. Of a long body the fields' `data` is not given, and of its payload the names alone.
-   * Rejects with `unavailable` where it cannot be read, or nobody can tell where it goes, now.
+   * As `readStored` and `routeReading`. For a long body the result has no `data`, and the payload has only its names.
+   * Rejects with `unavailable` if the body cannot be read now, or the handlers are not known now.
    */
   event(source: SourceProfile, context: ReadContext, body: Buffer): Promise<RoutedEvent>
   /**
-   * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task: each once. Of a
-   * long answer the event's `data` is not given, and of its payload the names alone. Rejects with `unavailable` where the task
-   * has ended and the handlers are not known now.
+   * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task: each once. For a
+   * long answer the event has no `data`, and its payload has only its names. Rejects with `unavailable` if the task has ended
+   * and the handlers are not known now.
    */
   pollAnswer(source: SourceProfile, polled: PolledTask, body: Buffer): Promise<RoutedAnswer>
-  /** The id that the answer to a submission gives. Never rejects. */
+  /** Gives the task id that the answer to a submission names. Never rejects. */
   taskId(provider: Provider, body: Buffer): Promise<string | undefined>
-  /** What a function of the provider's API makes of an answer, or of a caller's request: any value. Never rejects. */
+  /** Calls a function of the provider module's `api` with an answer, or with a caller's request. Its result may be any value. Never rejects. */
   apiWithBody(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<ApiReading>
-  /** As `fingerprintOf` of `beside` with the JSON of the body as its `submit`; undefined: it is no JSON, or was not read. Never rejects. */
+  /**
+   * Gives `fingerprintOf` of `beside` together with the JSON of the body as `submit`. Undefined: the body is not JSON, or could not
+   * be read. Never rejects.
+   */
   fingerprint(provider: Provider, beside: object, body: Buffer): Promise<string | undefined>
 }
 
-/** How a webhook is read: nothing is known of it but what came. */
+/** The context of a new webhook: only the request is known. */
 export const webhookContext = ({
   headers,
   receivedAtMs,
@@ -60,7 +63,7 @@ export const webhookContext = ({
   receivedAtMs,
 })
 
-/** Parses and routes in the thread that asks. */
+/** Parses and routes in the calling thread. `readers` may run a user's code in a thread of its own. */
 export const createInlineReader = (route: Route, readers: ProviderReaders = directReaders): BodyReader => ({
   async event(source, context, body) {
     const read = readEventBody(readers, source.provider, context, body)
@@ -94,7 +97,7 @@ export const createInlineReader = (route: Route, readers: ProviderReaders = dire
   ...inlineApiReader(readers),
 })
 
-/** Parses in the thread that asks, or where `readers` runs the code of a user's own. */
+/** Parses in the calling thread, or where `readers` runs a user's code. */
 export const inlineApiReader = (readers: Pick<ProviderReaders, 'apiWithBody'>): Pick<BodyReader, 'apiWithBody'> => ({
   apiWithBody: (provider, name, body, args) => apiWithBodyHere(readers, provider, name, body, args),
 })

@@ -3,30 +3,30 @@ import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 import type { Headers } from '../domain/event.ts'
 
-/** A sender whose time differs by no more shows that this clock is right. */
+/** A sender whose time differs by at most this much shows that the service's clock is right. */
 const RIGHT_MS = 60_000
-/** A sender whose time differs by more was in time for a wide window alone, and says nothing of this clock. */
+/** A sender whose time differs by more is in time only for a provider with a wide window. Such a sample proves nothing about the clock. */
 const USUAL_WINDOW_MS = 5 * 60_000
-/** Witnesses whose clocks differ by no more say the same. */
+/** Two samples agree if they differ by at most this much. */
 const AGREE_MS = 60_000
-/** How long a witness counts, and how long a clock is held for off without another one. */
+/** How long a witness counts, and how long the clock counts as off after the last witness. */
 const WITNESS_MS = 10 * 60_000
-/** How long a proof that the clock was right holds: clocks that nobody sets drift by seconds in a day. */
+/** How long a proof of the true time holds: a monotonic clock drifts by seconds in a day. */
 const PROOF_MS = 24 * 3_600_000
-/** Different requests that have to agree, where nothing else speaks for it; and where a provider's answer does, too. */
+/** How many different requests have to agree: without other evidence, and if a provider's answer agrees with them. */
 const WITNESSES = 5
 const WITNESSES_WITH_ANSWER = 2
-/** Of those that are kept. */
+/** Witnesses that are kept. */
 const MAX_WITNESSES = 64
 
-/** A time told by someone else: what it is ahead of a clock that nobody sets, and when that was heard. */
+/** A time that a sender or a provider gave. `epochMs`: that time minus the monotonic clock; `atMs`: when it came, by the monotonic clock. */
 interface TimeSample {
   readonly epochMs: number
   readonly atMs: number
 }
 
 export interface ClockWatchOptions {
-  /** The one that is watched. */
+  /** The clock that is watched. */
   readonly clock: Clock
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -34,79 +34,80 @@ export interface ClockWatchOptions {
 }
 
 /**
- * Tells a clock of this service that is off from replays of old requests. Both look the same: requests that are signed,
- * and too old or too new. So how far senders are ahead is counted from a monotonic clock, which nobody sets:
+ * Decides whether a stale request is a replay of an old one, or the service's own clock is off. Both look the same: a request
+ * that is signed, and too old or too new. So the watch compares senders' times with a monotonic clock, which cannot be set:
  *
- * - Once a request was proven in time, or a provider's answer has shown it, the true time is known for a day, whatever
- *   the clock is set to later. A stale request then speaks of this clock only if it agrees with that time: a replay is as
- *   much behind it as it is old. So while the clock is right no number of replays says anything, however many and
- *   whichever; and when it is set wrongly, the first request is enough.
- * - Where nothing has shown the time yet, because the process started with a clock that was off, `WITNESSES` different bodies
- *   within ten minutes have to agree to a minute; two, if the `Date` of a provider's answer says the same. An attacker would
- *   need as many requests that are signed and were recorded together, and no true one since the start.
- *   The first true one, or answer, then ends it, and nobody can make it come back.
+ * - After a request was proven in time, or a provider's answer has shown the time, the true time is known for a day, even if the
+ *   clock is set meanwhile. A stale request then is evidence against the clock only if it agrees with the true time; a replay
+ *   is as far behind the true time as it is old. So replays never are evidence while the clock is right, in any number; and if
+ *   the clock is set wrongly, the first request is enough.
+ * - If nothing has shown the time yet, because the process started while the clock was off, `WITNESSES` different bodies within
+ *   ten minutes have to agree to a minute; two are enough if the `Date` of a provider's answer agrees too. An attacker would
+ *   need that many signed requests that were recorded together, and no genuine request may have come since the start. The first
+ *   genuine request or answer ends the state, and an attacker cannot bring it back.
  *
- * Held for off, the clock turns away (503) only what agrees with the witnesses; other stale requests get 401 as ever. Nothing is ever
- * accepted for it. It ends when the clock is set right, ten minutes after the last witness, or with the first request that is proven:
- * one that differs by five minutes at most, and not from the time that was known before.
+ * While the clock counts as off, the service answers 503 only to stale requests that agree with the witnesses; other stale
+ * requests get 401 as always. A request is never accepted because of it. The state ends when the clock is set right, ten minutes
+ * after the last witness, or with the first request that is proven: one whose time differs from the clock by at most five
+ * minutes and agrees with the true time, if that was known before.
  */
 export class ClockWatch {
   readonly #options: ClockWatchOptions
   /** The true time. */
   #proof: TimeSample | undefined
-  /** What a provider's answer said that does not agree with this clock. */
+  /** The last time that a provider's answer gave and that does not agree with the clock. */
   #answer: TimeSample | undefined
   readonly #witnesses = new Map<string, TimeSample>()
   #off: TimeSample | undefined
-  /** Requests in a row that agree with this clock, and not with the true time. */
+  /** How many samples in a row agree with the clock but not with the known true time. */
   #contradictions = 0
-  /** Of the last time that the clock was off and the witnesses were gone: one of them is enough then. */
+  /** The true time of the last state that ended without a new witness: one witness that agrees begins it again. */
   #formerEpochMs: number | undefined
 
   constructor(options: ClockWatchOptions) {
     this.#options = options
   }
 
-  /** A request was proven, and its time lay so far ahead. */
+  /** Takes note of a request that was proven; `aheadMs`: how far its time is ahead of the clock. */
   proven(aheadMs: number): void {
     if (Math.abs(aheadMs) > USUAL_WINDOW_MS) return
-    const said = this.#heard(aheadMs)
-    if (this.#contradictsProof(said)) return
+    const sample = this.#sampleOf(aheadMs)
+    if (this.#contradictsProof(sample)) return
     if (this.#off !== undefined) this.#end('requests are in time again')
-    if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(said)
+    if (Math.abs(aheadMs) <= RIGHT_MS) this.#prove(sample)
   }
 
-  /** A provider has answered, with these headers. */
+  /** Takes note of the headers of a provider's answer. */
   answered({ date, age = '0' }: Headers): void {
     const aheadMs = Date.parse(date ?? '') + Number(age) * 1000 - this.#options.clock()
     if (Number.isNaN(aheadMs)) return
-    const said = this.#heard(aheadMs)
-    if (Math.abs(aheadMs) > RIGHT_MS) this.#answer = said
-    else if (!this.#contradictsProof(said)) {
+    const sample = this.#sampleOf(aheadMs)
+    if (Math.abs(aheadMs) > RIGHT_MS) this.#answer = sample
+    else if (!this.#contradictsProof(sample)) {
       if (this.#off !== undefined) this.#end('a provider’s clock agrees with it')
-      this.#prove(said)
+      this.#prove(sample)
     }
   }
 
-  /** A request is signed, but its time lies so far ahead. Returns whether that is this clock's fault. */
+  /** Takes note of a signed request whose time is too far ahead or behind. Returns whether the service's clock is at fault. */
   stale(source: string, body: Uint8Array, aheadMs: number): boolean {
     if (Math.abs(aheadMs) <= RIGHT_MS) return false
-    const said = this.#heard(aheadMs)
-    if (agree(this.#proof, said)) this.#contradictions = 0
+    const sample = this.#sampleOf(aheadMs)
+    if (agree(this.#proof, sample)) this.#contradictions = 0
     const off = this.#current()
     if (off !== undefined) {
-      if (!agree(off, said)) return false
-      this.#off = said
+      if (!agree(off, sample)) return false
+      this.#off = sample
       return true
     }
     const isOff = this.#isProven()
-      ? this.#agreesWithProof(said)
-      : this.#isAgreed(`${source} ${hash('sha256', body)}`, said)
-    if (isOff) this.#begin(said)
+      ? this.#agreesWithProof(sample)
+      : this.#isAgreed(`${source} ${hash('sha256', body)}`, sample)
+    if (isOff) this.#begin(sample)
     return isOff
   }
 
-  /** Seconds that this clock is ahead of the true time, where it is off; negative: behind. */
+  /** How many seconds the clock is ahead of the true time; negative: behind; 0: it does not count as off. */
   offSeconds(): number {
     const off = this.#current()
     return off === undefined ? 0 : -Math.round(this.#aheadMs(off) / 1000)
@@ -117,38 +118,38 @@ export class ClockWatch {
   }
 
   /**
-   * Where a clock was set back by an hour, what an old request says is in time. The time that was known before stands, until
-   * several in a row speak against it and none for it: then this process did not run for a while.
+   * If the clock was set back by an hour, an hour-old request looks in time. So the true time that was known before stands, until
+   * several samples in a row contradict it and none agrees: then the process was suspended for a while.
    */
-  #contradictsProof(said: TimeSample): boolean {
-    if (!this.#isProven() || agree(this.#proof, said)) return false
+  #contradictsProof(sample: TimeSample): boolean {
+    if (!this.#isProven() || agree(this.#proof, sample)) return false
     this.#contradictions++
     return this.#contradictions < WITNESSES
   }
 
-  #agreesWithProof(said: TimeSample): boolean {
-    return this.#proof !== undefined && agree(this.#proof, said) && Math.abs(this.#aheadMs(this.#proof)) > RIGHT_MS
+  #agreesWithProof(sample: TimeSample): boolean {
+    return this.#proof !== undefined && agree(this.#proof, sample) && Math.abs(this.#aheadMs(this.#proof)) > RIGHT_MS
   }
 
-  #isAgreed(key: string, said: TimeSample): boolean {
+  #isAgreed(key: string, sample: TimeSample): boolean {
     this.#witnesses.delete(key)
-    this.#witnesses.set(key, said)
+    this.#witnesses.set(key, sample)
     for (const [oldest, { atMs }] of this.#witnesses) {
-      if (this.#witnesses.size <= MAX_WITNESSES && said.atMs - atMs <= WITNESS_MS) break
+      if (this.#witnesses.size <= MAX_WITNESSES && sample.atMs - atMs <= WITNESS_MS) break
       this.#witnesses.delete(oldest)
     }
-    const agreeing = [...this.#witnesses.values()].filter((other) => agree(other, said)).length
-    return agreeing >= this.#needed(said)
+    const agreeing = [...this.#witnesses.values()].filter((other) => agree(other, sample)).length
+    return agreeing >= this.#needed(sample)
   }
 
-  #needed(said: TimeSample): number {
-    const { epochMs } = said
+  #needed(sample: TimeSample): number {
+    const { epochMs } = sample
     if (this.#formerEpochMs !== undefined && Math.abs(this.#formerEpochMs - epochMs) <= AGREE_MS) return 1
-    const isAnswered = agree(this.#answer, said) && said.atMs - (this.#answer?.atMs ?? 0) <= WITNESS_MS
+    const isAnswered = agree(this.#answer, sample) && sample.atMs - (this.#answer?.atMs ?? 0) <= WITNESS_MS
     return isAnswered ? WITNESSES_WITH_ANSWER : WITNESSES
   }
 
-  #heard(aheadMs: number): TimeSample {
+  #sampleOf(aheadMs: number): TimeSample {
     const atMs = this.#options.now()
     return { atMs, epochMs: this.#options.clock() + aheadMs - atMs }
   }
@@ -157,15 +158,15 @@ export class ClockWatch {
     return epochMs + this.#options.now() - this.#options.clock()
   }
 
-  #prove(said: TimeSample): void {
-    this.#proof = said
+  #prove(sample: TimeSample): void {
+    this.#proof = sample
     this.#contradictions = 0
     this.#answer = undefined
     this.#witnesses.clear()
     this.#formerEpochMs = undefined
   }
 
-  /** Whether it is off, as of now. */
+  /** The evidence that the clock is off now; undefined: it does not count as off. */
   #current(): TimeSample | undefined {
     const off = this.#off
     if (off === undefined) return undefined
@@ -177,8 +178,8 @@ export class ClockWatch {
     return this.#off
   }
 
-  #begin(said: TimeSample): void {
-    this.#off = said
+  #begin(sample: TimeSample): void {
+    this.#off = sample
     this.#witnesses.clear()
     this.#options.log.error(
       { clock_off_seconds: this.offSeconds() },
@@ -188,7 +189,7 @@ export class ClockWatch {
 
   #end(why: string): void {
     this.#off = undefined
-    this.#options.log.info({ why }, 'the clock of this service is held for right again')
+    this.#options.log.info({ why }, 'the clock of this service counts as right again')
   }
 }
 

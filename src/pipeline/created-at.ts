@@ -1,20 +1,20 @@
-/** Longer than anything below. */
+/** Characters; every form below is shorter. */
 const MAX_LENGTH = 100
 
-/** Of times that senders of webhooks can mean: what lies outside is a placeholder, or another unit. The end is exclusive. */
+/** The range of plausible times; a time outside it is a placeholder, or in another unit. The end is exclusive. */
 const FIRST_MS = Date.UTC(2000, 0, 1)
 const END_MS = Date.UTC(2100, 0, 1)
 
-/** Of numbers: seconds, milliseconds, microseconds and nanoseconds since the epoch. Their plausible ranges do not meet. */
+/** Units of numbers: seconds, milliseconds, microseconds and nanoseconds since the epoch. Their plausible ranges do not overlap. */
 const UNITS_PER_MS = [1e-3, 1, 1e3, 1e6]
 
 /**
- * Reads what senders write for a time, and gives it as RFC 3339; undefined where it is none from 2000 to 2099. Read are:
- * - RFC 3339 and what comes near it: a space for the `T`, either case, no colon in the offset or none anywhere (ISO 8601), no seconds,
- *   ` UTC` or no offset at all, which is taken for UTC. Digits of the fraction are kept, nine at most, and so is the offset;
- * - RFC 2822, the dates of HTTP (RFC 9110, all three forms) and what JavaScript makes of a Date as text;
- * - seconds (also with a fraction), milliseconds, microseconds or nanoseconds since the epoch, as a number or its digits; to the
- *   millisecond;
+ * Reads a time in a form that senders use, and gives it as RFC 3339. Undefined: the value is not a time from 2000 to 2099. It reads:
+ * - RFC 3339 and variants of it: a space in place of the `T`, lower case, no colon in the offset or no colon at all (ISO 8601), no
+ *   seconds, ` UTC`, or no offset, which counts as UTC. Up to nine digits of the fraction are kept, and so is the offset;
+ * - RFC 2822, the three date forms of HTTP (RFC 9110), and a JavaScript Date as text;
+ * - seconds (also with a fraction), milliseconds, microseconds or nanoseconds since the epoch, as a number or as digits; the result
+ *   has milliseconds;
  * - a Date, which the code of a module may give.
  */
 export function readCreatedAt(value: unknown): string | undefined {
@@ -31,10 +31,10 @@ export function readCreatedAt(value: unknown): string | undefined {
   return undefined
 }
 
-/** What most senders write, and what is given for it: read at once. The last days of a month are left to the calendar below. */
+/** The form that most senders use, which is also the result: no parsing is needed. Days 29 to 31 are checked against the calendar below. */
 const COMMON = /^20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z$/
 
-/** Not so few that they could be a date without dashes. */
+/** At least nine digits, because eight could be a date without dashes. */
 const DIGITS = /^\d{9,19}(?:\.\d{1,9})?$/
 
 function ofNumber(value: number): string | undefined {
@@ -45,13 +45,13 @@ function ofNumber(value: number): string | undefined {
   return undefined
 }
 
-/** 1700000000.123 s are not quite that many in binary. */
+/** A binary number cannot represent 1700000000.123 s exactly. */
 const roundToMicro = (ms: number): number => Math.round(ms * 1_000) / 1_000
 
-/** A time as it is written, field by field, and the offset in RFC 3339's form. */
+/** The fields of a written time; the offset is in the form of RFC 3339. */
 interface Fields {
   readonly year: number
-  /** From 1. */
+  /** 1 to 12. */
   readonly month: number
   readonly day: number
   readonly hour: number
@@ -82,9 +82,9 @@ const FORMS: readonly (readonly [RegExp, (found: Groups) => Fields])[] = [
     new RegExp(`^(?:${DAY_NAME}, ?)?(?<day>\\d\\d?)[ -]${MONTH}[ -](?<year>\\d{4}|\\d\\d) ${CLOCK} ${ZONE}$`, 'i'),
     withNames,
   ],
-  // HTTP's asctime, which is in UTC.
+  // HTTP's asctime form, which is in UTC.
   [new RegExp(`^${DAY_NAME} ${MONTH} {1,2}(?<day>\\d\\d?) ${CLOCK} (?<year>\\d{4})$`, 'i'), withNames],
-  // JavaScript's.
+  // `Date.prototype.toString` of JavaScript.
   [new RegExp(`^${DAY_NAME} ${MONTH} (?<day>\\d\\d) (?<year>\\d{4}) ${CLOCK} ${ZONE}$`, 'i'), withNames],
 ]
 
@@ -103,11 +103,11 @@ const fieldsOf = (
   offset: zone === undefined ? 'Z' : offsetOf(zone.toLowerCase()),
 })
 
-/** Of two digits, as RFC 2822 says. */
+/** Years of two digits as in RFC 2822. */
 const yearOf = (digits: string): number =>
   digits.length > 2 ? Number(digits) : Number(digits) + (Number(digits) < 50 ? 2_000 : 1_900)
 
-/** RFC 2822's names of zones, in hours. */
+/** The first letter of RFC 2822's zone names → offset of the standard time in hours. */
 const NAMED_ZONES = new Map([
   ['e', -5],
   ['c', -6],
@@ -115,7 +115,7 @@ const NAMED_ZONES = new Map([
   ['p', -8],
 ])
 
-/** Undefined: there is no such offset. */
+/** Undefined: the offset is not valid. */
 function offsetOf(zone: string): string | undefined {
   const [, sign, hours = '', minutes = '00'] = /([+-])(\d\d):?(\d\d)?$/.exec(zone) ?? []
   if (sign !== undefined) return Number(hours) < 24 && Number(minutes) < 60 ? `${sign}${hours}:${minutes}` : undefined

@@ -14,15 +14,15 @@ export interface EventWriterOptions {
   readonly telemetry: Telemetry
   readonly log: Logger
   readonly dispatch: {
-    /** Which handlers' deliveries would start at once, if any. `take` must follow. */
+    /** Offers to lease the deliveries of these handlers that could start at once. The caller must call `take` with the offer. */
     offer(handlers: readonly string[]): LeaseOffer | undefined
     take(offer: LeaseOffer, event: NewEvent, leased?: readonly LeasedDelivery[]): void
-    /** Deliveries of these handlers are on disk. */
+    /** Tells the dispatcher that deliveries of these handlers are on disk. */
     wake(handlers: readonly string[]): void
   }
 }
 
-/** Brings an event to disk and tells what came of it: where both doors end. Rejects as `EventStore.append` does. */
+/** Stores an event, and logs and counts the result: the last step for webhooks and poll answers. Rejects as `EventStore.append` does. */
 export type WriteEvent = (event: NewEvent, reading: ReadResult, requestId?: string) => Promise<Receipt>
 
 export function createEventWriter(options: EventWriterOptions): WriteEvent {
@@ -48,11 +48,11 @@ export function createEventWriter(options: EventWriterOptions): WriteEvent {
   }
 }
 
-/** Whether the event is in the store on its own account: a duplicate, of a conflicting event too, has the uid of the first. */
+/** Whether the store kept this event itself. The receipt of a duplicate, also of a conflicting event, has the uid of the first event. */
 export const wasKept = ({ outcome, uid }: Receipt, event: NewEvent): boolean =>
   outcome !== 'duplicate' && outcome !== 'fenced' && uid === event.uid
 
-/** What can start at once is leased as the event is stored; what cannot is left for the dispatcher to find. */
+/** Leases the deliveries that can start at once in the transaction that stores the event; the dispatcher finds the others later. */
 async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event: NewEvent): Promise<Receipt> {
   const offer = event.handlers.length === 0 ? undefined : dispatch.offer(event.handlers)
   let receipt: Receipt | undefined
@@ -61,7 +61,7 @@ async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event
     return receipt
   } finally {
     const leased = receipt?.leased ?? []
-    // As the store shows it to whoever runs it later.
+    // The time of receipt as the store has it, so that every attempt sees the same.
     const { receivedAtMs = event.receivedAtMs } = receipt ?? {}
     if (offer !== undefined) dispatch.take(offer, { ...event, receivedAtMs }, leased)
     if (receipt?.outcome === 'accepted') wakeForRest(dispatch, event.handlers, leased)
@@ -77,7 +77,7 @@ function wakeForRest(
   if (rest.length > 0) dispatch.wake(rest)
 }
 
-/** Keys of an unhandled payload that a log line names, and characters of each. */
+/** How many keys of an unhandled payload a log line names, and how many characters of each. */
 const MAX_LOGGED_KEYS = 32
 const MAX_KEY_LENGTH = 64
 
@@ -102,7 +102,7 @@ function report({ telemetry, log }: EventWriterOptions, about: object, event: Ne
   )
 }
 
-/** What came, whichever way. */
+/** What came in, as a webhook or as the answer to a poll. */
 export interface Arrival {
   readonly source: Source
   readonly headers: Headers
@@ -146,8 +146,8 @@ const unreadableFields = ({ id, type }: UnreadableEvent, receivedAtMs: number) =
   ({ id, type, created_at: toIso(receivedAtMs), created_at_source: 'received' }) as const
 
 /**
- * A webhook that reaches no handler for its content, or because its source does not take it, leaves its task to be asked for:
- * the answer may reach them. An answer ends its task, however it is kept, or it would be asked for without end.
+ * Whether the event ends its task. A webhook that is quarantined, or whose type its source does not accept, does not: the poller
+ * asks for the task, and the answer may reach the handlers. An answer always ends its task; otherwise the poller would ask for ever.
  */
 const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boolean =>
   origin === 'poll' || status === 'accepted' || (status === 'unhandled' && reasons.length === 0)
@@ -155,7 +155,7 @@ const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boo
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** Headers of the connection or of the way here, and those that carry a credential; none is the provider's word. */
+/** Headers that belong to the connection or to proxies, or carry a credential; none of them is from the provider's event. */
 const NEVER_STORED = new Set([
   'authorization',
   'proxy-authorization',

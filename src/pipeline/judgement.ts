@@ -5,8 +5,9 @@ import type { Provider } from '../domain/provider.ts'
 import { VERSION } from '../domain/version.ts'
 
 /**
- * Names what a schema says of an event, before it is asked: the same name, the same answer. SHA-256 of this release, the
- * schema (the handler's own, or else the provider's) and all of the event that it is given; the time of receipt is none of it.
+ * The id of one schema check of one event, known before the check runs: two checks with the same id have the same result. It is
+ * the SHA-256 of this release, the schema (the handler's own, or else the provider's) and the part of the event that is checked,
+ * without the time of receipt.
  */
 export function judgementId(
   { schema, schemaOf }: Pick<HandlerDefinition, 'schema' | 'schemaOf'>,
@@ -21,7 +22,7 @@ export function judgementId(
 
 const digests = new WeakMap<object, string>()
 
-/** Made once of each object: a schema may be long, and an event may have several judgements. */
+/** Computed once per object: a schema may be long, and an event may have several checks. */
 function digestOf(value: unknown): string {
   if (typeof value !== 'object' || value === null) return hash('sha256', JSON.stringify(value) ?? '')
   const digest = digests.get(value) ?? hash('sha256', JSON.stringify(value))

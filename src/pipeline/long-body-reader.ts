@@ -9,15 +9,15 @@ import type { AnswerFunction } from './provider-readers.ts'
 import { type ReadContext, unreadableEvent } from './read-event.ts'
 import type { PolledTask } from './read-poll-answer.ts'
 
-/** What a thread that reads long bodies is told when it starts: provider name → file URL of its module. */
+/** Start data of a thread that reads long bodies: provider name → file URL of its module. */
 export interface LongThreadData {
   readonly providerModules: Readonly<Record<string, string>>
 }
 
-/** What is read for a source's handlers, and routed to them. */
+/** The part of a question whose answer is routed to a source's handlers. */
 interface Routed {
   readonly source: { readonly name: string; readonly types: readonly string[] }
-  /** Given when they have changed since the last question that is routed. */
+  /** Present if they have changed since the last routed question. */
   readonly handlers?: readonly HandlerDefinition[]
 }
 
@@ -28,7 +28,7 @@ export type Question =
   | { readonly kind: 'fingerprint'; readonly beside: object }
   | { readonly kind: 'apiWithBody'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
 
-/** One at a time. */
+/** The thread gets one question at a time. */
 export interface ToLongThread {
   readonly provider: string
   readonly question: Question
@@ -39,31 +39,31 @@ export type Answer = RoutedEvent | RoutedAnswer | ApiReading | string | undefine
 
 export type FromLongThread = { readonly value: Answer } | { readonly failed: string }
 
-/** A longer body for a user's own code is read and routed by one thread: what that made of it would have to be taken over, value by value. */
-const MAX_OWN_INLINE_BYTES = 16_384
-/** Bytes that wait to be read; past it, `unavailable`. */
+/** Bytes of the longest body that a user's code reads inline. For a longer body one thread reads and routes: to copy the parsed values between threads would take too long. */
+const MAX_ISOLATED_INLINE_BYTES = 16_384
+/** Bytes of bodies that wait to be read; beyond it the reader rejects with `unavailable`. */
 const MAX_WAITING_BYTES = 128 * 1024 * 1024
-/** The longest that the reading of one body may take: a provider's module may hang. */
+/** How long the reading of one body may take: a provider's module may hang. */
 const MAX_READING_MS = 10_000
-/** The same until the thread has started. */
+/** How long the start of a thread may take. */
 const MAX_START_MS = 15_000
-/** A thread that has nothing to read ends after so long: most services never need one. */
+/** A thread without work ends after this time: most services never need one. */
 const IDLE_MS = 60_000
-/** A body of 64 MiB, parsed. */
+/** Enough for the parsed value of a body of 64 MiB. */
 const MAX_HEAP_MIB = 2_048
 
 export interface LongBodyReaderOptions {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
-  /** The providers that are read by code of a user's own. */
-  readonly own: { has(provider: Provider): boolean }
-  /** Reads short ones. */
+  /** The providers whose modules contain a user's code. */
+  readonly isolated: { has(provider: Provider): boolean }
+  /** Reads short bodies, in the calling thread. */
   readonly inline: BodyReader
-  /** Those that events are routed by; the same array, until they change. */
+  /** The handlers that events are routed to; the same array until they change. */
   readonly handlers: () => readonly HandlerDefinition[]
-  /** Why nothing can be routed; empty: it can. */
+  /** Why events cannot be routed now; empty if they can. */
   readonly faults: () => readonly string[]
-  /** Takes what users' code writes to the console. */
+  /** Receives what users' code writes to the console. */
   readonly log: Logger
   readonly maxReadingMs?: number
 }
@@ -72,10 +72,10 @@ export interface LongBodyReader extends BodyReader {
   close(): Promise<void>
 }
 
-/** A sender waits for the acknowledgement of a webhook; an answer to a poll and a replay can wait. */
-type Line = 'webhooks' | 'rest'
+/** Which queue a body waits in: the sender of a webhook waits for the acknowledgement, an answer to a poll and a replay can wait. */
+type Queue = 'webhooks' | 'rest'
 
-/** Reads short bodies in the thread that asks, and long ones in `LongBodyThreads`. */
+/** Reads short bodies in the calling thread, and long bodies in `LongBodyThreads`. */
 export function createLongBodyReader({
   inline,
   faults,
@@ -84,7 +84,7 @@ export function createLongBodyReader({
 }: LongBodyReaderOptions): LongBodyReader {
   const threads = new LongBodyThreads({ ...options, maxReadingMs })
 
-  /** Why nothing was read. */
+  /** Why a body could not be read, as a reason of a quarantined event. */
   function reasonOf(error: unknown): string {
     const late = `it took more than ${maxReadingMs} ms`
     const ended = (code?: string) => `the thread that read it ended${code === undefined ? '' : ` (${code})`}`
@@ -93,7 +93,7 @@ export function createLongBodyReader({
   }
 
   const isHere = (provider: Provider, body: Uint8Array): boolean =>
-    isShort(body) && !(options.own.has(provider) && body.length > MAX_OWN_INLINE_BYTES)
+    isShort(body) && !(options.isolated.has(provider) && body.length > MAX_ISOLATED_INLINE_BYTES)
 
   return {
     async event(source, context, body) {
@@ -115,7 +115,7 @@ export function createLongBodyReader({
     async pollAnswer(source, polled, body) {
       const { name, types, provider } = source
       if (isHere(provider, body)) return inline.pollAnswer(source, polled, body)
-      // A task that has not ended is not routed.
+      // Only the answer that ends a task is routed: the others are given even if the handlers are not known.
       const [fault] = faults()
       const question: Question = { kind: 'pollAnswer', source: { name, types }, polled }
       const answer = await threads
@@ -147,18 +147,18 @@ export function createLongBodyReader({
 
 const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
 
-type ThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'own' | 'handlers' | 'log'> & {
+type ThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'isolated' | 'handlers' | 'log'> & {
   readonly maxReadingMs: number
 }
 
 /**
- * One thread for webhooks and one for all else, and such a pair for each provider that is read by a user's own code: that
- * code may hang in its thread, or end it, with what waits there.
+ * One thread for webhooks and one for everything else, and another such pair for each provider whose module contains a user's
+ * code: that code may hang or end its thread, and only bodies of the same provider wait there.
  */
 class LongBodyThreads {
   readonly #options: ThreadOptions
   readonly #threads = new Map<string, Thread>()
-  /** The handlers that each thread knows. */
+  /** The handlers that were sent to each thread last. */
   readonly #known = new WeakMap<object, readonly HandlerDefinition[]>()
 
   constructor(options: ThreadOptions) {
@@ -169,9 +169,9 @@ class LongBodyThreads {
     question: Question,
     provider: Provider,
     body: Uint8Array,
-    line: Line = 'rest',
+    queue: Queue = 'rest',
   ): Promise<Result> {
-    const answer = await this.#threadOf(provider, line).run({
+    const answer = await this.#threadOf(provider, queue).run({
       size: body.length,
       message: (worker) => sent({ provider: provider.name, question: this.#withHandlers(worker, question), body }),
     })
@@ -183,15 +183,15 @@ class LongBodyThreads {
     await Promise.all([...this.#threads.values()].map((thread) => thread.close()))
   }
 
-  #threadOf(provider: Provider, line: Line): Thread {
-    const isOwn = this.#options.own.has(provider)
-    const key = isOwn ? `${line} ${provider.name}` : line
-    const thread = this.#threads.get(key) ?? openThread(this.#options, isOwn ? provider.name : undefined)
+  #threadOf(provider: Provider, queue: Queue): Thread {
+    const isIsolated = this.#options.isolated.has(provider)
+    const key = isIsolated ? `${queue} ${provider.name}` : queue
+    const thread = this.#threads.get(key) ?? openThread(this.#options, isIsolated ? provider.name : undefined)
     this.#threads.set(key, thread)
     return thread
   }
 
-  /** A question about an event takes the handlers along, where they are not those that the thread knows. */
+  /** Adds the handlers to a routed question if the thread does not have the current ones. */
   #withHandlers(worker: object, question: Question): Question {
     const current = this.#options.handlers()
     if (!('source' in question) || this.#known.get(worker) === current) return question
@@ -202,10 +202,10 @@ class LongBodyThreads {
 
 type Thread = SupervisedThread<FromLongThread>
 
-/** `own`: the provider whose code runs in it. */
-function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, own: string | undefined): Thread {
+/** `owner`: the provider whose module is a user's and runs in the thread. */
+function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, owner: string | undefined): Thread {
   return new SupervisedThread({
-    name: `the reader of long bodies${own === undefined ? '' : ` of provider ${own}`}`,
+    name: `the reader of long bodies${owner === undefined ? '' : ` of provider ${owner}`}`,
     script: new URL('./long-body-thread.ts', import.meta.url),
     worker: {
       name: 'holdfast-reading',
@@ -217,11 +217,11 @@ function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, own: 
     maxWaiting: MAX_WAITING_BYTES,
     idleMs: IDLE_MS,
     log,
-    about: own === undefined ? {} : { provider: own },
+    about: owner === undefined ? {} : { provider: owner },
   })
 }
 
-/** The bytes are still to be kept: where they are not shared, a copy goes over. */
+/** The caller still needs the bytes to store them: unless they are shared memory, the thread gets a copy. */
 function sent(message: ToLongThread): ReturnType<Job['message']> {
   if (message.body.buffer instanceof SharedArrayBuffer) return { message }
   const body = new Uint8Array(message.body)

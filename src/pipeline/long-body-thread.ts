@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
-import { sayLines } from '../threads/thread-lines.ts'
+import { postLines } from '../threads/thread-lines.ts'
 import { type ApiReading, type BodyReader, createInlineReader, type RoutedEvent } from './body-reader.ts'
 import type { Answer, FromLongThread, LongThreadData, ToLongThread } from './long-body-reader.ts'
 import { hasMoreValues, MAX_RESULT_VALUES } from './module-results.ts'
@@ -10,19 +10,19 @@ import { compileRoutes } from './routes.ts'
 import { compilePatterns } from './type-routes.ts'
 
 /**
- * Reads long bodies, one at a time: to parse a megabyte of many shapes takes a tenth of a second and more, which the thread
- * that acknowledges does not have.
+ * Reads long bodies, one at a time: to parse a megabyte may take a tenth of a second or more, which would be too long in the
+ * thread that acknowledges webhooks.
  */
 
-sayLines()
+postLines()
 const { providerModules } = workerData as LongThreadData
 const providers = new Map<string, Provider>()
 let here: BodyReader = createInlineReader(compileRoutes([]))
 
-/** Names of a payload that are told. */
+/** How many names of a payload are given. */
 const MAX_NAMES = 32
 
-/** Loaded with the first body of theirs, so that no module does anything in a thread that reads for others. */
+/** Loads a provider's module with its first body, so that a module does not run code in a thread that reads for other providers. */
 async function providerOf(name: string): Promise<Provider | undefined> {
   const known = providers.get(name)
   const url = providerModules[name]
@@ -52,7 +52,7 @@ async function answerTo({ provider: name, question, body: bytes }: ToLongThread)
 const bounded = (says: ApiReading): ApiReading =>
   says.kind === 'read' && hasMoreValues(says.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : says
 
-/** What is wanted of it where it is kept. */
+/** Leaves out what the service does not need to store the event. */
 function brief<Routed extends RoutedEvent>(routed: Routed): Routed {
   const { reading } = routed
   if (!reading.ok) return routed

@@ -3,17 +3,17 @@ import type { Registration } from '../domain/provider.ts'
 import type { AnswerFunction, ApiFunction } from './provider-readers.ts'
 
 /**
- * What code of a module gave, as it is handed on: no more than is wanted there, and as plain values. All of this runs where
- * that code does, since a getter of what it gave is its code too.
+ * Turns the results of a module's code into plain values with only the fields that the service needs. This runs in the thread of
+ * that code, because a getter of a result is code of the module too.
  */
 
-/** Values of a result of which the body has fewer; more would take too long to take over. */
+/** How many values a result may hold, even if its body holds fewer; to copy more between threads would take too long. */
 export const MAX_RESULT_VALUES = 16_384
 
-/** Characters of a request beside its body. */
+/** Characters of a request's path, query and headers as JSON. */
 const MAX_HEAD_LENGTH = 65_536
 
-/** Whether something holds more values than that, itself and each in arrays and objects counted once. */
+/** Whether a value holds more than `max` values: itself, and each element and member of its arrays and objects. */
 export function hasMoreValues(value: unknown, max: number): boolean {
   let count = 0
   const waiting: unknown[] = [value]
@@ -28,9 +28,9 @@ export function hasMoreValues(value: unknown, max: number): boolean {
   return false
 }
 
-/** Of what a function of a module's API gave; null: nothing that can be sent. */
+/** The plain value for the result of a function of a module's `api`; null: a request or header set that cannot be sent. */
 export function plainResult(name: ApiFunction | AnswerFunction, given: unknown): unknown {
-  // A promise is no answer, and its failure is nobody's.
+  // These functions are synchronous. A promise is not a result, and its rejection must not end the process.
   if (given instanceof Promise) given.catch(() => {})
   if (given === undefined) return undefined
   switch (name) {
@@ -54,7 +54,7 @@ export function plainResult(name: ApiFunction | AnswerFunction, given: unknown):
   }
 }
 
-/** What is no text is null. */
+/** A value that is not a string becomes null. */
 function headersIn(given: unknown): unknown {
   if (typeof given !== 'object' || given === null) return null
   const texts = Object.entries(given).map(([name, value]) => [name, typeof value === 'string' ? value : null])
@@ -67,7 +67,7 @@ function pageIn(given: unknown): unknown {
   return { items: Array.isArray(items) ? items.map(registrationIn) : undefined, next: isNext ? next : false }
 }
 
-/** Field by field: a module may give more than is to be known. Undefined: it is no registration. */
+/** Copies the known fields only: a module may give more. Undefined: the value is not a registration. */
 export function registrationIn(given: unknown): Registration | undefined {
   try {
     const { id, url, events, active } = given as { readonly [Field in keyof Registration]?: unknown }
@@ -79,7 +79,7 @@ export function registrationIn(given: unknown): Registration | undefined {
   }
 }
 
-/** What is sent as a body is made text here, however large it is. */
+/** Serializes the body here, in the module's thread, because it may be large. */
 function requestIn(given: ApiRequest): ReadyRequest | null {
   try {
     const { method, path, query, headers, json, form } = given
@@ -94,6 +94,6 @@ function requestIn(given: ApiRequest): ReadyRequest | null {
   }
 }
 
-/** Throws where it is none. */
+/** Throws if the value is not a list of name-value pairs. */
 const formOf = (form: NonNullable<ApiRequest['form']>): string =>
   new URLSearchParams(form.map(([name, value]) => [name, value])).toString()

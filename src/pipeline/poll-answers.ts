@@ -11,35 +11,35 @@ import type { RouteResult } from './routes.ts'
 
 const EXPIRY_HEADERS: Headers = { 'content-type': 'application/json' }
 
-/** Headers of an answer that are kept: whatever else there is may repeat what was sent along with the question. */
+/** Headers of an answer that are stored. Other headers may repeat parts of the request, the API key for example. */
 const KEPT_HEADERS = ['content-type', 'date', 'last-modified', 'etag', 'request-id', 'x-request-id']
 
 const keptHeaders = (headers: Headers): Headers =>
   Object.fromEntries(KEPT_HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])))
 
-/** The answer to a poll that ends its task: the bytes, and the event that was read in them. */
+/** The answer to a poll that ends its task, and the event that was read from it. */
 export interface TerminalAnswer {
   readonly headers: Headers
-  /** The bytes as they came; of a truncated answer its outline. */
+  /** The bytes of the answer; for a truncated answer, its outline. */
   readonly body: Buffer
   readonly receivedAtMs: number
   readonly reading: ReadResult
   readonly routing: RouteResult
-  /** The answer was longer than this. */
+  /** Present if the answer was longer than this limit. */
   readonly truncated?: { readonly limitBytes: number }
 }
 
-/** What is known of a task at its deadline: the provider's own word, and what kept the task from ending. */
+/** What is known about a task at its deadline: the provider's last status, and the last error. */
 export interface LastKnown {
   readonly providerStatus?: string | undefined
   readonly error?: string | undefined
 }
 
-/** `late`: the task had ended meanwhile, or another process holds it; nothing was kept. */
+/** `late`: the task had ended meanwhile, or another process holds its lease; no event was stored. */
 export type KeepOutcome = 'kept' | 'late'
 
 /**
- * Makes an event of the answer to a poll, or of a task's expiry, and ends the task with it, in one transaction, under the lease.
+ * Makes an event from the answer to a poll, or from the expiry of a task, and ends the task in the same transaction, under its lease.
  * Rejects as `EventStore.append` does.
  */
 export interface PollAnswers {
@@ -47,16 +47,16 @@ export interface PollAnswers {
   keepExpiry(source: Source, task: LeasedTask, last: LastKnown): Promise<KeepOutcome>
 }
 
-/** The id of the event that a poll of this task, or its expiry, makes: neither brings an id of its own. */
+/** The id of the event that a poll or the expiry of this task makes: neither has an id of its own. */
 export const pollEventId = (taskUid: string): string => `poll_${taskUid}`
 
 export function createPollAnswers({
-  keep,
+  writeEvent,
   reader,
   withoutSecrets,
   clock,
 }: {
-  readonly keep: WriteEvent
+  readonly writeEvent: WriteEvent
   readonly reader: Pick<BodyReader, 'event'>
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
@@ -69,7 +69,7 @@ export function createPollAnswers({
   ): Promise<KeepOutcome> {
     const { uid, lease } = task
     const event = newEvent({ ...arrival, origin: 'poll', asked: { uid, lease, ...asked } }, reading, routing)
-    const { outcome } = await keep(event, reading)
+    const { outcome } = await writeEvent(event, reading)
     return outcome === 'accepted' ? 'kept' : 'late'
   }
 

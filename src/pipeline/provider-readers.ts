@@ -7,8 +7,8 @@ import { type ReadContext, type ReadResult, readEvent } from './read-event.ts'
 import { type PolledTask, type PollReading, readPollAnswer, readStored } from './read-poll-answer.ts'
 
 /**
- * Why code of a user's own has not read something, or made a request, in a sentence of our own. `cause`: a text, what it said
- * itself where it read nothing that came.
+ * A user's code failed to read something or to make a request. The message is Holdfast's. `cause`: the message of the code's own
+ * error, as a string; present only if the code was not given a body, because a message may repeat parts of it.
  */
 export class UnreadError extends Error {
   override readonly name = 'UnreadError'
@@ -17,17 +17,17 @@ export class UnreadError extends Error {
 type Maybe<Result> = Result | Promise<Result>
 
 /**
- * Who reads by a provider's map or code. What Holdfast ships, and maps, are read at once; code of a user's own is run apart, in
- * bounded time, and rejects with `unavailable` where that cannot be done now.
+ * Reads by a provider's map or code. Shipped modules, and maps, are read in the calling thread; a user's code runs in a thread of
+ * its own, in bounded time, and these methods reject with `unavailable` if it cannot run now.
  */
 export interface ProviderReaders {
   event(provider: Provider, headers: Headers, body: Buffer, receivedAtMs: number): Maybe<ReadResult>
   stored(provider: Provider, event: ReadContext, body: Uint8Array): Maybe<ReadResult>
-  /** The answer to a poll. Throws or rejects where the module cannot read it. */
+  /** Reads the answer to a poll. Throws or rejects if the module cannot read it. */
   pollAnswer(provider: Provider, polled: PolledTask, body: Uint8Array): Maybe<PollReading>
   /**
-   * What a function of its API makes of a 2xx answer, the JSON of which it is given before `args`, as `plainResult` has it; of a
-   * caller's request, the JSON of which it is given in the first of `args`. Throws or rejects where the module does.
+   * Calls a function of the module's `api` with the JSON of a 2xx answer, followed by `args`. `tasks.submit.request` gets the JSON of
+   * a caller's request instead, inside the first of `args`. Gives `plainResult` of its result. Throws or rejects if the module throws.
    */
   apiWithBody(
     provider: Provider,
@@ -35,14 +35,14 @@ export interface ProviderReaders {
     body: Uint8Array,
     args?: readonly unknown[],
   ): Maybe<Exclude<ApiReading, { kind: 'nothing' }>>
-  /** Calls what else its API has. Throws or rejects where that does; anything may come back. */
+  /** Calls one of the other functions of the module's `api`. Throws or rejects if it throws; the result may be any value. */
   api(provider: Provider, name: ApiFunction, ...args: readonly unknown[]): Maybe<unknown>
 }
 
 type RegistrationReader = 'readList' | 'read' | 'secret'
 type RegistrationFunction = Exclude<keyof RegistrationApi, RegistrationReader | 'events'>
 
-/** Functions of a module's `api`, by where they stand in it. */
+/** Functions of a module's `api`, by their path in it. */
 export type AnswerFunction = `tasks.submit.${'request' | 'taskId'}` | `registrations.${RegistrationReader}`
 export type ApiFunction = 'headers' | 'tasks.poll' | `registrations.${RegistrationFunction}`
 
@@ -77,7 +77,7 @@ function callApi({ api }: Provider, name: ApiFunction | AnswerFunction, ...args:
   return found === undefined ? undefined : plainResult(name, Reflect.apply(found as () => unknown, owner, args))
 }
 
-/** Whether a module has code that reads, and does not only say where things stand. */
+/** Whether a module has code, and not only maps that say where each field is. */
 export const runsCode = ({ event, mismatch, ends, api }: Provider): boolean =>
   typeof event === 'function' ||
   [mismatch, ends, api?.headers, api?.tasks, api?.registrations].some((part) => part !== undefined)

@@ -8,14 +8,14 @@ import type { EventMap, Provider, Selector } from '../domain/provider.ts'
 import type { TaskEnd, TaskEnding } from '../domain/task.ts'
 import { readCreatedAt } from './created-at.ts'
 
-/** An event as it was read. */
+/** An event that was read from an authentic body. */
 export interface EventReading {
   readonly ok: true
   readonly fields: EventFields
   /** The parsed body. */
   readonly payload: unknown
   readonly bodyBytes: number
-  /** How it ends the task that it is about. */
+  /** How the event ends its task; absent: it does not. */
   readonly end?: TaskEnd
 }
 
@@ -32,7 +32,7 @@ export type ReadResult = EventReading | UnreadableEvent
 type FieldName = Exclude<keyof EventFields, 'created_at_source'>
 export type Found = Partial<Record<FieldName, unknown>>
 
-/** As much of a stored event as says how its body is to be read. */
+/** What is known about an event beside its body, and decides how the body is read. `id` and `type` are empty for a new event. */
 export interface ReadContext {
   readonly id: string
   readonly type: string
@@ -42,12 +42,12 @@ export interface ReadContext {
   readonly receivedAtMs: number
 }
 
-/** The type of an event whose own type could not be read. */
+/** The type of an event whose type could not be read. */
 export const UNKNOWN_TYPE = 'unknown'
 
 /**
- * Reads an event out of a request by its provider's map or code. Pure: the same bytes give the same event, at the door
- * and again in the handler's process.
+ * Reads an event from a request by its provider's map or code. Pure: the same bytes give the same event, when it is received and
+ * again in the handler's process.
  */
 export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): ReadResult {
   const parsed = parseJson(body)
@@ -64,7 +64,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   return conclude(found, parsed, reasons, { body, beside: values, receivedAtMs, ends: provider })
 }
 
-/** What could not be read at all, and why. `id`: its own, where it has one already. */
+/** A body that could not be read at all. `id`: the event's id if it is stored already. */
 export const unreadableEvent = (body: Uint8Array, reason: string, id: string = contentId(body)): UnreadableEvent => ({
   ok: false,
   id,
@@ -72,14 +72,14 @@ export const unreadableEvent = (body: Uint8Array, reason: string, id: string = c
   reasons: [reason],
 })
 
-/** Makes an event of what was found, or says why that is none. */
+/** Checks what was found in a body, and makes an event of it or says why it cannot. */
 export function conclude(
   found: Found,
   parsed: Parsed,
   reasons: string[],
   about: {
     readonly body: Uint8Array
-    /** What tells the event from others beside its body. */
+    /** Values that tell this event from another one with the same body. */
     readonly beside?: () => readonly unknown[]
     readonly receivedAtMs: number
     readonly end?: TaskEnd | undefined
@@ -115,7 +115,7 @@ export function conclude(
   }
 }
 
-/** A module that fails to tell does not keep its event from its handlers: the task is then asked for. */
+/** If the module's `ends` fails, the handlers get the event all the same, and the poller asks for the task. */
 function endOf(provider: Provider | undefined, type: string, data: unknown): TaskEnd | undefined {
   try {
     return checkedEnd(quiet(provider?.ends?.({ type, data })))
@@ -126,13 +126,13 @@ function endOf(provider: Provider | undefined, type: string, data: unknown): Tas
 
 const ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled', 'expired'] satisfies TaskEnding[])
 
-/** A module of a user's own may say anything; a word that cannot be kept gives way to the status. */
+/** A user's module may give any value. A word that cannot be stored is replaced by the status. */
 export function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
   if (!ENDINGS.has(end?.status) || end === undefined || end === null) return undefined
   return { status: end.status, word: isName(end.word) ? end.word : end.status }
 }
 
-/** A promise says nothing here; that it rejects, which nobody would hear, is not to end whatever runs the module. */
+/** Module functions are synchronous, so a promise is not a result. Its rejection must not end the thread or process of the module. */
 export function quiet<Given>(given: Given): Given {
   if (given instanceof Promise) given.catch(() => {})
   return given
@@ -165,11 +165,11 @@ function select(selectors: Selector | readonly Selector[] | undefined, headers: 
   return undefined
 }
 
-const TELLING = ['type', 'data', 'api_version', 'task'] as const satisfies readonly FieldName[]
+const IDENTIFYING_FIELDS = ['type', 'data', 'api_version', 'task'] as const satisfies readonly FieldName[]
 
 /**
- * What tells an event from others with the same body: all headers that its map reads, but for the time, which a repeated
- * delivery may have of its own. What code reads may come from anywhere: all that it gives, but for the time.
+ * Values that tell an event from another one with the same body. For a map: all headers that it reads, except the time, which may
+ * differ when the provider sends an event again. For code, which may read any header: all fields that it gives, except the time.
  */
 function beside(event: Provider['event'], headers: Headers, found: Found, parsed: Parsed): readonly unknown[] {
   if (typeof event === 'function') {
@@ -177,11 +177,13 @@ function beside(event: Provider['event'], headers: Headers, found: Found, parsed
     const data = parsed.ok && found.data === parsed.value ? undefined : written(found.data)
     return data === undefined ? names : [...names, data]
   }
-  const named = TELLING.flatMap((field) => event[field] ?? []).filter((selector) => selector.startsWith('header:'))
+  const named = IDENTIFYING_FIELDS.flatMap((field) => event[field] ?? []).filter((selector) =>
+    selector.startsWith('header:'),
+  )
   return named.map((selector) => select(selector, headers, undefined) ?? null)
 }
 
-/** What code gives may be anything; what JSON has no form for tells nothing. */
+/** Code may give any value. Undefined: the value has no JSON form, and is left out. */
 function written(data: unknown): string | undefined {
   try {
     return JSON.stringify(data)
@@ -190,7 +192,7 @@ function written(data: unknown): string | undefined {
   }
 }
 
-/** The id of an event that has none: the same bytes, with the same values beside them, are the same event. */
+/** The id of an event without one: equal bytes with equal `values` are the same event. */
 function contentId(body: Uint8Array, values: readonly unknown[] = []): string {
   const hash = createHash('sha256')
   if (values.length > 0) hash.update(`${JSON.stringify(values)}\n`)
@@ -199,10 +201,10 @@ function contentId(body: Uint8Array, values: readonly unknown[] = []): string {
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
-/** Its kind alone: a message may hold a piece of the body, and reasons are logged. */
+/** Only the error's name: a message may hold a piece of the body, and reasons are logged. */
 const nameOfError = (error: unknown): string => (error instanceof Error ? error.name : typeof error)
 
-/** An id or type: text that every store, label and terminal can carry, or a number that JSON carried exactly. */
+/** An id or type: a string that every store, label and terminal can carry, or a number that JSON represents exactly. */
 function nameOf(value: unknown): string | undefined {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
   return isName(value) ? value : undefined

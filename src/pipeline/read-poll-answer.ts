@@ -15,32 +15,32 @@ import {
   unreadable,
 } from './read-event.ts'
 
-/** The task that a poll asks for. */
+/** The task that a poll is about. */
 export interface PolledTask {
-  /** The id of the event that its answer makes: an answer has none of its own. */
+  /** The id of the event that is made from the answer (`pollEventId`): an answer has no id. */
   readonly id: string
   /** The provider's id of the task. */
   readonly task: string
   readonly receivedAtMs: number
 }
 
-/** What the answer to a poll says of its task. */
+/** What the answer to a poll says about its task. */
 export type PollReading =
   | { readonly kind: 'pending'; readonly providerStatus: string }
-  /** The event that ends the task. */
+  /** `reading`: the event that ends the task. */
   | { readonly kind: 'ended'; readonly providerStatus: string; readonly reading: EventReading }
-  /** It is no JSON. */
+  /** The answer is not JSON. */
   | { readonly kind: 'unreadable' }
-  /** It says nothing of this task. `reason`: why it could not be read, in a sentence of our own. */
+  /** The answer does not say anything about this task. `reason`: why it could not be read, in Holdfast's words. */
   | { readonly kind: 'nothing'; readonly reason?: string }
 
-/** Reads the answer to a poll. Throws where the provider's module does. */
+/** Reads the answer to a poll. Throws if the provider's module throws. */
 export function readPollAnswer(provider: Provider, polled: PolledTask, body: Uint8Array): PollReading {
   const parsed = parseJson(body)
   if (!parsed.ok) return { kind: 'unreadable' }
   const answer = soundAnswer(quiet(provider.api?.tasks?.read(parsed.value, polled.task)))
   if (answer === undefined) return { kind: 'nothing' }
-  // Provider modules call it `word`; inside it is the provider's status.
+  // Provider modules call the provider's status `word`.
   const { word } = answer
   if (answer.status === 'pending') return { kind: 'pending', providerStatus: word }
   const { id, task, receivedAtMs } = polled
@@ -53,7 +53,7 @@ export function readPollAnswer(provider: Provider, polled: PolledTask, body: Uin
 
 const ANSWER_ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled'])
 
-/** A module of a user's own may give anything. Its getters run once. */
+/** Checks what a user's module gave, which may be any value. Runs its getters once. */
 function soundAnswer(given: unknown): TaskAnswer | undefined {
   if (typeof given !== 'object' || given === null) return undefined
   const { status, word, event } = given as { readonly [Field in 'status' | 'word' | 'event']?: unknown }
@@ -61,7 +61,7 @@ function soundAnswer(given: unknown): TaskAnswer | undefined {
   if (status === 'pending') return { status, word }
   if (!ANSWER_ENDINGS.has(status) || typeof event !== 'object' || event === null) return undefined
   const fields = { ...(event as Extract<TaskAnswer, { event: unknown }>['event']) }
-  // Holdfast itself makes events of the type `task.expired`.
+  // Only Holdfast makes events of the type `task.expired`.
   if (!isName(fields.type) || fields.type === EXPIRED_TYPE) return undefined
   return { status: status as Exclude<TaskEnding, 'expired'>, word, event: fields }
 }
@@ -85,7 +85,7 @@ function readStoredAnswer(provider: Provider, { id, task, receivedAtMs }: Polled
   return conclude(found, parsed, reasons, { body, receivedAtMs, end })
 }
 
-/** What Holdfast itself says of a task at its deadline, in the standard event structure. */
+/** The body of the event that Holdfast makes at a task's deadline, in the standard event structure. */
 export function expiryOf({ id, task, receivedAtMs }: PolledTask, data: Readonly<Record<string, unknown>>): Buffer {
   const created_at = toIso(receivedAtMs)
   return Buffer.from(
@@ -101,7 +101,7 @@ export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Ar
   return conclude(found, parsed, parsed.ok ? [] : [parsed.reason], { body, receivedAtMs, end })
 }
 
-/** Reads an event again as it was read when it came: as a webhook, or as the answer to a poll. */
+/** Reads a stored event in the way in which it was read at first: as a webhook, or as the answer to a poll. */
 export function readStored(provider: Provider, event: ReadContext, body: Uint8Array): ReadResult {
   const { id, task, origin, receivedAtMs } = event
   if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)

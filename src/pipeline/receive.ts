@@ -22,11 +22,11 @@ export interface ReceiveOptions {
 
 export interface Receiver {
   readonly receive: Receive
-  /** Events that wait to be stored right now. */
+  /** How many events are being stored now. */
   readonly receiving: () => number
 }
 
-/** The road of an event to the disk: verify → parse → validate and route → append. Only then is it acknowledged. */
+/** The road of a webhook: verify → parse and read → validate and route → append. The service acknowledges it only after the append. */
 export function createReceiver(options: ReceiveOptions): Receiver {
   const { writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
   let storing = 0
@@ -41,7 +41,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     }
     if (verdict.aheadMs !== undefined) clockWatch.proven(verdict.aheadMs)
 
-    // All that is read and kept of them from here on; only the proof needed the rest.
+    // Only the verification needs the headers with secrets.
     const headers = withoutSecrets(incoming.headers)
     storing++
     try {
@@ -51,7 +51,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
       return receivedAs(receipt, event)
     } catch (error) {
-      // A store that is away is told of once, and counted in the metrics.
+      // The store itself logs once that it is unavailable, and the metrics count the requests.
       const level = isHoldfastError(error, 'unavailable') ? 'debug' : 'error'
       log[level]({ reqId: requestId, source: source.name, error: messageOf(error) }, 'event not stored')
       return { outcome: 'unavailable' }

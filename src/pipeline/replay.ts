@@ -19,12 +19,12 @@ export interface ReplayOptions {
  */
 export interface Replayer {
   /**
-   * Gives what the event is from now on, and the handlers that will run: all that want it, or the one named. Rejects with
-   * `event_not_found`, `body_corrupt`, `handler_not_found` (it does not want this event) or `conflict` (the event's source is no
-   * longer configured).
+   * Gives the event's new status, and the handlers that will run: all that want the event, or the named one. Rejects with
+   * `event_not_found`, `body_corrupt`, `handler_not_found` (the named handler does not want this event) or `conflict` (the event's
+   * source is no longer configured).
    */
   readonly replay: ReplayEvent
-  /** The same for deliveries that are dead, and no others; an event that is not accepted today stays as it is. Gives the handlers. */
+  /** Replays the dead deliveries only. An event that would not be accepted now stays as it is. Gives the handlers that will run. */
   readonly replayDead: (uid: string) => Promise<readonly string[]>
 }
 
@@ -67,14 +67,14 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
 export interface Redelivery {
   readonly source: Source
   readonly uid: string
-  /** Handlers whose deliveries were dead when it came. */
+  /** Handlers whose deliveries were dead when the event came again. */
   readonly dead: readonly string[]
   readonly requestId: string
 }
 
 /**
- * What becomes of dead deliveries when their event comes again: where its source says so, they run again. Resolves once they
- * are pending, on disk; however many ask at once, each runs once. Rejects with `unavailable`: the sender may try again.
+ * Runs the dead deliveries of an event again if the event comes again and its source is configured so. Resolves once the
+ * deliveries are pending on disk; concurrent calls run each delivery once. Rejects with `unavailable`: the sender may try again.
  */
 export type Redeliver = (redelivery: Redelivery) => Promise<void>
 

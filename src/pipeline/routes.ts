@@ -11,23 +11,23 @@ import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema
 import { compilePatterns, typeNotAccepted } from './type-routes.ts'
 
 /**
- * Where an event goes: `accepted` to these handlers, or to none of them, and why. Accepted is also what a schema would have
- * taken too long to judge here: it is judged before its handler runs (`Refusals`).
+ * Where an event goes, and why. An event is also `accepted` if a schema check would take too long here: the handler's process
+ * then checks it before the handler runs (`DeferredChecks`).
  */
 export interface RouteResult {
   readonly status: 'accepted' | 'unhandled' | 'quarantined'
   readonly handlers: readonly string[]
   readonly reasons: readonly string[]
-  /** Of an accepted event: the judgements (`judgementOf`) that are left to its handlers' processes. Absent: none are. */
+  /** For an accepted event: the ids (`judgementId`) of the schema checks that are left to its handlers' processes. Absent: none. */
   readonly unjudged?: readonly string[]
 }
 
-/** As much of a source as an event is read and routed by. */
+/** The part of a source that reading and routing need. */
 export type SourceProfile = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
 
 /**
- * Where what was read goes: what could not be read is kept. `SOURCE_<NAME>_TYPES` says what a source takes from its sender;
- * what Holdfast itself went and got (`poll`) is taken all the same.
+ * Routes what was read; an event that could not be read is quarantined. `SOURCE_<NAME>_TYPES` limits the types that a source
+ * accepts from its sender, but not the answers to Holdfast's own polls.
  */
 export function routeReading(route: Route, source: SourceProfile, reading: ReadResult, origin: Origin): RouteResult {
   if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
@@ -35,8 +35,8 @@ export function routeReading(route: Route, source: SourceProfile, reading: ReadR
 }
 
 /**
- * Validates a readable event by its provider's schema and its handlers', and finds the handlers that want it. Whatever the
- * schemas say, that takes some milliseconds at most (`openBudget`). `bodyBytes` is 0 unless given.
+ * Validates a readable event by the schemas of its provider and its handlers, and finds the handlers that want it. Takes a few
+ * milliseconds at most, for any schema (`openBudget`). `bodyBytes` is 0 unless given.
  */
 export type Route = (source: SourceProfile, fields: EventFields, bodyBytes?: number) => RouteResult
 
@@ -46,13 +46,13 @@ interface CompiledRoute {
   readonly check: (fields: EventFields) => readonly string[]
 }
 
-/** Compiles the routes of all handlers. Throws, naming the handler, on a schema that is not valid. */
+/** Compiles the routes of all handlers. Throws if a schema is not valid; the message names the handler. */
 export const compileRoutes = (handlers: readonly HandlerDefinition[]): Route => routeBy(handlers.map(compileRoute))
 
 /** Compiled routes, each by its handler definition as JSON. */
 export type CompiledRoutes = ReadonlyMap<string, CompiledRoute>
 
-/** As `compileRoutes`, while the thread has other work: it goes on between two, and those that are known stay. */
+/** Compiles routes and reuses the known ones. Yields to the event loop after each compilation, so that the thread's other work goes on. */
 export async function compileBetween(
   handlers: readonly HandlerDefinition[],
   known: CompiledRoutes,
@@ -73,7 +73,7 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
     const wanting = routes.filter(
       ({ handler, wants }) => (handler.source === undefined || handler.source === source.name) && wants(fields.type),
     )
-    // A handler's own schema takes the place of what the provider's says.
+    // A handler's own schema replaces the provider's schema.
     const isOverruled = wanting.length > 0 && wanting.every(({ handler }) => handler.schema !== undefined)
     const within = openBudget(bodyBytes)
     const providers = isOverruled ? undefined : providerChecks(source.provider).get(fields.type)
@@ -104,7 +104,7 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
 
 const compiled = new WeakMap<Provider, ReadonlyMap<string, SchemaCheck>>()
 
-/** Event type → check of its data by the provider's schema. Compiled once, which is best done before events come. */
+/** Event type → check of its data by the provider's schema. Compiled at the first call, which should come before the first event. */
 export function providerChecks(provider: Provider): ReadonlyMap<string, SchemaCheck> {
   const known = compiled.get(provider)
   if (known !== undefined) return known
@@ -122,8 +122,8 @@ function compileRoute(handler: HandlerDefinition): CompiledRoute {
 }
 
 /**
- * A handler is typed by its schema, by the catalogue for each type that it names in full, or else as an object; it gets
- * nothing else.
+ * Compiles the check of what a handler's types promise: its schema, or the catalogue's for each type that the handler names in
+ * full, or else that `data` is an object.
  */
 export function compileCheck(
   { name, types, schema, schemaOf }: HandlerDefinition,
@@ -145,14 +145,14 @@ export function compileCheck(
 }
 
 /**
- * Why a handler must not see an event: it is not as the handler's schema says, or else its provider's. Empty: it may. Not
- * bounded in time.
+ * Checks an event in its handler's process by the handler's schema, or else the provider's. Gives why the handler must not get
+ * the event; empty: it may. Not bounded in time.
  */
 export type DeferredChecks = (handler: HandlerDefinition, provider: Provider, fields: EventFields) => readonly string[]
 
 /**
- * Of handlers and providers with schemas of their own; the catalogue, which is quickly checked, is left to the door. Throws, naming
- * the handler, on a schema that is not valid.
+ * Compiles the deferred checks of handlers and providers with schemas of their own. Checks by the catalogue are fast, and are never
+ * deferred. Throws if a schema is not valid; the message names the handler.
  */
 export function compileDeferredChecks(handlers: readonly HandlerDefinition[]): DeferredChecks {
   const own = new Map(

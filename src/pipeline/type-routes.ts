@@ -3,7 +3,7 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import type { TypeMatcher } from '../domain/source.ts'
 import type { RouteResult } from './routes.ts'
 
-/** Those of a source; without `accepts`, of one that is not configured here. */
+/** The routes by type of one source. Omit `accepts` for a source that is not configured here. */
 export const typeRoutes = (
   source: string,
   accepts: readonly string[] = ['*'],
@@ -16,14 +16,14 @@ export const typeRoutes = (
     .map(({ name, types }) => ({ name, types })),
 })
 
-/** Routes an event of which it is known that it is as its schemas say. */
+/** Routes an event that is already known to match its schemas. */
 export function routeByType({ source, accepts, handlers }: TypeRoutes, type: string): RouteResult {
   if (!compilePatterns(accepts)(type)) return typeNotAccepted(source, accepts)
   const names = handlers.filter(({ types }) => compilePatterns(types)(type)).map(({ name }) => name)
   return { status: names.length > 0 ? 'accepted' : 'unhandled', handlers: names, reasons: [] }
 }
 
-/** Of an event whose type its source does not take. */
+/** The route result of an event whose type its source does not accept. */
 export const typeNotAccepted = (source: string, accepts: readonly string[]): RouteResult => ({
   status: 'unhandled',
   handlers: [],

@@ -5,27 +5,27 @@ import { newUid } from '../domain/names.ts'
 import type { ReplicaRegistry } from '../domain/replica-registry.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
 
-/** So often a process says that it is there, and asks who else is. */
+/** How often a process announces itself, and reads the handlers of the others. */
 const ANNOUNCE_INTERVAL_MS = 10_000
 const REFRESH_INTERVAL_MS = 1_000
 
-const NOBODY = 'no worker has registered its handlers yet'
+const NO_WORKER = 'no worker has registered its handlers yet'
 const NONE: readonly HandlerDefinition[] = []
 
-/** By which handlers events are routed here. */
+/** The handlers that this process routes events to. */
 export interface RoutedHandlers {
-  /** Those that can be routed to; the same array, until they change. */
+  /** The handlers; the same array until they change. */
   readonly handlers: () => readonly HandlerDefinition[]
-  /** Throws `unavailable` while nobody can tell where an event goes. */
+  /** Throws `unavailable` while the handlers are not known. */
   readonly route: Route
   /** Whether another process may append to the same store. */
   readonly hasOthers: () => boolean
-  /** Why nothing can be routed; empty: it can. */
+  /** Why events cannot be routed now; empty if they can. */
   readonly faults: () => readonly string[]
   readonly leave: () => Promise<void>
 }
 
-/** Of a process that has its store to itself: its own. */
+/** The handlers of a process that does not share its store: its own. */
 export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route): RoutedHandlers => ({
   handlers: () => handlers,
   route,
@@ -45,15 +45,15 @@ export interface MembershipOptions {
 }
 
 /**
- * Of a process that shares its store: those of the whole fleet. Events are routed at the door, so that an event and its
- * deliveries are one transaction and there is no state in which nobody knows what an event waits for. Hence whoever takes
- * events in has to know the handlers of all: each worker writes its own down, in the database that all share, and all read
- * what is there. Handlers of workers that are gone stay known until others take their place (`countingReplicas`), so that
- * what comes meanwhile waits for them. An event that comes within a second of a handler's first registration may not know
- * it yet, just as one that had come before it.
+ * The handlers of all processes that share a store. Events are routed when they are received, so that an event and its deliveries
+ * are stored in one transaction, and it is always known which handlers an event waits for. So each process that receives events has
+ * to know the handlers of all workers: each worker writes its handlers into the shared database, and every process reads them. The
+ * handlers of a worker that is gone stay known until another worker replaces them (`countingReplicas`), so that events that are
+ * received meanwhile wait for it. An event that is received less than a second after a handler is registered for the first time may
+ * miss that handler, like an event before the registration.
  *
- * Resolves once this process's own handlers are known to the others and theirs here. From then on a database that is away
- * leaves the routes as they were.
+ * Resolves once the other processes know the handlers of this one, and this process knows theirs. If the database is unavailable
+ * later, the routes stay as they are.
  */
 export async function joinReplicas(options: MembershipOptions): Promise<RoutedHandlers> {
   const membership = new Membership(options)
@@ -74,12 +74,12 @@ class Membership {
   #passing: Promise<void> | undefined
   #announcedAtMs = Number.NEGATIVE_INFINITY
   #isAway = false
-  /** What the fleet said last, understood or not. */
-  #heard: readonly HandlerDefinition[] | undefined
+  /** The handlers that the registry gave last, even if they could not be compiled. */
+  #lastRead: readonly HandlerDefinition[] | undefined
   #handlers: readonly HandlerDefinition[] = NONE
   #routes: CompiledRoutes = new Map()
   #route: Route | undefined
-  #fault = NOBODY
+  #fault = NO_WORKER
 
   constructor(options: MembershipOptions) {
     this.#options = options
@@ -104,7 +104,7 @@ class Membership {
     }, this.#options.refreshMs ?? REFRESH_INTERVAL_MS).unref()
   }
 
-  /** Whom nobody can tell finds out after `REPLICA_TIMEOUT_MS`. */
+  /** If this fails, the other processes find out after `REPLICA_TIMEOUT_MS`. */
   async leave(): Promise<void> {
     clearInterval(this.#timer)
     await this.#passing
@@ -116,7 +116,7 @@ class Membership {
     }
   }
 
-  /** Tells of an outage once, and of its end. */
+  /** Logs the beginning and the end of an outage, once each. */
   async #pass(): Promise<void> {
     const { log } = this.#options
     try {
@@ -138,25 +138,25 @@ class Membership {
     await this.#follow(await registry.handlers())
   }
 
-  async #follow(heard: readonly HandlerDefinition[] | undefined): Promise<void> {
-    if (heard === undefined || heard === this.#heard) return
-    this.#heard = heard
-    // Workers come and go, and mostly run what those before them ran.
-    if (this.#route !== undefined && JSON.stringify(heard) === JSON.stringify(this.#handlers)) return
+  async #follow(current: readonly HandlerDefinition[] | undefined): Promise<void> {
+    if (current === undefined || current === this.#lastRead) return
+    this.#lastRead = current
+    // A new worker mostly runs the same handlers as the one that it replaces.
+    if (this.#route !== undefined && JSON.stringify(current) === JSON.stringify(this.#handlers)) return
     try {
       const isFirst = this.#route === undefined
-      this.#routes = await compileBetween(heard, this.#routes)
+      this.#routes = await compileBetween(current, this.#routes)
       this.#route = routeBy([...this.#routes.values()])
-      if (!isFirst || this.#timer !== undefined) this.#tellOfChange(this.#handlers, heard)
-      this.#handlers = heard
+      if (!isFirst || this.#timer !== undefined) this.#logChange(this.#handlers, current)
+      this.#handlers = current
     } catch (error) {
-      // A release that this one does not understand: what it knew goes on.
+      // The handlers are of a release that this one does not understand: the routes stay as they are.
       this.#fault = `the handlers of the fleet cannot be routed to: ${messageOf(error)}`
       this.#options.log.error({ error: messageOf(error) }, 'the handlers of the fleet cannot be routed to')
     }
   }
 
-  #tellOfChange(before: readonly HandlerDefinition[], now: readonly HandlerDefinition[]): void {
+  #logChange(before: readonly HandlerDefinition[], now: readonly HandlerDefinition[]): void {
     const names = (handlers: readonly HandlerDefinition[]) => new Set(handlers.map(({ name }) => name))
     const [old, known] = [names(before), names(now)]
     this.#options.log.info(

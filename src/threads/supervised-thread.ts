@@ -3,21 +3,24 @@ import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
 import { logLines } from './thread-lines.ts'
 
-/** After a start that failed, no other is tried for so long. */
+/** How long to wait after a failed start before the next one. */
 const START_PAUSE_MS = 1_000
 
 const BUSY = 'has too much to read'
 const UNSTARTABLE = 'does not start'
 const STOPPED = 'reads no more: the service stops'
 
-/** A job that a thread is given, and what it takes up while it waits (`ThreadOptions.maxWaiting`). */
+/** A job for a thread; `size`: how much of `ThreadOptions.maxWaiting` it takes until it is done. */
 export interface Job {
   readonly size: number
-  /** Made when it is sent, once for each try: what goes over, and what of it is not to be copied. */
+  /** Makes the message, once per try, and names the buffers that are transferred and not copied. */
   readonly message: (worker: Worker) => { readonly message: unknown; readonly transferred?: readonly ArrayBuffer[] }
 }
 
-/** A job took too long, or ended its thread: twice, or once by its memory. It alone is at fault. `code`: what ended the thread, where that is known. */
+/**
+ * A job took too long, or it ended its thread: twice, or once because of its memory. So the job is at fault, and not an earlier one.
+ * `code`: the code of the error that ended the thread, if known.
+ */
 export class ThreadFault extends Error {
   override readonly name = 'ThreadFault'
   readonly kind: 'late' | 'ended'
@@ -31,43 +34,46 @@ export class ThreadFault extends Error {
 }
 
 export interface ThreadOptions {
-  /** Says `READY`, and then answers each job (`Numbered`) with its number (`Answered`). */
+  /** The script posts `READY`, and then answers each job (`Numbered`) with the job's number (`Answered`). */
   readonly script: URL
   readonly worker: WorkerOptions
   readonly maxStartMs: number
   readonly maxWorkMs: number
-  /** Sizes of all jobs that it has or will have, together. */
+  /** The sum of the sizes of all jobs that run or wait; beyond it `run` rejects with `unavailable`. */
   readonly maxWaiting: number
-  /** It begins with the first job, and ends when it has had none for so long. Absent: it begins at once, and stays; one that has ended begins anew with the next job. */
+  /**
+   * The thread starts with the first job, and ends after this time without one. Absent: the thread starts at once and stays; if it
+   * ends, it starts again with the next job.
+   */
   readonly idleMs?: number
-  /** Takes what users' code writes to the console in it. */
+  /** Receives what users' code writes to the console in the thread. */
   readonly log: Logger
-  /** Whose code that is. */
+  /** Fields of those log lines that say whose code it is. */
   readonly about: object
-  /** For messages: `has too much to read`, `does not start` and the like follow. */
+  /** The subject of messages, which go on with `has too much to read`, `does not start` or the like. */
   readonly name: string
-  /** The thread is gone, or never was. */
+  /** Called when the thread has ended or could not start. */
   readonly onLost?: (fault: ThreadFault) => void
 }
 
 interface Waiting<Answer> {
   readonly job: Job
-  /** The thread ended while it was worked on, perhaps by what an earlier one had left behind there. */
+  /** The thread ended during this job, perhaps because of something that an earlier job left running. */
   readonly isSecondTry?: boolean
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
 /**
- * A thread that is given one job at a time, in order, so that a job which does not end is known: the thread is then ended and
- * replaced, and the jobs behind it go on. What blocks in native code is left behind. Keeps no process alive.
+ * A thread that gets one job at a time, in order, so that a job that does not end is known: the thread is then ended and replaced,
+ * and the waiting jobs go on. A thread that blocks in native code is abandoned. The thread does not keep the process alive.
  */
 export class SupervisedThread<Answer> {
   readonly #options: ThreadOptions
   readonly #waiting: Waiting<Answer>[] = []
   #size = 0
   #current: Waiting<Answer> | undefined
-  /** Of the job that was sent last. */
+  /** The number of the job that was sent last. */
   #number = 0
   #worker: Worker | undefined
   #isReady = false
@@ -80,7 +86,7 @@ export class SupervisedThread<Answer> {
     if (options.idleMs === undefined) this.#start()
   }
 
-  /** Rejects with `ThreadFault`, or with `unavailable` where nobody can do it now. */
+  /** Rejects with `ThreadFault`, or with `unavailable` if too many jobs wait, the thread does not start, or the service stops. */
   run(job: Job): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     if (this.#size + job.size > this.#options.maxWaiting) return Promise.reject(this.#unavailable(BUSY))
@@ -124,7 +130,7 @@ export class SupervisedThread<Answer> {
       return
     }
     const { script, worker: options, log, about, maxStartMs } = this.#options
-    // Without the flags of whatever runs this process.
+    // Not with the flags of this process.
     const worker = new Worker(script, { execArgv: [], ...options })
     worker.unref()
     worker.on('message', (message: unknown) => {
@@ -140,7 +146,7 @@ export class SupervisedThread<Answer> {
     this.#within(maxStartMs, () => this.#isLost(new ThreadFault('ended')))
   }
 
-  /** Nothing but what it waits for: users' code may say more. */
+  /** Ignores messages that it does not expect: users' code may post any message. */
   #hear(message: unknown): void {
     const current = this.#current
     if (!this.#isReady) {
@@ -171,11 +177,11 @@ export class SupervisedThread<Answer> {
     if (current !== undefined && mayBeOfAnother && current.isSecondTry !== true)
       this.#waiting.unshift({ ...current, isSecondTry: true })
     else this.#reject(current, fault)
-    // Else with the next job: one that ends as soon as it has begun is not begun again and again.
+    // Without waiting jobs the next job starts it: a thread that ends right after its start must not restart in a loop.
     if (this.#waiting.length > 0) this.#start()
   }
 
-  /** Nothing of it is heard any more. */
+  /** Forgets the thread: its later messages are ignored. */
   #drop(): Worker | undefined {
     const worker = this.#worker
     this.#stopTimer()
@@ -197,7 +203,7 @@ export class SupervisedThread<Answer> {
 
   #unavailable = (why: string): HoldfastError => new HoldfastError('unavailable', `${this.#options.name} ${why}`)
 
-  /** What has come by then is heard first, however busy this thread was. */
+  /** Handles messages that came before the deadline first, even if this thread was too busy to handle them in time. */
   #within(ms: number, expire: () => void): void {
     this.#stopTimer()
     const timer = setTimeout(() => {
@@ -221,22 +227,22 @@ const isAnswer = <Answer>(message: unknown, number: number): message is Answered
   'number' in message &&
   message.number === number
 
-/** Users' code may throw anything. */
+/** Users' code may throw any value. */
 function codeOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined
   return 'code' in thrown ? String(thrown.code) : thrown.name
 }
 
-/** The first word of each thread. */
+/** The first message of each thread. */
 export const READY = 'ready'
 
-/** What a thread is given, one at a time. */
+/** A message to a thread, one at a time. */
 export interface Numbered<Message> {
   readonly number: number
   readonly message: Message
 }
 
-/** What it gives back, with the number of what it was given: users' code in it may say anything to the service, at any time. */
+/** A thread's answer, with the number of its message: users' code in the thread may post any message to the service at any time. */
 export interface Answered<Answer> {
   readonly number: number
   readonly answer: Answer

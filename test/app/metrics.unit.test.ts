@@ -18,7 +18,7 @@ const create = (overrides: Partial<MetricsOptions> = {}) =>
     handlers: () => HANDLERS,
     counts: async () => COUNTS,
     droppedLogLines: () => 0,
-    upkeep: () => ({ isHeld: false, deadExpiring: 6 }),
+    retention: () => ({ isHeld: false, deadExpiring: 6 }),
     clock: () => 100_000,
     ...overrides,
   })

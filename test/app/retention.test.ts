@@ -28,7 +28,7 @@ async function open(path: string, at: Time): Promise<OpenStore> {
   return store
 }
 
-function upkeepOf(store: OpenStore, at: Time, given: Partial<RetentionOptions> = {}) {
+function retentionOf(store: OpenStore, at: Time, given: Partial<RetentionOptions> = {}) {
   const lines: Record<string, unknown>[] = []
   const output = new Writable({
     write(chunk, _, done) {
@@ -37,7 +37,7 @@ function upkeepOf(store: OpenStore, at: Time, given: Partial<RetentionOptions> =
     },
   })
   let wakes = 0
-  const upkeep = new Retention({
+  const retention = new Retention({
     store,
     retentionDays: 30,
     deadRetentionDays: 30,
@@ -47,9 +47,9 @@ function upkeepOf(store: OpenStore, at: Time, given: Partial<RetentionOptions> =
     monotonicMs: () => at.monotonicMs,
     ...given,
   })
-  onTestFinished(() => upkeep.stop())
+  onTestFinished(() => retention.stop())
   const said = (text: string) => lines.filter(({ msg }) => String(msg).includes(text))
-  return { upkeep, lines, said, wakes: () => wakes }
+  return { retention, lines, said, wakes: () => wakes }
 }
 
 async function makeDead(store: OpenStore, receivedAtMs: number) {
@@ -66,17 +66,17 @@ test('one start with a clock that is ahead forgets nothing, says so, and after t
   const at = time()
   let store = await open(path, at)
   await makeDead(store, START_MS)
-  await upkeepOf(store, at).upkeep.pass()
+  await retentionOf(store, at).retention.pass()
   await store.close()
 
   const ahead = { wallMs: START_MS + 40 * DAY_MS, monotonicMs: 0 }
   store = await open(path, ahead)
   const event = newEvent({ receivedAtMs: ahead.wallMs })
   await store.append(event)
-  const wrong = upkeepOf(store, ahead)
-  await wrong.upkeep.pass()
+  const wrong = retentionOf(store, ahead)
+  await wrong.retention.pass()
   expect(await kept(store)).toBe(2)
-  expect(wrong.upkeep.state()).toMatchObject({ isHeld: true })
+  expect(wrong.retention.state()).toMatchObject({ isHeld: true })
   expect(wrong.said('the clock seems to have jumped')).toEqual([
     expect.objectContaining({ level: 40, clock: '2027-01-02T10:00:00.000Z', last_known: '2026-11-23T10:00:00.000Z' }),
   ])
@@ -86,9 +86,9 @@ test('one start with a clock that is ahead forgets nothing, says so, and after t
   at.monotonicMs = 0
   store = await open(path, at)
   expect((await store.claim(claimRequest())).work).toEqual([])
-  const right = upkeepOf(store, at)
-  await right.upkeep.pass()
-  expect(right.upkeep.state()).toMatchObject({ isHeld: false })
+  const right = retentionOf(store, at)
+  await right.retention.pass()
+  expect(right.retention.state()).toMatchObject({ isHeld: false })
   expect(right.wakes()).toBe(1)
   expect(right.said('were brought back to now')).toEqual([expect.objectContaining({ events: 1, deliveries: 1 })])
   expect((await claimOne(store)).event).toMatchObject({ uid: event.uid, receivedAtMs: at.wallMs })
@@ -100,43 +100,43 @@ test('a service that was off for forty days forgets what is old after a day', as
   const at = time()
   let store = await open(path, at)
   await store.append(newEvent({ receivedAtMs: START_MS, handlers: [] }))
-  await upkeepOf(store, at).upkeep.pass()
+  await retentionOf(store, at).retention.pass()
   await store.close()
 
   at.wallMs += 40 * DAY_MS
   store = await open(path, at)
-  const { upkeep, said } = upkeepOf(store, at)
-  await upkeep.pass()
+  const { retention, said } = retentionOf(store, at)
+  await retention.pass()
   for (let hours = 1; hours <= 23; hours++) {
     pass(at, HOUR_MS)
-    await upkeep.pass()
+    await retention.pass()
   }
   expect(await kept(store)).toBe(1)
   expect(said('the clock seems to have jumped')).toHaveLength(1)
   pass(at, HOUR_MS)
-  await upkeep.pass()
+  await retention.pass()
   expect(await kept(store)).toBe(0)
   expect(said('the clock is trusted')).toHaveLength(1)
-  expect(upkeep.state()).toMatchObject({ isHeld: false })
+  expect(retention.state()).toMatchObject({ isHeld: false })
 })
 
 test('after an operator’s word what is old is forgotten at once, and not hours later; without need it is refused', async () => {
   const at = time()
   const store = await open(ownPath(), at)
   await makeDead(store, START_MS)
-  const { upkeep, said } = upkeepOf(store, at)
-  upkeep.start()
+  const { retention, said } = retentionOf(store, at)
+  retention.start()
   await eventually(
-    async () => upkeep.state().deadExpiring,
+    async () => retention.state().deadExpiring,
     (expiring) => expiring === 0,
   )
-  await expect(upkeep.resume(at.wallMs)).rejects.toMatchObject({ code: 'conflict' })
-  expect(upkeep.warnings()).toEqual([])
+  await expect(retention.resume(at.wallMs)).rejects.toMatchObject({ code: 'conflict' })
+  expect(retention.warnings()).toEqual([])
 
   at.wallMs += 40 * DAY_MS
-  await upkeep.pass()
+  await retention.pass()
   const old = { days: [{ day: '2026-11-23', events: 1, dead: 1 }], more: false }
-  expect(await upkeep.report()).toEqual({
+  expect(await retention.report()).toEqual({
     isHeld: true,
     clockMs: at.wallMs,
     trustedAtMs: START_MS,
@@ -145,12 +145,12 @@ test('after an operator’s word what is old is forgotten at once, and not hours
     deadRetentionDays: 30,
     old,
   })
-  expect(upkeep.warnings()).toEqual([expect.stringContaining('holdfast retention resume')])
+  expect(retention.warnings()).toEqual([expect.stringContaining('holdfast retention resume')])
   expect(said('holdfast retention resume')).toHaveLength(1)
-  await expect(upkeep.resume(START_MS)).rejects.toMatchObject({ code: 'conflict' })
+  await expect(retention.resume(START_MS)).rejects.toMatchObject({ code: 'conflict' })
   expect(await kept(store)).toBe(1)
 
-  expect(await upkeep.resume(at.wallMs)).toEqual({
+  expect(await retention.resume(at.wallMs)).toEqual({
     isHeld: false,
     clockMs: at.wallMs,
     trustedAtMs: at.wallMs,
@@ -161,11 +161,11 @@ test('after an operator’s word what is old is forgotten at once, and not hours
     (left) => left === 0,
   )
   await eventually(
-    async () => upkeep.state().isHeld,
+    async () => retention.state().isHeld,
     (isHeld) => !isHeld,
   )
-  expect(upkeep.warnings()).toEqual([])
-  expect((await upkeep.report()).old.days).toEqual([])
+  expect(retention.warnings()).toEqual([])
+  expect((await retention.report()).old.days).toEqual([])
 })
 
 test('a word that comes while a look at the clock is under way counts right after it', async () => {
@@ -188,10 +188,10 @@ test('a word that comes while a look at the clock is under way counts right afte
     countOld: (bounds) => store.countOld(bounds),
     countDead: (receivedBeforeMs) => store.countDead(receivedBeforeMs),
   }
-  const { upkeep, said } = upkeepOf(store, at, { store: slow })
-  upkeep.start()
+  const { retention, said } = retentionOf(store, at, { store: slow })
+  retention.start()
   await looked.promise
-  await upkeep.resume(at.wallMs)
+  await retention.resume(at.wallMs)
   goOn.resolve()
   await eventually(
     () => kept(store),
@@ -207,14 +207,14 @@ test('a clock that jumps while the service runs forgets nothing, as little as it
   ] as const) {
     const at = time()
     const store = await open(ownPath(), at)
-    const { upkeep } = upkeepOf(store, at, { retentionDays, deadRetentionDays: retentionDays })
+    const { retention } = retentionOf(store, at, { retentionDays, deadRetentionDays: retentionDays })
     await store.append(newEvent({ receivedAtMs: START_MS - 2 * HOUR_MS, handlers: [] }))
-    await upkeep.pass()
+    await retention.pass()
     pass(at, HOUR_MS)
     at.wallMs += jumpMs
-    await upkeep.pass()
+    await retention.pass()
     expect(await kept(store)).toBe(1)
-    expect(upkeep.state().isHeld).toBe(true)
+    expect(retention.state().isHeld).toBe(true)
   }
 })
 
@@ -223,37 +223,37 @@ test('one start with a clock that is behind costs no event that came then, once 
   const at = time()
   let store = await open(path, at)
   await makeDead(store, START_MS)
-  await upkeepOf(store, at).upkeep.pass()
+  await retentionOf(store, at).retention.pass()
   await store.close()
 
   const behind = { wallMs: START_MS - 40 * DAY_MS, monotonicMs: 0 }
   store = await open(path, behind)
-  const wrong = upkeepOf(store, behind)
-  await wrong.upkeep.pass()
+  const wrong = retentionOf(store, behind)
+  await wrong.retention.pass()
   await makeDead(store, behind.wallMs)
-  expect(wrong.upkeep.state().isHeld).toBe(true)
+  expect(wrong.retention.state().isHeld).toBe(true)
   await store.close()
 
   pass(at, HOUR_MS)
   at.monotonicMs = 0
   store = await open(path, at)
-  const { upkeep } = upkeepOf(store, at)
-  await upkeep.pass()
+  const { retention } = retentionOf(store, at)
+  await retention.pass()
   expect(await kept(store)).toBe(2)
-  expect(upkeep.state()).toEqual({ isHeld: false, deadExpiring: 0 })
+  expect(retention.state()).toEqual({ isHeld: false, deadExpiring: 0 })
   pass(at, 30 * DAY_MS + HOUR_MS)
-  await upkeep.pass()
+  await retention.pass()
   expect(await kept(store)).toBe(0)
 })
 
 test('an idle service that runs on forgets what is old', async () => {
   const at = time()
   const store = await open(ownPath(), at)
-  const { upkeep, said } = upkeepOf(store, at)
+  const { retention, said } = retentionOf(store, at)
   await makeDead(store, START_MS)
-  await upkeep.pass()
+  await retention.pass()
   pass(at, 31 * DAY_MS)
-  await upkeep.pass()
+  await retention.pass()
   expect(await kept(store)).toBe(0)
   expect(said('old events forgotten')).toEqual([expect.objectContaining({ pruned: 1, dead: 1, retention_days: 30 })])
 })
@@ -261,19 +261,19 @@ test('an idle service that runs on forgets what is old', async () => {
 test('dead letters are kept for their own time; before they go they are counted, and warned of once a day', async () => {
   const at = time()
   const store = await open(ownPath(), at)
-  const { upkeep, said } = upkeepOf(store, at, { deadRetentionDays: 60 })
+  const { retention, said } = retentionOf(store, at, { deadRetentionDays: 60 })
   await makeDead(store, START_MS)
   const after = async (ms: number) => {
     pass(at, ms)
-    await upkeep.pass()
+    await retention.pass()
   }
   await after(2 * DAY_MS)
   await makeDead(store, at.wallMs)
   await after(29 * DAY_MS)
   expect(await kept(store)).toBe(2)
-  expect(upkeep.state().deadExpiring).toBe(0)
+  expect(retention.state().deadExpiring).toBe(0)
   await after(28 * DAY_MS + HOUR_MS)
-  expect(upkeep.state().deadExpiring).toBe(1)
+  expect(retention.state().deadExpiring).toBe(1)
   await after(HOUR_MS)
   const warning = { level: 40, dead: 1, retention_days: 30, retention_dead_days: 60 }
   expect(said('will be forgotten within a day')).toEqual([expect.objectContaining(warning)])
@@ -288,11 +288,11 @@ test.each([
 ])('%s can be kept for ever', async (_, retentionDays) => {
   const at = time()
   const store = await open(ownPath(), at)
-  const { upkeep } = upkeepOf(store, at, { retentionDays, deadRetentionDays: 0 })
+  const { retention } = retentionOf(store, at, { retentionDays, deadRetentionDays: 0 })
   await makeDead(store, START_MS)
-  await upkeep.pass()
+  await retention.pass()
   pass(at, 4_000 * DAY_MS)
-  await upkeep.pass()
+  await retention.pass()
   expect(await kept(store)).toBe(1)
-  expect(upkeep.state()).toEqual({ isHeld: false, deadExpiring: 0 })
+  expect(retention.state()).toEqual({ isHeld: false, deadExpiring: 0 })
 })

@@ -38,7 +38,7 @@ function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
       ai: new URL('../../src/providers/ai/provider.ts', import.meta.url).href,
       own: pathToFileURL(file).href,
     },
-    own: { has: ({ name }) => name === 'own' },
+    isolated: { has: ({ name }) => name === 'own' },
     inline: createInlineReader((...args) => compileRoutes(known())(...args)),
     handlers: known,
     faults,

@@ -54,7 +54,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])
   const reader = createInlineReader(route)
-  const keep = createEventWriter({
+  const writeEvent = createEventWriter({
     append: (event) => store.append(event),
     telemetry,
     log,
@@ -69,7 +69,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     ...options,
     store,
     reader,
-    pollAnswers: createPollAnswers({ keep, reader, withoutSecrets: (headers) => headers, clock }),
+    pollAnswers: createPollAnswers({ writeEvent, reader, withoutSecrets: (headers) => headers, clock }),
     sources: options.sources.map(({ name = 'ai', call, provider = ai }) => connectedSource({ name, provider, call })),
     clock,
     telemetry,

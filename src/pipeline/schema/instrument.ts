@@ -1,20 +1,20 @@
-/** Keyword that counts the visit of a schema at a place of the value; `compile.ts` defines it. */
+/** Keyword that counts each visit of a schema at a place of the value; `schema.ts` defines it. */
 export const METER = 'holdfast:meter'
 
-/** What a visit costs, before anything of it is done. */
+/** What a visit costs; charged before its work begins. */
 export interface Toll {
   readonly steps: number
-  /** It looks at every character of a text. */
+  /** The visit looks at every character of a string. */
   readonly isBySize: boolean
-  /** So often it lists the keys of an object. */
+  /** How many times the visit lists the keys of an object. */
   readonly keyLists: number
-  /** Constants that it is compared with, key by key. */
+  /** How many constants the value is compared with, key by key. */
   readonly compared: number
 }
 
 export interface Instrumented {
   readonly schema: Json
-  /** Of the schema itself, which nothing counts: it is due where a check begins. */
+  /** The toll of the root schema, which is not wrapped: the caller charges it when a check begins. */
   readonly toll: Toll
 }
 
@@ -24,7 +24,7 @@ const SCHEMA = ['additionalProperties', 'additionalItems', 'contains', 'property
 const LISTS = ['allOf', 'anyOf', 'oneOf', 'items']
 const MAPS = ['properties', 'patternProperties', 'dependencies']
 const DEFINITIONS = ['definitions', '$defs']
-/** Keywords that ask nothing of a value. */
+/** Keywords that do not constrain the value. */
 const SILENT = new Set([
   'title',
   'description',
@@ -37,15 +37,15 @@ const SILENT = new Set([
 ])
 const SIZED = ['minLength', 'maxLength']
 const LISTING = ['additionalProperties', 'propertyNames', 'minProperties', 'maxProperties']
-/** References whose target is counted on the way; others could lead past it. */
+/** References to counted parts. Other references could lead to parts that are not counted. */
 const KNOWN_POINTER = /^#(\/(definitions|\$defs|properties)\/[^/]+)?$/
-/** Characters of constants that are compared in one step. */
+/** How many characters of constants are compared in one step. */
 const CHARACTERS_PER_STEP = 32
 
 /**
- * The same schema, with every visit of a part of it counted: each part is wrapped into one that counts first. Between two
- * visits Ajv's code does no more than the keywords of one part ask, which the toll tells. Undefined for a schema with
- * references that might lead to parts which are not counted.
+ * Gives the same schema with every visit of a part counted: each part is wrapped into a schema that counts first. Between two
+ * visits Ajv's code does only the work of the keywords of one part, which the toll measures. Undefined: the schema has references
+ * that might lead to parts that are not counted.
  */
 export function instrument(schema: Json): Instrumented | undefined {
   const ids = new Set<unknown>()
@@ -103,7 +103,7 @@ const heavierOf = (one: Toll, other: Toll): Toll => ({
   compared: Math.max(one.compared, other.compared),
 })
 
-/** What the keywords of one part ask, but for what stands in other parts. */
+/** The cost of the keywords of one part, without the parts inside it. */
 function tollOf(part: Json): Toll {
   const constants = [...(Array.isArray(part.enum) ? part.enum : []), ...('const' in part ? [part.const] : [])]
   const lists = [part.required, ...Object.values(isObject(part.dependencies) ? part.dependencies : {})]

@@ -1,22 +1,22 @@
 /**
- * What a check of a value by a user's schema may take on the thread that answers providers. Schemas count their work in steps
- * as they go (`charge`); one that goes on for too long is broken off, and the event is checked in its handler's process instead.
+ * Bounds the time that a check by a user's schema may take on the thread that answers providers. Compiled schemas count their work
+ * in steps (`charge`). A check that takes too long is aborted, and the handler's process checks the event instead.
  */
 
-/** Steps that are taken without a look at the clock: what costs less is always decided at once, on a busy machine too. */
+/** Steps before the first look at the clock: a check that costs less always completes here, also on a busy machine. */
 const FREE_STEPS = 20_000
 const STEPS_BETWEEN_LOOKS = 5_000
-/** What a step takes at the worst, warm or not. */
+/** The longest that a step takes, also in code that is not optimized yet. */
 const STEP_MS = 0.000_1
 /** For all checks of one event together. */
 const MAX_CHECK_MS = 5
-/** Bytes of a body past which its objects may have so many keys that even listing them takes too long. */
+/** Bytes of the longest body whose objects may be listed: objects of a longer one may have so many keys that listing alone takes too long. */
 const MAX_LISTED_BYTES = 262_144
-/** Steps that listing the keys of an object takes for each. */
+/** Steps to list one key of an object. */
 const STEPS_PER_KEY = 2
-/** Ajv writes the path to a place anew for each branch that fails there; a step costs once more for each so many of a key's characters, */
+/** Ajv builds the path to a place again for each branch that fails there. So a step costs 1 more per this many characters of a key, */
 const KEY_CHARACTERS_PER_COST = 256
-/** and of those that a path has in another form. */
+/** and 1 more per this many characters that a path has to escape. */
 const ESCAPED = ['~', '/']
 const ESCAPES_PER_COST = 4
 const MAX_COUNTED_ESCAPES = 256
@@ -26,14 +26,14 @@ class OverBudget extends Error {
 }
 const OVER_BUDGET = new OverBudget('the check takes too long here')
 
-/** Infinite where nothing is bounded. */
+/** Steps until the next look at the clock; infinite while no budget is open. */
 let left = Number.POSITIVE_INFINITY
 let startedAt = 0
 let mayListKeys = true
-/** What a step counts for: 1 until there are keys that make paths dear. */
+/** The cost of a step: 1, or more once a long key has made paths expensive. */
 let stepCost = 1
 
-/** Counts work that is about to be done, all that is known of it at once. Throws where a budget is open that it would overrun. */
+/** Charges steps before their work begins. Throws if a budget is open and they would exceed it. */
 export function charge(steps: number): void {
   left -= steps * stepCost
   if (left < 0) renew(steps * stepCost)
@@ -44,12 +44,12 @@ function renew(steps: number): void {
   left = STEPS_BETWEEN_LOOKS
 }
 
-/** Throws where any budget is open: for work whose end nothing bounds. */
+/** Throws if a budget is open: for work without a bound. */
 export function chargeUnbounded(): void {
   if (left !== Number.POSITIVE_INFINITY) throw OVER_BUDGET
 }
 
-/** Counts that the keys of an object are about to be listed so often. */
+/** Charges for listing the keys of an object `times` times. */
 export function chargeKeys(object: object, times = 1): void {
   if (left === Number.POSITIVE_INFINITY) return
   if (!mayListKeys) throw OVER_BUDGET
@@ -68,7 +68,7 @@ function costOf(key: string): number {
   return 1 + Math.floor(key.length / KEY_CHARACTERS_PER_COST) + Math.floor(byEscapes)
 }
 
-/** No further than is told apart. */
+/** Counts up to `MAX_COUNTED_ESCAPES`. */
 function occurrences(text: string, character: string): number {
   let found = 0
   for (let at = text.indexOf(character); at >= 0 && found < MAX_COUNTED_ESCAPES; at = text.indexOf(character, at + 1))
@@ -76,17 +76,17 @@ function occurrences(text: string, character: string): number {
   return found
 }
 
-/** Counts that a value is compared so often with others, key by key, as deep as it goes. */
+/** Charges for comparing a value `times` times with others, key by key, at every depth. */
 export function chargeComparing(value: unknown, times: number): void {
   if (left === Number.POSITIVE_INFINITY || typeof value !== 'object' || value === null) return
   if (!Array.isArray(value)) chargeKeys(value, times)
   for (const inner of Object.values(value)) chargeComparing(inner, times)
 }
 
-/** Runs one check; undefined: it was broken off, or the budget was used up before. */
+/** Runs one check. Undefined: the check was aborted, or the budget was used up before. */
 export type Budget = <Result>(check: () => Result) => Result | undefined
 
-/** A budget for the checks of one event, whose body has so many bytes: one after the other and without `await`. */
+/** Opens a budget for all checks of one event. They run one after the other, without `await`. */
 export function openBudget(bodyBytes: number): Budget {
   startedAt = performance.now()
   let remaining = FREE_STEPS
@@ -98,7 +98,7 @@ export function openBudget(bodyBytes: number): Budget {
     try {
       return check()
     } catch (error) {
-      // A schema that leads back to itself without end fills the stack first.
+      // A schema that refers to itself without end overflows the stack before it uses up the budget.
       if (!(error instanceof OverBudget) && !(error instanceof RangeError)) throw error
       left = -1
       return undefined

@@ -2,19 +2,19 @@ import { createRequire } from 'node:module'
 import type { RE2JS } from 're2js'
 import { charge, chargeUnbounded } from './meter.ts'
 
-/** Instructions of a program past which a pattern is not matched in linear time here: each character may cost as many steps. */
+/** Instructions of the largest program that is run in linear time: each character may cost as many steps. */
 const MAX_PROGRAM = 500
 
-/** What Ajv asks of a regular expression. */
+/** The interface that Ajv needs of a regular expression. */
 export interface Matcher {
   readonly test: (text: string) => boolean
   readonly toString: () => string
 }
 
 /**
- * Compiles a schema's pattern, as `new RegExp(pattern, 'u')` reads it, so that it matches in time linear in the text
- * (re2js). What that cannot do (look-around, references back, huge repetitions) is left to Node's own engine, and never run
- * where time is bounded. Throws `SyntaxError` on what is no pattern.
+ * Compiles a schema's pattern, with the meaning of `new RegExp(pattern, 'u')`, so that it matches in time linear in the text
+ * (re2js). Patterns that re2js cannot match (look-around, back references, huge repetitions) use Node's own engine, and never run
+ * under a budget. Throws `SyntaxError` if the pattern is not valid.
  */
 export function compilePattern(pattern: string): Matcher {
   const native = new RegExp(pattern, 'u')
@@ -51,13 +51,13 @@ function linearly(pattern: string): RE2JS | undefined {
 
 let loaded: typeof RE2JS | undefined
 
-/** Loaded by the first schema that has a pattern: it takes 3 MiB. */
+/** Loads re2js at the first schema with a pattern: it takes 3 MiB. */
 function engine(): typeof RE2JS {
   loaded ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS
   return loaded
 }
 
-/** ECMAScript's white space, which is more than RE2's. */
+/** The white space of ECMAScript, which includes more than RE2's `\s`. */
 const SPACE = String.raw`\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}`
 const NOT_SPACE = String.raw`\x00-\x08\x0e-\x1f!-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{fefe}\x{ff00}-\x{10ffff}`
 const ANY = String.raw`[^\n\r\x{2028}\x{2029}]`
@@ -66,10 +66,10 @@ const ANY = String.raw`[^\n\r\x{2028}\x{2029}]`
 const PIECE =
   /\\u\{[\da-f]+\}|\\u[\da-f]{4}|\\x[\da-f]{2}|\\c[a-z]|\\[pP]\{[^}]*\}|\\.|\(\?<(?![=!])[^>]+>|\(\?.|[\s\S]/giu
 const NAMED_GROUP = /^\(\?<.+>$/
-/** Unicode categories that both know by the same name. */
+/** Unicode categories that have the same name in both engines. */
 const CATEGORY = /^\\[pP]\{(L|Lu|Ll|Lt|Lm|Lo|M|N|Nd|P|S|Z|Zs)\}$/
 
-/** The same in RE2's syntax; undefined where that has none. */
+/** Translates a pattern to RE2's syntax. Undefined: RE2 cannot express it. */
 function toRe2(pattern: string): string | undefined {
   let text = ''
   let inClass = false
@@ -80,7 +80,7 @@ function toRe2(pattern: string): string | undefined {
     else if (piece === ']') inClass = false
     text += part
   }
-  // Both are a class that is empty or full in ECMAScript, and the beginning of another in RE2.
+  // `[]` and `[^]` are whole classes in ECMAScript, but only the beginning of a class in RE2.
   return /(?<!\\)(?:\\\\)*\[\^?\]/.test(pattern) ? undefined : text
 }
 
@@ -99,7 +99,7 @@ function inClassToRe2(piece: string): string | undefined {
   if (piece === '\\s') return SPACE
   if (piece === '\\S') return NOT_SPACE
   if (piece === '\\b') return '\\x08'
-  // These begin a group elsewhere, and are two or more characters here.
+  // Outside a class this begins a group; in a class it is two or more characters.
   if (piece.startsWith('(?')) return undefined
   return piece.startsWith('\\') ? escapeToRe2(piece) : characterToRe2(piece)
 }
@@ -119,5 +119,5 @@ const characterToRe2 = (character: string): string | undefined =>
 const codePointToRe2 = (code: number): string | undefined =>
   isSurrogate(code) ? undefined : `\\x{${code.toString(16)}}`
 
-/** Half a character: what two of them make is for ECMAScript to tell. */
+/** Half of a surrogate pair: only ECMAScript's engine combines two of them. */
 const isSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdfff

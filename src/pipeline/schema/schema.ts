@@ -16,15 +16,15 @@ import { charge, chargeComparing, chargeKeys, chargeUnbounded, openBudget } from
 import { compilePattern } from './pattern.ts'
 
 /**
- * Why a value is not as its schema says; empty when it is. Names places, never values. Counts what it does, so that it can be
+ * Gives why a value does not match its schema; empty if it matches. Names places, never values. Counts its work, so that it can
  * run under a budget (`openBudget`).
  */
 export type SchemaCheck = (value: unknown) => readonly string[]
 
-/** Characters of a schema's JSON past which Node may need too long to compile a part of it when an event first reaches that. */
+/** Characters of the longest schema that runs under a budget: in a longer one Node may need too long to compile a part when an event first reaches it. */
 const MAX_COUNTED_LENGTH = 16_384
 
-/** Characters that are looked at in one step. */
+/** How many characters of a string one step looks at. */
 const CHARACTERS_PER_STEP = 16
 
 function chargeToll(value: unknown, { steps, isBySize, keyLists, compared }: Toll): void {
@@ -46,18 +46,18 @@ const meter: CodeKeywordDefinition = {
   },
 }
 
-/** Nothing is coerced, stripped or filled in: what is checked stays as it came. */
+/** Does not coerce, remove or fill in values: the checked value stays unchanged. */
 function createAjv(): Ajv {
   const regExp = Object.assign(compilePattern, { code: 'compilePattern' })
   const ajv = new Ajv({
     allErrors: false,
     strict: false,
-    // What a module gives may be no number of JSON.
+    // A module may give NaN or Infinity, which are not JSON numbers.
     strictNumbers: true,
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,
-    // What it takes out of its code, Node's compiler takes out too, and in a third of the time.
+    // Node's compiler removes the same dead code in a third of the time.
     code: { regExp, optimize: false },
   })
   ajv.removeKeyword('uniqueItems').addKeyword(uniqueItems).addKeyword(meter)
@@ -66,20 +66,20 @@ function createAjv(): Ajv {
 }
 
 /**
- * Compiles a JSON Schema once. Throws if the schema itself is not valid.
- * Ajv rather than TypeBox's compiler, because a handler's schema reaches this process as plain JSON.
+ * Compiles a JSON Schema. Throws if the schema itself is not valid.
+ * Uses Ajv and not TypeBox's compiler, because a handler's schema reaches this process as plain JSON.
  */
 export function compileSchema(schema: Readonly<Record<string, unknown>>): SchemaCheck {
   const text = JSON.stringify(schema)
   if (/"\$async":true/.test(text)) throw new Error('$async is not supported')
   const plain: AnySchemaObject = JSON.parse(text)
   const counted = text.length > MAX_COUNTED_LENGTH ? undefined : instrument(plain)
-  // An instance knows a schema by its $id, and two handlers may use the same one.
+  // An Ajv instance rejects a second schema with the same `$id`, and two handlers may use the same one.
   const ajv = text.includes('"$id"') ? createAjv() : shared
   void ajv.validateSchema(plain, true)
   const validate = ajv.compile(counted?.schema ?? plain)
   ajv.removeSchema(validate.schema)
-  // Node compiles a function when it is first called, which takes long where the schema is large.
+  // Node compiles a function at its first call, which takes long for a large schema.
   void openBudget(0)(() => validate(undefined))
   return (value) => {
     if (counted === undefined) chargeUnbounded()
@@ -88,7 +88,7 @@ export function compileSchema(schema: Readonly<Record<string, unknown>>): Schema
   }
 }
 
-/** The same for where checks have a budget: a schema of which they would all be broken off is not even compiled there. */
+/** As `compileSchema`, for checks with a budget: a schema whose checks would all be aborted is compiled only if a check runs without a budget. */
 export function compileBounded(schema: Readonly<Record<string, unknown>>): SchemaCheck {
   if (JSON.stringify(schema).length <= MAX_COUNTED_LENGTH) return compileSchema(schema)
   let check: SchemaCheck | undefined
@@ -99,14 +99,14 @@ export function compileBounded(schema: Readonly<Record<string, unknown>>): Schem
   }
 }
 
-/** What is said of a value that Ajv could not check. */
+/** The reason for a value that Ajv could not check. */
 const UNCHECKED: Pick<ErrorObject, 'instancePath' | 'message' | 'params'> = {
   instancePath: '',
   message: 'cannot be checked',
   params: {},
 }
 
-/** Ajv compares values by their own `toString` and `valueOf`, where a value has members of that name. */
+/** Ajv throws a `TypeError` if it compares a value that has members of its own named `toString` or `valueOf`. */
 function holds(validate: ValidateFunction, value: unknown): boolean {
   try {
     return validate(value)
@@ -119,7 +119,7 @@ function holds(validate: ValidateFunction, value: unknown): boolean {
 
 const MAX_KEY_LENGTH = 64
 const MAX_PATH_LENGTH = 256
-/** Of what Ajv says, which holds a whole pattern. */
+/** Bounds Ajv's message, which may hold a whole pattern. */
 const MAX_MESSAGE_LENGTH = 512
 
 function describe({ instancePath, message = '', params }: typeof UNCHECKED): string {
@@ -131,16 +131,16 @@ function describe({ instancePath, message = '', params }: typeof UNCHECKED): str
 
 type Test = (text: string) => boolean
 
-/** Characters that a format looks at in one step. */
+/** How many characters a format looks at in one step. */
 const FORMAT_CHARACTERS_PER_STEP = 4
-/** `url` may look at each character once for each other. */
+/** `url` may look at each character once per other character. */
 const URL_SQUARE_PER_STEP = 16
-/** A longer text is no host name; the expression of `hostname` looks so far ahead before it begins. */
+/** The longest host name. The expression of `hostname` looks ahead over the whole text first, so longer texts are refused before. */
 const MAX_HOSTNAME_LENGTH = 255
 
 /**
- * Adds the formats of ajv-formats, each of which counts what it is about to do. Their expressions are anchored, and
- * linear in the text but for `url`.
+ * Adds the formats of ajv-formats; each charges for its work first. Their expressions are anchored, and all but `url` are linear
+ * in the text.
  */
 export function addCountedFormats(ajv: Ajv): void {
   addFormats.default(ajv)
@@ -157,7 +157,7 @@ export function addCountedFormats(ajv: Ajv): void {
   }
 }
 
-/** Undefined: it is a format of numbers, or always holds. */
+/** Undefined: it is a format of numbers, or one that accepts every value. */
 function testOf(format: Format): Test | undefined {
   if (format instanceof RegExp) return (text) => format.test(text)
   if (typeof format === 'function') return format
@@ -165,7 +165,7 @@ function testOf(format: Format): Test | undefined {
   return testOf(format.validate as Format)
 }
 
-/** `uniqueItems` in time linear in the list; Ajv compares each with each. */
+/** `uniqueItems` in time linear in the list; Ajv's own compares every pair. */
 export const uniqueItems: FuncKeywordDefinition = {
   keyword: 'uniqueItems',
   type: 'array',
@@ -173,7 +173,7 @@ export const uniqueItems: FuncKeywordDefinition = {
   validate: Object.assign(areUnique, { errors: [] }),
 }
 
-/** One for all schemas: each instance brings compiled meta-schemas of its own, which are most of its size. */
+/** One instance for all schemas: each instance compiles its own meta-schemas, which are most of its size. */
 const shared = createAjv()
 
 function areUnique(this: unknown, wanted: boolean, items: readonly unknown[]): boolean {
@@ -195,14 +195,14 @@ function repeated(items: readonly unknown[]): readonly [number, number] | undefi
   return undefined
 }
 
-/** Characters that are hashed in one step. */
+/** How many characters one step hashes. */
 const COMPARED_CHARACTERS_PER_STEP = 16
 
-/** JSON with keys in order: equal values have the same text, and no others. */
+/** JSON with sorted keys: two values have the same text if and only if they are equal. */
 function canonical(value: unknown): string {
   charge(2)
   if (typeof value === 'string') charge(value.length / COMPARED_CHARACTERS_PER_STEP)
-  // JSON has no text for a number that is read as infinite.
+  // `JSON.stringify` gives null for a number that was parsed as infinite.
   if (typeof value === 'number') return String(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
