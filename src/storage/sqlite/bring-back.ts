@@ -7,7 +7,7 @@ import { PENDING_HANDLERS } from './due-deliveries.ts'
 /** Rows of each kind that are brought back in one commit. */
 const MAX_BROUGHT = 200
 
-/** What lies further ahead than it can, by key. */
+/** Keys of rows with a time that lies further ahead than any wait explains. */
 export interface FoundAhead {
   readonly events: readonly number[]
   readonly deliveries: readonly number[]
@@ -15,12 +15,12 @@ export interface FoundAhead {
   readonly tasks: readonly number[]
 }
 
-/** A submission that nobody knows the fate of waits for its deadline: sent again, it might be paid for twice. */
+/** A submission whose fate is unknown waits for its deadline: sent again, it might be paid for twice. */
 const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 
 const NOTHING: BroughtBack = { events: 0, deliveries: 0, tasks: 0 }
 
-/** Has nothing written where nothing was found. */
+/** Writes only where something was found. */
 export async function bringBackFound(
   found: Promise<FoundAhead>,
   bringBack: (found: FoundAhead) => Promise<BroughtBack>,
@@ -29,7 +29,7 @@ export async function bringBackFound(
   return Object.values<readonly number[]>({ ...ahead }).every(({ length }) => length === 0) ? NOTHING : bringBack(ahead)
 }
 
-/** Looks for what lies ahead, in the thread that reads. `started_at` of an attempt tells a clock that was ahead then. */
+/** Finds what lies ahead, in the reader thread. `started_at` of an attempt shows that the clock was ahead when it started. */
 export function prepareFindAhead(db: DatabaseSync) {
   const events = db.prepare(`SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_BROUGHT}`)
   const deliveries = db.prepare(`
@@ -69,7 +69,7 @@ export function prepareFindAhead(db: DatabaseSync) {
   }
 }
 
-/** Brings back what was found, as far as it still lies ahead. */
+/** Brings back what was found, where it still lies ahead. */
 export function prepareBringBack(db: DatabaseSync) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(

@@ -4,22 +4,23 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import type { CheckpointData, Checkpointed, ToCheckpointThread } from './checkpoint-thread.ts'
 import { isFatal } from './errors.ts'
 
-/** The write-ahead log is brought into the database when this much of it is not. */
+/** A checkpoint starts when this much of the write-ahead log is not in the database yet. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024
-/** Written, about, between two looks at the log's length. */
+/** About how much is written between two measurements of the log. */
 const LOOK_BYTES = 1024 * 1024
 const FRAME_HEADER_BYTES = 24
 /** The thread does nothing that makes garbage. */
 const MAX_YOUNG_GENERATION_MIB = 1
 
 /**
- * Brings the write-ahead log into the database: most of it in a thread of its own, so that commits go on, and the rest
- * between two commits, so that the log can start over. Its calls throw what SQLite throws, here or in the thread.
+ * Brings the write-ahead log into the database: most of it in a thread of its own, so that commits go on, and the rest between
+ * two commits, so that the log can start over. Calls throw the errors of SQLite, raised here or in the thread.
  *
- * After a failed fsync nothing is brought over any more: the next one might succeed falsely, and the log be overwritten.
+ * After a failed fsync there are no more checkpoints: a later fsync might report success falsely, and the log would be
+ * overwritten.
  */
 export class Checkpointer {
-  /** Its thread has the files open; no call is to be made before. */
+  /** Resolves once its thread has the files open; no other call may come before. */
   readonly opened: Promise<void>
   readonly #thread: Worker
   readonly #port: MessagePort
@@ -31,10 +32,10 @@ export class Checkpointer {
   #isFailed = false
   #unseenBytes = 0
 
-  /** `guarded` runs what comes of the thread's answers while no commit does. `onLost` is told that the thread is gone. */
+  /** `guarded` runs the end of a checkpoint while no commit runs. `onLost` is called if the thread is gone. */
   constructor(db: DatabaseSync, path: string, guarded: (run: () => void) => void, onLost: (error: Error) => void) {
     this.#pageBytes = Number(db.prepare('PRAGMA page_size').get()?.page_size)
-    // NOOP (SQLite 3.51) only tells how long the log is.
+    // NOOP (SQLite 3.51) only measures the log.
     this.#measure = db.prepare('PRAGMA wal_checkpoint(NOOP)')
     this.#passive = db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
     this.#truncate = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -53,8 +54,8 @@ export class Checkpointer {
   }
 
   /**
-   * To be called after each commit. With less than `reserveBytes` of log left to bring over at any time: where that is
-   * little, commits wait.
+   * To be called after each commit. Keeps the log that is not in the database yet below `reserveBytes`; where that is little,
+   * commits wait for the checkpoint.
    */
   ifDue(writtenBytes: number, reserveBytes: number): void {
     if (this.#isFailed) return
@@ -69,7 +70,7 @@ export class Checkpointer {
     }
   }
 
-  /** Brings over what there is, and gives the log's space back; not while the thread is at it. */
+  /** A full checkpoint that cuts the log to nothing; does nothing while the thread is at work. */
   truncate(): void {
     if (!this.#isRunning && !this.#isFailed) this.#truncate.get()
   }

@@ -12,24 +12,24 @@ export interface Candidate {
   readonly attempts: number
 }
 
-/** Whose turn it is to have a delivery leased, until there is no more due that there is room for. */
+/** The due deliveries in the order in which they are leased, as far as there are free slots. */
 export interface ClaimOrder {
-  /** Each is given once; the next is asked for when this one is no longer pending. */
+  /** Returns each delivery once. Called again when the one before is no longer pending, or was passed over. */
   next(): Candidate | undefined
-  /** The candidate stays pending, and is not given again for as long as the process runs. */
+  /** The candidate stays pending, and is not returned again while the process runs. */
   passOver(candidate: Candidate): undefined
-  /** The candidate takes a place. */
+  /** The candidate was leased, and takes a slot. */
   leased(candidate: Candidate): void
 }
 
 type Select = (handler: string, isolated: boolean, rows: number) => readonly Candidate[]
 
-/** Deliveries of a handler that are read at once. */
+/** Deliveries of one handler that are read at once. */
 const READ_ROWS = 16
 
 /**
- * Gives what is due in turns: the next is always of a handler of which the fewest run, and of those the one that has been
- * due the longest. Changes nothing. What lies on damaged pages is left out.
+ * Round robin over the handlers: the next delivery is always of the handler of which the fewest run, and of several such
+ * handlers of the one whose delivery has been due the longest. Changes nothing. Leaves out what lies on damaged pages.
  */
 export function prepareClaimOrder(
   db: DatabaseSync,
@@ -50,12 +50,12 @@ export function prepareClaimOrder(
 
   return (request, nowMs) => {
     const named = pending(request)
-    const room = { shared: request.sharedLimit, isolated: request.isolatedLimit }
+    const slots = { shared: request.sharedLimit, isolated: request.isolatedLimit }
     const read: Select = (handler, isolated, rows) => select(handler, isolated, rows, nowMs)
-    const lines = request.handlers
+    const queues = request.handlers
       .filter(({ name }) => named.has(name))
-      .map(({ name, limit, running = 0 }) => new HandlerQueue(name, limit, running, room, read))
-    return claimOrderOf(lines, room, passedOver)
+      .map(({ name, limit, running = 0 }) => new HandlerQueue(name, limit, running, slots, read))
+    return claimOrderOf(queues, slots, passedOver)
   }
 }
 
@@ -69,10 +69,10 @@ function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet
   const selectCarefully = prepareCarefulSelect(db, damage, passedOver)
 
   return (handler: string, isolated: boolean, rows: number, nowMs: number): readonly Candidate[] => {
-    const line = [handler, isolated ? 1 : 0] as const
-    const carefully = () => selectCarefully(line, rows, nowMs)
+    const queue = [handler, isolated ? 1 : 0] as const
+    const carefully = () => selectCarefully(queue, rows, nowMs)
     const simply = () =>
-      damage.around('what is due for', line.join(), () => select.all(...line, nowMs, rows), carefully)
+      damage.around('what is due for', queue.join(), () => select.all(...queue, nowMs, rows), carefully)
     const found: readonly Row[] = passedOver.size === 0 ? simply() : carefully()
     return found.map((row) => ({
       key: Number(row.key),
@@ -85,8 +85,8 @@ function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet
 }
 
 /**
- * Reads the index alone, so that a damaged page of the table costs only the deliveries on it; and of the index what lies behind its
- * last damaged page.
+ * Reads the index alone, so that a damaged page of the table costs only the deliveries on it. Of a damaged index, it reads the
+ * part behind the last damaged page.
  */
 function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
   const from = `FROM delivery INDEXED BY delivery_pending WHERE state = 'pending' AND handler = ? AND isolated = ?`
@@ -98,26 +98,26 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
   const attemptsOf = db.prepare('SELECT attempts FROM delivery WHERE key = ?')
   const readableFromMs = new Map<string, number>()
 
-  /** Goes from the end of the index to the damage. */
-  function findReadable(line: HandlerKey, fromMs: number): void {
+  /** Reads the index from its end back to the damage, to find from which time on it can be read. */
+  function findReadable(queue: HandlerKey, fromMs: number): void {
     let readableMs = Number.MAX_SAFE_INTEGER - 1
     try {
-      for (const row of newest.iterate(...line, fromMs)) readableMs = Number(row.due_at)
+      for (const row of newest.iterate(...queue, fromMs)) readableMs = Number(row.due_at)
       readableMs = fromMs
     } catch {
-      // The entry before this one is the damaged page's neighbour, and looking for it would lead there.
+      // The next entry adjoins the damaged page: a search for it would read that page.
       readableMs++
     }
-    readableFromMs.set(line.join(), readableMs)
+    readableFromMs.set(queue.join(), readableMs)
   }
 
-  return (line: HandlerKey, rows: number, nowMs: number): readonly Row[] => {
-    const fromMs = readableFromMs.get(line.join()) ?? 0
+  return (queue: HandlerKey, rows: number, nowMs: number): readonly Row[] => {
+    const fromMs = readableFromMs.get(queue.join()) ?? 0
     const found = damage.orMend(
       'the index of what is due for',
-      line.join(),
-      () => oldest.all(...line, fromMs, nowMs, JSON.stringify([...passedOver]), rows),
-      () => findReadable(line, fromMs),
+      queue.join(),
+      () => oldest.all(...queue, fromMs, nowMs, JSON.stringify([...passedOver]), rows),
+      () => findReadable(queue, fromMs),
     )
     return found.map((row) => {
       const key = Number(row.key)
@@ -132,12 +132,12 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
   }
 }
 
-function claimOrderOf(lines: readonly HandlerQueue[], room: FreeSlots, passedOver: Set<number>): ClaimOrder {
+function claimOrderOf(queues: readonly HandlerQueue[], slots: FreeSlots, passedOver: Set<number>): ClaimOrder {
   return {
     next() {
       let first: HandlerQueue | undefined
-      for (const line of lines)
-        if (line.head() !== undefined && (first === undefined || isBefore(line, first))) first = line
+      for (const queue of queues)
+        if (queue.head() !== undefined && (first === undefined || isBefore(queue, first))) first = queue
       return first?.take()
     },
     passOver({ key }) {
@@ -145,40 +145,40 @@ function claimOrderOf(lines: readonly HandlerQueue[], room: FreeSlots, passedOve
       return undefined
     },
     leased({ handler, isolated }) {
-      lines.find(({ name }) => name === handler)?.leased()
-      if (isolated) room.isolated--
-      else room.shared--
+      queues.find(({ name }) => name === handler)?.leased()
+      if (isolated) slots.isolated--
+      else slots.shared--
     },
   }
 }
 
-/** Both have a head. */
+/** For queues that both have a head. */
 const isBefore = (a: HandlerQueue, b: HandlerQueue): boolean =>
   a.running < b.running || (a.running === b.running && isOlder(a.head(), b.head()))
 
 const isOlder = (a: Candidate | undefined, b: Candidate | undefined): boolean =>
   a !== undefined && (b === undefined || a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.key < b.key))
 
-/** What may still be leased. */
+/** How many more deliveries may be leased. */
 interface FreeSlots {
   shared: number
   isolated: number
 }
 
-/** What is due of one handler, the oldest first, as far as there is room for it. */
+/** The due deliveries of one handler, the oldest first, as far as there are free slots. */
 class HandlerQueue {
   readonly name: string
-  readonly #room: FreeSlots
+  readonly #slots: FreeSlots
   readonly #shared: Reader
   readonly #isolated: Reader
   #limit: number
   #running: number
 
-  constructor(name: string, limit: number, running: number, room: FreeSlots, read: Select) {
+  constructor(name: string, limit: number, running: number, slots: FreeSlots, read: Select) {
     this.name = name
     this.#limit = limit
     this.#running = running
-    this.#room = room
+    this.#slots = slots
     this.#shared = new Reader((rows) => read(name, false, rows))
     this.#isolated = new Reader((rows) => read(name, true, rows))
   }
@@ -188,8 +188,8 @@ class HandlerQueue {
   }
 
   head(): Candidate | undefined {
-    const shared = this.#shared.head(Math.min(this.#limit, this.#room.shared))
-    const isolated = this.#isolated.head(Math.min(this.#limit, this.#room.isolated))
+    const shared = this.#shared.head(Math.min(this.#limit, this.#slots.shared))
+    const isolated = this.#isolated.head(Math.min(this.#limit, this.#slots.isolated))
     return isOlder(isolated, shared) ? isolated : shared
   }
 
@@ -206,7 +206,7 @@ class HandlerQueue {
   }
 }
 
-/** Reads on when all that it has read was dropped: none of that is pending any more. */
+/** Reads more rows once all that it has read were dropped: none of those is pending any more. */
 class Reader {
   readonly #read: (rows: number) => readonly Candidate[]
   #rows: readonly Candidate[] = []
@@ -217,11 +217,11 @@ class Reader {
     this.#read = read
   }
 
-  /** Undefined with no `room`. */
-  head(room: number): Candidate | undefined {
-    if (room <= 0) return undefined
+  /** Undefined without `slots`. */
+  head(slots: number): Candidate | undefined {
+    if (slots <= 0) return undefined
     if (this.#at === this.#rows.length && !this.#isDone) {
-      const rows = Math.min(room, READ_ROWS)
+      const rows = Math.min(slots, READ_ROWS)
       this.#rows = this.#read(rows)
       this.#at = 0
       this.#isDone = this.#rows.length < rows

@@ -10,21 +10,18 @@ import type { Damage } from './damage.ts'
 import type { EndTask } from './end-task.ts'
 import type { Row } from './statement-cache.ts'
 
-/** One that its owner had asked for before it is stale is left alone until it is. */
+/** A pending task that was polled on request before it was stale is not due before it is stale. */
 const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE ?3 END"
 
 /** Later than any time. */
 const NEVER = Number.MAX_SAFE_INTEGER
 
-/**
- * Who may ask for a task. A leased task is due when its lease runs out, so that a lease that is lost needs nobody to take
- * it back.
- */
+/** Leases tasks. A leased task is due when its lease runs out, so that a lost lease needs no step to reclaim it. */
 export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Damage) {
   const dueTasks = prepareDueTasks(db, damage)
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
   const take = db.prepare('UPDATE task SET lease = ?, due_at = ? WHERE key = ?')
-  const letGo = db.prepare(`
+  const release = db.prepare(`
     UPDATE task SET lease = NULL, due_at = min(${NOT_BEFORE_STALE}, CASE WHEN expires_at > ?7 AND expires_at <= ?8 THEN ${NEVER} ELSE expires_at END),
       polls = polls + (?4 AND status = 'pending'),
       failures = CASE WHEN ?5 IS NOT NULL THEN 0 ELSE failures + ?4 END,
@@ -43,7 +40,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
     return leasedTaskOf(claimed, token, row.lease !== null)
   }
 
-  /** Undefined: it does not fit where it lies, and beside that is a damaged page. */
+  /** Undefined: the lease cannot be written, because the row has to move and the page beside it is damaged. */
   const leaseReadable = (row: TaskRow, leaseMs: number, nowMs: number): LeasedTask | undefined =>
     damage.around(
       'the leasing of task',
@@ -74,7 +71,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
         return damage.around(
           'the postponement of task',
           uid,
-          () => letGo.run(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs).changes === 1,
+          () => release.run(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs).changes === 1,
           () => false,
         )
       })
@@ -90,15 +87,15 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
   }
 }
 
-/** What may be claimed of a source's tasks. */
+/** The tasks of a source that may be claimed. */
 export interface DueTasks {
-  /** Those past their deadline. */
+  /** Tasks past their deadline. */
   expired(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
-  /** Those to be asked for: such as have not failed first, but for the places that failed ones have. */
+  /** Tasks to poll: first those that have not failed, but for the places reserved for failed ones. */
   due(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
 }
 
-/** What lies on damaged pages is left out. */
+/** Leaves out what lies on damaged pages. */
 export function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
   const open = 'expires_at > ?2'
   const sound = prepareQueue(db, damage, { index: 'task_due_sound', at: 'due_at', of: 'failures = 0', free: open })
@@ -120,11 +117,11 @@ export function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
 
 interface Queue {
   readonly index: string
-  /** In which order, and up to which time. */
+  /** The column that orders the tasks, and is compared with the time up to which they are due. */
   readonly at: string
-  /** Which live tasks the index has. */
+  /** The condition of the index: which live tasks it has. */
   readonly of: string
-  /** What their rows have to say besides, by another time: `?2`. */
+  /** A further condition on the rows, by another time (`?2`). */
   readonly free: string
 }
 
@@ -134,7 +131,7 @@ function prepareQueue(db: DatabaseSync, damage: Damage, { index, at, of, free }:
   const keys = db.prepare(`SELECT key ${from} AND ?2 IS NOT NULL ORDER BY ${at}, key`)
   const row = db.prepare(`SELECT * FROM task WHERE key = ?1 AND ${free}`)
 
-  /** By the index alone, and each row on its own. */
+  /** Reads the keys from the index alone, and each row on its own. */
   function carefully(source: string, untilMs: number, otherMs: number, limit: number): readonly Row[] {
     const found: Row[] = []
     for (const { key } of keys.all(source, otherMs, untilMs)) {

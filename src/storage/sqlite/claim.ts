@@ -13,15 +13,15 @@ import { prepareRecordAttempt } from './settle.ts'
 import type { StoredClaim, StoredWork } from './thread-messages.ts'
 
 const HEADERS_CORRUPT = 'the stored headers are damaged'
-/** When the next claim is, where damage hides what is due next. */
+/** When to claim again, where damage hides what is due next. */
 const BLIND_CLAIM_MS = 1_000
 
 /**
- * What cannot be read is set aside: a delivery whose event lies on a damaged page is dead, one that lies on such a page itself is
- * passed over, and the rest is leased.
+ * Leases due deliveries. A delivery whose event lies on a damaged page is marked dead; one that lies on a damaged page itself
+ * is passed over; the rest is leased.
  */
 export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Damage) {
-  const takeBack = prepareReclaimExpired(db, counts, damage)
+  const reclaimExpired = prepareReclaimExpired(db, counts, damage)
   const claimOrder = prepareClaimOrder(db, damage)
   const nextDue = prepareNextDue(db)
   const read = prepareRead(db, damage)
@@ -40,7 +40,7 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
   }
 
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
-    takeBack(nowMs, request.maxAttempts, nowMs)
+    reclaimExpired(nowMs, request.maxAttempts, nowMs)
     const order = claimOrder(request, nowMs)
     const work: StoredWork[] = []
     for (let next = order.next(); next !== undefined; next = order.next()) {
@@ -70,7 +70,7 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
 /** A delivery's event as it was stored. */
 type Found = Omit<StoredWork, 'deliveryId' | 'lease' | 'handler' | 'attempt' | 'isolated'>
 
-/** Reads the event of a delivery; or tells why it cannot be read. */
+/** Reads the event of a delivery, or returns why it cannot be read. */
 function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) => Found | string {
   const select = db.prepare(`
     SELECT uid, source, provider, id, type, received_at, origin, task, headers, traceparent, checksum, bytes,
@@ -129,7 +129,7 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
   }
 }
 
-/** Makes pending deliveries dead that are not to run. */
+/** Marks pending deliveries dead that cannot run. */
 function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const update = db.prepare(`

@@ -10,7 +10,7 @@ import {
   misdatedBefore,
 } from '../../domain/clock.ts'
 
-/** What is known of the clock is kept among the watermarks; undefined: nothing is yet. */
+/** The clock record is kept in the table of watermarks; undefined: there is none yet. */
 export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefined {
   const select = db.prepare('SELECT value FROM watermark WHERE name = ?')
   function read(name: string): number | undefined {
@@ -24,7 +24,10 @@ export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefine
   }
 }
 
-/** `clock_key` is the last event that was stored when the clock was last trusted. */
+/**
+ * Judges the clock, as `judgeClock` of the domain does. The watermark `clock_key` is the key of the last event that was stored
+ * when the clock was last trusted.
+ */
 export function prepareJudgeClock(db: DatabaseSync) {
   const read = prepareReadClock(db)
   const write = db.prepare(
@@ -61,15 +64,15 @@ export function prepareJudgeClock(db: DatabaseSync) {
   }
 }
 
-/** The clock was set ahead, or the machine slept: by so much, after it had said this last. */
+/** A jump of the clock ahead, because it was set or the machine slept: by how much, and the last time before it. */
 export interface ClockJump {
   readonly byMs: number
   readonly lastMs: number
 }
 
 /**
- * The clock, which tells of each jump ahead before it says the time after it. `monotonicMs` is one that nobody sets. Of a step
- * that is shorter than leases are long nothing is told.
+ * Wraps a clock: calls `onJump` for each jump ahead before it returns the time after it. `monotonicMs` is a clock that is never
+ * set. Steps shorter than a lease are not reported.
  */
 export function watchClock(clock: Clock, monotonicMs: () => number, onJump: (jump: ClockJump) => void): Clock {
   let lastMs = clock()
@@ -85,8 +88,8 @@ export function watchClock(clock: Clock, monotonicMs: () => number, onJump: (jum
 }
 
 /**
- * Has leases that held before the clock jumped ahead hold on for as long as they were to last: what holds them is this process,
- * which may be at it, and a second run of it would be for nothing. (Back, `bringBack` sees to them.)
+ * Extends the leases that held before the clock jumped ahead, so that they last as long as they were to. This process holds
+ * them and may be working on them: a second run would be for nothing. (`bringBack` corrects jumps back.)
  */
 export function prepareShiftLeases(db: DatabaseSync): (jump: ClockJump) => void {
   const deliveries = db.prepare(`

@@ -20,14 +20,14 @@ import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-me
 import { prepareTrackTask } from './track-task.ts'
 import { fromWire, type WireEvent, type WireResult } from './wire-event.ts'
 
-/** Damage that is met while one call is carried out; past it the call fails, and the next one goes on from there. */
+/** Damaged pages that one call may meet; with more, the call fails, and the next one goes on from there. */
 const MAX_DETOURS = 64
-/** Events that may fail on damaged pages in one commit; with more, none of it is kept. */
+/** Events of one commit that may fail on damaged pages; with more, none of the commit is kept. */
 const MAX_DAMAGED_EVENTS = 8
-/** So many in a row that fail on damaged pages are no longer the fault of what they lead to. */
+/** After so many failures in a row, the damage is taken to be where all new events are kept, not where single ones lead. */
 const DAMAGED_IN_A_ROW = 3
 
-/** An event that could not be written for a reason of its own, or because of what it leads to. */
+/** An event that could not be written, for a reason of its own or because of the rows that it leads to. */
 class BadEvent extends Error {
   readonly event: WireEvent
   override readonly cause: unknown
@@ -39,25 +39,25 @@ class BadEvent extends Error {
 }
 
 /**
- * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not; a power cut may undo it and what came
- * after it, never a part of it, and never what came before. A process that ends takes back neither.
+ * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not. A power cut may then undo it and the
+ * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
  */
 type Durability = 'FULL' | 'NORMAL'
 
-/** What a power cut may undo: a delivery runs once more. */
+/** Calls that a power cut may undo: a delivery then runs once more. */
 export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'shiftLeases'])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
 
 interface Committed {
   readonly replies: readonly Reply[]
-  /** Why no event can be kept, whatever else can be done. */
+  /** Why no event can be kept, although other calls may succeed. */
   readonly damaged: string | undefined
 }
 
 /**
- * Everything queued in one transaction: the answers follow its commit. One with an event in it, or anything else that is not
- * to be undone, is fsynced.
+ * Commits batches of events and calls in one transaction, and answers after the commit. The commit is fsynced if it has an
+ * event in it, or any call that must not be undone.
  */
 export class Committer {
   readonly #db: DatabaseSync
@@ -108,7 +108,7 @@ export class Committer {
 
   /**
    * What it returns is committed. An event or a call that is at fault itself, or that leads over a damaged page, is answered
-   * with its error and leaves its neighbours alone. Throws if the transaction failed, which then changed nothing.
+   * with its error; the others are committed. Throws if the transaction failed, which then changed nothing.
    */
   commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Committed {
     try {
@@ -148,7 +148,7 @@ export class Committer {
     }
   }
 
-  /** Each call in a transaction of its own, so that what is damaged costs no more than it must. */
+  /** Commits each call in a transaction of its own, so that damage costs no more than it must. */
   #apart(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const ids = batches.map(({ batch: { id } }) => ({ id }))
     const appended = batches.length === 0 ? [] : this.#despiteDamage(ids, () => this.#together(batches, []))
@@ -172,7 +172,7 @@ export class Committer {
     }
   }
 
-  /** Of the event that was committed last, by this process or before it. */
+  /** The key of the event that was committed last, by this process or before it. */
   lastKey = (): number => this.#appender.lastKey()
 
   /** Throws unless the database can be written. */
@@ -198,7 +198,7 @@ export class Committer {
     }
   }
 
-  /** What cannot be put on disk stays in memory, and is read again at open. */
+  /** Entries that cannot be put on disk stay in memory, and are read again at open. */
   #flushSlice(): void {
     this.#damage.around(
       'the index of',
@@ -208,7 +208,10 @@ export class Committer {
     )
   }
 
-  /** Takes effect between transactions only. Not prepared: this pragma runs when it is, and not again. */
+  /**
+   * Only between transactions does the pragma take effect. It is not prepared, because it runs when it is prepared, and not
+   * again.
+   */
   #setDurability(durability: Durability): void {
     if (durability === this.#durability) return
     this.#db.exec(`PRAGMA synchronous = ${durability}`)
@@ -236,7 +239,7 @@ export class Committer {
       try {
         return this.#appender.append(event, body, nowMs)
       } catch (error) {
-        // What a step leads over is gone around; only what has no way around it costs the event.
+        // The next try goes around a damaged step; only damage with no way around it costs the event.
         const isOfAll = error instanceof DamagedPage || (isEnvironmental(error) && !isCorruption(error))
         throw isOfAll ? error : new BadEvent(wired, error)
       }
@@ -262,7 +265,7 @@ export class Committer {
   }
 }
 
-/** What has met much damage goes on at the next call: deliveries are claimed again at once. */
+/** The answer to a call that has met much damage: the next call goes on from there. */
 function unfinished(request: { readonly id: number } | Call<WriterOperations>): Reply | undefined {
   if (!('name' in request)) return undefined
   const { id, name } = request
@@ -274,7 +277,7 @@ function unfinished(request: { readonly id: number } | Call<WriterOperations>): 
 const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
   batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
 
-/** The buffers that an answer carries: they are handed over, not copied. */
+/** The buffers in the answers: they are transferred, not copied. */
 export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {
   return replies.flatMap((reply) => {
     const work = 'value' in reply ? (reply.value as Partial<StoredClaim> | undefined)?.work : undefined

@@ -46,8 +46,8 @@ export function openForReading(path: string): DatabaseSync {
 }
 
 /**
- * A second connection that writes, but only what the first has committed to the log. It makes no file where there is none: SQLite
- * takes the log beside an empty database for left over, and deletes it.
+ * A second connection that writes, but only what the first has committed to the log. It does not create a missing file: SQLite
+ * would take the log beside an empty database for a leftover, and delete it.
  */
 export function openForCheckpoints(path: string): DatabaseSync {
   const existing = pathToFileURL(path)
@@ -58,7 +58,7 @@ export function openForCheckpoints(path: string): DatabaseSync {
   return db
 }
 
-/** What an operator is told of a database that does not open. */
+/** The error for an operator whose database does not open. */
 export function refusal(path: string, error: unknown): StoreRefused {
   if (error instanceof StoreRefused) return error
   return isCorruption(error)

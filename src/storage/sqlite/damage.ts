@@ -1,13 +1,13 @@
 import { messageOf } from '../../domain/errors.ts'
 import { extendedCode, isCorruption, SQLITE_CORRUPT } from './errors.ts'
 
-/** Steps that are remembered; past it, a call that meets another one fails. */
+/** Damaged steps that are remembered; with more, a call that meets another one fails. */
 const MAX_AVOIDED = 100_000
 
-/** What a step is about: a delivery's key, a handler's name, or nothing in particular. */
+/** The subject of a step: the key of a delivery, the name of a handler, or the empty string. */
 type Subject = number | string
 
-/** A step met a damaged page. After that SQLite commits nothing more in the same transaction, so that it is to start anew. */
+/** A step met a damaged page. SQLite then commits nothing more in the same transaction, which has to start again. */
 export class DamagedPage extends Error {
   readonly errcode: number
   readonly step: string
@@ -23,39 +23,48 @@ export class DamagedPage extends Error {
   }
 }
 
-/** Which steps lead over damaged pages. It is known while the process runs. */
+/** The steps that lead over damaged pages, as far as this process has met them. */
 export class Damage {
   readonly #avoided = new Map<string, string>()
-  /** Steps that were avoided at any time: some lead over pages of tables, and are met again once indexes are made anew. */
+  /** Steps that were avoided at any time. Those that lead over pages of tables are met again after indexes were rebuilt. */
   readonly #found = new Set<string>()
   readonly #onFound: (found: DamagedPage) => void
   readonly #rebuild: (met?: unknown) => boolean
 
-  /** `onFound` hears once of each step that is avoided. `rebuild` makes damaged indexes anew, and tells whether there were any. */
+  /**
+   * `onFound` is called once for each step that is avoided. `rebuild` rebuilds damaged indexes, and returns whether there were
+   * any.
+   */
   constructor(onFound: (found: DamagedPage) => void, rebuild: (met?: unknown) => boolean) {
     this.#onFound = onFound
     this.#rebuild = rebuild
   }
 
-  /** A damaged page was met, and the transaction is rolled back. True: it was one of an index, which is whole again. `met`: the error. */
+  /**
+   * To be called after a transaction met a damaged page and was rolled back. True: the page was one of an index, which is
+   * rebuilt. `met`: the error.
+   */
   mended(met?: unknown): boolean {
     if (!this.#rebuild(met)) return false
     this.#avoided.clear()
     return true
   }
 
-  /** Runs a step; or, if it is known to lead over a damaged page, what is done instead. Throws `DamagedPage` to tell of one. */
+  /** Runs a step; or `instead`, if the step is known to lead over a damaged page. Throws `DamagedPage` where it meets one. */
   around<Result>(step: string, subject: Subject, run: () => Result, instead: (reason: string) => Result): Result {
     const reason = this.#avoided.size === 0 ? undefined : this.#avoided.get(`${step} ${subject}`)
     return reason === undefined ? watched(step, subject, run) : instead(reason)
   }
 
-  /** The same for a step that can go on once it was mended: outside of a transaction. */
+  /** The same for a step that `mend` can repair, outside of a transaction. */
   orMend<Result>(step: string, subject: Subject, run: () => Result, mend: () => void): Result {
     return watched(step, subject, run, mend)
   }
 
-  /** The transaction is rolled back: the next one does something else. False: too much is avoided already. */
+  /**
+   * To be called after the transaction was rolled back: the next one avoids the step. False: too many steps are avoided
+   * already.
+   */
   avoid(found: DamagedPage): boolean {
     if (this.#avoided.size >= MAX_AVOIDED) return false
     if (found.mend === undefined) return this.#leaveOut(found)

@@ -18,8 +18,8 @@ import { messageOf } from '../../domain/errors.ts'
 import { StoreRefused } from './errors.ts'
 
 /**
- * `f_type` of file systems whose locks or fsync reach past this machine or are somebody's program: SQLite's WAL needs
- * shared memory, and acknowledgements need fsync. Source: statfs(2), linux/magic.h.
+ * `f_type` of file systems that are shared with other machines or run as a program: SQLite's WAL needs shared memory, and
+ * acknowledgements need a real fsync. Source: statfs(2), linux/magic.h.
  */
 const REFUSED_FILE_SYSTEMS = new Map<number, string>([
   [0x6969, 'NFS'],
@@ -41,13 +41,12 @@ const REFUSED_FILE_SYSTEMS = new Map<number, string>([
 /** The name of a file system that no database may live on; undefined where it may. */
 export const refusedFileSystem = (type: number): string | undefined => REFUSED_FILE_SYSTEMS.get(type >>> 0)
 
-/** Events are between their senders and us. */
+/** Events are private: only the owner may read the files. */
 const OWNER_ONLY = 0o600
 
 /**
- * Makes sure that a database can live at the path: creates its directory, durably, and an empty file for it where there is
- * none. Gives the database's own name, without symbolic links: its log is found by that, and so is its lock. Throws
- * `StoreRefused`.
+ * Makes sure that a database can be at the path: creates its directory, durably, and an empty file where there is none. Returns
+ * the path without symbolic links, by which SQLite finds the log, and processes find the lock. Throws `StoreRefused`.
  */
 export function prepareDatabaseFile(given: string): string {
   prepareDirectory(dirname(given))
@@ -73,7 +72,7 @@ function prepareDirectory(directory: string): void {
   )
 }
 
-/** Under another name another process would write another log for the same database. */
+/** Refuses a database with a second name: a process that opens it by that name would write a second log for it. */
 function refuseOtherNames(path: string): void {
   const { nlink } = statSync(path)
   if (statSync(path).isFile() && nlink > 1) {
@@ -86,7 +85,7 @@ function refuseOtherNames(path: string): void {
   }
 }
 
-/** Linux lists what is mounted, with spaces and the like in octal; elsewhere files are not mounted. */
+/** Linux lists mounts, with spaces and the like as octal escapes; on other systems files are not mounted. */
 function isMounted(path: string): boolean {
   if (process.platform !== 'linux') return false
   try {
@@ -101,7 +100,7 @@ function isMounted(path: string): boolean {
 const unescaped = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
-/** What SQLite puts beside it (its log) takes after it. */
+/** Creates the file for its owner alone; SQLite gives its log the same permissions. */
 export function makePrivate(file: string): void {
   try {
     if (!existsSync(file)) closeSync(openSync(file, 'a', OWNER_ONLY))
@@ -111,8 +110,8 @@ export function makePrivate(file: string): void {
 }
 
 /**
- * Fsyncs the log that an earlier process left: it may have ended between a commit and its fsync, and a sender that comes
- * again is then told that the event is known.
+ * Fsyncs the log that an earlier process left. That process may have ended between a commit and its fsync, and a sender that
+ * sends the event again is answered that it is a duplicate.
  */
 export function syncLog(path: string): void {
   if (existsSync(`${path}-wal`)) sync(`${path}-wal`)
@@ -127,31 +126,34 @@ function sync(path: string): void {
   }
 }
 
-/** What is wrong with the files; `log`: the database is where it was, and its log is not. */
+/** What is wrong with the files. `log`: the database is in its place, but its log is not. */
 export interface FilesFault {
   readonly kind: 'database' | 'log'
   readonly message: string
 }
 
-/** Two changes of a directory that lie no further apart may bear the same time: some file systems keep whole seconds, or every second one. */
+/**
+ * Two changes of a directory within this time may bear the same timestamp: some file systems keep whole seconds, or every
+ * second one.
+ */
 const TIME_STEP_MS = 2_100
 
 /**
- * The files of a database that is open, as they were when it was opened. SQLite goes on writing to files that were deleted,
- * renamed or replaced, and nothing of that is found again by the next process. A database that was cut, or written over with a
- * shorter one, is a ruin: it never gets shorter by itself.
+ * The files of an open database, compared with what they were when it was opened. SQLite goes on writing to files that were
+ * deleted, renamed or replaced, and the next process would find nothing of that. A database never gets shorter by itself, so
+ * one that did was cut or written over.
  */
 export class DatabaseFiles {
   readonly #path: string
   readonly #known: ReadonlyMap<string, string | undefined>
   readonly #directory: string
-  /** Of the database, when it was last looked at. */
+  /** The size of the database at the last check. */
   #sizeBytes: bigint
   #isCut = false
-  /** Their directory, as it was when they were last found to be the same. */
+  /** The state of the directory when the files were last found unchanged. */
   #unchanged: Stats | undefined
 
-  /** To be made once SQLite has made its log. */
+  /** To be constructed once SQLite has created its log. */
   constructor(path: string) {
     this.#path = path
     this.#directory = dirname(path)
@@ -161,7 +163,7 @@ export class DatabaseFiles {
     this.#sizeBytes = sizeOf(statsOf(path))
   }
 
-  /** As `fault`, but looks at them only if something was made, moved or deleted beside them since: for each commit. */
+  /** As `fault`, but checks the files only if the directory has changed since: cheap enough for each commit. */
   faultSince(): FilesFault | undefined {
     const now = statOf(this.#directory)
     if (now !== undefined && this.#unchanged !== undefined && isSame(now, this.#unchanged)) return undefined
@@ -171,7 +173,7 @@ export class DatabaseFiles {
     return fault
   }
 
-  /** Undefined: they are the same. */
+  /** Undefined: the files are the same. */
   fault(): FilesFault | undefined {
     for (const [file, known] of this.#known) {
       const found = statsOf(file)
@@ -188,7 +190,7 @@ export class DatabaseFiles {
     return undefined
   }
 
-  /** Once it was, it stays so: what it has lost does not come back with its length. */
+  /** Once it was cut, it stays so: what was lost does not come back when the file grows. */
   #isCutTo(sizeBytes: bigint): boolean {
     this.#isCut ||= sizeBytes < this.#sizeBytes
     this.#sizeBytes = sizeBytes
@@ -214,7 +216,7 @@ function statOf(directory: string): Stats | undefined {
 const isSame = (one: Stats, other: Stats): boolean =>
   one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs && one.ino === other.ino && one.dev === other.dev
 
-/** Undefined: there is no such file. A text: why it cannot be looked at. */
+/** Undefined: there is no such file. A string: why the file cannot be checked. */
 type Found = BigIntStats | string | undefined
 
 function statsOf(file: string): Found {

@@ -4,22 +4,25 @@ import { CONFLICTING, FIRST, type Variant } from '../records/events.ts'
 import { isCorruption, unlessDamaged } from './errors.ts'
 import type { Row } from './statement-cache.ts'
 
-/** Entries kept in memory before they go to disk; as many again while that goes on. */
+/** Entries kept in memory before they are written to the table; while that goes on, as many again. */
 const MEMTABLE_ENTRIES = 65_536
-/** Entries put on disk in one commit, in order of hash. */
+/** Entries written to the table in one commit, in order of hash. */
 const FLUSH_SLICE_ENTRIES = 512
 const HASH_HEX_DIGITS = 12
 
-/** Names a first event: 48 bits, which a number holds. Two events may share one, so that whoever finds one compares. */
+/**
+ * The hash of an event that has its id: 48 bits, which a number holds. Two events may have the same hash, so that a reader
+ * compares the rows.
+ */
 export const firstHash = (source: string, id: string): number => shortHash(`${source}\0${id}`)
-/** Names an event that is not the first of its id (it is in conflict, or was not understood): it is known by its body too. */
+/** The hash of an event that does not have its id (it is in conflict, or was not understood): its body is part of it. */
 export const variantHash = (source: string, id: string, checksum: string): number =>
   shortHash(`${source}\0${id}\0${checksum}`)
 
-/** Names all events that are in conflict about an id. */
+/** The hash of all events that are in conflict about an id. */
 export const conflictHash = (source: string, id: string): number => shortHash(`${source}\0${id}\0conflict`)
 
-/** As much of an event as it is known by. */
+/** The part of an event by which the index knows it. */
 export interface Named {
   readonly source: string
   readonly id: string
@@ -27,7 +30,7 @@ export interface Named {
   readonly variant: Variant
 }
 
-/** All names of an event. */
+/** All hashes of an event. */
 export function hashesOf({ source, id, checksum, variant }: Named): readonly number[] {
   if (variant === FIRST) return [firstHash(source, id)]
   const own = variantHash(source, id, checksum)
@@ -43,11 +46,11 @@ interface Entry {
 }
 
 /**
- * The index from (source, id) to event: a table in order of hash, and in front of it the newest entries in memory. An entry
- * put straight into the table would dirty a page of its own; put there by the thousand, in order, several share one. The
- * event table is the log that the memory is rebuilt from: every event past the watermark is read again at open.
+ * The index from (source, id) to event: a table in order of hash, with the newest entries in memory in front of it. An entry
+ * written straight to the table would change a page of its own; written by the thousand, in order, many entries share a page.
+ * The memory is rebuilt from the event table: at open, every event past the watermark is read again.
  *
- * Changes made in a transaction are to be followed by `committed` or `rolledBack`.
+ * After changes in a transaction, call `committed` or `rolledBack`.
  */
 export class Dedupe {
   readonly #lookUp
@@ -59,7 +62,7 @@ export class Dedupe {
   #flushOrder = new Float64Array(0)
   #flushed = 0
   #flushedInTransaction = 0
-  /** The greatest event key in each of the two. */
+  /** The greatest event key in each of the two maps. */
   #recentUntil: number
   #flushingUntil = 0
   #added: Entry[] = []
@@ -74,10 +77,10 @@ export class Dedupe {
     this.#recover(db)
   }
 
-  /** No event may get a key up to this, or it would not be read again at open. */
+  /** New events need greater keys, or they would not be read again at open. */
   lastKey = (): number => this.#recentUntil
 
-  /** Keys of the events that may bear the hash, those of the transaction included, in order of arrival. */
+  /** Keys of the events that may have the hash, those of the open transaction included, in order of arrival. */
   find(hash: number): readonly number[] {
     const stored = this.#lookUp.all(hash)
     const recent = this.#recent.get(hash)
@@ -95,7 +98,7 @@ export class Dedupe {
     this.#recentUntil = event
   }
 
-  /** Gives an event other names, on disk at once: it may be older than what is read again at open. */
+  /** Replaces the hashes of an event, in the table at once: it may be older than the events that are read again at open. */
   rename(event: number, from: Named, to: Named): void {
     this.remove(event, from)
     for (const hash of hashesOf(to)) this.#insert.run(hash, event)
@@ -108,13 +111,13 @@ export class Dedupe {
     }
   }
 
-  /** For a savepoint: what was removed since `mark` is to stay after all. */
+  /** For a savepoint that is rolled back: the entries removed since `mark` stay. */
   markRemoved = (): number => this.#removed.length
   keepRemovedSince(mark: number): void {
     this.#removed.length = mark
   }
 
-  /** Puts the next slice on disk, in the open transaction, if one is due. */
+  /** Writes the next slice to the table, in the open transaction, if one is due. */
   flushSlice(): void {
     if (this.#flushOrder.length === 0) return
     const end = Math.min(this.#flushed + FLUSH_SLICE_ENTRIES, this.#flushOrder.length)
@@ -190,7 +193,7 @@ export const namedOf = (row: Row): Named => ({
   variant: Number(row.variant) as Variant,
 })
 
-/** Keys that events can have, past one, where not every page of events can be read. */
+/** Keys past `last` that events may have, where not every page of events can be read. */
 function* keysPast(db: DatabaseSync, last: number): Generator<number> {
   const greatest = [
     'SELECT max(key) AS key FROM event',

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-/** Steps from handler to handler through the index of what is pending, however much of each there is. */
+/** Finds the handlers of pending deliveries by one index search for each handler, however many deliveries it has. */
 export const PENDING_HANDLERS = `
   WITH RECURSIVE pending (handler) AS (
     SELECT min(handler) FROM delivery WHERE state = 'pending'
@@ -10,7 +10,7 @@ export const PENDING_HANDLERS = `
   ), isolation (isolated) AS (VALUES (0), (1))
 `
 
-/** Handlers of which anything is pending, due or not. */
+/** Handlers that have a pending delivery, due or not. */
 export function preparePendingHandlers(db: DatabaseSync): () => ReadonlySet<string> {
   const select = db.prepare(`${PENDING_HANDLERS} SELECT handler FROM pending WHERE handler IS NOT NULL`)
   return () => new Set(select.all().map(({ handler }) => String(handler)))
@@ -33,7 +33,7 @@ export function prepareNextDue(db: DatabaseSync): (nowMs: number) => number | un
   return (nowMs) => numberOrUndefined(select.get(nowMs)?.due_at)
 }
 
-/** When the oldest delivery was due that is due now. */
+/** The due time of the oldest delivery that is due now. */
 export function prepareOldestDue(db: DatabaseSync): (nowMs: number) => number | undefined {
   const select = db.prepare(`
     ${PENDING_HANDLERS}

@@ -5,10 +5,10 @@ import { endedTaskOf, type TaskRow } from '../records/tasks.ts'
 import type { StateCounts } from './counts.ts'
 import type { IncomingEvent } from './wire-event.ts'
 
-/** What an event that is being appended means to a task. */
+/** The effect of an appended event on a task. */
 export type TaskEffect =
   | { readonly kind: 'none' }
-  /** It was asked for under a lease that is gone. */
+  /** The provider was asked under a lease that is gone. */
   | { readonly kind: 'fenced' }
   /** Another event has ended the task. */
   | { readonly kind: 'superseded' }
@@ -36,10 +36,10 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
   }
 
   return {
-    /** Of an event of this source that was not asked for. */
+    /** For an event of this source that came by webhook. */
     effectOn,
 
-    /** Looked up before the event is kept. */
+    /** To be called before the event is kept. */
     effectOf({ source, task: id, taskEnd: status, taskWord: word, asked }: IncomingEvent): TaskEffect {
       if (status === null) return asked === null ? NONE : FENCED
       const end: TaskEnd = { status, word: word ?? status }
@@ -48,18 +48,18 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
       return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
     },
 
-    /** By an event: `uid`. */
+    /** Ends the task by the event `uid`. */
     resolve(task: TaskRow, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
       counts.move(`task:${task.status}`, `task:${end.status}`)
       const by = asked?.by ?? 'webhook'
-      // What had kept it from ending stays with one that expired, and so does the provider's last word.
+      // An expired task keeps its last error and the provider's last status.
       const word = by === 'expiry' ? (asked?.providerStatus ?? null) : end.word
       const error = asked?.error ?? (by === 'expiry' ? task.last_error : null)
       update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, task.key)
       return endedTaskOf(task, end.status, by)
     },
 
-    /** By its owner, or because the provider refused it: no event tells of it. */
+    /** Ends the task without an event: its owner cancelled it, or the provider refused it. */
     close(task: TaskRow, status: 'cancelled' | 'failed', error: string | null, nowMs: number): EndedTask {
       counts.move(`task:${task.status}`, `task:${status}`)
       update.run(status, null, nowMs, null, null, error, 0, task.key)

@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
 
-/** Result codes that decide something here. Source: https://www.sqlite.org/rescode.html */
+/** The result codes that the code below tells apart. Source: https://www.sqlite.org/rescode.html */
 export const SQLITE_BUSY = 5
 const SQLITE_READONLY = 8
 const SQLITE_IOERR = 10
@@ -9,7 +9,7 @@ const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
 const SQLITE_NOTADB = 26
 const SQLITE_NOMEM = 7
-/** A row that was changed or deleted was not in an index where it should have been. */
+/** A row that was changed or deleted was missing in an index. */
 export const SQLITE_CORRUPT_INDEX = 779
 const SQLITE_IOERR_FSYNC = 1034
 const SQLITE_IOERR_DIR_FSYNC = 1290
@@ -26,7 +26,7 @@ export function primaryCode(error: unknown): number | undefined {
 }
 
 /**
- * After a failed fsync nobody knows what is on disk, and trying again may report success falsely: there is no going on.
+ * After a failed fsync it is unknown what is on disk, and another fsync may report success falsely: the store cannot go on.
  * Source: "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
  */
 export function isFatal(error: unknown): boolean {
@@ -34,7 +34,7 @@ export function isFatal(error: unknown): boolean {
   return code === SQLITE_IOERR_FSYNC || code === SQLITE_IOERR_DIR_FSYNC
 }
 
-/** The place is to blame, not the operation: it may succeed later as it is. */
+/** The cause is the disk or the database, not the operation, which may succeed later unchanged. */
 export function isEnvironmental(error: unknown): boolean {
   const code = primaryCode(error)
   return code !== undefined && ENVIRONMENTAL.has(code)
@@ -56,7 +56,7 @@ const ENVIRONMENTAL: ReadonlySet<number> = new Set([
   SQLITE_NOTADB,
 ])
 
-/** What was read; undefined where it lies on a damaged page. */
+/** The result of `read`; undefined where it meets a damaged page. */
 export function unlessDamaged<Result>(read: () => Result): Result | undefined {
   try {
     return read()
@@ -66,7 +66,7 @@ export function unlessDamaged<Result>(read: () => Result): Result | undefined {
   }
 }
 
-/** The store cannot be opened until an operator has put something right; the message is one sentence. */
+/** The store cannot be opened until an operator acts; the message is one sentence. */
 export class StoreRefused extends Error {
   override readonly name = 'StoreRefused'
 }

@@ -16,24 +16,22 @@ import { openForReading } from './connection.ts'
 
 const NO_BODY = 'has no body that matches its checksum: the database is damaged, restore it from a backup'
 
-/** The embedded store, read beside whoever has it open. Whatever it reads is as it was stored; it writes nothing. */
+/** Reads the embedded store, also while a process has it open. Returns rows as they are stored, and writes nothing. */
 export interface Export {
-  /**
-   * Tells this store from every other that holds anything: SHA-256 of its first event's and its first task's name and time.
-   */
+  /** Identifies this store among all that hold anything: SHA-256 of the uid and time of its first event and its first task. */
   readonly origin: string
   readonly count: (table: MovedTable) => number
-  /** How many rows there are up to and with this position. */
+  /** The number of rows up to this position, inclusive. */
   readonly countUpTo: (table: MovedTable, position: MovePosition) => number
   /**
-   * The next rows in order of key, bodies with the row of their table; empty: there are no more. Throws
-   * `ConfigurationError` on a body that does not match its checksum.
+   * The next rows in order of key, bodies with the row of their table; empty after the last row. Throws `ConfigurationError` on
+   * a body that does not match its checksum.
    */
   readonly read: (table: MovedTable, after: MovePosition) => readonly MovedRow[]
   readonly close: () => void
 }
 
-/** Throws `ConfigurationError` where something is in it that the other store has no place for; the row is named. */
+/** Throws `ConfigurationError`, which names the row, where the store holds something that PostgreSQL cannot. */
 export function openExport(path: string): Export {
   const db = openForReading(path)
   try {
@@ -75,7 +73,7 @@ export function openExport(path: string): Export {
   }
 }
 
-/** An event without its body is damaged, and found as such. */
+/** Bodies are read by their events, so that an event without a body is found to be damaged. */
 const storedIn = (table: MovedTable): string => (table === 'event_body' ? 'event' : table)
 
 function selectOf(table: MovedTable): string {

@@ -4,11 +4,11 @@ import { messageOf } from '../../domain/errors.ts'
 import type { DamagedPage } from './damage.ts'
 import type { DatabaseFiles, FilesFault } from './database-directory.ts'
 
-/** Kept free for deliveries, retention and checkpoints, which need room when there is no more for events. */
+/** Kept free for deliveries, retention and checkpoints, which need room when there is none left for events. */
 const MAX_RESERVE_BYTES = 32 * 1024 * 1024
 const RESERVE_SHARE = 0.1
 const SPACE_CHECK_INTERVAL_MS = 100
-/** The share of the reserve that may be written between two looks, however soon. */
+/** The share of the reserve that may be written between two checks of the disk, however soon they follow. */
 const UNSEEN_SHARE = 0.25
 
 /** Whether events can be kept now, and if not, why. */
@@ -28,12 +28,12 @@ export class Health {
     this.#report = report
   }
 
-  /** How much may be written before it has to be reclaimed. */
+  /** How much may be written before a checkpoint has to reclaim the log. */
   reserveBytes = (): number => this.#reserveBytes
 
   /**
-   * Why `bytes` more would be refused without trying. Looks at the disk at most every `SPACE_CHECK_INTERVAL_MS`, unless much
-   * is being written.
+   * Why `bytes` more would be refused without a try. Checks the disk at most every `SPACE_CHECK_INTERVAL_MS`, unless much is
+   * being written.
    */
   shortOfSpace(bytes = 0): string | undefined {
     const now = performance.now()
@@ -52,10 +52,10 @@ export class Health {
 
   hasWriteFault = (): boolean => this.#writeFault !== undefined
 
-  /** Why what is written now would not be found again. */
+  /** Why the next process would not find what is written now. */
   filesFault = (): FilesFault | undefined => this.#filesFault
 
-  /** Looks whether the files are still those that were opened; `ifChanged`: only if something beside them has changed. */
+  /** Checks that the files are still those that were opened; `ifChanged`: only if their directory has changed. */
   lookAtFiles(files: DatabaseFiles, when: 'always' | 'ifChanged'): FilesFault | undefined {
     const fault = when === 'always' ? files.fault() : files.faultSince()
     if (fault?.message !== this.#filesFault?.message)
@@ -65,7 +65,7 @@ export class Health {
     return fault
   }
 
-  /** Events were kept, whatever had failed before. */
+  /** Events were kept: earlier failures to write are over. */
   kept(): void {
     if (this.#writeFault === undefined && this.#damageFault === undefined) return
     this.#change(() => {
@@ -74,14 +74,14 @@ export class Health {
     })
   }
 
-  /** No event can be kept. It stays so until one is. */
+  /** No event can be kept, until one is. */
   damaged(reason: string): void {
     this.#change(() => {
       this.#damageFault = `${reason}: restore a backup, or recover what there is with \`sqlite3 … .recover\``
     })
   }
 
-  /** Something could be written, though it was no event. */
+  /** A write succeeded that was no event. */
   wrote(): void {
     if (this.#writeFault === undefined) return
     this.#change(() => {
@@ -124,7 +124,7 @@ const REMEDY = 'restore a backup, or recover what there is with `sqlite3 … .re
 /** A page can hold hundreds of deliveries. */
 const MAX_LOGGED = 1_000
 
-/** What an operator is to know though events are kept. */
+/** Warnings for an operator although events are kept. */
 export class Warnings {
   readonly #tell: (warnings: readonly string[], news?: string) => void
   readonly #found: string[] = []

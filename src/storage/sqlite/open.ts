@@ -10,14 +10,14 @@ import type { FromWriter, WriterData } from './thread-messages.ts'
 
 /** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
 export async function openSqliteStore(given: string, options: SqliteStoreOptions): Promise<OpenStore> {
-  let owner: ProcessLock | undefined
+  let lock: ProcessLock | undefined
   try {
     const path = prepareDatabaseFile(given)
-    owner = await takeProcessLock(path)
+    lock = await takeProcessLock(path)
     const writer = await startWriter({ path, nowMs: options.clock() })
-    return new SqliteStore(writer, startThread('reader.ts', { path }), owner, options)
+    return new SqliteStore(writer, startThread('reader.ts', { path }), lock, options)
   } catch (error) {
-    owner?.release()
+    lock?.release()
     throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
   }
 }
@@ -26,8 +26,8 @@ export async function openSqliteStore(given: string, options: SqliteStoreOptions
 const MAX_YOUNG_GENERATION_MIB = 4
 
 export function startThread(file: string, workerData: unknown): Worker {
-  // Without the flags and variables of whatever runs this process: a test runner's loader must not load itself here too.
-  // But with its compile cache, which halves what it takes to start a thread.
+  // Without this process's flags and environment: a test runner's loader must not load itself here too. But with its compile
+  // cache, which halves the time that a thread needs to start.
   const cache = getCompileCacheDir()
   return new Worker(new URL(`./${file}`, import.meta.url), {
     name: `holdfast-${file.replace('.ts', '')}`,

@@ -5,9 +5,9 @@ import { messageOf } from '../../domain/errors.ts'
 import { makePrivate } from './database-directory.ts'
 import { primaryCode, SQLITE_BUSY, StoreRefused } from './errors.ts'
 
-/** Between two looks at whether the lock is still the one that others find. */
+/** Between two checks that the lock file is still the one that other processes find. */
 const LOOK_INTERVAL_MS = 1_000
-/** An owner whose lock was removed has taken a new one by then, or has given up its database. */
+/** An owner whose lock file was removed has locked a new one within this time, or has given up the database. */
 const RETAKE_MS = 3 * LOOK_INTERVAL_MS
 
 export interface ProcessLock {
@@ -17,10 +17,9 @@ export interface ProcessLock {
 }
 
 /**
- * Takes a database for this process's life, by an exclusive transaction on `<path>-lock`: the operating system lets go of
- * it however the process ends. Throws `StoreRefused` while another holds it. `path` is the database's one name, without
- * symbolic links. Where a database has no lock beside it, somebody may have removed that of a living owner: it is given the time
- * to take a new one.
+ * Locks a database for this process, by an exclusive transaction on `<path>-lock`, which the operating system releases however
+ * the process ends. Throws `StoreRefused` while another process holds the lock. `path` has no symbolic links. Where a database
+ * has no lock file, the lock file of a living owner may have been removed: the owner is given the time to lock a new one.
  */
 export async function takeProcessLock(path: string): Promise<ProcessLock> {
   const lost = Promise.withResolvers<string>()
@@ -36,7 +35,7 @@ export async function takeProcessLock(path: string): Promise<ProcessLock> {
       held.lock.close()
       held = again
     } catch (error) {
-      // Without a directory there is nothing that another process could take.
+      // Any other failure, such as a missing directory, leaves nothing that another process could lock.
       if (error instanceof LockTaken) lost.resolve('another process has taken the database: its lock was removed')
     }
   }, LOOK_INTERVAL_MS)

@@ -16,7 +16,7 @@ import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, namedOf } from './dedupe.ts'
 
-/** Events forgotten in one commit: no append waits for more. */
+/** Events deleted in one commit: no append waits for more. */
 const MAX_FORGOTTEN = 64
 
 export interface Forgotten {
@@ -24,12 +24,12 @@ export interface Forgotten {
   readonly dead: number
 }
 
-/** The first of those events: what has a greater key only seems to be received before the time. */
+/** The key of the first young event: events with a greater key only seem to be received before the time. */
 const FIRST_YOUNG = `coalesce((
   SELECT young.key FROM event AS young WHERE young.received_at >= ?1 + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
 ), ${Number.MAX_SAFE_INTEGER})`
 
-/** Looks for old events that can go, one step of a walk from the oldest on. */
+/** Finds old events that can be deleted, in one step of a walk from the oldest on. */
 export function prepareFindOld(db: DatabaseSync) {
   const select = db.prepare(`
     SELECT key, received_at, EXISTS (
@@ -74,8 +74,8 @@ export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEve
 }
 
 /**
- * One step of a walk, in several commits. `forget` makes one, and looks again whether its events can go; `redate` makes one, and
- * gives how many of its events it has dated anew.
+ * One step of a walk, in several commits. `forget` makes one commit, and checks again that its events can be deleted; `redate`
+ * makes one commit, and returns how many events it has redated.
  */
 export async function pruneInCommits(
   found: Promise<PrunePlan>,
@@ -94,7 +94,7 @@ export async function pruneInCommits(
   return { events, dead, redated, next }
 }
 
-/** Has these events, in the order in which they were stored, bear the time of the last one before them that is young. */
+/** Gives each of these events, in the order in which they were stored, the time of the last young event before it. */
 export function prepareRedate(db: DatabaseSync) {
   const update = db.prepare(`
     UPDATE event SET received_at = (
@@ -108,7 +108,7 @@ export function prepareRedate(db: DatabaseSync) {
       .reduce((sum, key) => sum + Number(update.run(key, youngMs(receivedBeforeMs)).changes), 0)
 }
 
-/** Forgets those of these events that can go. Those that lie on damaged pages stay. */
+/** Deletes those of these events that can be deleted. Events on damaged pages stay. */
 export function prepareForget(db: DatabaseSync, dedupe: Dedupe, counts: StateCounts, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
@@ -117,7 +117,7 @@ export function prepareForget(db: DatabaseSync, dedupe: Dedupe, counts: StateCou
   const deleteBody = db.prepare('DELETE FROM event_body WHERE key = ?')
   const deleteEvent = db.prepare('DELETE FROM event WHERE key = ?')
 
-  /** Undefined: it is needed. */
+  /** Undefined: the event is still needed. */
   function forget(key: number, deadReceivedBeforeMs: number): { readonly dead: number } | undefined {
     const row = select.get(key)
     if (row === undefined) return undefined

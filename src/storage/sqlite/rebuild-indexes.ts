@@ -5,16 +5,16 @@ import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
 import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './errors.ts'
 import type { Warnings } from './health.ts'
 
-/** All indexes are read through at most so often, and for this share of the time, whatever damage is met. */
+/** How often, and for which share of the time, all indexes may be read through, however much damage is met. */
 const EXAMINE_INTERVAL_MS = 600_000
 const EXAMINE_SHARE = 0.001
-/** With more events it would hold up acknowledgements for more than some ten seconds, and take too much memory. */
+/** With more events a rebuild would delay acknowledgements by more than some ten seconds, and take too much memory. */
 const MAX_EVENTS = 4_000_000
 
-/** A table or an index that holds nothing but what other tables say. */
+/** A table or an index that is derived from other tables. */
 interface Derived {
   readonly name: string
-  /** Makes it. */
+  /** Creates it. */
   readonly sql: string
   /** Fails where a page of it cannot be read. */
   readonly readThrough: string
@@ -30,10 +30,12 @@ const FILL_DEDUPE = `
 `
 
 /**
- * Gives what makes damaged indexes anew from their tables, each at once and in a transaction of its own, and tells whether there
- * were any. Where a page of the table cannot be read either, the index stays as it is: what it misses would be taken for new.
- * `met`: with what a statement failed. One that missed a row in an index does not say in which: all are made anew then.
- * To be called outside of a transaction. It holds everything up, for about 3 s for a million events.
+ * Returns a function that rebuilds damaged indexes from their tables, each in a transaction of its own, and returns whether
+ * there were any. Where the table cannot be read either, the index stays as it is: an event that a rebuilt index lacks would be
+ * taken for new.
+ *
+ * `met`: the error of the statement that failed. An error about a row that an index lacks does not say in which index: then all
+ * are rebuilt. To be called outside of a transaction. Nothing else runs meanwhile, for about 3 s for a million events.
  */
 export function prepareRebuild(
   db: DatabaseSync,
@@ -121,8 +123,8 @@ function refuseMany(db: DatabaseSync): void {
 }
 
 /**
- * What has a damaged page can be neither emptied nor dropped, but it can be struck from the schema: its pages stay in the file,
- * and are not used again.
+ * A table or an index with a damaged page can be neither emptied nor dropped, but it can be deleted from the schema: its pages
+ * stay in the file, and are not used again.
  */
 function replace(db: DatabaseSync, { name, sql, fill }: Derived): void {
   db.enableDefensive(false)

@@ -88,7 +88,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     return { rows: filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined(), end }
   }
 
-  /** Event by event, or death by death, as an index tells them: what lies on damaged pages is left out. */
+  /** Reads event by event, or death by death, as an index lists them, and leaves out what lies on damaged pages. */
   function carefully(wanted: Wanted, start: Position): Found<ListedRow> {
     const places = wanted.isDead ? deaths(statements, start) : eventsBefore(statements, start)
     const rows: ListedRow[] = []

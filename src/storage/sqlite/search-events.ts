@@ -20,8 +20,8 @@ import { StatementCache } from './statement-cache.ts'
 type SqlCondition = Condition<SQLInputValue>
 
 /**
- * Events, newest first. A source and a type are looked up in the index, kind by kind; whatever else is asked for is checked
- * row by row, within bounds.
+ * Events, newest first. A source and a type are looked up in the index, one pair of source and type at a time; all other
+ * conditions are checked row by row, within bounds.
  */
 export function prepareSearchEvents(db: DatabaseSync) {
   const statements = new StatementCache(db)
@@ -114,7 +114,10 @@ function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Sql
   ]
 }
 
-/** Where the kinds are too many to be looked up one by one, or the task's index is better. GLOB's other signs are escaped. */
+/**
+ * Conditions for where there are too many pairs to look up one by one, or the index of tasks is better. The other special
+ * characters of GLOB are escaped.
+ */
 const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
   ...optional<SQLInputValue>('source = ?', source),
   ...(type?.includes('*')
@@ -130,10 +133,7 @@ export interface SourceType {
   readonly type: string
 }
 
-/**
- * The pairs of source and type that a filter lets through; undefined if it asks for neither, or there are too many pairs to
- * tell.
- */
+/** The pairs of source and type that match a filter; undefined if the filter has neither, or there are too many pairs. */
 export function prepareSourceTypes(db: DatabaseSync) {
   // Each step is one search in the index. (Row values would not do: `(source, type) > (?, ?)` reads over all equal rows.)
   const nextType = db.prepare('SELECT source, type FROM event WHERE source = ? AND type > ? ORDER BY type LIMIT 1')

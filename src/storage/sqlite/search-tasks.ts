@@ -43,7 +43,7 @@ export function prepareSearchTasks(db: DatabaseSync) {
     return { rows: rows as TaskRow[], end }
   }
 
-  /** Row by row, whose keys an index tells: what lies on damaged pages is left out. */
+  /** Reads row by row, by the keys of an index, and leaves out what lies on damaged pages. */
   function carefully(before: number, filter: readonly SqlCondition[], limit: number): Found<TaskRow> {
     const keys = statements
       .all('SELECT key FROM task INDEXED BY task_by_uid', [['key < ?', before]], 'ORDER BY key DESC LIMIT ?', [

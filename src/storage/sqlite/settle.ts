@@ -7,7 +7,7 @@ import type { Damage } from './damage.ts'
 import type { GiveUpId } from './successor.ts'
 import type { AttemptRow, StoredSettlement } from './thread-messages.ts'
 
-/** One that lies on a damaged page takes no effect. */
+/** A settlement of a delivery on a damaged page takes no effect. */
 export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: StateCounts, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
@@ -72,7 +72,7 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: Stat
   }
 }
 
-/** Adds an attempt to its delivery's history, unless that lies on a damaged page. */
+/** Adds an attempt to the history of its delivery, unless that lies on a damaged page. */
 export function prepareRecordAttempt(db: DatabaseSync, damage: Damage): (attempt: AttemptRow) => void {
   const insert = db.prepare(`
     INSERT INTO attempt (delivery, ordinal, number, outcome, error, detail, started_at, duration_ms)

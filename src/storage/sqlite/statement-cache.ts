@@ -1,7 +1,10 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import { type Condition, composed } from '../records/search.ts'
 
-/** Statements differ only in which of a few conditions they have, so that their number is bounded; past this, the oldest goes. */
+/**
+ * Statements differ only in which of a few conditions they have, so that their number is bounded; with more, the oldest is
+ * dropped.
+ */
 const MAX_STATEMENTS = 256
 
 /** Statements composed of conditions, each prepared once. */

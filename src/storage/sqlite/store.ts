@@ -49,15 +49,15 @@ const unavailable = (message: string): HoldfastError => new HoldfastError('unava
 const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
   message.kind === 'replies'
 
-/** The embedded store, opened by `open.ts`: what goes to its two threads, and what comes back. */
+/** The embedded store, opened by `open.ts`: sends calls and batches to its two threads, and answers with their replies. */
 export class SqliteStore implements OpenStore {
   readonly replicas = undefined
-  /** There are no others. */
+  /** No other process shares the database. */
   readonly watchEnds = () => () => {}
   readonly lost: Promise<Error>
   readonly #writer: Worker
   readonly #reader: Worker
-  readonly #outbox = new WriterMailbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
+  readonly #mailbox = new WriterMailbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
   readonly #release: () => void
   readonly #clock: Clock
   readonly #log: StoreLog
@@ -65,7 +65,7 @@ export class SqliteStore implements OpenStore {
   #lastId = 0
   readonly #nextId = () => ++this.#lastId
   readonly #batches = new WireBatches(
-    (batch) => this.#outbox.post({ kind: 'append', batch, nowMs: this.#clock() }),
+    (batch) => this.#mailbox.post({ kind: 'append', batch, nowMs: this.#clock() }),
     this.#nextId,
   )
   readonly #appends = new AppendQueue(
@@ -95,7 +95,7 @@ export class SqliteStore implements OpenStore {
     this.#release = release
     void taken.then((reason) => this.#lose(reason))
     this.#clock = watchClock(options.clock, options.monotonicMs, (jump) => {
-      // Where it fails, they run out, and what they are for runs once more.
+      // If this fails, the leases run out, and their deliveries run once more.
       void this.#writes.call('shiftLeases', jump).catch(() => {})
     })
     this.#log = options.onLog
@@ -103,7 +103,7 @@ export class SqliteStore implements OpenStore {
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
     writer.on('message', (message: FromWriter) => this.#hear(message))
     reader.on('message', (reply: Reply) => {
-      if ('failed' in reply && reply.failed.isDamage) this.#outbox.post({ kind: 'damaged' })
+      if ('failed' in reply && reply.failed.isDamage) this.#mailbox.post({ kind: 'damaged' })
       this.#reads.answer(reply)
     })
     for (const [thread, name] of [
@@ -242,7 +242,7 @@ export class SqliteStore implements OpenStore {
     if (this.#ended === undefined) {
       this.#appends.flush()
       this.#ended = 'the store is closed'
-      this.#outbox.post({ kind: 'close' })
+      this.#mailbox.post({ kind: 'close' })
       await this.#closed.promise
     }
     this.#reader.postMessage('close')
@@ -256,8 +256,8 @@ export class SqliteStore implements OpenStore {
   }
 
   #post(call: Call<WriterOperations>): void {
-    if (call.name === 'settle' && call.args[0].every(isEnd)) this.#outbox.hold({ kind: 'call', call })
-    else this.#outbox.post({ kind: 'call', call })
+    if (call.name === 'settle' && call.args[0].every(isEnd)) this.#mailbox.hold({ kind: 'call', call })
+    else this.#mailbox.post({ kind: 'call', call })
   }
 
   #hear(message: FromWriter): void {

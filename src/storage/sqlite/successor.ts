@@ -11,9 +11,9 @@ import type { Deliver } from './replay.ts'
 import type { Row } from './statement-cache.ts'
 
 /**
- * Has a quarantined event give its id up, once none of its handlers has succeeded or may yet. Of those in conflict with it the
- * first one that was understood takes the id, and goes to its handlers: as it would have, had the quarantined one been judged
- * before it was stored. Gives that one.
+ * A quarantined event gives its id up, once none of its handlers has succeeded or still may. Of the events in conflict with it,
+ * the first one that was understood takes the id, and goes to its handlers, as if the quarantined one had been judged before it
+ * was stored. Returns that event.
  */
 export type GiveUpId = (eventKey: number, routes: TypeRoutes | undefined, nowMs: number) => Successor | undefined
 
@@ -29,7 +29,7 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
   const toldBy = db.prepare('SELECT key, id FROM task WHERE source = ? AND id = ? AND event = ?')
   const setTeller = db.prepare('UPDATE task SET event = ? WHERE key = ?')
 
-  /** What comes to tell of the same end is not superseded by what no handler took. Gives the task whose end it told. */
+  /** Lets another event end the task that this one ended, because no handler took this one. Returns the task. */
   function giveUpTask(eventKey: number): Row | undefined {
     const event = select.get(eventKey)
     const task = event && toldBy.get(event.source ?? null, event.task ?? null, event.uid ?? null)
@@ -37,10 +37,10 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
     return task
   }
 
-  /** It has the id now. */
+  /** The event has the id now, and runs. */
   function run({ key }: Identity, routes: TypeRoutes, givenUp: Row | undefined, nowMs: number): EndedTask | undefined {
     const event = select.get(key)
-    // A replay has run it before.
+    // A replay has run it already.
     if (event?.status !== 'conflict') return undefined
     const routing = routeByType(routes, String(event.type))
     const effect = effectOf(event)

@@ -14,7 +14,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
 import { unlessDamaged } from './errors.ts'
 
-/** How far the write-ahead log was fsynced, in frames of the log with these salts, and the greatest key of an event then. */
+/** How far the write-ahead log was fsynced: in frames of the log with these salts, with the greatest key of an event then. */
 interface Position {
   readonly salts: string
   readonly frames: number
@@ -22,9 +22,9 @@ interface Position {
   readonly atMs: number
 }
 
-/** A position is written over the one before, in one sector of the disk. */
+/** Each record is written over the one before, within one sector of the disk. */
 const RECORD_BYTES = 256
-/** Where the log's header has its salts. */
+/** Where the salts are in the log's header. */
 const SALTS_AT = 16
 const SALTS_END = 24
 const OWNER_ONLY = 0o600
@@ -32,15 +32,15 @@ const OWNER_ONLY = 0o600
 const recordOf = (path: string): string => `${path}-synced`
 const logOf = (path: string): string => `${path}-wal`
 
-/** The log lacks what was written to it: nothing is to be written to it, or brought from it into the database, any more. */
+/** The log lacks frames that were written to it: it must not be written, or checkpointed, any more. */
 export class LogCut extends Error {
   override readonly name = 'LogCut'
 }
 
 /**
- * Notes beside the database how much of it is safe, after each commit that was fsynced. SQLite takes the first damaged frame of
- * its log for the end of it, and silently drops what comes after; by the note that is noticed. The note itself is fsynced only
- * where it is taken back: after a power cut it may be some seconds old, and then tells of less, never of more than there was.
+ * Records beside the database, after each commit that was fsynced, how much of the log is safe. SQLite takes the first damaged
+ * frame of its log for the end, and silently drops the frames after it; this record shows that. The record itself is fsynced
+ * only where it is taken back. After a power cut it may be some seconds old, and then claims less than there was, never more.
  */
 export class SyncedLog {
   readonly #record: number
@@ -50,49 +50,50 @@ export class SyncedLog {
   readonly #path: string
   readonly #frameBytes: number
   readonly #header = Buffer.alloc(SALTS_END)
-  /** That the log has held, when it was last measured. */
+  /** The frames in the log when it was last measured. */
   #frames = 0
   #appendedKey: number
-  /** The greatest key of an event; undefined: it is to be looked for. */
+  /** The greatest key of an event; undefined: it has to be looked up. */
   #lastKey: number | undefined
 
-  /** Once SQLite has opened its log. `appendedKey`: of the event that was appended last. */
+  /** To be constructed once SQLite has opened its log. `appendedKey`: the key of the event that was appended last. */
   constructor(db: DatabaseSync, path: string, appendedKey: number) {
     this.#path = path
     this.#frameBytes = Number(db.prepare('PRAGMA page_size').get()?.page_size) + FRAME_HEADER_BYTES
     this.#appendedKey = appendedKey
     this.#record = openSync(recordOf(path), existsSync(recordOf(path)) ? 'r+' : 'w+', OWNER_ONLY)
     this.#log = openSync(logOf(path), 'r')
-    // NOOP (SQLite 3.51) only tells how long the log is.
+    // NOOP (SQLite 3.51) only measures the log.
     this.#measure = db.prepare('PRAGMA wal_checkpoint(NOOP)')
     this.#greatestKey = db.prepare('SELECT max(key) AS key FROM event')
   }
 
-  /** All that is committed is fsynced, up to the event that was appended last. Throws `LogCut`. */
+  /** Records that all commits are fsynced, up to the event that was appended last. Throws `LogCut`. */
   note(atMs: number, appendedKey: number): void {
     this.#frames = this.#measured()
     readSync(this.#log, this.#header, 0, SALTS_END, 0)
     if (this.#frames > 0 && !isLogHeader(this.#header)) throw this.#cut()
     if (appendedKey > this.#appendedKey) this.#lastKey = appendedKey
     this.#appendedKey = appendedKey
-    // Of a damaged page nothing is known.
+    // Where the page is damaged, the key is unknown.
     this.#lastKey ??= Number(unlessDamaged(() => this.#greatestKey.get())?.key ?? 0)
     const salts = this.#header.toString('hex', SALTS_AT)
     this.#write({ salts, frames: this.#frames, lastKey: this.#lastKey, atMs })
   }
 
   /**
-   * Throws `LogCut` if the log is shorter than what was written to it. SQLite would not notice: it appends behind the hole, brings what
-   * is in it into the database, and after a restart takes the hole for the end. To be called before each commit.
+   * Throws `LogCut` if the log is shorter than what was written to it. SQLite would not notice: it would append behind the
+   * hole, bring the hole into the database, and take it for the end of the log after a restart. To be called before each
+   * commit.
    */
   ensureWhole(): void {
     if (this.#isWhole()) return
-    // It may have been begun anew.
+    // SQLite may have started the log over.
     this.#frames = this.#measured()
     if (!this.#isWhole()) throw this.#cut()
   }
 
-  /** The log is about to be given up, or its newest events forgotten. */
+  /** Takes the record back, because the log is about to be cut, or its newest events are about to be deleted. */
   forget(): void {
     this.#lastKey = undefined
     this.#write({ salts: '', frames: 0, lastKey: 0, atMs: 0 })
@@ -117,21 +118,21 @@ export class SyncedLog {
   }
 }
 
-/** What is known of a database before SQLite opens it. */
+/** What an earlier process left, read before SQLite opens the database. */
 export interface LeftBehind {
   readonly position: Position
-  /** Where the damaged log was copied to, before SQLite goes on writing over it. */
+  /** The copy of the damaged log, made before SQLite writes over it. */
   readonly copy: string | undefined
   readonly damage: string | undefined
 }
 
-/** Looks at the log that an earlier process left, and keeps a copy of it if fsynced frames cannot be read. */
+/** Reads the log that an earlier process left, and keeps a copy of it if fsynced frames cannot be read. */
 export function examineLog(path: string, nowMs: number): LeftBehind | undefined {
   const position = readPosition(path)
   if (position === undefined) return undefined
-  // One that is empty, or gone, was brought into the database by whoever has cut it; whether it was, the events tell.
+  // A log that is empty or gone was normally brought into the database first; if not, events are missing, and `lossOf` finds out.
   const log = statSync(logOf(path), { throwIfNoEntry: false })?.size ? readLog(logOf(path)) : undefined
-  // A log with other salts was begun after all of the one before was brought into the database.
+  // A log with other salts was started after all of the log before it was brought into the database.
   const isOther = log !== undefined && log.salts !== undefined && log.salts !== position.salts
   if (log === undefined || isOther || log.validFrames >= position.frames)
     return { position, copy: undefined, damage: undefined }
@@ -142,7 +143,7 @@ export function examineLog(path: string, nowMs: number): LeftBehind | undefined 
   return { position, copy, damage }
 }
 
-/** What an operator is told once the database is open, if anything is missing. */
+/** The warning for an operator, once the database is open, if anything is missing. */
 export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string | undefined {
   if (left === undefined) return undefined
   const { position, copy, damage } = left
@@ -172,13 +173,13 @@ export const HEADER_BYTES = 32
 export const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
-/** Read at once: a log may be longer than what one buffer can hold. */
+/** Frames that are read at once: a log may be longer than what one buffer can hold. */
 const MAX_READ_FRAMES = 128
 
 export interface LogFrames {
   /** Undefined: its header is damaged, or it is empty. */
   readonly salts: string | undefined
-  /** Frames that SQLite can read: up to the first whose salts or checksum are not as they should be. */
+  /** The number of frames that SQLite can read: those before the first with wrong salts or a wrong checksum. */
   readonly validFrames: number
 }
 
@@ -198,7 +199,7 @@ export function isLogHeader(header: Buffer): boolean {
   return magic === MAGIC_LITTLE_ENDIAN || magic === MAGIC_BIG_ENDIAN
 }
 
-/** `read` fills a buffer from a place in the log, as far as there is something, and gives how many bytes that was. */
+/** `read` fills a buffer from a position in the log, as far as there are bytes, and returns how many it has read. */
 function framesIn(read: (buffer: Buffer, at: number) => number): LogFrames {
   const header = Buffer.alloc(HEADER_BYTES)
   if (read(header, 0) < HEADER_BYTES) return NO_LOG
@@ -230,7 +231,7 @@ type Sum = readonly [number, number]
 const isSum = (log: Buffer, at: number, [first, second]: Sum): boolean =>
   log.readUInt32BE(at) === first && log.readUInt32BE(at + 4) === second
 
-/** Over 32-bit words in the byte order that the magic number names; their number is even. */
+/** Sums 32-bit words in the byte order that the magic number names; the number of words is even. */
 function checksum(log: Buffer, from: number, to: number, [first, second]: Sum, isLittleEndian: boolean): Sum {
   const view = new DataView(log.buffer, log.byteOffset + from, to - from)
   let [a, b] = [first, second]

@@ -46,7 +46,7 @@ export class ThreadCalls<Operations extends Functions<Operations>> {
     })
   }
 
-  /** False if nobody here waits for it. */
+  /** False if no call waits for this reply. */
   answer(reply: Reply): boolean {
     const waiting = this.#waiting.get(reply.id)
     if (waiting === undefined) return false
@@ -72,14 +72,14 @@ export function runCall<Operations extends Functions<Operations>>(
 }
 
 /**
- * How long a message may wait for another to go with. Settlements do: they owe nobody an fsync, and what goes in one message
- * shares one commit.
+ * How long a message may wait for another one to be sent with. Settlements wait: they need no fsync, and messages sent together
+ * share one commit.
  */
 export const MAX_HELD_MS = 50
-/** Messages that wait; with more, all go. As many calls as one commit takes. */
+/** The most messages that wait; one more, and all are sent. As many as the calls of one commit. */
 const MAX_HELD = 16
 
-/** Messages to the writer, in the order in which they were given. */
+/** Sends messages to the writer thread, in the order in which they are posted. */
 export class WriterMailbox {
   readonly #send: (messages: readonly ToWriter[], buffers: readonly ArrayBuffer[]) => void
   #held: ToWriter[] = []
@@ -89,13 +89,15 @@ export class WriterMailbox {
     this.#send = send
   }
 
-  /** Goes at once, and all that waits before it. Throws if it cannot be handed over; what waits goes on waiting then. */
+  /**
+   * Sends the message at once, and before it all that wait. Throws if they cannot be sent; those that waited then still wait.
+   */
   post(message: ToWriter): void {
     this.#send([...this.#held, message], message.kind === 'append' ? transferable(message.batch) : [])
     this.#sent()
   }
 
-  /** Goes with the next message, or after `MAX_HELD_MS`. */
+  /** Sends the message with the next one, or after `MAX_HELD_MS`. */
   hold(message: ToWriter): void {
     this.#held.push(message)
     if (this.#held.length >= MAX_HELD) this.#flush()

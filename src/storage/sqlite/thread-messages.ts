@@ -25,7 +25,7 @@ import type { Reply } from './errors.ts'
 import type { Forgotten } from './prune.ts'
 import type { WireBatch } from './wire-event.ts'
 
-/** What passes between the main thread and the store's two threads. */
+/** The messages between the main thread and the two threads of the store. */
 
 /** A claimed delivery with its headers still as JSON. */
 export type StoredWork = Omit<Work, 'event' | 'body'> & {
@@ -38,10 +38,10 @@ export interface StoredClaim {
   readonly nextDueAtMs: number | undefined
 }
 
-/** With its detail and its judgement as JSON. */
+/** A settlement with its detail and its judgement as JSON. */
 export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement'> & { readonly detail: string | null }
 
-/** What the writer does besides appending. Times are the main thread's. */
+/** The calls to the writer thread. Times are by the clock of the main thread. */
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
@@ -81,23 +81,23 @@ export type Call<Operations> = {
     : never
 }[keyof Operations]
 
-/** Leases that its events offer are counted from `nowMs` on. */
+/** A batch of events. The leases that they offer start at `nowMs`. */
 export interface SentBatch {
   readonly batch: WireBatch
   readonly nowMs: number
 }
 
-/** They come together, in order. */
+/** Messages arrive in lists, in order. */
 export type ToWriter =
   | ({ readonly kind: 'append' } & SentBatch)
   | { readonly kind: 'call'; readonly call: Call<WriterOperations> }
-  /** The reader has met a damaged page. */
+  /** The reader thread has met a damaged page. */
   | { readonly kind: 'damaged' }
   | { readonly kind: 'close' }
 
 export type FromWriter =
   | { readonly kind: 'ready' }
-  /** It cannot be opened; an operator has to act. */
+  /** The database cannot be opened; an operator has to act. */
   | { readonly kind: 'refused'; readonly fault: string }
   | { readonly kind: 'replies'; readonly replies: readonly Reply[] }
   | { readonly kind: 'faults'; readonly faults: readonly string[] }
@@ -123,14 +123,14 @@ export interface AttemptRow {
   readonly durationMs: number
 }
 
-/** What the store takes and gives, and the form in which it passes between threads. */
+/** A claimed delivery as the port returns it. */
 
 export const workOf = ({ event, ...work }: StoredWork): Work => ({
   ...work,
   event: { ...event, headers: JSON.parse(event.headers) as Headers },
 })
 
-/** Nothing is to run after it. */
+/** No run follows it. */
 export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'
 
 export function storedSettlement(given: Settlement): StoredSettlement {
