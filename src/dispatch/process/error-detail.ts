@@ -2,21 +2,24 @@ import { inspect } from 'node:util'
 import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 
-/** Parts of an aggregate that are kept; and errors in all, with causes and parts. */
+/** Errors of an `AggregateError` that are kept, and errors in all, with causes. */
 const MAX_PARTS = 5
 const MAX_ERRORS = 12
-/** Keys of an object, and items of a list, that are shown. */
+/** Keys of an object, and items of a list, that the message shows. */
 const MAX_ITEMS = 20
 const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
 const MAX_CODE_LENGTH = 100
 
-/** Frames of Node and of this room tell a handler's author nothing. */
-const OURS = new URL('./', import.meta.url).href
-const isTheirs = (frame: string): boolean =>
-  frame.startsWith('at ') && !frame.includes('node:') && !frame.includes(OURS) && !frame.includes('<anonymous>)')
+/** Frames of Node and of this directory tell a handler's author nothing. */
+const OWN_DIRECTORY = new URL('./', import.meta.url).href
+const isHandlerFrame = (frame: string): boolean =>
+  frame.startsWith('at ') &&
+  !frame.includes('node:') &&
+  !frame.includes(OWN_DIRECTORY) &&
+  !frame.includes('<anonymous>)')
 
-/** Total: what a handler throws need not be an error, nor even something that can be shown. */
+/** The detail of anything that a handler may throw, even if it is no error or cannot be converted to text. Never throws. */
 export function detailOf(thrown: unknown): ErrorDetail {
   try {
     return detail(thrown, 0, { left: MAX_ERRORS })
@@ -25,7 +28,7 @@ export function detailOf(thrown: unknown): ErrorDetail {
   }
 }
 
-/** One line: name, message and code of what was thrown, and the same of its innermost cause. */
+/** One line: name, message and code of the error, and the same of its innermost cause. */
 export function lineOf(thrown: ErrorDetail): string {
   const root = rootOf(thrown)
   const text = root === thrown ? shown(thrown) : `${shown(thrown)}, caused by ${shown(root)}`
@@ -37,7 +40,7 @@ function rootOf(thrown: ErrorDetail): ErrorDetail {
   return inner === undefined ? thrown : rootOf(inner)
 }
 
-/** What is no error is told by what it looks like. */
+/** Only a class name says more than the message does: `Error` or `string` does not. */
 const hasNoName = (name: string): boolean => name === 'Error' || !/^\p{Lu}/u.test(name)
 
 function shown({ name, message, code }: ErrorDetail): string {
@@ -73,11 +76,11 @@ const framesOf = (stack: unknown): readonly string[] =>
     : stack
         .split('\n')
         .map((line) => line.trim())
-        .filter(isTheirs)
+        .filter(isHandlerFrame)
         .slice(0, MAX_FRAMES)
         .map((line) => line.slice(0, MAX_FRAME_LENGTH).replace('file://', ''))
 
-/** A class of errors mostly has no name set but its own. */
+/** Most classes of errors set no `name`: then the class's own name counts. */
 function nameOfError(thrown: Error): unknown {
   const [name, own] = [read(thrown, 'name'), read(thrown, 'constructor')]
   return name === 'Error' && typeof own === 'function' && own.name !== '' ? own.name : (name ?? 'Error')
@@ -99,7 +102,7 @@ const inspected = (thrown: unknown): string =>
     ? cut(thrown, MAX_ERROR_LENGTH)
     : cut(inspect(sampleOf(thrown, 0), { depth: 3, maxStringLength: 500, breakLength: 120 }), MAX_ERROR_LENGTH)
 
-/** As much of a plain object or list as can be shown: whole ones may take seconds. */
+/** The part of a plain object or list that is shown. To inspect a whole one may take seconds. */
 function sampleOf(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.slice(0, 1_000)
   if (Array.isArray(value)) return depth > 2 ? [] : value.slice(0, MAX_ITEMS).map((item) => sampleOf(item, depth + 1))

@@ -5,8 +5,8 @@ import { createRouter, type RegisteredHandler } from '../../domain/router.ts'
 import { listModules } from '../../modules/module-files.ts'
 
 /**
- * Loads every handler module of a directory, in order of name. Each fault names its file; `onLoading` tells which file
- * comes next, so that one which never ends can be named too; `onFault` what goes wrong afterwards.
+ * Loads every handler module of a directory, in order of name. Each fault names its file. `onLoading` gets the file that loads
+ * next, so that a file which never finishes can be named too; `onFault` gets what goes wrong after loading.
  */
 export async function loadHandlers(
   directory: string,

@@ -25,52 +25,52 @@ import {
   type SentJob,
   type ToProcess,
 } from '../ipc/messages.ts'
+import { type BoundedLog, createBoundedLog } from './bounded-log.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 import { loadHandlers } from './load-handlers.ts'
-import { createLogLines, type LogLines } from './log-lines.ts'
 import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } from './run-job.ts'
 
 /**
- * A handler process: loads the handler modules, then runs the attempts that it is sent. User code lives here and nowhere else.
- * It ends when what it is sent does, which is when the service ends.
+ * A handler process: loads the handler modules, then runs the jobs that the service sends. User code runs only here. The process
+ * exits when its connection to the service ends, as it does when the service ends.
  */
 
-/** Where memory is short, the system ends handlers before the service. */
+/** When memory is short, the system kills handler processes before the service. */
 const OOM_SCORE = '800'
-/** Jobs are started one after the other for so long before the loop goes round. */
+/** How long jobs are started one after the other before the process reports results and answers the service. */
 const SLICE_MS = 5
 
-// As they were before user code could change them.
+// Bound here, before user code can replace them.
 const { setImmediate } = globalThis
 const exit = process.exit.bind(process)
 
 const jobs = new Socket({ fd: JOBS_FD, readable: true, writable: false })
 const answers = new Socket({ fd: ANSWERS_FD, readable: false, writable: true })
-const reader = new FrameDecoder((message, tail) => hear(message as ToProcess, tail))
-jobs.on('data', (chunk: Buffer) => reader.push(chunk))
+const decoder = new FrameDecoder((message, tail) => receive(message as ToProcess, tail))
+jobs.on('data', (chunk: Buffer) => decoder.push(chunk))
 for (const event of ['end', 'close', 'error']) jobs.on(event, () => exit(0))
 answers.on('error', () => exit(0))
 
 const handlers = new Map<string, RegisteredHandler>()
 const providers = new Map<string, Provider>()
 const running = new Set<RunningJob>()
-/** Handlers whose attempt is decided but which have not returned. */
+/** Handlers that have not returned although their attempts are decided. */
 let overdue = 0
 let isReporting = false
 let results: { key: number; result: HandlerResult }[] = []
 let refused: number[] = []
-let lines: LogLines | undefined
-let environment: JobEnvironment | undefined
-/** Jobs that have come and are not started. */
+let boundedLog: BoundedLog | undefined
+let jobEnvironment: JobEnvironment | undefined
+/** Jobs that have arrived and have not started. */
 const waiting: Job[] = []
 let isSliceOver = false
 let sliceEndsAt = 0
 
-process.on('unhandledRejection', blame)
-process.on('uncaughtException', blame)
+process.on('unhandledRejection', chargeToJob)
+process.on('uncaughtException', chargeToJob)
 
-function hear(message: ToProcess, tail: Buffer): void {
-  if (message.kind === 'jobs') accept(message.jobs, tail)
+function receive(message: ToProcess, tail: Buffer): void {
+  if (message.kind === 'jobs') acceptJobs(message.jobs, tail)
   else if (message.kind === 'ping') send({ kind: 'pong' })
   else if (message.kind === 'abort') abortAll()
   else if (message.kind === 'stop') stop()
@@ -84,7 +84,7 @@ function send(message: FromProcess): void {
 }
 
 async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
-  if (!isUrgent) stepBack()
+  if (!isUrgent) lowerPriority()
   const { log } = openLog(data)
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
@@ -98,14 +98,14 @@ async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
   for (const handler of loaded.handlers) handlers.set(handler.definition.name, handler)
   const definitions = loaded.handlers.map(({ definition }) => definition)
   const checked = await deferredChecksOf(definitions)
-  environment = { handlers, providers, log, ...(typeof checked === 'function' && { deferredChecks: checked }) }
-  stepBack()
+  jobEnvironment = { handlers, providers, log, ...(typeof checked === 'function' && { deferredChecks: checked }) }
+  lowerPriority()
   const faults = typeof checked === 'string' ? [...loaded.faults, checked] : loaded.faults
   if (faults.length > 0) send({ kind: 'unloadable', faults })
   else send({ kind: 'ready', handlers: definitions })
 }
 
-/** What checks events by users' schemas, or what is wrong with one. Loaded only where there are any: it takes some MiB. */
+/** The check of events by users' schemas, or what is wrong with a schema. Loaded only if there are any: it takes some MiB. */
 async function deferredChecksOf(
   definitions: readonly HandlerDefinition[],
 ): Promise<DeferredChecks | string | undefined> {
@@ -119,36 +119,36 @@ async function deferredChecksOf(
   }
 }
 
-function openLog({ logLevel, secrets }: ProcessData): LogLines {
-  lines = createLogLines({
+function openLog({ logLevel, secrets }: ProcessData): BoundedLog {
+  boundedLog = createBoundedLog({
     level: logLevel,
     fd: LOG_FD,
     withoutSecrets: createSecretFilter(secrets).line,
     onDropped: (count) => send({ kind: 'dropped', lines: count }),
   })
-  const { log, mayLog } = lines
+  const { log, mayLog } = boundedLog
   captureConsole((lineLevel, line) => {
     if (mayLog()) (currentJob.getStore()?.log() ?? log)[lineLevel](line)
   })
-  return lines
+  return boundedLog
 }
 
-/** Below acknowledgements, with every thread that there is by now; those to come take after them. */
-function stepBack(): void {
+/** Lowers the priority of all threads below that of acknowledgements. Threads that start later inherit it. */
+function lowerPriority(): void {
   if (process.platform !== 'linux') return
   try {
     for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), HANDLER_NICENESS)
     writeFileSync('/proc/self/oom_score_adj', OOM_SCORE)
   } catch {
-    // Where the system does not allow it, it goes without.
+    // The system does not allow it: the process keeps its priority.
   }
 }
 
 /**
- * Each is started by itself, with all that it sets going at once, before the next: what blocks the process is then what was
- * started last.
+ * Each job starts in a turn of its own, in which it does everything that it does at once. So if a job blocks the process, it is
+ * the one that started last.
  */
-function accept(sent: readonly SentJob[], bodies: Buffer): void {
+function acceptJobs(sent: readonly SentJob[], bodies: Buffer): void {
   let offset = 0
   for (const job of sent) {
     waiting.push({ ...job, body: bodies.subarray(offset, offset + job.bodyBytes) })
@@ -158,7 +158,7 @@ function accept(sent: readonly SentJob[], bodies: Buffer): void {
   sliceEndsAt = performance.now() + SLICE_MS
 }
 
-/** Between slices what has ended is reported, and the service is answered. */
+/** Between two slices the process reports results and answers the service. */
 function startNext(): void {
   if (isSliceOver) {
     setImmediate(startNext)
@@ -183,7 +183,7 @@ function endSlice(): void {
 }
 
 function start(job: Job): void {
-  const attempt = runJob(environment as JobEnvironment, job)
+  const attempt = runJob(jobEnvironment as JobEnvironment, job)
   running.add(attempt.running)
   let returned = false
   let reported = false
@@ -205,13 +205,13 @@ function abortAll(): void {
   for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
 }
 
-/** The reader of the log may be slow: the service ends a process that does not end soon. */
+/** The reader of the log may be slow: the service kills a process that does not exit soon. */
 function stop(): void {
-  lines?.flush()
+  boundedLog?.flush()
   exit(0)
 }
 
-/** One message for all that ends in one turn of the loop; at once where nothing else is running. */
+/** One message for all results of one turn of the event loop; at once if nothing else runs. */
 function report(result?: { key: number; result: HandlerResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
@@ -227,16 +227,16 @@ function sendResults(): void {
   refused = []
 }
 
-/** An error that was not caught costs the attempt it came from; one that comes from no attempt ends the process. */
-function blame(error: unknown): void {
-  const guilty = currentJob.getStore()
-  if (guilty === undefined) throw error
-  if (guilty.decided) tellLate(guilty.log(), error)
-  guilty.decide(failureOf(error))
-  guilty.abort(new DOMException('the handler threw where nobody listened', 'AbortError'))
+/** An uncaught error fails the attempt that it came from; one that came from no attempt ends the process. */
+function chargeToJob(error: unknown): void {
+  const job = currentJob.getStore()
+  if (job === undefined) throw error
+  if (job.decided) logLate(job.log(), error)
+  job.decide(failureOf(error))
+  job.abort(new DOMException('the handler threw where nobody listened', 'AbortError'))
 }
 
-function tellLate(log: Logger, error: unknown): void {
+function logLate(log: Logger, error: unknown): void {
   const detail = detailOf(error)
   log.error({ error: lineOf(detail), detail }, 'a handler threw after its attempt had ended')
 }

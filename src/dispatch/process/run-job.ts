@@ -13,32 +13,32 @@ import type { DeferredChecks } from '../../pipeline/routes.ts'
 import type { Job } from '../ipc/messages.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 
-/** The longest wait that is taken for one: a year. A handler that asks for more has given a moment in its place, perhaps. */
+/** The longest wait that is valid: a year. A handler that asks for more has perhaps passed a point in time. */
 const MAX_AFTER_MS = 366 * 86_400_000
-/** Characters of what is no time that are shown. */
+/** Characters of an invalid time that an error shows. */
 const MAX_SHOWN_LENGTH = 64
 
-/** What ends an attempt before its handler returns: a deadline, or an error that nobody in the handler awaited. */
-type Verdict = Pick<HandlerResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
+/** How an attempt ends: by its handler, by its deadline, or by an error that the handler did not catch. */
+type Decision = Pick<HandlerResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
 
 export interface RunningJob {
   readonly job: Job
-  /** Carries what tells the attempt. */
+  /** Adds the event, the handler and the attempt to each line. */
   readonly log: () => Logger
   readonly abort: (reason: Error) => void
-  /** Decides the attempt, whatever the handler still does; only the first decision counts. */
-  readonly decide: (verdict: Verdict) => void
+  /** Decides how the attempt ends, whatever its handler does afterwards. Only the first decision counts. */
+  readonly decide: (verdict: Decision) => void
   decided: boolean
 }
 
-/** Tells whose doing it is when something throws where nobody listens. */
+/** The job to which code belongs that runs now: an uncaught error is charged to it. */
 export const currentJob = new AsyncLocalStorage<RunningJob>()
 
-/** A timer that is so late was held up by another attempt; and how long this one then has for what it could have done before. */
-const HELD_MS = 20
-const HEARING_MS = 200
+/** If a deadline's timer is so late, another attempt has blocked the process. The attempt then gets a little more time to finish. */
+const BLOCKED_MS = 20
+const EXTRA_TIME_MS = 200
 
-/** Thrown by `context.fail` and `context.retryAfter`; what was said stands even if the handler catches it. */
+/** Thrown by `context.fail` and `context.retryAfter`. The decision stands even if the handler catches it. */
 class Ended extends Error {
   override readonly name = 'HandlerEnded'
 }
@@ -52,8 +52,8 @@ export interface JobEnvironment {
 }
 
 /**
- * Runs one attempt. `result` resolves when the attempt is decided, at the deadline at the latest; `returned` when the
- * handler has come back, which a handler that ignores its signal may never do.
+ * Runs one attempt. `result` resolves when the attempt is decided, at the deadline at the latest; `returned` resolves when the
+ * handler has returned, which a handler that ignores its signal may never do.
  */
 export function runJob(
   environment: JobEnvironment,
@@ -62,7 +62,7 @@ export function runJob(
   const startedAtMs = Date.now()
   const startedAt = performance.now()
   const controller = new AbortController()
-  const { promise, resolve } = Promise.withResolvers<Verdict>()
+  const { promise, resolve } = Promise.withResolvers<Decision>()
   const running: RunningJob = {
     job,
     decided: false,
@@ -73,7 +73,7 @@ export function runJob(
       resolve(verdict)
     },
   }
-  const stopClock = atDeadline(Math.max(0, job.deadlineAtMs - startedAtMs), () => {
+  const stopClock = onDeadline(Math.max(0, job.deadlineAtMs - startedAtMs), () => {
     controller.abort(new DOMException('the handler passed its deadline', 'TimeoutError'))
     running.decide({ outcome: 'timeout', error: 'the handler passed its deadline' })
   })
@@ -89,12 +89,15 @@ export function runJob(
   return { running, result, returned }
 }
 
-/** Gives what calls it off. Where another held the loop past the deadline, what was done meanwhile is heard before. */
-function atDeadline(inMs: number, expire: () => void): () => void {
+/**
+ * Calls `expire` at the deadline. If another attempt has blocked the process until then, this attempt may finish first what it
+ * would have finished in time. Returns a function that cancels.
+ */
+function onDeadline(inMs: number, expire: () => void): () => void {
   const dueAt = performance.now() + inMs
   let timer = setTimeout(() => {
-    if (performance.now() - dueAt < HELD_MS) expire()
-    else timer = setTimeout(expire, HEARING_MS)
+    if (performance.now() - dueAt < BLOCKED_MS) expire()
+    else timer = setTimeout(expire, EXTRA_TIME_MS)
   }, inMs)
   return () => clearTimeout(timer)
 }
@@ -113,7 +116,7 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
       return
     }
     await handler.run(eventOf(running.job, fields), contextOf(running, signal))
-    // A rejection that the handler left floating is reported once its microtasks are done: before success, not after.
+    // A rejection that the handler did not await is reported when its microtasks are done: that must come before success.
     await new Promise(setImmediate)
     running.decide({ outcome: 'succeeded' })
   } catch (error) {
@@ -121,7 +124,7 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
   }
 }
 
-export function failureOf(thrown: unknown): Verdict {
+export function failureOf(thrown: unknown): Decision {
   const detail = detailOf(thrown)
   return { outcome: 'failed', error: lineOf(detail), detail }
 }
@@ -156,13 +159,13 @@ function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
       return running.log()
     },
     fail: (reason) => {
-      const error = wordsOf(reason)
+      const error = reasonText(reason)
       running.decide({ outcome: 'rejected', error, ...(typeof reason !== 'string' && { detail: detailOf(reason) }) })
       throw new Ended(error)
     },
     retryAfter: (ms: unknown) => {
       const isTime = typeof ms === 'number' && ms > 0 && ms <= MAX_AFTER_MS
-      const error = isTime ? `the handler asked to be run again after ${Math.ceil(ms)} ms` : wordsOfNoTime(ms)
+      const error = isTime ? `the handler asked to be run again after ${Math.ceil(ms)} ms` : invalidTimeText(ms)
       if (!isTime) running.log().warn({ asked: shown(ms) }, error)
       running.decide({ outcome: 'retry_after', error, ...(isTime && { afterMs: Math.ceil(ms) }) })
       throw new Ended(error)
@@ -170,10 +173,10 @@ function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
   }
 }
 
-const wordsOfNoTime = (ms: unknown): string =>
+const invalidTimeText = (ms: unknown): string =>
   `the handler asked to be run again after ${shown(ms)}, which is no time in milliseconds: it waits as after any failure`
 
-/** It may be anything, and refuse to be shown. */
+/** The value may be anything, and may throw when it is converted. */
 function shown(value: unknown): string {
   try {
     return (typeof value === 'string' ? JSON.stringify(value) : String(value)).slice(0, MAX_SHOWN_LENGTH)
@@ -182,7 +185,7 @@ function shown(value: unknown): string {
   }
 }
 
-const wordsOf = (reason: unknown): string =>
+const reasonText = (reason: unknown): string =>
   typeof reason === 'string' ? reason.slice(0, MAX_ERROR_LENGTH) : lineOf(detailOf(reason))
 
 const logOf = (log: Logger, { work }: Job): Logger =>

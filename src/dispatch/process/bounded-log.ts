@@ -1,32 +1,32 @@
 import pino, { type Logger } from 'pino'
 import { openLines, PLAIN } from '../../log/log.ts'
 
-/** Log lines of one process: so many a second, and so many at once after a silence; more are dropped and counted. */
+/** The log lines of one process in a second, and at once after a silence. Further lines are dropped and counted. */
 const LINES_PER_SECOND = 2_000
 const BURST_LINES = 4_000
-/** So often it is told how many were dropped. */
+/** How often the number of dropped lines is reported. */
 const REPORT_INTERVAL_MS = 1_000
 
-export interface LogLinesOptions {
+export interface BoundedLogOptions {
   readonly level: string
   readonly fd: number
   readonly withoutSecrets: (line: string) => string
-  /** Told how many lines were dropped. */
+  /** Called with the number of lines that were dropped. */
   readonly onDropped: (lines: number) => void
 }
 
-export interface LogLines {
+export interface BoundedLog {
   readonly log: Logger
-  /** False if a line would be dropped, which then is as good as dropped. */
+  /** False if a line would be dropped; it then counts as dropped. */
   readonly mayLog: () => boolean
   readonly flush: () => void
 }
 
 /**
- * The log of a handler process, bounded. It writes to the service's own output, past the thread that acknowledges; whoever
- * does not read there, or is gone, harms nothing.
+ * The log of a handler process, with a bounded rate. It writes to the service's own output, without the thread that
+ * acknowledges; if the reader of that output is slow or gone, that does no harm.
  */
-export function createLogLines({ level, fd, withoutSecrets, onDropped }: LogLinesOptions): LogLines {
+export function createBoundedLog({ level, fd, withoutSecrets, onDropped }: BoundedLogOptions): BoundedLog {
   const { lines, flush } = openLines(fd)
   const own = pino({ ...PLAIN, level }, lines)
   let left = BURST_LINES
@@ -41,7 +41,7 @@ export function createLogLines({ level, fd, withoutSecrets, onDropped }: LogLine
     return left >= 1
   }
 
-  /** Told at once, since a process that floods may not come to tell more. */
+  /** Warns at once, since a process that floods its log may have no time to report later. */
   function drop(): void {
     dropped++
     if (isReporting) return
