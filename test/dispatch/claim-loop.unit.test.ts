@@ -66,7 +66,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
 
 const work = { handler: 'a', event: {} } as unknown as Work
 
-test('a dispatcher of a shared store looks soon after there was work, and ever more seldom while there is none', async () => {
+test('a dispatcher of a shared store claims again soon after it found deliveries, and more and more rarely while it finds none', async () => {
   const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   dispatcher.wake()
   expect(await looksWithin(749)).toEqual([0, 50, 150, 350, 550])
@@ -74,7 +74,7 @@ test('a dispatcher of a shared store looks soon after there was work, and ever m
   expect(await looksWithin(350)).toEqual([750, 750, 800, 900])
 })
 
-test('it looks often again as soon as others may append', async () => {
+test('a dispatcher claims often again as soon as other processes may append', async () => {
   let maxIdleMs = 1_000
   const { dispatcher, looksWithin } = startDispatcher({ minIdleMs: 500, maxIdleMs: () => maxIdleMs })
   dispatcher.wake()
@@ -83,7 +83,7 @@ test('it looks often again as soon as others may append', async () => {
   expect(await looksWithin(1_400)).toEqual([3_500, 3_700, 3_900])
 })
 
-test('being woken for nothing does not make it look more seldom', async () => {
+test('a dispatcher that is woken in vain does not claim more rarely', async () => {
   const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   state.work = [work]
   dispatcher.wake()
@@ -95,7 +95,7 @@ test('being woken for nothing does not make it look more seldom', async () => {
   expect(await looksWithin(41)).toEqual([80])
 })
 
-test('it stops in time where the store never answers', async () => {
+test('a dispatcher stops in time if the store never answers', async () => {
   const { dispatcher, state, looksWithin } = startDispatcher({})
   state.isSilent = true
   dispatcher.wake()
@@ -108,14 +108,14 @@ test('it stops in time where the store never answers', async () => {
   expect(hasStopped).toBe(true)
 })
 
-test('it looks when the store said that something comes due, if that is sooner', async () => {
+test('a dispatcher claims when the next delivery comes due, if that is before the end of its sleep', async () => {
   const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   state.nextDueAtMs = Date.now() + 20
   dispatcher.wake()
   expect(await looksWithin(30)).toEqual([0, 20])
 })
 
-test('a dispatcher of an embedded store looks by itself once a second', async () => {
+test('a dispatcher of an embedded store claims once a second by default', async () => {
   const { dispatcher, looksWithin } = startDispatcher({})
   dispatcher.wake()
   expect(await looksWithin(3_500)).toEqual([0, 1_000, 2_000, 3_000])

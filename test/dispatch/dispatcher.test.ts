@@ -6,14 +6,14 @@ import { startDispatcher } from './start-dispatcher.ts'
 const outcomes = (history: readonly Attempt[]): string[] => history.map(({ outcome }) => outcome)
 
 describe('a delivery', () => {
-  test('that succeeds is done after one attempt, and so counted', async () => {
+  test('has succeeded after one attempt if its handler returns, and the metrics count it', async () => {
     const { append, ended, reports } = await startDispatcher()
     const [delivery] = await ended(await append(['ok']))
     expect(delivery).toMatchObject({ state: 'succeeded', attempts: 1 })
     expect(reports).toEqual([{ kind: 'processed', handler: 'ok' }])
   })
 
-  test('whose handler throws is tried again until its attempts are used up, and every failure is counted', async () => {
+  test('is retried while its handler throws, until it is dead after the last attempt; the metrics count every failure', async () => {
     const { append, ended, reports } = await startDispatcher({ maxAttempts: 3 })
     const [delivery] = await ended(await append(['throw']))
     expect(delivery).toMatchObject({ state: 'dead', attempts: 3, lastError: 'RangeError: too far' })
@@ -21,18 +21,18 @@ describe('a delivery', () => {
     expect(reports).toHaveLength(3)
   })
 
-  test('is tried again when that is due, not when the dispatcher next looks by itself', async () => {
+  test('is retried when the retry is due, not when the dispatcher next claims by itself', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 40, maxIdleMs: () => 3_600_000 })
     expect(await ended(await append(['throw']))).toMatchObject([{ state: 'dead', attempts: 40 }])
   })
 
-  test('that its handler refuses for good is dead at once', async () => {
+  test('is dead at once if its handler calls fail', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 5 })
     const [delivery] = await ended(await append(['fail']))
     expect(delivery).toMatchObject({ state: 'dead', attempts: 1, lastError: 'no such customer' })
   })
 
-  test('that its handler puts off waits for as long as it asked', async () => {
+  test('waits for as long as its handler asked for with retryAfter', async () => {
     const { append, store } = await startDispatcher({ maxAttempts: 5 })
     const before = Date.now()
     const uid = await append(['later'])
@@ -43,27 +43,27 @@ describe('a delivery', () => {
     expect(event?.deliveries[0]?.dueAtMs).toBeGreaterThanOrEqual(before + 1_234)
   })
 
-  test('of a handler that is not registered is left alone, and does not keep the others from running', async () => {
+  test('stays pending if its handler is not registered, and does not keep the others from running', async () => {
     const { append, ended, store } = await startDispatcher()
     const orphan = await append(['gone'])
     expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
     expect((await store.event(orphan))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
   })
 
-  test('is found without being told of, within the time that the dispatcher sleeps', async () => {
+  test('is claimed without a wake-up, within the time that the dispatcher sleeps', async () => {
     const { append, ended } = await startDispatcher()
     await ended(await append(['ok']))
     expect(await ended(await append(['ok'], {}, false))).toMatchObject([{ state: 'succeeded' }])
   })
 
-  test('still gets its turn while events keep coming in', async () => {
+  test('gets its turn while events keep coming in', async () => {
     const { append, ended } = await startDispatcher({ receiving: () => 1 })
     expect(await ended(await append(['ok']))).toMatchObject([{ state: 'succeeded' }])
   })
 })
 
-describe('a handler that takes its process down', () => {
-  test('costs its neighbours no attempt: each runs again alone, and only the guilty one ends dead', async () => {
+describe('a handler that ends its process', () => {
+  test('costs the other attempts in the process nothing: each runs again, and only its own delivery is dead', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 10_000 })
     const innocent = await Promise.all(Array.from({ length: 4 }, () => append(['wait'], { ms: 150 })))
     const guilty = await append(['exit'])
@@ -74,16 +74,19 @@ describe('a handler that takes its process down', () => {
     for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
   })
 
-  test.each(['loop', 'hoard', 'float'])('by %s ends dead, and everything else succeeds', async (name) => {
-    const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, processes: 2 })
-    const guilty = await append([name])
-    const innocent = await Promise.all(Array.from({ length: 10 }, () => append(['ok'])))
-    expect(await ended(guilty)).toMatchObject([{ state: 'dead', attempts: 2 }])
-    for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded' }])
-  })
+  test.each(['loop', 'hoard', 'float'])(
+    '(%s) has its delivery dead in the end, and all others succeed',
+    async (name) => {
+      const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, processes: 2 })
+      const guilty = await append([name])
+      const innocent = await Promise.all(Array.from({ length: 10 }, () => append(['ok'])))
+      expect(await ended(guilty)).toMatchObject([{ state: 'dead', attempts: 2 }])
+      for (const uid of innocent) expect(await ended(uid)).toMatchObject([{ state: 'succeeded' }])
+    },
+  )
 })
 
-test('a handler of which every attempt ends its process holds up no other, however many of them wait', async () => {
+test('a handler of which every attempt ends its process delays no other handler, however many of its attempts wait', async () => {
   const { append, ended, store } = await startDispatcher({ maxAttempts: 2, handlers: ['exit', 'ok'] })
   await Promise.all(Array.from({ length: 300 }, () => append(['exit'])))
   for (let times = 0; times < 20; times++)
@@ -93,7 +96,7 @@ test('a handler of which every attempt ends its process holds up no other, howev
   expect(running + pending + dead).toBe(300)
 })
 
-test('no more of a handler run at once than its concurrency allows', async () => {
+test('a handler runs no more attempts at once than its concurrency allows', async () => {
   const { append, ended, store } = await startDispatcher({ processes: 2 })
   const uids = await Promise.all(Array.from({ length: 6 }, () => append(['wait'], { ms: 60 })))
   const runs = (await Promise.all(uids.map(ended))).flat().flatMap(({ history }) => history)
@@ -103,8 +106,8 @@ test('no more of a handler run at once than its concurrency allows', async () =>
   expect((await store.counts()).deliveries.dead).toBe(0)
 })
 
-describe('stopping', () => {
-  test('lets what runs finish, and claims nothing more', async () => {
+describe('a dispatcher that stops', () => {
+  test('lets running attempts finish, and claims nothing more', async () => {
     const { append, dispatcher, store } = await startDispatcher()
     const uid = await append(['wait'], { ms: 1_000 })
     await eventually(
@@ -117,7 +120,7 @@ describe('stopping', () => {
     expect((await store.event(late))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
   })
 
-  test('gives back what does not finish in time, and does not count it', async () => {
+  test('releases attempts that do not finish in time, and does not count them', async () => {
     const { append, dispatcher, store } = await startDispatcher()
     const uid = await append(['hang'])
     await eventually(

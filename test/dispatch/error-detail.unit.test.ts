@@ -4,15 +4,15 @@ import { redactResult } from '../../src/dispatch/settlement.ts'
 
 const lineOfThrown = (thrown: unknown): string => lineOf(detailOf(thrown))
 
-describe('what is kept of something thrown', () => {
-  test('is name, message, code and the frames of the code that threw, without those of Node', () => {
+describe('the detail of what a handler threw', () => {
+  test('has name, message, code and the frames of the handler, without those of Node', () => {
     const detail = detailOf(Object.assign(new RangeError('too far'), { code: 'E_FAR' }))
     expect(detail).toMatchObject({ name: 'RangeError', message: 'too far', code: 'E_FAR' })
     expect(detail.stack?.[0]).toMatch(/^at .*error-detail\.unit\.test\.ts:\d+:\d+\)?$/)
     expect(detail.stack?.join()).not.toContain('node:')
   })
 
-  test('goes down the chain of causes, but not without end', () => {
+  test('has the chain of causes, up to a limit', () => {
     const endless: { cause?: unknown } & Error = new Error('itself')
     endless.cause = endless
     const depth = (detail: ReturnType<typeof detailOf>): number =>
@@ -24,7 +24,7 @@ describe('what is kept of something thrown', () => {
     })
   })
 
-  test('tells the parts of an AggregateError, a few of them', () => {
+  test('has some of the errors of an AggregateError', () => {
     const parts = Array.from({ length: 100 }, (_, at) => new Error(`part ${at}`))
     expect(detailOf(new AggregateError(parts, 'all failed')).errors?.map(({ message }) => message)).toEqual(
       [0, 1, 2, 3, 4].map((at) => `part ${at}`),
@@ -41,7 +41,7 @@ describe('what is kept of something thrown', () => {
     expect(lineOfThrown(thrown)).toBe(expected.message)
   })
 
-  test('is what can be read of an error with a getter that throws', () => {
+  test('has what can be read of an error with a getter that throws', () => {
     const odd = Object.defineProperty(new Error('still told'), 'code', {
       get() {
         throw new Error('not this')
@@ -50,7 +50,7 @@ describe('what is kept of something thrown', () => {
     expect(detailOf(odd)).toMatchObject({ name: 'Error', message: 'still told' })
   })
 
-  test('is a part of an object that is large', () => {
+  test('shows a part of a large object', () => {
     const huge = Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [`key${at}`, { at }]))
     const { message } = detailOf(huge)
     expect(message).toContain('key0')
@@ -63,15 +63,15 @@ describe('what is kept of something thrown', () => {
   })
 })
 
-describe('the one line of it', () => {
-  test('tells the root of what failed, which is what an operator acts on', () => {
+describe('the line of what a handler threw', () => {
+  test('has the innermost cause, which is what an operator acts on', () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:9'), { code: 'ECONNREFUSED' })
     expect(lineOfThrown(new TypeError('fetch failed', { cause: refused }))).toBe(
       'TypeError: fetch failed, caused by connect ECONNREFUSED 127.0.0.1:9',
     )
   })
 
-  test('names a code that the message does not', () => {
+  test('has the code if the message does not have it', () => {
     expect(lineOfThrown(Object.assign(new Error('no such file'), { code: 'ENOENT' }))).toBe('no such file (ENOENT)')
   })
 
@@ -80,7 +80,7 @@ describe('the one line of it', () => {
   })
 })
 
-test('secrets are taken out of every part of it', () => {
+test('redactResult takes secrets out of every part of the detail', () => {
   const error = Object.assign(
     new Error('key sk_live_1 refused', { cause: new AggregateError([new Error('sk_live_1')], 'sk_live_1') }),
     {

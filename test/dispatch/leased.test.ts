@@ -16,8 +16,8 @@ async function asleep(options: Parameters<typeof startDispatcher>[0] = {}) {
   return started
 }
 
-describe('an event that can start at once', () => {
-  test('runs without a look into the store', async () => {
+describe('an event whose handler has capacity', () => {
+  test('runs without a claim', async () => {
     const { keep, ended, claims } = await asleep()
     const before = claims()
     const { uid, leased } = await keep(['ok', 'wait'])
@@ -27,12 +27,12 @@ describe('an event that can start at once', () => {
     expect(claims()).toBe(before)
   })
 
-  test('fails and is tried again like any other', async () => {
+  test('fails and is retried like any other', async () => {
     const { keep, ended } = await asleep({ maxAttempts: 3 })
     expect(await ended((await keep(['throw'])).uid)).toMatchObject([{ state: 'dead', attempts: 3 }])
   })
 
-  test('does not start twice when it comes twice, and what was kept free for it is free again', async () => {
+  test('does not start twice when it is received twice, and the capacity reserved for it is free again', async () => {
     const { keep, ended, reports } = await asleep()
     const first = await keep(['ok'], {}, 'evt_1')
     await ended(first.uid)
@@ -42,7 +42,7 @@ describe('an event that can start at once', () => {
     expect(reports).toHaveLength(2)
   })
 
-  test('goes behind what has waited longer for its handler', async () => {
+  test('runs after deliveries that have waited longer for its handler', async () => {
     const { keep, append, ended, store } = await asleep()
     // `wait` runs two at once.
     const running = [await keep(['wait'], { ms: 600 }), await keep(['wait'], { ms: 600 })]
@@ -55,7 +55,7 @@ describe('an event that can start at once', () => {
     expect((await startOf(older)) <= (await startOf(newer.uid))).toBe(true)
   })
 
-  test('is given back, not counted, when the service stops before it begins', async () => {
+  test('is released, not counted, when the service stops before it starts', async () => {
     const { dispatcher, pool, store, keep } = await asleep()
     const offer = dispatcher.offer(['ok'])
     const stopped = dispatcher.stop(200, 50)
@@ -66,7 +66,7 @@ describe('an event that can start at once', () => {
     expect((await store.event(uid))?.deliveries).toMatchObject([{ state: 'pending', attempts: 0 }])
   })
 
-  test('waits for the store to be looked into while many others are on their way in', async () => {
+  test('waits for a claim while many other events are being stored', async () => {
     const { keep, ended } = await startDispatcher({ receiving: () => 9 })
     const { uid, leased } = await keep(['ok'])
     expect(leased).toBeUndefined()
@@ -75,7 +75,7 @@ describe('an event that can start at once', () => {
 })
 
 describe('a handler whose attempts hang', () => {
-  test('may take every room, and the others run all the same', async () => {
+  test('may use all capacity, and the other handlers run all the same', async () => {
     const { append, keep, ended, store } = await startDispatcher({
       concurrency: 4,
       timeoutMs: 60_000,

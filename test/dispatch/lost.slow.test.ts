@@ -5,8 +5,8 @@ import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { startPool, work } from './start-pool.ts'
 
-describe('what shares a process', () => {
-  test('with a handler that blocks it runs elsewhere long before the deadline, if it had not begun', async () => {
+describe('an attempt that shares a process', () => {
+  test('with a handler that blocks it runs in another process long before the deadline, if it had not started', async () => {
     const pool = await startPool({ timeoutMs: 5_000 })
     const order: string[] = []
     const tell = async (name: string): Promise<void> => {
@@ -17,7 +17,7 @@ describe('what shares a process', () => {
     expect(order).toEqual(['ok', 'ok', 'loop'])
   })
 
-  test('with a handler that blocks it for a while runs once, here or elsewhere', async () => {
+  test('with a handler that blocks it for a while runs once, in this process or in another', async () => {
     const pool = await startPool()
     const file = join(temporaryDirectory(), 'marks')
     const mark = () => pool.run(work('mark', JSON.stringify({ type: 'mark', file })))
@@ -27,14 +27,14 @@ describe('what shares a process', () => {
     expect(readFileSync(file, 'utf8')).toBe('mark\n'.repeat(3))
   })
 
-  test('with a handler that blocks it until after their deadlines is not charged with that, if it was done in time', async () => {
+  test('with a handler that blocks it until after their deadlines has succeeded, if it was done in time', async () => {
     const pool = await startPool({ timeoutMs: 1_000 })
     const innocent = pool.run(work('wait', '{"type":"wait","ms":50}'))
     await pool.run(work('block', '{"type":"block","ms":1050}'))
     expect(await innocent).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('with one that ends it runs again, and only the guilty one is told that it lost its process', async () => {
+  test('with a handler that ends it runs again, and only the attempt of that handler is lost', async () => {
     const pool = await startPool()
     const innocent = Array.from({ length: 5 }, () => pool.run(work('wait', '{"type":"wait","ms":300}')))
     await pool.run(work('ok'))
@@ -45,7 +45,7 @@ describe('what shares a process', () => {
     expect((await Promise.all(innocent)).map(({ outcome }) => outcome)).toEqual(Array(5).fill('succeeded'))
   })
 
-  test('with several that block it is told apart from each of them', async () => {
+  test('with several handlers that block it succeeds, and each of their attempts is lost', async () => {
     const pool = await startPool({ timeoutMs: 1_000, processes: 2 })
     const attempts = Array.from({ length: 24 }, (_, at) =>
       pool.run(at % 8 === 0 ? work('loop') : work('wait', '{"type":"wait","ms":20}')),
@@ -56,14 +56,14 @@ describe('what shares a process', () => {
 })
 
 describe('attempts that were lost with their processes', () => {
-  test('all come to their ends, though nothing else happens meanwhile', async () => {
+  test('all get a result, though nothing else happens meanwhile', async () => {
     const pool = await startPool()
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => pool.run(work('exit'))))
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(Array(8).fill('process_lost'))
   })
 })
 
-test('a handler that was in trouble and kept quiet for a minute runs again, however often it had ended its process', async () => {
+test('an unstable handler runs again after a minute without an incident, however often it had ended its process', async () => {
   const pool = await startPool()
   const hasCapacity = () =>
     eventually(
@@ -84,7 +84,7 @@ test('a handler that was in trouble and kept quiet for a minute runs again, howe
     expect(await pool.run(work('exit'))).toMatchObject({ outcome: 'process_lost' })
 })
 
-test('suspects that outlive their deadlines keep no place from those that come after them', {
+test('isolated attempts that outlive their deadlines take no capacity from later ones', {
   timeout: 30_000,
 }, async () => {
   const pool = await startPool({ concurrency: 64, timeoutMs: 500 })
@@ -96,7 +96,7 @@ test('suspects that outlive their deadlines keep no place from those that come a
   expect(await innocent).toMatchObject({ outcome: 'succeeded' })
 })
 
-test('a process that is blocked is given nothing, wherever it is: what is lost meanwhile runs in another', async () => {
+test('a blocked isolated process is sent nothing: attempts that are lost meanwhile run in another', async () => {
   const pool = await startPool({ timeoutMs: 3_000 })
   const file = join(temporaryDirectory(), 'told')
   writeFileSync(file, '')

@@ -9,16 +9,16 @@ import { acme, sharePool, startPool, work } from './start-pool.ts'
 describe('a handler process', () => {
   const pool = sharePool()
 
-  test('tells success from a throw, with the error it threw', async () => {
+  test('reports success, or the error that the handler threw', async () => {
     expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
     expect(await pool().run(work('throw'))).toMatchObject({ outcome: 'failed', error: 'RangeError: too far' })
   })
 
-  test('hands over the exact bytes', async () => {
+  test('gives the handler the exact bytes of the body', async () => {
     expect(await pool().run(work('raw', '{"type":"raw", "n":1.0}'))).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('lets fail and retryAfter stand, even where the handler swallows them', async () => {
+  test('keeps the decision of fail and retryAfter, even if the handler catches what they throw', async () => {
     expect(await pool().run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
     expect(await pool().run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
   })
@@ -43,7 +43,7 @@ describe('a handler process', () => {
     },
   )
 
-  test('shows what was asked for in place of a time', async () => {
+  test('names the invalid time that the handler asked for', async () => {
     const error = (what: string) => ({
       outcome: 'retry_after',
       error: `the handler asked to be run again after ${what}, which is no time in milliseconds: it waits as after any failure`,
@@ -53,28 +53,31 @@ describe('a handler process', () => {
     expect(await pool().run(work('after', '{"type":"after","ms":"soon"}'))).toMatchObject(error('"soon"'))
   })
 
-  test('records a failure whose error cannot be shown', async () => {
+  test('reports a failure whose error cannot be converted to text', async () => {
     expect(await pool().run(work('unshowable'))).toMatchObject({
       outcome: 'failed',
       error: 'something was thrown that cannot be shown',
     })
   })
 
-  test('does not listen to what user code says to its parent', async () => {
+  test('ignores messages that user code sends to its parent process', async () => {
     expect(await pool().run(work('chatter'))).toMatchObject({ outcome: 'failed', error: 'as it really ended' })
     expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test.each(['float', 'float-late'])('charges an error that nobody awaited to its own attempt (%s)', async (name) => {
-    const [guilty, innocent] = await Promise.all([
-      pool().run(work(name)),
-      pool().run(work('wait', '{"type":"wait","ms":100}')),
-    ])
-    expect(guilty.outcome).toBe('failed')
-    expect(innocent.outcome).toBe('succeeded')
-  })
+  test.each(['float', 'float-late'])(
+    'charges an uncaught error to the attempt that it came from (%s)',
+    async (name) => {
+      const [guilty, innocent] = await Promise.all([
+        pool().run(work(name)),
+        pool().run(work('wait', '{"type":"wait","ms":100}')),
+      ])
+      expect(guilty.outcome).toBe('failed')
+      expect(innocent.outcome).toBe('succeeded')
+    },
+  )
 
-  test('is heard to its last word', async () => {
+  test('has its last answer read even when it exits at once', async () => {
     const own = await startPool()
     const ran = own.run(work('last-word'))
     await new Promise(setImmediate)
@@ -83,7 +86,7 @@ describe('a handler process', () => {
     expect(await ran).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('runs as many at once as its concurrency says there is room for', async () => {
+  test('runs as many attempts at once as its concurrency allows', async () => {
     const own = await startPool({ processes: 2, concurrency: 3 })
     expect(own.free().stable).toBe(6 + own.extra)
     const running = Array.from({ length: 4 }, () => own.run(work('wait', '{"type":"wait","ms":50}')))
@@ -94,19 +97,19 @@ describe('a handler process', () => {
 })
 
 describe('a deadline', () => {
-  test('aborts the signal and ends the attempt, not the neighbours', async () => {
+  test('aborts the signal of its attempt and ends it, and no other', async () => {
     const pool = await startPool({ timeoutMs: 100 })
     expect(await pool.run(work('heed'))).toMatchObject({ outcome: 'timeout', error: 'the handler passed its deadline' })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('ends an attempt whose handler never returns, and its slot is not given to another until it does', async () => {
+  test('ends an attempt whose handler never returns, whose capacity stays used', async () => {
     const pool = await startPool({ timeoutMs: 50, concurrency: 8 })
     expect(await pool.run(work('hang'))).toMatchObject({ outcome: 'timeout' })
     expect(pool.free().stable).toBe(7 + pool.extra)
   })
 
-  test('renews a process when too many of its handlers outlived theirs', async () => {
+  test('replaces a process when too many of its handlers have not returned', async () => {
     const pool = await startPool({ timeoutMs: 50, concurrency: 2 })
     const renewed = Promise.withResolvers<void>()
     await pool.run(work('hang'))
@@ -116,7 +119,7 @@ describe('a deadline', () => {
   })
 })
 
-test('that a process had to be replaced is logged, with the reason', async () => {
+test('the pool logs that it replaced a process, with the reason', async () => {
   const logged = Promise.withResolvers<string>()
   const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
   await pool.run(work('exit'))
@@ -124,7 +127,7 @@ test('that a process had to be replaced is logged, with the reason', async () =>
 })
 
 describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)', (name) => {
-  test('costs its own attempt, and the next process takes over', async () => {
+  test('loses its own attempt, and a new process takes over', async () => {
     const pool = await startPool({ timeoutMs: 500 })
     const neighbour = pool.run(work('hang'))
     expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
@@ -132,14 +135,14 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('is known to have been alone when it was', async () => {
+  test('is charged at once if it ran alone', async () => {
     const pool = await startPool({ timeoutMs: 500 })
     expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
     expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
   })
 })
 
-describe('the end of a process is named as what it was', () => {
+describe('the pool names the reason why a process ended', () => {
   test.each([
     ['loop', 'a handler held its process past the deadline'],
     ['sleep', 'a handler held its process past the deadline'],
@@ -155,7 +158,7 @@ describe('the end of a process is named as what it was', () => {
   })
 })
 
-test('of a process that aborts it is told where in the handler it was, and its dump is no line of the log', async () => {
+test('the attempt of a process that aborts has the stack of the handler, and the log has no line of the dump', async () => {
   const logged: string[] = []
   const pool = await startPool({ log: pino({ level: 'info' }, { write: (line) => void logged.push(line) }) })
   expect(await pool.run(work('abort'))).toMatchObject({
@@ -164,7 +167,7 @@ test('of a process that aborts it is told where in the handler it was, and its d
   expect(logged.filter((line) => line.includes('handler_process'))).toEqual([])
 })
 
-test('a process whose modules have changed since the start is refused, and what runs goes on', async () => {
+test('the pool refuses a process whose modules have changed since the start, and running attempts go on', async () => {
   const handlersDir = temporaryDirectory()
   const write = (name: string): void =>
     writeFileSync(
@@ -185,11 +188,11 @@ test('a process whose modules have changed since the start is refused, and what 
   expect(await pool.run(work('kept'))).toMatchObject({ outcome: 'succeeded' })
 })
 
-test('modules that are larger than a process may be keep the pool from starting', async () => {
+test('the pool does not start if the handler modules alone take more memory than a process may have', async () => {
   await expect(startPool({ memoryMb: 40 })).rejects.toThrow(/HANDLER_MEMORY_MB is 40, .* take \d+ MiB/)
 })
 
-test('what a handler has started ends with its process, in whatever session it is', async () => {
+test('the pool kills the programs that a handler has started with its process, in whatever session they are', async () => {
   const pool = await startPool()
   const file = join(temporaryDirectory(), 'pid')
   await pool.run(work('offspring', JSON.stringify({ type: 'offspring', file })))
@@ -211,7 +214,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test('a process that grows when its attempts have ended is ended, and that is logged', async () => {
+test('the pool kills a process that grows past its memory limit after its attempts have ended, and logs that', async () => {
   const logged = Promise.withResolvers<string>()
   const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
   expect(await pool.run(work('grow-later'))).toMatchObject({ outcome: 'succeeded' })
@@ -219,7 +222,7 @@ test('a process that grows when its attempts have ended is ended, and that is lo
   expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
 })
 
-test('closing ends what still runs and answers it as lost', async () => {
+test('a pool that closes kills its processes and reports their attempts as lost', async () => {
   const pool = await startPool()
   const running = pool.run(work('loop'))
   await pool.close()

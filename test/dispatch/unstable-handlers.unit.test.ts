@@ -11,7 +11,7 @@ function unstableWithLog() {
 }
 
 describe('a handler that ends its process', () => {
-  test('runs with the others the first times, and apart from the third time on', () => {
+  test('is unstable from the third time on', () => {
     const { unstable } = unstableWithLog()
     unstable.crashed('a', 0, 'exit')
     unstable.crashed('a', 1, 'exit')
@@ -21,14 +21,14 @@ describe('a handler that ends its process', () => {
     expect(unstable.isUnstable('b')).toBe(false)
   })
 
-  test('is told of once, however often it does', () => {
+  test('is logged once, however often it does', () => {
     const { unstable, logged } = unstableWithLog()
     for (let times = 0; times < 100; times++) unstable.crashed('a', times, 'exit')
     expect(logged).toHaveLength(1)
     expect(logged[0]).toMatchObject({ handler: 'a', error: 'exit' })
   })
 
-  test('waits longer from loss to loss, but never more than a second, and no more once an attempt of it survives', () => {
+  test('pauses longer from crash to crash, a second at most, until one of its attempts survives', () => {
     const { unstable } = unstableWithLog()
     const pauses = Array.from({ length: 200 }, () => {
       unstable.crashed('a', 1_000, 'exit')
@@ -41,7 +41,7 @@ describe('a handler that ends its process', () => {
     expect(unstable.pausedUntilMs('a')).toBe(0)
   })
 
-  test('is as good as any other after a minute without', () => {
+  test('is stable again after a minute without a crash', () => {
     const { unstable, logged } = unstableWithLog()
     for (let times = 0; times < 3; times++) unstable.crashed('a', 0, 'exit')
     unstable.forget(59_999)
@@ -53,7 +53,7 @@ describe('a handler that ends its process', () => {
   })
 })
 
-test('where many handlers end their processes, each runs apart from its first time on, and so do those that are not proven yet', () => {
+test('while many handlers end their processes, each is unstable from its first time on, and so are handlers that are not proven yet', () => {
   const { unstable } = unstableWithLog()
   unstable.survived('proven')
   for (const handler of ['a', 'b', 'c']) unstable.crashed(handler, 0, 'exit')
@@ -66,7 +66,7 @@ test('where many handlers end their processes, each runs apart from its first ti
   expect(unstable.isUnstable('new')).toBe(false)
 })
 
-test('a handler that keeps blocking its process runs apart, and does not have to wait', () => {
+test('a handler that keeps blocking its process is unstable, and does not pause', () => {
   const { unstable } = unstableWithLog()
   for (let times = 0; times < 3; times++) unstable.blocked('a', 0)
   expect(unstable.isUnstable('a')).toBe(true)
