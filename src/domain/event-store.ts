@@ -39,6 +39,9 @@ export interface EventDetail extends EventSummary {
   readonly deliveries: readonly (DeliverySummary & { readonly history: readonly Attempt[] })[]
 }
 
+/** As much of an event as says how its body is read. */
+export type EventForm = Pick<EventDetail, 'source' | 'id' | 'type' | 'origin' | 'task' | 'headers' | 'receivedAtMs'>
+
 /** The events that were received. */
 export interface EventStore {
   /**
@@ -70,6 +73,9 @@ export interface EventStore {
 
   /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */
   event(uid: string): Promise<EventDetail | undefined>
+
+  /** How an event's body is read, without its deliveries and attempts; undefined if there is no such event. */
+  eventForm(uid: string): Promise<EventForm | undefined>
 
   /** The bytes as they came. Rejects with `event_not_found`, or with `body_corrupt` if they do not match their checksum. */
   body(uid: string): Promise<Uint8Array>

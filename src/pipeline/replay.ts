@@ -30,13 +30,13 @@ export interface Replayer {
 
 export function createReplayer({ store, sources, reader, onWork }: ReplayOptions): Replayer {
   async function routeStored(uid: string): Promise<RouteResult> {
-    const event = await store.event(uid)
-    if (event === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
-    const source = sources.get(event.source)
-    if (source === undefined) throw new HoldfastError('conflict', `source ${event.source} is not configured any more`)
+    const form = await store.eventForm(uid)
+    if (form === undefined) throw new HoldfastError('event_not_found', `there is no event ${uid}`)
+    const source = sources.get(form.source)
+    if (source === undefined) throw new HoldfastError('conflict', `source ${form.source} is not configured any more`)
 
     const body = await store.body(uid)
-    const { routing } = await reader.event(source, event, Buffer.from(body.buffer, body.byteOffset, body.length))
+    const { routing } = await reader.event(source, form, Buffer.from(body.buffer, body.byteOffset, body.length))
     return routing
   }
 

@@ -263,7 +263,17 @@ function describeDeliveries({ store }: Fixture): void {
 function describeReads({ store, now, pass }: Fixture): void {
   test('reading an event that does not exist gives undefined, and reading its body event_not_found', async () => {
     expect(await store().event(newUid())).toBeUndefined()
+    expect(await store().eventForm(newUid())).toBeUndefined()
     expect(await codeOf(store().body(newUid()))).toBe('event_not_found')
+  })
+
+  test('the form of an event gives what its body is read by, and nothing of its deliveries', async () => {
+    const headers = { 'webhook-id': 'm1' }
+    const event = newEvent({ origin: 'webhook', task: 't1', headers, handlers: ['a'] })
+    await store().append(event)
+    const { uid, source, id, type, receivedAtMs } = event
+    const form = { source, id, type, origin: 'webhook', task: 't1', headers, receivedAtMs }
+    expect(await store().eventForm(uid)).toEqual(form)
   })
 
   test('counts give the number of deliveries in each state, and since when the oldest is due', async () => {

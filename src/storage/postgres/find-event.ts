@@ -1,8 +1,15 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { EventDetail } from '../../domain/event-store.ts'
+import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
-import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
+import {
+  bodyChanged,
+  EVENT_COLUMNS,
+  type EventDetailRow,
+  eventDetailOf,
+  eventFormOf,
+  noSuchEvent,
+} from '../records/events.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
 import { isUuid } from './escape-text.ts'
@@ -42,6 +49,14 @@ export function createFindEvent(connections: Connections) {
     const deliveries = await connections.run<DeliveryRow>('read', DELIVERIES, keys)
     const attempts = await connections.run<AttemptRow>('read', ATTEMPTS, keys)
     return eventDetailOf(row, deliveries, (key) => attempts.filter(({ delivery }) => delivery === key))
+  }
+}
+
+export function createFindEventForm(connections: Connections) {
+  return async (uid: string): Promise<EventForm | undefined> => {
+    if (!isUuid(uid)) return undefined
+    const [row] = await connections.run<EventDetailRow>('read', EVENT, [uid])
+    return row && eventFormOf(row)
   }
 }
 

@@ -21,7 +21,7 @@ import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
 import { createCancelTask, watchEndedTasks } from './end-task.ts'
-import { createFindEvent, createReadBody } from './find-event.ts'
+import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { Leases } from './leases.ts'
@@ -181,6 +181,7 @@ function eventStoreOf({ connections, clock, operations, appends, health }: Core)
     },
     events: operations.while(createSearchEvents(connections)),
     event: operations.while(createFindEvent(connections)),
+    eventForm: operations.while(createFindEventForm(connections)),
     body: operations.while(createReadBody(connections)),
   }
 }

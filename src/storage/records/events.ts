@@ -1,7 +1,7 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
-import type { EventDetail } from '../../domain/event-store.ts'
+import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
 import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
 
@@ -63,6 +63,13 @@ export const eventSummaryOf = (row: EventRow): EventSummary => ({
   ...(row.task !== null && { task: row.task }),
   sizeBytes: row.size,
 })
+
+/** As much of a row as says how the event's body is read. */
+export function eventFormOf(row: EventDetailRow): EventForm {
+  const headers = JSON.parse(row.headers ?? '{}') as Record<string, string>
+  const { source, id, type, origin, task, received_at: receivedAtMs } = row
+  return { source, id, type, origin, ...(task !== null && { task }), headers, receivedAtMs }
+}
 
 export const eventDetailOf = (
   row: EventDetailRow,

@@ -1,9 +1,16 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { EventDetail } from '../../domain/event-store.ts'
+import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
-import { bodyChanged, EVENT_COLUMNS, type EventDetailRow, eventDetailOf, noSuchEvent } from '../records/events.ts'
+import {
+  bodyChanged,
+  EVENT_COLUMNS,
+  type EventDetailRow,
+  eventDetailOf,
+  eventFormOf,
+  noSuchEvent,
+} from '../records/events.ts'
 import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
@@ -20,6 +27,14 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
       deliveries.all(firstDeliveryKey(found.key), lastDeliveryKey(found.key)) as DeliveryRow[],
       (deliveryKey) => attempts.all(deliveryKey) as AttemptRow[],
     )
+  }
+}
+
+export function prepareFindEventForm(db: DatabaseSync): (uid: string) => EventForm | undefined {
+  const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
+  return (uid) => {
+    const row = event.get(uid)
+    return row === undefined ? undefined : eventFormOf(row as EventDetailRow)
   }
 }
 

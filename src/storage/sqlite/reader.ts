@@ -3,7 +3,7 @@ import { prepareFindAhead } from './bring-back.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
-import { prepareFindEvent, prepareReadBody } from './find-event.ts'
+import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
@@ -20,6 +20,7 @@ const db = openForReading((workerData as { path: string }).path)
 const operations: ReaderOperations = {
   events: prepareSearchEvents(db),
   event: prepareFindEvent(db),
+  eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),
   deliveries: prepareSearchDeliveries(db),
   counts: prepareCounts(db),

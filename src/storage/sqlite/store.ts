@@ -4,7 +4,7 @@ import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
-import type { EventDetail, EventFilter, Receipt } from '../../domain/event-store.ts'
+import type { EventDetail, EventFilter, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
@@ -165,6 +165,10 @@ export class SqliteStore implements OpenStore {
 
   async event(uid: string): Promise<EventDetail | undefined> {
     return this.#refusing() ?? this.#reads.call('event', uid)
+  }
+
+  async eventForm(uid: string): Promise<EventForm | undefined> {
+    return this.#refusing() ?? this.#reads.call('eventForm', uid)
   }
 
   async body(uid: string): Promise<Uint8Array> {

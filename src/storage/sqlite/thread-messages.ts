@@ -2,7 +2,7 @@ import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
-import type { EventDetail, EventFilter } from '../../domain/event-store.ts'
+import type { EventDetail, EventFilter, EventForm } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
@@ -63,6 +63,7 @@ export interface WriterOperations {
 export interface ReaderOperations {
   events(filter: EventFilter, page: PageRequest): Page<EventSummary>
   event(uid: string): EventDetail | undefined
+  eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>
   deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
   counts(nowMs: number): Counts
