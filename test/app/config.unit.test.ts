@@ -17,7 +17,7 @@ const sound = { SOURCE_AI_SECRET: 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0' }
 const faultsOf = (environment: Record<string, string>) => readConfig(environment).faults
 
 describe('the configuration', () => {
-  test('stands without any variable: source ai, the embedded store, a secret kept beside it', () => {
+  test('has source ai, the embedded store and a secret file beside it if no variable is set', () => {
     const { config, faults } = readConfig({ DATABASE_URL: `file:${directory}/none/holdfast.db` })
     expect(faults).toEqual([])
     expect(config).toMatchObject({
@@ -41,20 +41,20 @@ describe('the configuration', () => {
     })
   })
 
-  test('takes the secret that an earlier start made', () => {
+  test('uses the secret that an earlier start made', () => {
     const kept = file('ai.secret', 'whsec_kept\n')
     const { config } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db` })
     expect(config.generatedSecretFile).toBe(kept)
     expect(config.sources[0]?.secrets).toEqual(['whsec_kept'])
   })
 
-  test('keeps that secret beside the store, however the store is named', () => {
+  test('names the secret file beside the store for every form of DATABASE_URL', () => {
     const secretFile = (url: string) => readConfig({ DATABASE_URL: url }).config.generatedSecretFile
     expect(secretFile(`file://${directory}/a%20b/holdfast.db`)).toBe(`${directory}/a b/ai.secret`)
     expect(secretFile(`file://localhost${directory}/holdfast.db`)).toBe(`${directory}/ai.secret`)
   })
 
-  test('does not blame the secret for a store that there is not, and calls an empty secret empty', () => {
+  test('reports a store that does not exist without a fault about the secret, and reports an empty secret file', () => {
     expect(faultsOf({ DATABASE_URL: 'mysql://h/d' })).toEqual([expect.stringContaining('DATABASE_URL must be')])
     mkdirSync(join(directory, 'empty'))
     file('empty/ai.secret', '\n')
@@ -63,12 +63,12 @@ describe('the configuration', () => {
     ])
   })
 
-  test('makes no secret for a source that was asked for by name', () => {
+  test('has no generated secret for a source that SOURCES names', () => {
     expect(faultsOf({ SOURCES: 'ai' })).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
     expect(faultsOf({ SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
   })
 
-  test('names every fault at once', () => {
+  test('reports every fault at once', () => {
     const faults = faultsOf({
       PORT: 'eighty',
       OPS_HOST: '0.0.0.0',
@@ -87,7 +87,7 @@ describe('the configuration', () => {
     ])
   })
 
-  test('reads several secrets, newest first, and a dash in a name as an underscore', () => {
+  test('reads several secrets, newest first, and spells a dash in a source name as an underscore', () => {
     const { config } = readConfig({
       SOURCES: 'my-shop',
       SOURCE_MY_SHOP_SECRET: 'new, old',
@@ -175,12 +175,12 @@ describe('the configuration', () => {
     [{ RETENTION_DEAD_DAYS: '30' }, 30],
     [{ RETENTION_DEAD_DAYS: '90' }, 90],
     [{ RETENTION_DEAD_DAYS: '0' }, 0],
-  ])('with %j dead letters are kept for %d days', (environment, days) => {
+  ])('with %j keeps dead letters for %d days', (environment, days) => {
     const { config, faults } = readConfig({ ...sound, ...environment })
     expect([config.deadRetentionDays, faults]).toEqual([days, []])
   })
 
-  test.each(['all', 'ingest', 'worker'])('takes the role %s with PostgreSQL', (role) => {
+  test.each(['all', 'ingest', 'worker'])('accepts the role %s with PostgreSQL', (role) => {
     const { config, faults } = readConfig({ ...sound, ROLE: role, DATABASE_URL: 'postgres://u:p@h/d' })
     expect([config.role, faults]).toEqual([role, []])
   })

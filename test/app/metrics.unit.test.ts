@@ -28,7 +28,7 @@ const samples = (text: string, name: string): string[] =>
   text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
 
 describe('the metrics', () => {
-  test('have these names and labels, and the runtime’s own beside them', async () => {
+  test('have the documented names and labels, beside those of the runtime', async () => {
     const { telemetry, text, contentType } = create({ droppedLogLines: () => 4 })
     telemetry.request('ai', 'accepted')
     telemetry.request('ai', 'accepted')
@@ -79,7 +79,7 @@ describe('the metrics', () => {
     expect(contentType).toContain('text/plain')
   })
 
-  test('tell how long the event loop was held up since the last scrape', async () => {
+  test('show how long the event loop was delayed since the last scrape', async () => {
     const { text } = create()
     const longest = async (): Promise<number> =>
       Number(samples(await text(), 'nodejs_eventloop_lag_max_seconds')[0]?.split(' ')[1])
@@ -101,12 +101,12 @@ describe('the metrics', () => {
     expect(await longest()).toBeLessThan(0.45)
   })
 
-  test('tell how many warnings the store has', async () => {
+  test('show how many warnings the store has', async () => {
     const { text } = create({ storeWarnings: () => ['the database is damaged'] })
     expect(samples(await text(), 'holdfast_store_warnings')).toEqual(['holdfast_store_warnings 1'])
   })
 
-  test('are numbers in every scrape, also where nothing has happened since the last one', async () => {
+  test('are numbers in every scrape, even if nothing has happened since the last one', async () => {
     const { text } = create({ counts: async () => ({ ...COUNTS, oldestDueAtMs: undefined }) })
     const scrapes = [await text(), await text(), ...(await Promise.all([text(), text()]))]
     const values = scrapes.flatMap((scrape) =>
@@ -118,7 +118,7 @@ describe('the metrics', () => {
     expect(values.filter((value) => !Number.isFinite(Number(value)))).toEqual([])
   })
 
-  test('count no label of a stranger’s making: neither source nor type', async () => {
+  test('get no label that a stranger has chosen, neither a source nor a type', async () => {
     const { telemetry, text } = create()
     for (let i = 0; i < 100; i++) {
       telemetry.request(`stranger-${i}`, 'unknown_source')
@@ -134,7 +134,7 @@ describe('the metrics', () => {
     ])
   })
 
-  test('know the types of the catalogue and those that a handler’s pattern matches', async () => {
+  test('count by name the types of the catalogue and those that a handler’s pattern matches', async () => {
     const { telemetry, text } = create()
     telemetry.received('ai', 'batch.completed')
     telemetry.received('ai', 'invoice.paid')
@@ -146,7 +146,7 @@ describe('the metrics', () => {
     ])
   })
 
-  test('know the types of handlers that come later', async () => {
+  test('count by name the types of handlers that register later', async () => {
     let handlers: typeof HANDLERS = []
     const { telemetry, text, summary } = create({ handlers: () => handlers })
     telemetry.received('ai', 'invoice.paid')
@@ -159,7 +159,7 @@ describe('the metrics', () => {
     expect(summary().registered_handlers).toEqual(['billing', 'log'])
   })
 
-  test('stay bounded under a handler of every type', async () => {
+  test('have a bounded number of labels with a handler of every type', async () => {
     const all = [{ name: 'all', types: ['*'] }]
     const { telemetry, text } = create({ handlers: () => all })
     for (let i = 0; i < 5_000; i++) telemetry.received('ai', `type.${i}`)
@@ -168,7 +168,7 @@ describe('the metrics', () => {
     expect(found.find((line) => line.includes('type="other"'))).toBeDefined()
   })
 
-  test('are scraped without the gauges of a store that cannot be asked', async () => {
+  test('are scraped without the store’s gauges while the store does not answer', async () => {
     let broken = false
     const { text } = create({
       counts: async () => {
@@ -185,7 +185,7 @@ describe('the metrics', () => {
     expect(scraped).toContain('process_cpu_seconds_total')
   })
 
-  test('say that nothing waits while nothing is due', async () => {
+  test('show an age of 0 while no delivery is due', async () => {
     const { text } = create({ counts: async () => ({ ...COUNTS, oldestDueAtMs: undefined }) })
     expect(samples(await text(), 'holdfast_oldest_pending_seconds')).toEqual(['holdfast_oldest_pending_seconds 0'])
   })

@@ -61,7 +61,7 @@ async function makeDead(store: OpenStore, receivedAtMs: number) {
 
 const kept = async (store: OpenStore): Promise<number> => (await store.events({}, { limit: 100 })).items.length
 
-test('one start with a clock that is ahead forgets nothing, says so, and after the next start all is as it was', async () => {
+test('a start with a clock that is ahead forgets nothing and logs it, and the next start with a right clock brings the times back', async () => {
   const path = ownPath()
   const at = time()
   let store = await open(path, at)
@@ -95,7 +95,7 @@ test('one start with a clock that is ahead forgets nothing, says so, and after t
   expect(await kept(store)).toBe(2)
 })
 
-test('a service that was off for forty days forgets what is old after a day', async () => {
+test('a service that was stopped for forty days forgets old events a day after its start', async () => {
   const path = ownPath()
   const at = time()
   let store = await open(path, at)
@@ -120,7 +120,7 @@ test('a service that was off for forty days forgets what is old after a day', as
   expect(retention.state()).toMatchObject({ isHeld: false })
 })
 
-test('after an operator’s word what is old is forgotten at once, and not hours later; without need it is refused', async () => {
+test('retention goes on at once after an operator confirms the clock, and refuses a confirmation that is not needed', async () => {
   const at = time()
   const store = await open(ownPath(), at)
   await makeDead(store, START_MS)
@@ -168,7 +168,7 @@ test('after an operator’s word what is old is forgotten at once, and not hours
   expect((await retention.report()).old.days).toEqual([])
 })
 
-test('a word that comes while a look at the clock is under way counts right after it', async () => {
+test('an operator’s confirmation during a look at the clock takes effect right after that look', async () => {
   const path = ownPath()
   const at = time()
   const store = await open(path, at)
@@ -200,7 +200,7 @@ test('a word that comes while a look at the clock is under way counts right afte
   await expect.poll(() => said('old events forgotten')).toHaveLength(1)
 })
 
-test('a clock that jumps while the service runs forgets nothing, as little as it may be off where retention is short', async () => {
+test('retention forgets nothing after the clock has jumped while the service runs, even by little where retention is short', async () => {
   for (const [retentionDays, jumpMs] of [
     [30, 40 * DAY_MS],
     [1, 23 * HOUR_MS],
@@ -218,7 +218,7 @@ test('a clock that jumps while the service runs forgets nothing, as little as it
   }
 })
 
-test('one start with a clock that is behind costs no event that came then, once the clock is set right', async () => {
+test('a start with a clock that is behind loses no event that was received then, once the clock is set right', async () => {
   const path = ownPath()
   const at = time()
   let store = await open(path, at)
@@ -246,7 +246,7 @@ test('one start with a clock that is behind costs no event that came then, once 
   expect(await kept(store)).toBe(0)
 })
 
-test('an idle service that runs on forgets what is old', async () => {
+test('an idle service forgets old events', async () => {
   const at = time()
   const store = await open(ownPath(), at)
   const { retention, said } = retentionOf(store, at)
@@ -258,7 +258,7 @@ test('an idle service that runs on forgets what is old', async () => {
   expect(said('old events forgotten')).toEqual([expect.objectContaining({ pruned: 1, dead: 1, retention_days: 30 })])
 })
 
-test('dead letters are kept for their own time; before they go they are counted, and warned of once a day', async () => {
+test('dead letters are kept for their own time, and before they are forgotten the log warns of their number once a day', async () => {
   const at = time()
   const store = await open(ownPath(), at)
   const { retention, said } = retentionOf(store, at, { deadRetentionDays: 60 })

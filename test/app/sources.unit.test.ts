@@ -46,8 +46,11 @@ test.each([
     { SOURCE_ONE_SECRET: `whsec_${KEY}`, SOURCE_TWO_SECRET: `whsec_${KEY}`, SOURCE_TWO_PROVIDER: 'svix' },
     [TWO_SOURCES],
   ],
-] as const)('two sources with secrets that are %s', async (_what, environment, warnings) => {
-  const told = await warningsOf(environment)
-  expect(told).toEqual(warnings)
-  expect(told.join()).not.toContain(KEY)
-})
+] as const)(
+  'the warnings name each secret that is used twice, where the secrets of two sources are %s',
+  async (_what, environment, warnings) => {
+    const told = await warningsOf(environment)
+    expect(told).toEqual(warnings)
+    expect(told.join()).not.toContain(KEY)
+  },
+)

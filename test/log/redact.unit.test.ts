@@ -6,7 +6,7 @@ const SECRET = 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh'
 const redact = redactor([KEY, SECRET, undefined, ''])
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
-describe('a text in which a key stands', () => {
+describe('a text that contains a key', () => {
   test.each([
     ['as it is', KEY],
     ['in capitals', KEY.toUpperCase()],
@@ -20,21 +20,21 @@ describe('a text in which a key stands', () => {
     ['as hex', Buffer.from(KEY).toString('hex')],
     ['with something invisible in it', `${KEY.slice(0, 7)}\u200b${KEY.slice(7)}`],
     ['that is a secret without its prefix', SECRET.slice('whsec_'.length)],
-  ])('%s is shown without it', (_, spelling) => {
+  ])('%s is shown without the key', (_, spelling) => {
     expect(redact(`no such key: ${spelling} (really)`)).toBe('no such key: [redacted] (really)')
   })
 })
 
-test('a text in which none stands is shown as it is', () => {
+test('a text without a key is shown unchanged', () => {
   const text = 'no such model: gpt-4o\u200b, ask sk-proj for another'
   expect(redact(text)).toBe(text)
 })
 
-test('a key too short to be taken out of words leaves nothing of the text in which it stands', () => {
+test('a text with a key that is too short to be removed from words is replaced as a whole', () => {
   expect(redactor(['e'])('the provider answered')).toBe('[redacted]')
   expect(redactor(['q'])('the provider answered')).toBe('the provider answered')
 })
 
-test('without keys nothing is taken out', () => {
+test('a redactor without keys removes nothing', () => {
   expect(redactor([])('anything')).toBe('anything')
 })

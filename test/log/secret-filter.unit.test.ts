@@ -36,19 +36,22 @@ const SPELLINGS: readonly (readonly [string, string])[] = [
 ]
 
 describe('a header', () => {
-  test.each(SPELLINGS)('in which a secret stands %s keeps its name alone, or what stands beside it', (_how, value) => {
-    const headers = filter.headers({ 'x-plain': 'plain', 'x-forwarded-auth': value })
-    expect(headers['x-plain']).toBe('plain')
-    expect(headers['x-forwarded-auth']).toContain('[redacted]')
-    expect(filter.headers(headers)).toBe(headers)
-  })
+  test.each(SPELLINGS)(
+    'that contains a secret %s loses it, and keeps its name and the text beside it',
+    (_how, value) => {
+      const headers = filter.headers({ 'x-plain': 'plain', 'x-forwarded-auth': value })
+      expect(headers['x-plain']).toBe('plain')
+      expect(headers['x-forwarded-auth']).toContain('[redacted]')
+      expect(filter.headers(headers)).toBe(headers)
+    },
+  )
 
-  test.each(SPELLINGS)('after a long text is searched to its end: a secret %s', (_how, value) => {
+  test.each(SPELLINGS)('loses a secret %s that stands behind a long text', (_how, value) => {
     const headers = filter.headers({ 'x-long': `${'whsec_0'.repeat(2_000)} ${value}` })
     expect(headers['x-long']).toContain('[redacted]')
   })
 
-  test('of which a short secret is a whole word loses it, and one in whose words it stands does not', () => {
+  test('loses a short secret that is a whole word, but not one that is a part of a word', () => {
     expect(filter.headers({ 'x-token': SHORT, 'x-pair': `token="${SHORT}"` })).toEqual({
       'x-token': '[redacted]',
       'x-pair': '[redacted]',
@@ -57,18 +60,18 @@ describe('a header', () => {
     expect(filter.headers(innocent)).toBe(innocent)
   })
 
-  test.each(['push', 'deployment'])('of which the operators’ short token %s is a word is left alone', (token) => {
+  test.each(['push', 'deployment'])('keeps the word %s, which is also the operators’ short token', (token) => {
     const headers = { 'x-github-event': token, 'x-said': `${token} ${token}s` }
     const ofBoth = createSecretFilter([SECRET, SHORT, token], [SECRET, SHORT])
     expect(ofBoth.headers(headers)).toBe(headers)
     expect(ofBoth.headers({ ...headers, 'x-token': SHORT })).toEqual({ ...headers, 'x-token': '[redacted]' })
   })
 
-  test('whose name is a secret loses its name', () => {
+  test('whose name is a secret gets another name', () => {
     expect(filter.headers({ [API_KEY.toLowerCase()]: '1' })).toEqual({ '[redacted]': '1' })
   })
 
-  test('without any is left alone, and so is the whole request', () => {
+  test('without a secret is unchanged, and so is the whole request', () => {
     const headers = {
       'user-agent': 'Sender/1.0 (whsec_; sk-Proj)',
       'x-hub-signature-256': `sha256=${'ab'.repeat(32)}`,
@@ -77,7 +80,7 @@ describe('a header', () => {
     expect(filter.headers(headers)).toBe(headers)
   })
 
-  test('costs no more than microseconds to search, whatever it holds', () => {
+  test('takes microseconds at most to search, with any content', () => {
     const headers = Object.fromEntries(
       Array.from({ length: 16 }, (_, at) => [`x-${at}`, `${SECRET.slice(0, -1)}%`.repeat(20)]),
     )
@@ -88,7 +91,7 @@ describe('a header', () => {
   })
 })
 
-test('a line of the log keeps its form', () => {
+test('a log line stays one line of JSON without its secrets', () => {
   const line = JSON.stringify({ msg: `refused ${API_KEY}`, id: OLD, word: SHORT })
   const cleaned = filter.line(`${line}\n`)
   expect(cleaned.endsWith('}\n')).toBe(true)
@@ -96,7 +99,7 @@ test('a line of the log keeps its form', () => {
   expect(filter.line('{"msg":"nothing"}\n')).toBe('{"msg":"nothing"}\n')
 })
 
-test('without secrets there is nothing to take out', () => {
+test('a filter without secrets removes nothing', () => {
   const headers = { a: 'b' }
   expect(createSecretFilter([]).headers(headers)).toBe(headers)
 })

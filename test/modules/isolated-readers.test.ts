@@ -25,8 +25,8 @@ function start(modules = { [provider.name]: import.meta.resolve('./modules/wilfu
 
 const unread = (reason: string) => ({ ok: false, type: 'unknown', reasons: [`provider wilful ${reason}`] })
 
-describe('code of a user’s own that reads', () => {
-  test('reads in a thread what it would read here', async () => {
+describe('a user’s code that reads', () => {
+  test('reads the same in its thread as it would in the main thread', async () => {
     const { read, readers } = start()
     const body = { id: 'evt_1', type: 'a.b', task: 't', data: { ends: 'well', at: [1, 'é', null] }, more: 1 }
     const here = readEvent(provider, { 'x-id': 'h' }, bytes(body), NOW_MS)
@@ -63,7 +63,7 @@ describe('code of a user’s own that reads', () => {
     expect(await read('no object')).toMatchObject({ ok: true, fields: { type: 'wilful.thing' } })
   })
 
-  test('holds nobody up where it loops, but its own, which is told why; what comes after is read', async () => {
+  test('delays only events of its own provider when it loops: that event carries the reason, and the next one is read', async () => {
     const { read, lines } = start()
     const delay = monitorEventLoopDelay({ resolution: 5 })
     await read({})
@@ -88,7 +88,7 @@ describe('code of a user’s own that reads', () => {
     expect(told[0]).toMatchObject({ provider: 'wilful', deadline_ms: 300 })
   })
 
-  test('of its tasks holds nobody up either', async () => {
+  test('and loops over the answer to a poll delays no other provider', async () => {
     const { readers } = start()
     const late = new UnreadError('provider wilful took longer than 300 ms to read it')
     const loop = { do: 'loop' }
@@ -103,7 +103,7 @@ describe('code of a user’s own that reads', () => {
     expect(asked).toEqual([over, over, over, over, expect.objectContaining({ status: 'fulfilled' })])
   })
 
-  test('of its API reads and makes in a thread what it would here, and holds nobody up', async () => {
+  test('runs the functions of its API in its thread with the same results, and delays no other provider', async () => {
     const { readers } = start()
     const answer = bytes({ id: 'next' })
     // What could not be sent is there to be seen.
@@ -156,7 +156,7 @@ describe('code of a user’s own that reads', () => {
     expect(delay.max / 1e6).toBeLessThan(1_500)
   })
 
-  test('is known by the bytes where it could not be read at all', async () => {
+  test('that fails leaves an event whose id comes from its bytes', async () => {
     const { read } = start()
     const [one, again, other] = [
       await read({ do: 'loop' }),
@@ -172,7 +172,7 @@ describe('code of a user’s own that reads', () => {
     ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
     ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
     ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
-  ])('that %s costs its own event', async (_, body, reason) => {
+  ])('that %s quarantines only its own event', async (_, body, reason) => {
     const { read } = start()
     const reading = await read(body)
     expect(reading).toMatchObject({ ok: false })
@@ -180,7 +180,7 @@ describe('code of a user’s own that reads', () => {
     expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
   })
 
-  test('that throws, or gives what cannot cross threads, is taken as it is here', async () => {
+  test('that throws, or gives a value that cannot cross threads, has the same result as in the main thread', async () => {
     const { read, readers } = start()
     expect(await read({ do: 'throw' })).toEqual(readEvent(provider, {}, bytes({ do: 'throw' }), NOW_MS))
     expect(await read({ do: 'function' })).toMatchObject({ ok: true, fields: { data: { n: 1 } } })
@@ -190,7 +190,7 @@ describe('code of a user’s own that reads', () => {
     await expect.poll(() => read({ id: 'after' })).toMatchObject({ fields: { id: 'after' } })
   })
 
-  test('that writes to the console without end is logged in part, and does not hold the thread that answers', async () => {
+  test('that writes to the console without end is logged in part, and does not block the main thread', async () => {
     const { read, lines } = start()
     await read({})
     const delay = monitorEventLoopDelay({ resolution: 5 })
@@ -212,14 +212,14 @@ describe('code of a user’s own that reads', () => {
     expect(Math.max(longestMs, delay.max / 1e6)).toBeLessThan(1_000)
   })
 
-  test('that gives a promise has read nothing, and its thread lives on though that rejects', async () => {
+  test('that gives a promise has read nothing, and its thread goes on even if the promise rejects', async () => {
     const { read, lines } = start()
     expect(await read({ do: 'reject' })).toMatchObject({ ok: false, reasons: ['no event type'] })
     expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
     expect(lines).toEqual([])
   })
 
-  test('costs no other event by what it leaves behind', async () => {
+  test('does not harm later events by work that it leaves running', async () => {
     const { read } = start()
     const all = await Promise.all(
       [{ do: 'late' }, ...Array.from({ length: 300 }, (_, n) => ({ id: `${n}` }))].map(read),
@@ -227,14 +227,14 @@ describe('code of a user’s own that reads', () => {
     expect(all.filter(({ ok }) => !ok)).toEqual([])
   })
 
-  test('that says things of its own to the service gets the answers to what it is asked, each its own', async () => {
+  test('that posts messages of its own does not confuse the answers to its calls', async () => {
     const { read, lines } = start()
     const all = await Promise.all(Array.from({ length: 50 }, (_, n) => read({ do: 'say', id: `${n}` })))
     expect(all).toMatchObject(Array.from({ length: 50 }, (_, n) => ({ ok: true, fields: { id: `${n}` } })))
     expect(lines).toEqual([])
   })
 
-  test('is heard, and keeps its thread, where this one was too busy to hear it in time', async () => {
+  test('keeps its thread if it answers in time but the main thread is too busy to see it', async () => {
     const { read, lines } = start()
     await read({})
     const reading = read({ id: 'a' })
@@ -245,14 +245,14 @@ describe('code of a user’s own that reads', () => {
     expect(lines).toEqual([])
   })
 
-  test('ends nothing but its thread by what it throws later, whatever that is', async () => {
+  test('ends only its own thread when it throws later, with any value', async () => {
     const { read, lines } = start()
     await read({ do: 'null' })
     await expect.poll(() => lines).toMatchObject([{ msg: 'the thread that reads for a provider module has ended' }])
     expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
   })
 
-  test('has its thread begun anew only when there is something to read, where it ends that as soon as it is loaded', async () => {
+  test('that ends its thread as soon as it is loaded is loaded again only for the next event', async () => {
     const { read, lines } = start({ wilful: import.meta.resolve('./modules/short-lived.ts') })
     await expect.poll(() => lines.length).toBeGreaterThan(0)
     await new Promise((resolve) => setTimeout(resolve, 500))
@@ -260,7 +260,7 @@ describe('code of a user’s own that reads', () => {
     expect(await read({ id: 'a' })).toMatchObject({ ok: true, fields: { id: 'a' } })
   })
 
-  test('is refused, not quarantined, where nobody can read it now', async () => {
+  test('has its events refused, and not quarantined, while its thread cannot run', async () => {
     const { read, readers } = start({ wilful: 'file:///nowhere/wilful.ts' })
     await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
     const waits = start()
@@ -271,7 +271,7 @@ describe('code of a user’s own that reads', () => {
     await expect(read({})).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  test('that Holdfast ships, or that is only a map, is read at once', () => {
+  test('is not involved for shipped modules and maps, which read in the main thread', () => {
     const { readers } = start()
     const mapped = { ...provider, event: { type: 'body:type' } } as unknown as Provider
     expect(readers.event(mapped, {}, bytes({ type: 'a.b' }), NOW_MS)).not.toBeInstanceOf(Promise)

@@ -27,17 +27,20 @@ const faultsOf = async (text: string) => providerFaults((await load(text)).defau
 const outline = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, each) => (typeof each === 'function' ? 'a function' : each)))
 
-describe('a provider module that is loaded apart', () => {
+describe('a provider module that is loaded in a thread', () => {
   const shipped = Object.entries(shippedModules).map(([file, provider]) => ({ name: provider.name, file, provider }))
 
-  test.each(shipped)('is what it exports, but for what its functions do: $name', async ({ file, provider }) => {
-    const module = import.meta.resolve(`../../src/providers/${file}`)
-    const loaded = (await loadInThread(module, { environment: process.env, log })).default
-    expect(outline(loaded)).toEqual(outline(provider))
-    expect(providerFaults(loaded)).toEqual([])
-  })
+  test.each(shipped)(
+    'gives all that module $name exports, with functions that cannot be called',
+    async ({ file, provider }) => {
+      const module = import.meta.resolve(`../../src/providers/${file}`)
+      const loaded = (await loadInThread(module, { environment: process.env, log })).default
+      expect(outline(loaded)).toEqual(outline(provider))
+      expect(providerFaults(loaded)).toEqual([])
+    },
+  )
 
-  test('is what it exports, though it says things of its own to the service while it loads', async () => {
+  test('gives its exports even if it posts messages of its own while it loads', async () => {
     const loaded = await load(`
       import { parentPort } from 'node:worker_threads'
       for (const said of ['ready', null, 7, { kind: 'said' }, { kind: 'other' }]) parentPort.postMessage(said)
@@ -45,7 +48,7 @@ describe('a provider module that is loaded apart', () => {
     expect(providerFaults(loaded.default)).toEqual([])
   })
 
-  test('has none of its code run here', async () => {
+  test('runs none of its code in the main thread', async () => {
     const loaded = await load(`
       globalThis.wasHere = true
       setInterval(() => { for (;;); }, 1)
@@ -66,7 +69,7 @@ describe('a provider module that is loaded apart', () => {
     ],
     ['a proxy', `export default new Proxy({ ${PARTS}, event: { type: 'body:' } }, {})`],
     ['what becomes another in JSON', `export default { toJSON: () => ({ ${PARTS}, event: () => {} }) }`],
-  ])('may be %s', async (_, text) => {
+  ])('may export %s', async (_, text) => {
     expect(await faultsOf(text)).toEqual([])
   })
 
@@ -84,13 +87,13 @@ describe('a provider module that is loaded apart', () => {
       `event: { type: 'body:' }, schemas: { a: { type: 'txt' } }`,
       /^\/schemas\/a: schema is invalid/,
     ],
-  ])('that has %s is told of it', async (_, part, fault) => {
+  ])('with %s is refused with the place of the fault', async (_, part, fault) => {
     const [first = ''] = await faultsOf(`export default { ${PARTS}, ${part} }`)
     if (typeof fault === 'string') expect(first).toBe(fault)
     else expect(first).toMatch(fault)
   })
 
-  test('that exports nothing by default is known by that', async () => {
+  test('without a default export gives none', async () => {
     expect(await load('export const acme = 1')).toEqual({})
     expect(await load('export default undefined')).toEqual({ default: undefined })
   })
@@ -113,7 +116,7 @@ describe('a provider module that is loaded apart', () => {
     ],
     ['leads to itself', 'const a = {}; a.a = a; export default a', 'it nests deeper than 256'],
     ['throws where it is read', `export default { get name() { throw new Error('shy') } }`, 'shy'],
-  ])('that %s while it loads is not loaded, and told why', async (_, text, reason) => {
+  ])('that %s while it loads is refused with the reason', async (_, text, reason) => {
     // The others have all the time that they need.
     await expect(load(text, text.startsWith('for') ? 300 : undefined)).rejects.toThrow(reason)
   })

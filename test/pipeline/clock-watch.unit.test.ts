@@ -41,7 +41,7 @@ const times = (count: number, act: () => boolean): boolean[] => Array.from({ len
 
 describe('a clock that is off from the start', () => {
   test.each([10 * MINUTE, -10 * MINUTE, -56 * 365 * 24 * HOUR])(
-    'by %i ms is known by five requests that agree',
+    'by %i ms is detected by five requests that agree',
     (offMs) => {
       const { request, watch } = world(offMs)
       expect(times(7, request)).toEqual([false, false, false, false, true, true, true])
@@ -49,14 +49,14 @@ describe('a clock that is off from the start', () => {
     },
   )
 
-  test('is not known by one request that is sent again and again, nor by those that say different things', () => {
+  test('is not detected by one request that is repeated, nor by requests that disagree', () => {
     const { request, stale, now, watch } = world(10 * MINUTE)
     expect(times(50, () => request('the same'))).not.toContain(true)
     for (let at = 1; at < 50; at++) expect(stale(`old ${at}`, now() - at * 10 * MINUTE)).toBe(false)
     expect(watch.offSeconds()).toBe(0)
   })
 
-  test('is not known by requests that are farther apart than ten minutes', () => {
+  test('is not detected by requests that are more than ten minutes apart', () => {
     const { request, pass } = world(10 * MINUTE)
     expect(
       times(20, () => {
@@ -66,13 +66,13 @@ describe('a clock that is off from the start', () => {
     ).not.toContain(true)
   })
 
-  test('is known by two requests where a provider’s answer says the same', () => {
+  test('is detected by two requests if a provider’s answer agrees', () => {
     const { request, answered } = world(10 * MINUTE)
     answered()
     expect(times(2, request)).toEqual([false, true])
   })
 
-  test('turns away only what agrees: a replay is as stale as ever', () => {
+  test('answers 503 only to requests that agree, and a replay is still stale', () => {
     const { request, stale, now } = world(10 * MINUTE)
     times(5, request)
     expect(stale('old', now() - HOUR)).toBe(false)
@@ -81,7 +81,7 @@ describe('a clock that is off from the start', () => {
 })
 
 describe('a clock that was right', () => {
-  test('is never doubted for replays, however many, of whatever age', () => {
+  test('is not doubted because of replays, of any number and age', () => {
     const { stale, proven, pass, now, watch } = world()
     proven()
     for (let minute = 0; minute < 20 * 60; minute += 7) {
@@ -92,13 +92,13 @@ describe('a clock that was right', () => {
     expect(watch.offSeconds()).toBe(0)
   })
 
-  test('is never doubted where a provider’s answer has shown it', () => {
+  test('is not doubted because of replays if a provider’s answer has shown it right', () => {
     const { stale, answered, now } = world()
     answered()
     expect(times(50, () => stale(`${Math.random()}`, now() - HOUR))).not.toContain(true)
   })
 
-  test('is known to be off by the first request after it was set wrongly, and right once it is set back', () => {
+  test('is detected as off by the first request after it was set wrongly, and right once it is set back', () => {
     const { request, proven, pass, set, watch } = world()
     proven()
     pass(HOUR)
@@ -109,7 +109,7 @@ describe('a clock that was right', () => {
     expect(watch.offSeconds()).toBe(0)
   })
 
-  test('and was set back stays known to be off beside a sender that is late by as much', () => {
+  test('and was set back still counts as off after a request that is late by the same time', () => {
     const { request, proven, pass, set, watch } = world()
     proven()
     pass(HOUR)
@@ -122,7 +122,7 @@ describe('a clock that was right', () => {
     expect(watch.offSeconds()).toBe(-3_600)
   })
 
-  test('and is ahead of a process that did not run for an hour is right again with five requests that say so', () => {
+  test('and is ahead after the process was suspended for an hour counts as right after five requests that agree', () => {
     const { stale, now, proven, set, watch } = world()
     proven()
     // To this process an hour has not passed, and its clock was set.
@@ -133,7 +133,7 @@ describe('a clock that was right', () => {
     expect(times(50, () => stale(`${Math.random()}`, now()))).not.toContain(true)
   })
 
-  test('is not doubted for what is late for a source that allows seconds only', () => {
+  test('is not doubted because of requests that are late only for a source with a window of seconds', () => {
     const { stale, proven, now } = world()
     proven()
     expect(times(50, () => stale(`${Math.random()}`, now() - 45 * SECOND))).not.toContain(true)
@@ -141,8 +141,8 @@ describe('a clock that was right', () => {
   })
 })
 
-describe('a clock that is held for off', () => {
-  test('is right again with the first request that is proven', () => {
+describe('a clock that counts as off', () => {
+  test('counts as right with the first request that is proven', () => {
     const { request, watch } = world(10 * MINUTE)
     times(5, request)
     watch.proven(-2 * MINUTE)
@@ -150,7 +150,7 @@ describe('a clock that is held for off', () => {
   })
 
   test.each([10 * MINUTE, -10 * MINUTE])(
-    'by %i ms is not held for right by requests that only a wide window takes',
+    'by %i ms does not count as right because of requests that only a wide window accepts',
     (offMs) => {
       const { request, proven, watch } = world(offMs)
       times(5, request)
@@ -160,7 +160,7 @@ describe('a clock that is held for off', () => {
     },
   )
 
-  test('that came of replays is right with the first true request, and stays so', () => {
+  test('because of replays counts as right with the first genuine request, and stays so', () => {
     const { stale, now, proven, watch } = world()
     const replay = (): boolean => stale(`${Math.random()}`, now() - HOUR)
     expect(times(5, replay).at(-1)).toBe(true)
@@ -169,7 +169,7 @@ describe('a clock that is held for off', () => {
     expect(watch.offSeconds()).toBe(0)
   })
 
-  test('is given up ten minutes after the last request that says so, and known by the next', () => {
+  test('counts as right ten minutes after the last request that agrees, and as off again with the next', () => {
     const { request, pass, watch } = world(10 * MINUTE)
     times(5, request)
     pass(9 * MINUTE)

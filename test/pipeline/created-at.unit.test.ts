@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { readCreatedAt } from '../../src/pipeline/created-at.ts'
 import { propertyParameters } from '../support/property.ts'
 
-describe('a time is read', () => {
+describe('the time of an event', () => {
   test.each([
     ['RFC 3339', '2026-11-01T10:00:00Z', '2026-11-01T10:00:00Z'],
     ['RFC 3339 with an offset', '2026-01-01T01:02:03+02:00', '2026-01-01T01:02:03+02:00'],
@@ -42,7 +42,7 @@ describe('a time is read', () => {
     ['digits with a fraction', '1767225600.25', '2026-01-01T00:00:00.250Z'],
     ['nanoseconds in digits', '1767225600001000000', '2026-01-01T00:00:00.001Z'],
     ['what has space around it', ' 2026-11-01T10:00:00Z\n', '2026-11-01T10:00:00Z'],
-  ])('from %s', (_, given, expected) => {
+  ])('is read from %s', (_, given, expected) => {
     expect(readCreatedAt(given)).toBe(expected)
   })
 })
@@ -77,7 +77,7 @@ test.each([
   ['a text without end', '1'.repeat(1_000_000)],
   ['an object', { seconds: 1_767_225_600 }],
   ['nothing', null],
-])('%s is no time', (_, given) => {
+])('the time of an event is not read from %s', (_, given) => {
   expect(readCreatedAt(given)).toBeUndefined()
 })
 
@@ -89,7 +89,7 @@ const time = fc.date({
 const msOf = (text: string | undefined): number => Date.parse(text ?? '')
 const inSeconds = (date: Date): number => Math.floor(date.getTime() / 1_000) * 1_000
 
-describe('any time of the range', () => {
+describe('any time from 2000 to 2099', () => {
   test('is read from a number in each unit, and from its digits', () => {
     fc.assert(
       fc.property(time, (date) => {
@@ -130,7 +130,7 @@ describe('any time of the range', () => {
     )
   })
 
-  test('that is read twice is the same', () => {
+  test('does not change when it is read again', () => {
     fc.assert(
       fc.property(fc.oneof(time.map(String), time.map(Number), fc.string(), fc.double()), (given) => {
         const read = readCreatedAt(given)

@@ -14,7 +14,7 @@ const fields: EventFields = {
   data: { name: 'b' },
 }
 
-test('a judgement has another name where its schema, or what it is given of the event, is another', () => {
+test('a schema check has another id if its schema or the checked part of the event is another', () => {
   const name = judgementId({ schema: AHEAD }, provider(), fields)
   expect(judgementId({ schema: structuredClone(AHEAD) }, provider({ other: {} }), structuredClone(fields))).toBe(name)
   const others = [
@@ -29,7 +29,7 @@ test('a judgement has another name where its schema, or what it is given of the 
   expect(others.at(-1)).toBe(name)
 })
 
-test('the time of receipt is no part of what is judged, and the time that the provider gave is', () => {
+test('the id of a schema check includes the provider’s time of the event, but not the time of receipt', () => {
   const whole = (given: Partial<EventFields>) =>
     judgementId({ schema: AHEAD, schemaOf: 'event' }, provider(), { ...fields, ...given })
   const later = { created_at: '2026-11-26T11:00:00Z' }
@@ -37,7 +37,7 @@ test('the time of receipt is no part of what is judged, and the time that the pr
   expect(whole({ ...later, created_at_source: 'provider' })).not.toBe(whole({ created_at_source: 'provider' }))
 })
 
-test('a route names the judgements that it leaves to the handlers, and none of what it has judged itself', () => {
+test('a route names the schema checks that it leaves to the handlers’ processes, and none that it has completed', () => {
   const source = { name: 'acme', provider: provider(), types: ['*'], accepts: () => true }
   const route = compileRoutes([
     { name: 'any', types: ['*'], schema: { type: 'object' } },
@@ -53,7 +53,7 @@ test('a route names the judgements that it leaves to the handlers, and none of w
   expect(route(source, { ...fields, type: 'other' })).toEqual({ status: 'accepted', handlers: ['any'], reasons: [] })
 })
 
-test('schemas and events are gone through once, however many judgements they are in', () => {
+test('each schema and event is hashed once for any number of schema checks', () => {
   const [schema, data] = [{ toJSON: vi.fn(() => AHEAD) }, { toJSON: vi.fn(() => ({ name: 'b' })) }]
   const names = ['data', 'event', 'data'] as const
   for (const schemaOf of names) judgementId({ schema, schemaOf }, provider(), { ...fields, data })

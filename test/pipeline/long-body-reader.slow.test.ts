@@ -52,7 +52,7 @@ function start({ handlers, module, faults = () => [], ...rest }: Given = {}) {
 const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
 
 describe('a long body', () => {
-  test('is read and routed as a short one, but for its data', async () => {
+  test('is read and routed like a short one, but without its data', async () => {
     const reader = start()
     const read = (text: string) =>
       reader.event(
@@ -70,7 +70,7 @@ describe('a long body', () => {
     expect(long.reading.fields.data).toBeUndefined()
   })
 
-  test('is judged by its schema, and quarantined if it is no JSON', async () => {
+  test('is checked by its schema, and quarantined if it is not JSON', async () => {
     const reader = start()
     const event = (data: object) => bytes({ id: 'e1', type: 'task.completed', data: { ...data, text: FILLER } })
     const { routing } = await reader.event(sourceOf(ai), webhook, event({ task_id: 't1', status: 7 }))
@@ -79,7 +79,7 @@ describe('a long body', () => {
     expect(reading).toMatchObject({ ok: false, reasons: ['the body is not valid JSON'] })
   })
 
-  test('is routed by the handlers that there are now', async () => {
+  test('is routed by the present handlers', async () => {
     let handlers: readonly HandlerDefinition[] = [{ name: 'one', types: ['task.*'] }]
     const reader = start({ handlers: () => handlers })
     const body = bytes({ id: 'e1', type: 'task.created', data: { task_id: 't1', status: 'x', text: FILLER } })
@@ -123,14 +123,14 @@ describe('a long body', () => {
     expect(await reader.fingerprint(ai, {}, Buffer.from(FILLER))).toBeUndefined()
   })
 
-  test('is not taken while nobody knows where it goes', async () => {
+  test('is refused while the handlers are not known', async () => {
     const reader = start({ faults: () => ['no worker'] })
     await expect(reader.event(sourceOf(ai), webhook, Buffer.from(FILLER))).rejects.toMatchObject({
       code: 'unavailable',
     })
   })
 
-  test('that hangs or ends its reader is quarantined, and those behind it are read', async () => {
+  test('that hangs or ends its thread is quarantined, and the bodies behind it are read', async () => {
     const module = `export default {
       name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
       event: ({ body }) => {
@@ -168,7 +168,7 @@ describe('a long body', () => {
     expect([await read(16_384), await read(16_385)]).toEqual(['here', 'by itself'])
   })
 
-  test('is read by a user’s own code in an environment of its own', async () => {
+  test('is read by a user’s code in a thread with its own copy of the environment', async () => {
     const module = `export default { name: 'own', event: () => {
       const was = process.env.HOLDFAST_TEST_OWN ?? 'unset'
       process.env.HOLDFAST_TEST_OWN = 'changed'
@@ -182,7 +182,7 @@ describe('a long body', () => {
     expect(process.env.HOLDFAST_TEST_OWN).toBeUndefined()
   })
 
-  test('of another provider neither waits for a user’s own code that hangs nor is lost to what that code left behind', async () => {
+  test('of another provider neither waits for a user’s code that hangs nor is lost because of what that code left running', async () => {
     const module = `setInterval(() => void Promise.reject(new Error('always')), 20)
     export default {
       name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
@@ -206,7 +206,7 @@ describe('a long body', () => {
     expect(order).toEqual(['honest', 'hanging'])
   })
 
-  test('is read again where its thread was ended by what an earlier one had left behind', async () => {
+  test('is read again if its thread was ended by something that an earlier body left running', async () => {
     const module = `export default {
       name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
       event: ({ body }) => {
@@ -221,7 +221,7 @@ describe('a long body', () => {
     expect(all.filter(({ routing }) => routing.status !== 'accepted')).toEqual([])
   })
 
-  test('that a sender waits for does not wait for answers to polls', async () => {
+  test('of a webhook does not wait for answers to polls', async () => {
     const reader = start()
     const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
     const order: string[] = []
@@ -255,7 +255,7 @@ async function longestHoldMs(work: () => Promise<unknown>): Promise<number> {
   return longestMs
 }
 
-test('a body of many shapes does not hold the thread that acknowledges, as parsing it there would', async () => {
+test('a long body of many shapes does not block the main thread, as parsing it there would', async () => {
   const reader = start()
   const shapes = Array.from({ length: 400_000 }, (_, n) => ({ [`k${n.toString(36)}`]: 1 }))
   const body = bytes({ task_id: 't1', status: 'completed', shapes })

@@ -19,15 +19,18 @@ const fieldsOf = (body: object) => {
   return reading.ok ? reading.fields : reading.reasons
 }
 
-describe('created_at', () => {
+describe('the created_at of an event', () => {
   test.each([
     ['what the provider wrote', '2026-01-01 01:02:03 UTC', '2026-01-01T01:02:03Z', 'provider'],
     ['a number', 1_767_225_600, '2026-01-01T00:00:00.000Z', 'provider'],
     ['what is no time', '2026-02-30T00:00:00Z', '2026-01-02T00:00:00.000Z', 'received'],
     ['nothing', null, '2026-01-02T00:00:00.000Z', 'received'],
-  ])('of %s is RFC 3339, or else the time of receipt, and says which', (_, at, created_at, created_at_source) => {
-    expect(fieldsOf({ at })).toMatchObject({ created_at, created_at_source })
-  })
+  ])(
+    'from %s is RFC 3339 or the time of receipt, and created_at_source says which',
+    (_, at, created_at, created_at_source) => {
+      expect(fieldsOf({ at })).toMatchObject({ created_at, created_at_source })
+    },
+  )
 })
 
 describe('the id of an event that has none', () => {
@@ -71,7 +74,7 @@ describe('the id of an event that has none', () => {
       { 'x-topic': 'a', 'x-shop': '2' },
     ],
     ['the event of GitHub', github, { 'x-github-event': 'push' }, { 'x-github-event': 'create' }],
-  ])('tells events apart by %s, for the same body', (_, provider, one, other) => {
+  ])('differs for the same body with another value of %s', (_, provider, one, other) => {
     for (const body of ['{"n":1}', 'not JSON']) {
       expect(idOf(provider, one, body)).toMatch(/^sha256:[0-9a-f]{64}$/)
       expect(idOf(provider, one, body)).not.toBe(idOf(provider, other, body))
@@ -88,7 +91,7 @@ describe('the id of an event that has none', () => {
     expect(at('1767225600')).toBe(at('1767225601'))
   })
 
-  test('is told whatever code gives as data', () => {
+  test('exists for any data that code gives', () => {
     const circular: Record<string, unknown> = {}
     circular.itself = circular
     for (const data of [circular, 1n, undefined, () => 1]) {
@@ -97,12 +100,12 @@ describe('the id of an event that has none', () => {
     }
   })
 
-  test('is that of the body alone where all that is read stands in it', () => {
+  test('depends on the body alone if all fields are read from the body', () => {
     expect(idOf(acme, { 'x-topic': 'a' }, '{"type":"a.b"}')).toBe(`sha256:${hash('sha256', '{"type":"a.b"}')}`)
   })
 })
 
-test('data that is absent or null is an object without properties', () => {
+test('the data of an event without data is an object without properties', () => {
   expect(fieldsOf({})).toMatchObject({ data: {} })
   expect(fieldsOf({ data: null })).toMatchObject({ data: {} })
   expect(fieldsOf({ data: 0 })).toMatchObject({ data: 0 })
@@ -116,11 +119,11 @@ test.each([
   [{ id: '' }, 'the event id is empty'],
   [{ id: {} }, 'the event id is not a text'],
   [{ type: null }, 'no event type'],
-])('%j is not readable: %s', (body, reason) => {
+])('an event with %j is not readable, because %s', (body, reason) => {
   expect(fieldsOf(body)).toEqual([reason])
 })
 
-test('what a provider’s code throws is told by its kind alone: its text may be the body’s', () => {
+test('the reason for an error of a provider’s code has only the error’s name, because its message may hold a piece of the body', () => {
   const careless = defineProvider({
     name: 'careless',
     verify: acme.verify,

@@ -60,11 +60,11 @@ describe('routing an event', () => {
     })
   })
 
-  test('leaves a type that nobody wants unhandled', () => {
+  test('leaves an event unhandled if no handler wants its type', () => {
     expect(routeBy(() => {})(source(), event('acme.thing'))).toEqual({ status: 'unhandled', handlers: [], reasons: [] })
   })
 
-  test('leaves a type that its source does not accept unhandled, and says so', () => {
+  test('leaves an event unhandled, with a reason, if its source does not accept its type', () => {
     const route = routeBy((router) => router.on('*', nothing))
     expect(route(source(['completion.*']), event('batch.created'))).toEqual({
       status: 'unhandled',
@@ -73,7 +73,7 @@ describe('routing an event', () => {
     })
   })
 
-  test('quarantines what is not as the provider says, naming the place and not the value', () => {
+  test('quarantines an event that does not match the provider’s schema, and names the place but not the value', () => {
     const route = routeBy((router) => router.on('*', nothing))
     expect(route(source(), event('acme.strict', { count: 'secret' }))).toEqual({
       status: 'quarantined',
@@ -82,7 +82,7 @@ describe('routing an event', () => {
     })
   })
 
-  test('quarantines what is not as a handler’s schema of the data says', () => {
+  test('quarantines an event whose data does not match a handler’s schema', () => {
     const route = routeBy((router) => router.on('acme.thing', Type.Object({ size: Type.Number() }), nothing))
     expect(route(source(), event('acme.thing', { size: 1 })).status).toBe('accepted')
     expect(route(source(), event('acme.thing', {})).reasons).toEqual([
@@ -90,21 +90,21 @@ describe('routing an event', () => {
     ])
   })
 
-  test('checks a schema with type and data against the whole event', () => {
+  test('checks the whole event by a schema with type and data', () => {
     const Whole = Type.Object({ type: Type.Literal('acme.thing'), data: Type.Object({ size: Type.Number() }) })
     const route = routeBy((router) => router.on('acme.thing', { schema: Whole }, nothing))
     expect(route(source(), event('acme.thing', { size: 1 })).status).toBe('accepted')
     expect(route(source(), event('acme.thing', { size: '1' })).status).toBe('quarantined')
   })
 
-  test('holds a handler’s events to the catalogue, whichever source they come from', () => {
+  test('checks a handler’s events by the catalogue, from any source', () => {
     const route = routeBy((router) => router.on(['batch.created', 'acme.*'], nothing))
     expect(route(source(), event('batch.created', { batch_id: 'b' })).status).toBe('accepted')
     expect(route(source(), event('batch.created', {})).status).toBe('quarantined')
     expect(route(source(), event('acme.thing', {})).status).toBe('accepted')
   })
 
-  test('changes nothing that it checks: no default, no coercion, no stripping', () => {
+  test('does not change the event by defaults, coercion or removal', () => {
     const schema = Type.Object({ count: Type.Integer({ default: 1 }) }, { additionalProperties: true })
     const route = routeBy((router) => router.on('acme.thing', schema, nothing))
     const data = { count: null, extra: '1' }
@@ -113,7 +113,7 @@ describe('routing an event', () => {
   })
 })
 
-describe('what a handler is promised of data', () => {
+describe('the data that a handler gets', () => {
   const cases: [string, unknown, string][] = [
     ['an object', { a: 1 }, 'accepted'],
     ['a number', 5, 'quarantined'],
@@ -122,16 +122,16 @@ describe('what a handler is promised of data', () => {
     ['false', false, 'quarantined'],
     ['null', null, 'quarantined'],
   ]
-  test.each(cases)('without a schema it is an object: %s', (_, data, status) => {
+  test.each(cases)('must be an object without a schema: %s', (_, data, status) => {
     expect(routeBy((router) => router.on('other', nothing))(source(), event('other', data)).status).toBe(status)
   })
 
-  test('with a schema it is what the schema says', () => {
+  test('must match the handler’s schema', () => {
     const route = routeBy((router) => router.on('other', Type.Array(Type.Number()), nothing))
     expect(route(source(), event('other', [1])).status).toBe('accepted')
   })
 
-  test('a schema of its own takes the place of the provider’s, unless another handler goes by that', () => {
+  test('needs to match the provider’s schema only if some handler has no schema of its own', () => {
     const own = (router: Router) => router.on('acme.strict', { name: 'own', schema: Type.Object({}) }, nothing)
     const loose = event('acme.strict', { count: 'many' })
     expect(routeBy(own)(source(), loose).status).toBe('accepted')
@@ -143,7 +143,7 @@ describe('what a handler is promised of data', () => {
     expect(routeBy(() => {})(source(), loose).status).toBe('quarantined')
   })
 
-  test('a schema that asks for type and data describes the event, however it is put together', () => {
+  test('is a part of the event that a schema with required type and data describes, however it is composed', () => {
     const Whole = Type.Object({ type: Type.String(), data: Type.Object({ n: Type.Number() }) })
     const schemas = [
       Whole,
@@ -157,7 +157,7 @@ describe('what a handler is promised of data', () => {
     }
   })
 
-  test('a schema that may have type and data, or has one of them, describes data', () => {
+  test('is what a schema describes that requires only one of type and data, or neither', () => {
     const Optional = Type.Object({
       n: Type.Number(),
       type: Type.Optional(Type.String()),
@@ -218,7 +218,7 @@ describe('registering a handler', () => {
     expect(register(act)).toThrow(message)
   })
 
-  test('with a schema that is no schema is refused, by the handler’s name', () => {
+  test('with a schema that is not valid is refused with the handler’s name', () => {
     expect(() => routeBy((router) => router.on('a.b', { schema: { type: 'strange' } as never }, nothing))).toThrow(
       'handler module:a.b: its schema is not valid',
     )

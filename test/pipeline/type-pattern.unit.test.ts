@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { compilePatterns } from '../../src/pipeline/type-routes.ts'
 import { propertyParameters } from '../support/property.ts'
 
-describe('event-type patterns', () => {
+describe('an event-type pattern', () => {
   test.each([
     ['completion.finished', 'completion.finished', true],
     ['completion.finished', 'completion.finishedx', false],
@@ -18,11 +18,11 @@ describe('event-type patterns', () => {
     ['a*bc*c', 'abc', false],
     ['ab*ba', 'aba', false],
     ['a.b', 'axb', false],
-  ])('%s against %s is %s', (pattern, type, expected) => {
+  ])('%s matches the type %s: %s', (pattern, type, expected) => {
     expect(compilePatterns([pattern])(type)).toBe(expected)
   })
 
-  test('match as the same pattern written as a regular expression would', () => {
+  test('matches like the same pattern as a regular expression', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', '.'), maxLength: 8 })
     const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '.', '*'), minLength: 1, maxLength: 6 })
     fc.assert(
@@ -40,7 +40,7 @@ describe('event-type patterns', () => {
   })
 
   // One that tried each way to share out the letters would not return.
-  test('cost no more the more stars they have', () => {
+  test('takes no longer to match with more stars', () => {
     const matches = compilePatterns([`${'*a'.repeat(60)}*b*c`])
     expect(matches('a'.repeat(256))).toBe(false)
     expect(matches(`${'a'.repeat(254)}bc`)).toBe(true)

@@ -54,7 +54,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
   return { state, joined, tried, routesTo, logged }
 }
 
-test('a process that joins has announced its handlers, and routes by those of all', async () => {
+test('a process that has joined has announced its handlers, and routes by the handlers of all processes', async () => {
   const { state, joined, routesTo } = await join({ own: [PAID], handlers: [PAID, LOST] })
   expect(state.announced).toMatchObject([{ handlers: [PAID] }])
   expect(joined.faults()).toEqual([])
@@ -63,7 +63,7 @@ test('a process that joins has announced its handlers, and routes by those of al
   expect(joined.route(ai, fields('order.none')).status).toBe('unhandled')
 })
 
-test('it announces itself again and again, as one and the same, and leaves in the end', async () => {
+test('a process announces itself repeatedly under the same uid, and leaves when it stops', async () => {
   const { state, joined } = await join({ own: [PAID], handlers: [PAID], announceMs: 10 })
   await eventually(
     async () => state.announced.length,
@@ -78,12 +78,12 @@ test('it announces itself again and again, as one and the same, and leaves in th
   expect(state.announced).toHaveLength(length)
 })
 
-test('one that runs no handlers announces none', async () => {
+test('a process that runs no handlers announces none', async () => {
   const { state } = await join({ own: undefined, handlers: [PAID] })
   expect(state.announced).toMatchObject([{ handlers: undefined }])
 })
 
-test('while nobody has ever registered nothing can be routed; the first to come is followed, then the next', async () => {
+test('a process cannot route before a worker has registered, and then follows each change of the handlers', async () => {
   const { state, joined, tried, routesTo, logged } = await join({ handlers: undefined })
   expect(joined.faults()).toEqual(['no worker has registered its handlers yet'])
   expect(joined.handlers()).toEqual([])
@@ -101,13 +101,13 @@ test('while nobody has ever registered nothing can be routed; the first to come 
   ])
 })
 
-test('a worker without handlers registers that there are none: everything is unhandled', async () => {
+test('a worker without handlers registers an empty list, and every event is unhandled', async () => {
   const { joined } = await join({ handlers: [] })
   expect(joined.faults()).toEqual([])
   expect(joined.route(ai, fields('order.paid')).status).toBe('unhandled')
 })
 
-test('the same handlers in a new worker are no change', async () => {
+test('a new worker with the same handlers is not logged as a change', async () => {
   const { state, joined, tried, logged } = await join({ handlers: [PAID] })
   const known = joined.handlers()
   state.handlers = [{ ...PAID }]
@@ -116,7 +116,7 @@ test('the same handlers in a new worker are no change', async () => {
   expect(logged('have changed')).toEqual([])
 })
 
-test('while the fleet cannot be asked the routes stay, which is told once for each outage', async () => {
+test('the routes stay while the registry is unavailable, which is logged once for each outage', async () => {
   const { state, joined, tried, routesTo, logged } = await join({ handlers: [PAID], announceMs: 0 })
   for (let outage = 1; outage <= 2; outage++) {
     state.isAway = true
@@ -142,7 +142,7 @@ const withSchemas = (prefix: string): readonly HandlerDefinition[] =>
     return { name: `${prefix}${n}`, types: [`${prefix}.*`], schema: { type: 'object', properties, required: names } }
   })
 
-test('the schemas of a new worker hold the thread no longer than one of them takes, and what stays is not compiled again', async () => {
+test('the schemas of a new worker are compiled one per turn of the event loop, and known schemas are not compiled again', async () => {
   // Of the processor, which others may want too.
   const spentMs = (from: NodeJS.CpuUsage): number => {
     const { user, system } = process.threadCpuUsage(from)
@@ -170,7 +170,7 @@ test('the schemas of a new worker hold the thread no longer than one of them tak
   expect([...next.values()].filter((route) => [...routes.values()].includes(route))).toHaveLength(40)
 })
 
-test('one whose fleet cannot be told goes all the same', async () => {
+test('a process stops even if the registry cannot be told that it leaves', async () => {
   const { state, joined, logged } = await join({ handlers: [PAID] })
   state.isAway = true
   await joined.leave()
@@ -178,7 +178,7 @@ test('one whose fleet cannot be told goes all the same', async () => {
   expect(logged('could not be told').length + logged('cannot be asked').length).toBeGreaterThan(0)
 })
 
-test('handlers that this release cannot route to leave the routes as they were, and are told of once', async () => {
+test('handlers that this release cannot route to leave the routes as they were, and are logged once', async () => {
   const { state, joined, tried, routesTo, logged } = await join({ handlers: [PAID] })
   state.handlers = [PAID, ODD]
   await tried(4)
@@ -190,7 +190,7 @@ test('handlers that this release cannot route to leave the routes as they were, 
   expect(routesTo('order.lost')).toEqual(['lost'])
 })
 
-test('one that never knew better than such handlers is not ready, and says why', async () => {
+test('a process that has only read handlers of such a kind is not ready, and gives the reason', async () => {
   const { joined, routesTo } = await join({ handlers: [ODD] })
   expect(joined.faults()).toEqual([
     expect.stringMatching(/^the handlers of the fleet cannot be routed to: handler odd/),

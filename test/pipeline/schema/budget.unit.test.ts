@@ -108,7 +108,7 @@ function doubling(depth: number): Json {
 }
 
 describe('a check within the budget of one event', () => {
-  test.each(endless)('is broken off in time: %s', (_, schema, value) => {
+  test.each(endless)('is aborted in time for %s', (_, schema, value) => {
     const { reasons, tookMs } = checked(schema, value)
     expect(reasons).toBeUndefined()
     expect(tookMs).toBeLessThan(BOUND_MS)
@@ -139,12 +139,12 @@ describe('a check within the budget of one event', () => {
     ['a date', { format: 'date-time' }, '2026-11-26T10:00:00Z', true],
     ['a host name', { format: 'hostname' }, 'a.example', true],
   ]
-  test.each(cheap)('is carried out where it is cheap: %s', (_, schema, value, holds) => {
+  test.each(cheap)('completes if it is cheap, as for %s', (_, schema, value, holds) => {
     const { reasons } = checked(schema, value)
     expect(reasons?.length).toBe(holds ? 0 : 1)
   })
 
-  test('is counted for all checks of an event together', () => {
+  test('is counted together with all other checks of the event', () => {
     const check = compileSchema({ items: { type: 'number' } })
     const within = openBudget(0)
     const results = times(100, () => within(() => check(times(15_000, Number))))
@@ -152,7 +152,7 @@ describe('a check within the budget of one event', () => {
     expect(results.at(-1)).toBeUndefined()
   })
 
-  test('leaves the next one its own, and none where none is asked for', () => {
+  test('leaves a full budget to the next event, and none to checks without a budget', () => {
     const check = compileSchema({ uniqueItems: true })
     const many = times(50_000, (n) => ({ n }))
     expect(openBudget(0)(() => check(many))).toBeUndefined()
@@ -160,7 +160,7 @@ describe('a check within the budget of one event', () => {
     expect(check(many)).toEqual([])
   })
 
-  test('of a large schema, for which nothing is compiled, is left undone; without a budget it is made', () => {
+  test('does not run or compile a large schema, which a check without a budget does', () => {
     const schema = referringTo(300)
     const check = compileBounded(schema)
     expect(openBudget(0)(() => check({ a: 1 }))).toBeUndefined()
@@ -170,24 +170,24 @@ describe('a check within the budget of one event', () => {
     expect(compileBounded({ type: 'string' })(1)).toEqual(['/ must be string'])
   })
 
-  test('quotes no pattern at length', () => {
+  test('does not quote a long pattern', () => {
     const [reason = ''] = compileSchema({ pattern: `^${'a'.repeat(10_000)}$` })('b')
     expect(reason).toMatch(/^\/ must match pattern "\^a+$/)
     expect(reason.length).toBeLessThan(600)
   })
 
-  test('says where a schema is not valid as its author wrote it', () => {
+  test('reports a schema that is not valid by the places that its author wrote', () => {
     expect(() => compileSchema({ properties: { a: { type: 'txt' } } })).toThrow('data/properties/a/type')
   })
 
-  test('finds a value that cannot be compared with a constant not as its schema says', () => {
+  test('rejects a value that Ajv cannot compare with a constant', () => {
     const check = compileSchema({ enum: [{ a: 1 }] })
     expect(check({ toString: false })).toEqual(['/ cannot be checked'])
     expect(check({ valueOf: 1 })).toEqual(['/ cannot be checked'])
     expect(check({ a: 1 })).toEqual([])
   })
 
-  test('takes no schema whose check would not be over when it returns', () => {
+  test('refuses an asynchronous schema', () => {
     expect(() => compileSchema({ $async: true, type: 'object' })).toThrow('$async')
   })
 })
@@ -246,7 +246,7 @@ const few = (keywords: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Json
       fc.record(Object.fromEntries(names.map((name) => [name, keywords[name] as fc.Arbitrary<unknown>]))),
     )
 
-test('a schema says the same whether its work is counted or not', () => {
+test('a schema gives the same result with and without the counting of its work', () => {
   const ajv = new Ajv({ strict: false })
   formats.default(ajv)
   const values = fc.oneof(
