@@ -6,7 +6,7 @@ interface Locked {
   readonly link?: boolean
 }
 
-test('every package is locked to its content, those of other platforms too', () => {
+test('every package is locked to its content, including packages of other platforms', () => {
   const { packages } = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8')) as {
     packages: Record<string, Locked>
   }

@@ -10,7 +10,7 @@ test.each([
   ['few', true],
   ['alone', true],
 ] as const)(
-  'an attempt that waited too long for a process (sharing: %s) is released uncounted, even if it is the last',
+  'an attempt that waited too long for a process (sharing: %s) is released without being counted, even if it is the last one',
   (sharing, isolate) => {
     let result: AttemptResult | undefined
     releaseAttempt({ sharing, resolve: (given: AttemptResult) => (result = given) } as unknown as PoolAttempt)

@@ -54,19 +54,19 @@ test('an attempt beside an overdue handler is not the culprit yet', () => {
   expect(rerun(found)).toEqual({ a: 'alone' })
 })
 
-test('where the process has answered since the last attempt started, all attempts are suspected alike', () => {
+test('when the process has answered since the last attempt started, all attempts are suspected alike', () => {
   const found = lost([run('a'), run('b')], [], 0, true)
   expect(found.suspectHandler).toBeUndefined()
   expect(rerun(found)).toEqual({ a: 'few', b: 'few' })
 })
 
-test('an attempt alone in a process that has run others before is not the culprit yet: they may have left something behind', () => {
+test('an attempt alone in a process that has run others before is not the culprit yet, since they may have left something behind', () => {
   const found = lost([run('a')], [], 0, false, 1)
   expect(found.culprit).toBeUndefined()
   expect(rerun(found)).toEqual({ a: 'alone' })
 })
 
-test('where all attempts are suspected alike and belong to one handler, that handler is the suspect, unless others have run in the process before', () => {
+test('a handler is the suspect when all attempts are its own and suspected alike, unless others have run in the process before', () => {
   const attempts = [run('a', 'few', 'orders'), run('b', 'few', 'orders')]
   expect(lost(attempts, [], 0, true).suspectHandler).toBe('orders')
   expect(lost(attempts, [], 0, true, 1).suspectHandler).toBeUndefined()

@@ -30,7 +30,7 @@ test('the decoder returns messages and the bytes behind them as they were encode
   )
 })
 
-test('the decoder refuses bytes that are no message, and refuses a message larger than allowed before the rest of it arrives', () => {
+test('the decoder refuses bytes that are not a message, and a message larger than allowed before the rest of it arrives', () => {
   expect(() => read([Buffer.from('garbage that is no frame')])).toThrow(/bytes/)
   const noJson = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{]}')])
   expect(() => read([noJson])).toThrow(/no JSON/)

@@ -31,38 +31,38 @@ const unusableAddresses = words(`
 const allowed = (addresses: readonly string[], reach: Parameters<typeof mayConnect>[1]): string[] =>
   addresses.filter((address) => mayConnect(address, reach))
 
-describe('an address', () => {
-  test('that is public is within every reach', () => {
+describe('an outbound call to an address', () => {
+  test('that is public is allowed at every reach', () => {
     expect(allowed(publicAddresses, PUBLIC_ONLY)).toEqual(publicAddresses)
     expect(allowed(publicAddresses, PRIVATE_TOO)).toEqual(publicAddresses)
   })
 
-  test('that is private is so for those who may use private networks', () => {
+  test('that is private is allowed only with private networks', () => {
     expect(allowed(privateAddresses, PUBLIC_ONLY)).toEqual([])
     expect(allowed(privateAddresses, PRIVATE_TOO)).toEqual(privateAddresses)
   })
 
-  test('that is link-local or gives out credentials is so only where the URL names that very one', () => {
+  test('that is link-local or gives out credentials is allowed only where the URL names this very address', () => {
     expect(allowed(specialAddresses, PRIVATE_TOO)).toEqual([])
     expect(allowed(specialAddresses, filterFor('169.254.169.254', true))).toEqual(['169.254.169.254'])
     expect(allowed(specialAddresses, filterFor('[fd00:ec2::254]', true))).toEqual(['fd00:ec2::254'])
     expect(allowed(specialAddresses, filterFor('169.254.169.254', false))).toEqual([])
   })
 
-  test('that is reserved, or none, is within no reach', () => {
+  test('that is reserved or invalid is never allowed', () => {
     expect(allowed(unusableAddresses, PUBLIC_ONLY)).toEqual([])
     expect(allowed(unusableAddresses, PRIVATE_TOO)).toEqual([])
     expect(allowed(unusableAddresses, { privateNetworks: true, own: '0.0.0.0' })).toEqual([])
   })
 })
 
-describe('the host of a configured URL', () => {
+describe('the host of a base URL', () => {
   test.each(
     words(`
       localhost LOCALHOST localhost. app.localhost ollama box.local api.internal nas.lan nas.home.arpa
       llm.default.svc llm.default.svc.cluster.local 127.0.0.1 10.1.2.3 [::1]
     `),
-  )('%s allows private networks, and only if it is configured', (host) => {
+  )('%s allows private networks, and only where the URL is configured', (host) => {
     expect(filterFor(host, true).privateNetworks).toBe(true)
     expect(filterFor(host, false)).toEqual(PUBLIC_ONLY)
   })
@@ -72,7 +72,7 @@ describe('the host of a configured URL', () => {
       api.example.com 127.0.0.1.nip.io localhost.example.com internal.example.com notlocal.com
       mylocalhost.dev a.notinternal arpa.home lan.net svc.io
     `),
-  )('%s does not', (host) => {
+  )('%s allows no private networks', (host) => {
     expect(filterFor(host, true)).toEqual(PUBLIC_ONLY)
   })
 })

@@ -4,8 +4,8 @@ import { callerOf, startServer } from './loopback-server.ts'
 
 const { signal } = new AbortController()
 
-describe('room for answers', () => {
-  test('is given in order of asking, and none is passed by one that needs less', async () => {
+describe('the memory for answers', () => {
+  test('is given in the order of the requests, and a smaller request does not pass a larger one', async () => {
     const room = new AnswerMemory(100)
     const entered: string[] = []
     const ask = (name: string, bytes: number) =>
@@ -23,7 +23,7 @@ describe('room for answers', () => {
     expect(room.takenBytes()).toBe(0)
   })
 
-  test('that is smaller than what is asked for is given whole', async () => {
+  test('is given whole to a request for more than there is', async () => {
     const room = new AnswerMemory(100)
     const giveBack = await room.take(1_000, signal)
     expect(room.takenBytes()).toBe(100)
@@ -31,7 +31,7 @@ describe('room for answers', () => {
     expect(room.takenBytes()).toBe(0)
   })
 
-  test('is not held by one who has given up waiting for it', async () => {
+  test('is not held by a caller that has given up waiting for it', async () => {
     const room = new AnswerMemory(100)
     const first = await room.take(100, signal)
     const leaving = new AbortController()
@@ -45,7 +45,7 @@ describe('room for answers', () => {
   })
 })
 
-test('of long answers that arrive at once as many are read as there is room for, and the others wait their turn', async () => {
+test('of long answers that arrive at once, as many are read as the memory has room for, and the others wait their turn', async () => {
   const text = JSON.stringify({ result: 'x'.repeat(200_000) })
   const server = await startServer((_, response) => response.end(text))
   const room = new AnswerMemory(450_000)
@@ -65,7 +65,7 @@ test('of long answers that arrive at once as many are read as there is room for,
   expect(room.takenBytes()).toBe(0)
 })
 
-test('an answer that keeps coming has more time than one that does not, and no end of it', async () => {
+test('an answer that keeps coming may take longer than one that stalls, up to a bound', async () => {
   const server = await startServer((request, response) => {
     const timer = setInterval(() => void response.write('x'.repeat(300_000)), 50)
     response.on('close', () => clearInterval(timer))

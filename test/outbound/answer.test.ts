@@ -13,7 +13,7 @@ async function answered(answer: RequestListener, maxAnswerBytes = 1_000) {
   return callerOf(server.url, { maxAnswerBytes }).call(request)
 }
 
-describe('an answer', () => {
+describe('an answer to an outbound call', () => {
   test('is given with its status, headers and bytes, whatever the status', async () => {
     const headers = { 'x-twice': ['a', 'b'], 'retry-after': '3' }
     const answer = await answered((_, response) => response.writeHead(429, headers).end('{"a":1}'))
@@ -21,14 +21,14 @@ describe('an answer', () => {
     expect(answer.ok && answer.body.toString()).toBe('{"a":1}')
   })
 
-  test.each([301, 302, 303, 307, 308])('of %i is no way to go on', async (status) => {
+  test.each([301, 302, 303, 307, 308])('of %i is not followed', async (status) => {
     const target = await startServer()
     const answer = await answered((_, response) => response.writeHead(status, { location: target.url }).end())
     expect(answer).toMatchObject({ ok: true, status, headers: { location: target.url } })
     expect(target.connections()).toBe(0)
   })
 
-  test('may be just as long as its bound', async () => {
+  test('may be exactly as long as its bound', async () => {
     const exact = await answered((_, response) => response.end('x'.repeat(1_000)))
     expect(exact.ok && exact.body.length).toBe(1_000)
   })
@@ -36,7 +36,7 @@ describe('an answer', () => {
   test.each([
     ['announced', (body: Buffer) => ({ 'content-length': body.length })],
     ['not announced', () => ({})],
-  ])('of many pieces is put together as it came, its length %s', async (_, headersOf) => {
+  ])('in many pieces is put together in order, its length %s', async (_, headersOf) => {
     const body = Buffer.from(Array.from({ length: 60_000 }, (_each, n) => `${n};`).join(''))
     const answer = await answered((_request, response) => {
       response.writeHead(200, headersOf(body))
@@ -51,7 +51,7 @@ describe('an answer', () => {
   test.each([
     ['as it announced', (_, response) => response.end('x'.repeat(1_001))],
     ['in chunks', (_, response) => void response.write('x'.repeat(600), () => response.end('x'.repeat(600)))],
-  ] satisfies [string, RequestListener][])('that is longer, %s, is cut off', async (_, answer) => {
+  ] satisfies [string, RequestListener][])('that is longer than its bound, %s, is cut off', async (_, answer) => {
     const message = 'The answer is longer than 1000 bytes.'
     expect(await answered(answer)).toEqual({ ok: false, failure: 'too_large', message })
   })
@@ -62,7 +62,7 @@ describe('an answer', () => {
     expect(answer).toMatchObject({ ok: false, failure: 'too_large' })
   })
 
-  test('that is compressed is broken, and one that says identity is not', async () => {
+  test('that is compressed counts as broken, and one with Content-Encoding: identity does not', async () => {
     const zipped = (_: unknown, response: Parameters<RequestListener>[1]) =>
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{}'))
     expect(await answered(zipped)).toMatchObject({ ok: false, failure: 'broken' })
@@ -70,7 +70,7 @@ describe('an answer', () => {
     expect(plain.ok).toBe(true)
   })
 
-  test('that is no HTTP is broken, and is not quoted', async () => {
+  test('that is not HTTP counts as broken, and is not quoted', async () => {
     const server = createServer((socket) => socket.end('SSH-2.0-sk-secret\r\n'))
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as { port: number }
@@ -80,7 +80,7 @@ describe('an answer', () => {
     expect(JSON.stringify(answer)).not.toContain('SSH')
   })
 
-  test('that was not read to its end leaves the caller fit for the next', async () => {
+  test('that was not read to its end leaves the caller fit for the next call', async () => {
     let isLong = true
     const server = await startServer((_, response) => response.end(isLong ? 'x'.repeat(1_001) : '{}'))
     const { call } = callerOf(server.url, { maxAnswerBytes: 1_000 })

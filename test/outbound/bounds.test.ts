@@ -8,8 +8,8 @@ import { callerOf, startServer } from './loopback-server.ts'
 const request = { method: 'GET', path: '/' } as const
 const silent = (): void => {}
 
-describe('a call', () => {
-  test('that nobody answers ends in time', async () => {
+describe('an outbound call', () => {
+  test('that is never answered ends in time', async () => {
     const server = await startServer(silent)
     const startedAt = performance.now()
     const answer = await callerOf(server.url, { timeouts: { connectMs: 100, totalMs: 200 } }).call(request)
@@ -23,7 +23,7 @@ describe('a call', () => {
     expect(answer).toMatchObject({ ok: false, failure: 'timeout' })
   })
 
-  test('whose answer trickles in for ever ends in time', async () => {
+  test('whose answer trickles in without end ends in time', async () => {
     const server = await startServer((_, response) => {
       const trickle = setInterval(() => response.write(' '), 20)
       response.on('close', () => clearInterval(trickle))
@@ -32,7 +32,7 @@ describe('a call', () => {
     expect(answer).toMatchObject({ ok: false, failure: 'timeout' })
   })
 
-  test('that gets no connection in time was not sent', async () => {
+  test('that gets no connection in time counts as not sent', async () => {
     const { call } = callerOf('http://api.example.com', {
       lookup: silent,
       timeouts: { connectMs: 100, totalMs: 9_000 },
@@ -41,7 +41,7 @@ describe('a call', () => {
     expect(await call(request)).toEqual({ ok: false, failure: 'unreachable', message })
   })
 
-  test('that is still without a connection when its time is over ends, too', async () => {
+  test('that still has no connection when its time is over ends', async () => {
     const { call } = callerOf('http://api.example.com', {
       lookup: silent,
       timeouts: { connectMs: 9_000, totalMs: 100 },
@@ -49,7 +49,7 @@ describe('a call', () => {
     expect(await call(request)).toMatchObject({ ok: false, failure: 'timeout' })
   })
 
-  test('to a port where nobody listens was not sent', async () => {
+  test('to a port on which no server listens counts as not sent', async () => {
     const server = createServer()
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as { port: number }
@@ -59,14 +59,14 @@ describe('a call', () => {
     expect(answer).toEqual({ ok: false, failure: 'unreachable', message })
   })
 
-  test('by https to what speaks no TLS was not sent', async () => {
+  test('by https to a server without TLS counts as not sent', async () => {
     const server = await startServer()
     const answer = await callerOf(server.url.replace('http:', 'https:')).call(request)
     expect(answer).toMatchObject({ ok: false, failure: 'unreachable' })
     expect(server.requests).toHaveLength(0)
   })
 
-  test('can be given up, before and while it is made', async () => {
+  test('can be cancelled before and while it is made', async () => {
     const server = await startServer(silent)
     const { call } = callerOf(server.url)
     expect(await call(request, AbortSignal.abort())).toMatchObject({ ok: false, failure: 'unreachable' })
@@ -77,7 +77,7 @@ describe('a call', () => {
     expect(await answer).toEqual({ ok: false, failure: 'broken', message: 'The call was given up.' })
   })
 
-  test('is not made past the number that may be open, until one of them has ended', async () => {
+  test('beyond the number of open calls is not made until one of them has ended', async () => {
     const server = await startServer(silent)
     const { call } = callerOf(server.url)
     const controller = new AbortController()
@@ -95,7 +95,7 @@ describe('a call', () => {
     ['too late', { maxAnswerBytes: 1e9 }, {}, 'timeout'],
     ['too long', { maxAnswerBytes: 1_000 }, {}, 'too_large'],
     ['compressed', {}, { 'content-encoding': 'gzip' }, 'broken'],
-  ])('whose answer is %s ends its connection, too', async (_, options, headers, failure) => {
+  ])('whose answer is %s ends its connection', async (_, options, headers, failure) => {
     const ended = Promise.withResolvers<void>()
     const server = await startServer((_, response) => {
       response.writeHead(200, headers).write('x'.repeat(2_000))
@@ -107,8 +107,8 @@ describe('a call', () => {
   })
 })
 
-describe('a failure', () => {
-  test('has the code of an error and nothing else of it', () => {
+describe('the failure of an outbound call', () => {
+  test('has the code of its error and nothing else of it', () => {
     const error = (code: unknown) => failureOf(Object.assign(new Error('sk-1'), { code }))
     const message = 'The connection broke before the whole answer had come'
     expect(error('ECONNRESET')).toEqual({ ok: false, failure: 'broken', message: `${message} (ECONNRESET).` })
@@ -118,7 +118,7 @@ describe('a failure', () => {
   })
 })
 
-describe('a closed caller', () => {
+describe('a closed caller of a provider', () => {
   test('has ended its calls, makes no more, and can be closed again', async () => {
     const arrived = Promise.withResolvers<void>()
     const server = await startServer(() => arrived.resolve())

@@ -23,7 +23,7 @@ const json = (answer: Awaited<ReturnType<ReturnType<typeof callerOf>['call']>>):
   answer.ok ? JSON.parse(answer.body.toString()) : answer
 
 describe('the fake provider', () => {
-  test('tells the truth of a task', async () => {
+  test('gives the true status of a task', async () => {
     const { provider, poll } = await start()
     provider.create('t1')
     expect(json(await poll('t1'))).toEqual({ task_id: 't1', status: 'processing' })
@@ -36,7 +36,7 @@ describe('the fake provider', () => {
     expect(provider.seen.maxOpenRequests).toBe(1)
   })
 
-  test('asks for its key', async () => {
+  test('requires its key', async () => {
     const { provider } = await start()
     const answer = await callerOf(provider.url).call({ method: 'GET', path: '/webhooks' })
     expect(answer).toMatchObject({ ok: true, status: 401 })
@@ -98,7 +98,7 @@ describe('the fake provider', () => {
     ],
   ]
 
-  test.each(seen)('behaves as told once, %j, and then well: %j', async (fault, expected) => {
+  test.each(seen)('shows the fault %j once, as %j, and then behaves well', async (fault, expected) => {
     const { provider, poll } = await start({ misbehave: (_, nth) => (nth === 1 ? fault : undefined) })
     provider.create('t1')
     const answer = await poll('t1')
@@ -109,7 +109,7 @@ describe('the fake provider', () => {
     expect(provider.seen.redirectHits).toBe(0)
   })
 
-  test('lies to those who follow its redirect, and counts them', async () => {
+  test('gives a wrong answer to clients that follow its redirect, and counts them', async () => {
     const { provider } = await start({ misbehave: () => ({ kind: 'redirect' }) })
     provider.create('t1')
     const answer = await fetch(`${provider.url}/tasks/t1`, { headers: { authorization: `Bearer ${KEY}` } })
@@ -128,7 +128,7 @@ describe('the fake provider', () => {
     expect((await poll('t1')).ok).toBe(true)
   })
 
-  test('closes with silent and endless answers under way', async () => {
+  test('can be closed with silent and endless answers under way', async () => {
     const { provider, poll } = await start({ misbehave: () => ({ kind: 'silence' }) })
     provider.create('t1')
     const answer = poll('t1')
@@ -137,7 +137,7 @@ describe('the fake provider', () => {
     expect((await answer).ok).toBe(false)
   })
 
-  test('makes one task of one Idempotency-Key, even if its answer was lost', async () => {
+  test('makes one task for one Idempotency-Key, even if its answer was lost', async () => {
     const { provider, call } = await start({ misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'reset' } : undefined) })
     const submit = (key: string) =>
       call({ method: 'POST', path: '/tasks', jsonText: '{"prompt":"x"}', headers: { 'Idempotency-Key': key } })
@@ -150,7 +150,7 @@ describe('the fake provider', () => {
     expect(provider.seen.idempotencyKeys).toEqual(['k1', 'k1', 'k2'])
   })
 
-  test('keeps webhooks', async () => {
+  test('keeps the webhooks that are registered with it', async () => {
     const { provider, call } = await start()
     const wish = { url: 'https://a.example/v1/webhooks/ai', events: ['task.completed'] }
     const created = json(

@@ -18,9 +18,9 @@ function lookupOf(...answers: readonly (readonly string[])[]): LookupFunction & 
 
 const request = { method: 'GET', path: '/tasks/1' } as const
 
-describe('a name', () => {
+describe('the host name of an outbound call', () => {
   test.each(['127.0.0.1', '::ffff:127.0.0.1', '64:ff9b::7f00:1', '10.0.0.1', '169.254.169.254', '::1', '0.0.0.0'])(
-    'of the public internet that leads to %s is refused, and nothing connects',
+    'that is public and leads to %s is refused, and nothing connects',
     async (address) => {
       const server = await startServer()
       const lookup = lookupOf([address])
@@ -31,14 +31,14 @@ describe('a name', () => {
     },
   )
 
-  test('that is in a provider module and not configured stays public, even localhost', async () => {
+  test('that is in a provider module and not configured counts as public, even localhost', async () => {
     const server = await startServer()
     const { call } = callerOf(`http://localhost:${server.port}`, { baseIsConfigured: false })
     expect(await call(request)).toMatchObject({ ok: false, failure: 'forbidden_address' })
     expect(server.connections()).toBe(0)
   })
 
-  test('of a private network is asked anew for each connection, and each answer is checked', async () => {
+  test('of a private network is looked up for each connection, and each answer is checked', async () => {
     const server = await startServer((_, response) => response.setHeader('connection', 'close').end('{}'))
     const lookup = lookupOf(['127.0.0.1'], ['169.254.169.254'])
     const { call } = callerOf(`http://llm.internal:${server.port}`, { lookup })
@@ -54,7 +54,7 @@ describe('a name', () => {
     expect(await call(request)).toMatchObject({ ok: true, status: 200 })
   })
 
-  test('that nobody knows is unreachable', async () => {
+  test('that does not exist is unreachable', async () => {
     const lookup: LookupFunction = (_, __, callback) =>
       callback(Object.assign(new Error('getaddrinfo ENOTFOUND api.example.com'), { code: 'ENOTFOUND' }), [])
     const { call } = callerOf('http://api.example.com', { lookup })
@@ -63,11 +63,11 @@ describe('a name', () => {
   })
 })
 
-describe('an address in the URL', () => {
+describe('an address in the URL of an outbound call', () => {
   const spellings = ['127.0.0.1', '2130706433', '0x7f.1', '0177.0.0.1', '127.1', '[::ffff:127.0.0.1]', '[::1]', '[::]']
 
   test.each([...spellings, '0.0.0.0', '[64:ff9b::7f00:1]', '[fe80::1]', '169.254.169.254', '10.0.0.1'])(
-    '%s that is not configured is refused',
+    'such as %s is refused where it is not configured',
     async (host) => {
       const server = await startServer()
       const { call } = callerOf(`http://${host}:${server.port}`, { baseIsConfigured: false })
@@ -77,7 +77,7 @@ describe('an address in the URL', () => {
   )
 
   test.each(['127.0.0.1', '2130706433', '0x7f.1', '127.1', '[::ffff:127.0.0.1]', 'localhost'])(
-    '%s that is configured is called',
+    'such as %s is called where it is configured',
     async (host) => {
       const server = await startServer()
       const { call } = callerOf(`http://${host}:${server.port}`)
@@ -85,7 +85,7 @@ describe('an address in the URL', () => {
     },
   )
 
-  test('that is unspecified or reserved is refused even so', async () => {
+  test('that is unspecified or reserved is refused even where it is configured', async () => {
     for (const host of ['0.0.0.0', '[::]', '255.255.255.255'])
       expect(await callerOf(`http://${host}:1`).call(request)).toMatchObject({ failure: 'forbidden_address' })
   })

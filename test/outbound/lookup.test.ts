@@ -4,21 +4,21 @@ import { callerOf, startServer } from './loopback-server.ts'
 import type { Zone } from './name-server.ts'
 import { startLookup, system } from './resolver.ts'
 
-describe('a name', () => {
-  test('has the addresses of both families that its name server gives, IPv4 first, or those of one', async () => {
+describe('the lookup of a host name', () => {
+  test('gives the addresses of both families, IPv4 first, or those of one', async () => {
     const { addresses } = await startLookup((name) => (name === 'api.example.com' ? ['192.0.2.1', '::7'] : undefined))
     expect(await addresses('API.example.com')).toEqual(['192.0.2.1', '::7'])
     expect(await addresses('api.example.com', 6)).toEqual(['::7'])
   })
 
-  test('is asked for once while its answer lives, and once by all who ask at a time', async () => {
+  test('asks for a name once while its answer is valid, and once for all callers at a time', async () => {
     const { addresses, asked } = await startLookup(() => ['192.0.2.1'])
     await Promise.all(Array.from({ length: 20 }, () => addresses('a.example')))
     await addresses('a.example')
     expect(asked).toEqual(['a.example', 'a.example'])
   })
 
-  test('that stands in the hosts file has those addresses, and no name server is asked', async () => {
+  test('gives the addresses of the hosts file without asking a name server', async () => {
     const hosts = '127.0.0.1 localhost\n10.1.2.3\tmodels.internal Models # ours\n::5 models\nnonsense models\n'
     const { addresses, asked } = await startLookup(() => undefined, { hosts })
     expect(await addresses('models')).toEqual(['10.1.2.3', '::5'])
@@ -28,7 +28,7 @@ describe('a name', () => {
     expect(asked).toEqual([])
   })
 
-  test('of a service is found as it stands, or with the search domains, in the order that ndots tells', async () => {
+  test('tries the name of a service alone and with the search domains, in the order of ndots', async () => {
     const zone: Zone = (name) =>
       ['llm', 'llm.ml.svc.cluster.local', 'llm.ml'].includes(name) ? ['10.0.0.9'] : undefined
     const few = await startLookup(zone, { resolvConf: 'nameserver 127.0.0.11\nsearch example.org\n' })
@@ -41,19 +41,19 @@ describe('a name', () => {
     expect(new Set(many.asked)).toEqual(new Set(['llm.ml.svc.cluster.local']))
   })
 
-  test('that name servers do not know is asked of the system', async () => {
+  test('asks the system for names that the name servers do not know', async () => {
     const { addresses } = await startLookup(() => undefined, { system: system({ 'printer.local': '10.0.0.7' }) })
     expect(await addresses('printer.local')).toEqual(['10.0.0.7'])
     await expect(addresses('nobody.example')).rejects.toMatchObject({ code: 'ENOTFOUND' })
   })
 
-  test('of which one family is never answered has the addresses of the other', async () => {
+  test('gives the addresses of one family where the other is never answered', async () => {
     let asked = 0
     const { addresses } = await startLookup(() => (++asked === 1 ? ['192.0.2.1', '::7'] : 'silent'))
     expect(await addresses('half.example')).toHaveLength(1)
   })
 
-  test('that nobody answers ends at its deadline, and is asked for again after that', async () => {
+  test('ends at its deadline where no server answers, and can be repeated after that', async () => {
     let isSilent = true
     const { addresses } = await startLookup(() => (isSilent ? 'silent' : ['192.0.2.1']))
     await expect(addresses('slow.example')).rejects.toMatchObject({ code: 'ETIMEOUT' })
@@ -61,7 +61,7 @@ describe('a name', () => {
     expect(await addresses('slow.example')).toEqual(['192.0.2.1'])
   })
 
-  test('that hangs keeps no other waiting, however many hang, also in the system', async () => {
+  test('that hangs delays no other, however many hang, also in the system', async () => {
     let asked = 0
     const hanging = (() => asked++) as unknown as typeof getaddrinfo
     const zone: Zone = (name) =>
@@ -80,7 +80,7 @@ describe('a name', () => {
   })
 })
 
-test('a source whose names hang delays no other, and says what kept it', async () => {
+test('a source whose host names hang delays no other source, and its calls fail with the cause', async () => {
   const server = await startServer()
   const { lookup } = await startLookup((name) => (name === 'good.example.internal' ? ['127.0.0.1'] : 'silent'))
   const hanging = Array.from({ length: 8 }, (_, n) => callerOf(`http://hung-${n}.internal:${server.port}`, { lookup }))
@@ -95,7 +95,7 @@ test('a source whose names hang delays no other, and says what kept it', async (
   expect(await hung[0]).toMatchObject({ ok: false, failure: expect.stringMatching(/unreachable|timeout/) })
 })
 
-test('addresses that are not for the outside are refused, from the hosts file and from the cache too', async () => {
+test('private addresses are refused where they are not allowed, also from the hosts file and from the cache', async () => {
   const server = await startServer()
   const zone: Zone = () => ['127.0.0.1']
   const { lookup } = await startLookup(zone, { hosts: '127.0.0.1 in-hosts.example.com\n' })

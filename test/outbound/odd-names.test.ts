@@ -16,35 +16,38 @@ function passSeconds(seconds: number): void {
   vi.spyOn(performance, 'now').mockImplementation(() => now() + seconds * 1_000)
 }
 
-describe('a name whose server', () => {
+describe('a host name whose name server', () => {
   test.each<[what: string, answer: OddAnswer | 'silent' | undefined, code: string]>([
     ['fails', { rcode: SERVFAIL }, 'ESERVFAIL'],
     ['refuses', { rcode: REFUSED }, 'EREFUSED'],
     ['answers with garbage', { isGarbage: true }, 'EBADRESP'],
     ['never answers', 'silent', 'ETIMEOUT'],
-    ['cuts its answer off, and gives it over TCP no better', { isCutOff: true }, 'ENOTFOUND'],
+    ['cuts its answer off, over TCP as well', { isCutOff: true }, 'ENOTFOUND'],
     ['knows no addresses', {}, 'ENOTFOUND'],
     ['knows no such name', undefined, 'ENOTFOUND'],
-    ['leads it round in a circle', { aliasOf: HOST }, 'ENOTFOUND'],
-  ])('%s is not found, its host and the cause are told, and it is asked for again at once', async (_, answer, code) => {
-    let isBroken = true
-    const server = await startServer()
-    const { lookup } = await startLookup(() => (isBroken ? answer : ['127.0.0.1']))
-    const { call } = callerOf(`http://${HOST}:${server.port}`, { lookup })
-    expect(await call({ method: 'GET', path: '/' })).toEqual({
-      ok: false,
-      failure: 'unreachable',
-      message: `No address of ${HOST} was found (${code}).`,
-    })
-    isBroken = false
-    expect(await call({ method: 'GET', path: '/' })).toEqual({
-      ok: false,
-      failure: 'forbidden_address',
-      message: `${HOST} leads to an address that is not on the public internet.`,
-    })
-  })
+    ['answers with a circle of aliases', { aliasOf: HOST }, 'ENOTFOUND'],
+  ])(
+    '%s is not found, the error names host and cause, and the next call asks again at once',
+    async (_, answer, code) => {
+      let isBroken = true
+      const server = await startServer()
+      const { lookup } = await startLookup(() => (isBroken ? answer : ['127.0.0.1']))
+      const { call } = callerOf(`http://${HOST}:${server.port}`, { lookup })
+      expect(await call({ method: 'GET', path: '/' })).toEqual({
+        ok: false,
+        failure: 'unreachable',
+        message: `No address of ${HOST} was found (${code}).`,
+      })
+      isBroken = false
+      expect(await call({ method: 'GET', path: '/' })).toEqual({
+        ok: false,
+        failure: 'forbidden_address',
+        message: `${HOST} leads to an address that is not on the public internet.`,
+      })
+    },
+  )
 
-  test('fails is not looked for in the system, which would only wait for it, but where its name is a private one', async () => {
+  test('fails is looked up in the system only where it is a private name', async () => {
     const own = system({ 'printer.local': '10.0.0.7' })
     const { addresses } = await startLookup(() => ({ rcode: SERVFAIL }), { system: own })
     await expect(addresses(HOST)).rejects.toMatchObject({ code: 'ESERVFAIL' })
@@ -53,7 +56,7 @@ describe('a name whose server', () => {
     expect(own.asked).toEqual(['printer.local', 'nobody.local'])
   })
 
-  test('gives more than goes into a packet has as many addresses as are of use', async () => {
+  test('gives more addresses than fit into a packet has as many as are of use', async () => {
     const many = Array.from({ length: 3_000 }, (_, n) => `192.0.${n >> 8}.${n & 255}`)
     const overTcp: string[] = []
     const { addresses } = await startLookup((name, family, over) => {
@@ -64,7 +67,7 @@ describe('a name whose server', () => {
     expect(overTcp).toEqual([HOST])
   })
 
-  test('has said nothing yet of one family is asked again soon, and one that has said all is not', async () => {
+  test('has not answered for one family is asked again soon, and one that has answered for both is not', async () => {
     let isSlow = true
     const zone: Zone = (name, family) =>
       isSlow && family === 4 && name === 'half.example' ? 'silent' : ['192.0.2.1', '::7']
@@ -76,7 +79,7 @@ describe('a name whose server', () => {
     expect(await addresses('half.example')).toEqual(['192.0.2.1', '::7'])
   })
 
-  test('is asked in vain twice is asked a third time, within the deadline', async () => {
+  test('does not answer twice is asked a third time, within the deadline', async () => {
     const asked = { 4: 0, 6: 0 }
     const zone: Zone = (name, family) => (name !== HOST || ++asked[family] > 2 ? ['192.0.2.1'] : 'silent')
     const { addresses } = await startLookup(zone, { deadlineMs: 60_000 })
@@ -84,20 +87,20 @@ describe('a name whose server', () => {
     expect(await addresses(HOST)).toEqual(['192.0.2.1'])
   })
 
-  test('says of IPv4 that there is no such name is not waited for to say so of IPv6', async () => {
+  test('says for IPv4 that there is no such name is not waited for to say so for IPv6', async () => {
     const { addresses } = await startLookup((_, family) => (family === 4 ? undefined : 'silent'), {
       deadlineMs: 60_000,
     })
     await expect(addresses(HOST)).rejects.toMatchObject({ code: 'ENOTFOUND' })
   })
 
-  test('says of IPv6 that there is no such name has the addresses of IPv4', async () => {
+  test('says for IPv6 that there is no such name has the addresses of IPv4', async () => {
     const { addresses } = await startLookup((_, family) => (family === 6 ? undefined : ['192.0.2.1']))
     expect(await addresses(HOST)).toEqual(['192.0.2.1'])
   })
 })
 
-describe('an answer is kept', () => {
+describe('an answer of a name server is cached', () => {
   test.each([
     [0, 0.5, 2],
     [60, 59, 61],
@@ -126,8 +129,8 @@ describe('an answer is kept', () => {
   })
 })
 
-describe('of search domains', () => {
-  test('one whose servers hang or fail does not keep the others from being tried', async () => {
+describe('a search domain', () => {
+  test('whose servers hang or fail does not keep the others from being tried', async () => {
     const zone: Zone = (name) => {
       if (name.endsWith('.gone.example')) return 'silent'
       if (name.endsWith('.broken.example')) return { rcode: SERVFAIL }
@@ -140,25 +143,25 @@ describe('of search domains', () => {
   })
 })
 
-describe('a name', () => {
+describe('a host name', () => {
   test.each([
     ['with an underscore', 'my_api', 'my_api'],
     ['with a dot at its end', 'api.example.com.', 'api.example.com'],
     ['beyond ASCII', new URL('http://bücher.example').hostname, 'xn--bcher-kva.example'],
-  ])('%s is asked for as it is', async (_, name, wire) => {
+  ])('%s is looked up unchanged', async (_, name, wire) => {
     const { addresses } = await startLookup((asked) => (asked === wire ? ['10.0.0.9'] : undefined))
     expect(await addresses(name)).toEqual(['10.0.0.9'])
   })
 
   test.each(['.', 'a..b', `${'x'.repeat(64)}.example`, 'x.'.repeat(200)])(
-    'that is none (%s) is not found',
+    'that is not valid (%s) is not found',
     async (name) => {
       const { addresses } = await startLookup(() => undefined, { hosts: '10.0.0.1 a\n' })
       await expect(addresses(name)).rejects.toMatchObject({ code: 'ENOTFOUND' })
     },
   )
 
-  test('is found in a hosts file however long, as a whole word that no comment hides', async () => {
+  test('is found in a hosts file of any length, as a whole word outside comments', async () => {
     const blocked = Array.from({ length: 20_000 }, (_, n) => `10.0.${n >> 8}.${n & 255} one ad${n}.example`)
     const hosts = [
       ...blocked,
@@ -174,7 +177,7 @@ describe('a name', () => {
     await expect(addresses('three')).rejects.toMatchObject({ code: 'ENOTFOUND' })
   })
 
-  test('that the system cannot even be asked for keeps no other from being asked for', async () => {
+  test('that the system cannot look up does not keep others from being looked up', async () => {
     const own = system({ 'printer.local': '10.0.0.7' })
     const choosy = ((...args: Parameters<typeof own>) => {
       if (String(args[0]) === 'odd.local') throw new TypeError('no name')

@@ -34,7 +34,7 @@ describe('the outline of a long JSON text', () => {
     })
   })
 
-  test('finds what stands last, behind a megabyte of small values', () => {
+  test('has what stands last, behind a megabyte of small values', () => {
     const usage = Object.fromEntries(Array.from({ length: 50_000 }, (_, n) => [`name_${n}`, n]))
     const kept = outlineOf(
       JSON.stringify({ usage, rows: Array(50_000).fill({ status: 'failed' }), status: 'completed' }),
@@ -48,7 +48,7 @@ describe('the outline of a long JSON text', () => {
     ['is cut off in a value', '{"status":"completed","id":"tas', { status: 'completed' }],
     ['is followed by something else', '{"status":"completed"} and more', { status: 'completed' }],
     ['names __proto__', '{"__proto__":{"status":"failed"},"status":"completed"}', undefined],
-  ])('that %s is what was whole of it', (_, text, expected) => {
+  ])('that %s has what was complete in it', (_, text, expected) => {
     const kept = outlineOf(text)
     if (expected === undefined) expect(JSON.stringify(kept?.value)).toBe(text)
     else expect(kept?.value).toEqual(expected)
@@ -69,14 +69,14 @@ describe('the outline of a long JSON text', () => {
     '{]',
     '}',
     ' ',
-  ])('%j that is not JSON or no object gives nothing that was not said', (text) => {
+  ])('has nothing that %j, which is not JSON or not an object, does not say', (text) => {
     const kept = outlineOf(text)
     expect([undefined, text === '{"status":"completed"' ? '{"status":"completed"}' : undefined]).toContain(
       kept && JSON.stringify(kept.value),
     )
   })
 
-  test('is the text itself where nothing of it is long, wherever it is cut in pieces', () => {
+  test('is the text itself where nothing in it is long, wherever it is cut in pieces', () => {
     const name = fc.string({ maxLength: 6, unit: 'grapheme' })
     const leaf = fc.oneof(
       fc.string({ unit: 'grapheme', maxLength: 20 }),
@@ -100,7 +100,7 @@ describe('the outline of a long JSON text', () => {
     )
   })
 
-  test('follows strings with quotes and backslashes in what it passes over', () => {
+  test('follows strings with quotes and backslashes in the parts that it leaves out', () => {
     const text = fc.string({ unit: fc.constantFrom('"', '\\', 'a', '{', ']', 'é', '\n') })
     fc.assert(
       fc.property(fc.array(text), fc.integer({ min: 1, max: 9 }), (rows, piece) => {

@@ -6,8 +6,8 @@ import { callerOf, startServer } from './loopback-server.ts'
 /** What a module makes, as it is handed on. */
 const ready = (request: ApiRequest) => plainResult('tasks.poll', request) as ReadyRequest
 
-describe('a request', () => {
-  test('goes after the path of the base URL, with its query, as it is', async () => {
+describe('an outbound request', () => {
+  test('goes to its path below the path of the base URL, with its query unchanged', async () => {
     const server = await startServer()
     const { call } = callerOf(`${server.url}/v1/`)
     await call({ method: 'GET', path: '/tasks/a%2Fb%20c//d', query: { after: 'x&y', limit: '2' } })
@@ -31,7 +31,7 @@ describe('a request', () => {
     expect(server.requests[0]).toMatchObject({ method: 'DELETE', url: '/models/gpt-4.1/...' })
   })
 
-  test('carries the headers of its base and its own, which win', async () => {
+  test('carries the headers of its base and its own, which take precedence', async () => {
     const server = await startServer()
     const { call } = callerOf(server.url, { headers: { Authorization: 'Bearer sk-1', 'X-Version': '1' } })
     await call({
@@ -57,7 +57,7 @@ describe('a request', () => {
     expect(body).toBe('{"prompt":"grün","n":null}')
   })
 
-  test('sends a form, in which a name may stand several times', async () => {
+  test('sends a form, in which a name may be repeated', async () => {
     const server = await startServer()
     const form = [
       ['enabled_events[]', 'a'],
@@ -70,7 +70,7 @@ describe('a request', () => {
     expect([...new URLSearchParams(body)]).toEqual(form)
   })
 
-  test('that cannot be sent says so without what is in it', async () => {
+  test('that cannot be sent fails with an error that quotes nothing of it', async () => {
     const server = await startServer()
     const { call } = callerOf(server.url, { headers: { authorization: 'Bearer sk-1\r\nx' } })
     const message = 'The request cannot be sent as it is (UND_ERR_INVALID_ARG).'
@@ -78,7 +78,7 @@ describe('a request', () => {
     expect(server.requests).toHaveLength(0)
   })
 
-  test('passes by the proxies of the environment', async () => {
+  test('ignores the proxies of the environment', async () => {
     const proxy = await startServer()
     for (const name of ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']) vi.stubEnv(name, proxy.url)
     vi.stubEnv('NODE_USE_ENV_PROXY', '1')

@@ -41,7 +41,7 @@ describe('the generic API', () => {
   })
 
   test.each(['completion.started', 'batch.created', 'job.failed', 'task.processing', 'task', '', '__proto__'])(
-    'ends no task by %s',
+    'does not end a task by %s',
     (type) => {
       expect(shipped('ai').ends?.({ type, data: {} })).toBeUndefined()
     },

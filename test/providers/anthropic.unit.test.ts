@@ -4,7 +4,7 @@ import { shipped, shippedTasks } from '../support/shipped.ts'
 type Json = Record<string, unknown>
 type Status = 'completed' | 'failed' | 'cancelled'
 
-describe('a batch of Anthropic’s', () => {
+describe('an Anthropic batch', () => {
   const { poll, read, pushes } = shippedTasks('anthropic')
   const batch = (counts: unknown, processing_status = 'ended') => ({
     id: 'msgbatch_1',
@@ -45,11 +45,11 @@ describe('a batch of Anthropic’s', () => {
     ['is another', { ...batch(none), id: 'msgbatch_2' }],
     ['has no status', { ...batch(none), processing_status: undefined }],
     ['is none', null],
-  ])('that %s has no end that could be read', (_what, answer) => {
+  ])('that %s has no readable end', (_what, answer) => {
     expect(read(answer, 'msgbatch_1')).toBeUndefined()
   })
 
-  test('whose counts are not numbers has no end that could be read', () => {
+  test('whose counts are not numbers has no readable end', () => {
     const counts = { ...none, succeeded: { valueOf: 1, toString: 1 }, errored: 1 }
     expect(read(batch(counts), 'msgbatch_1')).toBeUndefined()
     expect(read(batch({ succeeded: '5', errored: 0, canceled: 0, expired: 0 }), 'msgbatch_1')).toBeUndefined()

@@ -27,7 +27,7 @@ const withRegistrations = (changes: Record<string, unknown>) => ({
   api: { registrations: { ...registrations, ...changes } },
 })
 
-describe('a provider module is sound', () => {
+describe('a valid provider module', () => {
   test.each<[string, unknown]>([
     ['with a scheme and a map alone', acme],
     ['that reads by code', { ...acme, event: () => ({ type: 'a.b' }) }],
@@ -56,12 +56,12 @@ describe('a provider module is sound', () => {
         { ...acme, verify: { scheme: 'shared-secret', from } },
       ],
     ),
-  ])('%s', (_, module) => {
+  ])('may be one %s', (_, module) => {
     expect(providerFaults(module)).toEqual([])
   })
 })
 
-describe('a provider module is refused, with a fault that names the place,', () => {
+describe('a provider module', () => {
   const hmac = (changes: Record<string, unknown>) => ({ ...acme, verify: { ...bare, ...changes } })
 
   test.each<[string, unknown, string]>([
@@ -212,7 +212,7 @@ describe('a provider module is refused, with a fault that names the place,', () 
       ],
     ),
     ['is at a number', { ...acme, api: { url: 80 } }, '/api/url must be string'],
-  ])('that %s', (_, module, fault) => {
+  ])('that %s is refused with a fault that names the place', (_, module, fault) => {
     expect(providerFaults(module).join('\n')).toContain(fault)
   })
 
@@ -225,11 +225,11 @@ describe('a provider module is refused, with a fault that names the place,', () 
     ...['list', 'readList', 'create', 'update', 'remove', 'read', 'secret', 'eventOf'].map(
       (name): [string, unknown] => [`registrations/${name}`, withRegistrations({ [name]: 7 })],
     ),
-  ])('that has a number for /api/%s', (place, module) => {
+  ])('that has a number for /api/%s is refused', (place, module) => {
     expect(providerFaults(module)).toEqual([`/api/${place} must be a function`])
   })
 
-  test('with one fault for one place, even if the place has several forms', () => {
+  test('has one fault for one place, even if the place has several forms', () => {
     expect(providerFaults(hmac({ signature: { ...signature, header: 'X-Signature' } }))).toHaveLength(1)
     expect(providerFaults({ ...acme, verify: { scheme: 'shared-secret', from: {} } })).toHaveLength(1)
   })

@@ -28,7 +28,7 @@ describe('a directory of provider modules', () => {
     expect(providers.size).toBe(shippedProviders.length + 1)
   })
 
-  test('that does not exist is a fault, and the shipped ones are loaded all the same', async () => {
+  test('that does not exist is a fault, and the shipped modules are loaded nevertheless', async () => {
     const { providers, faults } = await loadProviders('/nowhere/at/all')
     expect(faults).toEqual([expect.stringMatching(/^PROVIDERS_DIR \/nowhere\/at\/all cannot be read: /)])
     expect(providers.size).toBe(shippedProviders.length)

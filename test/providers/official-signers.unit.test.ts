@@ -70,7 +70,7 @@ const bodies = [
   `{"long":"${'x'.repeat(5_000)}"}`,
 ]
 
-describe.each(signers)('provider %s, signed by %s', (name, _by, secret, signer) => {
+describe.each(signers)('an event of provider %s that is signed by %s', (name, _by, secret, signer) => {
   const provider = shippedProviders.find((each) => each.name === name)
   if (provider === undefined) throw new Error(`no provider ${name}`)
   const verify = compileVerifier(provider.verify, [secret], undefined).verify

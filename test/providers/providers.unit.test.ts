@@ -148,7 +148,7 @@ describe('an event', () => {
     expect(read('github', { zen: 'x' }, { ...headers, 'x-github-event': 'ping' })).toMatchObject({ type: 'ping' })
   })
 
-  test('of Svix may have either set of header names', () => {
+  test('of Svix may have either of two sets of header names', () => {
     expect(read('svix', { type: 'a.b', data: {} }, { 'svix-id': 'msg_1' })).toMatchObject({ id: 'msg_1', type: 'a.b' })
     expect(read('svix', { type: 'a.b', data: {} }, { 'webhook-id': 'msg_1' })).toMatchObject({ id: 'msg_1' })
   })

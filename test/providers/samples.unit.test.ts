@@ -68,12 +68,12 @@ test.each([
   ['github', 'issue_comment.created'],
   ['github', 'workflow_run.completed'],
   ['stripe', 'customer.subscription.updated'],
-])('provider %s has a sample of %s too', (name, type) => {
+])('provider %s has a sample of %s', (name, type) => {
   const provider = providers.get(name)?.provider as Provider
   expect(receive(provider, type)).toMatchObject({ verdict: { ok: true }, reading: { fields: { type } } })
 })
 
-test.each([...withoutId])('samples of provider %s are different events all the same', (name) => {
+test.each([...withoutId])('two samples of provider %s without an id are different events', (name) => {
   const provider = providers.get(name)?.provider as Provider
   const type = usual[name] ?? 'thing.made'
   const bodies = ['evt_1', 'evt_2'].map((id) => sampleRequest(provider, { id, type, nowMs }, AI_SECRET).body.toString())
@@ -89,7 +89,7 @@ test('a type that the provider cannot send is named in the fault', () => {
   expect(sampleFault(provider, request, 'prediction.paid')).toBeUndefined()
 })
 
-describe('a sample follows from the map of a user’s provider', () => {
+describe('the sample of a user’s provider is made from its map', () => {
   test('with fields in headers and deep in the body', () => {
     const acme = defineProvider({
       name: 'acme',
@@ -129,7 +129,7 @@ describe('a sample follows from the map of a user’s provider', () => {
   })
 })
 
-test('a user’s provider may give its own samples', () => {
+test('a user’s provider may bring its own samples', () => {
   const acme = defineProvider({
     name: 'acme',
     verify: { scheme: 'shared-secret', from: { body: 'meta.token' } },

@@ -10,7 +10,7 @@ type Json = Record<string, unknown>
 const asked = shippedProviders.filter(({ api }) => api?.tasks !== undefined)
 const someId: Readonly<Record<string, string>> = { openai: 'batch_' }
 
-test('five shipped providers can be polled', () => {
+test('five shipped providers have an API for tasks', () => {
   expect(asked.map(({ name }) => name)).toEqual(['ai', 'anthropic', 'assemblyai', 'openai', 'replicate'])
 })
 
@@ -19,7 +19,7 @@ describe.each(asked.map(({ name }) => [name]))('provider %s', (name) => {
   const prefix = someId[name] ?? ''
   const root = poll(`${prefix}x`)?.path.slice(0, -`${prefix}x`.length) ?? ''
 
-  test('is polled at one path only, whatever the id', () => {
+  test('is polled at one path only, whatever the task id', () => {
     const ids = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('.', '..', '../a', '%2e%2e', 'a/b', 'a?b#c'))
     fc.assert(
       fc.property(ids, (text) => {
@@ -141,7 +141,7 @@ describe('a submission', () => {
   })
 })
 
-describe('the key', () => {
+describe('the API key', () => {
   test.each<[string, Json, Json]>([
     ['ai', { authorization: 'Bearer k' }, {}],
     ['anthropic', { 'x-api-key': 'k', 'anthropic-version': '2023-06-01' }, { 'anthropic-version': '2023-06-01' }],

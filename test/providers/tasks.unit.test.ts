@@ -147,7 +147,7 @@ describe.each(kinds.map((kind) => [`${kind.provider} ${kind.id}`, kind] as const
     expect(provider.ends?.({ type: event.type, data: event.data })).toEqual(end)
   })
 
-  test.each(kind.ends)('brings with %s all that the answer said, as the webhook would have', (word, _status, type) => {
+  test.each(kind.ends)('brings with %s the whole answer, as the webhook would', (word, _status, type) => {
     const answer = kind.answer(word)
     const { event } = endOf(tasks.read(answer, kind.id))
     const reading = webhookOf(provider, kind.webhook(word, type))

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { failureOf, OUR_URL, startWebhookManager } from './registrations.ts'
 
-describe('the answer of the generic API', () => {
+describe('an answer of the generic API to a change', () => {
   test.each([
     ['{"id":"wh_1"}', true],
     ['{"id":"wh_1","url":null,"events":null,"active":null}', true],
     ['{"id":"wh_1","active":false}', false],
-  ])('%s is enough for what was asked for', async (body, active) => {
+  ])('of %s is enough where the rest was given in the request', async (body, active) => {
     const { fake, webhooks, logged } = await startWebhookManager('ai')
     fake.answer = { status: 201, body }
     const events = ['batch.failed']
@@ -23,7 +23,7 @@ describe('the answer of the generic API', () => {
     expect(logged().match(/"id":"wh_1"/g)).toHaveLength(2)
   })
 
-  test('that lacks what was not asked for either is completed from the list', async () => {
+  test('without what the request did not give either is completed from the list', async () => {
     const { fake, webhooks } = await startWebhookManager('ai')
     const hook = fake.add({ events: ['batch.failed'], active: false })
     fake.terse = true
@@ -37,7 +37,7 @@ describe('the answer of the generic API', () => {
   })
 
   test.each(['{}', '{"url":"https://a.example","events":[]}', '{"id":"wh_1","events":"all"}', '{"id":{}}'])(
-    '%s is none',
+    'of %s is refused as the provider’s fault',
     async (body) => {
       const { fake, webhooks, logged } = await startWebhookManager('ai')
       fake.answer = { status: 200, body }
@@ -47,18 +47,18 @@ describe('the answer of the generic API', () => {
   )
 })
 
-describe('a list with what cannot be read', () => {
+describe('a list with a registration that cannot be read', () => {
   const odd = { id: 7, name: 'email', active: true, events: ['push'], config: { address: 'a@shop.example' } }
   const sound = { id: 8, active: true, events: ['push'], config: { url: OUR_URL } }
 
-  test('has the rest, at GitHub', async () => {
+  test('has the other ones, at GitHub', async () => {
     const { fake, webhooks } = await startWebhookManager('github')
     fake.answer = { status: 200, body: JSON.stringify([odd, null, sound]) }
     expect(await webhooks.list('shop')).toMatchObject({ items: [{ id: '8' }], failed: [] })
     expect(await webhooks.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
   })
 
-  test.each(['stripe', 'openai'] as const)('goes on after it, at %s', async (api) => {
+  test.each(['stripe', 'openai'] as const)('goes on after that one, at %s', async (api) => {
     const { fake, webhooks } = await startWebhookManager(api)
     fake.add({})
     fake.add({ url: null as unknown as string })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { failureOf, OUR_URL, startWebhookManager } from './registrations.ts'
 
-describe('the URL that a caller gives', () => {
+describe('the URL that a caller gives for a registration', () => {
   test.each([
     ['ftp://hooks.example/x', 'is not an http(s) URL'],
     ['hooks.example', 'is not an http(s) URL'],
@@ -12,14 +12,14 @@ describe('the URL that a caller gives', () => {
     ['https://hooks.example/a b', 'holds whitespace or a control character'],
     ['https://hooks.exam\nple/a', 'holds whitespace or a control character'],
     ['https://hooks.example/\u0000', 'holds whitespace or a control character'],
-  ])('%j is refused', async (url, reason) => {
+  ])('as %j is refused', async (url, reason) => {
     const { fake, webhooks } = await startWebhookManager('ai')
     expect(await failureOf(webhooks.create('shop', { url }), 'invalid_request')).toBe(`url ${reason}`)
     expect(await failureOf(webhooks.update('shop', 'wh_1', { url }), 'invalid_request')).toBe(`url ${reason}`)
     expect(fake.received).toEqual([])
   })
 
-  test('goes out in its normal form', async () => {
+  test('is sent in its normal form', async () => {
     const { fake, webhooks } = await startWebhookManager('ai')
     const { registration } = await webhooks.create('shop', { url: ' HTTPS://Tunnel.Example:443/a/../ü?b \n' })
     expect(fake.hooks).toMatchObject([{ url: 'https://tunnel.example/%C3%BC?b' }])
@@ -28,7 +28,7 @@ describe('the URL that a caller gives', () => {
   })
 })
 
-test('nothing to change is refused', async () => {
+test('an update of a registration without a change is refused', async () => {
   const { fake, webhooks } = await startWebhookManager('ai')
   await failureOf(webhooks.update('shop', 'wh_1', {}), 'invalid_request')
   expect(fake.received).toEqual([])
@@ -42,7 +42,7 @@ test.each([
   ['\t', "events: an event's name holds a control character"],
   ['a\ud800', "events: an event's name holds a control character"],
   [' .opened', 'events: no event is named'],
-])('%j is no event', async (event, reason) => {
+])('the event name %j is refused for a registration', async (event, reason) => {
   const { fake, webhooks } = await startWebhookManager('github')
   fake.add({ url: OUR_URL })
   for (const asked of [

@@ -18,7 +18,7 @@ async function startSlow() {
   return started
 }
 
-test('what has taken too long makes no registration, whose secret nobody might wait for', async () => {
+test('an operation on registrations that has taken too long registers no webhook, since its secret could be lost', async () => {
   const { fake, webhooks } = await startSlow()
   expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toBe(
     'stripe, for source shop: it took more than 120 s; nothing more was asked of it',
@@ -27,7 +27,7 @@ test('what has taken too long makes no registration, whose secret nobody might w
   expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'created' })
 })
 
-test('the time in the queue counts', async () => {
+test('the time that an operation on registrations waits in the queue counts for its deadline', async () => {
   const { fake, webhooks } = await startSlow()
   const [first, second] = await Promise.all([
     webhooks.create('shop', {}),
@@ -38,7 +38,7 @@ test('the time in the queue counts', async () => {
   expect(fake.received).toHaveLength(1)
 })
 
-test('a list ends with it too', async () => {
+test('a list of registrations ends at the deadline of its operation', async () => {
   const { fake, webhooks } = await startSlow()
   for (let at = 0; at < 3; at++) fake.add({})
   expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toContain('it took more than 120 s')

@@ -9,7 +9,7 @@ const SHOWN_BEFORE = /^Its secret was shown when it was made: .* deletes the reg
 describe.each(apis)('ensure at %s', (api) => {
   const handsOut = api === 'stripe' || api === 'openai'
 
-  test('makes a registration where there is none for us, and finds it the next time', async () => {
+  test('registers a webhook where there is none for this service, and finds it the next time', async () => {
     const { fake, webhooks, logged } = await startWebhookManager(api)
     fake.add({ events: ['*'] })
     const made = await webhooks.ensure('shop', { events: EVENTS })
@@ -27,7 +27,7 @@ describe.each(apis)('ensure at %s', (api) => {
     expect(logged()).not.toMatch(/whsec/)
   })
 
-  test('makes one registration when it is asked several times at once', async () => {
+  test('registers one webhook when it is called several times at once', async () => {
     const { fake, webhooks } = await startWebhookManager(api)
     const all = await Promise.all([1, 2, 3, 4].map(() => webhooks.ensure('shop', { events: EVENTS })))
     expect(all.map(({ action }) => action)).toEqual(['created', 'unchanged', 'unchanged', 'unchanged'])
@@ -35,7 +35,7 @@ describe.each(apis)('ensure at %s', (api) => {
     expect(fake.hooks).toHaveLength(1)
   })
 
-  test('adds the events that are lacking, and takes none away', async () => {
+  test('adds missing events, and removes none', async () => {
     const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: ['release', 'push'] })
     const mended = await webhooks.ensure('shop', { events: EVENTS })
@@ -55,7 +55,7 @@ describe.each(apis)('ensure at %s', (api) => {
 })
 
 test.each<FakeApi>(['ai', 'stripe', 'github'])(
-  'ensure at %s switches on what is off, and brings our secret along',
+  'ensure at %s switches on a registration that is off, and sets the secret',
   async (api) => {
     const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: EVENTS, active: false, secret: 'old' })
@@ -70,7 +70,7 @@ test.each([
   'https://hooks.example/webhooks/shop/',
   'https://hooks.example/v1/webhooks/shop/',
   'https://HOOKS.example:443/v1/webhooks/shop?from=provider',
-])('%s is the same target', async (url) => {
+])('ensure takes %s as a registration of this service', async (url) => {
   const { fake, webhooks } = await startWebhookManager('ai')
   fake.add({ url, events: ['usage.alert'] })
   expect(await webhooks.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'unchanged' })
@@ -84,13 +84,13 @@ test.each([
   'https://hooks.example/v1/webhooks/shop/more',
   'https://hooks.example/v1/webhooks/Shop',
   'no URL',
-])('%s is another target', async (url) => {
+])('ensure takes %s as a registration of another service', async (url) => {
   const { fake, webhooks } = await startWebhookManager('ai')
   fake.add({ url, events: ['usage.alert'] })
   expect(await webhooks.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'created' })
 })
 
-test('of several registrations for us, one that is sound is enough', async () => {
+test('ensure needs one complete registration among several for this service', async () => {
   const { fake, webhooks } = await startWebhookManager('stripe')
   fake.add({ url: OUR_URL, active: false })
   const lacking = fake.add({ url: OUR_URL, events: ['a'] })
@@ -101,7 +101,7 @@ test('of several registrations for us, one that is sound is enough', async () =>
   expect(lacking.events).toEqual(['*'])
 })
 
-test('what fails does not hold up the next, and too many at once are refused', async () => {
+test('a failed ensure does not hold up the next one, and too many at once are refused', async () => {
   const { fake, webhooks } = await startWebhookManager('ai')
   fake.answer = { status: 500, body: '{}' }
   const all = Array.from({ length: 17 }, () => webhooks.ensure('shop', {}))

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { FakeApi } from '../support/fake-registrations.ts'
 import { failureOf, startWebhookManager } from './registrations.ts'
 
-describe('which events are asked for', () => {
+describe('a registration', () => {
   const askedOf = async (api: FakeApi, types: readonly string[], events?: readonly string[]) => {
     const { fake, webhooks } = await startWebhookManager(api, { types })
     await webhooks.create('shop', events === undefined ? {} : { events })
@@ -12,18 +12,18 @@ describe('which events are asked for', () => {
   test.each<[FakeApi, readonly string[]]>([
     ['stripe', ['*']],
     ['github', ['*']],
-  ])('at %s all, where all types are accepted', async (api, expected) => {
+  ])('at %s has all events, where the source takes all types', async (api, expected) => {
     expect(await askedOf(api, ['*'])).toEqual(expected)
   })
 
-  test('at the generic API the whole catalogue, but for what Holdfast itself makes', async () => {
+  test('at the generic API has all events of the catalogue but those that Holdfast makes itself', async () => {
     const events = await askedOf('ai', ['*'])
     expect(events).toContain('completion.finished')
     expect(events).not.toContain('task.expired')
     expect(await askedOf('ai', ['task.failed', 'task.expired'])).toEqual(['task.failed'])
   })
 
-  test('at OpenAI the ends of what one waits for', async () => {
+  test('at OpenAI has the events that end a task', async () => {
     const events = await askedOf('openai', ['*'])
     expect(events).toHaveLength(14)
     expect(events).toEqual(expect.arrayContaining(['response.completed', 'batch.expired', 'eval.run.canceled']))
@@ -39,18 +39,24 @@ describe('which events are asked for', () => {
       undefined,
       ['batch.created', 'batch.completed', 'batch.cancelled', 'usage.alert'],
     ],
-    ['patterns share, once', 'ai', ['model.*', '*.updated'], undefined, ['model.deprecated', 'model.updated']],
+    ['patterns share, each once', 'ai', ['model.*', '*.updated'], undefined, ['model.deprecated', 'model.updated']],
     [
-      'OpenAI knows',
+      'OpenAI knows of a pattern',
       'openai',
       ['*'],
       ['batch.*ed'],
       ['batch.completed', 'batch.failed', 'batch.expired', 'batch.cancelled'],
     ],
     ['the caller names beside all', 'stripe', ['invoice.paid'], ['charge.failed', '*'], ['*']],
-    ['GitHub sends them under', 'github', ['issues.opened', 'issues.closed', 'push'], undefined, ['issues', 'push']],
+    [
+      'GitHub sends the types under',
+      'github',
+      ['issues.opened', 'issues.closed', 'push'],
+      undefined,
+      ['issues', 'push'],
+    ],
     ['GitHub has a pattern for', 'github', ['pull_request.*'], undefined, ['pull_request']],
-  ])('those that %s', async (_what, api, types, events, expected) => {
+  ])('has the events that %s', async (_what, api, types, events, expected) => {
     expect(await askedOf(api, types, events)).toEqual(expected)
   })
 
@@ -60,7 +66,7 @@ describe('which events are asked for', () => {
     ['ai', ['*'], ['nothing.*'], 'events: no event of provider ai is known to match nothing.*'],
     ['ai', ['*'], [], 'events: no event is named'],
     ['github', ['*'], ['.opened'], 'events: no event is named'],
-  ])('%s is not asked for a pattern that stands for nothing', async (api, types, events, message) => {
+  ])('at %s is refused for a pattern that no known event matches', async (api, types, events, message) => {
     const { fake, webhooks } = await startWebhookManager(api, { types })
     const asked = webhooks.ensure('shop', events === undefined ? {} : { events })
     expect(await failureOf(asked, 'invalid_request')).toContain(message)

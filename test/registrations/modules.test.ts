@@ -53,8 +53,8 @@ const stumble = (): never => {
 const poisoned = new Proxy({}, { get: stumble })
 const rejecting = () => Promise.reject(new Error('late'))
 
-describe('a module of the user', () => {
-  test.each(requests)('whose %s throws lacks something that it needs to %s', async (part, operation) => {
+describe('a user’s module', () => {
+  test.each(requests)('whose %s throws is reported as not configured to %s', async (part, operation) => {
     const { operations, logged } = await startWith({ [part]: stumble })
     expect(await failureOf(operations[operation]?.() ?? Promise.resolve(), 'not_configured')).toBe(
       'provider stripe, for source shop: its module cannot make the request: cannot read [redacted]',
@@ -101,22 +101,25 @@ describe('a module of the user', () => {
     ...[7, {}, { a: 1 }].map((next) => () => ({ items: [], next })),
     () => ({ items: {} }),
   ]
-  test.each(readers)('whose %s gives nonsense fails to %s, and does not tell what it was', async (part, operation) => {
-    for (const read of unread) {
-      const { operations, logged } = await startWith({ [part]: read })
-      const message = await failureOf(operations[operation]?.() ?? Promise.resolve(), 'provider_failed')
-      expect(message).toMatch(/^stripe, for source shop: /)
-      expect(message).not.toMatch(/cannot read|undefined/)
-      if (part !== 'secret') expect(logged()).toBe('')
-    }
-  })
+  test.each(readers)(
+    'whose %s gives an invalid value fails to %s, and the error does not quote it',
+    async (part, operation) => {
+      for (const read of unread) {
+        const { operations, logged } = await startWith({ [part]: read })
+        const message = await failureOf(operations[operation]?.() ?? Promise.resolve(), 'provider_failed')
+        expect(message).toMatch(/^stripe, for source shop: /)
+        expect(message).not.toMatch(/cannot read|undefined/)
+        if (part !== 'secret') expect(logged()).toBe('')
+      }
+    },
+  )
 
   test('may give null where there is no further page', async () => {
     const { webhooks } = await startWith({ readList: () => ({ items: [sound], next: null }) })
     expect((await webhooks.list('shop')).items).toMatchObject([{ id: 'we_1' }])
   })
 
-  test('that gives more than a registration has none of it shown, and what is none left out', async () => {
+  test('that gives more than a registration has none of the rest shown, and invalid items left out', async () => {
     const { webhooks } = await startWith({ readList: () => ({ items: [{ ...sound, secret: 'x' }, 7, poisoned] }) })
     expect((await webhooks.list('shop')).items).toEqual([{ source: 'shop', ...sound, ours: true }])
   })

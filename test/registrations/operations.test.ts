@@ -67,8 +67,8 @@ const apis: readonly Expected[] = [
   },
 ]
 
-describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut }) => {
-  test('a registration is made as the API wants it, and its secret is told if it is the provider that makes it', async () => {
+describe.each(apis)('the webhook manager at $api', ({ api, path, events, created, updated, handsOut }) => {
+  test('creates a registration as the API wants it, and gives the secret where the provider made it', async () => {
     const { fake, webhooks, logged } = await startWebhookManager(api)
     const { registration, secret, configure, action } = await webhooks.create('shop', { events })
     expect(fake.received).toMatchObject([{ method: 'POST', path, body: created }])
@@ -89,7 +89,7 @@ describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut 
     })
   })
 
-  test('a list follows the pages to their end, and tells which are ours and no secret', async () => {
+  test('lists all pages, marks the registrations of this service and shows no secret', async () => {
     const { fake, webhooks } = await startWebhookManager(api)
     const count = api === 'github' ? 101 : 5
     for (let at = 1; at < count; at++) fake.add({ secret: SECRET })
@@ -112,13 +112,13 @@ describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut 
     )
   })
 
-  test('a full page that is the last one ends the list', async () => {
+  test('ends a list at a full page that is the last one', async () => {
     const { fake, webhooks } = await startWebhookManager(api)
     for (let at = 0; at < (api === 'github' ? 100 : 2); at++) fake.add({})
     expect((await webhooks.list('shop')).items).toHaveLength(fake.hooks.length)
   })
 
-  test('an update sends what is given, and the rest stays', async () => {
+  test('sends what an update gives, and the rest stays', async () => {
     const { fake, webhooks } = await startWebhookManager(api)
     const hook = fake.add({ url: OUR_URL, events: ['a.b'] })
     const item = await webhooks.update('shop', hook.id, { events: ['usage.alert'], url: AWAY })
@@ -130,7 +130,7 @@ describe.each(apis)('at $api', ({ api, path, events, created, updated, handsOut 
     expect(JSON.stringify(fake.received.at(-1)?.body)).not.toContain(SECRET)
   })
 
-  test('a deleted registration is gone, and then there is none to delete or change', async () => {
+  test('deletes a registration, which cannot be deleted or changed again', async () => {
     const { fake, webhooks, logged } = await startWebhookManager(api)
     const { id } = fake.add({})
     await webhooks.remove('shop', id)
@@ -152,7 +152,7 @@ test.each<FakeApi>(['ai', 'stripe', 'github'])('a registration at %s is switched
   expect(hook.active).toBe(true)
 })
 
-test('GitHub is told which version of its API is meant', async () => {
+test('the webhook manager sends GitHub the version of its API', async () => {
   const { fake, webhooks } = await startWebhookManager('github')
   await webhooks.list('shop')
   expect(fake.received[0]?.headers).toMatchObject({
@@ -161,7 +161,7 @@ test('GitHub is told which version of its API is meant', async () => {
   })
 })
 
-test('OpenAI has no switch', async () => {
+test('the webhook manager refuses to switch a registration at OpenAI on or off', async () => {
   const { fake, webhooks } = await startWebhookManager('openai')
   const { id } = fake.add({})
   expect(await failureOf(webhooks.update('shop', id, { active: false }), 'invalid_request')).toBe(
@@ -170,9 +170,12 @@ test('OpenAI has no switch', async () => {
   expect(fake.received).toEqual([])
 })
 
-test.each(['', '.', '..', '../tasks', 'a/../../b', '..\\x', 'a\ud800'])('the id %j leads nowhere', async (id) => {
-  const { fake, webhooks } = await startWebhookManager('ai')
-  await failureOf(webhooks.remove('shop', id), 'registration_not_found')
-  await failureOf(webhooks.update('shop', id, { active: true }), 'registration_not_found')
-  expect(fake.received).toEqual([])
-})
+test.each(['', '.', '..', '../tasks', 'a/../../b', '..\\x', 'a\ud800'])(
+  'the webhook manager makes no request for a registration with the id %j',
+  async (id) => {
+    const { fake, webhooks } = await startWebhookManager('ai')
+    await failureOf(webhooks.remove('shop', id), 'registration_not_found')
+    await failureOf(webhooks.update('shop', id, { active: true }), 'registration_not_found')
+    expect(fake.received).toEqual([])
+  },
+)

@@ -7,9 +7,9 @@ import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startWebhookManager } f
 
 const log = pino({ level: 'silent' })
 
-describe('what the provider refuses', () => {
+describe('a failed call for registrations', () => {
   test.each<FakeApi>(['ai', 'stripe', 'github', 'openai'])(
-    'is told in its own words at %s, without the key',
+    'is reported in the words of %s without the API key',
     async (api) => {
       const wrong = `${API_KEY}-of-old`
       const { fake, webhooks, logged } = await startWebhookManager(api)
@@ -37,7 +37,7 @@ describe('what the provider refuses', () => {
     },
   )
 
-  test('is cut short where it is long, but not within a secret', async () => {
+  test('is reported with long words cut short, but not within a secret', async () => {
     const { fake, webhooks } = await startWebhookManager('ai')
     fake.answer = { status: 400, body: JSON.stringify({ error: `${'x'.repeat(245)}${SECRET}${'y'.repeat(5_000)}` }) }
     const message = await failureOf(webhooks.list('shop'), 'provider_failed')
@@ -51,13 +51,13 @@ describe('what the provider refuses', () => {
     ['', 503],
     ['[]', 404],
     ['', 302],
-  ])('%j with %i is told by its status', async (body, status) => {
+  ])('as %j with %i is reported by its status', async (body, status) => {
     const { fake, webhooks } = await startWebhookManager('ai')
     fake.answer = { status, body }
     expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toBe(`ai, for source shop: it answered ${status}`)
   })
 
-  test('and what does not answer', async () => {
+  test('is reported as a missing connection where the provider does not answer', async () => {
     const { provider } = sourceOf('ai')
     const source = sourceOf('ai', { call: callerOf(provider, 'http://127.0.0.1:1') })
     const webhooks = createWebhookManager({ sources: new Map([['shop', source]]), log })
@@ -65,11 +65,11 @@ describe('what the provider refuses', () => {
   })
 })
 
-describe('an answer that makes no sense', () => {
+describe('an invalid answer of the provider of a registration', () => {
   const garbage = ['', 'hello', 'null', '[]', '{}', '{"data":{}}', '[{"id":1}]', '"x"', '7']
 
   test.each(garbage.flatMap((body) => (['ai', 'stripe', 'openai'] as const).map((api) => [body, api] as const)))(
-    '%j from %s is a fault of the provider, and is not quoted',
+    'as %j from %s is a fault of the provider, and is not quoted',
     async (body, api) => {
       const { fake, webhooks } = await startWebhookManager(api)
       fake.answer = { status: 200, body }
@@ -84,7 +84,7 @@ describe('an answer that makes no sense', () => {
   )
 
   test.each(['{}', '[{}]', '[{"id":1,"config":{},"events":[],"active":true}]', 'null'])(
-    '%j from GitHub too',
+    'as %j from GitHub is a fault of the provider',
     async (body) => {
       const { fake, webhooks } = await startWebhookManager('github')
       fake.answer = { status: 200, body }
@@ -93,7 +93,7 @@ describe('an answer that makes no sense', () => {
     },
   )
 
-  test('that a provider module stumbles over is a fault of the provider too', async () => {
+  test('that the provider module throws at is a fault of the provider', async () => {
     const stumble = (): never => {
       throw new TypeError(`cannot read ${SECRET}`)
     }
@@ -111,7 +111,7 @@ describe('an answer that makes no sense', () => {
   test.each<[FakeApi, string]>([
     ['stripe', '{"data":[{"id":"we_1","url":"u","enabled_events":[],"status":"enabled"}],"has_more":true}'],
     ['openai', '{"data":[{"id":"we_1","url":"u","event_types":[]}],"has_more":true,"last_id":"we_1"}'],
-  ])('a list of %s that never ends is given up', async (api, body) => {
+  ])('as a list of %s that never ends is given up', async (api, body) => {
     const { fake, webhooks } = await startWebhookManager(api)
     fake.answer = { status: 200, body }
     expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toContain('goes on after 20 pages')
@@ -121,7 +121,7 @@ describe('an answer that makes no sense', () => {
   test.each<[FakeApi, string]>([
     ['stripe', '{"data":[],"has_more":true}'],
     ['openai', '{"data":[],"has_more":true,"last_id":null}'],
-  ])('a page of %s that leads nowhere, though there is more, is no list', async (api, body) => {
+  ])('as a page of %s that has a next page but no cursor is refused', async (api, body) => {
     const { fake, webhooks } = await startWebhookManager(api)
     fake.answer = { status: 200, body }
     expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toContain('no list')
@@ -130,7 +130,7 @@ describe('an answer that makes no sense', () => {
   test.each<[FakeApi, object]>([
     ['stripe', { id: 'we_1', url: OUR_URL, enabled_events: ['*'], status: 'enabled' }],
     ['openai', { id: 'we_1', url: OUR_URL, event_types: ['a'], signing_secret: null }],
-  ])('a registration of %s without its secret is told by its id', async (api, made) => {
+  ])('as a registration of %s without its secret is reported with the id', async (api, made) => {
     const { fake, webhooks, logged } = await startWebhookManager(api)
     fake.answer = { status: 200, body: JSON.stringify(made) }
     expect(await failureOf(webhooks.create('shop', {}), 'provider_failed')).toContain(

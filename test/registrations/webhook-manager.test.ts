@@ -7,12 +7,12 @@ import { callerOf, failureOf, OUR_URL, SECRET, sourceOf, startWebhookManager } f
 
 const log = pino({ level: 'silent' })
 
-describe('what is not configured is told by name', () => {
+describe('the webhook manager', () => {
   test.each([
     ['replicate', {}, 'provider replicate has no API to register webhooks with'],
     ['stripe', {}, 'SOURCE_SHOP_API_KEY is not set'],
     ['github', {}, 'SOURCE_SHOP_API_URL is not set; SOURCE_SHOP_API_KEY may be needed too'],
-  ])('%s', async (api, overrides, message) => {
+  ])('refuses a source of %s that cannot register webhooks, and says why', async (api, overrides, message) => {
     const webhooks = createWebhookManager({ sources: new Map([['shop', sourceOf(api, overrides)]]), log })
     for (const asked of [
       () => webhooks.list('shop'),
@@ -24,7 +24,7 @@ describe('what is not configured is told by name', () => {
       expect(await failureOf(asked(), 'not_configured')).toBe(message)
   })
 
-  test('without PUBLIC_URL a source can be listed and registered elsewhere, and nothing is ours', async () => {
+  test('can list a source without PUBLIC_URL and register it elsewhere, and marks nothing as of this service', async () => {
     const { fake, webhooks } = await startWebhookManager('ai', { url: undefined })
     fake.add({ url: OUR_URL })
     expect(await webhooks.list('shop')).toMatchObject({ items: [{ ours: false }] })
@@ -34,7 +34,7 @@ describe('what is not configured is told by name', () => {
     expect(await webhooks.create('shop', { url: 'https://tunnel.example/x' })).toMatchObject({ action: 'created' })
   })
 
-  test('a source that there is not', async () => {
+  test('refuses an unknown source with the names of those that exist', async () => {
     const webhooks = createWebhookManager({ sources: new Map([['shop', sourceOf('ai')]]), log })
     for (const asked of [
       () => webhooks.list('toString'),
@@ -45,7 +45,7 @@ describe('what is not configured is told by name', () => {
   })
 })
 
-test('the list of all is of those sources that are configured for it', async () => {
+test('the list of all registrations has those of the sources that are configured for it', async () => {
   const fake = await startFakeRegistrations('stripe')
   fake.add({})
   const stripe = sourceOf('stripe', { name: 'pay' })
@@ -58,7 +58,7 @@ test('the list of all is of those sources that are configured for it', async () 
   expect(await webhooks.list()).toMatchObject({ items: [{ source: 'pay', id: 'we_1' }], failed: [] })
 })
 
-test('in the list of all, a source that fails is named beside what the others have', async () => {
+test('the list of all registrations names a source that fails beside the registrations of the others', async () => {
   const works = await startFakeRegistrations('stripe')
   const fails = await startFakeRegistrations('ai')
   works.add({})
@@ -77,7 +77,7 @@ test('in the list of all, a source that fails is named beside what the others ha
   expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toBe(detail)
 })
 
-test('no log line, of whatever level, names a key, a secret, a URL or an event', async () => {
+test('the webhook manager logs no key, secret, URL or event at any level', async () => {
   const lines: string[] = []
   const output = new PassThrough().on('data', (line) => lines.push(String(line)))
   const fake = await startFakeRegistrations('stripe')

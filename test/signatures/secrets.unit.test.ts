@@ -22,7 +22,7 @@ describe('the headers that carry a secret in the clear', () => {
 
 describe('a shared secret beyond ASCII', () => {
   test.each<SharedSecretScheme['from']>([{ header: 'x-token' }, { basic: 'password' }, { query: 'token' }])(
-    'sent as %j arrives as the bytes that it is',
+    'that is sent as %j verifies by its exact bytes',
     (from) => {
       const sent = signRequest(shared(from), 'clé 日本', { id: '', body, nowMs: 0 })
       expect(compileVerifier(shared(from), ['clé 日本'], undefined).verify({ body, ...sent }, 0)).toEqual({ ok: true })
@@ -37,7 +37,7 @@ describe('an empty secret', () => {
     [{ header: 'x-token' }, { 'x-token': '' }, ''],
     [{ basic: 'password' }, { authorization: `Basic ${btoa('user:')}` }, ''],
     [{ query: 'token' }, {}, 'token='],
-  ])('verifies nothing, sent as %j', (from, headers, query) => {
+  ])('that is sent as %j verifies nothing', (from, headers, query) => {
     expect(compileVerifier(shared(from), [''], undefined).verify({ headers, query, body }, 0)).toEqual({
       ok: false,
       reason: 'mismatch',
@@ -51,7 +51,7 @@ describe('an empty secret', () => {
   })
 })
 
-test('a provider that hands out shorter keys accepts them, and none that are shorter still', () => {
+test('a provider that issues shorter keys accepts them, and none that are shorter still', () => {
   const short: Provider = { ...github, name: 'short', minKeyBytes: 8 }
   expect(secretFault(short, '12345678')).toBeUndefined()
   expect(secretFault(short, '1234567')).toBe('a secret has 7 bytes of key; provider short needs 8 bytes or more')

@@ -51,7 +51,7 @@ describe('a shared secret', () => {
   ]
 
   test.each(cases.map(([what, from, request, expected]) => ({ what, from, request, expected })))(
-    '$what: the verdict is $expected',
+    '$what gets the verdict $expected',
     ({ from, request, expected }) => {
       expect(verdictOn(from, request)).toBe(expected)
     },
@@ -66,7 +66,7 @@ describe('a shared secret', () => {
     { header: 'authorization', prefix: 'Bearer ' },
     { basic: 'password' },
     { query: 'token' },
-  ])('sent as %j verifies', (from) => {
+  ])('that is sent as %j verifies', (from) => {
     const sent = signRequest(shared(from), 'new-secret', { id: '', body: nothing.body, nowMs: 0 })
     expect(verdictOn(from, sent)).toBe('ok')
   })

@@ -26,7 +26,7 @@ const signatureOf = (scheme: HmacScheme, secret: string, url?: string): string =
 describe('a base64 signature', () => {
   const signature = signatureOf(bare, 'a-secret')
 
-  test('has one text only: the bits that a decoder drops may not differ', () => {
+  test('has one spelling only: the bits that a decoder drops may not differ', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
     const at = alphabet.indexOf(signature.at(-2) ?? '')
     const aliases = [1, 2, 3].map((bits) => `${signature.slice(0, -2)}${alphabet[at + bits]}=`)
@@ -76,7 +76,7 @@ describe('a key', () => {
     ['whsec', bytes.toString('base64'), bytes],
     ['whsec-or-utf8', `whsec_${bytes.toString('base64')}`, bytes],
     ['whsec-or-utf8', bytes.toString('base64'), Buffer.from(bytes.toString('base64'), 'utf8')],
-  ] as const)('as %s is taken from %s', (key, secret, expected) => {
+  ] as const)('of the kind %s is taken from %s', (key, secret, expected) => {
     const signature = createHmac('sha256', expected).update(body).digest('base64')
     expect(verdictOn({ ...bare, key }, secret, { 'x-signature': signature })).toBe('ok')
   })
@@ -88,7 +88,7 @@ describe('a key', () => {
     ['base64', 'not base64'],
     ['hex', 'abc'],
   ] as const)(
-    'as %s that %j does not give verifies nothing, least of all what anyone can sign with no key',
+    'of the kind %s that %j does not give verifies nothing, not even what is signed with an empty key',
     (key, secret) => {
       const signature = createHmac('sha256', '').update(body).digest('base64')
       expect(verdictOn({ ...bare, key }, secret, { 'x-signature': signature })).toBe('mismatch')
@@ -134,9 +134,12 @@ describe('a timestamp in RFC 3339', () => {
     return verdictOn(scheme, 'k', { 'x-time': time, 'x-signature': signature })
   }
 
-  test.each(['2023-11-14T22:13:20Z', '2023-11-14T22:13:20.000Z', '2023-11-15T00:13:20+02:00'])('%s is now', (time) => {
-    expect(at(time)).toBe('ok')
-  })
+  test.each(['2023-11-14T22:13:20Z', '2023-11-14T22:13:20.000Z', '2023-11-15T00:13:20+02:00'])(
+    'written as %s is read',
+    (time) => {
+      expect(at(time)).toBe('ok')
+    },
+  )
 
   test.each([
     '2023-11-14T22:13:20',
@@ -145,7 +148,7 @@ describe('a timestamp in RFC 3339', () => {
     'Tue, 14 Nov 2023 22:13:20 GMT',
     '1700000000',
     '2023-13-14T22:13:20Z',
-  ])('%s is malformed', (time) => {
+  ])('written as %s is malformed', (time) => {
     expect(at(time)).toBe('malformed')
   })
 

@@ -9,14 +9,14 @@ const RETRY_AFTER_SECONDS = 60
 const WAITS = { retryMs: DAY_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS, isTrusted: true }
 
 test.each<[string, number, FakeProviderOptions['misbehave']]>([
-  ['is in trouble', BREAKER_PAUSE_MS, () => ({ kind: 'status', status: 500 })],
+  ['answers with errors', BREAKER_PAUSE_MS, () => ({ kind: 'status', status: 500 })],
   [
-    'asks for patience',
+    'sends Retry-After',
     RETRY_AFTER_SECONDS * 1_000,
     () => ({ kind: 'rate-limited', retryAfterSeconds: RETRY_AFTER_SECONDS }),
   ],
 ])(
-  'a provider that %s while the clock is ahead is asked again after its pause, once the clock is set right',
+  'a provider that %s while the clock is ahead is polled again after its pause once the clock is set right',
   async (_, pauseMs, misbehave) => {
     let isWell = false
     const provider = await startFakeProvider({ misbehave: (...poll) => (isWell ? undefined : misbehave?.(...poll)) })

@@ -23,7 +23,7 @@ async function polledOf(misbehave: Parameters<typeof startSourcePoller>[0], poll
   return { ...rig, id, warned, expiredBody }
 }
 
-test('a task that expires keeps the word that its provider said last, and its event says it', async () => {
+test('a task that expires keeps the provider’s last status, and its event has that status', async () => {
   const { expiredBody } = await polledOf({ provider: { misbehave: saying('running') } })
   const { task, data } = await expiredBody()
   const error = 'at its deadline the provider said "running"'
@@ -31,7 +31,7 @@ test('a task that expires keeps the word that its provider said last, and its ev
   expect(data).toMatchObject({ status: 'expired', provider_status: 'running', error })
 })
 
-test('a task of which its provider never said a word expires with none, and with what went wrong', async () => {
+test('a task whose provider never gave a status expires without one, and with the last error', async () => {
   const { expiredBody } = await polledOf({ provider: { misbehave: () => ({ kind: 'status', status: 404 }) } })
   const { task, data } = await expiredBody()
   expect(task).toMatchObject({ status: 'expired', providerStatus: null, lastError: 'the provider answered 404' })
@@ -39,7 +39,7 @@ test('a task of which its provider never said a word expires with none, and with
   expect(data).not.toHaveProperty('provider_status')
 })
 
-test('tasks that are not asked for at their deadline, since their provider is in trouble, say so', async () => {
+test('tasks that are not polled at their deadline because their provider has an open breaker say so when they expire', async () => {
   const { track, pass, task } = await startSourcePoller({
     maxWaitMs: 0,
     deadlineMs: 60_000,
@@ -63,7 +63,7 @@ test.each([
   ['its provider was not asked: the API of source ai is not configured', {}, 0],
   ['its provider was not asked: provider stripe tells nothing of tasks', { provider: stripe, call: unasked }, 0],
   ['it was not stale at its deadline, and its provider was not asked', { call: unasked }, 120_000],
-])('a task that nobody was asked for at its deadline says why: %s', async (error, source, maxWaitMs) => {
+])('a task that was not polled at its deadline expires with the reason: %s', async (error, source, maxWaitMs) => {
   let nowMs = Date.now()
   const rig = await startTaskRig({ maxWaitMs, deadlineMs: 60_000, sources: [source], clock: () => nowMs })
   await rig.tasks.service.begin({ source: 'ai', work: { taskId: 'task_1' } })
@@ -73,7 +73,7 @@ test.each([
 })
 
 test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
-  'that a provider keeps saying %j, which its module does not know, is shown with the task and told once',
+  'the repeated status %j, which the provider’s module does not know, is shown with the task and logged once',
   async (word) => {
     const { task, id, warned, expiredBody } = await polledOf({ provider: { misbehave: saying(word) } }, 4)
     const error = `the provider keeps saying "${word}", which its module does not know as an end`
@@ -83,7 +83,7 @@ test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
   },
 )
 
-test('a word that does not sound like an end, or is said only once, is nothing to tell of', async () => {
+test('an unknown status that does not look like an end, or comes only once, is not logged', async () => {
   const ongoing = await polledOf({ provider: { misbehave: saying('processing') } }, 4)
   expect(await ongoing.task(ongoing.id)).toMatchObject({ providerStatus: 'processing', lastError: null })
   const once = await polledOf({ provider: { misbehave: (id, nth) => saying(nth % 2 === 0 ? 'DONE' : 'busy')(id) } }, 4)

@@ -20,11 +20,11 @@ async function askedFor(answer: (id: string) => object, deadlineMs = 86_400_000)
 
 const warnings = (logs: readonly Record<string, unknown>[]) => logs.filter(({ level }) => Number(level) >= 40)
 
-describe('an answer that is too long to be kept', () => {
+describe('an answer to a poll that is too long to be stored', () => {
   test.each([
     ['before', (id: string) => ({ task_id: id, status: 'completed', result: LONG, usage: { tokens: 3 } })],
     ['behind', (id: string) => ({ usage: { tokens: 3 }, result: LONG, task_id: id, status: 'completed' })],
-  ])('ends its task by the status that stands %s what is long, and its outline is the event', async (_, answer) => {
+  ])('ends its task where its status stands %s the long part, and the event has its outline', async (_, answer) => {
     const { id, store, task, logs, polled } = await askedFor(answer)
     const ended = await task(id)
     expect(ended).toMatchObject({
@@ -50,14 +50,14 @@ describe('an answer that is too long to be kept', () => {
     expect(warnings(logs)).toMatchObject([{ source: 'ai', task: id, limit_bytes: LIMIT_BYTES }])
   })
 
-  test('and says that its task goes on leaves it to be asked for again', async () => {
+  test('leaves its task to be polled again where the task goes on', async () => {
     const { id, task, polled, logs } = await askedFor((id) => ({ task_id: id, log: LONG, status: 'running' }))
     expect(await task(id)).toMatchObject({ status: 'pending', providerStatus: 'running', lastError: null })
     expect(polled).toEqual(['ai/pending'])
     expect(warnings(logs)).toEqual([])
   })
 
-  test('and says nothing of its task is told of once, and is what the task expires with', async () => {
+  test('is logged once where it says nothing of its task, and is the error with which the task expires', async () => {
     const { id, task, pass, polled, logs, dueInMs } = await askedFor(() => ({ results: [LONG] }), 60_000)
     const error = `the answer is longer than ${LIMIT_BYTES} bytes, and its outline says nothing of this task`
     expect(await task(id)).toMatchObject({ status: 'pending', lastError: error })
@@ -69,7 +69,7 @@ describe('an answer that is too long to be kept', () => {
   })
 })
 
-test('an answer of 1.5 MB ends its task, and reaches its handlers whole', async () => {
+test('an answer to a poll of 1.5 MB ends its task, and reaches its handlers whole', async () => {
   const result = 'x'.repeat(1_500_000)
   const { provider, track, task, handledOf, service } = await startTaskFlow({
     misbehave: (id) => ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: 'completed', result }) }),

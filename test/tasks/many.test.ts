@@ -10,7 +10,7 @@ const PENDING = 10_000
 const STALE = 100
 const WAITERS = 1_000
 
-test(`of ${PENDING} pending tasks a pass asks for the ${STALE} stale ones, once each, and for no other`, async () => {
+test(`a pass over ${PENDING} pending tasks polls the ${STALE} stale ones, once each, and no others`, async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   const { tasks, store } = await startTaskRig({
@@ -49,7 +49,7 @@ function counted(store: OpenStore): { store: OpenStore; calls: Map<string, numbe
   return { store: proxy, calls }
 }
 
-test(`${WAITERS} who wait look into the store when they come and when they go, and not between`, async () => {
+test(`${WAITERS} waiting clients cause reads of the store when they come and when they leave, and none between`, async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   const call = callerOf(provider.url)
@@ -80,7 +80,7 @@ test(`${WAITERS} who wait look into the store when they come and when they go, a
   expect(calls.get('task')).toBeLessThanOrEqual(before + WAITERS + ids.length)
 })
 
-test('nobody waits past a bound, and whoever leaves makes room', async () => {
+test('the number of waiting clients is bounded, and each one that leaves makes room', async () => {
   const waiters = new TaskWaiters(() => () => {}, 2)
   const leaving = new AbortController()
   const staying = new AbortController()
@@ -97,7 +97,7 @@ test('nobody waits past a bound, and whoever leaves makes room', async () => {
   await waiters.wait('ai', 'c', 60_000, staying.signal)
 })
 
-test('ends that others bring are watched for while anybody waits, once for all, and wake those who wait', async () => {
+test('the service watches for ends at other replicas while a client waits, once for all clients, and wakes those that wait', async () => {
   const listeners = new Set<(ended: TaskName) => void>()
   let watches = 0
   const waiters = new TaskWaiters((listener) => {
@@ -125,7 +125,7 @@ test('ends that others bring are watched for while anybody waits, once for all, 
   expect(listeners.size).toBe(0)
 })
 
-test('thousands who wait for one task are all answered when it ends', async () => {
+test('thousands of clients that wait for one task are all answered when it ends', async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   const { tasks } = await startTaskRig({ sources: [{ call: callerOf(provider.url) }], maxWaitMs: 3_600_000 })

@@ -9,7 +9,7 @@ const answering = (answer: unknown): Partial<TaskApi> => ({ read: () => answer a
 
 test.each<[string, Partial<TaskApi>]>([
   [
-    'throws where it is to say how to ask',
+    'throws in poll',
     {
       poll: () => {
         throw new Error('no')
@@ -17,7 +17,7 @@ test.each<[string, Partial<TaskApi>]>([
     },
   ],
   [
-    'throws at the answer',
+    'throws in read',
     {
       read: () => {
         throw new Error('no')
@@ -36,12 +36,12 @@ test.each<[string, Partial<TaskApi>]>([
     answering({ status: 'completed', word: 'x', event: { type: 'task.expired', data: {} } }),
   ],
   ['has no event', answering({ status: 'completed', word: 'x' })],
-  ['has a word that is none', answering({ status: 'pending', word: { a: 1 } })],
-  ['has a word that is a function', answering({ status: 'pending', word: () => 1 })],
+  ['gives a status that is an object', answering({ status: 'pending', word: { a: 1 } })],
+  ['gives a status that is a function', answering({ status: 'pending', word: () => 1 })],
   ['gives null', answering(null)],
   ['gives a promise', answering(Promise.resolve())],
 ])(
-  'a provider module that %s ends no task: the task says so, and is left alone for longer and longer',
+  'a provider module that %s ends no task: the task shows the error, and is polled less and less often',
   async (_, api) => {
     const fake = await startFakeProvider()
     onTestFinished(() => fake.close())

@@ -8,7 +8,7 @@ import { startTaskRig } from '../support/task-rig.ts'
 
 const WHILE_TESTED_MS = 60_000
 
-test('of a hundred sources, forty whose names hang delay none of the others', async () => {
+test('forty sources whose host names hang do not delay sixty others', async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   const { port } = new URL(provider.url)

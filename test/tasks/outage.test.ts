@@ -7,7 +7,7 @@ const TASKS = 200
 const PAUSE_MS = 10_000
 const SCAN_MS = 1_000
 
-test('calls to a provider that is down fall to a trickle, and once it is back all its tasks end', async () => {
+test('calls to a provider that is down fall to a trickle, and all its tasks end once it is back', async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   let nowMs = Date.now()
@@ -63,8 +63,8 @@ test('calls to a provider that is down fall to a trickle, and once it is back al
   )
 })
 
-describe('while a provider is in trouble', () => {
-  test('tasks that are to be submitted again are its trickle, too', async () => {
+describe('while the breaker of a source is open', () => {
+  test('the submissions that are to be repeated count among its few calls', async () => {
     const provider = await startFakeProvider({
       misbehaveOnSubmit: () => ({ kind: 'status', status: 503, created: false }),
     })
@@ -90,7 +90,7 @@ describe('while a provider is in trouble', () => {
     expect((await store.counts()).tasks.submitting).toBe(30)
   })
 
-  test('whoever wants one of its tasks asked for now is told that it is not', async () => {
+  test('a request to poll one of its tasks now is refused with the reason', async () => {
     const provider = await startFakeProvider({ misbehave: () => ({ kind: 'status', status: 500 }) })
     onTestFinished(() => provider.close())
     const { tasks } = await startTaskRig({

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { RateLimiter } from '../../src/tasks/call-throttle.ts'
 
-test('a rate limit lets a second’s worth go at once, and then one after the other', () => {
+test('a rate limiter lets a second’s calls go at once, and the next ones one after the other', () => {
   let nowMs = 0
   const limit = new RateLimiter(10, () => nowMs)
   expect(limit.available()).toBe(10)
@@ -18,7 +18,7 @@ test('a rate limit lets a second’s worth go at once, and then one after the ot
   expect(limit.available()).toBe(10)
 })
 
-test('a clock that is set back neither gives nor takes', () => {
+test('a rate limiter neither gains nor loses calls when the clock is set back', () => {
   let nowMs = 10_000
   const limit = new RateLimiter(1, () => nowMs)
   expect(limit.reserve()).toBe(0)

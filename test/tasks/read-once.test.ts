@@ -66,9 +66,9 @@ async function startProvider(length: number): Promise<{ readonly url: string; re
 test.each([
   ['in its module’s thread', 10, false],
   ['in the thread of long bodies for its module', 20_000, false],
-  ['in that thread, with more than is parsed where it came', 100_000, false],
-  ['of which only the outline is kept', 400_000, true],
-])('a module of the user reads each answer to a poll and to a submission once, %s', async (_, length, isTruncated) => {
+  ['in that thread, with an answer too long to be parsed where it came', 100_000, false],
+  ['with an answer of which only the outline is stored', 400_000, true],
+])('a user’s module reads each answer to a poll and to a submission once, %s', async (_, length, isTruncated) => {
   const directory = temporaryDirectory()
   const calls = join(directory, 'calls')
   const providers = join(directory, 'providers')
@@ -112,7 +112,7 @@ test.each([
   expect(await service.stop()).toBe(0)
 })
 
-test('a module that Holdfast ships reads each answer to a poll once', async () => {
+test('a shipped provider module reads each answer to a poll once', async () => {
   let reads = 0
   const read: typeof ai.api.tasks.read = (answer, task) => {
     reads++

@@ -19,12 +19,12 @@ test.each([
   ['Thu Nov 26 16:01:00 2026', 60_000],
   ['Fri, 31 Dec 9999 23:59:59 GMT', 3_600_000],
   ['Sun, 06 Nov 1994 08:49:37 GMT', 0],
-])('that a provider asks for patience by Retry-After %j is heeded', (value, ms) => {
+])('a Retry-After of %j makes the source wait', (value, ms) => {
   expect(waitOf(value)).toBe(ms)
 })
 
 test.each(['', '-5', '+60', '0x40', '1e3', '30, 60', '40;', 'soon', '40 seconds'])(
-  'a Retry-After of %j says nothing',
+  'a Retry-After of %j is not valid and is ignored',
   (value) => {
     expect(waitOf(value)).toBeUndefined()
   },

@@ -8,7 +8,7 @@ import { callerOf, startTaskRig } from '../support/task-rig.ts'
 const STALE_MS = 300_000
 
 describe('a stale task', () => {
-  test('is asked for from its max wait on, and not a millisecond sooner', async () => {
+  test('is polled from its max wait on, and not a millisecond sooner', async () => {
     const { provider, track, pass } = await startSourcePoller()
     const [id = ''] = await track()
     await pass(STALE_MS - 1)
@@ -17,7 +17,7 @@ describe('a stale task', () => {
     expect(provider.seen.pollsOf(id)).toBe(1)
   })
 
-  test('is asked for again after a tenth of its age, ten minutes at most, and with jitter', async () => {
+  test('is polled again after a tenth of its age, ten minutes at most, and with jitter', async () => {
     const { track, pass, dueInMs, task } = await startSourcePoller()
     const [id = ''] = await track()
     await pass(STALE_MS)
@@ -34,7 +34,7 @@ describe('a stale task', () => {
     expect(await jittery.dueInMs(other)).toBe(45_000)
   })
 
-  test('is asked for ever more seldom while asking fails, and as before once it does not', async () => {
+  test('is polled less and less often while polls fail, and as before once they succeed', async () => {
     let isBroken = true
     const { track, pass, dueInMs, task } = await startSourcePoller({
       maxWaitMs: 0,
@@ -55,7 +55,7 @@ describe('a stale task', () => {
     expect(await task(id)).toMatchObject({ lastError: null })
   })
 
-  test('is left alone until it is stale, even if its owner has had it asked for before', async () => {
+  test('is not polled before it is stale, even if its owner has had it polled before', async () => {
     const { provider, track, pass, tasks } = await startSourcePoller()
     const [id = ''] = await track()
     await tasks.service.poll('ai', id)
@@ -66,7 +66,7 @@ describe('a stale task', () => {
     expect(provider.seen.pollsOf(id)).toBe(2)
   })
 
-  test('is asked for a last time at its deadline: what had ended by then is not given up', async () => {
+  test('is polled a last time at its deadline, and does not expire if it has ended by then', async () => {
     const { provider, track, pass, task } = await startSourcePoller({ maxWaitMs: 0, deadlineMs: 500 })
     const [ended = '', going = ''] = await track(2)
     await pass()
@@ -80,7 +80,7 @@ describe('a stale task', () => {
     expect(provider.seen.pollsOf(going)).toBe(2)
   })
 
-  test('is never asked for more often than the poll interval', async () => {
+  test('is never polled more often than the poll interval', async () => {
     const { track, pass, dueInMs } = await startSourcePoller({ maxWaitMs: 0 })
     const [id = ''] = await track()
     await pass()
@@ -88,8 +88,8 @@ describe('a stale task', () => {
   })
 })
 
-describe('a provider', () => {
-  test('is asked by so many at once as its module says, and no more', async () => {
+describe('a provider whose tasks are polled', () => {
+  test('gets as many polls at once as its module allows, and no more', async () => {
     const { provider, track, pass } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'slow', delayMs: 20 }) },
       tasksApi: { concurrency: 3 },
@@ -100,7 +100,7 @@ describe('a provider', () => {
     expect(provider.seen.maxOpenRequests).toBe(3)
   })
 
-  test('that asks for patience by Retry-After is left alone for so long, for all its tasks', async () => {
+  test('is not called for any of its tasks during the time of its Retry-After', async () => {
     const { provider, track, pass, dueInMs, polled } = await startSourcePoller({
       provider: { misbehave: (_, nth) => (nth === 1 ? { kind: 'rate-limited', retryAfterSeconds: 120 } : undefined) },
       tasksApi: { concurrency: 1 },
@@ -117,7 +117,7 @@ describe('a provider', () => {
     expect(polled).toEqual(['ai/rate_limited', 'ai/rate_limited'])
   })
 
-  test('is left alone for an hour where it asks for longer, in however many digits', async () => {
+  test('is not called for an hour where its Retry-After is longer, in however many digits', async () => {
     const { track, pass, dueInMs } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 9_999_999_999 }) },
       maxWaitMs: 0,
@@ -130,7 +130,7 @@ describe('a provider', () => {
   test.each([
     ['as seconds', 'seconds'],
     ['as a date', 'date'],
-  ] as const)('may say Retry-After %s', async (_, as) => {
+  ] as const)('may send Retry-After %s', async (_, as) => {
     const { track, pass, dueInMs } = await startSourcePoller({
       provider: { misbehave: () => ({ kind: 'rate-limited', retryAfterSeconds: 3_000, as }) },
       maxWaitMs: 0,
@@ -154,7 +154,7 @@ describe('a provider', () => {
     [{ kind: 'silence', after: 'headers' }, 'timeout'],
     [{ kind: 'reset' }, 'broken'],
     [{ kind: 'truncated' }, 'broken'],
-  ] as const)('that answers %j ends no task, and is asked again', async (fault, outcome) => {
+  ] as const)('is called again after the answer %j, which ends no task', async (fault, outcome) => {
     const { provider, track, pass, task, polled, dueInMs } = await startSourcePoller({
       maxWaitMs: 0,
       provider: { misbehave: (_, nth) => (nth === 1 ? fault : undefined) },
@@ -171,7 +171,7 @@ describe('a provider', () => {
   })
 })
 
-test('tasks that the provider refuses one by one keep nobody from the others', async () => {
+test('tasks that the provider refuses one by one do not delay the others', async () => {
   const { provider, track, pass, tasks, task } = await startSourcePoller({
     maxWaitMs: 0,
     provider: { misbehave: (id) => (id.startsWith('wrong') ? { kind: 'status', status: 400 } : undefined) },
@@ -186,7 +186,7 @@ test('tasks that the provider refuses one by one keep nobody from the others', a
   expect(await task('wrong_7')).toMatchObject({ lastError: 'the provider answered 400' })
 })
 
-test('a source whose polls are limited to some per second has them spread over the seconds', async () => {
+test('a source with a limit of polls per second spreads its polls over the seconds', async () => {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
   const tasksOf = { ...ai.api.tasks, pollsPerSecond: 20 }

@@ -57,8 +57,8 @@ async function startForgetful(options: FakeProviderOptions, tuning = {}) {
   return { provider, ...(await start(provider.url, tuning)) }
 }
 
-describe('a provider that may make two tasks of one that is submitted twice', () => {
-  test('is given it again where it has said that it did not take it', async () => {
+describe('a task at a provider that may make two tasks of one that is submitted twice', () => {
+  test('is submitted again where the provider has said that it did not take it', async () => {
     const { submit, pass, task, provider } = await startForgetful({
       misbehaveOnSubmit: (nth) =>
         nth <= 2 ? { kind: 'rate-limited', retryAfterSeconds: 120, created: false } : undefined,
@@ -74,7 +74,7 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     expect(provider.seen.submissions).toBe(3)
   })
 
-  test('is given it again where there was no connection to it', async () => {
+  test('is submitted again where there was no connection to the provider', async () => {
     const gone = await startFakeProvider()
     await gone.close()
     const { submit, pass, task } = await start(gone.url)
@@ -95,12 +95,12 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     ['hangs up in the middle of its answer', { kind: 'reset', after: 'headers' }],
     ['answers 500', { kind: 'status', status: 500 }],
     ['answers 503', { kind: 'status', status: 503 }],
-    ['says nothing', { kind: 'silence' }],
+    ['sends no answer', { kind: 'silence' }],
     ['answers without end', { kind: 'endless' }],
-    ['answers what is no JSON', { kind: 'garbage', form: 'text' }],
-    ['leads elsewhere', { kind: 'redirect', status: 307 }],
+    ['answers something that is not JSON', { kind: 'garbage', form: 'text' }],
+    ['redirects', { kind: 'redirect', status: 307 }],
   ] as const)(
-    'and %s is not given it again: it is submitting until its deadline, and then expires',
+    'is not submitted again where the provider %s: it is submitting until its deadline, and then expires',
     async (_, fault) => {
       const { submit, pass, task, provider, store, tasks, resolved } = await startForgetful(
         { misbehaveOnSubmit: () => fault },
@@ -131,7 +131,7 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
     },
   )
 
-  test('is not given it again by the process that comes after one that was submitting it', async () => {
+  test('is not submitted again by the process that follows one that was submitting it', async () => {
     const { interrupted, pass, task, provider } = await startForgetful({})
     const { uid } = await interrupted()
     await pass(MINUTE_MS)
@@ -146,8 +146,8 @@ describe('a provider that may make two tasks of one that is submitted twice', ()
   })
 })
 
-describe('a provider that honours Idempotency-Key', () => {
-  test('is given it again by the process that comes after one that was submitting it', async () => {
+describe('a task at a provider that honours Idempotency-Key', () => {
+  test('is submitted again by the process that follows one that was submitting it', async () => {
     const { interrupted, pass, task, provider } = await startForgetful({}, { isIdempotent: true })
     const { uid } = await interrupted()
     await pass(MINUTE_MS - 1)
@@ -157,7 +157,7 @@ describe('a provider that honours Idempotency-Key', () => {
     expect(provider.seen.idempotencyKeys).toEqual([uid])
   })
 
-  test('is given it ever more seldom while it fails, and the same key each time', async () => {
+  test('is submitted less and less often while that fails, with the same key each time', async () => {
     const { submit, pass, task, provider } = await startForgetful(
       { misbehaveOnSubmit: () => ({ kind: 'status', status: 500 }) },
       { isIdempotent: true },
@@ -171,7 +171,7 @@ describe('a provider that honours Idempotency-Key', () => {
     expect(await task(uid)).toMatchObject({ status: 'submitting', polls: 0 })
   })
 
-  test('may refuse it later on: it has failed', async () => {
+  test('has failed where the provider refuses a later submission', async () => {
     const { submit, pass, task, provider, store } = await startForgetful(
       { misbehaveOnSubmit: (nth) => ({ kind: 'status', status: nth === 1 ? 503 : 400, created: false }) },
       { isIdempotent: true },
@@ -189,7 +189,7 @@ describe('a provider that honours Idempotency-Key', () => {
   })
 })
 
-describe('an answer to a submission', () => {
+describe('an answer of 200 to a submission', () => {
   test.each([
     '{}',
     '[]',
@@ -201,7 +201,7 @@ describe('an answer to a submission', () => {
     '{"task_id":"a\\ud800"}',
     `{"task_id":"${'x'.repeat(257)}"}`,
     '{"id":"t1"}',
-  ])('of 200 and %s gives no id: the task is submitting', async (answer) => {
+  ])('with the body %s gives no task id: the task is still submitting', async (answer) => {
     const server = await startServer((_, response) => response.end(answer))
     const { submit } = await start(server.url)
     expect(await submit()).toMatchObject({
@@ -211,13 +211,13 @@ describe('an answer to a submission', () => {
     })
   })
 
-  test('may give a number for an id', async () => {
+  test('may give a number as the task id', async () => {
     const server = await startServer((_, response) => response.end('{"task_id":12345}'))
     const { submit } = await start(server.url)
     expect(await submit()).toMatchObject({ status: 'pending', id: '12345' })
   })
 
-  test('that gives the id of another task fails the new one, and leaves the other alone', async () => {
+  test('that gives the id of another task fails the new one, and leaves the other one as it is', async () => {
     const server = await startServer((_, response) => response.writeHead(201).end('{"task_id":"same"}'))
     const { submit, task, tasks, pass } = await start(server.url)
     const first = await submit()
@@ -234,7 +234,7 @@ describe('an answer to a submission', () => {
   })
 })
 
-test('a task that its provider answers at length has its id all the same', async () => {
+test('a task gets its id from a long answer to its submission', async () => {
   const server = await startServer((_, response) =>
     response.end(JSON.stringify({ echo: 'x'.repeat(200_000), task_id: 't1' })),
   )
@@ -242,7 +242,7 @@ test('a task that its provider answers at length has its id all the same', async
   expect(await submit()).toMatchObject({ status: 'pending', id: 't1', lastError: null })
 })
 
-test('a task that is sent again waits while the key is refused, and pauses its source', async () => {
+test('a task that is submitted again waits while the API key is refused, and pauses its source', async () => {
   const { submit, pass, task, provider, tasks } = await startForgetful(
     {
       misbehaveOnSubmit: (nth) =>

@@ -89,14 +89,14 @@ describe('a submission', () => {
     expect(await flow.handledOf(id)).toHaveLength(2)
   })
 
-  test('leads to a task that is asked for when its webhook does not come', async () => {
+  test('leads to a task that is polled when its webhook does not come', async () => {
     const flow = await startTaskFlow()
     const id = (await submit(flow, { max_wait_ms: 0 })).body.task_id ?? ''
     flow.provider.finish(id, 'completed')
     expect(await flow.task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
   })
 
-  test('whose webhook comes before its answer is ended by it, and handled once', async () => {
+  test('whose webhook comes before its answer is ended by the webhook, and handled once', async () => {
     let uid = ''
     const server = await startServer((_, response) => {
       const webhook = signedEvent('task.completed', { task_id: 'quick', status: 'completed' })
@@ -120,32 +120,35 @@ describe('a submission', () => {
   })
 })
 
-describe('a provider that refuses a submission', () => {
-  test.each([400, 401] as const)('with %i: the task fails, its words are told, and no secret is', async (status) => {
-    const flow = await startTaskFlow({
-      apiKey: ECHOED_KEY,
-      environment: { SOURCE_AI_API_KEY: ECHOED_KEY },
-      misbehaveOnSubmit: () => ({ kind: 'status', status, created: false }),
-    })
-    const answer = await submit(flow)
-    expect(answer).toMatchObject({
-      status: 502,
-      body: { type: 'urn:holdfast:problem:provider-failed', detail: `the provider answered ${status}: [redacted]` },
-    })
-    const [task] = await listed(flow)
-    expect(task).toMatchObject({
-      status: 'failed',
-      task_id: null,
-      last_error: `the provider answered ${status}`,
-      next_poll_at: null,
-      resolved_by: null,
-      event_uid: null,
-    })
-    expect((await flow.service.api('/v1/events')).items).toEqual([])
-    expect(flow.provider.seen.submissions).toBe(1)
-    expect(JSON.stringify(flow.service.logs)).toContain('task refused by its provider')
-    expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|whsec_|lighthouse/)
-  })
+describe('a submission that the provider refuses', () => {
+  test.each([400, 401] as const)(
+    'with %i fails its task, and its error is shown without any secret',
+    async (status) => {
+      const flow = await startTaskFlow({
+        apiKey: ECHOED_KEY,
+        environment: { SOURCE_AI_API_KEY: ECHOED_KEY },
+        misbehaveOnSubmit: () => ({ kind: 'status', status, created: false }),
+      })
+      const answer = await submit(flow)
+      expect(answer).toMatchObject({
+        status: 502,
+        body: { type: 'urn:holdfast:problem:provider-failed', detail: `the provider answered ${status}: [redacted]` },
+      })
+      const [task] = await listed(flow)
+      expect(task).toMatchObject({
+        status: 'failed',
+        task_id: null,
+        last_error: `the provider answered ${status}`,
+        next_poll_at: null,
+        resolved_by: null,
+        event_uid: null,
+      })
+      expect((await flow.service.api('/v1/events')).items).toEqual([])
+      expect(flow.provider.seen.submissions).toBe(1)
+      expect(JSON.stringify(flow.service.logs)).toContain('task refused by its provider')
+      expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|whsec_|lighthouse/)
+    },
+  )
 
   const key = 'sk-a-key-that-nobody-may-see'
   const refusals = [
@@ -172,14 +175,14 @@ describe('a provider that refuses a submission', () => {
     expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|aG9sZGZhc3Q/)
   })
 
-  test('or gives for an id what holds a key has given none, and the key is told to nobody', async () => {
+  test('by an id that holds the API key leaves the task without an id, and the key is shown nowhere', async () => {
     const server = await startServer((_, response) => response.end(JSON.stringify({ task_id: `task-${key}` })))
     const flow = await startTaskFlow(at(server.url, key))
     expect(await submit(flow)).toMatchObject({ status: 201, body: { status: 'submitting', task_id: null } })
     expect(JSON.stringify([await listed(flow), flow.service.logs])).not.toContain(key)
   })
 
-  test('is not asked again under the same Idempotency-Key: the task has failed', async () => {
+  test('is not sent again under the same Idempotency-Key, since its task has failed', async () => {
     const server = await startServer((_, response) => response.writeHead(422).end('{}'))
     const { service } = await startTaskFlow(at(server.url))
     const again = () => service.post('/v1/tasks', { source: 'ai', submit: REQUEST }, { 'idempotency-key': 'order-7' })
@@ -189,16 +192,16 @@ describe('a provider that refuses a submission', () => {
   })
 })
 
-describe('a provider that does not take a submission at once', () => {
+describe('a submission that does not succeed at once', () => {
   const shared = shareTaskFlow({ tuning: { callTimeouts: { connectMs: 500, totalMs: 500 } } })
   test.each([
     ['answers 429', { kind: 'rate-limited', retryAfterSeconds: 0, created: false }, 'the provider answered 429'],
     ['answers 503', { kind: 'status', status: 503, created: false }, 'the provider answered 503'],
-    ['has it, and answers 500', { kind: 'status', status: 500 }, 'the provider answered 500'],
-    ['has it, and hangs up', { kind: 'reset' }, 'The connection broke'],
-    ['has it, and says nothing', { kind: 'silence' }, 'No whole answer came within'],
+    ['has the task and answers 500', { kind: 'status', status: 500 }, 'the provider answered 500'],
+    ['has the task and hangs up', { kind: 'reset' }, 'The connection broke'],
+    ['has the task and sends no answer', { kind: 'silence' }, 'No whole answer came within'],
   ] as const)(
-    'but %s: it is submitting, and given it again under the same key until it is pending',
+    'where the provider %s is repeated under the same key until the task is pending',
     async (_, fault, error) => {
       let isWell = false
       const flow = shared()
@@ -224,7 +227,7 @@ describe('a provider that does not take a submission at once', () => {
     },
   )
 
-  test('and hangs while it is given it again does not hold up the end of the service', async () => {
+  test('where the provider hangs at the repetition does not hold up the end of the service', async () => {
     const flow = await startTaskFlow({
       misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'status', status: 503 } : { kind: 'silence' }),
     })
@@ -246,8 +249,8 @@ describe('a provider that does not take a submission at once', () => {
   })
 })
 
-describe('a source that cannot submit', () => {
-  test('for lack of PUBLIC_URL answers 409, and calls nobody', async () => {
+describe('a submission to a source', () => {
+  test('without PUBLIC_URL is answered with 409, and the provider is not called', async () => {
     const { service, provider } = await startTaskFlow({ environment: { PUBLIC_URL: '' } })
     expect(await service.post('/v1/tasks', { source: 'ai', submit: {} })).toMatchObject({
       status: 409,
@@ -257,7 +260,7 @@ describe('a source that cannot submit', () => {
     expect((await service.api('/v1/tasks')).items).toEqual([])
   })
 
-  test('for lack of an API, of tasks, or of an endpoint for the request says so', async () => {
+  test('without an API, tasks, or an endpoint for the request is refused with the reason', async () => {
     const { service } = await startTaskFlow({
       environment: {
         SOURCES: 'bare,code,open',

@@ -35,9 +35,9 @@ async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16,
   return { ...rig, sound, statuses }
 }
 
-describe('sound tasks beside sick ones of their source', () => {
+describe('tasks that can be polled beside failing tasks of their source', () => {
   test.each([403, 404, 410, 422] as const)(
-    'are asked for at once where the provider answers %i about each sick one, whose fault that is alone',
+    'are polled at once where the provider answers %i for each failing task, which is then the fault of that task',
     async (status) => {
       const { pass, statuses, tasks, dueInMs, task } = await startMixed(() => ({ kind: 'status', status }))
       expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
@@ -49,10 +49,10 @@ describe('sound tasks beside sick ones of their source', () => {
   )
 
   test.each([
-    ['500', { kind: 'status', status: 500 }],
-    ['resets', { kind: 'reset' }],
-    ['no JSON', { kind: 'garbage', form: 'text' }],
-  ] as const)('are the first to be asked for when the provider is tried again after %s', async (_, fault) => {
+    ['an answer of 500', { kind: 'status', status: 500 }],
+    ['a reset', { kind: 'reset' }],
+    ['an answer that is not JSON', { kind: 'garbage', form: 'text' }],
+  ] as const)('are polled first when the provider is called again after %s', async (_, fault) => {
     const { pass, statuses, tasks, polled } = await startMixed(() => fault)
     expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
     const before = polled.length
@@ -61,13 +61,13 @@ describe('sound tasks beside sick ones of their source', () => {
     expect(polled[before]).toBe('ai/terminal')
   })
 
-  test('are asked for after so many pauses as sick ones before them take that have never been asked for', async () => {
+  test('are polled after as many pauses as the failing tasks before them take that were never polled before', async () => {
     const { pass, statuses } = await startMixed(() => ({ kind: 'status', status: 500 }), { areKnown: false })
     for (let pause = 0; pause < (SICK - 16) / BREAKER_PROBES; pause++) await pass(10_000)
     expect(await statuses()).toEqual(new Set(['completed']))
   })
 
-  test('are asked for within a bound, however many sick ones there are and whatever ails them', async () => {
+  test('are polled within a bound, however many failing tasks there are and whatever their faults', async () => {
     const faults = fc.constantFrom<ReturnType<Misbehave>>(
       { kind: 'status', status: 403 },
       { kind: 'status', status: 404 },
@@ -96,7 +96,7 @@ describe('sound tasks beside sick ones of their source', () => {
   })
 })
 
-test('tasks that have failed have a share of the turns, while sound ones are always due', async () => {
+test('tasks that have failed get a share of the turns while other tasks are always due', async () => {
   const { track, pass, provider, tasks } = await startSourcePoller({
     maxWaitMs: 0,
     tasksApi: { concurrency: 1 },
@@ -113,7 +113,7 @@ test('tasks that have failed have a share of the turns, while sound ones are alw
   expect(order).toHaveLength(50)
 })
 
-test('a key that is refused is the fault of the source: it is told once, its polls pause, and go on when it is taken', async () => {
+test('a refused API key is the fault of the source: it is logged once, and the polls pause until the key is accepted', async () => {
   let isRefused = true
   const { track, pass, tasks, logs, provider } = await startSourcePoller({
     maxWaitMs: 0,

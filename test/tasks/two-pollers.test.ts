@@ -39,7 +39,7 @@ async function twoPollers(order: 'first answers last' | 'first answers in time')
   return { slow, quick, id, task: await slow.store.task('ai', id) }
 }
 
-test('a poller whose lease has run out finds the task ended by the next one, and keeps nothing', async () => {
+test('a poller whose lease has run out finds the task ended by the next one, and stores nothing', async () => {
   const { slow, quick, id, task } = await twoPollers('first answers last')
   expect(quick.polled).toEqual(['ai/terminal'])
   expect(slow.polled).toEqual(['ai/late'])
@@ -50,7 +50,7 @@ test('a poller whose lease has run out finds the task ended by the next one, and
   expect(slow.resolved).toEqual(['ai/poll'])
 })
 
-test('while one poller holds a task, the other leaves it alone', async () => {
+test('while one poller has leased a task, the other one does not poll it', async () => {
   const { slow, quick, task } = await twoPollers('first answers in time')
   expect(quick.polled).toEqual([])
   expect(slow.polled).toEqual(['ai/terminal'])

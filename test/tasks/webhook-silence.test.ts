@@ -18,7 +18,7 @@ async function recover({ provider, track, task }: TaskFlow): Promise<string> {
   return id
 }
 
-test('a source whose tasks end by poll alone is told of, once for each silence', async () => {
+test('a source whose tasks end by polls alone is reported, once for each silence', async () => {
   const flow = await startTaskFlow()
   const { service } = flow
   const first = await post(service.publicUrl, signedEvent('task.created', { task_id: 'x', status: 'created' }))
@@ -49,7 +49,7 @@ test('a source whose tasks end by poll alone is told of, once for each silence',
   expect(metrics).toContain('holdfast_tasks{status="completed"} 8')
 })
 
-test('what is told of a source outlives the process', async () => {
+test('the last webhook and the polls of a source are still known after a restart', async () => {
   const flow = await startTaskFlow()
   await post(flow.service.publicUrl, signedEvent('task.created', { task_id: 'x', status: 'created' }))
   await recover(flow)

@@ -28,7 +28,7 @@ function startWorker() {
   }
 }
 
-test('a process that gets no webhooks itself warns of no silence while others get them', async () => {
+test('a process that gets no webhooks itself warns of no silence while other processes get them', async () => {
   const { silence, endByPoll, webhook, told } = startWorker()
   for (let n = 0; n < 6; n++) {
     await endByPoll(2)
@@ -38,7 +38,7 @@ test('a process that gets no webhooks itself warns of no silence while others ge
   expect(await silence.silentSinceMs('ai')).toBeUndefined()
 })
 
-test('each process warns once of a silence, and tells of its end and of the next silence', async () => {
+test('each process warns once of a silence, and logs its end and the next silence', async () => {
   const { silence, endByPoll, webhook, told } = startWorker()
   webhook()
   await endByPoll(9)
@@ -51,7 +51,7 @@ test('each process warns once of a silence, and tells of its end and of the next
   expect(told()).toEqual({ silences: 2, ends: 1 })
 })
 
-test('a process that gets no webhooks itself finds out that a silence is over', async () => {
+test('a process that gets no webhooks itself notices that a silence is over', async () => {
   const { endByPoll, webhook, told } = startWorker()
   await endByPoll(3)
   webhook()
