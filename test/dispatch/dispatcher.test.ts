@@ -75,7 +75,7 @@ describe('a handler that ends its process', () => {
   })
 
   test.each(['loop', 'hoard', 'float'])(
-    '(%s) has its delivery dead in the end, and all others succeed',
+    '(%s) has its delivery dead in the end, and all other deliveries succeed',
     async (name) => {
       const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 400, processes: 2 })
       const guilty = await append([name])

@@ -36,7 +36,7 @@ describe('the detail of what a handler threw', () => {
     ['undefined', undefined, { name: 'undefined', message: 'undefined' }],
     ['null', null, { name: 'null', message: 'null' }],
     ['an object', { status: 502, body: ['a'] }, { name: 'object', message: "{ status: 502, body: [ 'a' ] }" }],
-  ])('shows %s as it looks', (_, thrown, expected) => {
+  ])('shows %s as Node prints it', (_, thrown, expected) => {
     expect(detailOf(thrown)).toEqual(expected)
     expect(lineOfThrown(thrown)).toBe(expected.message)
   })

@@ -32,7 +32,7 @@ describe('a handler process', () => {
     ['nothing', undefined, undefined],
     ['a moment in place of a wait', 1_795_000_000_000, undefined],
   ])(
-    'waits as after any failure where a handler asks to run again after what is no time: %s',
+    'takes the wait from retryAfter if it is valid: %s',
     async (_, ms, afterMs) => {
       const ran = await pool().run(work('after', JSON.stringify({ type: 'after', ms })))
       expect(ran).toMatchObject({
@@ -96,8 +96,8 @@ describe('a handler process', () => {
   })
 })
 
-describe('a deadline', () => {
-  test('aborts the signal of its attempt and ends it, and no other', async () => {
+describe('the deadline of an attempt', () => {
+  test('aborts the signal of its attempt and ends the attempt, and no other', async () => {
     const pool = await startPool({ timeoutMs: 100 })
     expect(await pool.run(work('heed'))).toMatchObject({ outcome: 'timeout', error: 'the handler passed its deadline' })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
@@ -142,7 +142,7 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
   })
 })
 
-describe('the pool names the reason why a process ended', () => {
+describe('the end of a process', () => {
   test.each([
     ['loop', 'a handler held its process past the deadline'],
     ['sleep', 'a handler held its process past the deadline'],
@@ -151,7 +151,7 @@ describe('the pool names the reason why a process ended', () => {
     ['buffers', 'the handler process grew past 256 MiB'],
     ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
     ['garbage', expect.stringMatching(/sent what is no answer|exited with code/)],
-  ])('%s', async (name, error) => {
+  ])('by the handler %s is reported with its reason', async (name, error) => {
     const pool = await startPool({ timeoutMs: name === 'loop' || name === 'sleep' ? 500 : 10_000 })
     expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
