@@ -2,7 +2,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { type AddressFilter, mayConnect } from './address-filter.ts'
 import { CallFault, codeIn } from './call-fault.ts'
-import { createLookup } from './lookup.ts'
+import { createLookup } from './name-lookup.ts'
 
 /** One cache for all callers. */
 const sharedLookup = createLookup()

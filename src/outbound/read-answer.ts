@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { Headers } from '../domain/event.ts'
 import type { CallResult } from '../domain/outbound.ts'
+import { Outline } from './answer-outline.ts'
 import { CallFault } from './call-fault.ts'
-import { Outline } from './outline.ts'
 
 /** Bytes of an answer that take no share of the memory for answers. */
 const FREE_BYTES = 65_536

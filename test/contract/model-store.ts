@@ -4,7 +4,7 @@ import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import type { EventFilter, Receipt } from '../../src/domain/event-store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
-import { takenBy } from '../../src/storage/records/events.ts'
+import { takenBy } from '../../src/storage/shared/events.ts'
 import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 

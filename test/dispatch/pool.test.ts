@@ -31,17 +31,14 @@ describe('a handler process', () => {
     ['less', -1, undefined],
     ['nothing', undefined, undefined],
     ['a moment in place of a wait', 1_795_000_000_000, undefined],
-  ])(
-    'takes the wait from retryAfter if it is valid: %s',
-    async (_, ms, afterMs) => {
-      const ran = await pool().run(work('after', JSON.stringify({ type: 'after', ms })))
-      expect(ran).toMatchObject({
-        outcome: 'retry_after',
-        error: expect.stringContaining('asked to be run again after'),
-      })
-      expect('afterMs' in ran ? ran.afterMs : undefined).toBe(afterMs)
-    },
-  )
+  ])('takes the wait from retryAfter if it is valid: %s', async (_, ms, afterMs) => {
+    const ran = await pool().run(work('after', JSON.stringify({ type: 'after', ms })))
+    expect(ran).toMatchObject({
+      outcome: 'retry_after',
+      error: expect.stringContaining('asked to be run again after'),
+    })
+    expect('afterMs' in ran ? ran.afterMs : undefined).toBe(afterMs)
+  })
 
   test('names the invalid time that the handler asked for', async () => {
     const error = (what: string) => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Outline } from '../../src/outbound/outline.ts'
+import { Outline } from '../../src/outbound/answer-outline.ts'
 import { propertyParameters } from '../support/property.ts'
 
 /** What is kept of a text that comes in pieces of so many bytes. */

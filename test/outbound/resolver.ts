@@ -1,7 +1,7 @@
 import type { lookup as getaddrinfo, LookupAddress } from 'node:dns'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createLookup, type LookupSettings } from '../../src/outbound/lookup.ts'
+import { createLookup, type LookupSettings } from '../../src/outbound/name-lookup.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { startNameServer, type Zone } from './name-server.ts'
 

@@ -1,7 +1,7 @@
 import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
-import { expiryOf, leasedTaskOf, type TaskRow } from '../records/tasks.ts'
+import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'

@@ -1,5 +1,5 @@
 import type { Counts } from '../../domain/store-health.ts'
-import { countsOf } from '../records/deliveries.ts'
+import { countsOf } from '../shared/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { unlessDamaged } from './errors.ts'

@@ -1,6 +1,6 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { eventKeyOf } from '../records/deliveries.ts'
+import { eventKeyOf } from '../shared/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import type { Damage } from './damage.ts'

@@ -1,7 +1,7 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
-import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import {
   bodyChanged,
   EVENT_COLUMNS,
@@ -9,7 +9,7 @@ import {
   eventDetailOf,
   eventFormOf,
   noSuchEvent,
-} from '../records/events.ts'
+} from '../shared/events.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
 import { isUuid } from './escape-text.ts'

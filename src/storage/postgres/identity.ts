@@ -1,7 +1,7 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
-import type { AppendResult } from '../records/append-queue.ts'
+import type { AppendResult } from '../shared/append-queue.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import { unlessDamaged } from './errors.ts'

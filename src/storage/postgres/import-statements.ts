@@ -1,5 +1,5 @@
 import type { MovedTable } from '../../domain/move.ts'
-import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../records/moved-rows.ts'
+import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../shared/moved-rows.ts'
 import type { Statement } from './connections.ts'
 
 /** Tables that are written by statements of their own; bodies are written with their events. */

@@ -7,7 +7,7 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/retention-store.ts'
-import { MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../records/prune.ts'
+import { MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../shared/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 

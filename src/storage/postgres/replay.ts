@@ -1,6 +1,6 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
-import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
-import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../shared/deliveries.ts'
+import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'

@@ -1,7 +1,7 @@
 import type { EventSummary } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
-import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../records/events.ts'
+import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
 import {
   type Condition,
   checkEventFilter,
@@ -12,7 +12,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../records/search.ts'
+} from '../shared/search.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 

@@ -9,8 +9,8 @@ import {
   optional,
   type Position,
   startOf,
-} from '../records/search.ts'
-import { type TaskRow, taskOf } from '../records/tasks.ts'
+} from '../shared/search.ts'
+import { type TaskRow, taskOf } from '../shared/tasks.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { PENDING_HANDLERS } from './due-deliveries.ts'
 
 /** Rows of each kind that are brought back in one commit. */

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryState } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import type { TaskStatus } from '../../domain/task.ts'
-import { countsOf } from '../records/deliveries.ts'
+import { countsOf } from '../shared/deliveries.ts'
 import { prepareOldestDue } from './due-deliveries.ts'
 
 export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { CONFLICTING, FIRST, type Variant } from '../records/events.ts'
+import { CONFLICTING, FIRST, type Variant } from '../shared/events.ts'
 import { isCorruption, unlessDamaged } from './errors.ts'
 import type { Row } from './statement-cache.ts'
 

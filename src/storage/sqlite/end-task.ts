@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
-import { endedTaskOf, type TaskRow } from '../records/tasks.ts'
+import { endedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import type { StateCounts } from './counts.ts'
 import type { IncomingEvent } from './wire-event.ts'
 

@@ -11,7 +11,7 @@ import {
   type MovedValue,
   type MovePosition,
   sizeOf,
-} from '../records/moved-rows.ts'
+} from '../shared/moved-rows.ts'
 import { openForReading } from './connection.ts'
 
 const NO_BODY = 'has no body that matches its checksum: the database is damaged, restore it from a backup'

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
-import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
+import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import {
   bodyChanged,
   EVENT_COLUMNS,
@@ -10,7 +10,7 @@ import {
   eventDetailOf,
   eventFormOf,
   noSuchEvent,
-} from '../records/events.ts'
+} from '../shared/events.ts'
 import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {

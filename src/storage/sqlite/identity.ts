@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
-import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../records/events.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../shared/events.ts'
 import type { Damage } from './damage.ts'
 import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
 import type { Row } from './statement-cache.ts'

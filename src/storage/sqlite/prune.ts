@@ -10,8 +10,8 @@ import {
   type PruneStep,
 } from '../../domain/retention-store.ts'
 import type { TaskStatus } from '../../domain/task.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../records/deliveries.ts'
-import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../records/prune.ts'
+import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type Dedupe, namedOf } from './dedupe.ts'

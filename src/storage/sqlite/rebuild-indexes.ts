@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
-import { CONFLICTING } from '../records/events.ts'
+import { CONFLICTING } from '../shared/events.ts'
 import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
 import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './errors.ts'
 import type { Warnings } from './health.ts'

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
-import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../records/deliveries.ts'
-import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../records/events.ts'
+import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../shared/deliveries.ts'
+import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
 import type { Identities } from './identity.ts'
 

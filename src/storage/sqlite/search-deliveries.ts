@@ -8,7 +8,7 @@ import {
   eventKeyOf,
   firstDeliveryKey,
   lastDeliveryKey,
-} from '../records/deliveries.ts'
+} from '../shared/deliveries.ts'
 import {
   type Condition,
   cutPage,
@@ -17,7 +17,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../records/search.ts'
+} from '../shared/search.ts'
 import { unlessDamaged } from './errors.ts'
 import { StatementCache } from './statement-cache.ts'
 

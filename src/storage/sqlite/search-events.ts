@@ -3,7 +3,7 @@ import type { EventSummary } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
-import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../records/events.ts'
+import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
 import {
   type Condition,
   checkEventFilter,
@@ -13,7 +13,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../records/search.ts'
+} from '../shared/search.ts'
 import { unlessDamaged } from './errors.ts'
 import { StatementCache } from './statement-cache.ts'
 

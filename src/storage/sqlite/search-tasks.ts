@@ -11,8 +11,8 @@ import {
   optional,
   type Position,
   startOf,
-} from '../records/search.ts'
-import { type TaskRow, taskOf } from '../records/tasks.ts'
+} from '../shared/search.ts'
+import { type TaskRow, taskOf } from '../shared/tasks.ts'
 import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'
 import { StatementCache } from './statement-cache.ts'

@@ -19,9 +19,9 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import { AppendQueue } from '../records/append-queue.ts'
-import { EndedTaskListeners } from '../records/ended-tasks.ts'
-import { announceSettled } from '../records/settlement.ts'
+import { AppendQueue } from '../shared/append-queue.ts'
+import { EndedTaskListeners } from '../shared/ended-tasks.ts'
+import { announceSettled } from '../shared/settlement.ts'
 import { bringBackFound } from './bring-back.ts'
 import { watchClock } from './clock.ts'
 import type { Reply } from './errors.ts'

@@ -16,9 +16,9 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
-import type { WithEndedTask } from '../records/ended-tasks.ts'
-import type { PrunePlan } from '../records/prune.ts'
-import { type Settled, storedDetail } from '../records/settlement.ts'
+import type { WithEndedTask } from '../shared/ended-tasks.ts'
+import type { PrunePlan } from '../shared/prune.ts'
+import { type Settled, storedDetail } from '../shared/settlement.ts'
 import type { FoundAhead } from './bring-back.ts'
 import type { ClockJump } from './clock.ts'
 import type { Reply } from './errors.ts'

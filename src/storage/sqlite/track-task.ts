@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { beginningTime } from '../../domain/clock.ts'
 import type { EndedTask, NewTask, Task } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
-import type { WithEndedTask } from '../records/ended-tasks.ts'
+import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import {
   checkIdempotency,
   idTakenBy,
@@ -12,7 +12,7 @@ import {
   type TaskRow,
   taskEndOf,
   taskOf,
-} from '../records/tasks.ts'
+} from '../shared/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { StateCounts } from './counts.ts'
 import type { EndTask } from './end-task.ts'

@@ -2,8 +2,8 @@ import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { AskedUnder, NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
-import type { AppendBatch, AppendResult } from '../records/append-queue.ts'
-import { leasedDeliveries } from '../records/deliveries.ts'
+import type { AppendBatch, AppendResult } from '../shared/append-queue.ts'
+import { leasedDeliveries } from '../shared/deliveries.ts'
 import { errorOf, type Reply, type WireError } from './errors.ts'
 
 /**

@@ -5,7 +5,7 @@ import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } f
 import type { StoreLog } from '../../domain/store.ts'
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
-import { type MovedRow, type MovePosition, positionOf } from '../records/moved-rows.ts'
+import { type MovedRow, type MovePosition, positionOf } from '../shared/moved-rows.ts'
 import { StoreRefused } from '../sqlite/errors.ts'
 import { type Export, openExport } from '../sqlite/export.ts'
 import { openSqliteStore } from '../sqlite/open.ts'

@@ -15,7 +15,7 @@ import {
   lineOf,
   type MovedRow,
   positionOf,
-} from '../records/moved-rows.ts'
+} from '../shared/moved-rows.ts'
 import type { Export } from '../sqlite/export.ts'
 
 export interface BothSides {

@@ -2,6 +2,7 @@ import { lookup as getaddrinfo, type LookupAddress, type LookupOptions, promises
 import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPrivateName } from './address-filter.ts'
+import { askNameServers, type NameFault, type ResolvedName, worseOf } from './dns-queries.ts'
 import {
   candidatesOf,
   type LocalNames,
@@ -9,8 +10,7 @@ import {
   type NameFiles,
   readNameFiles,
   SYSTEM_FILES,
-} from './name-files.ts'
-import { askNameServers, type NameFault, type ResolvedName, worseOf } from './name-servers.ts'
+} from './resolver-files.ts'
 
 /** The longest that a lookup may take, in any case: shorter than the connection's own timeout. */
 const DEADLINE_MS = 4_000

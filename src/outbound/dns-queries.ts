@@ -1,6 +1,6 @@
 import type { LookupAddress, promises } from 'node:dns'
 import { isIP } from 'node:net'
-import { MAX_ADDRESSES } from './name-files.ts'
+import { MAX_ADDRESSES } from './resolver-files.ts'
 
 /** How long the addresses of one family wait for the other's, and how long an answer with one family alone is cached. */
 const OTHER_FAMILY_MS = 250
