@@ -108,7 +108,7 @@ describe('a handler or source that does not exist', () => {
     })
   })
 
-  test('leads to an empty list and a line on stderr that lists those that exist', async () => {
+  test('gives an empty list, and a line on stderr with those that exist', async () => {
     expect(await dead('list', '--handler', 'nope')).toMatchObject({
       code: 0,
       err: 'there is no handler nope; known are fragile, slow, steady\n',
@@ -151,7 +151,7 @@ describe('dead replay --all', () => {
     await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
   })
 
-  test('is refused where there is no terminal to ask on, and says how to go on', async () => {
+  test('refuses to run where there is no terminal to ask on, and says how to go on', async () => {
     const uid = await giveUp()
     const { code, out, err } = await dead('replay', '--all')
     expect({ code, out }).toEqual({ code: 2, out: '' })

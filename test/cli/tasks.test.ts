@@ -82,7 +82,7 @@ describe('tasks submit', () => {
     ['[1]', 'the standard input holds no JSON object'],
     ['{', 'the standard input is not JSON'],
     ['', 'the standard input is not JSON'],
-  ])('of the standard input %j submits nothing', async (input, reason) => {
+  ])('submits nothing where the standard input is %j', async (input, reason) => {
     const before = provider().seen.submissions
     expect(await tasks(['submit', 'ai', '--data', '-'], input)).toMatchObject({
       code: 2,
@@ -154,7 +154,7 @@ describe('tasks poll and tasks cancel', () => {
     expect(lines[0]).toMatchObject({ source: 'ai', peer: '127.0.0.1' })
   })
 
-  test.each(['completed', 'failed'] as const)('say of a task that it is %s already', async (status) => {
+  test.each(['completed', 'failed'] as const)('say that the task is %s already, where it is', async (status) => {
     const id = provider().create()
     await tasks(['track', 'ai', id, ...NEVER])
     provider().finish(id, status)

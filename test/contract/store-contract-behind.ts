@@ -42,8 +42,8 @@ export function describeBehind({ store, now, pass }: Fixture): void {
     }
 
     test.each([
-      ['which was noticed then', notice, 0],
-      ['which was not noticed', async () => {}, 3],
+      ['which the store noticed then', notice, 0],
+      ['which the store did not notice', async () => {}, 3],
     ])('%s, retention keeps events of that hour for as long as those before them', async (_, inIt, redated) => {
       await inIt()
       const { uid, body } = newEvent()

@@ -108,7 +108,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
-    test('has a lease that was taken while the clock was ahead end as a new one would', async () => {
+    test('lets a lease that was taken while the clock was ahead end as a new one would', async () => {
       await store().append(newEvent())
       await ahead(() => claimOne(store()))
       expect(await bringBack()).toMatchObject({ deliveries: 1 })
@@ -119,7 +119,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       expect(await claimOne(store())).toMatchObject({ attempt: 2 })
     })
 
-    test('leaves a lease that is longer than those of this process, as of a worker whose handlers have more time', async () => {
+    test('leaves a lease unchanged that is longer than those of this process, as that of a worker with slower handlers', async () => {
       await store().append(newEvent())
       await claimOne(store(), { leaseMs: HOUR_MS })
       expect(await bringBack()).toMatchObject({ deliveries: 0 })

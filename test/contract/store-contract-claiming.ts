@@ -195,7 +195,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect((await store().deliveries({}, { limit: 1 })).items[0]?.state).toBe('pending')
     })
 
-    test('no longer settles its delivery', async () => {
+    test('cannot settle its delivery any more', async () => {
       await store().append(newEvent())
       const lost = await claimOne(store(), { leaseMs: 1_000 })
       pass(1_000)
@@ -204,7 +204,7 @@ function describeLeases({ store, now, pass }: Fixture): void {
       expect(await store().settle([settlement(again)])).toEqual([true])
     })
 
-    test('leaves other due deliveries without an attempt left to be dead instead of claimed', async () => {
+    test('does not keep a claim from marking due deliveries without an attempt left as dead', async () => {
       const event = newEvent()
       await store().append(event)
       await store().append(newEvent())

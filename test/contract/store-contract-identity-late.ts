@@ -154,7 +154,7 @@ function describeSuccessor(fixture: Fixture): void {
       ])
     })
 
-    test('an event in conflict that a replay has run takes the id without running again, and one that was quarantined then does not take it', async () => {
+    test('an event in conflict that a replay has run takes the id without running again, and one that a replay has quarantined does not take the id', async () => {
       const [first, second] = [newEvent(), newEvent()]
       await store().append(first)
       const work = await claimOne(store())
@@ -200,7 +200,7 @@ function describeSuccessor(fixture: Fixture): void {
       expect(await store().append({ ...again(two), id: 'x' })).toEqual({ outcome: 'duplicate', uid: two.uid })
     })
 
-    test('no event takes it under a lease that is lost, and retention deletes an event with the id that it took', async () => {
+    test('no event takes the id after a settlement under a lost lease, and retention deletes an event with the id that it took', async () => {
       const first = newEvent()
       const one = other(first)
       await store().append(first)

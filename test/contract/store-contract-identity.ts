@@ -62,7 +62,7 @@ function describeQuarantined({ store }: Fixture): void {
       expect(await store().append(understood(cut))).toMatchObject({ outcome: 'conflict' })
     })
 
-    test('and the complete one in the same batch are told apart', async () => {
+    test('in one batch with the complete event is stored apart from it', async () => {
       const cut = quarantined()
       const whole = understood(cut, { body: Buffer.from('whole') })
       const receipts = await Promise.all([cut, whole, resent(whole)].map((event) => store().append(event)))

@@ -250,7 +250,7 @@ function describeDeliveries({ store }: Fixture): void {
       expect(await listed(filter, 50)).toEqual(expected)
     })
 
-    test('can be that of one event', async () => {
+    test('with the uid of an event has the deliveries of that event', async () => {
       await fill()
       const eventUid = uids[1] ?? ''
       expect(await listed({ eventUid }, 1)).toEqual(['1b pending', '1a succeeded'])

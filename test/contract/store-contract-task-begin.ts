@@ -151,7 +151,7 @@ function describeKnown({ store }: Fixture): void {
       expect(await all()).toEqual(before)
     })
 
-    test('begins it once when many call it at once', async () => {
+    test('begins the task once when many callers track it at once', async () => {
       const byId = Array.from({ length: 20 }, () => newTask({ id: 'same' }))
       const byKey = Array.from({ length: 20 }, () => newSubmission({ idempotency }))
       const tracked = await Promise.all([...byId, ...byKey].map(track))
@@ -206,7 +206,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', eventUid: null } })
     })
 
-    test('or at the same time is terminal in either order', async () => {
+    test('is terminal, also where both come at the same time in either order', async () => {
       const tasks = Array.from({ length: 20 }, () => newTask())
       await Promise.all(
         tasks.flatMap((task, at) => {

@@ -90,7 +90,7 @@ function describePruneWalk({ store }: Fixture): void {
       expect((await claimOne(store())).body).toHaveLength(kept.body.length)
     })
 
-    test('keeps dead deliveries for ever where their retention has no end', async () => {
+    test('keeps dead deliveries without limit where their retention has no end', async () => {
       await makeDead(store(), { receivedAtMs: START_MS - AHEAD_MS })
       const steps = await walk(store(), { beforeMs: START_MS, deadBeforeMs: Number.MIN_SAFE_INTEGER, limit: 100 })
       expect([sum(steps, 'events'), sum(steps, 'dead')]).toEqual([0, 0])

@@ -9,7 +9,7 @@ test('the wait before a retry is uniform up to a ceiling that doubles with each 
   expect(retryDelayMs(policy, 4, () => 0.5)).toBe(4000)
 })
 
-test('the ceiling stays at the cap, however many attempts there were', () => {
+test('the wait before a retry never exceeds the cap, however many attempts there were', () => {
   expect(retryDelayMs(policy, 7, () => 0.999999)).toBeLessThanOrEqual(60_000)
   expect(retryDelayMs(policy, 1_000, () => 0.5)).toBe(30_000)
 })
@@ -22,7 +22,7 @@ const DAY_MS = 86_400_000
 test.each([
   ['so long as it asked for', 5, 5],
   ['a week where it asked for longer', 30 * DAY_MS, 7 * DAY_MS],
-  ['as after any failure where what it asked for was no time', undefined, 2_000],
+  ['as after any failure where its time is invalid', undefined, 2_000],
 ])('an attempt that asks to be run again waits %s', (_, afterMs, dueAtMs) => {
   const result = { ...ended, ...(afterMs !== undefined && { afterMs }) }
   expect(settlementOf(work, result, rules)).toMatchObject({ verdict: 'retry', outcome: 'retry_after', dueAtMs })

@@ -83,7 +83,7 @@ describe('a start', () => {
     expect(stderr).toContain(message)
   })
 
-  test('is refused by the check command too when DATABASE_URL names a store that does not exist', async () => {
+  test('is refused, as by the check command, when DATABASE_URL names a store that does not exist', async () => {
     const { code, stderr } = await ended(['check'], {
       SOURCE_AI_SECRET: AI_SECRET,
       DATABASE_URL: 'mysql://u:hunter2@h/d',

@@ -97,7 +97,7 @@ describe('a slow sender', () => {
     expect(first?.status).toBe(404)
   })
 
-  test('does not end a request that has come whole and takes longer to store', async () => {
+  test('is timed out, but not a complete request beside it that takes longer to store', async () => {
     const slow = Promise.withResolvers<void>()
     const service = await startPublic({
       timeouts: { headersMs: 50, requestMs: 100 },

@@ -37,7 +37,7 @@ describe('where HTTPS is required, the scheme of a webhook', () => {
     ['unknown where X-Forwarded-Proto is empty', ONE, '203.0.113.9', '', 426],
     ['unknown where no trusted proxy gave it', ['10.0.0.0/8'], '203.0.113.9', 'https', 426],
   ])(
-    'is %s (trusted proxies %j, X-Forwarded-For %s, X-Forwarded-Proto %s): the service answers %i',
+    'is %s (trusted proxies %j, X-Forwarded-For %s, X-Forwarded-Proto %s), so that the service answers %i',
     async (_which, trustProxy, client, proto, status) => {
       const service = await startPublic({ requireHttps: true, trustProxy })
       const headers = [`X-Forwarded-Proto: ${proto}`, ...(client === undefined ? [] : [`X-Forwarded-For: ${client}`])]

@@ -15,7 +15,7 @@ function directoryWith(files: Readonly<Record<string, string>>): string {
 }
 
 describe('a directory of provider modules', () => {
-  test('may hold other files beside them', async () => {
+  test('may hold other files', async () => {
     const directory = directoryWith({
       'acme.mjs': `export default ${acme}`,
       'acme.d.ts': 'declare const nothing: never; export default nothing',

@@ -80,7 +80,7 @@ test.each([...withoutId])('two samples of provider %s without an id are differen
   expect(new Set(bodies).size).toBe(2)
 })
 
-test('a type that the provider cannot send is named in the fault', () => {
+test('a sample of a type that the provider cannot send fails with an error that names the type', () => {
   const provider = providers.get('replicate')?.provider as Provider
   const request = sampleRequest(provider, { id: 'evt_1', type: 'invoice.paid', nowMs }, AI_SECRET)
   expect(sampleFault(provider, request, 'invoice.paid')).toBe(

@@ -90,7 +90,7 @@ test.each([
   expect(await webhooks.ensure('shop', { events: ['usage.alert'] })).toMatchObject({ action: 'created' })
 })
 
-test('ensure needs one complete registration among several for this service', async () => {
+test('ensure changes nothing where one of several registrations for this service is complete', async () => {
   const { fake, webhooks } = await startWebhookManager('stripe')
   fake.add({ url: OUR_URL, active: false })
   const lacking = fake.add({ url: OUR_URL, events: ['a'] })

@@ -53,8 +53,8 @@ const stumble = (): never => {
 const poisoned = new Proxy({}, { get: stumble })
 const rejecting = () => Promise.reject(new Error('late'))
 
-describe('a user’s module', () => {
-  test.each(requests)('whose %s throws is reported as not configured to %s', async (part, operation) => {
+describe('a user’s provider module', () => {
+  test.each(requests)('whose %s throws makes the operation %s fail as not configured', async (part, operation) => {
     const { operations, logged } = await startWith({ [part]: stumble })
     expect(await failureOf(operations[operation]?.() ?? Promise.resolve(), 'not_configured')).toBe(
       'provider stripe, for source shop: its module cannot make the request: cannot read [redacted]',
@@ -76,7 +76,7 @@ describe('a user’s module', () => {
     () => poisoned,
     rejecting,
   ]
-  test.each(requests)('whose %s makes no request fails to %s', async (part, operation) => {
+  test.each(requests)('whose %s makes no request makes the operation %s fail', async (part, operation) => {
     for (const make of nonsense) {
       const { operations, logged } = await startWith({ [part]: make })
       expect(await failureOf(operations[operation]?.() ?? Promise.resolve(), 'provider_failed')).toBe(
@@ -102,7 +102,7 @@ describe('a user’s module', () => {
     () => ({ items: {} }),
   ]
   test.each(readers)(
-    'whose %s gives an invalid value fails to %s, and the error does not quote it',
+    'whose %s gives an invalid value makes the operation %s fail, and the error does not quote the value',
     async (part, operation) => {
       for (const read of unread) {
         const { operations, logged } = await startWith({ [part]: read })

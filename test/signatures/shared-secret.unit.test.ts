@@ -51,7 +51,7 @@ describe('a shared secret', () => {
   ]
 
   test.each(cases.map(([what, from, request, expected]) => ({ what, from, request, expected })))(
-    '$what gets the verdict $expected',
+    '($what) gets the verdict $expected',
     ({ from, request, expected }) => {
       expect(verdictOn(from, request)).toBe(expected)
     },

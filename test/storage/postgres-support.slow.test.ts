@@ -43,7 +43,7 @@ describe('a PostgreSQL server for a test', () => {
     ])
   })
 
-  test('has a role that is no superuser and owns its database', async () => {
+  test('has a role that is not a superuser and owns its database', async () => {
     expect(
       await queryAt(server.url, {
         sql: `SELECT rolname, rolsuper, datname, pg_encoding_to_char(encoding) AS encoding

@@ -35,7 +35,7 @@ async function startMixed(misbehave: Misbehave, { sick = SICK, concurrency = 16,
   return { ...rig, sound, statuses }
 }
 
-describe('tasks that can be polled beside failing tasks of their source', () => {
+describe('healthy tasks beside failing tasks of their source', () => {
   test.each([403, 404, 410, 422] as const)(
     'are polled at once where the provider answers %i for each failing task, which is then the fault of that task',
     async (status) => {

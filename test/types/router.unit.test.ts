@@ -64,7 +64,7 @@ test('a schema given at `on` types the data of an unknown type', () => {
   expect(registered.map(({ definition }) => definition.schemaOf)).toEqual(['data', 'data'])
 })
 
-test('a schema of the whole event types its data too', () => {
+test('a schema of the whole event types the data of the event', () => {
   const registered = registering((router) => {
     router.on('acme.thing', standardEvent('acme.thing', Thing), (event) => {
       expectTypeOf(event.data).toEqualTypeOf<ThingData>()
