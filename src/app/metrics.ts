@@ -79,16 +79,16 @@ const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
 export interface MetricsOptions {
   /** Names of the configured sources. */
   readonly sources: readonly string[]
-  /** Those that there are now. */
+  /** The handlers that are known now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
-  /** What is damaged in the store. */
+  /** The store's warnings, such as damage. */
   readonly storeWarnings?: () => readonly string[]
   /** How many seconds this process's clock is ahead of its senders', while it counts as off; otherwise 0. */
   readonly clockOffSeconds?: () => number
   /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
-  /** What retention is at, where this process is who does it. */
+  /** The state of retention; undefined if this process does not do it. */
   readonly retention?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
   readonly clock?: Clock
 }

@@ -34,13 +34,13 @@ export interface ConnectedSource extends Source {
   readonly redact: (text: string) => string
 }
 
-/** How a source is doing. */
+/** The state of a source for operators. */
 export interface SourceState {
   readonly lastWebhookAtMs: number | undefined
-  /** Tasks whose end had to be polled for, within the last hour. */
+  /** How many tasks of the last hour ended by a poll and not by a webhook. */
   readonly recovered: number
-  /** Of the calls to its provider; null: its provider cannot be asked. */
+  /** The circuit breaker of the calls to its provider; null: the provider cannot be called. */
   readonly breaker: 'closed' | 'open' | 'half_open' | null
-  /** Since when its tasks end by poll alone. */
+  /** Since when its tasks have ended only by polls; undefined: its webhooks arrive. */
   readonly silentSinceMs: number | undefined
 }
