@@ -26,14 +26,14 @@ test.each([
     'database',
     (path: string) => renameSync(dirname(path), `${dirname(path)}-moved`),
   ],
-])('the file watch sees at its next look, however soon, that %s', async (_, kind, take) => {
+])('the check of the database’s files sees at its next look, however soon, that %s', async (_, kind, take) => {
   const { path, files } = openFiles()
   expect(files.faultSince()).toBeUndefined()
   take(path)
   expect(files.faultSince()).toMatchObject({ kind })
 })
 
-test('the file watch sees at each look files that are moved away and put back, again and again', () => {
+test('the check of the database’s files sees at each look files that are moved away and put back, again and again', () => {
   const { path, files } = openFiles()
   for (let round = 0; round < 200; round++) {
     expect(files.faultSince()).toBeUndefined()
@@ -43,7 +43,7 @@ test('the file watch sees at each look files that are moved away and put back, a
   }
 })
 
-test('the file watch reports a database that got shorter for good, and not one that grows', () => {
+test('the check of the database’s files reports a database that got shorter for good, and not one that grows', () => {
   const { path, files } = openFiles()
   writeFileSync(path, 'more than before')
   expect(files.fault()).toBeUndefined()
@@ -53,7 +53,7 @@ test('the file watch reports a database that got shorter for good, and not one t
   expect(files.fault()).toMatchObject({ kind: 'database' })
 })
 
-test('the file watch reports no fault for other files in the directory', () => {
+test('the check of the database’s files reports no fault for other files in the directory', () => {
   const { path, files } = openFiles()
   writeFileSync(`${path}.copy`, '')
   expect(files.faultSince()).toBeUndefined()
