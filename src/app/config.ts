@@ -5,7 +5,7 @@ import { type Config, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_TASK_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
-import { type Environment, Reader } from './environment.ts'
+import { type Environment, EnvironmentReader } from './environment.ts'
 
 export interface ReadConfig {
   /** A faulty setting has its default here, so that everything else can still be checked. */
@@ -19,7 +19,7 @@ const MAX_RETENTION_DAYS = 36_500
 
 /** Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. */
 export function readConfig(environment: Environment): ReadConfig {
-  const env = new Reader(environment)
+  const env = new EnvironmentReader(environment)
   const publicUrl = env.url('PUBLIC_URL')
   const opsToken = env.text('OPS_TOKEN')
   if (opsToken !== undefined && !/^[\x21-\x7e]+$/.test(opsToken))
@@ -87,7 +87,7 @@ export function readConfig(environment: Environment): ReadConfig {
   return { config, faults: env.faults }
 }
 
-function readRetention(env: Reader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {
+function readRetention(env: EnvironmentReader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {
   const retentionDays = env.integer('RETENTION_DAYS', 30, 0, MAX_RETENTION_DAYS)
   const deadRetentionDays = env.integer('RETENTION_DEAD_DAYS', retentionDays, 0, MAX_RETENTION_DAYS)
   if (deadRetentionDays === 0 || (retentionDays > 0 && deadRetentionDays >= retentionDays))
@@ -118,14 +118,14 @@ function isRange(range: string): boolean {
 }
 
 /** Where events are stored unless `DATABASE_URL` is set. */
-export const DEFAULT_DATABASE_URL = 'file:data/holdfast.db'
+const DEFAULT_DATABASE_URL = 'file:data/holdfast.db'
 
 /** The name of the source, and of its provider, if the service starts without configuration. */
 const DEFAULT_SOURCE = 'ai'
 
 const SOURCE_NAME = /^[a-z0-9-]{1,64}$/
 
-export function readSources(env: Reader, databaseUrl: string): Pick<Config, 'sources' | 'generatedSecretFile'> {
+function readSources(env: EnvironmentReader, databaseUrl: string): Pick<Config, 'sources' | 'generatedSecretFile'> {
   const names = env.list('SOURCES') ?? [DEFAULT_SOURCE]
   if (names.length === 0) env.fault('SOURCES names no source')
   const sources = [...new Set(names)].filter((name) => {
@@ -156,7 +156,7 @@ const secretFileOf = (databaseUrl: string): string | undefined =>
     ? undefined
     : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), `${DEFAULT_SOURCE}.secret`)
 
-function readSource(env: Reader, name: string, generatedSecretFile: string | undefined): SourceConfig {
+function readSource(env: EnvironmentReader, name: string, generatedSecretFile: string | undefined): SourceConfig {
   const variable = variableOf(name)
   const secrets = env.secrets(`${variable}_SECRET`)
   const generated = generatedSecretFile === undefined ? undefined : readSecretFile(generatedSecretFile, env)
@@ -181,7 +181,7 @@ function readSource(env: Reader, name: string, generatedSecretFile: string | und
   }
 }
 
-function readSecretFile(file: string, env: Reader): string | undefined {
+function readSecretFile(file: string, env: EnvironmentReader): string | undefined {
   try {
     const secret = readFileSync(file, 'utf8').trim()
     if (secret === '') env.fault(`${file} is empty: remove it, and a new secret is made`)

@@ -21,7 +21,7 @@ export function readEnvironment(): Environment {
 export const inheritedEnvironment = (): Environment => process.env
 
 /** Reads variables by type and collects all faults. An empty variable counts as not set, except a list of secrets. */
-export class Reader {
+export class EnvironmentReader {
   readonly faults: string[] = []
   readonly #environment: Environment
 

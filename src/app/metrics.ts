@@ -8,7 +8,7 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** Since the start of the process. */
-export interface MetricsSummary {
+interface MetricsSummary {
   /** Events that were stored, of any status. */
   readonly events_received: number
   /** Attempts that succeeded. */
@@ -102,7 +102,7 @@ const UTILIZATION_INTERVAL_MS = 5_000
  * The runtime's own metrics. The library measures the delays of the event loop with a timer of 10 ms, which costs an idle service
  * more than everything else; here each turn of the loop is measured. The caller calls the result after each scrape.
  */
-export function collectRuntimeMetrics(registry: Registry): () => void {
+function collectRuntimeMetrics(registry: Registry): () => void {
   collectDefaultMetrics({
     register: registry,
     eventLoopMonitoringPrecision: NEVER_MS,

@@ -130,7 +130,7 @@ const KEY_BYTES = 32
  * Makes the secret of a service that starts without configuration, in a file that only its owner may read. Throws if the file
  * exists or cannot be written.
  */
-export function generateSecret(file: string): string {
+function generateSecret(file: string): string {
   const secret = `whsec_${randomBytes(KEY_BYTES).toString('base64')}`
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })

@@ -28,7 +28,7 @@ export interface RetentionOptions extends RetentionTimes {
   readonly monotonicMs?: () => number
 }
 
-export interface RetentionHealth {
+interface RetentionHealth {
   /** Nothing is forgotten, because the clock seems to have jumped. */
   readonly isHeld: boolean
   /** Dead deliveries that will be forgotten within a day; undefined: not counted yet. */
@@ -191,7 +191,7 @@ const STEP_EVENTS = 200
 const PAUSE_MS = 50
 const NEVER_MS = Number.MIN_SAFE_INTEGER
 
-export interface RetentionTimes {
+interface RetentionTimes {
   /** 0: for ever. */
   readonly retentionDays: number
   /** Retention of events with a dead delivery; at least `retentionDays`. 0: for ever. */

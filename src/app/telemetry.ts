@@ -101,10 +101,10 @@ const OTHER_TYPE = 'other'
 /** How many types have a label of their own: a handler of `*` accepts any type, and the number of labels must be bounded. */
 const MAX_TYPES = 500
 
-export const same = <Label extends string>(label: Label): Label => label
+const same = <Label extends string>(label: Label): Label => label
 
 /** Resolves each label once, so that later counts only need a lookup. Holds one entry per result of `label`. */
-export function memo<Key extends string | undefined, Label extends string, Child>(
+function memo<Key extends string | undefined, Label extends string, Child>(
   label: (key: Key) => Label,
   make: (label: Label) => Child,
 ): (key: Key) => Child {
@@ -119,7 +119,7 @@ export function memo<Key extends string | undefined, Label extends string, Child
   }
 }
 
-export function boundedTypes(handlers: MetricsOptions['handlers']): (type: string) => string {
+function boundedTypes(handlers: MetricsOptions['handlers']): (type: string) => string {
   const known = new Set<string>(Object.keys(catalogue))
   let compiled: ReturnType<MetricsOptions['handlers']> = []
   let isHandled = compilePatterns([])

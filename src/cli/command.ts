@@ -55,7 +55,7 @@ export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Conf
 }
 
 /** One option of a command: a switch, or with `value` an option that takes one. */
-export interface Flag {
+interface Flag {
   readonly help: string
   /** What stands for the value in the help, as `<name>`. */
   readonly value?: string

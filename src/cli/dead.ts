@@ -94,7 +94,7 @@ async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun,
   return replayEach(ops, letters, io, json)
 }
 
-interface Found {
+interface DeadLetters {
   readonly letters: readonly Letter[]
   readonly sample: readonly DeliveryJson[]
   /** There are more than `MAX_REPLAYED`. */
@@ -103,7 +103,7 @@ interface Found {
 
 type Letter = Pick<DeliveryJson, 'event_uid' | 'handler'>
 
-async function findDead(ops: OpsClient, names: Names): Promise<Found> {
+async function findDead(ops: OpsClient, names: Names): Promise<DeadLetters> {
   const letters: Letter[] = []
   const sample: DeliveryJson[] = []
   for await (const delivery of walk<DeliveryJson>(ops, PATH, { ...names, state: 'dead' })) {
@@ -114,7 +114,7 @@ async function findDead(ops: OpsClient, names: Names): Promise<Found> {
   return { letters, sample, more: false }
 }
 
-function preview({ letters, sample, more }: Found): string {
+function preview({ letters, sample, more }: DeadLetters): string {
   const rest = letters.length - sample.length
   return [
     `${deadLetters(letters.length)}${more ? ', and more, which are for another time' : ''}\n`,

@@ -2,7 +2,7 @@ import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
 import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
 import type { PageJson } from '../http/schemas/schema.ts'
 import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
-import { type OpsClient, type Query, withOps } from './ops-client.ts'
+import { type OpsClient, type QueryParameters, withOps } from './ops-client.ts'
 import { printable, table, write, writeJson } from './output.ts'
 
 /** Items that one `list` shows. */
@@ -23,7 +23,7 @@ export interface Columns<Item> {
 interface ListRequest<Item> {
   readonly path: string
   /** Filters; `source` and `handler` are names that have to exist. */
-  readonly filter: Query & Names
+  readonly filter: QueryParameters & Names
   readonly columns: Columns<Item>
   readonly limit: string | undefined
   readonly cursor: string | undefined
@@ -47,7 +47,12 @@ export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Prom
 }
 
 /** The first `limit` items, and the cursor of those after them, if there are more. */
-async function first<Item>(ops: OpsClient, path: string, query: Query, limit: number): Promise<PageJson<Item>> {
+async function first<Item>(
+  ops: OpsClient,
+  path: string,
+  query: QueryParameters,
+  limit: number,
+): Promise<PageJson<Item>> {
   const items: Item[] = []
   let cursor: string | null = null
   do {
@@ -63,7 +68,7 @@ async function first<Item>(ops: OpsClient, path: string, query: Query, limit: nu
 }
 
 /** All items of a list of the ops API. Each page is fetched only when its items are wanted. */
-export async function* walk<Item>(ops: OpsClient, path: string, query: Query): AsyncGenerator<Item> {
+export async function* walk<Item>(ops: OpsClient, path: string, query: QueryParameters): AsyncGenerator<Item> {
   let cursor: string | undefined
   do {
     const page: PageJson<Item> = await ops.get(path, { ...query, limit: MAX_PAGE_SIZE, cursor })

@@ -11,7 +11,7 @@ const MAX_RESPONSE_BYTES = 80 * 1024 * 1024
 
 /** The ops API of the running service. Every call rejects with `CommandError` where it does not answer 2xx. */
 export interface OpsClient {
-  get<Answer>(path: string, query?: Query): Promise<Answer>
+  get<Answer>(path: string, query?: QueryParameters): Promise<Answer>
   bytes(path: string): Promise<Uint8Array>
   post<Answer>(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>
   patch<Answer>(path: string, body: unknown): Promise<Answer>
@@ -29,7 +29,7 @@ export class ProblemError extends CommandError {
 const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
 
 /** Parameters that are undefined are left out. */
-export type Query = Readonly<Record<string, string | number | undefined>>
+export type QueryParameters = Readonly<Record<string, string | number | undefined>>
 
 /** Lends a client to `use`, and closes its connections afterwards. `timeoutMs`: until an answer begins, and between its parts. */
 export async function withOps<Result>(
@@ -130,7 +130,7 @@ function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail
 
 const hint = (status: number): string => (status === 401 ? " (OPS_TOKEN must be the service's own)" : '')
 
-function search(query: Query): string {
+function search(query: QueryParameters): string {
   const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
 }

@@ -12,7 +12,7 @@ const CONCURRENCY = 64
 const REQUEST_TIMEOUT_MS = 30_000
 const MAX_RESPONSE_BYTES = 65_536
 
-export interface SendRequest {
+interface SendRequest {
   readonly url: string
   /** The URL as the service knows it, for providers that sign it. */
   readonly signedUrl: string
@@ -23,7 +23,7 @@ export interface SendRequest {
   readonly count: number
 }
 
-export interface Receipt {
+interface Acknowledgement {
   readonly uid: string
   readonly duplicate: boolean
 }
@@ -33,7 +33,7 @@ export interface Run {
   stored: number
   duplicates: number
   /** The last one. */
-  receipt: Receipt | undefined
+  receipt: Acknowledgement | undefined
   /** Each refusal, and how often it came. */
   readonly problems: Map<string, number>
   readonly ackMicroseconds: RecordableHistogram
@@ -114,9 +114,9 @@ function sample({ provider, type, data, secret, signedUrl }: SendRequest) {
   return { headers: { ...headers, ...signature.headers }, body, query: signature.query }
 }
 
-function readReceipt(bytes: Buffer, origin: string): Receipt {
+function readReceipt(bytes: Buffer, origin: string): Acknowledgement {
   try {
-    const { uid, duplicate } = JSON.parse(bytes.toString()) as Receipt
+    const { uid, duplicate } = JSON.parse(bytes.toString()) as Acknowledgement
     if (typeof uid === 'string') return { uid, duplicate }
   } catch {
     // said below

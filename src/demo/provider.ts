@@ -20,34 +20,34 @@ export interface DemoProvider {
   close(): Promise<void>
 }
 
-interface Work {
+interface DemoTask {
   readonly prompt: unknown
   readonly webhookUrl: string
   status: 'processing' | 'completed'
   asked: number
 }
 
-interface Reply {
+interface ApiAnswer {
   readonly status: number
   readonly body: object
 }
 
-const stateOf = (taskId: string, { status, prompt }: Work): object => ({
+const stateOf = (taskId: string, { status, prompt }: DemoTask): object => ({
   task_id: taskId,
   status,
   ...(status === 'completed' && { result: { text: `An answer to ${JSON.stringify(prompt)}` } }),
 })
 
-export async function startProvider(apiKey: string, sender: Sender): Promise<DemoProvider> {
-  const works = new Map<string, Work>()
+export async function startProvider(apiKey: string, sender: WebhookSender): Promise<DemoProvider> {
+  const works = new Map<string, DemoTask>()
 
-  function workOf(taskId: string): Work {
+  function workOf(taskId: string): DemoTask {
     const work = works.get(taskId)
     expect(work !== undefined, `the provider to have ${taskId}`)
     return work
   }
 
-  async function submit(request: IncomingMessage): Promise<Reply> {
+  async function submit(request: IncomingMessage): Promise<ApiAnswer> {
     const { data, webhook_url } = (await json(request)) as { data?: { prompt?: unknown }; webhook_url?: string }
     if (webhook_url === undefined) return { status: 422, body: { error: 'webhook_url is missing' } }
     const taskId = `task_${works.size + 1}`
@@ -56,7 +56,7 @@ export async function startProvider(apiKey: string, sender: Sender): Promise<Dem
     return { status: 201, body: { task_id: taskId } }
   }
 
-  function show(taskId: string): Reply {
+  function show(taskId: string): ApiAnswer {
     const work = works.get(taskId)
     if (work === undefined) return { status: 404, body: { error: 'no such task' } }
     work.asked++
@@ -64,7 +64,7 @@ export async function startProvider(apiKey: string, sender: Sender): Promise<Dem
     return { status: 200, body: stateOf(taskId, work) }
   }
 
-  async function replyTo(request: IncomingMessage): Promise<Reply> {
+  async function replyTo(request: IncomingMessage): Promise<ApiAnswer> {
     if (request.headers.authorization !== `Bearer ${apiKey}`) return { status: 401, body: { error: 'no such key' } }
     const [, collection, taskId, ...more] = (request.url ?? '').split('/')
     const isTasks = collection === 'tasks' && more.length === 0
@@ -102,21 +102,21 @@ export async function startProvider(apiKey: string, sender: Sender): Promise<Dem
 }
 
 /** What Holdfast answers to a webhook. */
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly uid: string
   readonly duplicate: boolean
   readonly title?: string
 }
 
-export interface Sender {
+export interface WebhookSender {
   /** Signs a body as the provider would, sends it, and prints the answer. */
   send(url: string, body: string): Promise<Answer>
   /** Uids. */
   readonly acknowledged: ReadonlySet<string>
 }
 
-export function createSender(secret: string): Sender {
+export function createSender(secret: string): WebhookSender {
   const acknowledged = new Set<string>()
   return {
     acknowledged,

@@ -9,7 +9,7 @@ import type { EventJson } from '../http/schemas/events.ts'
 import { expect, say } from './narration.ts'
 
 /** The fields of a log line that the demonstration reads. */
-export interface LogLine {
+interface LogLine {
   readonly msg?: string
   readonly uid?: string
   readonly handler?: string
@@ -126,7 +126,7 @@ async function startAt(
 }
 
 /** The fields of an event that the demonstration reads. */
-export interface ShownEvent extends EventJson {
+interface ShownEvent extends EventJson {
   readonly deliveries: readonly object[]
 }
 

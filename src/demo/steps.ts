@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TaskJson } from '../http/schemas/tasks.ts'
 import { sampleData } from '../providers/ai/samples.ts'
 import { expect, say, step, times } from './narration.ts'
-import { createSender, type DemoProvider, eventBody, keptAs, type Sender } from './provider.ts'
+import { createSender, type DemoProvider, eventBody, keptAs, type WebhookSender } from './provider.ts'
 import { type DemoService, eventOf, handled, ops } from './service.ts'
 
 const MAX_LOOKS = 100
@@ -15,7 +15,7 @@ const ANOTHER_SECRET = `whsec_${'QUFB'.repeat(8)}`
 const completion = (id: string): string => eventBody(id, 'completion.finished', sampleData('completion.finished'))
 
 /** Sends events: good ones, invalid ones, forged ones, and some whose handler fails. */
-export async function showEvents(service: DemoService, sender: Sender, directory: string): Promise<void> {
+export async function showEvents(service: DemoService, sender: WebhookSender, directory: string): Promise<void> {
   const url = `${service.publicUrl}/v1/webhooks/ai`
   await showReceiving(service, sender, url)
 
@@ -48,7 +48,7 @@ async function deadLetterOf(service: DemoService, uid: string): Promise<void> {
   expect(false, 'a dead letter')
 }
 
-async function showReceiving(service: DemoService, sender: Sender, url: string): Promise<void> {
+async function showReceiving(service: DemoService, sender: WebhookSender, url: string): Promise<void> {
   step('An event arrives: it is proven authentic, written to disk, acknowledged, and then handled')
   const body = completion('evt_1')
   const first = keptAs(await sender.send(url, body))

@@ -20,7 +20,7 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
 
 const DAY_MS = 86_400_000
 /** A clock that has jumped is trusted again once it has run steadily for this time. */
-export const STEADY_MS = DAY_MS
+const STEADY_MS = DAY_MS
 /** The most that a clock may be off before it is doubted. */
 export const MAX_TOLERANCE_MS = DAY_MS
 /** How much two clocks, or one clock before and after it was set, may differ: times that lie ahead by at most this are left alone. */

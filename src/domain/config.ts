@@ -22,7 +22,7 @@ export interface SourceConfig {
 
 /** Which part of the work a process does; other roles than `all` need PostgreSQL. */
 export const ROLES = ['all', 'ingest', 'worker'] as const
-export type Role = (typeof ROLES)[number]
+type Role = (typeof ROLES)[number]
 
 /** The whole configuration, read, defaulted and checked once. Inner code never reads the environment. */
 export interface Config {

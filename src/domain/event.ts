@@ -36,7 +36,8 @@ export interface EventFields {
 }
 
 /** Where an event's `created_at` comes from: its provider, or the time of receipt if the provider gave no readable time. */
-export type CreatedAtSource = 'provider' | 'received'
+export const CREATED_AT_SOURCES = ['provider', 'received'] as const
+export type CreatedAtSource = (typeof CREATED_AT_SOURCES)[number]
 
 /** The event that a handler gets: the tutorial's standard structure, and what Holdfast adds. */
 export interface WebhookEvent<Type extends string = string, Data = Record<string, unknown>> {

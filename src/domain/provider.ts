@@ -132,7 +132,7 @@ export interface RegistrationChanges {
   readonly active?: boolean
 }
 
-export interface RegistrationPage {
+interface RegistrationPage {
   /** Undefined: an entry that is no registration. */
   readonly items: readonly (Registration | undefined)[]
   /** The `after` of the next page; absent: this is the last page. */

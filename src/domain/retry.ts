@@ -21,7 +21,7 @@ export function retryDelayMs(policy: RetryPolicy, attempt: number, random: () =>
 /** The longest wait that a handler gets with `retryAfter`. */
 export const MAX_RETRY_AFTER_MS = 7 * 86_400_000
 
-export interface SettlementRules {
+interface SettlementRules {
   readonly retry: RetryPolicy
   readonly nowMs: number
   readonly random: () => number

@@ -13,7 +13,7 @@ export interface HandlerOptions<Schema extends TSchema = TSchema> {
 }
 
 /** One event type or pattern, several, or those of one source only. */
-export type Selection<EventType extends string = string> =
+type Selection<EventType extends string = string> =
   | EventType
   | readonly EventType[]
   | { readonly source?: string; readonly type: EventType | readonly EventType[] }

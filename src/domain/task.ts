@@ -22,7 +22,8 @@ export type TaskStatus = (typeof TASK_STATUSES)[number]
 export type TaskEnding = Exclude<TaskStatus, 'submitting' | 'pending'>
 
 /** What brought the end of a task to us. Label values of `holdfast_tasks_resolved_total`; the set is closed. */
-export type ResolvedBy = 'webhook' | 'poll' | 'expiry'
+export const RESOLVED_BY = ['webhook', 'poll', 'expiry'] as const
+export type ResolvedBy = (typeof RESOLVED_BY)[number]
 
 export const isTerminal = (status: TaskStatus): status is TaskEnding => status !== 'submitting' && status !== 'pending'
 

@@ -14,11 +14,9 @@ function faultOf(code: string | undefined): ClientFault | undefined {
   return code?.startsWith('HPE_') ? 'malformed' : undefined
 }
 
-type Answer = ServerResponse<IncomingMessage>
-
 /** Listeners for the server's events of the same names. */
-export interface ClientErrors {
-  readonly request: (request: IncomingMessage, answer: Answer) => void
+interface ClientErrors {
+  readonly request: (request: IncomingMessage, answer: ServerResponse) => void
   readonly clientError: (error: NodeJS.ErrnoException, socket: Socket) => void
   readonly connect: (request: IncomingMessage, socket: Socket) => void
 }
@@ -34,16 +32,19 @@ export function clientErrors(
 ): ClientErrors {
   const refused = new WeakSet<Socket>()
   /** The latest answer of each socket, and the answer before it if that one was still owed. */
-  const answers = new WeakMap<Socket, { readonly latest: Answer; readonly before: Answer | undefined }>()
+  const answers = new WeakMap<
+    Socket,
+    { readonly latest: ServerResponse; readonly before: ServerResponse | undefined }
+  >()
 
-  function owed(socket: Socket): Answer | undefined {
+  function owed(socket: Socket): ServerResponse | undefined {
     const { latest, before } = answers.get(socket) ?? {}
     const answer = latest?.req.complete === true ? latest : before
     return answer?.writableFinished === false ? answer : undefined
   }
 
   /** The answer to a request whose body turned out to be broken only after it was refused. */
-  function answered(socket: Socket): Answer | undefined {
+  function answered(socket: Socket): ServerResponse | undefined {
     const latest = answers.get(socket)?.latest
     return latest?.req.complete === false && latest.headersSent ? latest : undefined
   }

@@ -10,7 +10,7 @@ import { type BudgetShare, ReadBudget } from './read-budget.ts'
  * the waiting connections of each peer have `PEER_TURN_MS` together, in order. The thread is never idle while something
  * waits; but one peer, over however many connections, delays the request of another by no more than a turn.
  */
-export class FairScheduler implements Scheduler {
+class FairScheduler implements Scheduler {
   readonly #waiting = new Map<string, Connection[]>()
   readonly #queued = new WeakSet<Connection>()
   readonly #trusted: TrustedPeers
@@ -82,7 +82,7 @@ export class FairScheduler implements Scheduler {
 }
 
 /** The connections of one server. */
-export interface Connections {
+export interface ClientConnections {
   readonly of: (socket: Socket) => Connection | undefined
   /** An authentic event came over this connection: its peer is trusted from now on. */
   readonly trust: (socket: Socket) => void
@@ -93,7 +93,7 @@ export interface Connections {
 }
 
 /** Has the connections of a server take turns, except those of trusted peers. */
-export function scheduleConnections(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): Connections {
+export function scheduleConnections(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): ClientConnections {
   const trusted = new TrustedPeers(() => performance.now())
   const scheduler = new FairScheduler(trusted, maxUnparsedBytes)
   const connections = new WeakMap<Socket, Connection>()

@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, MAX_HEADER_BYTES, REQUEST_TIMEOUT_MS } from '../domain/limits.ts'
 import { type ClientFault, clientErrors } from './client-errors.ts'
 import { continueWhenRead, expectsUnknown } from './expect-continue.ts'
-import { type Connections, scheduleConnections } from './fair-scheduler.ts'
+import { type ClientConnections, scheduleConnections } from './fair-scheduler.ts'
 import { createErrorHandler, sendProblem } from './problems.ts'
 
 /** How often Node looks for connections past their time: one may last that much longer. Each look wakes an idle service. */
@@ -19,7 +19,7 @@ export interface Timeouts {
   readonly requestMs: number
 }
 
-export interface ListenerOptions {
+interface ListenerOptions {
   readonly log: Logger
   readonly bodyLimitBytes: number
   readonly timeouts?: Timeouts
@@ -31,11 +31,11 @@ export interface ListenerOptions {
 }
 
 /** `malformed`: its URL cannot be decoded, or it names no host, or two. */
-export type HeadFault = 'malformed' | 'expectation_failed'
+type HeadFault = 'malformed' | 'expectation_failed'
 
-export interface Listener {
+interface Listener {
   readonly app: FastifyInstance
-  readonly connections: Connections
+  readonly connections: ClientConnections
 }
 
 /** A Fastify instance with our limits and timeouts. Every refusal is a problem, none is in Fastify's own words. */

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { MAX_TRUSTED_PEERS, SUSPICION_MS } from '../domain/limits.ts'
 
 /** A connection that passes by the scheduler until it is guarded. */
-export interface Guarded {
+interface Guarded {
   /** Idempotent. */
   readonly guard: () => void
 }

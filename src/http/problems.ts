@@ -96,7 +96,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   unavailable,
 }
 
-export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
 export const statusOf = (code: ProblemCode): number => PROBLEMS[code].status
 

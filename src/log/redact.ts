@@ -2,7 +2,7 @@ import type { Config } from '../domain/config.ts'
 import type { Headers } from '../domain/event.ts'
 
 /** Replaces a secret. */
-export const REPLACEMENT = '[redacted]'
+const REPLACEMENT = '[redacted]'
 /** A shorter secret occurs inside too many words to be replaced there. */
 const MIN_LENGTH = 6
 /** Control and format characters, which could hide a secret in a text. */
@@ -39,7 +39,7 @@ const withoutScheme = (secret: string): readonly string[] =>
 const base64Spellings = (text: string): readonly string[] => [...base64(text), ...base64(`Bearer ${text}`)]
 
 /** The forms in which a secret, or the key that it encodes, may occur in a text. */
-export function spellings(secret: string): readonly string[] {
+function spellings(secret: string): readonly string[] {
   const plain = withoutScheme(secret)
   const written = plain.flatMap((text) => [
     text,

@@ -35,7 +35,7 @@ export function createIsolatedReaders(
     ]),
   )
 
-  async function reading(thread: ModuleReader, call: Call, id?: string): Promise<ReadResult> {
+  async function reading(thread: ModuleReader, call: ReaderRequest, id?: string): Promise<ReadResult> {
     try {
       return (await thread.read(sent(call))) as ReadResult
     } catch (error) {
@@ -84,14 +84,14 @@ export function createIsolatedReaders(
   }
 }
 
-interface Call {
+interface ReaderRequest {
   readonly name: ReaderCall['name']
   readonly before: readonly unknown[]
   readonly body: Uint8Array
   readonly after?: readonly unknown[]
 }
 
-const sent = ({ name, before, body, after = [] }: Call): ReaderCall => ({
+const sent = ({ name, before, body, after = [] }: ReaderRequest): ReaderCall => ({
   name,
   // A copy, because a view would send the whole buffer behind it.
   args: [...before, new Uint8Array(body), ...after],

@@ -14,7 +14,7 @@ export type FromLoading =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'failed'; readonly error: string }
 
-export interface LoadingOptions {
+interface LoadingOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly log: Logger
   /** For tests. */
@@ -93,7 +93,7 @@ const isOfClass = (prototype: object | null): boolean =>
   /^class\b/.test(Function.prototype.toString.call(prototype.constructor))
 
 /** Undoes `describe`; each function is replaced by one of its kind that throws. */
-export function revive(described: unknown): unknown {
+function revive(described: unknown): unknown {
   if (Array.isArray(described)) return described.map(revive)
   if (typeof described !== 'object' || described === null) return described
   if (FUNCTION in described) return described[FUNCTION] === 'AsyncFunction' ? asynchronous : absent

@@ -25,7 +25,7 @@ interface TimeSample {
   readonly atMs: number
 }
 
-export interface ClockWatchOptions {
+interface ClockWatchOptions {
   /** The clock that is watched. */
   readonly clock: Clock
   /** Monotonic milliseconds. */

@@ -9,7 +9,7 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import type { ReadResult, UnreadableEvent } from './read-event.ts'
 import type { RouteResult } from './routes.ts'
 
-export interface EventWriterOptions {
+interface EventWriterOptions {
   readonly append: EventStore['append']
   readonly telemetry: Telemetry
   readonly log: Logger

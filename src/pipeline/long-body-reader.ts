@@ -3,7 +3,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_INLINE_BYTES } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
-import { type Job, SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
+import { SupervisedThread, ThreadFault, type ThreadJob } from '../threads/supervised-thread.ts'
 import type { ApiReading, BodyReader, RoutedAnswer, RoutedEvent } from './body-reader.ts'
 import type { AnswerFunction } from './provider-readers.ts'
 import { type ReadContext, unreadableEvent } from './read-event.ts'
@@ -21,7 +21,7 @@ interface Routed {
   readonly handlers?: readonly HandlerDefinition[]
 }
 
-export type Question =
+type ReadingRequest =
   | ({ readonly kind: 'event'; readonly context: ReadContext } & Routed)
   | ({ readonly kind: 'pollAnswer'; readonly polled: PolledTask } & Routed)
   | { readonly kind: 'taskId' }
@@ -31,13 +31,13 @@ export type Question =
 /** The thread gets one question at a time. */
 export interface ToLongThread {
   readonly provider: string
-  readonly question: Question
+  readonly question: ReadingRequest
   readonly body: Uint8Array
 }
 
-export type Answer = RoutedEvent | RoutedAnswer | ApiReading | string | undefined
+export type ReadingResult = RoutedEvent | RoutedAnswer | ApiReading | string | undefined
 
-export type FromLongThread = { readonly value: Answer } | { readonly failed: string }
+export type FromLongThread = { readonly value: ReadingResult } | { readonly failed: string }
 
 /** Bytes of the longest body that a user's code reads inline. For a longer body one thread reads and routes: to copy the parsed values between threads would take too long. */
 const MAX_ISOLATED_INLINE_BYTES = 16_384
@@ -52,7 +52,7 @@ const IDLE_MS = 60_000
 /** Enough for the parsed value of a body of 64 MiB. */
 const MAX_HEAP_MIB = 2_048
 
-export interface LongBodyReaderOptions {
+interface LongBodyReaderOptions {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   /** The providers whose modules contain a user's code. */
@@ -68,12 +68,12 @@ export interface LongBodyReaderOptions {
   readonly maxReadingMs?: number
 }
 
-export interface LongBodyReader extends BodyReader {
+interface LongBodyReader extends BodyReader {
   close(): Promise<void>
 }
 
 /** Which queue a body waits in: the sender of a webhook waits for the acknowledgement, an answer to a poll and a replay can wait. */
-type Queue = 'webhooks' | 'rest'
+type BodyQueue = 'webhooks' | 'rest'
 
 /** Reads short bodies in the calling thread, and long bodies in `LongBodyThreads`. */
 export function createLongBodyReader({
@@ -102,7 +102,7 @@ export function createLongBodyReader({
       const [fault] = faults()
       if (fault !== undefined) throw new HoldfastError('unavailable', fault)
       const isNew = context.id === ''
-      const question: Question = { kind: 'event', source: { name, types }, context }
+      const question: ReadingRequest = { kind: 'event', source: { name, types }, context }
       try {
         return await threads.ask<RoutedEvent>(question, provider, body, isNew ? 'webhooks' : 'rest')
       } catch (error) {
@@ -117,7 +117,7 @@ export function createLongBodyReader({
       if (isHere(provider, body)) return inline.pollAnswer(source, polled, body)
       // Only the answer that ends a task is routed: the others are given even if the handlers are not known.
       const [fault] = faults()
-      const question: Question = { kind: 'pollAnswer', source: { name, types }, polled }
+      const question: ReadingRequest = { kind: 'pollAnswer', source: { name, types }, polled }
       const answer = await threads
         .ask<RoutedAnswer>(question, provider, body)
         .catch((error: unknown): RoutedAnswer => ({ kind: 'nothing', reason: reasonOf(error) }))
@@ -132,7 +132,7 @@ export function createLongBodyReader({
 
     async apiWithBody(provider, name, body, args) {
       if (isShort(body)) return inline.apiWithBody(provider, name, body, args)
-      const question: Question = { kind: 'apiWithBody', name, ...(args !== undefined && { args }) }
+      const question: ReadingRequest = { kind: 'apiWithBody', name, ...(args !== undefined && { args }) }
       return threads.ask<ApiReading>(question, provider, body).catch(() => ({ kind: 'nothing' }))
     },
 
@@ -147,7 +147,7 @@ export function createLongBodyReader({
 
 const isShort = ({ length }: Uint8Array): boolean => length <= MAX_INLINE_BYTES
 
-type ThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'isolated' | 'handlers' | 'log'> & {
+type LongThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'isolated' | 'handlers' | 'log'> & {
   readonly maxReadingMs: number
 }
 
@@ -156,20 +156,20 @@ type ThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'isolated' 
  * code: that code may hang or end its thread, and only bodies of the same provider wait there.
  */
 class LongBodyThreads {
-  readonly #options: ThreadOptions
+  readonly #options: LongThreadOptions
   readonly #threads = new Map<string, Thread>()
   /** The handlers that were sent to each thread last. */
   readonly #known = new WeakMap<object, readonly HandlerDefinition[]>()
 
-  constructor(options: ThreadOptions) {
+  constructor(options: LongThreadOptions) {
     this.#options = options
   }
 
-  async ask<Result extends Answer>(
-    question: Question,
+  async ask<Result extends ReadingResult>(
+    question: ReadingRequest,
     provider: Provider,
     body: Uint8Array,
-    queue: Queue = 'rest',
+    queue: BodyQueue = 'rest',
   ): Promise<Result> {
     const answer = await this.#threadOf(provider, queue).run({
       size: body.length,
@@ -183,7 +183,7 @@ class LongBodyThreads {
     await Promise.all([...this.#threads.values()].map((thread) => thread.close()))
   }
 
-  #threadOf(provider: Provider, queue: Queue): Thread {
+  #threadOf(provider: Provider, queue: BodyQueue): Thread {
     const isIsolated = this.#options.isolated.has(provider)
     const key = isIsolated ? `${queue} ${provider.name}` : queue
     const thread = this.#threads.get(key) ?? openThread(this.#options, isIsolated ? provider.name : undefined)
@@ -192,7 +192,7 @@ class LongBodyThreads {
   }
 
   /** Adds the handlers to a routed question if the thread does not have the current ones. */
-  #withHandlers(worker: object, question: Question): Question {
+  #withHandlers(worker: object, question: ReadingRequest): ReadingRequest {
     const current = this.#options.handlers()
     if (!('source' in question) || this.#known.get(worker) === current) return question
     this.#known.set(worker, current)
@@ -203,7 +203,7 @@ class LongBodyThreads {
 type Thread = SupervisedThread<FromLongThread>
 
 /** `owner`: the provider whose module is a user's and runs in the thread. */
-function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, owner: string | undefined): Thread {
+function openThread({ providerModules, log, maxReadingMs }: LongThreadOptions, owner: string | undefined): Thread {
   return new SupervisedThread({
     name: `the reader of long bodies${owner === undefined ? '' : ` of provider ${owner}`}`,
     script: new URL('./long-body-thread.ts', import.meta.url),
@@ -222,7 +222,7 @@ function openThread({ providerModules, log, maxReadingMs }: ThreadOptions, owner
 }
 
 /** The caller still needs the bytes to store them: unless they are shared memory, the thread gets a copy. */
-function sent(message: ToLongThread): ReturnType<Job['message']> {
+function sent(message: ToLongThread): ReturnType<ThreadJob['message']> {
   if (message.body.buffer instanceof SharedArrayBuffer) return { message }
   const body = new Uint8Array(message.body)
   return { message: { ...message, body }, transferred: [body.buffer] }

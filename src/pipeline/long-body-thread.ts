@@ -4,7 +4,7 @@ import type { Provider } from '../domain/provider.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { postLines } from '../threads/thread-lines.ts'
 import { type ApiReading, type BodyReader, createInlineReader, type RoutedEvent } from './body-reader.ts'
-import type { Answer, FromLongThread, LongThreadData, ToLongThread } from './long-body-reader.ts'
+import type { FromLongThread, LongThreadData, ReadingResult, ToLongThread } from './long-body-reader.ts'
 import { hasMoreValues, MAX_RESULT_VALUES } from './module-results.ts'
 import { compileRoutes } from './routes.ts'
 import { compilePatterns } from './type-routes.ts'
@@ -32,7 +32,7 @@ async function providerOf(name: string): Promise<Provider | undefined> {
   return module.default
 }
 
-async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<Answer> {
+async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<ReadingResult> {
   if ('handlers' in question && question.handlers !== undefined)
     here = createInlineReader(compileRoutes(question.handlers))
   const provider = await providerOf(name)

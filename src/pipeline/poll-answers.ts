@@ -36,7 +36,7 @@ export interface LastKnown {
 }
 
 /** `late`: the task had ended meanwhile, or another process holds its lease; no event was stored. */
-export type KeepOutcome = 'kept' | 'late'
+type KeepOutcome = 'kept' | 'late'
 
 /**
  * Makes an event from the answer to a poll, or from the expiry of a task, and ends the task in the same transaction, under its lease.

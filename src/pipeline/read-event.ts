@@ -30,7 +30,7 @@ export interface UnreadableEvent {
 export type ReadResult = EventReading | UnreadableEvent
 
 type FieldName = Exclude<keyof EventFields, 'created_at_source'>
-export type Found = Partial<Record<FieldName, unknown>>
+export type FoundFields = Partial<Record<FieldName, unknown>>
 
 /** What is known about an event beside its body, and decides how the body is read. `id` and `type` are empty for a new event. */
 export interface ReadContext {
@@ -43,7 +43,7 @@ export interface ReadContext {
 }
 
 /** The type of an event whose type could not be read. */
-export const UNKNOWN_TYPE = 'unknown'
+const UNKNOWN_TYPE = 'unknown'
 
 /**
  * Reads an event from a request by its provider's map or code. Pure: the same bytes give the same event, when it is received and
@@ -51,7 +51,7 @@ export const UNKNOWN_TYPE = 'unknown'
  */
 export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): ReadResult {
   const parsed = parseJson(body)
-  let found: Found = {}
+  let found: FoundFields = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   try {
     found = quiet(extract(provider.event, headers, parsed.ok ? parsed.value : undefined))
@@ -74,7 +74,7 @@ export const unreadableEvent = (body: Uint8Array, reason: string, id: string = c
 
 /** Checks what was found in a body, and makes an event of it or says why it cannot. */
 export function conclude(
-  found: Found,
+  found: FoundFields,
   parsed: Parsed,
   reasons: string[],
   about: {
@@ -141,7 +141,7 @@ export function quiet<Given>(given: Given): Given {
 export const unreadable = (provider: Provider, error: unknown): string =>
   `provider ${provider.name} could not read it (${nameOfError(error)})`
 
-function extract(event: Provider['event'], headers: Headers, body: unknown): Found {
+function extract(event: Provider['event'], headers: Headers, body: unknown): FoundFields {
   if (typeof event === 'function') return event({ headers, body })
   const pick = (field: keyof EventMap) => select(event[field], headers, body)
   return {
@@ -171,7 +171,7 @@ const IDENTIFYING_FIELDS = ['type', 'data', 'api_version', 'task'] as const sati
  * Values that tell an event from another one with the same body. For a map: all headers that it reads, except the time, which may
  * differ when the provider sends an event again. For code, which may read any header: all fields that it gives, except the time.
  */
-function beside(event: Provider['event'], headers: Headers, found: Found, parsed: Parsed): readonly unknown[] {
+function beside(event: Provider['event'], headers: Headers, found: FoundFields, parsed: Parsed): readonly unknown[] {
   if (typeof event === 'function') {
     const names = [found.type, found.api_version, found.task].map((value) => nameOf(value) ?? null)
     const data = parsed.ok && found.data === parsed.value ? undefined : written(found.data)

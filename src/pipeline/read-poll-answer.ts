@@ -7,7 +7,7 @@ import {
   checkedEnd,
   conclude,
   type EventReading,
-  type Found,
+  type FoundFields,
   quiet,
   type ReadContext,
   type ReadResult,
@@ -70,7 +70,7 @@ function soundAnswer(given: unknown): TaskAnswer | undefined {
 function readStoredAnswer(provider: Provider, { id, task, receivedAtMs }: PolledTask, body: Uint8Array): ReadResult {
   const parsed = parseJson(body)
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
-  let found: Found = { id }
+  let found: FoundFields = { id }
   let end: TaskEnd | undefined
   try {
     const answer = parsed.ok ? quiet(provider.api?.tasks?.read(parsed.value, task)) : undefined
@@ -93,7 +93,7 @@ export function expiryOf({ id, task, receivedAtMs }: PolledTask, data: Readonly<
   )
 }
 
-export function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): ReadResult {
+function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): ReadResult {
   const parsed = parseJson(body)
   const at = (path: string): unknown => (parsed.ok ? valueAt(parsed.value, path) : undefined)
   const found = { id, task, type: EXPIRED_TYPE, created_at: at('created_at'), data: at('data') }

@@ -10,7 +10,7 @@ import type { ClockWatch } from './clock-watch.ts'
 import { newEvent, type WriteEvent, wasKept } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
 
-export interface ReceiveOptions {
+interface ReceiveOptions {
   readonly writeEvent: WriteEvent
   readonly reader: Pick<BodyReader, 'event'>
   readonly redeliver: Redeliver
@@ -20,7 +20,7 @@ export interface ReceiveOptions {
   readonly log: Logger
 }
 
-export interface Receiver {
+interface Receiver {
   readonly receive: Receive
   /** How many events are being stored now. */
   readonly receiving: () => number

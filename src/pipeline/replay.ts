@@ -6,7 +6,7 @@ import type { Source } from '../domain/source.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { RouteResult } from './routes.ts'
 
-export interface ReplayOptions {
+interface ReplayOptions {
   readonly store: EventStore & DeliveryQueue
   readonly sources: ReadonlyMap<string, Source>
   readonly reader: Pick<BodyReader, 'event'>
@@ -17,7 +17,7 @@ export interface ReplayOptions {
  * Takes a stored event down the road again from where it was parsed: read, validated and routed by today's handlers and
  * schemas. So an event that was unhandled or quarantined runs once there is a handler, or a schema that it satisfies.
  */
-export interface Replayer {
+interface Replayer {
   /**
    * Gives the event's new status, and the handlers that will run: all that want the event, or the named one. Rejects with
    * `event_not_found`, `body_corrupt`, `handler_not_found` (the named handler does not want this event) or `conflict` (the event's
@@ -64,7 +64,7 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
   }
 }
 
-export interface Redelivery {
+interface Redelivery {
   readonly source: Source
   readonly uid: string
   /** Handlers whose deliveries were dead when the event came again. */

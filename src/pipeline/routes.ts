@@ -125,7 +125,7 @@ function compileRoute(handler: HandlerDefinition): CompiledRoute {
  * Compiles the check of what a handler's types promise: its schema, or the catalogue's for each type that the handler names in
  * full, or else that `data` is an object.
  */
-export function compileCheck(
+function compileCheck(
   { name, types, schema, schemaOf }: HandlerDefinition,
   compile = compileSchema,
 ): CompiledRoute['check'] {

@@ -5,10 +5,10 @@ import type { TaskEnd, TaskEnding } from '../domain/task.ts'
 
 /** What the APIs of several providers have in common. */
 
-type Ended = Extract<TaskAnswer, { event: unknown }>
+type EndedAnswer = Extract<TaskAnswer, { event: unknown }>
 
 /** An API's statuses that end a task, and how they end it. With any other status the task goes on. */
-export type EndStatuses = ReadonlyMap<string, Ended['status']>
+export type EndStatuses = ReadonlyMap<string, EndedAnswer['status']>
 
 /** Gets a task by its id; undefined if the id would lead elsewhere in the API, or cannot stand in a URL. */
 export const getTask = (path: string, taskId: string): ApiRequest | undefined =>
@@ -18,7 +18,7 @@ export const getTask = (path: string, taskId: string): ApiRequest | undefined =>
 export function taskAnswer(
   endStatuses: EndStatuses,
   word: unknown,
-  event: (word: string) => Ended['event'],
+  event: (word: string) => EndedAnswer['event'],
 ): TaskAnswer | undefined {
   if (!isName(word)) return undefined
   const status = endStatuses.get(word)

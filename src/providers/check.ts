@@ -24,15 +24,15 @@ const Code = Type.Unknown()
 const OptionalCode = Type.Optional(Code)
 
 /** The members of an API that are functions. `satisfies` makes each list below name all of them, and no other. */
-type Functions<Api> = {
+type CodeOf<Api> = {
   [Name in keyof Api as NonNullable<Api[Name]> extends (...args: never) => unknown
     ? Name
     : never]-?: undefined extends Api[Name] ? TOptional<TUnknown> : TUnknown
 }
 
-const apiCode = { headers: OptionalCode } satisfies Functions<ProviderApi>
-const taskCode = { poll: Code, read: Code } satisfies Functions<TaskApi>
-const submitCode = { request: Code, taskId: Code } satisfies Functions<NonNullable<TaskApi['submit']>>
+const apiCode = { headers: OptionalCode } satisfies CodeOf<ProviderApi>
+const taskCode = { poll: Code, read: Code } satisfies CodeOf<TaskApi>
+const submitCode = { request: Code, taskId: Code } satisfies CodeOf<NonNullable<TaskApi['submit']>>
 const registrationCode = {
   list: Code,
   readList: Code,
@@ -42,7 +42,7 @@ const registrationCode = {
   read: Code,
   secret: OptionalCode,
   eventOf: OptionalCode,
-} satisfies Functions<RegistrationApi>
+} satisfies CodeOf<RegistrationApi>
 
 const Submit = Type.Object({ ...submitCode, ...submitData.properties }, closed)
 const Tasks = Type.Object({ ...taskCode, submit: Type.Optional(Submit), ...taskData.properties }, closed)
@@ -62,7 +62,7 @@ const providerCode = {
   mismatch: OptionalCode,
   ends: OptionalCode,
   samples: OptionalCode,
-} satisfies Functions<Omit<Provider, 'event'>>
+} satisfies CodeOf<Omit<Provider, 'event'>>
 
 const checkModule = compileSchema(
   Type.Object(

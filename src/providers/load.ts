@@ -14,7 +14,7 @@ export interface LoadedProvider {
 }
 
 /** Imports a module by its file URL, as `import` does. */
-export type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
+type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
 
 /**
  * The shipped providers and those of a directory, by name. A user's module takes the place of a shipped one with the same

@@ -3,7 +3,7 @@ import { readEvent } from '../pipeline/read-event.ts'
 import { bodyFields } from '../signatures/registry.ts'
 import { sampleData, standardSample } from './ai/samples.ts'
 
-export interface SampleRequest {
+interface SampleRequest {
   /** The content type, and headers that carry fields of the event; signing adds its own. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer

@@ -12,7 +12,7 @@ import { createWebhook, ensureWebhook, eventsFor, removeWebhook, updateWebhook }
 /** Changes of one source that may be queued, the running one included; more are refused as `unavailable`. */
 const MAX_QUEUED = 16
 
-export interface WebhookManagerOptions extends Partial<ModuleReaders> {
+interface WebhookManagerOptions extends Partial<ModuleReaders> {
   readonly sources: ReadonlyMap<string, ConnectedSource>
   /** Gets the source, registration and action of each change, never a key or a secret. */
   readonly log: Logger

@@ -3,7 +3,7 @@ import type { Headers } from '../domain/event.ts'
 import type { HmacScheme } from './hmac.ts'
 
 /** What a template's placeholders stand for in one request. */
-export interface SignedParts {
+interface TemplateValues {
   readonly id: string
   readonly timestamp: string
   readonly url: string
@@ -12,7 +12,7 @@ export interface SignedParts {
 }
 
 /** Literal text, or what fills a placeholder. Strings hold one byte per character (Latin-1), as Node gives header values. */
-type Piece = string | ((parts: SignedParts) => string | Buffer)
+type Piece = string | ((parts: TemplateValues) => string | Buffer)
 
 const PLACEHOLDER = /\{([^{}]*)\}/
 
@@ -48,7 +48,7 @@ export function digest(
   algorithm: HmacScheme['algorithm'],
   key: Buffer,
   pieces: readonly Piece[],
-  parts: SignedParts,
+  parts: TemplateValues,
 ): Buffer {
   const hmac = createHmac(algorithm, key)
   // Each update is a call from JavaScript to native code, so the text between two bodies goes in at once.

@@ -25,9 +25,9 @@ const schema = Type.Object(
 /** A secret that is sent along as it is. */
 export interface SharedSecretScheme extends Written<typeof schema> {}
 
-type Found = { readonly secret: string } | VerificationFailure
+type FoundSecret = { readonly secret: string } | VerificationFailure
 
-const missing: Found = { ok: false, reason: 'missing' }
+const missing: FoundSecret = { ok: false, reason: 'missing' }
 
 /**
  * Compares digests, so that the time it takes tells neither the secret's bytes nor its length. An empty secret verifies
@@ -55,7 +55,7 @@ function compile(scheme: SharedSecretScheme, secrets: readonly string[]): Verifi
 
 const NO_BODY = Buffer.alloc(0)
 
-function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: SignedRequest): Found {
+function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: SignedRequest): FoundSecret {
   if ('header' in from) {
     const value = headers[from.header]
     if (value === undefined) return missing
@@ -75,7 +75,7 @@ function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: 
 }
 
 /** RFC 7617: `Basic base64(user:password)`; the scheme's name in either case. */
-function basicPassword(authorization: string | undefined): Found {
+function basicPassword(authorization: string | undefined): FoundSecret {
   if (authorization === undefined) return missing
   const credentials = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1]
   const pair = credentials === undefined ? '' : Buffer.from(credentials, 'base64').toString('utf8')

@@ -7,7 +7,7 @@ import { openSqliteStore } from './sqlite/open.ts'
 /** A database that is started together with its replicas takes a while to accept connections. */
 const CONNECT_RETRY_MS = 15_000
 
-export interface OpenStoreOptions {
+interface OpenStoreOptions {
   /** Replaces the system's clock, and with PostgreSQL the database's. */
   readonly clock?: Clock
   /** Replaces the monotonic clock of the SQLite store; absent: `clock` does, if it is given. */

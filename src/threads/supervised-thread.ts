@@ -11,7 +11,7 @@ const UNSTARTABLE = 'does not start'
 const STOPPED = 'reads no more: the service stops'
 
 /** A job for a thread; `size`: how much of `ThreadOptions.maxWaiting` it takes until it is done. */
-export interface Job {
+export interface ThreadJob {
   readonly size: number
   /** Makes the message, once per try, and names the buffers that are transferred and not copied. */
   readonly message: (worker: Worker) => { readonly message: unknown; readonly transferred?: readonly ArrayBuffer[] }
@@ -33,7 +33,7 @@ export class ThreadFault extends Error {
   }
 }
 
-export interface ThreadOptions {
+interface ThreadOptions {
   /** The script posts `READY`, and then answers each job (`Numbered`) with the job's number (`Answered`). */
   readonly script: URL
   readonly worker: WorkerOptions
@@ -56,8 +56,8 @@ export interface ThreadOptions {
   readonly onLost?: (fault: ThreadFault) => void
 }
 
-interface Waiting<Answer> {
-  readonly job: Job
+interface WaitingJob<Answer> {
+  readonly job: ThreadJob
   /** The thread ended during this job, perhaps because of something that an earlier job left running. */
   readonly isSecondTry?: boolean
   readonly resolve: (answer: Answer) => void
@@ -70,9 +70,9 @@ interface Waiting<Answer> {
  */
 export class SupervisedThread<Answer> {
   readonly #options: ThreadOptions
-  readonly #waiting: Waiting<Answer>[] = []
+  readonly #waiting: WaitingJob<Answer>[] = []
   #size = 0
-  #current: Waiting<Answer> | undefined
+  #current: WaitingJob<Answer> | undefined
   /** The number of the job that was sent last. */
   #number = 0
   #worker: Worker | undefined
@@ -87,7 +87,7 @@ export class SupervisedThread<Answer> {
   }
 
   /** Rejects with `ThreadFault`, or with `unavailable` if too many jobs wait, the thread does not start, or the service stops. */
-  run(job: Job): Promise<Answer> {
+  run(job: ThreadJob): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     if (this.#size + job.size > this.#options.maxWaiting) return Promise.reject(this.#unavailable(BUSY))
     this.#size += job.size
@@ -195,7 +195,7 @@ export class SupervisedThread<Answer> {
     for (const waiting of this.#waiting.splice(0)) this.#reject(waiting, this.#unavailable(why))
   }
 
-  #reject(waiting: Waiting<Answer> | undefined, error: Error): void {
+  #reject(waiting: WaitingJob<Answer> | undefined, error: Error): void {
     if (waiting === undefined) return
     this.#size -= waiting.job.size
     waiting.reject(error)

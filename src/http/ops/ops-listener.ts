@@ -92,7 +92,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
 }
 
 /** The part of the metrics that the route shows. */
-export interface MetricsView {
+interface MetricsView {
   readonly contentType: string
   readonly text: () => Promise<string>
   readonly summary: () => object
@@ -123,7 +123,7 @@ const PROBLEM = {
   content: { 'application/problem+json': { schema: ProblemSchema } },
 }
 
-interface Operation {
+interface OpenApiOperation {
   readonly responses?: Record<string, unknown>
 }
 
@@ -139,7 +139,7 @@ function registerOpenApi(app: FastifyInstance): void {
     transformObject: (document) => {
       const description = 'openapiObject' in document ? document.openapiObject : document.swaggerObject
       for (const methods of Object.values(description.paths ?? {})) {
-        for (const { responses } of Object.values<Operation>(methods ?? {})) {
+        for (const { responses } of Object.values<OpenApiOperation>(methods ?? {})) {
           if (responses !== undefined) responses.default = PROBLEM
         }
       }

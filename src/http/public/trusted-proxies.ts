@@ -3,7 +3,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
 /** From where a request came. */
-export interface ClientAddress {
+interface ClientAddress {
   /** The other end of the connection. */
   readonly peer: string | undefined
   /** The client as a trusted proxy names it; absent without one. */

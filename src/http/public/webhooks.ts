@@ -9,7 +9,7 @@ import { type Receive, type Received, type Unproven, unproven } from '../../doma
 import type { Source } from '../../domain/source.ts'
 import type { RequestOutcome, Telemetry } from '../../domain/telemetry.ts'
 import { expectsContinue } from '../expect-continue.ts'
-import type { Connections } from '../fair-scheduler.ts'
+import type { ClientConnections } from '../fair-scheduler.ts'
 import { rawQuery } from '../listener.ts'
 import { peerOf } from '../peers.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from '../problems.ts'
@@ -17,7 +17,7 @@ import { ReadBudget, type Sender } from '../read-budget.ts'
 import { type BodyRead, createBodyReader } from './read-body.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
 
-export interface WebhookOptions {
+interface WebhookOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
@@ -34,7 +34,7 @@ export interface WebhookOptions {
   readonly now: () => number
   /** The source whose body is being read from each socket, so that a body cut short counts for its source. */
   readonly reading: WeakMap<Socket, Source>
-  readonly connections: Pick<Connections, 'trust' | 'suspect' | 'owesOne'>
+  readonly connections: Pick<ClientConnections, 'trust' | 'suspect' | 'owesOne'>
 }
 
 /** A source, and the media types that it accepts. */

@@ -3,11 +3,9 @@ import { toIso } from '../../domain/clock.ts'
 import { type Attempt, DELIVERY_STATES, type DeliverySummary } from '../../domain/delivery.ts'
 import type { Replayed } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
-import { type CreatedAtSource, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
+import { CREATED_AT_SOURCES, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/event-store.ts'
 import { OneOf, Time } from './schema.ts'
-
-const CREATED_AT_SOURCES = ['provider', 'received'] as const satisfies readonly CreatedAtSource[]
 
 export const EventSchema = Type.Object({
   uid: Type.String(),

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
-import { TASK_STATUSES, type Task } from '../../domain/task.ts'
+import { RESOLVED_BY, TASK_STATUSES, type Task } from '../../domain/task.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const TaskSchema = Type.Object({
@@ -17,7 +17,7 @@ export const TaskSchema = Type.Object({
   polls: Type.Integer({ description: 'How often the provider was asked' }),
   last_error: Nullable(Type.String()),
   ended_at: Nullable(Time()),
-  resolved_by: Nullable(OneOf(['webhook', 'poll', 'expiry'])),
+  resolved_by: Nullable(OneOf(RESOLVED_BY)),
   event_uid: Nullable(Type.String(), 'The event that ended it'),
 })
 /** A task as the ops API shows it. */

@@ -12,7 +12,7 @@ export interface Toll {
   readonly compared: number
 }
 
-export interface Instrumented {
+interface Instrumented {
   readonly schema: Json
   /** The toll of the root schema, which is not wrapped: the caller charges it when a check begins. */
   readonly toll: Toll

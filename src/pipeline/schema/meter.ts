@@ -84,7 +84,7 @@ export function chargeComparing(value: unknown, times: number): void {
 }
 
 /** Runs one check. Undefined: the check was aborted, or the budget was used up before. */
-export type Budget = <Result>(check: () => Result) => Result | undefined
+type Budget = <Result>(check: () => Result) => Result | undefined
 
 /** Opens a budget for all checks of one event. They run one after the other, without `await`. */
 export function openBudget(bodyBytes: number): Budget {

@@ -6,7 +6,7 @@ import { charge, chargeUnbounded } from './meter.ts'
 const MAX_PROGRAM = 500
 
 /** The interface that Ajv needs of a regular expression. */
-export interface Matcher {
+interface Matcher {
   readonly test: (text: string) => boolean
   readonly toString: () => string
 }

@@ -142,7 +142,7 @@ const MAX_HOSTNAME_LENGTH = 255
  * Adds the formats of ajv-formats; each charges for its work first. Their expressions are anchored, and all but `url` are linear
  * in the text.
  */
-export function addCountedFormats(ajv: Ajv): void {
+function addCountedFormats(ajv: Ajv): void {
   addFormats.default(ajv)
   for (const [name, format] of Object.entries(ajv.formats)) {
     const test = format === undefined ? undefined : testOf(format)
@@ -166,7 +166,7 @@ function testOf(format: Format): Test | undefined {
 }
 
 /** `uniqueItems` in time linear in the list; Ajv's own compares every pair. */
-export const uniqueItems: FuncKeywordDefinition = {
+const uniqueItems: FuncKeywordDefinition = {
   keyword: 'uniqueItems',
   type: 'array',
   schemaType: 'boolean',

@@ -33,7 +33,7 @@ interface AppendRow extends Row {
   readonly dead: string | null
 }
 
-export interface AppendParts {
+interface AppendParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly partitions: BodyPartitions

@@ -53,7 +53,7 @@ interface LastRow extends Row {
   readonly next_due_at: number | null
 }
 
-export interface ClaimParts {
+interface ClaimParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly leases: Leases

@@ -48,7 +48,7 @@ interface Relation extends Row {
   readonly long_values_of: string | null
 }
 
-interface Place {
+interface DamagedBlock {
   readonly relation: Relation
   readonly block: number | undefined
 }
@@ -59,7 +59,7 @@ interface Place {
  * - `rows`: rows are damaged;
  * - `unknown`: the server could not be asked.
  */
-export type DamageKind = 'mended' | 'index' | 'rows' | 'unknown'
+type DamageKind = 'mended' | 'index' | 'rows' | 'unknown'
 
 interface Rebuilding {
   readonly done: Promise<boolean>
@@ -72,7 +72,7 @@ export class Damage {
   readonly #log: StoreLog
   readonly #maxTableBytes: number
   /** Warnings and their places; without a place: an index that was rebuilt, whose warning stays until the store is closed. */
-  readonly #warnings = new Map<string, Place | undefined>()
+  readonly #warnings = new Map<string, DamagedBlock | undefined>()
   /** Rebuilds by the file of the index. */
   readonly #rebuilding = new Map<number, Rebuilding>()
   readonly #tookTooLong = new Set<number>()
@@ -137,7 +137,7 @@ export class Damage {
   #relation = (file: number, name = ''): Promise<Relation[]> =>
     this.#connections.run<Relation>('read', RELATION, [file, name])
 
-  #warn(warning: string, place: Place | undefined): void {
+  #warn(warning: string, place: DamagedBlock | undefined): void {
     if (this.#warnings.has(warning) || this.#warnings.size >= MAX_WARNINGS) return
     this.#warnings.set(warning, place)
     this.#log('error', warning)
@@ -188,7 +188,7 @@ export class Damage {
     if (this.#isClosed) throw new HoldfastError('unavailable', 'the store is closed')
   }
 
-  async #isRepaired({ relation: { name, file, is_index, long_values_of }, block }: Place): Promise<boolean> {
+  async #isRepaired({ relation: { name, file, is_index, long_values_of }, block }: DamagedBlock): Promise<boolean> {
     // Every rewrite of a relation gives it another file.
     if ((await this.#relation(file)).length === 0) return true
     if (is_index || long_values_of !== null || block === undefined) return false
@@ -204,7 +204,7 @@ export class Damage {
   }
 }
 
-function warningOf({ relation: { name, is_index, long_values_of }, block }: Place): string {
+function warningOf({ relation: { name, is_index, long_values_of }, block }: DamagedBlock): string {
   const at = block === undefined ? '' : `block ${block} of `
   if (is_index) {
     const statement = long_values_of === null ? `INDEX CONCURRENTLY ${name}` : `TABLE CONCURRENTLY ${long_values_of}`

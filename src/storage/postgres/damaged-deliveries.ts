@@ -59,7 +59,7 @@ const RECLAIM_UNRECORDED = `
   FROM lost WHERE delivery.key = lost.key RETURNING delivery.key
 `
 
-export interface DamagedDeliveriesParts {
+interface DamagedDeliveriesParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly damage: Damage

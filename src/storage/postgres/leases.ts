@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../domain/clock.ts'
 
 /** A delivery that this store has leased and not settled. */
-interface Held {
+interface HeldLease {
   readonly lease: string
   /** By `performance.now()`: when its lease has surely expired. */
   readonly untilMs: number
@@ -11,7 +11,7 @@ interface Held {
 }
 
 /** The leases that a store knows, for `give_back_2`, which releases all others in its name. */
-export interface KnownLeases {
+interface KnownLeases {
   /** Number of the latest lease. */
   readonly last: number
   /** Leases that a running statement may take. */
@@ -27,7 +27,7 @@ export interface KnownLeases {
 export class Leases {
   readonly holder: string = randomUUID()
   readonly #asked = new Set<string>()
-  readonly #held = new Map<number, Held>()
+  readonly #held = new Map<number, HeldLease>()
   readonly #clock: Clock
   #last = 0
 

@@ -10,7 +10,7 @@ const FOLD_INTERVAL_MS = 10_000
 const HOUR_MS = 3_600_000
 const DAMAGE_INTERVAL_MS = 60_000
 
-export interface MaintenanceOptions {
+interface MaintenanceOptions {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly partitions: BodyPartitions

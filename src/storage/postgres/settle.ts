@@ -92,7 +92,7 @@ const PARTS: readonly Extent[] = [
   { statement: SETTLE_UNRECORDED, quarantines: false, givesUpIds: false },
 ]
 
-export interface SettleParts {
+interface SettleParts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly leases: Leases

@@ -37,7 +37,7 @@ import { createActivity, createFindTask, createSearchTasks } from './search-task
 import { createSettle } from './settle.ts'
 import { createTrackTask } from './track-task.ts'
 
-export interface PostgresStoreOptions {
+interface PostgresStoreOptions {
   /** Replaces the database's clock and this process's, in tests. */
   readonly clock: Clock | undefined
   /** Replaces this process's clock alone, in tests. */

@@ -90,12 +90,12 @@ interface InConflict extends Contender {
 }
 
 /** What became of an event that took its id. */
-export interface Taken {
+interface Taken {
   readonly status: EventStatus
   readonly ended?: EndedTask
 }
 
-export interface Take {
+interface Take {
   readonly routing: RouteResult
   /** Its body counts as its identity too. */
   readonly byBody: boolean

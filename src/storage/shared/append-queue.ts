@@ -31,7 +31,7 @@ export type AppendResult = (Receipt & { readonly ended?: EndedTask }) | Holdfast
 /** Writes a batch. Gives a result for each event, in order; rejects where none of them was kept. */
 export type WriteBatch = (batch: AppendBatch) => Promise<readonly AppendResult[]>
 
-interface Waiting {
+interface WaitingEvent {
   readonly event: NewEvent
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: Error) => void
@@ -44,7 +44,7 @@ interface Waiting {
 export class AppendQueue {
   readonly #write: WriteBatch
   readonly #onTaskEnded: (ended: EndedTask) => void
-  #gathered: Waiting[] = []
+  #gathered: WaitingEvent[] = []
   #underWay = 0
   #events = 0
   #bytes = 0
@@ -114,14 +114,14 @@ export class AppendQueue {
     )
   }
 
-  #written(waiting: readonly Waiting[]): void {
+  #written(waiting: readonly WaitingEvent[]): void {
     this.#underWay--
     this.#release(waiting)
     // Before the senders are answered: the database works meanwhile.
     this.#writeNext()
   }
 
-  #answer(waiting: readonly Waiting[], results: readonly AppendResult[]): void {
+  #answer(waiting: readonly WaitingEvent[], results: readonly AppendResult[]): void {
     waiting.forEach(({ resolve, reject }, at) => {
       const result = results[at] ?? unavailable('the store has not said what became of the event')
       if (result instanceof HoldfastError) reject(result)
@@ -135,7 +135,7 @@ export class AppendQueue {
   }
 
   /** As many of the gathered events as fit into one commit, and at least one. */
-  #takeBatch(): { readonly waiting: readonly Waiting[]; readonly bodyBytes: number } {
+  #takeBatch(): { readonly waiting: readonly WaitingEvent[]; readonly bodyBytes: number } {
     let bodyBytes = 0
     let count = 0
     for (const { event } of this.#gathered) {
@@ -165,7 +165,7 @@ export class AppendQueue {
     return undefined
   }
 
-  #release(waiting: readonly Waiting[]): void {
+  #release(waiting: readonly WaitingEvent[]): void {
     for (const { event } of waiting) this.#bytes -= sizeOf(event)
     this.#events -= waiting.length
   }
@@ -178,7 +178,7 @@ const isSoundOffer = ({ handlers, lease }: NewEvent): boolean =>
 
 const sizeOf = (event: NewEvent): number => event.body.length + EVENT_OVERHEAD_BYTES
 
-function rejectAll(waiting: readonly Waiting[], error: Error): void {
+function rejectAll(waiting: readonly WaitingEvent[], error: Error): void {
   for (const { reject } of waiting) reject(error)
 }
 

@@ -78,7 +78,7 @@ function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetai
 }
 
 /** A delivery that a replay creates, or makes pending again. */
-export type ReplayedDelivery =
+type ReplayedDelivery =
   | { readonly kind: 'create'; readonly key: number; readonly handler: string }
   | {
       readonly kind: 'restart'

@@ -11,7 +11,7 @@ export type MovedValue = string | number | boolean | null
 export type MovedKind = 'text' | 'uuid' | 'integer' | 'boolean' | 'hex'
 
 /** The columns of both stores, without the bytes of bodies, in the order in which rows are checksummed. */
-export const MOVED_COLUMNS = {
+const MOVED_COLUMNS = {
   event: {
     key: 'integer',
     uid: 'uuid',

@@ -21,7 +21,7 @@ export interface Position {
 
 const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
 
-export type List = 'events' | 'deliveries' | 'dead' | 'tasks'
+type List = 'events' | 'deliveries' | 'dead' | 'tasks'
 
 const cursorOf = (list: List, { atMs, key }: Position): string =>
   Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')

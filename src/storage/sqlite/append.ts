@@ -10,7 +10,7 @@ import type { Identities } from './identity.ts'
 import type { IncomingEvent, WireResult } from './wire-event.ts'
 
 /** Appends events in the open transaction, each under the next key. */
-export interface Appender {
+interface Appender {
   /** Keeps one event. The deliveries that it offers are leased from `nowMs` on. */
   append(event: IncomingEvent, body: Uint8Array, nowMs: number): WireResult
   rolledBack(): void
@@ -19,7 +19,7 @@ export interface Appender {
   committed(): void
 }
 
-export interface AppendParts {
+interface AppendParts {
   readonly dedupe: Dedupe
   readonly identities: Identities
   readonly counts: StateCounts

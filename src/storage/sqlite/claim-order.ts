@@ -13,7 +13,7 @@ export interface Candidate {
 }
 
 /** The due deliveries in the order in which they are leased, as far as there are free slots. */
-export interface ClaimOrder {
+interface ClaimOrder {
   /** Returns each delivery once. Called again when the one before is no longer pending, or was passed over. */
   next(): Candidate | undefined
   /** The candidate stays pending, and is not returned again while the process runs. */
@@ -169,8 +169,8 @@ interface FreeSlots {
 class HandlerQueue {
   readonly name: string
   readonly #slots: FreeSlots
-  readonly #shared: Reader
-  readonly #isolated: Reader
+  readonly #shared: CandidateReader
+  readonly #isolated: CandidateReader
   #limit: number
   #running: number
 
@@ -179,8 +179,8 @@ class HandlerQueue {
     this.#limit = limit
     this.#running = running
     this.#slots = slots
-    this.#shared = new Reader((rows) => read(name, false, rows))
-    this.#isolated = new Reader((rows) => read(name, true, rows))
+    this.#shared = new CandidateReader((rows) => read(name, false, rows))
+    this.#isolated = new CandidateReader((rows) => read(name, true, rows))
   }
 
   get running(): number {
@@ -207,7 +207,7 @@ class HandlerQueue {
 }
 
 /** Reads more rows once all that it has read were dropped: none of those is pending any more. */
-class Reader {
+class CandidateReader {
   readonly #read: (rows: number) => readonly Candidate[]
   #rows: readonly Candidate[] = []
   #at = 0

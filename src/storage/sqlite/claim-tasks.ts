@@ -88,7 +88,7 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
 }
 
 /** The tasks of a source that may be claimed. */
-export interface DueTasks {
+interface DueTasks {
   /** Tasks past their deadline. */
   expired(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
   /** Tasks to poll: first those that have not failed, but for the places reserved for failed ones. */
@@ -96,7 +96,7 @@ export interface DueTasks {
 }
 
 /** Leaves out what lies on damaged pages. */
-export function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
+function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
   const open = 'expires_at > ?2'
   const sound = prepareQueue(db, damage, { index: 'task_due_sound', at: 'due_at', of: 'failures = 0', free: open })
   const failed = prepareQueue(db, damage, { index: 'task_due_failed', at: 'due_at', of: 'failures > 0', free: open })
@@ -115,7 +115,7 @@ export function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
   }
 }
 
-interface Queue {
+interface TaskQueue {
   readonly index: string
   /** The column that orders the tasks, and is compared with the time up to which they are due. */
   readonly at: string
@@ -125,7 +125,7 @@ interface Queue {
   readonly free: string
 }
 
-function prepareQueue(db: DatabaseSync, damage: Damage, { index, at, of, free }: Queue) {
+function prepareQueue(db: DatabaseSync, damage: Damage, { index, at, of, free }: TaskQueue) {
   const from = `FROM task INDEXED BY ${index} WHERE source = ?1 AND ${at} <= ?3 AND ended_at IS NULL AND ${of}`
   const rows = db.prepare(`SELECT * ${from} AND ${free} ORDER BY ${at}, key LIMIT ?4`)
   const keys = db.prepare(`SELECT key ${from} AND ?2 IS NOT NULL ORDER BY ${at}, key`)

@@ -68,17 +68,17 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
 }
 
 /** A delivery's event as it was stored. */
-type Found = Omit<StoredWork, 'deliveryId' | 'lease' | 'handler' | 'attempt' | 'isolated'>
+type FoundEvent = Omit<StoredWork, 'deliveryId' | 'lease' | 'handler' | 'attempt' | 'isolated'>
 
 /** Reads the event of a delivery, or returns why it cannot be read. */
-function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) => Found | string {
+function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) => FoundEvent | string {
   const select = db.prepare(`
     SELECT uid, source, provider, id, type, received_at, origin, task, headers, traceparent, checksum, bytes,
       json_valid(headers) AS has_headers
     FROM event LEFT JOIN event_body USING (key) WHERE key = ?
   `)
 
-  function find(key: number): Found | string {
+  function find(key: number): FoundEvent | string {
     const row = select.get(eventKeyOf(key))
     const body = row?.bytes
     if (row === undefined || !(body instanceof Uint8Array) || hash('sha256', body) !== row.checksum) return BODY_CORRUPT
@@ -101,7 +101,7 @@ function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) =>
   }
 
   return (key) =>
-    damage.around<Found | string>(
+    damage.around<FoundEvent | string>(
       'event of delivery',
       key,
       () => find(key),
@@ -118,7 +118,7 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
 
   return (
     { key, handler, attempts, isolated }: Candidate,
-    found: Found,
+    found: FoundEvent,
     nowMs: number,
     leaseMs: number,
   ): StoredWork => {

@@ -12,7 +12,7 @@ export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {
 }
 
 /** What is counted: deliveries by state, tasks by status. */
-export type Counted = DeliveryState | `task:${TaskStatus}`
+type Counted = DeliveryState | `task:${TaskStatus}`
 
 /** How many deliveries and tasks changed state in the open transaction; written once, before its commit. */
 export class StateCounts {

@@ -217,9 +217,9 @@ const isSame = (one: Stats, other: Stats): boolean =>
   one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs && one.ino === other.ino && one.dev === other.dev
 
 /** Undefined: there is no such file. A string: why the file cannot be checked. */
-type Found = BigIntStats | string | undefined
+type FileStats = BigIntStats | string | undefined
 
-function statsOf(file: string): Found {
+function statsOf(file: string): FileStats {
   try {
     return statSync(file, { bigint: true, throwIfNoEntry: false })
   } catch (error) {
@@ -227,7 +227,7 @@ function statsOf(file: string): Found {
   }
 }
 
-const fileIdentityOf = (found: Found): string | undefined =>
+const fileIdentityOf = (found: FileStats): string | undefined =>
   typeof found === 'object' ? `${found.dev}:${found.ino}` : found
 
-const sizeOf = (found: Found): bigint => (typeof found === 'object' ? found.size : 0n)
+const sizeOf = (found: FileStats): bigint => (typeof found === 'object' ? found.size : 0n)

@@ -40,7 +40,7 @@ export function hashesOf({ source, id, checksum, variant }: Named): readonly num
 const shortHash = (text: string): number => Number.parseInt(hash('sha256', text).slice(0, HASH_HEX_DIGITS), 16)
 
 type Keys = number | readonly number[]
-interface Entry {
+interface IndexEntry {
   readonly hash: number
   readonly event: number
 }
@@ -65,8 +65,8 @@ export class Dedupe {
   /** The greatest event key in each of the two maps. */
   #recentUntil: number
   #flushingUntil = 0
-  #added: Entry[] = []
-  #removed: Entry[] = []
+  #added: IndexEntry[] = []
+  #removed: IndexEntry[] = []
 
   constructor(db: DatabaseSync) {
     this.#lookUp = db.prepare('SELECT event FROM dedupe WHERE hash = ?')

@@ -7,7 +7,7 @@ import type { Row } from './statement-cache.ts'
 import type { IncomingEvent } from './wire-event.ts'
 
 /** Whether an event is known, and if it is not, as which variant it is to be kept. */
-export type Standing =
+type Standing =
   | { readonly kind: 'new'; readonly variant: Variant }
   | { readonly kind: 'duplicate'; readonly uid: string; readonly dead?: readonly string[] }
   | { readonly kind: 'conflict'; readonly uid: string }

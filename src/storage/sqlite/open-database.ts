@@ -22,7 +22,7 @@ export interface OpenDatabase {
   readonly damage: Damage
 }
 
-export interface OpenDatabaseOptions extends WriterData {
+interface OpenDatabaseOptions extends WriterData {
   readonly warnings: Warnings
   /** Runs the rest of a checkpoint between two commits. */
   readonly onCheckpoint: (run: () => void) => void

@@ -25,7 +25,7 @@ export async function openSqliteStore(given: string, options: SqliteStoreOptions
 /** Both threads make short-lived garbage only; V8 would let it grow to several times this before it collects. */
 const MAX_YOUNG_GENERATION_MIB = 4
 
-export function startThread(file: string, workerData: unknown): Worker {
+function startThread(file: string, workerData: unknown): Worker {
   // Without this process's flags and environment: a test runner's loader must not load itself here too. But with its compile
   // cache, which halves the time that a thread needs to start.
   const cache = getCompileCacheDir()
@@ -38,7 +38,7 @@ export function startThread(file: string, workerData: unknown): Worker {
   })
 }
 
-export function startWriter(data: WriterData): Promise<Worker> {
+function startWriter(data: WriterData): Promise<Worker> {
   return new Promise((resolve, reject) => {
     const writer = startThread('writer.ts', data)
     writer.once('error', reject)

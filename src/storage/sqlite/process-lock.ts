@@ -51,12 +51,12 @@ export async function takeProcessLock(path: string): Promise<ProcessLock> {
 
 class LockTaken extends StoreRefused {}
 
-interface Held {
+interface HeldLock {
   readonly lock: DatabaseSync
   readonly identity: string | undefined
 }
 
-function take(path: string): Held {
+function take(path: string): HeldLock {
   let lock: DatabaseSync | undefined
   try {
     lock = new DatabaseSync(lockOf(path), { timeout: 0 })

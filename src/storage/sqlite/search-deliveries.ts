@@ -9,19 +9,9 @@ import {
   firstDeliveryKey,
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
-import {
-  type Condition,
-  cutPage,
-  type Found,
-  MAX_DELIVERIES_READ,
-  optional,
-  type Position,
-  startOf,
-} from '../shared/search.ts'
+import { cutPage, type Found, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/search.ts'
 import { unlessDamaged } from './errors.ts'
-import { StatementCache } from './statement-cache.ts'
-
-type SqlCondition = Condition<SQLInputValue>
+import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /** A delivery, with its event's uid, source and type where they could be read with it. */
 type ListedRow = DeliveryRow & Partial<EventNames>
@@ -37,7 +27,7 @@ interface Wanted {
 }
 
 /** Deliveries of these keys. */
-interface Place {
+interface KeyRange {
   readonly from: number
   readonly to: number
   readonly position: Position | undefined
@@ -124,7 +114,7 @@ function eventRange(findEvent: StatementSync, uid: string): readonly SqlConditio
   return [['d.key BETWEEN ? AND ?', firstDeliveryKey(key), lastDeliveryKey(key)]]
 }
 
-function deaths(statements: StatementCache, start: Position): readonly Place[] {
+function deaths(statements: StatementCache, start: Position): readonly KeyRange[] {
   const died: SqlCondition[] = [["d.state = 'dead'"], ...diedBefore(start)]
   const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
   return statements.all(from, died, DIED_LAST, [MAX_DELIVERIES_READ]).map((row) => {
@@ -133,7 +123,7 @@ function deaths(statements: StatementCache, start: Position): readonly Place[] {
   })
 }
 
-function eventsBefore(statements: StatementCache, { key: before }: Position): readonly Place[] {
+function eventsBefore(statements: StatementCache, { key: before }: Position): readonly KeyRange[] {
   const from = 'SELECT key FROM event INDEXED BY event_by_uid'
   const last: SqlCondition[] = [['key <= ?', eventKeyOf(before)]]
   return statements.all(from, last, 'ORDER BY key DESC LIMIT ?', [MAX_DELIVERIES_READ]).map((row) => {

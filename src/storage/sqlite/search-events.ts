@@ -5,7 +5,6 @@ import type { Page, PageRequest } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
 import {
-  type Condition,
   checkEventFilter,
   cutPage,
   likeContaining,
@@ -15,9 +14,7 @@ import {
   startOf,
 } from '../shared/search.ts'
 import { unlessDamaged } from './errors.ts'
-import { StatementCache } from './statement-cache.ts'
-
-type SqlCondition = Condition<SQLInputValue>
+import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /**
  * Events, newest first. A source and a type are looked up in the index, one pair of source and type at a time; all other
@@ -128,7 +125,7 @@ const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] 
 /** Pairs of source and type that are looked up one by one. */
 const MAX_KINDS = 256
 
-export interface SourceType {
+interface SourceType {
   readonly source: string
   readonly type: string
 }

@@ -3,7 +3,6 @@ import type { Page, PageRequest } from '../../domain/page.ts'
 import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
 import {
-  type Condition,
   cutPage,
   type Found,
   MAX_RECENT_READ,
@@ -15,9 +14,7 @@ import {
 import { type TaskRow, taskOf } from '../shared/tasks.ts'
 import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'
-import { StatementCache } from './statement-cache.ts'
-
-type SqlCondition = Condition<SQLInputValue>
+import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /** Tasks, newest first. */
 export function prepareSearchTasks(db: DatabaseSync) {

@@ -5,7 +5,7 @@ import { type Settled, STATE_AFTER, type Successor } from '../shared/settlement.
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import type { GiveUpId } from './successor.ts'
-import type { AttemptRow, StoredSettlement } from './thread-messages.ts'
+import type { RecordedAttempt, StoredSettlement } from './thread-messages.ts'
 
 /** A settlement of a delivery on a damaged page takes no effect. */
 export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: StateCounts, damage: Damage) {
@@ -73,7 +73,7 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: Stat
 }
 
 /** Adds an attempt to the history of its delivery, unless that lies on a damaged page. */
-export function prepareRecordAttempt(db: DatabaseSync, damage: Damage): (attempt: AttemptRow) => void {
+export function prepareRecordAttempt(db: DatabaseSync, damage: Damage): (attempt: RecordedAttempt) => void {
   const insert = db.prepare(`
     INSERT INTO attempt (delivery, ordinal, number, outcome, error, detail, started_at, duration_ms)
     VALUES (?1, 1 + coalesce((SELECT max(ordinal) FROM attempt WHERE delivery = ?1), 0), ?2, ?3, ?4, ?5, ?6, ?7)

@@ -7,6 +7,8 @@ import { type Condition, composed } from '../shared/search.ts'
  */
 const MAX_STATEMENTS = 256
 
+export type SqlCondition = Condition<SQLInputValue>
+
 /** Statements composed of conditions, each prepared once. */
 export class StatementCache {
   readonly #db: DatabaseSync
@@ -16,12 +18,7 @@ export class StatementCache {
     this.#db = db
   }
 
-  all(
-    select: string,
-    conditions: readonly Condition<SQLInputValue>[],
-    tail: string,
-    tailValues: readonly SQLInputValue[],
-  ): Row[] {
+  all(select: string, conditions: readonly SqlCondition[], tail: string, tailValues: readonly SQLInputValue[]): Row[] {
     const { sql, values } = composed(select, conditions, tail, tailValues)
     return this.#prepare(sql).all(...values)
   }

@@ -17,7 +17,7 @@ import type { Row } from './statement-cache.ts'
  */
 export type GiveUpId = (eventKey: number, routes: TypeRoutes | undefined, nowMs: number) => Successor | undefined
 
-export interface GiveUpParts {
+interface GiveUpParts {
   readonly identities: Identities
   readonly deliver: Deliver
   readonly endTask: EndTask

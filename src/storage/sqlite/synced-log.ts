@@ -15,7 +15,7 @@ import { toIso } from '../../domain/clock.ts'
 import { unlessDamaged } from './errors.ts'
 
 /** How far the write-ahead log was fsynced: in frames of the log with these salts, with the greatest key of an event then. */
-interface Position {
+interface SyncRecord {
   readonly salts: string
   readonly frames: number
   readonly lastKey: number
@@ -112,15 +112,15 @@ export class SyncedLog {
 
   #cut = (): LogCut => new LogCut(`${logOf(this.#path)} was cut, or written over, while it was in use`)
 
-  #write(position: Position): void {
+  #write(position: SyncRecord): void {
     const text = JSON.stringify(position).padEnd(RECORD_BYTES - 1)
     writeSync(this.#record, `${text}\n`, 0)
   }
 }
 
 /** What an earlier process left, read before SQLite opens the database. */
-export interface LeftBehind {
-  readonly position: Position
+interface LeftBehind {
+  readonly position: SyncRecord
   /** The copy of the damaged log, made before SQLite writes over it. */
   readonly copy: string | undefined
   readonly damage: string | undefined
@@ -159,9 +159,9 @@ export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string |
   ].join('; ')
 }
 
-function readPosition(path: string): Position | undefined {
+function readPosition(path: string): SyncRecord | undefined {
   try {
-    const position = JSON.parse(readFileSync(recordOf(path), 'utf8')) as Position
+    const position = JSON.parse(readFileSync(recordOf(path), 'utf8')) as SyncRecord
     return position.frames >= 0 && position.lastKey >= 0 ? position : undefined
   } catch {
     return undefined
@@ -169,14 +169,14 @@ function readPosition(path: string): Position | undefined {
 }
 
 /** The format of a write-ahead log. Source: https://www.sqlite.org/fileformat2.html#walformat */
-export const HEADER_BYTES = 32
-export const FRAME_HEADER_BYTES = 24
+const HEADER_BYTES = 32
+const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
 /** Frames that are read at once: a log may be longer than what one buffer can hold. */
 const MAX_READ_FRAMES = 128
 
-export interface LogFrames {
+interface LogFrames {
   /** Undefined: its header is damaged, or it is empty. */
   readonly salts: string | undefined
   /** The number of frames that SQLite can read: those before the first with wrong salts or a wrong checksum. */
@@ -184,7 +184,7 @@ export interface LogFrames {
 }
 
 /** Reads a write-ahead log as SQLite does when it recovers. */
-export function readLog(file: string): LogFrames {
+function readLog(file: string): LogFrames {
   const descriptor = openSync(file, 'r')
   try {
     return framesIn((buffer, at) => readSync(descriptor, buffer, 0, buffer.length, at))
@@ -194,7 +194,7 @@ export function readLog(file: string): LogFrames {
 }
 
 /** Whether these are the first bytes of a log; four are enough. */
-export function isLogHeader(header: Buffer): boolean {
+function isLogHeader(header: Buffer): boolean {
   const magic = header.readUInt32BE(0)
   return magic === MAGIC_LITTLE_ENDIAN || magic === MAGIC_BIG_ENDIAN
 }
@@ -205,7 +205,7 @@ function framesIn(read: (buffer: Buffer, at: number) => number): LogFrames {
   if (read(header, 0) < HEADER_BYTES) return NO_LOG
   if (!isLogHeader(header)) return NO_LOG
   const isLittleEndian = header.readUInt32BE(0) === MAGIC_LITTLE_ENDIAN
-  let sum: Sum = checksum(header, 0, 24, [0, 0], isLittleEndian)
+  let sum: LogChecksum = checksum(header, 0, 24, [0, 0], isLittleEndian)
   if (!isSum(header, 24, sum)) return NO_LOG
   const salts = header.toString('hex', 16, 24)
   const frameBytes = FRAME_HEADER_BYTES + header.readUInt32BE(8)
@@ -226,13 +226,19 @@ function framesIn(read: (buffer: Buffer, at: number) => number): LogFrames {
 
 const NO_LOG: LogFrames = { salts: undefined, validFrames: 0 }
 
-type Sum = readonly [number, number]
+type LogChecksum = readonly [number, number]
 
-const isSum = (log: Buffer, at: number, [first, second]: Sum): boolean =>
+const isSum = (log: Buffer, at: number, [first, second]: LogChecksum): boolean =>
   log.readUInt32BE(at) === first && log.readUInt32BE(at + 4) === second
 
 /** Sums 32-bit words in the byte order that the magic number names; the number of words is even. */
-function checksum(log: Buffer, from: number, to: number, [first, second]: Sum, isLittleEndian: boolean): Sum {
+function checksum(
+  log: Buffer,
+  from: number,
+  to: number,
+  [first, second]: LogChecksum,
+  isLittleEndian: boolean,
+): LogChecksum {
   const view = new DataView(log.buffer, log.byteOffset + from, to - from)
   let [a, b] = [first, second]
   for (let at = 0; at < view.byteLength; at += 8) {

@@ -6,22 +6,22 @@ import { transferable } from './wire-event.ts'
 /** Calls to one thread that wait for its answer; any more are `unavailable` at once. */
 const MAX_WAITING_CALLS = 4_096
 
-interface Waiting {
+interface WaitingCall {
   readonly resolve: (value: never) => void
   readonly reject: (error: Error) => void
 }
 
-type Functions<Operations> = { readonly [Name in keyof Operations]: (...args: never) => unknown }
+type ThreadOperations<Operations> = { readonly [Name in keyof Operations]: (...args: never) => unknown }
 
 /** Calls to another thread, each answered once. */
-export class ThreadCalls<Operations extends Functions<Operations>> {
+export class ThreadCalls<Operations extends ThreadOperations<Operations>> {
   readonly #post: (call: {
     readonly id: number
     readonly name: keyof Operations
     readonly args: readonly unknown[]
   }) => void
   readonly #nextId: () => number
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #waiting = new Map<number, WaitingCall>()
 
   constructor(
     post: (call: { readonly id: number; readonly name: keyof Operations; readonly args: readonly unknown[] }) => void,
@@ -63,7 +63,7 @@ export class ThreadCalls<Operations extends Functions<Operations>> {
 }
 
 /** Carries out a call that came from another thread. */
-export function runCall<Operations extends Functions<Operations>>(
+export function runCall<Operations extends ThreadOperations<Operations>>(
   operations: Operations,
   { name, args }: Call<Operations>,
 ): unknown {
@@ -75,7 +75,7 @@ export function runCall<Operations extends Functions<Operations>>(
  * How long a message may wait for another one to be sent with. Settlements wait: they need no fsync, and messages sent together
  * share one commit.
  */
-export const MAX_HELD_MS = 50
+const MAX_HELD_MS = 50
 /** The most messages that wait; one more, and all are sent. As many as the calls of one commit. */
 const MAX_HELD = 16
 

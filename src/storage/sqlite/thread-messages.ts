@@ -113,7 +113,7 @@ export interface WriterData {
   readonly nowMs: number
 }
 
-export interface AttemptRow {
+export interface RecordedAttempt {
   readonly delivery: number
   readonly number: number
   readonly outcome: AttemptOutcome

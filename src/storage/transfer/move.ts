@@ -16,7 +16,7 @@ import { type BothSides, verify } from './verify.ts'
 const CONNECT_RETRY_MS = 5_000
 const WRITTEN = ['event', 'delivery', 'attempt', 'task'] as const satisfies readonly WrittenTable[]
 
-export interface MoveControl {
+interface MoveControl {
   /** Ends the move after the batch that is under way. */
   readonly signal: AbortSignal
   readonly onLog: StoreLog

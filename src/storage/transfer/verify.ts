@@ -25,7 +25,7 @@ export interface BothSides {
   readonly progress: (step: MoveProgress['step'], table: MovedTable, done: number) => void
 }
 
-export interface Verified {
+interface Verified {
   readonly tables: readonly TableComparison[]
   /** The first difference, in order of tables and keys. */
   readonly difference: MoveDifference | undefined
