@@ -3,7 +3,7 @@ import { checkHoldfast, type Holdfast, startHoldfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
 import { readEnvironment } from './app/environment.ts'
 import { ConfigurationError, messageOf } from './domain/errors.ts'
-import type { MoveOutcome, MoveRequest } from './domain/move.ts'
+import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
 import { createLog, type Log } from './log/log.ts'
 import { createSecretFilter, secretsIn } from './log/redact.ts'
 

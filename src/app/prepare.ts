@@ -14,7 +14,7 @@ import { createIsolatedReaders, type IsolatedReaders } from '../modules/isolated
 import { loadInThread } from '../modules/load-modules.ts'
 import { runsCode } from '../pipeline/provider-readers.ts'
 import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts'
-import { type LoadedProvider, loadProviders } from '../providers/load.ts'
+import { type LoadedProvider, loadProviders } from '../providers/load-providers.ts'
 import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
 import { type BuiltSources, buildSources } from './sources.ts'

@@ -3,7 +3,7 @@ import { type ClockRecord, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
-import type { BroughtBack, LongestWaits, StoreClock } from '../domain/store-clock.ts'
+import type { LongestWaits, RepairedTimes, StoreClock } from '../domain/store-clock.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -22,7 +22,7 @@ export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore & StoreClock
   readonly waits: Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
-  readonly onBroughtBack: () => void
+  readonly onRepaired: () => void
   readonly log: Logger
   /** A monotonic clock. */
   readonly monotonicMs?: () => number
@@ -111,7 +111,7 @@ export class Retention implements RetentionService {
   async pass(): Promise<void> {
     const record = await this.#look()
     const isTrusted = record.steadyMs === undefined
-    await this.#bringBack(isTrusted)
+    await this.#repairTimes(isTrusted)
     if (!isTrusted) return this.#hold(record)
     if (this.#heldSaidAtMs !== undefined)
       this.#options.log.info('the clock is trusted, and old events are forgotten again')
@@ -140,16 +140,16 @@ export class Retention implements RetentionService {
     this.#options.log.warn(about, HELD)
   }
 
-  async #bringBack(isTrusted: boolean): Promise<void> {
-    const { store, waits, onBroughtBack, log } = this.#options
+  async #repairTimes(isTrusted: boolean): Promise<void> {
+    const { store, waits, onRepaired, log } = this.#options
     const total = { events: 0, deliveries: 0, tasks: 0 }
     for (let isDone = false; !isDone && !this.#stopping.signal.aborted; ) {
-      const brought: BroughtBack = await store.bringBack({ ...waits, isTrusted })
-      total.events += brought.events
-      total.deliveries += brought.deliveries
-      total.tasks += brought.tasks
-      isDone = brought.events + brought.deliveries + brought.tasks === 0
-      if (brought.deliveries > 0) onBroughtBack()
+      const repaired: RepairedTimes = await store.repairTimes({ ...waits, isTrusted })
+      total.events += repaired.events
+      total.deliveries += repaired.deliveries
+      total.tasks += repaired.tasks
+      isDone = repaired.events + repaired.deliveries + repaired.tasks === 0
+      if (repaired.deliveries > 0) onRepaired()
       if (!isDone) await pause()
     }
     if (total.events + total.deliveries + total.tasks > 0)

@@ -1,7 +1,7 @@
 import { Dispatcher } from '../dispatch/dispatcher.ts'
 import { leaseMs } from '../dispatch/pool/attempts.ts'
 import type { Clock } from '../domain/clock.ts'
-import { MAX_RETRY_AFTER_MS } from '../domain/retry.ts'
+import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
@@ -134,7 +134,7 @@ function dispatcherOf(
   })
 }
 
-function retentionOf({ parts: { config }, store, log }: WiringInputs, onBroughtBack: () => void): Retention {
+function retentionOf({ parts: { config }, store, log }: WiringInputs, onRepaired: () => void): Retention {
   return new Retention({
     store,
     retentionDays: config.retentionDays,
@@ -145,7 +145,7 @@ function retentionOf({ parts: { config }, store, log }: WiringInputs, onBroughtB
       pollMs: longestPollMs(config.pollIntervalMs),
       leaseMs: leaseMs(config.handlerTimeoutMs),
     },
-    onBroughtBack,
+    onRepaired,
     log,
   })
 }

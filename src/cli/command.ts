@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import type { ReadConfig } from '../app/config.ts'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
-import type { Move } from '../domain/move.ts'
+import type { Move } from '../domain/store-move.ts'
 
 /** What the process lends to a command. Nothing in this room reads the environment or ends the process. */
 export interface CliIo {

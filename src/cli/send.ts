@@ -1,6 +1,6 @@
 import type { Config, SourceConfig } from '../domain/config.ts'
 import type { Provider } from '../domain/provider.ts'
-import { loadProviders } from '../providers/load.ts'
+import { loadProviders } from '../providers/load-providers.ts'
 import {
   type CliIo,
   CommandError,

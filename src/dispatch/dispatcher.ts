@@ -4,11 +4,11 @@ import type { AttemptResult, LeasedDelivery, TypeRoutes, Work } from '../domain/
 import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
-import { type RetryPolicy, settlementOf } from '../domain/retry.ts'
+import { type RetryPolicy, settlementOf } from '../domain/retry-or-dead.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
 import { ConcurrencyLimits, type PoolCapacity } from './concurrency-limits.ts'
-import { redactResult, reportSettlement, SettlementQueue } from './settlement.ts'
+import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
 /** While more events than this wait to be stored, none starts as it is stored: acknowledgements go first, handlers catch up. */
 const MAX_RECEIVING_TO_OFFER = 8

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from './retry.ts'
+import type { RetryPolicy } from './retry-or-dead.ts'
 
 /** One source as the environment describes it; `SOURCE_<NAME>_…`. */
 export interface SourceConfig {

@@ -1,5 +1,6 @@
 import type { Attempt, DeliverySummary, LeasedDelivery } from './delivery.ts'
-import type { EventStatus, EventSummary, NewEvent, Origin } from './event.ts'
+import type { EventSummary, NewEvent } from './event.ts'
+import type { EventFilter } from './event-filter.ts'
 import type { Page, PageRequest } from './page.ts'
 
 /**
@@ -15,20 +16,6 @@ export interface Receipt {
   readonly receivedAtMs?: number
   /** Of an accepted event with an offer to lease: the deliveries that were leased. Absent: none was. */
   readonly leased?: readonly LeasedDelivery[]
-}
-
-/** A filter that is absent does not filter. `since` is inclusive, `until` exclusive, both on the time of receipt. */
-export interface EventFilter {
-  readonly source?: string
-  /** An event type, or a pattern with `*` and without NUL. */
-  readonly type?: string
-  readonly status?: EventStatus
-  readonly origin?: Origin
-  readonly task?: string
-  readonly sinceMs?: number
-  readonly untilMs?: number
-  /** A substring of id, uid, type or task; letters of either case; at most 256 characters, none of them NUL. */
-  readonly q?: string
 }
 
 export interface EventDetail extends EventSummary {

@@ -15,7 +15,7 @@ export interface LongestWaits {
 }
 
 /** How many rows were brought back to now. */
-export interface BroughtBack {
+export interface RepairedTimes {
   /** Events whose time of receipt lay ahead. */
   readonly events: number
   /** Deliveries whose due time or lease lay implausibly far ahead, or that had died ahead; those of such events included. */
@@ -34,10 +34,10 @@ export interface StoreClock {
   judgeClock(look: ClockLook): Promise<ClockRecord>
 
   /**
-   * Brings back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains; ends
+   * Sets back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains; ends
    * of leases that began ahead, which then last as long as a new lease; with PostgreSQL the times at which replicas were last
    * heard of. Where the clock is trusted, also times of receipt, of death, and of the life of tasks that lie over a minute
    * ahead. One call does a bounded part; there may be more until all numbers are zero. Costs little where there is nothing.
    */
-  bringBack(waits: LongestWaits): Promise<BroughtBack>
+  repairTimes(waits: LongestWaits): Promise<RepairedTimes>
 }

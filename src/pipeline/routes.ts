@@ -4,10 +4,10 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { judgementId } from './judgement.ts'
+import { judgementId } from './judgement-id.ts'
 import type { ReadResult } from './read-event.ts'
-import { openBudget } from './schema/meter.ts'
 import { compileBounded, compileSchema, type SchemaCheck } from './schema/schema.ts'
+import { openBudget } from './schema/step-budget.ts'
 import { compilePatterns, typeNotAccepted } from './type-routes.ts'
 
 /**

@@ -42,7 +42,7 @@ function retentionOf(store: OpenStore, at: Time, given: Partial<RetentionOptions
     retentionDays: 30,
     deadRetentionDays: 30,
     waits: WAITS,
-    onBroughtBack: () => wakes++,
+    onRepaired: () => wakes++,
     log: pino(output),
     monotonicMs: () => at.monotonicMs,
     ...given,
@@ -178,10 +178,10 @@ test('an operator’s confirmation during a look at the clock takes effect right
   const goOn = Promise.withResolvers<void>()
   const slow: RetentionStore & StoreClock = {
     judgeClock: (look) => store.judgeClock(look),
-    bringBack: async (waits) => {
+    repairTimes: async (waits) => {
       looked.resolve()
       await goOn.promise
-      return store.bringBack(waits)
+      return store.repairTimes(waits)
     },
     prune: (request) => store.prune(request),
     pruneTasks: (endedBeforeMs, limit) => store.pruneTasks(endedBeforeMs, limit),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { readConfig } from '../../src/app/config.ts'
 import type { Environment } from '../../src/app/environment.ts'
 import { buildSources } from '../../src/app/sources.ts'
-import { loadProviders } from '../../src/providers/load.ts'
+import { loadProviders } from '../../src/providers/load-providers.ts'
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
 const OTHER = Buffer.alloc(32, 8).toString('base64')

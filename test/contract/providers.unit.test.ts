@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MAX_SIGNATURE_CANDIDATES } from '../../src/domain/limits.ts'
-import { providerFaults } from '../../src/providers/check.ts'
+import { providerFaults } from '../../src/providers/check-provider.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
 import type { HmacScheme } from '../../src/signatures/hmac.ts'
 import { compileVerifier, secretFault, secretHeaders, signRequest } from '../../src/signatures/registry.ts'

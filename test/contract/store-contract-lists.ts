@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { DeliveryFilter } from '../../src/domain/delivery-queue.ts'
-import type { EventFilter } from '../../src/domain/event-store.ts'
+import type { EventFilter } from '../../src/domain/event-filter.ts'
 import { MAX_PAGE_SIZE } from '../../src/domain/limits.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { Fixture } from './store-contract.ts'

@@ -4,7 +4,6 @@ import type { Clock } from '../../src/domain/clock.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { describeBehind } from './store-contract-behind.ts'
-import { describeBringBack } from './store-contract-bring-back.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
@@ -12,6 +11,7 @@ import { describeIdentity } from './store-contract-identity.ts'
 import { describeLateQuarantine } from './store-contract-identity-late.ts'
 import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
+import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
 import { claimRequest, codeOf, newEvent, START_MS } from './store-samples.ts'
@@ -39,7 +39,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeEnding(fixture)
     describeListing(fixture)
     describeUpkeep(fixture)
-    describeBringBack(fixture)
+    describeRepairTimes(fixture)
     describeBehind(fixture)
     describeLife(fixture)
   })
@@ -235,7 +235,7 @@ function describeLife({ store }: Fixture): void {
           store().settle([]),
           store().replay({ eventUid: newUid(), handlers: [], status: 'accepted', reasons: [] }),
           store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
-          store().bringBack({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
+          store().repairTimes({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
           store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),
           store().countOld({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0 }),
           store().countDead(0),

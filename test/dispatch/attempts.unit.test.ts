@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type PoolAttempt, releaseAttempt } from '../../src/dispatch/pool/attempts.ts'
 import type { AttemptResult } from '../../src/domain/delivery.ts'
-import { settlementOf } from '../../src/domain/retry.ts'
+import { settlementOf } from '../../src/domain/retry-or-dead.ts'
 
 const rules = { retry: { maxAttempts: 1, baseMs: 1, capMs: 1 }, nowMs: 5, random: Math.random, stopping: false }
 

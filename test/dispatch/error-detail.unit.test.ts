@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { detailOf, lineOf } from '../../src/dispatch/process/error-detail.ts'
-import { redactResult } from '../../src/dispatch/settlement.ts'
+import { redactResult } from '../../src/dispatch/settlement-queue.ts'
 
 const lineOfThrown = (thrown: unknown): string => lineOf(detailOf(thrown))
 

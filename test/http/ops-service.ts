@@ -108,7 +108,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       retentionDays: 30,
       deadRetentionDays: 60,
       waits: { retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1 },
-      onBroughtBack: () => {},
+      onRepaired: () => {},
       log: pino({ level: 'silent' }),
     }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),

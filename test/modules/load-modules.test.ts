@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
 import { loadInThread } from '../../src/modules/load-modules.ts'
-import { providerFaults } from '../../src/providers/check.ts'
+import { providerFaults } from '../../src/providers/check-provider.ts'
 import { shippedModules } from '../../src/providers/index.ts'
 import { temporaryDirectory } from '../support/service.ts'
 

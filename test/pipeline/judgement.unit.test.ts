@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
 import type { EventFields } from '../../src/domain/event.ts'
 import type { Provider } from '../../src/domain/provider.ts'
-import { judgementId } from '../../src/pipeline/judgement.ts'
+import { judgementId } from '../../src/pipeline/judgement-id.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 
 const AHEAD = { type: 'object', properties: { name: { pattern: '^(?=a)' } } }

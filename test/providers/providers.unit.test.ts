@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { loadProviders } from '../../src/providers/load.ts'
+import { loadProviders } from '../../src/providers/load-providers.ts'
 import { secretFault } from '../../src/signatures/registry.ts'
 
 const RECEIVED_AT = '2026-01-01T00:00:00.000Z'

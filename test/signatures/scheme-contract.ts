@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { AnyScheme, Provider } from '../../src/domain/provider.ts'
-import { providerFaults } from '../../src/providers/check.ts'
+import { providerFaults } from '../../src/providers/check-provider.ts'
 import { sampleRequest } from '../../src/providers/samples.ts'
 import { compileVerifier, keyOf, schemes, secretFault, signRequest } from '../../src/signatures/registry.ts'
 import type { SignatureScheme } from '../../src/signatures/signature-scheme.ts'

@@ -34,7 +34,7 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
       retentionDays: 30,
       deadRetentionDays: 30,
       waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
-      onBroughtBack: () => {},
+      onRepaired: () => {},
       log: pino({ level: 'silent' }),
     })
     await upkeep.pass()
@@ -78,7 +78,7 @@ test('an event from a time ahead moves to today’s partition when it is brought
   const event = newEvent({ receivedAtMs: aheadMs, handlers: [] })
   await store.append(event)
   const waits = { retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: true }
-  expect(await store.bringBack(waits)).toMatchObject({ events: 1 })
+  expect(await store.repairTimes(waits)).toMatchObject({ events: 1 })
   const days = await queryIn<{ day: string }>(url, 'SELECT day::text FROM event_body')
   const { receivedAtMs } = (await store.event(event.uid)) ?? {}
   expect(days).toEqual([{ day: dayOf(msOf(receivedAtMs)) }])
@@ -96,7 +96,7 @@ test('a replica that was last seen while the database’s clock was ahead does n
     "INSERT INTO replica VALUES (gen_random_uuid(), 0, $1, NULL, '[]'), (gen_random_uuid(), 0, 1, $1, '[]')",
     [aheadMs],
   )
-  await store.bringBack({ retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: false })
+  await store.repairTimes({ retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: false })
   const times = 'SELECT seen_at, gone_at FROM replica UNION ALL SELECT seen_at, NULL FROM lease_holder'
   const ahead = `SELECT FROM (${times}) AS t WHERE greatest(seen_at, gone_at) > clock_1(NULL)`
   expect(await queryIn(url, ahead)).toEqual([])
@@ -114,7 +114,7 @@ test('an operator’s confirmation of the clock, given to any replica, holds for
       retentionDays: 30,
       deadRetentionDays: 30,
       waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
-      onBroughtBack: () => {},
+      onRepaired: () => {},
       log: pino({ level: 'silent' }),
       monotonicMs: () => at.monotonicMs,
     })

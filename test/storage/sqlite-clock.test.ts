@@ -84,7 +84,7 @@ test('a lease that was kept over a jump ahead ends soon after the clock is set r
   expect((await store.claim(claimRequest())).work).toEqual([])
   setBy(-40 * DAY_MS)
   const waits = { retryMs: DAY_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: LEASE_MS, isTrusted: false }
-  expect(await store.bringBack(waits)).toMatchObject({ deliveries: 1 })
+  expect(await store.repairTimes(waits)).toMatchObject({ deliveries: 1 })
   pass(LEASE_MS)
   expect(await claimOne(store)).toMatchObject({ attempt: 2 })
 })

@@ -35,7 +35,7 @@ test.each<[string, number, FakeProviderOptions['misbehave']]>([
 
     isWell = true
     wallMs -= 40 * DAY_MS
-    await store.bringBack(WAITS)
+    await store.repairTimes(WAITS)
     const completed = async () => (await store.counts()).tasks.completed
     for (const afterMs of [pauseMs / 2, pauseMs]) {
       expect(await completed()).toBe(0)

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import type { RE2JS } from 're2js'
-import { charge, chargeUnbounded } from './meter.ts'
+import { charge, chargeUnbounded } from './step-budget.ts'
 
 /** Instructions of the largest program that is run in linear time: each character may cost as many steps. */
 const MAX_PROGRAM = 500

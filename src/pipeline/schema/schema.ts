@@ -11,9 +11,9 @@ import {
 } from 'ajv'
 import addFormats from 'ajv-formats'
 import { MAX_REASONS } from '../../domain/limits.ts'
-import { instrument, METER, type Toll } from './instrument.ts'
-import { charge, chargeComparing, chargeKeys, chargeUnbounded, openBudget } from './meter.ts'
+import { instrument, METER, type Toll } from './count-steps.ts'
 import { compilePattern } from './pattern.ts'
+import { charge, chargeComparing, chargeKeys, chargeUnbounded, openBudget } from './step-budget.ts'
 
 /**
  * Gives why a value does not match its schema; empty if it matches. Names places, never values. Counts its work, so that it can

@@ -13,9 +13,9 @@ import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
 import { isDamage } from './errors.ts'
 import { escapeText, escapeTextOrNull } from './escape-text.ts'
+import { type Conflict, createFindJudged, createResolveConflict, isConflict } from './event-identity.ts'
 import type { Heartbeat } from './heartbeat.ts'
-import { type Conflict, createFindJudged, createResolveConflict, isConflict } from './identity.ts'
-import type { Leases } from './leases.ts'
+import type { Leases } from './own-leases.ts'
 
 const APPEND = { name: 'append', text: 'SELECT * FROM append_3($1, $2, $3, $4, $5, $6, $7)' }
 

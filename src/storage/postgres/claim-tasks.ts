@@ -5,7 +5,7 @@ import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
-import type { Leases } from './leases.ts'
+import type { Leases } from './own-leases.ts'
 
 /** `deadline` is the time that deadlines are compared with: what `deadlineTime` gives. */
 const CLOCK =

@@ -3,7 +3,7 @@ import type { Claimed, ClaimRequest } from '../../domain/delivery-queue.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { Headers, Origin } from '../../domain/event.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { BODY_CORRUPT, LEASE_LOST, NO_ATTEMPT_LEFT } from '../shared/settlement.ts'
+import { BODY_CORRUPT, LEASE_LOST, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -12,7 +12,7 @@ import { isDamage } from './errors.ts'
 import { escapeText } from './escape-text.ts'
 import { createReadBody, SLICE_BYTES } from './find-event.ts'
 import type { Duties, Heartbeat } from './heartbeat.ts'
-import type { Leases } from './leases.ts'
+import type { Leases } from './own-leases.ts'
 
 /** Leaves out a long body, which is read by statements of its own. */
 const CLAIM = {

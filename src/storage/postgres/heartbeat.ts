@@ -2,7 +2,7 @@ import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-import type { Leases } from './leases.ts'
+import type { Leases } from './own-leases.ts'
 
 /**
  * Interval at which a claim looks for stores that are gone and reclaims their leases. By `alive_1` a store is gone if it has

@@ -1,4 +1,4 @@
-import type { MovedTable } from '../../domain/move.ts'
+import type { MovedTable } from '../../domain/store-move.ts'
 import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../shared/moved-rows.ts'
 import type { Statement } from './connections.ts'
 

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../domain/errors.ts'
-import type { MovedTable } from '../../domain/move.ts'
 import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
 import type { StoreLog } from '../../domain/store.ts'
+import type { MovedTable } from '../../domain/store-move.ts'
 import { postgresTarget } from '../database-url.ts'
 import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../shared/moved-rows.ts'
 import { BodyPartitions } from './body-partitions.ts'

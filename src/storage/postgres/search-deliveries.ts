@@ -2,7 +2,7 @@ import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
-import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/search.ts'
+import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 

@@ -1,10 +1,9 @@
 import type { EventSummary } from '../../domain/event.ts'
-import type { EventFilter } from '../../domain/event-store.ts'
+import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
 import {
   type Condition,
-  checkEventFilter,
   cutPage,
   likeContaining,
   likeMatching,
@@ -12,7 +11,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../shared/search.ts'
+} from '../shared/list-pages.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 

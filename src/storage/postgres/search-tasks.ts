@@ -9,7 +9,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../shared/search.ts'
+} from '../shared/list-pages.ts'
 import { type TaskRow, taskOf } from '../shared/tasks.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'

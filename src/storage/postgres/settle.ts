@@ -1,16 +1,15 @@
 import type { Settlement } from '../../domain/delivery.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { eventKeyOf } from '../shared/deliveries.ts'
+import { announceSettled, eventKeyOf, STATE_AFTER, type Successor, storedDetail } from '../shared/deliveries.ts'
 import type { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { type EventRow, joinedReasons } from '../shared/events.ts'
-import { announceSettled, STATE_AFTER, type Successor, storedDetail } from '../shared/settlement.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
 import { isDamage, unlessDamaged } from './errors.ts'
 import { escapeText, escapeTextOrNull } from './escape-text.ts'
-import type { Leases } from './leases.ts'
-import { createGiveUpId } from './successor.ts'
+import { createGiveUpId } from './id-successor.ts'
+import type { Leases } from './own-leases.ts'
 
 /**
  * Records attempts and moves their deliveries on, each only under its lease; of several settlements under one lease the first

@@ -12,7 +12,6 @@ import { AppendQueue } from '../shared/append-queue.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { BodyPartitions } from './body-partitions.ts'
-import { createBringBack } from './bring-back.ts'
 import { createClaim } from './claim.ts'
 import { createClaimTasks, createPruneTasks } from './claim-tasks.ts'
 import { createJudgeClock, DatabaseClock } from './clock.ts'
@@ -24,11 +23,12 @@ import { createCancelTask, watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { Leases } from './leases.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
-import { type Operation, Operations } from './operations.ts'
+import { type Operation, Operations } from './open-operations.ts'
+import { Leases } from './own-leases.ts'
 import { createCountDead, createCountOld, createPrune } from './prune.ts'
+import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
 import { createReplicaRegistry } from './replica-registry.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
@@ -121,7 +121,7 @@ function createStore(parts: Parts): OpenStore {
     ...taskStoreOf(core),
     ...taskEnds,
     judgeClock: operations.while(createJudgeClock(connections, clock)),
-    bringBack: operations.while(createBringBack(connections, clock)),
+    repairTimes: operations.while(createRepairTimes(connections, clock)),
     ...retentionStoreOf(core),
     replicas: {
       announce: operations.while((replica) => registry.announce(replica)),

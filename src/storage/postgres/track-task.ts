@@ -8,7 +8,7 @@ import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { closeTask, endIfTold } from './end-task.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
-import type { Leases } from './leases.ts'
+import type { Leases } from './own-leases.ts'
 
 const BY_ID = 'SELECT * FROM task WHERE source = $1 AND id = $2'
 const BY_IDEMPOTENCY_KEY = 'SELECT * FROM task WHERE idempotency_key = $1'

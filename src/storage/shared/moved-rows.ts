@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { MovedTable } from '../../domain/move.ts'
+import type { MovedTable } from '../../domain/store-move.ts'
 
 /** Rows and bytes of one batch of a move; a row that is larger is a batch of its own. */
 export const MAX_MOVE_ROWS = 500

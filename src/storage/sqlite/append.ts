@@ -4,10 +4,10 @@ import type { EventStatus } from '../../domain/event.ts'
 import { firstDeliveryKey } from '../shared/deliveries.ts'
 import { CONFLICTING, type Variant } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
-import type { Dedupe } from './dedupe.ts'
 import type { EndTask } from './end-task.ts'
-import type { Identities } from './identity.ts'
-import type { IncomingEvent, WireResult } from './wire-event.ts'
+import type { Identities } from './event-identity.ts'
+import type { IdentityIndex } from './identity-index.ts'
+import type { IncomingEvent, WireResult } from './thread-event.ts'
 
 /** Appends events in the open transaction, each under the next key. */
 interface Appender {
@@ -20,7 +20,7 @@ interface Appender {
 }
 
 interface AppendParts {
-  readonly dedupe: Dedupe
+  readonly dedupe: IdentityIndex
   readonly identities: Identities
   readonly counts: StateCounts
   readonly endTask: EndTask

@@ -89,7 +89,7 @@ export function watchClock(clock: Clock, monotonicMs: () => number, onJump: (jum
 
 /**
  * Extends the leases that held before the clock jumped ahead, so that they last as long as they were to. This process holds
- * them and may be working on them: a second run would be for nothing. (`bringBack` corrects jumps back.)
+ * them and may be working on them: a second run would be for nothing. (`repairTimes` corrects jumps back.)
  */
 export function prepareShiftLeases(db: DatabaseSync): (jump: ClockJump) => void {
   const deliveries = db.prepare(`

@@ -1,24 +1,24 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
-import { prepareBringBack } from './bring-back.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
-import { Dedupe } from './dedupe.ts'
 import { prepareEndTask } from './end-task.ts'
 import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wireErrorOf } from './errors.ts'
-import { prepareIdentities } from './identity.ts'
+import { prepareIdentities } from './event-identity.ts'
+import { prepareGiveUpId } from './id-successor.ts'
+import { IdentityIndex } from './identity-index.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
+import { prepareRepairTimes } from './repair-times.ts'
 import { prepareDeliver, prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
-import { prepareGiveUpId } from './successor.ts'
 import { runCall } from './thread-calls.ts'
+import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
-import { fromWire, type WireEvent, type WireResult } from './wire-event.ts'
 
 /** Damaged pages that one call may meet; with more, the call fails, and the next one goes on from there. */
 const MAX_DETOURS = 64
@@ -61,7 +61,7 @@ interface Committed {
  */
 export class Committer {
   readonly #db: DatabaseSync
-  readonly #dedupe: Dedupe
+  readonly #dedupe: IdentityIndex
   readonly #counts: StateCounts
   readonly #appender
   readonly #operations: WriterOperations
@@ -78,7 +78,7 @@ export class Committer {
   constructor(db: DatabaseSync, damage: Damage) {
     this.#db = db
     this.#damage = damage
-    this.#dedupe = new Dedupe(db)
+    this.#dedupe = new IdentityIndex(db)
     this.#counts = new StateCounts(db)
     const endTask = prepareEndTask(db, this.#counts)
     const identities = prepareIdentities(db, this.#dedupe, damage)
@@ -91,7 +91,7 @@ export class Committer {
       replay: prepareReplay(db, identities, deliver),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),
-      bringBack: prepareBringBack(db),
+      repairTimes: prepareRepairTimes(db),
       redate: prepareRedate(db),
       forget: prepareForget(db, this.#dedupe, this.#counts, damage),
       ...prepareTrackTask(db, this.#counts, endTask),

@@ -3,7 +3,7 @@ import type { AskedUnder } from '../../domain/event.ts'
 import type { EndedTask, TaskEnd } from '../../domain/task.ts'
 import { endedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import type { StateCounts } from './counts.ts'
-import type { IncomingEvent } from './wire-event.ts'
+import type { IncomingEvent } from './thread-event.ts'
 
 /** The effect of an appended event on a task. */
 export type TaskEffect =

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { ConfigurationError } from '../../domain/errors.ts'
-import type { MovedTable } from '../../domain/move.ts'
+import type { MovedTable } from '../../domain/store-move.ts'
 import {
   columnsOf,
   MAX_MOVE_BYTES,

@@ -9,8 +9,8 @@ import type { Warnings } from './health.ts'
 import { migrate } from './migrate.ts'
 import { prepareRebuild } from './rebuild-indexes.ts'
 import { reclaimAllLeases } from './reclaim-leases.ts'
-import { examineLog, lossOf, SyncedLog } from './synced-log.ts'
 import type { WriterData } from './thread-messages.ts'
+import { examineLog, lossOf, SyncedLog } from './wal-sync.ts'
 
 /** The database as the writer thread has it open. */
 export interface OpenDatabase {

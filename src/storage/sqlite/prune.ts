@@ -14,7 +14,7 @@ import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
-import { type Dedupe, namedOf } from './dedupe.ts'
+import { type IdentityIndex, namedOf } from './identity-index.ts'
 
 /** Events deleted in one commit: no append waits for more. */
 const MAX_FORGOTTEN = 64
@@ -109,7 +109,7 @@ export function prepareRedate(db: DatabaseSync) {
 }
 
 /** Deletes those of these events that can be deleted. Events on damaged pages stay. */
-export function prepareForget(db: DatabaseSync, dedupe: Dedupe, counts: StateCounts, damage: Damage) {
+export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: StateCounts, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { CONFLICTING } from '../shared/events.ts'
-import { conflictHash, hashesOf, namedOf } from './dedupe.ts'
 import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamaged } from './errors.ts'
 import type { Warnings } from './health.ts'
+import { conflictHash, hashesOf, namedOf } from './identity-index.ts'
 
 /** How often, and for which share of the time, all indexes may be read through, however much damage is met. */
 const EXAMINE_INTERVAL_MS = 600_000

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { LEASE_LOST } from '../shared/settlement.ts'
+import { LEASE_LOST } from '../shared/deliveries.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
 import { isCorruption } from './errors.ts'

@@ -3,7 +3,7 @@ import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
-import type { Identities } from './identity.ts'
+import type { Identities } from './event-identity.ts'
 
 export function prepareReplay(db: DatabaseSync, identities: Identities, deliver: Deliver) {
   const findEvent = db.prepare('SELECT key, variant FROM event WHERE uid = ?')

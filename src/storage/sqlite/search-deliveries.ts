@@ -9,7 +9,7 @@ import {
   firstDeliveryKey,
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
-import { cutPage, type Found, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/search.ts'
+import { cutPage, type Found, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
 import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 

@@ -1,18 +1,10 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { EventSummary } from '../../domain/event.ts'
-import type { EventFilter } from '../../domain/event-store.ts'
+import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
-import {
-  checkEventFilter,
-  cutPage,
-  likeContaining,
-  MAX_EVENTS_READ,
-  optional,
-  type Position,
-  startOf,
-} from '../shared/search.ts'
+import { cutPage, likeContaining, MAX_EVENTS_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
 import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 

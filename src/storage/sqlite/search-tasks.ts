@@ -10,7 +10,7 @@ import {
   optional,
   type Position,
   startOf,
-} from '../shared/search.ts'
+} from '../shared/list-pages.ts'
 import { type TaskRow, taskOf } from '../shared/tasks.ts'
 import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'

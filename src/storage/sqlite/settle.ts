@@ -1,10 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { eventKeyOf } from '../shared/deliveries.ts'
+import { eventKeyOf, type Settled, STATE_AFTER, type Successor } from '../shared/deliveries.ts'
 import { type EventRow, joinedReasons } from '../shared/events.ts'
-import { type Settled, STATE_AFTER, type Successor } from '../shared/settlement.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
-import type { GiveUpId } from './successor.ts'
+import type { GiveUpId } from './id-successor.ts'
 import type { RecordedAttempt, StoredSettlement } from './thread-messages.ts'
 
 /** A settlement of a delivery on a damaged page takes no effect. */

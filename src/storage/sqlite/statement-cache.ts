@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
-import { type Condition, composed } from '../shared/search.ts'
+import { type Condition, composed } from '../shared/list-pages.ts'
 
 /**
  * Statements differ only in which of a few conditions they have, so that their number is bounded; with more, the oldest is

@@ -4,11 +4,12 @@ import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
-import type { EventDetail, EventFilter, EventForm, Receipt } from '../../domain/event-store.ts'
+import type { EventFilter } from '../../domain/event-filter.ts'
+import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
@@ -20,24 +21,25 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import { AppendQueue } from '../shared/append-queue.ts'
+import { announceSettled } from '../shared/deliveries.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
-import { announceSettled } from '../shared/settlement.ts'
-import { bringBackFound } from './bring-back.ts'
 import { watchClock } from './clock.ts'
 import type { Reply } from './errors.ts'
 import type { ProcessLock } from './process-lock.ts'
 import { pruneInCommits } from './prune.ts'
+import { repairFound } from './repair-times.ts'
 import { ThreadCalls, WriterMailbox } from './thread-calls.ts'
+import { WireBatches } from './thread-event.ts'
 import {
   type Call,
   type FromWriter,
   isEnd,
+  isReplies,
   type ReaderOperations,
   storedSettlement,
   type WriterOperations,
   workOf,
 } from './thread-messages.ts'
-import { WireBatches } from './wire-event.ts'
 
 export interface SqliteStoreOptions {
   readonly clock: Clock
@@ -46,8 +48,6 @@ export interface SqliteStoreOptions {
 }
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)
-const isAnswered = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
-  message.kind === 'replies'
 
 /** The embedded store, opened by `open.ts`: sends calls and batches to its two threads, and answers with their replies. */
 export class SqliteStore implements OpenStore {
@@ -137,9 +137,9 @@ export class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#writes.call('judgeClock', look, this.#clock())
   }
 
-  async bringBack(waits: LongestWaits): Promise<BroughtBack> {
+  async repairTimes(waits: LongestWaits): Promise<RepairedTimes> {
     const found = this.#refusing() ?? this.#reads.call('findAhead', waits, this.#clock())
-    return bringBackFound(found, (each) => this.#writes.call('bringBack', each, waits, this.#clock()))
+    return repairFound(found, (each) => this.#writes.call('repairTimes', each, waits, this.#clock()))
   }
 
   async prune(request: PruneRequest): Promise<PruneStep> {
@@ -265,7 +265,7 @@ export class SqliteStore implements OpenStore {
   }
 
   #hear(message: FromWriter): void {
-    if (isAnswered(message)) {
+    if (isReplies(message)) {
       for (const reply of message.replies) {
         if (!this.#batches.answer(reply)) this.#writes.answer(reply)
       }

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import { errorOf, type Reply } from './errors.ts'
+import { transferable } from './thread-event.ts'
 import type { Call, ToWriter } from './thread-messages.ts'
-import { transferable } from './wire-event.ts'
 
 /** Calls to one thread that wait for its answer; any more are `unavailable` at once. */
 const MAX_WAITING_CALLS = 4_096

@@ -2,10 +2,11 @@ import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
-import type { EventDetail, EventFilter, EventForm } from '../../domain/event-store.ts'
+import type { EventFilter } from '../../domain/event-filter.ts'
+import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
@@ -16,14 +17,14 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
-import { type Settled, storedDetail } from '../shared/settlement.ts'
-import type { FoundAhead } from './bring-back.ts'
 import type { ClockJump } from './clock.ts'
 import type { Reply } from './errors.ts'
 import type { Forgotten } from './prune.ts'
-import type { WireBatch } from './wire-event.ts'
+import type { FoundAhead } from './repair-times.ts'
+import type { WireBatch } from './thread-event.ts'
 
 /** The messages between the main thread and the two threads of the store. */
 
@@ -48,7 +49,7 @@ export interface WriterOperations {
   replay(replay: Replay, nowMs: number): Replayed
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   shiftLeases(jump: ClockJump): void
-  bringBack(found: FoundAhead, waits: LongestWaits, nowMs: number): BroughtBack
+  repairTimes(found: FoundAhead, waits: LongestWaits, nowMs: number): RepairedTimes
   redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
   track(task: NewTask, nowMs: number): WithEndedTask<Tracked>
@@ -130,6 +131,9 @@ export const workOf = ({ event, ...work }: StoredWork): Work => ({
   ...work,
   event: { ...event, headers: JSON.parse(event.headers) as Headers },
 })
+
+export const isReplies = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
+  message.kind === 'replies'
 
 /** No run follows it. */
 export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'

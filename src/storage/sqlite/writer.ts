@@ -8,8 +8,8 @@ import type { DatabaseFiles } from './database-directory.ts'
 import { isFatal, type Reply, type WireError } from './errors.ts'
 import { Health, Warnings } from './health.ts'
 import { closeDatabase, type OpenDatabase, openDatabase } from './open-database.ts'
-import { LogCut, type SyncedLog } from './synced-log.ts'
 import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './thread-messages.ts'
+import { LogCut, type SyncedLog } from './wal-sync.ts'
 
 /**
  * The writer thread, which has the one connection that writes. It commits all that has queued up in one transaction, and answers:

@@ -6,7 +6,7 @@ import {
   type MoveProgress,
   type TableComparison,
   type TableSum,
-} from '../../domain/move.ts'
+} from '../../domain/store-move.ts'
 import type { Import } from '../postgres/import.ts'
 import {
   comparePositions,

@@ -2,8 +2,8 @@ import { Ajv } from 'ajv'
 import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { openBudget } from '../../../src/pipeline/schema/meter.ts'
 import { compileBounded, compileSchema } from '../../../src/pipeline/schema/schema.ts'
+import { openBudget } from '../../../src/pipeline/schema/step-budget.ts'
 import { propertyParameters } from '../../support/property.ts'
 
 type Json = Record<string, unknown>

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { openBudget } from '../../../src/pipeline/schema/meter.ts'
 import { compilePattern } from '../../../src/pipeline/schema/pattern.ts'
+import { openBudget } from '../../../src/pipeline/schema/step-budget.ts'
 import { propertyParameters } from '../../support/property.ts'
 
 /** Whether it is matched in linear time, so that it may run where time is bounded. */

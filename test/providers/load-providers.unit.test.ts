@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { shippedProviders } from '../../src/providers/index.ts'
-import { loadProviders } from '../../src/providers/load.ts'
+import { loadProviders } from '../../src/providers/load-providers.ts'
 
 const acme = `{ name: 'acme', verify: { scheme: 'shared-secret', from: { header: 'x-token' } }, event: { type: 'body:type' } }`
 

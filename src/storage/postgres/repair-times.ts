@@ -1,5 +1,5 @@
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 
@@ -122,8 +122,8 @@ const ENDED_TASKS = {
   `,
 }
 
-export function createBringBack(connections: Connections, clock: DatabaseClock) {
-  return async ({ retryMs, retryAfterMs, pollMs, leaseMs, isTrusted }: LongestWaits): Promise<BroughtBack> => {
+export function createRepairTimes(connections: Connections, clock: DatabaseClock) {
+  return async ({ retryMs, retryAfterMs, pollMs, leaseMs, isTrusted }: LongestWaits): Promise<RepairedTimes> => {
     const given = clock.givenMs()
     const [found] = isTrusted
       ? await connections.run<{ events: number; deliveries: number }>('work', EVENTS, [given])

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { providerFaults } from '../../src/providers/check.ts'
+import { providerFaults } from '../../src/providers/check-provider.ts'
 import { schemes } from '../../src/signatures/registry.ts'
 import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
 

@@ -2,9 +2,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD, type Variant } from '../shared/events.ts'
 import type { Damage } from './damage.ts'
-import { conflictHash, type Dedupe, firstHash, type Named, namedOf, variantHash } from './dedupe.ts'
+import { conflictHash, firstHash, type IdentityIndex, type Named, namedOf, variantHash } from './identity-index.ts'
 import type { Row } from './statement-cache.ts'
-import type { IncomingEvent } from './wire-event.ts'
+import type { IncomingEvent } from './thread-event.ts'
 
 /** Whether an event is known, and if it is not, as which variant it is to be kept. */
 type Standing =
@@ -38,8 +38,8 @@ export interface Identities {
   readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
-export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Damage): Identities {
-  const index = prepareIdentityIndex(db, dedupe)
+export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damage: Damage): Identities {
+  const index = prepareIdentityLookup(db, dedupe)
   const { byKey, find, findAll, findBody, become } = index
   const findJudged = prepareFindJudged(db, index, damage)
   const deliveries = prepareDeadDeliveries(db, damage)
@@ -106,10 +106,10 @@ export function prepareIdentities(db: DatabaseSync, dedupe: Dedupe, damage: Dama
   }
 }
 
-type IdentityIndex = ReturnType<typeof prepareIdentityIndex>
+type IdentityLookup = ReturnType<typeof prepareIdentityLookup>
 
 /** Finds events by the hashes of their identity, and by their bodies. */
-function prepareIdentityIndex(db: DatabaseSync, dedupe: Dedupe) {
+function prepareIdentityLookup(db: DatabaseSync, dedupe: IdentityIndex) {
   const select = db.prepare(
     'SELECT key, uid, source, id, variant, checksum, status, origin, created_at_source, by_body FROM event WHERE key = ?',
   )
@@ -157,7 +157,7 @@ function prepareIdentityIndex(db: DatabaseSync, dedupe: Dedupe) {
 }
 
 /** Finds an event with the same bytes that one of these judgements has quarantined. */
-function prepareFindJudged(db: DatabaseSync, { findAll, allWithBody }: IdentityIndex, damage: Damage) {
+function prepareFindJudged(db: DatabaseSync, { findAll, allWithBody }: IdentityLookup, damage: Damage) {
   const wasJudged = db.prepare(`
     SELECT 1 FROM attempt WHERE delivery BETWEEN ? AND ? AND outcome = 'rejected'
       AND json_extract(detail, '$.judgement') IN (SELECT value FROM json_each(?)) LIMIT 1

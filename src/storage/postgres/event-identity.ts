@@ -6,7 +6,7 @@ import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import { unlessDamaged } from './errors.ts'
 import { escapeText } from './escape-text.ts'
-import { type Contender, takeId } from './successor.ts'
+import { type Contender, takeId } from './id-successor.ts'
 
 /** An event with the same bytes that one of these judgements has quarantined; none if those bytes were understood since. */
 const JUDGED = {

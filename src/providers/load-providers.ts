@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { listModules } from '../modules/module-files.ts'
-import { providerFaults } from './check.ts'
+import { providerFaults } from './check-provider.ts'
 import { shippedModules } from './index.ts'
 
 export interface LoadedProvider {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { retryDelayMs, settlementOf } from '../../src/domain/retry.ts'
+import { retryDelayMs, settlementOf } from '../../src/domain/retry-or-dead.ts'
 
 const policy = { maxAttempts: 12, baseMs: 1000, capMs: 60_000 }
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { BroughtBack, LongestWaits } from '../../domain/store-clock.ts'
+import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { PENDING_HANDLERS } from './due-deliveries.ts'
 
@@ -18,15 +18,17 @@ export interface FoundAhead {
 /** A submission whose fate is unknown waits for its deadline: sent again, it might be paid for twice. */
 const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 
-const NOTHING: BroughtBack = { events: 0, deliveries: 0, tasks: 0 }
+const NOTHING: RepairedTimes = { events: 0, deliveries: 0, tasks: 0 }
 
 /** Writes only where something was found. */
-export async function bringBackFound(
+export async function repairFound(
   found: Promise<FoundAhead>,
-  bringBack: (found: FoundAhead) => Promise<BroughtBack>,
-): Promise<BroughtBack> {
+  repairTimes: (found: FoundAhead) => Promise<RepairedTimes>,
+): Promise<RepairedTimes> {
   const ahead = await found
-  return Object.values<readonly number[]>({ ...ahead }).every(({ length }) => length === 0) ? NOTHING : bringBack(ahead)
+  return Object.values<readonly number[]>({ ...ahead }).every(({ length }) => length === 0)
+    ? NOTHING
+    : repairTimes(ahead)
 }
 
 /** Finds what lies ahead, in the reader thread. `started_at` of an attempt shows that the clock was ahead when it started. */
@@ -70,7 +72,7 @@ export function prepareFindAhead(db: DatabaseSync) {
 }
 
 /** Brings back what was found, where it still lies ahead. */
-export function prepareBringBack(db: DatabaseSync) {
+export function prepareRepairTimes(db: DatabaseSync) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(
     "UPDATE delivery SET due_at = ?3 WHERE key BETWEEN ?1 AND ?2 AND state = 'pending' AND due_at > ?3",
@@ -93,7 +95,7 @@ export function prepareBringBack(db: DatabaseSync) {
     'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
   )
 
-  return (found: FoundAhead, { leaseMs, isTrusted }: LongestWaits, nowMs: number): BroughtBack => {
+  return (found: FoundAhead, { leaseMs, isTrusted }: LongestWaits, nowMs: number): RepairedTimes => {
     let deliveries = 0
     for (const key of found.deliveries) deliveries += Number(start.run(key, nowMs).changes)
     for (const key of found.leases) deliveries += Number(lease.run(key, nowMs + leaseMs).changes)

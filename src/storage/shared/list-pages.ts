@@ -1,6 +1,5 @@
 import { HoldfastError } from '../../domain/errors.ts'
-import type { EventFilter } from '../../domain/event-store.ts'
-import { MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
+import { MAX_PAGE_SIZE } from '../../domain/limits.ts'
 import type { PageRequest } from '../../domain/page.ts'
 
 /** Cursors, pages and conditions of the lists of events, deliveries and tasks. */
@@ -87,12 +86,3 @@ export const likeContaining = (text: string): string => `%${escapeLike(text)}%`
 
 /** A LIKE pattern for a pattern of event types, in which `*` matches anything. */
 export const likeMatching = (pattern: string): string => escapeLike(pattern).replace(/\*+/g, '%')
-
-/** Throws `invalid_request` for a text that is too long, or holds a NUL: a pattern of SQLite ends there, and would match more. */
-export function checkEventFilter({ q, type }: EventFilter): void {
-  if (q !== undefined && q.length > MAX_NAME_LENGTH)
-    throw new HoldfastError('invalid_request', `q must not be longer than ${MAX_NAME_LENGTH}`)
-  if (q?.includes('\0')) throw new HoldfastError('invalid_request', 'q must not hold a NUL')
-  if (type?.includes('*') && type.includes('\0'))
-    throw new HoldfastError('invalid_request', 'a pattern of types must not hold a NUL')
-}

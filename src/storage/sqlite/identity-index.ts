@@ -52,7 +52,7 @@ interface IndexEntry {
  *
  * After changes in a transaction, call `committed` or `rolledBack`.
  */
-export class Dedupe {
+export class IdentityIndex {
   readonly #lookUp
   readonly #insert
   readonly #delete

@@ -16,8 +16,8 @@ const WAITS: LongestWaits = {
   isTrusted: true,
 }
 
-export function describeBringBack({ store, now, pass }: Fixture): void {
-  const bringBack = (given: Partial<LongestWaits> = {}) => store().bringBack({ ...WAITS, ...given })
+export function describeRepairTimes({ store, now, pass }: Fixture): void {
+  const repairTimes = (given: Partial<LongestWaits> = {}) => store().repairTimes({ ...WAITS, ...given })
   /** Does something while the clock is ahead. */
   async function ahead<Result>(work: () => Promise<Result>, byMs = AHEAD_MS): Promise<Result> {
     pass(byMs)
@@ -31,14 +31,14 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
     ])
   const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.dueAtMs
 
-  describe('bringBack', () => {
+  describe('repairTimes', () => {
     test('gives zeros where nothing lies ahead of the clock', async () => {
       await store().append(newEvent())
       await fail('retry', 'failed', HOUR_MS)
       await store().append(newEvent())
       await fail('retry', 'retry_after', 7 * DAY_MS)
       await store().track(newTask({ maxWaitMs: AHEAD_MS, deadlineMs: 2 * AHEAD_MS }))
-      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+      expect(await repairTimes()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
     test('makes an event that came while the clock was ahead an event of now: due, oldest pending, listed and read', async () => {
@@ -46,13 +46,13 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await ahead(() => store().append(event))
       const before = await store().claim(claimRequest())
       expect(before.work).toEqual([])
-      expect(await bringBack()).toEqual({ events: 1, deliveries: 1, tasks: 0 })
+      expect(await repairTimes()).toEqual({ events: 1, deliveries: 1, tasks: 0 })
       expect(await store().event(event.uid)).toMatchObject({ receivedAtMs: now() })
       expect((await store().events({ untilMs: now() + 1 }, { limit: 10 })).items).toHaveLength(1)
       await expect.poll(async () => (await store().counts()).oldestDueAtMs, { timeout: 5_000 }).toBe(now())
       expect(Buffer.from(await store().body(event.uid))).toEqual(event.body)
       expect(await claimOne(store())).toMatchObject({ event: { uid: event.uid, receivedAtMs: now() } })
-      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+      expect(await repairTimes()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
     test('makes an event due and leaves its time of receipt, where the clock is not trusted', async () => {
@@ -60,7 +60,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       const task = newTask()
       await ahead(() => store().append(event))
       await ahead(() => store().track(task))
-      expect(await bringBack({ isTrusted: false })).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+      expect(await repairTimes({ isTrusted: false })).toEqual({ events: 0, deliveries: 1, tasks: 0 })
       expect(await store().event(event.uid)).toMatchObject({ receivedAtMs: START_MS + AHEAD_MS })
       expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS + AHEAD_MS })
       expect((await claimOne(store())).event.uid).toBe(event.uid)
@@ -73,7 +73,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
           const event = newEvent()
           await store().append(event)
           await ahead(() => fail('retry', outcome, HOUR_MS), byMs)
-          expect(await bringBack()).toEqual({ events: 0, deliveries: 1, tasks: 0 })
+          expect(await repairTimes()).toEqual({ events: 0, deliveries: 1, tasks: 0 })
           expect(await dueOf(event.uid)).toBe(now())
           await store().settle([settlement(await claimOne(store()))])
         }
@@ -87,7 +87,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       await store().settle([settlement(await claimOne(store()), { verdict: 'dead', outcome: 'failed' })])
       const replay = { eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] } as const
       await ahead(() => store().replay(replay), 8 * HOUR_MS)
-      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 1 })
       expect(await dueOf(event.uid)).toBe(now())
     })
 
@@ -95,24 +95,24 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
       const event = newEvent()
       await store().append(event)
       await fail('retry', 'retry_after', 7 * DAY_MS)
-      expect(await bringBack()).toMatchObject({ deliveries: 0 })
-      expect(await bringBack({ retryAfterMs: DAY_MS })).toMatchObject({ deliveries: 1 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 0 })
+      expect(await repairTimes({ retryAfterMs: DAY_MS })).toMatchObject({ deliveries: 1 })
     })
 
     test('brings back more rows than one step may, step by step', async () => {
       const events = Array.from({ length: 450 }, () => newEvent({ receivedAtMs: START_MS + AHEAD_MS }))
       await ahead(() => Promise.all(events.map((event) => store().append(event))))
       let total = 0
-      for (let events = 1; events > 0; total += events) ({ events } = await bringBack())
+      for (let events = 1; events > 0; total += events) ({ events } = await repairTimes())
       expect(total).toBe(450)
-      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
+      expect(await repairTimes()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
     test('lets a lease that was taken while the clock was ahead end as a new one would', async () => {
       await store().append(newEvent())
       await ahead(() => claimOne(store()))
-      expect(await bringBack()).toMatchObject({ deliveries: 1 })
-      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 1 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 0 })
       pass(29_999)
       expect((await store().claim(claimRequest())).work).toEqual([])
       pass(1)
@@ -122,7 +122,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
     test('leaves a lease unchanged that is longer than those of this process, as that of a worker with slower handlers', async () => {
       await store().append(newEvent())
       await claimOne(store(), { leaseMs: HOUR_MS })
-      expect(await bringBack()).toMatchObject({ deliveries: 0 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 0 })
       pass(HOUR_MS - 1)
       expect((await store().claim(claimRequest())).work).toEqual([])
     })
@@ -134,22 +134,22 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
         const work = await claimOne(store())
         await store().settle([settlement(work, { verdict: 'dead', outcome: 'rejected' })])
       })
-      expect(await bringBack({ isTrusted: false })).toMatchObject({ deliveries: 0 })
-      expect(await bringBack()).toMatchObject({ deliveries: 1 })
+      expect(await repairTimes({ isTrusted: false })).toMatchObject({ deliveries: 0 })
+      expect(await repairTimes()).toMatchObject({ deliveries: 1 })
       expect(await dueOf(event.uid)).toBe(now())
     })
 
     test('keeps the intervals of a task that was begun while the clock was ahead', async () => {
       const task = newTask()
       await ahead(() => store().track(task))
-      expect(await bringBack()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
+      expect(await repairTimes()).toEqual({ events: 0, deliveries: 0, tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({
         createdAtMs: now(),
         staleAtMs: now() + task.maxWaitMs,
         expiresAtMs: now() + task.deadlineMs,
         nextPollAtMs: now() + task.maxWaitMs,
       })
-      expect(await bringBack()).toMatchObject({ tasks: 0 })
+      expect(await repairTimes()).toMatchObject({ tasks: 0 })
     })
 
     test('makes a task due that was put off while the clock was ahead', async () => {
@@ -159,7 +159,7 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
         const { uid, lease } = await leaseOf(store(), task.uid)
         await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { providerStatus: 'running' } }])
       })
-      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await repairTimes()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS, nextPollAtMs: now() })
     })
 
@@ -171,19 +171,19 @@ export function describeBringBack({ store, now, pass }: Fixture): void {
         return uid
       }
       const uid = await lose()
-      expect(await bringBack()).toMatchObject({ tasks: 0 })
+      expect(await repairTimes()).toMatchObject({ tasks: 0 })
       expect(await taskBy(store(), uid)).toMatchObject({ nextPollAtMs: now() + DAY_MS })
       const begunAhead = await ahead(lose)
-      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await repairTimes()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), begunAhead)).toMatchObject({ nextPollAtMs: now() + DAY_MS })
-      expect(await bringBack()).toMatchObject({ tasks: 0 })
+      expect(await repairTimes()).toMatchObject({ tasks: 0 })
     })
 
     test('gives a task that ended while the clock was ahead the present as the time of its end', async () => {
       const task = newTask()
       await store().track(task)
       await ahead(() => store().cancelTask(task.uid))
-      expect(await bringBack()).toMatchObject({ tasks: 1 })
+      expect(await repairTimes()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({ status: 'cancelled', endedAtMs: now() })
     })
   })
