@@ -74,12 +74,12 @@ async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Pr
 async function openCheckedStore(
   { config, pool, readers, faults }: ServiceParts,
   log: Log['log'],
-  { clock }: Tuning,
+  { clock, openStore: openConfigured = openStore }: Tuning,
 ): Promise<OpenStore> {
   const all = new Set(faults)
   let store: OpenStore | undefined
   try {
-    store = await openStore(config.databaseUrl, {
+    store = await openConfigured(config.databaseUrl, {
       ...(clock !== undefined && { clock }),
       onLog: (level, message) => log[level](message),
     })

@@ -16,6 +16,7 @@ import { typeRoutes } from '../pipeline/type-routes.ts'
 import { createWebhookManager } from '../registrations/webhook-manager.ts'
 import type { RoutedHandlers } from '../replicas/membership.ts'
 import { databasePasswords } from '../storage/database-url.ts'
+import type { openStore } from '../storage/open.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
 import { createTasks } from '../tasks/tasks.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
@@ -30,6 +31,8 @@ export interface Tuning {
   readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
   /** How long an open circuit breaker blocks calls to a provider. */
   readonly breakerPauseMs?: number
+  /** Replaces the opening of the store. */
+  readonly openStore?: typeof openStore
 }
 
 /** What the service is wired from: the modules are loaded, the store is open, the handlers of all replicas are known. */

@@ -17,6 +17,8 @@ interface OpenStoreOptions {
   readonly onLog?: StoreLog
   /** How long a start waits for a PostgreSQL server that does not accept connections yet. */
   readonly connectRetryMs?: number
+  /** How long a statement waits for a connection to PostgreSQL; 3 s unless given. */
+  readonly connectTimeoutMs?: number
 }
 
 /**
@@ -30,8 +32,8 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
   if (namesPostgres(databaseUrl)) {
     // Imported only here: the SQLite store does not need PostgreSQL's driver.
     const { openPostgresStore } = await import('./postgres/store.ts')
-    const { clock, localClock, connectRetryMs = CONNECT_RETRY_MS } = options
-    return openPostgresStore(databaseUrl, { clock, localClock, onLog, connectRetryMs })
+    const { clock, localClock, connectRetryMs = CONNECT_RETRY_MS, connectTimeoutMs } = options
+    return openPostgresStore(databaseUrl, { clock, localClock, onLog, connectRetryMs, connectTimeoutMs })
   }
   const { clock = systemClock, monotonicMs = options.clock ?? (() => performance.now()) } = options
   return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })

@@ -2,9 +2,9 @@ import examples from '@octokit/webhooks-examples' with { type: 'json' }
 import { sign } from '@octokit/webhooks-methods'
 import Stripe from 'stripe'
 import { Webhook as Svix } from 'svix'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { signedHeaders } from '../support/events.ts'
-import { type Service, startService } from '../support/service.ts'
+import { type LocalService, startLocal } from '../support/local-service.ts'
 
 const secrets = {
   ai: 'whsec_aG9sZGZhc3QtdGVzdC1zZWNyZXQtMzItYnl0ZXMh',
@@ -17,15 +17,24 @@ const secrets = {
   svix: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
 }
 
-const start = (): Promise<Service> =>
-  startService({
+let service: LocalService
+let end: (() => Promise<void>) | undefined
+beforeAll(async () => {
+  const environment = {
     SOURCES: Object.keys(secrets).join(','),
     ...Object.fromEntries(
       Object.entries(secrets).map(([name, secret]) => [`SOURCE_${name.toUpperCase()}_SECRET`, secret]),
     ),
+  }
+  service = await startLocal(environment, {
+    onEnd: (stop) => {
+      end = stop
+    },
   })
+})
+afterAll(() => end?.())
 
-async function send(service: Service, source: string, body: string | Buffer, headers: Record<string, string>) {
+async function send(source: string, body: string | Buffer, headers: Record<string, string>) {
   const answer = await fetch(`${service.publicUrl}/v1/webhooks/${source}`, {
     method: 'POST',
     body: typeof body === 'string' ? body : new Uint8Array(body),
@@ -34,7 +43,7 @@ async function send(service: Service, source: string, body: string | Buffer, hea
   return { status: answer.status, ...((await answer.json()) as { uid: string; duplicate: boolean }) }
 }
 
-async function storedBytes(service: Service, uid: string): Promise<Buffer> {
+async function storedBytes(uid: string): Promise<Buffer> {
   return Buffer.from(await (await fetch(`${service.opsUrl}/v1/events/${uid}/body`)).arrayBuffer())
 }
 
@@ -108,30 +117,26 @@ const senders: [source: string, body: string, type: string, signer: Signer][] = 
 
 describe('signed events of real senders', () => {
   test('are accepted and stored byte for byte, and answered with 401 if one character anywhere has changed', async () => {
-    const service = await start()
     for (const [source, body, type, signer] of senders) {
       const headers = await signer(body)
-      const { status, uid } = await send(service, source, body, headers)
+      const { status, uid } = await send(source, body, headers)
       expect({ source, status }).toEqual({ source, status: 200 })
-      expect((await storedBytes(service, uid)).toString()).toBe(body)
+      expect((await storedBytes(uid)).toString()).toBe(body)
       expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ source, type })
 
-      expect((await send(service, source, body.replace('"', ' "'), headers)).status).toBe(401)
+      expect((await send(source, body.replace('"', ' "'), headers)).status).toBe(401)
       for (const name of Object.keys(headers).filter((each) => /signature|-id|timestamp/.test(each))) {
         const value = headers[name] ?? ''
         const last = value.at(-1) === '0' ? '1' : '0'
         const forged = name.endsWith('signature')
           ? value.replace(/[A-Za-z0-9+/](?=[A-Za-z0-9+/]{8}=*$)/, (c) => (c === 'a' ? 'b' : 'a'))
           : value.slice(0, -1) + last
-        expect((await send(service, source, body, { ...headers, [name]: forged })).status, `${source} ${name}`).toBe(
-          401,
-        )
+        expect((await send(source, body, { ...headers, [name]: forged })).status, `${source} ${name}`).toBe(401)
       }
     }
   })
 
   test('as GitHub documents them are all accepted, with byte-identical stored bodies', async () => {
-    const service = await start()
     let count = 0
     for (const { name, examples: payloads } of examples as unknown as Example[]) {
       for (const payload of payloads) {
@@ -141,9 +146,9 @@ describe('signed events of real senders', () => {
           'x-github-event': name,
           'x-github-delivery': `delivery-${count++}`,
         }
-        const { status, uid } = await send(service, 'github', body, headers)
+        const { status, uid } = await send('github', body, headers)
         expect(status).toBe(200)
-        expect((await storedBytes(service, uid)).equals(Buffer.from(body))).toBe(true)
+        expect((await storedBytes(uid)).equals(Buffer.from(body))).toBe(true)
         const type = typeof payload.action === 'string' ? `${name}.${payload.action}` : name
         expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ type, status: 'unhandled' })
       }

@@ -1,48 +1,59 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { type LocalService, startLocal } from '../support/local-service.ts'
+import { handlersIn, mainFile } from '../support/service.ts'
 
 const run = promisify(execFile)
 const TOKEN = 'an-operators-token'
 
-/** A handler that fails for as long as its file says so. */
-async function serviceWithFailure() {
-  const directory = temporaryDirectory()
-  const handlers = join(directory, 'handlers')
-  const broken = join(directory, 'broken')
-  mkdirSync(handlers)
-  writeFileSync(broken, 'yes')
-  writeFileSync(
-    join(handlers, 'billing.js'),
-    `import { readFileSync } from 'node:fs'
-     export default (router) => router.on('invoice.*', { name: 'billing' }, (event, { fail }) => {
-       if (readFileSync(${JSON.stringify(broken)}, 'utf8') === 'yes') fail('the ledger is closed') })`,
-  )
-  const service = await startService({ HANDLERS_DIR: handlers, OPS_TOKEN: TOKEN }, directory)
-  const mend = (): void => writeFileSync(broken, 'no')
-  return { service, mend }
-}
+const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
+const broken = join(directory, 'broken')
+/** The handler fails as long as its file says so. */
+const HANDLER = `import { readFileSync } from 'node:fs'
+  export default (router) => router.on('invoice.*', { name: 'billing' }, (event, { fail }) => {
+    if (readFileSync(${JSON.stringify(broken)}, 'utf8') === 'yes') fail('the ledger is closed') })`
 
-const deadEvents = (service: Service) =>
+let service: LocalService
+let end: (() => Promise<void>) | undefined
+beforeAll(async () => {
+  const HANDLERS_DIR = handlersIn(directory, { 'billing.js': HANDLER })
+  service = await startLocal(
+    { HANDLERS_DIR, OPS_TOKEN: TOKEN },
+    {
+      onEnd: (stop) => {
+        end = stop
+      },
+    },
+  )
+})
+beforeEach(() => writeFileSync(broken, 'yes'))
+afterAll(async () => {
+  await end?.()
+  rmSync(directory, { recursive: true })
+})
+
+const mend = (): void => writeFileSync(broken, 'no')
+
+const deadEvents = () =>
   eventually(
     () => service.api('/v1/deliveries?state=dead'),
     ({ items }) => items.length > 0,
   )
 
-const stateOf = async (service: Service, uid: string) => (await service.api(`/v1/events/${uid}`)).deliveries[0].state
+const stateOf = async (uid: string) => (await service.api(`/v1/events/${uid}`)).deliveries[0].state
 
 describe('an event whose handler failed for good', () => {
   test('is found, read and replayed to success over HTTP', async () => {
-    const { service, mend } = await serviceWithFailure()
     const event = signedEvent('invoice.paid', { amount: 7 })
     const { uid } = await post(service.publicUrl, event)
 
-    const { items } = await deadEvents(service)
+    const { items } = await deadEvents()
     expect(items).toMatchObject([
       { event_uid: uid, handler: 'billing', state: 'dead', attempts: 1, last_error: 'the ledger is closed' },
     ])
@@ -58,7 +69,7 @@ describe('an event whose handler failed for good', () => {
       body: JSON.stringify({ handler: 'billing' }),
     })
     await eventually(
-      () => stateOf(service, uid),
+      () => stateOf(uid),
       (state) => state === 'succeeded',
     )
     const { deliveries } = await service.api(`/v1/events/${uid}`)
@@ -66,10 +77,9 @@ describe('an event whose handler failed for good', () => {
   })
 
   test('is found, read and replayed to success with the command line', { timeout: 60_000 }, async () => {
-    const { service, mend } = await serviceWithFailure()
     const event = signedEvent('invoice.paid', { amount: 7 })
     const { uid } = await post(service.publicUrl, event)
-    await deadEvents(service)
+    await deadEvents()
     const { hostname, port } = new URL(service.opsUrl)
     const holdfast = async (...args: string[]): Promise<string> => {
       const env = {
@@ -93,7 +103,7 @@ describe('an event whose handler failed for good', () => {
     mend()
     await holdfast('dead', 'replay', uid)
     await eventually(
-      () => stateOf(service, uid),
+      () => stateOf(uid),
       (state) => state === 'succeeded',
     )
     expect(JSON.parse(await holdfast('dead', 'list', '--json')).items).toEqual([])
@@ -101,7 +111,6 @@ describe('an event whose handler failed for good', () => {
 })
 
 test('every route of the ops API but health requires the token', async () => {
-  const { service } = await serviceWithFailure()
   for (const path of [
     '/metrics',
     '/v1/events',

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent, signedHeaders } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
+import { startLocal } from '../support/local-service.ts'
 import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
 const finished = {
@@ -55,11 +56,8 @@ describe('a signed event', () => {
   })
 
   test('that is repeated is a duplicate of the first, and another body under its id is stored as a conflict and not dispatched', async () => {
-    const directory = temporaryDirectory()
-    const service = await startService(
-      { HANDLERS_DIR: handlersIn(directory, { 'all.js': 'export default (r) => r.on("*", () => {})' }) },
-      directory,
-    )
+    const modules = { 'all.js': 'export default (r) => r.on("*", () => {})' }
+    const service = await startLocal({ HANDLERS_DIR: handlersIn(temporaryDirectory(), modules) })
     const first = await post(service.publicUrl, signedEvent('acme.thing', { n: 1 }, 'evt_same'))
     const body = JSON.stringify({ id: 'evt_same', type: 'acme.thing', data: { n: 2 } })
     const conflict = { id: 'evt_same', body, headers: signedHeaders(body) }
@@ -108,7 +106,7 @@ describe('a signed event', () => {
     ],
     ['no type', JSON.stringify({ id: 'evt_2', data: {} }), 'no event type'],
   ])('that cannot be understood (%s) is stored with the reasons and acknowledged', async (_, body, reason) => {
-    const service = await startService()
+    const service = await startLocal()
     const { status, uid } = await post(service.publicUrl, { id: '', body, headers: signedHeaders(body) })
     expect(status).toBe(200)
     const detail = await service.api(`/v1/events/${uid}`)
@@ -122,13 +120,13 @@ describe('a signed event', () => {
   })
 
   test('has a delivery for each of its handlers: one that succeeded does not run again when another one fails', async () => {
-    const directory = temporaryDirectory()
     const module = `let tries = 0
       export default (router) => {
         router.on('acme.thing', { name: 'steady' }, (event, { log }) => log.info('steady ran'))
         router.on('acme.*', { name: 'shaky' }, (event, { attempt }) => { if (attempt < 3) throw new Error('not yet') })
         router.on('acme.thing', { name: 'hopeless' }, (event, { fail }) => fail('never'))
       }`
+    const directory = temporaryDirectory()
     const service = await startService(
       { HANDLERS_DIR: handlersIn(directory, { 'fan.js': module }), RETRY_BASE_MS: '10', HANDLER_PROCESSES: '1' },
       directory,
@@ -155,7 +153,7 @@ describe('a signed event', () => {
 
   test('reaches handlers of every endpoint design of the tutorial: one for all, one per kind, versioned or not', async () => {
     const secret = AI_SECRET
-    const service = await startService({
+    const service = await startLocal({
       SOURCES: 'ai,completions,batches',
       SOURCE_COMPLETIONS_PROVIDER: 'ai',
       SOURCE_COMPLETIONS_SECRET: secret,

@@ -6,7 +6,7 @@ import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 const REPLICAS = 3
 const EVENTS = 1_000
 /** Events that are under way at once, each at all replicas. */
-const AT_ONCE = 20
+const AT_ONCE = 8
 
 test(`when ${REPLICAS} replicas receive the same event at once, ${EVENTS} times, one replica stores it and the others answer with the uid of that event`, {
   timeout: 60_000,

@@ -13,11 +13,16 @@ const readAs = (value: unknown) => ({ kind: 'read', value })
 const polled = { id: 'poll_1', task: 't', receivedAtMs: NOW_MS }
 const bytes = (body: unknown): Buffer => Buffer.from(JSON.stringify(body))
 
-function start(modules = { [provider.name]: import.meta.resolve('./modules/wilful.ts') }) {
+/** Longer than it takes on the busiest machine. */
+const LONG_MS = 20_000
+const MODULES = { [provider.name]: import.meta.resolve('./modules/wilful.ts') }
+
+/** `maxReadingMs` is short, for code that never ends; code that takes its time is given `LONG_MS`. */
+function start(modules = MODULES, maxReadingMs = 300) {
   const lines: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) })
   const own = new Map([[provider, modules[provider.name] as string]])
-  const readers = createIsolatedReaders(own, { environment: process.env, log, maxReadingMs: 300 })
+  const readers = createIsolatedReaders(own, { environment: process.env, log, maxReadingMs })
   onTestFinished(() => readers.close())
   const read = async (body: unknown, headers = {}) => readers.event(provider, headers, bytes(body), NOW_MS)
   return { readers, read, lines }
@@ -173,7 +178,7 @@ describe('a user’s code that reads', () => {
     ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
     ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
   ])('that %s quarantines only its own event', async (_, body, reason) => {
-    const { read } = start()
+    const { read } = start(MODULES, LONG_MS)
     const reading = await read(body)
     expect(reading).toMatchObject({ ok: false })
     expect('reasons' in reading && reading.reasons[0]).toMatch(reason)

@@ -1,15 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { openStore } from '../../src/storage/open.ts'
 import { claimRequest, newEvent, pruned, settlement } from '../contract/store-samples.ts'
 import { endEvent, newTask, taskBy } from '../contract/task-samples.ts'
+import { openReplica } from '../support/postgres/replica.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 
-async function open(url = ownSchema()): Promise<OpenStore> {
-  const store = await openStore(url)
-  onTestFinished(() => store.close())
-  return store
-}
+const open = (url = ownSchema()): Promise<OpenStore> => openReplica(url)
 
 const now = () => ({ receivedAtMs: Date.now() })
 const times = <Item>(count: number, make: () => Item): Item[] => Array.from({ length: count }, make)

@@ -1,21 +1,15 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { openStore } from '../../src/storage/open.ts'
 import { allPages, claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
 import { askedEvent, endEvent, leaseOf, newTask, taskBy, taskClaim, trackLeased } from '../contract/task-samples.ts'
+import { openReplica } from '../support/postgres/replica.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
-
-async function open(url: string): Promise<OpenStore> {
-  const store = await openStore(url)
-  onTestFinished(() => store.close())
-  return store
-}
 
 /** Two replicas' stores, on one database. */
 async function two(): Promise<readonly [OpenStore, OpenStore, string]> {
   const url = ownSchema()
-  return [await open(url), await open(url), url]
+  return [await openReplica(url), await openReplica(url), url]
 }
 
 const now = () => ({ receivedAtMs: Date.now() })
@@ -175,11 +169,11 @@ describe('a replica whose clock is off', () => {
     'by %i ms has its events due at once, keeps its leases, and waits before its retries',
     async (offMs) => {
       const url = ownSchema()
-      const right = await open(url)
+      const right = await openReplica(url)
       const realNow = Date.now
       vi.spyOn(Date, 'now').mockImplementation(() => realNow() + offMs)
       onTestFinished(() => void vi.restoreAllMocks())
-      const wrong = await open(url)
+      const wrong = await openReplica(url)
 
       await wrong.append(newEvent({ receivedAtMs: Date.now(), handlers: ['a', 'b'] }))
       const a = { handlers: [{ name: 'a', limit: 1 }] }

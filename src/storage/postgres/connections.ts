@@ -104,7 +104,8 @@ export class Connections {
   /** Called when a statement meets a damaged page. */
   onDamage: (error: HoldfastError) => void = () => {}
 
-  constructor(target: PostgresTarget) {
+  /** `connectTimeoutMs`: how long a statement waits for a connection. */
+  constructor(target: PostgresTarget, connectTimeoutMs = CONNECT_TIMEOUT_MS) {
     const pool = (name: PoolName): pg.Pool => {
       const statementMs = STATEMENT_TIMEOUTS_MS[name]
       // `pg` waits for its promise, though its declared type does not say so.
@@ -114,7 +115,7 @@ export class Connections {
       const created = new pg.Pool({
         connectionString: target.connectionString,
         max: POOL_SIZES[name],
-        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+        connectionTimeoutMillis: connectTimeoutMs,
         idleTimeoutMillis: IDLE_TIMEOUT_MS,
         query_timeout: statementMs + ANSWER_MARGIN_MS,
         keepAlive: true,

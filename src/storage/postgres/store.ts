@@ -45,6 +45,8 @@ interface PostgresStoreOptions {
   readonly onLog: StoreLog
   /** How long the store tries to connect to a server that is starting or failing over. */
   readonly connectRetryMs: number
+  /** How long a statement waits for a connection; 3 s unless given. */
+  readonly connectTimeoutMs?: number | undefined
 }
 
 /** Opens a store in PostgreSQL, creating its schema where there is none. Rejects with `ConfigurationError`. */
@@ -56,7 +58,7 @@ export async function openPostgresStore(databaseUrl: string, options: PostgresSt
 async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
   const target = postgresTarget(databaseUrl)
   await migrate(target, options.onLog)
-  const connections = new Connections(target)
+  const connections = new Connections(target, options.connectTimeoutMs)
   const clock = new DatabaseClock(options.clock, options.localClock)
   const partitions = new BodyPartitions(connections, clock)
   try {

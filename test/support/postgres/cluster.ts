@@ -36,6 +36,8 @@ const DEFAULTS: Settings = {
   // In memory, what the log takes is not there for others.
   max_wal_size: '256MB',
   timezone: 'UTC',
+  // What a client computes for each connection.
+  scram_iterations: '1',
 }
 
 /** A cluster that has not been started yet. */

@@ -4,9 +4,12 @@ import { openStore } from '../../../src/storage/open.ts'
 import { type Relay, startRelay } from './relay.ts'
 import type { PostgresServer } from './server.ts'
 
+/** Where a test asks for much at once, the last statement waits long for a connection, the longer the busier the machine is. */
+const CONNECT_TIMEOUT_MS = 30_000
+
 /** A replica's store, closed when the test is over. */
 export async function openReplica(url: string): Promise<OpenStore> {
-  const store = await openStore(url)
+  const store = await openStore(url, { connectTimeoutMs: CONNECT_TIMEOUT_MS })
   onTestFinished(() => store.close())
   return store
 }

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
+import { databaseFile, namesPostgres } from '../../../src/storage/database-url.ts'
+import { openStore } from '../../../src/storage/open.ts'
 import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
 import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
-import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
+import { SqliteStore, type SqliteStoreOptions } from '../../../src/storage/sqlite/store.ts'
 import type { FromWriter, WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
 import { lendThread } from './threads.ts'
 
@@ -19,11 +21,30 @@ export const memoryDirectory = (): string => mkdtempSync(join(existsSync(MEMORY)
  * the test moves it, where there is one.
  */
 export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
-  const clock = given ?? systemClock
   const directory = memoryDirectory()
-  const path = prepareDatabaseFile(join(directory, 'holdfast.db'))
+  const options = { clock: given ?? systemClock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
+  return openOnLentThreads(join(directory, 'holdfast.db'), options, () => rmSync(directory, { recursive: true }))
+}
+
+/** As the service opens it (`openStore`), with lent threads where the store is embedded. */
+export async function openStoreOnLentThreads(
+  databaseUrl: string,
+  options: Parameters<typeof openStore>[1] = {},
+): Promise<OpenStore> {
+  if (namesPostgres(databaseUrl)) return openStore(databaseUrl, options)
+  const { clock = systemClock, onLog = () => undefined } = options
+  const monotonicMs = options.clock ?? (() => performance.now())
+  return openOnLentThreads(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })
+}
+
+async function openOnLentThreads(
+  file: string,
+  options: SqliteStoreOptions,
+  onClosed: () => void = () => {},
+): Promise<OpenStore> {
+  const path = prepareDatabaseFile(file)
   const owner = await takeProcessLock(path)
-  const writer = lendThread(urlOf('writer'), { path, nowMs: clock() } satisfies WriterData)
+  const writer = lendThread(urlOf('writer'), { path, nowMs: options.clock() } satisfies WriterData)
   await new Promise<void>((resolve, reject) => {
     writer.once('message', (message: FromWriter) =>
       message.kind === 'ready' ? resolve() : reject(new Error(`it did not open: ${JSON.stringify(message)}`)),
@@ -31,9 +52,8 @@ export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
   })
   const release = (): void => {
     owner.release()
-    rmSync(directory, { recursive: true })
+    onClosed()
   }
-  const options = { clock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
   return new SqliteStore(writer, lendThread(urlOf('reader'), { path }), { ...owner, release }, options)
 }
 
