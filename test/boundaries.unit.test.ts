@@ -99,7 +99,9 @@ describe('the rooms of src', () => {
 
   test('have the files that docs/architecture.md names', () => {
     const prose = architecture.replace(/```[^]*?```/g, '')
-    const named = codeIn(prose).filter((text) => /^[\w-]+\/[\w./-]*(?:\.ts|\/)$/.test(text))
+    const written = codeIn(prose).filter((text) => /^[\w-]+\/[\w./-]*(?:\.ts|\/)$/.test(text))
+    const drawings = architecture.match(/```mermaid[^]*?```/g) ?? []
+    const named = [...written, ...drawings.flatMap((drawing) => drawing.match(/\w[\w-]*\/[\w/-]+\.ts/g) ?? [])]
     expect(named.length).toBeGreaterThan(30)
     expect(named.filter((path) => !existsSync(join(src, path.startsWith('test/') ? `../${path}` : path)))).toEqual([])
   })

@@ -58,11 +58,13 @@ async function showReceiving(service: DemoService, sender: WebhookSender, url: s
   const again = await sender.send(url, body)
   expect(again.duplicate && again.uid === first, 'a duplicate of the first')
 
-  step('Somebody else sends one: the signature is not ours')
+  step('A stranger sends an event: it is signed with another secret')
   const forged = await createSender(ANOTHER_SECRET).send(url, completion('evt_2'))
   expect(forged.status === 401, '401')
 
-  step('An event that nobody handles, and one that is not as it should be: both are kept, and the provider is content')
+  step(
+    'An event that no handler wants, and one that does not match its schema: both are kept, and the provider gets 200',
+  )
   const unhandled = keptAs(await sender.send(url, eventBody('evt_3', 'weather.changed', {})))
   const odd = keptAs(await sender.send(url, eventBody('evt_4', 'completion.finished', { completion_id: 7 })))
   for (const uid of [unhandled, odd]) {
@@ -95,7 +97,7 @@ export async function showTasks(scene: Scene): Promise<void> {
 
 /** Gives the name of the handler. */
 async function showWebhook({ service, provider }: Scene): Promise<string | undefined> {
-  step('A task is given to the provider, and when it is done its webhook comes: whoever waits is told, and nobody asks')
+  step('A task is submitted, and its webhook comes when it is done: the waiting caller gets it, and no poll is needed')
   const id = await submit(service, 'a haiku', { max_wait_ms: PATIENT_WAIT_MS })
   const waiting = waitFor(service, id)
   waiting.catch(() => {}) // It is awaited below, unless something else fails first.
@@ -111,7 +113,7 @@ async function showWebhook({ service, provider }: Scene): Promise<string | undef
   expect(task.status === 'completed' && task.resolved_by === 'webhook', 'the webhook to resolve it')
   expect(task.event_uid === uid, 'the task to name the event that ended it')
   expect(answeredAt - sentAt < (WAIT_SECONDS * 1_000) / 2, 'the waiter to be answered at once')
-  expect(task.polls === 0 && provider.asked(id) === 0, 'nobody to ask')
+  expect(task.polls === 0 && provider.asked(id) === 0, 'no poll')
   return handler
 }
 
@@ -139,7 +141,7 @@ async function showLostWebhook({ service, provider }: Scene, handler: string | u
 }
 
 async function showDeadline({ service, provider }: Scene): Promise<void> {
-  step('A task that never ends is given up at its deadline, and its handler is told')
+  step('A task that never ends expires at its deadline, and its handler gets that event')
   const id = await submit(service, 'an epic', { deadline_ms: DEADLINE_MS })
   const { task } = await waitFor(service, id)
   say(`← 200  ${summaryOf(task)}; asked ${times(provider.asked(id))}`)

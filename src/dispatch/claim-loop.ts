@@ -24,7 +24,7 @@ export interface ClaimTiming {
   readonly clock: Clock
 }
 
-export interface ClaimLoopOptions extends ClaimTiming {
+interface ClaimLoopOptions extends ClaimTiming {
   readonly store: Pick<DeliveryQueue, 'claim'>
   readonly handlers: readonly string[]
   /** The next claim; undefined while nothing more may start. */

@@ -76,7 +76,7 @@ export class ConcurrencyLimits {
   }
 }
 
-export interface CapacityToShare {
+interface CapacityToShare {
   /** Free capacity of the configured part; 0 while even some of the extra capacity is used. */
   readonly configured: number
   /** All free capacity, the extra part included. */

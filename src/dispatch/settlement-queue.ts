@@ -8,7 +8,7 @@ import type { Telemetry } from '../domain/telemetry.ts'
 /** Wait before settlements that the store refused are tried again. */
 const SETTLE_RETRY_MS = 500
 
-export interface SettlementQueueOptions {
+interface SettlementQueueOptions {
   readonly store: Pick<DeliveryQueue, 'settle'>
   readonly leaseMs: number
   readonly log: Logger

@@ -1,4 +1,4 @@
-/** What is moved from one store to another, in the order in which it is. */
+/** The tables that are moved from one store to another, in this order. */
 export const MOVED_TABLES = ['event', 'event_body', 'delivery', 'attempt', 'task'] as const
 export type MovedTable = (typeof MOVED_TABLES)[number]
 
@@ -34,7 +34,7 @@ export interface TableComparison {
 }
 
 export interface MoveDifference {
-  /** `event_key`, in which duplicates are found, is looked at beside what is moved. */
+  /** `event_key`, by which duplicates are found, is not moved but made anew, and checked too. */
   readonly table: MovedTable | 'event_key'
   /** The first that differs; of an attempt, its delivery's key and its ordinal. */
   readonly key: string
@@ -54,5 +54,5 @@ export type MoveOutcome =
       readonly difference: MoveDifference
     }
 
-/** Rejects with `ConfigurationError`, or `HoldfastError`, where it cannot be done or gone on with. */
+/** Rejects with `ConfigurationError` or `HoldfastError` if the move cannot begin or go on. */
 export type Move = (request: MoveRequest) => Promise<MoveOutcome>

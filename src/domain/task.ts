@@ -12,8 +12,8 @@
  *
  * Terminal is terminal. One event ends a task, and both are one transaction (`EventStore.append`): an event that arrives
  * for a task that another one has ended is kept as superseded and not dispatched. A task that was tracked after its
- * last event had arrived is terminal from the start. A task that nobody waits for any more (`cancelled` by its owner)
- * has no such event: what comes for it later is dispatched as ever.
+ * last event had arrived is terminal from the start. A task that its owner cancelled
+ * has no such event: an event that comes for it later is dispatched like any other.
  */
 export const TASK_STATUSES = ['submitting', 'pending', 'completed', 'failed', 'cancelled', 'expired'] as const
 export type TaskStatus = (typeof TASK_STATUSES)[number]
@@ -51,7 +51,7 @@ export interface Task {
   readonly createdAtMs: number
   /** From when on the provider is asked. */
   readonly staleAtMs: number
-  /** From when on nobody waits any more. */
+  /** The deadline: from then on the task expires. */
   readonly expiresAtMs: number
   /** When it is next asked for (or submitted again); null once it is terminal. */
   readonly nextPollAtMs: number | null
@@ -78,11 +78,11 @@ export interface NewTask {
   readonly idempotency?: { readonly key: string; readonly fingerprint: string }
   readonly maxWaitMs: number
   readonly deadlineMs: number
-  /** For a task that is being submitted: nobody else submits it within this time. */
+  /** For a task that is being submitted: no other caller submits it within this time. */
   readonly leaseMs?: number
 }
 
-/** A task that somebody holds, and alone may move on until the lease runs out. */
+/** A task that one caller has leased: until the lease runs out, only that caller may move it on. */
 export interface LeasedTask {
   readonly uid: string
   readonly source: string
@@ -92,7 +92,7 @@ export interface LeasedTask {
   readonly id: string | undefined
   /** JSON; of a task that is to be submitted. */
   readonly request: string | undefined
-  /** Whoever held it last went away before it was done. */
+  /** The last holder of the lease went away before it was done. */
   readonly interrupted: boolean
   readonly createdAtMs: number
   readonly staleAtMs: number

@@ -241,18 +241,18 @@ const OUTER_BYTES = 32_768
 const INNER_BYTES = 16_384
 /** Quotes and commas of one. */
 const ENTRY_BYTES = 8
-/** Names that are told of what was left out, and characters of each. */
+/** At most so many names of fields that were left out are kept, and so many characters of each. */
 const MAX_OMITTED = 32
 const MAX_PATH_LENGTH = 128
 
 /** An object that is being read, and its name in the one around it. */
-export interface OpenObject {
+interface OpenObject {
   readonly name: string
   readonly value: Record<string, unknown>
 }
 
 /** How much may be kept, and the names of what was left out. Deep values take nothing from the share of the outermost ones. */
-export class OutlineBudget {
+class OutlineBudget {
   readonly omitted: string[] = []
   #outerBytes = OUTER_BYTES
   #innerBytes = INNER_BYTES

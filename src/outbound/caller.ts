@@ -116,8 +116,8 @@ interface Stop {
 }
 
 /**
- * Settles when the work does, the time is over or the caller's signal aborts, whichever is first; the work is told to
- * stop. undici heeds a signal only once it has a connection, hence the race.
+ * Settles when the work settles, when the time is over or when the caller's signal aborts, and then stops the work. undici
+ * heeds a signal only once it has a connection, hence the race.
  */
 async function bounded<Result>(
   work: (stop: Stop) => Promise<Result>,
@@ -147,7 +147,7 @@ const MAX_STRETCH = 4
 /**
  * Ends a call that takes too long. An answer that keeps coming has more time, and waiting for memory costs none.
  */
-export class CallTimer {
+class CallTimer {
   readonly #totalMs: number
   readonly #end: (fault: CallFault) => void
   #leftMs: number
@@ -187,7 +187,7 @@ export class CallTimer {
 }
 
 /** A request as it goes on the wire. */
-export interface WireRequest {
+interface WireRequest {
   readonly method: ReadyRequest['method']
   /** With the base URL's own path before it, and the query. */
   readonly path: string
@@ -208,7 +208,7 @@ const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i
  * Later headers win: the defaults, the base's, the request's own. Throws `CallFault` for a path that could be read as
  * leading out of the base's, since ids from outside stand in it.
  */
-export function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ReadyRequest): WireRequest {
+function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ReadyRequest): WireRequest {
   const { contentType, body } = bodyOf(request)
   const defaults = { accept: 'application/json', ...(contentType !== undefined && { 'content-type': contentType }) }
   return {

@@ -16,7 +16,7 @@ const MAX_FOLLOWED = 8
 /** The longest that an answer waits for memory; its task is polled again later. */
 const MAX_ROOM_WAIT_MS = 60_000
 
-export interface ReadOptions {
+interface ReadOptions {
   /** Bytes of an answer that is kept whole. */
   readonly maxBytes: number
   /** The outline of a longer answer is wanted. */

@@ -5,7 +5,7 @@ import type { CallError } from './provider-calls.ts'
 /** Bytes of an answer that cost as much as a call of its own, up to the calls of one second: reading it is work. */
 const BYTES_PER_CALL = 65_536
 
-export interface CallThrottleOptions {
+interface CallThrottleOptions {
   readonly perSecond: number
   /** How long the circuit stays open. */
   readonly pauseMs: number

@@ -15,7 +15,7 @@ const ANSWERED_BADLY: ReadonlySet<CallError['outcome']> = new Set(['server_error
 export type BreakerState = 'closed' | 'open' | 'half_open'
 
 /** What came of a call. Only an error that is provider-wide counts as a failure. */
-export interface BreakerCall<Result> {
+interface BreakerCall<Result> {
   readonly result: Result
   readonly error: CallError | undefined
 }

@@ -26,7 +26,7 @@ export type PollResult =
   | { readonly outcome: 'pending'; readonly providerStatus: string }
   | CallError
 
-export interface PollOptions {
+interface PollOptions {
   readonly source: ConnectedSource
   readonly task: { readonly uid: string; readonly id: string }
   readonly call: CallProvider

@@ -15,7 +15,7 @@ const MAX_SUBMIT_DELAY_MS = 60_000
 export const longestPollMs = (pollIntervalMs: number): number =>
   Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_RETRY_AFTER_MS, pollIntervalMs) * (1 + JITTER_SHARE))
 
-export interface PollPace {
+interface PollPace {
   readonly ageMs: number
   /** Failed polls in a row, this one included. */
   readonly failures: number

@@ -17,7 +17,7 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 /** Characters of a provider's own words that are passed on. */
 const MAX_REASON_LENGTH = 500
 
-export interface SubmitterOptions {
+interface SubmitterOptions {
   readonly store: TaskStore
   readonly reader: Pick<BodyReader, 'taskId' | 'apiWithBody'>
   readonly clock: Clock

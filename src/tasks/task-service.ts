@@ -21,7 +21,7 @@ const MAX_TURN_MS = 5_000
 /** Look-ups that are open at once: when many tasks end together, other readers of the store get their turn too. */
 const MAX_OPEN_LOOKUPS = 64
 
-export interface TaskServiceOptions {
+interface TaskServiceOptions {
   readonly store: TaskStore
   readonly sources: ReadonlyMap<string, ConnectedSource>
   readonly pollers: ReadonlyMap<string, SourcePoller>

@@ -83,7 +83,7 @@ export function createTasks(options: TasksOptions): Tasks {
 }
 
 /** Looks for stale and expired tasks of every source, each `POLL_INTERVAL_MS`. */
-export class Poller {
+class Poller {
   readonly bySource: ReadonlyMap<string, SourcePoller>
   readonly #intervalMs: number
   #timer: NodeJS.Timeout | undefined

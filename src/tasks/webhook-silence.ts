@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 
 /** So many tasks of a source that end by poll in a row, without one webhook, show that its webhooks do not come. */
-export const SILENT_AFTER_TASKS = 3
+const SILENT_AFTER_TASKS = 3
 
 interface SourceWebhooks {
   lastWebhookAtMs: number | undefined

@@ -4,7 +4,7 @@ const PREFIX_BYTES = 8
 const MAX_FRAME_BYTES = 1_200 * 1024 * 1024
 
 /** The bytes that arrived are not a frame, or the frame is larger than allowed. */
-export class FramingError extends Error {
+class FramingError extends Error {
   override readonly name = 'FramingError'
 }
 

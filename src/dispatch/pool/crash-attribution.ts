@@ -23,7 +23,7 @@ export interface ProcessExit {
 }
 
 /** Which attempt and which handler a lost process is charged to. */
-export interface CrashAttribution {
+interface CrashAttribution {
   /** The attempt that ended the process, as nothing else has ever run in it. It counts as lost. */
   readonly culprit: InFlightAttempt | undefined
   /** The other attempts. They do not count yet: they run again at once, and share a process with as many as they may. */

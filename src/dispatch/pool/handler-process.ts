@@ -19,7 +19,7 @@ const EXIT_AFTER_DISCONNECT_MS = 1_000
 /** The largest message from a process: its results, whose errors are bounded. */
 const MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
-export interface ProcessOptions {
+interface ProcessOptions {
   readonly data: ProcessData
   /** The id of the process tree. */
   readonly treeId: string

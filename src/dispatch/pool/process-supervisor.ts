@@ -39,7 +39,7 @@ export type Placement =
   | { readonly kind: 'isolated'; readonly sharing: 'few' | 'alone' }
   | { readonly kind: 'spare'; readonly sinceMs: number }
 
-export interface SupervisorListener {
+interface SupervisorListener {
   /** A process that was opened can be used: at the end of this turn if it was a ready spare, or else when it has loaded. */
   onReady(process: HandlerProcess): void
   onResults(process: HandlerProcess, placement: Placement, refused: readonly PoolAttempt[]): void

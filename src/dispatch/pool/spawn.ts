@@ -25,7 +25,7 @@ export interface SpawnedProcess {
   readonly progress: JobProgress
 }
 
-export interface SpawnOptions {
+interface SpawnOptions {
   /** The id of the process tree: all programs that the process starts inherit it. */
   readonly treeId: string
   readonly memoryMb: number

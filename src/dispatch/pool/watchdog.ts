@@ -19,7 +19,7 @@ interface Ping {
 }
 
 /** What a check of a process finds. */
-export type ProcessHealth =
+type ProcessHealth =
   | { readonly kind: 'healthy' }
   /** A ping is not answered yet. */
   | { readonly kind: 'pinged' }

@@ -7,7 +7,7 @@ const BURST_LINES = 4_000
 /** How often the number of dropped lines is reported. */
 const REPORT_INTERVAL_MS = 1_000
 
-export interface BoundedLogOptions {
+interface BoundedLogOptions {
   readonly level: string
   readonly fd: number
   readonly withoutSecrets: (line: string) => string

@@ -69,7 +69,7 @@ const PINNED = `
  * Makes a transaction wait at its commit until every earlier commit is safe, which only one that writes does: rows that it has
  * only read, such as a task that is there already, may not be on a standby yet.
  */
-const FORCE_DURABLE_COMMIT = { name: 'vouch', text: "INSERT INTO tally VALUES ('pending', 0)" }
+const FORCE_DURABLE_COMMIT = { name: 'durable', text: "INSERT INTO tally VALUES ('pending', 0)" }
 
 export interface Statement {
   /** Each connection prepares it once, under this name. */

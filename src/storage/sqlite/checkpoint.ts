@@ -3,12 +3,12 @@ import type { DatabaseSync } from 'node:sqlite'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { CheckpointData, Checkpointed, ToCheckpointThread } from './checkpoint-thread.ts'
 import { isFatal } from './errors.ts'
+import { FRAME_HEADER_BYTES } from './synced-log.ts'
 
 /** A checkpoint starts when this much of the write-ahead log is not in the database yet. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024
 /** About how much is written between two measurements of the log. */
 const LOOK_BYTES = 1024 * 1024
-const FRAME_HEADER_BYTES = 24
 /** The thread does nothing that makes garbage. */
 const MAX_YOUNG_GENERATION_MIB = 1
 

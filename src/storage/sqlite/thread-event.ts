@@ -134,7 +134,7 @@ export interface WireBatch {
   readonly bodyBytes: number
 }
 
-/** What goes over to another thread without a copy; what is shared needs none. */
+/** The buffers that are transferred to another thread and not copied. Shared memory needs neither. */
 export const transferable = ({ bodies }: WireBatch): readonly ArrayBuffer[] =>
   bodies instanceof ArrayBuffer ? [bodies] : []
 

@@ -170,7 +170,7 @@ function readPosition(path: string): SyncRecord | undefined {
 
 /** The format of a write-ahead log. Source: https://www.sqlite.org/fileformat2.html#walformat */
 const HEADER_BYTES = 32
-const FRAME_HEADER_BYTES = 24
+export const FRAME_HEADER_BYTES = 24
 const MAGIC_LITTLE_ENDIAN = 0x377f0682
 const MAGIC_BIG_ENDIAN = 0x377f0683
 /** Frames that are read at once: a log may be longer than what one buffer can hold. */
