@@ -11,7 +11,7 @@ import { type PostgresServer, startPostgres } from '../support/postgres/server.t
 /**
  * A backlog is worked off with handlers that do nothing, alone and beside one transaction that was open before: does the speed
  * fall with what was handled since? Holdfast's store as its dispatcher uses it, and graphile-worker, each against itself.
- * `BENCH_EVENTS` and `BENCH_SECONDS` make it longer or shorter; what is not handled in time is left.
+ * `BENCH_EVENTS` and `BENCH_SECONDS` make it longer or shorter; events that are not handled in time are left.
  */
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 20_000)
 const MOST_SECONDS = Number(process.env.BENCH_SECONDS ?? 15)
@@ -178,7 +178,7 @@ async function measure(postgres: PostgresServer, subject: Subject, schema: strin
   const workOff = await subject.fill(new URL(postgres.url), schema)
   const reader = new Client({ connectionString: postgres.url })
   await reader.connect()
-  // A snapshot that is kept: what a dump has, or a session that somebody has forgotten.
+  // A snapshot that is kept open, as by a dump or by a forgotten session.
   if (isRead) await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1')
   const progress = new Progress()
   await workOff(progress)

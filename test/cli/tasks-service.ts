@@ -5,7 +5,7 @@ import { type LocalService, startLocal } from './service.ts'
 
 /** It stands in the provider's answers to what it refuses. */
 const KEY = 'sk-echoed-by-the-provider'
-/** Nobody is asked for it meanwhile. */
+/** The provider is not asked for it meanwhile. */
 export const NEVER = ['--max-wait', '1h']
 
 /** For the tests of a file: a service with a source `ai` that can ask a provider, and a source `bare` that cannot. */

@@ -5,7 +5,7 @@ import { TASK_STATUSES } from '../../src/domain/task.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { run } from './run.ts'
 
-/** A port of this machine on which nobody listens. */
+/** A port of this machine on which no process listens. */
 async function freePort(): Promise<string> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -80,7 +80,7 @@ export class ModelStore {
   }
 
   claim(request: ClaimRequest, nowMs: number): { claimed: readonly ModelDelivery[]; nextDueAtMs: number | undefined } {
-    this.#takeBack(request.maxAttempts, nowMs)
+    this.#reclaim(request.maxAttempts, nowMs)
     const handlers = new Map(
       request.handlers.map(({ name, limit, running = 0 }) => [name, { running, most: running + limit }]),
     )
@@ -106,7 +106,7 @@ export class ModelStore {
     }
   }
 
-  #takeBack(maxAttempts: number, nowMs: number): void {
+  #reclaim(maxAttempts: number, nowMs: number): void {
     for (const delivery of this.deliveries()) {
       if (delivery.state !== 'running' || delivery.leaseUntilMs > nowMs) continue
       delivery.history.push({ number: delivery.attempts, outcome: 'lease_lost' })

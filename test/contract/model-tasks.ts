@@ -20,7 +20,7 @@ export interface ModelTask {
   status: TaskStatus
   word: string | null
   dueAtMs: number
-  /** As the store under test named it; undefined: nobody's. */
+  /** As the store under test named it; undefined: the task is not leased. */
   lease: string | undefined
   polls: number
   failures: number
@@ -199,7 +199,7 @@ export class ModelTasks {
       .filter((task) => status === undefined || task.status === status)
   }
 
-  /** Nobody had to be asked for this task, even if the event was the answer about one of the same id that is forgotten. */
+  /** No poll was needed for this task, even if the event was the answer about a forgotten task of the same id. */
   #catchUp(task: ModelTask, nowMs: number): void {
     const event = task.id === undefined ? undefined : this.#endOf(task.given.source, task.id)
     if (event === undefined) return

@@ -13,7 +13,7 @@ export interface Run {
   readonly claimed: { readonly delivery: ModelDelivery; readonly deliveryId: number; readonly lease: string }[]
   /** Every lease of a task that was given; most are gone. */
   readonly held: { readonly task: ModelTask; readonly lease: string }[]
-  /** What the store told of. */
+  /** The tasks whose end the store has reported. */
   readonly ended: EndedTask[]
 }
 

@@ -217,7 +217,7 @@ function describeTelling({ store }: Fixture): void {
       expectEnd(cancelled.uid, { id: cancelled.id, status: 'cancelled', by: undefined })
       expect(told).toEqual(expected)
       expect(uids).toEqual(expected.map(({ uid }) => uid))
-      // After the commit: whoever is told and looks sees the end.
+      // After the commit: a listener that looks sees the end.
       expect((await Promise.all(seen)).map(({ status }) => status)).toEqual(expected.map(({ status }) => status))
     })
 

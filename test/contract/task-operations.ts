@@ -11,7 +11,7 @@ import { allPages, codeOf, newEvent, START_MS } from './store-samples.ts'
 const leaseMs = fc.constantFrom(0, 10, 30, 1_000)
 /** Counted from the last one back. */
 const which = fc.nat({ max: 12 })
-/** Of all leases ever given, or of those that are still somebody's. */
+/** Of all leases ever given, or of those that still hold. */
 const whichLease = fc.record({ at: fc.nat({ max: 5 }), isLive: fc.boolean() })
 
 /** A task that is not there, or any more. */

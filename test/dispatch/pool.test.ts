@@ -202,7 +202,7 @@ test('the pool kills the programs that a handler has started with its process, i
   )
 })
 
-/** One that has ended and is waited for by nobody is none. */
+/** A process that has ended and that no parent waits for does not count. */
 function isAlive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))

@@ -72,7 +72,7 @@ export async function startDispatcher(options: DispatcherOptions = {}) {
     return uid
   }
 
-  const keeper = createEventWriter({
+  const writeEvent = createEventWriter({
     append: (event) => store.append(event),
     telemetry,
     log: silent,
@@ -81,7 +81,7 @@ export async function startDispatcher(options: DispatcherOptions = {}) {
 
   /** Keeps an event as the door does. */
   const keep = (handlers: readonly string[], data: Record<string, unknown> = {}, id: string = newUid()) =>
-    keeper(eventFor(handlers, data, id), { ok: false, id, type: 'test', reasons: [] })
+    writeEvent(eventFor(handlers, data, id), { ok: false, id, type: 'test', reasons: [] })
 
   type Ended = DeliverySummary & { readonly history: readonly Attempt[] }
 

@@ -11,7 +11,7 @@ const HANDLER = `export default (router) => router.on('job.failed', async (event
   if (attempt === 1) throw new Error('the first attempt fails')
 })`
 
-/** Sent by somebody whose clock is that of the service. */
+/** Sent by a sender whose clock is that of the service. */
 async function send(publicUrl: string, aheadMs: number): Promise<string> {
   const { id, body, headers } = signedEvent('job.failed', { job_id: 'j', error: 'e' })
   const sentAt = new Date(Date.now() + aheadMs)

@@ -47,7 +47,7 @@ test('a pattern that backtracks without end in other engines is checked when the
   const { uid, slowestMs } = await sendBeside(service, event)
   expect(slowestMs).toBeLessThan(HONEST_MS)
   expect(await service.api(`/v1/events/${uid}`)).toMatchObject({ status: 'quarantined', deliveries: [] })
-  // Nor does its redelivery hold anybody up.
+  // Its redelivery does not hold up other events either.
   expect((await sendBeside(service, event)).slowestMs).toBeLessThan(HONEST_MS)
   expect(await service.stop()).toBe(0)
 })

@@ -5,7 +5,7 @@ import { exchange, exchangeOne, requestText } from './exchange.ts'
 import { startPublic, UID } from './public-service.ts'
 
 const PROBLEM = 'application/problem+json'
-/** More than the kernel holds for two sockets, so that not all of it arrives where nobody reads it. */
+/** More than the kernel holds for two sockets, so that not all of it arrives while the client reads nothing. */
 const MORE_BYTES = 32 * 1_048_576
 
 const CONNECT = 'CONNECT example.test:443 HTTP/1.1\r\nHost: example.test\r\n\r\n'

@@ -135,7 +135,7 @@ test('GET /v1/sources shows when each source had its last webhook, and whether i
   await send(service.publicUrl, signedEvent('task.created', { task_id: 'x', status: 'created' }))
   const [{ last_event_at }] = await sources()
   expect(Date.parse(last_event_at)).toBeGreaterThanOrEqual(sentAt)
-  // What nobody signed is no event of the source's.
+  // An event without a signature is no event of the source.
   await fetch(`${service.publicUrl}/v1/webhooks/forms`, { method: 'POST', body: '{}' })
   expect(await sources()).toMatchObject([{ last_event_at }, silent])
   expect(JSON.stringify(await sources())).not.toMatch(/whsec|sk-/)

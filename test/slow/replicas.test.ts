@@ -114,7 +114,7 @@ async function atWork(): Promise<AtWork> {
   const replicas = await startReplicas(databaseUrl, 2, { HANDLER_TIMEOUT_MS: '60000' })
   const [first, second] = replicas.services
   if (first === undefined || second === undefined) throw new Error('two were started')
-  // It takes nothing while it stands still, and not for so long that anybody would miss it.
+  // It takes nothing while it stands still, and not for so long that another replica would take it for dead.
   second.child.kill('SIGSTOP')
   const acknowledged = await Promise.all(
     Array.from({ length: AT_WORK }, () => post(first.publicUrl, signedEvent(LONG))),

@@ -66,7 +66,7 @@ describe('a task whose service crashes during the submission,', () => {
     expect(new Set(provider.seen.idempotencyKeys)).toEqual(new Set([task.uid]))
     expect(provider.submitted.map(({ id }) => id)).toEqual([task.task_id])
     expect(provider.submitted[0]?.webhookUrl).toBe('http://127.0.0.1:9/v1/webhooks/ai')
-    // Whoever submitted it asks again, as one does after a broken connection, and gets this very task.
+    // The caller submits it again, as after a broken connection, and gets this very task.
     expect(await submit(second).then((answer) => (answer as Response).json())).toMatchObject({ uid: task.uid })
     provider.finish(task.task_id, 'completed')
     await endsOnce(second, provider, task.task_id)

@@ -40,7 +40,7 @@ test('while a synchronous standby is away, replicas claim and settle deliveries 
   await pair.standby.kill()
   expect(await isQuick(runOne)).toBe(true)
 
-  // A lease that nobody may have: the commit that took it is not vouched for.
+  // A lease that no caller may get: the commit that took it may not be safe.
   const offering = newEvent({ ...now(), lease: { handlers: ['a'], leaseMs: 60_000 } })
   const appending = codeOf(store.append(offering))
   expect(await isQuick(runOne)).toBe(true)
@@ -62,7 +62,7 @@ test('while a synchronous standby is away, replicas claim and settle deliveries 
     async () => store.faults(),
     (faults) => faults.length === 0,
   )
-  // The event of that append is there, as the sender is not told; its delivery came back to be claimed by whoever is first.
+  // The event of that append is stored, though its sender got an error; its delivery is free again, and the first claim gets it.
   const work = await eventually(
     () => claimOne(store).catch(() => undefined),
     (claimed) => claimed?.event.uid === offering.uid,

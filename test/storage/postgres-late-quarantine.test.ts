@@ -19,11 +19,11 @@ const refused = (work: Work): Settlement =>
     routes: { source: 'stripe', accepts: ['*'], handlers: [{ name: 'a', types: ['*'] }] },
   })
 
-/** A transaction of somebody else, which keeps what it has locked until it is let go. */
+/** Another transaction, which keeps its locks until it is released. */
 async function blockedBy(
   url: string,
   sql: string,
-): Promise<{ readonly pid: number; readonly letGo: () => Promise<unknown> }> {
+): Promise<{ readonly pid: number; readonly release: () => Promise<unknown> }> {
   const client = new Client({
     connectionString: url,
     options: `-c search_path=${new URL(url).searchParams.get('schema')}`,
@@ -33,7 +33,7 @@ async function blockedBy(
   await client.query('BEGIN')
   await client.query(sql)
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-  return { pid: rows[0]?.pid ?? 0, letGo: () => client.query('COMMIT') }
+  return { pid: rows[0]?.pid ?? 0, release: () => client.query('COMMIT') }
 }
 
 const WAITING = 'SELECT pid FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))'
@@ -55,7 +55,7 @@ test('an event that is appended while the event before it gives up its id takes 
   const appending = other.append(good)
   await waitingFor(url, blocker.pid)
   expect(await one.settle([refused(work)])).toEqual([true])
-  await blocker.letGo()
+  await blocker.release()
   expect(await appending).toMatchObject({ outcome: 'accepted', uid: good.uid })
   expect((await claimOne(one)).event.uid).toBe(good.uid)
   expect(await other.append({ ...good, uid: newUid() })).toMatchObject({ outcome: 'duplicate', uid: good.uid })
@@ -93,7 +93,7 @@ test('a settlement that is cut off leaves the event its id, and the events in co
   const [waiting] = await waitingFor(url, blocker.pid)
   await queryIn(url, 'SELECT pg_terminate_backend($1)', [waiting?.pid])
   expect(await settling).toBe('cut off')
-  await blocker.letGo()
+  await blocker.release()
   expect(await store.event(bad.uid)).toMatchObject({ status: 'accepted', deliveries: [{ state: 'running' }] })
   expect(await store.event(good.uid)).toMatchObject({ status: 'conflict', deliveries: [] })
   await eventually(

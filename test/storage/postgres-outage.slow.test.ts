@@ -49,7 +49,7 @@ async function timed<Value>(promise: Promise<Value>): Promise<{ value: Value; ms
 
 const faultsOf = (store: OpenStore) => async () => store.faults()
 
-/** Nobody calls the store meanwhile: it finds out by itself. */
+/** No caller uses the store meanwhile: it finds out by itself. */
 async function expectRecovery(store: OpenStore): Promise<void> {
   await eventually(faultsOf(store), (faults) => faults.length === 0, RECOVERY_MS)
   expect(await store.append(event())).toMatchObject({ outcome: 'accepted' })
@@ -152,7 +152,7 @@ test.each(['kill', 'stop'] as const)(
 
 const TERMINATE = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdfast append'`
 
-/** Holds the key of an event, so that whoever keeps that event waits. */
+/** Locks the key of an event, so that a transaction that stores this event waits. */
 async function holdKey(direct: string, { source, id }: NewEvent): Promise<Client> {
   const target = new URL(direct)
   const schema = target.searchParams.get('schema')

@@ -5,7 +5,7 @@ const SAMPLE_MS = 50
 export interface FamilyWatch {
   /** The most that all of them held together at one look, what is shared counted for each; and how many they were then. */
   readonly peak: { readonly residentMiB: number; readonly processes: number }
-  /** All that were ever seen to descend from it and live still, and all that bear its mark, whoever their parent is now. */
+  /** All that were ever seen to descend from it and live still, and all that bear its mark, even if they have another parent now. */
   survivors(): Process[]
   stop(): void
 }

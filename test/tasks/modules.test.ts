@@ -52,7 +52,7 @@ test.each<[string, Partial<TaskApi>]>([
       sources: [{ call: callerOf(fake.url), provider: withTasks(api) }],
     })
     const id = fake.create()
-    // By its store alone: the task service refuses an id that nobody can be asked for.
+    // By its store alone: the task service refuses an id that no provider can be asked for.
     await store.track({
       uid: '01a211d2-cb8e-7002-a881-30017c572300',
       source: 'ai',

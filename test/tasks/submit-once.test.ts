@@ -115,7 +115,7 @@ describe('a task at a provider that may make two tasks of one that is submitted 
         nextPollAtMs: begun.expiresAtMs,
       })
       for (let n = 1; n <= 5; n++) await pass(LATER_MS)
-      // Nor by whoever cannot wait.
+      // Nor by a caller that cannot wait.
       await expect(tasks.service.poll('ai', uid)).rejects.toMatchObject({ code: 'conflict' })
       await pass(DEADLINE_MS - 5 * LATER_MS - 1)
       expect(await task(uid)).toMatchObject({ status: 'submitting' })

@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { CheckpointData, Checkpointed, ToCheckpointThread } from './checkpoint-thread.ts'
 import { isFatal } from './errors.ts'
-import { FRAME_HEADER_BYTES } from './synced-log.ts'
+import { FRAME_HEADER_BYTES } from './wal-sync.ts'
 
 /** A checkpoint starts when this much of the write-ahead log is not in the database yet. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024

@@ -13,7 +13,7 @@ export type Fault =
   | { readonly kind: 'garbage'; readonly form: 'text' | 'wrong-shape' | 'other-task' }
   /** To a path that says `completed`, whatever is true. */
   | { readonly kind: 'redirect'; readonly status?: 301 | 302 | 303 | 307 | 308 }
-  /** A body that goes on for as long as somebody reads. */
+  /** A body that goes on for as long as the client reads. */
   | { readonly kind: 'endless' }
   /** No answer, for as long as the connection lasts; or the beginning of one. */
   | { readonly kind: 'silence'; readonly after?: 'nothing' | 'headers' }

@@ -86,7 +86,7 @@ function packageDirectory(): string {
   }
 }
 
-/** PostgreSQL refuses to be run by root; undefined: it is run by whoever runs the tests. */
+/** PostgreSQL refuses to be run by root; undefined: the account that runs the tests runs it too. */
 function unprivilegedAccount(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const accounts = readFileSync('/etc/passwd', 'utf8')

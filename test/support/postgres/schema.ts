@@ -14,7 +14,7 @@ async function askForDatabase(): Promise<string> {
 }
 
 /**
- * A DATABASE_URL with a schema that is nobody else's, and does not exist yet. In a database that outlives the run it is
+ * A DATABASE_URL with a schema of its own that does not exist yet. In a database that outlives the run it is
  * dropped when the test is over; outside of a test, `onEnd` is `afterAll`.
  */
 export function ownSchema(onEnd: (end: () => Promise<void>) => void = onTestFinished): string {

@@ -30,7 +30,7 @@ export async function startWithStandby(settings: Settings = {}): Promise<Replica
     const standby = serverOf(await copyOf(cluster))
     const pair = pairOf(primary, standby)
     try {
-      // After the copy, which waits for nobody.
+      // After the copy, which waits for no standby.
       configure(cluster.dataDirectory, { synchronous_standby_names: NAME })
       await primary.start()
       await standby.start()

@@ -13,7 +13,7 @@ import { lendThread } from './threads.ts'
 
 const MEMORY = '/dev/shm'
 
-/** A directory in memory, where there is such a place, for what is not about the disk. */
+/** A directory in memory, where the system has one, for tests that are not about the disk. */
 export const memoryDirectory = (): string => mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'holdfast-'))
 
 /**

@@ -15,7 +15,7 @@ function attempt(work: () => void): void {
   }
 }
 
-/** Each writes more than anybody reads, or where it should not. */
+/** Each writes more than the service reads, or where it should not. */
 export const output = {
   'console-flood': () => {
     for (let n = 0; n < LINES; n++) console.log(`flood: line ${n} of ${LINES}`)
