@@ -17,7 +17,7 @@ import type { Headers, Origin } from './event.ts'
  *
  * The claim counts the attempt before the handler runs, so that an event which kills the process cannot loop for ever. Only
  * the store changes states (`claim`, `settle`, `replay`). A delivery is dead for one of three reasons:
- * - `settlementOf` in `retry.ts` decided so: the handler called `fail`, the event does not match its schema, or the last
+ * - `settlementOf` in `retry-or-dead.ts` decided so: the handler called `fail`, the event does not match its schema, or the last
  *   attempt failed;
  * - its lease ran out on the last attempt: `claim` found it so (`lease_lost`);
  * - its stored body no longer matches its checksum: `claim` found it so (`body_corrupt`).

@@ -6,7 +6,7 @@ import type { TaskEnd, TaskEnding } from './task.ts'
 
 /**
  * What a provider module may write: the schemas of its data, from which their types are derived, and the types of its code.
- * `providers/check.ts` checks a module by them.
+ * `providers/check-provider.ts` checks a module by them.
  */
 
 /** What a module may write where this schema stands. It is read-only throughout, so that a constant of the module serves too. */

@@ -5,7 +5,7 @@ import type { Verifier } from '../domain/verifier.ts'
 
 /**
  * A signature scheme: everything that Holdfast knows about one way to prove a request. `Settings` is what a provider module
- * writes in `verify`. Each scheme is one file in this room, and a line in schemes.ts.
+ * writes in `verify`. Each scheme is one file in this room, and a line in registry.ts.
  */
 export interface SignatureScheme<Settings extends AnyScheme = AnyScheme> {
   /** The value of `verify.scheme`. */

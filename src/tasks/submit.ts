@@ -109,7 +109,7 @@ export class Submitter {
       : { outcome: 'submitted', task: stored }
   }
 
-  async #refused(source: ConnectedSource, task: LeasedTask, { status, body }: Answered): Promise<SubmitResult> {
+  async #refused(source: ConnectedSource, task: LeasedTask, { status, body }: AnsweredCall): Promise<SubmitResult> {
     const { store, log } = this.#options
     const brief = `the provider answered ${status}`
     await store.submitted(task.uid, task.lease, { refused: brief })
@@ -165,10 +165,10 @@ export async function requestOf(
   return said.kind === 'read' ? ((said.value ?? undefined) as ReadyRequest | undefined) : undefined
 }
 
-type Answered = Extract<CallResult, { ok: true }>
+type AnsweredCall = Extract<CallResult, { ok: true }>
 
 /** 4xx, but for the statuses that do not refuse the request itself. */
-const isRefusal = (result: CallResult): result is Answered =>
+const isRefusal = (result: CallResult): result is AnsweredCall =>
   result.ok && result.status >= 400 && result.status < 500 && ![408, 409, 425, 429].includes(result.status)
 
 /** What a provider says went wrong, in the forms that APIs have for it. A long answer is not parsed here. */
