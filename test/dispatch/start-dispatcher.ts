@@ -26,8 +26,10 @@ interface DispatcherOptions {
   readonly handlers?: readonly string[]
 }
 
+type OnEnd = (end: () => Promise<void>) => void
+
 /** A store, handler processes and a dispatcher between them, as the service has them. */
-export async function startDispatcher(options: DispatcherOptions = {}) {
+export async function startDispatcher(options: DispatcherOptions = {}, onEnd: OnEnd = onTestFinished) {
   const store = await openEmptyStore()
   const pool = createPool(options)
   const reports: Report[] = []
@@ -60,7 +62,7 @@ export async function startDispatcher(options: DispatcherOptions = {}) {
     telemetry,
     log: silent,
   })
-  onTestFinished(async () => {
+  onEnd(async () => {
     await dispatcher.stop(0, 0)
     await store.close()
   })

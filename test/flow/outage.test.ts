@@ -3,7 +3,7 @@ import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
-import { startTaskFlow } from '../support/task-flow.ts'
+import { QUICK_POLLS, startTaskFlow } from '../support/task-flow.ts'
 
 const TASKS = 100
 const PAUSE_MS = 300
@@ -12,6 +12,7 @@ test('while a provider is down its webhooks are acknowledged and other sources g
   const other = await startFakeProvider()
   onTestFinished(() => other.close())
   const { provider, service, track, task } = await startTaskFlow({
+    pace: QUICK_POLLS,
     tuning: { breakerPauseMs: PAUSE_MS },
     environment: {
       SOURCES: 'ai,other',

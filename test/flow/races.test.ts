@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { shareTaskFlow, type TaskFlow } from '../support/task-flow.ts'
+import { QUICK_POLLS, shareTaskFlow, type TaskFlow } from '../support/task-flow.ts'
 
-const shared = shareTaskFlow()
+const shared = shareTaskFlow({ pace: QUICK_POLLS })
 
 /** Never stale on its own. */
 const NEVER = { max_wait_ms: 3_600_000 }

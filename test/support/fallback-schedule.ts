@@ -5,7 +5,7 @@ import type { Fault } from './fake-provider/faults.ts'
 import type { WebhookPlan } from './fake-provider/send-webhooks.ts'
 import { ENDINGS, type Ending } from './fake-provider/tasks.ts'
 import { between, pick, type Random, seededRandom } from './random.ts'
-import { startTaskFlow, type TaskFlow } from './task-flow.ts'
+import { QUICK_POLLS, startTaskFlow, type TaskFlow } from './task-flow.ts'
 
 /** Tasks begun at once; the rest follow as those end. */
 const AT_ONCE = 100
@@ -122,6 +122,7 @@ async function inParallel<Item, Result>(
 export async function runSchedule(tasks: number, seed: number): Promise<void> {
   const random = seededRandom(seed)
   const flow = await startTaskFlow({
+    pace: QUICK_POLLS,
     misbehave: () => faultOf(random),
     misbehaveOnSubmit: () => (random() < 0.1 ? { kind: 'reset', created: random() < 0.5 } : undefined),
     environment: { TASK_MAX_WAIT_MS: '150', LOG_LEVEL: 'fatal', BODY_LIMIT_BYTES: '100000' },

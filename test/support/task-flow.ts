@@ -45,8 +45,11 @@ const handlerModule = (ledger: string): string => `
   }
 `
 
-/** Provider ai, at whatever pace the test needs. */
-const providerModule = (pace: { pollsPerSecond: number; concurrency: number }): string => `
+/** Polls of hundreds of tasks do not wait for each other. */
+export const QUICK_POLLS = { pollsPerSecond: 1_000, concurrency: 32 }
+
+/** Provider ai, at the pace that the test needs. */
+const providerModule = (pace: typeof QUICK_POLLS): string => `
   import ai from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src/providers/ai/provider.ts')).href)}
   export default { ...ai, api: { ...ai.api, tasks: { ...ai.api.tasks, ...${JSON.stringify(pace)} } } }
 `
@@ -54,7 +57,8 @@ const providerModule = (pace: { pollsPerSecond: number; concurrency: number }): 
 export interface TaskFlowOptions extends FakeProviderOptions {
   readonly environment?: Readonly<Record<string, string>>
   readonly tuning?: LocalOptions['tuning']
-  readonly pace?: { readonly pollsPerSecond: number; readonly concurrency: number }
+  /** Provider ai is then a module of a user, which runs in threads of its own; absent: the shipped one, at its own pace. */
+  readonly pace?: typeof QUICK_POLLS
   /** Takes what is to be done at the end, in this order; when the test is over unless given. */
   readonly onEnd?: (end: () => unknown) => void
 }
@@ -88,15 +92,12 @@ export async function startTaskFlow(options: TaskFlowOptions = {}): Promise<Task
   onEnd(() => provider.close())
   const ledger = join(directory, 'handled.jsonl')
   appendFileSync(ledger, '')
-  const providers = join(directory, 'providers')
-  handlersIn(providers, {
-    'ai.ts': providerModule(options.pace ?? { pollsPerSecond: 1_000, concurrency: 32 }),
-  })
+  const providers = options.pace && handlersIn(join(directory, 'providers'), { 'ai.ts': providerModule(options.pace) })
   const start = (): Promise<LocalService> =>
     startLocal(
       {
         HANDLERS_DIR: handlersIn(directory, { 'note.ts': handlerModule(ledger) }),
-        PROVIDERS_DIR: join(providers, 'handlers'),
+        ...(providers !== undefined && { PROVIDERS_DIR: providers }),
         DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
         SOURCE_AI_API_URL: provider.url,
         SOURCE_AI_API_KEY: 'sk-of-the-test',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { startSourcePoller } from '../support/source-poller.ts'
-import { startTaskFlow } from '../support/task-flow.ts'
+import { QUICK_POLLS, startTaskFlow } from '../support/task-flow.ts'
 
 const LIMIT_BYTES = 65_536
 const LONG = 'x'.repeat(100_000)
@@ -72,6 +72,7 @@ describe('an answer to a poll that is too long to be stored', () => {
 test('an answer to a poll of 1.5 MB ends its task, and reaches its handlers whole', async () => {
   const result = 'x'.repeat(1_500_000)
   const { provider, track, task, handledOf, service } = await startTaskFlow({
+    pace: QUICK_POLLS,
     misbehave: (id) => ({ kind: 'answer', body: JSON.stringify({ task_id: id, status: 'completed', result }) }),
   })
   const id = provider.create()

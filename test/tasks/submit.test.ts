@@ -29,6 +29,8 @@ const at = (url: string, key = 'sk-of-the-test') => ({
 })
 
 describe('a submission', () => {
+  const shared = shareTaskFlow()
+
   test('is the caller’s request, with the key, the URL of the source’s webhooks and the task’s own idempotency key', async () => {
     const server = await startServer((_, response) => response.end('{"task_id":"t1"}'))
     const { service } = await startTaskFlow({
@@ -67,21 +69,20 @@ describe('a submission', () => {
 
   test('is on disk before the provider is called', async () => {
     const onDisk: unknown[] = []
-    const flow: TaskFlow = await startTaskFlow({
-      misbehaveOnSubmit: () => {
-        const db = new DatabaseSync(join(flow.directory, 'data/holdfast.db'), { readOnly: true })
-        onDisk.push(...db.prepare('SELECT uid, id, status, request FROM task').all())
-        db.close()
-        return undefined
-      },
+    const flow = shared()
+    flow.provider.misbehaveOnSubmit(() => {
+      const db = new DatabaseSync(join(flow.directory, 'data/holdfast.db'), { readOnly: true })
+      onDisk.push(...db.prepare("SELECT uid, id, status, request FROM task WHERE status = 'submitting'").all())
+      db.close()
+      return undefined
     })
     const { body } = await submit(flow)
     expect(onDisk).toEqual([{ uid: body.uid, id: null, status: 'submitting', request: JSON.stringify(REQUEST) }])
-    expect(body).toMatchObject({ status: 'pending', task_id: flow.provider.submitted[0]?.id })
+    expect(body).toMatchObject({ status: 'pending', task_id: flow.provider.submitted.at(-1)?.id })
   })
 
   test('leads to a task that its webhook ends', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = (await submit(flow)).body.task_id ?? ''
     flow.provider.finish(id, 'completed')
     await flow.provider.sendWebhook(id, flow.service)
@@ -90,7 +91,7 @@ describe('a submission', () => {
   })
 
   test('leads to a task that is polled when its webhook does not come', async () => {
-    const flow = await startTaskFlow()
+    const flow = shared()
     const id = (await submit(flow, { max_wait_ms: 0 })).body.task_id ?? ''
     flow.provider.finish(id, 'completed')
     expect(await flow.task(id, 20)).toMatchObject({ status: 'completed', resolved_by: 'poll' })
@@ -121,14 +122,14 @@ describe('a submission', () => {
 })
 
 describe('a submission that the provider refuses', () => {
+  const echoing = shareTaskFlow({ apiKey: ECHOED_KEY, environment: { SOURCE_AI_API_KEY: ECHOED_KEY } })
+
   test.each([400, 401] as const)(
     'with %i fails its task, and its error is shown without any secret',
     async (status) => {
-      const flow = await startTaskFlow({
-        apiKey: ECHOED_KEY,
-        environment: { SOURCE_AI_API_KEY: ECHOED_KEY },
-        misbehaveOnSubmit: () => ({ kind: 'status', status, created: false }),
-      })
+      const flow = echoing()
+      flow.provider.misbehaveOnSubmit(() => ({ kind: 'status', status, created: false }))
+      const before = flow.provider.seen.submissions
       const answer = await submit(flow)
       expect(answer).toMatchObject({
         status: 502,
@@ -144,7 +145,7 @@ describe('a submission that the provider refuses', () => {
         event_uid: null,
       })
       expect((await flow.service.api('/v1/events')).items).toEqual([])
-      expect(flow.provider.seen.submissions).toBe(1)
+      expect(flow.provider.seen.submissions - before).toBe(1)
       expect(JSON.stringify(flow.service.logs)).toContain('task refused by its provider')
       expect(JSON.stringify(flow.service.logs)).not.toMatch(/sk-|whsec_|lighthouse/)
     },
