@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Config, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_TASK_MS } from '../domain/limits.ts'
-import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
 
 export interface ReadConfig {

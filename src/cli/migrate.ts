@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../domain/errors.ts'
 import type { MoveOutcome, MoveProgress, TableComparison } from '../domain/store-move.ts'
-import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/database-url.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
 import { table, write, writeJson } from './output.ts'
 

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../domain/clock.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { OpenStore, StoreLog } from '../domain/store.ts'
-import { databaseFile, databaseUrlFaults, namesPostgres } from './database-url.ts'
+import { databaseFile, databaseUrlFaults, namesPostgres } from './shared/database-url.ts'
 import { openSqliteStore } from './sqlite/open.ts'
 
 /** A database that is started together with its replicas takes a while to accept connections. */

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { postgresTarget } from '../../src/storage/database-url.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { Connections } from '../../src/storage/postgres/connections.ts'
 import { Damage } from '../../src/storage/postgres/damage.ts'
+import { postgresTarget } from '../../src/storage/shared/database-url.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { HoldfastError } from '../../domain/errors.ts'
-import type { PostgresTarget } from '../database-url.ts'
+import type { PostgresTarget } from '../shared/database-url.ts'
 import { type Condition, composed } from '../shared/list-pages.ts'
 import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
 import { unescapeText } from './escape-text.ts'
