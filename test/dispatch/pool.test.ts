@@ -124,22 +124,26 @@ test('the pool logs that it replaced a process, with the reason', async () => {
 })
 
 describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)', (name) => {
+  // The less memory a process may have, the sooner it is full.
+  const pool = sharePool({ timeoutMs: 500, memoryMb: name === 'hoard' ? 128 : 256 })
+
   test('loses its own attempt, and a new process takes over', async () => {
-    const pool = await startPool({ timeoutMs: 500 })
-    const neighbour = pool.run(work('hang'))
-    expect(await pool.run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
+    const neighbour = pool().run(work('hang'))
+    expect(await pool().run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
     await neighbour
-    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('is charged at once if it ran alone', async () => {
-    const pool = await startPool({ timeoutMs: 500 })
-    expect(await pool.run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
-    expect(await pool.run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
+    expect(await pool().run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
   })
 })
 
 describe('the end of a process', () => {
+  const impatient = sharePool({ timeoutMs: 500 })
+  const patient = sharePool()
+
   test.each([
     ['loop', 'a handler held its process past the deadline'],
     ['sleep', 'a handler held its process past the deadline'],
@@ -149,7 +153,7 @@ describe('the end of a process', () => {
     ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
     ['garbage', expect.stringMatching(/sent what is no answer|exited with code/)],
   ])('by the handler %s is reported with its reason', async (name, error) => {
-    const pool = await startPool({ timeoutMs: name === 'loop' || name === 'sleep' ? 500 : 10_000 })
+    const pool = name === 'loop' || name === 'sleep' ? impatient() : patient()
     expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })

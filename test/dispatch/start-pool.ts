@@ -16,11 +16,11 @@ export async function startPool(options: Partial<PoolOptions> = {}): Promise<Han
   return pool
 }
 
-/** One for all tests of a group, none of which ends its process. */
-export function sharePool(): () => HandlerPool {
+/** One for all tests of a group, none of which changes what it is for the next. */
+export function sharePool(options: Partial<PoolOptions> = {}): () => HandlerPool {
   let pool: HandlerPool | undefined
   beforeAll(async () => {
-    pool = createPool()
+    pool = createPool(options)
     await pool.start()
   })
   afterAll(() => pool?.close())
