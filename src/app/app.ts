@@ -74,12 +74,12 @@ async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Pr
 async function openCheckedStore(
   { config, pool, readers, faults }: ServiceParts,
   log: Log['log'],
-  { clock, openStore: openConfigured = openStore }: Tuning,
+  { clock }: Tuning,
 ): Promise<OpenStore> {
   const all = new Set(faults)
   let store: OpenStore | undefined
   try {
-    store = await openConfigured(config.databaseUrl, {
+    store = await openStore(config.databaseUrl, {
       ...(clock !== undefined && { clock }),
       onLog: (level, message) => log[level](message),
     })

@@ -15,7 +15,6 @@ import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
 import { typeRoutes } from '../pipeline/type-routes.ts'
 import { createWebhookManager } from '../registrations/webhook-manager.ts'
 import type { RoutedHandlers } from '../replicas/membership.ts'
-import type { openStore } from '../storage/open.ts'
 import { databasePasswords } from '../storage/shared/database-url.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
 import { createTasks } from '../tasks/tasks.ts'
@@ -31,8 +30,6 @@ export interface Tuning {
   readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
   /** How long an open circuit breaker blocks calls to a provider. */
   readonly breakerPauseMs?: number
-  /** Replaces the opening of the store. */
-  readonly openStore?: typeof openStore
 }
 
 /** What the service is wired from: the modules are loaded, the store is open, the handlers of all replicas are known. */

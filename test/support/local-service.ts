@@ -9,7 +9,6 @@ import { readConfig } from '../../src/app/config.ts'
 import type { Tuning } from '../../src/app/wiring.ts'
 import { AI_SECRET } from './ai-source.ts'
 import { CATALOGUE_HANDLERS } from './service.ts'
-import { openStoreOnLentThreads } from './sqlite/store.ts'
 
 export interface LocalService {
   readonly publicUrl: string
@@ -54,7 +53,7 @@ export async function startLocal(
   lines.on('data', (line) => logs.push(JSON.parse(String(line))))
   const log = { log: pino({ level: environment.LOG_LEVEL ?? 'info' }, lines), dropped: () => 0, flush: () => {} }
   const read = readConfig({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
-  const { publicUrl, opsUrl, stop } = await startHoldfast(read, log, { openStore: openStoreOnLentThreads, ...tuning })
+  const { publicUrl, opsUrl, stop } = await startHoldfast(read, log, tuning)
   onEnd(async () => {
     await stop()
     rmSync(directory, { recursive: true, force: true })

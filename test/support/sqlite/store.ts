@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
-import { openStore } from '../../../src/storage/open.ts'
-import { databaseFile, namesPostgres } from '../../../src/storage/shared/database-url.ts'
 import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
 import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
 import { SqliteStore, type SqliteStoreOptions } from '../../../src/storage/sqlite/store.ts'
@@ -24,17 +22,6 @@ export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
   const directory = memoryDirectory()
   const options = { clock: given ?? systemClock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
   return openOnLentThreads(join(directory, 'holdfast.db'), options, () => rmSync(directory, { recursive: true }))
-}
-
-/** As the service opens it (`openStore`), with lent threads where the store is embedded. */
-export async function openStoreOnLentThreads(
-  databaseUrl: string,
-  options: Parameters<typeof openStore>[1] = {},
-): Promise<OpenStore> {
-  if (namesPostgres(databaseUrl)) return openStore(databaseUrl, options)
-  const { clock = systemClock, onLog = () => undefined } = options
-  const monotonicMs = options.clock ?? (() => performance.now())
-  return openOnLentThreads(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })
 }
 
 async function openOnLentThreads(
