@@ -14,7 +14,7 @@ export default defineConfig({
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ['test/support/compile-cache.ts'],
     // Most of them wait for a process, a timer or a disk, not for a core.
-    maxWorkers: 4,
+    maxWorkers: 5,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // A busy machine takes its time to start what is waited for.
