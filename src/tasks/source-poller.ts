@@ -181,7 +181,7 @@ export class SourcePoller {
     const result = await this.#pollOnce(task, hold)
     if (result === undefined) return this.#release(task)
     const warning = this.#warnings.check(task, result)
-    if (result.outcome === 'terminal') return this.#keep(task, result)
+    if (result.outcome === 'terminal') return await this.#keep(task, result)
     const error = errorOfPoll(result)
     telemetry.polled(task.source, result.outcome)
     const delayMs = pollDelayMs(
@@ -243,7 +243,7 @@ export class SourcePoller {
     const asked = stale !== undefined && this.#throttle.allowed(1) > 0 ? await this.#pollOnce(stale, hold) : undefined
     if (this.#stopping.signal.aborted) return false
     const warning = asked && this.#warnings.check(task, asked)
-    if (stale !== undefined && asked?.outcome === 'terminal') return this.#keep(stale, asked)
+    if (stale !== undefined && asked?.outcome === 'terminal') return await this.#keep(stale, asked)
     if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
     const otherwise = task.lastError ?? whyNotPolled(this.#source, stale !== undefined)
     await pollAnswers.keepExpiry(this.#source, task, lastKnown(asked, warning, otherwise))
