@@ -25,7 +25,7 @@ export interface TaskService {
    */
   begin(order: TaskOrder): Promise<{ readonly task: Task; readonly created: boolean }>
   list(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
-  /** Gives the task as soon as it is terminal, or after `waitMs` as it then is. */
+  /** Gives the task as soon as it is terminal, or after `waitMs` in the state that it has then. */
   show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task>
   /** Gives the task up; a terminal one stays as it is. */
   cancel(source: string, id: string): Promise<Task>

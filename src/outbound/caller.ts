@@ -117,7 +117,7 @@ interface Stop {
 
 /**
  * Settles when the work settles, when the time is over or when the caller's signal aborts, and then stops the work. undici
- * heeds a signal only once it has a connection, hence the race.
+ * acts on a signal only once it has a connection, so this function races the work against the signal itself.
  */
 async function bounded<Result>(
   work: (stop: Stop) => Promise<Result>,

@@ -97,7 +97,7 @@ const oldSecret = ({ api }: RegistrationClient): Partial<RegistrationOutcome> =>
     ? {}
     : {
         configure:
-          'Its secret was shown when it was made: whoever does not have it deletes the registration and runs ensure again.',
+          'The provider showed its secret only when it was made. If you do not have it, delete the registration and run ensure again.',
       }
 
 /** The URL is sent along although it stays, because the secret is sent with it. */

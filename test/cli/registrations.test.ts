@@ -49,7 +49,7 @@ test('registrations ensure registers a source once, and shows its secret once wi
 
   const again = await registrations('ensure', 'shop')
   expect(again.out).toMatch(/^action {2}unchanged$/m)
-  expect(again.out).toMatch(/^Its secret was shown when it was made: .* runs ensure again\.$/m)
+  expect(again.out).toMatch(/^The provider showed its secret only when it was made\. .* run ensure again\.$/m)
   expect(again.out).not.toContain('whsec_')
   expect(fake.hooks).toHaveLength(1)
 })

@@ -83,7 +83,7 @@ test('a dispatcher claims often again as soon as other processes may append', as
   expect(await looksWithin(1_400)).toEqual([3_500, 3_700, 3_900])
 })
 
-test('a dispatcher that is woken in vain does not claim more rarely', async () => {
+test('a dispatcher that is woken and finds nothing due does not claim more rarely', async () => {
   const { dispatcher, state, looksWithin } = startDispatcher({ minIdleMs: 50, maxIdleMs: () => 200 })
   state.work = [work]
   dispatcher.wake()

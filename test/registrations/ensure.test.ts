@@ -4,7 +4,8 @@ import { OUR_URL, SECRET, startWebhookManager } from './registrations.ts'
 
 const apis: readonly FakeApi[] = ['ai', 'stripe', 'github', 'openai']
 const EVENTS = ['batch', 'push']
-const SHOWN_BEFORE = /^Its secret was shown when it was made: .* deletes the registration and runs ensure again\.$/
+const SHOWN_BEFORE =
+  /^The provider showed its secret only when it was made\. .* delete the registration and run ensure again\.$/
 
 describe.each(apis)('ensure at %s', (api) => {
   const handsOut = api === 'stripe' || api === 'openai'

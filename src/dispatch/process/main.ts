@@ -233,7 +233,7 @@ function chargeToJob(error: unknown): void {
   if (job === undefined) throw error
   if (job.decided) logLate(job.log(), error)
   job.decide(failureOf(error))
-  job.abort(new DOMException('the handler threw where nobody listened', 'AbortError'))
+  job.abort(new DOMException('the handler threw outside the promise that it returned', 'AbortError'))
 }
 
 function logLate(log: Logger, error: unknown): void {

@@ -51,7 +51,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
   /** Keeps another process that moves a copy of the same store waiting. */
   async function hold(query: Query): Promise<void> {
     const held = await query('SELECT FROM move WHERE origin = $1 FOR UPDATE', [begun])
-    if (held.length === 0) throw conflict('The move was ended by somebody else.')
+    if (held.length === 0) throw conflict('Another process has ended the move.')
   }
 
   async function positionIn(query: Query, table: WrittenTable): Promise<MovePosition> {
@@ -80,7 +80,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
           await hold(query)
           const { key, ordinal } = await positionIn(query, table)
           if (key !== after.key || ordinal !== after.ordinal)
-            throw conflict('Somebody else is moving events into this database.')
+            throw conflict('Another process is moving events into this database.')
           await query(INSERTS[table], values)
         }, 'move')
       await partitions.withPartitions(() => rows.map((row) => Number(row.values.received_at)), write)

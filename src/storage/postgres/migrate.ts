@@ -63,7 +63,7 @@ export async function migrate(target: PostgresTarget, onLog: StoreLog): Promise<
 }
 
 const IN_USE =
-  'DATABASE_URL: the schema has to change, and a transaction of somebody else uses its tables (a dump, a session left open): start again when it has ended.'
+  'DATABASE_URL: the schema has to change, and a transaction of another client uses its tables (a dump, a session left open): start again when it has ended.'
 
 async function migrateOnce(target: PostgresTarget, onLog: StoreLog): Promise<void> {
   const client = await connect(target)

@@ -99,11 +99,11 @@ function addThrowing(router: Router): void {
     }
   })
   router.on('float', { name: 'float' }, () => {
-    void Promise.reject(new Error('nobody awaited this'))
+    void Promise.reject(new Error('a rejection without a handler'))
   })
   router.on('float-late', { name: 'float-late' }, async () => {
     setTimeout(() => {
-      throw new Error('thrown where nobody listens')
+      throw new Error('thrown from a timer')
     }, 5)
     await new Promise((resolve) => setTimeout(resolve, 50))
   })
