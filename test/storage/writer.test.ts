@@ -1,3 +1,4 @@
+import { renameSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../src/domain/limits.ts'
@@ -72,22 +73,38 @@ test('a body whose bytes changed on disk is body_corrupt, and its delivery dead 
   expect((await store.counts()).deliveries).toEqual({ pending: 0, running: 1, succeeded: 0, dead: 2 })
 })
 
-test('a store whose writer thread dies is lost: all waiting calls are unavailable, and it can still be closed', async () => {
-  const threads: Worker[] = []
-  const notice = (worker: Worker) => threads.push(worker)
-  process.on('worker', notice)
-  onTestFinished(() => void process.off('worker', notice))
+test.each([
+  { name: 'writer', at: 0 },
+  { name: 'reader', at: 1 },
+])(
+  'a store whose $name thread dies is lost: all waiting calls are unavailable, and it can still be closed',
+  async ({ name, at }) => {
+    const threads: Worker[] = []
+    const notice = (worker: Worker) => threads.push(worker)
+    process.on('worker', notice)
+    onTestFinished(() => void process.off('worker', notice))
+    const path = ownPath()
+    const store = await openAt(path)
+    const answer = codeOf(store.append(newEvent()))
+    await threads[at]?.terminate()
+    expect((await store.lost).message).toContain(name)
+    expect(await answer).toBe('unavailable')
+    expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
+    expect(store.faults()).toEqual([expect.stringContaining(name)])
+    await store.close()
+    await openAt(path)
+  },
+)
+
+test('a store that is open answers although its database is moved away at once, and goes on when it is put back', async () => {
   const path = ownPath()
   const store = await openAt(path)
-  const answer = codeOf(store.append(newEvent()))
-  const [writer] = threads
-  await writer?.terminate()
-  expect((await store.lost).message).toContain('writer')
-  expect(await answer).toBe('unavailable')
-  expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
-  expect(store.faults()).toEqual([expect.stringContaining('writer')])
-  await store.close()
-  await openAt(path)
+  renameSync(path, `${path}.away`)
+  const event = newEvent()
+  expect(await store.event(event.uid)).toBeUndefined()
+  renameSync(`${path}.away`, path)
+  await store.append(event)
+  expect(await store.event(event.uid)).toMatchObject({ uid: event.uid })
 })
 
 test('a failed fsync is the only input or output error that ends the store', () => {

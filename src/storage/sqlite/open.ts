@@ -11,12 +11,19 @@ import type { FromWriter, WriterData } from './thread-messages.ts'
 /** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
 export async function openSqliteStore(given: string, options: SqliteStoreOptions): Promise<OpenStore> {
   let lock: ProcessLock | undefined
+  let store: OpenStore | undefined
   try {
     const path = prepareDatabaseFile(given)
     lock = await takeProcessLock(path)
-    const writer = await startWriter({ path, nowMs: options.clock() })
-    return new SqliteStore(writer, startThread('reader.ts', { path }), lock, options)
+    const writer = startThread('writer.ts', { path, nowMs: options.clock() } satisfies WriterData)
+    await opened(writer)
+    const reader = startThread('reader.ts', { path })
+    // It hears the writer from here on.
+    store = new SqliteStore(writer, reader, lock, options)
+    await opened(reader)
+    return store
   } catch (error) {
+    await store?.close()
     lock?.release()
     throw error instanceof StoreRefused ? new ConfigurationError([error.message]) : error
   }
@@ -38,13 +45,13 @@ function startThread(file: string, workerData: unknown): Worker {
   })
 }
 
-function startWriter(data: WriterData): Promise<Worker> {
+/** Resolves once the thread has the files open: from then on they may be moved away and put back. */
+export function opened(thread: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
-    const writer = startThread('writer.ts', data)
-    writer.once('error', reject)
-    writer.once('message', (message: FromWriter) => {
-      writer.removeListener('error', reject)
-      if (message.kind === 'ready') resolve(writer)
+    thread.once('error', reject)
+    thread.once('message', (message: FromWriter) => {
+      thread.removeListener('error', reject)
+      if (message.kind === 'ready') resolve()
       else
         reject(
           message.kind === 'refused' ? new StoreRefused(message.fault) : new Error('the store thread did not start'),

@@ -9,7 +9,7 @@ import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
 import { runCall } from './thread-calls.ts'
-import type { Call, ReaderOperations } from './thread-messages.ts'
+import type { Call, FromReader, ReaderOperations } from './thread-messages.ts'
 
 /** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */
 
@@ -39,11 +39,13 @@ port.on('message', (message: Call<ReaderOperations> | 'close') => {
     port.close()
     return
   }
-  const reply = answer(message)
+  const reply: FromReader = answer(message)
   const value = 'value' in reply ? reply.value : undefined
   // A body is handed over, not copied.
   port.postMessage(reply, value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : [])
 })
+
+port.postMessage({ kind: 'ready' } satisfies FromReader)
 
 /** Each answer is read in one transaction, which sees one state of the database. */
 function answer(call: Call<ReaderOperations>): Reply {

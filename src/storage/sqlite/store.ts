@@ -24,7 +24,6 @@ import { AppendQueue } from '../shared/append-queue.ts'
 import { announceSettled } from '../shared/deliveries.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { watchClock } from './clock.ts'
-import type { Reply } from './errors.ts'
 import type { ProcessLock } from './process-lock.ts'
 import { pruneInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
@@ -32,6 +31,7 @@ import { ThreadCalls, WriterMailbox } from './thread-calls.ts'
 import { WireBatches } from './thread-event.ts'
 import {
   type Call,
+  type FromReader,
   type FromWriter,
   isEnd,
   isReplies,
@@ -54,7 +54,8 @@ export class SqliteStore implements OpenStore {
   readonly replicas = undefined
   /** No other process shares the database. */
   readonly watchEnds = () => () => {}
-  readonly lost: Promise<Error>
+  readonly #loss = Promise.withResolvers<Error>()
+  readonly lost = this.#loss.promise
   readonly #writer: Worker
   readonly #reader: Worker
   readonly #mailbox = new WriterMailbox((messages, buffers) => this.#writer.postMessage(messages, buffers))
@@ -77,7 +78,6 @@ export class SqliteStore implements OpenStore {
     this.#nextId,
   )
   readonly #reads = new ThreadCalls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
-  readonly #resolveLost: (error: Error) => void
   readonly #closed = Promise.withResolvers<void>()
   readonly #writerEnded: Promise<unknown>
   readonly #readerEnded: Promise<unknown>
@@ -87,9 +87,6 @@ export class SqliteStore implements OpenStore {
   #closing: Promise<void> | undefined
 
   constructor(writer: Worker, reader: Worker, { release, taken }: ProcessLock, options: SqliteStoreOptions) {
-    const { promise, resolve } = Promise.withResolvers<Error>()
-    this.lost = promise
-    this.#resolveLost = resolve
     this.#writer = writer
     this.#reader = reader
     this.#release = release
@@ -102,14 +99,12 @@ export class SqliteStore implements OpenStore {
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
     writer.on('message', (message: FromWriter) => this.#hear(message))
-    reader.on('message', (reply: Reply) => {
+    reader.on('message', (reply: FromReader) => {
+      if ('kind' in reply) return
       if ('failed' in reply && reply.failed.isDamage) this.#mailbox.post({ kind: 'damaged' })
       this.#reads.answer(reply)
     })
-    for (const [thread, name] of [
-      [writer, 'writer'],
-      [reader, 'reader'],
-    ] as const) {
+    for (const [name, thread] of Object.entries({ writer, reader })) {
       thread.on('error', (error) => this.#lose(`the store's ${name} thread failed: ${messageOf(error)}`))
       thread.on('exit', (code) => this.#lose(`the store's ${name} thread ended with code ${code}`))
     }
@@ -243,16 +238,20 @@ export class SqliteStore implements OpenStore {
   }
 
   async #close(): Promise<void> {
-    if (this.#ended === undefined) {
-      this.#appends.flush()
-      this.#ended = 'the store is closed'
-      this.#mailbox.post({ kind: 'close' })
-      await this.#closed.promise
-    }
-    this.#reader.postMessage('close')
+    // The writer of a lost store is not asked to close: it would write to files that may be another process's by now.
+    if (this.#ended !== undefined) await Promise.all([this.#writer.terminate(), this.#reader.terminate()])
+    else await this.#closeThreads()
     await Promise.all([this.#writerEnded, this.#readerEnded])
     this.#fail('the store is closed')
     this.#release()
+  }
+
+  async #closeThreads(): Promise<void> {
+    this.#appends.flush()
+    this.#ended = 'the store is closed'
+    this.#mailbox.post({ kind: 'close' })
+    await this.#closed.promise
+    this.#reader.postMessage('close')
   }
 
   #refusing(): Promise<never> | undefined {
@@ -287,7 +286,7 @@ export class SqliteStore implements OpenStore {
     this.#ended = reason
     this.#log('error', reason)
     this.#fail(reason)
-    this.#resolveLost(new Error(reason))
+    this.#loss.resolve(new Error(reason))
   }
 
   #fail(reason: string): void {

@@ -109,6 +109,8 @@ export type FromWriter =
   | { readonly kind: 'lost'; readonly message: string }
   | { readonly kind: 'closed' }
 
+export type FromReader = { readonly kind: 'ready' } | Reply
+
 export interface WriterData {
   readonly path: string
   readonly nowMs: number

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
 import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
+import { opened } from '../../../src/storage/sqlite/open.ts'
 import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
 import { SqliteStore, type SqliteStoreOptions } from '../../../src/storage/sqlite/store.ts'
-import type { FromWriter, WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
+import type { WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
 import { lendThread } from './threads.ts'
 
 const MEMORY = '/dev/shm'
@@ -32,16 +33,15 @@ async function openOnLentThreads(
   const path = prepareDatabaseFile(file)
   const owner = await takeProcessLock(path)
   const writer = lendThread(urlOf('writer'), { path, nowMs: options.clock() } satisfies WriterData)
-  await new Promise<void>((resolve, reject) => {
-    writer.once('message', (message: FromWriter) =>
-      message.kind === 'ready' ? resolve() : reject(new Error(`it did not open: ${JSON.stringify(message)}`)),
-    )
-  })
+  await opened(writer)
   const release = (): void => {
     owner.release()
     onClosed()
   }
-  return new SqliteStore(writer, lendThread(urlOf('reader'), { path }), { ...owner, release }, options)
+  const reader = lendThread(urlOf('reader'), { path })
+  const store = new SqliteStore(writer, reader, { ...owner, release }, options)
+  await opened(reader)
+  return store
 }
 
 const urlOf = (name: 'writer' | 'reader'): string =>

@@ -10,15 +10,23 @@ const idle: Worker[] = []
 export function lendThread(module: string, workerData: unknown): Worker {
   const host = idle.pop() ?? startHost()
   const { port1: port, port2 } = new MessageChannel()
-  const thread = Object.assign(new EventEmitter(), { postMessage: port.postMessage.bind(port) })
+  const thread = Object.assign(new EventEmitter(), {
+    postMessage: port.postMessage.bind(port),
+    terminate: () => host.terminate(),
+  })
   const fail = (error: unknown): boolean => thread.emit('error', error)
+  const end = (code: number): void => {
+    host.off('error', fail).off('exit', end)
+    thread.emit('exit', code)
+  }
   port.on('message', (message) => thread.emit('message', message))
   port.once('close', () => {
-    host.off('error', fail)
+    // Where the host itself ended, it is lent no more.
+    if (host.threadId < 0) return
     idle.push(host)
-    thread.emit('exit', 0)
+    end(0)
   })
-  host.on('error', fail)
+  host.on('error', fail).on('exit', end)
   host.postMessage({ module, workerData, port: port2 } satisfies Run, [port2])
   return thread as unknown as Worker
 }
