@@ -1,7 +1,7 @@
 /** What handler and provider modules import from `holdfast`. */
 export { Type } from '@sinclair/typebox'
-export { type CatalogueType, catalogue, type DataOf, standardEvent } from './domain/catalogue.ts'
 export type { CreatedAtSource, EventFields, Headers, Origin, WebhookEvent } from './domain/event.ts'
+export { type CatalogueType, catalogue, type DataOf, standardEvent } from './domain/event-catalogue.ts'
 export type { Handler, HandlerContext } from './domain/handler.ts'
 export type { ApiRequest } from './domain/outbound.ts'
 export type { ProviderApi, Registration, RegistrationApi, TaskAnswer, TaskApi } from './domain/provider.ts'

@@ -2,7 +2,7 @@
 import { checkHoldfast, type Holdfast, startHoldfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
 import { readEnvironment } from './app/environment.ts'
-import { ConfigurationError, messageOf } from './domain/errors.ts'
+import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
 import { createLog, type Log } from './log/log.ts'
 import { createSecretFilter, secretsIn } from './log/redact.ts'
@@ -12,9 +12,6 @@ const LAST_WORDS_MS = 200
 
 /** For a start that is under way when the process is told to end. */
 const MAX_START_MS = 5_000
-
-/** sysexits.h: EX_CONFIG. */
-const EXIT_CONFIGURATION = 78
 
 let shuttingDown = false
 

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from '@prometheus-io/client'
-import { catalogue } from '../domain/catalogue.ts'
+import { catalogue } from '../domain/event-catalogue.ts'
 import type { RequestOutcome, Telemetry } from '../domain/telemetry.ts'
 import { compilePatterns } from '../pipeline/type-routes.ts'
 import type { MetricsOptions } from './metrics.ts'

@@ -1,15 +1,6 @@
-import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
-import {
-  type CliIo,
-  type Command,
-  CommandError,
-  EXIT_CONFIGURATION,
-  EXIT_FAILED,
-  EXIT_OK,
-  EXIT_USAGE,
-  UsageError,
-} from './command.ts'
+import { type CliIo, type Command, CommandError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from './command.ts'
 import { deadList, deadReplay } from './dead.ts'
 import { eventsList, eventsReplay, eventsShow } from './events.ts'
 import { migrate } from './migrate.ts'

@@ -25,8 +25,6 @@ export const EXIT_FAILED = 1
 export const EXIT_USAGE = 2
 /** `tasks wait`: the task has ended, and is not completed. */
 export const EXIT_NOT_COMPLETED = 3
-/** sysexits.h: EX_CONFIG. */
-export const EXIT_CONFIGURATION = 78
 /** The time that was given is over: the exit code of timeout(1). */
 export const EXIT_TIMEOUT = 124
 

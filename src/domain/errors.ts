@@ -51,6 +51,9 @@ export class ConfigurationError extends Error {
   }
 }
 
+/** The exit code of a process that ends by a `ConfigurationError`. Source: sysexits.h, EX_CONFIG. */
+export const EXIT_CONFIGURATION = 78
+
 /** The message of a thrown value, for a log or a list of faults; never its stack. */
 export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 

@@ -1,4 +1,15 @@
-import { type Parsed, parseJson } from './json.ts'
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  type Parsed,
+  parseJson,
+  QUOTE,
+} from './json.ts'
 
 const BROKEN = -1
 const broken: Parsed = { ok: false, reason: 'the body is not valid JSON' }
@@ -153,13 +164,3 @@ function isWritten(quoted: Uint8Array, name: string): boolean {
   const parsed = parseJson(quoted)
   return parsed.ok && parsed.value === name
 }
-
-/** The bytes that JSON is built of (RFC 8259, 2), in UTF-8. */
-export const QUOTE = 0x22
-export const BACKSLASH = 0x5c
-export const COMMA = 0x2c
-export const COLON = 0x3a
-export const OPEN_BRACE = 0x7b
-export const CLOSE_BRACE = 0x7d
-export const OPEN_BRACKET = 0x5b
-export const CLOSE_BRACKET = 0x5d

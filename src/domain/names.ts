@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { MAX_NAME_LENGTH } from './limits.ts'
 
 /** Control characters and lone surrogates. */
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
+export const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 /** A string that every store, label and terminal can carry: an id, a type, a status. */
 export const isName = (value: unknown): value is string =>

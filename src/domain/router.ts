@@ -1,6 +1,6 @@
 import type { Static, TSchema } from '@sinclair/typebox'
-import type { CatalogueType, DataOf } from './catalogue.ts'
 import type { WebhookEvent } from './event.ts'
+import type { CatalogueType, DataOf } from './event-catalogue.ts'
 import type { Handler, HandlerDefinition } from './handler.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
 

@@ -1,4 +1,3 @@
-import { parseJson } from '../domain/json.ts'
 import {
   BACKSLASH,
   CLOSE_BRACE,
@@ -7,8 +6,9 @@ import {
   COMMA,
   OPEN_BRACE,
   OPEN_BRACKET,
+  parseJson,
   QUOTE,
-} from '../domain/json-scan.ts'
+} from '../domain/json.ts'
 
 /** Levels of objects that are kept, with the outermost one. */
 const MAX_KEPT_DEPTH = 4

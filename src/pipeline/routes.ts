@@ -1,5 +1,5 @@
-import { catalogue, hasOwnSchemas } from '../domain/catalogue.ts'
 import type { EventFields, Origin } from '../domain/event.ts'
+import { catalogue, hasOwnSchemas } from '../domain/event-catalogue.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
 import type { Provider } from '../domain/provider.ts'

@@ -16,8 +16,7 @@ import {
 } from '../domain/provider.ts'
 import { compileSchema, type SchemaCheck } from '../pipeline/schema/schema.ts'
 import { schemeFaults, schemes } from '../signatures/registry.ts'
-
-const closed = { additionalProperties: false }
+import { closed } from '../signatures/signature-scheme.ts'
 
 /** A function. JSON Schema cannot describe one: `functionFaults` checks it. */
 const Code = Type.Unknown()

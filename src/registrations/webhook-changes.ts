@@ -1,4 +1,5 @@
 import { HoldfastError } from '../domain/errors.ts'
+import { UNPRINTABLE } from '../domain/names.ts'
 import type { Registration, RegistrationChanges } from '../domain/provider.ts'
 import { EXPIRED_TYPE } from '../domain/task.ts'
 import type { RegistrationOutcome, SourceRegistration } from '../domain/webhook-manager.ts'
@@ -7,8 +8,6 @@ import { checkedId, isSameTarget, ownUrl, shownRegistration } from './registrati
 import type { RegistrationClient } from './registration-client.ts'
 
 const ALL = '*'
-/** Characters that no event's name can hold. */
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u
 
 export async function createWebhook(
   client: RegistrationClient,

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { catalogue } from '../../src/domain/catalogue.ts'
+import { catalogue } from '../../src/domain/event-catalogue.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'

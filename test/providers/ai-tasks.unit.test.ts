@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { catalogue } from '../../src/domain/catalogue.ts'
+import { catalogue } from '../../src/domain/event-catalogue.ts'
 import { compileSchema } from '../../src/pipeline/schema/schema.ts'
 import { shipped, shippedTasks } from '../support/shipped.ts'
 

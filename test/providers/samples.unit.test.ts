@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type CatalogueType, catalogue } from '../../src/domain/catalogue.ts'
+import { type CatalogueType, catalogue } from '../../src/domain/event-catalogue.ts'
 import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { compileSchema } from '../../src/pipeline/schema/schema.ts'

@@ -1,4 +1,4 @@
-import { catalogue } from '../../domain/catalogue.ts'
+import { catalogue } from '../../domain/event-catalogue.ts'
 import { valueAt } from '../../domain/json.ts'
 import type { EventReader, Registration, RegistrationApi, RegistrationChanges, TaskApi } from '../../domain/provider.ts'
 import { EXPIRED_TYPE, type TaskEnding } from '../../domain/task.ts'

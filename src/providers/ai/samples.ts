@@ -1,4 +1,4 @@
-import type { CatalogueType, DataOf } from '../../domain/catalogue.ts'
+import type { CatalogueType, DataOf } from '../../domain/event-catalogue.ts'
 import type { Sample, SampleEvent } from '../../domain/provider.ts'
 
 /** Sample `data` for each type of the catalogue. */

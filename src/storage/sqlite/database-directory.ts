@@ -42,7 +42,7 @@ const REFUSED_FILE_SYSTEMS = new Map<number, string>([
 export const refusedFileSystem = (type: number): string | undefined => REFUSED_FILE_SYSTEMS.get(type >>> 0)
 
 /** Events are private: only the owner may read the files. */
-const OWNER_ONLY = 0o600
+export const OWNER_ONLY = 0o600
 
 /**
  * Makes sure that a database can be at the path: creates its directory, durably, and an empty file where there is none. Returns

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import { toIso } from '../../domain/clock.ts'
+import { OWNER_ONLY } from './database-directory.ts'
 import { unlessDamaged } from './errors.ts'
 
 /** How far the write-ahead log was fsynced: in frames of the log with these salts, with the greatest key of an event then. */
@@ -27,7 +28,6 @@ const RECORD_BYTES = 256
 /** Where the salts are in the log's header. */
 const SALTS_AT = 16
 const SALTS_END = 24
-const OWNER_ONLY = 0o600
 
 const recordOf = (path: string): string => `${path}-synced`
 const logOf = (path: string): string => `${path}-wal`
