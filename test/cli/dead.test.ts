@@ -108,7 +108,7 @@ describe('a handler or source that does not exist', () => {
     })
   })
 
-  test('gives an empty list, and a line on stderr with those that exist', async () => {
+  test('gives an empty list of dead letters, and a line on stderr with those that exist', async () => {
     expect(await dead('list', '--handler', 'nope')).toMatchObject({
       code: 0,
       err: 'there is no handler nope; known are fragile, slow, steady\n',

@@ -148,7 +148,7 @@ test.each([
   [['update', 'shop', '1', '--enable', '--disable'], 'exclude each other'],
   [['ensure', 'shop', '--events', 'a,,b'], '--events holds an empty name'],
   [['ensure', 'shop', '--url', 'https://x.example'], "Unknown option '--url'"],
-])('registrations %j exits with 2 and the fault of its arguments', async (args, reason) => {
+])('the command registrations %j exits with 2 and the fault of its arguments', async (args, reason) => {
   const { code, err } = await registrations(...args)
   expect(code).toBe(2)
   expect(err).toContain(reason)

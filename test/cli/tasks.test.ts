@@ -154,7 +154,7 @@ describe('tasks poll and tasks cancel', () => {
     expect(lines[0]).toMatchObject({ source: 'ai', peer: '127.0.0.1' })
   })
 
-  test.each(['completed', 'failed'] as const)('say that the task is %s already, where it is', async (status) => {
+  test.each(['completed', 'failed'] as const)('say that a %s task has ended already', async (status) => {
     const id = provider().create()
     await tasks(['track', 'ai', id, ...NEVER])
     provider().finish(id, status)
@@ -180,7 +180,7 @@ test.each([
   [['wait', 'ai', 'no/thing'], 'No such task (404): source ai has no task no/thing'],
   [['cancel', 'ai', 'nothing'], 'No such task (404): source ai has no task nothing'],
   [['poll', 'ai', 'nothing'], 'No such task (404): source ai has no task nothing'],
-])('tasks %j fails in one line', async (args, reason) => {
+])('the command tasks %j fails in one line', async (args, reason) => {
   const { code, out, err } = await tasks(args)
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toContain(`holdfast tasks ${args[0]}: ${reason}`)
@@ -192,7 +192,7 @@ test.each([
   [['track', 'ai', 'x', '--deadline', '0s'], 'body property deadline_ms must be >= 1'],
   [['list', '--source', ''], 'query parameter source must NOT have fewer than 1 characters'],
   [['list', '--cursor', 'nonsense'], 'the cursor is not one that this list gave'],
-])('tasks %j, which the service refuses as not valid, exits with 2 and one line', async (args, detail) => {
+])('the command tasks %j, which the service refuses as not valid, exits with 2 and one line', async (args, detail) => {
   const { code, out, err } = await tasks(args)
   expect({ code, out }).toEqual({ code: 2, out: '' })
   const reason = `The request is not valid (400): ${detail}`

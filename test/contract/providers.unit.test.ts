@@ -189,7 +189,7 @@ describe.each(secretProviders)('the shared secret of provider %s', (_, provider,
     expect(verdictOn(scheme, {})).toBe('missing')
   })
 
-  test('verifies as either of two while they rotate, and not where there is none', () => {
+  test('verifies as either of two secrets while they rotate, and does not verify where no secret is configured', () => {
     expect(verdictOn(scheme, sent(), BODY, [OTHER_SECRET, SECRET])).toBe('ok')
     expect(verdictOn(scheme, sent(OTHER_SECRET), BODY, [SECRET])).toBe('mismatch')
     expect(verdictOn(scheme, sent(), BODY, [])).toBe('mismatch')

@@ -9,7 +9,7 @@ export function describeClaiming(fixture: Fixture): void {
 }
 
 function describeClaim({ store, now, pass }: Fixture): void {
-  describe('claim', () => {
+  describe('`claim`', () => {
     test('hands out everything that a handler needs and counts the attempt', async () => {
       const event = newEvent({ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
       await store().append(event)
@@ -49,7 +49,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect(work.map(({ event }) => event.receivedAtMs - START_MS)).toEqual([-3, -2, -1])
     })
 
-    test('keeps to the limit of each handler and to that of all', async () => {
+    test('keeps to the limit of each handler and to the limit of all handlers together', async () => {
       for (let n = 0; n < 4; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
       const { work } = await store().claim(
         claimRequest({
@@ -64,7 +64,7 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect((await store().claim(claimRequest({ sharedLimit: 0 }))).work).toHaveLength(0)
     })
 
-    test('leaves the deliveries of a handler that it does not name', async () => {
+    test('does not lease the deliveries of a handler that it does not name', async () => {
       await store().append(newEvent({ handlers: ['b'] }))
       expect((await store().claim(claimRequest())).work).toEqual([])
       expect((await store().claim(claimRequest({ handlers: [] }))).work).toEqual([])

@@ -12,7 +12,7 @@ export function describeEnding(fixture: Fixture): void {
 }
 
 function describeSettle({ store, now, pass }: Fixture): void {
-  describe('settle', () => {
+  describe('`settle`', () => {
     const cases: readonly {
       readonly verdict: Settlement['verdict']
       readonly outcome: AttemptOutcome
@@ -93,14 +93,14 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(await store().event(event.uid)).toMatchObject({ status: 'accepted', reasons: [] })
     })
 
-    test('takes effect once', async () => {
+    test('takes effect once for each lease', async () => {
       await store().append(newEvent())
       const work = await claimOne(store())
       expect(await store().settle([settlement(work), settlement(work)])).toEqual([true, false])
       expect(await store().settle([settlement(work)])).toEqual([false])
     })
 
-    test('under another lease takes no effect, and the other settlements of the call do', async () => {
+    test('under another lease has no effect, and the other settlements of the call take effect', async () => {
       const event = newEvent({ handlers: ['a', 'b'] })
       await store().append(event)
       const { work } = await store().claim(claimRequest({ handlers: ['a', 'b'].map((name) => ({ name, limit: 1 })) }))
@@ -140,7 +140,7 @@ function describeSettle({ store, now, pass }: Fixture): void {
 }
 
 function describeReplay({ store, now, pass }: Fixture): void {
-  describe('replay', () => {
+  describe('`replay`', () => {
     const replay = async (eventUid: string, handlers: string[]) =>
       (await store().replay({ eventUid, handlers, status: 'accepted', reasons: [] })).handlers
 
@@ -195,7 +195,7 @@ function describeReplay({ store, now, pass }: Fixture): void {
 }
 
 function describePrune({ store }: Fixture): void {
-  describe('prune', () => {
+  describe('`prune`', () => {
     const append = async (ageMs: number, handlers: string[] = []) => {
       const event = newEvent({ receivedAtMs: START_MS - ageMs, handlers })
       await store().append(event)

@@ -17,28 +17,28 @@ export function describeFairness({ store, now }: Fixture): void {
   }
 
   describe('a claim with room for fewer deliveries than are due', () => {
-    test('shares it among handlers in turns, however much older the backlog of one is', async () => {
+    test('shares the room among handlers in turns, however much older the backlog of one is', async () => {
       await appendTo('a', 8, START_MS - 5_000)
       await appendTo('b', 2)
       await appendTo('c', 2)
       expect(await claimed({ a: 0, b: 0, c: 0 }, 5)).toBe('abcab')
     })
 
-    test('gives it to a handler with fewer running deliveries first', async () => {
+    test('gives the room first to the handler with fewer running deliveries', async () => {
       await appendTo('a', 8, START_MS - 5_000)
       await appendTo('b', 8)
       expect(await claimed({ a: 3, b: 0 }, 4)).toBe('bbba')
       expect(await claimed({ a: 4, b: 3 }, 4)).toBe('baba')
     })
 
-    test('gives it to the oldest due where equally many run', async () => {
+    test('gives the room to the oldest due delivery where the handlers have equally many running', async () => {
       await appendTo('b', 2, START_MS - 2)
       await appendTo('a', 2, START_MS - 1)
       await appendTo('c', 2, START_MS - 3)
       expect(await claimed({ a: 1, b: 1, c: 1 }, 4)).toBe('cbac')
     })
 
-    test('keeps none free for a handler that has nothing due, or no room', async () => {
+    test('keeps no room free for a handler that has nothing due or has reached its limit', async () => {
       await appendTo('a', 8)
       await appendTo('b', 1, START_MS + 1)
       await appendTo('c', 8)
@@ -48,7 +48,7 @@ export function describeFairness({ store, now }: Fixture): void {
       expect(work.map(({ handler }) => handler).join('')).toBe('caaaaa')
     })
 
-    test('gives it to the oldest due of a handler, whether that runs alone or not', async () => {
+    test('gives the room to the oldest due delivery of a handler, whether that delivery runs alone or not', async () => {
       await appendTo('a', 3)
       const { work } = await store().claim(claimRequest({ sharedLimit: 2 }))
       await store().settle(

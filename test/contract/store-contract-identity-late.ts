@@ -86,7 +86,7 @@ function describeDisowned({ store }: Fixture): void {
 
 function describeSuccessor(fixture: Fixture): void {
   const { store } = fixture
-  describe('when a late quarantine frees the id of an event', () => {
+  describe('when a late quarantine frees the id of an event,', () => {
     async function quarantinedBefore(...conflicts: readonly NewEvent[]): Promise<void> {
       const work = await claimOne(store())
       for (const each of conflicts) expect((await store().append(each)).outcome).toBe('conflict')

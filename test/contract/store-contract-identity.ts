@@ -101,7 +101,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
       expect((await store().append(understood(event, { body: Buffer.from('other') }))).outcome).toBe('conflict')
     })
 
-    test('that is quarantined again keeps its id', async () => {
+    test('keeps its id if it is quarantined again', async () => {
       const event = quarantined()
       await store().append(event)
       await replay(event.uid)
@@ -142,7 +142,7 @@ function describeUnderstoodLater({ store }: Fixture): void {
 }
 
 function describeBodies({ store }: Fixture): void {
-  describe('where a source identifies duplicates by their bodies, append', () => {
+  describe('where a source identifies duplicates by their bodies, `append`', () => {
     const known = (given: Partial<NewEvent> = {}) => newEvent({ dedupe: 'body', ...given })
 
     test('takes a known body under another id as a duplicate, also in the same batch', async () => {

@@ -77,11 +77,11 @@ function describeTaken({ store, now, pass }: Fixture): void {
       ])
     })
 
-    test('leases though the event is due later by its time of receipt', async () => {
+    test('leases a delivery at once though its event is due later by its time of receipt', async () => {
       expect(await takenOf(offering(['a'], { receivedAtMs: START_MS + 60_000 }))).toHaveLength(1)
     })
 
-    test('may offer to lease nothing', async () => {
+    test('leases nothing if it names no handler', async () => {
       const event = offering([])
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
       expect((await store().counts()).deliveries).toMatchObject({ pending: 3, running: 0 })

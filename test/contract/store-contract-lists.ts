@@ -91,7 +91,7 @@ function describeEvents({ store }: Fixture): void {
       expect(await ids({ q: event.uid.slice(4, -4).toUpperCase() })).toEqual([event.id])
     })
 
-    test('has of events received together the later appended first, and no page repeats or misses one', async () => {
+    test('has the later appended of two events received together first, and no page repeats or misses an event', async () => {
       const events = Array.from({ length: 25 }, () => newEvent())
       for (const event of events) await store().append(event)
       const newestFirst = events.map(({ id }) => id).reverse()
@@ -169,7 +169,7 @@ function describeDeadLetters({ store, pass }: Fixture): void {
       expect(await listed({}, 50)).toEqual([...died, ...others].toReversed())
     })
 
-    test('has a place for each that died at the same time, and no page repeats or misses one', async () => {
+    test('has a place for each of those that died at the same time, and no page repeats or misses one', async () => {
       for (let n = 0; n < 7; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
       const handlers = ['a', 'b'].map((name) => ({ name, limit: 100 }))
       const { work } = await store().claim(claimRequest({ handlers }))
@@ -267,7 +267,7 @@ function describeReads({ store, now, pass }: Fixture): void {
     expect(await codeOf(store().body(newUid()))).toBe('event_not_found')
   })
 
-  test('the form of an event gives what its body is read by, and nothing of its deliveries', async () => {
+  test('`eventForm` gives the fields of an event with which its body is read, and nothing of its deliveries', async () => {
     const headers = { 'webhook-id': 'm1' }
     const event = newEvent({ origin: 'webhook', task: 't1', headers, handlers: ['a'] })
     await store().append(event)
@@ -276,7 +276,7 @@ function describeReads({ store, now, pass }: Fixture): void {
     expect(await store().eventForm(uid)).toEqual(form)
   })
 
-  test('counts give the number of deliveries in each state, and since when the oldest is due', async () => {
+  test('`counts` gives the number of deliveries in each state, and the time since which the oldest one is due', async () => {
     expect(await store().counts()).toMatchObject({
       deliveries: { pending: 0, running: 0, succeeded: 0, dead: 0 },
       oldestDueAtMs: undefined,

@@ -28,7 +28,7 @@ export function describeRandomOperations(open: OpenEmptyStore, { sequences, limi
   test.each([
     ['random operations', randomOperation],
     ['random operations on tasks', randomTaskOperation],
-  ])('after %s the store holds what the model holds', { timeout: limitMs + 2 * SEQUENCE_LIMIT_MS }, async (_, each) => {
+  ])('the store holds what the model holds after %s', { timeout: limitMs + 2 * SEQUENCE_LIMIT_MS }, async (_, each) => {
     await fc.assert(
       fc.asyncProperty(fc.array(each, { maxLength: MAX_OPERATIONS, size: 'max' }), async (operations) => {
         await runOperations(open, operations)

@@ -31,7 +31,7 @@ export function describeRepairTimes({ store, now, pass }: Fixture): void {
     ])
   const dueOf = async (uid: string) => (await store().event(uid))?.deliveries[0]?.dueAtMs
 
-  describe('repairTimes', () => {
+  describe('`repairTimes`', () => {
     test('gives zeros where nothing lies ahead of the clock', async () => {
       await store().append(newEvent())
       await fail('retry', 'failed', HOUR_MS)
@@ -41,7 +41,7 @@ export function describeRepairTimes({ store, now, pass }: Fixture): void {
       expect(await repairTimes()).toEqual({ events: 0, deliveries: 0, tasks: 0 })
     })
 
-    test('makes an event that came while the clock was ahead an event of now: due, oldest pending, listed and read', async () => {
+    test('gives an event that came while the clock was ahead the present as its time, so that it is due, the oldest pending one, listed and read', async () => {
       const event = newEvent({ receivedAtMs: START_MS + AHEAD_MS })
       await ahead(() => store().append(event))
       const before = await store().claim(claimRequest())

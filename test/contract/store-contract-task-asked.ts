@@ -109,7 +109,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       expect(await store().counts()).toEqual(counts)
     })
 
-    test('under the lease of another task is fenced, and ends neither', async () => {
+    test('under the lease of another task is fenced, and ends neither task', async () => {
       const [mine, other] = [await trackLeased(store()), await trackLeased(store())]
       const event = askedEvent({ ...mine, lease: other.lease })
       expect(await keptNothingOf(store(), event, await store().append(event))).toBe(true)

@@ -20,7 +20,7 @@ export function describeTaskBeginning(fixture: Fixture): void {
 }
 
 function describeTrack({ store, now, pass }: Fixture): void {
-  describe('track', () => {
+  describe('`track`', () => {
     test('makes a new task pending, to be polled when it is stale', async () => {
       pass(70)
       const task = newTask({ metadata: '{"order":7}' })
@@ -106,7 +106,7 @@ function describeKnown({ store }: Fixture): void {
   const idempotency = { key: 'k', fingerprint: 'f' }
   const all = () => allPages((page) => store().tasks({}, page))
 
-  describe('track of a known task', () => {
+  describe('`track` of a known task', () => {
     test('gives the task unchanged by its source and id', async () => {
       const task = newTask({ metadata: '{"first":true}' })
       const { task: first } = await store().track(task)
@@ -206,7 +206,7 @@ export function describeTrackedLate({ store, now, pass }: Fixture): void {
       expect(await store().track(task)).toMatchObject({ created: true, task: { status: 'pending', eventUid: null } })
     })
 
-    test('is terminal, also where both come at the same time in either order', async () => {
+    test('is terminal, also where the request and the event come at the same time in either order', async () => {
       const tasks = Array.from({ length: 20 }, () => newTask())
       await Promise.all(
         tasks.flatMap((task, at) => {

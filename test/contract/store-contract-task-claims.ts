@@ -29,7 +29,7 @@ function describeDue({ store, now, pass }: Fixture): void {
   const claimed = async (given: Partial<TaskClaim> = {}) =>
     (await store().claimTasks(taskClaim(given))).map(({ id }) => id)
 
-  describe('claimTasks', () => {
+  describe('`claimTasks`', () => {
     test('hands out what its claimer needs once a task is due', async () => {
       const task = newTask()
       await store().track(task)
@@ -54,7 +54,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       ])
     })
 
-    test('hands out the task that has been due longest first, and so the one that has been expired longest', async () => {
+    test('hands out first the task that has been due longest, and of expired tasks the one that has been expired longest', async () => {
       await track(...[3, 1, 2].map((n) => ({ id: `stale ${n}`, maxWaitMs: n })))
       await track(...[3, 1, 2].map((n) => ({ id: `expired ${n}`, deadlineMs: n })))
       pass(3)
@@ -62,7 +62,7 @@ function describeDue({ store, now, pass }: Fixture): void {
       expect(await claimed({ staleLimit: 0 })).toEqual(['expired 1', 'expired 2', 'expired 3'])
     })
 
-    test('hands out tasks that have not failed before those that have, however long those have been due', async () => {
+    test('hands out tasks without failures before tasks with failures, however long the failed ones have been due', async () => {
       const fail = async (id: string) => {
         const { uid, lease } = await trackLeased(store(), { id, maxWaitMs: 0 })
         await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
@@ -177,7 +177,7 @@ function describeTaskLeases({ store, pass }: Fixture): void {
 }
 
 function describeClaimTask({ store, pass }: Fixture): void {
-  describe('claimTask', () => {
+  describe('`claimTask`', () => {
     test('leases a task that is not due, to one caller', async () => {
       const task = newTask()
       await store().track(task)
@@ -200,7 +200,7 @@ function describeClaimTask({ store, pass }: Fixture): void {
       expect(await store().claimTasks(taskClaim())).toEqual([])
     })
 
-    test('gives undefined for a task that is leased with others, terminal, or does not exist', async () => {
+    test('gives undefined for a task that is leased already, is terminal, or does not exist', async () => {
       const [due, ended] = [newTask({ maxWaitMs: 0 }), newTask()]
       for (const task of [due, ended]) await store().track(task)
       await store().claimTasks(taskClaim())

@@ -16,7 +16,7 @@ export function describeTaskEnds(fixture: Fixture): void {
 function describeEndByEvent({ store, now, pass }: Fixture): void {
   describe('an event that ends a task', () => {
     test.each(['completed', 'failed', 'cancelled'] as const)(
-      'as %s ends it in the transaction of its append',
+      'as %s ends the task in the transaction of its append',
       async (status) => {
         const task = newTask()
         await store().track(task)
@@ -36,7 +36,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       },
     )
 
-    test('ends it though no handler takes the event, and though the task is leased for a poll', async () => {
+    test('ends the task though no handler takes the event, and though the task is leased for a poll', async () => {
       const { uid, id, source, lease } = await trackLeased(store())
       await store().append(endEvent({ source, id }, { status: 'unhandled', handlers: [] }))
       expect(await taskBy(store(), uid)).toMatchObject({ status: 'completed', resolvedBy: 'webhook' })
@@ -75,7 +75,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
       expect(outcomes).toEqual(['accepted', ...Array(4).fill('superseded')])
     })
 
-    test('ends nothing where it cannot be stored', async () => {
+    test('leaves the task as it is where the event cannot be stored', async () => {
       const { uid } = newEvent()
       await store().append(newEvent({ uid }))
       const task = newTask()
@@ -88,7 +88,7 @@ function describeEndByEvent({ store, now, pass }: Fixture): void {
 
 function describeNotItsEnd({ store }: Fixture): void {
   describe('an event that does not end a task', () => {
-    test('is accepted before the end and after it', async () => {
+    test('is accepted before the end of the task and after it', async () => {
       const task = newTask()
       const { task: before } = await store().track(task)
       expect(await store().append(newEvent({ task: task.id }))).toMatchObject({ outcome: 'accepted' })
@@ -124,7 +124,7 @@ function describeNotItsEnd({ store }: Fixture): void {
 }
 
 function describeCancel({ store, now, pass }: Fixture): void {
-  describe('cancelTask', () => {
+  describe('`cancelTask`', () => {
     test('ends a task without an event, and once', async () => {
       const { uid, lease } = await trackLeased(store())
       pass(20)
@@ -179,7 +179,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
 }
 
 function describeTelling({ store }: Fixture): void {
-  describe('onTaskEnded', () => {
+  describe('`onTaskEnded`', () => {
     test('tells each listener of each end once', async () => {
       const told: EndedTask[] = []
       const uids: string[] = []

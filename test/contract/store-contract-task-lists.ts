@@ -58,13 +58,13 @@ function describeTaskPages({ store, pass }: Fixture): void {
       expect(await listed(filter, 50)).toEqual(expected)
     })
 
-    test('gives tasks as reading one of them does', async () => {
+    test('has each task as a read of that task gives it', async () => {
       await fill()
       const items = await allPages((page) => store().tasks({}, page))
       for (const task of items) expect(await store().task(task.source, task.uid)).toEqual(task)
     })
 
-    test('has of tasks begun together the later tracked first, and a cursor goes on when newer tasks have come', async () => {
+    test('has the later tracked of two tasks begun together first, and a cursor goes on when newer tasks have come', async () => {
       const ids = Array.from({ length: 11 }, (_, n) => `task ${n}`)
       for (const id of ids) await store().track(newTask({ id }))
       const { items, nextCursor = '' } = await store().tasks({}, { limit: 4 })
@@ -110,7 +110,7 @@ function describeFindTask({ store }: Fixture): void {
 }
 
 function describeActivity({ store, now, pass }: Fixture): void {
-  test('activity gives the time of a source’s last webhook, and the polls that were needed since', async () => {
+  test('`activity` gives the time of a source’s last webhook, and the number of polls that were needed since', async () => {
     expect(await store().activity('stripe', 0)).toEqual({ lastWebhookAtMs: undefined, recovered: 0 })
     const came = [
       { origin: 'webhook', receivedAtMs: START_MS + 20 },
@@ -141,7 +141,7 @@ function describeActivity({ store, now, pass }: Fixture): void {
 }
 
 function describeTaskCounts({ store }: Fixture): void {
-  test('counts give the number of tasks in each status, whatever happens to them', async () => {
+  test('`counts` gives the number of tasks in each status, whatever happens to them', async () => {
     const expected = Object.fromEntries(TASK_STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>
     const expectMove = async (from: TaskStatus | undefined, to: TaskStatus | undefined): Promise<void> => {
       if (from !== undefined) expected[from]--
@@ -181,7 +181,7 @@ function describeTaskCounts({ store }: Fixture): void {
 }
 
 function describePruneTasks({ store, now, pass }: Fixture): void {
-  describe('pruneTasks', () => {
+  describe('`pruneTasks`', () => {
     test('deletes tasks that ended before the time, up to the limit', async () => {
       const tasks = Array.from({ length: 5 }, () => newTask())
       for (const task of tasks) {

@@ -30,8 +30,8 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     return { ...task, failures: again.failures }
   }
 
-  describe('postpone', () => {
-    test('gives a task back until its time', async () => {
+  describe('`postpone`', () => {
+    test('gives a task back until the time that it names', async () => {
       const leased = await trackLeased(store(), { maxWaitMs: 0 })
       expect(await postpone(leased, { dueAtMs: now() + 50 })).toEqual([true])
       expect(await taskBy(store(), leased.uid)).toMatchObject({ status: 'pending', nextPollAtMs: now() + 50 })

@@ -13,7 +13,7 @@ import {
 } from './task-samples.ts'
 
 export function describeSubmitted({ store, now, pass }: Fixture): void {
-  describe('submitted', () => {
+  describe('`submitted`', () => {
     test('makes a task that the provider has taken pending under its id, to be polled when it is stale, and ends its lease', async () => {
       const { uid, lease } = await trackSubmission(store())
       pass(30)

@@ -45,7 +45,7 @@ async function makeDead(store: OpenStore, given: Parameters<typeof newEvent>[0] 
 }
 
 function describePruneWalk({ store }: Fixture): void {
-  describe('a walk of prune', () => {
+  describe('a walk of `prune`', () => {
     test('goes on where the step before ended, past events that cannot be deleted yet, and meets each event once', async () => {
       const pending = Array.from({ length: 300 }, (_, n) => newEvent({ receivedAtMs: START_MS - 2_000 + n }))
       const ended = Array.from({ length: 30 }, (_, n) => newEvent({ receivedAtMs: START_MS - 1_000 + n, handlers: [] }))
@@ -99,7 +99,7 @@ function describePruneWalk({ store }: Fixture): void {
 }
 
 function describeCountOld({ store }: Fixture): void {
-  test('countOld counts by day the events that a walk of prune then deletes, and no others', async () => {
+  test('`countOld` counts by day the events that a walk of `prune` then deletes, and no others', async () => {
     const dayMs = (days: number) => START_MS + days * DAY_MS
     for (const days of [-5, -3]) await makeDead(store(), { receivedAtMs: dayMs(days) })
     for (const days of [-5, -4, 0]) await store().append(newEvent({ receivedAtMs: dayMs(days), handlers: [] }))
@@ -117,7 +117,7 @@ function describeCountOld({ store }: Fixture): void {
 }
 
 function describeCountDead({ store }: Fixture): void {
-  test('countDead counts the dead deliveries of events received before the time, in whatever order they came', async () => {
+  test('`countDead` counts the dead deliveries of events received before the time, in whatever order they came', async () => {
     for (const ageMs of [100, 300, 200]) await makeDead(store(), { receivedAtMs: START_MS - ageMs })
     await store().append(newEvent({ receivedAtMs: START_MS - 300 }))
     const counts = await Promise.all([300, 200, 100, 99].map((ageMs) => store().countDead(START_MS - ageMs)))

@@ -71,7 +71,7 @@ function describeWith(name: string, open: OpenEmptyStore, statements: (fixture: 
 }
 
 function describeAppend({ store }: Fixture): void {
-  describe('append', () => {
+  describe('`append`', () => {
     test('accepts a new event under its own uid', async () => {
       const event = newEvent()
       expect(await store().append(event)).toEqual({ outcome: 'accepted', uid: event.uid })
@@ -218,12 +218,12 @@ function describeAppend({ store }: Fixture): void {
 }
 
 function describeLife({ store }: Fixture): void {
-  describe('a store', () => {
+  describe('the store', () => {
     test('has no faults while it is healthy', () => {
       expect(store().faults()).toEqual([])
     })
 
-    test('that closes finishes what it has accepted, then refuses everything', async () => {
+    test('finishes what it has accepted when it closes, and then refuses everything', async () => {
       const accepted = store().append(newEvent())
       const closed = store().close()
       expect(await codeOf(accepted)).toBe('it resolved')

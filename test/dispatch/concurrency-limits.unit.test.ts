@@ -10,7 +10,7 @@ test('a handler may use all configured capacity, alone or beside handlers that r
   expect(limits(all, { a: 0, b: 0 })).toEqual({ a: 32, b: 32 })
 })
 
-test('a handler that uses all configured capacity gets no extra capacity, and every other handler gets its share of that', () => {
+test('a handler that uses all configured capacity gets no extra capacity, and every other handler gets its share of the extra capacity', () => {
   const free = { configured: 0, all: 8, extra: 8 }
   expect(limits(free, { hog: 32, b: 0, c: 0 })).toEqual({ hog: 0, b: 4, c: 4 })
   expect(limits(free, { hog: 32, b: 3, c: 0 })).toEqual({ hog: 0, b: 1, c: 4 })

@@ -27,12 +27,12 @@ function lost(
 const rerun = ({ rerun: attempts }: ReturnType<typeof attributeCrash>) =>
   Object.fromEntries(attempts.map(({ work, sharing }) => [work.event.uid, sharing]))
 
-test('an attempt that was alone in its process is the culprit', () => {
+test('an attempt that was alone in a lost process is the culprit', () => {
   const alone = run('a')
   expect(lost([alone])).toMatchObject({ culprit: { attempt: alone }, rerun: [], suspectHandler: 'a' })
 })
 
-test('of several attempts that had started, the last runs alone and the others share with few; none is the culprit yet', () => {
+test('the last of several started attempts of a lost process runs alone and the others share with few, and none is the culprit yet', () => {
   const found = lost([run('a'), run('b'), run('c')])
   expect(found.culprit).toBeUndefined()
   expect(rerun(found)).toEqual({ a: 'few', b: 'few', c: 'alone' })
@@ -43,7 +43,7 @@ test('an attempt that was lost twice runs alone', () => {
   expect(rerun(lost([run('a', 'few'), run('b', 'few')]))).toEqual({ a: 'alone', b: 'alone' })
 })
 
-test('attempts that had not started keep their sharing, whatever ended the process', () => {
+test('attempts of a lost process that had not started keep their sharing, whatever ended the process', () => {
   expect(rerun(lost([run('a')], [run('b')]))).toEqual({ b: 'many' })
   expect(rerun(lost([], [run('a'), run('b')]))).toEqual({ a: 'many', b: 'many' })
 })
@@ -54,7 +54,7 @@ test('an attempt beside an overdue handler is not the culprit yet', () => {
   expect(rerun(found)).toEqual({ a: 'alone' })
 })
 
-test('when the process has answered since the last attempt started, all attempts are suspected alike', () => {
+test('all attempts of a lost process are suspected alike if the process has answered since the last of them started', () => {
   const found = lost([run('a'), run('b')], [], 0, true)
   expect(found.suspectHandler).toBeUndefined()
   expect(rerun(found)).toEqual({ a: 'few', b: 'few' })
@@ -66,7 +66,7 @@ test('an attempt alone in a process that has run others before is not the culpri
   expect(rerun(found)).toEqual({ a: 'alone' })
 })
 
-test('a handler is the suspect when all attempts are its own and suspected alike, unless others have run in the process before', () => {
+test('a handler is the suspect when all attempts of a lost process are its own and suspected alike, unless others have run in the process before', () => {
   const attempts = [run('a', 'few', 'orders'), run('b', 'few', 'orders')]
   expect(lost(attempts, [], 0, true).suspectHandler).toBe('orders')
   expect(lost(attempts, [], 0, true, 1).suspectHandler).toBeUndefined()

@@ -80,7 +80,7 @@ describe('the line of what a handler threw', () => {
   })
 })
 
-test('redactResult takes secrets out of every part of the detail', () => {
+test('`redactResult` takes secrets out of every part of the detail of an error', () => {
   const error = Object.assign(
     new Error('key sk_live_1 refused', { cause: new AggregateError([new Error('sk_live_1')], 'sk_live_1') }),
     {

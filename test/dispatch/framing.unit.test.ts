@@ -10,7 +10,7 @@ function read(chunks: readonly Buffer[], maxBytes?: number) {
   return frames
 }
 
-test('the decoder returns messages and the bytes behind them as they were encoded, however the socket cuts them', () => {
+test('the decoder of a handler process’s messages returns them and the bytes behind them as they were encoded, however the socket cuts them', () => {
   const sent = fc.array(fc.record({ message: fc.jsonValue(), tail: fc.uint8Array({ maxLength: 50 }) }), {
     maxLength: 5,
   })
@@ -30,7 +30,7 @@ test('the decoder returns messages and the bytes behind them as they were encode
   )
 })
 
-test('the decoder refuses bytes that are not a message, and a message larger than allowed before the rest of it arrives', () => {
+test('the decoder of a handler process’s messages refuses bytes that are not a message, and a message larger than allowed before the rest of it arrives', () => {
   expect(() => read([Buffer.from('garbage that is no frame')])).toThrow(/bytes/)
   const noJson = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{]}')])
   expect(() => read([noJson])).toThrow(/no JSON/)

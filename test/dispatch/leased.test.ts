@@ -27,7 +27,7 @@ describe('an event whose handler has capacity', () => {
     expect(claims()).toBe(before)
   })
 
-  test('fails and is retried like any other', async () => {
+  test('is retried like any other event if its handler fails', async () => {
     const { keep, ended } = await asleep({ maxAttempts: 3 })
     expect(await ended((await keep(['throw'])).uid)).toMatchObject([{ state: 'dead', attempts: 3 }])
   })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { loadHandlers } from '../../src/dispatch/process/load-handlers.ts'
 import { registerLate } from './late/late.ts'
 
-test('a module may register handlers until its promise has resolved; later ones are named and ignored', async () => {
+test('a handler module may register handlers until its promise has resolved, and handlers that it registers later are named and ignored', async () => {
   const late: string[] = []
   const { handlers, faults } = await loadHandlers(
     join(import.meta.dirname, 'late'),
@@ -18,7 +18,7 @@ test('a module may register handlers until its promise has resolved; later ones 
   expect(handlers).toHaveLength(1)
 })
 
-test('all faults of a module are named at once, also its invalid numbers', async () => {
+test('all faults of a handler module are named at once, also its invalid numbers', async () => {
   const { handlers, faults } = await loadHandlers(
     join(import.meta.dirname, 'wrong'),
     () => {},

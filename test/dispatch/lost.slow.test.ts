@@ -96,7 +96,7 @@ test('isolated attempts that outlive their deadlines take no capacity from later
   expect(await innocent).toMatchObject({ outcome: 'succeeded' })
 })
 
-test('a blocked isolated process is sent nothing: attempts that are lost meanwhile run in another', async () => {
+test('a blocked isolated process is sent no attempts, and attempts that are lost meanwhile run in another process', async () => {
   const pool = await startPool({ timeoutMs: 3_000 })
   const file = join(temporaryDirectory(), 'told')
   writeFileSync(file, '')

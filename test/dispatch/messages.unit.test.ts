@@ -11,7 +11,7 @@ describe('a message from a handler process', () => {
     ['a result with a whole error detail', results({ key: 0, result: { ...result, detail } })],
     ['a retryAfter', results({ key: 1, result: { ...result, outcome: 'retry_after', afterMs: 5 } })],
     [
-      'why its event is quarantined',
+      'a result with the reasons why its event is quarantined',
       results({ key: 1, result: { ...result, outcome: 'rejected', quarantine: ['no'] } }),
     ],
     ['a list without results', results()],

@@ -74,7 +74,7 @@ describe('a handler process', () => {
     },
   )
 
-  test('has its last answer read even when it exits at once', async () => {
+  test('exits at once after its last answer, and the answer is read all the same', async () => {
     const own = await startPool()
     const ran = own.run(work('last-word'))
     await new Promise(setImmediate)

@@ -46,7 +46,7 @@ describe('a path into a body', () => {
     ['a.length', { a: 'text' }, undefined],
     ['constructor.name', {}, undefined],
     ['toString', {}, undefined],
-  ])('of %j leads through own properties only', (path, value, found) => {
+  ])('such as %j leads through own properties only', (path, value, found) => {
     expect(valueAt(value, path)).toEqual(found)
   })
 })

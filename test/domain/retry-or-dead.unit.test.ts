@@ -20,9 +20,9 @@ const ended = { outcome: 'retry_after', startedAtMs: 0, durationMs: 0 } as const
 const DAY_MS = 86_400_000
 
 test.each([
-  ['so long as it asked for', 5, 5],
+  ['as long as it asked for', 5, 5],
   ['a week where it asked for longer', 30 * DAY_MS, 7 * DAY_MS],
-  ['as after any failure where its time is invalid', undefined, 2_000],
+  ['as long as after any failure where its time is invalid', undefined, 2_000],
 ])('an attempt that asks to be run again waits %s', (_, afterMs, dueAtMs) => {
   const result = { ...ended, ...(afterMs !== undefined && { afterMs }) }
   expect(settlementOf(work, result, rules)).toMatchObject({ verdict: 'retry', outcome: 'retry_after', dueAtMs })

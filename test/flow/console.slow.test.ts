@@ -27,7 +27,7 @@ const modules = {
     }`,
 }
 
-test('what a handler writes to its console becomes a line of the log with the attempt that wrote it', async () => {
+test('a text that a handler writes to its console becomes a line of the log with the attempt that wrote it', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await service.logged(({ msg }) => msg === 'loaded')
@@ -38,7 +38,7 @@ test('what a handler writes to its console becomes a line of the log with the at
   expect(await service.logged(({ msg }) => msg === 'lines')).toMatchObject({ level: 40, ...about })
 })
 
-test('what a handler, or a program that it starts, writes past the console becomes a line of the log', async () => {
+test('a text that a handler, or a program that it starts, writes past the console becomes a line of the log', async () => {
   const directory = temporaryDirectory()
   const service = await startService({ HANDLERS_DIR: handlersIn(directory, modules) }, directory)
   await post(service.publicUrl, signedEvent('talk.raw'))

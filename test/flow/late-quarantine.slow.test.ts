@@ -55,7 +55,7 @@ const handled = (service: Service, uid: string, handler = 'thing') =>
 describe.each([
   ['the embedded store', (): Record<string, string> => ({})],
   ['PostgreSQL', (): Record<string, string> => ({ DATABASE_URL: ownSchema() })],
-])('with %s, where only a handler process judges the schema of an event', (_, storage) => {
+])('with %s, where only a handler process judges the schema of an event,', (_, storage) => {
   test.each([
     ['', async (service: Service) => service],
     [

@@ -58,7 +58,7 @@ async function start(more: Record<string, string> = {}, acme = ACME) {
   return { service, send }
 }
 
-test('a user’s event reader that loops is logged, and delays no other source, and its own only until its deadline', async () => {
+test('a user’s event reader that loops is logged, delays its own source only until its deadline, and delays no other source', async () => {
   const { service, send } = await start()
   const order: string[] = []
   const sent = (name: string, sending: Promise<{ uid: string }>) =>

@@ -172,7 +172,7 @@ describe('a webhook with an Expect header', () => {
   })
 
   test.each([['Expect: 100-Continue'], ['Expect: 100-continue', 'Expect: 100-CONTINUE'], ['expect: ,100-continue ,']])(
-    'of %s is asked for its body',
+    'written as “%s” is asked for its body',
     async (...lines) => {
       const service = await startPublic()
       const text = requestText('POST', PATH, [...lines, LENGTH], BODY)

@@ -141,7 +141,7 @@ describe('an ops listener without a token', () => {
   })
 
   test.each([[[]], [['Origin: http://localhost:8081', 'Sec-Fetch-Site: same-origin']], [['Sec-Fetch-Site: none']]])(
-    'serves requests that no page sends, or a page of its own: %s',
+    'serves requests with the headers “%s”, which only its own pages or no page sends',
     async (headers) => {
       const { port } = ops()
       expect((await ask(port, 'localhost:8081', replay, 'POST', headers)).status).toBe(404)

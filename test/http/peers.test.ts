@@ -19,14 +19,14 @@ function connection() {
   return guarded
 }
 
-test('a peer without an authentic event is not spared', () => {
+test('a peer that has sent no authentic event is not trusted', () => {
   const { peers } = peersAt()
   expect(peers.opened('a', connection())).toBe(false)
   peers.trust('b')
   expect(peers.opened('a', connection())).toBe(false)
 })
 
-test('a suspected peer has its open connections guarded, and no others', () => {
+test('a peer that becomes suspected has its own open connections guarded, and no other connection is guarded', () => {
   const { peers } = peersAt()
   const [open, closed, others] = [connection(), connection(), connection()]
   for (const peer of ['a', 'b']) peers.trust(peer)
@@ -52,7 +52,7 @@ test('a suspected peer cannot become trusted for a while, counted from its last 
   expect(peers.opened('a', connection())).toBe(true)
 })
 
-test('of very many trusted peers the oldest are forgotten, and their connections guarded', () => {
+test('the oldest of very many trusted peers are forgotten, and their connections are guarded', () => {
   const { peers } = peersAt()
   const oldest = connection()
   peers.trust('first')

@@ -97,7 +97,7 @@ describe('a slow sender', () => {
     expect(first?.status).toBe(404)
   })
 
-  test('is timed out, but not a complete request beside it that takes longer to store', async () => {
+  test('is timed out, and a complete request beside it that takes longer to store is not', async () => {
     const slow = Promise.withResolvers<void>()
     const service = await startPublic({
       timeouts: { headersMs: 50, requestMs: 100 },

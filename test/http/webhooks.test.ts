@@ -83,7 +83,7 @@ describe('a webhook', () => {
     )
   })
 
-  test('gets 503 also where the store refuses by throwing', async () => {
+  test('gets 503 where the store refuses by throwing', async () => {
     const service = await startPublic({
       receive: async () => {
         throw new HoldfastError('unavailable', 'full')
@@ -104,7 +104,7 @@ describe('a webhook', () => {
     expect(service.received).toHaveLength(1)
   })
 
-  test('to a process that takes no webhooks gets 503 and why, whatever it is, and never 4xx', async () => {
+  test('to a process that takes no webhooks gets 503 with the reason and never 4xx, whatever it contains', async () => {
     let closed: string | undefined = 'this process is a worker'
     const service = await startPublic({ closed: () => closed, requireHttps: true })
     for (const [path, init] of [

@@ -30,8 +30,8 @@ function start(modules = MODULES, maxReadingMs = 300) {
 
 const unread = (reason: string) => ({ ok: false, type: 'unknown', reasons: [`provider wilful ${reason}`] })
 
-describe('a user’s code that reads', () => {
-  test('reads the same in its thread as it would in the main thread', async () => {
+describe('a user’s code that reads events', () => {
+  test('has the same results in its thread as in the main thread', async () => {
     const { read, readers } = start()
     const body = { id: 'evt_1', type: 'a.b', task: 't', data: { ends: 'well', at: [1, 'é', null] }, more: 1 }
     const here = readEvent(provider, { 'x-id': 'h' }, bytes(body), NOW_MS)
@@ -175,7 +175,7 @@ describe('a user’s code that reads', () => {
 
   test.each([
     ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
-    ['makes a great deal of little', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
+    ['makes very many values of a small body', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
     ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
   ])('that %s quarantines only its own event', async (_, body, reason) => {
     const { read } = start(MODULES, LONG_MS)

@@ -68,7 +68,7 @@ describe('a provider module that is loaded in a thread', () => {
       `class Acme { constructor() { Object.assign(this, { ${PARTS} }) } event() {} }; export default new Acme()`,
     ],
     ['a proxy', `export default new Proxy({ ${PARTS}, event: { type: 'body:' } }, {})`],
-    ['what becomes another in JSON', `export default { toJSON: () => ({ ${PARTS}, event: () => {} }) }`],
+    ['an object that JSON replaces by another one', `export default { toJSON: () => ({ ${PARTS}, event: () => {} }) }`],
   ])('may export %s', async (_, text) => {
     expect(await faultsOf(text)).toEqual([])
   })
@@ -80,10 +80,10 @@ describe('a provider module that is loaded in a thread', () => {
       `event: { type: () => 'a' }`,
       '/event/type must be string, or /event/type must be array',
     ],
-    ['no function in the place of one', `event: { type: 'body:' }, ends: 7`, '/ends must be a function'],
-    ['a member of no meaning', `event: { type: 'body:' }, more: 1`, '/ must NOT have additional properties: "more"'],
+    ['data in the place of a function', `event: { type: 'body:' }, ends: 7`, '/ends must be a function'],
+    ['an unknown member', `event: { type: 'body:' }, more: 1`, '/ must NOT have additional properties: "more"'],
     [
-      'a schema that is none',
+      'a schema that is not valid',
       `event: { type: 'body:' }, schemas: { a: { type: 'txt' } }`,
       /^\/schemas\/a: schema is invalid/,
     ],
@@ -100,17 +100,21 @@ describe('a provider module that is loaded in a thread', () => {
 
   test.each([
     ['throws', `throw new Error('no such luck')`, 'no such luck'],
-    ['is none', 'export default {', /Unexpected/],
+    ['is no JavaScript', 'export default {', /Unexpected/],
     ['loops', 'for (;;);', 'it took longer than 300 ms to load'],
     ['ends its process', 'process.exit(0)', /^it ended the thread that loads it/],
-    ['waits for what never comes', 'await new Promise(() => {})', /^it ended the thread that loads it, or waits/],
     [
-      'rejects where nobody listens',
+      'waits for a promise that never resolves',
+      'await new Promise(() => {})',
+      /^it ended the thread that loads it, or waits/,
+    ],
+    [
+      'leaves a rejection without a listener',
       `Promise.reject(new Error('late')); await new Promise((r) => setTimeout(r, 1e5))`,
       'late',
     ],
     [
-      'throws what is no error',
+      'throws a value that is no error',
       'setTimeout(() => { throw null }, 1); await new Promise((r) => setTimeout(r, 1e5))',
       'null',
     ],

@@ -56,7 +56,7 @@ describe('an outbound call to an address', () => {
   })
 })
 
-describe('the host of a base URL', () => {
+describe('a base URL with the host', () => {
   test.each(
     words(`
       localhost LOCALHOST localhost. app.localhost ollama box.local api.internal nas.lan nas.home.arpa

@@ -45,7 +45,7 @@ describe('the memory for answers', () => {
   })
 })
 
-test('of long answers that arrive at once, as many are read as the memory has room for, and the others wait their turn', async () => {
+test('long answers that arrive at once are read as far as the memory has room for them, and the others wait their turn', async () => {
   const text = JSON.stringify({ result: 'x'.repeat(200_000) })
   const server = await startServer((_, response) => response.end(text))
   const room = new AnswerMemory(450_000)

@@ -34,7 +34,7 @@ describe('the outline of a long JSON text', () => {
     })
   })
 
-  test('has what stands last, behind a megabyte of small values', () => {
+  test('has the values that stand last, behind a megabyte of small values', () => {
     const usage = Object.fromEntries(Array.from({ length: 50_000 }, (_, n) => [`name_${n}`, n]))
     const kept = outlineOf(
       JSON.stringify({ usage, rows: Array(50_000).fill({ status: 'failed' }), status: 'completed' }),
@@ -48,7 +48,7 @@ describe('the outline of a long JSON text', () => {
     ['is cut off in a value', '{"status":"completed","id":"tas', { status: 'completed' }],
     ['is followed by something else', '{"status":"completed"} and more', { status: 'completed' }],
     ['names __proto__', '{"__proto__":{"status":"failed"},"status":"completed"}', undefined],
-  ])('that %s has what was complete in it', (_, text, expected) => {
+  ])('that %s has the values that were complete in it', (_, text, expected) => {
     const kept = outlineOf(text)
     if (expected === undefined) expect(JSON.stringify(kept?.value)).toBe(text)
     else expect(kept?.value).toEqual(expected)
@@ -69,7 +69,7 @@ describe('the outline of a long JSON text', () => {
     '{]',
     '}',
     ' ',
-  ])('has nothing that %j, which is not JSON or not an object, does not say', (text) => {
+  ])('adds nothing to %j, which is not JSON or not an object', (text) => {
     const kept = outlineOf(text)
     expect([undefined, text === '{"status":"completed"' ? '{"status":"completed"}' : undefined]).toContain(
       kept && JSON.stringify(kept.value),

@@ -5,7 +5,7 @@ import type { Zone } from './name-server.ts'
 import { startLookup, system } from './resolver.ts'
 
 describe('the lookup of a host name', () => {
-  test('gives the addresses of both families, IPv4 first, or those of one', async () => {
+  test('gives the addresses of both families, IPv4 first, or those of one family', async () => {
     const { addresses } = await startLookup((name) => (name === 'api.example.com' ? ['192.0.2.1', '::7'] : undefined))
     expect(await addresses('API.example.com')).toEqual(['192.0.2.1', '::7'])
     expect(await addresses('api.example.com', 6)).toEqual(['::7'])

@@ -56,7 +56,7 @@ describe('a host name whose name server', () => {
     expect(own.asked).toEqual(['printer.local', 'nobody.local'])
   })
 
-  test('gives more addresses than fit into a packet has as many as are of use', async () => {
+  test('gives more addresses than fit into a packet is found with a limited number of them', async () => {
     const many = Array.from({ length: 3_000 }, (_, n) => `192.0.${n >> 8}.${n & 255}`)
     const overTcp: string[] = []
     const { addresses } = await startLookup((name, family, over) => {
@@ -87,14 +87,14 @@ describe('a host name whose name server', () => {
     expect(await addresses(HOST)).toEqual(['192.0.2.1'])
   })
 
-  test('says for IPv4 that there is no such name is not waited for to say so for IPv6', async () => {
+  test('says for IPv4 that there is no such name is not found, without a wait for the answer for IPv6', async () => {
     const { addresses } = await startLookup((_, family) => (family === 4 ? undefined : 'silent'), {
       deadlineMs: 60_000,
     })
     await expect(addresses(HOST)).rejects.toMatchObject({ code: 'ENOTFOUND' })
   })
 
-  test('says for IPv6 that there is no such name has the addresses of IPv4', async () => {
+  test('says for IPv6 that there is no such name is found with the addresses of IPv4', async () => {
     const { addresses } = await startLookup((_, family) => (family === 6 ? undefined : ['192.0.2.1']))
     expect(await addresses(HOST)).toEqual(['192.0.2.1'])
   })
@@ -117,7 +117,7 @@ describe('an answer of a name server is cached', () => {
     expect(asked).toHaveLength(4)
   })
 
-  test('for a thousand names, of which the oldest goes first', async () => {
+  test('for a thousand names, and the oldest is dropped first', async () => {
     const { addresses, asked } = await startLookup(() => ['192.0.2.1'], { deadlineMs: 30_000 })
     for (let n = 0; n <= 1_000; n++) await addresses(`n${n}.example`)
     asked.length = 0

@@ -90,7 +90,7 @@ describe('a long body', () => {
     expect(await handlersOf()).toEqual(['two'])
   })
 
-  test('of a poll tells how its task stands, and of a submission its id', async () => {
+  test('that answers a poll gives the status of its task, and one that answers a submission gives the task id', async () => {
     const reader = start()
     const of = (answer: object) => reader.pollAnswer(sourceOf(ai), polled, bytes({ ...answer, text: FILLER }))
     expect(await of({ task_id: 't1', status: 'completed' })).toMatchObject({
@@ -154,7 +154,7 @@ describe('a long body', () => {
     for (const each of [first, second]) expect(each?.routing).toMatchObject({ status: 'accepted', handlers: ['end'] })
   })
 
-  test('is for a user’s own code one of 16 KiB: no other thread takes over what that makes of it', async () => {
+  test('of more than 16 KiB is read by a user’s own code in a thread of its own, where a shorter one is not', async () => {
     const module = `export default {
       name: 'own', verify: { scheme: 'shared-secret', from: { header: 'x' } },
       event: () => ({ id: 'by itself', type: 'task.x', data: {} }),

@@ -21,10 +21,10 @@ const fieldsOf = (body: object) => {
 
 describe('the created_at of an event', () => {
   test.each([
-    ['what the provider wrote', '2026-01-01 01:02:03 UTC', '2026-01-01T01:02:03Z', 'provider'],
+    ['a time that the provider wrote', '2026-01-01 01:02:03 UTC', '2026-01-01T01:02:03Z', 'provider'],
     ['a number', 1_767_225_600, '2026-01-01T00:00:00.000Z', 'provider'],
-    ['what is no time', '2026-02-30T00:00:00Z', '2026-01-02T00:00:00.000Z', 'received'],
-    ['nothing', null, '2026-01-02T00:00:00.000Z', 'received'],
+    ['an invalid time', '2026-02-30T00:00:00Z', '2026-01-02T00:00:00.000Z', 'received'],
+    ['null', null, '2026-01-02T00:00:00.000Z', 'received'],
   ])(
     'from %s is RFC 3339 or the time of receipt, and created_at_source says which',
     (_, at, created_at, created_at_source) => {

@@ -24,7 +24,7 @@ describe('an Anthropic batch', () => {
   test.each<[string, Json, Status]>([
     ['all succeeded', { succeeded: 3 }, 'completed'],
     ['some succeeded', { succeeded: 1, errored: 1, canceled: 1, expired: 1 }, 'completed'],
-    ['there were none', {}, 'completed'],
+    ['were none', {}, 'completed'],
     ['all errored', { errored: 2 }, 'failed'],
     ['all expired', { expired: 2 }, 'failed'],
     ['some errored and the others were cancelled', { errored: 1, canceled: 5 }, 'failed'],
@@ -41,10 +41,10 @@ describe('an Anthropic batch', () => {
 
   test.each<[string, unknown]>([
     ['does not say how its requests ended', batch(undefined)],
-    ['says so in words', batch('all fine')],
-    ['is another', { ...batch(none), id: 'msgbatch_2' }],
+    ['describes the end of its requests in words', batch('all fine')],
+    ['has another id', { ...batch(none), id: 'msgbatch_2' }],
     ['has no status', { ...batch(none), processing_status: undefined }],
-    ['is none', null],
+    ['is null', null],
   ])('that %s has no readable end', (_what, answer) => {
     expect(read(answer, 'msgbatch_1')).toBeUndefined()
   })

@@ -65,11 +65,15 @@ describe('a provider module', () => {
   const hmac = (changes: Record<string, unknown>) => ({ ...acme, verify: { ...bare, ...changes } })
 
   test.each<[string, unknown, string]>([
-    ['is nothing', undefined, '/ must be object'],
+    ['is undefined', undefined, '/ must be object'],
     ['is a function', () => acme, '/ must be object'],
     ['has no name', { ...acme, name: undefined }, "must have required property 'name'"],
-    ['has a name that is none', { ...acme, name: 'Acme Inc' }, '/name must match pattern'],
-    ['checks them asynchronously', { ...acme, mismatch: async () => 'no' }, '/mismatch must not be an async function'],
+    ['has a name that is not valid', { ...acme, name: 'Acme Inc' }, '/name must match pattern'],
+    [
+      'checks its events asynchronously',
+      { ...acme, mismatch: async () => 'no' },
+      '/mismatch must not be an async function',
+    ],
     ['has an unknown redelivery', { ...acme, redelivery: 'often' }, '/redelivery must match pattern'],
     ['reads its events asynchronously', { ...acme, event: async () => ({}) }, '/event must not be an async function'],
     ['has a field too many', { ...acme, verfy: {} }, 'must NOT have additional properties: "verfy"'],
@@ -120,7 +124,7 @@ describe('a provider module', () => {
       hmac({ signed: '{timestamp}{body}', timestamp: byLabel, signature: { ...listed, labels: ['v1', 't'] } }),
       'the label of the timestamp is that of a signature too',
     ],
-    ['has a schema that is none', { ...acme, schemas: { 'a.b': { type: 'nonsense' } } }, '/schemas/a.b: '],
+    ['has a schema that is not valid', { ...acme, schemas: { 'a.b': { type: 'nonsense' } } }, '/schemas/a.b: '],
     [
       'takes its secret from a cookie',
       { ...acme, verify: { scheme: 'shared-secret', from: { cookie: 'x' } } },

@@ -162,7 +162,11 @@ describe('an event', () => {
   test.each([
     ['no type', { id: 'evt_1' }, 'no event type'],
     ['a type that is no text', { id: 'evt_1', type: {} }, 'the event type is not a text'],
-    ['a type without end', { id: 'evt_1', type: 'x'.repeat(257) }, 'the event type is longer than 256 characters'],
+    [
+      'a type of more than 256 characters',
+      { id: 'evt_1', type: 'x'.repeat(257) },
+      'the event type is longer than 256 characters',
+    ],
     ['an id that is no text', { id: [], type: 'a.b' }, 'the event id is not a text'],
     ['an array', [1], 'no event type'],
   ])('with %s cannot be read, and the reason is given', (_, body, reason) => {
@@ -188,7 +192,7 @@ describe('loading providers', () => {
     event: { id: 'body:event_id', type: ['body:kind', 'header:acme-kind'] },
   }`
 
-  test('gives all the shipped ones', async () => {
+  test('gives all the shipped providers', async () => {
     const { providers, faults } = await loadProviders(undefined)
     expect(faults).toEqual([])
     expect([...providers.keys()].toSorted()).toEqual([

@@ -23,7 +23,7 @@ describe('an answer of the generic API to a change', () => {
     expect(logged().match(/"id":"wh_1"/g)).toHaveLength(2)
   })
 
-  test('without what the request did not give either is completed from the list', async () => {
+  test('that lacks fields which the request lacked as well is completed from the list', async () => {
     const { fake, webhooks } = await startWebhookManager('ai')
     const hook = fake.add({ events: ['batch.failed'], active: false })
     fake.terse = true
@@ -51,14 +51,14 @@ describe('a list with a registration that cannot be read', () => {
   const odd = { id: 7, name: 'email', active: true, events: ['push'], config: { address: 'a@shop.example' } }
   const sound = { id: 8, active: true, events: ['push'], config: { url: OUR_URL } }
 
-  test('has the other ones, at GitHub', async () => {
+  test('has the other registrations, at GitHub', async () => {
     const { fake, webhooks } = await startWebhookManager('github')
     fake.answer = { status: 200, body: JSON.stringify([odd, null, sound]) }
     expect(await webhooks.list('shop')).toMatchObject({ items: [{ id: '8' }], failed: [] })
     expect(await webhooks.ensure('shop', { events: ['push'] })).toMatchObject({ action: 'unchanged' })
   })
 
-  test.each(['stripe', 'openai'] as const)('goes on after that one, at %s', async (api) => {
+  test.each(['stripe', 'openai'] as const)('goes on after that registration, at %s', async (api) => {
     const { fake, webhooks } = await startWebhookManager(api)
     fake.add({})
     fake.add({ url: null as unknown as string })

@@ -102,7 +102,7 @@ test('ensure changes nothing where one of several registrations for this service
   expect(lacking.events).toEqual(['*'])
 })
 
-test('a failed ensure does not hold up the next one, and too many at once are refused', async () => {
+test('a failed call of ensure does not hold up the next one, and too many calls at once are refused', async () => {
   const { fake, webhooks } = await startWebhookManager('ai')
   fake.answer = { status: 500, body: '{}' }
   const all = Array.from({ length: 17 }, () => webhooks.ensure('shop', {}))

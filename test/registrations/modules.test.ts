@@ -119,7 +119,7 @@ describe('a user’s provider module', () => {
     expect((await webhooks.list('shop')).items).toMatchObject([{ id: 'we_1' }])
   })
 
-  test('that gives more than a registration has none of the rest shown, and invalid items left out', async () => {
+  test('that gives unknown fields and invalid items in a list has neither shown', async () => {
     const { webhooks } = await startWith({ readList: () => ({ items: [{ ...sound, secret: 'x' }, 7, poisoned] }) })
     expect((await webhooks.list('shop')).items).toEqual([{ source: 'shop', ...sound, ours: true }])
   })

@@ -24,7 +24,7 @@ describe('the webhook manager', () => {
       expect(await failureOf(asked(), 'not_configured')).toBe(message)
   })
 
-  test('can list a source without PUBLIC_URL and register it elsewhere, and marks nothing as of this service', async () => {
+  test('lists registrations without PUBLIC_URL, marks none as of this service, and registers only a URL that the caller gives', async () => {
     const { fake, webhooks } = await startWebhookManager('ai', { url: undefined })
     fake.add({ url: OUR_URL })
     expect(await webhooks.list('shop')).toMatchObject({ items: [{ ours: false }] })

@@ -190,7 +190,7 @@ test('handlers that this release cannot route to leave the routes as they were, 
   expect(routesTo('order.lost')).toEqual(['lost'])
 })
 
-test('a process that has only read handlers of such a kind is not ready, and gives the reason', async () => {
+test('a process that has only read handlers that its release cannot route to is not ready, and gives the reason', async () => {
   const { joined, routesTo } = await join({ handlers: [ODD] })
   expect(joined.faults()).toEqual([
     expect.stringMatching(/^the handlers of the fleet cannot be routed to: handler odd/),

@@ -117,7 +117,7 @@ describe('a signature', () => {
     expect(verdictOn(signedBy(SECRET, bytes), Buffer.from(bytes.toString()))).toBe('mismatch')
   })
 
-  test('covers header bytes as they came, beyond ASCII too', () => {
+  test('covers header bytes as they came, even beyond ASCII', () => {
     const id = Buffer.from('msg_é', 'utf8').toString('latin1')
     const signature = createHmac('sha256', Buffer.from(SECRET.slice(6), 'base64'))
       .update(Buffer.from('msg_é.1700000000.', 'utf8'))
@@ -188,7 +188,7 @@ describe('a signed timestamp', () => {
   })
 })
 
-test('what any shipped provider signs verifies, and with one byte changed anywhere it does not', () => {
+test('a request that any shipped provider signs verifies, and does not verify with one byte changed anywhere', () => {
   const signing = shippedProviders.filter(({ verify }) => verify.scheme === 'hmac')
   const secrets: Record<string, string> = { stripe: 'whsec_text', github: "It's a Secret to Everybody" }
   const flip = (text: string, at: number): string => {

@@ -88,7 +88,7 @@ describe('a key', () => {
     ['base64', 'not base64'],
     ['hex', 'abc'],
   ] as const)(
-    'of the kind %s that %j does not give verifies nothing, not even what is signed with an empty key',
+    'of the kind %s that cannot be read from %j verifies nothing, not even a request signed with an empty key',
     (key, secret) => {
       const signature = createHmac('sha256', '').update(body).digest('base64')
       expect(verdictOn({ ...bare, key }, secret, { 'x-signature': signature })).toBe('mismatch')
@@ -178,7 +178,7 @@ describe('a list of signatures', () => {
     expect(on(`t=1,${time},${signature}`)).toBe('mismatch')
   })
 
-  test('is missing if all labels are unknown, and malformed if none of its own can be decoded', () => {
+  test('is missing if all labels are unknown, and malformed if no entry with a known label can be decoded', () => {
     expect(on(`${time},v0=${'0'.repeat(64)}`)).toBe('missing')
     expect(on(`${time},v1=junk`)).toBe('malformed')
     expect(on('')).toBe('missing')

@@ -137,7 +137,7 @@ test('neither a commit that only the primary has nor its duplicate is acknowledg
   expect(replicas.services.filter(hasExited)).toEqual([])
 })
 
-test('a commit that waits for a standby in vain is given up and not acknowledged', async () => {
+test('a commit whose standby does not answer is given up and not acknowledged', async () => {
   const replicas = await startReplicas(behindRelay(), 1)
   const [service] = replicas.services
   if (service === undefined) throw new Error('one was started')

@@ -7,5 +7,5 @@ const SEARCH = { sequences: 80, limitMs: 180_000 }
 
 describe.each([
   ['the embedded store', () => openEmptyStore],
-  ['the store in PostgreSQL', emptyPostgresStores],
-])('%s', (_, emptyOnes) => describeRandomOperations(emptyOnes(), SEARCH))
+  ['PostgreSQL', emptyPostgresStores],
+])('with %s,', (_, emptyOnes) => describeRandomOperations(emptyOnes(), SEARCH))

@@ -63,7 +63,7 @@ test('a task and its end find each other at any default transaction isolation', 
   expect(found.filter(({ status }) => status !== 'completed')).toEqual([])
 })
 
-test('an answer that was only read is confirmed by a commit that writes', async () => {
+test('a repeated track of a known task is answered only after a commit that writes', async () => {
   const url = ownSchema()
   const store = await open(url)
   const task = newTask()

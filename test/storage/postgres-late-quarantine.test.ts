@@ -61,7 +61,7 @@ test('an event that is appended while the event before it gives up its id takes 
   expect(await other.append({ ...good, uid: newUid() })).toMatchObject({ outcome: 'duplicate', uid: good.uid })
 })
 
-test('of many events that one replica corrects while another one quarantines them, each runs once', async () => {
+test('each of many events that one replica corrects while another one quarantines them runs once', async () => {
   const url = ownSchema()
   const [one, other] = [await openReplica(url), await openReplica(url)]
   const bad = Array.from({ length: 60 }, () => newEvent(now()))

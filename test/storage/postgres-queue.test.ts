@@ -134,7 +134,7 @@ test('a delivery that an operator releases by hand, from another schema, is hand
   expect(await uidsOf(store)).toEqual([uid])
 })
 
-test('the counts are exact whatever was summed up before, and while a counting transaction is open', async () => {
+test('the counts of deliveries are exact whatever was summed up before, and while a counting transaction is open', async () => {
   const { url, store, appended, settleDown } = await replicas(2)
   await appended()
   const slow = await transactionIn(url)

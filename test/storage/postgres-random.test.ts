@@ -5,4 +5,4 @@ import { emptyPostgresStores } from './empty-store.ts'
 /** Enough to see what is broken; `test/slow` looks longer. */
 const SEARCH = { sequences: 10, limitMs: 45_000 }
 
-describe('the store in PostgreSQL', () => describeRandomOperations(emptyPostgresStores(), SEARCH))
+describe('with PostgreSQL,', () => describeRandomOperations(emptyPostgresStores(), SEARCH))

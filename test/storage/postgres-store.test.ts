@@ -1,4 +1,4 @@
 import { describeStore } from '../contract/store-contract.ts'
 import { emptyPostgresStores } from './empty-store.ts'
 
-describeStore('the store in PostgreSQL', emptyPostgresStores())
+describeStore('with PostgreSQL,', emptyPostgresStores())

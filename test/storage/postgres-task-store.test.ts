@@ -1,4 +1,4 @@
 import { describeTaskStore } from '../contract/store-contract.ts'
 import { emptyPostgresStores } from './empty-store.ts'
 
-describeTaskStore('the store in PostgreSQL', emptyPostgresStores())
+describeTaskStore('with PostgreSQL,', emptyPostgresStores())

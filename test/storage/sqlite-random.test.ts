@@ -5,4 +5,4 @@ import { openEmptyStore } from '../support/sqlite/store.ts'
 /** Enough to see what is broken; `test/slow` looks longer. */
 const SEARCH = { sequences: 10, limitMs: 45_000 }
 
-describe('the embedded store', () => describeRandomOperations(openEmptyStore, SEARCH))
+describe('with the embedded store,', () => describeRandomOperations(openEmptyStore, SEARCH))

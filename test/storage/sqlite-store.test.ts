@@ -1,4 +1,4 @@
 import { describeStore } from '../contract/store-contract.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 
-describeStore('the embedded store', openEmptyStore)
+describeStore('with the embedded store,', openEmptyStore)

@@ -1,4 +1,4 @@
 import { describeTaskStore } from '../contract/store-contract.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 
-describeTaskStore('the embedded store', openEmptyStore)
+describeTaskStore('with the embedded store,', openEmptyStore)

@@ -27,7 +27,7 @@ test('an append beyond the bound of the queue is unavailable at once, and the qu
   await store.append(newEvent())
 })
 
-test('the queue of appends is bounded in bytes as well', async () => {
+test('the queue of appends is bounded in bytes', async () => {
   const store = await openAt(ownPath())
   const body = Buffer.alloc(1024 * 1024)
   const answers = await Promise.all(

@@ -63,7 +63,7 @@ test('calls to a provider that is down fall to a trickle, and all its tasks end 
   )
 })
 
-describe('while the breaker of a source is open', () => {
+describe('while the breaker of a source is open,', () => {
   test('the submissions that are to be repeated count among its few calls', async () => {
     const provider = await startFakeProvider({
       misbehaveOnSubmit: () => ({ kind: 'status', status: 503, created: false }),

@@ -67,7 +67,11 @@ async function startProvider(length: number): Promise<{ readonly url: string; re
 test.each([
   ['in its module’s thread', 10, false],
   ['in the thread of long bodies for its module', 20_000, false],
-  ['in that thread, with an answer too long to be parsed where it came', 100_000, false],
+  [
+    'in the thread of long bodies for its module, with an answer too long to be parsed in the main thread',
+    100_000,
+    false,
+  ],
   ['with an answer of which only the outline is stored', 400_000, true],
 ])('a user’s module reads each answer to a poll and to a submission once, %s', async (_, length, isTruncated) => {
   const directory = temporaryDirectory()

@@ -61,7 +61,7 @@ describe('healthy tasks beside failing tasks of their source', () => {
     expect(polled[before]).toBe('ai/terminal')
   })
 
-  test('are polled after as many pauses as the failing tasks before them take that were never polled before', async () => {
+  test('are polled after the pauses that the failing tasks before them take at their first polls', async () => {
     const { pass, statuses } = await startMixed(() => ({ kind: 'status', status: 500 }), { areKnown: false })
     for (let pause = 0; pause < (SICK - 16) / BREAKER_PROBES; pause++) await pass(10_000)
     expect(await statuses()).toEqual(new Set(['completed']))

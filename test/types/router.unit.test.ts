@@ -31,7 +31,7 @@ test('an event type of the catalogue types the event', () => {
   expect(registered.map(({ definition }) => definition.name)).toEqual(['types:completion.finished'])
 })
 
-test('a field that the event does not have fails to compile', () => {
+test('a handler that uses a field that its event does not have fails to compile', () => {
   const registered = registering((router) => {
     router.on('completion.finished', (event) => {
       // @ts-expect-error a completion has no batch
@@ -64,7 +64,7 @@ test('a schema given at `on` types the data of an unknown type', () => {
   expect(registered.map(({ definition }) => definition.schemaOf)).toEqual(['data', 'data'])
 })
 
-test('a schema of the whole event types the data of the event', () => {
+test('a schema of the whole event that is given at `on` types the data of the event', () => {
   const registered = registering((router) => {
     router.on('acme.thing', standardEvent('acme.thing', Thing), (event) => {
       expectTypeOf(event.data).toEqualTypeOf<ThingData>()
@@ -74,7 +74,7 @@ test('a schema of the whole event types the data of the event', () => {
   expect(registered.map(({ definition }) => definition.schemaOf)).toEqual(['event'])
 })
 
-test('a schema takes the place of the catalogue', () => {
+test('a schema given at `on` takes the place of the schema of the catalogue', () => {
   const registered = registering((router) => {
     router.on('completion.finished', Thing, (event) => {
       expectTypeOf(event.data).toEqualTypeOf<ThingData>()
@@ -83,7 +83,7 @@ test('a schema takes the place of the catalogue', () => {
   expect(registered[0]?.definition.schema).toMatchObject({ properties: { size: { type: 'number' } } })
 })
 
-test('a type that nothing describes gives the base event', () => {
+test('an event type without a schema, or a pattern, gives the base event', () => {
   const registered = registering((router) => {
     router.on('acme.unknown', (event) => {
       expectTypeOf(event).toEqualTypeOf<WebhookEvent<'acme.unknown', Record<string, unknown>>>()
@@ -97,7 +97,7 @@ test('a type that nothing describes gives the base event', () => {
   expect(registered.map(({ definition }) => definition.types)).toEqual([['acme.unknown'], ['completion.*']])
 })
 
-test('several types give a union, told apart by the type', () => {
+test('several event types give a union of events, told apart by the type', () => {
   const registered = registering((router) => {
     router.on(['completion.finished', 'batch.completed'], (event) => {
       expectTypeOf(event.type).toEqualTypeOf<'completion.finished' | 'batch.completed'>()
@@ -110,7 +110,7 @@ test('several types give a union, told apart by the type', () => {
   expect(registered[0]?.definition.types).toEqual(['completion.finished', 'batch.completed'])
 })
 
-test('the types of one source are typed as those of any', () => {
+test('the event types of one source type the event as those of any source do', () => {
   const registered = registering((router) => {
     router.on({ source: 'completions', type: 'completion.failed' }, { concurrency: 4 }, (event) => {
       expectTypeOf(event.data.completion_id).toEqualTypeOf<string>()

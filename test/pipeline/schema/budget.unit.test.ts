@@ -34,7 +34,7 @@ const endless: [string, Json, unknown][] = [
   ['a pattern that backtracks without end', { pattern: '^(?=a)([a-z0-9]+[-_.]?)+$' }, `${'a'.repeat(40)}!`],
   ['a schema that leads to itself twice', { properties: { next: twice, bad: { type: 'string' } } }, nested(60)],
   [
-    'the same by an $id',
+    'a schema that leads to itself twice by an $id',
     { $id: 'T', properties: { next: { oneOf: [{ $ref: 'T' }, { not: { $ref: 'T' } }] } } },
     nested(60),
   ],
@@ -46,7 +46,7 @@ const endless: [string, Json, unknown][] = [
     times(50_000, () => 199),
   ],
   [
-    'a list searched in vain, again and again',
+    'a list searched again and again without a result',
     { anyOf: times(300, () => ({ contains: { type: 'null' } })) },
     times(10_000, () => 1),
   ],
@@ -69,7 +69,7 @@ const endless: [string, Json, unknown][] = [
     { ['a'.repeat(1_000)]: Object.fromEntries(times(50, (at) => [`${at}${'b'.repeat(1_000)}`, 'x199'])) },
   ],
   [
-    'many such keys',
+    'many long keys that each branch that fails writes into its path',
     { additionalProperties: { anyOf: times(200, (at) => ({ const: `x${at}` })) } },
     Object.fromEntries(times(200, (at) => [`${at}${'/~'.repeat(128)}`, 'x199'])),
   ],
@@ -124,7 +124,12 @@ describe('a check within the budget of one event', () => {
       [{ a: 1, b: [2] }, 0, { b: [2], a: 1 }],
       false,
     ],
-    ['numbers beyond all measure', { uniqueItems: true }, JSON.parse('[1e400,-1e400,null,0,"Infinity"]'), true],
+    [
+      'numbers beyond the range of a double',
+      { uniqueItems: true },
+      JSON.parse('[1e400,-1e400,null,0,"Infinity"]'),
+      true,
+    ],
     ['zero twice', { uniqueItems: true }, [0, -0], false],
     ['keys that are URLs', { additionalProperties: { type: 'number' } }, keyedByUrl(200), true],
     ['an object of an enum', { enum: [{ a: [{ x: 1 }] }] }, { a: [{ x: 1 }] }, true],
