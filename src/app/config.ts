@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
-import { type Config, ROLES, type SourceConfig } from '../domain/config.ts'
+import { type Config, DEDUPE_MODES, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_TASK_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
@@ -172,7 +172,7 @@ function readSource(env: EnvironmentReader, name: string, generatedSecretFile: s
     name,
     variable,
     apiKey,
-    dedupe: env.word(`${variable}_DEDUPE`, ['id', 'body']),
+    dedupe: env.word(`${variable}_DEDUPE`, DEDUPE_MODES),
     redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
     provider: env.text(`${variable}_PROVIDER`) ?? name,

@@ -1,5 +1,9 @@
 import type { RetryPolicy } from './retry-or-dead.ts'
 
+/** How the duplicates of a source are recognized: by the id, or also by the body. */
+export const DEDUPE_MODES = ['id', 'body'] as const
+export type DedupeMode = (typeof DEDUPE_MODES)[number]
+
 /** One source as the environment describes it; `SOURCE_<NAME>_…`. */
 export interface SourceConfig {
   readonly name: string
@@ -9,7 +13,7 @@ export interface SourceConfig {
   readonly secrets: readonly string[]
   /** Event-type patterns; `['*']` when all are accepted. */
   readonly types: readonly string[]
-  readonly dedupe: 'id' | 'body'
+  readonly dedupe: DedupeMode
   /** Undefined: the provider's module decides. */
   readonly redeliveryReplaysDead: boolean | undefined
   /** The key for its provider's API. */

@@ -1,4 +1,5 @@
 import type { DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
+import type { RoutedStatus } from './event.ts'
 import type { Page, PageRequest } from './page.ts'
 
 export interface ClaimRequest {
@@ -37,7 +38,7 @@ export interface Replay {
   /** Deliveries to run again or to create. */
   readonly handlers: readonly string[]
   /** The event's status from now on. */
-  readonly status: 'accepted' | 'unhandled' | 'quarantined'
+  readonly status: RoutedStatus
   readonly reasons: readonly string[]
   /** `dead`: only deliveries that are dead run again; no other delivery changes, and none is created. */
   readonly only?: 'dead'

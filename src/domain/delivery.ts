@@ -107,9 +107,18 @@ export interface Work {
   readonly body: Uint8Array
 }
 
+/** The outcomes that a handler process answers with; those of the other attempts come from the service or the store. */
+export const HANDLER_OUTCOMES = [
+  'succeeded',
+  'failed',
+  'rejected',
+  'retry_after',
+  'timeout',
+] as const satisfies readonly AttemptOutcome[]
+
 /** How an attempt ended that its handler process has answered. */
 export interface HandlerResult {
-  readonly outcome: Extract<AttemptOutcome, 'succeeded' | 'failed' | 'rejected' | 'retry_after' | 'timeout'>
+  readonly outcome: (typeof HANDLER_OUTCOMES)[number]
   readonly error?: string
   readonly detail?: ErrorDetail
   /** With `retry_after`; absent where the handler asked for an invalid time: then it waits as after any failure. */

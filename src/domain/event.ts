@@ -18,6 +18,9 @@ export type Origin = (typeof ORIGINS)[number]
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]
 
+/** A status that an event gets when it is routed. Only the store decides on the others. */
+export type RoutedStatus = Exclude<EventStatus, 'conflict' | 'superseded'>
+
 /** Header names in lower case; repeated headers joined by ", " as Node does. */
 export type Headers = Readonly<Record<string, string | undefined>>
 
@@ -73,8 +76,7 @@ export interface NewEvent {
   /** Milliseconds since the epoch. */
   readonly receivedAtMs: number
   readonly origin: Origin
-  /** Only the store decides on `conflict` and `superseded`. */
-  readonly status: Exclude<EventStatus, 'conflict' | 'superseded'>
+  readonly status: RoutedStatus
   readonly reasons: readonly string[]
   readonly apiVersion?: string
   readonly task?: string

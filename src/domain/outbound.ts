@@ -1,8 +1,11 @@
 import type { Headers } from './event.ts'
 
+/** The methods of requests to a provider's API. */
+export const API_METHODS = ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'] as const
+
 /** A request to a provider's API, relative to its base URL. */
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+  readonly method: (typeof API_METHODS)[number]
   /**
    * Begins with `/`; what stands in it from outside is escaped (`encodeURIComponent`). Goes after the base URL's own path
    * as it is; one with a segment `.` or `..`, escaped or not, is refused.

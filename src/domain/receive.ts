@@ -1,4 +1,4 @@
-import type { Headers } from './event.ts'
+import type { EventStatus, Headers } from './event.ts'
 import type { Source } from './source.ts'
 import type { VerificationFailure } from './verifier.ts'
 
@@ -22,7 +22,7 @@ export type Unproven =
 /** The outcome of a request; `http/problems.ts` has the status for each. */
 export type Received =
   | {
-      readonly outcome: 'accepted' | 'unhandled' | 'quarantined' | 'duplicate' | 'conflict' | 'superseded'
+      readonly outcome: EventStatus | 'duplicate'
       readonly uid: string
     }
   | Unproven

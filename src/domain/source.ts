@@ -1,3 +1,4 @@
+import type { DedupeMode } from './config.ts'
 import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
 import type { Verifier } from './verifier.ts'
@@ -15,7 +16,7 @@ export interface Source extends Verifier {
   /** The URL that the provider calls; undefined if `PUBLIC_URL` is not set. */
   readonly url: string | undefined
   /** How duplicates are recognized: by the id, or also by the body. */
-  readonly dedupe: 'id' | 'body'
+  readonly dedupe: DedupeMode
   /** Whether the dead deliveries of an event run again when the event comes again. */
   readonly redeliveryReplaysDead: boolean
   /** Headers that carry a secret and so are never stored. */
@@ -34,13 +35,17 @@ export interface ConnectedSource extends Source {
   readonly redact: (text: string) => string
 }
 
+/** The states of the circuit breaker of the calls to one provider. */
+export const BREAKER_STATES = ['closed', 'open', 'half_open'] as const
+export type BreakerState = (typeof BREAKER_STATES)[number]
+
 /** The state of a source for operators. */
 export interface SourceState {
   readonly lastWebhookAtMs: number | undefined
   /** How many tasks of the last hour ended by a poll and not by a webhook. */
   readonly recovered: number
   /** The circuit breaker of the calls to its provider; null: the provider cannot be called. */
-  readonly breaker: 'closed' | 'open' | 'half_open' | null
+  readonly breaker: BreakerState | null
   /** Since when its tasks have ended only by polls; undefined: its webhooks arrive. */
   readonly silentSinceMs: number | undefined
 }

@@ -21,11 +21,18 @@ export type TaskStatus = (typeof TASK_STATUSES)[number]
 /** How a task ends. */
 export type TaskEnding = Exclude<TaskStatus, 'submitting' | 'pending'>
 
+const ENDINGS: ReadonlySet<unknown> = new Set(TASK_STATUSES.filter(isTerminal))
+
+/** Whether any value, as a user's module gives it, names an end of a task. */
+export const isEnding = (value: unknown): value is TaskEnding => ENDINGS.has(value)
+
 /** What brought the end of a task to us. Label values of `holdfast_tasks_resolved_total`; the set is closed. */
 export const RESOLVED_BY = ['webhook', 'poll', 'expiry'] as const
 export type ResolvedBy = (typeof RESOLVED_BY)[number]
 
-export const isTerminal = (status: TaskStatus): status is TaskEnding => status !== 'submitting' && status !== 'pending'
+export function isTerminal(status: TaskStatus): status is TaskEnding {
+  return status !== 'submitting' && status !== 'pending'
+}
 
 /** What an event says of its task's end. */
 export interface TaskEnd {

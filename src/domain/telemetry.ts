@@ -1,20 +1,10 @@
 import type { CallFailure } from './outbound.ts'
+import type { Received } from './receive.ts'
 import type { ResolvedBy } from './task.ts'
 
 /** The outcome of one request to a source: a label value of `holdfast_requests_total`. The set is closed. */
 export type RequestOutcome =
-  | 'accepted'
-  | 'unhandled'
-  | 'quarantined'
-  | 'duplicate'
-  | 'conflict'
-  | 'superseded'
-  /** The next four have status 401. */
-  | 'signature_missing'
-  | 'signature_malformed'
-  | 'signature_mismatch'
-  | 'timestamp_stale'
-  | 'malformed'
+  | Received['outcome']
   | 'unknown_source'
   | 'method_not_allowed'
   | 'timeout'
@@ -22,7 +12,6 @@ export type RequestOutcome =
   | 'unsupported_media_type'
   | 'expectation_failed'
   | 'insecure'
-  | 'unavailable'
   | 'error'
 
 /** The outcome of one poll of a task: a label value of `holdfast_polls_total`. The set is closed. */

@@ -7,8 +7,11 @@ export interface SourceRegistration extends Registration {
   readonly ours: boolean
 }
 
+/** What became of a registration that was asked for. */
+export const REGISTRATION_ACTIONS = ['created', 'updated', 'unchanged'] as const
+
 export interface RegistrationOutcome {
-  readonly action: 'created' | 'updated' | 'unchanged'
+  readonly action: (typeof REGISTRATION_ACTIONS)[number]
   readonly registration: SourceRegistration
   /** Handed out by the provider, here and never again; nothing keeps or logs it. */
   readonly secret?: string

@@ -5,7 +5,7 @@ import { type Parsed, parseJson, valueAt } from '../domain/json.ts'
 import { MAX_NAME_LENGTH } from '../domain/limits.ts'
 import { isName } from '../domain/names.ts'
 import type { EventMap, Provider, Selector } from '../domain/provider.ts'
-import type { TaskEnd, TaskEnding } from '../domain/task.ts'
+import { isEnding, type TaskEnd } from '../domain/task.ts'
 import { readCreatedAt } from './created-at.ts'
 
 /** An event that was read from an authentic body. */
@@ -124,11 +124,9 @@ function endOf(provider: Provider | undefined, type: string, data: unknown): Tas
   }
 }
 
-const ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled', 'expired'] satisfies TaskEnding[])
-
 /** A user's module may give any value. A word that cannot be stored is replaced by the status. */
 export function checkedEnd(end: TaskEnd | undefined | null): TaskEnd | undefined {
-  if (!ENDINGS.has(end?.status) || end === undefined || end === null) return undefined
+  if (end === undefined || end === null || !isEnding(end.status)) return undefined
   return { status: end.status, word: isName(end.word) ? end.word : end.status }
 }
 

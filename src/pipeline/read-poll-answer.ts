@@ -2,7 +2,7 @@ import { toIso } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import { isName } from '../domain/names.ts'
 import type { Provider, TaskAnswer } from '../domain/provider.ts'
-import { EXPIRED_TYPE, type TaskEnd, type TaskEnding } from '../domain/task.ts'
+import { EXPIRED_TYPE, isEnding, type TaskEnd } from '../domain/task.ts'
 import {
   checkedEnd,
   conclude,
@@ -51,19 +51,17 @@ export function readPollAnswer(provider: Provider, polled: PolledTask, body: Uin
     : { kind: 'nothing', reason: reading.reasons.join('; ') }
 }
 
-const ANSWER_ENDINGS: ReadonlySet<unknown> = new Set(['completed', 'failed', 'cancelled'])
-
 /** Checks what a user's module gave, which may be any value. Runs its getters once. */
 function soundAnswer(given: unknown): TaskAnswer | undefined {
   if (typeof given !== 'object' || given === null) return undefined
   const { status, word, event } = given as { readonly [Field in 'status' | 'word' | 'event']?: unknown }
   if (!isName(word)) return undefined
   if (status === 'pending') return { status, word }
-  if (!ANSWER_ENDINGS.has(status) || typeof event !== 'object' || event === null) return undefined
+  if (!isEnding(status) || status === 'expired' || typeof event !== 'object' || event === null) return undefined
   const fields = { ...(event as Extract<TaskAnswer, { event: unknown }>['event']) }
   // Only Holdfast makes events of the type `task.expired`.
   if (!isName(fields.type) || fields.type === EXPIRED_TYPE) return undefined
-  return { status: status as Exclude<TaskEnding, 'expired'>, word, event: fields }
+  return { status, word, event: fields }
 }
 
 /** Reads a stored answer again as the event that ended the task. Pure, as `readEvent` is. */

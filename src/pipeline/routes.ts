@@ -1,4 +1,4 @@
-import type { EventFields, Origin } from '../domain/event.ts'
+import type { EventFields, Origin, RoutedStatus } from '../domain/event.ts'
 import { catalogue, hasOwnSchemas } from '../domain/event-catalogue.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
@@ -15,7 +15,7 @@ import { compilePatterns, typeNotAccepted } from './type-routes.ts'
  * then checks it before the handler runs (`DeferredChecks`).
  */
 export interface RouteResult {
-  readonly status: 'accepted' | 'unhandled' | 'quarantined'
+  readonly status: RoutedStatus
   readonly handlers: readonly string[]
   readonly reasons: readonly string[]
   /** For an accepted event: the ids (`judgementId`) of the schema checks that are left to its handlers' processes. Absent: none. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { HoldfastError, isHoldfastError } from '../domain/errors.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
-import type { CallProvider, ReadyRequest } from '../domain/outbound.ts'
+import { API_METHODS, type CallProvider, type ReadyRequest } from '../domain/outbound.ts'
 import type { Registration, RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
@@ -25,7 +25,7 @@ const MAX_MESSAGE_LENGTH = 300
 /** Where errors say what was wrong: Stripe and OpenAI, GitHub (the reason beside the title), and what others do. */
 const MESSAGE_PATHS = ['error.message', 'message', 'errors.0.message', 'error', 'detail']
 
-const METHODS: ReadonlySet<unknown> = new Set<ReadyRequest['method']>(['GET', 'POST', 'PATCH', 'PUT', 'DELETE'])
+const METHODS: ReadonlySet<unknown> = new Set(API_METHODS)
 
 type RequestName = 'list' | 'create' | 'update' | 'remove' | 'eventOf'
 type ReaderName = 'readList' | 'read' | 'secret'

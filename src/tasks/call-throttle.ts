@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type BreakerState, CircuitBreaker } from './circuit-breaker.ts'
+import type { BreakerState } from '../domain/source.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import type { CallError } from './provider-calls.ts'
 
 /** Bytes of an answer that cost as much as a call of its own, up to the calls of one second: reading it is work. */

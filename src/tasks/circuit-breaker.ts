@@ -1,4 +1,5 @@
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhenResult, isBrokenCircuitError } from 'cockatiel'
+import type { BreakerState } from '../domain/source.ts'
 import type { CallError } from './provider-calls.ts'
 
 /** Failures in a row that open the circuit, and how long it stays open; then one call probes whether the provider is back. */
@@ -11,8 +12,6 @@ export const BREAKER_PAUSE_MS = 10_000
  */
 export const BREAKER_PROBES = 5
 const ANSWERED_BADLY: ReadonlySet<CallError['outcome']> = new Set(['server_error', 'invalid'])
-
-export type BreakerState = 'closed' | 'open' | 'half_open'
 
 /** What came of a call. Only an error that is provider-wide counts as a failure. */
 interface BreakerCall<Result> {

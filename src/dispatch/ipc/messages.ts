@@ -1,4 +1,4 @@
-import type { HandlerResult, Work } from '../../domain/delivery.ts'
+import { HANDLER_OUTCOMES, type HandlerResult, type Work } from '../../domain/delivery.ts'
 import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 
@@ -74,13 +74,7 @@ export type FromProcess =
       readonly overdue: number
     }
 
-const OUTCOMES: ReadonlySet<unknown> = new Set<HandlerResult['outcome']>([
-  'succeeded',
-  'failed',
-  'rejected',
-  'retry_after',
-  'timeout',
-])
+const OUTCOMES: ReadonlySet<unknown> = new Set(HANDLER_OUTCOMES)
 
 /**
  * Whether a message from a handler process has a valid form. User code in the process can write to the socket by its file

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
-import type { Source, SourceState } from '../../domain/source.ts'
+import { BREAKER_STATES, type Source, type SourceState } from '../../domain/source.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const SourceSchema = Type.Object({
@@ -11,10 +11,7 @@ export const SourceSchema = Type.Object({
   url: Nullable(Type.String(), 'Where the provider reaches it, if that is configured'),
   last_event_at: Nullable(Time(), 'When its last webhook came'),
   recovered_last_hour: Type.Integer({ description: 'Tasks whose end had to be asked for' }),
-  breaker: Nullable(
-    OneOf(['closed', 'open', 'half_open']),
-    'Whether its provider is asked: not while open; null: it cannot be',
-  ),
+  breaker: Nullable(OneOf(BREAKER_STATES), 'Whether its provider is asked: not while open; null: it cannot be'),
   silent_since: Nullable(Time(), 'Since when its tasks end by poll alone; null while webhooks come'),
 })
 export type SourceJson = Static<typeof SourceSchema>

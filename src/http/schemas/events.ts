@@ -36,16 +36,21 @@ export const DeliverySchema = Type.Object({
   last_error: Type.Optional(Type.String()),
 })
 
+/** What was thrown, without its causes and parts. The type demands a schema for each field of `ErrorDetail`. */
+const thrownFields = {
+  name: Type.String(),
+  message: Type.String(),
+  code: Type.Optional(Type.String()),
+  stack: Type.Optional(Type.Array(Type.String(), { description: "Frames of the handler's own code, innermost first" })),
+} satisfies {
+  readonly [Field in Exclude<keyof ErrorDetail, 'cause' | 'errors'>]-?: TSchema & { static: ErrorDetail[Field] }
+}
+
 /** What was thrown, as the store keeps it. Nested by hand: OpenAPI does not allow a schema that names itself. */
 const schemaAt = (depth: number): TObject =>
   Type.Object(
     {
-      name: Type.String(),
-      message: Type.String(),
-      code: Type.Optional(Type.String()),
-      stack: Type.Optional(
-        Type.Array(Type.String(), { description: "Frames of the handler's own code, innermost first" }),
-      ),
+      ...thrownFields,
       ...(depth < MAX_ERROR_DEPTH && {
         cause: Type.Optional(schemaAt(depth + 1)),
         errors: Type.Optional(Type.Array(schemaAt(depth + 1))),

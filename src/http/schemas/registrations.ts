@@ -1,5 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { RegistrationList, RegistrationOutcome, SourceRegistration } from '../../domain/webhook-manager.ts'
+import {
+  REGISTRATION_ACTIONS,
+  type RegistrationList,
+  type RegistrationOutcome,
+  type SourceRegistration,
+} from '../../domain/webhook-manager.ts'
 import { OneOf } from './schema.ts'
 
 export const RegistrationSchema = Type.Object({
@@ -18,7 +23,7 @@ export const RegistrationListSchema = Type.Object({
   }),
 })
 export const RegistrationOutcomeSchema = Type.Object({
-  action: OneOf(['created', 'updated', 'unchanged']),
+  action: OneOf(REGISTRATION_ACTIONS),
   registration: RegistrationSchema,
   secret: Type.Optional(
     Type.String({ description: 'Handed out by the provider when it made the registration; not shown again' }),

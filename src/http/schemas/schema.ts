@@ -20,10 +20,7 @@ export const isoOrNull = (ms: number | null | undefined): string | null =>
 export const PageOf = <Item extends TSchema>(item: Item) =>
   Type.Object({ items: Type.Array(item), next_cursor: Nullable(Type.String()) })
 
-export interface PageJson<Item> {
-  items: Item[]
-  next_cursor: string | null
-}
+export type PageJson<Item> = Static<ReturnType<typeof PageOf<TSchema & { static: Item }>>>
 
 export const pageJson = <Item, Json>(
   { items, nextCursor }: Page<Item>,
