@@ -7,17 +7,17 @@ import { messageOf } from '../domain/errors.ts'
 const DEFAULT_MAX_IDLE_MS = 1_000
 /** Wait after a claim that the store refused. */
 const CLAIM_RETRY_MS = 500
-/** The longest that a claim waits for events that are being stored: acknowledgements go before handlers for so long. */
+/** A claim waits at most this long while events are being stored, because acknowledgements go before handlers. */
 const MAX_YIELD_MS = 20
 const YIELD_STEP_MS = 2
 
 export interface ClaimTiming {
-  /** Events that wait to be stored right now: acknowledgements go before handlers. */
+  /** The number of events that wait to be stored now. A claim waits for them, because acknowledgements go before handlers. */
   readonly receiving: () => number
   /**
-   * The longest sleep between two claims, whatever the store says comes due next: `minIdleMs` after a claim that found
-   * deliveries, and twice as long after each sleep, up to `maxIdleMs()`. Where other processes append to the store too, this is
-   * how their events are found.
+   * The longest sleep between two claims, even if the store says that the next delivery comes due later: `minIdleMs` after a
+   * claim that found deliveries, then twice as long after each sleep, and at most `maxIdleMs()`. Where other processes append
+   * to the store too, this sleep bounds how late their events are found.
    */
   readonly minIdleMs?: number
   readonly maxIdleMs?: () => number
@@ -27,7 +27,7 @@ export interface ClaimTiming {
 interface ClaimLoopOptions extends ClaimTiming {
   readonly store: Pick<DeliveryQueue, 'claim'>
   readonly handlers: readonly string[]
-  /** The next claim; undefined while nothing more may start. */
+  /** What the next claim asks for; undefined while no further attempt may start. */
   readonly request: () => ClaimRequest | undefined
   /** Starts a claimed delivery. */
   readonly onClaimed: (work: Work) => void
@@ -35,17 +35,17 @@ interface ClaimLoopOptions extends ClaimTiming {
 }
 
 /**
- * Claims due deliveries: when it is woken, when the store says that one comes due, and after a sleep in any case. A lost wake-up
- * only costs a sleep.
+ * Claims due deliveries: after each wake-up, at the time at which the store says that a delivery comes due, and after each
+ * sleep. A lost wake-up therefore delays a delivery by one sleep at most.
  */
 export class ClaimLoop {
   readonly #options: ClaimLoopOptions
   readonly #minIdleMs: number
   readonly #maxIdleMs: () => number
   readonly #backlog: Backlog
-  #passing: Promise<void> | undefined
-  #again = false
-  /** A delivery may have become due that the claim under way has not seen. */
+  #running: Promise<void> | undefined
+  #claimsAgain = false
+  /** A delivery may have become due after the claim under way began; that claim may have missed it. */
   #isStale = false
   #nextDueAtMs = Number.POSITIVE_INFINITY
   #idleMs: number
@@ -67,50 +67,52 @@ export class ClaimLoop {
     return this.#isFailing
   }
 
-  /** Whether the store may hold due deliveries of a handler that are not claimed. */
+  /** Whether the store may hold due deliveries of a handler that no claim has taken. */
   hasBacklog = (handler: string): boolean => this.#backlog.has(handler)
 
-  /** Deliveries of these handlers, or of any, may be due. Cheap, and safe to call at any time. */
+  /**
+   * Says that deliveries of these handlers may be due; without `handlers`, of any handler. Cheap, and safe to call at any time.
+   */
   wake(handlers?: readonly string[]): void {
     this.#backlog.add(handlers)
     this.#isStale = true
     this.#claimSoon()
   }
 
-  /** A delivery comes due at this time. */
+  /** Says that a delivery comes due at this time. */
   wakeBy(dueAtMs: number): void {
-    if (this.#isStopping || this.#passing !== undefined) this.wake()
+    if (this.#isStopping || this.#running !== undefined) this.wake()
     else if (dueAtMs < this.#wakesAtMs) this.#sleep(Math.max(0, dueAtMs - this.#options.clock()))
   }
 
-  /** More attempts may start: claims if there is a backlog. */
+  /** Says that more attempts may start. Claims if any handler has a backlog. */
   onCapacity(): void {
     if (!this.#backlog.isEmpty) this.#claimSoon()
   }
 
-  /** Claims no more. Resolves when the claim under way has ended. */
+  /** Stops claiming. Resolves when the claim under way has ended. */
   async stop(): Promise<void> {
     this.#isStopping = true
     clearTimeout(this.#timer)
-    await this.#passing
+    await this.#running
   }
 
   #claimSoon(): void {
     if (this.#isStopping) return
-    this.#again = true
-    if (this.#passing !== undefined) return
+    this.#claimsAgain = true
+    if (this.#running !== undefined) return
     clearTimeout(this.#timer)
-    this.#passing = this.#loop()
+    this.#running = this.#loop()
   }
 
   async #loop(): Promise<void> {
     let sleepMs = 0
-    while (this.#again && !this.#isStopping) {
-      this.#again = false
+    while (this.#claimsAgain && !this.#isStopping) {
+      this.#claimsAgain = false
       await this.#yield()
       sleepMs = await this.#pass()
     }
-    this.#passing = undefined
+    this.#running = undefined
     if (!this.#isStopping) this.#sleep(sleepMs)
   }
 
@@ -123,7 +125,7 @@ export class ClaimLoop {
     }, ms)
   }
 
-  /** Lets events that are being stored go first. */
+  /** Waits while events are being stored, at most for `MAX_YIELD_MS`. */
   async #yield(): Promise<void> {
     await new Promise(setImmediate)
     for (
@@ -135,11 +137,11 @@ export class ClaimLoop {
     }
   }
 
-  /** Claims once. Returns how long to sleep. */
+  /** Claims once. Returns how long the loop sleeps afterwards (ms). */
   async #pass(): Promise<number> {
     const request = this.#options.request()
     if (request === undefined) {
-      // Due deliveries wait for capacity; `onCapacity` follows.
+      // Due deliveries may be waiting. The dispatcher calls `onCapacity` once more attempts may start.
       this.#backlog.add()
       return this.#untilNextDue()
     }
@@ -151,11 +153,11 @@ export class ClaimLoop {
       if (!this.#isStale) this.#backlog.claimed(request, work)
       for (const each of work) this.#options.onClaimed(each)
       if (work.length > 0) {
-        this.#again = true
+        this.#claimsAgain = true
         this.#idleMs = this.#minIdleMs
       }
       this.#nextDueAtMs = nextDueAtMs ?? Number.POSITIVE_INFINITY
-      // The store found that time in the future; it may have passed since.
+      // `nextDueAtMs` was in the future when the store read it, but may have passed since.
       return Math.min(this.#idleMs, Math.max(0, this.#nextDueAtMs - this.#options.clock()))
     } catch (error) {
       if (!this.#isStopping && !this.#isFailing)
@@ -172,8 +174,9 @@ export class ClaimLoop {
 }
 
 /**
- * The handlers of which the store may hold due deliveries that are not claimed. Only a claim shows that there are none, and only
- * then may a new event of the handler start at once: older deliveries go first.
+ * The handlers with a backlog: the store may hold due deliveries for them that no claim has taken. Only a claim can show that a
+ * handler has no backlog. Until then no delivery of a new event starts at once for that handler, because older deliveries go
+ * first.
  */
 class Backlog {
   readonly #handlers: Set<string>
@@ -194,7 +197,7 @@ class Backlog {
     for (const handler of handlers) this.#handlers.add(handler)
   }
 
-  /** A handler of which a claim found fewer deliveries than it asked for has no backlog. */
+  /** If a claim found fewer deliveries of a handler than its limit, that handler has no backlog. */
   claimed({ handlers, sharedLimit, isolatedLimit }: ClaimRequest, work: readonly Work[]): void {
     if (work.length >= sharedLimit || work.filter(({ isolated }) => isolated).length >= isolatedLimit) return
     for (const { name, limit } of handlers)

@@ -1,11 +1,11 @@
 import type { HandlerDefinition } from '../domain/handler.ts'
 import type { FreeCapacity } from './pool/shared-processes.ts'
 
-/** What the pool tells about the attempts that may start. */
+/** The part of the pool that says how many attempts may start. */
 export interface PoolCapacity {
-  /** Attempts beyond the configured number, in all processes. */
+  /** How many attempts all processes together may run beyond the configured number. */
   readonly extra: number
-  /** As in `free`. */
+  /** The `stable` number of `free()`. */
   readonly freeStable: number
   free(): FreeCapacity
   isUnstable(handler: string): boolean
@@ -54,7 +54,7 @@ export class ConcurrencyLimits {
 
   running = (handler: string): number => this.#running.get(handler) ?? 0
 
-  /** How many more of each handler may start, and how many in all; handlers of which none may start are left out. */
+  /** How many more attempts of each handler may start, and how many in all. A handler of which none may start is left out. */
   limits(): { readonly handlers: readonly { name: string; limit: number; running: number }[]; readonly total: number } {
     const { unstable } = this.#pool.free()
     const { configured, all } = this.#free()
@@ -69,7 +69,7 @@ export class ConcurrencyLimits {
     return { handlers, total: (configured > 0 ? configured : all) + (isAnyUnstable ? unstable : 0) }
   }
 
-  /** Capacity that is neither used nor reserved: the configured part, and all. */
+  /** Capacity that is neither used nor reserved: `configured` is without the extra capacity, `all` is with it. */
   #free(): { readonly configured: number; readonly all: number } {
     const all = Math.max(0, this.#pool.freeStable - this.#reserved)
     return { configured: Math.max(0, all - this.#pool.extra), all }
@@ -77,7 +77,7 @@ export class ConcurrencyLimits {
 }
 
 interface CapacityToShare {
-  /** Free capacity of the configured part; 0 while even some of the extra capacity is used. */
+  /** Free configured capacity; 0 while any of the extra capacity is in use. */
   readonly configured: number
   /** All free capacity, the extra part included. */
   readonly all: number
@@ -86,9 +86,10 @@ interface CapacityToShare {
 }
 
 /**
- * How many more attempts of each handler may start: as many as there is configured capacity free; and while others use all of
- * that, a few in the extra capacity, in which every handler has its share. So no handler starves another, however many of its
- * attempts hang or wait, and a handler that is alone may use all configured capacity.
+ * How many more attempts of each handler may start. While configured capacity is free, a handler may use all of it. While none
+ * is free, a handler may still start attempts in the extra capacity, as long as it runs fewer attempts than its share of the
+ * extra capacity. So a handler whose attempts hang or wait cannot starve the others, and a handler that is alone may use all
+ * configured capacity.
  */
 export function shareCapacity(
   free: CapacityToShare,

@@ -10,9 +10,12 @@ import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
 import { ConcurrencyLimits, type PoolCapacity } from './concurrency-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
-/** While more events than this wait to be stored, none starts as it is stored: acknowledgements go first, handlers catch up. */
+/**
+ * While more events than this wait to be stored, the dispatcher offers no lease for a new event: acknowledgements go first, and
+ * a later claim finds the deliveries of the event.
+ */
 const MAX_RECEIVING_TO_OFFER = 8
-/** While so many attempts have ended but are not settled, nothing is claimed. */
+/** While this many attempts have ended and are not settled, the dispatcher neither claims deliveries nor offers leases. */
 const MAX_UNSETTLED = 1_024
 
 export interface DispatcherOptions extends ClaimTiming {
@@ -28,7 +31,7 @@ export interface DispatcherOptions extends ClaimTiming {
   readonly retry: RetryPolicy
   readonly leaseMs: number
   readonly random: () => number
-  /** Takes secrets out of what handlers threw. */
+  /** Removes secrets from the errors of handlers. */
   readonly redact: (text: string) => string
   readonly telemetry: Telemetry
   readonly log: Logger
@@ -45,7 +48,7 @@ export class Dispatcher {
   readonly #settlements: SettlementQueue
   readonly #limits: ConcurrencyLimits
   readonly #inFlight = new Set<Promise<void>>()
-  /** Offers that are not taken yet, and what to call when one is. */
+  /** The number of offers whose `take` has not been called yet, and what to call at the next `take`. */
   #offers = 0
   #onTaken: () => void = () => {}
   #isStopping = false
@@ -68,14 +71,16 @@ export class Dispatcher {
     pool.onCapacity = () => this.#claims.onCapacity()
   }
 
-  /** Deliveries of these handlers, or of any, may be due. Cheap, and safe to call at any time. */
+  /**
+   * Says that deliveries of these handlers may be due; without `handlers`, of any handler. Cheap, and safe to call at any time.
+   */
   wake(handlers?: readonly string[]): void {
     this.#claims.wake(handlers)
   }
 
   /**
-   * The deliveries of a new event that would start at once if they were leased as the event is stored. Their capacity is
-   * reserved until the caller calls `take`, which it must.
+   * Names the handlers whose deliveries of a new event can start at once if the store leases them as it stores the event.
+   * Reserves capacity for them; the caller must call `take`, which ends the reservation.
    */
   offer(handlers: readonly string[]): LeaseOffer | undefined {
     if (this.#isStopping || this.#claims.isFailing || this.#options.receiving() > MAX_RECEIVING_TO_OFFER)
@@ -87,7 +92,10 @@ export class Dispatcher {
     return { handlers: offered, leaseMs: this.#options.leaseMs }
   }
 
-  /** Starts the deliveries of an offer that the store has leased; none, if the event was not stored or is not new. */
+  /**
+   * Starts those deliveries of an offer that the store has leased: none, if the store has not stored the event or knew it
+   * already.
+   */
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
     for (const handler of handlers) this.#limits.release(handler)
     for (const delivery of leased) this.#execute(workOf(event, delivery))
@@ -96,8 +104,9 @@ export class Dispatcher {
   }
 
   /**
-   * Claims no more and waits for running attempts. After `graceMs` it aborts the handlers' signals; `abortMs` later it kills
-   * their processes, and releases the leases of what ran there, not counted. Idempotent.
+   * Stops claiming and waits for the running attempts. After `graceMs` it aborts the signals of their handlers. `abortMs` later
+   * it kills their processes and releases the leases of the attempts that still ran there; those attempts do not count.
+   * Idempotent.
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
     this.#isStopping = true

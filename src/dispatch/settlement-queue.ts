@@ -12,15 +12,19 @@ interface SettlementQueueOptions {
   readonly store: Pick<DeliveryQueue, 'settle'>
   readonly leaseMs: number
   readonly log: Logger
-  /** Called when settlements are committed after which a delivery may run, with the first time that one is, or may be, due. */
+  /**
+   * Called after the commit of settlements that may let deliveries run, with the earliest time at which such a delivery may be
+   * due.
+   */
   readonly onDue: (dueAtMs: number) => void
-  /** Called when there are fewer unsettled attempts. */
+  /** Called when the number of unsettled attempts has fallen. */
   readonly onSettled: () => void
 }
 
 /**
- * Writes settlements into the store, all of one turn of the event loop in one call. Settlements that the store refuses (its disk
- * is full, say) are tried again for as long as their leases can hold; after that the deliveries run again.
+ * Writes settlements into the store, all of one turn of the event loop in one call. Settlements that the store refuses (for
+ * example because its disk is full) are tried again for the duration of a lease; after that their leases have ended, and the
+ * deliveries run again.
  */
 export class SettlementQueue {
   readonly #options: SettlementQueueOptions
@@ -32,7 +36,7 @@ export class SettlementQueue {
     this.#options = options
   }
 
-  /** Attempts that have ended, but whose settlements are not committed yet. */
+  /** The number of attempts that have ended and whose settlements are not committed yet. */
   get unsettled(): number {
     return this.#unsettled
   }
@@ -110,7 +114,7 @@ export function reportSettlement(
     return
   }
   if (verdict === 'released') {
-    log.info({ ...about, error }, 'attempt given back')
+    log.info({ ...about, error }, 'attempt released')
     return
   }
   telemetry.failed(event.source, event.type, handler, durationMs / 1000)
@@ -123,7 +127,7 @@ export function reportSettlement(
   else log.warn({ ...about, ...why, retry_in_ms: dueAtMs - clock() }, 'attempt failed')
 }
 
-/** Takes secrets out of a result: the error of a handler may repeat a URL, a header or a key that the handler had. */
+/** Removes secrets from a result: the error of a handler may repeat a URL, a header or a key that the handler had. */
 export function redactResult(result: AttemptResult, redact: (text: string) => string): AttemptResult {
   if (result.outcome === 'succeeded' || result.error === undefined) return result
   if (!('detail' in result) || result.detail === undefined) return { ...result, error: redact(result.error) }

@@ -7,8 +7,8 @@ import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { ModuleReader, type ModuleReaderOptions, type ReaderCall } from './module-reader.ts'
 
 /** How many bytes a result may take: a fixed number, and some for each byte of the body. */
-const MAX_BYTES_BESIDE = 65_536
-const MAX_BYTES_PER_BYTE = 4
+const MAX_FIXED_BYTES = 65_536
+const MAX_BYTES_PER_BODY_BYTE = 4
 
 /** Bytes that a request to a provider may take. */
 const MAX_REQUEST_BYTES = 8 * MAX_TASK_REQUEST_BYTES
@@ -21,8 +21,9 @@ export interface IsolatedReaders extends ProviderReaders {
 }
 
 /**
- * Reads for each provider in `modules` in a thread of its own, and for all other providers in the calling thread. If a thread
- * fails, or takes too long, the result is an event that could not be read, with the reason.
+ * Runs the readers of each provider in `modules` in a thread of its own, and the readers of all other providers in the calling
+ * thread. If a thread fails or takes too long, `event` and `stored` return an event that could not be read, with the reason;
+ * the other methods reject with `UnreadError`.
  */
 export function createIsolatedReaders(
   modules: ReadonlyMap<Provider, string>,
@@ -35,9 +36,9 @@ export function createIsolatedReaders(
     ]),
   )
 
-  async function reading(thread: ModuleReader, call: ReaderRequest, id?: string): Promise<ReadResult> {
+  async function readEvent(thread: ModuleReader, call: ReaderRequest, id?: string): Promise<ReadResult> {
     try {
-      return (await thread.read(sent(call))) as ReadResult
+      return (await thread.read(readerCallOf(call))) as ReadResult
     } catch (error) {
       if (!(error instanceof UnreadError)) throw error
       return unreadableEvent(call.body, error.message, id)
@@ -48,23 +49,27 @@ export function createIsolatedReaders(
     event(provider, headers, body, receivedAtMs) {
       const thread = threads.get(provider)
       if (thread === undefined) return directReaders.event(provider, headers, body, receivedAtMs)
-      return reading(thread, { name: 'event', before: [headers], body, after: [receivedAtMs] })
+      return readEvent(thread, { name: 'event', before: [headers], body, after: [receivedAtMs] })
     },
     stored(provider, event, body) {
       const thread = threads.get(provider)
       if (thread === undefined) return directReaders.stored(provider, event, body)
       const { id, type, origin, task, headers, receivedAtMs } = event
-      return reading(thread, { name: 'stored', before: [{ id, type, origin, task, headers, receivedAtMs }], body }, id)
+      return readEvent(
+        thread,
+        { name: 'stored', before: [{ id, type, origin, task, headers, receivedAtMs }], body },
+        id,
+      )
     },
     async pollAnswer(provider, polled, body) {
       const thread = threads.get(provider)
       if (thread === undefined) return directReaders.pollAnswer(provider, polled, body)
-      return (await thread.read(sent({ name: 'pollAnswer', before: [polled], body }))) as PollReading
+      return (await thread.read(readerCallOf({ name: 'pollAnswer', before: [polled], body }))) as PollReading
     },
     async apiWithBody(provider, name, body, args) {
       const thread = threads.get(provider)
       if (thread === undefined) return directReaders.apiWithBody(provider, name, body, args)
-      const call = sent({ name: 'apiWithBody', before: [name], body, after: [args] })
+      const call = readerCallOf({ name: 'apiWithBody', before: [name], body, after: [args] })
       const isRequest = name === 'tasks.submit.request'
       return (await thread.read(isRequest ? { ...call, maxBytes: MAX_REQUEST_BYTES } : call)) as ApiRead
     },
@@ -91,11 +96,11 @@ interface ReaderRequest {
   readonly after?: readonly unknown[]
 }
 
-const sent = ({ name, before, body, after = [] }: ReaderRequest): ReaderCall => ({
+const readerCallOf = ({ name, before, body, after = [] }: ReaderRequest): ReaderCall => ({
   name,
   // A copy, because a view would send the whole buffer behind it.
   args: [...before, new Uint8Array(body), ...after],
-  maxBytes: MAX_BYTES_BESIDE + body.length * MAX_BYTES_PER_BYTE,
+  maxBytes: MAX_FIXED_BYTES + body.length * MAX_BYTES_PER_BODY_BYTE,
   // In JSON each value takes at least one byte, and a separator one more.
   maxValues: Math.max(MAX_RESULT_VALUES, Math.ceil(body.length / 2)),
 })

@@ -22,8 +22,8 @@ interface LoadingOptions {
 }
 
 /**
- * Imports a provider module in a thread that ends afterwards, and with it everything that the module started. The functions in the
- * result must not be called. Rejects, with a message for the operator, if the module does not load in time.
+ * Imports a provider module in a thread that ends afterwards, and everything that the module started ends with it. The caller
+ * must not call the functions in the result. Rejects, with a message for the operator, if the module does not load in time.
  */
 export async function loadInThread(
   url: string,
@@ -39,9 +39,9 @@ export async function loadInThread(
   })
   logLines(worker, log, { module: url })
   try {
-    const heard = await firstOf(worker, maxLoadingMs)
-    if (heard.kind === 'failed') throw new Error(heard.error)
-    return heard.kind === 'loaded' ? { default: revive(heard.exported) } : {}
+    const outcome = await firstOf(worker, maxLoadingMs)
+    if (outcome.kind === 'failed') throw new Error(outcome.error)
+    return outcome.kind === 'loaded' ? { default: revive(outcome.exported) } : {}
   } finally {
     await worker.terminate()
   }
@@ -52,15 +52,15 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   const fail = (error: string): void => resolve({ kind: 'failed', error })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
   worker.on('message', (message: unknown) => {
-    if (isOfLoading(message)) resolve(message)
+    if (isFromLoading(message)) resolve(message)
   })
   worker.on('error', (thrown: unknown) => fail(messageOf(thrown)))
-  worker.on('exit', () => fail('it ended the thread that loads it, or waits while it loads for what never comes'))
+  worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
   return promise.finally(() => clearTimeout(timer))
 }
 
-/** The module itself may post any message while it loads. */
-const isOfLoading = (message: unknown): message is FromLoading =>
+/** Needed because the module itself may post any message while it loads. */
+const isFromLoading = (message: unknown): message is FromLoading =>
   ['loaded', 'nothing', 'failed'].includes(String((message as Partial<FromLoading> | null)?.kind))
 
 /** Key of the object that replaces a function between the threads: `{ [FUNCTION]: <the name of its constructor> }`. */
@@ -68,7 +68,10 @@ const FUNCTION = 'holdfast:function'
 /** Deepest nesting of an export; a deeper one counts as endless. */
 const MAX_DEPTH = 256
 
-/** Gives a value as JSON would, but keeps a mark for each function. Members that an instance has from its class count as its own. */
+/**
+ * Converts a value as JSON would, but replaces each function by a mark. Members that an instance inherits from its class count
+ * as its own.
+ */
 export function describe(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw new RangeError(`it nests deeper than ${MAX_DEPTH}`)
   if (typeof value === 'function') return { [FUNCTION]: value.constructor.name }
@@ -77,8 +80,8 @@ export function describe(value: unknown, depth = 0): unknown {
   const { toJSON } = value as { readonly toJSON?: unknown }
   if (typeof toJSON === 'function') return describe(Reflect.apply(toJSON, value, []), depth + 1)
   const members = keysOf(value).map((key) => [key, (value as Record<string, unknown>)[key]] as const)
-  const given = members.filter(([, member]) => member !== undefined)
-  return Object.fromEntries(given.map(([key, member]) => [key, describe(member, depth + 1)]))
+  const present = members.filter(([, member]) => member !== undefined)
+  return Object.fromEntries(present.map(([key, member]) => [key, describe(member, depth + 1)]))
 }
 
 function keysOf(value: object): readonly string[] {
@@ -92,7 +95,7 @@ const isOfClass = (prototype: object | null): boolean =>
   typeof prototype?.constructor === 'function' &&
   /^class\b/.test(Function.prototype.toString.call(prototype.constructor))
 
-/** Undoes `describe`; each function is replaced by one of its kind that throws. */
+/** Undoes `describe`. In place of each function stands a function of the same kind that throws. */
 function revive(described: unknown): unknown {
   if (Array.isArray(described)) return described.map(revive)
   if (typeof described !== 'object' || described === null) return described
@@ -101,6 +104,6 @@ function revive(described: unknown): unknown {
 }
 
 const absent = (): never => {
-  throw new Error('code of a provider module runs in threads of its own alone')
+  throw new Error('code of a provider module runs only in its own threads')
 }
 const asynchronous = async (): Promise<never> => absent()

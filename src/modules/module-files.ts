@@ -3,7 +3,10 @@ import { join } from 'node:path'
 
 const MODULE = /^(?!.*\.d\.[cm]?ts$).+\.m?[jt]s$/
 
-/** The modules in a directory, by name. Files in its folders are for the modules to import. Rejects if the directory cannot be read. */
+/**
+ * The modules in a directory, in order of name. Modules in its subdirectories are left out: other modules import them. Rejects
+ * if the directory cannot be read.
+ */
 export async function listModules(directory: string): Promise<readonly string[]> {
   const names = await readdir(directory)
   return names

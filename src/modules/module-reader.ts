@@ -17,8 +17,11 @@ export interface ReaderCall {
 export type FromModuleThread =
   /** `result`: made by `v8.serialize`. */
   | { readonly kind: 'read'; readonly result: Uint8Array }
-  /** `error`: the error's name only, because its message may hold a piece of a body. `words`: the message, if the call had no body. */
-  | { readonly kind: 'failed'; readonly error: string; readonly words?: string }
+  /**
+   * `error`: the name of the error only, because its message may hold a piece of a body. `message`: the message of the error,
+   * if the call had no body.
+   */
+  | { readonly kind: 'failed'; readonly error: string; readonly message?: string }
   | { readonly kind: 'too_large' }
 
 /** How long one call may take; normally it takes microseconds. */
@@ -72,12 +75,12 @@ export class ModuleReader {
 
   /** Rejects with `UnreadError`, or with `unavailable` if the thread cannot run now. */
   async read(call: ReaderCall): Promise<unknown> {
-    const heard = await this.#thread.run({ size: 1, message: () => ({ message: call }) }).catch((error: unknown) => {
+    const answer = await this.#thread.run({ size: 1, message: () => ({ message: call }) }).catch((error: unknown) => {
       throw error instanceof ThreadFault ? this.#unread(this.#reasonOf(error)) : error
     })
-    if (heard.kind === 'read') return deserialize(heard.result)
-    if (heard.kind === 'failed') throw this.#unread(`could not read it (${heard.error})`, heard.words)
-    throw this.#unread(`made more of it than ${call.maxValues} values or ${call.maxBytes} bytes`)
+    if (answer.kind === 'read') return deserialize(answer.result)
+    if (answer.kind === 'failed') throw this.#unread(`could not read it (${answer.error})`, answer.message)
+    throw this.#unread(`returned more than ${call.maxValues} values or ${call.maxBytes} bytes`)
   }
 
   close = (): Promise<void> => this.#thread.close()
@@ -85,10 +88,13 @@ export class ModuleReader {
   #reasonOf = ({ kind }: ThreadFault): string =>
     kind === 'late' ? `took longer than ${this.#maxReadingMs} ms to read it` : 'ended the thread that reads it'
 
-  #unread = (reason: string, words?: string): UnreadError =>
-    new UnreadError(`provider ${this.#options.provider} ${reason}`, words === undefined ? {} : { cause: words })
+  #unread = (reason: string, errorMessage?: string): UnreadError =>
+    new UnreadError(
+      `provider ${this.#options.provider} ${reason}`,
+      errorMessage === undefined ? {} : { cause: errorMessage },
+    )
 
-  /** Warns only once: each event that could not be read carries the reason itself. */
+  /** Warns only once, because each event that could not be read carries the reason itself. */
   #warn({ kind }: ThreadFault): void {
     const { provider, module, log } = this.#options
     const level = this.#hasWarned ? 'debug' : 'warn'
@@ -97,7 +103,7 @@ export class ModuleReader {
     else
       log[level](
         { provider, module, deadline_ms: this.#maxReadingMs },
-        'a provider module did not end reading: its thread is replaced',
+        'a provider module took too long to read: its thread is replaced',
       )
   }
 }

@@ -9,12 +9,15 @@ import { type Answered, type Numbered, READY } from '../threads/supervised-threa
 import { postLines } from '../threads/thread-lines.ts'
 import type { FromModuleThread, ReaderCall } from './module-reader.ts'
 
-/** Reads by one provider module of a user, one call after the other. The service ends this thread if a call takes too long. */
+/**
+ * The thread of one user's provider module: runs the readers of the module, one call after the other. The service ends this
+ * thread if a call takes too long.
+ */
 
 /** How many keys of an unhandled payload a log line may name. */
 const MAX_KEYS = 32
-/** How many characters of an error's message are given. */
-const MAX_WORDS_LENGTH = 4_096
+/** How many characters of the message of an error are sent. */
+const MAX_MESSAGE_LENGTH = 4_096
 
 postLines()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
@@ -29,16 +32,16 @@ function send(message: Answered<FromModuleThread>): void {
 function answerTo({ name, args, maxBytes, maxValues }: ReaderCall): FromModuleThread {
   try {
     const read = (directReaders[name] as (...all: unknown[]) => unknown)(provider, ...args)
-    const made = name === 'api' || name === 'apiWithBody' ? read : withoutPayload(read as ReadResult | PollReading)
-    if (hasMoreValues(made, maxValues)) return { kind: 'too_large' }
-    const result = serialised(made)
-    return result.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result }
+    const result = name === 'api' || name === 'apiWithBody' ? read : withoutPayload(read as ReadResult | PollReading)
+    if (hasMoreValues(result, maxValues)) return { kind: 'too_large' }
+    const bytes = serialised(result)
+    return bytes.length > maxBytes ? { kind: 'too_large' } : { kind: 'read', result: bytes }
   } catch (error) {
     return { kind: 'failed', ...failureOf(name, error) }
   }
 }
 
-/** A value that cannot cross threads, such as a function, is given in its JSON form. */
+/** A value that cannot cross threads, such as a function, is sent in its JSON form. */
 function serialised(value: unknown): Uint8Array {
   try {
     return serialize(value)
@@ -47,13 +50,13 @@ function serialised(value: unknown): Uint8Array {
   }
 }
 
-function failureOf(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly words?: string } {
+function failureOf(name: ReaderCall['name'], error: unknown): { readonly error: string; readonly message?: string } {
   if (!(error instanceof Error)) return { error: typeof error }
   const { name: kind, message } = error
-  return { error: kind, ...(name === 'api' && { words: String(message).slice(0, MAX_WORDS_LENGTH) }) }
+  return { error: kind, ...(name === 'api' && { message: String(message).slice(0, MAX_MESSAGE_LENGTH) }) }
 }
 
-/** The service needs only the names that stand in a payload. */
+/** Keeps only the keys of a payload, because the service needs no more of it. */
 function withoutPayload(read: ReadResult | PollReading): ReadResult | PollReading {
   if (!('kind' in read)) return briefReading(read)
   return read.kind === 'ended' ? { ...read, reading: briefReading(read.reading) } : read

@@ -8,7 +8,7 @@ const START_PAUSE_MS = 1_000
 
 const BUSY = 'has too much to read'
 const UNSTARTABLE = 'does not start'
-const STOPPED = 'reads no more: the service stops'
+const STOPPED = 'has stopped, because the service stops'
 
 /** A job for a thread; `size`: how much of `ThreadOptions.maxWaiting` it takes until it is done. */
 export interface ThreadJob {
@@ -18,8 +18,8 @@ export interface ThreadJob {
 }
 
 /**
- * A job took too long, or it ended its thread: twice, or once because of its memory. So the job is at fault, and not an earlier one.
- * `code`: the code of the error that ended the thread, if known.
+ * A job took too long; or the thread ended during the job, twice, or once for lack of memory. So this job is at fault, and not
+ * an earlier one. `code`: the code of the error that ended the thread, if it is known.
  */
 export class ThreadFault extends Error {
   override readonly name = 'ThreadFault'
@@ -39,16 +39,16 @@ interface ThreadOptions {
   readonly worker: WorkerOptions
   readonly maxStartMs: number
   readonly maxWorkMs: number
-  /** The sum of the sizes of all jobs that run or wait; beyond it `run` rejects with `unavailable`. */
+  /** The largest sum of the sizes of all jobs that run or wait; beyond it `run` rejects with `unavailable`. */
   readonly maxWaiting: number
   /**
-   * The thread starts with the first job, and ends after this time without one. Absent: the thread starts at once and stays; if it
-   * ends, it starts again with the next job.
+   * The thread starts with the first job, and ends after this time without a job. If absent, the thread starts at once and
+   * stays; if it ends by itself, the next job starts it again.
    */
   readonly idleMs?: number
   /** Receives what users' code writes to the console in the thread. */
   readonly log: Logger
-  /** Fields of those log lines that say whose code it is. */
+  /** Fields of those log lines that say whose code wrote them. */
   readonly about: object
   /** The subject of messages, which go on with `has too much to read`, `does not start` or the like. */
   readonly name: string
@@ -58,15 +58,16 @@ interface ThreadOptions {
 
 interface WaitingJob<Answer> {
   readonly job: ThreadJob
-  /** The thread ended during this job, perhaps because of something that an earlier job left running. */
+  /** The thread ended during the first try of this job, perhaps because of something that an earlier job left running. */
   readonly isSecondTry?: boolean
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
 /**
- * A thread that gets one job at a time, in order, so that a job that does not end is known: the thread is then ended and replaced,
- * and the waiting jobs go on. A thread that blocks in native code is abandoned. The thread does not keep the process alive.
+ * A thread that gets one job at a time, in order, so that the job that takes too long is known. The thread is then ended and
+ * replaced, and the waiting jobs run in the new thread. A thread that blocks in native code is abandoned. The thread does not
+ * keep the process alive.
  */
 export class SupervisedThread<Answer> {
   readonly #options: ThreadOptions
@@ -116,7 +117,7 @@ export class SupervisedThread<Answer> {
     const worker = this.#worker
     if (!this.#isReady || worker === undefined) return
     this.#current = this.#waiting.shift()
-    this.#within(maxWorkMs, () => this.#isLost(new ThreadFault('late')))
+    this.#within(maxWorkMs, () => this.#onLost(new ThreadFault('late')))
     const sent = this.#current?.job.message(worker)
     if (sent === undefined) return
     const numbered: Numbered<unknown> = { number: ++this.#number, message: sent.message }
@@ -130,24 +131,24 @@ export class SupervisedThread<Answer> {
       return
     }
     const { script, worker: options, log, about, maxStartMs } = this.#options
-    // Not with the flags of this process.
+    // `execArgv` is empty: the flags of this process are not for the thread.
     const worker = new Worker(script, { execArgv: [], ...options })
     worker.unref()
     worker.on('message', (message: unknown) => {
-      if (worker === this.#worker) this.#hear(message)
+      if (worker === this.#worker) this.#receive(message)
     })
     logLines(worker, log, about)
     const lost = (code?: string): void => {
-      if (worker === this.#worker) this.#isLost(new ThreadFault('ended', code))
+      if (worker === this.#worker) this.#onLost(new ThreadFault('ended', code))
     }
     worker.on('error', (thrown: unknown) => lost(codeOf(thrown)))
     worker.on('exit', () => lost())
     this.#worker = worker
-    this.#within(maxStartMs, () => this.#isLost(new ThreadFault('ended')))
+    this.#within(maxStartMs, () => this.#onLost(new ThreadFault('ended')))
   }
 
   /** Ignores messages that it does not expect: users' code may post any message. */
-  #hear(message: unknown): void {
+  #receive(message: unknown): void {
     const current = this.#current
     if (!this.#isReady) {
       if (message !== READY) return
@@ -163,7 +164,7 @@ export class SupervisedThread<Answer> {
     this.#next()
   }
 
-  #isLost(fault: ThreadFault): void {
+  #onLost(fault: ThreadFault): void {
     this.#options.onLost?.(fault)
     const isStarted = this.#isReady
     const current = this.#current
@@ -173,15 +174,15 @@ export class SupervisedThread<Answer> {
       this.#refuseAll(UNSTARTABLE)
       return
     }
-    const mayBeOfAnother = fault.kind === 'ended' && fault.code !== 'ERR_WORKER_OUT_OF_MEMORY'
-    if (current !== undefined && mayBeOfAnother && current.isSecondTry !== true)
+    const mayBeOfEarlierJob = fault.kind === 'ended' && fault.code !== 'ERR_WORKER_OUT_OF_MEMORY'
+    if (current !== undefined && mayBeOfEarlierJob && current.isSecondTry !== true)
       this.#waiting.unshift({ ...current, isSecondTry: true })
     else this.#reject(current, fault)
-    // Without waiting jobs the next job starts it: a thread that ends right after its start must not restart in a loop.
+    // If no jobs wait, the next job starts the thread: a thread that ends right after its start must not restart in a loop.
     if (this.#waiting.length > 0) this.#start()
   }
 
-  /** Forgets the thread: its later messages are ignored. */
+  /** Forgets the thread, so that its later messages are ignored. */
   #drop(): Worker | undefined {
     const worker = this.#worker
     this.#stopTimer()
@@ -203,7 +204,10 @@ export class SupervisedThread<Answer> {
 
   #unavailable = (why: string): HoldfastError => new HoldfastError('unavailable', `${this.#options.name} ${why}`)
 
-  /** Handles messages that came before the deadline first, even if this thread was too busy to handle them in time. */
+  /**
+   * Calls `expire` after this time, unless the timer is stopped or set again. Messages that arrived in time are handled first,
+   * even if this thread was too busy to handle them then.
+   */
   #within(ms: number, expire: () => void): void {
     this.#stopTimer()
     const timer = setTimeout(() => {

@@ -33,7 +33,7 @@ test('the decoder of a handler process’s messages returns them and the bytes b
 test('the decoder of a handler process’s messages refuses bytes that are not a message, and a message larger than allowed before the rest of it arrives', () => {
   expect(() => read([Buffer.from('garbage that is no frame')])).toThrow(/bytes/)
   const noJson = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{]}')])
-  expect(() => read([noJson])).toThrow(/no JSON/)
+  expect(() => read([noJson])).toThrow(/not JSON/)
   const large = Buffer.concat(encodeFrame({ text: 'x'.repeat(1_000) }))
   expect(() => read([large.subarray(0, 8)], 100)).toThrow(/1020|bytes/)
 })

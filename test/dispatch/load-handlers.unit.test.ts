@@ -14,7 +14,7 @@ test('a handler module may register handlers until its promise has resolved, and
   expect(handlers.map(({ definition }) => definition.name)).toEqual(['late:awaited'])
   expect(late).toEqual([])
   registerLate()
-  expect(late).toEqual([expect.stringMatching(/late\.ts: late:late is registered too late/)])
+  expect(late).toEqual([expect.stringMatching(/late\.ts: late:late is registered after the module has loaded/)])
   expect(handlers).toHaveLength(1)
 })
 

@@ -43,7 +43,7 @@ describe('a handler process', () => {
   test('names the invalid time that the handler asked for', async () => {
     const error = (what: string) => ({
       outcome: 'retry_after',
-      error: `the handler asked to be run again after ${what}, which is no time in milliseconds: it waits as after any failure`,
+      error: `the handler asked to be run again after ${what}, which is not a time in milliseconds: the delivery waits as after any failure`,
     })
     expect(await pool().run(work('no-number'))).toMatchObject(error('NaN'))
     expect(await pool().run(work('endless'))).toMatchObject(error('Infinity'))
@@ -53,7 +53,7 @@ describe('a handler process', () => {
   test('reports a failure whose error cannot be converted to text', async () => {
     expect(await pool().run(work('unshowable'))).toMatchObject({
       outcome: 'failed',
-      error: 'something was thrown that cannot be shown',
+      error: 'the handler threw a value that cannot be shown',
     })
   })
 
@@ -151,7 +151,7 @@ describe('the end of a process', () => {
     ['abort', 'the handler process was killed by SIGABRT'],
     ['buffers', 'the handler process grew past 256 MiB'],
     ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
-    ['garbage', expect.stringMatching(/sent what is no answer|exited with code/)],
+    ['garbage', expect.stringMatching(/sent an invalid message|exited with code/)],
   ])('by the handler %s is reported with its reason', async (name, error) => {
     const pool = name === 'loop' || name === 'sleep' ? impatient() : patient()
     expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })

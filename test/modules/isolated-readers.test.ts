@@ -88,7 +88,7 @@ describe('a user’s code that reads events', () => {
     ])
     // Both loops together, which take 600 ms.
     expect(delay.max / 1e6).toBeLessThan(550)
-    const told = lines.filter(({ msg }) => msg === 'a provider module did not end reading: its thread is replaced')
+    const told = lines.filter(({ msg }) => msg === 'a provider module took too long to read: its thread is replaced')
     expect(told.map(({ level }) => level)).toEqual([40, 20])
     expect(told[0]).toMatchObject({ provider: 'wilful', deadline_ms: 300 })
   })
@@ -175,7 +175,7 @@ describe('a user’s code that reads events', () => {
 
   test.each([
     ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
-    ['makes very many values of a small body', { do: 'swell' }, /made more of it than \d+ values or \d+ bytes/],
+    ['makes very many values of a small body', { do: 'swell' }, /returned more than \d+ values or \d+ bytes/],
     ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
   ])('that %s quarantines only its own event', async (_, body, reason) => {
     const { read } = start(MODULES, LONG_MS)

@@ -43,7 +43,7 @@ describe('a provider module that is loaded in a thread', () => {
   test('gives its exports even if it posts messages of its own while it loads', async () => {
     const loaded = await load(`
       import { parentPort } from 'node:worker_threads'
-      for (const said of ['ready', null, 7, { kind: 'said' }, { kind: 'other' }]) parentPort.postMessage(said)
+      for (const said of ['ready', null, 7, { kind: 'line' }, { kind: 'other' }]) parentPort.postMessage(said)
       export default { ${PARTS}, event: { type: 'body:type' } }`)
     expect(providerFaults(loaded.default)).toEqual([])
   })
@@ -59,7 +59,7 @@ describe('a provider module that is loaded in a thread', () => {
       event: expect.any(Function),
     })
     expect('wasHere' in globalThis).toBe(false)
-    expect((loaded.default as { event: () => void }).event).toThrow('threads of its own alone')
+    expect((loaded.default as { event: () => void }).event).toThrow('only in its own threads')
   })
 
   test.each([
@@ -106,7 +106,7 @@ describe('a provider module that is loaded in a thread', () => {
     [
       'waits for a promise that never resolves',
       'await new Promise(() => {})',
-      /^it ended the thread that loads it, or waits/,
+      /^it ended the thread that loads it, or awaits/,
     ],
     [
       'leaves a rejection without a listener',

@@ -1,6 +1,6 @@
 /** A frame begins with two lengths of 4 bytes each: of the message and of the bytes behind it. */
 const PREFIX_BYTES = 8
-/** Room for as many bodies as a process may have at once. */
+/** Large enough for the bodies of all attempts that one process may have at once. */
 const MAX_FRAME_BYTES = 1_200 * 1024 * 1024
 
 /** The bytes that arrived are not a frame, or the frame is larger than allowed. */
@@ -35,7 +35,7 @@ export class FrameDecoder {
     this.#maxBytes = maxBytes
   }
 
-  /** Throws `FramingError`; nothing that arrives after it can be read. */
+  /** Throws `FramingError`; the decoder cannot read anything that arrives after that. */
   push(chunk: Buffer): void {
     this.#chunks.push(chunk)
     this.#bytes += chunk.length
@@ -78,6 +78,6 @@ function parsed(text: string): unknown {
   try {
     return parse(text)
   } catch (error) {
-    throw new FramingError('a message that is no JSON', { cause: error })
+    throw new FramingError('a message that is not JSON', { cause: error })
   }
 }

@@ -6,10 +6,11 @@ import { newUid } from '../../domain/names.ts'
 /**
  * How far a handler process has come with its jobs: 24 bytes in a file without a name that both sides have open. It holds the
  * job that the process started last, and the jobs that the service has revoked. A blocked process answers nothing, but the
- * service can read this file, and can revoke the jobs that have not started and run them in another process.
+ * service can read this file, revoke the jobs that have not started, and run them in another process.
  *
- * Each side writes first and then reads what the other wrote, so both never believe that the same job is theirs. Where both
- * believe that it is the other's, the process says so (`refused`). The file is in memory where the system has a place for that.
+ * Each side writes its own value before it reads the value of the other side. So the process never runs a job that the service
+ * runs elsewhere. It can happen that each side leaves a job to the other: then the process reports the job as `refused`, and
+ * the service runs it elsewhere. The file is in memory where the system has `/dev/shm`.
  */
 const MEMORY_DIRECTORY = '/dev/shm'
 const STARTED_AT = 0
@@ -18,7 +19,7 @@ const REVOKED_TO_AT = 16
 const VALUE_BYTES = 8
 const NEVER = Number.MAX_SAFE_INTEGER
 
-/** Null where the file cannot be made: then every job that was sent counts as started. */
+/** Null if the file cannot be made. Then every job that was sent counts as started. */
 export function createProgressFile(): number | null {
   const path = join(existsSync(MEMORY_DIRECTORY) ? MEMORY_DIRECTORY : tmpdir(), `holdfast-${newUid()}`)
   let fd: number | undefined
@@ -35,7 +36,10 @@ export function createProgressFile(): number | null {
   }
 }
 
-/** The service's side. User code may have written to the file, so its values are never trusted where they could do harm. */
+/**
+ * The service's side. Users' code in the process may have written to the file, so the service uses its values only where a
+ * wrong value does no harm.
+ */
 export class JobProgress {
   readonly #fd: number | null
   /** Jobs with these keys are revoked: from the first, up to but not including the second. */
@@ -46,22 +50,27 @@ export class JobProgress {
     this.#fd = fd
   }
 
-  /** The key of the job that the process started last; where that cannot be read, a key above all that were sent. */
+  /**
+   * The key of the job that the process started last; if the file cannot be read, a key above those of all jobs that were sent.
+   */
   started(): number {
     return this.#fd === null ? NEVER : read(this.#fd, STARTED_AT, NEVER)
   }
 
-  /** Revokes the jobs that have not started and all that are sent later. Returns the last key that was started. */
+  /**
+   * Revokes the jobs that have not started, and all jobs that are sent later. Returns the key of the job that the process
+   * started last.
+   */
   revoke(): number {
     const before = this.started()
     if (this.#fd === null || before === NEVER) return before
-    // Jobs that were revoked earlier stay revoked until the process has come past them.
+    // Jobs that were revoked earlier stay revoked until the process has passed them.
     if (before >= this.#to - 1) this.#from = before + 1
     this.#to = NEVER
     return this.#writeRange() ? this.started() : NEVER
   }
 
-  /** The process may start jobs again, from this key on. */
+  /** Lets the process start jobs again, from this key on. */
   restore(from: number): void {
     if (this.#to !== NEVER) return
     this.#to = from
@@ -84,7 +93,9 @@ export class JobProgress {
   }
 }
 
-/** The process's side: marks a job as started and tells whether it may run. Without a file every job may. */
+/**
+ * The process's side: marks a job as started and returns whether the process may run it. Without a file it may run every job.
+ */
 export function mayStart(fd: number, key: number): boolean {
   try {
     write(fd, STARTED_AT, key)

@@ -9,7 +9,10 @@ import type { HandlerDefinition } from '../../domain/handler.ts'
 
 /** File descriptors of a handler process beside its standard ones, in the order of `stdio`. */
 export const JOBS_FD = 3
-/** Apart from the jobs, so that the service reads the process's last message even when it can write nothing to it any more. */
+/**
+ * A socket apart from that of the jobs, so that the service can still read the last message of a process to which it can no
+ * longer write.
+ */
 export const ANSWERS_FD = 4
 /** The service's own output: log lines go straight there. */
 export const LOG_FD = 5
@@ -25,17 +28,17 @@ export interface ProcessData {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   readonly logLevel: string
-  /** The process takes these out of what handlers log. */
+  /** The process removes these from what handlers log. */
   readonly secrets: readonly string[]
 }
 
 /** One attempt, on its way into a handler process. Its body follows behind the message. */
 export interface SentJob {
-  /** Rises with each job of a process, which starts them in this order. */
+  /** Rises with each job of a process. The process starts its jobs in the order of their keys. */
   readonly key: number
   readonly work: Omit<Work, 'body' | 'deliveryId' | 'lease'>
   readonly bodyBytes: number
-  /** When the process aborts its signal and counts it as timed out (ms since the epoch). */
+  /** When the process aborts the handler's signal and ends the attempt with the outcome `timeout` (ms since the epoch). */
   readonly deadlineAtMs: number
 }
 
@@ -70,7 +73,7 @@ export type FromProcess =
       readonly results: readonly { readonly key: number; readonly result: HandlerResult }[]
       /** Jobs that the process did not start because the service had revoked them. */
       readonly refused: readonly number[]
-      /** Handlers past their deadline that have still not returned: they use capacity until they do. */
+      /** The number of handlers that have passed their deadlines and have not returned. Each uses capacity until it returns. */
       readonly overdue: number
     }
 

@@ -1,9 +1,14 @@
 import type { AttemptResult, Work } from '../../domain/delivery.ts'
 import type { JobProgress } from '../ipc/job-progress.ts'
 
-/** How often an attempt may run before it counts as lost: sharing its process with many, then with few, then alone. */
+/**
+ * How often an attempt may run before it counts as lost: first it shares a process with many others, then with few, then it
+ * runs alone.
+ */
 const RUNS_PER_ATTEMPT = 3
-/** The time beyond the deadlines: to kill a stuck process, to load another and to settle. */
+/**
+ * How much longer a lease lasts than the runs that it covers: time to kill a stuck process, to load another one and to settle.
+ */
 const LEASE_MARGIN_MS = 60_000
 /** The part of the margin that is kept for settling. */
 const SETTLING_MS = 10_000
@@ -17,14 +22,17 @@ export const latestStartMs = (timeoutMs: number): number => leaseMs(timeoutMs) -
 /** An attempt on its way through the pool; `resolve` is called exactly once. */
 export interface PoolAttempt {
   readonly work: Work
-  /** With how many others it may share a process: the more often it was lost with one, the fewer. */
+  /** How many others it may share a process with. Each time a process ends with this attempt in it, the number gets smaller. */
   readonly sharing: 'many' | 'few' | 'alone'
-  /** The latest time to start: later, its lease would end while it runs (by `performance.now`). */
+  /**
+   * The latest time at which the attempt may start, by `performance.now`. If it started later, its lease would end while it
+   * runs.
+   */
   readonly startByMs: number
   readonly resolve: (result: AttemptResult) => void
 }
 
-/** Ends an attempt whose process is gone: it counts as `process_lost`. */
+/** Ends an attempt whose process is gone, with the outcome `process_lost`. */
 export function resolveLost(
   { resolve }: PoolAttempt,
   startedAtMs: number,
@@ -40,9 +48,12 @@ export function resolveLost(
   })
 }
 
-/** Releases the lease of an attempt that waited too long for a process. It does not count, and a later claim finds it again. */
+/**
+ * Releases the lease of an attempt that waited too long for a process. The attempt does not count, and a later claim takes its
+ * delivery again.
+ */
 export function releaseAttempt({ sharing, resolve }: PoolAttempt): void {
-  const error = 'no process had room for it while its lease held'
+  const error = 'no handler process had room for the attempt while its lease lasted'
   resolve({ outcome: 'released', error, isolate: sharing !== 'many', startedAtMs: Date.now(), durationMs: 0 })
 }
 
@@ -58,7 +69,7 @@ export class AttemptQueue {
     this.#attempts = [...this.#attempts, attempt]
   }
 
-  /** Attempts that have waited before go first. */
+  /** Adds attempts that have waited before; they go first. */
   addFront(attempts: readonly PoolAttempt[]): void {
     if (attempts.length > 0) this.#attempts = [...attempts, ...this.#attempts]
   }
@@ -71,7 +82,7 @@ export class AttemptQueue {
 
   count = (matches: (attempt: PoolAttempt) => boolean): number => this.#attempts.filter(matches).length
 
-  /** Removes and returns the attempts that `accepts` says yes to, which it is asked in order. */
+  /** Calls `accepts` with each attempt in order; removes and returns the attempts that it accepts. */
   take(accepts: (attempt: PoolAttempt) => boolean): readonly PoolAttempt[] {
     if (this.#attempts.length === 0) return []
     const taken = new Set(this.#attempts.filter(accepts))
@@ -80,17 +91,20 @@ export class AttemptQueue {
   }
 }
 
-/** An attempt that a process has been sent and has not answered. */
+/** An attempt that the service has sent to a process and that the process has not answered. */
 export interface InFlightAttempt {
   readonly attempt: PoolAttempt
   /** Since the epoch. */
   readonly sentAtMs: number
-  /** The same and the deadline, by the monotonic clock. */
+  /** `sentAtMs` and the deadline, by the monotonic clock. */
   readonly sinceMs: number
   readonly untilMs: number
 }
 
-/** The attempts that one process has been sent and has not answered, in the order in which the process starts them. */
+/**
+ * The attempts that the service has sent to one process and that the process has not answered, in the order in which the
+ * process starts them.
+ */
 export class InFlightAttempts {
   readonly #progress: JobProgress
   readonly #inFlight = new Map<number, InFlightAttempt>()
@@ -127,7 +141,7 @@ export class InFlightAttempts {
   /** The key of the attempt that the process started last. */
   lastStarted = (): number => this.#progress.started()
 
-  /** The process has answered since it started the attempt with this key. */
+  /** Says that the process has answered a ping since it started the attempt with this key. */
   clear(key: number): void {
     this.#clearedKey = key
   }
@@ -136,8 +150,8 @@ export class InFlightAttempts {
   has = (handler: string): boolean => this.#inFlight.values().some(({ attempt }) => attempt.work.handler === handler)
 
   /**
-   * The attempt that most likely blocks or has ended the process: the one that started last. Undefined where the process has
-   * answered since, or where its progress names a job that it was never sent.
+   * The attempt that most likely blocks or has ended the process: the one that started last. Undefined if the process has
+   * answered a ping since, or if the progress file names a job that the service never sent.
    */
   suspect(): InFlightAttempt | undefined {
     const last = this.lastStarted()
@@ -145,18 +159,18 @@ export class InFlightAttempts {
     return isTelling ? [...this.#inFlight].findLast(([key]) => key <= last)?.[1] : undefined
   }
 
-  /** Removes and returns the attempts that have not started; the process does not start them any more. */
+  /** Removes and returns the attempts that have not started. The process will not start them. */
   revoke(): readonly PoolAttempt[] {
     const last = this.#progress.revoke()
     return this.#takeAfter(last)
   }
 
-  /** The process may start what it is sent from now on. */
+  /** Lets the process start the attempts that it is sent from now on. */
   restore(): void {
     this.#progress.restore(this.#nextKey)
   }
 
-  /** The process is gone. Returns all its attempts, by whether they had started. */
+  /** To be called when the process is gone. Returns all its attempts, by whether they had started. */
   close(): {
     readonly started: readonly InFlightAttempt[]
     readonly notStarted: readonly PoolAttempt[]

@@ -1,42 +1,46 @@
 import type { Logger } from 'pino'
 import type { InFlightAttempt, PoolAttempt } from './attempts.ts'
 
-/** Why the service killed a process that did nothing wrong, or in which nothing ran. */
+/** Reasons for which the service kills a process that is not at fault, or in which no attempt runs. */
 export const SERVICE_STOPPED = 'the service stopped'
-export const BLOCKED_WHILE_IDLE = 'a handler held its process after its attempt had ended'
-export const FULL_OF_OVERDUE = 'its handlers outlived their deadlines'
+export const BLOCKED_WHILE_IDLE = 'a handler blocked its process after its attempt had ended'
+export const FULL_OF_OVERDUE = 'its handlers ran past their deadlines'
 
 /** A process has ended, and with it all attempts that it had not answered. */
 export interface ProcessExit {
   readonly reason: string
-  /** Frames of the handler's own code, where the process printed where it was. */
+  /** Frames of the handler's own code, if the process printed a stack. */
   readonly stack: readonly string[]
-  /** Attempts that had started, in that order. */
+  /** Attempts that had started, in the order of their start. */
   readonly started: readonly InFlightAttempt[]
   readonly notStarted: readonly PoolAttempt[]
   /** The attempt that most likely ended the process, if that is known. */
   readonly suspect: InFlightAttempt | undefined
-  /** Handlers in the process that had outlived their deadlines. */
+  /** The number of handlers in the process that had passed their deadlines and had not returned. */
   readonly overdue: number
-  /** Attempts that the process had answered before; their handlers may have left something behind. */
+  /** The number of attempts that the process had answered. Their handlers may have left work running in it. */
   readonly answered: number
 }
 
-/** Which attempt and which handler a lost process is charged to. */
+/** Which attempt and which handler ended a process. */
 interface CrashAttribution {
-  /** The attempt that ended the process, as nothing else has ever run in it. It counts as lost. */
+  /** The attempt that ended the process, if no other attempt has ever run in that process. It counts as lost. */
   readonly culprit: InFlightAttempt | undefined
-  /** The other attempts. They do not count yet: they run again at once, and share a process with as many as they may. */
+  /**
+   * The other attempts. Their loss does not count: they run again at once, and each shares a process with as many others as its
+   * `sharing` allows.
+   */
   readonly rerun: readonly PoolAttempt[]
   /** The handler that most likely ended the process. */
   readonly suspectHandler: string | undefined
 }
 
 /**
- * Tells the attempt that ended a process from those that only shared it. Attempts that had not started are innocent. The first
- * suspect is the attempt that started last, since what blocks or ends a process mostly does so at once; it runs alone next,
- * unless the process has answered since it started. The others share a process with few next, and run alone if they are lost
- * again. Only an attempt that was lost while alone counts.
+ * Tells the attempt that ended a process from those that only shared it. Attempts that had not started are not at fault. The
+ * suspect is the attempt that started last, because code that blocks or ends a process mostly does so as it starts; the suspect
+ * runs alone next. There is no suspect if the process has answered a ping since that start. The other started attempts share a
+ * process with few next, and run alone if they are lost again. An attempt counts as lost only if it was lost while it ran
+ * alone.
  */
 export function attributeCrash({ started, notStarted, suspect, overdue, answered }: ProcessExit): CrashAttribution {
   const isFresh = overdue + answered === 0
@@ -63,12 +67,12 @@ const withFewer = (attempt: PoolAttempt, isSuspect: boolean): PoolAttempt => ({
   sharing: isSuspect || attempt.sharing !== 'many' ? 'alone' : 'few',
 })
 
-/** The log warns this often of processes that end while nothing runs in them. */
+/** The log warns at most this often of processes that end while no attempt runs in them. */
 const IDLE_EXIT_INTERVAL_MS = 60_000
-/** Handlers that a log line names. */
+/** How many handlers one log line names. */
 const MAX_NAMED = 8
 
-/** Logs processes that have ended; after a handler's crashes are known, its further ones only at level `debug`. */
+/** Logs the end of processes. Further crashes of a handler that is known to be unstable are logged only at level `debug`. */
 export class ExitLog {
   readonly #log: Logger
   readonly #isUnstable: (handler: string) => boolean
@@ -102,7 +106,7 @@ export class ExitLog {
   }
 }
 
-/** The attempt that is suspected, or the handlers of all attempts that are. */
+/** Log fields: the suspected attempt, or the names of the handlers if several are suspected. */
 function namesOf(handlers: readonly string[], [first]: readonly InFlightAttempt[]): object {
   const [handler] = handlers
   return handlers.length > 1

@@ -12,7 +12,7 @@ import { type SpawnedProcess, spawnProcess } from './spawn.ts'
 
 /** Time for all handler modules to load. */
 const LOAD_TIMEOUT_MS = 30_000
-/** Time that a process has to write out its log when the service stops. */
+/** How long a process may write out its log when the service stops. */
 const STOP_GRACE_MS = 100
 /** The longest time between the end of a process's connection and its own exit; then it is killed. */
 const EXIT_AFTER_DISCONNECT_MS = 1_000
@@ -28,7 +28,7 @@ interface ProcessOptions {
   readonly isUrgent: boolean
   /** Whether these are the handlers that the service knows. */
   readonly isExpected: (handlers: readonly HandlerDefinition[]) => boolean
-  /** The process has answered attempts. It refused these, since they were revoked: they did not start. */
+  /** The process has answered attempts. `refused`: the attempts that it did not start because the service had revoked them. */
   readonly onResults: (refused: readonly PoolAttempt[]) => void
   readonly onExit: (exit: ProcessExit) => void
   readonly onLines: (lines: readonly string[], dropped: number) => void
@@ -46,18 +46,18 @@ export class UnloadableError extends Error {
   }
 }
 
-/** One handler process, as the service sees it: sends attempts to it, resolves them, kills it. Once ended it is not started again. */
+/** A handler process, as the service sees it: sends attempts to it, resolves them, kills it. Never starts it again. */
 export class HandlerProcess {
   /** Resolves with the handlers that the modules registered; rejects with `UnloadableError`. */
   readonly ready: Promise<readonly HandlerDefinition[]>
-  /** Resolves when the process has ended, and the programs that it had started with it. */
+  /** Resolves when the process and all programs that it had started have ended. */
   readonly gone: Promise<void>
   /** 0 if the process could not be started. */
   readonly pid: number
   isReady = false
-  /** It has the lowest priority, which cannot be undone. */
+  /** The process has the lowest priority, which cannot be undone. */
   isDeprioritized = false
-  /** The number of attempts that it has answered. */
+  /** The number of attempts that the process has answered. */
   answered = 0
   /** When its last message arrived, by the monotonic clock. */
   lastHeardAtMs = performance.now()
@@ -70,10 +70,10 @@ export class HandlerProcess {
   #outbox: SentJob[] = []
   #bodies: Uint8Array[] = []
   #overdue = 0
-  /** The module that it loads now. */
+  /** The module that the process loads now. */
   #loading: string
   #exitReason: string | undefined
-  /** It was killed for an invalid message, which any attempt that ever started in it may have written. */
+  /** The service killed the process for an invalid message, which any attempt that ever started in it may have written. */
   #sentInvalid = false
   #stack: readonly string[] = []
   #isBlocked = false
@@ -101,12 +101,12 @@ export class HandlerProcess {
     void this.ready.finally(() => clearTimeout(slow)).catch(() => {})
   }
 
-  /** It does not answer, or is about to end: it is sent nothing. */
+  /** The process does not answer or is about to end: the service sends it no attempts. */
   get isBlocked(): boolean {
     return this.#isBlocked || this.#isEnding
   }
 
-  /** Attempts in it, and handlers in it that are past their deadlines. */
+  /** The attempts that it has not answered, and the handlers in it that are past their deadlines. */
   get load(): number {
     return this.#attempts.size + this.#overdue
   }
@@ -125,7 +125,7 @@ export class HandlerProcess {
     return this.#attempts.size === 0
   }
 
-  /** Whether an attempt of this handler is in it. */
+  /** Whether the process has an unanswered attempt of this handler. */
   runs = (handler: string): boolean => this.#attempts.has(handler)
 
   run(attempt: PoolAttempt, timeoutMs: number): void {
@@ -138,13 +138,13 @@ export class HandlerProcess {
     this.#bodies.push(body)
   }
 
-  /** Returns the key of the attempt that it started last. Pass it to `answeredPing` when the process has answered. */
+  /** Pings the process. Returns the key of the attempt that started last; `answeredPing` takes it after the answer. */
   ping(): number {
     this.#send({ kind: 'ping' })
     return this.#attempts.lastStarted()
   }
 
-  /** It has answered since it started the attempt with this key. */
+  /** Says that the process has answered a ping since it started the attempt with this key. */
   answeredPing(lastStarted: number): void {
     this.#attempts.clear(lastStarted)
   }
@@ -154,25 +154,25 @@ export class HandlerProcess {
     this.#send({ kind: 'abort' })
   }
 
-  /** The attempt that most likely blocks it. */
+  /** The attempt that most likely blocks the process. */
   suspect(): InFlightAttempt | undefined {
     return this.#attempts.suspect()
   }
 
-  /** It is blocked. Returns the attempts that have not started; it does not start them any more. */
+  /** Marks the process as blocked. Returns the attempts that have not started; the process will not start them. */
   revoke(): readonly PoolAttempt[] {
     if (this.isBlocked) return []
     this.#isBlocked = true
     return this.#attempts.revoke()
   }
 
-  /** It is not blocked any more: it starts what it is sent from now on. */
+  /** Marks the process as no longer blocked: it starts the attempts that it is sent from now on. */
   restore(): void {
     this.#isBlocked = false
     this.#attempts.restore()
   }
 
-  /** Ends the process; it may write out its log first. Resolves when it is gone. */
+  /** Ends the process, which may write out its log first. Resolves when the process is gone. */
   async stop(): Promise<void> {
     this.#exitReason ??= SERVICE_STOPPED
     this.#send({ kind: 'stop' })
@@ -181,13 +181,13 @@ export class HandlerProcess {
     clearTimeout(late)
   }
 
-  /** Gives it the lowest priority: all other processes get the processor first. */
+  /** Gives the process the lowest priority: all other processes get the processor first. */
   deprioritize(): void {
     if (!this.isDeprioritized) setLowestPriority(this.pid)
     this.isDeprioritized = true
   }
 
-  /** Its attempts are lost for this reason, unless it has one already. */
+  /** Kills the process. Its attempts are lost for this reason, unless an earlier reason is known. */
   kill(reason: string): void {
     if (this.#isGone) return
     this.#isEnding = true
@@ -214,7 +214,7 @@ export class HandlerProcess {
 
   #killForInvalid(why = ''): void {
     this.#sentInvalid = true
-    this.kill(`the handler process sent what is no answer${why}`)
+    this.kill(`the handler process sent an invalid message${why}`)
   }
 
   #receive(message: unknown): void {
@@ -229,10 +229,10 @@ export class HandlerProcess {
     }
   }
 
-  /** If the modules have changed since the service started, deliveries could be without their handler. */
+  /** If the modules have changed since the service started, this process could lack the handler of a delivery. */
   #loaded(handlers: readonly HandlerDefinition[]): void {
     if (!this.#options.isExpected(handlers)) {
-      this.kill('its modules register other handlers than when the service started: restart it')
+      this.kill('its modules register other handlers than when the service started: restart the service')
       return
     }
     this.isReady = true
@@ -254,7 +254,7 @@ export class HandlerProcess {
     jobs.uncork()
   }
 
-  /** One message for all attempts of one turn of the event loop. */
+  /** Sends all attempts of one turn of the event loop in one message. */
   #sendJobs(): void {
     const [jobs, bodies] = [this.#outbox, this.#bodies]
     this.#outbox = []

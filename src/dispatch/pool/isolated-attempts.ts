@@ -2,30 +2,30 @@ import { AttemptQueue, type PoolAttempt } from './attempts.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { ProcessSupervisor } from './process-supervisor.ts'
 
-/** Isolated processes at once: in all, and by how attempts share them. */
+/** How many isolated processes may exist: in all, and by how many attempts share one. */
 const MAX_PROCESSES = 8
 const MAX_BY_SHARING = { few: 6, alone: 4 } as const
-/** Wait for another process after one that could not load; doubles up to the cap. */
+/** The wait before another process is opened after one that could not load; doubles up to the cap. */
 const RESTART_BASE_MS = 100
 const RESTART_CAP_MS = 10_000
-/** Attempts that share a process. */
-const FEW = 8
-/** Processes beyond the number that the attempts need, so that those of different handlers are apart from each other. */
+/** How many attempts with `sharing: 'few'` share a process. */
+const MAX_FEW = 8
+/** How many more processes are opened than the attempts need, so that attempts of different handlers can run apart. */
 const EXTRA_PROCESSES = 2
 
 type Sharing = 'few' | 'alone'
 
 /**
- * Attempts that were lost with a process (each may have been the one that ended it), and deliveries that must run alone. They
- * run isolated from all others: a few in a process, those of one handler together where possible; or one alone, if it was lost
- * twice. Those that are likely innocent go first.
+ * Runs the attempts that were lost with a process, any of which may have ended it, and the deliveries that must run alone. They
+ * run isolated from all other attempts: few in one process, where possible those of the same handler together; or alone, if the
+ * attempt was a suspect or was lost twice. Attempts that share a process go first, because they are less likely to be at fault.
  */
 export class IsolatedAttempts {
   readonly #supervisor: ProcessSupervisor
   readonly #mayStart: (handler: string) => boolean
   readonly #start: (process: HandlerProcess, attempt: PoolAttempt) => void
   readonly #queue = new AttemptQueue()
-  /** Processes in a row that could not load, and when another one may be opened. */
+  /** How many processes in a row could not load, and when another one may be opened. */
   #failures = 0
   #mayOpenAtMs = 0
 
@@ -44,12 +44,12 @@ export class IsolatedAttempts {
     this.#queue.add(attempt)
   }
 
-  /** Attempts that wait. */
+  /** The number of attempts that wait. */
   get size(): number {
     return this.#queue.size
   }
 
-  /** Removes and returns the waiting attempts that `accepts` says yes to. */
+  /** Removes and returns the waiting attempts that `accepts` accepts. */
   take = (accepts: (attempt: PoolAttempt) => boolean): readonly PoolAttempt[] => this.#queue.take(accepts)
 
   /** How many more attempts could run alone. */
@@ -58,18 +58,18 @@ export class IsolatedAttempts {
     return Math.max(0, MAX_BY_SHARING.alone - this.#processes('alone').filter(({ isIdle }) => !isIdle).length - waiting)
   }
 
-  /** Starts the attempts that have a process, and opens processes for others as far as the limits allow. */
+  /** Starts the attempts for which a process has room, and opens processes for the others as far as the limits allow. */
   fill(): void {
     for (const sharing of ['few', 'alone'] as const) this.#fill(sharing)
   }
 
-  /** A process could load. */
+  /** Says that a process has loaded. */
   loaded(): void {
     this.#failures = 0
     this.#mayOpenAtMs = 0
   }
 
-  /** A process could not load: the next one is opened later. Several that fail at once count as one. */
+  /** Says that a process could not load: the next one is opened after a wait. Failures during that wait do not lengthen it. */
   failedToLoad(): void {
     const nowMs = performance.now()
     if (nowMs < this.#mayOpenAtMs) return
@@ -82,7 +82,7 @@ export class IsolatedAttempts {
     const counts = this.#queue.countByHandler(isTurn)
     this.#releaseIdle(sharing, counts.length > 0)
     if (counts.length === 0) return
-    const share = sharing === 'few' ? FEW : 1
+    const share = sharing === 'few' ? MAX_FEW : 1
     this.#open(sharing, processesFor(counts, share), share)
     this.#queue.take((attempt) => isTurn(attempt) && this.#startOne(attempt, sharing, share))
   }

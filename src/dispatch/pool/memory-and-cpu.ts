@@ -3,19 +3,22 @@ import { freemem, platform, setPriority, totalmem } from 'node:os'
 import { availableMemory, constrainedMemory } from 'node:process'
 import { HANDLER_NICENESS } from '../ipc/messages.ts'
 
-/** What the operating system tells of a process's memory and processor time, and the priority that the service gives it. */
+/** Reads a process's memory and processor time from the operating system, and sets the priority of processes. */
 
 const KIB_PER_MB = 1_024
 const NANOSECONDS_PER_MS = 1e6
 const LOWEST_PRIORITY = 19
 
-/** Resident memory of a process in megabytes; undefined where the system does not tell (Linux does). */
+/** Resident memory of a process in megabytes; undefined except on Linux, where `/proc` has it. */
 export function residentMb(pid: number): number | undefined {
   const kib = /^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1]
   return kib === undefined ? undefined : Number(kib) / KIB_PER_MB
 }
 
-/** Memory that another process could use. A container counts its file cache as used, but can take it back: it is added. */
+/**
+ * Memory that another process could use (bytes). In a container the file cache counts as used, although the system can reclaim
+ * it; so the inactive part of the cache is added.
+ */
 export function availableBytes(): number {
   const limit = constrainedMemory()
   if (limit === 0 || limit >= totalmem()) return availableMemory()
@@ -24,7 +27,7 @@ export function availableBytes(): number {
   return Math.min(freemem(), availableMemory() + Number(inactive))
 }
 
-/** How long the process's main thread has waited for a processor in all. While others use it, the process cannot answer. */
+/** How long the main thread of the process has waited for a processor in total. While it waits, the process cannot answer. */
 export function waitedForCpuMs(pid: number): number {
   const nanoseconds = Number(read(`/proc/${pid}/schedstat`)?.split(' ')[1])
   return Number.isFinite(nanoseconds) ? nanoseconds / NANOSECONDS_PER_MS : 0

@@ -10,15 +10,15 @@ import { extraCapacity, type FreeCapacity, type ProcessSlot, SharedProcesses } f
 import { UnstableHandlers } from './unstable-handlers.ts'
 import { type Pace, Watchdog, WatchdogTimer, type WatchScope } from './watchdog.ts'
 
-/** In the processes of unstable handlers this part of the attempts runs at once: a crash takes fewer others with it. */
+/** A process of unstable handlers runs only this part of the attempts at once: a crash then loses fewer attempts. */
 const UNSTABLE_PART = 0.5
-/** A process is only checked when its first attempt has run for so long. Most attempts are over before. */
+/** Most passes of the watchdog skip a process whose first attempt has run for less than this: most attempts end sooner. */
 const YOUNG_MS = 50
-/** Spare processes after a crash, which seldom comes alone. */
+/** How many spare processes are started after a crash, because a crash seldom comes alone. */
 const SPARES_AFTER_CRASH = 2
-/** How long a process may be blocked in which no attempt waits. */
+/** How long a replaced process may stay blocked while no attempt runs in it. */
 const MAX_IDLE_BLOCKED_MS = 1_000
-/** A blocked process gets the lowest priority after this time; at once, if so many are blocked that they take every processor. */
+/** A blocked replaced process gets the lowest priority after this time; at once, if so many could use every processor. */
 const DEPRIORITIZE_AFTER_MS = 1_000
 
 export interface PoolOptions extends SupervisorOptions {
@@ -37,16 +37,16 @@ export interface PoolOptions extends SupervisorOptions {
  *     │                                                                  │                                        │
  *     │ ends, or is killed                                               │ is killed at the deadline              │ is needed
  *     ↓                                                                  ↓                                        ↓
- *   its attempts are suspects: a few share a process, the first suspect and what is lost again run alone: isolated
+ *   its attempts become isolated: few share a process; the suspect, and attempts that are lost again, run alone
  * ```
  *
  * A blocked isolated process is replaced, too. A handler with several incidents gets shared processes apart from those of the
- * stable handlers (`UnstableHandlers`), so that it only takes its own kind with it.
+ * stable handlers (`UnstableHandlers`), so that its crashes end attempts of such handlers only.
  */
 export class HandlerPool {
   /** Called whenever capacity may have become free. */
   onCapacity: () => void = () => {}
-  /** Attempts beyond the configured number, in all processes. */
+  /** How many attempts all processes together may run beyond the configured number. */
   readonly extra: number
 
   readonly #options: PoolOptions
@@ -100,7 +100,7 @@ export class HandlerPool {
     }
   }
 
-  /** As in `free`. The dispatcher asks for it with each event. */
+  /** The `stable` number of `free()` alone, because the dispatcher reads it for each event. */
   get freeStable(): number {
     return Math.max(0, this.#shared.stable.free - this.#waitingFor('stable'))
   }
@@ -129,12 +129,12 @@ export class HandlerPool {
     return promise
   }
 
-  /** Tells all running handlers, by their signal, that the service stops. */
+  /** Aborts the signals of all running handlers, because the service stops. */
   abort(): void {
     for (const process of this.#supervisor.all.keys()) process.abortAll()
   }
 
-  /** Ends all processes; the attempts that still ran or waited are lost. Idempotent. */
+  /** Ends all processes. The attempts that still run or wait are lost. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer.stop()
@@ -143,7 +143,7 @@ export class HandlerPool {
     await this.#supervisor.close()
   }
 
-  /** Attempts that have waited already go first. */
+  /** Queues attempts again. Those that may share a process with many go before all that wait for one. */
   #requeue(attempts: readonly PoolAttempt[]): void {
     this.#waiting.addFront(attempts.filter(({ sharing }) => sharing === 'many'))
     for (const attempt of attempts) if (attempt.sharing !== 'many') this.#isolated.add(attempt)
@@ -158,7 +158,7 @@ export class HandlerPool {
     this.#timer.soon()
   }
 
-  /** False if no process has room yet. */
+  /** Returns false if no process has room yet. */
   #startShared(attempt: PoolAttempt): boolean {
     const { handler } = attempt.work
     const group = this.#groupOf(handler)
@@ -198,7 +198,7 @@ export class HandlerPool {
     this.#offerCapacity()
   }
 
-  /** Another process takes its place. It may finish the attempts that it has started. */
+  /** Opens another process in the place of this one, which may finish the attempts that it has started. */
   #replace(process: HandlerProcess, placement: Placement, handler?: string): void {
     this.#supervisor.place(process, { kind: 'replaced', sinceMs: performance.now(), handler })
     if (placement.kind === 'shared') this.#shared[placement.slot.group].replace(placement.slot, process)
@@ -251,7 +251,7 @@ export class HandlerPool {
     const isAnyForgotten = this.#unstable.forget(nowMs)
     if (this.#unstable.isEmpty) this.#shared.unstable.releaseIdle()
     if (isAnyForgotten) this.#offerCapacity()
-    // Some attempts may have waited for a pause to end.
+    // Attempts may have waited for the pause of their handler to end.
     else if (this.#waiting.size + this.#isolated.size > 0) this.#fill()
     return pace
   }
@@ -284,7 +284,7 @@ export class HandlerPool {
     else if (isBlocked && replacedMs > (isCrowded ? 0 : DEPRIORITIZE_AFTER_MS)) process.deprioritize()
   }
 
-  /** The attempts that it has not started run in other processes. */
+  /** Replaces the blocked process if that is allowed. The attempts that it has not started run in other processes. */
   #onBlocked(process: HandlerProcess, placement: Placement): void {
     const handler = process.suspect()?.attempt.work.handler
     if (!process.isBlocked && handler !== undefined) this.#unstable.blocked(handler, performance.now())

@@ -2,23 +2,26 @@ import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { settlesWithin } from '../../domain/clock.ts'
 
-/** Bytes of one read, and the pause before the next read: a program that writes faster waits in its own write. */
+/** Bytes of one read, and the pause before the next read. A program that writes faster has to wait in its own write. */
 const READ_BYTES = 16_384
 const PAUSE_MS = 100
 /** Lines of one read that are logged; the others are counted. */
 const MAX_LINES = 20
 const MAX_LINE_LENGTH = 2_000
-/** The end of the output that is kept: a process that crashes prints the reason there. */
+/** How many characters of the end of the output are kept: a process that crashes prints the reason there. */
 const KEPT_LENGTH = 8_192
-/** Where the runtime's own report of a crash begins: it is kept for the attempt, and is no line of the log. */
+/** The first line of the runtime's own report of a crash. The report is kept for the attempt and not logged. */
 const CRASH = /^(?:----- Native stack trace|<--- Last few GCs|# Fatal|#\s*$|FATAL ERROR)/
-/** Time for output that is on its way when the process has ended. A program that it started may hold the stream open forever. */
+/**
+ * How long the rest of the output may take once the process has ended. A program that the process started may hold the stream
+ * open forever.
+ */
 const MAX_DRAIN_MS = 50
 const MAX_DRAIN_READS = 8
 
 /**
- * What a handler process writes to stdout or stderr other than by `console`. It is read slowly, so that a flood of output
- * takes no time from acknowledgements.
+ * Reads what a handler process writes to stdout or stderr other than by `console`. The service reads slowly, so that a flood of
+ * output takes no time from acknowledgements.
  */
 export class ProcessOutput {
   readonly #stream: Readable
@@ -101,7 +104,8 @@ export function exitReason(code: number | null, signal: NodeJS.Signals | null, o
   if (memory !== undefined) return `the handler process ran out of memory: ${memory.replace('FATAL ERROR: ', '')}`
   const [fatal] = FATAL.exec(output) ?? []
   if (signal !== null) {
-    const why = signal === 'SIGKILL' ? ', by the system where memory is short' : fatal === undefined ? '' : `: ${fatal}`
+    const why =
+      signal === 'SIGKILL' ? ', which the system sends when memory is short' : fatal === undefined ? '' : `: ${fatal}`
     return `the handler process was killed by ${signal}${why}`
   }
   const [, uncaught] = UNCAUGHT.exec(output) ?? []

@@ -10,12 +10,12 @@ import { availableBytes } from './memory-and-cpu.ts'
 import { OrphanReaper } from './process-tree.ts'
 import type { ProcessSlot } from './shared-processes.ts'
 
-/** Blocked processes at once that have been replaced: in all, and those that one handler blocks. */
+/** How many replaced processes may exist at once: in all, and because of one handler. */
 const MAX_REPLACED = 16
 const MAX_REPLACED_BY_HANDLER = 8
-/** Memory that must be free for a replacement, about that of two processes. Only Linux tells how much is available. */
+/** Memory that must be free to replace a process: about that of two processes. It is checked on Linux only. */
 const MIN_FREE_BYTES = 128 * 1024 * 1024
-/** Processes that are kept ready for the next crash, and how long after the last need of them. */
+/** How many spare processes are kept ready for the next crash, and how long each is kept unused. */
 const MAX_SPARES = 4
 const SPARE_MS = 60_000
 
@@ -33,14 +33,20 @@ export interface SupervisorOptions {
 /** What a process is used for. Only a shared process has a lasting place, its slot. */
 export type Placement =
   | { readonly kind: 'shared'; readonly slot: ProcessSlot }
-  /** Blocked, or full of handlers past their deadlines: another process took its slot, and it is sent nothing more. */
+  /**
+   * Blocked, or full of handlers past their deadlines: another process took its slot, and the service sends it no more
+   * attempts.
+   */
   | { readonly kind: 'replaced'; readonly sinceMs: number; readonly handler: string | undefined }
   /** Isolated attempts run in it. */
   | { readonly kind: 'isolated'; readonly sharing: 'few' | 'alone' }
   | { readonly kind: 'spare'; readonly sinceMs: number }
 
 interface SupervisorListener {
-  /** A process that was opened can be used: at the end of this turn if it was a ready spare, or else when it has loaded. */
+  /**
+   * A process that was opened can be used: at the end of this turn of the event loop if it was a spare that had loaded,
+   * otherwise when it has loaded.
+   */
   onReady(process: HandlerProcess): void
   onResults(process: HandlerProcess, placement: Placement, refused: readonly PoolAttempt[]): void
   onExit(process: HandlerProcess, placement: Placement, exit: ProcessExit): void
@@ -55,7 +61,7 @@ export class ProcessSupervisor {
   readonly #placements = new Map<HandlerProcess, Placement>()
   readonly #inSlots = new Map<ProcessSlot, HandlerProcess>()
   readonly #ending = new Set<Promise<void>>()
-  #registered: string | undefined
+  #firstHandlers: string | undefined
   #lastNumber = 0
   isClosed = false
 
@@ -87,7 +93,10 @@ export class ProcessSupervisor {
   mayBlockMore = (handler: string): boolean =>
     this.placedAs('replaced').filter(([, placement]) => placement.handler === handler).length < MAX_REPLACED_BY_HANDLER
 
-  /** Takes a spare process, or starts a new one; `onReady` follows. `isUrgent`: it loads at the priority of acknowledgements. */
+  /**
+   * Takes a spare process, or starts a new one; `onReady` follows. `isUrgent`: a new process loads at the priority of
+   * acknowledgements.
+   */
   open(placement: Placement, isUrgent = false): HandlerProcess {
     // An attempt that must be alone gets a process in which no attempt has left anything behind.
     const isAlone = placement.kind === 'isolated' && placement.sharing === 'alone'
@@ -104,7 +113,7 @@ export class ProcessSupervisor {
     if (placement.kind === 'shared') this.#inSlots.set(placement.slot, process)
   }
 
-  /** The process is not needed where it is: it becomes a spare, or ends. */
+  /** Turns a process that is not needed in its place into a spare, or ends it. */
   release(process: HandlerProcess): void {
     process.restore()
     this.place(process, { kind: 'spare', sinceMs: performance.now() })
@@ -124,12 +133,12 @@ export class ProcessSupervisor {
       this.place(this.#start(false), { kind: 'spare', sinceMs: performance.now() })
   }
 
-  /** Ends spares that were not needed for long. */
+  /** Ends spares that have not been used for `SPARE_MS`. */
   retireIdleSpares(nowMs: number): void {
     for (const [process, { sinceMs }] of this.placedAs('spare')) if (nowMs - sinceMs > SPARE_MS) this.#retire(process)
   }
 
-  /** Ends all processes. Resolves when they are gone, and the programs that they had started with them. */
+  /** Ends all processes. Resolves when they and all programs that they had started are gone. */
   async close(): Promise<void> {
     this.isClosed = true
     await Promise.all([...this.#placements.keys()].map((process) => process.stop()))
@@ -171,9 +180,9 @@ export class ProcessSupervisor {
 
   /** Every process must register the same handlers as the first. */
   #isExpected(handlers: readonly HandlerDefinition[]): boolean {
-    const given = JSON.stringify(handlers)
-    this.#registered ??= given
-    return given === this.#registered
+    const json = JSON.stringify(handlers)
+    this.#firstHandlers ??= json
+    return json === this.#firstHandlers
   }
 
   #exited(process: HandlerProcess, exit: ProcessExit): void {

@@ -4,15 +4,18 @@ import type { Logger } from 'pino'
 import { messageOf } from '../../domain/errors.ts'
 
 /**
- * In the environment of a handler process: the id of its process tree. All programs that it starts inherit it, even those that
- * move to a session of their own.
+ * The environment variable of a handler process that holds the id of its process tree. All programs that the process starts
+ * inherit it, even those that move to a session of their own.
  */
 export const TREE_VARIABLE = 'HOLDFAST_HANDLER_PROCESS'
 
 /** A program may fork between two passes over `/proc`. */
 const PASSES = 2
 
-/** Kills what an ended handler process has left in its process group. To be called at once: its pid may soon be given to another. */
+/**
+ * Kills the programs that an ended handler process has left in its process group. Must be called at once: the system may soon
+ * give the pid to another process.
+ */
 export function killGroup(pid: number): void {
   kill(-pid)
 }
@@ -30,7 +33,7 @@ export async function killTree(treeId: string): Promise<void> {
 
 async function membersOf(mark: string): Promise<readonly number[]> {
   const members: number[] = []
-  // One after the other: it costs a busy machine time, and nothing waits for it.
+  // One after the other, to spare a busy machine: no attempt waits for this.
   for (const pid of await allPids()) if ((await environmentOf(pid)).includes(mark)) members.push(Number(pid))
   return members
 }
@@ -61,9 +64,9 @@ function kill(pid: number): void {
 }
 
 /**
- * A shell that waits until the service ends, in whatever way, and then kills the handler processes and what they have started: a
- * handler that spins or waits natively does not notice by itself. The service writes the process groups to the shell's standard
- * input, one line for each change; that input ends with the service.
+ * A shell script that waits until the service ends, in whatever way, and then kills the handler processes and the programs that
+ * they have started: a handler that spins or waits in native code does not notice the end of the service. The service writes
+ * the process groups to the standard input of the shell, one line for each change. That input ends with the service.
  */
 const SCRIPT = `
 trap '' INT TERM HUP
@@ -130,7 +133,7 @@ export class OrphanReaper {
     if (!this.#isClosed)
       this.#log.warn(
         { error: reason },
-        'no guard: should the service be killed, handlers that are blocked may outlive it',
+        'no process guards the handler processes: if the service is killed, blocked handlers may outlive it',
       )
   }
 }

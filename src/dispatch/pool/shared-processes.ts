@@ -3,20 +3,29 @@ import type { ProcessExit } from './crash-attribution.ts'
 import type { HandlerProcess } from './handler-process.ts'
 import type { ProcessSupervisor } from './process-supervisor.ts'
 
-/** Capacity beside the configured one, as a part of it: for handlers that get none while others hold all of it. */
+/**
+ * The extra capacity, as a part of the configured capacity. It is for handlers that get no configured capacity while other
+ * handlers use all of it.
+ */
 const EXTRA_PART = 0.25
 
 /** Attempts that may run at once beyond the configured number. */
 export const extraCapacity = (configured: number): number => Math.ceil(configured * EXTRA_PART)
 
-/** Attempts that could start now: of stable handlers (extra capacity included), of unstable ones, and in a process alone. */
+/**
+ * How many attempts could start now: of stable handlers (extra capacity included), of unstable handlers, and alone in a
+ * process.
+ */
 export interface FreeCapacity {
   readonly stable: number
   readonly unstable: number
   readonly isolated: number
 }
 
-/** Failures in a row after which a slot waits before its next process; the wait doubles up to the cap of its group. */
+/**
+ * After at most this many failures in a row, a slot opens its next process at once. After more failures it waits; the wait
+ * doubles up to the cap of its group.
+ */
 const FREE_FAILURES = 1
 const RESTART_BASE_MS = 100
 const RESTART_CAPS_MS = { stable: 10_000, unstable: 1_000 } as const
@@ -25,7 +34,7 @@ const RESTART_CAPS_MS = { stable: 10_000, unstable: 1_000 } as const
 export interface ProcessSlot {
   /** The handlers that run in it. */
   readonly group: 'stable' | 'unstable'
-  /** Processes in a row that failed: they could not load, or ended before they were of use. */
+  /** How many processes in a row have failed: they could not load, or ended before they were of use. */
   failures: number
 }
 
@@ -74,8 +83,9 @@ export class SharedProcesses {
   }
 
   /**
-   * The slot's process has ended: another one takes its place. It counts as failed if nothing came of it. For unstable handlers
-   * that means that no attempt in it was answered, unless a handler had its first incident in it (`isFirstIncident`).
+   * Opens another process for the slot, whose process has ended. That process counts as failed if it never loaded, or was of no
+   * use: in the group `stable`, if no attempt had started in it; in the group `unstable`, if it had answered no attempt, unless
+   * a handler had its first incident in it (`isFirstIncident`).
    */
   exited(
     slot: ProcessSlot,
@@ -89,7 +99,10 @@ export class SharedProcesses {
     this.#reopen(slot)
   }
 
-  /** The slot's process does not answer: another one takes its place, at once if it has answered attempts before. */
+  /**
+   * Opens another process for the slot, whose process takes no more attempts; without a wait if that process has answered
+   * attempts.
+   */
   replace(slot: ProcessSlot, process: HandlerProcess): void {
     if (process.answered > 0) slot.failures = 0
     this.#reopen(slot)
@@ -110,7 +123,7 @@ export class SharedProcesses {
     return best !== undefined && this.#freeIn(best) > 0 ? this.#supervisor.inSlot(best) : undefined
   }
 
-  /** At once, or after a wait where processes have failed. */
+  /** Opens a process for the slot: at once, or after a wait if processes have failed. */
   #reopen(slot: ProcessSlot): void {
     const waits = slot.failures - FREE_FAILURES
     const delayMs = waits <= 0 ? 0 : Math.min(RESTART_CAPS_MS[slot.group], RESTART_BASE_MS * 2 ** waits)

@@ -12,7 +12,7 @@ const MAIN = fileURLToPath(new URL('../process/main.ts', import.meta.url))
 /** The part of a process's memory limit that the JavaScript heap may take. The rest is for buffers, code and stacks. */
 const HEAP_PART = 0.75
 const MIN_HEAP_MB = 16
-/** Half of the space for new objects. V8's default of 16 would fill up in every process. */
+/** Half of V8's space for new objects. V8's default of 16 MB would fill up in every process. */
 const MAX_SEMI_SPACE_MB = 2
 
 export interface SpawnedProcess {
@@ -20,7 +20,9 @@ export interface SpawnedProcess {
   readonly child: EventEmitter & { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean }
   readonly jobs: Writable
   readonly answers: Readable
-  /** What native code, and programs that a handler starts, write to stdout and stderr. `console` goes to the log. */
+  /**
+   * Output of native code, and of programs that a handler starts, to stdout and stderr. Output of `console` goes to the log.
+   */
   readonly outputs: readonly [stdout: Readable, stderr: Readable]
   readonly progress: JobProgress
 }
@@ -30,7 +32,7 @@ interface SpawnOptions {
   readonly treeId: string
   readonly memoryMb: number
   readonly environment: NodeJS.ProcessEnv
-  /** It loads at the priority of acknowledgements, and lowers its priority afterwards. */
+  /** The process loads at the priority of acknowledgements, and lowers its priority afterwards. */
   readonly isUrgent: boolean
 }
 
@@ -54,7 +56,7 @@ export function spawnProcess(options: SpawnOptions): SpawnedProcess {
         progress,
       }
     }
-    // The system has no file descriptors left: there are no streams, and an `error` follows.
+    // The system has no file descriptors left: there are no streams, and `child` emits `error`.
     return notStarted(child, progress)
   } catch (error) {
     const child = Object.assign(new EventEmitter(), { kill: () => false })

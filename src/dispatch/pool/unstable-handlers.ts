@@ -3,29 +3,29 @@ import type { Logger } from 'pino'
 /** Incidents (processes blocked or lost) within `MEMORY_MS` after which a handler is unstable. */
 const MAX_INCIDENTS = 3
 /**
- * While more handlers than this have incidents, one incident is enough, and handlers of which no attempt has ended well for
- * its process yet are unstable, too: otherwise the other handlers would pay for each of them.
+ * While more handlers than this have incidents, a handler is unstable after one incident, and so is every handler of which no
+ * attempt has yet ended while its process lived on. Otherwise each of those handlers could end attempts of the stable ones.
  */
 const MANY_HANDLERS = 3
-/** A handler without an incident for so long is stable again. */
+/** A handler that has had no incident for this long is stable again. */
 const MEMORY_MS = 60_000
-/** The pause of a handler that does nothing but crash its processes; doubles with each crash, up to the cap. */
+/** The pause of a handler whose attempts all crash their processes; it doubles with each crash, up to the cap. */
 const PAUSE_BASE_MS = 50
 const PAUSE_CAP_MS = 1_000
 
 interface HandlerRecord {
   incidents: number
   crashes: number
-  /** Crashes since one of its attempts ended without one. */
+  /** Crashes since an attempt of the handler last ended while its process lived on. */
   streak: number
   lastAtMs: number
   pausedUntilMs: number
 }
 
 /**
- * Handlers that have blocked or crashed their processes lately. They run in processes of their own, apart from stable handlers.
- * A handler that does nothing else pauses longer from crash to crash, so that a crash loop costs a process a second; it is
- * logged once.
+ * Knows the handlers that have blocked or crashed their processes lately. They run in processes apart from stable handlers. A
+ * handler whose attempts all crash pauses longer after each crash, so that in the end its crash loop costs one process a
+ * second; it is logged once.
  */
 export class UnstableHandlers {
   readonly #log: Logger
@@ -46,7 +46,7 @@ export class UnstableHandlers {
   /** Whether the handler has blocked or crashed a process lately. */
   hasIncidents = (handler: string): boolean => this.#records.has(handler)
 
-  /** From when on the handler may run alone again; 0: now. */
+  /** When the pause of the handler ends, by the monotonic clock; 0 if it has none. Only attempts that run alone wait for it. */
   pausedUntilMs = (handler: string): number => this.#records.get(handler)?.pausedUntilMs ?? 0
 
   blocked(handler: string, nowMs: number): void {
@@ -69,7 +69,10 @@ export class UnstableHandlers {
       record.pausedUntilMs = nowMs + Math.min(PAUSE_CAP_MS, PAUSE_BASE_MS * 2 ** (record.streak - MAX_INCIDENTS))
   }
 
-  /** One of its attempts ended, well or not, and the process lived on: the handler's pause is over. */
+  /**
+   * Says that an attempt of the handler has ended, with whatever outcome, and that its process lives on. Ends the pause of the
+   * handler.
+   */
   survived(handler: string): void {
     this.#proven.add(handler)
     const record = this.#records.get(handler)
@@ -78,17 +81,14 @@ export class UnstableHandlers {
     record.pausedUntilMs = 0
   }
 
-  /** Forgets handlers without an incident for long. True if there were any. */
+  /** Forgets handlers that have had no incident for `MEMORY_MS`. Returns whether there were any. */
   forget(nowMs: number): boolean {
     const before = this.#records.size
     for (const [handler, record] of this.#records) {
       if (nowMs - record.lastAtMs < MEMORY_MS) continue
       this.#records.delete(handler)
       if (record.incidents >= MAX_INCIDENTS)
-        this.#log.info(
-          { handler, troubles: record.incidents },
-          'a handler that was in trouble runs with the others again',
-        )
+        this.#log.info({ handler, incidents: record.incidents }, 'a handler is stable: it runs with the others again')
     }
     return this.#records.size < before
   }

@@ -1,9 +1,12 @@
 import { type HandlerProcess, UnloadableError } from './handler-process.ts'
 import { residentMb, waitedForCpuMs } from './memory-and-cpu.ts'
 
-/** The watchdog pings a process that has sent nothing for so long. */
+/** The watchdog pings a process that has sent nothing for this long. */
 const PING_AFTER_MS = 50
-/** A process is blocked if a ping has no answer for so long, and the process has not waited for a processor for so long of it. */
+/**
+ * A process is blocked if it has not answered a ping for `BLOCKED_AFTER_MS`, and did not wait for a processor during more than
+ * `BLOCKED_OWN_MS` of that time.
+ */
 const BLOCKED_AFTER_MS = 200
 const BLOCKED_OWN_MS = 120
 /** The time past an attempt's deadline after which its process is killed; less if the process is known to be blocked. */
@@ -12,9 +15,9 @@ const STUCK_WHEN_BLOCKED_MS = 150
 
 interface Ping {
   readonly sentAtMs: number
-  /** The process's wait for a processor by then. */
+  /** How long the process had waited for a processor, in total, when the ping was sent. */
   readonly waitedMs: number
-  /** The key of the attempt that the process had started last by then. */
+  /** The key of the attempt that the process had started last when the ping was sent. */
   readonly lastStarted: number
 }
 
@@ -23,7 +26,7 @@ type ProcessHealth =
   | { readonly kind: 'healthy' }
   /** A ping is not answered yet. */
   | { readonly kind: 'pinged' }
-  /** The process does not answer: it is sent nothing. */
+  /** The process does not answer: the service sends it no attempts. */
   | { readonly kind: 'blocked' }
   /** The process must be killed for this reason. */
   | { readonly kind: 'kill'; readonly reason: string }
@@ -85,10 +88,13 @@ export class Watchdog {
 
 /** The pause between two passes: while a process does not answer, while attempts run, and while none does. */
 const INTERVALS_MS = { alert: 50, busy: 100, idle: 1_000 } as const
-/** How often a pass checks idle processes as well: their memory, and everything. */
+/** How often a pass also checks the memory of all processes, and how often it checks all processes in full. */
 const MEMORY_INTERVAL_MS = 1_000
 const ALL_INTERVAL_MS = 5_000
-/** A pass that comes so late tells nothing about the processes: the whole machine stood still. */
+/**
+ * If a pass is later than this, the whole machine stood still: the pass checks nothing, because silence then says nothing about
+ * a process.
+ */
 const MAX_LATE_MS = 2_000
 
 /** What a pass checks beside the processes in which attempts run. */
@@ -109,7 +115,7 @@ export class WatchdogTimer {
     this.#pass = pass
   }
 
-  /** An attempt waits or runs: the next pass comes soon. */
+  /** Says that an attempt waits or runs: the next pass comes soon. */
   soon(): void {
     if (!this.#isSoon) this.#set('busy')
   }

@@ -1,7 +1,7 @@
 import pino, { type Logger } from 'pino'
 import { openLines, PLAIN } from '../../log/log.ts'
 
-/** The log lines of one process in a second, and at once after a silence. Further lines are dropped and counted. */
+/** How many log lines one process may write per second, and at once after a silence. Further lines are dropped and counted. */
 const LINES_PER_SECOND = 2_000
 const BURST_LINES = 4_000
 /** How often the number of dropped lines is reported. */
@@ -17,14 +17,14 @@ interface BoundedLogOptions {
 
 export interface BoundedLog {
   readonly log: Logger
-  /** False if a line would be dropped; it then counts as dropped. */
+  /** False if a line would be dropped now; the call then counts as a dropped line. */
   readonly mayLog: () => boolean
   readonly flush: () => void
 }
 
 /**
- * The log of a handler process, with a bounded rate. It writes to the service's own output, without the thread that
- * acknowledges; if the reader of that output is slow or gone, that does no harm.
+ * The log of a handler process, with a bounded rate. The process writes it directly to the output of the service, past the
+ * thread that acknowledges. A slow or missing reader of that output does no harm.
  */
 export function createBoundedLog({ level, fd, withoutSecrets, onDropped }: BoundedLogOptions): BoundedLog {
   const { lines, flush } = openLines(fd)

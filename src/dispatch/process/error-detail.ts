@@ -2,10 +2,10 @@ import { inspect } from 'node:util'
 import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { MAX_ERROR_LENGTH } from '../../domain/limits.ts'
 
-/** Errors of an `AggregateError` that are kept, and errors in all, with causes. */
+/** How many errors of an `AggregateError` are kept, and how many errors in all, with their causes. */
 const MAX_PARTS = 5
 const MAX_ERRORS = 12
-/** Keys of an object, and items of a list, that the message shows. */
+/** How many keys of an object, or items of a list, the message shows. */
 const MAX_ITEMS = 20
 const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
@@ -24,7 +24,7 @@ export function detailOf(thrown: unknown): ErrorDetail {
   try {
     return detail(thrown, 0, { left: MAX_ERRORS })
   } catch {
-    return { name: typeof thrown, message: 'something was thrown that cannot be shown' }
+    return { name: typeof thrown, message: 'the handler threw a value that cannot be shown' }
   }
 }
 
@@ -45,7 +45,7 @@ const hasNoName = (name: string): boolean => name === 'Error' || !/^\p{Lu}/u.tes
 
 function shown({ name, message, code }: ErrorDetail): string {
   const text = hasNoName(name) ? message : message === '' ? name : `${name}: ${message}`
-  return code === undefined || text.includes(code) ? text || 'an error without words' : `${text || name} (${code})`
+  return code === undefined || text.includes(code) ? text || 'an error without a message' : `${text || name} (${code})`
 }
 
 function detail(thrown: unknown, depth: number, budget: { left: number }): ErrorDetail {
@@ -102,7 +102,7 @@ const inspected = (thrown: unknown): string =>
     ? cut(thrown, MAX_ERROR_LENGTH)
     : cut(inspect(sampleOf(thrown, 0), { depth: 3, maxStringLength: 500, breakLength: 120 }), MAX_ERROR_LENGTH)
 
-/** The part of a plain object or list that is shown. To inspect a whole one may take seconds. */
+/** The part of a plain object or list that the message shows. To inspect a whole value may take seconds. */
 function sampleOf(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.slice(0, 1_000)
   if (Array.isArray(value)) return depth > 2 ? [] : value.slice(0, MAX_ITEMS).map((item) => sampleOf(item, depth + 1))

@@ -5,8 +5,9 @@ import { createRouter, type RegisteredHandler } from '../../domain/router.ts'
 import { listModules } from '../../modules/module-files.ts'
 
 /**
- * Loads every handler module of a directory, in order of name. Each fault names its file. `onLoading` gets the file that loads
- * next, so that a file which never finishes can be named too; `onFault` gets what goes wrong after loading.
+ * Loads every handler module of a directory, in order of name. Each fault names its file. `onLoading` receives the file that
+ * loads next, so that the service can name a file that never finishes loading; `onFault` receives faults that occur after
+ * loading.
  */
 export async function loadHandlers(
   directory: string,
@@ -23,7 +24,9 @@ export async function loadHandlers(
       const module: { default?: unknown } = await import(pathToFileURL(file).href)
       if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
       const onLate = (name: string): void =>
-        onFault(`handler module ${file}: ${name} is registered too late, and ignored: await what it has to wait for`)
+        onFault(
+          `handler module ${file}: ${name} is registered after the module has loaded, and is ignored: the module must await everything that it waits for`,
+        )
       const onWrong = (fault: string): number => faults.push(`handler module ${file}: ${fault}`)
       await module.default(createRouter(basename(file, extname(file)), registered, onLate, onWrong))
       Object.freeze(registered)
@@ -35,7 +38,9 @@ export async function loadHandlers(
       const owner = owners.get(name)
       if (owner === undefined) handlers.push(handler)
       else
-        faults.push(`handler module ${file}: the name ${name} is taken by ${owner}; give one of them a name of its own`)
+        faults.push(
+          `handler module ${file}: the name ${name} is taken by ${owner}; give one of the two handlers another name`,
+        )
       owners.set(name, owner ?? file)
     }
   }

@@ -31,13 +31,13 @@ import { loadHandlers } from './load-handlers.ts'
 import { currentJob, failureOf, type JobEnvironment, type RunningJob, runJob } from './run-job.ts'
 
 /**
- * A handler process: loads the handler modules, then runs the jobs that the service sends. User code runs only here. The process
- * exits when its connection to the service ends, as it does when the service ends.
+ * A handler process: loads the handler modules, then runs the jobs that the service sends. Handlers run only here. The process
+ * exits when its connection to the service ends, which happens at the latest when the service ends.
  */
 
 /** When memory is short, the system kills handler processes before the service. */
 const OOM_SCORE = '800'
-/** How long jobs are started one after the other before the process reports results and answers the service. */
+/** How long the process starts jobs one after the other before it reports results and answers the service. */
 const SLICE_MS = 5
 
 // Bound here, before user code can replace them.
@@ -97,15 +97,23 @@ async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
   )
   for (const handler of loaded.handlers) handlers.set(handler.definition.name, handler)
   const definitions = loaded.handlers.map(({ definition }) => definition)
-  const checked = await deferredChecksOf(definitions)
-  jobEnvironment = { handlers, providers, log, ...(typeof checked === 'function' && { deferredChecks: checked }) }
+  const checksOrFault = await deferredChecksOf(definitions)
+  jobEnvironment = {
+    handlers,
+    providers,
+    log,
+    ...(typeof checksOrFault === 'function' && { deferredChecks: checksOrFault }),
+  }
   lowerPriority()
-  const faults = typeof checked === 'string' ? [...loaded.faults, checked] : loaded.faults
+  const faults = typeof checksOrFault === 'string' ? [...loaded.faults, checksOrFault] : loaded.faults
   if (faults.length > 0) send({ kind: 'unloadable', faults })
   else send({ kind: 'ready', handlers: definitions })
 }
 
-/** The check of events by users' schemas, or what is wrong with a schema. Loaded only if there are any: it takes some MiB. */
+/**
+ * The check of events by users' schemas, or the fault of an invalid schema; undefined if no user has given a schema. The check
+ * takes some MiB of memory, so its code is loaded only if it is needed.
+ */
 async function deferredChecksOf(
   definitions: readonly HandlerDefinition[],
 ): Promise<DeferredChecks | string | undefined> {
@@ -145,8 +153,8 @@ function lowerPriority(): void {
 }
 
 /**
- * Each job starts in a turn of its own, in which it does everything that it does at once. So if a job blocks the process, it is
- * the one that started last.
+ * Each job starts in its own turn of the event loop, and its synchronous code runs in that turn. So if a job blocks the process
+ * as it starts, it is the job that started last.
  */
 function acceptJobs(sent: readonly SentJob[], bodies: Buffer): void {
   let offset = 0
@@ -158,7 +166,7 @@ function acceptJobs(sent: readonly SentJob[], bodies: Buffer): void {
   sliceEndsAt = performance.now() + SLICE_MS
 }
 
-/** Between two slices the process reports results and answers the service. */
+/** Starts the next job. Between two slices the process reports results and answers the service. */
 function startNext(): void {
   if (isSliceOver) {
     setImmediate(startNext)
@@ -205,13 +213,13 @@ function abortAll(): void {
   for (const { abort } of running) abort(new DOMException('the service is stopping', 'AbortError'))
 }
 
-/** The reader of the log may be slow: the service kills a process that does not exit soon. */
+/** Writes out the log and exits. If the reader of the log is so slow that this takes long, the service kills the process. */
 function stop(): void {
   boundedLog?.flush()
   exit(0)
 }
 
-/** One message for all results of one turn of the event loop; at once if nothing else runs. */
+/** Sends all results of one turn of the event loop in one message; at once if no other job runs or waits. */
 function report(result?: { key: number; result: HandlerResult }): void {
   if (result !== undefined) results.push(result)
   if (isReporting) return
@@ -227,7 +235,7 @@ function sendResults(): void {
   refused = []
 }
 
-/** An uncaught error fails the attempt that it came from; one that came from no attempt ends the process. */
+/** An uncaught error fails the attempt whose code threw it. An error that no attempt threw ends the process. */
 function chargeToJob(error: unknown): void {
   const job = currentJob.getStore()
   if (job === undefined) throw error

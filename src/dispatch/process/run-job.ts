@@ -13,7 +13,7 @@ import type { DeferredChecks } from '../../pipeline/routes.ts'
 import type { Job } from '../ipc/messages.ts'
 import { detailOf, lineOf } from './error-detail.ts'
 
-/** The longest wait that is valid: a year. A handler that asks for more has perhaps passed a point in time. */
+/** The longest valid wait: 366 days. A handler that asks for more has probably passed a point in time, not a duration. */
 const MAX_AFTER_MS = 366 * 86_400_000
 /** Characters of an invalid time that an error shows. */
 const MAX_SHOWN_LENGTH = 64
@@ -26,15 +26,18 @@ export interface RunningJob {
   /** Adds the event, the handler and the attempt to each line. */
   readonly log: () => Logger
   readonly abort: (reason: Error) => void
-  /** Decides how the attempt ends, whatever its handler does afterwards. Only the first decision counts. */
+  /** Decides how the attempt ends. Only the first decision counts, whatever the handler does afterwards. */
   readonly decide: (verdict: Decision) => void
   decided: boolean
 }
 
-/** The job to which code belongs that runs now: an uncaught error is charged to it. */
+/** The job whose code runs now. An uncaught error fails its attempt. */
 export const currentJob = new AsyncLocalStorage<RunningJob>()
 
-/** If a deadline's timer is so late, another attempt has blocked the process. The attempt then gets a little more time to finish. */
+/**
+ * If the timer of a deadline fires this much too late, another attempt has blocked the process. The attempt then gets
+ * `EXTRA_TIME_MS` more to finish.
+ */
 const BLOCKED_MS = 20
 const EXTRA_TIME_MS = 200
 
@@ -47,7 +50,7 @@ export interface JobEnvironment {
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
   readonly providers: ReadonlyMap<string, Provider>
   readonly log: Logger
-  /** Undefined: no schema is a user's. */
+  /** Undefined if no user has given a schema. */
   readonly deferredChecks?: DeferredChecks
 }
 
@@ -90,8 +93,9 @@ export function runJob(
 }
 
 /**
- * Calls `expire` at the deadline. If another attempt has blocked the process until then, this attempt may finish first what it
- * would have finished in time. Returns a function that cancels.
+ * Calls `expire` at the deadline. If another attempt has blocked the process past the deadline, `expire` is called
+ * `EXTRA_TIME_MS` later, so that this attempt can finish the work that it would have finished in time. Returns a function that
+ * cancels the call.
  */
 function onDeadline(inMs: number, expire: () => void): () => void {
   const dueAt = performance.now() + inMs
@@ -110,13 +114,14 @@ async function callHandler(environment: JobEnvironment, running: RunningJob, sig
     const { provider, fields } = readJob(environment.providers, running.job)
     const [first, ...others] = environment.deferredChecks?.(handler.definition, provider, fields) ?? []
     if (first !== undefined) {
-      const error = `the event is not as its schema says: ${first}`
+      const error = `the event does not match its schema: ${first}`
       const judgement = judgementId(handler.definition, provider, fields)
       running.decide({ outcome: 'rejected', error, quarantine: [first, ...others], judgement })
       return
     }
     await handler.run(eventOf(running.job, fields), contextOf(running, signal))
-    // A rejection that the handler did not await is reported when its microtasks are done: that must come before success.
+    // Node reports a rejection that the handler did not await once the microtasks are done. That report must come before the
+    // success.
     await new Promise(setImmediate)
     running.decide({ outcome: 'succeeded' })
   } catch (error) {
@@ -174,7 +179,7 @@ function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
 }
 
 const invalidTimeText = (ms: unknown): string =>
-  `the handler asked to be run again after ${shown(ms)}, which is no time in milliseconds: it waits as after any failure`
+  `the handler asked to be run again after ${shown(ms)}, which is not a time in milliseconds: the delivery waits as after any failure`
 
 /** The value may be anything, and may throw when it is converted. */
 function shown(value: unknown): string {

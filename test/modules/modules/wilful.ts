@@ -14,7 +14,7 @@ const SAID = [
   'ready',
   null,
   { kind: 'failed', error: 'said' },
-  { kind: 'said' },
+  { kind: 'line' },
   { number: 0, answer: { kind: 'failed' } },
 ]
 
