@@ -38,6 +38,8 @@ const IMPORT = /^\s*(?:import|export)\s(?<type>type\s)?(?:[^'"]*?\sfrom\s)?['"](
 /** A static import, a dynamic one, or the URL of a thread or process. */
 const ANY_IMPORT = /(?:from |import\(|URL\()['"](\.[^'"]+\.ts)['"]/g
 
+const PACKAGE_IMPORT = /(?:from |import )'([^'.][^']*)'/g
+
 function roomOf(file: string): string {
   const directory = dirname(file)
   if (directory === '.') return file
@@ -77,6 +79,19 @@ function breaches(file: string): string[] {
   })
 }
 
+/** What the files of each room import; the first group of the pattern holds what stands in the import. */
+function importsOfRooms(
+  pattern: RegExp,
+  nameOf: (file: string, from: string) => string,
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const imported = new Map<string, Set<string>>([...table.keys()].map((room) => [room, new Set()]))
+  for (const file of files) {
+    const found = [...readFileSync(join(src, file), 'utf8').matchAll(pattern)]
+    for (const [, from = ''] of found) imported.get(roomOf(file))?.add(nameOf(file, from))
+  }
+  return imported
+}
+
 describe('the rooms of src', () => {
   test('import only what the table allows', () => {
     expect(files.length).toBeGreaterThan(50)
@@ -84,15 +99,19 @@ describe('the rooms of src', () => {
   })
 
   test('are allowed no room that none of their files imports', () => {
-    const imported = new Set(
-      files.flatMap((file) =>
-        [...readFileSync(join(src, file), 'utf8').matchAll(ANY_IMPORT)].map(
-          ([, from = '']) => `${roomOf(file)} ${roomOf(join(dirname(file), from))}`,
-        ),
-      ),
-    )
+    const imported = importsOfRooms(ANY_IMPORT, (file, from) => roomOf(join(dirname(file), from)))
     const needless = [...table].flatMap(([room, { rooms }]) =>
-      rooms.filter((other) => other !== '*' && !imported.has(`${room} ${other}`)).map((other) => `${room}: ${other}`),
+      rooms.filter((other) => other !== '*' && !imported.get(room)?.has(other)).map((other) => `${room}: ${other}`),
+    )
+    expect(needless).toEqual([])
+  })
+
+  test('are allowed no package that none of their files imports', () => {
+    const imported = importsOfRooms(PACKAGE_IMPORT, (_, from) => packageOf(from))
+    const needless = [...table].flatMap(([room, { packages }]) =>
+      packages
+        .filter((allowed) => ![...(imported.get(room) ?? [])].some((name) => allows([allowed], name)))
+        .map((allowed) => `${room}: ${allowed}`),
     )
     expect(needless).toEqual([])
   })
