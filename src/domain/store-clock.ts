@@ -23,6 +23,9 @@ export interface RepairedTimes {
   readonly tasks: number
 }
 
+/** The most rows of each kind that one call of `repairTimes` sets back. */
+export const MAX_REPAIRED_ROWS = 200
+
 /** The clock by which the store's times are written: PostgreSQL's own, for all replicas; with SQLite this process's. */
 export interface StoreClock {
   /**

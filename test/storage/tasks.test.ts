@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { prepareClaimTasks } from '../../src/storage/sqlite/claim-tasks.ts'
 import { StateCounts } from '../../src/storage/sqlite/counts.ts'
 import { Damage } from '../../src/storage/sqlite/damage.ts'
-import { prepareEndTask } from '../../src/storage/sqlite/end-task.ts'
+import { prepareCancelTask, prepareEndTask } from '../../src/storage/sqlite/end-task.ts'
 import { SCHEMA_VERSION } from '../../src/storage/sqlite/migrate.ts'
 import { preparePruneTasks } from '../../src/storage/sqlite/prune.ts'
 import { releaseAllTasks } from '../../src/storage/sqlite/reclaim-leases.ts'
@@ -169,7 +169,8 @@ function statementsOf(db: DatabaseSync): readonly string[] {
     () => {},
     () => false,
   )
-  prepareClaimTasks(noting, endTask, damage)
+  prepareClaimTasks(noting, damage)
+  prepareCancelTask(noting, endTask)
   prepareTrackTask(noting, counts, endTask)
   preparePruneTasks(noting, counts, damage)
   prepareFindTask(noting)

@@ -1,4 +1,3 @@
-import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
 import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
@@ -45,21 +44,10 @@ const POSTPONE = {
     RETURNING key
   `,
 }
-const PRUNE = {
-  name: 'prune-tasks',
-  text: `
-    WITH old AS (
-      SELECT key FROM task WHERE ended_at < $1 AND created_at < $1::bigint + ${MAX_TOLERANCE_MS} ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ),
-    gone AS (DELETE FROM task USING old WHERE task.key = old.key RETURNING task.status),
-    counted AS (INSERT INTO tally SELECT 'task:' || status, -count(*) FROM gone GROUP BY status)
-    SELECT count(*)::integer AS pruned FROM gone
-  `,
-}
 
 type ClaimedRow = TaskRow & { readonly held_before: string | null; readonly now: number; readonly deadline: number }
 
-/** Leases tasks to pollers and submitters, and prunes ended ones. */
+/** Leases tasks to pollers and submitters. */
 export function createClaimTasks(connections: Connections, clock: DatabaseClock, leases: Leases) {
   function leasedOf(row: ClaimedRow, lease: string): LeasedTask {
     const claimed = { ...row, expires_at: expiryOf(row, row.deadline, row.now) }
@@ -120,10 +108,3 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
     },
   }
 }
-
-export const createPruneTasks =
-  (connections: Connections) =>
-  async (endedBeforeMs: number, limit: number): Promise<number> => {
-    const [row] = await connections.run<{ pruned: number }>('work', PRUNE, [endedBeforeMs, Math.max(0, limit)])
-    return row?.pruned ?? 0
-  }

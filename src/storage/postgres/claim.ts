@@ -1,9 +1,10 @@
 import type { Work } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest } from '../../domain/delivery-queue.ts'
 import { messageOf } from '../../domain/errors.ts'
-import type { Headers, Origin } from '../../domain/event.ts'
+import type { Headers } from '../../domain/event.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { BODY_CORRUPT, LEASE_LOST, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
+import { type WorkEventRow, workEventOf } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -29,21 +30,12 @@ const MAX_DETOURS = 4
 /** Pause of the claims after damage has kept one from claiming anything. */
 const BLIND_MS = 2_000
 
-interface WorkRow extends Row {
+interface WorkRow extends Row, WorkEventRow {
   readonly delivery: number
   readonly handler: string
   readonly attempt: number
   readonly isolated: boolean
-  readonly uid: string
-  readonly source: string
-  readonly provider: string
-  readonly id: string
-  readonly type: string
-  readonly received_at: number
-  readonly origin: Origin
-  readonly task: string | null
   readonly headers: string
-  readonly traceparent: string | null
   readonly bytes: Buffer | null
 }
 
@@ -146,17 +138,6 @@ const workOf = (row: WorkRow, lease: string, body: Uint8Array): Work => ({
   handler: row.handler,
   attempt: row.attempt,
   isolated: row.isolated,
-  event: {
-    uid: row.uid,
-    source: row.source,
-    provider: row.provider,
-    id: row.id,
-    type: row.type,
-    receivedAtMs: row.received_at,
-    origin: row.origin,
-    headers: JSON.parse(row.headers) as Headers,
-    ...(row.task !== null && { task: row.task }),
-    ...(row.traceparent !== null && { traceparent: row.traceparent }),
-  },
+  event: workEventOf(row, JSON.parse(row.headers) as Headers),
   body,
 })

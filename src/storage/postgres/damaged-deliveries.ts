@@ -1,6 +1,6 @@
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { eventKeyOf } from '../shared/deliveries.ts'
+import { bodyDamaged, eventKeyOf } from '../shared/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -81,7 +81,7 @@ export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers
   let marked = 0
   for (let from = 0; from < keys.length; from += MAX_READ) {
     for (const { key, reason } of await unreadableOf(parts, keys.slice(from, from + MAX_READ))) {
-      const error = `body cannot be read: ${reason}`
+      const error = bodyDamaged(reason)
       const rows = await unlessDamaged(
         connections.run('work', MARK_DEAD, [clock.givenMs(), [key], escapeText(error)]),
         [],

@@ -1,9 +1,9 @@
 import { checksumOf } from '../../domain/checksum.ts'
-import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import {
   bodyChanged,
+  bodyUnreadable,
   EVENT_COLUMNS,
   type EventDetailRow,
   eventDetailOf,
@@ -67,7 +67,7 @@ export function createReadBody(connections: Connections) {
       if (row !== undefined) return row
     } catch (error) {
       if (!isDamage(error)) throw error
-      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`)
+      throw bodyUnreadable(uid, error)
     }
     throw noSuchEvent(uid)
   }

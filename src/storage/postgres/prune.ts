@@ -7,7 +7,7 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/retention-store.ts'
-import { MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../shared/prune.ts'
+import { FROM_OLDEST, MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../shared/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 
@@ -110,13 +110,24 @@ const COUNT_DEAD = {
     JOIN event ON event.key = dead.key / 1024 WHERE event.received_at < $1 AND event.key < ${firstYoung('$1')}
   `,
 }
+const PRUNE_TASKS = {
+  name: 'prune-tasks',
+  text: `
+    WITH old AS (
+      SELECT key FROM task WHERE ended_at < $1 AND created_at < $1::bigint + ${MAX_TOLERANCE_MS} ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ),
+    gone AS (DELETE FROM task USING old WHERE task.key = old.key RETURNING task.status),
+    counted AS (INSERT INTO tally SELECT 'task:' || status, -count(*) FROM gone GROUP BY status)
+    SELECT count(*)::integer AS pruned FROM gone
+  `,
+}
 
 const NOTHING = { events: 0, dead: 0 }
 
 /** Forgets old events, step by step from the oldest on, and drops the partitions of days that are empty then. */
 export function createPrune(connections: Connections, partitions: BodyPartitions) {
   async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
-    const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+    const { receivedAtMs, key } = from ?? FROM_OLDEST
     const position = [deadReceivedBeforeMs, receivedBeforeMs, receivedAtMs, key]
     const looked = await connections.run<OldRow>('work', LOOK, position)
     const { old, misdated, next } = planPrune(looked, Math.min(MAX_PRUNED, limit))
@@ -166,3 +177,10 @@ export const createCountDead =
   (connections: Connections) =>
   async (receivedBeforeMs: number): Promise<number> =>
     (await connections.run<{ n: number }>('read', COUNT_DEAD, [receivedBeforeMs]))[0]?.n ?? 0
+
+export const createPruneTasks =
+  (connections: Connections) =>
+  async (endedBeforeMs: number, limit: number): Promise<number> => {
+    const [row] = await connections.run<{ pruned: number }>('work', PRUNE_TASKS, [endedBeforeMs, Math.max(0, limit)])
+    return row?.pruned ?? 0
+  }

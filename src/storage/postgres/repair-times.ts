@@ -1,10 +1,8 @@
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
+import { type LongestWaits, MAX_REPAIRED_ROWS, type RepairedTimes } from '../../domain/store-clock.ts'
+import { IS_LEFT_TO_DEADLINE } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
-
-/** Rows of each kind that one statement brings back. */
-const MAX_BROUGHT = 200
 
 const CLOCK = `clock AS MATERIALIZED (SELECT clock_1($1) AS now, clock_1($1) + ${AHEAD_TOLERANCE_MS} AS ahead)`
 
@@ -15,7 +13,7 @@ const EVENTS = {
     WITH ${CLOCK},
     ahead AS MATERIALIZED (
       SELECT key, received_at FROM event WHERE received_at > (SELECT ahead FROM clock)
-      ORDER BY received_at, key LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+      ORDER BY received_at, key LIMIT ${MAX_REPAIRED_ROWS} FOR UPDATE SKIP LOCKED
     ),
     bodies AS (
       UPDATE event_body AS b SET day = day_1((SELECT now FROM clock)) FROM ahead
@@ -49,10 +47,10 @@ const DELIVERIES = {
             SELECT FROM attempt AS a WHERE a.delivery = q.key AND a.outcome = 'retry_after'
               AND a.started_at <= (SELECT ahead FROM clock) AND a.ordinal = next_ordinal_1(q.key) - 1
           ))
-        LIMIT ${MAX_BROUGHT}
+        LIMIT ${MAX_REPAIRED_ROWS}
       ) AS d
       UNION ALL SELECT key FROM delivery WHERE $4 AND state = 'dead' AND due_at > (SELECT ahead FROM clock)
-      LIMIT ${MAX_BROUGHT}
+      LIMIT ${MAX_REPAIRED_ROWS}
     )
     UPDATE delivery AS d SET due_at = (SELECT now FROM clock) FROM ahead
     WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
@@ -67,7 +65,7 @@ const LEASES = {
       SELECT key FROM delivery
       WHERE state = 'running' AND lease_until > (SELECT ahead FROM clock) + $2
         AND coalesce(started_at, lease_until) > (SELECT ahead FROM clock)
-      LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+      LIMIT ${MAX_REPAIRED_ROWS} FOR UPDATE SKIP LOCKED
     ) RETURNING d.key
   `,
 }
@@ -84,8 +82,6 @@ const HEARTBEATS = {
     WHERE greatest(seen_at, gone_at) > (SELECT now FROM clock) + ${AHEAD_TOLERANCE_MS}
   `,
 }
-/** A submission whose fate is unknown waits for its deadline: sent again, it might be paid for twice. */
-const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 /**
  * Of a task that was begun while the clock was ahead, all times move by the same amount. `source >= ''` has the statement use the
  * index of the awaited tasks.
@@ -102,7 +98,7 @@ const AWAITED_TASKS = {
       WHERE ended_at IS NULL AND source >= '' AND (
         (due_at > greatest((SELECT ahead FROM clock) + $2, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}) OR ($3 AND created_at > (SELECT ahead FROM clock))
       )
-      LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+      LIMIT ${MAX_REPAIRED_ROWS} FOR UPDATE SKIP LOCKED
     )
     UPDATE task AS t SET created_at = t.created_at - by_ms, stale_at = t.stale_at - by_ms, expires_at = t.expires_at - by_ms,
       due_at = CASE
@@ -117,7 +113,7 @@ const ENDED_TASKS = {
     WITH ${CLOCK}
     UPDATE task SET ended_at = (SELECT now FROM clock), created_at = least(created_at, (SELECT now FROM clock))
     WHERE key IN (
-      SELECT key FROM task WHERE ended_at > (SELECT ahead FROM clock) ORDER BY ended_at LIMIT ${MAX_BROUGHT} FOR UPDATE SKIP LOCKED
+      SELECT key FROM task WHERE ended_at > (SELECT ahead FROM clock) ORDER BY ended_at LIMIT ${MAX_REPAIRED_ROWS} FOR UPDATE SKIP LOCKED
     ) RETURNING key
   `,
 }

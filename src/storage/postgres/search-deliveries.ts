@@ -1,7 +1,13 @@
 import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
-import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import {
+  type DeliveryRow,
+  deliveryPosition,
+  deliverySummaryOf,
+  firstDeliveryKey,
+  lastDeliveryKey,
+} from '../shared/deliveries.ts'
 import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
@@ -33,7 +39,7 @@ export function createSearchDeliveries(connections: Connections) {
       `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
       [page.limit + 1],
     )
-    const { shown, nextCursor } = cutPage(list, page, { rows, end }, (row) => positionOf(row, isDead))
+    const { shown, nextCursor } = cutPage(list, page, { rows, end }, (row) => deliveryPosition(row, isDead))
     return { items: shown.map((row) => deliverySummaryOf(row, row)), nextCursor }
   }
 
@@ -54,11 +60,9 @@ export function createSearchDeliveries(connections: Connections) {
       'ORDER BY key DESC LIMIT 1 OFFSET ?',
       [MAX_DELIVERIES_READ - 1],
     )
-    return row && positionOf(row, false)
+    return row && deliveryPosition(row, false)
   }
 }
-
-const positionOf = ({ due_at, key }: DeliveryRow, isDead: boolean): Position => ({ atMs: isDead ? due_at : 0, key })
 
 /** Few deliveries are in these states, and each has an index. */
 const isIndexed = ({ state }: DeliveryFilter): boolean => state === 'dead' || state === 'running'

@@ -10,7 +10,7 @@ import {
   type Position,
   startOf,
 } from '../shared/list-pages.ts'
-import { type TaskRow, taskOf } from '../shared/tasks.ts'
+import { type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 
@@ -32,7 +32,7 @@ export function createSearchTasks(connections: Connections) {
     const rows = await select<TaskRow>(connections, 'SELECT * FROM task', conditions, 'ORDER BY key DESC LIMIT ?', [
       page.limit + 1,
     ])
-    const { shown, nextCursor } = cutPage('tasks', page, { rows, end }, positionOf)
+    const { shown, nextCursor } = cutPage('tasks', page, { rows, end }, taskPosition)
     return { items: shown.map(taskOf), nextCursor }
   }
 
@@ -42,11 +42,9 @@ export function createSearchTasks(connections: Connections) {
     const [row] = await select<TaskRow>(connections, 'SELECT key FROM task', [['key < ?', before]], tail, [
       MAX_TASKS_READ - 1,
     ])
-    return row && positionOf(row)
+    return row && taskPosition(row)
   }
 }
-
-const positionOf = ({ key }: TaskRow): Position => ({ atMs: 0, key })
 
 const BY_ID = { name: 'task-by-id', text: 'SELECT * FROM task WHERE source = $1 AND id = $2' }
 const BY_UID = { name: 'task-by-uid', text: 'SELECT * FROM task WHERE source = $1 AND uid = $2' }

@@ -13,7 +13,7 @@ import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { createClaim } from './claim.ts'
-import { createClaimTasks, createPruneTasks } from './claim-tasks.ts'
+import { createClaimTasks } from './claim-tasks.ts'
 import { createJudgeClock, DatabaseClock } from './clock.ts'
 import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections } from './connections.ts'
@@ -27,7 +27,7 @@ import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { type Operation, Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
-import { createCountDead, createCountOld, createPrune } from './prune.ts'
+import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
 import { createReplicaRegistry } from './replica-registry.ts'
@@ -136,7 +136,7 @@ function createStore(parts: Parts): OpenStore {
     faults() {
       const ended = operations.ended()
       if (ended !== undefined) return [ended]
-      return appends.isFull() ? [...health.faults(), 'too many events are waiting for the store'] : health.faults()
+      return [...health.faults(), ...appends.faults()]
     },
     lost: new Promise(() => {}),
     close() {

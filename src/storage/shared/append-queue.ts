@@ -15,6 +15,8 @@ const MAX_UNDER_WAY = 2
 
 /** What an event takes up in the queue beside its body. */
 const EVENT_OVERHEAD_BYTES = 1_024
+/** Why an append is refused while the queue is full. */
+const QUEUE_FULL = 'too many events are waiting for the store'
 /** The range of a Date. */
 const MAX_TIME_MS = 8.64e15
 
@@ -55,7 +57,12 @@ export class AppendQueue {
     this.#onTaskEnded = onTaskEnded
   }
 
-  isFull = (): boolean => this.#events >= MAX_QUEUED_EVENTS || this.#bytes >= MAX_QUEUED_BYTES
+  /** Why an append would be refused now; empty when it would not. */
+  faults = (): readonly string[] => (this.#isFull() ? [QUEUE_FULL] : [])
+
+  #isFull(): boolean {
+    return this.#events >= MAX_QUEUED_EVENTS || this.#bytes >= MAX_QUEUED_BYTES
+  }
 
   append(event: NewEvent): Promise<Receipt> {
     return new Promise((resolve, reject) => {
@@ -149,7 +156,7 @@ export class AppendQueue {
   }
 
   #refusal(event: NewEvent): HoldfastError | undefined {
-    if (this.isFull()) return unavailable('too many events are waiting for the store')
+    if (this.#isFull()) return unavailable(QUEUE_FULL)
     if (!Number.isSafeInteger(event.receivedAtMs) || Math.abs(event.receivedAtMs) > MAX_TIME_MS) {
       return new HoldfastError('invalid_request', 'the time of receipt is not a time')
     }

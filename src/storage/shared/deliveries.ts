@@ -14,6 +14,7 @@ import type { StoreLog } from '../../domain/store.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import { type EndedTask, TASK_STATUSES } from '../../domain/task.ts'
 import type { EndedTaskListeners } from './ended-tasks.ts'
+import type { Position } from './list-pages.ts'
 
 /** How deliveries and their attempts stand in rows, and the rules for them that do not depend on the database. */
 
@@ -57,6 +58,12 @@ export const deliverySummaryOf = (
   attempts: row.attempts,
   dueAtMs: row.due_at,
   ...(row.last_error !== null && { lastError: row.last_error }),
+})
+
+/** Where a delivery stands in a list: dead ones are in order of their death, others in order of key. */
+export const deliveryPosition = ({ due_at, key }: Pick<DeliveryRow, 'due_at' | 'key'>, isDead: boolean): Position => ({
+  atMs: isDead ? due_at : 0,
+  key,
 })
 
 export type AttemptRow = Readonly<{
@@ -141,6 +148,7 @@ export const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>>
 export const LEASE_LOST = 'what ran it went away before it ended'
 export const NO_ATTEMPT_LEFT = 'no attempt is left'
 export const BODY_CORRUPT = 'the stored body no longer matches its checksum'
+export const bodyDamaged = (reason: string): string => `body cannot be read: ${reason}`
 
 /** `attempt.detail`: the error's details and the judgement that ended the attempt, in one JSON object. */
 export function storedDetail({ detail, judgement }: Pick<Settlement, 'detail' | 'judgement'>): string | null {

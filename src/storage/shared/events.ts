@@ -1,5 +1,6 @@
+import type { Work } from '../../domain/delivery.ts'
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
-import { HoldfastError } from '../../domain/errors.ts'
+import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
@@ -86,6 +87,29 @@ export const eventDetailOf = (
   })),
 })
 
+/** The row of a claimed delivery's event. */
+export type WorkEventRow = Pick<
+  EventRow,
+  'uid' | 'source' | 'provider' | 'id' | 'type' | 'received_at' | 'origin' | 'task'
+> & { readonly traceparent: string | null }
+
+/** The event of a claimed delivery, with its headers in whatever form they are given. */
+export const workEventOf = <Given>(
+  row: WorkEventRow,
+  headers: Given,
+): Omit<Work['event'], 'headers'> & { readonly headers: Given } => ({
+  uid: row.uid,
+  source: row.source,
+  provider: row.provider,
+  id: row.id,
+  type: row.type,
+  receivedAtMs: row.received_at,
+  origin: row.origin,
+  headers,
+  ...(row.task !== null && { task: row.task }),
+  ...(row.traceparent !== null && { traceparent: row.traceparent }),
+})
+
 /** `event.reasons`. */
 export const storedReasons = (reasons: readonly string[]): string | null =>
   reasons.length === 0 ? null : JSON.stringify(reasons)
@@ -110,6 +134,9 @@ export const takenBy = (uid: string): readonly string[] => [
 
 export const noSuchEvent = (uid: string): HoldfastError =>
   new HoldfastError('event_not_found', `there is no event ${uid}`)
+
+export const bodyUnreadable = (uid: string, error: unknown): HoldfastError =>
+  new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`, { cause: error })
 
 export const bodyChanged = (uid: string): HoldfastError =>
   new HoldfastError('body_corrupt', `the stored body of ${uid} no longer matches its checksum`)

@@ -4,6 +4,9 @@ import type { PrunePosition } from '../../domain/retention-store.ts'
 /** Events that one step of the walk over old events reads; reading alone writes nothing. */
 export const MAX_OLD_READ = 4_096
 
+/** Where a walk over old events starts. */
+export const FROM_OLDEST: PrunePosition = { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+
 /** An event received at this time or later is too young for those stored after it to be old. */
 export const youngMs = (receivedBeforeMs: number): number => receivedBeforeMs + MAX_TOLERANCE_MS
 

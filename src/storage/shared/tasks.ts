@@ -9,6 +9,7 @@ import type {
   TaskEnding,
   TaskStatus,
 } from '../../domain/task.ts'
+import type { Position } from './list-pages.ts'
 
 /** How a task stands in a row, and the rules for it that do not depend on the database. */
 
@@ -54,6 +55,9 @@ export const taskOf = (row: TaskRow): Task => ({
   eventUid: row.event,
 })
 
+/** Where a task stands in a list, which is in order of key. */
+export const taskPosition = ({ key }: Pick<TaskRow, 'key'>): Position => ({ atMs: 0, key })
+
 /** `aheadMs`: by how much this process's clock is ahead of the store's. */
 export const leasedTaskOf = (row: TaskRow, lease: string, interrupted: boolean, aheadMs = 0): LeasedTask => ({
   uid: row.uid,
@@ -95,6 +99,9 @@ export function checkIdempotency(known: TaskRow | undefined, { idempotency }: Ne
 
 /** The error of a submission to which the provider gave the id of a task that is known already. */
 export const idTakenBy = ({ uid }: TaskRow): string => `the provider gave it the id of task ${uid}`
+
+/** SQL condition: a submission whose fate is unknown waits for its deadline; sent again, it might be paid for twice. */
+export const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 
 /** Added to the deadline of a task that is past it only by a clock that is doubted. */
 const GRACE_MS = 86_400_000

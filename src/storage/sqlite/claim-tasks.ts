@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { deadlineTime } from '../../domain/clock.ts'
-import type { LeasedTask, Task } from '../../domain/task.ts'
+import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
-import type { WithEndedTask } from '../shared/ended-tasks.ts'
-import { expiryOf, leasedTaskOf, type TaskRow, taskOf } from '../shared/tasks.ts'
+import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { Damage } from './damage.ts'
-import type { EndTask } from './end-task.ts'
 import type { Row } from './statement-cache.ts'
 
 /** A pending task that was polled on request before it was stale is not due before it is stale. */
@@ -17,7 +15,7 @@ const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE
 const NEVER = Number.MAX_SAFE_INTEGER
 
 /** Leases tasks. A leased task is due when its lease runs out, so that a lost lease needs no step to reclaim it. */
-export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Damage) {
+export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
   const dueTasks = prepareDueTasks(db, damage)
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
   const take = db.prepare('UPDATE task SET lease = ?, due_at = ? WHERE key = ?')
@@ -75,14 +73,6 @@ export function prepareClaimTasks(db: DatabaseSync, endTask: EndTask, damage: Da
           () => false,
         )
       })
-    },
-
-    cancelTask(uid: string, nowMs: number): WithEndedTask<Task | undefined> {
-      const row = byUid.get(uid) as TaskRow | undefined
-      if (row === undefined) return { value: undefined }
-      if (row.ended_at !== null) return { value: taskOf(row) }
-      const ended = endTask.close(row, 'cancelled', row.last_error, nowMs)
-      return { value: taskOf(byUid.get(uid) as TaskRow), ended }
     },
   }
 }

@@ -1,8 +1,8 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { ClaimRequest } from '../../domain/delivery-queue.ts'
-import type { Origin } from '../../domain/event.ts'
-import { BODY_CORRUPT, eventKeyOf, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
+import { BODY_CORRUPT, bodyDamaged, eventKeyOf, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
+import { type WorkEventRow, workEventOf } from '../shared/events.ts'
 import { type Candidate, prepareClaimOrder } from './claim-order.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
@@ -82,30 +82,10 @@ function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) =>
     const body = row?.bytes
     if (row === undefined || !(body instanceof Uint8Array) || hash('sha256', body) !== row.checksum) return BODY_CORRUPT
     if (row.has_headers !== 1) return HEADERS_CORRUPT
-    return {
-      event: {
-        uid: String(row.uid),
-        source: String(row.source),
-        provider: String(row.provider),
-        id: String(row.id),
-        type: String(row.type),
-        receivedAtMs: Number(row.received_at),
-        origin: row.origin as Origin,
-        headers: String(row.headers),
-        ...(typeof row.task === 'string' && { task: row.task }),
-        ...(typeof row.traceparent === 'string' && { traceparent: row.traceparent }),
-      },
-      body,
-    }
+    return { event: workEventOf(row as WorkEventRow, String(row.headers)), body }
   }
 
-  return (key) =>
-    damage.around<FoundEvent | string>(
-      'event of delivery',
-      key,
-      () => find(key),
-      (reason) => `body cannot be read: ${reason}`,
-    )
+  return (key) => damage.around<FoundEvent | string>('event of delivery', key, () => find(key), bodyDamaged)
 }
 
 function prepareLease(db: DatabaseSync, counts: StateCounts) {

@@ -6,7 +6,7 @@ import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
-import { prepareEndTask } from './end-task.ts'
+import { prepareCancelTask, prepareEndTask } from './end-task.ts'
 import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wireErrorOf } from './errors.ts'
 import { prepareIdentities } from './event-identity.ts'
 import { prepareGiveUpId } from './id-successor.ts'
@@ -95,7 +95,8 @@ export class Committer {
       redate: prepareRedate(db),
       forget: prepareForget(db, this.#dedupe, this.#counts, damage),
       ...prepareTrackTask(db, this.#counts, endTask),
-      ...prepareClaimTasks(db, endTask, damage),
+      ...prepareClaimTasks(db, damage),
+      cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')

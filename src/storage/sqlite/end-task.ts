@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { AskedUnder } from '../../domain/event.ts'
-import type { EndedTask, TaskEnd } from '../../domain/task.ts'
-import { endedTaskOf, type TaskRow } from '../shared/tasks.ts'
+import type { EndedTask, Task, TaskEnd } from '../../domain/task.ts'
+import type { WithEndedTask } from '../shared/ended-tasks.ts'
+import { endedTaskOf, type TaskRow, taskEndOf, taskOf } from '../shared/tasks.ts'
 import type { StateCounts } from './counts.ts'
 import type { IncomingEvent } from './thread-event.ts'
 
@@ -42,7 +43,7 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
     /** To be called before the event is kept. */
     effectOf({ source, task: id, taskEnd: status, taskWord: word, asked }: IncomingEvent): TaskEffect {
       if (status === null) return asked === null ? NONE : FENCED
-      const end: TaskEnd = { status, word: word ?? status }
+      const end = taskEndOf({ task_end: status, task_word: word })
       if (asked === null) return effectOn(source, id, end)
       const task = byLease.get(asked.uid, asked.lease) as TaskRow | undefined
       return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
@@ -69,3 +70,16 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
 }
 
 export type EndTask = ReturnType<typeof prepareEndTask>
+
+export function prepareCancelTask(db: DatabaseSync, endTask: EndTask) {
+  const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
+  const find = (uid: string): TaskRow | undefined => byUid.get(uid) as TaskRow | undefined
+
+  return (uid: string, nowMs: number): WithEndedTask<Task | undefined> => {
+    const row = find(uid)
+    if (row === undefined) return { value: undefined }
+    if (row.ended_at !== null) return { value: taskOf(row) }
+    const ended = endTask.close(row, 'cancelled', row.last_error, nowMs)
+    return { value: taskOf(find(uid) ?? row), ended }
+  }
+}

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
-import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import {
   bodyChanged,
+  bodyUnreadable,
   EVENT_COLUMNS,
   type EventDetailRow,
   eventDetailOf,
@@ -46,9 +46,7 @@ export function prepareReadBody(db: DatabaseSync): (uid: string) => Uint8Array<A
       return select.get(uid)
     } catch (error) {
       if (!isCorruption(error)) throw error
-      throw new HoldfastError('body_corrupt', `the stored body of ${uid} cannot be read: ${messageOf(error)}`, {
-        cause: error,
-      })
+      throw bodyUnreadable(uid, error)
     }
   }
 

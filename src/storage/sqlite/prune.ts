@@ -11,7 +11,7 @@ import {
 } from '../../domain/retention-store.ts'
 import type { TaskStatus } from '../../domain/task.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
-import { MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
+import { FROM_OLDEST, MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type IdentityIndex, namedOf } from './identity-index.ts'
@@ -41,7 +41,7 @@ export function prepareFindOld(db: DatabaseSync) {
   `)
 
   return ({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): PrunePlan => {
-    const { receivedAtMs, key } = from ?? { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
+    const { receivedAtMs, key } = from ?? FROM_OLDEST
     const looked = select.all(receivedBeforeMs, receivedAtMs, key, deadReceivedBeforeMs) as OldRow[]
     return planPrune(looked, limit)
   }

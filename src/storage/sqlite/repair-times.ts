@@ -1,11 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
-import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
+import { type LongestWaits, MAX_REPAIRED_ROWS, type RepairedTimes } from '../../domain/store-clock.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { IS_LEFT_TO_DEADLINE } from '../shared/tasks.ts'
 import { PENDING_HANDLERS } from './due-deliveries.ts'
-
-/** Rows of each kind that are brought back in one commit. */
-const MAX_BROUGHT = 200
 
 /** Keys of rows with a time that lies further ahead than any wait explains. */
 export interface FoundAhead {
@@ -14,9 +12,6 @@ export interface FoundAhead {
   readonly leases: readonly number[]
   readonly tasks: readonly number[]
 }
-
-/** A submission whose fate is unknown waits for its deadline: sent again, it might be paid for twice. */
-const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 
 const NOTHING: RepairedTimes = { events: 0, deliveries: 0, tasks: 0 }
 
@@ -33,7 +28,9 @@ export async function repairFound(
 
 /** Finds what lies ahead, in the reader thread. `started_at` of an attempt shows that the clock was ahead when it started. */
 export function prepareFindAhead(db: DatabaseSync) {
-  const events = db.prepare(`SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_BROUGHT}`)
+  const events = db.prepare(
+    `SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_REPAIRED_ROWS}`,
+  )
   const deliveries = db.prepare(`
     ${PENDING_HANDLERS}
     SELECT delivery.key FROM pending CROSS JOIN isolation CROSS JOIN delivery
@@ -44,16 +41,16 @@ export function prepareFindAhead(db: DatabaseSync) {
           AND ordinal = (SELECT max(ordinal) FROM attempt AS last WHERE last.delivery = delivery.key)
       ))
     UNION ALL SELECT key FROM delivery WHERE state = 'dead' AND due_at > ?4
-    LIMIT ${MAX_BROUGHT}
+    LIMIT ${MAX_REPAIRED_ROWS}
   `)
   const leases = db.prepare(`
-    SELECT key FROM delivery WHERE state = 'running' AND lease_until > ?1 AND coalesce(started_at, lease_until) > ?2 LIMIT ${MAX_BROUGHT}
+    SELECT key FROM delivery WHERE state = 'running' AND lease_until > ?1 AND coalesce(started_at, lease_until) > ?2 LIMIT ${MAX_REPAIRED_ROWS}
   `)
   const tasks = db.prepare(`
     SELECT key FROM task INDEXED BY task_expiring
     WHERE source >= '' AND ended_at IS NULL AND ((due_at > max(?1, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}) OR (?2 IS NOT NULL AND created_at > ?2))
     UNION ALL SELECT key FROM task WHERE ended_at > ?2
-    LIMIT ${MAX_BROUGHT}
+    LIMIT ${MAX_REPAIRED_ROWS}
   `)
   const keysOf = (rows: readonly Readonly<Record<string, unknown>>[]): readonly number[] =>
     rows.map(({ key }) => Number(key))

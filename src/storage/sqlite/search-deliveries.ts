@@ -4,6 +4,7 @@ import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import {
   type DeliveryRow,
+  deliveryPosition,
   deliverySummaryOf,
   eventKeyOf,
   firstDeliveryKey,
@@ -56,7 +57,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const search = () => listed(wanted, index, index === undefined ? lowest(statements, start.key, filter) : undefined)
     const found =
       ofEvent.length > 0 ? listed(wanted, undefined, undefined) : (unlessDamaged(search) ?? carefully(wanted, start))
-    const { shown, nextCursor } = cutPage(list, page, found, (row) => positionOf(row, isDead))
+    const { shown, nextCursor } = cutPage(list, page, found, (row) => deliveryPosition(row, isDead))
     return { items: shown.flatMap((row) => summaryOf(row, eventOf)), nextCursor }
   }
 
@@ -119,7 +120,7 @@ function deaths(statements: StatementCache, start: Position): readonly KeyRange[
   const from = 'SELECT d.due_at, d.key FROM delivery AS d INDEXED BY delivery_died'
   return statements.all(from, died, DIED_LAST, [MAX_DELIVERIES_READ]).map((row) => {
     const key = Number(row.key)
-    return { from: key, to: key, position: positionOf(row as ListedRow, true) }
+    return { from: key, to: key, position: deliveryPosition(row as ListedRow, true) }
   })
 }
 
@@ -145,13 +146,8 @@ function lowest(
     'ORDER BY key DESC LIMIT 1 OFFSET ?',
     [MAX_DELIVERIES_READ - 1],
   )
-  return row && positionOf(row as DeliveryRow, false)
+  return row && deliveryPosition(row as DeliveryRow, false)
 }
-
-const positionOf = ({ due_at, key }: Pick<DeliveryRow, 'due_at' | 'key'>, isDead: boolean): Position => ({
-  atMs: isDead ? due_at : 0,
-  key,
-})
 
 const keyBefore = ({ key }: Position): readonly SqlCondition[] => [['d.key < ?', key]]
 

@@ -11,7 +11,7 @@ import {
   type Position,
   startOf,
 } from '../shared/list-pages.ts'
-import { type TaskRow, taskOf } from '../shared/tasks.ts'
+import { type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
 import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
@@ -25,7 +25,7 @@ export function prepareSearchTasks(db: DatabaseSync) {
     const filter = [...optional<SQLInputValue>('source = ?', source), ...optional<SQLInputValue>('status = ?', status)]
     const found =
       unlessDamaged(() => listed(before, filter, page.limit + 1)) ?? carefully(before, filter, page.limit + 1)
-    const { shown, nextCursor } = cutPage('tasks', page, found, positionOf)
+    const { shown, nextCursor } = cutPage('tasks', page, found, taskPosition)
     return { items: shown.map(taskOf), nextCursor }
   }
 
@@ -64,8 +64,6 @@ export function prepareSearchTasks(db: DatabaseSync) {
     return row && { atMs: 0, key: Number(row.key) }
   }
 }
-
-const positionOf = ({ key }: TaskRow): Position => ({ atMs: 0, key })
 
 export function prepareFindTask(db: DatabaseSync) {
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')

@@ -225,7 +225,7 @@ export class SqliteStore implements OpenStore {
 
   faults(): readonly string[] {
     if (this.#ended !== undefined) return [this.#ended]
-    return this.#appends.isFull() ? [...this.#faults, 'too many events are waiting for the store'] : this.#faults
+    return [...this.#faults, ...this.#appends.faults()]
   }
 
   warnings(): readonly string[] {
