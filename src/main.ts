@@ -7,10 +7,10 @@ import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
 import { createLog, type Log } from './log/log.ts'
 import { createSecretFilter, secretsIn } from './log/redact.ts'
 
-/** Between the loss of the store and the end of the process. */
-const LAST_WORDS_MS = 200
+/** From the loss of the store to the end of the process: open requests get their 503 meanwhile. */
+const LAST_ANSWERS_MS = 200
 
-/** For a start that is under way when the process is told to end. */
+/** How long a process that gets a signal during its start waits for the start to complete. */
 const MAX_START_MS = 5_000
 
 let shuttingDown = false
@@ -36,13 +36,13 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       read: () => readConfig(readEnvironment()),
       move,
     }
-    // Loaded only when asked for: the service has no use for a command line's memory.
+    // Imported only here, so that the service does not use memory for the commands.
     const { runCli } = await import('./cli/cli.ts')
     process.exitCode = await runCli([command, ...rest], io)
   }
 }
 
-/** The first signal ends it after the batch that is under way, the second at once. */
+/** Moves a store. The first signal ends the move after the current batch, the second at once. */
 async function move(request: MoveRequest): Promise<MoveOutcome> {
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
@@ -65,8 +65,7 @@ async function serve(): Promise<void> {
     const { publicUrl, opsUrl } = holdfast
     const sources = read.config.sources.map(({ name }) => `${publicUrl}/v1/webhooks/${name}`)
     log.log.info({ public: publicUrl, ops: opsUrl, sources }, 'holdfast is serving')
-    // Those who wait are told 503 first.
-    void holdfast.lost.then((error) => setTimeout(() => fail(log, error, 'the store is lost'), LAST_WORDS_MS))
+    void holdfast.lost.then((error) => setTimeout(() => fail(log, error, 'the store is lost'), LAST_ANSWERS_MS))
   } catch (error) {
     if (!(error instanceof ConfigurationError)) fail(log, error, 'holdfast could not start')
     log.flush()
@@ -105,7 +104,8 @@ async function shutDown(
     flush()
     process.exit(1)
   }, graceMs).unref()
-  // A start that fails ends the process itself; one that waits, for a database say, has nothing to lose.
+  // `serve` ends the process if the start fails. A start that still waits, for example for a database, can be cut off:
+  // it has received nothing.
   const holdfast = await Promise.race([starting.catch(() => undefined), later(MAX_START_MS)])
   if (holdfast === undefined) return
   if (holdfast !== 'later') await holdfast.stop()

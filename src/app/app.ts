@@ -104,8 +104,8 @@ async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log[
 }
 
 /**
- * The parts of the grace period: the load balancer sees that the service drains; requests and handlers finish; the dispatcher
- * aborts handlers; the ops listener closes. The store has the rest to write down the outcomes.
+ * The shares of the grace period, in order: load balancers learn that the service drains; open requests and handlers finish; the
+ * dispatcher aborts the handlers that still run; the ops listener closes. The rest is for the store, which commits the outcomes.
  */
 const DRAIN_PART = 0.1
 const MAX_DRAIN_MS = 1_000

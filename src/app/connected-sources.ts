@@ -13,7 +13,7 @@ export interface ConnectedSources {
   readonly close: () => Promise<void>
 }
 
-/** Gives each source its caller. Only these sources hold keys and secrets; lists and logs use others. */
+/** Gives each source the caller of its provider's API. The result holds keys and secrets: lists and logs must not use it. */
 export function connectSources(
   config: Config,
   { sources, apiHeaders }: Pick<BuiltSources, 'sources' | 'apiHeaders'>,
@@ -56,7 +56,7 @@ export function connectSources(
   return { sources: connected, close: async () => void (await Promise.all(closing.map((close) => close()))) }
 }
 
-/** Calls, and passes the headers of each answer to `onAnswer`. */
+/** The same call, which also passes the headers of each answer to `onAnswer`. */
 const reportingAnswers =
   (call: CallProvider, onAnswer: (headers: Headers) => void): CallProvider =>
   async (...request) => {

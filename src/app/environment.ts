@@ -5,8 +5,8 @@ import { ConfigurationError, messageOf } from '../domain/errors.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * The process's environment, and below it the variables of `.env` if that file exists. Only this file reads either. Throws
- * `ConfigurationError` if `.env` exists and cannot be read.
+ * The process's environment, completed by the variables of the file `.env` if there is one. If both set a variable, the
+ * environment's value counts. No other file reads the environment. Throws `ConfigurationError` if `.env` exists and cannot be read.
  */
 export function readEnvironment(): Environment {
   try {
@@ -33,14 +33,14 @@ export class EnvironmentReader {
     if (!this.faults.includes(sentence)) this.faults.push(sentence)
   }
 
-  /** Whether a variable is set whose name is `prefix` or begins with it and `_`. */
+  /** Whether any variable is set that has this name, or a name that begins with `<prefix>_`. */
   names(prefix: string): boolean {
     return Object.entries(this.#environment).some(
       ([name, value]) => value !== undefined && (name === prefix || name.startsWith(`${prefix}_`)),
     )
   }
 
-  /** The variable, or the content of the file that its `_FILE` variable names, without the line end. */
+  /** The variable's value, or the content of the file that the variable `<name>_FILE` names, without the last line end. */
   #raw(name: string): string | undefined {
     const value = this.#environment[name]
     const file = this.#environment[`${name}_FILE`]
@@ -49,7 +49,7 @@ export class EnvironmentReader {
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
     } catch (error) {
-      // Not the error's message, which has the path: an operator may have put the secret itself into X_FILE.
+      // The error's message would show the path, and an operator may have put the secret itself into X_FILE.
       this.fault(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
       return undefined
     }

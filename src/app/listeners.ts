@@ -4,7 +4,10 @@ import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
 import type { Service } from './wiring.ts'
 
-/** How far a stop has gone: `isDraining` makes readiness fail, so that load balancers send requests elsewhere; `isClosing` ends keep-alive connections. */
+/**
+ * How far the stop of the service has come. `isDraining`: readiness fails, so that load balancers send requests elsewhere.
+ * `isClosing`: the public listener answers webhooks with 503 and closes keep-alive connections.
+ */
 export interface Phase {
   isDraining: boolean
   isClosing: boolean
@@ -94,7 +97,10 @@ interface Listening {
 
 const CANNOT_LISTEN = new Set(['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN'])
 
-/** Gives the URLs. Rejects with a `ConfigurationError` that names the variables of each address that cannot be listened on. */
+/**
+ * Opens both listeners and resolves with their URLs. Rejects with a `ConfigurationError` that names the variables of each address
+ * on which this process cannot listen.
+ */
 export async function listenOn(places: readonly [Listening, Listening]): Promise<[string, string]> {
   const faults: string[] = []
   const listen = async ({ listener, names, host, port }: Listening): Promise<string> => {

@@ -7,7 +7,7 @@ import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
-/** Since the start of the process. */
+/** What the process has counted since its start. */
 interface MetricsSummary {
   /** Events that were stored, of any status. */
   readonly events_received: number
@@ -38,7 +38,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const refreshStoreGauges = storeGauges(registry, options)
   new Gauge({
     name: 'holdfast_clock_off_seconds',
-    help: "By how much this process's clock is ahead of its senders' (below zero: behind), where it is held for off; else 0.",
+    help: "Seconds that this process's clock is ahead of its senders' clocks (below zero: behind) while it counts as off; else 0.",
     registers: [registry],
     collect() {
       this.set(options.clockOffSeconds?.() ?? 0)
@@ -46,7 +46,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   })
   new Counter({
     name: 'holdfast_log_lines_dropped_total',
-    help: 'Log lines dropped because the output did not take them, or handlers wrote too fast.',
+    help: 'Log lines dropped because stdout did not accept them, or because handlers wrote too fast.',
     registers: [registry],
     collect() {
       this.reset()
@@ -100,7 +100,8 @@ const UTILIZATION_INTERVAL_MS = 5_000
 
 /**
  * The runtime's own metrics. The library measures the delays of the event loop with a timer of 10 ms, which costs an idle service
- * more than everything else; here each turn of the loop is measured. The caller calls the result after each scrape.
+ * more than everything else. So this function measures each turn of the loop instead. The caller calls the returned function after
+ * each scrape, which starts a new measurement.
  */
 function collectRuntimeMetrics(registry: Registry): () => void {
   collectDefaultMetrics({
@@ -134,7 +135,10 @@ function collectRuntimeMetrics(registry: Registry): () => void {
   return () => turns.reset()
 }
 
-/** The gauges whose values come from the store. The caller awaits the result before a scrape; if the store cannot answer, they are absent. */
+/**
+ * The gauges whose values come from the store. The caller awaits the returned function before each scrape. If the store cannot
+ * answer, the scrape does not have these gauges.
+ */
 function storeGauges(
   registry: Registry,
   { counts, storeWarnings, retention, clock = systemClock }: MetricsOptions,
@@ -143,18 +147,18 @@ function storeGauges(
   if (storeWarnings !== undefined) warningGauge(registers, storeWarnings)
   const deliveries = new Gauge({
     name: 'holdfast_deliveries',
-    help: 'Deliveries of the events that are kept, by state.',
+    help: 'Deliveries in the store, by state.',
     labelNames: ['state'],
     registers,
   })
   const oldest = new Gauge({
     name: 'holdfast_oldest_pending_seconds',
-    help: 'How long the oldest due delivery has been due; 0 if none is.',
+    help: 'How long the delivery that has been due longest has been due; 0 if no delivery is due.',
     registers,
   })
   const tasks = new Gauge({
     name: 'holdfast_tasks',
-    help: 'Tasks that are kept, by status.',
+    help: 'Tasks in the store, by status.',
     labelNames: ['status'],
     registers,
   })
@@ -176,7 +180,7 @@ function storeGauges(
 function warningGauge(registers: Registry[], warnings: () => readonly string[]): void {
   new Gauge({
     name: 'holdfast_store_warnings',
-    help: 'Warnings of the store, which the readiness route of the ops listener names: damage, missing events.',
+    help: 'Warnings of the store about damage and missing events; the readiness route of the ops listener shows them.',
     registers,
     collect() {
       this.set(warnings().length)
@@ -187,7 +191,7 @@ function warningGauge(registers: Registry[], warnings: () => readonly string[]):
 function retentionGauges(registers: Registry[], retention: NonNullable<MetricsOptions['retention']>): void {
   new Gauge({
     name: 'holdfast_dead_expiring',
-    help: 'Dead deliveries that retention forgets within a day.',
+    help: 'Dead deliveries that retention will delete within a day.',
     registers,
     collect() {
       const deadExpiring = retention()?.deadExpiring
@@ -197,7 +201,7 @@ function retentionGauges(registers: Registry[], retention: NonNullable<MetricsOp
   })
   new Gauge({
     name: 'holdfast_retention_held',
-    help: '1 while retention holds still since the clock seems to have jumped.',
+    help: '1 while retention deletes nothing because the clock seems to have jumped; otherwise 0.',
     registers,
     collect() {
       const state = retention()

@@ -19,7 +19,7 @@ import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
 import { type BuiltSources, buildSources } from './sources.ts'
 
-/** The parts of the service that the configuration names, loaded and checked. The store is not among them. */
+/** The parts of the service that the configuration names, loaded and checked, without the store. */
 export interface ServiceParts {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
@@ -30,7 +30,7 @@ export interface ServiceParts {
   readonly providerModules: Readonly<Record<string, string>>
   /** Providers of configured sources whose modules are users' and have code → file URL of the module. */
   readonly isolatedModules: ReadonlyMap<Provider, string>
-  /** Reads by all modules; runs that code in threads of its own. */
+  /** Reads events with the modules of all providers; runs the code of `isolatedModules` in threads of its own. */
   readonly readers: IsolatedReaders
   readonly apiHeaders: BuiltSources['apiHeaders']
   /** Why the service cannot start. If there are faults, the other members may be incomplete. */
@@ -107,7 +107,10 @@ function isolatedModulesOf(
   return new Map(own.map(({ provider, module }) => [provider, module]))
 }
 
-/** Makes the secret that a first start without configuration needs, unless there are faults. Gives the configuration with the secret, or with a fault. */
+/**
+ * Makes the secret that a first start without configuration needs, unless the configuration has faults. Returns the configuration
+ * with the secret, or with one more fault if the secret cannot be written.
+ */
 export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
   const file = config.generatedSecretFile
   const [source] = config.sources

@@ -7,13 +7,13 @@ import type { LongestWaits, RepairedTimes, StoreClock } from '../domain/store-cl
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
-/** How often a pass looks at the clock, and brings back times that lie ahead of it. */
+/** How often a pass judges the store's clock, and corrects times that lie ahead of it. */
 const INTERVAL_MS = 300_000
-/** How often a pass forgets old events. */
+/** How often a pass deletes old events. */
 const RETENTION_INTERVAL_MS = HOUR_MS
 /** How often the log repeats a warning that still holds. */
 const REMINDER_MS = DAY_MS
-/** The share of the retention by which the clock may be off before it is doubted, up to `MAX_TOLERANCE_MS`. */
+/** How far the clock may be off before it counts as doubted, as a share of the retention; at most `MAX_TOLERANCE_MS`. */
 const TOLERANCE_SHARE = 0.1
 const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
@@ -29,15 +29,15 @@ export interface RetentionOptions extends RetentionTimes {
 }
 
 interface RetentionHealth {
-  /** Nothing is forgotten, because the clock seems to have jumped. */
+  /** Retention deletes nothing, because the clock seems to have jumped. */
   readonly isHeld: boolean
-  /** Dead deliveries that will be forgotten within a day; undefined: not counted yet. */
+  /** Dead deliveries that retention will delete within a day; undefined: not counted yet. */
   readonly deadExpiring: number | undefined
 }
 
 /**
- * Regular work on the store: judges its clock, brings back times that a wrong clock wrote, and forgets old events. `pass` does all
- * of it once.
+ * Regular work on the store: judges its clock, corrects times that a wrong clock wrote, and deletes old events. `pass` does each of
+ * these once.
  */
 export class Retention implements RetentionService {
   readonly #options: RetentionOptions
@@ -47,7 +47,7 @@ export class Retention implements RetentionService {
   #timer: NodeJS.Timeout | undefined
   #isStarted = false
   #isPassing = false
-  /** Another pass follows the running one at once. */
+  /** Another pass is to follow the running one at once. */
   #again = false
   #lookedAtMs: number | undefined
   #prunedAtMs = Number.NEGATIVE_INFINITY
@@ -186,7 +186,7 @@ const stateOf = ({ knownAtMs, lookedAtMs, steadyMs }: ClockRecord): RetentionSta
   steadyHours: steadyMs === undefined ? undefined : Math.floor(steadyMs / HOUR_MS),
 })
 
-/** How many events or tasks one step forgets, and the pause after it: acknowledgements wait for one such step at most. */
+/** How many events or tasks one step deletes, and the pause after it: acknowledgements wait for one such step at most. */
 const STEP_EVENTS = 200
 const PAUSE_MS = 50
 const NEVER_MS = Number.MIN_SAFE_INTEGER
@@ -210,13 +210,13 @@ interface Pruned {
   readonly events: number
   /** Dead deliveries among them. */
   readonly dead: number
-  /** Events that only seemed old and got another time of receipt. */
+  /** Events that only seemed old, because a clock that was behind dated them. They were kept and got a later time of receipt. */
   readonly redated: number
 }
 
 /**
- * Forgets everything past its retention at `nowMs`, step by step: one walk over the old events that skips those which cannot be
- * forgotten yet. Ends early once `signal` is aborted.
+ * Deletes all events and tasks past their retention at `nowMs`, step by step: one walk over the old events that skips those which
+ * cannot be deleted yet. Ends early once `signal` is aborted.
  */
 export async function pruneOnce(store: RetentionStore, times: RetentionAt, signal: AbortSignal): Promise<Pruned> {
   if (times.retentionDays === 0) return { events: 0, dead: 0, redated: 0 }
@@ -240,12 +240,12 @@ export async function pruneOnce(store: RetentionStore, times: RetentionAt, signa
   return pruned
 }
 
-/** Counts what would be forgotten at `nowMs`, up to the store's limit. */
+/** Counts the events that a prune at `nowMs` would delete, up to the store's limit. */
 async function countOld(store: RetentionStore, times: RetentionAt): Promise<OldEvents> {
   return times.retentionDays === 0 ? { days: [], more: false } : store.countOld(boundsOf(times))
 }
 
-/** Counts the dead deliveries that will be forgotten by a day after `nowMs`. */
+/** Counts the dead deliveries that retention will delete within a day after `nowMs`. */
 async function countExpiring(
   store: RetentionStore,
   { deadRetentionDays, nowMs }: Pick<RetentionAt, 'deadRetentionDays' | 'nowMs'>,

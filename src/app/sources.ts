@@ -20,8 +20,8 @@ const NEVER_STALE =
   'TASK_MAX_WAIT_MS is not below TASK_DEADLINE_MS: tasks expire before they are stale, and no provider is asked for them'
 
 /**
- * Makes the configured sources with their providers and verifiers, and has `readers` make the headers of each API key. Faults name
- * the variable to change, and never a secret.
+ * Makes the configured sources with their providers and verifiers. `readers` runs the module code that makes the headers from each
+ * API key. Faults name the variable to change, and never a secret.
  */
 export async function buildSources(
   config: Config,
@@ -57,7 +57,7 @@ export async function buildSources(
   return { sources, apiHeaders, faults, warnings: [...warnings, ...warningsOfSecrets(config, sources)] }
 }
 
-/** Warns of secrets that are used twice: a holder of the secret for one use could also use it for the other. */
+/** Warns of secrets that are used twice: a person who has a secret for one use could also use it for the other. */
 function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<string, Source>): readonly string[] {
   const warnings = new Set<string>()
   const holders = new Map<string, string>()

@@ -18,25 +18,25 @@ export function createInstruments(registry: Registry) {
   const histogram = <Label extends string>(name: string, help: string, buckets: number[], ...labelNames: Label[]) =>
     new Histogram({ name: `holdfast_${name}_seconds`, help, buckets, labelNames, registers })
   return {
-    requests: counter('requests', 'Requests to webhook paths, by what became of them.', 'source', 'outcome'),
+    requests: counter('requests', 'Requests to webhook paths, by outcome.', 'source', 'outcome'),
     received: counter(
       'events_received',
-      'Events kept, whatever their status; a duplicate is not kept again.',
+      'Events stored, of any status; a duplicate is not stored again.',
       'source',
       'type',
     ),
-    unhandled: counter('events_unhandled', 'Events kept that no handler wants.', 'source'),
+    unhandled: counter('events_unhandled', 'Events stored that no handler wants.', 'source'),
     processed: counter('events_processed', 'Attempts that succeeded.', 'source', 'type', 'handler'),
     failed: counter(
       'events_failed',
-      'Attempts that failed, each, whether another follows or not.',
+      'Attempts that failed; each one counts, also if the delivery is retried.',
       'source',
       'type',
       'handler',
     ),
     ack: histogram('ack', 'From the arrival of a request to its acknowledgement.', ACK_BUCKETS, 'source'),
-    polls: counter('polls', 'Questions to providers about tasks.', 'source', 'outcome'),
-    resolved: counter('tasks_resolved', 'Tasks that ended, by what told of it.', 'source', 'by'),
+    polls: counter('polls', 'Polls: requests that ask a provider for the state of a task.', 'source', 'outcome'),
+    resolved: counter('tasks_resolved', 'Tasks that ended, by what reported the end.', 'source', 'by'),
     run: histogram('handler', 'Duration of attempts, succeeded and failed.', HANDLER_BUCKETS, 'handler'),
   }
 }

@@ -32,7 +32,7 @@ export interface Tuning {
   readonly breakerPauseMs?: number
 }
 
-/** What the service is wired from: the modules are loaded, the store is open, the handlers of all replicas are known. */
+/** What `wire` needs: the loaded modules, the open store, and the handlers of all replicas. */
 export interface WiringInputs {
   readonly parts: ServiceParts
   readonly store: OpenStore
@@ -47,9 +47,12 @@ export interface WiringInputs {
 /** The running parts of the service, without its listeners. */
 export type Service = ReturnType<typeof wire>
 
-/** The dispatcher of an embedded store is woken for each event, and also looks for due deliveries itself. */
+/** With an embedded store, the event writer wakes the dispatcher for each event; the dispatcher also looks for due deliveries itself. */
 const OWN_STORE_IDLE = { maxIdleMs: () => 10_000 }
-/** Other replicas append to a shared store and do not wake this process. This process knows of a new replica within a second. */
+/**
+ * With a shared store, other replicas append events and do not wake this process, so its dispatcher looks more often. This process
+ * learns of a new replica within a second.
+ */
 const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
   minIdleMs: 50,
   maxIdleMs: () => (hasOthers() ? 200 : 1_000),
@@ -58,7 +61,7 @@ const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
 /** Replaces the dispatcher in a process that runs no handlers (ROLE=ingest). */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
-/** Makes every part and connects them. Only the handler processes run yet. */
+/** Makes every part of the service and connects the parts. Starts nothing: so far only what `prepare` started runs. */
 export function wire(inputs: WiringInputs) {
   const { parts, store, clock, log } = inputs
   const isWorker = parts.config.role !== 'ingest'
@@ -150,7 +153,7 @@ function retentionOf({ parts: { config }, store, log }: WiringInputs, onRepaired
   })
 }
 
-/** The roads of a webhook, of a poll's answer and of a replay. */
+/** The parts that process webhooks, answers to polls, and replays. */
 function pipelineOf(
   { parts, store, routed, clock, log }: WiringInputs,
   { telemetry }: Metrics,

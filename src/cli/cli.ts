@@ -16,7 +16,7 @@ import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
 
-/** `main.ts` runs these two itself; they come here only for their help, and with wrong arguments. */
+/** `main.ts` runs `serve` and `check` itself. Here they only have a help text, and refuse wrong arguments. */
 const runByMain = async (args: readonly string[]): Promise<number> => {
   throw new UsageError(`unexpected ${args.join(' ')}`)
 }
@@ -65,10 +65,10 @@ const commands: readonly Command[] = [
 
 /**
  * Runs one command of `holdfast` and resolves with its exit code: see the constants in `command.ts`, and docs/operating.md.
- * Never rejects; what went wrong is one line on `err`, never a stack trace.
+ * Never rejects: writes an error as one line to `err`, never as a stack trace.
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
-  // The reader of our output may end early (`| head`), which is no failure of ours.
+  // The program that reads the output may end early (`| head`), which is not an error of the command.
   const ignore = (): void => {}
   io.out.on('error', ignore)
   try {

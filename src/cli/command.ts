@@ -5,35 +5,35 @@ import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import type { Move } from '../domain/store-move.ts'
 
-/** What the process lends to a command. Nothing in this room reads the environment or ends the process. */
+/** What a command gets from the process. No file in `cli` reads the environment or ends the process itself. */
 export interface CliIo {
   readonly out: NodeJS.WritableStream
   readonly err: NodeJS.WritableStream
-  /** Read by `--data -`, and for the answer to a question. */
+  /** The standard input: what `--data -` and the answer to a question are read from. */
   readonly in: AsyncIterable<Uint8Array | string>
-  /** Whether a person at a terminal can be asked: `in` and `err` are one. */
+  /** Whether the command can ask a person: `in` and `err` are a terminal. */
   readonly interactive: boolean
   readonly read: () => ReadConfig
-  /** Stops when the process gets a signal to end. */
+  /** Moves a store; the move stops when the process gets a signal to end. */
   readonly move: Move
 }
 
 export const EXIT_OK = 0
-/** The command was understood and did not succeed. */
+/** The command was valid, but failed. */
 export const EXIT_FAILED = 1
-/** The command, or what was given to it, was not understood. */
+/** The command, its arguments or its input are not valid. */
 export const EXIT_USAGE = 2
-/** `tasks wait`: the task has ended, and is not completed. */
+/** `tasks wait`: the task has ended with another status than `completed`. */
 export const EXIT_NOT_COMPLETED = 3
-/** The time that was given is over: the exit code of timeout(1). */
+/** `tasks wait`: the task has not ended within the operator's time limit. The same exit code as timeout(1). */
 export const EXIT_TIMEOUT = 124
 
-/** The arguments make no sense: exit 2, with the command's usage. */
+/** The arguments are not valid: exit code 2, and the command's usage is shown. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The command could not be carried out: exit 1 unless given otherwise, with this one sentence. */
+/** The command failed: the operator sees the message, one sentence. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
   readonly exitCode: number
@@ -44,7 +44,10 @@ export class CommandError extends Error {
   }
 }
 
-/** The configuration, if the variables that this command reads are sound. Throws `ConfigurationError`. */
+/**
+ * The configuration. `variables` matches the faults of the variables that the command reads; throws `ConfigurationError` if there
+ * is one. Faults of other variables do not matter.
+ */
 export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Config {
   const { config, faults } = read()
   const own = faults.filter((fault) => variables.test(fault))
@@ -55,7 +58,7 @@ export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Conf
 /** One option of a command: a switch, or with `value` an option that takes one. */
 interface Flag {
   readonly help: string
-  /** What stands for the value in the help, as `<name>`. */
+  /** The placeholder of the value in the help, such as `<name>`. */
   readonly value?: string
   readonly required?: true
   /** The only values that are accepted. */
@@ -64,7 +67,7 @@ interface Flag {
 
 export const jsonFlag = { help: 'as JSON' } as const
 
-/** An option that takes one of these words, all of which its help names. */
+/** An option that takes one of these words. Its help names all of them. */
 export const oneOf = <const Word extends string>(value: string, words: readonly Word[]) =>
   ({ value, words, help: words.join(', ') }) as const
 
@@ -84,15 +87,15 @@ interface Given<Flags, Operands> {
 }
 
 interface Definition<Flags, Operands> {
-  /** As it is typed: `events list`. */
+  /** The words that the operator types: `events list`. */
   readonly name: string
   /** One line. */
   readonly summary: string
-  /** Names of the arguments that are no options; one that ends in `?` may be left out. */
+  /** Names of the positional arguments; an argument whose name ends in `?` is optional. */
   readonly operands: Operands
   /** By the name of the option, without its dashes. */
   readonly flags: Flags
-  /** What follows the name in the help; made of operands and flags unless given. */
+  /** What follows the name in the help. Default: made from operands and flags. */
   readonly usage?: string
   /** Messages about the arguments hide URLs, which may hold a password. */
   readonly hidesUrls?: true
@@ -100,7 +103,7 @@ interface Definition<Flags, Operands> {
   readonly run: (given: Given<Flags, Operands>, io: CliIo) => Promise<number>
 }
 
-/** One command, as `cli.ts` finds it, explains it and runs it. */
+/** What `cli.ts` needs to find, explain and run a command. */
 export interface Command {
   readonly name: string
   readonly usage: string
@@ -110,7 +113,7 @@ export interface Command {
   readonly run: (args: readonly string[], io: CliIo) => Promise<number>
 }
 
-/** A command whose help and parsing both follow from its flags and operands. */
+/** Makes a command. Its help and the parsing of its arguments both follow from `flags` and `operands`. */
 export function command<const Flags extends Readonly<Record<string, Flag>>, const Operands extends readonly string[]>({
   name,
   summary,
@@ -202,7 +205,7 @@ export function durationMs(text: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * (UNIT_MS[unit] ?? 0)
 }
 
-/** The JSON object in a file, or on the standard input if the name is `-`. Exit code 2 without one. */
+/** The JSON object in a file, or on the standard input if the name is `-`. Throws `CommandError` with exit code 2 if there is none. */
 export async function readObject(file: string, io: CliIo): Promise<Record<string, unknown>> {
   const text = file === '-' ? await readAll(io.in) : await readFile(file, 'utf8').catch(unreadable)
   const name = file === '-' ? 'the standard input' : file

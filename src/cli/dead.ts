@@ -6,9 +6,9 @@ import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
 import { confirm, printable, shortTime, table, write, writeJson } from './output.ts'
 
 const PATH = '/v1/deliveries'
-/** Dead letters that one command replays. */
+/** The most dead letters that one command replays. */
 const MAX_REPLAYED = 100_000
-/** How many of them are shown first. */
+/** How many of them a preview shows. */
 const SAMPLE_SIZE = 5
 
 export const deadList = command({
@@ -78,7 +78,7 @@ async function deadOf(ops: OpsClient, uid: string, handler: string | undefined):
 
 type Mode = { readonly yes: boolean; readonly dryRun: boolean; readonly json: boolean }
 
-/** Replays exactly the dead letters that it has shown, and none that have died meanwhile. */
+/** Replays exactly the dead letters that it counted for the preview. A delivery that dies after that is not replayed. */
 async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun, json }: Mode): Promise<number> {
   const unknown = await unknownNames(ops, names)
   if (unknown.length > 0) throw new CommandError(unknown.join('; '))
@@ -132,7 +132,7 @@ interface Tally {
   readonly failed: readonly (Letter & { readonly problem: string })[]
 }
 
-/** One that cannot be replayed, for example because its handler is gone, does not stop the others. */
+/** Replays one letter after the other. If one cannot be replayed, for example because its handler was removed, the others still are. */
 async function replayEach(ops: OpsClient, letters: readonly Letter[], io: CliIo, json: boolean): Promise<number> {
   const failed: Tally['failed'][number][] = []
   for (const letter of letters) {

@@ -35,7 +35,7 @@ const columns: Columns<EventJson> = {
   row: ({ received_at, uid, source, type, status }) => [shortTime(received_at), uid, source, type, status],
 }
 
-/** RFC 3339, from RFC 3339 or from a duration before now. */
+/** The time of an option as RFC 3339. The operator gives RFC 3339, or a duration before now. */
 function timeOf(option: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const agoMs = durationMs(text)
@@ -123,7 +123,7 @@ function lastThrown({ handler, history }: EventDetailJson['deliveries'][number])
   return `attempt ${attempt.number} of ${handler} ${what}\n${thrown(attempt.error_detail, '  ')}`
 }
 
-/** What was thrown, with its stack, its cause and its parts, each indented further. */
+/** The text of a thrown value, with its stack, its cause and its parts, each indented further. */
 export function thrown({ name, message, code, stack, cause, errors }: ErrorDetail, indent: string): string {
   const [first = '', ...more] = message.split('\n')
   const line = (text: string): string => `${indent}${text}\n`
@@ -145,12 +145,12 @@ export const eventsReplay = command({
     withOps(io, async (ops) => {
       const replayed = await replayEvent(ops, uid, handler)
       await writeAnswer(io, replayed, json, (each) => replayedLine(uid, each))
-      // An event that is on its way already is what the operator asked for.
+      // Success also if nothing is started: the deliveries of the event are pending or running already.
       return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
     }),
 })
 
-/** Runs one event again, for one handler or for all that want it. Gives what the event is from now on. */
+/** Runs one event again, for one handler or for all that want it. Resolves with the event's new status. */
 export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<ReplayJson> =>
   ops.post(`${eventPath(uid)}/replay`, handler === undefined ? {} : { handler })
 

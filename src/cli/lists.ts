@@ -5,7 +5,7 @@ import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
 import { type OpsClient, type QueryParameters, withOps } from './ops-client.ts'
 import { printable, table, write, writeJson } from './output.ts'
 
-/** Items that one `list` shows. */
+/** The most items that one `list` shows. */
 const MAX_LISTED = 10_000
 
 /** The options that every `list` has. */
@@ -22,7 +22,7 @@ export interface Columns<Item> {
 
 interface ListRequest<Item> {
   readonly path: string
-  /** Filters; `source` and `handler` are names that have to exist. */
+  /** `source` and `handler` are names; if the list is empty, the command says which of them do not exist. */
   readonly filter: QueryParameters & Names
   readonly columns: Columns<Item>
   readonly limit: string | undefined
@@ -30,7 +30,7 @@ interface ListRequest<Item> {
   readonly json: boolean
 }
 
-/** Runs a `list`: as JSON, or as a table with the cursor of what follows. */
+/** Runs a `list` command: shows a page as JSON, or as a table and the cursor of the next page. */
 export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Promise<number> {
   const { path, filter, columns, cursor, json } = request
   const limit = parseCount('limit', request.limit ?? String(DEFAULT_PAGE_SIZE), MAX_LISTED)
@@ -46,7 +46,7 @@ export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Prom
   })
 }
 
-/** The first `limit` items, and the cursor of those after them, if there are more. */
+/** The first `limit` items, and the cursor of the items after them, if there are more. */
 async function first<Item>(
   ops: OpsClient,
   path: string,
@@ -96,7 +96,10 @@ export async function unknownNames(ops: OpsClient, names: Names): Promise<readon
   return faults
 }
 
-/** Beside an empty list: names the filters that match no source or handler. No error, since a removed one may have had items. */
+/**
+ * For an empty list: writes which source or handler of the filter does not exist. This is not an error, because a source or handler
+ * that was removed may have had items.
+ */
 async function hintAtUnknown({ err }: CliIo, ops: OpsClient, names: Names): Promise<void> {
   for (const fault of await unknownNames(ops, names)) await write(err, `${printable(fault)}\n`)
 }

@@ -97,7 +97,7 @@ class ProgressLine {
   readonly #err: NodeJS.WritableStream & { readonly isTTY?: boolean }
   #shownAtMs: number | undefined
   #toldWhere = false
-  /** Where the present step began. */
+  /** The beginning of the current step, from which its rate is computed. */
   #from = { what: '', done: 0, atMs: 0 }
   #isOpen = false
 
@@ -111,7 +111,7 @@ class ProgressLine {
     const isFirst = this.#shownAtMs === undefined
     if (resumed && (done < total || step === 'verifying'))
       this.#tellWhere(`${step} ${table} after ${done} of ${total} rows`)
-    // A terminal shows each step at once; elsewhere a step that is over soon needs no line.
+    // A terminal shows each step at once. A log file needs no line for a step that ends soon.
     const waitMs = isTerminal ? (isFirst ? 0 : REWRITE_INTERVAL_MS) : LINE_INTERVAL_MS
     this.#shownAtMs ??= nowMs
     if (nowMs - this.#shownAtMs < waitMs) return

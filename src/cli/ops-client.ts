@@ -6,10 +6,10 @@ import type { ProblemJson } from '../http/schemas/schema.ts'
 import { type CliIo, CommandError, configOf, EXIT_FAILED, EXIT_USAGE } from './command.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
-/** Bytes of one answer: a body of the largest configurable size, and some. */
+/** Bytes of one answer: more than a body of the largest size that can be configured. */
 const MAX_RESPONSE_BYTES = 80 * 1024 * 1024
 
-/** The ops API of the running service. Every call rejects with `CommandError` where it does not answer 2xx. */
+/** The ops API of the running service. Every call rejects with `CommandError` unless the service answers 2xx. */
 export interface OpsClient {
   get<Answer>(path: string, query?: QueryParameters): Promise<Answer>
   bytes(path: string): Promise<Uint8Array>
@@ -18,20 +18,23 @@ export interface OpsClient {
   delete<Answer>(path: string): Promise<Answer | undefined>
 }
 
-/** The service refused. A request that makes no sense (400) has the exit code of an option that makes none. */
+/** The service did not answer 2xx. An answer of 400 gives the exit code of wrong arguments. */
 export class ProblemError extends CommandError {
   constructor(status: number, bytes: Buffer) {
     super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
   }
 }
 
-/** The variables of the configuration that the client reads. */
+/** Matches faults of the variables that the client reads. */
 const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
 
 /** Parameters that are undefined are left out. */
 export type QueryParameters = Readonly<Record<string, string | number | undefined>>
 
-/** Lends a client to `use`, and closes its connections afterwards. `timeoutMs`: until an answer begins, and between its parts. */
+/**
+ * Calls `use` with a client, and closes the client's connections afterwards. `timeoutMs`: the longest wait for the beginning of an
+ * answer, and between two parts of it.
+ */
 export async function withOps<Result>(
   io: Pick<CliIo, 'read'>,
   use: (ops: OpsClient) => Promise<Result>,
@@ -102,7 +105,7 @@ function createClient(agent: Agent, config: Config): OpsClient {
   }
 }
 
-/** The host by which a listener's address can be reached. */
+/** The host of a URL that reaches a listener with this address. */
 export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'
@@ -112,7 +115,7 @@ export function reachable(host: string): string {
 export const unreachable = (origin: string, error: unknown): string =>
   `no answer from ${origin}: is it running? (${messageOf(error) || (error as NodeJS.ErrnoException).code})`
 
-/** What went wrong: the title and detail of a problem (RFC 9457), or the bare status. */
+/** The title and detail of a problem (RFC 9457); if the body is not a problem, only the status. */
 export function describeProblem(status: number, bytes: Buffer): string {
   const { title, detail } = readProblem(bytes)
   if (title === undefined) return `answered ${status}`

@@ -1,16 +1,16 @@
 import { type CliIo, CommandError, EXIT_USAGE } from './command.ts'
 
-/** Columns of one cell; the rest of a longer text is cut off. */
+/** Characters of one cell; the rest of a longer text is cut off. */
 const MAX_CELL_WIDTH = 72
 
-/** Resolves when the stream has taken it. */
+/** Resolves when the stream has accepted the chunk. */
 export const write = (stream: NodeJS.WritableStream, chunk: string | Uint8Array): Promise<void> =>
   new Promise((resolve) => stream.write(chunk, () => resolve()))
 
 export const writeJson = (stream: NodeJS.WritableStream, value: unknown): Promise<void> =>
   write(stream, `${JSON.stringify(value, null, 2)}\n`)
 
-/** An answer as JSON with `--json`, otherwise as the text that `describe` makes of it. */
+/** Writes an answer as JSON with `--json`, otherwise as the text that `describe` makes from it. */
 export const writeAnswer = <Answer>(
   { out }: CliIo,
   answer: Answer,
@@ -18,7 +18,7 @@ export const writeAnswer = <Answer>(
   describe: (answer: Answer) => string,
 ): Promise<void> => (json ? writeJson(out, answer) : write(out, describe(answer)))
 
-/** Rows under their headings, aligned. Control characters of a sender are removed, so that they cannot act on the terminal. */
+/** Rows under their headings, aligned. Removes control characters, so that a sender's text cannot control the terminal. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = rows.map((row) => row.map(cell))
   const widths = headings.map((heading, at) => Math.max(heading.length, ...cells.map((row) => row[at]?.length ?? 0)))
@@ -28,7 +28,7 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
     .join('')
 }
 
-/** Names and values, one a line, the values aligned. Those without a value are left out. */
+/** Names and values, one pair per line, the values aligned. Leaves out names without a value. */
 export function fields(entries: readonly (readonly [name: string, value: string | undefined])[]): string {
   const given = entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined && entry[1] !== '')
   const width = Math.max(0, ...given.map(([name]) => name.length))
@@ -44,7 +44,7 @@ export function shortTime(time: string): string {
 export const shortDuration = (ms: number): string =>
   ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`
 
-/** The text in one line, without characters that could act on the terminal. */
+/** The text in one line, without characters that could control the terminal. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim()
 
 function cell(text: string): string {
@@ -54,13 +54,13 @@ function cell(text: string): string {
 
 interface Question {
   readonly text: string
-  /** What was not done, should the operator not agree. */
+  /** The message if the operator does not agree: what was not done. */
   readonly otherwise: string
-  /** When to use `--yes` where there is no terminal. */
+  /** Without a terminal, completes the sentence that tells the operator to use `--yes`: for what, or when. */
   readonly yes: string
 }
 
-/** Asks the operator at the terminal. Any answer but yes, and the end of the input, throws `CommandError`. */
+/** Asks the operator at the terminal. Throws `CommandError` for any answer but yes, for the end of the input, and without a terminal. */
 export async function confirm({ in: input, err, interactive }: CliIo, { text, otherwise, yes }: Question) {
   if (!interactive)
     throw new CommandError(`${otherwise}: there is no terminal to ask on, so say --yes ${yes}`, EXIT_USAGE)

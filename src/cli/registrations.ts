@@ -4,7 +4,7 @@ import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, table, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/registrations'
-/** Far above what an operation takes at worst (OPERATION_DEADLINE_MS in registrations): an answer that is missed may hold a secret. */
+/** Far longer than any operation takes (`OPERATION_DEADLINE_MS` in registrations): an answer that the client misses may hold a secret. */
 const ANSWER_TIMEOUT_MS = 360_000
 const eventsFlag = { value: '<a,b>', help: "as the provider names them; the source's types unless given" } as const
 
@@ -130,7 +130,7 @@ const describe = (
     ['state', stateOf(active)],
   ])
 
-/** The only place that shows a secret which a provider hands out. */
+/** The only text that shows a secret which the provider has made. */
 const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcomeJson): string =>
   describe(registration, action) +
   (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)

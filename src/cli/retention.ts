@@ -4,7 +4,7 @@ import { withOps } from './ops-client.ts'
 import { confirm, fields, shortTime, table, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/retention'
-/** Days that are shown, the oldest ones; `--json` gives all. */
+/** How many of the oldest days are shown; `--json` shows all. */
 const MAX_DAYS_SHOWN = 40
 
 export const retentionShow = command({

@@ -7,7 +7,7 @@ import { signRequest } from '../signatures/registry.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
 
-/** Requests at the same time. */
+/** Requests that are open at the same time. */
 const CONCURRENCY = 64
 const REQUEST_TIMEOUT_MS = 30_000
 const MAX_RESPONSE_BYTES = 65_536
@@ -32,17 +32,17 @@ export interface Run {
   readonly sent: number
   stored: number
   duplicates: number
-  /** The last one. */
+  /** Of the event that was stored last. */
   receipt: Acknowledgement | undefined
-  /** Each refusal, and how often it came. */
+  /** Why the service refused events → how many. */
   readonly problems: Map<string, number>
   readonly ackMicroseconds: RecordableHistogram
   elapsedMs: number
 }
 
 /**
- * Sends `count` events, each with an id of its own, up to `CONCURRENCY` at a time. A refusal is counted, and the others are
- * still sent. Rejects with `CommandError` if nothing answers or the provider has no such event.
+ * Sends `count` events, each with an id of its own, up to `CONCURRENCY` at a time. If the service refuses an event, counts the
+ * refusal and sends the others. Rejects with `CommandError` if no service answers or the provider has no event of this type.
  */
 export async function sendMany(request: SendRequest): Promise<Run> {
   const fault = sampleFault(request.provider, sample(request), request.type)
@@ -119,7 +119,7 @@ function readReceipt(bytes: Buffer, origin: string): Acknowledgement {
     const { uid, duplicate } = JSON.parse(bytes.toString()) as Acknowledgement
     if (typeof uid === 'string') return { uid, duplicate }
   } catch {
-    // said below
+    // The error below says so.
   }
   throw new CommandError(`what answers at ${origin} is not Holdfast`)
 }

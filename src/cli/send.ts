@@ -18,7 +18,7 @@ import { printable, write, writeJson } from './output.ts'
 import { type Run, sendMany } from './send-many.ts'
 
 const MAX_COUNT = 10_000_000
-/** The variables that this command reads beside those of the source. */
+/** Matches faults of the variables that this command reads, other than the variables of the source. */
 const OWN_VARIABLES = /^(?:PORT|PUBLIC_URL) is /
 
 export const send = command({
@@ -83,7 +83,7 @@ async function findProvider(config: Config, source: SourceConfig): Promise<Provi
   throw new CommandError([`there is no provider ${source.provider}`, ...faults].join('; '))
 }
 
-/** For one event its uid alone, for several a summary. */
+/** Writes the uid of a single event, or a summary of several. */
 async function report(run: Run, single: boolean, json: boolean, io: CliIo): Promise<number> {
   const failed = run.problems.size > 0
   if (single) {

@@ -20,9 +20,9 @@ import { fields, shortTime, write, writeAnswer } from './output.ts'
 
 const PATH = '/v1/tasks'
 const DEFAULT_TIMEOUT = '5m'
-/** Seconds that one request waits; a longer wait is made of several. */
+/** Seconds that one request waits; a longer wait takes several requests. */
 const WAIT_SECONDS = 20
-/** A wait that ends this much too early was cut off. */
+/** A wait that ends earlier than this before its time was cut off by the service. */
 const CUT_OFF_MS = 500
 
 /** The options of both commands that begin a task. */
@@ -175,7 +175,10 @@ export const tasksWait = command({
   },
 })
 
-/** The task as soon as it is terminal, or as it is when the time is over. A service that stops answers early: then it throws. */
+/**
+ * Resolves with the task as soon as it is terminal, or at `untilMs` with its state then. Throws if the service answers earlier: it
+ * does so when it stops.
+ */
 async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<TaskJson> {
   for (;;) {
     const startMs = Date.now()

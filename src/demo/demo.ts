@@ -14,9 +14,9 @@ import { MAX_WAIT_MS, POLL_INTERVAL_MS, showEvents, showTasks } from './steps.ts
  * provider, and sends real signed requests over HTTP. Ends by itself, with exit code 1 if a step fails.
  */
 
-/** After this time it fails; the test suite, on a busy machine, gives it more. */
+/** After this time the demonstration fails. The test suite sets a longer time, because its machine may be busy. */
 const TIMEOUT_MS = Number(process.argv[2] ?? 18_000)
-/** Events that came by no webhook: the answer to a poll, and a deadline. */
+/** Events that come without a webhook: the answer to a poll, and the end of a task at its deadline. */
 const OWN_EVENTS = 2
 
 const SECRET = `whsec_${randomBytes(32).toString('base64')}`

@@ -1,4 +1,4 @@
-/** What the demonstration prints: numbered steps, and below each what happens. */
+/** What the demonstration prints: numbered steps, and what happens in each. */
 
 const MAX_SHOWN_LENGTH = 72
 

@@ -7,15 +7,15 @@ import ai from '../providers/ai/provider.ts'
 import { signRequest } from '../signatures/registry.ts'
 import { expect, say, shortened } from './narration.ts'
 
-/** A provider over real HTTP with the tutorial's generic AI API. It prints what it does. */
+/** A provider over real HTTP with the tutorial's generic AI API. Prints what the provider does. */
 export interface DemoProvider {
   /** The base of its API. */
   readonly url: string
-  /** How often Holdfast has asked for a task. */
-  asked(taskId: string): number
-  /** The task is completed from now on. Its webhook is sent only by `sendWebhook`. */
+  /** How often Holdfast has polled a task. */
+  polls(taskId: string): number
+  /** Completes the task. Does not send its webhook: `sendWebhook` does. */
   finish(taskId: string): void
-  /** To the URL that came with the task. */
+  /** Sends the task's webhook to the URL that was submitted with the task. */
   sendWebhook(taskId: string): Promise<Answer>
   close(): Promise<void>
 }
@@ -24,7 +24,7 @@ interface DemoTask {
   readonly prompt: unknown
   readonly webhookUrl: string
   status: 'processing' | 'completed'
-  asked: number
+  polls: number
 }
 
 interface ApiAnswer {
@@ -51,7 +51,7 @@ export async function startProvider(apiKey: string, sender: WebhookSender): Prom
     const { data, webhook_url } = (await json(request)) as { data?: { prompt?: unknown }; webhook_url?: string }
     if (webhook_url === undefined) return { status: 422, body: { error: 'webhook_url is missing' } }
     const taskId = `task_${works.size + 1}`
-    works.set(taskId, { prompt: data?.prompt, webhookUrl: webhook_url, status: 'processing', asked: 0 })
+    works.set(taskId, { prompt: data?.prompt, webhookUrl: webhook_url, status: 'processing', polls: 0 })
     say(`  the provider is given it: POST /tasks, answered with ${taskId}`)
     return { status: 201, body: { task_id: taskId } }
   }
@@ -59,7 +59,7 @@ export async function startProvider(apiKey: string, sender: WebhookSender): Prom
   function show(taskId: string): ApiAnswer {
     const work = works.get(taskId)
     if (work === undefined) return { status: 404, body: { error: 'no such task' } }
-    work.asked++
+    work.polls++
     say(`  the provider is asked: GET /tasks/${taskId}, answered with ${work.status}`)
     return { status: 200, body: stateOf(taskId, work) }
   }
@@ -86,7 +86,7 @@ export async function startProvider(apiKey: string, sender: WebhookSender): Prom
 
   return {
     url: `http://127.0.0.1:${port}`,
-    asked: (taskId) => workOf(taskId).asked,
+    polls: (taskId) => workOf(taskId).polls,
     finish: (taskId) => {
       workOf(taskId).status = 'completed'
     },
@@ -112,7 +112,7 @@ interface Answer {
 export interface WebhookSender {
   /** Signs a body as the provider would, sends it, and prints the answer. */
   send(url: string, body: string): Promise<Answer>
-  /** Uids. */
+  /** Uids of the events that Holdfast has acknowledged. */
   readonly acknowledged: ReadonlySet<string>
 }
 

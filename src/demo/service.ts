@@ -22,11 +22,11 @@ interface LogLine {
   readonly ops?: string
 }
 
-/** The real service in a process of its own, and what it logs. */
+/** The real service in a process of its own, and its log. */
 export interface DemoService {
   readonly publicUrl: string
   readonly opsUrl: string
-  /** Resolves with the first line that the predicate accepts, and takes it out: it is not given again. */
+  /** Resolves with the first log line that the predicate accepts. Each line is given only once. */
   logged(accept: (line: LogLine) => boolean): Promise<LogLine>
   /** Gives the exit code; null if the signal ended it. Idempotent. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>
@@ -35,8 +35,8 @@ export interface DemoService {
 const MAX_PORTS = 3
 
 /**
- * Starts `holdfast serve` in a directory, on free ports, with its own address as `PUBLIC_URL`; it is killed when the
- * signal is aborted. Rejects with what it said if it does not come up.
+ * Starts `holdfast serve` in a directory, on free ports, with its own address as `PUBLIC_URL`. Kills the service when the signal is
+ * aborted. If the service does not start, rejects with its error output.
  */
 export async function startService(
   directory: string,
@@ -48,13 +48,13 @@ export async function startService(
     try {
       return await startAt(port, directory, environment, abort)
     } catch (error) {
-      // Another process may have taken the port between the look and the start.
+      // Another process may have taken the port after `freePort` had found it free.
       if (tried === MAX_PORTS || !messageOf(error).includes('EADDRINUSE')) throw error
     }
   }
 }
 
-/** The public address has to be known before the service starts, since its configuration names it. */
+/** A port for the public listener. The configuration contains it in `PUBLIC_URL`, so it must be known before the service starts. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -87,7 +87,7 @@ async function startAt(
   const kill = (): void => void child.kill('SIGKILL')
   abort.addEventListener('abort', kill)
   if (abort.aborted) kill()
-  // `close`, not `exit`: by then all of its output has been read.
+  // Not `exit`: only at `close` has all output of the process been read.
   const exited = once(child, 'close').finally(() => abort.removeEventListener('abort', kill))
   const lines: LogLine[] = []
   const heard = new EventTarget()
@@ -138,7 +138,7 @@ export async function ops<Body>(of: DemoService, path: string, init?: RequestIni
 
 export const eventOf = (service: DemoService, uid: string): Promise<ShownEvent> => ops(service, `/v1/events/${uid}`)
 
-/** Waits for the handler of an event, and prints what it says. Gives the handler's name. */
+/** Waits until a handler has logged a line about the event, and prints that line. Resolves with the handler's name. */
 export async function handled(by: DemoService, uid: string): Promise<string | undefined> {
   const line = await by.logged((each) => each.uid === uid && each.say !== undefined)
   say(`  handler ${line.handler}, attempt ${line.attempt}: ${line.say}`)

@@ -38,7 +38,7 @@ export async function showEvents(service: DemoService, sender: WebhookSender, di
   await handled(service, invoice)
 }
 
-/** The line of log comes before the commit, so this waits until the store shows the dead letter. */
+/** Waits until the store shows the dead letter: the service logs it before the commit. */
 async function deadLetterOf(service: DemoService, uid: string): Promise<void> {
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
     const { items } = await ops<{ items: { event_uid: string }[] }>(service, '/v1/deliveries?state=dead')
@@ -74,11 +74,11 @@ async function showReceiving(service: DemoService, sender: WebhookSender, url: s
   }
 }
 
-/** How long the service waits for a webhook before it asks, and how often it looks for tasks to ask for. */
+/** How long the service waits for a webhook before it polls a task, and how often it looks for tasks to poll. */
 export const MAX_WAIT_MS = 600
 export const POLL_INTERVAL_MS = 200
 
-/** So long that even on the slowest machine Holdfast does not ask for a task whose webhook is about to come. */
+/** So long that Holdfast does not poll a task before its webhook comes, even on the slowest machine. */
 const PATIENT_WAIT_MS = 15_000
 const DEADLINE_MS = 1_200
 const WAIT_SECONDS = 10
@@ -88,14 +88,14 @@ interface Scene {
   readonly provider: DemoProvider
 }
 
-/** Has tasks done: one ends by webhook, one by poll with its webhook late, one at its deadline. */
+/** Submits tasks: one ends by webhook, one by poll before its late webhook, one at its deadline. */
 export async function showTasks(scene: Scene): Promise<void> {
   const handler = await showWebhook(scene)
   await showLostWebhook(scene, handler)
   await showDeadline(scene)
 }
 
-/** Gives the name of the handler. */
+/** Resolves with the name of the handler. */
 async function showWebhook({ service, provider }: Scene): Promise<string | undefined> {
   step('A task is submitted, and its webhook comes when it is done: the waiting caller gets it, and no poll is needed')
   const id = await submit(service, 'a haiku', { max_wait_ms: PATIENT_WAIT_MS })
@@ -113,7 +113,7 @@ async function showWebhook({ service, provider }: Scene): Promise<string | undef
   expect(task.status === 'completed' && task.resolved_by === 'webhook', 'the webhook to resolve it')
   expect(task.event_uid === uid, 'the task to name the event that ended it')
   expect(answeredAt - sentAt < (WAIT_SECONDS * 1_000) / 2, 'the waiter to be answered at once')
-  expect(task.polls === 0 && provider.asked(id) === 0, 'no poll')
+  expect(task.polls === 0 && provider.polls(id) === 0, 'no poll')
   return handler
 }
 
@@ -123,7 +123,7 @@ async function showLostWebhook({ service, provider }: Scene, handler: string | u
   provider.finish(id)
   say(`  the provider finishes it, and its webhook is lost; ${MAX_WAIT_MS} ms after the task began, it is asked for`)
   const { task } = await waitFor(service, id)
-  const polls = provider.asked(id)
+  const polls = provider.polls(id)
   say(`← 200  ${summaryOf(task)}; asked ${times(polls)}`)
   expect(task.status === 'completed' && task.resolved_by === 'poll', 'a poll to resolve it')
   expect(polls > 0 && task.event_uid !== null, 'the provider to be asked, and an event that came of it')
@@ -144,7 +144,7 @@ async function showDeadline({ service, provider }: Scene): Promise<void> {
   step('A task that never ends expires at its deadline, and its handler gets that event')
   const id = await submit(service, 'an epic', { deadline_ms: DEADLINE_MS })
   const { task } = await waitFor(service, id)
-  say(`← 200  ${summaryOf(task)}; asked ${times(provider.asked(id))}`)
+  say(`← 200  ${summaryOf(task)}; asked ${times(provider.polls(id))}`)
   expect(task.status === 'expired' && task.resolved_by === 'expiry', 'it to expire')
   expect(task.event_uid !== null, 'an event of it')
   expect((await eventOf(service, task.event_uid)).type === 'task.expired', 'task.expired')
@@ -154,7 +154,7 @@ async function showDeadline({ service, provider }: Scene): Promise<void> {
 const summaryOf = ({ task_id, status, resolved_by }: TaskJson): string =>
   `${task_id} is ${status}, resolved by ${resolved_by}`
 
-/** Gives the provider's id. */
+/** Resolves with the provider's id of the task. */
 async function submit(service: DemoService, prompt: string, limits: object = {}): Promise<string> {
   const body = JSON.stringify({ source: 'ai', submit: { data: { prompt } }, ...limits })
   say(`→ POST /v1/tasks  ${body}`)

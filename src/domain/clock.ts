@@ -1,13 +1,13 @@
 import { HoldfastError } from './errors.ts'
 
-/** Milliseconds since the epoch. Injected wherever time decides something, so that tests need not wait. */
+/** Milliseconds since the epoch. Injected into all code that depends on the time, so that tests need not wait. */
 export type Clock = () => number
 
 export const systemClock: Clock = Date.now
 
 export const toIso = (ms: number): string => new Date(ms).toISOString()
 
-/** Whether a promise resolves within the time. Rejects if the promise does so within the time. */
+/** Whether a promise resolves within the time. Rejects if the promise rejects within the time. */
 export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => resolve(false), Math.max(0, ms))
@@ -21,11 +21,11 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
 const DAY_MS = 86_400_000
 /** A clock that has jumped is trusted again once it has run steadily for this time. */
 const STEADY_MS = DAY_MS
-/** The most that a clock may be off before it is doubted. */
+/** The most that a clock may be off before it counts as doubted. */
 export const MAX_TOLERANCE_MS = DAY_MS
-/** How much two clocks, or one clock before and after it was set, may differ: times that lie ahead by at most this are left alone. */
+/** How much two clocks, or one clock before and after it was set, may differ. Times that lie ahead by at most this are not corrected. */
 export const AHEAD_TOLERANCE_MS = 60_000
-/** How many events get a new time of receipt by the look that finds the clock right again; `RetentionStore.prune` corrects later ones. */
+/** The most events whose time of receipt is corrected by the look that trusts the clock again; `RetentionStore.prune` corrects the others. */
 export const MAX_REDATED = 2_000
 /** A clock with an earlier time is wrong, because this release was made later. After a dead battery a clock begins in 1970. */
 const OLDEST_MS = Date.UTC(2025, 0, 1)
@@ -38,8 +38,8 @@ const OLDEST_MS = Date.UTC(2025, 0, 1)
  *             a time not explained: more than the tolerance, ahead or back
  *   trusted ──────────────────────────────────────────────────────────────→ doubted ──┐ another jump:
  *      ↑                                                                     │    ↑   │ the day begins anew
- *      └───── the clock is back where it is explained, has run on ───────────┘    └───┘
- *             steadily for a day, or an operator vouches for it
+ *      └───── the clock shows an explained time again, has run ──────────────┘    └───┘
+ *             steadily for a day, or an operator confirms it
  * ```
  */
 export interface ClockRecord {
@@ -86,8 +86,9 @@ export function beginningTime(record: ClockRecord | undefined, nowMs: number): n
 }
 
 /**
- * If the look that gave `after` trusts the clock again: events that were stored since the clock was last trusted, and are dated before
- * the result, were dated by a clock that was behind. Undefined: the clock is not trusted again, or the former time was ahead of it.
+ * Finds events that a clock dated while it was behind. If the look that gave `after` trusts the clock again, these are the events
+ * that were stored since the clock was last trusted and are dated before the result. Undefined: this look does not trust the clock
+ * again, or the clock was ahead and not behind.
  */
 export function misdatedBefore(before: ClockRecord, after: ClockRecord): number | undefined {
   const isBack = before.steadyMs !== undefined && after.steadyMs === undefined
@@ -118,14 +119,14 @@ function whyNotVouched({ lookedAtMs, steadyMs }: ClockRecord, vouchedMs: number)
 
 function judge(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {
   const trusted = trustedAt(nowMs)
-  const isOfThisAge = nowMs >= OLDEST_MS
+  const isPossible = nowMs >= OLDEST_MS
   const jumpMs = nowMs - record.knownAtMs
   const explainedMs = ranMs + (record.steadyMs ?? 0)
-  if (isOfThisAge && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
+  if (isPossible && jumpMs >= -toleranceMs && jumpMs <= explainedMs + toleranceMs) return trusted
   const stepMs = nowMs - record.lookedAtMs
-  // A step ahead may be longer than the tolerance, which a short retention makes less than a night: the service may have been stopped
-  // overnight. A step back is only an adjustment of the clock, and small.
+  // A steady clock may step ahead by more than the tolerance: with a short retention the tolerance is less than a night, and the
+  // service may have been stopped overnight. It may step back only a little, when it is adjusted.
   const isSteady = record.steadyMs !== undefined && stepMs >= -AHEAD_TOLERANCE_MS && stepMs <= ranMs + MAX_TOLERANCE_MS
   const steadyMs = isSteady ? Math.max(0, (record.steadyMs ?? 0) + Math.min(stepMs, ranMs)) : 0
-  return isOfThisAge && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }
+  return isPossible && steadyMs >= STEADY_MS ? trusted : { ...record, lookedAtMs: nowMs, steadyMs }
 }

@@ -4,7 +4,7 @@ import type { RetryPolicy } from './retry-or-dead.ts'
 export const DEDUPE_MODES = ['id', 'body'] as const
 export type DedupeMode = (typeof DEDUPE_MODES)[number]
 
-/** One source as the environment describes it; `SOURCE_<NAME>_…`. */
+/** One source as the variables `SOURCE_<NAME>_…` describe it. */
 export interface SourceConfig {
   readonly name: string
   /** Name of its provider module. */
@@ -41,7 +41,7 @@ export interface Config {
   readonly databaseUrl: string
   readonly role: Role
   readonly sources: readonly SourceConfig[]
-  /** Present if no source is configured: the file of the secret of source `ai`, which is made on the first start. */
+  /** Present if no source is configured: the file with the secret of source `ai`. The first start makes it. */
   readonly generatedSecretFile?: string
   /** Absolute. */
   readonly handlersDir: string
@@ -54,14 +54,14 @@ export interface Config {
   /** Resident size above which a handler process is ended, in MiB. */
   readonly handlerMemoryMb: number
   readonly retry: RetryPolicy
-  /** How long after its beginning a task is stale, and expires, unless the caller gives other times. */
+  /** How long after it began a task becomes stale, and how long after it began it expires, unless the caller gives other times. */
   readonly taskMaxWaitMs: number
   readonly taskDeadlineMs: number
-  /** How often the poller looks for stale tasks; it does not poll a task more often. */
+  /** How often the poller looks for stale tasks; no task is polled more often. */
   readonly pollIntervalMs: number
   /** Longest body of a webhook. */
   readonly bodyLimitBytes: number
-  /** Longest answer to a poll that is stored whole. */
+  /** The longest answer to a poll that is stored whole; of a longer one the outline is stored. */
   readonly answerLimitBytes: number
   /** CIDRs. */
   readonly trustProxy: readonly string[]

@@ -4,24 +4,24 @@ import type { Page, PageRequest } from './page.ts'
 
 export interface ClaimRequest {
   /**
-   * Handlers that may run, how many more of each, and how many of each run already (absent: none). A delivery of a handler
-   * that is not named here is left alone.
+   * The handlers whose deliveries may be leased. `limit`: how many deliveries of the handler may be leased. `running`: how many
+   * run already; absent: none.
    */
   readonly handlers: readonly { readonly name: string; readonly limit: number; readonly running?: number }[]
-  /** The most deliveries, over all handlers, that may share a process, and that must run alone. */
+  /** The most deliveries to lease, over all handlers: of those that may share a process, and of those that must run isolated. */
   readonly sharedLimit: number
   readonly isolatedLimit: number
-  /** A delivery that is not settled within this time is pending again, and its attempt is lost. */
+  /** If a delivery is not settled within this time, its attempt is lost, and the delivery becomes pending again. */
   readonly leaseMs: number
-  /** A delivery whose lease ran out on its last attempt is dead. */
+  /** If the lease runs out on the attempt with this number, the delivery becomes dead. */
   readonly maxAttempts: number
 }
 
 export interface Claimed {
   readonly work: readonly Work[]
   /**
-   * When the next delivery comes due (ms since the epoch): the earliest of the pending deliveries of any handler and of the
-   * leases taken through this store, among those that were not due when the store looked. Undefined if there is none.
+   * The next time at which there may be something to claim (ms since the epoch): the earliest due time of a pending delivery of any
+   * handler, or the earliest end of a lease taken through this store, that lies after this claim. Undefined: there is none.
    */
   readonly nextDueAtMs: number | undefined
 }
@@ -44,11 +44,11 @@ export interface Replay {
   readonly only?: 'dead'
 }
 
-/** What a replay has made of an event. */
+/** The result of a replay. */
 export interface Replayed {
   /**
-   * `conflict`: Holdfast had not understood the event before, and another event has taken its id meanwhile. The event was given
-   * a reason that says so, and no handler runs.
+   * `conflict`: the event was quarantined on arrival and is understood now, but another event has its id meanwhile. `reasons` says
+   * so, and no handler runs.
    */
   readonly status: Replay['status'] | 'conflict'
   readonly reasons: readonly string[]
@@ -62,37 +62,39 @@ export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 /** The deliveries of events to handlers. */
 export interface DeliveryQueue {
   /**
-   * Leases due deliveries and counts the attempt. No delivery is leased to two callers at once. The order is round robin over
-   * the handlers: the next delivery is always one of the handler of which the fewest run, with those just leased counted; of
-   * several such handlers, of the one whose next delivery is the oldest due. Within a handler the oldest due comes first.
-   * Deliveries whose lease ran out, or whose holder shared the store and is dead, become pending or, with no attempt left,
-   * dead; either way the lost attempt is in their history. A delivery that is lost for the second time in a row is to run
-   * isolated.
+   * Leases due deliveries and counts their attempts. No delivery is leased to two callers at once. Handlers take turns: each next
+   * delivery is one of the handler with the fewest running attempts, including those that this call has just leased. If several
+   * handlers have equally few, the handler with the delivery that has been due longest comes first. Within a handler, the delivery
+   * that has been due longest comes first.
    *
-   * Committed, but not fsynced: a power cut (or a failover of PostgreSQL) may undo the lease. The delivery is then leased again
-   * as if for the first time, though its handler may have run.
+   * Also reclaims the deliveries whose lease ran out, or whose lease belongs to another process on the same store that is dead:
+   * each becomes pending or, if no attempt is left, dead. Either way its history shows the lost attempt. A delivery that is lost
+   * twice in a row runs isolated next.
    *
-   * Rows that the database cannot read (damage) are set aside where that is possible; where damage is in the way of all
-   * deliveries, none is leased.
+   * A claim is committed, but not fsynced: a power cut (or a failover of PostgreSQL) may undo the lease. The delivery is then
+   * leased again as if for the first time, although its handler may have run.
+   *
+   * Sets aside rows that the database cannot read because of damage, where that is possible. If the damage prevents every claim,
+   * no delivery is leased.
    */
   claim(request: ClaimRequest): Promise<Claimed>
 
   /**
-   * Records attempts and moves their deliveries on. The answer tells for each whether it took effect: false if the lease is no
-   * longer the delivery's, in which case nothing is recorded. Idempotent in that sense. As durable as a claim: after a power
-   * cut the delivery may run once more.
+   * Records attempts, and changes the state of their deliveries. The result tells for each settlement whether it took effect:
+   * false, and nothing is recorded, if the delivery no longer has that lease. So the same settlement takes effect only once. As
+   * durable as a claim: after a power cut the delivery may run once more.
    *
-   * With `quarantine`, the event is quarantined, and its other deliveries are left alone. Once no delivery of a quarantined
-   * event has succeeded or still may, the event gives its id up, like one that was quarantined when it came. In the same commit
-   * the first of the events in conflict with it takes the id, and runs as `routes` say.
+   * With `quarantine`, the event becomes quarantined; its other deliveries stay as they are. When all deliveries of a quarantined
+   * event are dead, the event gives up its id, as if it had been quarantined on arrival. In the same commit the first of the events
+   * in conflict with it takes the id, and is routed by `routes`.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>
 
   /**
-   * Makes deliveries pending and due now, with all attempts before them, and creates those that do not exist; a delivery that
-   * is pending or running is left alone. An event that was quarantined when it came, and is understood now, takes its id. If
-   * the id is taken (or, with `dedupe: 'body'`, the body known), the event becomes a `conflict` instead, which another replay
-   * runs. Rejects with `event_not_found`.
+   * Makes deliveries pending and due now, with the full number of attempts again, and creates those that do not exist. A delivery
+   * that is pending or running stays as it is. An event that was quarantined on arrival, and is understood now, takes its id. If
+   * another event has the id (or, with `dedupe: 'body'`, the body), the event becomes a `conflict` instead, and its handlers run
+   * only after a second replay. Rejects with `event_not_found`.
    */
   replay(replay: Replay): Promise<Replayed>
 

@@ -19,8 +19,8 @@ import type { Headers, Origin } from './event.ts'
  * the store changes states (`claim`, `settle`, `replay`). A delivery is dead for one of three reasons:
  * - `settlementOf` in `retry-or-dead.ts` decided so: the handler called `fail`, the event does not match its schema, or the last
  *   attempt failed;
- * - its lease ran out on the last attempt: `claim` found it so (`lease_lost`);
- * - its stored body no longer matches its checksum: `claim` found it so (`body_corrupt`).
+ * - `claim` found that its lease had run out on the last attempt (`lease_lost`);
+ * - `claim` found that its stored body no longer matches the checksum (`body_corrupt`).
  */
 export const DELIVERY_STATES = ['pending', 'running', 'succeeded', 'dead'] as const
 export type DeliveryState = (typeof DELIVERY_STATES)[number]
@@ -29,12 +29,13 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number]
  * How an attempt ended:
  * - `failed`: the handler threw;
  * - `rejected`: the handler called `fail`, or the event does not match its schema;
- * - `retry_after`: the handler asked for a later run;
- * - `timeout`: its deadline passed;
- * - `process_lost`: its handler process ended or was killed while it ran (`thread_lost` in releases before processes);
- * - `lease_lost`: the service that ran it went away;
- * - `released`: given back unfinished, and not counted;
- * - `body_corrupt`: the stored bytes no longer match their checksum, so it never ran.
+ * - `retry_after`: the handler called `retryAfter`;
+ * - `timeout`: the handler did not finish before its deadline;
+ * - `process_lost`: the handler process ended or was killed during the attempt (`thread_lost`: the same in older releases, which ran
+ *   handlers in threads);
+ * - `lease_lost`: the service that held the lease ended or lost it;
+ * - `released`: the service released the delivery unfinished, and the attempt is not counted;
+ * - `body_corrupt`: the stored bytes no longer match their checksum, so the handler never ran.
  */
 export type AttemptOutcome =
   | 'succeeded'
@@ -58,16 +59,16 @@ export interface Attempt {
   readonly durationMs: number
 }
 
-/** A delivery as lists show it: everything but its attempts. */
+/** A delivery without its attempts, for lists. */
 export interface DeliverySummary {
   readonly eventUid: string
   readonly source: string
   readonly type: string
   readonly handler: string
   readonly state: DeliveryState
-  /** Attempts counted since it was created or last replayed. */
+  /** Attempts since the delivery was created or last replayed. */
   readonly attempts: number
-  /** When it may run next; for a terminal one, when it became so. */
+  /** When a pending delivery may run next; when a terminal one ended. */
   readonly dueAtMs: number
   readonly lastError?: string
 }
@@ -88,8 +89,8 @@ export interface Work {
   /** This attempt's number, counting from 1. */
   readonly attempt: number
   /**
-   * It was lost with its process when it ran alone, or with its service twice in a row: now it gets a process of its own, so
-   * that it can only harm itself.
+   * The delivery runs in a process of its own, so that it cannot harm others: it was lost with its process although it ran alone, or
+   * twice in a row with its service.
    */
   readonly isolated: boolean
   readonly event: {
@@ -107,7 +108,7 @@ export interface Work {
   readonly body: Uint8Array
 }
 
-/** The outcomes that a handler process answers with; those of the other attempts come from the service or the store. */
+/** The outcomes that a handler process reports. The service or the store records the others. */
 export const HANDLER_OUTCOMES = [
   'succeeded',
   'failed',
@@ -116,22 +117,22 @@ export const HANDLER_OUTCOMES = [
   'timeout',
 ] as const satisfies readonly AttemptOutcome[]
 
-/** How an attempt ended that its handler process has answered. */
+/** How an attempt ended, as its handler process reported it. */
 export interface HandlerResult {
   readonly outcome: (typeof HANDLER_OUTCOMES)[number]
   readonly error?: string
   readonly detail?: ErrorDetail
-  /** With `retry_after`; absent where the handler asked for an invalid time: then it waits as after any failure. */
+  /** With `retry_after`. Absent: the handler asked for an invalid time, and the delivery waits as after any failure. */
   readonly afterMs?: number
   /** With `rejected`: why the event does not match its schema; the handler did not run. */
   readonly quarantine?: readonly string[]
-  /** With `quarantine`: the name of the judgement. */
+  /** With `quarantine`: the id of the schema check that failed (`judgementId`). */
   readonly judgement?: string
   readonly startedAtMs: number
   readonly durationMs: number
 }
 
-/** How an attempt ended, whether its process answered or not. `settlementOf` decides what follows for the delivery. */
+/** How an attempt ended, reported by its process or not. `settlementOf` decides what follows for the delivery. */
 export type AttemptResult =
   | HandlerResult
   | {
@@ -149,7 +150,7 @@ export type AttemptResult =
       readonly durationMs: number
     }
 
-/** What follows from an attempt for its delivery, on its way into the store. */
+/** The consequence of an attempt for its delivery, for the store to record. */
 export interface Settlement {
   readonly deliveryId: number
   readonly lease: string
@@ -167,15 +168,15 @@ export interface Settlement {
   readonly detail?: ErrorDetail
   /** The store quarantines the event for these reasons in the same commit. */
   readonly quarantine?: readonly string[]
-  /** With `quarantine`: the name of the judgement, as in `NewEvent.unjudged`. */
+  /** With `quarantine`: the id of the schema check that failed, one of `NewEvent.unjudged`. */
   readonly judgement?: string
-  /** With `dead`: the routes of an event in conflict with this one, should it take over the id. Absent: none takes it over. */
+  /** With `dead`: routes the event that takes over the id, if one in conflict does. Absent: no event takes over the id. */
   readonly routes?: TypeRoutes
   readonly startedAtMs: number
   readonly durationMs: number
 }
 
-/** Where events of one source are routed by their type alone. Plain data, so that it can be sent to a thread. */
+/** The routes of one source's events by their type alone. Plain data, so that it can be sent to a thread. */
 export interface TypeRoutes {
   readonly source: string
   /** Patterns of the types that the source takes. */

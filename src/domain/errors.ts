@@ -3,7 +3,7 @@
  * (`http/problems.ts`); the command line prints the message.
  */
 export type ErrorCode =
-  /** The store cannot accept it now: full, failing, overloaded or closing. The sender should try again. */
+  /** The service cannot do it now: its store is full, failing or closing, or the service is overloaded. The caller should try again. */
   | 'unavailable'
   | 'event_not_found'
   | 'handler_not_found'
@@ -15,7 +15,7 @@ export type ErrorCode =
   | 'unknown_source'
   | 'task_not_found'
   | 'registration_not_found'
-  /** An `Idempotency-Key` came back with another request. */
+  /** An `Idempotency-Key` was used before with another request. */
   | 'idempotency_mismatch'
   /** The source is not configured for the request: no key, no URL, or its provider has no such API. */
   | 'not_configured'

@@ -96,7 +96,7 @@ export const catalogue = {
   'task.expired': Task,
 } as const satisfies Record<string, TSchema>
 
-/** Whether a provider has schemas other than the catalogue. */
+/** Whether a provider has schemas of its own, and not the catalogue's. */
 export const hasOwnSchemas = ({ schemas }: { readonly schemas?: object }): boolean =>
   schemas !== undefined && schemas !== catalogue
 

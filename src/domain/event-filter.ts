@@ -12,11 +12,11 @@ export interface EventFilter {
   readonly task?: string
   readonly sinceMs?: number
   readonly untilMs?: number
-  /** A substring of id, uid, type or task; letters of either case; at most 256 characters, none of them NUL. */
+  /** A substring of id, uid, type or task, without regard to case; at most 256 characters, none of them NUL. */
   readonly q?: string
 }
 
-/** Throws `invalid_request` for a text that is too long, or holds a NUL: a pattern of SQLite ends there, and would match more. */
+/** Throws `invalid_request` for a text that is too long, or contains a NUL: SQLite ends a pattern at a NUL, so it would match more. */
 export function checkEventFilter({ q, type }: EventFilter): void {
   if (q !== undefined && q.length > MAX_NAME_LENGTH)
     throw new HoldfastError('invalid_request', `q must not be longer than ${MAX_NAME_LENGTH}`)

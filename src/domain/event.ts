@@ -91,8 +91,8 @@ export interface NewEvent {
   /** `body`: an event with a known body is a duplicate too, with any id. Absent: only its id decides. */
   readonly dedupe?: 'body'
   /**
-   * For an accepted event: the ids of the schema checks that are left to its handlers' processes. Checks with equal ids have equal
-   * results. Absent: none.
+   * For an accepted event: the ids (`judgementId`) of the schema checks that are left to its handlers' processes. Checks with equal
+   * ids have equal results. Absent: no check is left.
    */
   readonly unjudged?: readonly string[]
   /** Names of the handlers that are to run; empty unless `accepted`. */
@@ -108,7 +108,7 @@ export interface AskedUnder {
   readonly by: 'poll' | 'expiry'
   /** With `expiry`: the provider's status at the deadline; absent: the last known one stays. */
   readonly providerStatus?: string
-  /** The error; absent: with `poll` there was none, with `expiry` the last error stays. */
+  /** The error. Absent: with `poll` there was none; with `expiry` the task's last error stays. */
   readonly error?: string
 }
 

@@ -16,9 +16,10 @@ const broken: Parsed = { ok: false, reason: 'the body is not valid JSON' }
 const nothing: Parsed = { ok: true, value: undefined }
 
 /**
- * Gives the string, number or literal at a dotted path of JSON, as `valueAt` would find it after parsing everything. Undefined: there
- * is no value, or it is an object or array. Does not build the rest, so that any MiB takes a few milliseconds (to parse it may take a
- * tenth of a second): for fields that are read before a body is verified. Does not notice if the rest is not JSON or nests too deep.
+ * Gives the string, number or literal at a dotted path of JSON, as `valueAt` would find it after the whole body was parsed.
+ * Undefined: there is no value, or it is an object or array. For fields that are read before a body is verified: it builds no other
+ * values, so each MiB takes a few milliseconds, while parsing it may take a tenth of a second. Does not notice if the rest of the
+ * body is not JSON or nests too deep.
  */
 export function scalarIn(bytes: Uint8Array, path: string): Parsed {
   let at = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
@@ -35,7 +36,10 @@ export function scalarIn(bytes: Uint8Array, path: string): Parsed {
   return found.ok ? found : broken
 }
 
-/** Where the value of an object's last member with this name begins and ends. Undefined: there is no such member, or no object. Checks as little as `scalarIn`. */
+/**
+ * Where the value of an object's last member with this name begins and ends. Undefined: there is no such member, or no object. Like
+ * `scalarIn`, it does not check the rest of the body.
+ */
 export function memberOf(bytes: Uint8Array, name: string): { readonly from: number; readonly end: number } | undefined {
   const open = afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0)
   const from = bytes[open] === OPEN_BRACE ? memberIn(bytes, open, name) : undefined

@@ -36,7 +36,7 @@ export const CLOSE_BRACKET = 0x5d
 
 /** Whether arrays and objects nest deeper than `limit`. */
 export function isDeeperThan(bytes: Uint8Array, limit: number): boolean {
-  // Most bodies have too few brackets to nest that deep; to count brackets is much faster than to scan strings.
+  // Most bodies have too few brackets to nest so deep, and counting brackets is much faster than scanning strings.
   return hasMoreThan(bytes, OPEN_BRACE, OPEN_BRACKET, limit) && nestsDeeperThan(bytes, limit)
 }
 

@@ -25,7 +25,10 @@ export const REQUEST_TIMEOUT_MS = 15_000
 /** Time for the headers of a request; then the service answers 408. */
 export const HEADERS_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000
-/** Bytes that the HTTP parser gets at once: of the first read of a request, and where each byte may be expensive (one-byte chunks, pipelined requests). */
+/**
+ * Bytes that the HTTP parser gets at once: of a small read of an idle connection, and of other reads, in which each byte may be
+ * expensive (one-byte chunks, pipelined requests).
+ */
 export const SMALL_READ_BYTES = 2_048
 export const PARSE_SLICE_BYTES = 512
 /** How long the main thread parses for one peer's connections before the next peer has its turn, and for all peers before the event loop goes on. */
@@ -35,18 +38,21 @@ export const ALL_TURNS_MS = 5
 export const MAX_UNPARSED_BYTES = 64 * 1024 * 1024
 /** Requests of one connection that wait for their answers; beyond it the connection is not read. */
 export const MAX_UNANSWERED_REQUESTS = 16
-/** How many peers are remembered as trusted, and how many as suspicious; and how long a peer stays suspicious. */
+/** The most peers that are remembered as trusted, and the most that are remembered as suspicious; how long a peer stays suspicious. */
 export const MAX_TRUSTED_PEERS = 4_096
 export const SUSPICION_MS = 600_000
 /**
- * How many chunks a chunked body may have, how many reads a body with a length may take, and how many bytes allow one more of
- * either; beyond it the body is refused. A connection gets one read (a packet) per turn of the event loop, but may get a thousand
+ * How many chunks a chunked body may have, and how many reads a body of declared length may take; each so many bytes allow one more.
+ * A body with more is refused. In one turn of the event loop a connection gets one read (a packet), which may contain a thousand
  * chunks.
  */
 export const MAX_BODY_CHUNKS = 1_024
 export const MAX_BODY_READS = 12_288
 export const BODY_BYTES_PER_PIECE = 32
-/** The most chunks of ordinary senders, and how many bytes allow one more; beyond it the sender's address is not trusted any more, and its connections take turns. */
+/**
+ * The most chunks that ordinary senders make; each so many bytes allow one more. The peer of a body with more is not trusted any
+ * more, and its connections take turns.
+ */
 export const ORDINARY_BODY_CHUNKS = 64
 export const ORDINARY_BYTES_PER_CHUNK = 512
 /** Bytes that a body may take on the wire beyond twice its length, for chunk sizes and extensions. */
@@ -73,7 +79,7 @@ export const MAX_WAITERS = 10_000
 /** The longest such wait, in seconds. */
 export const MAX_WAIT_SECONDS = 300
 
-/** Time of one call to a provider: to connect, and in all; four times as long while its answer keeps arriving. */
+/** Time of one call to a provider: to connect, and in all. A call whose answer keeps arriving may take four times as long in all. */
 export const CALL_CONNECT_TIMEOUT_MS = 5_000
 export const CALL_TIMEOUT_MS = 15_000
 /** Connections to one source's provider, and calls that are open or wait for a connection; beyond it a call is not made. */

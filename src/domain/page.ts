@@ -1,4 +1,4 @@
-/** `cursor` is the `nextCursor` of an earlier page; a store rejects any other with `invalid_request`. */
+/** `cursor` is the `nextCursor` of an earlier page; a store rejects any other text with `invalid_request`. */
 export interface PageRequest {
   readonly limit: number
   readonly cursor?: string

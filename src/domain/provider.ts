@@ -9,7 +9,7 @@ import type { TaskEnd, TaskEnding } from './task.ts'
  * `providers/check-provider.ts` checks a module by them.
  */
 
-/** What a module may write where this schema stands. It is read-only throughout, so that a constant of the module serves too. */
+/** The type of the values that match this schema. Read-only at every level, so that a module may also use a constant. */
 export type Written<Schema extends TSchema> = ReadonlyThroughout<Static<Schema>>
 
 type ReadonlyThroughout<Value> = Value extends readonly (infer Item)[]
@@ -18,7 +18,7 @@ type ReadonlyThroughout<Value> = Value extends readonly (infer Item)[]
     ? { readonly [Key in keyof Value]: ReadonlyThroughout<Value[Key]> }
     : Value
 
-/** How requests are proven: the name of a signature scheme, and the settings that this scheme has (`signatures/<scheme>.ts`). */
+/** How requests are verified: the name of a signature scheme, and that scheme's settings (`signatures/<scheme>.ts`). */
 export interface AnyScheme {
   readonly scheme: string
 }
@@ -47,20 +47,20 @@ export const eventMap = Type.Object(
   { additionalProperties: false },
 )
 
-/** Where an event's fields stand; of several selectors the first that finds something counts. */
+/** Where each field of an event is found; of several selectors, the first that finds a value counts. */
 export type EventMap = {
   readonly [Field in keyof Static<typeof eventMap>]: Selector | readonly Selector[]
 }
 
 /**
- * Reads an event by code, where a map is not enough. An event for which it gives no id is known by its body, type, api_version
+ * Code that reads an event, where a map is not enough. If it gives no id, the event is identified by its body, type, api_version
  * and task. Pure: it runs again, in another process, for each attempt.
  */
 export type EventReader = (request: { readonly headers: Headers; readonly body: unknown }) => {
   readonly [Field in Exclude<keyof EventFields, 'created_at_source'>]?: unknown
 }
 
-/** What the answer to a poll says: the task goes on, or the event that the provider's webhook would have brought. */
+/** What the answer to a poll says: the task goes on, or it has ended, with the event that the provider's webhook would have carried. */
 export type TaskAnswer =
   | { readonly status: 'pending'; readonly word: string }
   | {
@@ -70,34 +70,34 @@ export type TaskAnswer =
     }
 
 export interface Submission {
-  /** The caller's request, as it came. */
+  /** The caller's request, unchanged. */
   readonly request: Readonly<Record<string, unknown>>
-  /** Where this source's webhooks go; undefined only if the module does not say `callsBack`. */
+  /** The URL that receives this source's webhooks; never undefined if the module sets `callsBack`. */
   readonly webhookUrl: string | undefined
-  /** The newest of the source's secrets, for providers that send one along. */
+  /** The newest of the source's secrets, for providers that get the secret with the request. */
   readonly secret: string
 }
 
 export const submitData = Type.Object({
-  /** Each request names the webhook's URL, so that `PUBLIC_URL` is needed. */
+  /** Each request contains the webhook's URL, so that `PUBLIC_URL` must be set. */
   callsBack: Type.Boolean(),
-  /** The provider honours `Idempotency-Key`: a request that may have been lost is sent again, and makes no second task. */
+  /** The provider honours `Idempotency-Key`: Holdfast repeats a request that may have been lost, and gets no second task. */
   idempotent: Type.Boolean(),
 })
 
 interface SubmitApi extends Written<typeof submitData> {
   /** Undefined: the provider has no endpoint for such a request. */
   readonly request: (submission: Submission) => ApiRequest | undefined
-  /** The new task's id in a 2xx answer. */
+  /** Reads the new task's id from a 2xx answer. */
   readonly taskId: (answer: unknown) => unknown
 }
 
-/** One poll in an hour: the longest wait between two polls that a timer can count. */
+/** One poll in an hour. */
 const MIN_POLLS_PER_SECOND = 1 / 3_600
 const MAX_POLLS_PER_SECOND = 10_000
 
 export const taskData = Type.Object({
-  /** False: the provider has no webhooks for tasks, so that polls end them, and that is no fault. */
+  /** False: the provider has no webhooks for tasks, so it is no fault that only polls end them. Default: true. */
   pushes: Type.Optional(Type.Boolean()),
   /** Polls of one source at the same time, 256 at most. Default: 16. */
   concurrency: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_OPEN_CALLS })),
@@ -110,8 +110,8 @@ export interface TaskApi extends Written<typeof taskData> {
   /** Undefined: the provider cannot have a task with this id. */
   readonly poll: (taskId: string) => ApiRequest | undefined
   /**
-   * Reads a 2xx answer; undefined if it is not about this task. Pure: an answer that ended a task is an event, and is read
-   * again in another process for each attempt.
+   * Reads a 2xx answer; undefined if it is not about this task. Pure: an answer that ended a task is stored as an event, which is
+   * read again in another process for each attempt.
    */
   readonly read: (answer: unknown, taskId: string) => TaskAnswer | undefined
   readonly submit?: SubmitApi
@@ -133,7 +133,7 @@ export interface RegistrationChanges {
 }
 
 interface RegistrationPage {
-  /** Undefined: an entry that is no registration. */
+  /** Undefined for an entry that is no registration. */
   readonly items: readonly (Registration | undefined)[]
   /** The `after` of the next page; absent: this is the last page. */
   readonly next?: string | undefined
@@ -141,8 +141,8 @@ interface RegistrationPage {
 
 export const registrationData = Type.Object({
   /**
-   * What a registration asks for, unless the caller or `SOURCE_<NAME>_TYPES` says; a pattern there stands for those of these
-   * events that match it.
+   * The events of a new registration, unless the caller or `SOURCE_<NAME>_TYPES` names others. A pattern of theirs stands for those
+   * of these events that match it.
    */
   events: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
 })
@@ -158,16 +158,19 @@ export interface RegistrationApi extends Written<typeof registrationData> {
   /** Sends the secret along only if `url` is given. Undefined: the provider cannot change that. */
   readonly update: (id: string, changes: RegistrationChanges, secret: string) => ApiRequest | undefined
   readonly remove: (id: string) => ApiRequest
-  /** Reads the answer to `create` and `update`; undefined if it is none. `asked`: what the answer need not repeat. */
-  readonly read: (answer: unknown, asked?: RegistrationChanges) => Registration | undefined
+  /**
+   * Reads the answer to `create` and `update`; undefined if it is no registration. `requested`: the values of the request, for the
+   * fields that the answer does not repeat.
+   */
+  readonly read: (answer: unknown, requested?: RegistrationChanges) => Registration | undefined
   /** The secret that the provider gives when it creates a registration, if it gives one. */
   readonly secret?: (answer: unknown) => unknown
-  /** The provider's name for an event type, or for a pattern of types, if its registrations are coarser than its events. */
+  /** The provider's name for an event type or a pattern of types. For a provider whose registrations name groups of event types. */
   readonly eventOf?: (type: string) => string
 }
 
 export const apiData = Type.Object({
-  /** Base URL, unless `SOURCE_<NAME>_API_URL` is set; absent: that variable has to be set. */
+  /** The base URL unless `SOURCE_<NAME>_API_URL` is set. Absent: that variable must be set. */
   url: Type.Optional(Type.String()),
 })
 
@@ -183,7 +186,7 @@ export interface ProviderApi extends Written<typeof apiData> {
 export interface SampleEvent {
   readonly id: string
   readonly type: string
-  /** The user's data; absent: any that is usual for the type. */
+  /** The user's data. Absent: sample data that is usual for the type. */
   readonly data?: Readonly<Record<string, unknown>> | undefined
   readonly nowMs: number
 }
@@ -200,24 +203,24 @@ export const providerData = Type.Object({
   /** Media types that it sends; default `application/json`. A request without a content type counts as one of them. */
   contentTypes: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9.+-]+/[a-z0-9.+-]+$' }), { minItems: 1 })),
   /**
-   * Bytes of the shortest key that the provider gives or allows. Default: what the scheme asks for, 24 for `hmac`, 1 for a
-   * shared secret.
+   * Bytes of the shortest key that the provider gives or allows. Default: the scheme's minimum, 24 for `hmac`, 1 for a shared
+   * secret.
    */
   minKeyBytes: Type.Optional(Type.Integer({ minimum: 1 })),
   /**
-   * `manual`: the provider sends an event again only when a person asks for it. Unless
-   * `SOURCE_<NAME>_REDELIVERY_REPLAYS_DEAD` says otherwise, that runs the event's dead deliveries again. Default: `automatic`.
+   * `manual`: the provider sends an event again only when a person requests it. Such a redelivery then runs the event's dead
+   * deliveries again, unless `SOURCE_<NAME>_REDELIVERY_REPLAYS_DEAD` says otherwise. Default: `automatic`.
    */
   redelivery: Type.Optional(Type.TemplateLiteral('${manual|automatic}')),
 })
 
-/** A kind of sender. */
+/** A kind of sender, for example Stripe: how its requests are verified and read, and how its API is called. */
 export interface Provider<Scheme extends AnyScheme = AnyScheme> extends Written<typeof providerData> {
   readonly verify: Scheme
   readonly event: EventMap | EventReader
   /**
-   * For a provider that names the event's type in a header that is not signed: why the body certainly cannot be of that type.
-   * The event is quarantined with this reason. Pure, as `event` is.
+   * For a provider that names the event's type in a header that is not signed. Gives the reason if the body cannot be of that type,
+   * and the event is quarantined with this reason; undefined if it can. Pure, as `event` is.
    */
   readonly mismatch?: (request: { readonly headers: Headers; readonly body: unknown }) => string | undefined
   /** Event type → schema of its `data`; an event that does not match its schema is quarantined. */
@@ -225,6 +228,6 @@ export interface Provider<Scheme extends AnyScheme = AnyScheme> extends Written<
   /** How the event ends its task; undefined: it does not. Pure. */
   readonly ends?: (event: { readonly type: string; readonly data: unknown }) => TaskEnd | undefined
   readonly api?: ProviderApi
-  /** Sample events, for `holdfast send`; absent: they follow from `event`. */
+  /** Makes sample events for `holdfast send`. Absent: Holdfast makes them from `event`. */
   readonly samples?: (event: SampleEvent) => Sample
 }

@@ -13,7 +13,7 @@ export interface Incoming {
   readonly requestId: string
 }
 
-/** The outcome for a request that is not proven authentic. */
+/** The outcome of a request that is not proven authentic. */
 export type Unproven =
   | { readonly outcome: 'signature_missing' | 'signature_malformed' | 'signature_mismatch' | 'malformed' }
   /** `aheadMs`: how far the sender's time is ahead of the service's clock; negative: behind. */

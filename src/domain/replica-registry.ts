@@ -2,54 +2,55 @@ import type { HandlerDefinition } from './handler.ts'
 
 /** A process that shares a store with others. */
 export interface Replica {
-  /** UUIDv7, of this run of it. */
+  /** UUIDv7. Each start of a process has its own. */
   readonly uid: string
-  /** Undefined: it runs no handlers (ROLE=ingest). An empty list is a worker without handlers. */
+  /** Undefined: the process runs no handlers (ROLE=ingest). An empty list: a worker without handlers. */
   readonly handlers: readonly HandlerDefinition[] | undefined
 }
 
 /**
- * The processes that share a store, and the handlers that they run. An event is routed in the transaction that keeps it, and
- * must be routed the same by whichever process receives it, also by one that has no handler modules of its own.
+ * The processes that share a store, and the handlers that they run. An event and its deliveries are stored in one transaction, so the
+ * process that receives an event routes it. Every process must route it in the same way, also one that has no handler modules.
  */
 export interface ReplicaRegistry {
   /**
-   * Tells the other processes that this one is there, and which handlers it runs. Repeated within `REPLICA_TIMEOUT_MS`, or the
-   * process counts as gone. Rejects with `unavailable`.
+   * Tells the other processes that this one runs, and which handlers it has. The process must repeat this within
+   * `REPLICA_TIMEOUT_MS`; otherwise it counts as gone. Rejects with `unavailable`.
    */
   announce(replica: Replica): Promise<void>
 
-  /** This process ends in an orderly way. */
+  /** Tells the other processes that this one stops. */
   leave(uid: string): Promise<void>
 
   /**
-   * The handlers of all processes (see `handlersOfReplicas`). Undefined: no process that runs handlers was ever there, so it is
-   * not known where an event goes. Resolves with the same array as before if nothing has changed.
+   * The handlers of all processes (see `handlersOfReplicas`). Undefined: no process with handlers has ever announced itself, so
+   * events cannot be routed. Resolves with the same array as before if nothing has changed.
    */
   handlers(): Promise<readonly HandlerDefinition[] | undefined>
 
-  /** Whether another process was there at the last call of `handlers`. */
+  /** Whether another process was running at the last call of `handlers`. */
   hasOthers(): boolean
 }
 
-/** A process that has not announced itself for so long is gone. */
+/** A process that has not announced itself for this time counts as gone. */
 export const REPLICA_TIMEOUT_MS = 60_000
-/** How long the handlers of a process that is gone stay known, if no other process takes its place while others are there. */
+/** How long the handlers of a process that is gone still count while other processes run and none of them replaces it. */
 export const REPLICA_MEMORY_MS = 7 * 86_400_000
 
 /** A process as the store knows it. */
 export interface KnownReplica {
   readonly uid: string
   readonly startedAtMs: number
-  /** Undefined: it is there. */
+  /** Undefined: it is running. */
   readonly goneAtMs: number | undefined
   readonly handlers: readonly HandlerDefinition[]
 }
 
 /**
- * The processes whose handlers count: those that are there, and those that are gone without a successor. A successor started
- * later and runs a handler of the same name. So workers that crashed, or are stopped for an hour, get their events when they
- * are back, while a handler that a new release has left out is no longer known. In order of their start.
+ * The processes whose handlers count, in order of their start: those that are running, and those that are gone and were not replaced
+ * (`REPLICA_MEMORY_MS`). A process is replaced by one that started later and runs a handler of the same name. So workers that
+ * crashed, or are stopped for an hour, get their events when they are back, while a handler that a new release has removed does not
+ * count any more.
  */
 export function countingReplicas(known: readonly KnownReplica[], nowMs: number): readonly KnownReplica[] {
   const inOrder = known.toSorted((a, b) => a.startedAtMs - b.startedAtMs || (a.uid < b.uid ? -1 : 1))
@@ -62,7 +63,7 @@ export function countingReplicas(known: readonly KnownReplica[], nowMs: number):
   })
 }
 
-/** The handlers of these processes, in order of name; of several with the same name, the last process's registration counts. */
+/** The handlers of these processes, in order of name. If several have the same name, the one of the last process counts. */
 export function handlersOfReplicas(counting: readonly KnownReplica[]): readonly HandlerDefinition[] {
   const byName = new Map(
     counting.flatMap(({ handlers }) => handlers.map((handler) => [handler.name, handler] as const)),

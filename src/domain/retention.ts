@@ -7,7 +7,7 @@ export interface RetentionState {
   readonly clockMs: number
   /** When the clock was last trusted. */
   readonly trustedAtMs: number
-  /** For how many whole hours a doubted clock has run on steadily; undefined: it is trusted. */
+  /** For how many whole hours a doubted clock has run steadily; undefined: the clock is trusted. */
   readonly steadyHours: number | undefined
 }
 
@@ -21,13 +21,14 @@ export interface RetentionReport extends RetentionState {
 
 /** Retention as operators see it. */
 export interface RetentionService {
-  /** Reads the clock for it. */
+  /** Judges the store's clock first. */
   report(): Promise<RetentionReport>
   /**
-   * Goes on although the clock is doubted. An operator vouches for the clock, which said `clockMs`: for all replicas, at once in
-   * this process, in the others within five minutes. Rejects with `conflict` as `judgeClock` in `clock.ts` does.
+   * Ends the hold, because an operator confirms that the clock is right. `clockMs`: the clock's time that the operator saw. Old
+   * events are deleted again: by this process at once, by other replicas within five minutes. Rejects with `conflict` as
+   * `judgeClock` in `clock.ts` does.
    */
   resume(clockMs: number): Promise<RetentionState>
-  /** That nothing is deleted, and what to do. Empty while retention runs, and in a process that does not run it. */
+  /** While nothing is deleted: says so, and what the operator can do. Empty otherwise, and in a process without retention. */
   warnings(): readonly string[]
 }

@@ -18,20 +18,20 @@ export function retryDelayMs(policy: RetryPolicy, attempt: number, random: () =>
   return Math.floor(random() * (ceilingMs + 1))
 }
 
-/** The longest wait that a handler gets with `retryAfter`. */
+/** The longest wait that `retryAfter` can ask for; a longer one is shortened. */
 export const MAX_RETRY_AFTER_MS = 7 * 86_400_000
 
 interface SettlementRules {
   readonly retry: RetryPolicy
   readonly nowMs: number
   readonly random: () => number
-  /** The service is stopping and killed the process itself: the handlers in it are not to blame. */
+  /** The service is stopping and has killed the process itself, so a lost process is not the handler's fault. */
   readonly stopping: boolean
 }
 
 /**
- * Decides what follows from an attempt's result: the delivery has succeeded, is retried, is dead, or is released. The only
- * place where that is decided, except for attempts whose service went away (`claim` finds their leases expired).
+ * Decides what follows from an attempt's result: the delivery has succeeded, is retried, is dead, or is released. This function
+ * alone decides, except for attempts whose service is gone: `claim` finds their leases expired.
  */
 export function settlementOf(work: Work, result: AttemptResult, rules: SettlementRules): Settlement {
   const base = {

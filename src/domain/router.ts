@@ -38,7 +38,10 @@ type Suggested = CatalogueType | (string & {})
 
 /** The argument of a handler module: `export default (router: Router) => { router.on(…) }`. */
 export interface Router {
-  /** Calls the handler for each event of these types. The schema, or else the catalogue, gives the type of the event, and every event is checked by it when it is received. */
+  /**
+   * Calls the handler for each event of these types. The TypeScript type of the event follows from the schema, or else from the
+   * catalogue; Holdfast checks every event by the same schema.
+   */
   on<const EventType extends Suggested>(selection: Selection<EventType>, handler: Handler<Catalogued<EventType>>): void
   on<const EventType extends Suggested, Schema extends TSchema>(
     selection: Selection<EventType>,
@@ -55,7 +58,7 @@ export interface Router {
     options: Omit<HandlerOptions, 'schema'>,
     handler: Handler<Catalogued<EventType>>,
   ): void
-  /** As `on`, with the handler before its options, for handlers that are values. */
+  /** As `on`, but with the handler before its options. For handlers that are defined elsewhere. */
   register<const EventType extends Suggested, Schema extends TSchema>(
     selection: Selection<EventType>,
     handler: Handler<Typed<EventType, Schema>>,
@@ -78,8 +81,8 @@ export type HandlerModule = (router: Router) => void | Promise<void>
 
 /**
  * Makes the router for one handler module. Appends each handler to `registered` until that array is frozen; a later handler is
- * ignored, and `onLate` gets its name. Arguments without a type or function, with an unknown option or an invalid number are
- * passed to `onFault`, one sentence each, or thrown as a `TypeError` if there is no `onFault`.
+ * ignored, and `onLate` gets its name. For invalid arguments (no type or function, an unknown option, an invalid number) the router
+ * calls `onFault` with one sentence, or throws a `TypeError` if there is no `onFault`.
  */
 export function createRouter(
   moduleName: string,

@@ -27,7 +27,7 @@ export interface Source extends Verifier {
 export interface ConnectedSource extends Source {
   /** Undefined: neither an API key nor an API URL is configured, or the provider's module has no API. */
   readonly call: CallProvider | undefined
-  /** The newest of its secrets, for providers that are sent it. */
+  /** The newest of its secrets, for providers to which Holdfast sends the secret. */
   readonly secret: string
   /** `SOURCE_<NAME>`, for messages. */
   readonly variable: string
@@ -46,6 +46,6 @@ export interface SourceState {
   readonly recovered: number
   /** The circuit breaker of the calls to its provider; null: the provider cannot be called. */
   readonly breaker: BreakerState | null
-  /** Since when its tasks have ended only by polls; undefined: its webhooks arrive. */
+  /** Since when no webhook has arrived and polls alone have ended its tasks; undefined: its webhooks arrive. */
   readonly silentSinceMs: number | undefined
 }

@@ -1,24 +1,24 @@
 import type { ClockLook, ClockRecord } from './clock.ts'
 
-/** The longest waits that Holdfast ever sets. A time that lies further ahead was written by a clock that was wrong. */
+/** The longest waits that Holdfast ever sets. A time that lies further ahead was written by a clock that was ahead. */
 export interface LongestWaits {
-  /** A delivery, by the rules of retrying. */
+  /** The wait of a delivery for its next attempt after a failure. */
   readonly retryMs: number
-  /** A delivery whose handler asked for a later run. */
+  /** The wait of a delivery whose handler called `retryAfter`. */
   readonly retryAfterMs: number
-  /** A task, from one poll to the next; a submission whose fate is unknown waits for its deadline. */
+  /** The wait of a task from one poll to the next. Does not apply to a submission whose outcome is unknown: it waits for its deadline. */
   readonly pollMs: number
-  /** A lease of a delivery. */
+  /** The lease of a delivery. */
   readonly leaseMs: number
-  /** The clock is trusted: times of what has happened are brought back too. */
+  /** The clock is trusted, so that times of past events may be corrected too. */
   readonly isTrusted: boolean
 }
 
-/** How many rows were brought back to now. */
+/** How many rows had a time set back to now. */
 export interface RepairedTimes {
   /** Events whose time of receipt lay ahead. */
   readonly events: number
-  /** Deliveries whose due time or lease lay implausibly far ahead, or that had died ahead; those of such events included. */
+  /** Deliveries whose due time or lease lay further ahead than any wait, whose time of death lay ahead, or whose event did. */
   readonly deliveries: number
   readonly tasks: number
 }
@@ -26,21 +26,23 @@ export interface RepairedTimes {
 /** The most rows of each kind that one call of `repairTimes` sets back. */
 export const MAX_REPAIRED_ROWS = 200
 
-/** The clock by which the store's times are written: PostgreSQL's own, for all replicas; with SQLite this process's. */
+/** The clock of the store's times: with PostgreSQL the server's, for all replicas; with SQLite this process's. */
 export interface StoreClock {
   /**
-   * Reads the clock, and keeps for all processes whether it is trusted. `lookedAtMs` of the answer is the clock's time now.
-   * Rejects with `conflict`, and keeps nothing, where an operator vouches for a clock and is wrong: see `judgeClock` in
-   * `clock.ts`. Where the clock is trusted again, events that it dated while it was behind count as received now: see
-   * `misdatedBefore`.
+   * Reads the clock, and stores for all processes whether it is trusted. `lookedAtMs` of the result is the clock's time now. If an
+   * operator confirms a clock that is not right, rejects with `conflict` and stores nothing: see `judgeClock` in `clock.ts`. If the
+   * clock becomes trusted again, events that it dated while it was behind count as received now: see `misdatedBefore`.
    */
   judgeClock(look: ClockLook): Promise<ClockRecord>
 
   /**
-   * Sets back to now what a clock that was ahead has written: due times of deliveries and tasks that no wait explains; ends
-   * of leases that began ahead, which then last as long as a new lease; with PostgreSQL the times at which replicas were last
-   * heard of. Where the clock is trusted, also times of receipt, of death, and of the life of tasks that lie over a minute
-   * ahead. One call does a bounded part; there may be more until all numbers are zero. Costs little where there is nothing.
+   * Sets times back to now that a clock which was ahead has written:
+   * - due times of deliveries and tasks that lie further ahead than any wait;
+   * - ends of leases that began ahead: such a lease then lasts as long as a new one;
+   * - with PostgreSQL, the times at which replicas last announced themselves;
+   * - only if the clock is trusted: times of receipt, of death, and of a task's beginning and end, that lie over a minute ahead.
+   *
+   * One call repairs a bounded number of rows; the caller repeats it until all numbers are zero. A call that finds nothing is cheap.
    */
   repairTimes(waits: LongestWaits): Promise<RepairedTimes>
 }

@@ -8,20 +8,20 @@ export interface Counts {
   readonly tasks: Readonly<Record<TaskStatus, number>>
 }
 
-/** How the store is doing. */
+/** The state of the store, for readiness and metrics. */
 export interface StoreHealth {
-  /** Why an append would be refused now; empty when it would not. Costs nothing. */
+  /** Why the store would refuse an append now; empty if it would not. Does not query the database. */
   faults(): readonly string[]
 
-  /** What is damaged although appends go on, for an operator to look after. Costs nothing. */
+  /** Damage that does not prevent appends, for an operator to repair. Does not query the database. */
   warnings(): readonly string[]
 
-  /** May be a few seconds old. */
+  /** The numbers may be a few seconds old. */
   counts(): Promise<Counts>
 
   /**
-   * Resolves if the store is lost for good (a failed fsync, a dead thread): the process should end. A database that cannot be
-   * reached is a fault instead, and comes back.
+   * Resolves if the store can never work again in this process (a failed fsync, a dead thread): the process should end. A database
+   * that cannot be reached is a fault instead, since it may come back.
    */
   readonly lost: Promise<Error>
 }

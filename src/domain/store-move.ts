@@ -13,14 +13,14 @@ export interface MoveRequest {
 export interface MoveProgress {
   readonly step: 'moving' | 'verifying'
   readonly table: MovedTable
-  /** Rows of this table that are done, those of an earlier run among them. */
+  /** Rows of this table that are done, including those of an earlier run. */
   readonly done: number
   readonly total: number
-  /** This run goes on where an earlier one stopped. */
+  /** This run continues an earlier one that stopped. */
   readonly resumed: boolean
 }
 
-/** One side of a table: SHA-256 over its rows in order of key, each in the same form on both sides. */
+/** A table in one of the stores. `checksum`: SHA-256 over its rows in order of key, each row in a form that both stores share. */
 export interface TableSum {
   readonly rows: number
   readonly checksum: string
@@ -34,15 +34,16 @@ export interface TableComparison {
 }
 
 export interface MoveDifference {
-  /** `event_key`, by which duplicates are found, is not moved but made anew, and checked too. */
+  /** `event_key`, by which duplicates are found, is not moved: the target makes it, and the move checks it too. */
   readonly table: MovedTable | 'event_key'
-  /** The first that differs; of an attempt, its delivery's key and its ordinal. */
+  /** The key of the first row that differs; of an attempt, its delivery's key and its ordinal. */
   readonly key: string
 }
 
 /**
- * `moved`: all is in the target, was read back, and is equal. `stopped`: it was told to stop, and goes on when it is run
- * again. `differs`: it was moved and is not equal; the target is not used until it is.
+ * `moved`: the target has all rows; the move has read them back, and they are equal. `stopped`: the operator stopped the move;
+ * the same command continues it. `differs`: all rows were moved, but some are not equal; no service starts on the target until they
+ * are.
  */
 export type MoveOutcome =
   | { readonly outcome: 'moved'; readonly resumed: boolean; readonly tables: readonly TableComparison[] }

@@ -10,8 +10,8 @@ import type { TaskStore } from './task-store.ts'
 /**
  * All ports of one database. `storage/open.ts` opens it, and the composition root closes it.
  *
- * Each call of a port is atomic, and calls may overlap freely. A call that cannot be carried out rejects with `HoldfastError`
- * `unavailable`, and has then changed nothing that a reader can see. Other codes are named where they can occur.
+ * Each call of a port is atomic, and calls may overlap freely. A call that the store cannot carry out rejects with `HoldfastError`
+ * `unavailable`, and has then changed nothing that a reader can see. The methods name other codes where they can occur.
  */
 export interface OpenStore
   extends EventStore,
@@ -23,7 +23,7 @@ export interface OpenStore
     StoreHealth {
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
-  /** Finishes what was accepted, then rejects every call with `unavailable`. Idempotent. */
+  /** Finishes the calls that it has accepted; rejects every later call with `unavailable`. Idempotent. */
   close(): Promise<void>
 }
 

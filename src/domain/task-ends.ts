@@ -1,6 +1,6 @@
 import type { EndedTask } from './task.ts'
 
-/** What a task is known by. */
+/** The ids of a task. */
 export interface TaskName {
   readonly uid: string
   readonly source: string
@@ -8,15 +8,15 @@ export interface TaskName {
   readonly id: string | null
 }
 
-/** Word of tasks that end. */
+/** Reports the ends of tasks. */
 export interface TaskEnds {
-  /** Calls the listener after each commit of this store's that ended a task, once for each task. */
+  /** Calls the listener after each commit of this process that ended tasks, once for each task. */
   onTaskEnded(listener: (ended: EndedTask) => void): void
 
   /**
-   * Calls the listener for tasks that other processes end in the same database, soon after their commit, until the returned
-   * function is called; it may repeat tasks that this store ended. Costs one look at the database now and then, however many
-   * wait.
+   * Calls the listener for tasks that other processes end in the same database, soon after their commit. It may also report tasks
+   * that this process has ended. Ends when the caller calls the returned function. Costs one query at an interval, for any number of
+   * waiting callers.
    */
   watchEnds(listener: (ended: TaskName) => void): () => void
 }

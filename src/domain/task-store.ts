@@ -3,21 +3,21 @@ import type { LeasedTask, NewTask, Task, TaskStatus } from './task.ts'
 
 export interface Tracked {
   readonly task: Task
-  /** False: the store knew it already, by its id or by its idempotency key. */
+  /** False: a task with this id or this idempotency key was in the store already. */
   readonly created: boolean
-  /** Of a new task that is to be submitted: the task as its caller holds it. */
+  /** Of a new task that is to be submitted: the task with the caller's lease. */
   readonly leased: LeasedTask | undefined
 }
 
 export interface TaskClaim {
   readonly source: string
-  /** Tasks that are due to be asked for, or to be submitted again. */
+  /** The most tasks that are due for a poll or for another submission. */
   readonly staleLimit: number
-  /** So many of those places are for tasks that have failed, if such are due; 0 unless given. */
+  /** How many of `staleLimit` are for tasks whose last poll failed, if such are due. Default: 0. */
   readonly failedPlaces?: number
-  /** Tasks past their deadline. */
+  /** The most tasks past their deadline. */
   readonly expiredLimit: number
-  /** After this time another caller may claim them. */
+  /** After this time another caller may claim the tasks. */
   readonly leaseMs: number
 }
 
@@ -25,20 +25,20 @@ export interface TaskClaim {
 export interface TaskPostponement {
   readonly uid: string
   readonly lease: string
-  /** The task is due then, but not before it is stale; a deadline that comes sooner is kept. */
+  /** When the task is due next. It is not due before it is stale, and at the latest at its deadline. */
   readonly dueAtMs: number
-  /** The provider was asked; absent: it was not, and no poll is counted. */
+  /** The result of the poll or submission. Absent: the provider was not asked, and no poll is counted. */
   readonly asked?: {
-    /** The provider's own word; absent: the answer could not be used. */
+    /** The provider's status of the task. Absent: the answer could not be used. */
     readonly providerStatus?: string
     readonly error?: string
   }
 }
 
 export type TaskSubmission =
-  /** The provider has it, under this id. */
+  /** The provider has accepted the task, and gave it this id. */
   | { readonly id: string }
-  /** The provider does not want it: it has failed. */
+  /** The provider has refused the task, which has failed by that. The text says why. */
   | { readonly refused: string }
 
 /** A filter that is absent does not filter. */
@@ -47,7 +47,7 @@ export interface TaskFilter {
   readonly status?: TaskStatus
 }
 
-/** What came by a source's own webhooks, and what Holdfast had to ask for. */
+/** What a source's webhooks have brought, and what only polls have brought. */
 export interface SourceActivity {
   /** When the last event came by webhook (ms since the epoch); undefined if none is stored. */
   readonly lastWebhookAtMs: number | undefined
@@ -61,42 +61,42 @@ export interface SourceActivity {
  */
 export interface TaskStore {
   /**
-   * Begins a task. A task that is known by its idempotency key, or by its source and id, is answered as it is, and nothing
-   * changes; a key that was used for another request rejects with `idempotency_mismatch`. A new task whose end has arrived
-   * already (an event of its source and id) is terminal from the start, resolved by that event.
+   * Begins a task. If a task with the same idempotency key, or the same source and id, exists, gives that task and changes nothing.
+   * Rejects with `idempotency_mismatch` if the key was used for another request. If an event has already reported the end of the new
+   * task (same source and id), the task is terminal from the start, resolved by that event.
    */
   track(task: NewTask): Promise<Tracked>
 
   /**
-   * Records the outcome of a submission. Undefined, and nothing changes, if the lease is no longer the task's. The end may have
-   * arrived before the id: then the task is terminal. If another task of the source has the id already, this task fails.
+   * Records the outcome of a submission. Undefined, and nothing changes, if the task no longer has this lease. If the event of its
+   * end arrived before its id, the task becomes terminal. If another task of the source has the id already, this task fails.
    */
   submitted(uid: string, lease: string, submission: TaskSubmission): Promise<Task | undefined>
 
   /**
-   * Leases tasks: first those past their deadline, then those that are due. Of the due ones, tasks that have not failed come
-   * before those that have, but for `failedPlaces`; among equals the longest due comes first, so that each gets its turn. No
-   * task is leased to two callers at once. A task that is past its deadline only by a clock that is doubted
-   * (`StoreClock.judgeClock`) is due like any other, and is given with a later deadline.
+   * Leases tasks: first those past their deadline, then those that are due. Of the due tasks, those whose last poll did not fail
+   * come first, but `failedPlaces` are kept for those whose last poll failed; within each group the task that has been due longest
+   * comes first, so that each gets its turn. No task is leased to two callers at once. If a task is past its deadline only by a
+   * doubted clock (`StoreClock.judgeClock`), it counts as due, and the result has a later deadline for it.
    */
   claimTasks(claim: TaskClaim): Promise<readonly LeasedTask[]>
 
   /** Leases one task now, due or not; undefined if it is terminal, leased, or does not exist. */
   claimTask(uid: string, leaseMs: number): Promise<LeasedTask | undefined>
 
-  /** Gives leases back until the tasks are due again. The answer tells for each whether it took effect. */
+  /** Releases the leases; each task is due again at its `dueAtMs`. The result tells for each postponement whether it took effect. */
   postpone(postponements: readonly TaskPostponement[]): Promise<readonly boolean[]>
 
   /**
-   * Ends a task because its owner no longer waits for it, and voids its lease. The provider's last status and the last error
-   * stay, and a terminal task stays as it is. Undefined if there is no such task.
+   * Ends a task because its caller no longer waits for it, and voids its lease. The provider's last status and the last error stay.
+   * A terminal task stays as it is. Undefined if there is no such task.
    */
   cancelTask(uid: string): Promise<Task | undefined>
 
   /** Newest first. */
   tasks(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
 
-  /** By the provider's id or by ours. */
+  /** Finds a task by the provider's id or by its uid. */
   task(source: string, id: string): Promise<Task | undefined>
 
   activity(source: string, sinceMs: number): Promise<SourceActivity>

@@ -1,5 +1,5 @@
 /**
- * Work that a provider does for us and whose end we await.
+ * Work that a provider does, and whose end Holdfast waits for.
  *
  * ```
  *                  submitted                webhook, poll
@@ -10,10 +10,10 @@
  *      └──── deadline ──────────────────────────────────────↗
  * ```
  *
- * Terminal is terminal. One event ends a task, and both are one transaction (`EventStore.append`): an event that arrives
- * for a task that another one has ended is kept as superseded and not dispatched. A task that was tracked after its
- * last event had arrived is terminal from the start. A task that its owner cancelled
- * has no such event: an event that comes for it later is dispatched like any other.
+ * A terminal status never changes. The event that ends a task is stored in the same transaction (`EventStore.append`). A later event
+ * that also reports the end of the task is stored as superseded and not dispatched. A task that is tracked after that event has
+ * arrived is terminal from the start. A task that its caller cancelled was ended by no event: a later event about it is dispatched
+ * like any other.
  */
 export const TASK_STATUSES = ['submitting', 'pending', 'completed', 'failed', 'cancelled', 'expired'] as const
 export type TaskStatus = (typeof TASK_STATUSES)[number]
@@ -23,10 +23,10 @@ export type TaskEnding = Exclude<TaskStatus, 'submitting' | 'pending'>
 
 const ENDINGS: ReadonlySet<unknown> = new Set(TASK_STATUSES.filter(isTerminal))
 
-/** Whether any value, as a user's module gives it, names an end of a task. */
+/** Whether a value, for example from a user's module, is a terminal status. */
 export const isEnding = (value: unknown): value is TaskEnding => ENDINGS.has(value)
 
-/** What brought the end of a task to us. Label values of `holdfast_tasks_resolved_total`; the set is closed. */
+/** How Holdfast learned of a task's end. Label values of `holdfast_tasks_resolved_total`; the set is closed. */
 export const RESOLVED_BY = ['webhook', 'poll', 'expiry'] as const
 export type ResolvedBy = (typeof RESOLVED_BY)[number]
 
@@ -34,33 +34,33 @@ export function isTerminal(status: TaskStatus): status is TaskEnding {
   return status !== 'submitting' && status !== 'pending'
 }
 
-/** What an event says of its task's end. */
+/** How an event ends its task. */
 export interface TaskEnd {
   readonly status: TaskEnding
-  /** The provider's own word for it. */
+  /** The provider's own status. */
   readonly word: string
 }
 
-/** The type of the event that ends a task at its deadline; Holdfast's own, whatever the provider. */
+/** The type of the event that ends a task at its deadline. Holdfast makes this event, for every provider. */
 export const EXPIRED_TYPE = 'task.expired'
 
 /** A task as the store knows it. */
 export interface Task {
-  /** Ours (UUIDv7): by it the task can be asked for while the provider has given it no id. */
+  /** Holdfast's id of the task (UUIDv7). Callers can use it while the provider has given no id. */
   readonly uid: string
   readonly source: string
   /** The provider's id, unique within its source; null while `submitting`. */
   readonly id: string | null
   readonly status: TaskStatus
-  /** The provider's own word, as it was last heard; also of one that expired. */
+  /** The provider's own status, from its last answer or webhook. An expired task keeps it. */
   readonly providerStatus: string | null
   readonly metadata: Readonly<Record<string, unknown>> | null
   readonly createdAtMs: number
-  /** From when on the provider is asked. */
+  /** From this time on Holdfast polls the provider. */
   readonly staleAtMs: number
-  /** The deadline: from then on the task expires. */
+  /** The deadline: a task that has not ended by then expires. */
   readonly expiresAtMs: number
-  /** When it is next asked for (or submitted again); null once it is terminal. */
+  /** When the task is next polled, or submitted again; null once it is terminal. */
   readonly nextPollAtMs: number | null
   /** How often the provider was asked. */
   readonly polls: number
@@ -75,17 +75,17 @@ export interface Task {
 export interface NewTask {
   readonly uid: string
   readonly source: string
-  /** The provider's id; absent: it is still to be submitted. */
+  /** The provider's id. Absent: the task is still to be submitted. */
   readonly id?: string
-  /** JSON of the provider's own request, kept until the provider has answered it. */
+  /** JSON of the request to submit, kept until the provider has answered it. */
   readonly request?: string
   /** JSON of an object. */
   readonly metadata?: string
-  /** The caller's `Idempotency-Key`, and what tells its request from another. */
+  /** The caller's `Idempotency-Key`, and the fingerprint by which its request is told from another. */
   readonly idempotency?: { readonly key: string; readonly fingerprint: string }
   readonly maxWaitMs: number
   readonly deadlineMs: number
-  /** For a task that is being submitted: no other caller submits it within this time. */
+  /** For a task that is to be submitted: the caller's lease on it, during which no other caller submits it. */
   readonly leaseMs?: number
 }
 
@@ -95,29 +95,29 @@ export interface LeasedTask {
   readonly source: string
   /** Fencing token. */
   readonly lease: string
-  /** Undefined: not submitted yet, as far as is known. */
+  /** Undefined: not submitted yet, or the outcome of the submission is not known. */
   readonly id: string | undefined
-  /** JSON; of a task that is to be submitted. */
+  /** Of a task that is to be submitted: its request as JSON. */
   readonly request: string | undefined
-  /** The last holder of the lease went away before it was done. */
+  /** The last lease ran out, or its holder ended, before the holder had recorded an outcome. */
   readonly interrupted: boolean
   readonly createdAtMs: number
   readonly staleAtMs: number
   readonly expiresAtMs: number
-  /** How often it was asked for without an answer that could be used, since the last one that could. */
+  /** How many polls or submissions in a row gave no answer that could be used. */
   readonly failures: number
-  /** What the last of them was. */
+  /** The error of the last one. */
   readonly lastError: string | undefined
-  /** The provider's own word, as it was last heard. */
+  /** The provider's own status, from its last answer. */
   readonly providerStatus: string | undefined
 }
 
-/** Told once for each task that ends, after the commit. */
+/** A task that has ended, as `TaskEnds` reports it. */
 export interface EndedTask {
   readonly uid: string
   readonly source: string
   readonly id: string | undefined
   readonly status: TaskEnding
-  /** Undefined: by its owner, or because the provider refused it. */
+  /** Undefined: the caller cancelled the task, or the provider refused it. */
   readonly by: ResolvedBy | undefined
 }

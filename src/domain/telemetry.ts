@@ -21,7 +21,7 @@ export type PollOutcome =
   /** The task has ended, but the answer is too long to be stored whole. */
   | 'truncated'
   | 'pending'
-  /** The answer ends the task, but the task had ended meanwhile. */
+  /** The answer ends the task, but the task has ended before the answer could be stored. */
   | 'late'
   /** 404 or 410. */
   | 'not_found'

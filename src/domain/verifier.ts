@@ -2,7 +2,7 @@ import type { Headers } from './event.ts'
 
 export interface SignedRequest {
   readonly headers: Headers
-  /** The bytes as they came. */
+  /** The exact bytes that were received. */
   readonly body: Buffer
   /** The query string without its `?`. */
   readonly query: string
@@ -12,9 +12,9 @@ export interface SignedRequest {
 export type Verification = { readonly ok: true; readonly aheadMs?: number } | VerificationFailure
 
 /**
- * `missing`: a signature, id or timestamp that the scheme needs is not there; `malformed`: one does not have the scheme's
- * form; `mismatch`: no secret verifies the request; `unreadable`: the secret stands in a body that cannot be parsed;
- * `stale`: genuine, but outside the time window. The sender is told none of these.
+ * Why a request is not authentic. `missing`: the request lacks a signature, id or timestamp that the scheme needs; `malformed`: one
+ * of these does not have the scheme's form; `mismatch`: no secret verifies the request; `stale`: signed, but outside the time window.
+ * The sender gets the same answer for these four. `unreadable`: the secret is in the body, which cannot be parsed.
  */
 export type VerificationFailure =
   | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'mismatch' | 'unreadable' }
@@ -24,8 +24,8 @@ export type VerificationFailure =
 export interface Verifier {
   readonly verify: (request: SignedRequest, nowMs: number) => Verification
   /**
-   * What headers and query tell before the body is read: that the request cannot verify, and why; or that it has all that
-   * the scheme needs. Undefined: the proof stands in the body.
+   * Checks headers and query before the body is read. A failure: the request cannot be authentic. Ok: the request has everything
+   * that the scheme needs, and `verify` decides. Undefined: the scheme's secret is in the body.
    */
   readonly precheck: (request: Omit<SignedRequest, 'body'>) => Verification | undefined
 }

@@ -3,19 +3,19 @@ import type { Registration } from './provider.ts'
 /** A webhook registered at the provider of one of our sources. */
 export interface SourceRegistration extends Registration {
   readonly source: string
-  /** Its URL is where this source receives. */
+  /** Whether its URL is the one at which this source receives webhooks. */
   readonly ours: boolean
 }
 
-/** What became of a registration that was asked for. */
+/** What `create` or `ensure` has done with the registration. */
 export const REGISTRATION_ACTIONS = ['created', 'updated', 'unchanged'] as const
 
 export interface RegistrationOutcome {
   readonly action: (typeof REGISTRATION_ACTIONS)[number]
   readonly registration: SourceRegistration
-  /** Handed out by the provider, here and never again; nothing keeps or logs it. */
+  /** The secret that the provider has made. It is shown only here; Holdfast does not store or log it. */
   readonly secret?: string
-  /** What to do with the secret, or about one that was handed out before: one sentence or more. */
+  /** One sentence or more: what the operator should do with the secret, or if an earlier secret is lost. */
   readonly configure?: string
 }
 
@@ -26,23 +26,23 @@ export interface RegistrationList {
 }
 
 /**
- * Registers webhooks at the providers, through their own APIs. Every method rejects with `HoldfastError`: `unknown_source`,
- * `not_configured`, `invalid_request`, `registration_not_found`, `provider_failed` (where the provider did not answer, the
- * request may have taken effect or not), `unavailable` (too much is under way for the source; nothing was sent). No message and
- * no registration that is given holds a key or a configured secret.
+ * Registers webhooks at the providers, through their own APIs. The methods reject with a `HoldfastError`: `unknown_source`,
+ * `not_configured`, `invalid_request`, `registration_not_found`, `provider_failed` (if the provider did not answer, the request may
+ * have taken effect or not), `unavailable` (too many changes of the source are queued; nothing was sent). No error message and no
+ * returned registration contains a key or a configured secret.
  */
 export interface WebhookManager {
   /**
-   * The registrations of one source, which rejects if its provider fails; or of all sources that are configured for it, with
-   * those that fail named apart. Entries that cannot be read are left out.
+   * The registrations of one source; rejects if its provider fails. Without `source`: the registrations of all sources whose
+   * provider can be called, and in `failed` the sources whose provider failed. Leaves out entries that cannot be read.
    */
   list(source?: string): Promise<RegistrationList>
-  /** Makes one more, also where there is one already. `url` is where the source receives, unless given. */
+  /** Makes one more registration, even if one exists. Default of `url`: the URL at which the source receives webhooks. */
   create(
     source: string,
     changes: { readonly events?: readonly string[]; readonly url?: string },
   ): Promise<RegistrationOutcome>
-  /** Changes what is given, and leaves the rest. */
+  /** Changes the given fields only. */
   update(
     source: string,
     id: string,
@@ -50,8 +50,8 @@ export interface WebhookManager {
   ): Promise<SourceRegistration>
   remove(source: string, id: string): Promise<void>
   /**
-   * Makes a registration only if none has the source's URL, and repairs one that is switched off or lacks events. Idempotent,
-   * and serialised by source within this process. It cannot see whether the provider still has the right secret.
+   * Makes a registration if none has the source's URL; switches an existing one on and adds missing events. Idempotent. Within this
+   * process, calls for the same source run one after the other. Cannot see whether the provider still has the right secret.
    */
   ensure(source: string, changes: { readonly events?: readonly string[] }): Promise<RegistrationOutcome>
 }

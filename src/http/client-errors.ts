@@ -3,10 +3,10 @@ import type { Socket } from 'node:net'
 import type { Connection } from './connection.ts'
 import { type ProblemCode, problemMessage } from './problems.ts'
 
-/** The problem with which a socket that broke HTTP is answered. */
+/** The problem that is sent to a client whose bytes were no valid HTTP. */
 export type ClientFault = Extract<ProblemCode, 'timeout' | 'headers_too_large' | 'too_large' | 'malformed'>
 
-/** By the code of Node's error; undefined: the connection itself is broken. */
+/** The problem for the code of Node's error; undefined: the connection itself is broken, and cannot be answered. */
 function faultOf(code: string | undefined): ClientFault | undefined {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout'
   if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
@@ -22,16 +22,16 @@ interface ClientErrors {
 }
 
 /**
- * Answers, once per socket, what Node reports instead of a request: slow, oversized or malformed HTTP (which Node
- * reports again for each piece that still arrives), and CONNECT. Whole requests that came earlier on the same socket
- * get their answers first, so that the sender does not take the refusal for one of these.
+ * Answers what Node reports as an error and not as a request: slow, oversized or malformed HTTP, and CONNECT. Answers once per
+ * socket, since Node reports the error again for each piece that still arrives. Complete requests that came earlier on the same
+ * socket get their answers first, so that the sender does not take the refusal for one of those.
  */
 export function clientErrors(
   report: (fault: ClientFault, socket: Socket) => void,
   connectionOf: (socket: Socket) => Connection | undefined,
 ): ClientErrors {
   const refused = new WeakSet<Socket>()
-  /** The latest answer of each socket, and the answer before it if that one was still owed. */
+  /** The latest answer of each socket, and the answer before it if that one was not sent completely when the latest request came. */
   const answers = new WeakMap<
     Socket,
     { readonly latest: ServerResponse; readonly before: ServerResponse | undefined }
@@ -43,7 +43,7 @@ export function clientErrors(
     return answer?.writableFinished === false ? answer : undefined
   }
 
-  /** The answer to a request whose body turned out to be broken only after it was refused. */
+  /** The answer to a request that was refused already when its body turned out to be broken. */
   function answered(socket: Socket): ServerResponse | undefined {
     const latest = answers.get(socket)?.latest
     return latest?.req.complete === false && latest.headersSent ? latest : undefined

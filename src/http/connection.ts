@@ -9,26 +9,26 @@ import {
 } from '../domain/limits.ts'
 import type { BudgetShare } from './read-budget.ts'
 
-/** Decides when a connection that waits is parsed further. */
+/** Decides when a connection whose bytes wait is parsed further. */
 export interface Scheduler {
-  /** Whether other connections of this peer wait already. */
+  /** Whether other connections of this peer are waiting. */
   readonly isBusy: (peer: string) => boolean
   /** Calls `run` of the connection in its peer's turn. Idempotent. */
   readonly wait: (connection: Connection) => void
-  /** When work that begins now has to end, in monotonic milliseconds. */
+  /** When a turn that begins now ends, in monotonic milliseconds. */
   readonly endsAt: () => number
   /** Guards all connections of this peer. */
   readonly suspect: (peer: string) => void
-  /** A share of the bytes that may wait to be parsed over all connections; `evict` as in `ReadBudget`. */
+  /** Opens a share of the budget for bytes of all connections that wait to be parsed; `evict` as in `ReadBudget`. */
   readonly open: (peer: string, evict: () => void) => BudgetShare
   readonly now: () => number
 }
 
 /**
- * Stands between a socket and Node's HTTP parser, once it is guarded. The parser works through everything that it is given at
- * once, up to 64 KiB, which takes tens of milliseconds if these are one-byte chunks or pipelined requests. So a guarded
- * connection gives it slices, and the rest waits for the next turn. Meanwhile nothing more is read: at most two reads of a
- * connection wait. A body of declared length is no work for the parser, whatever its size, and is passed on as it came.
+ * Once it is guarded, passes the bytes of a socket to Node's HTTP parser. The parser parses all that it gets in one go, up to
+ * 64 KiB, which takes tens of milliseconds if these are one-byte chunks or pipelined requests. So a guarded connection gives the
+ * parser slices, and the other bytes wait for the next turn. Meanwhile the connection is not read: at most two reads wait. A body of
+ * declared length costs the parser little, whatever its size, and is passed on without slicing.
  */
 export class Connection {
   readonly peer: string
@@ -37,16 +37,16 @@ export class Connection {
   readonly #push: Socket['push']
   readonly #read: (size: number) => void
   readonly #destroySoon: () => void
-  /** Bytes that came and are not parsed yet. */
+  /** Bytes that have arrived and are not parsed yet. */
   #waiting: Buffer | undefined
   #share: BudgetShare | undefined
   #isGuarded = false
   #hasEnded = false
   #wantsMore = false
-  /** How many bytes of a body of declared length still come, at least. */
+  /** At least this many bytes of a body of declared length are still to come. */
   #declaredBytes = 0
   #latest: IncomingMessage | undefined
-  /** `bytesRead` of the socket when the latest request was found. */
+  /** The socket's `bytesRead` when the parser found the latest request. */
   #latestAtBytes = 0
   #unanswered = 0
   #isStopped = false
@@ -74,15 +74,15 @@ export class Connection {
     return this.#unanswered === 1
   }
 
-  /** From now on every byte passes through here; until then Node's parser reads from the socket itself. Idempotent. */
+  /** From now on every byte passes through this object; before that, Node's parser reads from the socket itself. Idempotent. */
   guard(): void {
     if (this.#isGuarded) return
     this.#isGuarded = true
-    // Node leaves the socket to its parser only as long as nothing else has ever listened for the data.
+    // Node's parser reads from the socket itself only as long as the socket never had a listener for `data`.
     this.#socket.on('data', ignore).off('data', ignore)
   }
 
-  /** The parser has found a request. It is over when its answer is closed. */
+  /** Called when the parser has found a request. The request counts as unanswered until its answer is closed. */
   requested(request: IncomingMessage, answer: ServerResponse): void {
     this.#latest = request
     this.#unanswered++
@@ -95,8 +95,8 @@ export class Connection {
   }
 
   /**
-   * Half-closes the connection and discards what still comes, within bounds. To close it at once would reset it, and the
-   * sender could lose the answer before it has read it.
+   * Half-closes the connection and discards the bytes that still arrive, within bounds. Closing it at once would reset it, and the
+   * sender could lose the answer before reading it.
    */
   linger(): void {
     const socket = this.#socket
@@ -114,19 +114,19 @@ export class Connection {
     this.#read(0)
   }
 
-  /** This connection made more work than a few requests do: all connections of its peer are guarded. */
+  /** Called when this connection has made more work than ordinary requests do: guards all connections of its peer. */
   suspect(): void {
     if (!this.#isGuarded) this.#queue.suspect(this.peer)
   }
 
-  /** Parses nothing more, and reads nothing more before `linger`. */
+  /** From now on nothing is parsed; nothing is read either, until `linger`. */
   stop(): void {
     this.suspect()
     this.#isStopped = true
     this.#keep(undefined)
   }
 
-  /** Parses until the turn ends. Returns whether there is more to parse at once. */
+  /** Parses until the turn ends. Returns whether more bytes can be parsed at once. */
   run(endsAtMs: number): boolean {
     while (this.#mayGoOn()) {
       this.#parse(this.#nextSlice())
@@ -137,7 +137,7 @@ export class Connection {
     return false
   }
 
-  /** An unguarded connection may send hundreds of pipelined requests in one read: then it is suspected. */
+  /** Suspects an unguarded connection with several requests in one read, or too many unanswered ones: it may send hundreds. */
   #watch(): void {
     const { bytesRead } = this.#socket
     if (bytesRead === this.#latestAtBytes || this.#unanswered > MAX_UNANSWERED_REQUESTS) this.suspect()
@@ -164,7 +164,7 @@ export class Connection {
     return (this.#lingeringBytes ?? 0) < LINGER_BYTES
   }
 
-  /** Node asks for more after each piece that the parser was given. */
+  /** Node calls this for more bytes after each piece that the parser was given. */
   #asked(size: number): void {
     this.#wantsMore = true
     if (this.#waiting === undefined && !this.#isStopped) this.#read(size)
@@ -219,7 +219,7 @@ export class Connection {
       this.#declaredBytes = Math.max(0, (declaredBytes(latest) ?? 0) - slice.length)
   }
 
-  /** Everything is parsed: passes on the end of the stream, or reads more. */
+  /** Once all bytes are parsed: passes on the end of the stream, or reads more. */
   #drained(): void {
     if (this.#waiting !== undefined || this.#isStopped) return
     if (this.#hasEnded) this.#push(null)
@@ -239,7 +239,7 @@ function declaredBytes({ headers }: IncomingMessage): number | undefined {
   return declared === undefined ? undefined : Number(declared)
 }
 
-/** Whether so little of a request may still come that it is read to its end, and the connection is kept. */
+/** Whether so few bytes of a request can still come that the service reads them to the end and keeps the connection. */
 export function isBounded(request: IncomingMessage): boolean {
   if (request.complete) return true
   if (request.headers['transfer-encoding'] !== undefined) return false

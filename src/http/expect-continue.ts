@@ -2,8 +2,8 @@ import type { IncomingMessage, Server } from 'node:http'
 
 /**
  * Answers `Expect: 100-continue` (RFC 9110 §10.1.1) with `100 Continue` when the route begins to read the body, and not
- * before: a request that is refused by its head alone gets only that answer, after which Node closes the connection, since
- * the body may follow or not.
+ * before. A request that is refused without its body gets only the refusal. Node closes the connection after it, since the sender
+ * may send the body or not.
  */
 export function continueWhenRead(server: Server): void {
   server.on('checkContinue', (request, answer) => {
@@ -22,7 +22,7 @@ export const expectsUnknown = (request: IncomingMessage): boolean =>
 /** The sender waits for `100 Continue` before it sends the body. */
 export const expectsContinue = (request: IncomingMessage): boolean => expectationsOf(request).includes('100-continue')
 
-/** In lower case. In HTTP/1.0 the header means nothing: a proxy may have passed it on without knowing it. */
+/** In lower case. Ignores the header in HTTP/1.0: a proxy that does not know it may have passed it on. */
 function expectationsOf({ headers: { expect }, httpVersion }: IncomingMessage): readonly string[] {
   if (expect === undefined || httpVersion === '1.0') return []
   return expect

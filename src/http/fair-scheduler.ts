@@ -6,9 +6,9 @@ import { peerOf, TrustedPeers } from './peers.ts'
 import { type BudgetShare, ReadBudget } from './read-budget.ts'
 
 /**
- * Shares the listening thread between peers: bytes that are more work than one turn wait, and in each turn of the event loop
- * the waiting connections of each peer have `PEER_TURN_MS` together, in order. The thread is never idle while something
- * waits; but one peer, over however many connections, delays the request of another by no more than a turn.
+ * Shares the listening thread fairly between peers. Bytes that take longer to parse than one turn wait. In each turn of the event
+ * loop, all waiting connections of one peer together have `PEER_TURN_MS`, one peer after the other. The thread is never idle while
+ * bytes wait, and one peer, with any number of connections, delays a request of another peer by no more than its turn.
  */
 class FairScheduler implements Scheduler {
   readonly #waiting = new Map<string, Connection[]>()
@@ -55,17 +55,17 @@ class FairScheduler implements Scheduler {
 
   #runAll(): void {
     const endsAtMs = this.now() + ALL_TURNS_MS
-    // Only the peers that wait now: one that waits again is put at the end of the map, which this loop must not reach.
+    // Only the peers that wait now. A peer that waits again goes to the end of the map, and this loop must not reach it.
     for (const [peer, connections] of this.#waiting.entries().take(this.#waiting.size)) {
       this.#waiting.delete(peer)
       const left = this.#runPeer(connections)
-      // At the end, so that the peers that this turn does not reach come first in the next.
+      // To the end, so that the peers that this turn does not reach come first in the next turn.
       if (left.length > 0) this.#waiting.set(peer, [...left, ...(this.#waiting.get(peer) ?? [])])
       if (this.now() >= endsAtMs) return
     }
   }
 
-  /** Returns the connections with more to parse, those that had no turn first. */
+  /** Returns the connections with more bytes to parse; those that had no turn come first. */
   #runPeer(connections: Connection[]): Connection[] {
     const endsAtMs = this.endsAt()
     const unfinished: Connection[] = []
@@ -84,15 +84,15 @@ class FairScheduler implements Scheduler {
 /** The connections of one server. */
 export interface ClientConnections {
   readonly of: (socket: Socket) => Connection | undefined
-  /** An authentic event came over this connection: its peer is trusted from now on. */
+  /** Called when an authentic event came over this connection: its peer is trusted from now on. */
   readonly trust: (socket: Socket) => void
-  /** This connection made more work than senders make: its peer is trusted no longer. */
+  /** Called when this connection has made more work than senders make: its peer is not trusted any more. */
   readonly suspect: (socket: Socket) => void
-  /** Exactly one answer is owed over this connection. */
+  /** Whether exactly one request of this connection is unanswered. */
   readonly owesOne: (socket: Socket) => boolean
 }
 
-/** Has the connections of a server take turns, except those of trusted peers. */
+/** Makes the connections of a server take turns, except those of trusted peers. */
 export function scheduleConnections(server: Server, maxUnparsedBytes = MAX_UNPARSED_BYTES): ClientConnections {
   const trusted = new TrustedPeers(() => performance.now())
   const scheduler = new FairScheduler(trusted, maxUnparsedBytes)

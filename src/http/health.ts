@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
 import { sendProblem } from './problems.ts'
 
-/** `readiness` gives the reasons why nothing can be stored now; none: ready. `warnings` are shown beside them, and change no status. */
+/** `readiness`: why events cannot be stored now; empty: the service is ready. `warnings` are shown too, but do not change the status. */
 export function registerHealth(
   app: FastifyInstance,
   readiness: () => readonly string[],

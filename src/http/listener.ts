@@ -9,13 +9,13 @@ import { continueWhenRead, expectsUnknown } from './expect-continue.ts'
 import { type ClientConnections, scheduleConnections } from './fair-scheduler.ts'
 import { createErrorHandler, sendProblem } from './problems.ts'
 
-/** How often Node looks for connections past their time: one may last that much longer. Each look wakes an idle service. */
+/** How often Node closes connections past their timeout, so a connection may last that much longer. Each check wakes an idle service. */
 const CONNECTION_CHECK_MS = 2_000
 
 export interface Timeouts {
-  /** For the headers. */
+  /** Time for the headers. */
   readonly headersMs: number
-  /** For the whole request, headers included. */
+  /** Time for the whole request with its headers. */
   readonly requestMs: number
 }
 
@@ -24,13 +24,13 @@ interface ListenerOptions {
   readonly bodyLimitBytes: number
   readonly timeouts?: Timeouts
   readonly queryParser?: (query: string) => Record<string, unknown>
-  /** Called for HTTP that never became a request. */
+  /** Called for bytes that Node could not read as an HTTP request. */
   readonly onClientFault: (fault: ClientFault, socket: Socket) => void
   /** Called for a request that is refused before it reaches a route. */
   readonly onBadHead?: (request: FastifyRequest, fault: HeadFault) => void
 }
 
-/** `malformed`: its URL cannot be decoded, or it names no host, or two. */
+/** `malformed`: the URL cannot be decoded, or the request has no `Host` header, or two. */
 type HeadFault = 'malformed' | 'expectation_failed'
 
 interface Listener {
@@ -38,7 +38,7 @@ interface Listener {
   readonly connections: ClientConnections
 }
 
-/** A Fastify instance with our limits and timeouts. Every refusal is a problem, none is in Fastify's own words. */
+/** A Fastify instance with Holdfast's limits and timeouts. It answers every refusal with a problem (RFC 9457), never with Fastify's own body. */
 export function createListener(options: ListenerOptions): Listener {
   const { log } = options
   const { headersMs, requestMs } = options.timeouts ?? { headersMs: HEADERS_TIMEOUT_MS, requestMs: REQUEST_TIMEOUT_MS }
@@ -69,7 +69,7 @@ export function createListener(options: ListenerOptions): Listener {
       handleError(error, request, reply)
     },
   })
-  // A sender may close its side once it has sent everything; by default Node would then close ours, without the answer.
+  // A sender may close its side once it has sent everything. By default Node would then close the other side before the answer.
   Object.assign(app.server, { httpAllowHalfOpen: true })
   const connections = scheduleConnections(app.server)
   const broken = clientErrors(options.onClientFault, connections.of)
@@ -90,12 +90,12 @@ export function createListener(options: ListenerOptions): Listener {
 }
 
 function faultOf(request: IncomingMessage): HeadFault | undefined {
-  if (!namesItsHost(request)) return 'malformed'
+  if (!hasOneHost(request)) return 'malformed'
   return expectsUnknown(request) ? 'expectation_failed' : undefined
 }
 
-/** RFC 9112 §3.2: one Host, which only HTTP/1.0 may leave out. Node's own check lets two pass, and answers in its own words. */
-function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+/** RFC 9112 §3.2: exactly one `Host` header; HTTP/1.0 may have none. Node's own check allows two, and its answer is no problem. */
+function hasOneHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let hosts = 0
   for (let at = 0; at < rawHeaders.length; at += 2) if (isHost(rawHeaders[at])) hosts++
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0')
@@ -104,8 +104,8 @@ function namesItsHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
 const isHost = (name: string | undefined): boolean => name?.length === 4 && name.toLowerCase() === 'host'
 
 /**
- * Answers 405 with `Allow` where a path exists, but not for the method. Call it before the first route, and the function that
- * it returns after the last.
+ * Answers 405 with `Allow` if a path exists, but not for the method. The caller calls it before it registers the first route, and
+ * calls the returned function after the last one.
  */
 export function refuseOtherMethods(app: FastifyInstance): () => void {
   const methodsByUrl = new Map<string, Set<string>>()
@@ -121,7 +121,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
         schema: { hide: true },
-        // Before the body is read: the sender may wait for `100 Continue`.
+        // In `onRequest`, before the body is read: the sender may wait for `100 Continue`.
         onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
         handler: () => undefined,
       })
@@ -129,13 +129,13 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
   }
 }
 
-/** The query string as it came, without the `?`. */
+/** The undecoded query string, without the `?`. */
 export function rawQuery({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?')
   return at < 0 ? '' : url.slice(at + 1)
 }
 
-/** Short enough for a log line, and without characters that mean something to a log or a header. */
+/** A request id that is short enough for a log line and has no special characters of logs or headers. */
 const PLAIN = /^[\w.-]{1,64}$/
 
 /** Keeps the caller's `x-request-id` if it is plain; otherwise numbers requests under a prefix of this process. */

@@ -1,17 +1,17 @@
 import { isIP } from 'node:net'
 import { MAX_TRUSTED_PEERS, SUSPICION_MS } from '../domain/limits.ts'
 
-/** A connection that passes by the scheduler until it is guarded. */
+/** A connection that takes no turns in the scheduler until `guard` is called. */
 interface Guarded {
   /** Idempotent. */
   readonly guard: () => void
 }
 
 /**
- * Peers that have sent an authentic event and nothing out of order since. To stand between a socket and Node's parser costs a
- * tenth of what an event costs, so the connections that a trusted peer opens stay unguarded: they take no turns. At the first
- * disorder on any of them all are guarded, and so are those that the peer opens in the next `SUSPICION_MS`, even if it sends
- * authentic events meanwhile.
+ * Peers that have sent an authentic event, and no suspicious bytes since. Guarding a connection costs a tenth of what an event
+ * costs, so connections that a trusted peer opens stay unguarded: they take no turns. When any connection of a peer becomes
+ * suspicious, all of them are guarded, and also those that the peer opens in the next `SUSPICION_MS`, even if it sends authentic
+ * events meanwhile.
  */
 export class TrustedPeers {
   readonly #now: () => number
@@ -25,7 +25,7 @@ export class TrustedPeers {
     this.#now = now
   }
 
-  /** The peer has sent an authentic event. */
+  /** Called when the peer has sent an authentic event. */
   trust(peer: string): void {
     if (this.#trusted.has(peer) || this.#isSuspected(peer)) return
     for (const [oldest] of this.#trusted) {
@@ -45,7 +45,7 @@ export class TrustedPeers {
     this.#suspected.set(peer, this.#now() + SUSPICION_MS)
   }
 
-  /** A connection was opened. Returns whether it stays unguarded until `guard` is called or it is `closed`. */
+  /** Called for a new connection. Returns true if it is to stay unguarded for now: the caller calls `closed` when it closes. */
   opened(peer: string, connection: Guarded): boolean {
     const unguarded = this.#trusted.get(peer)
     unguarded?.add(connection)
@@ -74,8 +74,8 @@ export class TrustedPeers {
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
 /**
- * The peer to which a client address belongs: an IPv4 address is a peer of its own, an IPv6 address belongs to its /64, which
- * is what one subscriber has. All texts that are no address are one peer together.
+ * The peer of a client's address. An IPv4 address is one peer; so is an IPv6 /64 network, which is what one subscriber has. All
+ * texts that are no address together are one peer.
  */
 export function peerOf(address: string | undefined): string {
   const bare = address?.replace(/%.*$/, '') ?? ''

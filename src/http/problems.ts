@@ -37,7 +37,7 @@ const unavailable: Problem = {
   headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
 }
 
-/** From each reason to its answer. The four faults of a signature get the same answer, so that a forger learns nothing. */
+/** Reason → answer. The four faults of a signature get the same answer, so that a forger learns nothing from it. */
 const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   signature_missing: unverified,
   signature_malformed: unverified,
@@ -76,7 +76,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
   unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },
-  // The connection is closed, since the sender may send the body or not.
+  // Closes the connection, since the sender may send the body or not.
   expectation_failed: {
     status: 417,
     slug: 'expectation-failed',
@@ -135,7 +135,7 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, details: Pro
     .send(Buffer.from(bodyOf(problem, details)))
 }
 
-/** The same answer as text for a socket, where HTTP broke down before there was a request. */
+/** The same answer as text for a socket, if the client's bytes were no valid request. */
 export function problemMessage(code: ProblemCode): string {
   const problem = PROBLEMS[code]
   const body = bodyOf(problem, {})
@@ -164,7 +164,7 @@ interface FrameworkError extends Error {
   readonly validationContext?: string
 }
 
-/** Answers whatever was thrown while a request was served with a problem. An unexpected error is logged. */
+/** Answers with a problem if the handling of a request throws. Logs an unexpected error. */
 export const createErrorHandler = (log: Logger) => (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
   const error = thrown as FrameworkError
   const code = codeOf(error)
@@ -189,10 +189,10 @@ function codeOf(error: FrameworkError): ProblemCode {
   return status >= 400 && status < 500 ? 'malformed' : 'error'
 }
 
-/** A provider's failure is no error of this service: the caller gets its message, which holds no secret. */
+/** Whether the service itself failed. A provider's failure does not count: the caller gets its message, which contains no secret. */
 const isOurError = (code: ProblemCode): boolean => statusOf(code) >= 500 && code !== 'provider_failed'
 
-/** Tells the caller only about its own request: the message of our own error stays in the log. */
+/** Only what concerns the caller's request: the message of the service's own error appears only in the log. */
 function detailOf(code: ProblemCode, error: FrameworkError): string | undefined {
   if (isOurError(code)) return undefined
   if (isHoldfastError(error)) return error.message

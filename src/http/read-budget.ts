@@ -1,17 +1,17 @@
-/** The part of the budget that bodies without a signature in their headers may take from those with one. */
+/** The share of the budget that bodies without a signature in their headers may take from bodies with one. */
 const UNSIGNED_PART = 0.25
 
 /** The sender of one body. */
 export interface Sender {
-  /** Whose share of the budget the body counts against. */
+  /** All bodies of one peer together count as one user of the budget. */
   readonly peer: string
-  /** Its headers carry what a signed request carries. */
+  /** The request's headers have what a signed request needs. */
   readonly looksSigned: boolean
 }
 
-/** What one body takes of the budget. */
+/** The part of the budget that one body uses. */
 export interface BudgetShare {
-  /** The body takes this many bytes more; fewer if negative. */
+  /** Adds this many bytes to the body's part; a negative number removes some. */
   readonly hold: (bytes: number) => void
   /** Idempotent. */
   readonly release: () => void
@@ -31,9 +31,9 @@ interface Group {
 }
 
 /**
- * Bounds the memory that all bodies still arriving hold together, fairly between peers: above the bound, the largest body of
- * the peer that holds the most is evicted. However many connections a peer opens, it takes nothing from a peer that sends
- * less; and bodies that do not look signed take no more than a part from those that do.
+ * Bounds the memory of all bodies that are still arriving, fairly between peers. Above the bound, it evicts the largest body of the
+ * peer that holds the most. So a peer, with any number of connections, takes nothing from a peer that sends less. Bodies that do not
+ * look signed take at most `UNSIGNED_PART` from those that do.
  */
 export class ReadBudget {
   readonly #maxBytes: number
@@ -45,7 +45,7 @@ export class ReadBudget {
     this.#maxBytes = maxBytes
   }
 
-  /** `evict` is called, once, when this body has to make room for others. */
+  /** Calls `evict`, once, when this body must make room for others. */
   open(sender: Sender, evict: () => void): BudgetShare {
     const group = this.#groupOf(sender)
     const body = enter(group, evict)
@@ -59,7 +59,7 @@ export class ReadBudget {
     }
   }
 
-  /** Whether a body of this size would be held now, and not be the first one evicted. Changes nothing. */
+  /** Whether the budget would hold a body of this size now, and not evict it first. Changes nothing. */
   admits(sender: Sender, bytes: number): boolean {
     if (this.#totalBytes + bytes <= this.#maxBytes) return true
     const group = this.#groupOf(sender)
@@ -74,7 +74,7 @@ export class ReadBudget {
     for (let body = this.#nextToEvict(); body !== undefined; body = this.#nextToEvict()) body.evict()
   }
 
-  /** Undefined: there is room for all. */
+  /** Undefined: all bodies fit into the budget. */
   #nextToEvict(): Body | undefined {
     if (this.#totalBytes <= this.#maxBytes) return undefined
     const candidates = [...this.#groups.values()]

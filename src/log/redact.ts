@@ -29,7 +29,7 @@ export function redactor(secrets: readonly (string | undefined)[]): (text: strin
   }
 }
 
-/** The ends of a secret in base64, beside the part that is searched for. */
+/** The characters before and after the searched part that may also belong to the secret in base64. */
 const BASE64_BEFORE = '[\\w+/-]{0,4}'
 const BASE64_AFTER = '[\\w+/-]{0,3}={0,2}'
 

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import type { Router } from 'holdfast'
 
 /**
- * Handlers for the demonstration: one that works, one that needs three tries, one that waits for something to be mended,
- * and one for the ends of tasks, however they come to be known.
+ * Handlers for the demonstration: one that works, one that needs three attempts, one that fails until the operator repairs the cause,
+ * and one for the ends of tasks, which come by webhook, by poll or at a deadline.
  */
 export default (router: Router): void => {
   router.on('completion.finished', { name: 'tokens' }, (event, { log }) => {

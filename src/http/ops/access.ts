@@ -4,14 +4,14 @@ import { type ProblemCode, sendProblem } from '../problems.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered without a token, and under any host name. */
+    /** The route answers without a token, and for any host name. */
     open?: boolean
-    /** The route calls a provider, though it only reads. */
+    /** The route only reads, but calls a provider. */
     callsOut?: boolean
   }
 }
 
-/** Lets only bearers of the token use the ops listener; without a token, only programs of this machine, under a local name. */
+/** Allows only requests with the token. If no token is configured, allows only requests of this machine's programs to a local host name. */
 export function guardOps(token: string | undefined): onRequestHookHandler {
   const refusalOf = token === undefined ? refuseForeign : requireToken(token)
   return (request, reply, done) => {
@@ -21,7 +21,7 @@ export function guardOps(token: string | undefined): onRequestHookHandler {
   }
 }
 
-/** Compares hashes, so that the time taken shows neither the token's length nor how much of it was right. */
+/** Compares hashes, so that the time of the comparison shows neither the token's length nor how much of it was right. */
 function requireToken(token: string) {
   const expected = hash('sha256', token, 'buffer')
   return ({ headers }: FastifyRequest): ProblemCode | undefined => {
@@ -34,11 +34,11 @@ function requireToken(token: string) {
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 
 /**
- * A loopback address keeps other machines out, but not the web pages in this machine's browser. A page may point its own host
- * name at this listener (DNS rebinding, which the Host header shows). Or it may send a request across sites, whose answer it
- * cannot read, but which could change something, have a provider called or keep the store busy (Origin and Sec-Fetch-Site,
- * which pages cannot set, show it). From another site only a link to a route that merely reads is served: the browser shows
- * the answer to its user alone.
+ * Refuses requests that a web page in this machine's browser sends: a loopback address keeps out other machines, but not these.
+ * - A page may point its own host name at this listener (DNS rebinding); the `Host` header shows that.
+ * - A page may send a request to another site. It cannot read the answer, but the request could change data, make Holdfast call a
+ *   provider, or keep the store busy. `Origin` and `Sec-Fetch-Site`, which pages cannot set, show that.
+ * A link from another site to a route that only reads is allowed: the browser shows the answer to its user, and not to the page.
  */
 function refuseForeign(request: FastifyRequest): ProblemCode | undefined {
   const { host, origin } = request.headers

@@ -27,7 +27,7 @@ export function registerSources(
   )
 }
 
-/** `handlers` gives the handlers that there are now. */
+/** `handlers` gives the handlers that are known now. */
 export function registerHandlers(app: OpsApp, handlers: () => readonly HandlerDefinition[]): void {
   app.get(
     '/v1/handlers',

@@ -148,7 +148,7 @@ export function registerDeliveries(app: OpsApp, store: DeliveryQueue): void {
   )
 }
 
-/** A text that is no uid names no event: the store is not asked for it. */
+/** A text that is no uid names no event, so the store is not searched for it. */
 function uidOf({ uid }: Static<typeof Params>): string {
   const lower = uid.toLowerCase()
   return isUid(lower) ? lower : notFound(uid)
@@ -179,7 +179,7 @@ const deliveryFilter = ({ state, handler, source, event_uid }: Static<typeof Del
   ...(event_uid !== undefined && { eventUid: event_uid }),
 })
 
-/** The schema's grammar allows a leap second, which is no time to JavaScript. */
+/** The schema's format allows a leap second, which JavaScript cannot parse. */
 function timeOf(parameter: string, text: string): number {
   const ms = Date.parse(text)
   if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `query parameter ${parameter} is not a time`)

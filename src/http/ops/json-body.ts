@@ -4,11 +4,11 @@ import { type Parsed, parseJson } from '../../domain/json.ts'
 import { memberOf } from '../../domain/json-scan.ts'
 import { MAX_INLINE_BYTES, MAX_JSON_DEPTH } from '../../domain/limits.ts'
 
-/** The parts of a body that are stored may nest `MAX_JSON_DEPTH` deep, and stand one level inside it. */
+/** Stored parts of a body, such as `submit`, may nest `MAX_JSON_DEPTH` deep, and the body is one level around them. */
 const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 1
 
 /**
- * Reads bodies as JSON, the only kind that is taken. An empty body, with or without a content type, means `{}`. The depth is
+ * Parses bodies as JSON and accepts no other media type. An empty body, with or without a content type, means `{}`. The depth is
  * bounded here, so that later code may recurse.
  */
 export function registerJsonBody(app: FastifyInstance): void {
@@ -32,12 +32,12 @@ export function registerJsonBody(app: FastifyInstance): void {
 const LONG_MEMBER = 'submit'
 const longSubmits = new WeakMap<object, string>()
 
-/** The JSON of `submit` of a long body, which holds an empty one in its place; undefined: the body is short and complete. */
+/** The JSON text of `submit` of a long body, in which an empty object stands in its place. Undefined: the body is short, and complete. */
 export const longSubmitOf = (body: object): string | undefined => longSubmits.get(body)
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Parses everything but `submit`: to parse a megabyte of many shapes would hold up acknowledgements. */
+/** Parses everything but `submit`: parsing a megabyte in this thread would delay acknowledgements. */
 function parseLong(bytes: Buffer): Parsed {
   const { from, end } = memberOf(bytes, LONG_MEMBER) ?? { from: 0, end: 0 }
   if (bytes.length - (end - from) > MAX_INLINE_BYTES)

@@ -23,7 +23,7 @@ export type OpsApp = FastifyInstance<
 /** Characters of a `User-Agent` in the log. */
 const MAX_AGENT_LENGTH = 100
 
-/** The client of a request, as far as the listener can tell, for a line of the log. */
+/** What the log says about the client of a request. */
 export function clientOf({ id, ip, headers }: FastifyRequest) {
   const agent = headers['user-agent']
   return { reqId: id, peer: ip, ...(agent !== undefined && { agent: agent.slice(0, MAX_AGENT_LENGTH) }) }
@@ -61,7 +61,7 @@ export const pageRequest = ({
 
 const NUMBERS = ['limit', 'wait']
 
-/** Turns the parameters that are numbers from text into numbers: the schema coerces nothing. */
+/** Converts the text of numeric query parameters to numbers: the schema does not coerce values. */
 export const readNumbers: preValidationHookHandler = (request, _reply, done) => {
   const query = request.query as Record<string, unknown>
   for (const name of NUMBERS) {

@@ -25,7 +25,7 @@ import { registerRegistrations } from './registrations.ts'
 import { registerRetention } from './retention.ts'
 import { registerTasks } from './tasks.ts'
 
-/** Bytes of a request's body, except one that begins a task. */
+/** Bytes of a request's body; the route that begins a task has a limit of its own. */
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
@@ -41,7 +41,7 @@ export interface OpsListenerOptions {
   /** Undefined: the listener is bound to loopback, and serves local host names only. */
   readonly token: string | undefined
   readonly metricsOpen: boolean
-  /** Why nothing can be stored now, in words for operators; empty: ready. */
+  /** Why events cannot be stored now, in words for operators; empty: the service is ready. */
   readonly readiness: () => readonly string[]
   readonly log: Logger
   readonly timeouts?: Timeouts
@@ -69,7 +69,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     else done()
   })
   app.addHook('preValidation', readNumbers)
-  // With a handler of our own, the hooks run for unknown paths as well.
+  // Fastify runs the hooks for unknown paths only if there is a handler for them.
   app.setNotFoundHandler(() => undefined)
 
   registerOpenApi(root)

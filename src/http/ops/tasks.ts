@@ -74,7 +74,7 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
     },
     async ({ body, headers }, reply) => {
       const { task, created } = await tasks.begin(orderOf(body, headers['idempotency-key']))
-      // A task that is known by its key gets the same answer as the first time.
+      // A repeated request with the same key gets the same answer as the first one.
       return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(taskJson(task))
     },
   )
@@ -107,7 +107,9 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
     },
     async ({ params, query, raw }, reply) =>
       reply.send(
-        taskJson(await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, departure(raw, reply.raw))),
+        taskJson(
+          await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, clientGone(raw, reply.raw)),
+        ),
       ),
   )
 
@@ -139,16 +141,16 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
 }
 
 /**
- * Aborted when the client has gone. A connection stays open while only the client's side is closed, and most clients that go
- * close just that; a client that still waits then gets an answer at once.
+ * Aborted when the client no longer waits: the connection is closed, or the client has closed its side of it. Most clients that go
+ * away only do the latter. A client that has closed its side and still waits gets an answer at once.
  */
-function departure({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
-  const gone = new AbortController()
-  answer.once('close', () => gone.abort())
-  return AbortSignal.any([gone.signal, endOf(socket)])
+function clientGone({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
+  const closed = new AbortController()
+  answer.once('close', () => closed.abort())
+  return AbortSignal.any([closed.signal, endOf(socket)])
 }
 
-/** One signal for each connection, which may carry many requests that wait. */
+/** One signal for each connection, since many waiting requests may share a connection. */
 const ends = new WeakMap<Socket, AbortSignal>()
 
 function endOf(socket: Socket): AbortSignal {

@@ -14,16 +14,16 @@ export interface PublicListenerOptions {
   readonly sources: ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
-  /** Why nothing can be stored now, in words for the public (no host, no path); empty: ready. */
+  /** Why events cannot be stored now, in words for the public (no host, no path); empty: the service is ready. */
   readonly readiness: () => readonly string[]
   /** The service is stopping, and answers webhooks with 503. */
   readonly isDraining?: () => boolean
   /**
-   * Why every webhook is answered with 503, in words for the public; undefined: they are taken. It is checked before anything
-   * but the HTTP itself, so that no webhook gets a 4xx meanwhile.
+   * Why the service answers 503 to every webhook, in words for the public; undefined: it accepts webhooks. The listener checks this
+   * first, so that no webhook gets a 4xx meanwhile, unless it is no valid HTTP.
    */
   readonly closed?: () => string | undefined
-  /** Whether the store takes events now. If not, a sender that waits for `100 Continue` is refused without its body. */
+  /** Whether the store accepts events now. If not, a sender that waits for `100 Continue` gets 503 before it sends the body. */
   readonly canStore?: () => boolean
   readonly bodyLimitBytes: number
   readonly maxArrivingBytes?: number
@@ -39,8 +39,8 @@ export interface PublicListenerOptions {
 const NO_QUERY = Object.freeze({})
 
 /**
- * The listener that providers reach: webhooks and health, nothing else. The route itself reads the body, so that every
- * content type, every encoding and an empty body are treated alike: as bytes.
+ * The listener that providers reach, with only webhooks and health. The route itself reads the body as bytes, whatever its content
+ * type and encoding.
  */
 export function createPublicListener(options: PublicListenerOptions): FastifyInstance {
   const { log, telemetry, requireHttps } = options

@@ -10,17 +10,17 @@ import {
 } from '../../domain/limits.ts'
 import type { BudgetShare, ReadBudget, Sender } from '../read-budget.ts'
 
-/** `overloaded`: the bodies that arrive together exceed the read budget; `too_many_pieces`: the body is mostly framing. */
+/** `overloaded`: the read budget has evicted this body; `too_many_pieces`: the body is mostly framing. */
 export type BodyRead = Buffer | 'too_large' | 'too_many_pieces' | 'overloaded' | 'aborted'
 
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Reads bodies as the bytes that came. A refused body is read no further: the route that answers closes the connection.
- * The memory held follows the bytes that came, not the number of pieces. Since each piece costs the thread as much as a
- * kilobyte, a body may come in no more pieces than `MAX_BODY_CHUNKS` (chunked) or `MAX_BODY_READS` (of declared length),
- * and one more for each `BODY_BYTES_PER_PIECE`. Before that limit, `onManyChunks` is called with the socket of a body in
- * more chunks than senders make. Never rejects.
+ * Reads the exact bytes of bodies. Stops reading a body that it refuses: the route's answer closes the connection. Holds memory in
+ * proportion to the bytes received, not to the number of pieces. Each piece costs the thread as much as a kilobyte, so a body may
+ * come in at most `MAX_BODY_CHUNKS` (chunked) or `MAX_BODY_READS` (of declared length) pieces, and one more for each
+ * `BODY_BYTES_PER_PIECE`. Calls `onManyChunks` with the socket of a body that comes in more chunks than ordinary senders make,
+ * before that limit. Never rejects.
  */
 export function createBodyReader(limitBytes: number, budget: ReadBudget, onManyChunks: (socket: Socket) => void) {
   return (request: IncomingMessage, sender: () => Sender): Promise<BodyRead> =>
@@ -45,7 +45,7 @@ export function createBodyReader(limitBytes: number, budget: ReadBudget, onManyC
       const hold = (buffer: Buffer): void => {
         const before = held.length
         held = buffer
-        // Most bodies come whole in one piece, and take no share of the budget.
+        // Most bodies come in one piece, and take no share of the budget.
         if (share === undefined && sizeBytes === declaredBytes) return
         share ??= budget.open(sender(), () => finish('overloaded'))
         share.hold(buffer.length - before)

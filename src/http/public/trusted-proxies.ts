@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
-/** From where a request came. */
+/** Where a request came from. */
 interface ClientAddress {
   /** The other end of the connection. */
   readonly peer: string | undefined
-  /** The client as a trusted proxy names it; absent without one. */
+  /** The client's address as a trusted proxy names it. Absent: no trusted proxy named one. */
   readonly client?: string
 }
 
@@ -16,7 +16,7 @@ export interface TrustedProxies {
   readonly isHttps: (request: FastifyRequest) => boolean
 }
 
-/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers are believed. */
+/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers count. */
 export function createTrustedProxies(trusted: readonly string[]): TrustedProxies {
   const list = new BlockList()
   for (const range of trusted) {
@@ -28,7 +28,7 @@ export function createTrustedProxies(trusted: readonly string[]): TrustedProxies
   const trusts = (address: string | undefined): boolean =>
     address !== undefined && list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 
-  /** From the nearest hop to the first that is not trusted; undefined: a proxy wrote something that is no address. */
+  /** The hops from the nearest to the first that is not trusted. Undefined as a hop: a proxy wrote a text that is no address. */
   function hopsOf({ socket, headers }: IncomingMessage): readonly (string | undefined)[] {
     const hops = [socket.remoteAddress]
     for (const entry of entriesIn(headers['x-forwarded-for']).toReversed()) {
@@ -48,8 +48,8 @@ export function createTrustedProxies(trusted: readonly string[]): TrustedProxies
     isHttps({ raw }) {
       const schemes = entriesIn(raw.headers['x-forwarded-proto'])
       if (schemes.length === 0 || !trusts(raw.socket.remoteAddress)) return false
-      // If each proxy has appended to both headers, each scheme belongs to the address at the same place, and everything
-      // before the first trusted proxy was written by the client. Otherwise the proxies passed on the value of one of them.
+      // If every proxy appends to both headers, each scheme belongs to the address at the same position, and the client wrote
+      // everything before the first trusted proxy's entry. Otherwise the proxies passed on what one of them wrote.
       const addresses = entriesIn(raw.headers['x-forwarded-for'])
       const trustedHops = hopsOf(raw).length - 1
       const at = schemes.length === addresses.length ? schemes.length - trustedHops : 0

@@ -32,7 +32,7 @@ interface WebhookOptions {
   readonly log: Logger
   /** Monotonic milliseconds. */
   readonly now: () => number
-  /** The source whose body is being read from each socket, so that a body cut short counts for its source. */
+  /** The source whose body is being read from each socket, so that a body that breaks off is counted for that source. */
   readonly reading: WeakMap<Socket, Source>
   readonly connections: Pick<ClientConnections, 'trust' | 'suspect' | 'owesOne'>
 }
@@ -48,7 +48,7 @@ const JSON_ONLY = ['application/json']
 type WebhookRequest = FastifyRequest<{ Params: { source: string } }>
 type Refused = Extract<RequestOutcome, ProblemCode>
 
-/** Both paths of a webhook; the router takes either with a trailing slash. */
+/** Both paths of a webhook; the router also accepts a trailing slash. */
 const PATHS = ['/v1/webhooks/:source', '/webhooks/:source']
 
 export const isWebhookPath = (url: string): boolean => /^(?:\/v1)?\/webhooks\//.test(url)
@@ -106,7 +106,7 @@ class WebhookRoute {
     const precheck = source.precheck(unread)
     if (precheck?.ok === false)
       return this.#refuse(reply, source, unprovenRefusal(unproven(precheck), endpoint, raw), startedMs)
-    // A request that came before the service began to stop is still taken: the store closes last.
+    // A request that arrived before the service began to stop is still accepted: the store closes last.
     const isLate = isDraining()
     const sender = (): Sender => this.#senderOf(request, precheck !== undefined)
     if (expectsContinue(raw) && (isLate || !this.#canTake(sender(), declaredBytes)))
@@ -131,7 +131,7 @@ class WebhookRoute {
     this.#options.telemetry.request(source, isHoldfastError(error, 'unavailable') ? 'unavailable' : 'error')
   }
 
-  /** A reason to refuse the request before a byte of its body is read. */
+  /** Why the request is refused before any of its body is read; undefined: it is not. */
   #refusalOf(request: WebhookRequest, endpoint: Endpoint | undefined): Refusal | undefined {
     const { closed, requireHttps, proxies } = this.#options
     const reason = closed()
@@ -148,7 +148,7 @@ class WebhookRoute {
     return { peer: peerOf(client ?? peer), looksSigned }
   }
 
-  /** Whether a body that is sent only after `100 Continue` could be taken, as far as is known now. */
+  /** Whether the store and the read budget have room now for a body that the sender sends only after `100 Continue`. */
   #canTake(sender: Sender, declaredBytes: number): boolean {
     return this.#options.canStore() && this.#budget.admits(sender, declaredBytes)
   }
@@ -158,7 +158,7 @@ class WebhookRoute {
     const { outcome, details = detailsOf(outcome, source), logged } = refusal
     telemetry.request(source?.name, outcome)
     const status = statusOf(outcome)
-    // The part that is unavailable logs that once; each refusal is counted in the metrics.
+    // The component that is unavailable logs that itself, once. The metrics count each refusal.
     log[outcome === 'unavailable' ? 'debug' : 'warn'](
       {
         reqId: reply.request.id,
@@ -181,7 +181,7 @@ class WebhookRoute {
     telemetry.request(source.name, outcome)
     telemetry.acknowledged(source.name, durationMs / 1000)
     connections.trust(reply.request.raw.socket)
-    // The store and the metrics record the ordinary case; a line of log for each would cost more than storing the event.
+    // Only at level debug: a log line for each event would cost more than storing it, and the store and metrics record it anyway.
     log.debug(
       { reqId: reply.request.id, source: source.name, outcome, uid, status: 200, duration_ms: durationMs },
       'webhook stored',
@@ -192,7 +192,7 @@ class WebhookRoute {
       .send(`{"received":true,"uid":"${uid}","duplicate":${outcome === 'duplicate'}}`)
   }
 
-  /** An open connection delays the stop of the service, even if no answer is owed over it any more. */
+  /** Closes the connection with the last answer while the service stops: an open connection would delay the stop. */
   #closingIfLast(reply: FastifyReply): FastifyReply {
     const { isDraining, connections } = this.#options
     return isDraining() && connections.owesOne(reply.request.raw.socket) ? reply.header('connection', 'close') : reply
@@ -239,8 +239,8 @@ function detailsOf(outcome: Refused, source: Source | undefined): ProblemDetails
 }
 
 /**
- * As Node gives them: by lower-case name, repeated headers joined, in an object without a prototype. `Set-Cookie`, the only
- * header that Node keeps as a list, is joined too.
+ * The headers as Node gives them: names in lower case, repeated headers joined. Also joins `Set-Cookie`, the only header that Node
+ * keeps as a list.
  */
 function headersOf({ headers }: IncomingMessage): Headers {
   const { 'set-cookie': setCookie } = headers
@@ -259,9 +259,9 @@ const MEDIA_TYPE = new RegExp(
 )
 
 /**
- * Whether a Content-Type header is one of these media types. Its parameters do not matter, but it has to follow the grammar to
- * its end: parsers that stop half-way have taken bodies for what they are not. An absent or empty header is accepted: some
- * providers send none.
+ * Whether a Content-Type header names one of these media types. The parameters do not matter, but the whole header must follow the
+ * grammar: a parser that reads only its beginning may take the body for another type. Accepts an absent or empty header, because
+ * some providers send none.
  */
 function acceptsMediaTypes(mediaTypes: readonly string[]): (header: string | undefined) => boolean {
   const accepted = new Set(mediaTypes.map((mediaType) => mediaType.toLowerCase()))

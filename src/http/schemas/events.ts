@@ -14,7 +14,7 @@ export const EventSchema = Type.Object({
   id: Type.String({ description: 'The id that the provider gave' }),
   type: Type.String(),
   created_at: Type.String(),
-  // `received`: the provider gave no time that could be read.
+  // `received`: the provider gave no readable time, so `created_at` is the time of receipt.
   created_at_source: Type.Optional(OneOf(CREATED_AT_SOURCES)),
   received_at: Time(),
   origin: OneOf(ORIGINS),
@@ -46,7 +46,7 @@ const thrownFields = {
   readonly [Field in Exclude<keyof ErrorDetail, 'cause' | 'errors'>]-?: TSchema & { static: ErrorDetail[Field] }
 }
 
-/** What was thrown, as the store keeps it. Nested by hand: OpenAPI does not allow a schema that names itself. */
+/** An `ErrorDetail`. The nested schemas are written out level by level, since OpenAPI does not allow a schema that names itself. */
 const schemaAt = (depth: number): TObject =>
   Type.Object(
     {
@@ -81,7 +81,7 @@ export const EventDetailSchema = Type.Composite([
   }),
 ])
 
-/** What a replay has made of an event. */
+/** The result of a replay. */
 export const ReplaySchema = Type.Object({
   uid: Type.String(),
   status: Type.String({ description: 'What the event is from now on' }),
@@ -89,9 +89,9 @@ export const ReplaySchema = Type.Object({
   handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
 })
 
-/** An event as lists of the ops API show it. */
+/** An event in a list of the ops API. */
 export type EventJson = Static<typeof EventSchema>
-/** An event as the ops API shows it alone. */
+/** A single event of the ops API, with its deliveries. */
 export type EventDetailJson = Static<typeof EventDetailSchema>
 /** A delivery as the ops API shows it. */
 export type DeliveryJson = Static<typeof DeliverySchema>
