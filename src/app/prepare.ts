@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
@@ -15,6 +14,7 @@ import { loadInThread } from '../modules/load-modules.ts'
 import { runsCode } from '../pipeline/provider-readers.ts'
 import { compileRoutes, providerChecks, type Route } from '../pipeline/routes.ts'
 import { type LoadedProvider, loadProviders } from '../providers/load-providers.ts'
+import { newStandardSecret } from '../signatures/standard-webhooks.ts'
 import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
 import { type BuiltSources, buildSources } from './sources.ts'
@@ -126,15 +126,12 @@ export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger)
   }
 }
 
-/** Bytes of a generated key; Standard Webhooks requires 24 to 64. */
-const KEY_BYTES = 32
-
 /**
  * Makes the secret of a service that starts without configuration, in a file that only its owner may read. Throws if the file
  * exists or cannot be written.
  */
 function generateSecret(file: string): string {
-  const secret = `whsec_${randomBytes(KEY_BYTES).toString('base64')}`
+  const secret = newStandardSecret()
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
   return secret

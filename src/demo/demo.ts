@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readEnvironment } from '../app/environment.ts'
 import { messageOf } from '../domain/errors.ts'
+import { newStandardSecret } from '../signatures/standard-webhooks.ts'
 import { currentStep, expect, say, step } from './narration.ts'
 import { createSender, type DemoProvider, eventBody, keptAs, startProvider } from './provider.ts'
 import { type DemoService, handled, ops, startService } from './service.ts'
@@ -19,7 +20,7 @@ const TIMEOUT_MS = Number(process.argv[2] ?? 18_000)
 /** Events that come without a webhook: the answer to a poll, and the end of a task at its deadline. */
 const OWN_EVENTS = 2
 
-const SECRET = `whsec_${randomBytes(32).toString('base64')}`
+const SECRET = newStandardSecret()
 const API_KEY = randomBytes(24).toString('base64url')
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-demo-'))

@@ -90,7 +90,7 @@ async function startAt(
   // Not `exit`: only at `close` has all output of the process been read.
   const exited = once(child, 'close').finally(() => abort.removeEventListener('abort', kill))
   const lines: LogLine[] = []
-  const heard = new EventTarget()
+  const arrivals = new EventTarget()
   let said = ''
   child.stderr?.on('data', (text: Buffer) => {
     said += text.toString()
@@ -98,7 +98,7 @@ async function startAt(
   if (child.stdout !== null) {
     createInterface(child.stdout).on('line', (line) => {
       lines.push(line.startsWith('{') ? JSON.parse(line) : { msg: line })
-      heard.dispatchEvent(new Event('line'))
+      arrivals.dispatchEvent(new Event('line'))
     })
   }
   const gone = exited.then(() => Promise.reject(new Error(`the service ended: ${said.trim()}`)))
@@ -108,7 +108,7 @@ async function startAt(
     for (;;) {
       const at = lines.findIndex(accept)
       if (at >= 0) return lines.splice(at, 1)[0] as LogLine
-      await Promise.race([new Promise((resolve) => heard.addEventListener('line', resolve, { once: true })), gone])
+      await Promise.race([new Promise((resolve) => arrivals.addEventListener('line', resolve, { once: true })), gone])
     }
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TaskJson } from '../http/schemas/tasks.ts'
 import { sampleData } from '../providers/ai/samples.ts'
+import { newStandardSecret } from '../signatures/standard-webhooks.ts'
 import { expect, say, step, times } from './narration.ts'
 import { createSender, type DemoProvider, eventBody, keptAs, type WebhookSender } from './provider.ts'
 import { type DemoService, eventOf, handled, ops } from './service.ts'
@@ -10,7 +11,7 @@ import { type DemoService, eventOf, handled, ops } from './service.ts'
 const MAX_LOOKS = 100
 const LOOK_AGAIN_MS = 20
 
-const ANOTHER_SECRET = `whsec_${'QUFB'.repeat(8)}`
+const ANOTHER_SECRET = newStandardSecret()
 
 const completion = (id: string): string => eventBody(id, 'completion.finished', sampleData('completion.finished'))
 

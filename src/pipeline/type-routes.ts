@@ -12,7 +12,7 @@ export const typeRoutes = (
   source,
   accepts,
   handlers: handlers
-    .filter((registration) => registration.source === undefined || registration.source === source)
+    .filter((handler) => handler.source === undefined || handler.source === source)
     .map(({ name, types }) => ({ name, types })),
 })
 

@@ -35,8 +35,8 @@ const registrations: RegistrationApi = {
     const next = valueAt(data.at(-1), 'id')
     return typeof next === 'string' ? { items, next } : undefined
   },
-  create: (wish) => ({ method: 'POST', path: PATH, form: formOf(wish) }),
-  update: (id, wish) => ({ method: 'POST', path: one(id), form: formOf(wish) }),
+  create: (changes) => ({ method: 'POST', path: PATH, form: formOf(changes) }),
+  update: (id, changes) => ({ method: 'POST', path: one(id), form: formOf(changes) }),
   remove: (id) => ({ method: 'DELETE', path: one(id) }),
   read: readRegistration,
   secret: (answer) => valueAt(answer, 'secret'),

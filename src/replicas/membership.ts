@@ -50,7 +50,7 @@ export interface MembershipOptions {
  * to know the handlers of all workers: each worker writes its handlers into the shared database, and every process reads them. The
  * handlers of a worker that is gone stay known until another worker replaces them (`countingReplicas`), so that events that are
  * received meanwhile wait for it. An event that is received less than a second after a handler is registered for the first time may
- * miss that handler, like an event before the registration.
+ * miss that handler, like an event that came before it.
  *
  * Resolves once the other processes know the handlers of this one, and this process knows theirs. If the database is unavailable
  * later, the routes stay as they are.

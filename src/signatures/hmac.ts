@@ -85,7 +85,8 @@ function faults({ signed, id, signature, timestamp }: HmacScheme): readonly stri
   return found
 }
 
-const STANDARD_PREFIX = 'whsec_'
+/** What Standard Webhooks writes before a secret. */
+export const STANDARD_PREFIX = 'whsec_'
 
 function keyOf({ key: form }: HmacScheme, secret: string): Buffer | undefined {
   switch (form) {

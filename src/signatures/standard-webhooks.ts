@@ -1,4 +1,5 @@
-import type { HmacScheme } from './hmac.ts'
+import { randomBytes } from 'node:crypto'
+import { type HmacScheme, STANDARD_PREFIX } from './hmac.ts'
 
 /**
  * Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, base64 in a list of `v1,…`, five minutes either way.
@@ -13,3 +14,9 @@ export const standardWebhooks = {
   signature: { header: 'webhook-signature', encoding: 'base64', separator: ' ', labelSeparator: ',', labels: ['v1'] },
   timestamp: { from: { header: 'webhook-timestamp' }, unit: 's', pastSeconds: 300, futureSeconds: 300 },
 } as const satisfies HmacScheme
+
+/** Bytes of the key of a new secret; Standard Webhooks asks for 24 to 64. */
+const NEW_KEY_BYTES = 32
+
+/** A new secret, as Standard Webhooks writes one. */
+export const newStandardSecret = (): string => `${STANDARD_PREFIX}${randomBytes(NEW_KEY_BYTES).toString('base64')}`

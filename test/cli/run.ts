@@ -3,7 +3,7 @@ import { readConfig } from '../../src/app/config.ts'
 import type { Environment } from '../../src/app/environment.ts'
 import { runCli } from '../../src/cli/cli.ts'
 
-export interface Ran {
+export interface CommandResult {
   readonly code: number
   readonly out: string
   readonly bytes: Buffer
@@ -16,7 +16,7 @@ export async function run(
   environment: Environment = {},
   input = '',
   interactive = false,
-): Promise<Ran> {
+): Promise<CommandResult> {
   const out = collect()
   const err = collect()
   const code = await runCli(argv, {

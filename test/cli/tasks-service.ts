@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from 'vitest'
 import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts'
-import { type Ran, run } from './run.ts'
+import { type CommandResult, run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
 
 /** It stands in the provider's answers to what it refuses. */
@@ -29,7 +29,7 @@ export function shareTasks() {
   })
   afterAll(() => provider.close())
 
-  const tasks = (args: readonly string[], input?: string): Promise<Ran> =>
+  const tasks = (args: readonly string[], input?: string): Promise<CommandResult> =>
     run(['tasks', ...args], service.environment, input)
   return {
     service: () => service,

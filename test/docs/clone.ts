@@ -12,7 +12,7 @@ import { handlersDirectory, shippedHandlers } from '../support/shipped-handlers.
 import { checkout, type Page, pages } from './pages.ts'
 
 /** What a shell has said. */
-export interface Ran {
+export interface CommandResult {
   readonly code: number | null
   readonly out: string
   readonly err: string
@@ -27,9 +27,9 @@ export interface Clone {
   /** Lines of the service's log. */
   readonly lines: readonly Line[]
   /** Runs a program of `node_modules/.bin`, or another, in the folder. */
-  run(program: string, args: readonly string[], environment?: Readonly<Record<string, string>>): Promise<Ran>
+  run(program: string, args: readonly string[], environment?: Readonly<Record<string, string>>): Promise<CommandResult>
   /** Runs the blocks of a page, one after the other in one shell. */
-  runPage(page: Page, environment?: Readonly<Record<string, string>>): Promise<Ran>
+  runPage(page: Page, environment?: Readonly<Record<string, string>>): Promise<CommandResult>
   stopService(): Promise<void>
   close(): Promise<void>
 }
@@ -124,7 +124,7 @@ export async function startClone(): Promise<Clone> {
     program: string,
     args: readonly string[],
     more: Readonly<Record<string, string>> = {},
-  ): Promise<Ran> {
+  ): Promise<CommandResult> {
     const env = { ...environment, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...ports, ...more }
     const child = spawn(program, args, { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] })
     const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { eventually } from '../support/eventually.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
-import { type Clone, documentFiles, hasCommands, type Ran, startClone } from './clone.ts'
+import { type Clone, type CommandResult, documentFiles, hasCommands, startClone } from './clone.ts'
 import { pageNamed, pages } from './pages.ts'
 
 const MIGRATION = 'docs/postgresql-and-replicas.md'
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => clone?.close())
 
 /** Runs commands as the blocks of a page are run. */
-function shell(commands: string): Promise<Ran> {
+function shell(commands: string): Promise<CommandResult> {
   const block = { page: 'shell', line: 1, language: 'sh', text: commands, notRun: undefined, file: undefined }
   return clone.runPage({ ...pageNamed('README.md'), name: 'shell.md', text: commands, blocks: [block] })
 }

@@ -9,9 +9,9 @@ const HONEST_MS = 5_000
 const handle = (type: string, schema: object, name = type): string =>
   `router.on('${type}', { name: '${name}', schema: ${JSON.stringify(schema)} }, (event, context) => context.log.info('handled'))`
 
-function serve(registrations: readonly string[], environment: Record<string, string> = {}): Promise<Service> {
+function serve(handlers: readonly string[], environment: Record<string, string> = {}): Promise<Service> {
   const directory = temporaryDirectory()
-  const text = `export default (router) => { router.on('honest', () => {}); ${registrations.join('\n')} }`
+  const text = `export default (router) => { router.on('honest', () => {}); ${handlers.join('\n')} }`
   const HANDLERS_DIR = handlersIn(directory, { 'schemas.js': text })
   return startService({ HANDLERS_DIR, HANDLER_TIMEOUT_MS: '2000', RETRY_MAX_ATTEMPTS: '1', ...environment }, directory)
 }

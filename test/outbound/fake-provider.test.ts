@@ -152,14 +152,14 @@ describe('the fake provider', () => {
 
   test('keeps the webhooks that are registered with it', async () => {
     const { provider, call } = await start()
-    const wish = { url: 'https://a.example/v1/webhooks/ai', events: ['task.completed'] }
+    const changes = { url: 'https://a.example/v1/webhooks/ai', events: ['task.completed'] }
     const created = json(
-      await call({ method: 'POST', path: '/webhooks', jsonText: JSON.stringify({ ...wish, secret: 's' }) }),
+      await call({ method: 'POST', path: '/webhooks', jsonText: JSON.stringify({ ...changes, secret: 's' }) }),
     )
-    expect(created).toEqual({ ...wish, id: expect.any(String), active: true })
+    expect(created).toEqual({ ...changes, id: expect.any(String), active: true })
     const { id } = created as { id: string }
     const updated = json(await call({ method: 'PATCH', path: `/webhooks/${id}`, jsonText: '{"active":false}' }))
-    expect(updated).toEqual({ ...wish, id, active: false })
+    expect(updated).toEqual({ ...changes, id, active: false })
     expect(json(await call({ method: 'GET', path: '/webhooks' }))).toEqual({ webhooks: [updated] })
     expect(await call({ method: 'DELETE', path: `/webhooks/${id}` })).toMatchObject({ ok: true, status: 204 })
     expect(await call({ method: 'DELETE', path: `/webhooks/${id}` })).toMatchObject({ ok: true, status: 404 })

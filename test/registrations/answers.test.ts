@@ -18,8 +18,8 @@ describe('an answer of the generic API to a change', () => {
       active,
       ours: true,
     })
-    const wish = { url: 'https://other.example/x', events, active: false }
-    expect(await webhooks.update('shop', 'wh_1', wish)).toMatchObject({ id: 'wh_1', ...wish })
+    const changes = { url: 'https://other.example/x', events, active: false }
+    expect(await webhooks.update('shop', 'wh_1', changes)).toMatchObject({ id: 'wh_1', ...changes })
     expect(logged().match(/"id":"wh_1"/g)).toHaveLength(2)
   })
 

@@ -107,8 +107,8 @@ test('an unknown event that is not judged yet costs only its own commit', async 
   const url = ownSchema()
   const store = await openReplica(url)
   // What a transaction writes so as to wait for those before it.
-  const vouched = async () => (await queryIn(url, 'SELECT FROM tally WHERE n = 0')).length
-  const before = await vouched()
+  const forcedCommits = async () => (await queryIn(url, 'SELECT FROM tally WHERE n = 0')).length
+  const before = await forcedCommits()
   for (let n = 0; n < 3; n++) await store.append(newEvent({ ...now(), unjudged: ['by a schema'] }))
-  expect(await vouched()).toBe(before)
+  expect(await forcedCommits()).toBe(before)
 })

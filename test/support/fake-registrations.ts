@@ -35,7 +35,7 @@ export interface FakeRegistrations {
   terse: boolean
 }
 
-type Wish = Partial<Pick<FakeHook, 'url' | 'events' | 'active' | 'secret'>>
+type HookFields = Partial<Pick<FakeHook, 'url' | 'events' | 'active' | 'secret'>>
 
 /** How one API speaks, written from its documentation and apart from our provider modules. */
 interface Dialect {
@@ -45,7 +45,7 @@ interface Dialect {
   readonly createdStatus: number
   readonly removed: { readonly status: number; readonly body?: object }
   readonly handsOutSecret: boolean
-  readonly read: (body: unknown) => Wish
+  readonly read: (body: unknown) => HookFields
   readonly view: (hook: FakeHook, secret: string | undefined) => object
   readonly list: (hooks: readonly FakeHook[], query: Readonly<Record<string, string>>) => object
   readonly error: (message: string) => object
@@ -54,8 +54,8 @@ interface Dialect {
 type Json = Record<string, unknown>
 
 /** What was given, under our names. */
-const given = (wish: Record<keyof Wish, unknown>): Wish =>
-  Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined))
+const given = (fields: Record<keyof HookFields, unknown>): HookFields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 /** A page of at most two after the hook of this id, whatever size was asked for. */
 function pageAfter(hooks: readonly FakeHook[], id: string | undefined) {
@@ -104,7 +104,7 @@ const dialects = {
     createdStatus: 201,
     removed: { status: 204 },
     handsOutSecret: false,
-    read: (body) => given(body as Record<keyof Wish, unknown>),
+    read: (body) => given(body as Record<keyof HookFields, unknown>),
     view: aiView,
     list: (hooks) => ({ webhooks: hooks.map(aiView) }),
     error: (message) => ({ error: message }),
@@ -193,12 +193,12 @@ export async function openFakeRegistrations(
   const hooks: FakeHook[] = []
   let made = 0
 
-  const add = (wish: Partial<FakeHook>): FakeHook => {
+  const add = (fields: Partial<FakeHook>): FakeHook => {
     const id = dialect.id(++made)
     const secret = dialect.handsOutSecret
       ? `whsec_${Buffer.from(`handed out for ${id} ${api}`).toString('base64')}`
       : undefined
-    const hook = { id, url: 'https://elsewhere.example/hook', events: ['a.b'], active: true, secret, ...wish }
+    const hook = { id, url: 'https://elsewhere.example/hook', events: ['a.b'], active: true, secret, ...fields }
     hooks.push(hook)
     return hook
   }

@@ -60,7 +60,7 @@ export class HandlerProcess {
   /** The number of attempts that the process has answered. */
   answered = 0
   /** When its last message arrived, by the monotonic clock. */
-  lastHeardAtMs = performance.now()
+  lastMessageAtMs = performance.now()
 
   readonly #options: ProcessOptions
   readonly #spawned: SpawnedProcess
@@ -204,7 +204,7 @@ export class HandlerProcess {
   }
 
   #read(decoder: FrameDecoder, chunk: Buffer): void {
-    this.lastHeardAtMs = performance.now()
+    this.lastMessageAtMs = performance.now()
     try {
       decoder.push(chunk)
     } catch (error) {

@@ -70,9 +70,9 @@ export class Watchdog {
 
   #heartbeat(process: HandlerProcess, nowMs: number): 'healthy' | 'pinged' | 'blocked' {
     const ping = this.#pings.get(process)
-    if (ping !== undefined && process.lastHeardAtMs < ping.sentAtMs) return this.#unanswered(process, ping, nowMs)
+    if (ping !== undefined && process.lastMessageAtMs < ping.sentAtMs) return this.#unanswered(process, ping, nowMs)
     if (ping !== undefined) process.answeredPing(ping.lastStarted)
-    if (nowMs - process.lastHeardAtMs <= PING_AFTER_MS) return 'healthy'
+    if (nowMs - process.lastMessageAtMs <= PING_AFTER_MS) return 'healthy'
     const lastStarted = process.ping()
     this.#pings.set(process, { sentAtMs: nowMs, waitedMs: waitedForCpuMs(process.pid), lastStarted })
     return 'pinged'

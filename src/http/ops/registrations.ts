@@ -71,10 +71,10 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         response: { 200: RegistrationOutcomeSchema, 201: RegistrationOutcomeSchema },
       },
     },
-    async ({ body: { source, ensure, ...wish } }, reply) => {
-      if (ensure === true && wish.url !== undefined)
+    async ({ body: { source, ensure, ...changes } }, reply) => {
+      if (ensure === true && changes.url !== undefined)
         throw new HoldfastError('invalid_request', "ensure goes by the source's own URL: leave url out")
-      const registered = await (ensure === true ? webhooks.ensure(source, wish) : webhooks.create(source, wish))
+      const registered = await (ensure === true ? webhooks.ensure(source, changes) : webhooks.create(source, changes))
       return reply.code(registered.action === 'created' ? 201 : 200).send(registrationOutcomeJson(registered))
     },
   )

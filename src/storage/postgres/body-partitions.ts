@@ -54,7 +54,7 @@ export class BodyPartitions {
     const [row] = await this.#connections.run<{ now: number }>('work', 'SELECT clock_1($1) AS now', [
       this.#clock.givenMs(),
     ])
-    if (row !== undefined) this.#clock.heard(row.now, askedAtMs)
+    if (row !== undefined) this.#clock.observe(row.now, askedAtMs)
     const now = row?.now ?? this.#clock.localMs()
     // Yesterday's too: an event that was received before midnight may be stored after it.
     await this.make(Array.from({ length: DAYS_AHEAD + 2 }, (_, ahead) => now + (ahead - 1) * DAY_MS))

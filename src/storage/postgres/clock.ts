@@ -94,7 +94,7 @@ export class DatabaseClock {
   givenMs = (): number | null => this.#given?.() ?? null
 
   /** The database has told its time. `askedAtMs`: when it was asked, by `performance.now()`. */
-  heard(databaseMs: number, askedAtMs: number): void {
+  observe(databaseMs: number, askedAtMs: number): void {
     this.#epochMs = databaseMs - (askedAtMs + performance.now()) / 2
   }
 

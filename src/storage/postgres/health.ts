@@ -83,7 +83,7 @@ export class Health {
     try {
       const askedAtMs = performance.now()
       const [found] = await this.#connections.run<ProbeRow>('probe', PROBE, [TABLES])
-      if (found !== undefined) this.#clock.heard(found.now, askedAtMs)
+      if (found !== undefined) this.#clock.observe(found.now, askedAtMs)
       this.#set([...faultsOfServer(found), ...faultsOfTables(found?.closed ?? [])])
     } catch (error) {
       this.#set([`the database cannot be written: ${messageOf(error)}`])

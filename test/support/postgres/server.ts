@@ -88,9 +88,9 @@ export function serverOf({ home, dataDirectory, port, password, guard }: Cluster
   async function end(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
     if (running === undefined) return
     const { postmaster, gone } = running
-    const impatience = setTimeout(() => postmaster.kill('SIGQUIT'), STOP_MS)
+    const killTimer = setTimeout(() => postmaster.kill('SIGQUIT'), STOP_MS)
     postmaster.kill(signal)
-    await gone.finally(() => clearTimeout(impatience))
+    await gone.finally(() => clearTimeout(killTimer))
   }
 
   async function remove(): Promise<void> {
