@@ -1,12 +1,10 @@
 import type { Logger } from 'pino'
-import { type ClockRecord, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
+import { type ClockRecord, DAY_MS, HOUR_MS, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
 import type { LongestWaits, RepairedTimes, StoreClock } from '../domain/store-clock.ts'
 
-const HOUR_MS = 3_600_000
-const DAY_MS = 24 * HOUR_MS
 /** How often a pass judges the store's clock, and corrects times that lie ahead of it. */
 const INTERVAL_MS = 300_000
 /** How often a pass deletes old events. */

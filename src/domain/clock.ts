@@ -18,7 +18,11 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
   }
 }
 
-const DAY_MS = 86_400_000
+export const HOUR_MS = 3_600_000
+export const DAY_MS = 24 * HOUR_MS
+/** The latest time that a `Date` can hold. */
+export const MAX_TIME_MS = 8.64e15
+
 /** A clock that has jumped is trusted again once it has run steadily for this time. */
 const STEADY_MS = DAY_MS
 /** The most that a clock may be off before it counts as doubted. */

@@ -4,6 +4,7 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
+  isSpace,
   OPEN_BRACE,
   OPEN_BRACKET,
   type Parsed,
@@ -95,8 +96,6 @@ function afterSpace(bytes: Uint8Array, from: number): number {
   while (isSpace(bytes[at])) at++
   return at
 }
-
-const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
 function afterValue(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]

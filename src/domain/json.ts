@@ -26,6 +26,9 @@ export function parseJson(bytes: Uint8Array, maxDepth = MAX_JSON_DEPTH): Parsed 
 
 /** The bytes that JSON is built of (RFC 8259, 2), in UTF-8. */
 export const QUOTE = 0x22
+/** The four bytes of white space between the tokens of JSON. */
+export const isSpace = (byte: number | undefined): boolean =>
+  byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 export const BACKSLASH = 0x5c
 export const COMMA = 0x2c
 export const COLON = 0x3a

@@ -4,6 +4,7 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
+  isSpace,
   OPEN_BRACE,
   OPEN_BRACKET,
   parseJson,
@@ -14,8 +15,6 @@ import {
 const MAX_KEPT_DEPTH = 4
 /** Bytes of a string, number, literal or name that is kept. */
 const MAX_TOKEN_BYTES = 1_024
-
-const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
 /** `first`: a name, or the end of an object that has none. */
 type Expected = 'value' | 'first' | 'name' | 'colon' | 'comma'

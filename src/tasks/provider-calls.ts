@@ -8,7 +8,7 @@ import { pollEventId, type TerminalAnswer } from '../pipeline/poll-answers.ts'
 import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
 
 /** The longest `Retry-After` of a provider that is heeded. */
-export const MAX_RETRY_AFTER_MS = 3_600_000
+export const MAX_PROVIDER_PAUSE_MS = 3_600_000
 
 /** An answer that is not 2xx, or none: what it means, in a sentence of our own. */
 export interface CallError {
@@ -143,7 +143,7 @@ function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number 
   if (value === undefined) return undefined
   const text = value.trim()
   const ms = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1_000 : timeOf(text) - nowMs
-  return Number.isNaN(ms) ? undefined : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, Math.ceil(ms)))
+  return Number.isNaN(ms) ? undefined : Math.min(MAX_PROVIDER_PAUSE_MS, Math.max(0, Math.ceil(ms)))
 }
 
 /** The time of an HTTP date in any of its three forms, one of which does not say that it is in GMT; NaN for any other text. */

@@ -1,4 +1,4 @@
-import { MAX_RETRY_AFTER_MS } from './provider-calls.ts'
+import { MAX_PROVIDER_PAUSE_MS } from './provider-calls.ts'
 
 /** The longest between two polls of one task, before jitter. */
 const MAX_POLL_DELAY_MS = 600_000
@@ -13,7 +13,7 @@ const MAX_SUBMIT_DELAY_MS = 60_000
 
 /** The longest between two polls of one task, also where its provider asks for a longer pause. */
 export const longestPollMs = (pollIntervalMs: number): number =>
-  Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_RETRY_AFTER_MS, pollIntervalMs) * (1 + JITTER_SHARE))
+  Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_PROVIDER_PAUSE_MS, pollIntervalMs) * (1 + JITTER_SHARE))
 
 interface PollPace {
   readonly ageMs: number

@@ -33,6 +33,7 @@ export interface SourcePollerOptions {
   readonly pollIntervalMs: number
   /** How long the circuit of a provider in trouble stays open. */
   readonly breakerPauseMs?: number
+  /** How long a claimed task is leased. */
   readonly leaseMs?: number
   readonly clock: Clock
   /** Milliseconds of a clock that only goes forward. */

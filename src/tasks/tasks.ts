@@ -1,39 +1,23 @@
-import type { Logger } from 'pino'
-import type { Clock } from '../domain/clock.ts'
+import { HOUR_MS } from '../domain/clock.ts'
 import type { ConnectedSource, SourceState } from '../domain/source.ts'
 import type { TaskEnds } from '../domain/task-ends.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import type { PollAnswers } from '../pipeline/poll-answers.ts'
-import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import { SourcePoller, type SourcePollerOptions } from './source-poller.ts'
 import { Submitter } from './submit.ts'
 import { createTaskService } from './task-service.ts'
 import { TaskWaiters } from './task-waiters.ts'
 import { WebhookSilence } from './webhook-silence.ts'
 
-const HOUR_MS = 3_600_000
-
-export interface TasksOptions {
+export interface TasksOptions extends Omit<SourcePollerOptions, 'submitter'> {
   readonly store: TaskStore & TaskEnds
   readonly sources: readonly ConnectedSource[]
-  readonly pollAnswers: PollAnswers
-  readonly readers?: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'pollAnswer' | 'event' | 'taskId' | 'apiWithBody' | 'fingerprint'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
-  readonly pollIntervalMs: number
-  readonly breakerPauseMs?: number
-  /** How long a claimed task is leased. */
-  readonly leaseMs?: number
-  readonly clock: Clock
-  /** Milliseconds of a clock that only goes forward. */
-  readonly monotonicMs?: () => number
-  readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
-  readonly log: Logger
 }
 
 export interface Tasks {

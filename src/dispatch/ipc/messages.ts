@@ -1,3 +1,4 @@
+import { MAX_TIME_MS } from '../../domain/clock.ts'
 import { HANDLER_OUTCOMES, type HandlerResult, type Work } from '../../domain/delivery.ts'
 import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
@@ -117,8 +118,6 @@ const isDetail = (detail: unknown, depth: number): boolean =>
   (detail.cause === undefined || isDetail(detail.cause, depth + 1)) &&
   (detail.errors === undefined || isListOf((part) => isDetail(part, depth + 1), detail.errors))
 
-/** The latest time that a `Date` can hold. */
-const MAX_TIME_MS = 8.64e15
 const MAX_TEXT_LENGTH = 16_384
 const MAX_LIST_LENGTH = 4_096
 

@@ -1,12 +1,11 @@
 import { AttemptQueue, type PoolAttempt } from './attempts.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import type { ProcessSupervisor } from './process-supervisor.ts'
+import { type ProcessSupervisor, restartDelayMs } from './process-supervisor.ts'
 
 /** How many isolated processes may exist: in all, and by how many attempts share one. */
 const MAX_PROCESSES = 8
 const MAX_BY_SHARING = { few: 6, alone: 4 } as const
-/** The wait before another process is opened after one that could not load; doubles up to the cap. */
-const RESTART_BASE_MS = 100
+/** The longest wait before another process is opened after one that could not load. */
 const RESTART_CAP_MS = 10_000
 /** How many attempts with `sharing: 'few'` share a process. */
 const MAX_FEW = 8
@@ -73,7 +72,7 @@ export class IsolatedAttempts {
   failedToLoad(): void {
     const nowMs = performance.now()
     if (nowMs < this.#mayOpenAtMs) return
-    this.#mayOpenAtMs = nowMs + Math.min(RESTART_CAP_MS, RESTART_BASE_MS * 2 ** ++this.#failures)
+    this.#mayOpenAtMs = nowMs + restartDelayMs(++this.#failures, RESTART_CAP_MS)
   }
 
   #fill(sharing: Sharing): void {

@@ -52,6 +52,11 @@ interface SupervisorListener {
   onExit(process: HandlerProcess, placement: Placement, exit: ProcessExit): void
 }
 
+/** The wait before the next process is opened after some that failed in a row; doubles up to the cap. */
+export const restartDelayMs = (failures: number, capMs: number): number =>
+  Math.min(capMs, RESTART_BASE_MS * 2 ** failures)
+const RESTART_BASE_MS = 100
+
 /** Starts and ends all handler processes, and knows the placement of each. */
 export class ProcessSupervisor {
   readonly #options: SupervisorOptions

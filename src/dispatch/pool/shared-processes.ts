@@ -1,7 +1,7 @@
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { ProcessExit } from './crash-attribution.ts'
 import type { HandlerProcess } from './handler-process.ts'
-import type { ProcessSupervisor } from './process-supervisor.ts'
+import { type ProcessSupervisor, restartDelayMs } from './process-supervisor.ts'
 
 /**
  * The extra capacity, as a part of the configured capacity. It is for handlers that get no configured capacity while other
@@ -27,7 +27,6 @@ export interface FreeCapacity {
  * doubles up to the cap of its group.
  */
 const FREE_FAILURES = 1
-const RESTART_BASE_MS = 100
 const RESTART_CAPS_MS = { stable: 10_000, unstable: 1_000 } as const
 
 /** A lasting place for one process in which many attempts run at once. A process that ends is replaced. */
@@ -126,7 +125,7 @@ export class SharedProcesses {
   /** Opens a process for the slot: at once, or after a wait if processes have failed. */
   #reopen(slot: ProcessSlot): void {
     const waits = slot.failures - FREE_FAILURES
-    const delayMs = waits <= 0 ? 0 : Math.min(RESTART_CAPS_MS[slot.group], RESTART_BASE_MS * 2 ** waits)
+    const delayMs = waits <= 0 ? 0 : restartDelayMs(waits, RESTART_CAPS_MS[slot.group])
     if (delayMs === 0) this.#supervisor.open({ kind: 'shared', slot })
     else setTimeout(() => this.#openIfEmpty(slot), delayMs).unref()
   }

@@ -1,3 +1,4 @@
+import { DAY_MS } from '../../domain/clock.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row } from './connections.ts'
@@ -11,7 +12,6 @@ import {
   UNDEFINED_TABLE,
 } from './errors.ts'
 
-const DAY_MS = 86_400_000
 /** Partitions are made so many days ahead. */
 const DAYS_AHEAD = 7
 /** One replica at a time makes and drops partitions. */

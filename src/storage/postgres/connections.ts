@@ -13,7 +13,7 @@ import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-s
 const POOL_SIZES = { append: 2, lease: 2, life: 1, work: 2, read: 3, probe: 1, move: 1 } as const
 type PoolName = keyof typeof POOL_SIZES
 
-const CONNECT_TIMEOUT_MS = 3_000
+export const CONNECT_TIMEOUT_MS = 3_000
 /** The server ends a statement after this time; the client gives it up a little later, if the server does not answer. */
 const STATEMENT_TIMEOUTS_MS = {
   append: 5_000,

@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../../domain/clock.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { BodyPartitions } from './body-partitions.ts'
@@ -7,7 +8,6 @@ import { foldTally } from './counts.ts'
 import type { Damage } from './damage.ts'
 
 const FOLD_INTERVAL_MS = 10_000
-const HOUR_MS = 3_600_000
 const DAMAGE_INTERVAL_MS = 60_000
 
 interface MaintenanceOptions {

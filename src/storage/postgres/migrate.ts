@@ -4,6 +4,7 @@ import { ConfigurationError } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { PostgresTarget } from '../shared/database-url.ts'
 import { sentence } from './connect-with-retry.ts'
+import { CONNECT_TIMEOUT_MS } from './connections.ts'
 import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
@@ -32,7 +33,6 @@ export const SCHEMA_VERSION = MIGRATIONS.length
  */
 const OLDEST_COMPATIBLE = 1
 
-const CONNECT_TIMEOUT_MS = 3_000
 /** A migration waits so long for a table before it pauses, since later statements wait behind it. */
 const LOCK_TIMEOUT_MS = 1_000
 const LOCK_PAUSE_MS = 1_000

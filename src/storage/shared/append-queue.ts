@@ -1,3 +1,4 @@
+import { MAX_TIME_MS } from '../../domain/clock.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
@@ -17,8 +18,6 @@ const MAX_UNDER_WAY = 2
 const EVENT_OVERHEAD_BYTES = 1_024
 /** Why an append is refused while the queue is full. */
 const QUEUE_FULL = 'too many events are waiting for the store'
-/** The range of a Date. */
-const MAX_TIME_MS = 8.64e15
 
 /** Events that are written in one commit. */
 export interface AppendBatch {
