@@ -4,15 +4,18 @@ import type { OpenStore, StoreLog } from '../domain/store.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from './shared/database-url.ts'
 import { openSqliteStore } from './sqlite/open.ts'
 
-/** A database that is started together with its replicas takes a while to accept connections. */
+/**
+ * How long a start waits for a database that does not accept connections yet, as one that is started together with the
+ * replicas.
+ */
 const CONNECT_RETRY_MS = 15_000
 
 interface OpenStoreOptions {
   /** Replaces the system's clock, and with PostgreSQL the database's. */
   readonly clock?: Clock
-  /** Replaces the monotonic clock of the SQLite store; absent: `clock` does, if it is given. */
+  /** Replaces the monotonic clock of the SQLite store; if absent, `clock` replaces it, if that is given. */
   readonly monotonicMs?: () => number
-  /** Replaces this process's clock alone, with PostgreSQL. */
+  /** With PostgreSQL: replaces only the clock of this process. */
   readonly localClock?: Clock
   readonly onLog?: StoreLog
   /** How long a start waits for a PostgreSQL server that does not accept connections yet. */

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { PostgresTarget } from '../shared/database-url.ts'
-import { type Condition, composed } from '../shared/list-pages.ts'
+import { type Condition, composeStatement } from '../shared/list-pages.ts'
 import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
 import { unescapeText } from './escape-text.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
@@ -268,7 +268,7 @@ export function select<Result extends Row>(
   tail: string,
   tailValues: readonly Value[],
 ): Promise<Result[]> {
-  const { sql, values } = composed(columns, conditions, tail, tailValues)
+  const { sql, values } = composeStatement(columns, conditions, tail, tailValues)
   let at = 0
   return connections.run<Result>(
     'read',

@@ -7,14 +7,17 @@ import type { EndedTask } from '../../domain/task.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './deliveries.ts'
 
 /**
- * So many gathered events are written without waiting for the end of the event loop's turn. A lower number makes more
- * commits, each of which costs an fsync; a higher one leaves the database idle while they gather.
+ * Once this many events have gathered, the queue writes them without waiting for the end of the event loop's turn. A lower
+ * number makes more commits, each of which costs an fsync; a higher number leaves the database idle while events gather.
  */
 const EAGER_EVENTS = 24
-/** Batches that are written at once: one in the database's hands, and the next. Later events gather and share a commit. */
+/**
+ * How many batches are written at once: the one that the database works on, and the next. Later events gather and share a
+ * commit.
+ */
 const MAX_UNDER_WAY = 2
 
-/** What an event takes up in the queue beside its body. */
+/** How many bytes an event counts for in the queue beside its body. */
 const EVENT_OVERHEAD_BYTES = 1_024
 /** Why an append is refused while the queue is full. */
 const QUEUE_FULL = 'too many events are waiting for the store'
@@ -22,14 +25,17 @@ const QUEUE_FULL = 'too many events are waiting for the store'
 /** Events that are written in one commit. */
 export interface AppendBatch {
   readonly events: readonly NewEvent[]
-  /** Of all their bodies. */
+  /** The sum of the bytes of all their bodies. */
   readonly bodyBytes: number
 }
 
-/** What became of an event of a batch: its receipt, and the task that it ended; or the error that concerns it alone. */
+/** The result of one event of a batch: its receipt, with the task that the event ended; or the error of this event alone. */
 export type AppendResult = (Receipt & { readonly ended?: EndedTask }) | HoldfastError
 
-/** Writes a batch. Gives a result for each event, in order; rejects where none of them was kept. */
+/**
+ * Writes a batch. Resolves with one result for each event, in order. Rejects if the whole batch failed: after `unavailable` its
+ * events may have been stored or not.
+ */
 export type WriteBatch = (batch: AppendBatch) => Promise<readonly AppendResult[]>
 
 interface WaitingEvent {
@@ -39,8 +45,8 @@ interface WaitingEvent {
 }
 
 /**
- * Gathers appends into batches, and answers each append from its batch's results. The events that wait, gathered or under
- * way, are bounded; past the bound an append is `unavailable` at once.
+ * Gathers appends into batches, and answers each append from the results of its batch. The number and bytes of the events that
+ * wait, gathered or under way, are bounded; past the bound `append` rejects with `unavailable` at once.
  */
 export class AppendQueue {
   readonly #write: WriteBatch
@@ -77,19 +83,22 @@ export class AppendQueue {
     })
   }
 
-  /** Writes what was gathered, however many batches are under way. */
+  /** Writes all gathered events at once, however many batches are under way. */
   flush(): void {
     while (this.#gathered.length > 0) this.#writeBatch()
   }
 
-  /** Rejects the events that no batch has taken yet: used where writing them is known to fail. */
+  /** Rejects the gathered events that are in no batch yet. Used when writing them is known to fail. */
   failGathered(error: Error): void {
     const waiting = this.#gathered.splice(0)
     this.#release(waiting)
     rejectAll(waiting, error)
   }
 
-  /** Writes a batch when it is large enough; an idle database gets what the event loop's turn has brought. */
+  /**
+   * Writes a batch at once if enough events have gathered; otherwise, if the database is idle, at the end of the event loop's
+   * turn.
+   */
   #schedule(): void {
     if (this.#gathered.length >= EAGER_EVENTS) this.#writeNext()
     else if (!this.#scheduled && this.#underWay === 0) {
@@ -123,13 +132,13 @@ export class AppendQueue {
   #written(waiting: readonly WaitingEvent[]): void {
     this.#underWay--
     this.#release(waiting)
-    // Before the senders are answered: the database works meanwhile.
+    // Starts the next batch before it answers the senders, so that the database works meanwhile.
     this.#writeNext()
   }
 
   #answer(waiting: readonly WaitingEvent[], results: readonly AppendResult[]): void {
     waiting.forEach(({ resolve, reject }, at) => {
-      const result = results[at] ?? unavailable('the store has not said what became of the event')
+      const result = results[at] ?? unavailable('the store returned no result for the event')
       if (result instanceof HoldfastError) reject(result)
       else if (result.ended === undefined) resolve(result)
       else {
@@ -140,7 +149,7 @@ export class AppendQueue {
     })
   }
 
-  /** As many of the gathered events as fit into one commit, and at least one. */
+  /** Takes as many of the gathered events as fit into one commit, and at least one. */
   #takeBatch(): { readonly waiting: readonly WaitingEvent[]; readonly bodyBytes: number } {
     let bodyBytes = 0
     let count = 0
@@ -160,12 +169,12 @@ export class AppendQueue {
       return new HoldfastError('invalid_request', 'the time of receipt is not a time')
     }
     if (event.handlers.length > MAX_DELIVERIES_PER_EVENT) {
-      return new HoldfastError('invalid_request', `an event may have ${MAX_DELIVERIES_PER_EVENT} handlers`)
+      return new HoldfastError('invalid_request', `an event may have at most ${MAX_DELIVERIES_PER_EVENT} handlers`)
     }
     if (!isSoundOffer(event)) {
       return new HoldfastError(
         'invalid_request',
-        'a lease was offered of a handler twice, or that the event is not for',
+        'a lease offer names a handler twice, or a handler that the event is not for',
       )
     }
     return undefined
@@ -177,7 +186,7 @@ export class AppendQueue {
   }
 }
 
-/** Whether each handler of the offered lease is one of the event's, and named once. */
+/** Whether a lease offer names only handlers of the event, and each of them once. */
 const isSoundOffer = ({ handlers, lease }: NewEvent): boolean =>
   lease === undefined ||
   lease.handlers.every((name, at) => handlers.includes(name) && lease.handlers.indexOf(name) === at)

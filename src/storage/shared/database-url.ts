@@ -24,7 +24,7 @@ function pathOf(fileUrl: string): string | undefined {
   }
 }
 
-/** Faults in the URL's text; empty if a store may be opened. They never quote the URL, which may hold a password. */
+/** Faults in the text of the URL; empty if it is valid. They never quote the URL, which may hold a password. */
 export function databaseUrlFaults(databaseUrl: string): readonly string[] {
   if (namesPostgres(databaseUrl)) return postgresFaults(databaseUrl)
   if (databaseFile(databaseUrl) !== undefined) return []
@@ -36,7 +36,7 @@ export function databaseUrlFaults(databaseUrl: string): readonly string[] {
 function postgresFaults(databaseUrl: string): readonly string[] {
   const url = URL.parse(databaseUrl)
   if (url === null)
-    return ['DATABASE_URL cannot be read: what is special in a password is written as %40 and the like.']
+    return ['DATABASE_URL cannot be read: escape special characters of a password, for example @ as %40.']
   const faults: string[] = []
   const isSocket = url.searchParams.has('host')
   if (url.hostname === '' && !isSocket) faults.push('DATABASE_URL names no host.')
@@ -51,7 +51,7 @@ function postgresFaults(databaseUrl: string): readonly string[] {
   return faults
 }
 
-/** The URL's password, as it is written and decoded; empty if there is none. */
+/** The password of the URL in two forms, as it is written and decoded; empty if there is none. */
 export function databasePasswords(databaseUrl: string): readonly string[] {
   const written = URL.parse(databaseUrl)?.password ?? ''
   if (written === '') return []
@@ -72,7 +72,7 @@ export interface PostgresTarget {
 export function postgresTarget(databaseUrl: string): PostgresTarget {
   const url = new URL(databaseUrl)
   const schema = url.searchParams.get('schema') ?? DEFAULT_SCHEMA
-  if (!SCHEMA_NAME.test(schema)) throw new Error('the schema has a name that was not checked')
+  if (!SCHEMA_NAME.test(schema)) throw new Error('the name of the schema is not valid')
   url.searchParams.delete('schema')
   return { connectionString: url.href, schema }
 }

@@ -16,16 +16,16 @@ import { type EndedTask, TASK_STATUSES } from '../../domain/task.ts'
 import type { EndedTaskListeners } from './ended-tasks.ts'
 import type { Position } from './list-pages.ts'
 
-/** How deliveries and their attempts stand in rows, and the rules for them that do not depend on the database. */
+/** How both stores read rows of deliveries and attempts, and the rules for them that do not depend on the database. */
 
-/** Handlers that one event may have; a delivery's key is its event's key times this, plus an ordinal. */
+/** How many handlers one event may have. The key of a delivery is the key of its event times this number, plus an ordinal. */
 export const MAX_DELIVERIES_PER_EVENT = 1_024
 
 export const firstDeliveryKey = (eventKey: number): number => eventKey * MAX_DELIVERIES_PER_EVENT
 export const lastDeliveryKey = (eventKey: number): number => firstDeliveryKey(eventKey) + MAX_DELIVERIES_PER_EVENT - 1
 export const eventKeyOf = (deliveryKey: number): number => Math.floor(deliveryKey / MAX_DELIVERIES_PER_EVENT)
 
-/** The deliveries that an event offered to lease, leased as it was appended under this key. */
+/** The deliveries that the store leased as it appended the event under this key: those of the offered lease. */
 export const leasedDeliveries = (
   { handlers, lease: offer }: NewEvent,
   eventKey: number,
@@ -86,7 +86,7 @@ export const attemptOf = (row: AttemptRow): Attempt => ({
   durationMs: row.duration_ms,
 })
 
-/** Without the judgement, which is not shown. */
+/** The details of an error as the API shows them: without the judgement. */
 function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetail } {
   if (stored === null) return {}
   const { judgement: _, ...detail } = JSON.parse(stored) as ErrorDetail & { readonly judgement?: string }
@@ -103,7 +103,7 @@ type ReplayedDelivery =
       readonly from: 'succeeded' | 'dead'
     }
 
-/** What `DeliveryQueue.replay` does to an event's deliveries, given those that exist, in order of key. */
+/** What `DeliveryQueue.replay` does to the deliveries of an event. `existing`: the deliveries that exist, in order of key. */
 export function planReplay(
   eventKey: number,
   existing: readonly Pick<DeliveryRow, 'key' | 'handler' | 'state'>[],
@@ -125,7 +125,7 @@ export function planReplay(
   return plan
 }
 
-/** From the rows of the table `tally`, which counts deliveries by state and tasks by `task:` and status. */
+/** Reads the rows of the table `tally`, which counts deliveries by state and tasks by `task:` and status. */
 export function countsOf(
   rows: readonly Readonly<{ state: string; n: number }>[],
   oldestDueAtMs: number | undefined,
@@ -144,7 +144,10 @@ export const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>>
   released: 'pending',
 }
 
-/** Errors of attempts that the store itself ends. */
+/**
+ * Errors of attempts that the store itself ends. Both stores compare `LEASE_LOST` with the stored `last_error`: a changed text
+ * would not match rows that an earlier release wrote.
+ */
 export const LEASE_LOST = 'what ran it went away before it ended'
 export const NO_ATTEMPT_LEFT = 'no attempt is left'
 export const BODY_CORRUPT = 'the stored body no longer matches its checksum'
@@ -156,22 +159,25 @@ export function storedDetail({ detail, judgement }: Pick<Settlement, 'detail' | 
   return JSON.stringify({ ...detail, ...(judgement !== undefined && { judgement }) })
 }
 
-/** An event that took the id of one that was quarantined before its handlers. */
+/** An event that took the id that a quarantined event gave up. */
 export interface Successor {
   readonly uid: string
-  /** The uid of the quarantined one. */
+  /** The uid of the quarantined event. */
   readonly of: string
   /** The task that the event ends, if no other event had ended it. */
   readonly ended?: EndedTask
 }
 
-/** Which settlements took effect, and which events took an id that a quarantined one gave up by them. */
+/** Which settlements took effect, and which events took an id that a quarantined event gave up because of them. */
 export interface Settled {
   readonly took: readonly boolean[]
   readonly successors: readonly Successor[]
 }
 
-/** Called after the commit: notifies of the tasks that ended, logs the successors, and returns which settlements took effect. */
+/**
+ * To be called after the commit: notifies of the tasks that ended, logs the successors, and returns which settlements took
+ * effect.
+ */
 export function announceSettled(
   { took, successors }: Settled,
   endedTasks: EndedTaskListeners,
@@ -179,7 +185,10 @@ export function announceSettled(
 ): readonly boolean[] {
   for (const { uid, of, ended } of successors) {
     if (ended !== undefined) endedTasks.notify(ended)
-    onLog('info', `event ${uid}, which was in conflict with event ${of}, takes its id: that one is quarantined`)
+    onLog(
+      'info',
+      `event ${of} is quarantined and gives its id up: event ${uid}, which was in conflict with it, takes the id`,
+    )
   }
   return took
 }

@@ -2,7 +2,7 @@ import { messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { EndedTask } from '../../domain/task.ts'
 
-/** The value of an operation, and the task that it ended. */
+/** The value of an operation, and the task that the operation ended, if any. */
 export interface WithEndedTask<Value> {
   readonly value: Value
   readonly ended?: EndedTask | undefined
@@ -26,7 +26,7 @@ export class EndedTaskListeners {
       try {
         listener(ended)
       } catch (error) {
-        this.#log('error', `what listens for the ends of tasks failed: ${messageOf(error)}`)
+        this.#log('error', `a listener for ended tasks failed: ${messageOf(error)}`)
       }
     }
   }
@@ -37,7 +37,7 @@ export class EndedTaskListeners {
     return value
   }
 
-  /** The operation, followed by `notifyOf`. */
+  /** Returns an operation that calls `notifyOf` with the result of the given one. */
   notifying<Args extends readonly unknown[], Value>(
     operation: (...args: Args) => Promise<WithEndedTask<Value>>,
   ): (...args: Args) => Promise<Value> {

@@ -6,11 +6,11 @@ import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
 import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
 
-/** How an event stands in a row, and the rules for it that do not depend on the database. */
+/** How both stores read a row of an event, and the rules for events that do not depend on the database. */
 
 /**
- * `event.variant`: whether an event has taken its id, is in conflict about it, or was not understood (quarantined when it
- * came, or before any handler ran, and not understood since).
+ * `event.variant`: whether the event has its id, is in conflict about its id, or was not understood: it was quarantined when it
+ * came, or before any handler ran, and no replay has understood it since.
  */
 export const FIRST = 0
 export const CONFLICTING = 1
@@ -43,7 +43,7 @@ export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider
 export type EventDetailRow = EventRow &
   Readonly<{
     checksum: string
-    /** JSON; null where the body's row is gone. */
+    /** JSON; null if the row of the body is missing. */
     headers: string | null
     traceparent: string | null
   }>
@@ -65,7 +65,7 @@ export const eventSummaryOf = (row: EventRow): EventSummary => ({
   sizeBytes: row.size,
 })
 
-/** As much of a row as says how the event's body is read. */
+/** The part of a row that says how to read the body of the event. */
 export function eventFormOf(row: EventDetailRow): EventForm {
   const headers = JSON.parse(row.headers ?? '{}') as Record<string, string>
   const { source, id, type, origin, task, received_at: receivedAtMs } = row
@@ -123,13 +123,16 @@ export function joinedReasons(
   return JSON.stringify([...new Set([...known, ...added])].slice(0, MAX_REASONS))
 }
 
-/** What a replay makes of its event. `taker`: the uid of the event that has its id or its body, where it cannot take it. */
+/**
+ * The status and the reasons of an event after its replay. `taker`: the uid of the event that already has the id or the body of
+ * the replayed event, if there is one.
+ */
 export const replayedAs = ({ status, reasons }: Replay, taker: string | undefined): Omit<Replayed, 'handlers'> =>
   taker === undefined ? { status, reasons } : { status: 'conflict', reasons: takenBy(taker) }
 
-/** The reason of a conflict: a quarantined event is replayed and understood, and event `uid` has its id or its body already. */
+/** The reason of a conflict: a quarantined event is replayed and understood, but event `uid` already has its id or its body. */
 export const takenBy = (uid: string): readonly string[] => [
-  `event ${uid} came under this id, or with this body, and was understood before: replay this one again to run it all the same`,
+  `event ${uid} came under this id, or with this body, and was understood earlier: replay this event once more to run its handlers anyway`,
 ]
 
 export const noSuchEvent = (uid: string): HoldfastError =>

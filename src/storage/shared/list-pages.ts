@@ -4,16 +4,21 @@ import type { PageRequest } from '../../domain/page.ts'
 
 /** Cursors, pages and conditions of the lists of events, deliveries and tasks. */
 
-/** Rows that are read for one page where no index answers the filter; the page is then short, and has a cursor. */
+/**
+ * How many rows are read for one page at most, if no index answers the filter. The page may then be short, but it has a cursor.
+ */
 export const MAX_EVENTS_READ = 100_000
 export const MAX_DELIVERIES_READ = 50_000
 export const MAX_TASKS_READ = 50_000
-/** Events of one type that are read to find the last that came by webhook. */
+/** How many events of one type are read at most to find the last one that came by webhook. */
 export const MAX_RECENT_READ = 20_000
 
 /** A place in a list: the list goes on strictly after this item, in its own order. */
 export interface Position {
-  /** Time of receipt for events, of death for dead deliveries; 0 for other deliveries and tasks, which are in order of key alone. */
+  /**
+   * For events the time of receipt; for dead deliveries the time at which they died; 0 for other deliveries and for tasks,
+   * which are in order of key alone.
+   */
   readonly atMs: number
   readonly key: number
 }
@@ -40,9 +45,9 @@ export function startOf(list: List, { limit, cursor }: PageRequest): Position {
 }
 
 /** Rows of a list, one more than the page's limit if there are so many. */
-export interface Found<Row> {
+export interface PageRows<Row> {
   readonly rows: readonly Row[]
-  /** The last row that was read, if others were left unread. */
+  /** The last row that was read, if the bound left further rows unread. */
   readonly end: Position | undefined
 }
 
@@ -50,7 +55,7 @@ export interface Found<Row> {
 export function cutPage<Row>(
   list: List,
   { limit }: PageRequest,
-  { rows, end }: Found<Row>,
+  { rows, end }: PageRows<Row>,
   positionOf: (row: Row) => Position,
 ): { readonly shown: readonly Row[]; readonly nextCursor: string | undefined } {
   const shown = rows.slice(0, limit)
@@ -65,8 +70,8 @@ export type Condition<Value> = readonly [sql: string, ...values: Value[]]
 export const optional = <Value>(sql: string, value: Value | undefined): readonly Condition<Value>[] =>
   value === undefined ? [] : [[sql, value]]
 
-/** A statement composed of conditions. No value ever becomes part of the text. */
-export function composed<Value>(
+/** Composes a statement of conditions. No value ever becomes part of the text. */
+export function composeStatement<Value>(
   select: string,
   conditions: readonly Condition<Value>[],
   tail: string,

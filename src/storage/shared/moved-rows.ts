@@ -90,7 +90,7 @@ export interface MovedRow {
   readonly values: Readonly<Record<string, MovedValue>>
   /** The body of an `event_body`. */
   readonly bytes?: Uint8Array
-  /** The event's duplicates would not be found in the target. */
+  /** The target could not recognize duplicates of this event, because the key of its identity is missing there. */
   readonly forgotten?: true
 }
 

@@ -1,22 +1,22 @@
 import { MAX_TOLERANCE_MS } from '../../domain/clock.ts'
 import type { PrunePosition } from '../../domain/retention-store.ts'
 
-/** Events that one step of the walk over old events reads; reading alone writes nothing. */
+/** How many events one step of the walk over old events reads; reading alone writes nothing. */
 export const MAX_OLD_READ = 4_096
 
 /** Where a walk over old events starts. */
 export const FROM_OLDEST: PrunePosition = { receivedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
 
-/** An event received at this time or later is too young for those stored after it to be old. */
+/** An event that was received at this time or later is young. An event that was stored after a young event cannot be old. */
 export const youngMs = (receivedBeforeMs: number): number => receivedBeforeMs + MAX_TOLERANCE_MS
 
 /** An event that was received before the bound. */
 export type OldRow = Readonly<{
   key: number
   received_at: number
-  /** It has a delivery that keeps it. */
+  /** A delivery of the event still needs it. */
   is_needed: boolean | number
-  /** It was stored after a young event, and only seems old. */
+  /** The event was stored after a young event, and only seems old: its time of receipt is wrong. */
   is_misdated: boolean | number
 }>
 
@@ -29,7 +29,7 @@ export interface PrunePlan {
   readonly next: PrunePosition | undefined
 }
 
-/** What a step does with the rows that it read, at most `limit` of which may go. */
+/** What a step does with the rows that it has read. At most `limit` events may go. */
 export function planPrune(rows: readonly OldRow[], limit: number): PrunePlan {
   const old = rows.filter(({ is_needed, is_misdated }) => !is_needed && !is_misdated).slice(0, limit)
   const isCutShort = old.length === limit

@@ -11,7 +11,7 @@ import type {
 } from '../../domain/task.ts'
 import type { Position } from './list-pages.ts'
 
-/** How a task stands in a row, and the rules for it that do not depend on the database. */
+/** How both stores read a row of a task, and the rules for tasks that do not depend on the database. */
 
 export type TaskRow = Readonly<{
   key: number
@@ -82,30 +82,38 @@ export const endedTaskOf = (row: TaskRow, status: TaskEnding, by: ResolvedBy | u
   by,
 })
 
-/** How an event ends its task, in the event's row. */
+/** The columns in the row of an event that say how the event ends its task. */
 export type TaskEndRow = Readonly<{ task_end: TaskEnding; task_word: string | null }>
 
-/** Without the provider's own word the status stands for it. */
+/** If the provider gave no status word of its own, our status stands for it. */
 export const taskEndOf = ({ task_end, task_word }: TaskEndRow): TaskEnd => ({
   status: task_end,
   word: task_word ?? task_end,
 })
 
-/** Rejects a task whose idempotency key `known` has, but with another request. */
+/**
+ * Throws `idempotency_mismatch` if the known task has the idempotency key of the new task, but was made for another request.
+ */
 export function checkIdempotency(known: TaskRow | undefined, { idempotency }: NewTask): void {
   if (known !== undefined && known.fingerprint !== idempotency?.fingerprint)
     throw new HoldfastError('idempotency_mismatch', 'the Idempotency-Key was used for another request')
 }
 
-/** The error of a submission to which the provider gave the id of a task that is known already. */
+/** The error of a submission if the provider returned the id of a task that is already known. */
 export const idTakenBy = ({ uid }: TaskRow): string => `the provider gave it the id of task ${uid}`
 
-/** SQL condition: a submission whose fate is unknown waits for its deadline; sent again, it might be paid for twice. */
+/**
+ * SQL condition: a submission with an unknown outcome waits for its deadline. If it were sent again, the user might pay for it
+ * twice.
+ */
 export const IS_LEFT_TO_DEADLINE = "(status = 'submitting' AND due_at >= expires_at)"
 
-/** Added to the deadline of a task that is past it only by a clock that is doubted. */
+/** By how much a deadline is extended if it has passed only by a doubted clock. */
 const GRACE_MS = 86_400_000
 
-/** The deadline of a leased task, a later one if it has passed only by a doubted clock: not by `deadlineMs` (`deadlineTime`). */
+/**
+ * The deadline of a leased task. If it has passed by `nowMs` but not by `deadlineMs` (which `deadlineTime` gives), it has
+ * passed only by a doubted clock, and is extended.
+ */
 export const expiryOf = ({ expires_at }: TaskRow, deadlineMs: number, nowMs: number): number =>
   expires_at > deadlineMs && expires_at <= nowMs ? nowMs + GRACE_MS : expires_at

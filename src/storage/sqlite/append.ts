@@ -11,7 +11,7 @@ import type { IncomingEvent, WireResult } from './thread-event.ts'
 
 /** Appends events in the open transaction, each under the next key. */
 interface Appender {
-  /** Keeps one event. The deliveries that it offers are leased from `nowMs` on. */
+  /** Stores one event. The leases of the deliveries that it offers start at `nowMs`. */
   append(event: IncomingEvent, body: Uint8Array, nowMs: number): WireResult
   rolledBack(): void
   /** The key of the last event that is committed. */
@@ -66,8 +66,8 @@ export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
   }
 }
 
-/** What is decided of an event before it is kept. */
-interface ToKeep {
+/** What has been decided about an event before it is stored. */
+interface Classified {
   readonly checksum: string
   readonly variant: Variant
   readonly status: EventStatus
@@ -90,7 +90,7 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
     VALUES (?, ?, 'running', ?, 1, 0, ?, ?, ?)
   `)
 
-  return (key: number, event: IncomingEvent, body: Uint8Array, kept: ToKeep, nowMs: number): boolean => {
+  return (key: number, event: IncomingEvent, body: Uint8Array, kept: Classified, nowMs: number): boolean => {
     const { source, id } = event
     const { checksum, variant, status } = kept
     const { changes } = insertEvent.run(

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { DatabaseSync } from 'node:sqlite'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import type { CheckpointData, Checkpointed, ToCheckpointThread } from './checkpoint-thread.ts'
+import type { CheckpointData, CheckpointResult, ToCheckpointThread } from './checkpoint-thread.ts'
 import { isFatal } from './errors.ts'
 import { FRAME_HEADER_BYTES } from './wal-sync.ts'
 
@@ -13,14 +13,14 @@ const LOOK_BYTES = 1024 * 1024
 const MAX_YOUNG_GENERATION_MIB = 1
 
 /**
- * Brings the write-ahead log into the database: most of it in a thread of its own, so that commits go on, and the rest between
+ * Copies the write-ahead log into the database: most of it in a thread of its own, so that commits go on, and the rest between
  * two commits, so that the log can start over. Calls throw the errors of SQLite, raised here or in the thread.
  *
- * After a failed fsync there are no more checkpoints: a later fsync might report success falsely, and the log would be
- * overwritten.
+ * After a failed fsync there are no more checkpoints: a later fsync might report success falsely, and SQLite would overwrite
+ * the log.
  */
 export class Checkpointer {
-  /** Resolves once its thread has the files open; no other call may come before. */
+  /** Resolves once the thread has the files open. No method may be called before. */
   readonly opened: Promise<void>
   readonly #thread: Worker
   readonly #port: MessagePort
@@ -49,19 +49,19 @@ export class Checkpointer {
     })
     this.#thread.on('error', onLost)
     this.opened = once(this.#port, 'message').then(() => {
-      this.#port.on('message', (answer: Checkpointed) => guarded(() => this.#finish(answer)))
+      this.#port.on('message', (answer: CheckpointResult) => guarded(() => this.#finish(answer)))
     })
   }
 
   /**
-   * To be called after each commit. Keeps the log that is not in the database yet below `reserveBytes`; where that is little,
-   * commits wait for the checkpoint.
+   * To be called after each commit. Keeps the part of the log that is not in the database yet below `reserveBytes`; if
+   * `reserveBytes` is small, commits wait for the checkpoint.
    */
   ifDue(writtenBytes: number, reserveBytes: number): void {
     if (this.#isFailed) return
     const limitBytes = Math.min(CHECKPOINT_BYTES, reserveBytes)
     this.#unseenBytes += writtenBytes
-    if (this.#isRunning) this.#listen()
+    if (this.#isRunning) this.#receive()
     else if (this.#unseenBytes >= Math.min(LOOK_BYTES, limitBytes / 4)) {
       this.#unseenBytes = 0
       if (this.#logBytes() < limitBytes) return
@@ -80,7 +80,7 @@ export class Checkpointer {
     const ended = once(this.#thread, 'exit')
     this.#port.postMessage('close' satisfies ToCheckpointThread)
     await ended
-    this.#listen()
+    this.#receive()
   }
 
   #start(): void {
@@ -88,12 +88,12 @@ export class Checkpointer {
     this.#port.postMessage('start' satisfies ToCheckpointThread)
   }
 
-  #listen(): void {
+  #receive(): void {
     const answer = receiveMessageOnPort(this.#port)
-    if (answer !== undefined) this.#finish(answer.message as Checkpointed)
+    if (answer !== undefined) this.#finish(answer.message as CheckpointResult)
   }
 
-  #finish(answer: Checkpointed): void {
+  #finish(answer: CheckpointResult): void {
     this.#isRunning = false
     if (answer.ok) {
       this.#passive.get()

@@ -14,22 +14,25 @@ export interface Candidate {
 
 /** The due deliveries in the order in which they are leased, as far as there are free slots. */
 interface ClaimOrder {
-  /** Returns each delivery once. Called again when the one before is no longer pending, or was passed over. */
+  /**
+   * Returns each delivery once. Must be called again only when the delivery before is no longer pending, or was passed over.
+   */
   next(): Candidate | undefined
-  /** The candidate stays pending, and is not returned again while the process runs. */
+  /** Says that the candidate stays pending. It is not returned again while the process runs. */
   passOver(candidate: Candidate): undefined
-  /** The candidate was leased, and takes a slot. */
+  /** Says that the candidate was leased, which takes a slot. */
   leased(candidate: Candidate): void
 }
 
 type Select = (handler: string, isolated: boolean, rows: number) => readonly Candidate[]
 
-/** Deliveries of one handler that are read at once. */
+/** How many deliveries of one handler are read at once. */
 const READ_ROWS = 16
 
 /**
- * Round robin over the handlers: the next delivery is always of the handler of which the fewest run, and of several such
- * handlers of the one whose delivery has been due the longest. Changes nothing. Leaves out what lies on damaged pages.
+ * A fair order over the handlers: the next delivery always belongs to the handler with the fewest running deliveries, and among
+ * several such handlers to the one whose delivery has been due the longest. Changes nothing. Leaves out deliveries on damaged
+ * pages.
  */
 export function prepareClaimOrder(
   db: DatabaseSync,
@@ -41,7 +44,7 @@ export function prepareClaimOrder(
 
   function pending({ handlers }: ClaimRequest): ReadonlySet<string> {
     return damage.around(
-      'the handlers of what is due',
+      'the handlers of due deliveries',
       '',
       pendingHandlers,
       () => new Set(handlers.map(({ name }) => name)),
@@ -72,7 +75,7 @@ function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet
     const queue = [handler, isolated ? 1 : 0] as const
     const carefully = () => selectCarefully(queue, rows, nowMs)
     const simply = () =>
-      damage.around('what is due for', queue.join(), () => select.all(...queue, nowMs, rows), carefully)
+      damage.around('the due deliveries of', queue.join(), () => select.all(...queue, nowMs, rows), carefully)
     const found: readonly Row[] = passedOver.size === 0 ? simply() : carefully()
     return found.map((row) => ({
       key: Number(row.key),
@@ -85,8 +88,8 @@ function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet
 }
 
 /**
- * Reads the index alone, so that a damaged page of the table costs only the deliveries on it. Of a damaged index, it reads the
- * part behind the last damaged page.
+ * Reads the index alone, so that a damaged page of the table costs only the deliveries on it. If the index is damaged too,
+ * reads only the part behind its last damaged page.
  */
 function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
   const from = `FROM delivery INDEXED BY delivery_pending WHERE state = 'pending' AND handler = ? AND isolated = ?`
@@ -114,7 +117,7 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
   return (queue: HandlerKey, rows: number, nowMs: number): readonly Row[] => {
     const fromMs = readableFromMs.get(queue.join()) ?? 0
     const found = damage.orMend(
-      'the index of what is due for',
+      'the index of due deliveries of',
       queue.join(),
       () => oldest.all(...queue, fromMs, nowMs, JSON.stringify([...passedOver]), rows),
       () => findReadable(queue, fromMs),
@@ -152,7 +155,7 @@ function claimOrderOf(queues: readonly HandlerQueue[], slots: FreeSlots, passedO
   }
 }
 
-/** For queues that both have a head. */
+/** Both queues must have a head. */
 const isBefore = (a: HandlerQueue, b: HandlerQueue): boolean =>
   a.running < b.running || (a.running === b.running && isOlder(a.head(), b.head()))
 
@@ -206,7 +209,7 @@ class HandlerQueue {
   }
 }
 
-/** Reads more rows once all that it has read were dropped: none of those is pending any more. */
+/** Reads more rows only once all rows that it has read were dropped: by then none of those deliveries is pending. */
 class CandidateReader {
   readonly #read: (rows: number) => readonly Candidate[]
   #rows: readonly Candidate[] = []
@@ -217,7 +220,7 @@ class CandidateReader {
     this.#read = read
   }
 
-  /** Undefined without `slots`. */
+  /** Undefined if `slots` is 0 or less. */
   head(slots: number): Candidate | undefined {
     if (slots <= 0) return undefined
     if (this.#at === this.#rows.length && !this.#isDone) {

@@ -14,7 +14,7 @@ const NOT_BEFORE_STALE = "CASE status WHEN 'pending' THEN max(?3, stale_at) ELSE
 /** Later than any time. */
 const NEVER = Number.MAX_SAFE_INTEGER
 
-/** Leases tasks. A leased task is due when its lease runs out, so that a lost lease needs no step to reclaim it. */
+/** Leases tasks. A leased task becomes due when its lease ends, so that a lost lease needs no step that reclaims it. */
 export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
   const dueTasks = prepareDueTasks(db, damage)
   const byUid = db.prepare('SELECT * FROM task WHERE uid = ?')
@@ -81,11 +81,11 @@ export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
 interface DueTasks {
   /** Tasks past their deadline. */
   expired(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
-  /** Tasks to poll: first those that have not failed, but for the places reserved for failed ones. */
+  /** Tasks to poll. Tasks without failures go first, except in the places that are reserved for tasks with failures. */
   due(claim: TaskClaim, nowMs: number, deadlineMs: number): readonly Row[]
 }
 
-/** Leaves out what lies on damaged pages. */
+/** Leaves out tasks on damaged pages. */
 function prepareDueTasks(db: DatabaseSync, damage: Damage): DueTasks {
   const open = 'expires_at > ?2'
   const sound = prepareQueue(db, damage, { index: 'task_due_sound', at: 'due_at', of: 'failures = 0', free: open })
@@ -109,7 +109,7 @@ interface TaskQueue {
   readonly index: string
   /** The column that orders the tasks, and is compared with the time up to which they are due. */
   readonly at: string
-  /** The condition of the index: which live tasks it has. */
+  /** The condition by which the index selects from the tasks that have not ended. */
   readonly of: string
   /** A further condition on the rows, by another time (`?2`). */
   readonly free: string
@@ -141,7 +141,7 @@ function prepareQueue(db: DatabaseSync, damage: Damage, { index, at, of, free }:
     damage.around(
       `the tasks by ${index} of`,
       source,
-      // SQLite takes a negative limit for none.
+      // SQLite takes a negative limit for no limit.
       () => rows.all(source, otherMs, untilMs, Math.max(0, limit)),
       () => carefully(source, untilMs, otherMs, limit),
     )

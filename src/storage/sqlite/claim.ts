@@ -12,12 +12,12 @@ import { prepareRecordAttempt } from './settle.ts'
 import type { StoredClaim, StoredWork } from './thread-messages.ts'
 
 const HEADERS_CORRUPT = 'the stored headers are damaged'
-/** When to claim again, where damage hides what is due next. */
+/** How soon to claim again if damage hides which delivery comes due next. */
 const BLIND_CLAIM_MS = 1_000
 
 /**
- * Leases due deliveries. A delivery whose event lies on a damaged page is marked dead; one that lies on a damaged page itself
- * is passed over; the rest is leased.
+ * Leases due deliveries. Marks a delivery dead if its event lies on a damaged page. Passes over a delivery that itself lies on
+ * a damaged page.
  */
 export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Damage) {
   const reclaimExpired = prepareReclaimExpired(db, counts, damage)
@@ -57,7 +57,7 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
     return {
       work,
       nextDueAtMs: damage.around(
-        'what is due next',
+        'the delivery that comes due next',
         '',
         () => nextDue(nowMs),
         () => nowMs + BLIND_CLAIM_MS,
@@ -108,7 +108,7 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
   }
 }
 
-/** Marks pending deliveries dead that cannot run. */
+/** Marks pending deliveries that cannot run as dead. */
 function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const update = db.prepare(`

@@ -10,7 +10,7 @@ import {
   misdatedBefore,
 } from '../../domain/clock.ts'
 
-/** The clock record is kept in the table of watermarks; undefined: there is none yet. */
+/** Reads the clock record from the table of watermarks; undefined if there is none yet. */
 export function prepareReadClock(db: DatabaseSync): () => ClockRecord | undefined {
   const select = db.prepare('SELECT value FROM watermark WHERE name = ?')
   function read(name: string): number | undefined {
@@ -64,15 +64,17 @@ export function prepareJudgeClock(db: DatabaseSync) {
   }
 }
 
-/** A jump of the clock ahead, because it was set or the machine slept: by how much, and the last time before it. */
+/**
+ * A jump of the clock ahead, because the clock was set or the machine slept: by how much, and the last time before the jump.
+ */
 export interface ClockJump {
   readonly byMs: number
   readonly lastMs: number
 }
 
 /**
- * Wraps a clock: calls `onJump` for each jump ahead before it returns the time after it. `monotonicMs` is a clock that is never
- * set. Steps shorter than a lease are not reported.
+ * Wraps a clock: calls `onJump` for each jump ahead before it returns the time after the jump. `monotonicMs` is a clock that is
+ * never set. Jumps of up to `AHEAD_TOLERANCE_MS` are not reported.
  */
 export function watchClock(clock: Clock, monotonicMs: () => number, onJump: (jump: ClockJump) => void): Clock {
   let lastMs = clock()
@@ -88,8 +90,8 @@ export function watchClock(clock: Clock, monotonicMs: () => number, onJump: (jum
 }
 
 /**
- * Extends the leases that held before the clock jumped ahead, so that they last as long as they were to. This process holds
- * them and may be working on them: a second run would be for nothing. (`repairTimes` corrects jumps back.)
+ * Extends the leases that were valid before the clock jumped ahead, so that each lasts as long as it was meant to. This process
+ * holds them and may be running their deliveries; a second run would be useless. (`repairTimes` corrects jumps back.)
  */
 export function prepareShiftLeases(db: DatabaseSync): (jump: ClockJump) => void {
   const deliveries = db.prepare(`

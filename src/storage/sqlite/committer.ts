@@ -20,14 +20,14 @@ import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
 
-/** Damaged pages that one call may meet; with more, the call fails, and the next one goes on from there. */
+/** How many damaged pages one call may meet; with more, the call fails, and the next call continues from there. */
 const MAX_DETOURS = 64
-/** Events of one commit that may fail on damaged pages; with more, none of the commit is kept. */
+/** How many events of one commit may fail on damaged pages; with more, no event of the commit is stored. */
 const MAX_DAMAGED_EVENTS = 8
-/** After so many failures in a row, the damage is taken to be where all new events are kept, not where single ones lead. */
+/** After this many failures in a row, the store assumes that the damage affects all new events, and not only single ones. */
 const DAMAGED_IN_A_ROW = 3
 
-/** An event that could not be written, for a reason of its own or because of the rows that it leads to. */
+/** An event that could not be written, through its own fault or because of the rows that it refers to. */
 class BadEvent extends Error {
   readonly event: WireEvent
   override readonly cause: unknown
@@ -44,14 +44,14 @@ class BadEvent extends Error {
  */
 type Durability = 'FULL' | 'NORMAL'
 
-/** Calls that a power cut may undo: a delivery then runs once more. */
+/** Calls whose commit a power cut may undo: a delivery then runs once more. */
 export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'shiftLeases'])
 
-const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are kept'
+const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are stored'
 
 interface Committed {
   readonly replies: readonly Reply[]
-  /** Why no event can be kept, although other calls may succeed. */
+  /** Why no event can be stored, although other calls may succeed. */
   readonly damaged: string | undefined
 }
 
@@ -108,15 +108,15 @@ export class Committer {
   }
 
   /**
-   * What it returns is committed. An event or a call that is at fault itself, or that leads over a damaged page, is answered
-   * with its error; the others are committed. Throws if the transaction failed, which then changed nothing.
+   * Returns once the transaction is committed. An event or a call that is itself at fault, or that meets a damaged page, is
+   * answered with its error; all others are committed. Throws if the transaction failed, which then changed nothing.
    */
   commit(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Committed {
     try {
-      return this.#answered(this.#together(batches, calls))
+      return this.#answered(this.#commitTogether(batches, calls))
     } catch (error) {
       if (!isCorruption(error)) throw error
-      return this.#answered(this.#apart(batches, calls))
+      return this.#answered(this.#commitApart(batches, calls))
     }
   }
 
@@ -124,7 +124,7 @@ export class Committer {
     return { replies, damaged: this.#damagedInARow < DAMAGED_IN_A_ROW ? undefined : DAMAGED_FOR_EVENTS }
   }
 
-  #together(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+  #commitTogether(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const bad = new Map<WireEvent, WireError>()
     let damaged = 0
     for (;;) {
@@ -149,11 +149,14 @@ export class Committer {
     }
   }
 
-  /** Commits each call in a transaction of its own, so that damage costs no more than it must. */
-  #apart(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
+  /** Commits the events in one transaction and each call in its own, so that damage fails only the requests that meet it. */
+  #commitApart(batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): readonly Reply[] {
     const ids = batches.map(({ batch: { id } }) => ({ id }))
-    const appended = batches.length === 0 ? [] : this.#despiteDamage(ids, () => this.#together(batches, []))
-    return [...appended, ...calls.flatMap((call) => this.#despiteDamage([call], () => this.#together([], [call])))]
+    const appended = batches.length === 0 ? [] : this.#despiteDamage(ids, () => this.#commitTogether(batches, []))
+    return [
+      ...appended,
+      ...calls.flatMap((call) => this.#despiteDamage([call], () => this.#commitTogether([], [call]))),
+    ]
   }
 
   #despiteDamage(
@@ -173,7 +176,7 @@ export class Committer {
     }
   }
 
-  /** The key of the event that was committed last, by this process or before it. */
+  /** The key of the event that was committed last, by this process or by an earlier one. */
   lastKey = (): number => this.#appender.lastKey()
 
   /** Throws unless the database can be written. */
@@ -210,8 +213,8 @@ export class Committer {
   }
 
   /**
-   * Only between transactions does the pragma take effect. It is not prepared, because it runs when it is prepared, and not
-   * again.
+   * The pragma takes effect only between transactions. It is not a prepared statement, because SQLite runs a pragma when it is
+   * prepared, and not again.
    */
   #setDurability(durability: Durability): void {
     if (durability === this.#durability) return
@@ -240,9 +243,9 @@ export class Committer {
       try {
         return this.#appender.append(event, body, nowMs)
       } catch (error) {
-        // The next try goes around a damaged step; only damage with no way around it costs the event.
-        const isOfAll = error instanceof DamagedPage || (isEnvironmental(error) && !isCorruption(error))
-        throw isOfAll ? error : new BadEvent(wired, error)
+        // The next try avoids a damaged step. The event itself fails only if the damage cannot be avoided.
+        const failsTransaction = error instanceof DamagedPage || (isEnvironmental(error) && !isCorruption(error))
+        throw failsTransaction ? error : new BadEvent(wired, error)
       }
     })
   }
@@ -266,7 +269,7 @@ export class Committer {
   }
 }
 
-/** The answer to a call that has met much damage: the next call goes on from there. */
+/** The answer to a call that has met too much damage: the next call continues from there. */
 function unfinished(request: { readonly id: number } | Call<WriterOperations>): Reply | undefined {
   if (!('name' in request)) return undefined
   const { id, name } = request
@@ -278,7 +281,7 @@ function unfinished(request: { readonly id: number } | Call<WriterOperations>): 
 const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
   batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
 
-/** The buffers in the answers: they are transferred, not copied. */
+/** The buffers in the answers, which are transferred and not copied. */
 export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {
   return replies.flatMap((reply) => {
     const work = 'value' in reply ? (reply.value as Partial<StoredClaim> | undefined)?.work : undefined

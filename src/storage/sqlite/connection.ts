@@ -10,7 +10,7 @@ const JOURNAL_SIZE_LIMIT_BYTES = 32 * 1024 * 1024
 /** The value that `PRAGMA synchronous` gives for FULL: an fsync at each commit. */
 const SYNCHRONOUS_FULL = 2
 
-/** Opens the one connection that writes. Throws `StoreRefused` where the file is damaged or commits would not be durable. */
+/** Opens the one connection that writes. Throws `StoreRefused` if the file is damaged, or if commits would not be durable. */
 export function openForWriting(path: string): DatabaseSync {
   let db: DatabaseSync | undefined
   try {
@@ -46,8 +46,8 @@ export function openForReading(path: string): DatabaseSync {
 }
 
 /**
- * A second connection that writes, but only what the first has committed to the log. It does not create a missing file: SQLite
- * would take the log beside an empty database for a leftover, and delete it.
+ * A second connection that writes, but only pages that the first one has committed to the log. It does not create a missing
+ * file: SQLite would take the log beside an empty database for a leftover, and delete it.
  */
 export function openForCheckpoints(path: string): DatabaseSync {
   const existing = pathToFileURL(path)

@@ -14,7 +14,10 @@ export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {
 /** What is counted: deliveries by state, tasks by status. */
 type Counted = DeliveryState | `task:${TaskStatus}`
 
-/** How many deliveries and tasks changed state in the open transaction; written once, before its commit. */
+/**
+ * By how much the number of deliveries and tasks in each state changes in the open transaction; written once, before its
+ * commit.
+ */
 export class StateCounts {
   readonly #add
   #changes = new Map<Counted, number>()

@@ -1,7 +1,7 @@
 import { messageOf } from '../../domain/errors.ts'
 import { extendedCode, isCorruption, SQLITE_CORRUPT } from './errors.ts'
 
-/** Damaged steps that are remembered; with more, a call that meets another one fails. */
+/** How many damaged steps are remembered; with more, a call that meets a further one fails. */
 const MAX_AVOIDED = 100_000
 
 /** The subject of a step: the key of a delivery, the name of a handler, or the empty string. */
@@ -23,10 +23,13 @@ export class DamagedPage extends Error {
   }
 }
 
-/** The steps that lead over damaged pages, as far as this process has met them. */
+/** Remembers the steps that read damaged pages, as far as this process has met them. */
 export class Damage {
   readonly #avoided = new Map<string, string>()
-  /** Steps that were avoided at any time. Those that lead over pages of tables are met again after indexes were rebuilt. */
+  /**
+   * All steps that were ever avoided, so that each is reported only once. Steps that read damaged pages of tables are met again
+   * after indexes were rebuilt.
+   */
   readonly #found = new Set<string>()
   readonly #onFound: (found: DamagedPage) => void
   readonly #rebuild: (met?: unknown) => boolean
@@ -41,8 +44,8 @@ export class Damage {
   }
 
   /**
-   * To be called after a transaction met a damaged page and was rolled back. True: the page was one of an index, which is
-   * rebuilt. `met`: the error.
+   * To be called after a transaction met a damaged page and was rolled back. Returns true if the page belonged to an index,
+   * which has now been rebuilt. `met`: the error.
    */
   mended(met?: unknown): boolean {
     if (!this.#rebuild(met)) return false
@@ -50,20 +53,25 @@ export class Damage {
     return true
   }
 
-  /** Runs a step; or `instead`, if the step is known to lead over a damaged page. Throws `DamagedPage` where it meets one. */
+  /**
+   * Runs a step; or runs `instead`, if the step is known to read a damaged page. Throws `DamagedPage` if the step meets one.
+   */
   around<Result>(step: string, subject: Subject, run: () => Result, instead: (reason: string) => Result): Result {
     const reason = this.#avoided.size === 0 ? undefined : this.#avoided.get(`${step} ${subject}`)
     return reason === undefined ? watched(step, subject, run) : instead(reason)
   }
 
-  /** The same for a step that `mend` can repair, outside of a transaction. */
+  /**
+   * Runs a step whose damage `mend` can repair, outside of a transaction. Throws `DamagedPage` if the step meets a damaged
+   * page.
+   */
   orMend<Result>(step: string, subject: Subject, run: () => Result, mend: () => void): Result {
     return watched(step, subject, run, mend)
   }
 
   /**
-   * To be called after the transaction was rolled back: the next one avoids the step. False: too many steps are avoided
-   * already.
+   * To be called after the transaction was rolled back: repairs the step, or has the next transaction avoid it. Returns false
+   * if too many steps are avoided already.
    */
   avoid(found: DamagedPage): boolean {
     if (this.#avoided.size >= MAX_AVOIDED) return false

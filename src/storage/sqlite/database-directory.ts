@@ -45,14 +45,14 @@ export const refusedFileSystem = (type: number): string | undefined => REFUSED_F
 export const OWNER_ONLY = 0o600
 
 /**
- * Makes sure that a database can be at the path: creates its directory, durably, and an empty file where there is none. Returns
- * the path without symbolic links, by which SQLite finds the log, and processes find the lock. Throws `StoreRefused`.
+ * Makes sure that a database can be at the path: creates its directory, durably, and an empty file if there is none. Returns
+ * the path without symbolic links: SQLite finds the log, and processes find the lock, by that path. Throws `StoreRefused`.
  */
-export function prepareDatabaseFile(given: string): string {
-  prepareDirectory(dirname(given))
-  makePrivate(given)
-  const path = realpathSync(given)
-  if (dirname(path) !== dirname(given)) prepareDirectory(dirname(path))
+export function prepareDatabaseFile(configuredPath: string): string {
+  prepareDirectory(dirname(configuredPath))
+  makePrivate(configuredPath)
+  const path = realpathSync(configuredPath)
+  if (dirname(path) !== dirname(configuredPath)) prepareDirectory(dirname(path))
   refuseOtherNames(path)
   return path
 }
@@ -77,15 +77,15 @@ function refuseOtherNames(path: string): void {
   const { nlink } = statSync(path)
   if (statSync(path).isFile() && nlink > 1) {
     throw new StoreRefused(
-      `The database ${path} has ${nlink} names (hard links), and its log is found by one alone: remove the others.`,
+      `The database ${path} has ${nlink} names (hard links), and SQLite finds its log by one of them only: remove the other names.`,
     )
   }
   if (isMounted(path)) {
-    throw new StoreRefused(`The database ${path} is mounted without its log: mount the directory that it is in.`)
+    throw new StoreRefused(`The database ${path} is mounted without its log: mount its directory instead.`)
   }
 }
 
-/** Linux lists mounts, with spaces and the like as octal escapes; on other systems files are not mounted. */
+/** Linux lists mounts, with spaces and the like as octal escapes. On other systems single files cannot be mounted. */
 function isMounted(path: string): boolean {
   if (process.platform !== 'linux') return false
   try {
@@ -110,8 +110,8 @@ export function makePrivate(file: string): void {
 }
 
 /**
- * Fsyncs the log that an earlier process left. That process may have ended between a commit and its fsync, and a sender that
- * sends the event again is answered that it is a duplicate.
+ * Fsyncs the log that an earlier process left. That process may have ended between a commit and its fsync. If a sender sends
+ * the event of that commit again, the store answers that it is a duplicate, so the event must be on disk.
  */
 export function syncLog(path: string): void {
   if (existsSync(`${path}-wal`)) sync(`${path}-wal`)
@@ -126,7 +126,7 @@ function sync(path: string): void {
   }
 }
 
-/** What is wrong with the files. `log`: the database is in its place, but its log is not. */
+/** A fault of the files. `log`: the database is in its place, but its log is not. */
 export interface FilesFault {
   readonly kind: 'database' | 'log'
   readonly message: string
@@ -139,9 +139,9 @@ export interface FilesFault {
 const TIME_STEP_MS = 2_100
 
 /**
- * The files of an open database, compared with what they were when it was opened. SQLite goes on writing to files that were
- * deleted, renamed or replaced, and the next process would find nothing of that. A database never gets shorter by itself, so
- * one that did was cut or written over.
+ * The files of an open database, compared with those that were opened. SQLite goes on writing to files that were deleted,
+ * renamed or replaced, and the next process would not find those writes. A database never gets shorter by itself; if it is
+ * shorter, it was cut or written over.
  */
 export class DatabaseFiles {
   readonly #path: string
@@ -163,7 +163,9 @@ export class DatabaseFiles {
     this.#sizeBytes = sizeOf(statsOf(path))
   }
 
-  /** As `fault`, but checks the files only if the directory has changed since: cheap enough for each commit. */
+  /**
+   * As `fault`, but checks the files only if their directory has changed since the last check: cheap enough for each commit.
+   */
   faultSince(): FilesFault | undefined {
     const now = statOf(this.#directory)
     if (now !== undefined && this.#unchanged !== undefined && isSame(now, this.#unchanged)) return undefined
@@ -185,12 +187,15 @@ export class DatabaseFiles {
       const what = now === undefined ? 'was deleted or moved' : 'was replaced'
       return file === this.#path
         ? { kind: 'database', message: `the database file ${file} ${what} while it was in use: ${PUT_BACK}` }
-        : { kind: 'log', message: `${file} ${what} while it was in use: what is written now would not be found again` }
+        : {
+            kind: 'log',
+            message: `${file} ${what} while it was in use: the next process would not find what is written now`,
+          }
     }
     return undefined
   }
 
-  /** Once it was cut, it stays so: what was lost does not come back when the file grows. */
+  /** A database that was cut stays at fault, because the lost data does not come back when the file grows. */
   #isCutTo(sizeBytes: bigint): boolean {
     this.#isCut ||= sizeBytes < this.#sizeBytes
     this.#sizeBytes = sizeBytes
@@ -202,8 +207,8 @@ const cut = (file: string): string =>
   `the database file ${file} was cut, or written over, while it was in use: stop this process, then restore a backup`
 
 const PUT_BACK =
-  'put it back, and this goes on; if it is deleted, what was acknowledged is lost when this process ends (on Linux, copy it from ' +
-  `/proc/${process.pid}/fd before that)`
+  'put the file back, and the service goes on; if it is deleted, acknowledged events are lost when this process ends (on Linux, ' +
+  `copy the file from /proc/${process.pid}/fd before that)`
 
 function statOf(directory: string): Stats | undefined {
   try {
@@ -223,7 +228,7 @@ function statsOf(file: string): FileStats {
   try {
     return statSync(file, { bigint: true, throwIfNoEntry: false })
   } catch (error) {
-    return `not to be looked at: ${messageOf(error)}`
+    return `cannot be checked: ${messageOf(error)}`
   }
 }
 

@@ -9,7 +9,7 @@ import type { IncomingEvent } from './thread-event.ts'
 /** The effect of an appended event on a task. */
 export type TaskEffect =
   | { readonly kind: 'none' }
-  /** The provider was asked under a lease that is gone. */
+  /** The event was made under a lease of the task that is gone. */
   | { readonly kind: 'fenced' }
   /** Another event has ended the task. */
   | { readonly kind: 'superseded' }
@@ -37,10 +37,10 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
   }
 
   return {
-    /** For an event of this source that came by webhook. */
+    /** The effect of an event of this source that came by webhook. */
     effectOn,
 
-    /** To be called before the event is kept. */
+    /** The effect of an event that is about to be stored. */
     effectOf({ source, task: id, taskEnd: status, taskWord: word, asked }: IncomingEvent): TaskEffect {
       if (status === null) return asked === null ? NONE : FENCED
       const end = taskEndOf({ task_end: status, task_word: word })

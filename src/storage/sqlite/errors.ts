@@ -34,7 +34,7 @@ export function isFatal(error: unknown): boolean {
   return code === SQLITE_IOERR_FSYNC || code === SQLITE_IOERR_DIR_FSYNC
 }
 
-/** The cause is the disk or the database, not the operation, which may succeed later unchanged. */
+/** Whether the cause is the disk or the database and not the operation: the same operation may succeed later. */
 export function isEnvironmental(error: unknown): boolean {
   const code = primaryCode(error)
   return code !== undefined && ENVIRONMENTAL.has(code)
@@ -56,7 +56,7 @@ const ENVIRONMENTAL: ReadonlySet<number> = new Set([
   SQLITE_NOTADB,
 ])
 
-/** The result of `read`; undefined where it meets a damaged page. */
+/** The result of `read`; undefined if it meets a damaged page. */
 export function unlessDamaged<Result>(read: () => Result): Result | undefined {
   try {
     return read()

@@ -6,7 +6,7 @@ import { conflictHash, firstHash, type IdentityIndex, type Named, namedOf, varia
 import type { Row } from './statement-cache.ts'
 import type { IncomingEvent } from './thread-event.ts'
 
-/** Whether an event is known, and if it is not, as which variant it is to be kept. */
+/** Whether an event is known; if it is new, the variant as which it is to be stored. */
 type Standing =
   | { readonly kind: 'new'; readonly variant: Variant }
   | { readonly kind: 'duplicate'; readonly uid: string; readonly dead?: readonly string[] }
@@ -23,18 +23,21 @@ export interface Identity extends Named {
 export interface Identities {
   readonly standingOf: (event: IncomingEvent, checksum: string) => Standing
   /**
-   * An event that was not understood when it came is understood now, and takes its id. If another event has the id, or the body,
-   * the answer is that event's uid, and this one is in conflict.
+   * Makes an event that was not understood an understood one, which takes its id. If another event has the id or the body,
+   * returns the uid of that event, and this event is in conflict.
    */
   readonly understand: (eventKey: number) => string | undefined
   /**
-   * An event that its handlers' processes quarantined, and none of whose handlers has succeeded or still may, gives its id up.
-   * Undefined: the event keeps its id (also because it was asked for), or has none.
+   * Makes an event give its id up if it is quarantined and all its deliveries are dead. Returns the identity of the event;
+   * undefined if the event keeps its id (as an event from a poll always does), or has none.
    */
   readonly disown: (eventKey: number) => Identity | undefined
-  /** Events in conflict about an id that were understood, in order of arrival. */
+  /** The understood events that are in conflict about an id, in order of arrival. */
   readonly inConflict: (source: string, id: string) => Iterable<Identity>
-  /** One of those takes the id, which no event has now. False: another event has its body, and it stays in conflict. */
+  /**
+   * Lets one of those events take the id, which no event has now. Returns false if another event has its body; then the event
+   * stays in conflict.
+   */
   readonly takeId: (event: Identity, byBody: boolean) => boolean
 }
 
@@ -53,7 +56,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damag
     standingOf(event, checksum) {
       const { source, id, status, asked, unjudged } = event
       const isUnderstood = status !== 'quarantined'
-      // An event that was asked for is known by its lease, whatever ids webhooks have.
+      // An event that was made under the lease of a task is identified by that lease, whatever ids webhooks have.
       if (asked !== null) return { kind: 'new', variant: isUnderstood ? FIRST : NOT_UNDERSTOOD }
       const byBody = event.byBody === 1
       const first = find(firstHash(source, id), source, id, FIRST)
@@ -129,7 +132,8 @@ function prepareIdentityLookup(db: DatabaseSync, dedupe: IdentityIndex) {
   function find(hash: number, source: string, id: string, variant: Variant, checksum?: string): Identity | undefined {
     for (const row of findAll(hash, source, id, variant, checksum)) {
       if (variant !== FIRST || !isOfOldRule(row)) return identityOf(row)
-      // A release that let quarantined events take their ids kept this one: it gives the id up when it is found.
+      // An earlier release stored this event, and let quarantined events take their ids: the event gives its id up when it is
+      // found.
       become(identityOf(row), NOT_UNDERSTOOD)
     }
     return undefined
@@ -163,7 +167,7 @@ function prepareFindJudged(db: DatabaseSync, { findAll, allWithBody }: IdentityL
       AND json_extract(detail, '$.judgement') IN (SELECT value FROM json_each(?)) LIMIT 1
   `)
 
-  /** An event whose history lies on a damaged page counts as not judged, and the new one is judged again. */
+  /** If the history of an event lies on a damaged page, the event counts as not judged, and the new event is judged again. */
   const isJudgedBy = (eventKey: number, judgements: string): boolean =>
     damage.around(
       'the history of event',
@@ -197,7 +201,7 @@ function prepareDeadDeliveries(db: DatabaseSync, damage: Damage) {
   }
 }
 
-/** A quarantined event of a release that let it take its id: it has no `created_at_source`. */
+/** A quarantined event of an earlier release, which let it take its id. Such an event has no `created_at_source`. */
 const isOfOldRule = ({ status, created_at_source }: Row): boolean =>
   status === 'quarantined' && created_at_source === null
 

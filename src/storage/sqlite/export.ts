@@ -35,7 +35,7 @@ export interface Export {
 export function openExport(path: string): Export {
   const db = openForReading(path)
   try {
-    refuseStrangeUids(db)
+    refuseInvalidUids(db)
   } catch (error) {
     db.close()
     throw error
@@ -73,7 +73,7 @@ export function openExport(path: string): Export {
   }
 }
 
-/** Bodies are read by their events, so that an event without a body is found to be damaged. */
+/** Bodies are read through their events, so that the export finds an event whose body is missing. */
 const storedIn = (table: MovedTable): string => (table === 'event_body' ? 'event' : table)
 
 function selectOf(table: MovedTable): string {
@@ -114,7 +114,7 @@ function originOf(db: DatabaseSync): string {
 const HEX = '[0-9a-f]'
 const UUID = [8, 4, 4, 4, 12].map((length) => HEX.repeat(length)).join('-')
 
-function refuseStrangeUids(db: DatabaseSync): void {
+function refuseInvalidUids(db: DatabaseSync): void {
   for (const [table, column] of [
     ['event', 'uid'],
     ['task', 'uid'],
@@ -125,7 +125,7 @@ function refuseStrangeUids(db: DatabaseSync): void {
       .get(UUID)
     if (row === undefined) continue
     throw new ConfigurationError([
-      `The ${table} with key ${String(row.key)} has the ${column} ${JSON.stringify(row.strange)}, which is no UUID and was not made by Holdfast: it has no place in PostgreSQL.`,
+      `The ${table} with key ${String(row.key)} has the ${column} ${JSON.stringify(row.strange)}, which is not a UUID and was not made by Holdfast: PostgreSQL cannot store it.`,
     ])
   }
 }

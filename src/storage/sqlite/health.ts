@@ -4,14 +4,16 @@ import { messageOf } from '../../domain/errors.ts'
 import type { DamagedPage } from './damage.ts'
 import type { DatabaseFiles, FilesFault } from './database-directory.ts'
 
-/** Kept free for deliveries, retention and checkpoints, which need room when there is none left for events. */
+/**
+ * Disk space that is kept free for deliveries, retention and checkpoints, which need room when there is none left for events.
+ */
 const MAX_RESERVE_BYTES = 32 * 1024 * 1024
 const RESERVE_SHARE = 0.1
 const SPACE_CHECK_INTERVAL_MS = 100
-/** The share of the reserve that may be written between two checks of the disk, however soon they follow. */
+/** The share of the reserve that may be written between two checks of the disk, even within `SPACE_CHECK_INTERVAL_MS`. */
 const UNSEEN_SHARE = 0.25
 
-/** Whether events can be kept now, and if not, why. */
+/** Whether events can be stored now, and if not, why. */
 export class Health {
   readonly #directory: string
   readonly #report: (faults: readonly string[]) => void
@@ -32,8 +34,8 @@ export class Health {
   reserveBytes = (): number => this.#reserveBytes
 
   /**
-   * Why `bytes` more would be refused without a try. Checks the disk at most every `SPACE_CHECK_INTERVAL_MS`, unless much is
-   * being written.
+   * Why the store refuses to write `bytes` more; undefined if the disk has room. Checks the disk at most every
+   * `SPACE_CHECK_INTERVAL_MS`, unless much is being written.
    */
   shortOfSpace(bytes = 0): string | undefined {
     const now = performance.now()
@@ -65,7 +67,7 @@ export class Health {
     return fault
   }
 
-  /** Events were kept: earlier failures to write are over. */
+  /** Says that events were stored: earlier failures to write are over. */
   kept(): void {
     if (this.#writeFault === undefined && this.#damageFault === undefined) return
     this.#change(() => {
@@ -74,14 +76,14 @@ export class Health {
     })
   }
 
-  /** No event can be kept, until one is. */
+  /** Says that no event can be stored, until the next one is. */
   damaged(reason: string): void {
     this.#change(() => {
       this.#damageFault = `${reason}: restore a backup, or recover what there is with \`sqlite3 … .recover\``
     })
   }
 
-  /** A write succeeded that was no event. */
+  /** Says that a write that stored no event succeeded. */
   wrote(): void {
     if (this.#writeFault === undefined) return
     this.#change(() => {
@@ -102,7 +104,7 @@ export class Health {
       if (bavail * bsize >= this.#reserveBytes) return undefined
       return `the disk is full: ${bavail * bsize} bytes are left where ${this.#reserveBytes} are kept in reserve`
     } catch (error) {
-      return `the disk cannot be looked at: ${messageOf(error)}`
+      return `the disk cannot be checked: ${messageOf(error)}`
     }
   }
 
@@ -121,10 +123,10 @@ export class Health {
 
 const REMEDY = 'restore a backup, or recover what there is with `sqlite3 … .recover`'
 
-/** A page can hold hundreds of deliveries. */
+/** How many damaged steps are logged: one page can hold hundreds of deliveries. */
 const MAX_LOGGED = 1_000
 
-/** Warnings for an operator although events are kept. */
+/** Warnings for the operator about faults that do not keep the store from storing events. */
 export class Warnings {
   readonly #tell: (warnings: readonly string[], news?: string) => void
   readonly #found: string[] = []
@@ -151,6 +153,6 @@ export class Warnings {
 
   #all(): readonly string[] {
     if (this.#damaged === 0) return [...this.#found]
-    return [...this.#found, `the database is damaged: ${this.#damaged} things in it were left out; ${REMEDY}`]
+    return [...this.#found, `the database is damaged: ${this.#damaged} parts of it were left out; ${REMEDY}`]
   }
 }

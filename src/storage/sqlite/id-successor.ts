@@ -11,9 +11,9 @@ import type { Deliver } from './replay.ts'
 import type { Row } from './statement-cache.ts'
 
 /**
- * A quarantined event gives its id up, once none of its handlers has succeeded or still may. Of the events in conflict with it,
- * the first one that was understood takes the id, and goes to its handlers, as if the quarantined one had been judged before it
- * was stored. Returns that event.
+ * Makes a quarantined event give its id up, once all its deliveries are dead. The first understood event that is in conflict
+ * with it takes the id and goes to its handlers, as if the quarantined event had been judged before it was stored. Returns the
+ * event that took the id.
  */
 export type GiveUpId = (eventKey: number, routes: TypeRoutes | undefined, nowMs: number) => Successor | undefined
 
@@ -26,18 +26,18 @@ interface GiveUpParts {
 export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask }: GiveUpParts): GiveUpId {
   const select = db.prepare('SELECT uid, type, status, source, task, task_end, task_word FROM event WHERE key = ?')
   const update = db.prepare('UPDATE event SET status = ?, reasons = ? WHERE key = ?')
-  const toldBy = db.prepare('SELECT key, id FROM task WHERE source = ? AND id = ? AND event = ?')
-  const setTeller = db.prepare('UPDATE task SET event = ? WHERE key = ?')
+  const taskEndedBy = db.prepare('SELECT key, id FROM task WHERE source = ? AND id = ? AND event = ?')
+  const setEndingEvent = db.prepare('UPDATE task SET event = ? WHERE key = ?')
 
-  /** Lets another event end the task that this one ended, because no handler took this one. Returns the task. */
+  /** Lets another event end the task that the quarantined event ended, because no handler took that event. Returns the task. */
   function giveUpTask(eventKey: number): Row | undefined {
     const event = select.get(eventKey)
-    const task = event && toldBy.get(event.source ?? null, event.task ?? null, event.uid ?? null)
-    if (task !== undefined) setTeller.run(null, Number(task.key))
+    const task = event && taskEndedBy.get(event.source ?? null, event.task ?? null, event.uid ?? null)
+    if (task !== undefined) setEndingEvent.run(null, Number(task.key))
     return task
   }
 
-  /** The event has the id now, and runs. */
+  /** Runs an event that has just taken the id. */
   function run({ key }: Identity, routes: TypeRoutes, givenUp: Row | undefined, nowMs: number): EndedTask | undefined {
     const event = select.get(key)
     // A replay has run it already.
@@ -51,7 +51,7 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
     const uid = String(event.uid)
     if (effect.kind === 'ends') return endTask.resolve(effect.task, effect.end, null, uid, nowMs)
     if (givenUp !== undefined && givenUp.id === event.task && event.task_end !== null)
-      setTeller.run(uid, Number(givenUp.key))
+      setEndingEvent.run(uid, Number(givenUp.key))
     return undefined
   }
 

@@ -4,15 +4,18 @@ import { CONFLICTING, FIRST, type Variant } from '../shared/events.ts'
 import { isCorruption, unlessDamaged } from './errors.ts'
 import type { Row } from './statement-cache.ts'
 
-/** Entries kept in memory before they are written to the table; while that goes on, as many again. */
+/**
+ * How many entries are kept in memory before they are written to the table. While they are written, as many new ones may
+ * gather.
+ */
 const MEMTABLE_ENTRIES = 65_536
-/** Entries written to the table in one commit, in order of hash. */
+/** How many entries one commit writes to the table, in order of hash. */
 const FLUSH_SLICE_ENTRIES = 512
 const HASH_HEX_DIGITS = 12
 
 /**
- * The hash of an event that has its id: 48 bits, which a number holds. Two events may have the same hash, so that a reader
- * compares the rows.
+ * The hash of an event that has its id: 48 bits, which a number holds. Two events may have the same hash, so the reader of the
+ * index must compare the rows.
  */
 export const firstHash = (source: string, id: string): number => shortHash(`${source}\0${id}`)
 /** The hash of an event that does not have its id (it is in conflict, or was not understood): its body is part of it. */
@@ -77,7 +80,7 @@ export class IdentityIndex {
     this.#recover(db)
   }
 
-  /** New events need greater keys, or they would not be read again at open. */
+  /** The greatest key in the index. New events need greater keys, or they would not be read again at open. */
   lastKey = (): number => this.#recentUntil
 
   /** Keys of the events that may have the hash, those of the open transaction included, in order of arrival. */
@@ -193,7 +196,7 @@ export const namedOf = (row: Row): Named => ({
   variant: Number(row.variant) as Variant,
 })
 
-/** Keys past `last` that events may have, where not every page of events can be read. */
+/** Keys past `last` that events may have, if not every page of the events can be read. */
 function* keysPast(db: DatabaseSync, last: number): Generator<number> {
   const greatest = [
     'SELECT max(key) AS key FROM event',

@@ -11,10 +11,12 @@ const MIGRATIONS: readonly (readonly string[])[] = [
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length
-/** "Hold", so that `file` and we know our own. */
+/** "Hold" in ASCII: marks a database as one of Holdfast, for the command `file` and for `migrate`. */
 const APPLICATION_ID = 0x486f6c64
 
-/** Brings the schema up to date, all or nothing. Throws `StoreRefused` on a database that is newer, or not ours. */
+/**
+ * Brings the schema up to date, all or nothing. Throws `StoreRefused` if the database is newer, or belongs to another program.
+ */
 export function migrate(db: DatabaseSync, path: string): void {
   const version = pragma(db, 'user_version')
   if (version > SCHEMA_VERSION) {

@@ -30,16 +30,17 @@ interface OpenDatabaseOptions extends WriterData {
 }
 
 /**
- * Opens the database: brings its schema up to date, makes damaged indexes anew, gives back the leases of a process that is
- * gone, and finds out what a damaged log has cost. Throws where it cannot be opened; `refusal` tells why.
+ * Opens the database: brings its schema up to date, rebuilds indexes that it finds damaged, releases the leases of the process
+ * that had the database open before, and finds out which events a damaged log has lost. Throws if the database cannot be
+ * opened; `refusal` makes the error for the operator.
  */
 export function openDatabase({ path, nowMs, warnings, onCheckpoint, onLost }: OpenDatabaseOptions): OpenDatabase {
   let db: DatabaseSync | undefined
   try {
-    const left = examineLog(path, nowMs)
+    const leftBehind = examineLog(path, nowMs)
     db = openForWriting(path)
     migrate(db, path)
-    const loss = lossOf(db, left)
+    const loss = lossOf(db, leftBehind)
     const damage = new Damage((found) => warnings.damaged(found), prepareRebuild(db, warnings))
     reclaimAllLeases(db, damage, nowMs)
     syncLog(path)

@@ -8,17 +8,17 @@ import { type ProcessLock, takeProcessLock } from './process-lock.ts'
 import { SqliteStore, type SqliteStoreOptions } from './store.ts'
 import type { FromWriter, WriterData } from './thread-messages.ts'
 
-/** Opens the embedded store, creating it where there is none. Rejects with `ConfigurationError`. */
-export async function openSqliteStore(given: string, options: SqliteStoreOptions): Promise<OpenStore> {
+/** Opens the embedded store, and creates it if there is none. Rejects with `ConfigurationError`. */
+export async function openSqliteStore(configuredPath: string, options: SqliteStoreOptions): Promise<OpenStore> {
   let lock: ProcessLock | undefined
   let store: OpenStore | undefined
   try {
-    const path = prepareDatabaseFile(given)
+    const path = prepareDatabaseFile(configuredPath)
     lock = await takeProcessLock(path)
     const writer = startThread('writer.ts', { path, nowMs: options.clock() } satisfies WriterData)
     await opened(writer)
     const reader = startThread('reader.ts', { path })
-    // It hears the writer from here on.
+    // From here on the store receives the messages of the writer.
     store = new SqliteStore(writer, reader, lock, options)
     await opened(reader)
     return store
@@ -29,12 +29,14 @@ export async function openSqliteStore(given: string, options: SqliteStoreOptions
   }
 }
 
-/** Both threads make short-lived garbage only; V8 would let it grow to several times this before it collects. */
+/**
+ * Both threads make short-lived garbage only; V8 would let that garbage grow to several times this size before it collects it.
+ */
 const MAX_YOUNG_GENERATION_MIB = 4
 
 function startThread(file: string, workerData: unknown): Worker {
-  // Without this process's flags and environment: a test runner's loader must not load itself here too. But with its compile
-  // cache, which halves the time that a thread needs to start.
+  // The thread gets neither the flags nor the environment of this process: the loader of a test runner must not load itself
+  // here too. It does get the compile cache, which halves the time that a thread needs to start.
   const cache = getCompileCacheDir()
   return new Worker(new URL(`./${file}`, import.meta.url), {
     name: `holdfast-${file.replace('.ts', '')}`,
@@ -45,7 +47,7 @@ function startThread(file: string, workerData: unknown): Worker {
   })
 }
 
-/** Resolves once the thread has the files open: from then on they may be moved away and put back. */
+/** Resolves once the thread has the files open. From then on the files may be moved away and put back. */
 export function opened(thread: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.once('error', reject)

@@ -5,9 +5,12 @@ import { messageOf } from '../../domain/errors.ts'
 import { makePrivate } from './database-directory.ts'
 import { primaryCode, SQLITE_BUSY, StoreRefused } from './errors.ts'
 
-/** Between two checks that the lock file is still the one that other processes find. */
+/** Time between two checks that the lock file is still the one that other processes find. */
 const LOOK_INTERVAL_MS = 1_000
-/** An owner whose lock file was removed has locked a new one within this time, or has given up the database. */
+/**
+ * If the lock file of a running process is removed, that process has locked a new one within this time, or has given up the
+ * database.
+ */
 const RETAKE_MS = 3 * LOOK_INTERVAL_MS
 
 export interface ProcessLock {
@@ -18,8 +21,9 @@ export interface ProcessLock {
 
 /**
  * Locks a database for this process, by an exclusive transaction on `<path>-lock`, which the operating system releases however
- * the process ends. Throws `StoreRefused` while another process holds the lock. `path` has no symbolic links. Where a database
- * has no lock file, the lock file of a living owner may have been removed: the owner is given the time to lock a new one.
+ * the process ends. Throws `StoreRefused` while another process holds the lock. `path` has no symbolic links. If a database has
+ * no lock file, the lock file of a running process may have been removed: this function then gives that process the time to
+ * lock a new one.
  */
 export async function takeProcessLock(path: string): Promise<ProcessLock> {
   const lost = Promise.withResolvers<string>()
@@ -65,7 +69,7 @@ function take(path: string): HeldLock {
   } catch (error) {
     lock?.close()
     if (primaryCode(error) === SQLITE_BUSY) {
-      throw new LockTaken(`The database ${path} is in use by another process: stop that one first.`)
+      throw new LockTaken(`The database ${path} is in use by another process: stop that process first.`)
     }
     throw new StoreRefused(`The lock ${lockOf(path)} cannot be taken: ${messageOf(error)}`)
   }

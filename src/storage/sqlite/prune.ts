@@ -16,7 +16,7 @@ import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type IdentityIndex, namedOf } from './identity-index.ts'
 
-/** Events deleted in one commit: no append waits for more. */
+/** How many events one commit deletes: an append waits for no more than that. */
 const MAX_FORGOTTEN = 64
 
 export interface Forgotten {
@@ -24,12 +24,12 @@ export interface Forgotten {
   readonly dead: number
 }
 
-/** The key of the first young event: events with a greater key only seem to be received before the time. */
+/** The key of the first young event. Events with a greater key only seem to have been received before the bound. */
 const FIRST_YOUNG = `coalesce((
   SELECT young.key FROM event AS young WHERE young.received_at >= ?1 + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
 ), ${Number.MAX_SAFE_INTEGER})`
 
-/** Finds old events that can be deleted, in one step of a walk from the oldest on. */
+/** Finds old events that can be deleted, in one step of a walk that starts at the oldest. */
 export function prepareFindOld(db: DatabaseSync) {
   const select = db.prepare(`
     SELECT key, received_at, EXISTS (
@@ -108,7 +108,7 @@ export function prepareRedate(db: DatabaseSync) {
       .reduce((sum, key) => sum + Number(update.run(key, youngMs(receivedBeforeMs)).changes), 0)
 }
 
-/** Deletes those of these events that can be deleted. Events on damaged pages stay. */
+/** Deletes these events, except for those that are still needed. Events on damaged pages stay. */
 export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: StateCounts, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')

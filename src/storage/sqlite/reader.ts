@@ -11,7 +11,7 @@ import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-t
 import { runCall } from './thread-calls.ts'
 import type { Call, FromReader, ReaderOperations } from './thread-messages.ts'
 
-/** The thread that answers searches, so that a slow one delays neither the main thread nor a commit. */
+/** The thread that answers searches, so that a slow search delays neither the main thread nor a commit. */
 
 const port = parentPort
 if (port === null) throw new Error('reader.ts runs as a worker thread')
@@ -41,7 +41,7 @@ port.on('message', (message: Call<ReaderOperations> | 'close') => {
   }
   const reply: FromReader = answer(message)
   const value = 'value' in reply ? reply.value : undefined
-  // A body is handed over, not copied.
+  // A body is transferred, not copied.
   port.postMessage(reply, value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : [])
 })
 
@@ -55,7 +55,7 @@ function answer(call: Call<ReaderOperations>): Reply {
   } catch (error) {
     return { id: call.id, failed: wireErrorOf(error) }
   } finally {
-    // Nothing was written. After a damaged page SQLite refuses to commit, even that.
+    // The transaction has written nothing. After a damaged page SQLite would refuse to commit even that.
     if (db.isTransaction) db.exec('ROLLBACK')
   }
 }

@@ -5,7 +5,10 @@ import { extendedCode, isCorruption, isFatal, SQLITE_CORRUPT_INDEX, unlessDamage
 import type { Warnings } from './health.ts'
 import { conflictHash, hashesOf, namedOf } from './identity-index.ts'
 
-/** How often, and for which share of the time, all indexes may be read through, however much damage is met. */
+/**
+ * The shortest time between two examinations of all indexes, and the largest share of the time that examinations may take,
+ * however much damage is met.
+ */
 const EXAMINE_INTERVAL_MS = 600_000
 const EXAMINE_SHARE = 0.001
 /** With more events a rebuild would delay acknowledgements by more than some ten seconds, and take too much memory. */
@@ -16,9 +19,9 @@ interface Derived {
   readonly name: string
   /** Creates it. */
   readonly sql: string
-  /** Fails where a page of it cannot be read. */
+  /** A query that fails if a page of it cannot be read. */
   readonly readThrough: string
-  /** Fills it, where making it does not. */
+  /** The statement that fills it, if creating it does not. */
   readonly fill: string | undefined
 }
 
@@ -31,11 +34,11 @@ const FILL_DEDUPE = `
 
 /**
  * Returns a function that rebuilds damaged indexes from their tables, each in a transaction of its own, and returns whether
- * there were any. Where the table cannot be read either, the index stays as it is: an event that a rebuilt index lacks would be
+ * there were any. If the table cannot be read either, the index stays as it is: an event that a rebuilt index lacks would be
  * taken for new.
  *
- * `met`: the error of the statement that failed. An error about a row that an index lacks does not say in which index: then all
- * are rebuilt. To be called outside of a transaction. Nothing else runs meanwhile, for about 3 s for a million events.
+ * `met`: the error of the statement that failed. An error about a row that an index lacks does not say which index: then all
+ * are rebuilt. To be called outside of a transaction. The writer does nothing else meanwhile: about 3 s for a million events.
  */
 export function prepareRebuild(
   db: DatabaseSync,
@@ -86,7 +89,7 @@ export function prepareRebuild(
   }
 }
 
-const ADVICE = 'nothing is lost, but the disk may be failing: look after it, and make a backup'
+const ADVICE = 'nothing is lost, but the disk may be failing: check it, and make a backup'
 
 function derivedIn(db: DatabaseSync): readonly Derived[] {
   const indexes = db
@@ -119,7 +122,7 @@ function refuseMany(db: DatabaseSync): void {
   const events = Number(
     db.prepare('SELECT (SELECT max(key) FROM event) - (SELECT min(key) FROM event) AS n').get()?.n ?? 0,
   )
-  if (events > MAX_EVENTS) throw new Error(`with ${events} events that would stop everything for too long`)
+  if (events > MAX_EVENTS) throw new Error(`a rebuild with ${events} events would stop the store for too long`)
 }
 
 /**

@@ -5,9 +5,9 @@ import { type Damage, DamagedPage } from './damage.ts'
 import { isCorruption } from './errors.ts'
 
 /**
- * Reclaims the deliveries whose lease ran out by `leaseUntilMs`: the lost attempt is in their history, and they are pending, or
- * dead where no attempt is left. A delivery that is lost for the second time in a row runs alone, because it may be to blame;
- * the first time it may only have run when the service ended. A delivery on a damaged page is left as it is.
+ * Reclaims the deliveries whose lease ended by `leaseUntilMs`: records the lost attempt in their history, and makes them
+ * pending, or dead if no attempt is left. A delivery that is lost for the second time in a row runs alone, because it may be at
+ * fault; the first time it may only have been running when the service ended. A delivery on a damaged page is left as it is.
  */
 export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, damage: Damage) {
   const select = db.prepare(
@@ -54,8 +54,8 @@ export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, dam
 }
 
 /**
- * Gives back all leases of a process that is gone. Its deliveries are pending; the next claim, which knows the limit, decides
- * whether an attempt is left. Rows on damaged pages are left as they are.
+ * Releases all leases of the process that had the database open before. Its deliveries become pending; the next claim, which
+ * knows the limit of attempts, decides whether an attempt is left. Rows on damaged pages are left as they are.
  */
 export function reclaimAllLeases(db: DatabaseSync, damage: Damage, nowMs: number): void {
   const counts = new StateCounts(db)
@@ -76,7 +76,7 @@ export function reclaimAllLeases(db: DatabaseSync, damage: Damage, nowMs: number
   }
 }
 
-/** Tasks are due at once, or when they are stale. */
+/** Releases the leases of all tasks. Such a task is due at once, or, if it is pending, when it becomes stale. */
 export function releaseAllTasks(db: DatabaseSync, damage: Damage, nowMs: number): void {
   const live = db.prepare('SELECT key FROM task INDEXED BY task_expiring WHERE ended_at IS NULL')
   const release = db.prepare(`

@@ -15,7 +15,7 @@ export interface FoundAhead {
 
 const NOTHING: RepairedTimes = { events: 0, deliveries: 0, tasks: 0 }
 
-/** Writes only where something was found. */
+/** Writes only if something was found. */
 export async function repairFound(
   found: Promise<FoundAhead>,
   repairTimes: (found: FoundAhead) => Promise<RepairedTimes>,
@@ -26,7 +26,10 @@ export async function repairFound(
     : repairTimes(ahead)
 }
 
-/** Finds what lies ahead, in the reader thread. `started_at` of an attempt shows that the clock was ahead when it started. */
+/**
+ * Finds the rows with times that lie too far ahead, in the reader thread. If `started_at` of an attempt lies ahead, the clock
+ * was ahead when the attempt started.
+ */
 export function prepareFindAhead(db: DatabaseSync) {
   const events = db.prepare(
     `SELECT key FROM event WHERE received_at > ? ORDER BY received_at LIMIT ${MAX_REPAIRED_ROWS}`,
@@ -68,7 +71,7 @@ export function prepareFindAhead(db: DatabaseSync) {
   }
 }
 
-/** Brings back what was found, where it still lies ahead. */
+/** Sets the times of the found rows back to now, if they still lie ahead. */
 export function prepareRepairTimes(db: DatabaseSync) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(

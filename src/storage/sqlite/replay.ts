@@ -9,7 +9,7 @@ export function prepareReplay(db: DatabaseSync, identities: Identities, deliver:
   const findEvent = db.prepare('SELECT key, variant FROM event WHERE uid = ?')
   const updateEvent = db.prepare('UPDATE event SET status = ?, reasons = ? WHERE key = ?')
 
-  /** The uid of the event that has the id or the body of this one, so that this one cannot take the id. */
+  /** The uid of the event that has the id or the body of the replayed event, which therefore cannot take its id. */
   function takerOf(event: NonNullable<ReturnType<typeof findEvent.get>>, status: Replay['status']): string | undefined {
     if (event.variant !== NOT_UNDERSTOOD || status === 'quarantined') return undefined
     return identities.understand(Number(event.key))

@@ -10,11 +10,11 @@ import {
   firstDeliveryKey,
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
-import { cutPage, type Found, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
+import { cutPage, MAX_DELIVERIES_READ, optional, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
 import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
-/** A delivery, with its event's uid, source and type where they could be read with it. */
+/** A delivery with the uid, source and type of its event, if the join could read them. */
 type ListedRow = DeliveryRow & Partial<EventNames>
 type EventNames = Readonly<{ uid: string; source: string; type: string }>
 
@@ -34,7 +34,7 @@ interface KeyRange {
   readonly position: Position | undefined
 }
 
-/** Deliveries, those of the newest event first; dead ones by their death, the last first. */
+/** Lists deliveries, those of the newest event first; dead deliveries by the time at which they died, the latest first. */
 export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
@@ -65,7 +65,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     { filter, conditions, limit, isDead }: Wanted,
     index: string | undefined,
     end: Position | undefined,
-  ): Found<ListedRow> {
+  ): PageRows<ListedRow> {
     const within: SqlCondition[] = end === undefined ? [...conditions] : [...conditions, ['d.key >= ?', end.key]]
     const select = (columns: string, join: string): ListedRow[] =>
       statements.all(
@@ -79,8 +79,11 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     return { rows: filter.source === undefined ? (unlessDamaged(joined) ?? select('', '')) : joined(), end }
   }
 
-  /** Reads event by event, or death by death, as an index lists them, and leaves out what lies on damaged pages. */
-  function carefully(wanted: Wanted, start: Position): Found<ListedRow> {
+  /**
+   * Reads the deliveries event by event, or dead delivery by dead delivery, as an index lists them, and leaves out those on
+   * damaged pages.
+   */
+  function carefully(wanted: Wanted, start: Position): PageRows<ListedRow> {
     const places = wanted.isDead ? deaths(statements, start) : eventsBefore(statements, start)
     const rows: ListedRow[] = []
     for (const { from, to } of places) {
@@ -98,7 +101,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
   }
 }
 
-/** Empty where the event lies on a damaged page. */
+/** Empty if the event lies on a damaged page. */
 function summaryOf(row: ListedRow, eventOf: StatementSync): readonly DeliverySummary[] {
   const { uid, source, type } = row
   if (uid !== undefined && source !== undefined && type !== undefined)
@@ -158,7 +161,7 @@ const diedBefore = ({ atMs, key }: Position): readonly SqlCondition[] => [
 
 function checked({ state, handler, source }: DeliveryFilter): readonly SqlCondition[] {
   return [
-    // A literal, or the partial indexes could not be used.
+    // A literal, because SQLite could not use the partial indexes with a bound value.
     ...(state === undefined ? [] : [[`d.state = '${state}'`] as const]),
     ...optional<SQLInputValue>('d.handler = ?', handler),
     ...optional<SQLInputValue>('e.source = ?', source),

@@ -9,7 +9,7 @@ import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /**
- * Events, newest first. A source and a type are looked up in the index, one pair of source and type at a time; all other
+ * Lists events, newest first. A source and a type are looked up in the index, one pair of source and type at a time; all other
  * conditions are checked row by row, within bounds.
  */
 export function prepareSearchEvents(db: DatabaseSync) {
@@ -47,7 +47,7 @@ export function prepareSearchEvents(db: DatabaseSync) {
       .map((row) => ({ atMs: Number(row.received_at), key: Number(row.key) }))
   }
 
-  /** Undefined: it lies on a damaged page, and is left out. */
+  /** Undefined if the event lies on a damaged page; the list leaves it out. */
   function summary({ key }: Position): EventSummary | undefined {
     const found = unlessDamaged(() => statements.all(`SELECT ${EVENT_COLUMNS} FROM event`, [['key = ?', key]], '', []))
     if (found === undefined) return undefined
@@ -104,8 +104,8 @@ function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Sql
 }
 
 /**
- * Conditions for where there are too many pairs to look up one by one, or the index of tasks is better. The other special
- * characters of GLOB are escaped.
+ * Conditions that are used if there are too many pairs to look up one by one, or if the index of tasks is better. The other
+ * special characters of GLOB are escaped.
  */
 const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
   ...optional<SQLInputValue>('source = ?', source),

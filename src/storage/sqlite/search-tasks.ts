@@ -4,10 +4,10 @@ import type { Task } from '../../domain/task.ts'
 import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
 import {
   cutPage,
-  type Found,
   MAX_RECENT_READ,
   MAX_TASKS_READ,
   optional,
+  type PageRows,
   type Position,
   startOf,
 } from '../shared/list-pages.ts'
@@ -16,7 +16,7 @@ import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
-/** Tasks, newest first. */
+/** Lists tasks, newest first. */
 export function prepareSearchTasks(db: DatabaseSync) {
   const statements = new StatementCache(db)
 
@@ -29,7 +29,7 @@ export function prepareSearchTasks(db: DatabaseSync) {
     return { items: shown.map(taskOf), nextCursor }
   }
 
-  function listed(before: number, filter: readonly SqlCondition[], limit: number): Found<TaskRow> {
+  function listed(before: number, filter: readonly SqlCondition[], limit: number): PageRows<TaskRow> {
     const end = filter.length > 0 ? lowest(before) : undefined
     const conditions: SqlCondition[] = [
       ['key < ?', before],
@@ -40,8 +40,8 @@ export function prepareSearchTasks(db: DatabaseSync) {
     return { rows: rows as TaskRow[], end }
   }
 
-  /** Reads row by row, by the keys of an index, and leaves out what lies on damaged pages. */
-  function carefully(before: number, filter: readonly SqlCondition[], limit: number): Found<TaskRow> {
+  /** Reads the tasks row by row, as an index lists their keys, and leaves out those on damaged pages. */
+  function carefully(before: number, filter: readonly SqlCondition[], limit: number): PageRows<TaskRow> {
     const keys = statements
       .all('SELECT key FROM task INDEXED BY task_by_uid', [['key < ?', before]], 'ORDER BY key DESC LIMIT ?', [
         MAX_TASKS_READ,

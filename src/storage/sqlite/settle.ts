@@ -28,7 +28,7 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: Stat
 
   const successorOf = (eventKey: number, { routes }: StoredSettlement, nowMs: number): Successor | undefined =>
     damage.around(
-      'the events of the id of event',
+      'the events with the id of event',
       eventKey,
       () => giveUpId(eventKey, routes, nowMs),
       () => undefined,

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
-import { type Condition, composed } from '../shared/list-pages.ts'
+import { type Condition, composeStatement } from '../shared/list-pages.ts'
 
 /**
  * Statements differ only in which of a few conditions they have, so that their number is bounded; with more, the oldest is
@@ -19,7 +19,7 @@ export class StatementCache {
   }
 
   all(select: string, conditions: readonly SqlCondition[], tail: string, tailValues: readonly SQLInputValue[]): Row[] {
-    const { sql, values } = composed(select, conditions, tail, tailValues)
+    const { sql, values } = composeStatement(select, conditions, tail, tailValues)
     return this.#prepare(sql).all(...values)
   }
 

@@ -92,13 +92,13 @@ export class SqliteStore implements OpenStore {
     this.#release = release
     void taken.then((reason) => this.#lose(reason))
     this.#clock = watchClock(options.clock, options.monotonicMs, (jump) => {
-      // If this fails, the leases run out, and their deliveries run once more.
+      // If this fails, the leases end too early, and their deliveries run once more.
       void this.#writes.call('shiftLeases', jump).catch(() => {})
     })
     this.#log = options.onLog
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
-    writer.on('message', (message: FromWriter) => this.#hear(message))
+    writer.on('message', (message: FromWriter) => this.#receive(message))
     reader.on('message', (reply: FromReader) => {
       if ('kind' in reply) return
       if ('failed' in reply && reply.failed.isDamage) this.#mailbox.post({ kind: 'damaged' })
@@ -238,7 +238,8 @@ export class SqliteStore implements OpenStore {
   }
 
   async #close(): Promise<void> {
-    // The writer of a lost store is not asked to close: it would write to files that may be another process's by now.
+    // The writer of a lost store is not asked to close, because it would write to files that may belong to another process by
+    // now.
     if (this.#ended !== undefined) await Promise.all([this.#writer.terminate(), this.#reader.terminate()])
     else await this.#closeThreads()
     await Promise.all([this.#writerEnded, this.#readerEnded])
@@ -263,7 +264,7 @@ export class SqliteStore implements OpenStore {
     else this.#mailbox.post({ kind: 'call', call })
   }
 
-  #hear(message: FromWriter): void {
+  #receive(message: FromWriter): void {
     if (isReplies(message)) {
       for (const reply of message.replies) {
         if (!this.#batches.answer(reply)) this.#writes.answer(reply)

@@ -3,7 +3,7 @@ import { errorOf, type Reply } from './errors.ts'
 import { transferable } from './thread-event.ts'
 import type { Call, ToWriter } from './thread-messages.ts'
 
-/** Calls to one thread that wait for its answer; any more are `unavailable` at once. */
+/** How many calls to one thread may wait for its answer; a further call rejects with `unavailable` at once. */
 const MAX_WAITING_CALLS = 4_096
 
 interface WaitingCall {
@@ -76,7 +76,7 @@ export function runCall<Operations extends ThreadOperations<Operations>>(
  * share one commit.
  */
 const MAX_HELD_MS = 50
-/** The most messages that wait; one more, and all are sent. As many as the calls of one commit. */
+/** When this many messages wait, all are sent: as many as one commit takes calls. */
 const MAX_HELD = 16
 
 /** Sends messages to the writer thread, in the order in which they are posted. */
@@ -90,7 +90,8 @@ export class WriterMailbox {
   }
 
   /**
-   * Sends the message at once, and before it all that wait. Throws if they cannot be sent; those that waited then still wait.
+   * Sends all waiting messages, and then this one, at once. Throws if they cannot be sent; the messages that waited then still
+   * wait.
    */
   post(message: ToWriter): void {
     this.#send([...this.#held, message], message.kind === 'append' ? transferable(message.batch) : [])

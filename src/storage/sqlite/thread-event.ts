@@ -7,8 +7,8 @@ import { leasedDeliveries } from '../shared/deliveries.ts'
 import { errorOf, type Reply, type WireError } from './errors.ts'
 
 /**
- * The form in which batches of events go to the writer thread, and their results come back. Its only readers and writers are
- * the functions of this file.
+ * The form in which batches of events go to the writer thread, and in which their results come back. Only the functions of this
+ * file read and write this form.
  */
 
 /** An event without its body, which travels in one buffer with those of its batch. One flat array clones fastest. */
@@ -34,11 +34,11 @@ export type WireEvent = readonly [
   headers: string,
   traceparent: string | null,
   bodyBytes: number,
-  /** 1: a known body makes it a duplicate. */
+  /** 1: the event is a duplicate if its body is known. */
   byBody: 1 | null,
   unjudged: readonly string[] | null,
   handlers: readonly string[],
-  /** Places in `handlers` of those whose deliveries are to be leased. */
+  /** Indexes into `handlers`, of the handlers whose deliveries are to be leased. */
   leased: readonly number[] | null,
   leaseMs: number | null,
 ]
@@ -129,7 +129,10 @@ export type IncomingEvent = Readonly<ReturnType<typeof fromWire>>
 export interface WireBatch {
   readonly id: number
   readonly events: readonly WireEvent[]
-  /** All bodies, one after the other, and perhaps more behind them. One long body alone may be shared with other threads. */
+  /**
+   * All bodies, one after the other; unused bytes may follow. If the batch is one long body, other threads may share its
+   * memory.
+   */
   readonly bodies: ArrayBuffer | SharedArrayBuffer
   readonly bodyBytes: number
 }
@@ -138,7 +141,7 @@ export interface WireBatch {
 export const transferable = ({ bodies }: WireBatch): readonly ArrayBuffer[] =>
   bodies instanceof ArrayBuffer ? [bodies] : []
 
-/** What became of an event, without its deliveries' leases, which the main thread knows from the event itself. */
+/** The receipt of an event without the leases of its deliveries, which the main thread can tell from the event itself. */
 interface WireReceipt extends Omit<Receipt, 'leased'> {
   readonly ended?: EndedTask
   /** The event's key, if deliveries were leased with it. */
@@ -146,8 +149,8 @@ interface WireReceipt extends Omit<Receipt, 'leased'> {
 }
 
 /**
- * The common results are short: null is an event accepted under its own uid, a number the same with its deliveries leased as
- * offered (`leasedKey`).
+ * The common results are short: null means that the event was accepted under its own uid; a number means the same, with its
+ * deliveries leased as offered (the number is `leasedKey`).
  */
 export type WireResult = null | number | WireReceipt | WireError
 
@@ -189,13 +192,13 @@ export class WireBatches {
         this.#post({ id, events: events.map(toWire), bodies: bodiesOf(events, bodyBytes), bodyBytes })
         this.#posted.push({ id, events, resolve, reject })
       } catch (error) {
-        // It holds something that no thread can be handed.
+        // The event holds a value that cannot be sent to a thread.
         reject(new HoldfastError('invalid_request', messageOf(error)))
       }
     })
   }
 
-  /** False if the answer is to no batch. */
+  /** Returns false if no batch waits for this reply. */
   answer(reply: Reply): boolean {
     const at = this.#posted.findIndex(({ id }) => id === reply.id)
     const [batch] = at < 0 ? [] : this.#posted.splice(at, 1)

@@ -30,7 +30,7 @@ import type { WireBatch } from './thread-event.ts'
 
 /** A claimed delivery with its headers still as JSON. */
 export type StoredWork = Omit<Work, 'event' | 'body'> & {
-  /** Transferable: nothing else holds its buffer. */
+  /** Can be transferred, because nothing else uses its buffer. */
   readonly body: Uint8Array<ArrayBuffer>
   readonly event: Omit<Work['event'], 'headers'> & { readonly headers: string }
 }
@@ -137,14 +137,14 @@ export const workOf = ({ event, ...work }: StoredWork): Work => ({
 export const isReplies = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
   message.kind === 'replies'
 
-/** No run follows it. */
+/** Whether the delivery does not run again after this settlement. */
 export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'
 
-export function storedSettlement(given: Settlement): StoredSettlement {
-  const { detail: _, judgement: __, ...settlement } = given
+export function storedSettlement(settlement: Settlement): StoredSettlement {
+  const { detail: _, judgement: __, ...fields } = settlement
   return {
-    ...settlement,
-    detail: storedDetail(given),
+    ...fields,
+    detail: storedDetail(settlement),
     dueAtMs: Math.round(settlement.dueAtMs),
     startedAtMs: Math.round(settlement.startedAtMs),
     durationMs: Math.round(settlement.durationMs),

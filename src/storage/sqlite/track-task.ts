@@ -22,17 +22,17 @@ const BY_ID = 'SELECT * FROM task WHERE source = ? AND id = ?'
 
 /** How tasks begin: tracked, or submitted. */
 export function prepareTrackTask(db: DatabaseSync, counts: StateCounts, endTask: EndTask) {
-  const endIfTold = prepareEndIfTold(db, endTask)
+  const endIfReported = prepareEndIfReported(db, endTask)
   return {
-    track: prepareTrack(db, counts, endIfTold),
-    submitted: prepareSubmitted(db, counts, endTask, endIfTold),
+    track: prepareTrack(db, counts, endIfReported),
+    submitted: prepareSubmitted(db, counts, endTask, endIfReported),
   }
 }
 
-type EndIfTold = ReturnType<typeof prepareEndIfTold>
+type EndIfReported = ReturnType<typeof prepareEndIfReported>
 
-/** Ends a task that is new, or has got its id now, if an event has told its end before. */
-function prepareEndIfTold(db: DatabaseSync, endTask: EndTask) {
+/** Ends a task that is new, or has just got its id, if an event that reports its end was stored before. */
+function prepareEndIfReported(db: DatabaseSync, endTask: EndTask) {
   const byKey = db.prepare(BY_KEY)
   const firstEnd = db.prepare(`
     SELECT uid, task_end, task_word FROM event INDEXED BY event_by_task
@@ -47,7 +47,7 @@ function prepareEndIfTold(db: DatabaseSync, endTask: EndTask) {
   }
 }
 
-function prepareTrack(db: DatabaseSync, counts: StateCounts, endIfTold: EndIfTold) {
+function prepareTrack(db: DatabaseSync, counts: StateCounts, endIfReported: EndIfReported) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byIdempotencyKey = db.prepare('SELECT * FROM task WHERE idempotency_key = ?')
@@ -90,14 +90,14 @@ function prepareTrack(db: DatabaseSync, counts: StateCounts, endIfTold: EndIfTol
       ).lastInsertRowid,
     )
     counts.add(id === undefined ? 'task:submitting' : 'task:pending')
-    const ended = id === undefined ? undefined : endIfTold(key, task.source, id, nowMs)
+    const ended = id === undefined ? undefined : endIfReported(key, task.source, id, nowMs)
     const row = byKey.get(key) as TaskRow
     const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false)
     return { value: { task: taskOf(row), created: true, leased }, ...(ended && { ended }) }
   }
 }
 
-function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTask, endIfTold: EndIfTold) {
+function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTask, endIfReported: EndIfReported) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byLease = db.prepare("SELECT * FROM task WHERE uid = ? AND lease = ? AND status = 'submitting'")
@@ -121,7 +121,7 @@ function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTas
     if (other !== undefined) return close(idTakenBy(other))
     begin.run(submission.id, key)
     counts.move('task:submitting', 'task:pending')
-    const ended = endIfTold(key, source, submission.id, nowMs)
+    const ended = endIfReported(key, source, submission.id, nowMs)
     return { value: read(key), ...(ended && { ended }) }
   }
 }

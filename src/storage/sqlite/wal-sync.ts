@@ -15,7 +15,10 @@ import { toIso } from '../../domain/clock.ts'
 import { OWNER_ONLY } from './database-directory.ts'
 import { unlessDamaged } from './errors.ts'
 
-/** How far the write-ahead log was fsynced: in frames of the log with these salts, with the greatest key of an event then. */
+/**
+ * How far the write-ahead log was fsynced: the number of frames of the log with these salts, and the greatest key of an event
+ * at that time.
+ */
 interface SyncRecord {
   readonly salts: string
   readonly frames: number
@@ -32,7 +35,7 @@ const SALTS_END = 24
 const recordOf = (path: string): string => `${path}-synced`
 const logOf = (path: string): string => `${path}-wal`
 
-/** The log lacks frames that were written to it: it must not be written, or checkpointed, any more. */
+/** The log lacks frames that were written to it: it must no longer be written or checkpointed. */
 export class LogCut extends Error {
   override readonly name = 'LogCut'
 }
@@ -40,7 +43,8 @@ export class LogCut extends Error {
 /**
  * Records beside the database, after each commit that was fsynced, how much of the log is safe. SQLite takes the first damaged
  * frame of its log for the end, and silently drops the frames after it; this record shows that. The record itself is fsynced
- * only where it is taken back. After a power cut it may be some seconds old, and then claims less than there was, never more.
+ * only when it is withdrawn (`forget`). After a power cut it may be some seconds old, and then claims less than was fsynced,
+ * never more.
  */
 export class SyncedLog {
   readonly #record: number
@@ -75,7 +79,7 @@ export class SyncedLog {
     if (this.#frames > 0 && !isLogHeader(this.#header)) throw this.#cut()
     if (appendedKey > this.#appendedKey) this.#lastKey = appendedKey
     this.#appendedKey = appendedKey
-    // Where the page is damaged, the key is unknown.
+    // If the page is damaged, the key is unknown and recorded as 0.
     this.#lastKey ??= Number(unlessDamaged(() => this.#greatestKey.get())?.key ?? 0)
     const salts = this.#header.toString('hex', SALTS_AT)
     this.#write({ salts, frames: this.#frames, lastKey: this.#lastKey, atMs })
@@ -93,7 +97,7 @@ export class SyncedLog {
     if (!this.#isWhole()) throw this.#cut()
   }
 
-  /** Takes the record back, because the log is about to be cut, or its newest events are about to be deleted. */
+  /** Withdraws the record, because the log is about to be cut, or its newest events are about to be deleted. */
   forget(): void {
     this.#lastKey = undefined
     this.#write({ salts: '', frames: 0, lastKey: 0, atMs: 0 })
@@ -130,9 +134,10 @@ interface LeftBehind {
 export function examineLog(path: string, nowMs: number): LeftBehind | undefined {
   const position = readPosition(path)
   if (position === undefined) return undefined
-  // A log that is empty or gone was normally brought into the database first; if not, events are missing, and `lossOf` finds out.
+  // A log that is empty or gone was normally copied into the database first; if not, events are missing, and `lossOf` reports
+  // that.
   const log = statSync(logOf(path), { throwIfNoEntry: false })?.size ? readLog(logOf(path)) : undefined
-  // A log with other salts was started after all of the log before it was brought into the database.
+  // A log with other salts is newer: SQLite started it after all of the earlier log was copied into the database.
   const isOther = log !== undefined && log.salts !== undefined && log.salts !== position.salts
   if (log === undefined || isOther || log.validFrames >= position.frames)
     return { position, copy: undefined, damage: undefined }
@@ -154,7 +159,7 @@ export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string |
     damage ?? 'a part of the write-ahead log is gone',
     missing > 0
       ? `${missing} acknowledged events are missing, the last of them of ${toIso(position.atMs)}: have their senders send them again`
-      : 'no event is missing, but what became of some may be',
+      : 'no event is missing, but the outcomes of some may be',
     ...(copy === undefined ? [] : [`the damaged log is kept as ${copy}`]),
   ].join('; ')
 }

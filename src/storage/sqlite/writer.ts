@@ -12,20 +12,20 @@ import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperation
 import { LogCut, type SyncedLog } from './wal-sync.ts'
 
 /**
- * The writer thread, which has the one connection that writes. It commits all that has queued up in one transaction, and answers:
- * while one commit lasts, the messages for the next one gather. Appends go first; each commit also takes a few calls, so that
- * neither starves.
+ * The writer thread, which has the one connection that writes. It commits everything that is queued in one transaction, and
+ * then answers; during a commit, the messages for the next one gather. Appends go first; each commit also takes a few calls, so
+ * that neither starves.
  */
 
 /** Calls (claims, settlements and the like) in one commit. */
 const MAX_COMMIT_CALLS = 16
-/** Between two probes, without traffic, of whether events can be kept: while they can, and while they cannot. */
+/** Time between two probes that check, without traffic, whether events can be stored: while they can, and while they cannot. */
 const PROBE_INTERVAL_MS = 10_000
 const RECOVERY_INTERVAL_MS = 1_000
-/** Between two checks, without traffic, that the files are still there. */
+/** Time between two checks, without traffic, that the files are still there. */
 const WATCH_INTERVAL_MS = 900
 const PAGE_BYTES = 4_096
-/** About what a call writes; a claim or settlement is for up to some dozens of deliveries. */
+/** About how many bytes a call writes; a claim or a settlement is for up to some dozens of deliveries. */
 const CALL_BYTES = 16 * PAGE_BYTES
 
 const port = parentPort
@@ -186,8 +186,8 @@ function stillThere(
 }
 
 /**
- * Checks that the files are still there. Where only the log is gone, everything in it is brought into the database, and the
- * process is to start anew.
+ * Checks that the files are still there. If only the log is gone, everything in it is copied into the database, and the process
+ * has to start again.
  */
 function watch({ files, checkpointer, synced }: OpenDatabase): void {
   synced.ensureWhole()

@@ -21,7 +21,7 @@ import type { Export } from '../sqlite/export.ts'
 export interface BothSides {
   readonly source: Export
   readonly target: Import
-  /** Throws where the move is to stop. */
+  /** Throws if the move is to stop. */
   readonly progress: (step: MoveProgress['step'], table: MovedTable, done: number) => void
 }
 
