@@ -176,7 +176,7 @@ export interface Settlement {
   readonly durationMs: number
 }
 
-/** The routes of one source's events by their type alone. Plain data, so that it can be sent to a thread. */
+/** The routes of one source's events by their type alone, as plain data. */
 export interface TypeRoutes {
   readonly source: string
   /** Patterns of the types that the source takes. */

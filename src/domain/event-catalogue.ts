@@ -1,7 +1,8 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 
 /**
- * The event types of the generic AI API that provider `ai` speaks, and what each carries as `data`.
+ * The event types that handlers know without a schema of their own, whichever source sends them, and what each carries as `data`:
+ * those of the tutorial's generic AI API.
  * Objects are open: fields that are not named here are stored and passed on.
  */
 

@@ -34,12 +34,12 @@ export function createReceiver(options: ReceiveOptions): Receiver {
   const receive: Receive = async (incoming) => {
     const receivedAtMs = clock()
     const { source, body, requestId } = incoming
-    const verdict = source.verify(incoming, receivedAtMs)
-    if (!verdict.ok) {
-      const isOurFault = verdict.reason === 'stale' && clockWatch.stale(source.name, body, verdict.aheadMs)
-      return isOurFault ? { outcome: 'unavailable' } : unproven(verdict)
+    const verification = source.verify(incoming, receivedAtMs)
+    if (!verification.ok) {
+      const isOurFault = verification.reason === 'stale' && clockWatch.stale(source.name, body, verification.aheadMs)
+      return isOurFault ? { outcome: 'unavailable' } : unproven(verification)
     }
-    if (verdict.aheadMs !== undefined) clockWatch.proven(verdict.aheadMs)
+    if (verification.aheadMs !== undefined) clockWatch.proven(verification.aheadMs)
 
     // Only the verification needs the headers with secrets.
     const headers = withoutSecrets(incoming.headers)

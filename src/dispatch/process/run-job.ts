@@ -27,7 +27,7 @@ export interface RunningJob {
   readonly log: () => Logger
   readonly abort: (reason: Error) => void
   /** Decides how the attempt ends. Only the first decision counts, whatever the handler does afterwards. */
-  readonly decide: (verdict: Decision) => void
+  readonly decide: (decision: Decision) => void
   decided: boolean
 }
 
@@ -71,9 +71,9 @@ export function runJob(
     decided: false,
     log: once(() => logOf(environment.log, job)),
     abort: (reason) => controller.abort(reason),
-    decide: (verdict) => {
+    decide: (decision) => {
       running.decided = true
-      resolve(verdict)
+      resolve(decision)
     },
   }
   const stopClock = onDeadline(Math.max(0, job.deadlineAtMs - startedAtMs), () => {
@@ -82,8 +82,8 @@ export function runJob(
   })
   const returned = currentJob.run(running, () => callHandler(environment, running, controller.signal))
   const result = promise.then(
-    (verdict): HandlerResult => ({
-      ...verdict,
+    (decision): HandlerResult => ({
+      ...decision,
       startedAtMs,
       durationMs: Math.round((performance.now() - startedAt) * 1000) / 1000,
     }),

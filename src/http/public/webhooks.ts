@@ -209,11 +209,11 @@ type Stored = Extract<Received, { uid: string }>
 const isStored = (received: Received): received is Stored => 'uid' in received
 
 /** An authentic event is stored under any media type; a request that is not authentic is refused for its media type first. */
-function unprovenRefusal(verdict: Unproven, { accepts }: Endpoint, { headers }: IncomingMessage): Refusal {
-  const logged = 'aheadMs' in verdict ? { timestamp_ahead_seconds: Math.round(verdict.aheadMs / 1000) } : undefined
+function unprovenRefusal(unproven: Unproven, { accepts }: Endpoint, { headers }: IncomingMessage): Refusal {
+  const logged = 'aheadMs' in unproven ? { timestamp_ahead_seconds: Math.round(unproven.aheadMs / 1000) } : undefined
   return accepts(headers['content-type'])
-    ? { outcome: verdict.outcome, ...(logged !== undefined && { logged }) }
-    : { outcome: 'unsupported_media_type', logged: { reason: verdict.outcome, ...logged } }
+    ? { outcome: unproven.outcome, ...(logged !== undefined && { logged }) }
+    : { outcome: 'unsupported_media_type', logged: { reason: unproven.outcome, ...logged } }
 }
 
 const UNREAD: Readonly<Record<Exclude<BodyRead, Buffer | 'aborted'>, Refusal>> = {
