@@ -159,7 +159,7 @@ test.each(INDEXES)(
     const [uid] = uidsOf(events)
     expect((await store.event(uid ?? ''))?.deliveries[0]?.history).toHaveLength(2)
     expect(store.warnings()).toEqual([
-      expect.stringMatching(/^the index \S+ was damaged, and was made anew from its table/),
+      expect.stringMatching(/^the index \S+ was damaged, and was rebuilt from its table/),
     ])
     expect(log).toContain(store.warnings()[0])
     expect(store.faults()).toEqual([])
@@ -211,7 +211,7 @@ test('a delivery that lost its lease runs again though its history cannot be wri
 test('when a page of deliveries is damaged, the store handles new events and names the page, and lost deliveries can be replayed', async () => {
   const { store, log } = await opened('delivery')
   expect(await store.claim(claimRequest())).toMatchObject({ work: [], nextDueAtMs: expect.any(Number) })
-  expect(log).toContainEqual(expect.stringMatching(/^what waits for its handlers cannot be claimed/))
+  expect(log).toContainEqual(expect.stringMatching(/^deliveries cannot be claimed/))
   const fresh = newEvent({ receivedAtMs: Date.now(), lease: { handlers: ['a'], leaseMs: 30_000 } })
   const { leased = [] } = await store.append(fresh)
   expect(leased).toHaveLength(1)
@@ -230,7 +230,7 @@ test('when a page of deliveries is damaged, the store handles new events and nam
   await drainUntil(store, EVENTS - lost.length)
   for (const { uid } of lost) await store.replay({ eventUid: uid, handlers: ['a'], status: 'accepted', reasons: [] })
   expect((await drain(store)).toSorted()).toEqual(lost.map(({ uid }) => uid).toSorted())
-  expect(log).toContain('what waits for its handlers is claimed again')
+  expect(log).toContain('deliveries are claimed again')
 })
 
 /** The document's own statement, in the schema of this test. */
@@ -276,6 +276,6 @@ test('a store that is closed stops the rebuild of an index', async () => {
   await store.close()
   await claiming
   expect(log).toContainEqual(
-    expect.stringMatching(/^the index slow\.delivery_pending could not be made anew: .*user request/),
+    expect.stringMatching(/^the index slow\.delivery_pending could not be rebuilt: .*user request/),
   )
 })

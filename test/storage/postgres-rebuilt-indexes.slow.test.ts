@@ -26,7 +26,7 @@ test('all transactions that meet a damaged index, on whatever page, wait until i
   const { url, schema } = await ownStore()
   const { damage, log } = watching(url)
   expect(await Promise.all([1, 2, 3].map((block) => damage.found(onPage(block))))).toEqual(Array(3).fill('mended'))
-  expect(log).toEqual([expect.stringContaining(`the index ${schema}.event_key_pkey was damaged, and was made anew`)])
+  expect(log).toEqual([expect.stringContaining(`the index ${schema}.event_key_pkey was damaged, and was rebuilt`)])
 })
 
 test('a replica does not wait for another one that takes long to rebuild an index', async () => {

@@ -69,7 +69,7 @@ test('the store rebuilds the table of ids when an event meets a damaged page of 
   const fresh = newEvent()
   expect(await store.append(fresh)).toMatchObject({ outcome: 'accepted' })
   expect(await store.append(again(fresh))).toMatchObject({ outcome: 'duplicate', uid: fresh.uid })
-  expect(store.warnings()).toEqual([expect.stringMatching(/^dedupe, an index, was damaged, and was made anew/)])
+  expect(store.warnings()).toEqual([expect.stringMatching(/^dedupe, an index, was damaged, and was rebuilt/)])
   expect(log).toEqual([...store.warnings()])
   expect(store.faults()).toEqual([])
   await store.close()
@@ -104,9 +104,7 @@ test('the store does not rebuild the table of ids when a page of events is damag
   for (const event of some(events))
     outcomes.push((await store.append(again(event)).catch(() => ({ outcome: 'refused' }))).outcome)
   expect(new Set(outcomes)).toEqual(new Set(['duplicate', 'refused']))
-  expect(store.warnings()).toContainEqual(
-    expect.stringMatching(/^dedupe, an index, is damaged, and cannot be made anew/),
-  )
+  expect(store.warnings()).toContainEqual(expect.stringMatching(/^dedupe, an index, is damaged, and cannot be rebuilt/))
 })
 
 test.each(['delivery_pending', 'event_by_uid', 'event_by_time', 'event_by_type'])(
@@ -122,7 +120,7 @@ test.each(['delivery_pending', 'event_by_uid', 'event_by_time', 'event_by_type']
     expect(await allPages((page) => store.events({}, page), 200)).toHaveLength(EVENTS)
     for (const event of some(events)) expect(await store.event(event.uid)).toMatchObject({ uid: event.uid })
     expect(await store.append(again(one ?? newEvent()))).toMatchObject({ outcome: 'duplicate' })
-    expect(store.warnings()).toEqual([expect.stringMatching(`^${index}, an index, was damaged, and was made anew`)])
+    expect(store.warnings()).toEqual([expect.stringMatching(`^${index}, an index, was damaged, and was rebuilt`)])
     await store.close()
     expect(faultsIn(path)).toEqual([])
   },
@@ -165,7 +163,7 @@ test('the store rebuilds an index that lacks rows once a settlement meets one of
   expect(faultsIn(path)).not.toEqual([])
   expect(await first.settle(leased.map((each) => settlement(each)))).toEqual([true])
   expect(await first.event(uid)).toMatchObject({ deliveries: [{ state: 'succeeded' }] })
-  expect(first.warnings()).toEqual([expect.stringMatching(/^an index lacked rows, and all indexes were made anew in/)])
+  expect(first.warnings()).toEqual([expect.stringMatching(/^an index lacked rows, and all indexes were rebuilt in/)])
   await first.close()
   expect(faultsIn(path)).toEqual([])
 })

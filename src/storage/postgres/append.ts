@@ -42,18 +42,18 @@ interface AppendParts {
   readonly damage: Damage
 }
 
-/** Events that one statement writes. */
+/** The events that one statement writes. */
 interface Batch {
   readonly events: readonly NewEvent[]
-  /** Added to their times of receipt, it makes them times of the database's clock. */
+  /** Added to the times of receipt of the events, this makes them times of the database's clock. */
   readonly aheadMs: number
 }
 
 type Send = (batch: Batch, isLeasing: boolean) => Promise<readonly AppendResult[]>
 
 /**
- * Writes batches of events, each in one statement. An event that is at fault itself, or leads to a damaged page, is answered
- * with its error and leaves its neighbours alone.
+ * Writes batches of events, each in one statement. An event that is itself at fault, or whose rows lead to a damaged page, is
+ * answered with its own error; the other events are stored.
  */
 export function createAppend(parts: AppendParts): WriteBatch {
   const { connections, clock, damage } = parts
@@ -99,7 +99,10 @@ export function createAppend(parts: AppendParts): WriteBatch {
   }
 }
 
-/** One event failed the batch, and none was kept: sends each by itself. Damage may let an event pass without a lease. */
+/**
+ * Sends each event of a batch by itself, because one event failed the batch and none was stored. If the batch failed by damage,
+ * `isLeasing` may be false: an event may then pass without a lease.
+ */
 async function sendApart(send: Send, { events, aheadMs }: Batch, isLeasing: boolean): Promise<readonly AppendResult[]> {
   const results: AppendResult[] = []
   for (const event of events) {
@@ -112,12 +115,13 @@ async function sendApart(send: Send, { events, aheadMs }: Batch, isLeasing: bool
   return results
 }
 
-/** Writes a batch in one statement, all or none. */
+/** Writes a batch in one statement, all events or none. */
 function createSend({ connections, clock, partitions, leases, heartbeat }: AppendParts): Send {
   return async (batch, isLeasing) => {
     if (!isLeasing || !batch.events.some(isOfferingLease)) return sendUnder(null, batch)
     await heartbeat.begin()
-    // Another store would reclaim the leases of one that it takes for gone: then nothing is leased, and all is claimed later.
+    // Other stores may take this one for gone and reclaim its leases. Then the append leases nothing, and later claims find the
+    // deliveries.
     return heartbeat.isFresh() ? leases.asking((lease) => sendUnder(lease, batch)) : sendUnder(null, batch)
   }
 
@@ -142,11 +146,11 @@ function createSend({ connections, clock, partitions, leases, heartbeat }: Appen
       uid,
       ...(dead !== null && { dead: JSON.parse(dead) as string[] }),
       ...(taskUid !== null && { ended: endedOf(row, taskUid) }),
-      ...(eventKey !== null && lease !== null && { leased: hold(event, eventKey, lease) }),
+      ...(eventKey !== null && lease !== null && { leased: holdLeases(event, eventKey, lease) }),
     }
   }
 
-  function hold(event: NewEvent, eventKey: number, lease: string): readonly LeasedDelivery[] {
+  function holdLeases(event: NewEvent, eventKey: number, lease: string): readonly LeasedDelivery[] {
     const leased = leasedDeliveries(event, eventKey, lease)
     for (const { deliveryId } of leased) leases.hold(deliveryId, lease, event.lease?.leaseMs ?? 0)
     return leased

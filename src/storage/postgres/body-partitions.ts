@@ -12,9 +12,9 @@ import {
   UNDEFINED_TABLE,
 } from './errors.ts'
 
-/** Partitions are made so many days ahead. */
+/** How many days ahead partitions are made. */
 const DAYS_AHEAD = 7
-/** One replica at a time makes and drops partitions. */
+/** Lets one replica at a time make and drop partitions. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'days', 7031))"
 const DROP_LATER = new Set([
   UNDEFINED_TABLE,
@@ -25,8 +25,8 @@ const DROP_LATER = new Set([
 ])
 
 /**
- * The partitions of `event_body`, one for each day. They are attached and detached by commands that block no other
- * statement; CREATE … PARTITION OF and DROP of an attached partition are shorter and would.
+ * The partitions of `event_body`, one for each day. The commands that attach and detach them block no other statement; CREATE …
+ * PARTITION OF, and DROP of an attached partition, would be shorter but would block.
  */
 export class BodyPartitions {
   readonly #connections: Connections
@@ -37,7 +37,7 @@ export class BodyPartitions {
     this.#clock = clock
   }
 
-  /** Runs a statement that writes bodies; where a day has no partition, makes it and tries again. */
+  /** Runs a statement that writes bodies. If the partition of a day is missing, makes it and runs the statement again. */
   async withPartitions<Result>(timesMs: () => readonly number[], write: () => Promise<Result>): Promise<Result> {
     try {
       return await write()
@@ -56,7 +56,7 @@ export class BodyPartitions {
     ])
     if (row !== undefined) this.#clock.observe(row.now, askedAtMs)
     const now = row?.now ?? this.#clock.localMs()
-    // Yesterday's too: an event that was received before midnight may be stored after it.
+    // Also the partition of yesterday: an event that was received before midnight may be stored after it.
     await this.make(Array.from({ length: DAYS_AHEAD + 2 }, (_, ahead) => now + (ahead - 1) * DAY_MS))
   }
 
@@ -77,7 +77,7 @@ export class BodyPartitions {
     })
   }
 
-  /** Drops the partitions of days that are wholly before the time and hold no event any more. Returns how many. */
+  /** Drops the partitions of days that are wholly before the time and hold no event any more. Returns how many it dropped. */
   async dropBefore(beforeMs: number): Promise<number> {
     let dropped = 0
     for (const { name, state } of await this.#partitions()) {
@@ -86,7 +86,7 @@ export class BodyPartitions {
       try {
         if (await this.#drop(name, state)) dropped++
       } catch (error) {
-        // Another replica is dropping it, or a long statement reads it: a later call drops it.
+        // Another replica is dropping the partition, or a long statement reads it: a later call drops it.
         if (!DROP_LATER.has(causeCodeOf(error))) throw error
       }
     }
@@ -94,13 +94,14 @@ export class BodyPartitions {
   }
 
   async #drop(name: string, state: PartitionState): Promise<boolean> {
-    // PostgreSQL allows this outside of a transaction only. It waits for those who use the partition, without blocking them.
+    // PostgreSQL allows this only outside of a transaction. The command waits for statements that use the partition, without
+    // blocking new ones.
     if (state === 'attached') await this.#query(`ALTER TABLE event_body DETACH PARTITION ${name} CONCURRENTLY`)
     if (state === 'leaving') await this.#query(`ALTER TABLE event_body DETACH PARTITION ${name} FINALIZE`)
     return this.#connections.transaction(async (query) => {
       await query(LOCK)
       if ((await stateOf(name, query)).state !== 'detached') return false
-      // An event may have come at the last moment.
+      // An event of that day may have been stored meanwhile.
       const empty = await isEmpty(fromOf(name), query)
       await query(empty ? `DROP TABLE ${name}` : attach(name))
       return empty
@@ -152,7 +153,8 @@ const attach = (name: string): string =>
 function partitionOf(timeMs: number): string {
   const day = new Date(timeMs).toISOString().slice(0, 10)
   // A year before 0 or after 9999 has a sign.
-  if (!/^\d{4}-/.test(day)) throw new HoldfastError('invalid_request', 'the time of receipt is not a time of this age')
+  if (!/^\d{4}-/.test(day))
+    throw new HoldfastError('invalid_request', 'the time of receipt is not in a year from 0 to 9999')
   return `event_body_${day.replaceAll('-', '')}`
 }
 

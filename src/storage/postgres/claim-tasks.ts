@@ -11,7 +11,7 @@ const CLOCK =
   'clock AS MATERIALIZED (SELECT c.now, deadline_time_1(c.now) AS deadline FROM (SELECT clock_1($1) AS now) AS c)'
 const NOW = '(SELECT now FROM clock)'
 const DEADLINE = '(SELECT deadline FROM clock)'
-/** A leased task is due when its lease expires, so that no lost lease has to be reclaimed. */
+/** Leases tasks. A leased task becomes due when its lease ends, so that no lost lease has to be reclaimed. */
 const CLAIM = {
   name: 'claim-tasks',
   text: 'SELECT (c.claimed).*, c.held_before, c.now_at AS now, c.deadline_at AS deadline FROM claim_tasks_3($1, $2, $3, $4, $5, $6, $7) AS c ORDER BY c.kind, c.at, (c.claimed).key',
@@ -28,7 +28,7 @@ const CLAIM_ONE = {
     RETURNING task.*, free.lease AS held_before, ${NOW} AS now, ${DEADLINE} AS deadline
   `,
 }
-/** A task that its owner had asked for before it was stale is due when it is. */
+/** A pending task that was polled on request before it was stale does not become due before it is stale. */
 const POSTPONE = {
   name: 'postpone',
   text: `
@@ -47,7 +47,7 @@ const POSTPONE = {
 
 type ClaimedRow = TaskRow & { readonly held_before: string | null; readonly now: number; readonly deadline: number }
 
-/** Leases tasks to pollers and submitters. */
+/** Leases tasks to pollers and submitters, and postpones them. */
 export function createClaimTasks(connections: Connections, clock: DatabaseClock, leases: Leases) {
   function leasedOf(row: ClaimedRow, lease: string): LeasedTask {
     const claimed = { ...row, expires_at: expiryOf(row, row.deadline, row.now) }

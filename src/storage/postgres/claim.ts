@@ -15,7 +15,7 @@ import { createReadBody, SLICE_BYTES } from './find-event.ts'
 import type { Duties, Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
 
-/** Leaves out a long body, which is read by statements of its own. */
+/** Leaves out a long body, which statements of its own read. */
 const CLAIM = {
   name: 'claim',
   text: `
@@ -25,9 +25,9 @@ const CLAIM = {
   `,
 }
 
-/** Times that one claim sets damaged rows aside and tries again; after that the next claim goes on. */
+/** How often one claim sets damaged rows aside and tries again; after that the next claim goes on. */
 const MAX_DETOURS = 4
-/** Pause of the claims after damage has kept one from claiming anything. */
+/** How long claims pause after damage has kept one from claiming anything. */
 const BLIND_MS = 2_000
 
 interface WorkRow extends Row, WorkEventRow {
@@ -94,7 +94,7 @@ export function createClaim(parts: ClaimParts) {
     }
   }
 
-  /** Takes deliveries that cannot be read out of the way of later claims. Returns how many it took. */
+  /** Sets deliveries that cannot be read aside, so that later claims do not meet them. Returns how many. */
   async function setAside({ handlers, maxAttempts }: ClaimRequest): Promise<number> {
     const unrecorded = await reclaimExpiredLeases(parts, maxAttempts, LEASE_LOST)
     const names = handlers.map(({ name }) => name)
@@ -111,7 +111,7 @@ export function createClaim(parts: ClaimParts) {
       const claimed = await leases.asking((lease) =>
         heartbeat.during((duties) => claimReadable(lease, duties, request)),
       )
-      if (blindUntilMs !== undefined) onLog('info', 'what waits for its handlers is claimed again')
+      if (blindUntilMs !== undefined) onLog('info', 'deliveries are claimed again')
       blindUntilMs = undefined
       return claimed
     } catch (error) {
@@ -124,7 +124,7 @@ export function createClaim(parts: ClaimParts) {
 }
 
 const CLAIMS_NOTHING =
-  'what waits for its handlers cannot be claimed, since the database is damaged; new events are handled while there is room'
+  'deliveries cannot be claimed, because the database is damaged; new events are handled at once while handlers have capacity'
 
 const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined =>
   last === undefined || last.next_due_at === null ? undefined : nowMs + last.next_due_at - last.now_at

@@ -9,7 +9,7 @@ import {
 } from '../../domain/clock.ts'
 import type { Connections } from './connections.ts'
 
-/** All replicas share one row, which is locked, so that each look at the clock builds on the one before. */
+/** All replicas share one row, which is locked, so that each judgement of the clock builds on the one before. */
 const READ = `
   SELECT r.known_at, r.looked_at, r.steady_ms, clock_1($1) AS now, (SELECT max(received_at) FROM event) AS newest
   FROM (VALUES (1)) AS one LEFT JOIN clock_record AS r ON true
@@ -20,12 +20,12 @@ const WRITE = `
   ON CONFLICT (one) DO UPDATE SET known_at = $1, looked_at = $2, steady_ms = $3
 `
 
-/** Key of the last event that was stored when the clock was last trusted: the search for misdated events starts there. */
+/** The key of the last event that was stored when the clock was last trusted: the search for misdated events starts there. */
 const WRITE_KEY = `
   INSERT INTO watermark (queue, at, key) VALUES ('clock', $1, (SELECT coalesce(max(key), 0) FROM event))
   ON CONFLICT (queue) DO UPDATE SET at = excluded.at, key = excluded.key
 `
-/** A body moves to the partition of today, which is always there. */
+/** A body moves to the partition of today, which always exists. */
 const REDATE = `
   WITH misdated AS MATERIALIZED (
     SELECT key, received_at FROM (
@@ -46,13 +46,13 @@ interface RecordRow extends Record<string, unknown> {
   readonly newest: number | null
 }
 
-/** Judges the database's clock, for every replica that asks. */
+/** Judges the clock of the database, for every replica that calls it. */
 export function createJudgeClock(connections: Connections, clock: DatabaseClock) {
   return (look: ClockLook): Promise<ClockRecord> =>
     connections.transaction(async (query) => {
       await query(LOCK, ['clock'])
       const [row] = await query<RecordRow>(READ, [clock.givenMs()])
-      if (row === undefined) throw new Error('the database did not tell its time')
+      if (row === undefined) throw new Error('the database returned no time')
       const before = recordOf(row)
       const record = judgeClock(before, row.now, look)
       const steadyMs = record.steadyMs === undefined ? null : Math.round(record.steadyMs)
@@ -73,34 +73,35 @@ function recordOf({ known_at, looked_at, steady_ms, now, newest }: RecordRow): C
 const MIN_DIFFERENCE_MS = 1_000
 
 /**
- * The database's clock decides, for all replicas, what is due, which lease holds, when a task expires and when an event was
- * received. Times that cross the port are this process's; the statements get durations, so that replicas whose clocks differ
- * agree. A test gives a clock in place of both.
+ * The clock of the database decides, for all replicas, which deliveries are due, which leases are valid, when a task expires
+ * and when an event was received. Times that cross the port are times of this process's clock; statements get durations, so
+ * that replicas with different clocks agree. A test gives one clock in place of both.
  */
 export class DatabaseClock {
   readonly #given: Clock | undefined
   readonly localMs: Clock
-  /** The database's time less this process's monotonic time at the same moment. */
+  /** The time of the database minus the monotonic time of this process at the same moment. */
   #epochMs: number | undefined
   #aheadMs = 0
 
-  /** `given` replaces both clocks, `local` this process's alone, in tests. */
+  /** In tests, `given` replaces both clocks, and `local` only that of this process. */
   constructor(given: Clock | undefined, local: Clock | undefined) {
     this.#given = given
     this.localMs = given ?? local ?? Date.now
   }
 
-  /** The time that replaces the database's; null: the database's own counts. */
+  /** The time that replaces the time of the database; null if the database's own clock decides. */
   givenMs = (): number | null => this.#given?.() ?? null
 
-  /** The database has told its time. `askedAtMs`: when it was asked, by `performance.now()`. */
+  /** Says that the database has returned its time. `askedAtMs`: when it was asked, by `performance.now()`. */
   observe(databaseMs: number, askedAtMs: number): void {
     this.#epochMs = databaseMs - (askedAtMs + performance.now()) / 2
   }
 
   /**
-   * How far the database's clock is ahead of this process's, by the last time that the database told, even if this process's
-   * clock was set since then; 0 if they agree to a second, or the database has not told its time yet.
+   * How far the clock of the database is ahead of this process's clock, computed from the last time that the database returned;
+   * correct even if this process's clock was set since. 0 if they agree to a second, or the database has not returned a time
+   * yet.
    */
   aheadMs(): number {
     if (this.#given !== undefined || this.#epochMs === undefined) return 0

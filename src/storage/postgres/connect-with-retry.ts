@@ -4,7 +4,10 @@ import { codeOf, isOfServer } from './errors.ts'
 
 const RETRY_MS = 500
 
-/** SQLSTATEs: the connection broke, the server is stopping or starting, no room for another connection. */
+/**
+ * SQLSTATEs of passing errors: the connection broke, the server is stopping or starting, the server has no room for another
+ * connection.
+ */
 const PASSING_STATES = /^(?:08|57P0[123]$|53300$)/
 const PASSING_CODES = new Set([
   'ECONNREFUSED',
@@ -15,11 +18,11 @@ const PASSING_CODES = new Set([
   'EPIPE',
   'EAI_AGAIN',
 ])
-/** In messages of `pg` that have no code. */
+/** Words in those messages of `pg` that have no code. */
 const PASSING_WORDS = /timeout|terminated|not queryable/i
 
 /**
- * Runs `open`, which connects to a database, and tries again while the database is starting, restarting or failing over.
+ * Runs `open`, which connects to a database, and runs it again while the database is starting, restarting or failing over.
  * Rejects with `ConfigurationError` at an error that will not pass, or that has not passed within `connectRetryMs`.
  */
 export async function connectWithRetry<Opened>(
@@ -47,7 +50,7 @@ const mayPass = (error: unknown): boolean => {
   return code === undefined ? PASSING_WORDS.test(messageOf(error)) : PASSING_CODES.has(code)
 }
 
-/** Where all addresses of a host refuse the connection, the error has no message. */
+/** If all addresses of a host refuse the connection, the error has no message. */
 const messageFor = (error: unknown): string => messageOf(error) || codeOf(error) || 'it does not answer'
 
 function faultOf(error: unknown): string {

@@ -7,14 +7,16 @@ import { unescapeText } from './escape-text.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
 /**
- * Connections that one replica opens at most. Acknowledgements never wait for a connection that a search or a settlement
- * holds; claims and settlements never wait for one whose commit waits for a standby.
+ * How many connections one replica opens at most. Acknowledgements never wait for a connection that a search or a settlement
+ * holds; claims and settlements never wait for a connection whose commit waits for a standby.
  */
 const POOL_SIZES = { append: 2, lease: 2, life: 1, work: 2, read: 3, probe: 1, move: 1 } as const
 type PoolName = keyof typeof POOL_SIZES
 
 export const CONNECT_TIMEOUT_MS = 3_000
-/** The server ends a statement after this time; the client gives it up a little later, if the server does not answer. */
+/**
+ * The server ends a statement after this time. If the server does not answer, the client gives the statement up a little later.
+ */
 const STATEMENT_TIMEOUTS_MS = {
   append: 5_000,
   lease: 5_000,
@@ -22,18 +24,18 @@ const STATEMENT_TIMEOUTS_MS = {
   work: 5_000,
   read: 10_000,
   probe: 2_000,
-  // Only `holdfast migrate` waits for it, and a batch may go over a slow line.
+  // Only `holdfast migrate` waits this long: a batch may go over a slow line.
   move: 1_800_000,
 } as const satisfies Record<PoolName, number>
 const ANSWER_MARGIN_MS = 2_000
 const IDLE_TIMEOUT_MS = 60_000
-/** Tries of a statement or transaction that fails by a deadlock or a serialization failure. */
+/** How often a statement or transaction that fails by a deadlock or a serialization failure is tried. */
 const MAX_TRIES = 6
 
 /**
- * The statements that store and claim events find few rows by their keys. These settings plan them by index, once for each
- * connection, since the statistics may be those of tables that were empty a minute ago. (Sorts stay allowed: to avoid one,
- * PostgreSQL 15 walks a whole index.)
+ * The statements that store and claim events find few rows by their keys. With these settings PostgreSQL plans them by index,
+ * once for each connection; its statistics may be those of tables that were empty a minute ago. (Sorts stay allowed: to avoid a
+ * sort, PostgreSQL 15 walks a whole index.)
  */
 const BY_INDEX = `
   SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
@@ -57,17 +59,17 @@ const WITHOUT_WAITING: ReadonlySet<PoolName> = new Set(['lease', 'life'])
 const CANCEL = 'SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2'
 
 /**
- * Settings that the role or the database may have otherwise. A warning is how a commit reports that it is not safe. With `read
- * committed` a statement that waited for a lock sees what its holder has committed. Without `jit = off`, PostgreSQL before 18
- * takes the plans by index for expensive, and compiles each.
+ * Settings for which the role or the database may have other values. A warning is how a commit reports that it is not safe.
+ * With `read committed`, a statement that waited for a lock sees what the holder of the lock has committed. Without `jit =
+ * off`, PostgreSQL before 18 takes the plans by index for expensive, and compiles each.
  */
 const PINNED = `
   SET client_min_messages = notice; SET default_transaction_isolation = 'read committed'; SET jit = off
 `
 
 /**
- * Makes a transaction wait at its commit until every earlier commit is safe, which only one that writes does: rows that it has
- * only read, such as a task that is there already, may not be on a standby yet.
+ * Makes a transaction wait at its commit until every earlier commit is safe. Only a transaction that writes waits: rows that it
+ * has only read, such as a task that exists already, may not be on a standby yet.
  */
 const FORCE_DURABLE_COMMIT = { name: 'durable', text: "INSERT INTO tally VALUES ('pending', 0)" }
 
@@ -94,12 +96,12 @@ const types: pg.CustomTypesConfig = {
   }) as typeof pg.types.getTypeParser,
 }
 
-/** Connections to one database. The server's settings are checked on each before its first use. */
+/** The connections to one database. The settings of the server are checked on each connection before its first use. */
 export class Connections {
   readonly #pools: Readonly<Record<PoolName, pg.Pool>>
   /** The last warning that the server sent on a connection while the present statement ran. */
   readonly #warnings = new WeakMap<pg.ClientBase, string>()
-  /** Called at every error that is the connection's or the server's and not the statement's. */
+  /** Called at every error of the connection or the server that is not an error of the statement. */
   onUnavailable: () => void = () => {}
   /** Called when a statement meets a damaged page. */
   onDamage: (error: HoldfastError) => void = () => {}
@@ -138,8 +140,8 @@ export class Connections {
   }
 
   /**
-   * One statement, which is a transaction of its own. Resolves only once its commit is confirmed. Rejects with
-   * `HoldfastError`: `unavailable`, and then it may have taken effect or not, or `invalid_request`.
+   * Runs one statement, which is a transaction of its own. Resolves only once its commit is confirmed. Rejects with
+   * `HoldfastError`: after `unavailable` the statement may have taken effect or not; after `invalid_request` it has not.
    */
   run<Result extends Row>(
     pool: PoolName,
@@ -149,7 +151,7 @@ export class Connections {
     return this.#withClient(pool, (client) => this.#query<Result>(client, statement, values))
   }
 
-  /** Several statements, all or none; otherwise as `run`. `work` may be called again, and must have no other effect. */
+  /** Runs several statements, all or none; otherwise as `run`. `work` may be called again, and must have no other effect. */
   transaction<Result>(work: (query: Query) => Promise<Result>, pool: PoolName = 'work'): Promise<Result> {
     return this.#withClient(pool, async (client) => {
       await this.#query(client, 'BEGIN', [])
@@ -175,10 +177,10 @@ export class Connections {
         return await this.#once(pool, work)
       } catch (error) {
         if (isRetryable(error) && tries < MAX_TRIES) continue
-        const told = errorFor(error)
-        if (isDamage(told)) this.onDamage(told)
-        if (told.code === 'unavailable') this.onUnavailable()
-        throw told
+        const reported = errorFor(error)
+        if (isDamage(reported)) this.onDamage(reported)
+        if (reported.code === 'unavailable') this.onUnavailable()
+        throw reported
       }
     }
   }
@@ -191,12 +193,12 @@ export class Connections {
       const result = await work(client)
       broken = false
       const warning = this.#warnings.get(client)
-      // PostgreSQL reports a commit that may not be safe as done, with a warning.
+      // PostgreSQL confirms a commit that may not be safe, but with a warning.
       if (warning !== undefined && pool !== 'read')
-        throw new HoldfastError('unavailable', `the database does not vouch for the commit: ${warning}`)
+        throw new HoldfastError('unavailable', `the database warned that the commit may not be safe: ${warning}`)
       return result
     } catch (error) {
-      // After an error that the server reports the connection can still be used.
+      // The connection can still be used after an error that the server reports.
       if (error instanceof HoldfastError || (isOfServer(error) && !isReadOnly(error) && !isFatal(error))) broken = false
       if (isGivenUp(error)) void this.#cancelOf(client, pool)
       throw error
@@ -206,13 +208,13 @@ export class Connections {
   }
 
   /**
-   * A commit that waits for a standby goes on waiting after its client is gone, whatever the statement_timeout, and keeps its
-   * locks and one of the server's connections.
+   * Cancels the statement of a connection that was given up. A commit that waits for a standby would go on waiting after its
+   * client is gone, whatever the statement_timeout, and keep its locks and one of the connections of the server.
    */
   #cancelOf = ({ processID }: pg.ClientBase & { readonly processID?: number | null }, pool: PoolName): Promise<void> =>
     this.cancel(processID ?? null, pool)
 
-  /** Has the server cancel the statement that one of its processes runs for a connection of the pool. */
+  /** Makes the server cancel the statement that one of its processes runs for a connection of the pool. */
   async cancel(processId: number | null, pool: PoolName): Promise<void> {
     try {
       await this.#pools.read.query(CANCEL, [processId, `holdfast ${pool}`])
@@ -233,7 +235,7 @@ export class Connections {
     return rows
   }
 
-  /** Sets a new connection up. Rejects, so that it is not used, where the server's settings are not safe. */
+  /** Sets a new connection up. Rejects if the settings of the server are not safe, so that the connection is not used. */
   async #prepare(client: pg.ClientBase, pool: PoolName, schema: string, statementMs: number): Promise<void> {
     // Without a listener, a connection that breaks ends the process.
     client.on('error', () => this.onUnavailable())
@@ -251,13 +253,13 @@ export class Connections {
   }
 }
 
-/** Class 01 is warnings; an administrator's shutdown comes as a warning too where a commit was waiting. */
+/** Class 01 is warnings. The shutdown by an administrator (57P01) comes as a warning, too, if a commit was waiting. */
 const isWarning = (code: string): boolean => code.startsWith('01') || code === '57P01'
 
-/** No answer came in time. */
+/** No answer came within `query_timeout`. */
 const isGivenUp = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout'
 
-/** The server ends the connection with it. */
+/** The server ends the connection after such an error. */
 const isFatal = (error: unknown): boolean => error instanceof pg.DatabaseError && error.severity !== 'ERROR'
 
 /** Reads rows by composed conditions. */

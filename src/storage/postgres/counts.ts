@@ -15,7 +15,7 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
   return async (): Promise<Counts> => {
     const rows = await connections.run<{ state: string; n: number }>('read', TALLY)
     const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
-    // A damaged page in the way of the oldest delivery does not hide the counts.
+    // If a damaged page hides the oldest due delivery, the counts are still returned.
     const [oldest] = await unlessDamaged(finding, [])
     const oldestDueAtMs =
       oldest === undefined || oldest.due_at === null ? undefined : clock.localMs() + oldest.due_at - oldest.now

@@ -4,27 +4,35 @@ import type { Connections, Query, Row } from './connections.ts'
 import { codeOf, QUERY_CANCELED } from './errors.ts'
 
 const MAX_WARNINGS = 100
-/** For so long the result of a look counts for the same message. */
+/** How long the result of an examination counts for further errors with the same message. */
 const KNOWN_MS = 10_000
-/** Pause before an index that could not be rebuilt is tried again; one that took too long is not. */
+/**
+ * How long to wait before the rebuild of an index that failed is tried again. A rebuild that took too long is not tried again.
+ */
 const REBUILD_INTERVAL_MS = 3_600_000
 /**
- * Statements that use the table wait while its index is rebuilt, and before that while the rebuild waits for statements that use
- * the index. A replica that waits longer for another one gives up too: otherwise, where a rebuild takes too long, all replicas
- * would block the table one after the other.
+ * Statements that use the table wait while its index is rebuilt, and before that while the rebuild waits for statements that
+ * use the index. A replica that waits longer than this for the rebuild of another replica gives up too: otherwise, if a rebuild
+ * takes too long, all replicas would block the table one after the other.
  */
 const BOUNDS = "SET LOCAL statement_timeout = '20s'; SET LOCAL lock_timeout = '2s'"
-/** An index of a larger table surely takes longer: a rebuild reads the whole table, except for its long values. */
+/**
+ * The largest table whose index is rebuilt: with a larger one the rebuild would surely take too long, because it reads the
+ * whole table except for its long values.
+ */
 const MAX_TABLE_BYTES = 4 * 1024 ** 3
-/** One replica at a time rebuilds an index. */
+/** Lets one replica at a time rebuild an index. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || chr(10) || 'reindex', 7031))"
 
-/** Find the file, relation and block in the server's message, which may be in any language. */
+/** These find the file, relation and block in the server's message, which may be in any language. */
 const FILE = /\b(?:base|pg_tblspc)\/[\w./]*?(\d+)(?:[._]\w+)*(?=["'»“\s,:]|$)/
 const NAME = /["'«„]([^"'»“/]+)["'»“]|\b(pg_toast_\d+)\b/
 const BLOCK = /\bblocks? (\d+)/
 
-/** A relation by its file or its name. Long values have a table of their own (TOAST): `long_values_of` is theirs. */
+/**
+ * Finds a relation by its file or its name. Long values have a table of their own (TOAST); `long_values_of` names the table
+ * whose long values it holds.
+ */
 const RELATION = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'i' AS is_index,
     n.nspname = current_schema() AS is_ours, pg_relation_filenode(c.oid)::bigint AS file,
@@ -66,23 +74,26 @@ interface Rebuilding {
   readonly atMs: number
 }
 
-/** The damage that statements have met. Rebuilds damaged indexes, if that takes no longer than `BOUNDS` allow. */
+/** Knows the damage that statements have met. Rebuilds damaged indexes, if that takes no longer than `BOUNDS` allow. */
 export class Damage {
   readonly #connections: Connections
   readonly #log: StoreLog
   readonly #maxTableBytes: number
-  /** Warnings and their places; without a place: an index that was rebuilt, whose warning stays until the store is closed. */
+  /**
+   * Warnings, and the place of the damage. Without a place, the warning is about an index that was rebuilt, and stays until the
+   * store is closed.
+   */
   readonly #warnings = new Map<string, DamagedBlock | undefined>()
   /** Rebuilds by the file of the index. */
   readonly #rebuilding = new Map<number, Rebuilding>()
   readonly #tookTooLong = new Set<number>()
   readonly #known = new Map<string, { readonly kind: Promise<DamageKind>; readonly atMs: number }>()
 
-  /** Process id of the server's process that rebuilds an index. */
+  /** The process id of the server process that rebuilds an index now. */
   #rebuilder: number | undefined
   #isClosed = false
 
-  /** Tests give `maxTableBytes`. */
+  /** `maxTableBytes` is given in tests only. */
   constructor(connections: Connections, log: StoreLog, maxTableBytes = MAX_TABLE_BYTES) {
     this.#connections = connections
     this.#log = log
@@ -91,18 +102,18 @@ export class Damage {
 
   warnings = (): readonly string[] => [...this.#warnings.keys()]
 
-  /** A statement has failed with this error. Resolves once the damage is among the warnings. */
+  /** To be called when a statement has failed with this error. Resolves once the damage is among the warnings. */
   found(error: unknown): Promise<DamageKind> {
     const message = messageOf(error)
     const known = this.#known.get(message)
     if (known !== undefined && performance.now() - known.atMs < KNOWN_MS) return known.kind
     if (this.#known.size >= MAX_WARNINGS) this.#known.clear()
-    const kind = this.#look(message)
+    const kind = this.#examine(message)
     this.#known.set(message, { kind, atMs: performance.now() })
     return kind
   }
 
-  /** Rebuilds no more indexes, and cancels a rebuild that is under way. */
+  /** Stops rebuilding indexes, and cancels a rebuild that is under way. */
   async close(): Promise<void> {
     this.#isClosed = true
     if (this.#rebuilder !== undefined) await this.#connections.cancel(this.#rebuilder, 'move')
@@ -117,7 +128,7 @@ export class Damage {
     }
   }
 
-  async #look(message: string): Promise<DamageKind> {
+  async #examine(message: string): Promise<DamageKind> {
     try {
       const file = FILE.exec(message)?.[1]
       const name = NAME.exec(message)
@@ -129,7 +140,7 @@ export class Damage {
       this.#warn(warningOf(place), place)
       return relation.is_index ? 'index' : 'rows'
     } catch {
-      // The statement's caller gets its error all the same.
+      // The caller of the statement gets its error in any case.
       return 'unknown'
     }
   }
@@ -159,11 +170,11 @@ export class Damage {
     const { name, file } = relation
     try {
       await this.#connections.transaction((query) => this.#reindex(query, relation), 'move')
-      this.#warn(`the index ${name} was damaged, and was made anew from its table: the disk may be failing`, undefined)
+      this.#warn(`the index ${name} was damaged, and was rebuilt from its table: the disk may be failing`, undefined)
       return true
     } catch (error) {
       if (codeOf(error instanceof Error && error.cause) === QUERY_CANCELED) this.#tookTooLong.add(file)
-      this.#log('warn', `the index ${name} could not be made anew: ${messageOf(error)}`)
+      this.#log('warn', `the index ${name} could not be rebuilt: ${messageOf(error)}`)
       return false
     }
   }
@@ -175,7 +186,7 @@ export class Damage {
       await query(BOUNDS)
       this.#refuseIfClosed()
       await query(LOCK)
-      // A replica that held the lock before may have rebuilt it: then the file is gone.
+      // A replica that held the lock before may have rebuilt the index: then its file is gone.
       const isThere = (await query(RELATION, [file, ''])).length > 0
       this.#refuseIfClosed()
       if (isThere) await query(`REINDEX INDEX ${name}`)

@@ -7,9 +7,9 @@ import type { Damage } from './damage.ts'
 import { isDamage, unlessDamaged } from './errors.ts'
 import { escapeText } from './escape-text.ts'
 
-/** Due deliveries of each handler that are checked: more than one claim takes. */
+/** How many due deliveries of each handler are checked: more than one claim takes. */
 const MAX_LOOKED_AT = 500
-/** Deliveries whose events are read by one statement, bodies and all: the statement's time is limited. */
+/** How many deliveries have their events read by one statement, with their bodies: the time of the statement is limited. */
 const MAX_READ = 32
 
 const DUE = `
@@ -23,7 +23,7 @@ const READ = `
   SELECT count(sha256(b.bytes)), sum(length(b.headers)) FROM event AS x
   LEFT JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key WHERE x.key = ANY ($1)
 `
-/** `state || ''` keeps this statement and those below to the primary key: the indexes by state may be damaged. */
+/** `state || ''` keeps this statement and those below to the primary key, because the indexes by state may be damaged. */
 const MARK_DEAD = `
   WITH gone AS MATERIALIZED (
     SELECT key, attempts FROM delivery WHERE key = ANY ($2) AND state || '' = 'pending' ORDER BY key FOR UPDATE
@@ -67,9 +67,9 @@ interface DamagedDeliveriesParts {
 }
 
 /**
- * Marks every due delivery dead whose event the server cannot read (a damaged page, a missing part of a long value), so that
- * the others can be claimed. Returns how many. A delivery that only a damaged index hides stays as it is: it can be read once
- * the index is rebuilt.
+ * Marks a due delivery dead if the server cannot read its event (a damaged page, a missing part of a long value), so that the
+ * other deliveries can be claimed. Returns how many it marked. A delivery that only a damaged index hides stays as it is: it
+ * can be read once the index is rebuilt.
  */
 export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers: readonly string[]): Promise<number> {
   const { connections, clock, onLog } = parts
@@ -86,7 +86,7 @@ export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers
         connections.run('work', MARK_DEAD, [clock.givenMs(), [key], escapeText(error)]),
         [],
       )
-      if (rows.length > 0) onLog('error', `a delivery is dead, since the database is damaged: ${error}`)
+      if (rows.length > 0) onLog('error', `a delivery is dead, because the database is damaged: ${error}`)
       marked += rows.length
     }
   }
@@ -94,8 +94,8 @@ export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers
 }
 
 /**
- * Reclaims every delivery whose lease has expired; the lost attempt is left out of its history where the history cannot be
- * written. Returns for how many it was left out.
+ * Reclaims every delivery whose lease has expired. The lost attempt is left out of the history of the delivery if the history
+ * cannot be written. Returns for how many deliveries it was left out.
  */
 export async function reclaimExpiredLeases(
   parts: DamagedDeliveriesParts,
@@ -118,7 +118,7 @@ interface Unreadable {
   readonly reason: string
 }
 
-/** Finds the unreadable ones by halving the list as long as a part of it cannot be read. */
+/** Finds the unreadable deliveries: halves the list as long as a part of it cannot be read. */
 async function unreadableOf(
   parts: DamagedDeliveriesParts,
   deliveries: readonly number[],

@@ -14,7 +14,10 @@ const GIVE_UP = {
     RETURNING task.key
   `,
 }
-/** The lock that `append` takes too: of a task and the event that ends it, the one that is stored second sees the first. */
+/**
+ * The lock that `append` takes, too: if a task and the event that ends it are stored at the same time, the second transaction
+ * sees the first.
+ */
 const LOCK = {
   name: 'lock-end',
   text: `
@@ -40,7 +43,7 @@ const END = {
 }
 const SET_EVENT = { name: 'tell-end', text: 'UPDATE task SET event = $2 WHERE key = $1' }
 
-/** The event `eventUid`, which came by webhook, ends the task. */
+/** Ends the task by the event `eventUid`, which came by webhook. */
 async function endByEvent(
   query: Query,
   clock: DatabaseClock,
@@ -53,8 +56,8 @@ async function endByEvent(
   return endedTaskOf(task, status, 'webhook')
 }
 
-/** Ends a task that is new, or has got its id now, if an event has told its end before. */
-export async function endIfTold(
+/** Ends a task that is new, or has just got its id, if an event that reports its end was stored before. */
+export async function endIfReported(
   query: Query,
   clock: DatabaseClock,
   task: TaskRow,
@@ -70,7 +73,7 @@ export async function endIfTold(
   return { value: taskOf(row), ended }
 }
 
-/** Ends a task by its owner, or because the provider refused it: no event tells of it. */
+/** Ends a task without an event: its owner cancelled it, or the provider refused it. */
 export async function closeTask(
   query: Query,
   clock: DatabaseClock,
@@ -94,8 +97,8 @@ export const createCancelTask =
     })
 
 /**
- * An event gives its id up, and with it the end of the task that it ended: another event may tell that end without being
- * superseded. Returns the task's key.
+ * Makes an event that gives its id up also give up the task that it ended: another event may then end that task without being
+ * superseded. Returns the key of the task.
  */
 export async function giveUpTaskEnd(query: Query, eventKey: number): Promise<number | undefined> {
   const [task] = await query<{ key: number }>(GIVE_UP, [eventKey])
@@ -103,10 +106,10 @@ export async function giveUpTaskEnd(query: Query, eventKey: number): Promise<num
 }
 
 /**
- * An event runs after all, and ends its task unless another event has ended it. `givenUp`: the key of the task whose end the
- * event before it has given up.
+ * Ends the task of an event that has just taken an id, unless another event has ended the task. `givenUp`: the key of the task
+ * that the quarantined event has given up.
  */
-export async function tellTaskEnd(
+export async function takeTaskEnd(
   query: Query,
   clock: DatabaseClock,
   { key, uid }: { readonly key: number; readonly uid: string },
@@ -121,10 +124,10 @@ export async function tellTaskEnd(
   return undefined
 }
 
-/** Bounds of the pause between two looks: after an end another may follow soon; without one the pause doubles. */
+/** Bounds of the pause between two looks. After an ended task another one may follow soon; without one the pause doubles. */
 const MIN_PAUSE_MS = 50
 const MAX_PAUSE_MS = 400
-/** A task may become visible so long after its `ended_at`. */
+/** A task may become visible this long after its `ended_at`. */
 const OVERLAP_MS = 6_000
 const MAX_ENDS = 5_000
 
@@ -138,8 +141,8 @@ interface EndedRow extends TaskName, Record<string, unknown> {
 }
 
 /**
- * Looks for tasks that other replicas have ended, as long as any caller waits for a task. One look serves all waiters, and costs
- * as much as there are ended tasks, however many wait.
+ * Looks for tasks that other replicas have ended, as long as any caller waits for a task. One look serves all waiters; its cost
+ * grows with the number of ended tasks, and not with that of the waiters.
  */
 export function watchEndedTasks(
   connections: Connections,
@@ -150,20 +153,20 @@ export function watchEndedTasks(
   let timer: NodeJS.Timeout | undefined
   let waitMs = MIN_PAUSE_MS
   let sinceMs: number | undefined
-  let told = new Set<string>()
+  let reportedUids = new Set<string>()
 
   async function look(): Promise<void> {
     try {
       sinceMs ??= await startMs()
       const rows = await connections.run<EndedRow>('read', ENDED, [sinceMs, MAX_ENDS])
-      const fresh = rows.filter(({ uid }) => !told.has(uid))
+      const fresh = rows.filter(({ uid }) => !reportedUids.has(uid))
       if (!stopped) for (const { uid, source, id } of fresh) listener({ uid, source, id })
       waitMs = fresh.length > 0 ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, waitMs * 2)
       const last = rows.at(-1)
       if (last !== undefined) {
         const from = rows.length === MAX_ENDS ? last.ended_at : Math.max(sinceMs, last.ended_at - OVERLAP_MS)
         sinceMs = from
-        told = new Set(rows.filter(({ ended_at }) => ended_at >= from).map(({ uid }) => uid))
+        reportedUids = new Set(rows.filter(({ ended_at }) => ended_at >= from).map(({ uid }) => uid))
       }
     } catch {
       // The store's health reports the error. A waiter reads its task once more before it gives up.

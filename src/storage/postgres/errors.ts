@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 
-/** SQLSTATEs that this room acts on. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** SQLSTATEs that the PostgreSQL store acts on. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const SERIALIZATION_FAILURE = '40001'
 export const DEADLOCK_DETECTED = '40P01'
 const CHECK_VIOLATION = '23514'
@@ -13,7 +13,7 @@ const DATA_CORRUPTED = 'XX001'
 const INDEX_CORRUPTED = 'XX002'
 export const OBJECT_NOT_IN_PREREQUISITE_STATE = '55000'
 
-/** The SQLSTATE of an error that the server sent, or the code of one that the connection met. */
+/** The SQLSTATE of an error that the server sent, or the code of a connection error. */
 export function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : undefined
@@ -21,7 +21,7 @@ export function codeOf(error: unknown): string | undefined {
 
 export const isOfServer = (error: unknown): boolean => error instanceof pg.DatabaseError
 
-/** The transaction changed nothing, and the same again may succeed at once. */
+/** The transaction changed nothing, and may succeed if it is tried again at once. */
 export const isRetryable = (error: unknown): boolean =>
   isOfServer(error) && [SERIALIZATION_FAILURE, DEADLOCK_DETECTED].includes(codeOf(error) ?? '')
 
@@ -29,8 +29,8 @@ export const isRetryable = (error: unknown): boolean =>
 export const lacksPartition = (error: unknown): boolean => isOfServer(error) && codeOf(error) === CHECK_VIOLATION
 
 /**
- * The values are at fault, and would be with any server: data exceptions, broken constraints, program limits. With all other
- * errors the same statement may succeed later.
+ * The values are at fault, and would be with any server: data exceptions, violated constraints, program limits. After any other
+ * error the same statement may succeed later.
  */
 const isOfData = (error: unknown): boolean =>
   isOfServer(error) && /^(?:22|23|54)/.test(codeOf(error) ?? '') && !lacksPartition(error)
@@ -41,10 +41,10 @@ export function isDamage(error: unknown): boolean {
   return isOfServer(cause) && [DATA_CORRUPTED, INDEX_CORRUPTED].includes(codeOf(cause) ?? '')
 }
 
-/** The server may not be, or no longer be, the primary, which alone takes writes. */
+/** The server may not be the primary (any longer), which is the only one that takes writes. */
 export const isReadOnly = (error: unknown): boolean => codeOf(error) === READ_ONLY_TRANSACTION
 
-/** The error for the caller. The message of a server's error holds no credentials, and neither does a refused connection's. */
+/** The error for the caller. Neither the message of a server error nor that of a refused connection holds credentials. */
 export function errorFor(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error
   const code = isOfData(error) ? 'invalid_request' : 'unavailable'
@@ -55,7 +55,7 @@ export function errorFor(error: unknown): HoldfastError {
   })
 }
 
-/** The result of a statement, or `fallback` where the statement meets a damaged page. */
+/** The result of a statement, or `fallback` if the statement meets a damaged page. */
 export async function unlessDamaged<Result>(running: Promise<Result>, fallback: Result): Promise<Result> {
   try {
     return await running

@@ -1,6 +1,6 @@
 /**
- * PostgreSQL's text holds any character but NUL. NUL is stored as U+E000 and 0, and U+E000 itself as U+E000 and 1, so that no
- * two strings have the same stored form. An unpaired surrogate, which UTF-8 cannot hold, is stored as U+FFFD.
+ * Text in PostgreSQL can hold any character but NUL. NUL is stored as U+E000 and 0, and U+E000 itself as U+E000 and 1, so that
+ * two different strings never have the same stored form. An unpaired surrogate, which UTF-8 cannot hold, is stored as U+FFFD.
  */
 const ESCAPE = '\ue000'
 const ESCAPED = /[\0\ue000]/

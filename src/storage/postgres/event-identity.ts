@@ -8,7 +8,9 @@ import { unlessDamaged } from './errors.ts'
 import { escapeText } from './escape-text.ts'
 import { type Contender, takeId } from './id-successor.ts'
 
-/** An event with the same bytes that one of these judgements has quarantined; none if those bytes were understood since. */
+/**
+ * Finds an event with the same bytes that one of these judgements has quarantined; none if those bytes were understood since.
+ */
 const JUDGED = {
   name: 'judged',
   text: `
@@ -41,18 +43,18 @@ interface JudgedRow extends Row {
 }
 
 /**
- * Finds out whether the handler processes have judged the same event before, and quarantined it: the event is a duplicate
- * then. For events whose judgement is left to those processes (`unjudged`).
+ * Finds out whether handler processes have judged the same event before, and quarantined it: then the new event is a duplicate.
+ * Needed only for events whose judgement is left to those processes (`unjudged`).
  */
 export function createFindJudged(connections: Connections) {
   return async ({ source, id, body, dedupe, unjudged, asked }: NewEvent): Promise<Receipt | undefined> => {
     if (unjudged === undefined || asked !== undefined) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
     const values = [source, escapeText(id), checksum, dedupe === 'body', unjudged]
-    // Where the earlier event cannot be read, the new one is judged again.
+    // If the earlier event cannot be read, the new event is judged again.
     const [seen] = await unlessDamaged(connections.run<JudgedRow>('append', JUDGED, values), [])
     if (seen === undefined) return undefined
-    // Again, in a transaction whose commit waits for the standby: the first event may not be there yet.
+    // Reads again, in a transaction whose commit waits for the standby, because the first event may not be on the standby yet.
     const [judged] = await connections.transaction((query) => query<JudgedRow>(JUDGED, values), 'append')
     if (judged === undefined) return undefined
     const { uid, dead } = judged
@@ -71,9 +73,9 @@ const HOLDER = {
 const CONTENDER = { name: 'contender', text: 'SELECT key, uid, status FROM event WHERE uid = $1 FOR UPDATE' }
 
 /**
- * While an event was kept as in conflict with another, that one may have given its id up, neither transaction seeing the
- * other: then the new event takes the id. This happens before the event is acknowledged, so that its sender sends it again
- * if the service ends in between.
+ * An event was stored as in conflict with another one while that one gave its id up, and neither transaction saw the other.
+ * Then the new event takes the id. This happens before the event is acknowledged, so that its sender sends it again if the
+ * service ends in between.
  */
 export function createResolveConflict(connections: Connections, clock: DatabaseClock) {
   return async (conflict: Conflict, event: NewEvent): Promise<AppendResult> => {

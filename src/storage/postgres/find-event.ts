@@ -30,7 +30,7 @@ const ATTEMPTS = {
     WHERE a.delivery BETWEEN $1 AND $2 ORDER BY a.delivery, a.ordinal
   `,
 }
-/** Bytes of a body that one statement reads. They arrive as hex text, of which a MiB takes two milliseconds to parse. */
+/** How many bytes of a body one statement reads. They arrive as hex text, which takes two milliseconds per MiB to parse. */
 export const SLICE_BYTES = 1_048_576
 const BODY = {
   name: 'body',
@@ -72,7 +72,7 @@ export function createReadBody(connections: Connections) {
     throw noSuchEvent(uid)
   }
 
-  /** In shared memory, so that other threads can read it without a copy. */
+  /** Reads the whole body into shared memory, so that other threads can read it without a copy. */
   async function whole(uid: string, first: Buffer, size: number): Promise<Buffer> {
     const body = Buffer.from(new SharedArrayBuffer(size))
     body.set(first)
@@ -90,7 +90,7 @@ export function createReadBody(connections: Connections) {
 
 interface BodyRow extends Row {
   readonly checksum: string
-  /** Of the whole body. */
+  /** The size of the whole body. */
   readonly size: number
   readonly bytes: Buffer | null
 }

@@ -28,9 +28,9 @@ interface ProbeRow extends ServerSettings {
 }
 
 /**
- * Whether events can be kept now, and if not, why. A failed statement alone is no fault: a broken connection is replaced. A
- * fault is what a probe meets. While there is one the store refuses events without trying, and probes find out when it is
- * over.
+ * Whether events can be stored now, and if not, why. A failed statement alone is no fault: a broken connection is replaced.
+ * Only a probe finds faults. While there is a fault, the store refuses events without trying to store them, and probes find out
+ * when the fault is over.
  */
 export class Health {
   readonly #connections: Connections
@@ -42,7 +42,7 @@ export class Health {
   #probing: Promise<void> | undefined
   #stopped = false
 
-  /** `onChange` is called with each new fault, and with undefined when all are over. */
+  /** `onChange` is called with each new fault, and with undefined when there is none any more. */
   constructor(
     connections: Connections,
     clock: DatabaseClock,
@@ -58,7 +58,7 @@ export class Health {
 
   faults = (): readonly string[] => this.#faults
 
-  /** A statement failed, perhaps by the server's fault: probes at once. */
+  /** Says that a statement failed, perhaps through the fault of the server: probes at once. */
   suspect(): void {
     void this.#probe()
   }
@@ -72,14 +72,14 @@ export class Health {
   #probe(): Promise<void> {
     if (this.#stopped) return Promise.resolve()
     clearTimeout(this.#timer)
-    this.#probing ??= this.#look().finally(() => {
+    this.#probing ??= this.#check().finally(() => {
       this.#probing = undefined
       this.#schedule()
     })
     return this.#probing
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     try {
       const askedAtMs = performance.now()
       const [found] = await this.#connections.run<ProbeRow>('probe', PROBE, [TABLES])
@@ -99,7 +99,7 @@ export class Health {
       this.#onChange(undefined)
     }
     for (const fault of faults) {
-      // The fault may change in the course of an outage: only its first one is an error.
+      // The fault may change during an outage: only the first fault is logged as an error.
       this.#log(before.length === 0 ? 'error' : 'info', `the store refuses events: ${fault}`)
       this.#onChange(fault)
     }

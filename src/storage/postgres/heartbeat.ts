@@ -5,39 +5,41 @@ import type { Connections } from './connections.ts'
 import type { Leases } from './own-leases.ts'
 
 /**
- * Interval at which a claim looks for stores that are gone and reclaims their leases. By `alive_1` a store is gone if it has
- * been silent for 6.5 s. As long as any store claims, leases are reclaimed at most 8 s after their holder's end.
+ * Interval at which a claim looks for stores that are gone and reclaims their leases. `alive_1` takes a store for gone if it
+ * has been silent for 6.5 s. As long as any store claims, the leases of a store are reclaimed at most 8 s after its end.
  */
 const LOOK_MS = 1_000
-/** Interval at which a claim writes its store's heartbeat; looking writes nothing, and is done more often. */
+/** Interval at which a claim writes the heartbeat of its store. Looking for others writes nothing, and is done more often. */
 const BEAT_MS = 2_000
-/** After so long without a claim, a statement of its own writes the heartbeat. */
+/** After this long without a claim, a statement of its own writes the heartbeat. */
 const SILENCE_MS = 2_200
 const RECOVERY_MS = 200
-/** An append leases nothing if the last heartbeat is older: other stores might take this one for gone. */
+/** An append leases nothing if the last heartbeat is older than this: other stores might take this one for gone. */
 const FRESH_MS = 3_000
-/** A statement that was under way when something failed may be committed so long after. */
+/** A statement that was under way when a failure occurred may be committed this long after it. */
 const DOUBT_MS = 10_000
 
 const ALIVE = { name: 'alive', text: 'SELECT FROM alive_1($1, true)' }
 const GIVE_BACK = { name: 'give-back', text: 'SELECT give_back_2(clock_1($1), $2, $3, $4, $5, $6)' }
 const LEAVE = { name: 'leave', text: 'SELECT FROM leave_2(clock_1($1), $2, $3)' }
-const UNKNOWN_TO_HOLDER = 'what had leased it never heard of it, or had settled it before the database lost that'
+const UNKNOWN_TO_HOLDER =
+  'the store that had leased the delivery did not know of the lease, or the database had lost its settlement'
 const STORE_CLOSED = 'the service stopped'
 
 /** What a claim does besides claiming. */
 export interface Duties {
-  /** In the name of this lease holder it reclaims the leases of stores that are gone; null: it does not. */
+  /** The claim reclaims the leases of stores that are gone, in the name of this lease holder; null: it does not. */
   readonly holder: string | null
-  /** It writes the holder's heartbeat. */
+  /** Whether the claim writes the heartbeat of the holder. */
   readonly beats: boolean
 }
 const NONE: Duties = { holder: null, beats: false }
 
 /**
- * Writes this store's heartbeat from its first lease on, and so finds out whether the database can be written at all, whether
- * or not a standby answers. After a failure it releases the leases that the database has in this store's name and the store
- * does not know: the answer to the claim was lost, or the database has lost a settlement that it had not written to disk.
+ * Writes the heartbeat of this store from its first lease on, and so finds out whether the database can be written at all,
+ * whether or not a standby answers. After a failure it releases the leases that the database has in the name of this store and
+ * that the store does not know: either the answer to the claim was lost, or the database has lost a settlement that it had not
+ * yet written to disk.
  */
 export class Heartbeat {
   readonly #connections: Connections
@@ -60,19 +62,21 @@ export class Heartbeat {
     this.#log = log
   }
 
-  /** Called before the first lease. Resolves once the first heartbeat was written, or could not be. Idempotent. */
+  /**
+   * To be called before the first lease. Resolves once the first heartbeat was written, or could not be written. Idempotent.
+   */
   begin(): Promise<void> {
     this.#begun ??= this.#beat()
     return this.#begun
   }
 
-  /** Why nothing can be leased now; undefined if it can. */
+  /** Why this store cannot lease anything now; undefined if it can. */
   fault = (): string | undefined => this.#fault
 
-  /** Whether no other store can take this one for gone. */
+  /** Whether it is certain that no other store takes this one for gone. */
   isFresh = (): boolean => this.#fault === undefined && performance.now() - this.#beatAtMs < FRESH_MS
 
-  /** Runs a claim, and has it look for stores that are gone and write the heartbeat, where it is time. */
+  /** Runs a claim. If it is time, the claim also looks for stores that are gone, and writes the heartbeat. */
   async during<Result>(claim: (duties: Duties) => Promise<Result>): Promise<Result> {
     const nowMs = performance.now()
     if (nowMs - this.#lookedAtMs < LOOK_MS) return claim(NONE)
@@ -83,25 +87,25 @@ export class Heartbeat {
     return result
   }
 
-  /** Something failed. It may have leased deliveries, which are released if so. */
+  /** Says that a statement failed. It may have leased deliveries, which are then released. */
   suspect(): void {
     this.#doubtUntilMs = performance.now() + DOUBT_MS
   }
 
-  /** The database refuses events. Whether it takes leases all the same is found out at once. */
+  /** Says that the database refuses events. The store finds out at once whether the database still takes leases. */
   doubt(fault: string): void {
     this.suspect()
     this.#fault = fault
     if (this.#begun !== undefined) void this.#beat()
   }
 
-  /** The database takes events again. */
+  /** Says that the database takes events again. */
   recovered(): void {
     this.suspect()
     if (this.#begun === undefined) this.#fault = undefined
   }
 
-  /** Releases all leases. The store is used no more. */
+  /** Releases all leases. The store must not be used any more. */
   async leave(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -110,7 +114,10 @@ export class Heartbeat {
     try {
       await this.#connections.run('lease', LEAVE, [this.#clock.givenMs(), this.#leases.holder, STORE_CLOSED])
     } catch (error) {
-      this.#log('warn', `others have to find out that this store has gone: ${messageOf(error)}`)
+      this.#log(
+        'warn',
+        `the leases of this store could not be released, so other stores reclaim them later: ${messageOf(error)}`,
+      )
     }
   }
 
@@ -143,8 +150,8 @@ export class Heartbeat {
     try {
       await this.#connections.run('life', GIVE_BACK, given)
     } catch (error) {
-      // Each heartbeat tries again as long as the doubt lasts.
-      this.#log('warn', `what is leased here without being known could not be given back: ${messageOf(error)}`)
+      // Each heartbeat tries again until `DOUBT_MS` after the failure.
+      this.#log('warn', `leases that this store does not know could not be released: ${messageOf(error)}`)
     }
   }
 

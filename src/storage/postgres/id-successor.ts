@@ -7,14 +7,14 @@ import { firstDeliveryKey, lastDeliveryKey, type Successor } from '../shared/del
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD, storedReasons } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query, Row } from './connections.ts'
-import { giveUpTaskEnd, tellTaskEnd } from './end-task.ts'
+import { giveUpTaskEnd, takeTaskEnd } from './end-task.ts'
 import { escapeTextOrNull } from './escape-text.ts'
 import { deliver } from './replay.ts'
 
-/** Events in conflict that are tried: the first one takes the id, unless its body is another event's. */
+/** How many events in conflict are tried: the first one takes the id, unless another event has its body. */
 const MAX_CONTENDERS = 64
 
-/** The id is given up first: an append that still saw it taken looks again (`createResolveConflict`). */
+/** This statement comes first: an append that still saw the id taken looks again (`createResolveConflict`). */
 const DISOWN = {
   name: 'disown',
   text: `
@@ -44,7 +44,7 @@ const DISOWN = {
     SELECT e.uid, e.by_body IS NOT NULL AS by_body FROM event AS e
   `,
 }
-/** Locked as by a replay, which may run them at the same time. */
+/** Locks the events as a replay does, which may run them at the same time. */
 const IN_CONFLICT = {
   name: 'in-conflict',
   text: `
@@ -88,7 +88,7 @@ interface InConflict extends Contender {
   readonly type: string
 }
 
-/** What became of an event that took its id. */
+/** The status of an event that took its id, and the task that it ended. */
 interface Taken {
   readonly status: EventStatus
   readonly ended?: EndedTask
@@ -96,13 +96,16 @@ interface Taken {
 
 interface Take {
   readonly routing: RouteResult
-  /** Its body counts as its identity too. */
+  /** Whether the body of the event counts as its identity, too. */
   readonly byBody: boolean
-  /** Key of the task whose end the quarantined event had told. */
+  /** Key of the task that the quarantined event had ended. */
   readonly givenUp?: number | undefined
 }
 
-/** Has the event take its id if that is free, and run unless a replay has run it before. Undefined if it does not take it. */
+/**
+ * Lets the event take its id if the id is free, and runs the event unless a replay has run it before. Undefined if the event
+ * does not take the id.
+ */
 export async function takeId(
   query: Query,
   clock: DatabaseClock,
@@ -120,15 +123,15 @@ export async function takeId(
     return undefined
   }
   if (event.status !== 'conflict') return { status: routing.status }
-  const told = await tellTaskEnd(query, clock, event, givenUp)
+  const ended = await takeTaskEnd(query, clock, event, givenUp)
   const { handlers, reasons } = routing
-  const status = told === 'superseded' ? told : routing.status
+  const status = ended === 'superseded' ? ended : routing.status
   await query(ROUTE, [key, status, escapeTextOrNull(storedReasons(reasons))])
   if (status !== 'superseded') await deliver(query, clock, key, handlers)
-  return { status, ...(typeof told === 'object' && { ended: told }) }
+  return { status, ...(typeof ended === 'object' && { ended }) }
 }
 
-/** The same rule as `GiveUpId` of the SQLite store, in the transaction in which the event's last delivery ends. */
+/** The same rule as `GiveUpId` of the SQLite store. Runs in the transaction in which the last delivery of the event ends. */
 export function createGiveUpId(clock: DatabaseClock) {
   return async (query: Query, eventKey: number, routes: TypeRoutes | undefined): Promise<Successor | undefined> => {
     const keys = [eventKey, firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)]

@@ -67,7 +67,7 @@ const ATTEMPT = columnsOf('attempt')
   .map(([name]) => name)
   .filter((name) => name !== 'detail')
   .join(', ')
-/** Attempts, and their details, which PostgreSQL has in a table of their own. */
+/** Inserts attempts, and their details, which PostgreSQL has in a table of their own. */
 const INSERT_ATTEMPTS: Statement = {
   name: 'move-attempt',
   text: `
@@ -104,7 +104,7 @@ const readBack = (table: MovedTable): Statement => ({
   text: `SELECT ${names(table)} FROM ${table} WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}`,
 })
 
-/** As many bodies as make one batch, and at least one. An event without a body gives a row too. */
+/** Reads as many bodies as make one batch, and at least one. An event without a body gives a row, too. */
 const READ_BODIES: Statement = {
   name: 'move-read-event_body',
   text: `
@@ -149,7 +149,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
 const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task']
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
-/** Move the sequences past the moved keys, and never back. */
+/** These statements move the sequences past the moved keys, and never back. */
 export const ADVANCE_KEYS = [
   ['event', "'event_key_seq'::regclass"],
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],

@@ -19,7 +19,7 @@ const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(
  * service starts on it.
  */
 export interface Import {
-  /** When the unfinished move was begun; undefined if there is none. */
+  /** When the unfinished move was begunOrigin; undefined if there is none. */
   readonly begunAtMs: () => Promise<number | undefined>
   /**
    * Begins a move from this store, or resumes it (true). Changes nothing and rejects with `conflict` if the database holds other
@@ -46,11 +46,11 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
   await connectWithRetry(connectRetryMs, onLog, () => migrate(target, onLog))
   const connections = new Connections(target)
   const partitions = new BodyPartitions(connections, new DatabaseClock(undefined, undefined))
-  let begun = ''
+  let begunOrigin = ''
 
-  /** Keeps another process that moves a copy of the same store waiting. */
+  /** Locks the row of the move, so that another process that moves a copy of the same store waits. */
   async function hold(query: Query): Promise<void> {
-    const held = await query('SELECT FROM move WHERE origin = $1 FOR UPDATE', [begun])
+    const held = await query('SELECT FROM move WHERE origin = $1 FOR UPDATE', [begunOrigin])
     if (held.length === 0) throw conflict('Another process has ended the move.')
   }
 
@@ -67,7 +67,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
 
     async begin(origin, nowMs) {
       const resumed = await connections.transaction((query) => begin(query, origin, nowMs, target.schema), 'move')
-      begun = origin
+      begunOrigin = origin
       return resumed
     },
 
@@ -97,9 +97,9 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
         for (const statement of ADVANCE_KEYS) await query(statement)
         await query('DELETE FROM tally')
         for (const [state, n] of counts) await query('INSERT INTO tally VALUES ($1, $2)', [state, n])
-        await query('DELETE FROM move WHERE origin = $1', [begun])
+        await query('DELETE FROM move WHERE origin = $1', [begunOrigin])
       }, 'move')
-      // The server would do so within minutes, and plan for empty tables until then.
+      // The server would analyze the tables within minutes, but would plan for empty tables until then.
       await connections
         .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task')
         .catch(() => {})
@@ -114,7 +114,7 @@ async function begin(query: Query, origin: string, nowMs: number, schema: string
   const [other] = await query<{ origin: string }>('SELECT origin FROM move')
   if (other !== undefined && other.origin !== origin) {
     throw conflict(
-      `A move into this database is not finished, and it is from another store, or from this one before it was used again: finish that one, or begin anew after DROP SCHEMA ${schema} CASCADE.`,
+      `A move into this database is not finished, and it is from another store, or from this store before it was used again: finish that move, or begin again after DROP SCHEMA ${schema} CASCADE.`,
     )
   }
   if ((await query(SERVED)).length > 0)

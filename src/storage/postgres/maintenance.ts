@@ -45,9 +45,9 @@ export function startMaintenance({
   }
   const timers = [
     every(FOLD_INTERVAL_MS, 'the counts could not be summed up', () => foldTally(connections, clock)),
-    every(HOUR_MS, 'the days to come could not be made ready', () => partitions.makeAhead()),
-    every(DAMAGE_INTERVAL_MS, 'what is damaged could not be looked at', () => damage.lookAgain()),
-    every(HOUR_MS, 'replicas that are gone could not be forgotten', () => registry.forget()),
+    every(HOUR_MS, 'the partitions of the coming days could not be made', () => partitions.makeAhead()),
+    every(DAMAGE_INTERVAL_MS, 'the known damage could not be checked', () => damage.lookAgain()),
+    every(HOUR_MS, 'the rows of replicas that are gone could not be deleted', () => registry.forget()),
   ]
   return () => {
     stopped = true

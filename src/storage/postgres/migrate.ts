@@ -8,7 +8,7 @@ import { CONNECT_TIMEOUT_MS } from './connections.ts'
 import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
-/** In order; an entry's place, counted from 1, is the version that it leads to. A released entry never changes. */
+/** In order; the place of an entry, counted from 1, is the schema version that it leads to. A released entry never changes. */
 const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql', '001-functions.sql'],
   ['002-leases.sql', '002-append.sql', '002-claim.sql'],
@@ -28,15 +28,15 @@ const MIGRATIONS: readonly (readonly string[])[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /**
- * The oldest schema version whose replicas can work beside this one, as during a rolling update. A migration only adds; a later
- * one removes what no replica uses any more, and then this number rises.
+ * The oldest schema version whose replicas can work beside this one, as they do during a rolling update. A migration only adds.
+ * When no replica uses a thing any more, a later migration removes it, and this number rises.
  */
 const OLDEST_COMPATIBLE = 1
 
-/** A migration waits so long for a table before it pauses, since later statements wait behind it. */
+/** A migration waits this long for a table before it pauses, because later statements wait behind it. */
 const LOCK_TIMEOUT_MS = 1_000
 const LOCK_PAUSE_MS = 1_000
-/** A start waits so long in all for another replica's migration, or for a transaction that uses a table. */
+/** A start waits this long in all for the migration of another replica, or for a transaction that uses a table. */
 const LOCK_RETRY_MS = 60_000
 
 interface VersionRow {
@@ -45,8 +45,9 @@ interface VersionRow {
 }
 
 /**
- * Checks the server's settings, and brings the schema up to date, all or nothing. Of several processes that start together, one
- * migrates and the others wait. Rejects with a `ConfigurationError` that names every fault, or with the connection's error.
+ * Checks the settings of the server, and brings the schema up to date, all or nothing. If several processes start together, one
+ * migrates and the others wait. Rejects with a `ConfigurationError` that names every fault, or with the error of the
+ * connection.
  */
 export async function migrate(target: PostgresTarget, onLog: StoreLog): Promise<void> {
   const until = performance.now() + LOCK_RETRY_MS
@@ -105,7 +106,7 @@ async function enterSchema(client: pg.Client, schema: string): Promise<void> {
   const name = client.escapeIdentifier(schema)
   const { rows } = await client.query<Privileges>(PRIVILEGES, [schema])
   const [privileges] = rows
-  if (privileges === undefined) throw new Error('PostgreSQL did not tell of its privileges')
+  if (privileges === undefined) throw new Error('PostgreSQL returned no privileges')
   const { role, database } = privileges
   if (!privileges.exists) {
     if (!privileges.may_create_schema) {
@@ -120,7 +121,7 @@ async function enterSchema(client: pg.Client, schema: string): Promise<void> {
     ])
   } else if (privileges.foreign_tables > 0) {
     throw new ConfigurationError([
-      `Role ${role} does not own the tables in schema ${schema}, and could neither make nor drop partitions: run all replicas as the role that does, or GRANT that role TO ${client.escapeIdentifier(role)}.`,
+      `Role ${role} does not own the tables in schema ${schema}, and could neither make nor drop partitions: run all replicas as the role that owns them, or GRANT that role TO ${client.escapeIdentifier(role)}.`,
     ])
   }
   await client.query(`SET search_path TO ${name}`)
@@ -152,7 +153,7 @@ async function bringUpToDate(client: pg.Client, schema: string, onLog: StoreLog)
   const { version, oldest_compatible } = await versionOf(client, schema)
   if (version > SCHEMA_VERSION && oldest_compatible > SCHEMA_VERSION) {
     throw new ConfigurationError([
-      `The database has schema version ${version}, beside which no Holdfast older than ${oldest_compatible} works, and this one knows ${SCHEMA_VERSION}: run the newer Holdfast.`,
+      `The database has schema version ${version}, which needs a Holdfast of schema version ${oldest_compatible} or newer, and this one has ${SCHEMA_VERSION}: run the newer Holdfast.`,
     ])
   }
   if (version >= SCHEMA_VERSION) return
@@ -162,7 +163,7 @@ async function bringUpToDate(client: pg.Client, schema: string, onLog: StoreLog)
     SCHEMA_VERSION,
     OLDEST_COMPATIBLE,
   ])
-  onLog('info', `the database's schema is now of version ${SCHEMA_VERSION}`)
+  onLog('info', `the schema of the database is now at version ${SCHEMA_VERSION}`)
 }
 
 async function versionOf(client: pg.Client, schema: string): Promise<VersionRow> {
@@ -172,13 +173,14 @@ async function versionOf(client: pg.Client, schema: string): Promise<VersionRow>
   if (!tables.some(({ name }) => name === 'schema_version')) {
     if (tables.length > 0) {
       throw new ConfigurationError([
-        `Schema ${schema} holds tables of another program: name another one in DATABASE_URL, as in ?schema=holdfast_2.`,
+        `Schema ${schema} holds tables of another program: name another schema in DATABASE_URL, as in ?schema=holdfast_2.`,
       ])
     }
     await client.query('CREATE TABLE schema_version (version integer NOT NULL, oldest_compatible integer NOT NULL)')
     await client.query('INSERT INTO schema_version VALUES (0, 0)')
   }
   const { rows } = await client.query<VersionRow>('SELECT version, oldest_compatible FROM schema_version')
-  if (rows[0] === undefined) throw new Error('its version is not known: the table schema_version is empty')
+  if (rows[0] === undefined)
+    throw new Error('the version of the schema is not known: the table schema_version is empty')
   return rows[0]
 }

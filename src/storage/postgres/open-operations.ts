@@ -2,15 +2,15 @@ import { HoldfastError } from '../../domain/errors.ts'
 
 export type Operation<Args extends readonly unknown[], Result> = (...args: Args) => Promise<Result>
 
-/** The store's running operations, which its close waits for. */
+/** The running operations of the store. Closing the store waits for them. */
 export class Operations {
   readonly #running = new Set<Promise<void>>()
   #ended: string | undefined
 
-  /** Why no operation begins any more; undefined while the store is open. */
+  /** Why the store refuses new operations; undefined while it is open. */
   ended = (): string | undefined => this.#ended
 
-  /** The operation, refused as `unavailable` after the end. */
+  /** Returns the operation so that it rejects with `unavailable` after the end. */
   while<Args extends readonly unknown[], Result>(operation: Operation<Args, Result>): Operation<Args, Result> {
     return (...args) => {
       if (this.#ended !== undefined) return Promise.reject(new HoldfastError('unavailable', this.#ended))
@@ -18,7 +18,7 @@ export class Operations {
     }
   }
 
-  /** `end` waits for it. */
+  /** Makes `end` wait for this promise. */
   follow<Result>(running: Promise<Result>): Promise<Result> {
     const done = running.then(
       () => {},
@@ -29,7 +29,7 @@ export class Operations {
     return running
   }
 
-  /** Refuses new operations, and resolves when the running ones are over. */
+  /** Refuses new operations from now on. Resolves when the running ones have ended. */
   async end(reason: string): Promise<void> {
     this.#ended = reason
     while (this.#running.size > 0) await Promise.all(this.#running)

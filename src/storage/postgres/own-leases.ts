@@ -4,25 +4,26 @@ import type { Clock } from '../../domain/clock.ts'
 /** A delivery that this store has leased and not settled. */
 interface HeldLease {
   readonly lease: string
-  /** By `performance.now()`: when its lease has surely expired. */
+  /** When its lease has certainly expired, by `performance.now()`. */
   readonly untilMs: number
-  /** The same by the store's clock. */
+  /** When its lease expires, by the clock of the store. */
   readonly endsAtMs: number
 }
 
-/** The leases that a store knows, for `give_back_2`, which releases all others in its name. */
+/** The leases that a store knows. `give_back_2` releases all other leases in the name of the store. */
 interface KnownLeases {
-  /** Number of the latest lease. */
+  /** The number of the latest lease. */
   readonly last: number
-  /** Leases that a running statement may take. */
+  /** The leases under which a running statement may lease deliveries. */
   readonly asked: readonly string[]
-  /** Deliveries that were handed out. */
+  /** The deliveries that the store has leased and not settled. */
   readonly held: readonly number[]
 }
 
 /**
- * The leases of one store. A lease's name is its holder's, which is new each time the store is opened, and a number: no two
- * leases have the same name, a delivery is leased at most once under it, and every replica can tell whose lease it is.
+ * The leases of one store. The name of a lease consists of the name of its holder, which is new each time the store is opened,
+ * and a number: no two leases have the same name, a delivery is leased at most once under it, and every replica can tell which
+ * store holds it.
  */
 export class Leases {
   readonly holder: string = randomUUID()
@@ -37,7 +38,7 @@ export class Leases {
 
   next = (): string => `${this.holder}:${++this.#last}`
 
-  /** Runs a statement that leases deliveries. `work` calls `hold` for those that it was given before it resolves. */
+  /** Runs a statement that leases deliveries. Before `work` resolves, it calls `hold` for the deliveries that it has leased. */
   async asking<Result>(work: (lease: string) => Promise<Result>): Promise<Result> {
     const lease = this.next()
     this.#asked.add(lease)
@@ -53,7 +54,7 @@ export class Leases {
     this.#held.set(deliveryId, { lease, untilMs, endsAtMs: this.#clock() + leaseMs })
   }
 
-  /** When the next of the held leases expires, after now. */
+  /** When the next of the held leases expires; undefined if none expires after now. */
   nextEndMs(): number | undefined {
     const nowMs = this.#clock()
     let nextMs = Number.POSITIVE_INFINITY
@@ -61,7 +62,7 @@ export class Leases {
     return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
   }
 
-  /** The database has answered the settlement, whether or not it took effect. */
+  /** Says that the database has answered the settlement, whether or not it took effect. */
   settled(deliveryId: number, lease: string): void {
     if (this.#held.get(deliveryId)?.lease === lease) this.#held.delete(deliveryId)
   }

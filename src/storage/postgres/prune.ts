@@ -11,7 +11,7 @@ import { FROM_OLDEST, MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../s
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
 
-/** Events forgotten in one transaction. */
+/** How many events one transaction deletes. */
 const MAX_PRUNED = 200
 
 /** `$1`: an event with a dead delivery may go if it was received before this time. */
@@ -20,7 +20,9 @@ const IS_NEEDED = `EXISTS (
     AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= $1))
 )`
 
-/** The first event that is too young for those stored after it to be older than `$n`: they only seem to be. */
+/**
+ * The key of the first young event, by the bound `$n`: events that were stored after it only seem to be older than the bound.
+ */
 const firstYoung = (time: '$1' | '$2'): string => `coalesce((
   SELECT young.key FROM event AS young WHERE young.received_at >= ${time}::bigint + ${MAX_TOLERANCE_MS} ORDER BY young.received_at, young.key LIMIT 1
 ), ${Number.MAX_SAFE_INTEGER})`
@@ -32,7 +34,7 @@ const LOOK = {
     WHERE received_at < $2 AND (received_at, key) > ($3, $4) ORDER BY received_at, key LIMIT ${MAX_OLD_READ}
   `,
 }
-/** Passes over an event that is being replayed; a replay waits for one that is locked here. */
+/** Passes over an event that a replay has locked; a replay waits for an event that is locked here. */
 const LOCK = { name: 'prune-lock', text: 'SELECT key FROM event WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED' }
 /**
  * Checks again, now that the events are locked, whether they are needed. Their bodies stay, unreachable, until their day's
@@ -66,7 +68,7 @@ const FORGET = {
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
   `,
 }
-/** A body moves to the partition of its new day, which the body of the event before made. */
+/** A body moves to the partition of its new day. That partition exists, because the body of the event before is in it. */
 const REDATE = {
   name: 'prune-redate',
   text: `
@@ -124,7 +126,7 @@ const PRUNE_TASKS = {
 
 const NOTHING = { events: 0, dead: 0 }
 
-/** Forgets old events, step by step from the oldest on, and drops the partitions of days that are empty then. */
+/** Deletes old events, step by step from the oldest on, and drops the partitions of days that are then empty. */
 export function createPrune(connections: Connections, partitions: BodyPartitions) {
   async function step({ receivedBeforeMs, deadReceivedBeforeMs, limit, from }: PruneRequest): Promise<PruneStep> {
     const { receivedAtMs, key } = from ?? FROM_OLDEST

@@ -6,7 +6,9 @@ import type { Connections } from './connections.ts'
 
 const CLOCK = `clock AS MATERIALIZED (SELECT clock_1($1) AS now, clock_1($1) + ${AHEAD_TOLERANCE_MS} AS ahead)`
 
-/** A body moves to the partition of its new day in the same statement: a reader finds it either before or after the move. */
+/**
+ * A body moves to the partition of its new day in the same statement: a reader finds the body either before or after the move.
+ */
 const EVENTS = {
   name: 'bring-back-events',
   text: `
@@ -32,7 +34,7 @@ const EVENTS = {
     SELECT (SELECT count(*)::integer FROM received) AS events, (SELECT count(*)::integer FROM started) AS deliveries
   `,
 }
-/** An attempt's `started_at` that lies ahead shows that the clock was ahead when it ran. */
+/** If `started_at` of an attempt lies ahead, the clock was ahead when the attempt ran. */
 const DELIVERIES = {
   name: 'bring-back-deliveries',
   text: `
@@ -56,7 +58,7 @@ const DELIVERIES = {
     WHERE d.key = ahead.key AND d.state IN ('pending', 'dead') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
   `,
 }
-/** Leaves alone a lease that was not begun ahead: its holder's handlers may have more time than those of this process. */
+/** Leaves a lease alone that did not begin ahead: the handlers of its holder may have more time than those of this process. */
 const LEASES = {
   name: 'bring-back-leases',
   text: `
@@ -69,7 +71,10 @@ const LEASES = {
     ) RETURNING d.key
   `,
 }
-/** A store that is gone would be taken for alive until its time has come; one that is alive writes its next heartbeat soon. */
+/**
+ * Without this, a store that is gone would count as alive until the time of its heartbeat has come. A store that is alive
+ * writes its next heartbeat soon.
+ */
 const HEARTBEATS = {
   name: 'bring-back-signs',
   text: `
@@ -83,8 +88,8 @@ const HEARTBEATS = {
   `,
 }
 /**
- * Of a task that was begun while the clock was ahead, all times move by the same amount. `source >= ''` has the statement use the
- * index of the awaited tasks.
+ * If a task began while the clock was ahead, all its times move by the same amount. `source >= ''` makes the statement use the
+ * index of the tasks that have not ended.
  */
 const AWAITED_TASKS = {
   name: 'bring-back-awaited',

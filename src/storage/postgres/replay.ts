@@ -6,8 +6,8 @@ import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 
 /**
- * Gives an event that a replay has brought into conflict a row in `event_key` of its own, where another event with the same body
- * is in conflict too and has the usual one.
+ * Gives an event that a replay has brought into conflict its own row in `event_key`, if another event with the same body is in
+ * conflict too and has the usual row.
  */
 const NAME_CONFLICT = {
   name: 'name-conflict',
@@ -24,7 +24,7 @@ export function createReplay(connections: Connections, clock: DatabaseClock) {
   return (replay: Replay): Promise<Replayed> =>
     connections.transaction(async (query) => {
       const { eventUid, handlers, only } = replay
-      // The lock makes another replay of the event wait, and retention too.
+      // The lock makes other replays of the event, and retention, wait.
       const [event] = isUuid(eventUid)
         ? await query<{ key: number; variant: number }>('SELECT key, variant FROM event WHERE uid = $1 FOR UPDATE', [
             eventUid,
@@ -60,8 +60,8 @@ const RESTART = `
 `
 
 /**
- * Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. The
- * caller has locked the event.
+ * Makes the deliveries of an event to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will
+ * run. The caller must have locked the event.
  */
 export async function deliver(
   query: Query,

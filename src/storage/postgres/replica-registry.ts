@@ -18,7 +18,7 @@ const ANNOUNCE = {
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
 
 const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
-/** A hash that changes whenever a replica or its handlers do, and how many other replicas are there. */
+/** A hash that changes whenever a replica or its handlers change, and the number of other replicas. */
 const STATE = {
   name: 'fleet-state',
   text: `

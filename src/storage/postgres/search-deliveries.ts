@@ -14,7 +14,7 @@ import { escapeText, isUuid } from './escape-text.ts'
 
 type ListedRow = DeliveryRow & Readonly<{ uid: string; source: string; type: string }>
 
-/** Deliveries, those of the newest event first; dead ones by the time of their death, the last first. */
+/** Lists deliveries, those of the newest event first; dead deliveries by the time at which they died, the latest first. */
 export function createSearchDeliveries(connections: Connections) {
   return async (filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>> => {
     const isDead = filter.state === 'dead'

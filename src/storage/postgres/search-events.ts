@@ -17,7 +17,7 @@ import { escapeText } from './escape-text.ts'
 
 const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
 
-/** Events, newest first. */
+/** Lists events, newest first. */
 export function createSearchEvents(connections: Connections) {
   return async (filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> => {
     const start = startOf('events', page)
@@ -47,7 +47,9 @@ export function createSearchEvents(connections: Connections) {
 
 const positionOf = ({ received_at, key }: EventRow): Position => ({ atMs: received_at, key })
 
-/** A task has few events, and an index gives those of one source and type in order. */
+/**
+ * Whether an index answers the filter: a task has few events, and an index gives the events of one source and type in order.
+ */
 const isIndexed = ({ task, source, type, status, origin, q }: EventFilter): boolean =>
   task !== undefined ||
   (source !== undefined &&

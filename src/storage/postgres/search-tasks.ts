@@ -14,10 +14,10 @@ import { type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 
-/** Event types of a source that are read to find the last event that came by webhook. */
+/** How many event types of a source are read to find the last event that came by webhook. */
 const MAX_TYPES = 256
 
-/** Tasks, newest first. */
+/** Lists tasks, newest first. */
 export function createSearchTasks(connections: Connections) {
   return async ({ source, status }: TaskFilter, page: PageRequest): Promise<Page<Task>> => {
     const { key: before } = startOf('tasks', page)
@@ -58,7 +58,7 @@ export function createFindTask(connections: Connections) {
   }
 }
 
-/** Type by type through the index, however many events there are of each. */
+/** Reads type by type through the index, however many events each type has. */
 const ACTIVITY = {
   name: 'activity',
   text: `

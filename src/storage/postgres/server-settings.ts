@@ -2,8 +2,8 @@
 const OLDEST_SERVER_VERSION = 15
 
 /**
- * The settings that decide whether a server keeps what it has committed, as one connection sees them. Also pins how commits
- * are made for the session.
+ * The settings that decide whether a server keeps what it has committed, as one connection sees them. Also fixes
+ * `synchronous_commit` for the session.
  */
 export const SERVER_SETTINGS = `
   SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync,
@@ -24,21 +24,21 @@ export interface ServerSettings extends Record<string, unknown> {
   readonly now: number
 }
 
-/** Why no event may be acknowledged over this connection, and what an operator does about it; empty if all is well. */
+/** Why no event may be acknowledged over this connection, and what the operator can do about it; empty if there is no fault. */
 export function faultsOfServer(row: ServerSettings | undefined): readonly string[] {
-  if (row === undefined) return ['PostgreSQL did not say how it is set']
+  if (row === undefined) return ['PostgreSQL returned no settings']
   const faults: string[] = []
   if (row.version < OLDEST_SERVER_VERSION * 10_000) {
     const version = `${Math.floor(row.version / 10_000)}.${row.version % 10_000}`
-    faults.push(`PostgreSQL is version ${version}, and ${OLDEST_SERVER_VERSION} is the oldest that serves: upgrade it`)
+    faults.push(`PostgreSQL is version ${version}, and Holdfast needs ${OLDEST_SERVER_VERSION} or newer: upgrade it`)
   }
   if (row.fsync === 'off')
-    faults.push('PostgreSQL has fsync=off and may lose what was acknowledged: set fsync=on and reload it')
+    faults.push('PostgreSQL has fsync=off and may lose acknowledged events: set fsync=on and reload it')
   if (row.full_page_writes === 'off')
     faults.push('PostgreSQL has full_page_writes=off and may be damaged by a crash: set it on and reload')
   if (row.synchronous_commit === 'off') {
     faults.push(
-      'PostgreSQL has synchronous_commit=off and may lose what was acknowledged: set it on (or remote_apply) for this role, database and server',
+      'PostgreSQL has synchronous_commit=off and may lose acknowledged events: set it on (or remote_apply) for this role, database and server',
     )
   }
   if (row.encoding !== 'UTF8') faults.push(`the database has encoding ${row.encoding}: create one with encoding UTF8`)

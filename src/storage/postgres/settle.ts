@@ -12,8 +12,8 @@ import { createGiveUpId } from './id-successor.ts'
 import type { Leases } from './own-leases.ts'
 
 /**
- * Records attempts and moves their deliveries on, each only under its lease; of several settlements under one lease the first
- * counts. Returns the places (`n`) of those that took effect. All statements lock deliveries in order of key.
+ * Records attempts and updates their deliveries, each only under its lease; of several settlements under one lease only the
+ * first counts. Returns the places (`n`) of those that took effect. All statements lock deliveries in order of key.
  */
 const settleStatement = (name: string, history: string): Statement => ({
   name,
@@ -63,8 +63,8 @@ const SETTLE = settleStatement('settle', HISTORY)
 const SETTLE_UNRECORDED = settleStatement('settle-alone', '')
 
 /**
- * Locks events before their deliveries, as a replay does: of the last two deliveries of an event that end at the same time, the
- * second sees the first.
+ * Locks events before their deliveries, as a replay does: if the last two deliveries of an event end at the same time, the
+ * second transaction sees the first.
  */
 const HOLD_EVENTS = {
   name: 'hold-events',
@@ -77,14 +77,14 @@ const QUARANTINE = {
 
 type HeldEvent = Pick<EventRow, 'key' | 'status' | 'reasons'>
 
-/** The parts of a settlement that are carried out. */
+/** Which parts of a settlement are carried out. */
 interface Extent {
   readonly statement: Statement
   readonly quarantines: boolean
   readonly givesUpIds: boolean
 }
 const ALL: Extent = { statement: SETTLE, quarantines: true, givesUpIds: true }
-/** Fewer and fewer, tried one after the other where a damaged page is in the way. */
+/** Extents with fewer and fewer parts, tried one after the other if a damaged page is in the way. */
 const PARTS: readonly Extent[] = [
   { statement: SETTLE, quarantines: true, givesUpIds: false },
   { statement: SETTLE, quarantines: false, givesUpIds: false },
@@ -116,7 +116,7 @@ const NOTHING: Outcome = { took: [], successors: [] }
 export function createSettle({ connections, clock, leases, damage, endedTasks, onLog }: SettleParts) {
   const giveUpId = createGiveUpId(clock)
 
-  /** Settles as many as can be settled, and of each as much as damage allows. */
+  /** Settles as many of the deliveries as damage allows, and of each settlement as many parts as damage allows. */
   async function settleReadable(entries: readonly Entry[], isAgain = false): Promise<Outcome> {
     try {
       return await settleBy(ALL, entries)
@@ -152,7 +152,7 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
     return (await query<{ n: number }>(statement, [clock.givenMs(), rows])).map(({ n }) => n)
   }
 
-  /** For deliveries that die, after which a quarantined event may give its id up: all in one transaction. */
+  /** Settles deliveries of which some are dead. A quarantined event may then give its id up; all of that is one transaction. */
   async function settleWithDead(query: Query, extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
     const dead = entries.filter(({ settlement }) => settlement.verdict === 'dead')
     const keys = [...new Set(dead.map(({ settlement }) => eventKeyOf(settlement.deliveryId)))]
@@ -181,7 +181,10 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
   }
 }
 
-/** The event, if this settlement quarantines it, or an earlier one has. */
+/**
+ * Quarantines the event if this settlement says so. Returns the event if it is quarantined now, by this settlement or an
+ * earlier one.
+ */
 async function quarantine(
   query: Query,
   { quarantine: added }: Settlement,

@@ -38,9 +38,9 @@ import { createSettle } from './settle.ts'
 import { createTrackTask } from './track-task.ts'
 
 interface PostgresStoreOptions {
-  /** Replaces the database's clock and this process's, in tests. */
+  /** In tests, replaces the clock of the database and that of this process. */
   readonly clock: Clock | undefined
-  /** Replaces this process's clock alone, in tests. */
+  /** In tests, replaces only the clock of this process. */
   readonly localClock: Clock | undefined
   readonly onLog: StoreLog
   /** How long the store tries to connect to a server that is starting or failing over. */
@@ -49,7 +49,7 @@ interface PostgresStoreOptions {
   readonly connectTimeoutMs?: number | undefined
 }
 
-/** Opens a store in PostgreSQL, creating its schema where there is none. Rejects with `ConfigurationError`. */
+/** Opens a store in PostgreSQL, and creates its schema if there is none. Rejects with `ConfigurationError`. */
 export async function openPostgresStore(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
   const { connectRetryMs, onLog } = options
   return connectWithRetry(connectRetryMs, onLog, () => openOnce(databaseUrl, options))
@@ -86,7 +86,7 @@ interface Parts {
   readonly onLog: StoreLog
 }
 
-/** What the store's ports are made of. */
+/** The parts of which the ports of the store are made. */
 interface Core extends Parts {
   readonly operations: Operations
   readonly endedTasks: EndedTaskListeners
@@ -177,7 +177,7 @@ function eventStoreOf({ connections, clock, operations, appends, health }: Core)
 
   return {
     append(event) {
-      // Without trying: the sender gets the known answer at once.
+      // Refuses without trying to store the event, so that the sender gets its answer at once.
       const fault = operations.ended() ?? health.faults()[0]
       return fault === undefined ? append(event) : Promise.reject(unavailable(fault))
     },
@@ -256,8 +256,8 @@ const whileBeating =
   }
 
 /**
- * Writes the first heartbeat before the first lease: without one, no other store would reclaim the lease before it expires. A
- * claim of deliveries does so itself.
+ * Writes the first heartbeat before the first lease: without a heartbeat, no other store would reclaim the lease before it
+ * expires. A claim of deliveries writes the heartbeat itself.
  */
 const afterHeartbeat =
   <Args extends readonly unknown[], Leased>(

@@ -6,7 +6,7 @@ import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import { checkIdempotency, idTakenBy, leasedTaskOf, type TaskRow, taskOf } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
-import { closeTask, endIfTold } from './end-task.ts'
+import { closeTask, endIfReported } from './end-task.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './own-leases.ts'
 
@@ -41,8 +41,8 @@ const BEGIN = `
 type InsertedRow = TaskRow & Readonly<{ now: number }>
 
 /**
- * How tasks begin. An id is locked before its task is looked for, and `append` locks it too: of a task and the event that
- * ends it, the one that is stored second sees the first.
+ * How tasks begin. An id is locked before its task is looked up, and `append` locks it, too: if a task and the event that ends
+ * it are stored at the same time, the second transaction sees the first.
  */
 export function createTrackTask(connections: Connections, clock: DatabaseClock, leases: Leases) {
   return {
@@ -54,12 +54,13 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
         const lease = id === undefined ? leases.next() : undefined
         const row = existing === undefined ? await insert(query, clock, task, lease) : undefined
         if (row === undefined) {
-          // If the task was not there before, another replica was faster: it is there now.
+          // If the task did not exist before, another replica has inserted it meanwhile.
           const other = existing ?? (await findKnown(query, task))
           if (other === undefined) throw new HoldfastError('invalid_request', `uid ${task.uid} is taken`)
           return { value: { task: taskOf(other), created: false, leased: undefined } }
         }
-        const { value, ...rest } = id === undefined ? { value: taskOf(row) } : await endIfTold(query, clock, row, id)
+        const { value, ...rest } =
+          id === undefined ? { value: taskOf(row) } : await endIfReported(query, clock, row, id)
         const leased = lease === undefined ? undefined : leasedTaskOf(row, lease, false, clock.localMs() - row.now)
         return { value: { task: value, created: true, leased }, ...rest }
       }),
@@ -76,7 +77,7 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
         const [other] = await query<TaskRow>(BY_ID, [escapeText(row.source), escapeText(submission.id)])
         if (other !== undefined) return closeTask(query, clock, row, 'failed', idTakenBy(other))
         const [begun = row] = await query<TaskRow>(BEGIN, [row.key, escapeText(submission.id)])
-        return endIfTold(query, clock, begun, submission.id)
+        return endIfReported(query, clock, begun, submission.id)
       }),
   }
 }

@@ -60,7 +60,7 @@ export function prepareRebuild(
       return true
     } catch (error) {
       if (isFatal(error)) throw error
-      warnings.found(`${derived.name}, an index, is damaged, and cannot be made anew: ${messageOf(error)}`)
+      warnings.found(`${derived.name}, an index, is damaged, and cannot be rebuilt: ${messageOf(error)}`)
       return false
     }
   }
@@ -69,7 +69,7 @@ export function prepareRebuild(
     const beganAtMs = monotonicMs()
     const rebuilt = all.filter(rebuild)
     if (rebuilt.length === 0) return false
-    warnings.found(`${what} made anew in ${Math.round(monotonicMs() - beganAtMs)} ms: ${ADVICE}`)
+    warnings.found(`${what} rebuilt in ${Math.round(monotonicMs() - beganAtMs)} ms: ${ADVICE}`)
     return true
   }
 

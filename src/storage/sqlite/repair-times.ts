@@ -71,7 +71,7 @@ export function prepareFindAhead(db: DatabaseSync) {
   }
 }
 
-/** Sets the times of the found rows back to now, if they still lie ahead. */
+/** Corrects the times of the found rows, if they still lie ahead. */
 export function prepareRepairTimes(db: DatabaseSync) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(
