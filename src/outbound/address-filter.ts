@@ -1,12 +1,10 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
 
-/**
- * Which addresses a caller may connect to beside public ones.
- * Of the special addresses, `own` is the one that the configured URL names literally.
- */
+/** Which addresses a caller of a provider may connect to beside public ones. */
 export interface AddressFilter {
   /** Loopback, RFC 1918, CGNAT and unique local addresses. */
   readonly privateNetworks: boolean
+  /** The address that the operator's URL names literally. It may also be one under which clouds give out credentials. */
   readonly own: string | undefined
 }
 
@@ -17,13 +15,13 @@ const PRIVATE_NAME = /^[^.]+$|\.(?:localhost|local|internal|lan|home\.arpa|svc)$
 
 export const isPrivateName = (name: string): boolean => PRIVATE_NAME.test(name.replace(/\.$/, '').toLowerCase())
 
-/** Prefixes under which IPv6 holds all of IPv4: mapped, and NAT64 (RFC 6052), which networks without IPv4 use. */
+/** IPv6 prefixes that contain all IPv4 addresses: mapped addresses, and NAT64 (RFC 6052), which networks without IPv4 use. */
 const MAPPED = '::ffff:'
 const NAT64 = '64:ff9b::'
 
 type Ranges = readonly (readonly [network: string, prefixBits: number])[]
 
-/** IANA's special-purpose registries (RFC 6890), by what a caller may do with them. IPv4 ranges count in IPv6 too. */
+/** From IANA's special-purpose registries (RFC 6890). Each IPv4 range also applies to its IPv6 forms. */
 const privateNetworks = blockList([
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
@@ -34,7 +32,7 @@ const privateNetworks = blockList([
   ['fc00::', 7],
 ])
 
-/** Link-local, and where clouds hand out credentials: AWS, Google, Azure, Alibaba, Scaleway. */
+/** Link-local addresses, and addresses under which clouds give out credentials: AWS, Google, Azure, Alibaba, Scaleway. */
 const metadata = blockList([
   ['169.254.0.0', 16],
   ['100.100.100.200', 32],
@@ -45,7 +43,7 @@ const metadata = blockList([
   ['fd00:42::42', 128],
 ])
 
-/** Unspecified, multicast, reserved, benchmarks, documentation, and tunnels, whose far ends cannot be checked. */
+/** Unspecified, multicast, reserved, benchmark and documentation addresses, and tunnels, whose other ends cannot be checked. */
 const unusable = blockList([
   ['0.0.0.0', 8],
   ['192.0.0.0', 24],
@@ -61,7 +59,7 @@ const unusable = blockList([
   ['3fff::', 20],
 ])
 
-/** All that is public in IPv6; the rest of it is reserved. */
+/** The public IPv6 addresses; all others are reserved. */
 const publicIPv6 = blockList([
   ['2000::', 3],
   [`${MAPPED}0.0.0.0`, 96],
@@ -92,7 +90,7 @@ export function mayConnect(address: string, filter: AddressFilter): boolean {
   return family === 'ipv4' || publicIPv6.check(bare, family)
 }
 
-/** The filter for a base URL's host; `hostname` as `URL` gives it, which writes every spelling of an address the same way. */
+/** The filter for a base URL. `hostname` comes from `URL`, which normalizes every spelling of an address. `isConfigured`: the operator set the URL. */
 export function filterFor(hostname: string, isConfigured: boolean): AddressFilter {
   if (!isConfigured) return PUBLIC_ONLY
   const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')

@@ -16,43 +16,44 @@ const MAX_KEPT_DEPTH = 4
 /** Bytes of a string, number, literal or name that is kept. */
 const MAX_TOKEN_BYTES = 1_024
 
-/** `first`: a name, or the end of an object that has none. */
+/** `first`: the first name of an object, or the end of an empty object. */
 type Expected = 'value' | 'first' | 'name' | 'colon' | 'comma'
 
 /**
- * Reads JSON of any length as it comes in, and keeps what a status is read from: the objects of the first levels, with their
- * short strings, numbers and literals. Long strings and arrays are left out. Takes linear time and bounded memory, whatever
- * the input.
+ * Reads JSON of any length piece by piece, and keeps the values from which a module may read a task's status: the objects of the
+ * first levels, with their short strings, numbers and literals. Leaves out long strings and arrays. Takes linear time and bounded
+ * memory for any input.
  */
 export class Outline {
   readonly #budget = new OutlineBudget()
-  #places: OpenObject[] = []
-  /** Depth inside a container that is skipped; 0: not inside one. */
+  /** The objects around the current byte, outermost first. */
+  #open: OpenObject[] = []
+  /** Depth inside an array or object that is skipped; 0: not inside one. */
   #skippedDepth = 0
-  /** Inside a string of a skipped container. */
+  /** Inside a string of a skipped array or object. */
   #inString = false
-  /** The last byte of what came before was a backslash that escapes the next. */
+  /** The last chunk ended with a backslash that escapes the next byte. */
   #isEscaped = false
   #expected: Expected = 'value'
-  /** Undefined: the name is longer than is kept. */
+  /** The name of the current member. Undefined: it is longer than `MAX_TOKEN_BYTES`. */
   #name: string | undefined = ''
   #token: Token | undefined
   #root: object | undefined
   #state: 'reading' | 'whole' | 'broken' = 'reading'
 
-  /** False: reads no more, because the text is complete, or no JSON. */
+  /** Returns false if it needs no more chunks: the text is complete, or is no JSON. */
   push(chunk: Buffer): boolean {
     for (let at = 0; at < chunk.length && this.#state === 'reading'; ) at = this.#step(chunk, at)
     return this.#state === 'reading'
   }
 
-  /** What is kept of a complete text, or of one that is cut off here; undefined where it is no object. */
+  /** The outline of what was read so far, also if the text is not complete; undefined if it is no object. */
   kept(): { readonly value: object; readonly omitted: readonly string[] } | undefined {
     if (this.#root === undefined || this.#state === 'broken') return undefined
     return { value: this.#root, omitted: this.#budget.omitted }
   }
 
-  /** Gives where to go on. */
+  /** Returns the position of the next step. */
   #step(chunk: Buffer, at: number): number {
     const token = this.#token
     if (token !== undefined) {
@@ -65,16 +66,16 @@ export class Outline {
     if (this.#skippedDepth > 0) return this.#skip(chunk, at)
     const byte = chunk[at] ?? 0
     if (byte === QUOTE) this.#token = new Token('string')
-    else if (!isSpace(byte) && !this.#mark(byte)) {
+    else if (!isSpace(byte) && !this.#punctuation(byte)) {
       this.#token = new Token('bare')
       return at
     }
     return at + 1
   }
 
-  /** Skips to the end of the container, or of the chunk. */
+  /** Skips to the end of the array or object, or of the chunk. */
   #skip(chunk: Buffer, from: number): number {
-    // Local variables are several times as fast as fields here, and this loop sees most bytes.
+    // This loop reads most bytes, and local variables are several times as fast as fields.
     let [depth, inString] = [this.#skippedDepth, this.#inString]
     let at = this.#isEscaped ? from + 1 : from
     for (; at < chunk.length && depth > 0; at++) {
@@ -92,9 +93,9 @@ export class Outline {
     return Math.min(at, chunk.length)
   }
 
-  /** A byte that is a token of its own; false: it begins a number or a literal. */
-  #mark(byte: number): boolean {
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#open(byte === OPEN_BRACE)
+  /** Reads a byte that is a token by itself. Returns false if the byte begins a number or a literal. */
+  #punctuation(byte: number): boolean {
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#begin(byte === OPEN_BRACE)
     else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) this.#close(byte === CLOSE_BRACE)
     else if (byte === COMMA) this.#expect('comma', 'name')
     else if (byte === COLON) this.#expect('colon', 'value')
@@ -102,8 +103,8 @@ export class Outline {
     return true
   }
 
-  #open(isObject: boolean): void {
-    const depth = this.#places.length
+  #begin(isObject: boolean): void {
+    const depth = this.#open.length
     const isKept = depth === 0 || (isObject && depth < MAX_KEPT_DEPTH && this.#name !== undefined)
     if (this.#expected !== 'value' || (depth === 0 && !isObject)) {
       this.#state = 'broken'
@@ -114,11 +115,11 @@ export class Outline {
       this.#leaveOut()
       return
     }
-    // Without a prototype, so that no name is anything but a name.
+    // Without a prototype, so that a name such as `__proto__` is an ordinary name.
     const value: OpenObject['value'] = Object.create(null)
     if (depth === 0) this.#root = value
     else this.#put(value, 0)
-    this.#places.push({ name: this.#name ?? '', value })
+    this.#open.push({ name: this.#name ?? '', value })
     this.#expected = 'first'
   }
 
@@ -127,9 +128,9 @@ export class Outline {
       this.#state = 'broken'
       return
     }
-    this.#places.pop()
+    this.#open.pop()
     this.#expected = 'comma'
-    if (this.#places.length === 0) this.#state = 'whole'
+    if (this.#open.length === 0) this.#state = 'whole'
   }
 
   #expect(expected: Expected, next: Expected): void {
@@ -143,7 +144,7 @@ export class Outline {
       if (bytes !== undefined && typeof name !== 'string') this.#state = 'broken'
       this.#name = typeof name === 'string' ? name : undefined
       this.#expected = 'colon'
-    } else if (this.#expected === 'value' && this.#places.length > 0) {
+    } else if (this.#expected === 'value' && this.#open.length > 0) {
       const value = bytes && parsed(bytes)
       if (bytes !== undefined && value === undefined) this.#state = 'broken'
       else if (bytes === undefined) this.#leaveOut()
@@ -152,46 +153,46 @@ export class Outline {
   }
 
   #put(value: unknown, bytes: number): void {
-    const [place] = this.#places.slice(-1)
+    const innermost = this.#open.at(-1)
     const name = this.#name
-    if (place === undefined || name === undefined) this.#leaveOut()
-    else if (this.#budget.allows(this.#places.length, name.length + bytes)) place.value[name] = value
+    if (innermost === undefined || name === undefined) this.#leaveOut()
+    else if (this.#budget.allows(this.#open.length, name.length + bytes)) innermost.value[name] = value
     else this.#leaveOut()
     this.#expected = 'comma'
   }
 
   #leaveOut(): void {
-    this.#budget.leaveOut(this.#places, this.#name ?? '')
+    this.#budget.leaveOut(this.#open, this.#name ?? '')
     this.#expected = 'comma'
   }
 }
 
-/** A string, or a number or literal, that may come in pieces. */
+/** A string, number or literal that may come in several chunks. */
 class Token {
   readonly kind: 'string' | 'bare'
   isOver = false
   readonly #pieces: Buffer[] = []
   #length = 0
   #isKept = true
-  /** The last byte of what came before was a backslash that escapes the next. */
+  /** The last chunk ended with a backslash that escapes the next byte. */
   #isEscaped = false
 
   constructor(kind: 'string' | 'bare') {
     this.kind = kind
   }
 
-  /** The token as JSON; undefined: it is longer than is kept. */
+  /** The token as JSON; undefined: it is longer than `MAX_TOKEN_BYTES`. */
   get bytes(): Buffer | undefined {
     if (!this.#isKept) return undefined
     const whole = Buffer.concat(this.#pieces)
     return this.kind === 'bare' ? whole : Buffer.concat([Buffer.from('"'), whole, Buffer.from('"')])
   }
 
-  /** Gives where it ends, or the end of the chunk. */
+  /** Returns the position after the token, or the end of the chunk. */
   read(chunk: Buffer, from: number): number {
     const end = this.kind === 'string' ? this.#endOfString(chunk, from) : this.#endOfBare(chunk, from)
     if (this.#isKept && this.#length + end - from <= MAX_TOKEN_BYTES) {
-      // A copy, or the whole chunk would stay in memory.
+      // A copy: a part of the chunk would keep the whole chunk in memory.
       if (end > from) this.#pieces.push(Buffer.from(chunk.subarray(from, end)))
       this.#length += end - from
     } else {
@@ -229,28 +230,28 @@ class Token {
   }
 }
 
-/** Undefined: it is no JSON. */
+/** Undefined: the bytes are no JSON. */
 function parsed(bytes: Buffer): unknown {
   const { ok, ...rest } = parseJson(bytes)
   return ok && 'value' in rest ? rest.value : undefined
 }
 
-/** Bytes that are kept of the outermost object, and of all within it together. */
+/** Bytes that are kept of the outermost object's own members, and of all objects inside it together. */
 const OUTER_BYTES = 32_768
 const INNER_BYTES = 16_384
-/** Quotes and commas of one. */
+/** Bytes that each member costs beside its name and value: quotes, colon and comma. */
 const ENTRY_BYTES = 8
-/** At most so many names of fields that were left out are kept, and so many characters of each. */
+/** The most left-out fields that are named, and characters of each name. */
 const MAX_OMITTED = 32
 const MAX_PATH_LENGTH = 128
 
-/** An object that is being read, and its name in the one around it. */
+/** An object that is being read, and its name in the object around it. */
 interface OpenObject {
   readonly name: string
   readonly value: Record<string, unknown>
 }
 
-/** How much may be kept, and the names of what was left out. Deep values take nothing from the share of the outermost ones. */
+/** How much may be kept, and the names of what was left out. The outermost members and the deeper ones have separate budgets. */
 class OutlineBudget {
   readonly omitted: string[] = []
   #outerBytes = OUTER_BYTES
@@ -264,10 +265,10 @@ class OutlineBudget {
     return true
   }
 
-  /** `places`: the objects that the value stands in. */
-  leaveOut(places: readonly OpenObject[], name: string): void {
+  /** `around`: the objects around the value, outermost first. */
+  leaveOut(around: readonly OpenObject[], name: string): void {
     if (this.omitted.length >= MAX_OMITTED) return
-    const path = [...places.slice(1).map((place) => place.name), name].join('.')
+    const path = [...around.slice(1).map((object) => object.name), name].join('.')
     this.omitted.push(path.slice(0, MAX_PATH_LENGTH))
   }
 }

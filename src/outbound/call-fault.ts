@@ -1,6 +1,6 @@
 import type { CallFailure, CallResult } from '../domain/outbound.ts'
 
-/** A call that got no answer. Its message is a sentence of our own, and nothing else. */
+/** A call got no answer. The message is one sentence of Holdfast's own, without text from the provider. */
 export class CallFault extends Error {
   override readonly name = 'CallFault'
   readonly failure: CallFailure
@@ -11,16 +11,16 @@ export class CallFault extends Error {
   }
 }
 
-/** Codes of Node and undici; anything else might quote the other side. */
+/** The form of error codes of Node and undici. Any other text might quote the provider. */
 const CODE = /^[A-Z][A-Z0-9_]{1,49}$/
 
-/** ` (ECONNREFUSED)`, or nothing. */
+/** ` (ECONNREFUSED)` for an error with such a code; otherwise an empty text. */
 export function codeIn(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' && CODE.test(code) ? ` (${code})` : ''
 }
 
-/** What anything thrown during a call means to its caller. */
+/** The result of a call during which `error` was thrown. */
 export function failureOf(error: unknown): CallResult {
   const { failure, message } = error instanceof CallFault ? error : faultOf(codeIn(error))
   return { ok: false, failure, message }

@@ -15,34 +15,34 @@ import { createConnector } from './connector.ts'
 import { AnswerMemory, readAnswer } from './read-answer.ts'
 
 export interface CallerOptions {
-  /** http(s), without credentials, query and fragment; its path stands before that of every request. */
+  /** http(s), without credentials, query and fragment. Its path precedes the path of every request. */
   readonly baseUrl: string
   /** The operator has set the URL, so that its host may be on a private network. */
   readonly baseIsConfigured: boolean
-  /** Sent with every request; the key is one of them. */
+  /** Sent with every request; among them the API key. */
   readonly headers?: Readonly<Record<string, string>>
   /** Holdfast's version, for `User-Agent`. */
   readonly version: string
   /** Bytes of an answer that is kept whole, unless a call asks for fewer. */
   readonly maxAnswerBytes: number
-  /** Shared by all callers of the process; the caller's own unless given. */
+  /** Shared by all callers of the process. Default: a memory of this caller alone. */
   readonly memory?: AnswerMemory
   readonly timeouts?: { readonly connectMs: number; readonly totalMs: number }
-  /** As `dns.lookup`; by `createLookup` unless given. */
+  /** As `dns.lookup`. Default: `createLookup`. */
   readonly lookup?: LookupFunction
 }
 
 export interface Caller {
   readonly call: CallProvider
-  /** Ends the calls that are open; those that come later are not made. Idempotent. */
+  /** Ends the open calls, and makes no later ones. Idempotent. */
   close(): Promise<void>
 }
 
 const DEFAULT_TIMEOUTS = { connectMs: CALL_CONNECT_TIMEOUT_MS, totalMs: CALL_TIMEOUT_MS }
 
 /**
- * Calls one source's provider over connections of its own: it uses no proxy of the environment and no connection of another
- * source. Throws `TypeError` where the base is no URL.
+ * Makes the caller of one source's provider. It has connections of its own, shared with no other source, and ignores proxies of the
+ * environment. Throws `TypeError` if `baseUrl` is no URL.
  */
 export function createCaller(options: CallerOptions): Caller {
   const { maxAnswerBytes, timeouts = DEFAULT_TIMEOUTS, memory = answerMemory(maxAnswerBytes) } = options
@@ -73,7 +73,7 @@ export function createCaller(options: CallerOptions): Caller {
       memory,
       hold: taken,
     })
-    // A caller that has given up has disposed of it already.
+    // A caller that has given up has disposed of `hold` already.
     if (hold?.disposed === false) hold.use(taken.move())
     return read
   }
@@ -104,7 +104,10 @@ export function createCaller(options: CallerOptions): Caller {
   }
 }
 
-/** Memory for answers that may be so long: for one at least, and for no more than the store takes beside webhooks. */
+/**
+ * Memory for answers of at most `maxAnswerBytes`: enough for one such answer, or `MAX_ARRIVING_ANSWER_BYTES` if that is more, which
+ * leaves room for webhooks in the store's queue (`MAX_QUEUED_BYTES`).
+ */
 export const answerMemory = (maxAnswerBytes: number): AnswerMemory =>
   new AnswerMemory(Math.max(maxAnswerBytes, MAX_ARRIVING_ANSWER_BYTES))
 
@@ -116,8 +119,8 @@ interface Stop {
 }
 
 /**
- * Settles when the work settles, when the time is over or when the caller's signal aborts, and then stops the work. undici
- * acts on a signal only once it has a connection, so this function races the work against the signal itself.
+ * Settles when the work settles, when its time is over, or when the caller's signal aborts; in the last two cases also stops the
+ * work. undici obeys a signal only once it has a connection, so this function does not wait for the work after that.
  */
 async function bounded<Result>(
   work: (stop: Stop) => Promise<Result>,
@@ -141,11 +144,12 @@ async function bounded<Result>(
   }
 }
 
-/** A call whose answer keeps coming may take so many times the usual time. */
+/** A call whose answer keeps arriving may take this many times the usual time. */
 const MAX_STRETCH = 4
 
 /**
- * Ends a call that takes too long. An answer that keeps coming has more time, and waiting for memory costs none.
+ * Ends a call that takes too long. Each part of the answer gives the call more time, up to `MAX_STRETCH`. The time does not run
+ * while the answer waits for memory.
  */
 class CallTimer {
   readonly #totalMs: number
@@ -162,7 +166,7 @@ class CallTimer {
     this.#run()
   }
 
-  /** A part of the answer has come. */
+  /** Called when a part of the answer has arrived. */
   progress(): void {
     this.stop()
     this.#run()
@@ -186,10 +190,10 @@ class CallTimer {
   }
 }
 
-/** A request as it goes on the wire. */
+/** A request in the form in which undici sends it. */
 interface WireRequest {
   readonly method: ReadyRequest['method']
-  /** With the base URL's own path before it, and the query. */
+  /** The base URL's path, the request's path and the query. */
   readonly path: string
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
@@ -200,13 +204,13 @@ type HeaderRecord = Readonly<Record<string, string>>
 
 /** Path characters of RFC 3986; the module that builds the path escapes all others. */
 const PATH = /^\/(?:[\w.~!$&'()*+,;=:@/-]|%[\da-f]{2})*$/i
-/** Separates segments, also at servers that unescape before they split. */
+/** Separates the segments of a path, also escaped, because some servers unescape a path before they split it. */
 const SEPARATOR = /\/|%2f|%5c/i
 const DOT_SEGMENT = /^(?:\.|%2e){1,2}$/i
 
 /**
- * Later headers win: the defaults, the base's, the request's own. Throws `CallFault` for a path that could be read as
- * leading out of the base's, since ids from outside stand in it.
+ * Merges the headers: those of the caller replace the defaults, and those of the request replace both. Throws `CallFault` for a path
+ * that a server could read as leading out of the base URL's path: it may contain ids from outside.
  */
 function wireRequest(base: URL, baseHeaders: HeaderRecord, request: ReadyRequest): WireRequest {
   const { contentType, body } = bodyOf(request)

@@ -11,8 +11,8 @@ const forbidden = (host: string): CallFault =>
   new CallFault('forbidden_address', `${host} leads to an address that is not on the public internet.`)
 
 /**
- * Opens connections only to addresses that the filter allows. It checks the very addresses that it then connects to, so that a
- * name cannot resolve to another one in between. Fails with `CallFault`, before anything was sent.
+ * Opens connections only to addresses that the filter allows. It resolves a name once, and connects to the addresses that it has
+ * checked, so that the name cannot resolve to other ones in between. Fails with `CallFault`, before anything was sent.
  */
 export function createConnector(
   filter: AddressFilter,
@@ -21,7 +21,7 @@ export function createConnector(
 ): buildConnector.connector {
   const connect = buildConnector({ timeout: timeoutMs, allowH2: false, lookup: filteredLookup(filter, lookup) })
   return (options, callback) => {
-    // An address is not looked up.
+    // If the host is an address, the lookup below is not called, so the address is checked here.
     if (isIP(options.hostname) !== 0 && !mayConnect(options.hostname, filter)) {
       callback(forbidden(options.hostname), null)
       return
@@ -39,7 +39,7 @@ const unreachable = (host: string, error: Error): CallFault =>
 const unresolved = (host: string, error: Error): CallFault =>
   new CallFault('unreachable', `No address of ${host} was found${codeIn(error)}.`)
 
-/** Passes on those of a name's addresses that the filter allows. */
+/** A lookup that gives only the addresses that the filter allows. */
 function filteredLookup(filter: AddressFilter, lookup: LookupFunction): LookupFunction {
   return (hostname, options, callback) =>
     lookup(hostname, { ...options, all: true }, (error, found, family) => {

@@ -2,7 +2,7 @@ import type { LookupAddress, promises } from 'node:dns'
 import { isIP } from 'node:net'
 import { MAX_ADDRESSES } from './resolver-files.ts'
 
-/** How long the addresses of one family wait for the other's, and how long an answer with one family alone is cached. */
+/** How long the addresses of one family (IPv4, IPv6) wait for those of the other, and how long an answer with one family is cached. */
 const OTHER_FAMILY_MS = 250
 const HALF_TTL_SECONDS = 10
 
@@ -12,7 +12,7 @@ export interface ResolvedName {
   readonly ttlSeconds: number
 }
 
-/** Why name servers gave no address, the mildest reason first. */
+/** Why name servers gave no address, the least serious reason first. */
 const FAULTS = ['ENOTFOUND', 'ECONNREFUSED', 'EREFUSED', 'EBADRESP', 'ESERVFAIL', 'ETIMEOUT'] as const
 export type NameFault = (typeof FAULTS)[number]
 
@@ -29,12 +29,13 @@ interface Family {
 
 const LATE: Family = { records: [], fault: 'ETIMEOUT' }
 
-/** Asks for both families of one name. Never rejects. */
+/** Queries both families of one name. Never rejects. */
 export async function askNameServers(resolver: promises.Resolver, name: string): Promise<ResolvedName | NameFault> {
   const four = resolver.resolve4(name, { ttl: true }).then(recordsOf, faultOf)
   const six = resolver.resolve6(name, { ttl: true }).then(recordsOf, faultOf)
   const both = Promise.all([four, six])
-  // Some servers never answer for IPv6, or say that the name does not exist (RFC 4074); so only IPv4's answer counts for both.
+  // Some servers never answer the IPv6 query, or answer it with NXDOMAIN although the name exists (RFC 4074). So only the IPv4 answer
+  // tells that the name does not exist.
   await Promise.race([
     four.then(({ records, isUnknown }) => (records.length > 0 || isUnknown === true ? undefined : both)),
     six.then(({ records }) => (records.length > 0 ? undefined : both)),

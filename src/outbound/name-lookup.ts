@@ -12,23 +12,23 @@ import {
   SYSTEM_FILES,
 } from './resolver-files.ts'
 
-/** The longest that a lookup may take, in any case: shorter than the connection's own timeout. */
+/** The longest that a lookup may take; shorter than the timeout of a connection. */
 const DEADLINE_MS = 4_000
 /**
- * The longest that the first query to a name server waits; where answers were quick so far, it waits as little as 250 ms. The
- * query is sent again, each time with a longer wait, until the deadline.
+ * The longest wait for the answer to a first query. If the name server has answered quickly so far, the wait is shorter, at least
+ * 250 ms. The resolver then repeats the query, each time with a longer wait, until the deadline.
  */
 const QUESTION_MS = 1_500
 const TRIES = 4
-/** An answer is cached for its time to live, within these bounds; and so many answers are. */
+/** Bounds of the time for which an answer is cached, its time to live, and of the number of cached answers. */
 const MIN_TTL_SECONDS = 1
 const MAX_TTL_SECONDS = 300
 const MAX_CACHED = 1_000
-/** The system's files are read again after so long. */
+/** How long the contents of the system's files count before they are read again. */
 const FILES_MS = 30_000
 
 export interface LookupSettings {
-  /** The system's unless given. */
+  /** Name servers. Default: those of the system. */
   readonly servers?: readonly string[]
   readonly files?: NameFiles
   readonly deadlineMs?: number
@@ -38,10 +38,11 @@ export interface LookupSettings {
 
 /**
  * Resolves names as the system does (its hosts file, then its name servers with its search domains), but without the system's
- * resolver: that has two threads for the whole process, and two names whose servers hang would keep every other one waiting.
- * Only a name that the name servers do not know is looked up by the system's resolver too, one at a time: it may have other
- * sources. It is not tried after a failure of the name servers (most say SERVFAIL when a provider's own servers hang), which it
- * would only meet again.
+ * resolver (getaddrinfo). That one has two threads for the whole process, and two names whose servers hang would delay all others.
+ *
+ * If the name servers give no address, the system's resolver is tried too, for one name at a time, because it may have other sources.
+ * It is not tried after a timeout or SERVFAIL, which it would only meet again (most name servers answer SERVFAIL when a provider's own
+ * servers hang); a private name is tried also after SERVFAIL.
  *
  * Every lookup ends within its deadline. Answers are cached for their time to live; callers that want the same name share a lookup.
  */
@@ -75,7 +76,7 @@ const failure = (code: string): NodeJS.ErrnoException => Object.assign(new Error
 
 interface Cached {
   readonly addresses: Promise<LookupAddress[]>
-  /** Infinite while it is under way. */
+  /** Infinite while the lookup runs. */
   untilMs: number
 }
 
@@ -88,7 +89,7 @@ class NameResolver {
   #local:
     | { readonly names: Promise<LocalNames>; readonly resolver: promises.Resolver; readonly untilMs: number }
     | undefined
-  /** Resolves when the system's resolver has answered for the one name that it looks up. */
+  /** Present while the system's resolver looks up a name; resolves when it has answered. */
   #systemBusy: Promise<void> | undefined
 
   constructor({ servers, files = SYSTEM_FILES, deadlineMs = DEADLINE_MS, system = getaddrinfo }: LookupSettings) {
@@ -125,13 +126,13 @@ class NameResolver {
     const hosts = local.addressesOf(name.replace(/\.$/, ''))
     const known = hosts.length > 0 ? hosts : loopbackOf(name)
     if (known !== undefined) return { addresses: known.map(addressOf), ttlSeconds: MIN_TTL_SECONDS }
-    const asked = await askInOrder(resolver, candidatesOf(name, local), untilMs)
-    if (typeof asked !== 'string') return asked
-    if (asked === 'ETIMEOUT' || (asked === 'ESERVFAIL' && !isPrivateName(name))) throw failure(asked)
-    return this.#askSystem(name, untilMs, asked)
+    const resolved = await queryInOrder(resolver, candidatesOf(name, local), untilMs)
+    if (typeof resolved !== 'string') return resolved
+    if (resolved === 'ETIMEOUT' || (resolved === 'ESERVFAIL' && !isPrivateName(name))) throw failure(resolved)
+    return this.#askSystem(name, untilMs, resolved)
   }
 
-  /** Its files, and a resolver that has read them too. */
+  /** The names in the system's files, and a resolver with the name servers of these files. */
   #systemState() {
     if (this.#local !== undefined && this.#local.untilMs > performance.now()) return this.#local
     const resolver = new promises.Resolver({ timeout: QUESTION_MS, tries: TRIES, maxTimeout: DEADLINE_MS })
@@ -143,17 +144,17 @@ class NameResolver {
   /** `fault`: why the name servers gave no address. */
   async #askSystem(name: string, untilMs: number, fault: NameFault): Promise<ResolvedName> {
     while (this.#systemBusy !== undefined) await this.#systemBusy
-    // The lookup has ended already.
+    // The deadline has passed while this lookup waited.
     if (performance.now() > untilMs) throw failure('ETIMEOUT')
-    const asked = new Promise<LookupAddress[]>((resolve, reject) => {
+    const resolved = new Promise<LookupAddress[]>((resolve, reject) => {
       this.#system(name, { all: true }, (error, addresses) => (error === null ? resolve(addresses) : reject(error)))
     })
-    this.#systemBusy = asked.then(
+    this.#systemBusy = resolved.then(
       () => this.#systemIsFree(),
       () => this.#systemIsFree(),
     )
     try {
-      return { addresses: (await asked).slice(0, MAX_ADDRESSES), ttlSeconds: MIN_TTL_SECONDS }
+      return { addresses: (await resolved).slice(0, MAX_ADDRESSES), ttlSeconds: MIN_TTL_SECONDS }
     } catch (error) {
       throw failure(fault === 'ENOTFOUND' ? ((error as NodeJS.ErrnoException).code ?? fault) : fault)
     }
@@ -164,17 +165,17 @@ class NameResolver {
   }
 }
 
-/** RFC 6761 §6.3: never asked of a name server. */
+/** RFC 6761 §6.3: names under `localhost` are loopback addresses, and no name server is queried for them. */
 const loopbackOf = (name: string): readonly string[] | undefined =>
   /(?:^|\.)localhost\.?$/.test(name) ? ['127.0.0.1', '::1'] : undefined
 
 const addressOf = (address: string): LookupAddress => ({ address, family: isIP(address) })
 
 /**
- * Gives the addresses of the first candidate that has any. Each candidate gets its part of the time that is left, so that one
- * search domain whose servers hang does not keep the others from being tried.
+ * Gives the addresses of the first candidate that has any. Each candidate gets an equal share of the remaining time, so that a search
+ * domain whose servers hang leaves time for the others.
  */
-async function askInOrder(
+async function queryInOrder(
   resolver: promises.Resolver,
   candidates: readonly string[],
   untilMs: number,

@@ -5,13 +5,13 @@ import type { CallResult } from '../domain/outbound.ts'
 import { Outline } from './answer-outline.ts'
 import { CallFault } from './call-fault.ts'
 
-/** Bytes of an answer that take no share of the memory for answers. */
+/** An answer of at most this many bytes does not count against the memory for answers. */
 const FREE_BYTES = 65_536
-/** The call's time begins anew after each so many bytes. */
+/** After each this many bytes the call's time starts again. */
 const PROGRESS_BYTES = 262_144
-/** Bytes of an outline that are read in one go. */
+/** How many bytes the outline reads before the thread does other work. */
 const SLICE_BYTES = 262_144
-/** An answer that is too long is read on for so many times its limit: short values may stand behind long ones. */
+/** How many times its limit is read of an answer that is too long: short values may follow after long ones. */
 const MAX_FOLLOWED = 8
 /** The longest that an answer waits for memory; its task is polled again later. */
 const MAX_ROOM_WAIT_MS = 60_000
@@ -19,27 +19,27 @@ const MAX_ROOM_WAIT_MS = 60_000
 interface ReadOptions {
   /** Bytes of an answer that is kept whole. */
   readonly maxBytes: number
-  /** The outline of a longer answer is wanted. */
+  /** Whether to give the outline of a longer answer. */
   readonly outline: boolean
   readonly memory: AnswerMemory
-  /** The time that the call may take: runs on with each progress. */
+  /** The timer of the call: each `progress` gives it more time, and `stop` stops it until the next one. */
   readonly time: { progress(): void; stop(): void }
   readonly signal: AbortSignal
-  /** Gives the answer's memory back when it is disposed. */
+  /** Releases the answer's share of the memory when it is disposed. */
   readonly hold: DisposableStack
 }
 
 /**
- * The whole answer, of at most `maxBytes`, or its outline. Throws `CallFault` as soon as it is known to be longer, or
- * compressed, or where there is no outline; the connection is then gone.
+ * Reads a whole answer of at most `maxBytes`, or the outline of a longer one. Throws `CallFault`, and the connection is closed, if
+ * the answer is compressed, or is longer and its outline is not wanted or cannot be made.
  */
 export async function readAnswer(answer: Dispatcher.ResponseData, reading: ReadOptions): Promise<CallResult> {
   const { statusCode, headers, body } = answer
-  // Where reading stops early the body is destroyed, and emits an error that would end the process.
+  // If the reading stops early, the body is destroyed and may emit an error, which would end the process.
   body.on('error', () => {})
   if (![undefined, '', 'identity'].includes(joined(headers['content-encoding'])?.toLowerCase())) {
     body.destroy()
-    throw new CallFault('broken', 'The answer came compressed, though it was asked for as it is.')
+    throw new CallFault('broken', 'The answer is compressed, although the request allows no compression.')
   }
   const announced = Number(joined(headers['content-length']) ?? Number.NaN)
   const came = await new AnswerReader(reading, announced).read(body as AsyncIterable<Buffer>)
@@ -48,20 +48,20 @@ export async function readAnswer(answer: Dispatcher.ResponseData, reading: ReadO
 
 class AnswerReader {
   readonly #reading: ReadOptions
-  /** Bytes, as far as the provider says. */
+  /** The answer's length in bytes according to its Content-Length header; NaN: it has none. */
   readonly #announced: number
   #chunks: Buffer[] = []
   /**
-   * A long answer: filled as it comes, since joining it at the end would hold the thread, and shared, so that the threads that
-   * read and store it need no copy.
+   * A long answer. Filled while it arrives, because joining its chunks at the end would block the thread. Shared memory, so that the
+   * threads that read and store the answer need no copy.
    */
   #whole: Buffer | undefined
   #bytes = 0
   #progressAt = PROGRESS_BYTES
   #outline: Outline | undefined
-  /** Read since the thread was last free for other work. */
+  /** Bytes that the outline has read since the thread last did other work. */
   #sliceBytes = 0
-  #giveBack: (() => void) | undefined
+  #releaseMemory: (() => void) | undefined
 
   constructor(reading: ReadOptions, announced: number) {
     this.#reading = reading
@@ -84,7 +84,7 @@ class AnswerReader {
     return { body: Buffer.from(JSON.stringify({ ...kept.value, holdfast })), truncated: { limitBytes: maxBytes } }
   }
 
-  /** False: no more of the answer is needed. */
+  /** Resolves with false if no more of the answer is needed. */
   async #take(chunk: Buffer): Promise<boolean> {
     const { maxBytes, time } = this.#reading
     this.#bytes += chunk.length
@@ -99,7 +99,7 @@ class AnswerReader {
       return true
     }
     this.#chunks.push(chunk)
-    if (this.#bytes > FREE_BYTES && this.#giveBack === undefined) await this.#takeMemory()
+    if (this.#bytes > FREE_BYTES && this.#releaseMemory === undefined) await this.#takeMemory()
     return true
   }
 
@@ -111,11 +111,11 @@ class AnswerReader {
     this.#chunks = []
     this.#whole = undefined
     for (const each of chunks) if (!(await this.#follow(each))) return false
-    this.#giveBack?.()
+    this.#releaseMemory?.()
     return this.#follow(chunk)
   }
 
-  /** Lets the thread do other work after each slice: a connection may bring megabytes at once. */
+  /** Lets the thread do other work after each `SLICE_BYTES`: a connection may deliver megabytes at once. */
   async #follow(chunk: Buffer): Promise<boolean> {
     const goesOn = this.#outline?.push(chunk) === true && this.#bytes <= this.#reading.maxBytes * MAX_FOLLOWED
     this.#sliceBytes += chunk.length
@@ -125,18 +125,21 @@ class AnswerReader {
     return goesOn
   }
 
-  /** Takes memory once for the whole answer: two answers that hold a part and wait for more would wait for ever. */
+  /** Takes memory once, for the whole answer: two answers that both hold a part and wait for more could wait for ever. */
   async #takeMemory(): Promise<void> {
     const { maxBytes, memory, time, signal, hold } = this.#reading
     const bytes = Number.isSafeInteger(this.#announced) ? this.#announced : maxBytes
     time.stop()
-    this.#giveBack = await memory.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
-    hold.defer(this.#giveBack)
+    this.#releaseMemory = await memory.take(bytes, AbortSignal.any([signal, AbortSignal.timeout(MAX_ROOM_WAIT_MS)]))
+    hold.defer(this.#releaseMemory)
     time.progress()
     this.#fill(bytes)
   }
 
-  /** No more bytes can come: the connection counts an announced length. The system gives memory only to pages that are filled. */
+  /**
+   * `bytes`: the most that can arrive, because the HTTP client enforces an announced length. The operating system gives memory only to
+   * the pages that are filled.
+   */
   #fill(bytes: number): void {
     this.#whole = Buffer.from(new SharedArrayBuffer(bytes))
     let at = 0
@@ -167,8 +170,8 @@ interface Waiting {
 }
 
 /**
- * The memory for long answers that are being read and stored, of all sources together. An answer that finds too little left waits
- * its turn, in the order of asking, and holds none meanwhile.
+ * The memory for long answers that are being read and stored, over all sources. If too little is left for an answer, the answer waits
+ * in a queue and holds no memory meanwhile.
  */
 export class AnswerMemory {
   readonly #capacityBytes: number
@@ -181,7 +184,10 @@ export class AnswerMemory {
 
   takenBytes = (): number => this.#takenBytes
 
-  /** Resolves with a function that gives the memory back, once. More than the capacity counts as all of it. Rejects when the signal aborts. */
+  /**
+   * Resolves with a function that releases the memory; its second call does nothing. An answer longer than the capacity takes the whole
+   * capacity. Rejects if the signal aborts before the memory is free.
+   */
   async take(wantedBytes: number, signal: AbortSignal): Promise<() => void> {
     const bytes = Math.min(wantedBytes, this.#capacityBytes)
     if (this.#waiting.length > 0 || this.#takenBytes + bytes > this.#capacityBytes) await this.#turn(bytes, signal)
@@ -195,7 +201,7 @@ export class AnswerMemory {
     }
   }
 
-  /** The memory is taken when it resolves. */
+  /** Waits in the queue. When it resolves, the memory is taken. */
   async #turn(bytes: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const waiting: Waiting = { bytes, enter: resolve }
@@ -203,7 +209,7 @@ export class AnswerMemory {
       const at = this.#waiting.indexOf(waiting)
       if (at < 0) return
       this.#waiting.splice(at, 1)
-      reject(new CallFault('broken', 'The answer found no room beside those of other tasks.'))
+      reject(new CallFault('broken', 'There was no memory for the answer beside the answers about other tasks.'))
       this.#admit()
     }
     this.#waiting.push(waiting)

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 
-/** So many characters of each file are read, and so many search domains used, as the system's own resolver does. */
+/** The most characters of each file that are read, and the most search domains and dots that count; the latter as in the system's resolver. */
 const MAX_HOSTS_LENGTH = 1_048_576
 const MAX_RESOLV_CONF_LENGTH = 65_536
 const MAX_SEARCH = 6
 const MAX_NDOTS = 15
-/** Addresses of one name that are used. */
+/** The most addresses of one name that are used. */
 export const MAX_ADDRESSES = 32
 
-/** Where a system says how its names are resolved. */
+/** The files that configure how the system resolves names. */
 export interface NameFiles {
   readonly hosts: string
   readonly resolvConf: string
@@ -33,7 +33,7 @@ export async function readNameFiles(files: NameFiles): Promise<LocalNames> {
     textOf(files.resolvConf, MAX_RESOLV_CONF_LENGTH),
   ])
   const lines = resolvConf.split('\n').map(wordsOf)
-  // The last such line counts.
+  // The last line with either word counts.
   const [, ...search] = lines.findLast(([word]) => word === 'search' || word === 'domain') ?? []
   const ndots = lines
     .filter(([word]) => word === 'options')
@@ -55,7 +55,7 @@ const wordsOf = (line: string): readonly string[] =>
     .trim()
     .split(/\s+/)
 
-/** Looks only at lines that have the name: some hosts files block a hundred thousand others. */
+/** Reads only lines with the name: some hosts files block a hundred thousand other names. */
 function addressesIn(hosts: string, name: string): readonly string[] {
   const found: string[] = []
   if (name === '') return found
@@ -78,7 +78,7 @@ function endOfLine(text: string, from: number): number {
   return end < 0 ? text.length : end
 }
 
-/** The names to look up, in order. A name with a dot at its end is complete already. */
+/** The names to look up, in order: the name itself, and the name with each search domain. A name that ends with a dot is complete. */
 export function candidatesOf(name: string, { search, ndots }: LocalNames): readonly string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)]
   const searched = search.filter((domain) => domain !== '').map((domain) => `${name}.${domain}`)

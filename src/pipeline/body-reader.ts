@@ -8,13 +8,13 @@ import type { ReadContext, ReadResult } from './read-event.ts'
 import { type PolledTask, type PollReading, readStored } from './read-poll-answer.ts'
 import { type Route, type RouteResult, routeReading, type SourceProfile } from './routes.ts'
 
-/** What was read from a body, and where the event goes. */
+/** The event that was read from a body, and its routing. */
 export interface RoutedEvent {
   readonly reading: ReadResult
   readonly routing: RouteResult
 }
 
-/** What the answer to a poll says about its task. If the task has ended: also where the event goes that ends the task. */
+/** What the answer to a poll says about its task. If the task has ended, also the routing of the event that ends it. */
 export type RoutedAnswer =
   | Exclude<PollReading, { kind: 'ended' }>
   | (Extract<PollReading, { kind: 'ended' }> & { readonly routing: RouteResult })
@@ -35,14 +35,14 @@ export interface BodyReader {
    */
   event(source: SourceProfile, context: ReadContext, body: Buffer): Promise<RoutedEvent>
   /**
-   * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task: each once. For a
-   * long answer the event has no `data`, and its payload has only its names. Rejects with `unavailable` if the task has ended
-   * and the handlers are not known now.
+   * Parses the answer to a poll, has the provider's module read it, and routes the event that ends the task; each of these once. For a
+   * long answer the event has no `data`, and its payload has only its names. Rejects with `unavailable` if the task has ended and
+   * the handlers are not known now.
    */
   pollAnswer(source: SourceProfile, polled: PolledTask, body: Buffer): Promise<RoutedAnswer>
   /** Gives the task id that the answer to a submission names. Never rejects. */
   taskId(provider: Provider, body: Buffer): Promise<string | undefined>
-  /** Calls a function of the provider module's `api` with an answer, or with a caller's request. Its result may be any value. Never rejects. */
+  /** Calls a function of the provider module's `api` with an answer, or with a caller's request. The result may be any value. Never rejects. */
   apiWithBody(provider: Provider, name: AnswerFunction, body: Buffer, args?: readonly unknown[]): Promise<ApiReading>
   /**
    * Gives `fingerprintOf` of `beside` together with the JSON of the body as `submit`. Undefined: the body is not JSON, or could not

@@ -5,7 +5,7 @@ import type { Headers } from '../domain/event.ts'
 
 /** A sender whose time differs by at most this much shows that the service's clock is right. */
 const RIGHT_MS = 60_000
-/** A sender whose time differs by more is in time only for a provider with a wide window. Such a sample proves nothing about the clock. */
+/** If a sender's time differs by more, only a provider with a wide window accepts it. Such a sample proves nothing about the clock. */
 const USUAL_WINDOW_MS = 5 * 60_000
 /** Two samples agree if they differ by at most this much. */
 const AGREE_MS = 60_000
@@ -118,8 +118,8 @@ export class ClockWatch {
   }
 
   /**
-   * If the clock was set back by an hour, an hour-old request looks in time. So the true time that was known before stands, until
-   * several samples in a row contradict it and none agrees: then the process was suspended for a while.
+   * If the clock was set back by an hour, an hour-old request looks in time. So the true time that was known before counts until
+   * several samples in a row contradict it and none agrees with it: then the process was suspended for a while.
    */
   #contradictsProof(sample: TimeSample): boolean {
     if (!this.#isProven() || agree(this.#proof, sample)) return false
@@ -173,7 +173,7 @@ export class ClockWatch {
     if (Math.abs(this.#aheadMs(off)) <= RIGHT_MS) this.#end('it was set')
     else if (this.#options.now() - off.atMs > WITNESS_MS) {
       this.#formerEpochMs = off.epochMs
-      this.#end('no request has said so for ten minutes')
+      this.#end('no request has shown that it is off for ten minutes')
     }
     return this.#off
   }
@@ -183,7 +183,7 @@ export class ClockWatch {
     this.#witnesses.clear()
     this.#options.log.error(
       { clock_off_seconds: this.offSeconds() },
-      'the clock of this service is off: signed requests are stale for it, and get 503 until it is set right',
+      'the clock of this service is off: signed requests look stale, and get 503 until the clock is set right',
     )
   }
 

@@ -22,7 +22,7 @@ interface EventWriterOptions {
   }
 }
 
-/** Stores an event, and logs and counts the result: the last step for webhooks and poll answers. Rejects as `EventStore.append` does. */
+/** Stores an event, dispatches it, and logs and counts the result: the last step for webhooks and poll answers. Rejects as `EventStore.append` does. */
 export type WriteEvent = (event: NewEvent, reading: ReadResult, requestId?: string) => Promise<Receipt>
 
 export function createEventWriter(options: EventWriterOptions): WriteEvent {
@@ -35,24 +35,27 @@ export function createEventWriter(options: EventWriterOptions): WriteEvent {
       source: event.source,
       type: event.type,
     }
-    if (!wasKept(receipt, event)) return receipt
+    if (!wasStored(receipt, event)) return receipt
     telemetry.received(event.source, event.type)
     if (receipt.outcome === 'accepted') {
       report(options, about, event, reading)
     } else if (receipt.outcome === 'conflict') {
-      log.warn({ ...about, id: event.id }, 'event in conflict with an earlier one of its id: kept, not dispatched')
+      log.warn(
+        { ...about, id: event.id },
+        'event in conflict with an earlier event of the same id: stored, not dispatched',
+      )
     } else if (receipt.outcome === 'superseded') {
-      log.info({ ...about, task: event.task }, 'event of a task that another one has ended: kept, not dispatched')
+      log.info({ ...about, task: event.task }, 'event of a task that another event has ended: stored, not dispatched')
     }
     return receipt
   }
 }
 
-/** Whether the store kept this event itself. The receipt of a duplicate, also of a conflicting event, has the uid of the first event. */
-export const wasKept = ({ outcome, uid }: Receipt, event: NewEvent): boolean =>
+/** Whether this event is in the store. The receipt of a duplicate, also of a conflict that came again, names the event stored before. */
+export const wasStored = ({ outcome, uid }: Receipt, event: NewEvent): boolean =>
   outcome !== 'duplicate' && outcome !== 'fenced' && uid === event.uid
 
-/** Leases the deliveries that can start at once in the transaction that stores the event; the dispatcher finds the others later. */
+/** The transaction that stores the event also leases the deliveries that can start at once. The dispatcher claims the others later. */
 async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event: NewEvent): Promise<Receipt> {
   const offer = event.handlers.length === 0 ? undefined : dispatch.offer(event.handlers)
   let receipt: Receipt | undefined
@@ -61,7 +64,7 @@ async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event
     return receipt
   } finally {
     const leased = receipt?.leased ?? []
-    // The time of receipt as the store has it, so that every attempt sees the same.
+    // The stored time of receipt, so that every attempt sees the same time.
     const { receivedAtMs = event.receivedAtMs } = receipt ?? {}
     if (offer !== undefined) dispatch.take(offer, { ...event, receivedAtMs }, leased)
     if (receipt?.outcome === 'accepted') wakeForRest(dispatch, event.handlers, leased)
@@ -102,7 +105,7 @@ function report({ telemetry, log }: EventWriterOptions, about: object, event: Ne
   )
 }
 
-/** What came in, as a webhook or as the answer to a poll. */
+/** A webhook, the answer to a poll, or the expiry of a task, before it is an event. */
 export interface Arrival {
   readonly source: Source
   readonly headers: Headers
@@ -112,7 +115,7 @@ export interface Arrival {
   readonly asked?: AskedUnder
 }
 
-/** An event as the store takes it. */
+/** The event to append. */
 export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteResult): NewEvent {
   const { source, headers, body, receivedAtMs, origin, asked } = arrival
   const fields = reading.ok ? reading.fields : unreadableFields(reading, receivedAtMs)
@@ -146,8 +149,9 @@ const unreadableFields = ({ id, type }: UnreadableEvent, receivedAtMs: number) =
   ({ id, type, created_at: toIso(receivedAtMs), created_at_source: 'received' }) as const
 
 /**
- * Whether the event ends its task. A webhook that is quarantined, or whose type its source does not accept, does not: the poller
- * asks for the task, and the answer may reach the handlers. An answer always ends its task; otherwise the poller would ask for ever.
+ * Whether the event ends its task. A webhook does not if it is quarantined, or if its source does not accept its type: then the poller
+ * polls the task, and the answer may reach the handlers. The answer to a poll always ends its task; otherwise the poller would poll
+ * for ever.
  */
 const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boolean =>
   origin === 'poll' || status === 'accepted' || (status === 'unhandled' && reasons.length === 0)
@@ -155,7 +159,7 @@ const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boo
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** Headers that belong to the connection or to proxies, or carry a credential; none of them is from the provider's event. */
+/** Headers that belong to the connection or to proxies, or carry a credential. None of them belongs to the provider's event. */
 const NEVER_STORED = new Set([
   'authorization',
   'proxy-authorization',

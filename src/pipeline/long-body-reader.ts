@@ -14,10 +14,10 @@ export interface LongThreadData {
   readonly providerModules: Readonly<Record<string, string>>
 }
 
-/** The part of a question whose answer is routed to a source's handlers. */
+/** The part of a request whose event the thread also routes. */
 interface Routed {
   readonly source: { readonly name: string; readonly types: readonly string[] }
-  /** Present if they have changed since the last routed question. */
+  /** The current handlers. Absent: the thread has them already. */
   readonly handlers?: readonly HandlerDefinition[]
 }
 
@@ -28,7 +28,7 @@ type ReadingRequest =
   | { readonly kind: 'fingerprint'; readonly beside: object }
   | { readonly kind: 'apiWithBody'; readonly name: AnswerFunction; readonly args?: readonly unknown[] }
 
-/** The thread gets one question at a time. */
+/** A message to a thread, which reads one body at a time. */
 export interface ToLongThread {
   readonly provider: string
   readonly question: ReadingRequest
@@ -39,15 +39,18 @@ export type ReadingResult = RoutedEvent | RoutedAnswer | ApiReading | string | u
 
 export type FromLongThread = { readonly value: ReadingResult } | { readonly failed: string }
 
-/** Bytes of the longest body that a user's code reads inline. For a longer body one thread reads and routes: to copy the parsed values between threads would take too long. */
+/**
+ * Bytes of the longest body that the inline reader reads if the provider's module is a user's. That reader copies the parsed values
+ * between threads, which would take too long for a longer body: one thread then reads and routes it.
+ */
 const MAX_ISOLATED_INLINE_BYTES = 16_384
 /** Bytes of bodies that wait to be read; beyond it the reader rejects with `unavailable`. */
 const MAX_WAITING_BYTES = 128 * 1024 * 1024
-/** How long the reading of one body may take: a provider's module may hang. */
+/** How long reading one body may take: a provider's module may hang. */
 const MAX_READING_MS = 10_000
 /** How long the start of a thread may take. */
 const MAX_START_MS = 15_000
-/** A thread without work ends after this time: most services never need one. */
+/** A thread ends after this time without work. */
 const IDLE_MS = 60_000
 /** Enough for the parsed value of a body of 64 MiB. */
 const MAX_HEAP_MIB = 2_048
@@ -72,7 +75,7 @@ interface LongBodyReader extends BodyReader {
   close(): Promise<void>
 }
 
-/** Which queue a body waits in: the sender of a webhook waits for the acknowledgement, an answer to a poll and a replay can wait. */
+/** The queue that a body waits in. A sender waits for the acknowledgement of its webhook; answers to polls and replays can wait longer. */
 type BodyQueue = 'webhooks' | 'rest'
 
 /** Reads short bodies in the calling thread, and long bodies in `LongBodyThreads`. */
@@ -92,13 +95,13 @@ export function createLongBodyReader({
     return `the body could not be read: ${!isFault ? messageOf(error) : error.kind === 'late' ? late : ended(error.code)}`
   }
 
-  const isHere = (provider: Provider, body: Uint8Array): boolean =>
+  const isReadInline = (provider: Provider, body: Uint8Array): boolean =>
     isShort(body) && !(options.isolated.has(provider) && body.length > MAX_ISOLATED_INLINE_BYTES)
 
   return {
     async event(source, context, body) {
       const { name, types, provider } = source
-      if (isHere(provider, body)) return inline.event(source, context, body)
+      if (isReadInline(provider, body)) return inline.event(source, context, body)
       const [fault] = faults()
       if (fault !== undefined) throw new HoldfastError('unavailable', fault)
       const isNew = context.id === ''
@@ -114,8 +117,8 @@ export function createLongBodyReader({
 
     async pollAnswer(source, polled, body) {
       const { name, types, provider } = source
-      if (isHere(provider, body)) return inline.pollAnswer(source, polled, body)
-      // Only the answer that ends a task is routed: the others are given even if the handlers are not known.
+      if (isReadInline(provider, body)) return inline.pollAnswer(source, polled, body)
+      // Only an answer that ends its task needs the handlers.
       const [fault] = faults()
       const question: ReadingRequest = { kind: 'pollAnswer', source: { name, types }, polled }
       const answer = await threads
@@ -153,7 +156,7 @@ type LongThreadOptions = Pick<LongBodyReaderOptions, 'providerModules' | 'isolat
 
 /**
  * One thread for webhooks and one for everything else, and another such pair for each provider whose module contains a user's
- * code: that code may hang or end its thread, and only bodies of the same provider wait there.
+ * code: that code may hang or end its thread, and then only bodies of the same provider wait.
  */
 class LongBodyThreads {
   readonly #options: LongThreadOptions
@@ -221,7 +224,7 @@ function openThread({ providerModules, log, maxReadingMs }: LongThreadOptions, o
   })
 }
 
-/** The caller still needs the bytes to store them: unless they are shared memory, the thread gets a copy. */
+/** The message, with a copy of the body unless the body is in shared memory: the caller still needs the bytes to store them. */
 function sent(message: ToLongThread): ReturnType<ThreadJob['message']> {
   if (message.body.buffer instanceof SharedArrayBuffer) return { message }
   const body = new Uint8Array(message.body)

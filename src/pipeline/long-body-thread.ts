@@ -10,19 +10,19 @@ import { compileRoutes } from './routes.ts'
 import { compilePatterns } from './type-routes.ts'
 
 /**
- * Reads long bodies, one at a time: to parse a megabyte may take a tenth of a second or more, which would be too long in the
- * thread that acknowledges webhooks.
+ * Reads long bodies, one at a time. Parsing a megabyte may take a tenth of a second or more, which is too long in the thread that
+ * acknowledges webhooks.
  */
 
 postLines()
 const { providerModules } = workerData as LongThreadData
 const providers = new Map<string, Provider>()
-let here: BodyReader = createInlineReader(compileRoutes([]))
+let reader: BodyReader = createInlineReader(compileRoutes([]))
 
-/** How many names of a payload are given. */
+/** The most names of a payload that the result has. */
 const MAX_NAMES = 32
 
-/** Loads a provider's module with its first body, so that a module does not run code in a thread that reads for other providers. */
+/** Imports a provider's module only when a body of that provider comes, so that it runs in no thread that reads for other providers. */
 async function providerOf(name: string): Promise<Provider | undefined> {
   const known = providers.get(name)
   const url = providerModules[name]
@@ -34,23 +34,23 @@ async function providerOf(name: string): Promise<Provider | undefined> {
 
 async function answerTo({ provider: name, question, body: bytes }: ToLongThread): Promise<ReadingResult> {
   if ('handlers' in question && question.handlers !== undefined)
-    here = createInlineReader(compileRoutes(question.handlers))
+    reader = createInlineReader(compileRoutes(question.handlers))
   const provider = await providerOf(name)
   if (provider === undefined) throw new Error(`its provider ${name} could not be loaded`)
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (question.kind === 'taskId') return here.taskId(provider, body)
-  if (question.kind === 'fingerprint') return here.fingerprint(provider, question.beside, body)
+  if (question.kind === 'taskId') return reader.taskId(provider, body)
+  if (question.kind === 'fingerprint') return reader.fingerprint(provider, question.beside, body)
   if (question.kind === 'apiWithBody')
-    return bounded(await here.apiWithBody(provider, question.name, body, question.args))
+    return bounded(await reader.apiWithBody(provider, question.name, body, question.args))
   const { types } = question.source
   const source = { name: question.source.name, types, accepts: compilePatterns(types), provider }
-  if (question.kind === 'event') return brief(await here.event(source, question.context, body))
-  const answer = await here.pollAnswer(source, question.polled, body)
+  if (question.kind === 'event') return brief(await reader.event(source, question.context, body))
+  const answer = await reader.pollAnswer(source, question.polled, body)
   return answer.kind === 'ended' ? brief(answer) : answer
 }
 
-const bounded = (says: ApiReading): ApiReading =>
-  says.kind === 'read' && hasMoreValues(says.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : says
+const bounded = (result: ApiReading): ApiReading =>
+  result.kind === 'read' && hasMoreValues(result.value, MAX_RESULT_VALUES) ? { kind: 'nothing' } : result
 
 /** Leaves out what the service does not need to store the event. */
 function brief<Routed extends RoutedEvent>(routed: Routed): Routed {

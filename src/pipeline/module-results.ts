@@ -7,10 +7,10 @@ import type { AnswerFunction, ApiFunction } from './provider-readers.ts'
  * that code, because a getter of a result is code of the module too.
  */
 
-/** How many values a result may hold, even if its body holds fewer; to copy more between threads would take too long. */
+/** The most values that a result may contain. Copying more between threads would take too long. */
 export const MAX_RESULT_VALUES = 16_384
 
-/** Characters of a request's path, query and headers as JSON. */
+/** The most characters of a request's path, query and headers as JSON. */
 const MAX_HEAD_LENGTH = 65_536
 
 /** Whether a value holds more than `max` values: itself, and each element and member of its arrays and objects. */

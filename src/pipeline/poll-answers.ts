@@ -77,7 +77,7 @@ export function createPollAnswers({
     async keepAnswer(source, task, answer) {
       const { body, receivedAtMs, truncated } = answer
       const headers = withoutSecrets(keptHeaders(answer.headers))
-      const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: what is kept is its outline`
+      const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: only its outline is stored`
       const asked = { by: 'poll', ...(error !== undefined && { error }) } as const
       return keepEvent({ source, headers, body, receivedAtMs }, task, asked, answer)
     },

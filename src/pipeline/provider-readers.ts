@@ -8,7 +8,7 @@ import { type PolledTask, type PollReading, readPollAnswer, readStored } from '.
 
 /**
  * A user's code failed to read something or to make a request. The message is Holdfast's. `cause`: the message of the code's own
- * error, as a string; present only if the code was not given a body, because a message may repeat parts of it.
+ * error, as a string. Absent if the code was given a body, because the message may repeat parts of it.
  */
 export class UnreadError extends Error {
   override readonly name = 'UnreadError'

@@ -19,7 +19,7 @@ export interface EventReading {
   readonly end?: TaskEnd
 }
 
-/** An authentic body that could not be read as an event: what of the event is known all the same, and why it is no more. */
+/** An authentic body that could not be read as an event. `reasons`: why. `id` and `type`: what is known of the event nevertheless. */
 export interface UnreadableEvent {
   readonly ok: false
   readonly id: string
@@ -32,7 +32,7 @@ export type ReadResult = EventReading | UnreadableEvent
 type FieldName = Exclude<keyof EventFields, 'created_at_source'>
 export type FoundFields = Partial<Record<FieldName, unknown>>
 
-/** What is known about an event beside its body, and decides how the body is read. `id` and `type` are empty for a new event. */
+/** What is known about an event besides its body; it decides how the body is read. `id` and `type` are empty for a new event. */
 export interface ReadContext {
   readonly id: string
   readonly type: string
@@ -46,8 +46,8 @@ export interface ReadContext {
 const UNKNOWN_TYPE = 'unknown'
 
 /**
- * Reads an event from a request by its provider's map or code. Pure: the same bytes give the same event, when it is received and
- * again in the handler's process.
+ * Reads an event from a request by its provider's map or code. Pure: the service and the handler's process read the same event from
+ * the same bytes.
  */
 export function readEvent(provider: Provider, headers: Headers, body: Uint8Array, receivedAtMs: number): ReadResult {
   const parsed = parseJson(body)
@@ -72,7 +72,7 @@ export const unreadableEvent = (body: Uint8Array, reason: string, id: string = c
   reasons: [reason],
 })
 
-/** Checks what was found in a body, and makes an event of it or says why it cannot. */
+/** Checks the fields that were found in a body, and makes an event from them, or says why it cannot. */
 export function conclude(
   found: FoundFields,
   parsed: Parsed,
@@ -115,7 +115,7 @@ export function conclude(
   }
 }
 
-/** If the module's `ends` fails, the handlers get the event all the same, and the poller asks for the task. */
+/** If the module's `ends` fails, the handlers get the event nevertheless, and the poller polls the task. */
 function endOf(provider: Provider | undefined, type: string, data: unknown): TaskEnd | undefined {
   try {
     return checkedEnd(quiet(provider?.ends?.({ type, data })))

@@ -31,7 +31,7 @@ export type PollReading =
   | { readonly kind: 'ended'; readonly providerStatus: string; readonly reading: EventReading }
   /** The answer is not JSON. */
   | { readonly kind: 'unreadable' }
-  /** The answer does not say anything about this task. `reason`: why it could not be read, in Holdfast's words. */
+  /** The answer says nothing about this task. `reason`: why it could not be read, in Holdfast's words. */
   | { readonly kind: 'nothing'; readonly reason?: string }
 
 /** Reads the answer to a poll. Throws if the provider's module throws. */
@@ -99,7 +99,7 @@ function readExpiry({ id, task, receivedAtMs }: PolledTask, body: Uint8Array): R
   return conclude(found, parsed, parsed.ok ? [] : [parsed.reason], { body, receivedAtMs, end })
 }
 
-/** Reads a stored event in the way in which it was read at first: as a webhook, or as the answer to a poll. */
+/** Reads a stored event again in the way in which it was read first: as a webhook, as the answer to a poll, or as an expiry. */
 export function readStored(provider: Provider, event: ReadContext, body: Uint8Array): ReadResult {
   const { id, task, origin, receivedAtMs } = event
   if (origin !== 'poll' || task === undefined) return readEvent(provider, event.headers, body, receivedAtMs)

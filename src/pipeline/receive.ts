@@ -7,7 +7,7 @@ import { type Receive, type Received, unproven } from '../domain/receive.ts'
 import type { SecretFilter } from '../log/redact.ts'
 import { type BodyReader, webhookContext } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
-import { newEvent, type WriteEvent, wasKept } from './event-writer.ts'
+import { newEvent, type WriteEvent, wasStored } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
 
 interface ReceiveOptions {
@@ -26,7 +26,7 @@ interface Receiver {
   readonly receiving: () => number
 }
 
-/** The road of a webhook: verify → parse and read → validate and route → append. The service acknowledges it only after the append. */
+/** Receives webhooks: verify → parse and read → validate and route → append. The service acknowledges a webhook only after the append. */
 export function createReceiver(options: ReceiveOptions): Receiver {
   const { writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
   let storing = 0
@@ -65,6 +65,6 @@ export function createReceiver(options: ReceiveOptions): Receiver {
 function receivedAs(receipt: Receipt, event: NewEvent): Received {
   const { outcome, uid } = receipt
   if (outcome === 'fenced') return { outcome: 'unavailable' }
-  if (!wasKept(receipt, event)) return { outcome: 'duplicate', uid }
+  if (!wasStored(receipt, event)) return { outcome: 'duplicate', uid }
   return { outcome: outcome === 'accepted' ? event.status : outcome, uid }
 }

@@ -14,17 +14,17 @@ interface ReplayOptions {
 }
 
 /**
- * Takes a stored event down the road again from where it was parsed: read, validated and routed by today's handlers and
- * schemas. So an event that was unhandled or quarantined runs once there is a handler, or a schema that it satisfies.
+ * Parses, reads, validates and routes stored events again, by today's handlers and schemas. So an event that was unhandled or
+ * quarantined runs if there is a handler for it now, or if it now satisfies its schema.
  */
 interface Replayer {
   /**
-   * Gives the event's new status, and the handlers that will run: all that want the event, or the named one. Rejects with
+   * Resolves with the event's new status and the handlers that will run: all that want the event, or only the named one. Rejects with
    * `event_not_found`, `body_corrupt`, `handler_not_found` (the named handler does not want this event) or `conflict` (the event's
    * source is no longer configured).
    */
   readonly replay: ReplayEvent
-  /** Replays the dead deliveries only. An event that would not be accepted now stays as it is. Gives the handlers that will run. */
+  /** Replays only the dead deliveries. An event that would not be accepted now stays as it is. Resolves with the handlers that will run. */
   readonly replayDead: (uid: string) => Promise<readonly string[]>
 }
 
@@ -73,8 +73,9 @@ interface Redelivery {
 }
 
 /**
- * Runs the dead deliveries of an event again if the event comes again and its source is configured so. Resolves once the
- * deliveries are pending on disk; concurrent calls run each delivery once. Rejects with `unavailable`: the sender may try again.
+ * Called when an event comes again whose deliveries are dead. Makes these deliveries run again if the source is configured so.
+ * Resolves once they are pending on disk; concurrent calls run each delivery once. Rejects with `unavailable`: the sender may try
+ * again.
  */
 export type Redeliver = (redelivery: Redelivery) => Promise<void>
 
@@ -88,11 +89,7 @@ export function createRedeliverer({ replayDead, log }: Pick<Replayer, 'replayDea
     try {
       const handlers = await replayDead(uid)
       if (handlers.length > 0) log.info({ ...about, handlers }, 'event came again: its dead deliveries run again')
-      else
-        log.info(
-          about,
-          'event came again: none of its dead deliveries runs again, or another delivery of it has them run',
-        )
+      else log.info(about, 'event came again: its dead deliveries are not accepted now, or run again already')
     } catch (error) {
       if (isHoldfastError(error, 'unavailable')) throw error
       log.warn({ ...about, error: messageOf(error) }, 'event came again: its dead deliveries could not be run again')

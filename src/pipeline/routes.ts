@@ -11,8 +11,8 @@ import { openBudget } from './schema/step-budget.ts'
 import { compilePatterns, typeNotAccepted } from './type-routes.ts'
 
 /**
- * Where an event goes, and why. An event is also `accepted` if a schema check would take too long here: the handler's process
- * then checks it before the handler runs (`DeferredChecks`).
+ * The handlers that an event goes to, and its status. An event is also `accepted` if a schema check would take too long in this
+ * process: the handler's process then checks it before the handler runs (`DeferredChecks`).
  */
 export interface RouteResult {
   readonly status: RoutedStatus
@@ -26,8 +26,8 @@ export interface RouteResult {
 export type SourceProfile = Pick<Source, 'name' | 'provider' | 'types' | 'accepts'>
 
 /**
- * Routes what was read; an event that could not be read is quarantined. `SOURCE_<NAME>_TYPES` limits the types that a source
- * accepts from its sender, but not the answers to Holdfast's own polls.
+ * Routes the event that was read. An event that could not be read is quarantined. `SOURCE_<NAME>_TYPES` limits the types that a
+ * source accepts by webhook, but does not apply to the answers to Holdfast's polls.
  */
 export function routeReading(route: Route, source: SourceProfile, reading: ReadResult, origin: Origin): RouteResult {
   if (!reading.ok) return { status: 'quarantined', handlers: [], reasons: reading.reasons }
@@ -52,7 +52,7 @@ export const compileRoutes = (handlers: readonly HandlerDefinition[]): Route => 
 /** Compiled routes, each by its handler definition as JSON. */
 export type CompiledRoutes = ReadonlyMap<string, CompiledRoute>
 
-/** Compiles routes and reuses the known ones. Yields to the event loop after each compilation, so that the thread's other work goes on. */
+/** Compiles routes and reuses the known ones. Yields to the event loop after each compilation, so that the thread can do other work. */
 export async function compileBetween(
   handlers: readonly HandlerDefinition[],
   known: CompiledRoutes,
@@ -104,7 +104,7 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
 
 const compiled = new WeakMap<Provider, ReadonlyMap<string, SchemaCheck>>()
 
-/** Event type → check of its data by the provider's schema. Compiled at the first call, which should come before the first event. */
+/** Event type → check of its data by the provider's schema. Compiles at the first call, which should come before the first event. */
 export function providerChecks(provider: Provider): ReadonlyMap<string, SchemaCheck> {
   const known = compiled.get(provider)
   if (known !== undefined) return known
@@ -122,8 +122,8 @@ function compileRoute(handler: HandlerDefinition): CompiledRoute {
 }
 
 /**
- * Compiles the check of what a handler's types promise: its schema, or the catalogue's for each type that the handler names in
- * full, or else that `data` is an object.
+ * Compiles the check that an event has the form which the handler's TypeScript types promise: the handler's schema, or the
+ * catalogue's schema for each type that the handler names in full, or else that `data` is an object.
  */
 function compileCheck(
   { name, types, schema, schemaOf }: HandlerDefinition,
@@ -145,8 +145,8 @@ function compileCheck(
 }
 
 /**
- * Checks an event in its handler's process by the handler's schema, or else the provider's. Gives why the handler must not get
- * the event; empty: it may. Not bounded in time.
+ * Checks an event in its handler's process by the handler's schema, or else the provider's. Returns the reasons why the handler must
+ * not get the event; empty if it may. Not bounded in time.
  */
 export type DeferredChecks = (handler: HandlerDefinition, provider: Provider, fields: EventFields) => readonly string[]
 

@@ -3,7 +3,7 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import type { TypeMatcher } from '../domain/source.ts'
 import type { RouteResult } from './routes.ts'
 
-/** The routes by type of one source. Omit `accepts` for a source that is not configured here. */
+/** The routes of one source by type. Absent `accepts`: the source is not configured, and accepts every type. */
 export const typeRoutes = (
   source: string,
   accepts: readonly string[] = ['*'],

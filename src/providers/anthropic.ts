@@ -5,12 +5,12 @@ import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { getTask } from './api.ts'
 import { defineProvider } from './define-provider.ts'
 
-/** How the requests of a batch end; the API always counts all four. */
+/** How a request of a batch can end. The API always gives a count for each of the four. */
 const RESULTS = ['succeeded', 'errored', 'expired', 'canceled']
 
 /**
- * How a batch ended: `ended` says only that none of its requests is being processed any more. One request that succeeded makes
- * the batch completed; its handler reads how many did not. Undefined if the counts are missing.
+ * How a batch ended. The provider's status `ended` says only that no request of the batch is processed any more. The batch counts as
+ * completed if one request has succeeded; a handler can read how many have not. Undefined if the counts are missing.
  */
 function endingOf(batch: unknown): 'completed' | 'failed' | 'cancelled' | undefined {
   const [succeeded, errored, expired, canceled] = RESULTS.map((result) => valueAt(batch, `request_counts.${result}`))
@@ -46,7 +46,7 @@ const tasks: TaskApi = {
   pushes: false,
 }
 
-/** Anthropic: Standard Webhooks; the body's `type` is always `event`, what happened is in `data.type`. Source: anthropic-sdk-typescript. */
+/** Anthropic: Standard Webhooks. The body's `type` is always `event`; the event type is in `data.type`. Source: anthropic-sdk-typescript. */
 export default defineProvider({
   name: 'anthropic',
   verify: standardWebhooks,

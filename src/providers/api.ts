@@ -7,14 +7,14 @@ import type { TaskEnd, TaskEnding } from '../domain/task.ts'
 
 type EndedAnswer = Extract<TaskAnswer, { event: unknown }>
 
-/** An API's statuses that end a task, and how they end it. With any other status the task goes on. */
+/** The API's statuses that end a task → how they end it. A task with any other status goes on. */
 export type EndStatuses = ReadonlyMap<string, EndedAnswer['status']>
 
-/** Gets a task by its id; undefined if the id would lead elsewhere in the API, or cannot stand in a URL. */
+/** The request that gets a task by its id; undefined if the id is not valid (`isTaskId`), since it could change the URL's path. */
 export const getTask = (path: string, taskId: string): ApiRequest | undefined =>
   isTaskId(taskId) ? { method: 'GET', path: `${path}/${encodeURIComponent(taskId)}` } : undefined
 
-/** What a task's status in an answer means; undefined if it is no status. */
+/** What an answer with this status says about its task; undefined if `word` is no status. */
 export function taskAnswer(
   endStatuses: EndStatuses,
   word: unknown,
@@ -25,7 +25,7 @@ export function taskAnswer(
   return status === undefined ? { status: 'pending', word } : { status, word, event: event(word) }
 }
 
-/** For event types that are a kind of task and a status that ends it: `batch.completed`. */
+/** For providers whose event types are composed of a kind of task and a status, such as `batch.completed`. */
 export function endsByType(
   kinds: Readonly<Record<string, ReadonlyMap<string, TaskEnding>>>,
 ): (event: { readonly type: string }) => TaskEnd | undefined {
@@ -51,6 +51,6 @@ export function registrationOf(fields: {
   return { id: String(id), url, events, active }
 }
 
-/** The `Authorization` that most APIs ask for. */
+/** The `Authorization` header that most APIs expect. */
 export const bearer = (key: string | undefined): Readonly<Record<string, string>> =>
   key === undefined ? {} : { authorization: `Bearer ${key}` }

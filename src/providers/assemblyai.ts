@@ -10,7 +10,7 @@ const endStatuses: EndStatuses = new Map([
   ['error', 'failed'],
 ])
 
-/** Transcripts do not say when they ended. The EU has a base URL of its own. Source: assemblyai 4. */
+/** A transcript does not tell when it ended. The EU region has another base URL. Source: assemblyai 4. */
 const tasks: TaskApi = {
   poll: (taskId) => getTask('/v2/transcript', taskId),
   read: (answer, taskId) =>
@@ -38,9 +38,10 @@ const tasks: TaskApi = {
 }
 
 /**
- * AssemblyAI: the request for a transcript names the header that its webhook carries, here `x-webhook-secret` with the source's
- * secret. The user makes that secret, so it needs 24 bytes, as a key does. The body, `{"transcript_id", "status"}`, has no id,
- * so the same body twice is a duplicate. Source: assemblyai.com/docs, "Webhooks for pre-recorded audio".
+ * AssemblyAI: the request for a transcript names a header that AssemblyAI then sends with the webhook; here it is `x-webhook-secret`
+ * with the source's secret. The user makes that secret, so it must have 24 bytes, like an HMAC key. The body,
+ * `{"transcript_id", "status"}`, has no id, so the same body twice is a duplicate. Source: assemblyai.com/docs, "Webhooks for
+ * pre-recorded audio".
  */
 export default defineProvider({
   name: 'assemblyai',
@@ -60,7 +61,7 @@ export default defineProvider({
     headers: (key): Readonly<Record<string, string>> => (key === undefined ? {} : { authorization: key }),
     tasks,
   },
-  // Its events have no id: each sample is about another transcript, unless the data names one.
+  // Events have no id, so each sample is about another transcript, unless the user's data names one.
   samples: ({ id, type, data }) => ({
     body: { transcript_id: id, ...data, status: type.slice(type.indexOf('.') + 1) },
   }),

@@ -22,7 +22,7 @@ import { closed } from '../signatures/signature-scheme.ts'
 const Code = Type.Unknown()
 const OptionalCode = Type.Optional(Code)
 
-/** The members of an API that are functions. `satisfies` makes each list below name all of them, and no other. */
+/** The members of an API that are functions. With `satisfies`, each list below must name all of them and no others. */
 type CodeOf<Api> = {
   [Name in keyof Api as NonNullable<Api[Name]> extends (...args: never) => unknown
     ? Name
@@ -108,7 +108,7 @@ function verifyFaults(verify: AnyScheme): readonly string[] {
   return faults.length > 0 ? faults : schemeFaults(verify).map((fault) => `/verify: ${fault}`)
 }
 
-/** A check stops at the first fault. If it gives several sentences, they are about the alternatives of one place. */
+/** A check stops at the first fault. If it gives several sentences, each is about another alternative for the same value. */
 function faultsOf(place: string, check: SchemaCheck, value: unknown): string[] {
   const alternatives = [...new Set(check(value))].filter((fault) => !fault.endsWith(' must match a schema in anyOf'))
   const placed = alternatives.map((fault) =>
@@ -126,7 +126,7 @@ const apiFunctions: readonly string[] = [
   ...namesOf(registrationCode).map((name) => `registrations.${name}`),
 ]
 
-/** What no schema can check in an API that matches its schema. */
+/** The faults of an API that its schema cannot find. */
 const apiFaults = (api: ProviderApi): readonly string[] => [
   ...(api.url === undefined || isBaseUrl(api.url)
     ? []
@@ -134,7 +134,7 @@ const apiFaults = (api: ProviderApi): readonly string[] => [
   ...apiFunctions.flatMap((path) => functionFaults(`/api/${path.replaceAll('.', '/')}`, valueAt(api, path))),
 ]
 
-/** Undefined is no fault here: the schema checks that a required function is there. Each one has to answer at once. */
+/** Functions must be synchronous. Undefined is no fault here: the schema finds a missing required function. */
 function functionFaults(place: string, value: unknown): readonly string[] {
   if (value === undefined) return []
   if (typeof value !== 'function') return [`${place} must be a function`]

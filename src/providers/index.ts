@@ -9,7 +9,7 @@ import standard from './standard.ts'
 import stripe from './stripe.ts'
 import svix from './svix.ts'
 
-/** The modules of the providers that come with Holdfast, each with what it exports by default. */
+/** The modules of the providers that come with Holdfast → their default exports. */
 export const shippedModules: Readonly<Record<string, ProviderModule>> = {
   './ai/provider.ts': ai,
   './anthropic.ts': anthropic,

@@ -7,7 +7,7 @@ import { shippedModules } from './index.ts'
 
 export interface LoadedProvider {
   readonly provider: Provider
-  /** File URL of the module that default-exports it, for handler processes, which load it themselves. */
+  /** File URL of the module that exports it, for the handler processes, which load the module themselves. */
   readonly module: string
   /** It is a user's module, not a shipped one. */
   readonly isOwn: boolean
@@ -17,8 +17,8 @@ export interface LoadedProvider {
 type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
 
 /**
- * The shipped providers and those of a directory, by name. A user's module takes the place of a shipped one with the same
- * name; two modules of the user may not share a name. Faults name the file.
+ * The shipped providers and those of a directory, by name. A user's module replaces a shipped one with the same name; two of the
+ * user's modules must not have the same name. Faults name the file.
  */
 export async function loadProviders(
   directory: string | undefined,

@@ -5,7 +5,7 @@ import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { bearer, type EndStatuses, endsByType, getTask, registrationOf, taskAnswer } from './api.ts'
 import { defineProvider } from './define-provider.ts'
 
-/** What the prefix of an id tells: the path of its object, how the types of its events begin, and the statuses that end it. */
+/** A kind of task, which the prefix of its id tells: its path in the API, the beginning of its event types, and the statuses that end it. */
 interface Kind {
   readonly prefix: string
   readonly path: string
@@ -51,13 +51,13 @@ const kinds: readonly Kind[] = [
 
 const kindOf = (taskId: string): Kind | undefined => kinds.find(({ prefix }) => taskId.startsWith(prefix))
 
-/** `completed_at`, `expired_at` and so on. A fine-tuning job has one for every end; a response has one for success only. */
+/** `completed_at`, `expired_at` and so on. A fine-tuning job has `finished_at` for every end; a response has a time only for success. */
 const timeOf = (answer: unknown, word: string): unknown =>
   valueAt(answer, `${word}_at`) ?? valueAt(answer, 'finished_at')
 
 /**
- * The endpoint follows from the request. A response becomes a task by running in the background. A streamed response has no
- * answer to read an id from; one with `store: false` is gone after about ten minutes.
+ * The fields of the request decide the endpoint. A response becomes a task because it runs in the background. Undefined for a
+ * streamed response, whose answer has no id to read, and for one with `store: false`, which OpenAI deletes after about ten minutes.
  * Source: developers.openai.com, "Background mode".
  */
 function create({ request }: Submission): ApiRequest | undefined {
@@ -69,7 +69,7 @@ function create({ request }: Submission): ApiRequest | undefined {
   return { method: 'POST', path: '/responses', json: { ...request, background: true } }
 }
 
-/** Webhooks are registered for a project; a request cannot name one. No `Idempotency-Key` is documented. */
+/** Webhooks are registered for a project; a request cannot name a webhook's URL. OpenAI does not document an `Idempotency-Key`. */
 const tasks: TaskApi = {
   poll: (taskId) => {
     const kind = kindOf(taskId)
@@ -89,7 +89,7 @@ const tasks: TaskApi = {
 
 const ends = endsByType(Object.fromEntries(kinds.map(({ type, endStatuses }) => [type, endStatuses])))
 
-/** The ends of work that a user waits for. Which other events there are depends on the project: `--events` names them. */
+/** The events that report the end of a task. Which other events exist depends on the project; the operator names them with `--events`. */
 const EVENTS = [
   ...['completed', 'failed', 'cancelled', 'incomplete'].map((end) => `response.${end}`),
   ...['completed', 'failed', 'expired', 'cancelled'].map((end) => `batch.${end}`),
@@ -109,8 +109,8 @@ const readRegistration: RegistrationApi['read'] = (answer) =>
   })
 
 /**
- * OpenAI makes the secret and gives it at creation only. A registration cannot be switched off. Source: openai-node 7,
- * resources/webhooks; the page size is the largest that the API reference allows.
+ * OpenAI makes the secret, and shows it only in the answer to the creation. A registration cannot be switched off. Source:
+ * openai-node 7, resources/webhooks; the page size is the largest that the API reference allows.
  */
 const registrations: RegistrationApi = {
   list: (after) => ({ method: 'GET', path: PATH, query: { limit: '100', ...(after !== undefined && { after }) } }),
@@ -138,8 +138,8 @@ const registrations: RegistrationApi = {
 }
 
 /**
- * OpenAI: Standard Webhooks, but a secret without `whsec_` is taken as it is written. The `webhook-id` stays the same over
- * redeliveries and differs from the body's `id`. Types are left open: OpenAI's own lists disagree. Source: openai-node 7.
+ * OpenAI: Standard Webhooks, but the key of a secret without `whsec_` is its text. The `webhook-id` is the same for each redelivery,
+ * and is not the body's `id`. There are no schemas by type, because OpenAI's own lists of types disagree. Source: openai-node 7.
  */
 export default defineProvider({
   name: 'openai',

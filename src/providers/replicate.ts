@@ -4,7 +4,10 @@ import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { bearer, type EndStatuses, endsByType, getTask, taskAnswer } from './api.ts'
 import { defineProvider } from './define-provider.ts'
 
-/** `aborted`: its deadline passed before it started; `canceled`, after. Source: replicate.com/docs, "Prediction lifecycle". */
+/**
+ * `aborted`: the prediction's deadline passed before it started; `canceled`: it was ended after it had started. Source:
+ * replicate.com/docs, "Prediction lifecycle".
+ */
 const endStatuses: EndStatuses = new Map([
   ['succeeded', 'completed'],
   ['failed', 'failed'],
@@ -16,8 +19,8 @@ const timeOf = (prediction: unknown): unknown =>
   valueAt(prediction, 'completed_at') ?? valueAt(prediction, 'started_at') ?? valueAt(prediction, 'created_at')
 
 /**
- * `POST /predictions` runs any model; `version` is an id, `owner/name` or `owner/name:id`. All requests but those that create
- * may be 3,000 a minute. Source: replicate.com/docs/reference/http.
+ * `POST /predictions` runs any model; `version` is an id, `owner/name` or `owner/name:id`. Replicate allows 3,000 requests a minute,
+ * without those that create predictions. Source: replicate.com/docs/reference/http.
  */
 const tasks: TaskApi = {
   poll: (taskId) => getTask('/predictions', taskId),
@@ -43,9 +46,9 @@ const tasks: TaskApi = {
 }
 
 /**
- * Replicate: Standard Webhooks around a bare prediction, which names no event type: the type is `prediction.<status>`. All
- * events of one prediction share its `id`, so `webhook-id` identifies an event. Events of its start, output and logs have a
- * status that ends nothing. Source: replicate.com/docs/topics/webhooks.
+ * Replicate: Standard Webhooks whose body is a prediction and names no event type, so the type is `prediction.<status>`. All events
+ * of one prediction have the prediction's `id`, so the `webhook-id` identifies an event. The status of events about start, output
+ * and logs does not end the task. Source: replicate.com/docs/topics/webhooks.
  */
 export default defineProvider({
   name: 'replicate',

@@ -4,14 +4,14 @@ import { bodyFields } from '../signatures/registry.ts'
 import { sampleData, standardSample } from './ai/samples.ts'
 
 interface SampleRequest {
-  /** The content type, and headers that carry fields of the event; signing adds its own. */
+  /** The content type, and headers that carry fields of the event. The signature's headers are added later. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
 }
 
 /**
- * An event as its provider would send it, not signed yet. Where the provider gives no samples, they follow from its event map.
- * `secret` goes into the body if the provider expects it there.
+ * An event in the form in which its provider would send it, not signed yet. If the provider module makes no samples, the sample
+ * follows from its event map. The body contains `secret` if the signature scheme expects it there.
  */
 export function sampleRequest(provider: Provider, event: SampleEvent, secret: string): SampleRequest {
   const { verify, samples = samplesByMap(provider.event), contentTypes = [] } = provider
@@ -23,8 +23,8 @@ export function sampleRequest(provider: Provider, event: SampleEvent, secret: st
 }
 
 /**
- * Why the provider would not read a sample as an event of this type; undefined if it would. Only reading it can tell: a module
- * may read by code, and some providers have types of one form only.
+ * Why the provider's module would not read the sample as an event of this type; undefined if it would. Finds out by reading it: a
+ * module may read by code, and the types of some providers all have one form.
  */
 export function sampleFault(provider: Provider, { headers, body }: SampleRequest, type: string): string | undefined {
   const reading = readEvent(provider, headers, body, 0)
@@ -55,7 +55,7 @@ function samplesByMap(map: Provider['event']): (event: SampleEvent) => Sample {
 const firstOf = (selectors: Selector | readonly Selector[] | undefined): Selector | undefined =>
   typeof selectors === 'string' ? selectors : selectors?.[0]
 
-/** Sets a value at a dotted path and makes the objects on the way; the empty path is the body itself. */
+/** Sets a value at a dotted path, and makes the missing objects of the path. For the empty path, sets the body's own fields. */
 function putAt(body: Record<string, unknown>, path: string, value: unknown): void {
   if (path === '') {
     Object.assign(body, value)

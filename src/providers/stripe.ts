@@ -20,7 +20,10 @@ const readRegistration: RegistrationApi['read'] = (answer) =>
     active: valueAt(answer, 'status') !== 'disabled',
   })
 
-/** Requests are forms, answers are JSON. Stripe makes the secret and gives it at creation only. Source: stripe-node 23, WebhookEndpoints.d.ts. */
+/**
+ * Requests are forms, answers are JSON. Stripe makes the secret, and shows it only in the answer to the creation. Source:
+ * stripe-node 23, WebhookEndpoints.d.ts.
+ */
 const registrations: RegistrationApi = {
   list: (after) => ({
     method: 'GET',
@@ -61,8 +64,9 @@ function samples({ id, type, data, nowMs }: SampleEvent): Sample {
 }
 
 /**
- * Stripe: `t=…,v1=…` over `t.body`, hex, five minutes; the key is the whole secret, `whsec_` included, as text.
- * Source: stripe-node, Webhooks.ts, which checks the age only. A bound on the future is harmless: Stripe's clocks keep it.
+ * Stripe: the header is `t=…,v1=…`, a hex signature over `t.body`, valid for five minutes. The key is the text of the whole secret,
+ * with its `whsec_`. Source: stripe-node, Webhooks.ts, which only checks the age. Holdfast also bounds how far the time may be ahead;
+ * Stripe's clocks are never so far ahead.
  */
 export default defineProvider({
   name: 'stripe',

@@ -10,19 +10,19 @@ import type { ProviderReaders } from '../pipeline/provider-readers.ts'
 import { checkedRegistration, notFound } from './registration.ts'
 
 /**
- * How long one operation may go on to call its provider, counted from when it was asked for: its wait in the queue, every page
- * and every change included. A call that is open then is not cut off, since its answer may hold a secret that is shown once;
- * so an operation takes no longer than this and one call (`CALL_TIMEOUT_MS`).
+ * How long one operation may start calls to its provider, counted from its beginning: including its wait in the queue, every page and
+ * every change. A call that is open at the deadline is not cut off, since its answer may contain a secret that is shown only once. So
+ * an operation takes at most this time and one more call (`CALL_TIMEOUT_MS`).
  */
 export const OPERATION_DEADLINE_MS = 120_000
 
-/** Pages of one list; a provider with more of them fails the list. */
+/** The most pages of one list. If a provider has more, the list fails. */
 const MAX_PAGES = 20
 
-/** Characters of a message with a provider's or a module's own words. */
+/** The most characters of an error message that quotes a provider or a module. */
 const MAX_MESSAGE_LENGTH = 300
 
-/** Where errors say what was wrong: Stripe and OpenAI, GitHub (the reason beside the title), and what others do. */
+/** Where APIs put the text of an error: Stripe and OpenAI; GitHub, which has a title and a reason; others. */
 const MESSAGE_PATHS = ['error.message', 'message', 'errors.0.message', 'error', 'detail']
 
 const METHODS: ReadonlySet<unknown> = new Set(API_METHODS)
@@ -30,7 +30,7 @@ const METHODS: ReadonlySet<unknown> = new Set(API_METHODS)
 type RequestName = 'list' | 'create' | 'update' | 'remove' | 'eventOf'
 type ReaderName = 'readList' | 'read' | 'secret'
 
-/** What runs the functions of a provider's module. */
+/** The readers that run the functions of a provider's module. */
 export interface ModuleReaders {
   readonly readers: Pick<ProviderReaders, 'api'>
   readonly reader: Pick<BodyReader, 'apiWithBody'>
@@ -40,8 +40,8 @@ export const canRegister = ({ provider, call }: ConnectedSource): boolean =>
   provider.api?.registrations !== undefined && call !== undefined
 
 /**
- * The registrations of one source at its provider, for the time of one operation. The provider's module may be the user's own:
- * each value that it gives is checked before it is used.
+ * The registrations of one source at its provider, for the time of one operation. The provider's module may be a user's, so each value
+ * that it returns is checked before it is used.
  */
 export class RegistrationClient {
   readonly source: ConnectedSource
@@ -52,7 +52,7 @@ export class RegistrationClient {
   /** Once it is true, no further call is made. */
   readonly isPastDeadline: () => boolean
 
-  /** Throws `not_configured`, naming what is missing. `nowMs`: of a clock that only goes forward. */
+  /** Throws `not_configured`, with the missing variable. `nowMs`: a monotonic clock. */
   constructor(source: ConnectedSource, modules: ModuleReaders, log: Logger, nowMs: () => number) {
     const { provider, variable, call } = source
     if (provider.api?.registrations === undefined)
@@ -79,7 +79,7 @@ export class RegistrationClient {
     for (let pages = 0; pages < MAX_PAGES; pages++) {
       const answer = await this.send(await this.request('list', after))
       const page = await this.#readPage(answer, after)
-      if (page === undefined) throw this.failed('it answered what is no list of registrations')
+      if (page === undefined) throw this.failed('its answer is no list of registrations')
       all.push(...page.items)
       after = page.next
       if (after === undefined) return all
@@ -87,7 +87,7 @@ export class RegistrationClient {
     throw this.failed(`its list goes on after ${MAX_PAGES} pages`)
   }
 
-  /** What the module makes to be sent. Throws `not_configured` where the module throws. */
+  /** The request that the module makes; it may be any value. Throws `not_configured` if the module throws. */
   async request(name: Exclude<RequestName, 'eventOf'>, ...args: readonly unknown[]): Promise<unknown> {
     try {
       return await this.#make(name, ...args)
@@ -97,7 +97,7 @@ export class RegistrationClient {
     }
   }
 
-  /** What the provider calls an event type or a pattern; undefined: the module has no name for it. */
+  /** The provider's name for an event type or a pattern; undefined: the module has no name for it. */
   async eventName(pattern: string): Promise<string | undefined> {
     if (this.api.eventOf === undefined) return pattern
     const name = await this.#make('eventOf', pattern).catch(() => undefined)
@@ -111,7 +111,7 @@ export class RegistrationClient {
   async send(request: unknown, id?: string): Promise<Buffer> {
     if (!isRequest(request)) throw this.failed('its module made no request that can be sent')
     if (this.isPastDeadline())
-      throw this.failed(`it took more than ${OPERATION_DEADLINE_MS / 1_000} s; nothing more was asked of it`)
+      throw this.failed(`the operation took more than ${OPERATION_DEADLINE_MS / 1_000} s, and no further call was made`)
     const result = await this.#call(request, undefined, { maxBytes: MAX_SHORT_ANSWER_BYTES })
     if (!result.ok) throw this.failed(result.message)
     const { status, body } = result
@@ -121,9 +121,9 @@ export class RegistrationClient {
     throw this.failed(`it answered ${status}${words === '' ? '' : `: ${words}`}`)
   }
 
-  /** `asked`: what the answer need not repeat. Undefined: the answer holds no registration that could be used. */
-  async readRegistration(answer: Buffer, asked: RegistrationChanges): Promise<Registration | undefined> {
-    return checkedRegistration(this.source, await this.#read('read', answer, asked))
+  /** `requested`: the values for fields that the answer does not repeat. Undefined: the answer has no usable registration. */
+  async readRegistration(answer: Buffer, requested: RegistrationChanges): Promise<Registration | undefined> {
+    return checkedRegistration(this.source, await this.#read('read', answer, requested))
   }
 
   async readSecret(answer: Buffer): Promise<string | undefined> {
@@ -131,7 +131,7 @@ export class RegistrationClient {
     return typeof value === 'string' ? value : undefined
   }
 
-  /** Logs source, id and action, nothing else. */
+  /** Logs only the source, the id and the action. */
   logChange(id: string, action: 'created' | 'updated' | 'deleted'): void {
     this.#log.info({ source: this.source.name, id, action }, 'registration changed')
   }
@@ -141,7 +141,7 @@ export class RegistrationClient {
     return new HoldfastError('provider_failed', clip(redact(`${provider.name}, for source ${name}: ${what}`)))
   }
 
-  /** Leaves out entries that hold no registration that could be used: they may be of another kind. */
+  /** Leaves out entries that are no usable registration: they may be of another kind. */
   async #readPage(
     answer: Buffer,
     after: string | undefined,
@@ -160,16 +160,16 @@ export class RegistrationClient {
   }
 
   /**
-   * Undefined where the module does not read the answer. Throws `provider_failed` for one that is no JSON, without quoting it:
-   * it might hold a secret.
+   * Undefined: the module could not read the answer. Throws `provider_failed` if the answer is no JSON; does not quote the answer,
+   * which may contain a secret.
    */
   async #read(name: ReaderName, answer: Buffer, ...args: readonly unknown[]): Promise<unknown> {
-    const says = await this.#modules.reader.apiWithBody(this.source.provider, `registrations.${name}`, answer, args)
-    if (says.kind === 'unreadable') throw this.failed('it answered what is no JSON')
-    return says.kind === 'read' ? says.value : undefined
+    const result = await this.#modules.reader.apiWithBody(this.source.provider, `registrations.${name}`, answer, args)
+    if (result.kind === 'unreadable') throw this.failed('its answer is no JSON')
+    return result.kind === 'read' ? result.value : undefined
   }
 
-  /** The module threw where it was to make a request: the configuration is not as it needs it. */
+  /** The error if the module throws instead of making a request: its configuration is probably not complete. */
   #notMade(thrown: unknown): HoldfastError {
     const { name, provider, redact } = this.source
     const words = thrown instanceof Error && typeof thrown.message === 'string' ? inOneLine(redact(thrown.message)) : ''
@@ -177,9 +177,9 @@ export class RegistrationClient {
     return notConfigured(clip(redact(`${what}${words === '' ? '' : `: ${words}`}`)))
   }
 
-  /** What an answer says went wrong. Redacted before it is put in one line, or a secret would no longer be known as one. */
+  /** The error text in an answer. Redacted before its white space is changed, since a secret could not be recognized after that. */
   #wordsIn(body: Buffer): string {
-    // A long answer is not parsed here: it would hold up the thread.
+    // Parsing a long answer would block this thread.
     const parsed = body.length > MAX_INLINE_BYTES ? undefined : parseJson(body)
     if (parsed?.ok !== true) return ''
     const words = MESSAGE_PATHS.map((path) => valueAt(parsed.value, path)).filter((text) => typeof text === 'string')
@@ -198,6 +198,6 @@ const notConfigured = (message: string): HoldfastError => new HoldfastError('not
 
 const inOneLine = (text: string): string => text.replace(/[\s\p{Cc}\p{Cf}]+/gu, ' ').trim()
 
-/** After redaction, never before: half a secret would not be known as one. */
+/** Shortens a text that is already redacted: half a secret could not be recognized as one. */
 const clip = (text: string): string =>
   text.length <= MAX_MESSAGE_LENGTH ? text : `${text.slice(0, MAX_MESSAGE_LENGTH)}…`

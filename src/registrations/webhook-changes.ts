@@ -17,7 +17,7 @@ export async function createWebhook(
   const { source } = client
   const answer = await client.send(await client.request('create', { url, events }, source.secret))
   const registration = await client.readRegistration(answer, { url, events, active: true })
-  if (registration === undefined) throw client.failed('it answered no registration, and may have made one')
+  if (registration === undefined) throw client.failed('its answer is no registration, but it may have made one')
   client.logChange(registration.id, 'created')
   return {
     action: 'created',
@@ -39,7 +39,7 @@ async function newSecret(
   return { secret, configure }
 }
 
-/** `known`: how it was before, where that is known. */
+/** `known`: the registration before the change, if it is known. */
 export async function updateWebhook(
   client: RegistrationClient,
   id: string,
@@ -55,12 +55,12 @@ export async function updateWebhook(
   const answer = await client.send(request, id)
   const registration =
     (await client.readRegistration(answer, { ...known, ...changes })) ?? (await readFromList(client, answer, id))
-  if (registration === undefined) throw client.failed('it answered no registration, and may have changed one')
+  if (registration === undefined) throw client.failed('its answer is no registration, but it may have changed one')
   client.logChange(registration.id, 'updated')
   return shownRegistration(source, registration)
 }
 
-/** Reads an answer that leaves out fields of its registration: the list has the rest. */
+/** Reads an answer that does not have all fields of its registration: the others come from the list. */
 async function readFromList(client: RegistrationClient, answer: Buffer, id: string): Promise<Registration | undefined> {
   const all = await client.listAll().catch((): readonly Registration[] => [])
   const present = all.find((each) => each.id === id)
@@ -76,11 +76,11 @@ export async function removeWebhook(client: RegistrationClient, id: string): Pro
 /** Idempotent as long as nothing else changes the source's registrations meanwhile. */
 export async function ensureWebhook(
   client: RegistrationClient,
-  asked: readonly string[] | undefined,
+  requested: readonly string[] | undefined,
 ): Promise<RegistrationOutcome> {
   const { source } = client
   const url = ownUrl(source)
-  const events = await eventsFor(client, asked)
+  const events = await eventsFor(client, requested)
   const ours = (await client.listAll()).filter((each) => isSameTarget(each.url, url))
   const complete = ours.find((each) => each.active && covers(each.events, events))
   if (complete !== undefined)
@@ -99,7 +99,7 @@ const oldSecret = ({ api }: RegistrationClient): Partial<RegistrationOutcome> =>
           'The provider showed its secret only when it was made. If you do not have it, delete the registration and run ensure again.',
       }
 
-/** The URL is sent along although it stays, because the secret is sent with it. */
+/** Contains the URL although it does not change, because a module sends the secret only together with the URL. */
 const missingFrom = (
   { url, active, events: present }: Registration,
   wanted: readonly string[],
@@ -110,22 +110,22 @@ const missingFrom = (
 })
 
 /**
- * The events to ask the provider for, in its own names: the caller's, else those of `SOURCE_<NAME>_TYPES`, else the
- * provider's usual ones. Throws `invalid_request` on a pattern that matches no event that the provider is known to have, and
- * on a text that can be no name.
+ * The events of a registration, by the provider's names: those that the caller requested, else those of `SOURCE_<NAME>_TYPES`, else
+ * all `events` of the provider module. Throws `invalid_request` for a pattern that matches no known event of the provider, and for a
+ * text that cannot be a name.
  */
 export async function eventsFor(
   client: RegistrationClient,
-  asked: readonly string[] | undefined,
+  requested: readonly string[] | undefined,
 ): Promise<readonly string[]> {
   const { source, api } = client
-  if (asked !== undefined) return expand(client, asked, 'events')
+  if (requested !== undefined) return expand(client, requested, 'events')
   // Holdfast itself makes the event of an expired task.
   const types = source.types.filter((type) => type !== EXPIRED_TYPE)
   return types.includes(ALL) ? api.events : expand(client, types, `${source.variable}_TYPES`)
 }
 
-/** `variable`: where the patterns were given, for messages. */
+/** `variable`: the variable or field that contains the patterns, for messages. */
 async function expand(
   client: RegistrationClient,
   patterns: readonly string[],
@@ -159,7 +159,7 @@ function checkedNames(names: readonly string[], variable: string): readonly stri
 
 const invalid = (message: string): HoldfastError => new HoldfastError('invalid_request', message)
 
-/** Each once; `*` alone stands for all. */
+/** Each event once; only `*` if it is among them, since it stands for all. */
 const withoutRepeats = (events: readonly string[]): readonly string[] =>
   events.includes(ALL) ? [ALL] : [...new Set(events)]
 

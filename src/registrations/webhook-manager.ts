@@ -9,18 +9,18 @@ import { checkedId, checkedUrl, ownUrl, shownRegistration } from './registration
 import { canRegister, type ModuleReaders, RegistrationClient } from './registration-client.ts'
 import { createWebhook, ensureWebhook, eventsFor, removeWebhook, updateWebhook } from './webhook-changes.ts'
 
-/** Changes of one source that may be queued, the running one included; more are refused as `unavailable`. */
+/** The most changes of one source that are queued, including the running one; more are refused with `unavailable`. */
 const MAX_QUEUED = 16
 
 interface WebhookManagerOptions extends Partial<ModuleReaders> {
   readonly sources: ReadonlyMap<string, ConnectedSource>
-  /** Gets the source, registration and action of each change, never a key or a secret. */
+  /** Logs the source, registration and action of each change, never a key or a secret. */
   readonly log: Logger
-  /** Milliseconds of a clock that only goes forward; the process's own unless given. */
+  /** A monotonic clock. Default: the process's own. */
   readonly nowMs?: () => number
 }
 
-/** Runs the changes of one source one after the other, so that what `ensure` has seen still holds when it acts on it. */
+/** Runs the changes of one source one after the other, so that a list that `ensure` has read is still true when it makes its change. */
 export function createWebhookManager(options: WebhookManagerOptions): WebhookManager {
   const {
     sources,
@@ -42,7 +42,7 @@ export function createWebhookManager(options: WebhookManagerOptions): WebhookMan
     const client = clientOf(find(name))
     return inQueue(name, async () => {
       if (client.isPastDeadline())
-        throw new HoldfastError('unavailable', `what is under way for ${name} takes too long`)
+        throw new HoldfastError('unavailable', `earlier changes of the registrations of ${name} take too long`)
       return work(client)
     })
   }
@@ -78,7 +78,7 @@ export function createWebhookManager(options: WebhookManagerOptions): WebhookMan
 const listOne = async (client: RegistrationClient): Promise<readonly SourceRegistration[]> =>
   (await client.listAll()).map((registration) => shownRegistration(client.source, registration))
 
-/** Lists all sources at once; a source that fails is named beside the registrations of the others. */
+/** Lists all sources at the same time. `failed` names the sources that could not be listed. */
 async function listEach(clients: readonly RegistrationClient[]): Promise<RegistrationList> {
   const lists = await Promise.all(clients.map(listOrFailure))
   return { items: lists.flatMap(({ items }) => items), failed: lists.flatMap(({ failed }) => failed) }
@@ -93,14 +93,15 @@ async function listOrFailure(client: RegistrationClient): Promise<RegistrationLi
   }
 }
 
-/** Runs work of the same key one after the other, in the order it came, also where work before it has failed. */
+/** Runs work of the same key one after the other, in the order of the calls. Failed work does not stop the work after it. */
 type InQueue = <Result>(key: string, work: () => Promise<Result>) => Promise<Result>
 
 function createQueues(): InQueue {
   const queues = new Map<string, { last: Promise<unknown>; length: number }>()
   return async (key, work) => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 }
-    if (queue.length >= MAX_QUEUED) throw new HoldfastError('unavailable', `too much is under way for ${key}`)
+    if (queue.length >= MAX_QUEUED)
+      throw new HoldfastError('unavailable', `too many changes of the registrations of ${key} are waiting`)
     queues.set(key, queue)
     queue.length++
     const done = queue.last.then(work)

@@ -5,7 +5,7 @@ import { newUid } from '../domain/names.ts'
 import type { ReplicaRegistry } from '../domain/replica-registry.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
 
-/** How often a process announces itself, and reads the handlers of the others. */
+/** How often a process announces itself, and how often it reads the handlers of the others. */
 const ANNOUNCE_INTERVAL_MS = 10_000
 const REFRESH_INTERVAL_MS = 1_000
 
@@ -25,7 +25,7 @@ export interface RoutedHandlers {
   readonly leave: () => Promise<void>
 }
 
-/** The handlers of a process that does not share its store: its own. */
+/** For a process that does not share its store: routes to its own handlers. */
 export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route): RoutedHandlers => ({
   handlers: () => handlers,
   route,
@@ -46,11 +46,11 @@ export interface MembershipOptions {
 
 /**
  * The handlers of all processes that share a store. Events are routed when they are received, so that an event and its deliveries
- * are stored in one transaction, and it is always known which handlers an event waits for. So each process that receives events has
- * to know the handlers of all workers: each worker writes its handlers into the shared database, and every process reads them. The
- * handlers of a worker that is gone stay known until another worker replaces them (`countingReplicas`), so that events that are
- * received meanwhile wait for it. An event that is received less than a second after a handler is registered for the first time may
- * miss that handler, like an event that came before it.
+ * are stored in one transaction, and it is always known which handlers an event waits for. So each process that receives events must
+ * know the handlers of all workers: each worker writes its handlers into the shared database, and every process reads them. The
+ * handlers of a worker that is gone still count until another worker replaces it (`countingReplicas`), so that events that are
+ * received meanwhile wait for the worker. An event that is received less than a second after a handler is registered for the first
+ * time may miss that handler, like an event that came before it.
  *
  * Resolves once the other processes know the handlers of this one, and this process knows theirs. If the database is unavailable
  * later, the routes stay as they are.
@@ -96,7 +96,7 @@ class Membership {
   async join(): Promise<void> {
     await this.#exchange()
     const [fault] = this.faults()
-    if (fault !== undefined) this.#options.log.warn({ reason: fault }, 'webhooks are not taken yet')
+    if (fault !== undefined) this.#options.log.warn({ reason: fault }, 'webhooks are not accepted yet')
     this.#timer = setInterval(() => {
       this.#passing ??= this.#pass().finally(() => {
         this.#passing = undefined
@@ -112,7 +112,10 @@ class Membership {
     try {
       await this.#options.registry.leave(this.#uid)
     } catch (error) {
-      this.#options.log.warn({ error: messageOf(error) }, 'the fleet could not be told that this process goes')
+      this.#options.log.warn(
+        { error: messageOf(error) },
+        'this process could not tell the other replicas that it stops',
+      )
     }
   }
 
@@ -121,10 +124,10 @@ class Membership {
     const { log } = this.#options
     try {
       await this.#exchange()
-      if (this.#isAway) log.info('the fleet can be asked for its handlers again')
+      if (this.#isAway) log.info('the handlers of the other replicas can be read again')
       this.#isAway = false
     } catch (error) {
-      if (!this.#isAway) log.warn({ error: messageOf(error) }, 'the fleet cannot be asked for its handlers')
+      if (!this.#isAway) log.warn({ error: messageOf(error) }, 'the handlers of the other replicas cannot be read')
       this.#isAway = true
     }
   }
@@ -141,7 +144,7 @@ class Membership {
   async #follow(current: readonly HandlerDefinition[] | undefined): Promise<void> {
     if (current === undefined || current === this.#lastRead) return
     this.#lastRead = current
-    // A new worker mostly runs the same handlers as the one that it replaces.
+    // A new worker usually runs the same handlers as the worker that it replaces.
     if (this.#route !== undefined && JSON.stringify(current) === JSON.stringify(this.#handlers)) return
     try {
       const isFirst = this.#route === undefined
@@ -150,9 +153,9 @@ class Membership {
       if (!isFirst || this.#timer !== undefined) this.#logChange(this.#handlers, current)
       this.#handlers = current
     } catch (error) {
-      // The handlers are of a release that this one does not understand: the routes stay as they are.
-      this.#fault = `the handlers of the fleet cannot be routed to: ${messageOf(error)}`
-      this.#options.log.error({ error: messageOf(error) }, 'the handlers of the fleet cannot be routed to')
+      // Another release has written handlers that this one cannot compile: the routes stay as they are.
+      this.#fault = `events cannot be routed to the handlers of the replicas: ${messageOf(error)}`
+      this.#options.log.error({ error: messageOf(error) }, 'events cannot be routed to the handlers of the replicas')
     }
   }
 
@@ -161,7 +164,7 @@ class Membership {
     const [old, known] = [names(before), names(now)]
     this.#options.log.info(
       { added: [...known.difference(old)], removed: [...old.difference(known)] },
-      'the handlers of the fleet have changed',
+      'the handlers of the replicas have changed',
     )
   }
 }

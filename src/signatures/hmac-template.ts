@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { Headers } from '../domain/event.ts'
 import type { HmacScheme } from './hmac.ts'
 
-/** What a template's placeholders stand for in one request. */
+/** The values of a template's placeholders in one request. */
 interface TemplateValues {
   readonly id: string
   readonly timestamp: string
@@ -11,12 +11,12 @@ interface TemplateValues {
   readonly body: Buffer
 }
 
-/** Literal text, or what fills a placeholder. Strings hold one byte per character (Latin-1), as Node gives header values. */
+/** Literal text, or a function that gives a placeholder's value. Strings have one byte per character (Latin-1), like Node's header values. */
 type Piece = string | ((parts: TemplateValues) => string | Buffer)
 
 const PLACEHOLDER = /\{([^{}]*)\}/
 
-/** The pieces of a template. Throws `TypeError` on an unknown placeholder, and on a brace that belongs to none. */
+/** The pieces of a template. Throws `TypeError` for an unknown placeholder, and for a brace that belongs to no placeholder. */
 export function compileTemplate(template: string): readonly Piece[] {
   return template.split(PLACEHOLDER).flatMap((text, index): readonly Piece[] => {
     if (index % 2 === 1) return [placeholder(text)]
@@ -43,7 +43,7 @@ function placeholder(name: string): Piece {
 
 const toBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
 
-/** The HMAC over a filled template. Header bytes go in verbatim. */
+/** The HMAC over a template with its values. Header values are included byte for byte. */
 export function digest(
   algorithm: HmacScheme['algorithm'],
   key: Buffer,
@@ -51,7 +51,7 @@ export function digest(
   parts: TemplateValues,
 ): Buffer {
   const hmac = createHmac(algorithm, key)
-  // Each update is a call from JavaScript to native code, so the text between two bodies goes in at once.
+  // Each update is a call from JavaScript to native code, so the texts between two bodies are joined first.
   let text = ''
   for (const piece of pieces) {
     const value = typeof piece === 'string' ? piece : piece(parts)

@@ -13,17 +13,17 @@ const missing: VerificationFailure = { ok: false, reason: 'missing' }
 const malformed: VerificationFailure = { ok: false, reason: 'malformed' }
 const mismatch: VerificationFailure = { ok: false, reason: 'mismatch' }
 
-/** What a request's headers claim. */
+/** The signatures, id and timestamp in a request's headers, not verified yet. */
 interface Claim {
   readonly candidates: Candidates
   readonly id: string
-  /** As it was sent; empty if it stands in the body, which is not parsed before the signature has verified it. */
+  /** Unparsed. Empty if the timestamp is in the body, which is not parsed before its signature is verified. */
   readonly timestamp: string
 }
 
 /**
- * A verifier for one source. It tries every key against every candidate, whether or not one has matched, so that the time it
- * takes tells nothing about either. An empty key verifies nothing. Throws `TypeError` on a template with faults.
+ * A verifier for one source. It compares every signature with every key, also after one has matched, so that the time that it takes
+ * reveals nothing about them. An empty key verifies nothing. Throws `TypeError` for a template with faults.
  */
 export function compileHmac(scheme: HmacScheme, allKeys: readonly Buffer[], url: string | undefined): Verifier {
   const keys = allKeys.filter(({ length }) => length > 0)
@@ -48,7 +48,7 @@ export function compileHmac(scheme: HmacScheme, allKeys: readonly Buffer[], url:
     if (!matched) return mismatch
     return window === undefined ? ok : freshness(window, timestamp, request, nowMs)
   }
-  /** Finds what the headers lack; does not look at the signature itself. */
+  /** Finds missing and malformed headers. Does not check the signature. */
   const precheck: Verifier['precheck'] = ({ headers }) => {
     const claim = claimOf(headers)
     return 'reason' in claim ? claim : ok
@@ -56,7 +56,7 @@ export function compileHmac(scheme: HmacScheme, allKeys: readonly Buffer[], url:
   return { verify, precheck }
 }
 
-/** The precheck parses the headers that `verify` gets right after it: they are parsed once. */
+/** Remembers the last result: `verify` gets the headers that `precheck` has just parsed. */
 function rememberLast<Result>(find: (headers: Headers) => Result): (headers: Headers) => Result {
   let last: { readonly headers: Headers; readonly found: Result } | undefined
   return (headers) => {
@@ -107,7 +107,7 @@ function freshness(window: Window, sent: string, { body }: SignedRequest, nowMs:
   return isStale ? { ok: false, reason: 'stale', aheadMs } : { ok: true, aheadMs }
 }
 
-/** With an offset: without one, `Date.parse` would take the time zone of this machine. */
+/** The offset is required: without one, `Date.parse` would assume the time zone of this machine. */
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i
 
 /** Milliseconds since the epoch; undefined if the text is not a time in this unit. */
@@ -123,13 +123,13 @@ function timeOf(text: string, unit: Window['unit']): number | undefined {
 interface Candidates {
   /** The decoded signatures that have an accepted label. */
   readonly signatures: readonly Buffer[]
-  /** The first value of the timestamp's label, if the timestamp stands among the signatures. */
+  /** The first value with the timestamp's label, if the signature header contains the timestamp. */
   readonly timestamp: string | undefined
 }
 
 /**
- * Parses a signature header: a list of entries, each with or without a label. A header that was sent several times arrives
- * as one, joined by ", ". Undefined if there are too many entries, or if none with an accepted label can be decoded.
+ * Parses a signature header: a list of entries, each with or without a label. Node joins a header that was sent several times by
+ * ", ". Undefined if there are too many entries, or if entries have an accepted label but none of them can be decoded.
  */
 function candidatesIn(
   header: string,
@@ -160,7 +160,7 @@ function candidatesIn(
   return isUnreadable && signatures.length === 0 ? undefined : { signatures, timestamp }
 }
 
-/** A timestamp, the candidates, and one more, which shows that there are too many. */
+/** One timestamp, the allowed candidates, and one more candidate, which shows that there are too many. */
 const MAX_ENTRIES = MAX_SIGNATURE_CANDIDATES + 2
 
 function entriesIn(header: string, separator: string | undefined): readonly string[] {
@@ -172,8 +172,8 @@ function entriesIn(header: string, separator: string | undefined): readonly stri
 }
 
 /**
- * Strict: refuses the characters that Buffer would skip, and in base64 the bits that it would drop, so that each signature
- * has one text only. Hex may be in either case.
+ * Strict: refuses characters that `Buffer` would skip, and in base64 bits that it would drop, so that a signature has only one valid
+ * text. Hex may be in upper or lower case.
  */
 function decodeSignature(text: string, encoding: 'hex' | 'base64'): Buffer | undefined {
   const bytes = Buffer.from(text, encoding)

@@ -5,7 +5,7 @@ import { compileTemplate, digest } from './hmac-template.ts'
 import { compileHmac } from './hmac-verifier.ts'
 import { closed, HeaderName, type Message, type SignatureScheme, type SignedParts, Text } from './signature-scheme.ts'
 
-/** Bytes of the shortest key that is accepted. Source: Standard Webhooks, which asks for 24 to 64. */
+/** Bytes of the shortest key that is accepted. Source: Standard Webhooks, which requires 24 to 64. */
 const MIN_KEY_BYTES = 24
 
 const HeaderNames = Type.Union([HeaderName, Type.Array(HeaderName, { minItems: 1 })])
@@ -21,7 +21,7 @@ const schema = Type.Object(
     key: Type.TemplateLiteral('${utf8|base64|hex|whsec|whsec-or-utf8}'),
     /** Literal text with `{id}`, `{timestamp}`, `{body}`, `{url}` (the configured public URL) and `{header:name}`. */
     signed: Text,
-    /** Where `{id}` comes from: a header, or the first of several that is there. */
+    /** The header that `{id}` comes from; of several, the first that the request has. */
     id: Type.Optional(HeaderNames),
     signature: Type.Object(
       {
@@ -31,7 +31,7 @@ const schema = Type.Object(
         separator: Type.Optional(Text),
         /** Between an entry's label and its value, e.g. `","` in `v1,…` or `"="` in `v1=…`. Absent: entries have no label. */
         labelSeparator: Type.Optional(Text),
-        /** Labels whose value is such a signature; entries with another label are passed over. */
+        /** Labels whose value is such a signature; entries with other labels are ignored. */
         labels: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
       },
       closed,
@@ -39,7 +39,7 @@ const schema = Type.Object(
     timestamp: Type.Optional(
       Type.Object(
         {
-          /** A header (or the first of several that is there), a label inside the signature header, or a path in the body. */
+          /** A header (of several, the first that the request has), a label in the signature header, or a path in the body. */
           from: Type.Union([
             Type.Object({ header: HeaderNames }, closed),
             Type.Object({ label: Text }, closed),
@@ -58,8 +58,7 @@ const schema = Type.Object(
 )
 
 /**
- * HMAC over a template, compared in constant time. The header bytes that the template names go into the signed text
- * verbatim.
+ * HMAC over a template, compared in constant time. Headers that the template names are included byte for byte.
  */
 export interface HmacScheme extends Written<typeof schema> {}
 
@@ -108,10 +107,10 @@ function keyOf({ key: form }: HmacScheme, secret: string): Buffer | undefined {
 const HEX = /^(?:[0-9a-fA-F]{2})+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
-/** Strict: refuses the characters that Buffer would skip. */
+/** Strict: refuses characters that `Buffer` would skip. */
 const decodeHex = (text: string): Buffer | undefined => (HEX.test(text) ? Buffer.from(text, 'hex') : undefined)
 
-/** Strict: padded, in the standard alphabet; refuses the characters that Buffer would skip. */
+/** Strict: requires padding and the standard alphabet; refuses characters that `Buffer` would skip. */
 const decodeBase64 = (text: string): Buffer | undefined =>
   text.length > 0 && BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
 
@@ -144,7 +143,7 @@ function formatTime(nowMs: number, unit: Unit): string {
   return String(unit === 's' ? Math.floor(nowMs / 1000) : nowMs)
 }
 
-/** The timestamp, where it stands in the body: a number unless it is RFC 3339. */
+/** The timestamp, if the scheme has it in the body: a number unless it is RFC 3339. */
 function bodyFields({ timestamp }: HmacScheme, _secret: string, nowMs: number): Readonly<Record<string, unknown>> {
   if (timestamp === undefined || !('body' in timestamp.from)) return {}
   const text = formatTime(nowMs, timestamp.unit)

@@ -9,8 +9,8 @@ const schema = Type.Object(
   {
     scheme: Type.Literal('shared-secret'),
     /**
-     * Where the secret stands: in a header; in the password of HTTP Basic, with any user name; in the query; or at a dotted
-     * path in the JSON body, which is searched before anything is proven.
+     * Where the request has the secret: in a header; as the password of HTTP Basic, with any user name; in the query; or at a dotted
+     * path in the JSON body. The body is then searched before it is verified.
      */
     from: Type.Union([
       Type.Object({ header: HeaderName, prefix: Type.Optional(Text) }, closed),
@@ -22,7 +22,7 @@ const schema = Type.Object(
   closed,
 )
 
-/** A secret that is sent along as it is. */
+/** The request contains the secret itself. */
 export interface SharedSecretScheme extends Written<typeof schema> {}
 
 type FoundSecret = { readonly secret: string } | VerificationFailure
@@ -30,7 +30,7 @@ type FoundSecret = { readonly secret: string } | VerificationFailure
 const missing: FoundSecret = { ok: false, reason: 'missing' }
 
 /**
- * Compares digests, so that the time it takes tells neither the secret's bytes nor its length. An empty secret verifies
+ * Compares digests, so that the time of the comparison reveals neither the secret's bytes nor its length. An empty secret verifies
  * nothing.
  */
 function compile(scheme: SharedSecretScheme, secrets: readonly string[]): Verifier {
@@ -40,14 +40,14 @@ function compile(scheme: SharedSecretScheme, secrets: readonly string[]): Verifi
   const verify: Verifier['verify'] = (request) => {
     const found = findSecret(scheme.from, request)
     if (!('secret' in found)) return found
-    // Node gives header bytes as Latin-1; a secret in a query or body is text already.
+    // Node decodes header bytes as Latin-1; a secret in the query or in the body is decoded as UTF-8.
     const bytes = Buffer.from(found.secret, 'header' in scheme.from ? 'latin1' : 'utf8')
-    const given = hash('sha256', bytes, 'buffer')
+    const sent = hash('sha256', bytes, 'buffer')
     let matched = false
-    for (const digest of digests) matched = timingSafeEqual(digest, given) || matched
+    for (const digest of digests) matched = timingSafeEqual(digest, sent) || matched
     return matched ? { ok: true } : { ok: false, reason: 'mismatch' }
   }
-  // Unless the secret stands in the body, it can be verified without one.
+  // Only a secret in the body needs the body.
   return 'body' in scheme.from
     ? { verify, precheck: () => undefined }
     : { verify, precheck: (request) => verify({ ...request, body: NO_BODY }, 0) }
@@ -74,7 +74,7 @@ function findSecret(from: SharedSecretScheme['from'], { headers, query, body }: 
   return typeof found.value === 'string' ? { secret: found.value } : missing
 }
 
-/** RFC 7617: `Basic base64(user:password)`; the scheme's name in either case. */
+/** RFC 7617: `Basic base64(user:password)`; `Basic` in upper or lower case. */
 function basicPassword(authorization: string | undefined): FoundSecret {
   if (authorization === undefined) return missing
   const credentials = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1]

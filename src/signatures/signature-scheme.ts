@@ -4,8 +4,8 @@ import type { AnyScheme } from '../domain/provider.ts'
 import type { Verifier } from '../domain/verifier.ts'
 
 /**
- * A signature scheme: everything that Holdfast knows about one way to prove a request. `Settings` is what a provider module
- * writes in `verify`. Each scheme is one file in this room, and a line in registry.ts.
+ * A signature scheme: everything that Holdfast knows about one way to prove that a request is authentic. `Settings` is what a provider
+ * module writes in `verify`. Each scheme is one file in `signatures`, and one entry in `registry.ts`.
  */
 export interface SignatureScheme<Settings extends AnyScheme = AnyScheme> {
   /** The value of `verify.scheme`. */
@@ -14,27 +14,27 @@ export interface SignatureScheme<Settings extends AnyScheme = AnyScheme> {
   readonly schema: TObject
   /** Bytes of the shortest key, unless the provider has a `minKeyBytes` of its own. */
   readonly minKeyBytes: number
-  /** Why settings that match the schema can never verify a request, or would prove too little; one sentence each. */
+  /** Faults of settings that match the schema: why they could verify no request, or would prove too little; one sentence each. */
   faults(settings: Settings): readonly string[]
-  /** The key that a configured secret stands for; undefined if the secret does not have the form that the scheme needs. */
+  /** The key that a configured secret encodes; undefined if the secret does not have the form that the scheme needs. */
   keyOf(settings: Settings, secret: string): Buffer | undefined
-  /** What a secret has to be, for messages: `a secret is not <form>`. */
+  /** The form of a valid secret, for messages: `a secret is not <form>`. */
   secretForm(settings: Settings): string
   /** Headers that carry the secret in the clear, in lower case. They are never stored. */
   secretHeaders(settings: Settings): readonly string[]
-  /** Whether the signature covers the URL of the webhook, so that `PUBLIC_URL` has to be known. */
+  /** Whether the signature covers the URL of the webhook, so that `PUBLIC_URL` must be set. */
   signsUrl(settings: Settings): boolean
   /**
-   * A verifier for one source. A secret that gives no key verifies nothing. `url` is the source's public URL. Throws
-   * `TypeError` on settings that have faults.
+   * A verifier for one source. A secret that encodes no key verifies nothing. `url` is the source's public URL. Throws `TypeError` for
+   * settings with faults.
    */
   compile(settings: Settings, secrets: readonly string[], url: string | undefined): Verifier
   /**
-   * What the provider sends with a message, for samples and tests. Throws `TypeError` on a secret that does not have the
-   * form that the scheme needs.
+   * The headers and query that the provider adds to a message, for samples and tests. Throws `TypeError` for a secret that does not
+   * have the form that the scheme needs.
    */
   sign(settings: Settings, secret: string, message: Message): SignedParts
-  /** What the scheme expects inside the body before it is signed: values by dotted path. */
+  /** The values that the scheme expects in the body, by dotted path. They are added before the body is signed. */
   bodyFields(settings: Settings, secret: string, nowMs: number): Readonly<Record<string, unknown>>
 }
 
@@ -49,10 +49,10 @@ export interface Message {
   readonly nowMs: number
 }
 
-/** What is added to a request when it is signed. */
+/** What signing adds to a request. */
 export interface SignedParts {
   readonly headers: Readonly<Record<string, string>>
-  /** Query string without its `?`; empty unless the scheme puts the secret there. */
+  /** The query string without its `?`; empty unless the scheme puts the secret into the query. */
   readonly query: string
 }
 

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type HmacScheme, STANDARD_PREFIX } from './hmac.ts'
 
 /**
- * Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, base64 in a list of `v1,…`, five minutes either way.
+ * Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`, in base64, as a list of `v1,…`. The time may differ by five minutes in
+ * either direction.
  * Source: standard-webhooks/spec/standard-webhooks.md.
  */
 export const standardWebhooks = {

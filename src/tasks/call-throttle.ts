@@ -3,14 +3,14 @@ import type { BreakerState } from '../domain/source.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import type { CallError } from './provider-calls.ts'
 
-/** Bytes of an answer that cost as much as a call of its own, up to the calls of one second: reading it is work. */
+/** Each this many bytes of an answer cost as much as a call, since reading them is work. One answer costs at most the calls of a second. */
 const BYTES_PER_CALL = 65_536
 
 interface CallThrottleOptions {
   readonly perSecond: number
   /** How long the circuit stays open. */
   readonly pauseMs: number
-  /** Milliseconds of a clock that only goes forward: a pause must not last until a time that was wrong. */
+  /** A monotonic clock, so that setting the system's clock cannot make a pause longer. */
   readonly monotonicMs: () => number
   /** Aborted when the service stops. */
   readonly stopping: AbortSignal
@@ -18,8 +18,8 @@ interface CallThrottleOptions {
 }
 
 /**
- * Limits the calls of one source to its provider: so many in a second, none for as long as its `Retry-After` says, and single
- * probes while its circuit is open.
+ * Limits the calls of one source to its provider: a number of calls per second, no calls for as long as the provider's `Retry-After`
+ * says, and only single probes while the circuit is open.
  */
 export class CallThrottle {
   readonly #limiter: RateLimiter
@@ -39,18 +39,18 @@ export class CallThrottle {
 
   state = (): BreakerState => this.#breaker.state()
 
-  /** How many of these calls may be made now. */
+  /** How many of `count` calls may be made now. */
   allowed(count: number): number {
     return this.#isPaused() ? 0 : this.#breaker.allowed(Math.min(count, this.#limiter.available()))
   }
 
-  /** Only the rate limit keeps calls from being made now. */
+  /** Whether the rate limit is the only reason why no call may be made now. */
   isRateLimited = (): boolean => !this.#isPaused() && this.#breaker.allowed(1) > 0 && this.#limiter.available() === 0
 
-  /** Until the rate limit lets the next call be made. */
+  /** The time until the rate limit allows the next call. */
   waitMs = (): number => this.#limiter.waitMs()
 
-  /** Makes a call in its turn. Undefined: it was not made, because the circuit is open or the service stops. */
+  /** Makes a call when the rate limit allows it. Undefined: the call was not made, because the circuit is open or the service stops. */
   async call<Result>(
     make: () => Promise<Result>,
     errorOf: (result: Result) => CallError | undefined,
@@ -65,7 +65,7 @@ export class CallThrottle {
     return made?.result
   }
 
-  /** An answer of so many bytes was read. */
+  /** Charges for the bytes of an answer that was read. */
   chargeBytes(bytes: number): void {
     this.#limiter.charge(Math.min(this.#perSecond, Math.floor(bytes / BYTES_PER_CALL)))
   }
@@ -77,14 +77,14 @@ export class CallThrottle {
 
   #isPaused = (): boolean => this.#monotonicMs() < this.#pausedUntilMs
 
-  /** Overload is the provider's, whichever task the answer was about. */
+  /** Pauses all calls of the source, because a provider's overload does not depend on the task. */
   #pauseAfter({ outcome, retryAfterMs = 0 }: Partial<CallError> = {}): void {
     if (outcome !== 'rate_limited' && outcome !== 'server_error') return
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#monotonicMs() + retryAfterMs)
   }
 }
 
-/** A token bucket: so many in each second, and as many at once after a pause. */
+/** A token bucket: `perSecond` tokens are added each second, and after a pause as many may be taken at once. */
 export class RateLimiter {
   readonly #perSecond: number
   readonly #monotonicMs: () => number
@@ -104,20 +104,20 @@ export class RateLimiter {
     return Math.max(0, Math.floor(this.#tokens))
   }
 
-  /** Until the next token can be taken. */
+  /** The time until the next token can be taken. */
   waitMs(): number {
     this.#fill()
     return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) * 1_000) / this.#perSecond)
   }
 
-  /** Takes one token, which may be used after so many milliseconds: later callers wait longer. */
+  /** Takes one token. Returns after how many milliseconds the caller may use it; later callers wait longer. */
   reserve(): number {
     const waitMs = this.waitMs()
     this.#tokens--
     return waitMs
   }
 
-  /** Takes tokens that were used already: the next callers wait for them. */
+  /** Takes tokens for work that was already done: the next callers wait longer. */
   charge(tokens: number): void {
     this.#fill()
     this.#tokens -= tokens

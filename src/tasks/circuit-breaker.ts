@@ -7,13 +7,13 @@ export const BREAKER_FAILURES = 5
 export const BREAKER_PAUSE_MS = 10_000
 
 /**
- * Probes that follow each other at once while the provider answers them badly: it is there, and may fail at these tasks alone.
- * After a probe without an answer the whole pause begins again.
+ * The most probes that follow each other without a pause while the provider answers them with errors: the provider is reachable, and
+ * may fail only for these tasks. After a probe without an answer the whole pause begins again.
  */
 export const BREAKER_PROBES = 5
-const ANSWERED_BADLY: ReadonlySet<CallError['outcome']> = new Set(['server_error', 'invalid'])
+const ANSWERED_WITH_ERROR: ReadonlySet<CallError['outcome']> = new Set(['server_error', 'invalid'])
 
-/** What came of a call. Only an error that is provider-wide counts as a failure. */
+/** The result of a call. Only an error that is provider-wide counts as a failure. */
 interface BreakerCall<Result> {
   readonly result: Result
   readonly error: CallError | undefined
@@ -21,7 +21,7 @@ interface BreakerCall<Result> {
 
 const isFailure = (call: unknown): boolean => (call as BreakerCall<unknown>).error?.isProviderWide === true
 
-/** Keeps calls from a provider that does not answer them, but for single probes. */
+/** Makes no calls to a provider that does not answer them, except single probes. */
 export class CircuitBreaker {
   readonly #policy
   readonly #monotonicMs: () => number
@@ -53,7 +53,7 @@ export class CircuitBreaker {
     return this.#policy.state === CircuitState.HalfOpen ? 'half_open' : 'open'
   }
 
-  /** How many of these calls may be made now. */
+  /** How many of `count` calls may be made now. */
   allowed(count: number): number {
     if (this.state() === 'closed') return count
     return this.state() === 'open' && this.#monotonicMs() >= this.#reopensAtMs ? Math.min(1, count) : 0
@@ -73,11 +73,11 @@ export class CircuitBreaker {
     }
   }
 
-  /** After a probe: the next one need not wait for a pause where the provider has answered badly. */
+  /** Called after a probe. If the provider has answered it with an error, the next probe need not wait for the pause. */
   #probed(error: CallError | undefined): void {
     this.#probes++
-    const mayProbeOn = error !== undefined && ANSWERED_BADLY.has(error.outcome) && this.#probes < BREAKER_PROBES
-    if (mayProbeOn) this.#reopensAtMs = Number.NEGATIVE_INFINITY
+    const mayProbeAgain = error !== undefined && ANSWERED_WITH_ERROR.has(error.outcome) && this.#probes < BREAKER_PROBES
+    if (mayProbeAgain) this.#reopensAtMs = Number.NEGATIVE_INFINITY
     else this.#probes = 0
   }
 }

@@ -2,10 +2,10 @@ import type { Logger } from 'pino'
 import type { LeasedTask } from '../domain/task.ts'
 import type { PollResult } from './provider-calls.ts'
 
-/** Statuses of a source that are remembered as reported. */
+/** The most statuses of a source that are remembered as reported. */
 const MAX_REPORTED_STATUSES = 100
 
-/** What APIs call the end of a task, in letters alone. */
+/** Words by which APIs name the end of a task, in lower case and without other characters than letters. */
 const END_WORDS: ReadonlySet<string> = new Set(
   `complete completed done success succeeded successful finished ended ok ready
   fail failed failure error errored rejected denied invalid timeout timedout expired
@@ -14,7 +14,7 @@ const END_WORDS: ReadonlySet<string> = new Set(
 
 const soundsEnded = (status: string): boolean => END_WORDS.has(status.toLowerCase().replace(/[^a-z]/g, ''))
 
-/** Warns the operator of a source about answers to its polls: once about each thing, not at each poll. */
+/** Warns the operator about answers to the polls of one source: once about each problem, not at each poll. */
 export class PollWarnings {
   readonly #source: string
   readonly #log: Logger
@@ -26,7 +26,7 @@ export class PollWarnings {
     this.#log = log
   }
 
-  /** Logs what the operator should know; gives a warning to be kept with the task beside the provider's status, if any. */
+  /** Logs what the operator should know. Returns a warning that is to be stored with the task, or undefined. */
   check(task: LeasedTask, result: PollResult): string | undefined {
     this.#checkKey(result)
     if (result.outcome === 'pending') return this.#checkStatus(task, result.providerStatus)
@@ -52,16 +52,16 @@ export class PollWarnings {
     this.#isKeyRefused = isRefused || (this.#isKeyRefused && !isAccepted)
   }
 
-  /** A status that sounds like an end at two polls of a task in a row, while the provider's module says that it is pending. */
+  /** Warns if two polls of a task in a row give the same status that sounds like an end, but the provider's module says `pending`. */
   #checkStatus({ id, providerStatus: before }: LeasedTask, status: string): string | undefined {
     if (status !== before || !soundsEnded(status)) return undefined
     if (!this.#reportedStatuses.has(status) && this.#reportedStatuses.size < MAX_REPORTED_STATUSES) {
       this.#reportedStatuses.add(status)
       this.#log.warn(
         { source: this.#source, task: id, word: status },
-        'the provider keeps saying of a task what sounds like its end, and its module does not know it as one',
+        'the provider keeps giving a task a status that sounds like an end, but its module does not know that status',
       )
     }
-    return `the provider keeps saying ${JSON.stringify(status)}, which its module does not know as an end`
+    return `the provider keeps giving the status ${JSON.stringify(status)}, which its module does not know as an end`
   }
 }

@@ -7,20 +7,21 @@ import type { BodyReader } from '../pipeline/body-reader.ts'
 import { pollEventId, type TerminalAnswer } from '../pipeline/poll-answers.ts'
 import { directReaders, type ProviderReaders } from '../pipeline/provider-readers.ts'
 
-/** The longest `Retry-After` of a provider that is heeded. */
+/** The longest pause that a provider can ask for with `Retry-After`; a longer one is shortened. */
 export const MAX_PROVIDER_PAUSE_MS = 3_600_000
 
-/** An answer that is not 2xx, or none: what it means, in a sentence of our own. */
+/** A call with no usable answer: the answer is not 2xx or is not valid, or there is none. */
 export interface CallError {
   readonly outcome: Exclude<PollOutcome, 'terminal' | 'truncated' | 'pending' | 'late'>
+  /** One sentence in Holdfast's words. */
   readonly error: string
   /** Calls for the provider's other tasks would fail too. */
   readonly isProviderWide: boolean
-  /** The provider asks not to be called for so long. */
+  /** How long the provider asks not to be called. */
   readonly retryAfterMs?: number
 }
 
-/** What one poll of a task came to. */
+/** The result of one poll of a task. */
 export type PollResult =
   | { readonly outcome: 'terminal'; readonly answer: TerminalAnswer }
   | { readonly outcome: 'pending'; readonly providerStatus: string }
@@ -34,11 +35,11 @@ interface PollOptions {
   readonly reader: Pick<BodyReader, 'pollAnswer'>
   readonly nowMs: () => number
   readonly signal?: AbortSignal
-  /** How long the answer's room in memory is needed. */
+  /** The answer counts against the memory for answers until this is disposed. */
   readonly hold?: DisposableStack
 }
 
-/** How the provider can be called for tasks; undefined where it cannot. */
+/** The API by which the provider can be called for tasks; undefined if it cannot. */
 export function callableApi({
   provider,
   call,
@@ -47,45 +48,45 @@ export function callableApi({
   return api === undefined || call === undefined ? undefined : { api, provider, call }
 }
 
-/** Why the provider cannot be called for tasks, where it cannot. */
+/** Why the provider cannot be called for tasks. Only for a source for which `callableApi` gives nothing. */
 export const whyNotCallable = ({ name, provider }: ConnectedSource): string =>
   provider.api?.tasks === undefined
-    ? `provider ${provider.name} tells nothing of tasks`
+    ? `provider ${provider.name} has no API for tasks`
     : `the API of source ${name} is not configured`
 
-/** Asks a provider for one task. Rejects only with `unavailable`, where the task has ended and its event cannot be routed now. */
+/** Polls one task. Rejects only with `unavailable`: the task has ended, but its event cannot be routed now. */
 export async function pollTask(options: PollOptions): Promise<PollResult> {
   const { source, task, reader, readers, call, nowMs, signal, hold } = options
   const { provider, redact } = source
   const request = await pollRequest({ provider, taskId: task.id, ...(readers !== undefined && { readers }) })
-  if (request === undefined) return invalid('the provider has no task of such an id', false)
+  if (request === undefined) return invalid('the provider cannot have a task with this id', false)
   const result = await call(request, signal, { outline: true, ...(hold !== undefined && { hold }) })
   if (!isSuccess(result)) return callErrorOf(result, nowMs())
   const { headers, body, truncated } = result
   const receivedAtMs = nowMs()
   const polled = { id: pollEventId(task.uid), task: task.id, receivedAtMs }
-  const said = await reader.pollAnswer(source, polled, body)
-  if (said.kind === 'unreadable') return invalid('the answer is no JSON', true)
-  if (said.kind === 'nothing' || redact(said.providerStatus) !== said.providerStatus) {
-    const reason = said.kind === 'nothing' ? said.reason : undefined
+  const reading = await reader.pollAnswer(source, polled, body)
+  if (reading.kind === 'unreadable') return invalid('the answer is no JSON', true)
+  if (reading.kind === 'nothing' || redact(reading.providerStatus) !== reading.providerStatus) {
+    const reason = reading.kind === 'nothing' ? reading.reason : undefined
     if (truncated !== undefined) return tooLarge(truncated)
-    return invalid(reason ?? 'the answer says nothing of this task', false)
+    return invalid(reason ?? 'the answer says nothing about this task', false)
   }
-  if (said.kind === 'pending') return { outcome: 'pending', providerStatus: said.providerStatus }
-  const { reading, routing } = said
-  const answer = { headers, body, receivedAtMs, reading, routing, ...(truncated !== undefined && { truncated }) }
+  if (reading.kind === 'pending') return { outcome: 'pending', providerStatus: reading.providerStatus }
+  const event = { reading: reading.reading, routing: reading.routing }
+  const answer = { headers, body, receivedAtMs, ...event, ...(truncated !== undefined && { truncated }) }
   return { outcome: 'terminal', answer }
 }
 
 const tooLarge = ({ limitBytes }: { readonly limitBytes: number }): CallError => ({
   outcome: 'too_large',
-  error: `the answer is longer than ${limitBytes} bytes, and its outline says nothing of this task`,
+  error: `the answer is longer than ${limitBytes} bytes, and its outline says nothing about this task`,
   isProviderWide: false,
 })
 
 const invalid = (error: string, isProviderWide: boolean): CallError => ({ outcome: 'invalid', error, isProviderWide })
 
-/** The request that polls a task; undefined where the provider's module makes none. */
+/** The request that polls a task; undefined if the provider's module makes none. */
 export async function pollRequest({
   provider,
   readers = directReaders,
@@ -116,16 +117,16 @@ export function callErrorOf(
   return {
     outcome: outcomeOf(status),
     error: `the provider answered ${status}`,
-    // A refusal may be due to this one task; a redirect, which is not followed, is not.
+    // A refusal (4xx) may concern this task alone. A redirect, which is not followed, concerns all tasks.
     isProviderWide: status < 400 || status >= 500 || OF_ALL_TASKS.has(status),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   }
 }
 
-/** The provider, or a proxy before it, refuses the key; or it is too slow, or too busy. */
+/** The provider, or a proxy before it, refuses the key, is too slow or too busy. */
 const OF_ALL_TASKS: ReadonlySet<number> = new Set([401, 407, 408, 425, 429])
 
-/** The path was refused before anything was sent; or this one answer is too long. */
+/** Holdfast refused the path before it sent anything, or this one answer is too long. */
 const OF_ONE_TASK: ReadonlySet<CallFailure> = new Set(['forbidden_address', 'too_large'])
 
 function outcomeOf(status: number): CallError['outcome'] {
@@ -136,8 +137,8 @@ function outcomeOf(status: number): CallError['outcome'] {
 }
 
 /**
- * RFC 9110 §10.2.3: seconds, however many digits they have, or a date; some providers write a fraction. Any other text is
- * ignored: JavaScript would take ` 40` for the year 2040.
+ * RFC 9110 §10.2.3: seconds with any number of digits, or a date; some providers write a fraction. Any other text is ignored:
+ * JavaScript would read ` 40` as the year 2040.
  */
 function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number | undefined {
   if (value === undefined) return undefined

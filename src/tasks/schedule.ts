@@ -1,17 +1,17 @@
 import { MAX_PROVIDER_PAUSE_MS } from './provider-calls.ts'
 
-/** The longest between two polls of one task, before jitter. */
+/** The longest time between two polls of one task, before jitter. */
 const MAX_POLL_DELAY_MS = 600_000
-/** A task is polled again after this share of its age: often while young, seldom when old. */
+/** A task is polled again after this share of its age: often while it is young, seldom when it is old. */
 const AGE_SHARE = 0.1
-/** Jitter: up to so much of the delay on top, so that tasks submitted together are not polled together for ever. */
+/** Jitter: adds up to this share of the delay, so that tasks that were submitted together are not always polled together. */
 const JITTER_SHARE = 0.5
 const MAX_DOUBLINGS = 16
 
 const SUBMIT_BASE_MS = 1_000
 const MAX_SUBMIT_DELAY_MS = 60_000
 
-/** The longest between two polls of one task, also where its provider asks for a longer pause. */
+/** The longest time between two polls of one task, even if its provider asks for a longer pause. */
 export const longestPollMs = (pollIntervalMs: number): number =>
   Math.ceil(Math.max(MAX_POLL_DELAY_MS, MAX_PROVIDER_PAUSE_MS, pollIntervalMs) * (1 + JITTER_SHARE))
 
@@ -24,7 +24,7 @@ interface PollPace {
   readonly retryAfterMs?: number | undefined
 }
 
-/** How long until a task is polled again: never less than the poll interval. `random` gives [0, 1). */
+/** The time until a task is polled again; at least the poll interval. `random` gives [0, 1). */
 export function pollDelayMs(
   { ageMs, failures, pollIntervalMs, retryAfterMs = 0 }: PollPace,
   random: () => number,
@@ -35,7 +35,7 @@ export function pollDelayMs(
   return Math.ceil(Math.max(delayMs, retryAfterMs) * (1 + JITTER_SHARE * random()))
 }
 
-/** How long until a submission that may not have arrived is sent again. */
+/** The time until a submission that may not have arrived is sent again. */
 export function submitDelayMs(failures: number, retryAfterMs: number | undefined, random: () => number): number {
   const ceilingMs = Math.min(MAX_SUBMIT_DELAY_MS, SUBMIT_BASE_MS * 2 ** Math.min(failures, MAX_DOUBLINGS))
   return Math.ceil(Math.max(retryAfterMs ?? 0, ceilingMs * (1 - JITTER_SHARE * random())))

@@ -19,9 +19,9 @@ import type { SubmitResult, Submitter } from './submit.ts'
 
 const DEFAULT_CONCURRENCY = 16
 const DEFAULT_POLLS_PER_SECOND = 50
-/** Longer than a poll, its answer's wait for room in memory and the storing of the answer take together. */
+/** Longer than the longest poll, including the wait for memory and the storing of the answer. */
 export const POLL_LEASE_MS = 4 * CALL_TIMEOUT_MS + 90_000
-/** The share of polls that goes to tasks which have failed, while others are due too. */
+/** The share of polls for tasks whose last poll failed, while other tasks are due too. */
 const FAILED_SHARE = 0.25
 
 export interface SourcePollerOptions {
@@ -31,12 +31,12 @@ export interface SourcePollerOptions {
   readonly reader: Pick<BodyReader, 'pollAnswer'>
   readonly submitter: Submitter
   readonly pollIntervalMs: number
-  /** How long the circuit of a provider in trouble stays open. */
+  /** How long the circuit stays open if the provider does not answer. */
   readonly breakerPauseMs?: number
   /** How long a claimed task is leased. */
   readonly leaseMs?: number
   readonly clock: Clock
-  /** Milliseconds of a clock that only goes forward. */
+  /** A monotonic clock. */
   readonly monotonicMs?: () => number
   readonly random: () => number
   readonly telemetry: Pick<Telemetry, 'polled'>
@@ -46,7 +46,7 @@ export interface SourcePollerOptions {
 type Submitting = LeasedTask
 type Pending = LeasedTask & { readonly id: string }
 
-/** Polls the tasks of one source, apart from all others: a provider that hangs or is down delays no other source's tasks. */
+/** Polls the tasks of one source. Each source has a poller of its own, so that a provider that hangs does not delay other sources' tasks. */
 export class SourcePoller {
   readonly #source: ConnectedSource
   readonly #options: SourcePollerOptions
@@ -56,9 +56,9 @@ export class SourcePoller {
   readonly #stopping = new AbortController()
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
-  /** Places among the next claims that tasks which have failed have earned. */
+  /** How many of the next claimed tasks are to be tasks whose last poll failed. */
   #failedPlaces = 0
-  /** The store cannot be reached, and the log says so already. */
+  /** The store cannot be reached, and this was logged. */
   #isStoreAway = false
 
   constructor(source: ConnectedSource, options: SourcePollerOptions) {
@@ -75,8 +75,7 @@ export class SourcePoller {
       monotonicMs,
       stopping: this.#stopping.signal,
       onChange: (state) => {
-        if (state === 'open')
-          log.warn({ source: name, pause_ms: breakerPauseMs }, 'the provider is in trouble: polls pause')
+        if (state === 'open') log.warn({ source: name, pause_ms: breakerPauseMs }, 'the provider fails: polls pause')
         if (state === 'closed') log.info({ source: name }, 'the provider answers again: polls go on')
       },
     })
@@ -85,10 +84,10 @@ export class SourcePoller {
   /** Null: the provider cannot be called for tasks. */
   breaker = (): BreakerState | null => (callableApi(this.#source) === undefined ? null : this.#throttle.state())
 
-  /** How long a poll that is asked for now would wait for its turn. */
+  /** How long a poll that begins now would wait for the rate limit. */
   waitMs = (): number => this.#throttle.waitMs()
 
-  /** Handles every task that is due, once; one pass at a time. Never rejects. */
+  /** Handles every task that is due, once. While a pass runs, a second call joins it. Never rejects. */
   pass(): Promise<void> {
     this.#passing ??= this.#pass().finally(() => {
       this.#passing = undefined
@@ -131,8 +130,8 @@ export class SourcePoller {
   }
 
   /**
-   * Claims no more tasks than can be polled soon; those past their deadline need no answer. Tasks that have not failed come
-   * first: one of them then probes whether a provider in trouble is back. Tasks that have failed have a share all the same.
+   * Claims no more tasks than can be polled soon; tasks past their deadline can be ended without a poll. Tasks whose last poll did not
+   * fail come first, so that one of them is the probe while the circuit is open. The others get `FAILED_SHARE` nevertheless.
    */
   async #claim(free: number, isRateLimited: boolean): Promise<readonly LeasedTask[]> {
     const { store, leaseMs = POLL_LEASE_MS } = this.#options
@@ -153,14 +152,14 @@ export class SourcePoller {
     this.#inFlight.add(handling)
   }
 
-  /** Never rejects. False: the provider should have been called, and was not. */
+  /** Resolves with false if the provider should have been called and was not. Never rejects. */
   async #handle(task: LeasedTask): Promise<boolean> {
     const { clock, log } = this.#options
     try {
       if (clock() >= task.expiresAtMs) return await this.#expire(task)
       return await (task.id === undefined ? this.#submit(task) : this.#poll({ ...task, id: task.id }))
     } catch (error) {
-      // Its lease runs out, and it is due again.
+      // The task's lease runs out, and the task is due again.
       log.warn(
         { source: task.source, task: task.id ?? task.uid, error: messageOf(error) },
         'a stale task was not settled',
@@ -194,15 +193,15 @@ export class SourcePoller {
       },
       random,
     )
-    const said =
+    const asked =
       'error' in result
         ? { error: result.error }
         : { providerStatus: result.providerStatus, ...(warning && { error: warning }) }
-    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked: said }])
+    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked }])
     return true
   }
 
-  /** Releases a task that was not polled: it is due as before. */
+  /** Releases the lease of a task that was not polled: the task is due again at once. */
   async #release({ uid, lease }: LeasedTask): Promise<false> {
     await this.#options.store.postpone([{ uid, lease, dueAtMs: this.#options.clock() }])
     return false
@@ -221,8 +220,8 @@ export class SourcePoller {
     const { clock: nowMs, readers, reader } = this.#options
     const reading = { reader, ...(readers !== undefined && { readers }) }
     const options = { source: this.#source, task, ...reading, call, nowMs, signal, hold }
-    const asked = await this.#throttle.call(() => pollTask(options), errorOfPoll)
-    return signal.aborted && asked !== undefined && 'error' in asked ? undefined : asked
+    const result = await this.#throttle.call(() => pollTask(options), errorOfPoll)
+    return signal.aborted && result !== undefined && 'error' in result ? undefined : result
   }
 
   async #keep(task: Pending, { answer }: Extract<PollResult, { outcome: 'terminal' }>): Promise<true> {
@@ -234,20 +233,20 @@ export class SourcePoller {
   }
 
   /**
-   * At its deadline a stale task is polled a last time, where that is possible: after the service was down for long, the task
-   * may have ended meanwhile.
+   * Ends a task at its deadline. Polls a stale task one last time first, if that is possible: the service may have been down for long,
+   * and the task may have ended meanwhile.
    */
   async #expire(task: LeasedTask): Promise<boolean> {
     const { pollAnswers, telemetry, clock } = this.#options
     using hold = new DisposableStack()
     const stale = task.id !== undefined && clock() >= task.staleAtMs ? { ...task, id: task.id } : undefined
-    const asked = stale !== undefined && this.#throttle.allowed(1) > 0 ? await this.#pollOnce(stale, hold) : undefined
+    const result = stale !== undefined && this.#throttle.allowed(1) > 0 ? await this.#pollOnce(stale, hold) : undefined
     if (this.#stopping.signal.aborted) return false
-    const warning = asked && this.#warnings.check(task, asked)
-    if (stale !== undefined && asked?.outcome === 'terminal') return await this.#keep(stale, asked)
-    if (asked !== undefined) telemetry.polled(task.source, asked.outcome)
-    const otherwise = task.lastError ?? whyNotPolled(this.#source, stale !== undefined)
-    await pollAnswers.keepExpiry(this.#source, task, lastKnown(asked, warning, otherwise))
+    const warning = result && this.#warnings.check(task, result)
+    if (stale !== undefined && result?.outcome === 'terminal') return await this.#keep(stale, result)
+    if (result !== undefined) telemetry.polled(task.source, result.outcome)
+    const ifNotPolled = task.lastError ?? whyNotPolled(this.#source, stale !== undefined)
+    await pollAnswers.keepExpiry(this.#source, task, lastKnown(result, warning, ifNotPolled))
     return true
   }
 }
@@ -256,21 +255,21 @@ export class SourcePoller {
 function whyNotPolled(source: ConnectedSource, isStale: boolean): string {
   if (callableApi(source) === undefined) return `its provider was not asked: ${whyNotCallable(source)}`
   return isStale
-    ? 'its provider was in trouble at its deadline, and was not asked'
+    ? 'the circuit breaker was open at its deadline, and its provider was not asked'
     : 'it was not stale at its deadline, and its provider was not asked'
 }
 
-/** What is known of a task that has expired. `otherwise`: the error of one that was not polled. */
-function lastKnown(asked: PollResult | undefined, warning: string | undefined, otherwise: string): LastKnown {
-  if (asked === undefined) return { error: otherwise }
-  if ('error' in asked) return { error: asked.error }
-  if (!('providerStatus' in asked)) return {}
+/** What is known about a task that has expired. `ifNotPolled`: the error of a task that was not polled at its deadline. */
+function lastKnown(result: PollResult | undefined, warning: string | undefined, ifNotPolled: string): LastKnown {
+  if (result === undefined) return { error: ifNotPolled }
+  if ('error' in result) return { error: result.error }
+  if (!('providerStatus' in result)) return {}
   return {
-    providerStatus: asked.providerStatus,
-    error: warning ?? `at its deadline the provider said ${JSON.stringify(asked.providerStatus)}`,
+    providerStatus: result.providerStatus,
+    error: warning ?? `at its deadline the provider said ${JSON.stringify(result.providerStatus)}`,
   }
 }
 
-const errorOfPoll = (asked: PollResult) => ('error' in asked ? asked : undefined)
+const errorOfPoll = (result: PollResult) => ('error' in result ? result : undefined)
 const errorOfSubmission = (submitted: SubmitResult) =>
   submitted.outcome === 'unknown' ? submitted.callError : undefined

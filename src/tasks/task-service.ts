@@ -15,10 +15,10 @@ import { POLL_LEASE_MS, type SourcePoller } from './source-poller.ts'
 import { requestOf, type Submitter } from './submit.ts'
 import type { TaskWaiters } from './task-waiters.ts'
 
-/** The longest that a poll which an operator asks for waits for its turn. */
+/** The longest that a poll which an operator requests waits for the rate limit. */
 const MAX_TURN_MS = 5_000
 
-/** Look-ups that are open at once: when many tasks end together, other readers of the store get their turn too. */
+/** The most look-ups that are open at once, so that other readers of the store get their turn when many tasks end together. */
 const MAX_OPEN_LOOKUPS = 64
 
 interface TaskServiceOptions {
@@ -46,13 +46,13 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
   }
 
   async function show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task> {
-    // The wait begins before the look-up, or an end between the two would be missed.
+    // The wait begins before the look-up, so that no end between the two is missed.
     const over = new AbortController()
     const ended = waitMs > 0 ? waiters.wait(source, id, waitMs, AbortSignal.any([signal, over.signal])) : undefined
     try {
       const task = await find(source, id)
       if (isTerminal(task.status) || ended === undefined) return task
-      // A uid in another spelling: ends are announced by the usual one.
+      // The caller wrote the uid in another spelling, but waiters are called by the usual one.
       if (task.uid !== id && task.id !== id) return await show(source, task.uid, waitMs, signal)
       await ended
       return await find(source, id)
@@ -118,19 +118,22 @@ async function pollNow(
   if (isTerminal(task.status)) return task
   const callable = callableApi(sourceOf(source))
   if (callable === undefined) throw new HoldfastError('not_configured', whyNotCallable(sourceOf(source)))
-  // It would be submitted again, and the provider may have it already.
+  // A poll of a task without an id submits it again, and the provider may have it already.
   if (task.id === null && callable.api.submit?.idempotent !== true)
-    throw new HoldfastError('conflict', `task ${id} has no id at its provider by which to ask for it`)
+    throw new HoldfastError('conflict', `task ${id} has no id at its provider by which it could be polled`)
   const poller = pollers.get(source)
   if (poller !== undefined && poller.waitMs() > MAX_TURN_MS)
-    throw new HoldfastError('unavailable', `too many questions to the provider of source ${source} are waiting`)
+    throw new HoldfastError('unavailable', `too many polls of the provider of source ${source} are waiting`)
   const leased = await store.claimTask(task.uid, POLL_LEASE_MS)
   const isPolled = leased === undefined || (await poller?.pollNow(leased)) === true
   const known = await find(source, task.uid)
   if (!isPolled && !isTerminal(known.status))
-    throw new HoldfastError('conflict', `the provider of source ${source} is in trouble, and is not asked for now`)
+    throw new HoldfastError(
+      'conflict',
+      `the circuit breaker of source ${source} is open: its provider is not polled now`,
+    )
   if (leased === undefined && !isTerminal(known.status))
-    throw new HoldfastError('conflict', `task ${id} is being asked for already`)
+    throw new HoldfastError('conflict', `task ${id} is being polled already`)
   return known
 }
 
@@ -163,10 +166,10 @@ async function checkTaskId({ provider }: ConnectedSource, readers: TaskCaller, t
   if (!isTaskId(taskId))
     throw new HoldfastError('invalid_request', 'task_id has characters, or segments of dots, that no task id has')
   if (provider.api?.tasks !== undefined && (await pollRequest({ provider, readers, taskId })) === undefined)
-    throw new HoldfastError('invalid_request', `provider ${provider.name} has no tasks of such an id`)
+    throw new HoldfastError('invalid_request', `provider ${provider.name} cannot have a task with this id`)
 }
 
-/** Gives what the provider's module makes of the caller's request, which is then sent. */
+/** The request that the provider's module makes from the caller's request. Throws if it cannot be submitted. */
 async function checkedRequest(
   source: ConnectedSource,
   { submitter, reader }: Pick<TaskServiceOptions, 'submitter' | 'reader'>,
@@ -202,8 +205,8 @@ interface QueuedLookup {
 }
 
 /**
- * Looks tasks up. Callers that want the same task share a look-up that has not begun yet, never one that has: what a caller
- * gets is no older than its call.
+ * Looks tasks up. Callers that want the same task share a look-up that has not begun yet, but not one that has begun, so that no caller
+ * gets a state from before its call.
  */
 class TaskReader {
   readonly #store: TaskStore

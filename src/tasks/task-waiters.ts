@@ -3,8 +3,8 @@ import { MAX_WAITERS } from '../domain/limits.ts'
 import type { TaskEnds, TaskName } from '../domain/task-ends.ts'
 
 /**
- * Callers that wait for tasks to end. Each costs an entry here and a timer, and no look into the store meanwhile. Tasks that
- * other processes end in a shared store are watched for while a caller waits.
+ * Callers that wait for tasks to end. Each costs an entry and a timer, but no queries while it waits. While any caller waits, the store
+ * is also watched for tasks that other processes end.
  */
 export class TaskWaiters {
   readonly #byTask = new Map<string, Set<() => void>>()
@@ -20,12 +20,12 @@ export class TaskWaiters {
   }
 
   /**
-   * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; the caller then looks at the
-   * task. No end after the call is missed. Throws `unavailable` while too many wait.
+   * Resolves when the task ends, the time is over, the signal is aborted, or the service stops; the caller then looks the task up. Misses
+   * no end after the call. Throws `unavailable` if too many callers wait.
    */
   wait(source: string, id: string, ms: number, signal: AbortSignal): Promise<void> {
     if (this.#closed || signal.aborted) return Promise.resolve()
-    if (this.#count >= this.#max) throw new HoldfastError('unavailable', 'too many wait for tasks to end')
+    if (this.#count >= this.#max) throw new HoldfastError('unavailable', 'too many callers wait for tasks to end')
     const { promise, resolve } = Promise.withResolvers<void>()
     const key = keyOf(source, id)
     const waiting = this.#byTask.get(key) ?? new Set()
@@ -43,7 +43,7 @@ export class TaskWaiters {
     })
   }
 
-  /** Ends the waits for this task, by its uid or the provider's id. */
+  /** Ends all waits for this task, whether the callers named it by its uid or by the provider's id. */
   ended({ source, id, uid }: TaskName): void {
     for (const name of [uid, id]) {
       if (name === null) continue
@@ -51,7 +51,7 @@ export class TaskWaiters {
     }
   }
 
-  /** Ends all waits, and those that come later at once. */
+  /** Ends all waits. Later waits end at once. */
   close(): void {
     this.#closed = true
     for (const waiting of this.#byTask.values()) for (const resolve of waiting) resolve()

@@ -23,14 +23,14 @@ export interface TasksOptions extends Omit<SourcePollerOptions, 'submitter'> {
 export interface Tasks {
   readonly service: TaskService
   readonly poller: Poller
-  /** To be called for each webhook of a source. */
+  /** Must be called for each webhook of a source. */
   readonly webhookArrived: (source: string) => void
   readonly stateOf: (source: string) => Promise<SourceState>
   /** Ends all waits for tasks. */
   readonly closeWaiters: () => void
 }
 
-/** Puts together all that tasks need; the poller is still to be started. */
+/** Connects the parts that tasks need. Does not start the poller. */
 export function createTasks(options: TasksOptions): Tasks {
   const { store, sources, clock, log, telemetry } = options
   const waiters = new TaskWaiters((listener) => store.watchEnds(listener))
@@ -66,7 +66,7 @@ export function createTasks(options: TasksOptions): Tasks {
   }
 }
 
-/** Looks for stale and expired tasks of every source, each `POLL_INTERVAL_MS`. */
+/** Polls stale tasks and ends expired tasks of every source, at each `POLL_INTERVAL_MS`. */
 class Poller {
   readonly bySource: ReadonlyMap<string, SourcePoller>
   readonly #intervalMs: number
@@ -77,13 +77,13 @@ class Poller {
     this.bySource = new Map(sources.map((source) => [source.name, new SourcePoller(source, options)]))
   }
 
-  /** Makes a pass now and at each interval. A source whose pass takes longer is left out until that pass is over. */
+  /** Makes a pass now and at each interval. A source whose last pass still runs is skipped. */
   start(): void {
     void this.pass()
     this.#timer = setInterval(() => void this.pass(), this.#intervalMs)
   }
 
-  /** One pass over every source; resolves when all are over. */
+  /** Makes one pass over every source. Resolves when all passes are over. */
   async pass(): Promise<void> {
     await Promise.all([...this.bySource.values()].map((poller) => poller.pass()))
   }

@@ -1,21 +1,20 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../domain/clock.ts'
 
-/** So many tasks of a source that end by poll in a row, without one webhook, show that its webhooks do not come. */
+/** If this many tasks of a source in a row end by poll, without a webhook of the source, its webhooks count as silent. */
 const SILENT_AFTER_TASKS = 3
 
 interface SourceWebhooks {
   lastWebhookAtMs: number | undefined
-  /** Tasks that ended by poll since. */
+  /** Tasks that have ended by poll since the last webhook. */
   endedByPoll: number
   firstEndedByPollAtMs: number
-  /** The log says already that they do not come. */
+  /** The silence was logged. */
   isSilent: boolean
 }
 
 /**
- * Notices when a provider's webhooks do not come any more. Its tasks then end by poll alone: that works, and would hide the
- * fault.
+ * Detects that a provider's webhooks do not arrive any more. Its tasks then end only by poll, which works, and so would hide the fault.
  */
 export class WebhookSilence {
   readonly #bySource = new Map<string, SourceWebhooks>()
@@ -23,14 +22,14 @@ export class WebhookSilence {
   readonly #clock: Clock
   readonly #log: Logger
 
-  /** `lastKept`: when any process stored the last webhook of a source. */
+  /** `lastKept`: when the last stored webhook of a source was received, by any process. */
   constructor(lastKept: (source: string) => Promise<number | undefined>, clock: Clock, log: Logger) {
     this.#lastKept = lastKept
     this.#clock = clock
     this.#log = log
   }
 
-  /** A webhook arrived, whatever became of it. */
+  /** Called for each webhook, whatever its status. */
   webhookArrived(source: string, atMs = this.#clock()): void {
     const webhooks = this.#of(source)
     if (webhooks.isSilent) this.#log.info({ source }, 'webhooks of this source come again')
@@ -39,11 +38,11 @@ export class WebhookSilence {
     webhooks.isSilent = false
   }
 
-  /** A task ended by poll. Warns once for each silence. */
+  /** Called for each task that ended by poll. Warns once for each silence. */
   async endedByPoll(source: string): Promise<void> {
     const webhooks = this.#of(source)
     if (webhooks.endedByPoll++ === 0) webhooks.firstEndedByPollAtMs = this.#clock()
-    // Also during a silence: a process that gets no webhooks itself learns only here that they come again.
+    // Also during a silence: a process that receives no webhooks itself learns only here that they arrive again.
     if (webhooks.endedByPoll % SILENT_AFTER_TASKS !== 0) return
     await this.#learnFromStore(source, webhooks)
     if (webhooks.endedByPoll < SILENT_AFTER_TASKS || webhooks.isSilent) return
@@ -54,7 +53,7 @@ export class WebhookSilence {
     )
   }
 
-  /** Webhooks may arrive at other processes. */
+  /** Reads from the store whether a webhook has arrived at another process. */
   async #learnFromStore(source: string, webhooks: SourceWebhooks): Promise<void> {
     const keptAtMs = await this.#lastKept(source).catch(() => undefined)
     if (keptAtMs !== undefined && keptAtMs >= webhooks.firstEndedByPollAtMs) this.webhookArrived(source, keptAtMs)
@@ -62,7 +61,7 @@ export class WebhookSilence {
 
   lastWebhookAtMs = (source: string): number | undefined => this.#bySource.get(source)?.lastWebhookAtMs
 
-  /** Since when no webhooks come: since the last one, or else the first task that ended by poll. Undefined: they come. */
+  /** The beginning of the silence: the last webhook, or else the first task that ended by poll. Undefined: webhooks arrive. */
   async silentSinceMs(source: string): Promise<number | undefined> {
     const webhooks = this.#bySource.get(source)
     if (webhooks === undefined || webhooks.endedByPoll < SILENT_AFTER_TASKS) return undefined

@@ -142,7 +142,7 @@ describe('workers', () => {
     const { uid } = await send(fresh, 'order.dropped')
     expect(await fresh.api(`/v1/events/${uid}`)).toMatchObject({ status: 'unhandled', deliveries: [] })
     expect(fresh.logs).toContainEqual(
-      expect.objectContaining({ msg: 'the handlers of the fleet have changed', removed: ['order.dropped'] }),
+      expect.objectContaining({ msg: 'the handlers of the replicas have changed', removed: ['order.dropped'] }),
     )
   })
 })
@@ -175,7 +175,8 @@ test('a worker lives on while the database is away, logs that once, and handles 
   behindRelay.port = String(relay.port)
   const worker = await startLocal({ DATABASE_URL: behindRelay.href, ROLE: 'worker', ...handlers })
   const ingest = await startLocal({ DATABASE_URL: url.href, ROLE: 'ingest' })
-  const told = async () => worker.logs.filter(({ msg }) => String(msg).includes('the fleet can'))
+  const told = async () =>
+    worker.logs.filter(({ msg }) => String(msg).includes('the handlers of the other replicas can'))
 
   await relay.cut()
   await eventually(told, ({ length }) => length > 0)
@@ -197,8 +198,8 @@ test('a worker lives on while the database is away, logs that once, and handles 
   await relay.resume()
   await deliveredTo(ingest, uid, [['order.paid', 'succeeded']])
   expect((await eventually(told, ({ length }) => length > 1)).map(({ msg }) => msg)).toEqual([
-    'the fleet cannot be asked for its handlers',
-    'the fleet can be asked for its handlers again',
+    'the handlers of the other replicas cannot be read',
+    'the handlers of the other replicas can be read again',
   ])
 
   await relay.cut()

@@ -52,7 +52,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
   test.each([
     ['that is in trouble', { kind: 'status', status: 503 }, 'the provider answered 503'],
     ['that does not know the task', { kind: 'status', status: 404 }, 'the provider answered 404'],
-    ['that talks of another task', { kind: 'garbage', form: 'other-task' }, 'the answer says nothing of this task'],
+    ['that talks of another task', { kind: 'garbage', form: 'other-task' }, 'the answer says nothing about this task'],
     ['that hangs up', { kind: 'reset' }, 'The connection broke'],
   ] as const)('answers for a provider %s with the task and the error', async (_what, fault, error) => {
     const { track, post } = await startTaskOps({ misbehave: () => fault })
@@ -78,7 +78,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     const first = post(pollOf(id))
     await asked.promise
     const { detail } = await expectProblem(await post(pollOf(id)), 409, 'conflict')
-    expect(detail).toBe(`task ${id} is being asked for already`)
+    expect(detail).toBe(`task ${id} is being polled already`)
     expect(await jsonOf(await first)).toMatchObject({ status: 'pending', polls: 1 })
   })
 
@@ -96,7 +96,7 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     const { get, store } = await startOps()
     await store.track({ uid: newUid(), source: 'ai', id: 'a', maxWaitMs: 1, deadlineMs: 60_000 })
     const { detail } = await expectProblem(await get(pollOf('a'), { method: 'POST' }), 409, 'not-configured')
-    expect(detail).toBe('provider ai tells nothing of tasks')
+    expect(detail).toBe('provider ai has no API for tasks')
   })
 
   test.each([

@@ -147,7 +147,7 @@ describe('a body of POST /v1/tasks', () => {
 
   test('that submits to a provider that takes no tasks gets 409', async () => {
     const { detail } = await expectProblem(await post(SUBMIT), 409, 'not-configured')
-    expect(detail).toBe('provider ai takes no tasks from here')
+    expect(detail).toBe('provider ai has no API to submit tasks')
   })
 })
 

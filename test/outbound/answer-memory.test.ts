@@ -38,7 +38,7 @@ describe('the memory for answers', () => {
     const left = room.take(50, leaving.signal)
     const stayed = room.take(100, signal)
     leaving.abort()
-    await expect(left).rejects.toThrow('found no room')
+    await expect(left).rejects.toThrow('There was no memory for the answer')
     first()
     ;(await stayed)()
     expect(room.takenBytes()).toBe(0)

@@ -21,7 +21,7 @@ async function startSlow() {
 test('an operation on registrations that has taken too long registers no webhook, since its secret could be lost', async () => {
   const { fake, webhooks } = await startSlow()
   expect(await failureOf(webhooks.ensure('shop', {}), 'provider_failed')).toBe(
-    'stripe, for source shop: it took more than 120 s; nothing more was asked of it',
+    'stripe, for source shop: the operation took more than 120 s, and no further call was made',
   )
   expect(fake.received).toMatchObject([{ method: 'GET' }])
   expect(await webhooks.ensure('shop', {})).toMatchObject({ action: 'created' })
@@ -34,13 +34,13 @@ test('the time that an operation on registrations waits in the queue counts for 
     failureOf(webhooks.create('shop', {}), 'unavailable'),
   ])
   expect(first.secret).toMatch(/^whsec_/)
-  expect(second).toBe('what is under way for shop takes too long')
+  expect(second).toBe('earlier changes of the registrations of shop take too long')
   expect(fake.received).toHaveLength(1)
 })
 
 test('a list of registrations ends at the deadline of its operation', async () => {
   const { fake, webhooks } = await startSlow()
   for (let at = 0; at < 3; at++) fake.add({})
-  expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toContain('it took more than 120 s')
+  expect(await failureOf(webhooks.list('shop'), 'provider_failed')).toContain('the operation took more than 120 s')
   expect(fake.received).toHaveLength(1)
 })

@@ -79,7 +79,7 @@ describe('an invalid answer of the provider of a registration', () => {
         () => webhooks.update('shop', 'x', { events: ['batch'] }),
         () => webhooks.ensure('shop', {}),
       ])
-        expect(await failureOf(asked(), 'provider_failed')).toMatch(/ answered (no|what is no) /)
+        expect(await failureOf(asked(), 'provider_failed')).toMatch(/: its answer is no /)
     },
   )
 

@@ -94,7 +94,7 @@ test('a process cannot route before a worker has registered, and then follows ea
   state.handlers = [LOST]
   await tried(2)
   expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([[], ['lost']])
-  expect(logged('not taken yet')).toMatchObject([{ reason: 'no worker has registered its handlers yet' }])
+  expect(logged('not accepted yet')).toMatchObject([{ reason: 'no worker has registered its handlers yet' }])
   expect(logged('have changed')).toMatchObject([
     { added: ['paid'], removed: [] },
     { added: ['lost'], removed: ['paid'] },
@@ -193,7 +193,7 @@ test('handlers that this release cannot route to leave the routes as they were, 
 test('a process that has only read handlers that its release cannot route to is not ready, and gives the reason', async () => {
   const { joined, routesTo } = await join({ handlers: [ODD] })
   expect(joined.faults()).toEqual([
-    expect.stringMatching(/^the handlers of the fleet cannot be routed to: handler odd/),
+    expect.stringMatching(/^events cannot be routed to the handlers of the replicas: handler odd/),
   ])
   expect(() => routesTo('order.paid')).toThrow(expect.objectContaining({ code: 'unavailable' }))
 })

@@ -53,7 +53,10 @@ test('tasks that are not polled at their deadline because their provider has an 
   const tasks = await Promise.all(ids.map(task))
   expect(new Set(tasks.map((each) => `${each?.status} ${each?.providerStatus}`))).toEqual(new Set(['expired running']))
   expect(new Set(tasks.map((each) => each?.lastError))).toEqual(
-    new Set(['the provider answered 500', 'its provider was in trouble at its deadline, and was not asked']),
+    new Set([
+      'the provider answered 500',
+      'the circuit breaker was open at its deadline, and its provider was not asked',
+    ]),
   )
 })
 
@@ -61,7 +64,7 @@ const unasked: CallProvider = () => Promise.reject(new Error('asked all the same
 
 test.each([
   ['its provider was not asked: the API of source ai is not configured', {}, 0],
-  ['its provider was not asked: provider stripe tells nothing of tasks', { provider: stripe, call: unasked }, 0],
+  ['its provider was not asked: provider stripe has no API for tasks', { provider: stripe, call: unasked }, 0],
   ['it was not stale at its deadline, and its provider was not asked', { call: unasked }, 120_000],
 ])('a task that was not polled at its deadline expires with the reason: %s', async (error, source, maxWaitMs) => {
   let nowMs = Date.now()
@@ -76,7 +79,7 @@ test.each(['COMPLETED', 'done', 'Succeeded', 'time_out'])(
   'the repeated status %j, which the provider’s module does not know, is shown with the task and logged once',
   async (word) => {
     const { task, id, warned, expiredBody } = await polledOf({ provider: { misbehave: saying(word) } }, 4)
-    const error = `the provider keeps saying "${word}", which its module does not know as an end`
+    const error = `the provider keeps giving the status "${word}", which its module does not know as an end`
     expect(await task(id)).toMatchObject({ status: 'pending', providerStatus: word, lastError: error })
     expect(warned).toMatchObject([{ source: 'ai', task: id, word }])
     expect((await expiredBody()).task).toMatchObject({ status: 'expired', providerStatus: word, lastError: error })

@@ -31,7 +31,7 @@ describe('an answer to a poll that is too long to be stored', () => {
       status: 'completed',
       providerStatus: 'completed',
       resolvedBy: 'poll',
-      lastError: `the answer was longer than ${LIMIT_BYTES} bytes: what is kept is its outline`,
+      lastError: `the answer was longer than ${LIMIT_BYTES} bytes: only its outline is stored`,
     })
     const uid = String(ended?.eventUid)
     expect(await store.event(uid)).toMatchObject({ type: 'task.completed', task: id, status: 'accepted' })
@@ -59,7 +59,7 @@ describe('an answer to a poll that is too long to be stored', () => {
 
   test('is logged once where it says nothing of its task, and is the error with which the task expires', async () => {
     const { id, task, pass, polled, logs, dueInMs } = await askedFor(() => ({ results: [LONG] }), 60_000)
-    const error = `the answer is longer than ${LIMIT_BYTES} bytes, and its outline says nothing of this task`
+    const error = `the answer is longer than ${LIMIT_BYTES} bytes, and its outline says nothing about this task`
     expect(await task(id)).toMatchObject({ status: 'pending', lastError: error })
     await pass(await dueInMs(id))
     expect(polled).toEqual(['ai/too_large', 'ai/too_large'])

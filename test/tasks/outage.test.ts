@@ -58,9 +58,7 @@ test('calls to a provider that is down fall to a trickle, and all its tasks end 
   expect(ended.filter((task) => task?.status === 'completed')).toHaveLength(TASKS)
   expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
   const told = logs.map(({ msg }) => String(msg)).filter((msg) => msg.startsWith('the provider'))
-  expect(new Set(told)).toEqual(
-    new Set(['the provider is in trouble: polls pause', 'the provider answers again: polls go on']),
-  )
+  expect(new Set(told)).toEqual(new Set(['the provider fails: polls pause', 'the provider answers again: polls go on']))
 })
 
 describe('while the breaker of a source is open,', () => {

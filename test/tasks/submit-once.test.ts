@@ -111,7 +111,7 @@ describe('a task at a provider that may make two tasks of one that is submitted 
       expect(begun).toMatchObject({
         status: 'submitting',
         id: null,
-        lastError: expect.stringContaining('; whether it has the task is not known'),
+        lastError: expect.stringContaining('; it is not known whether the provider has the task'),
         nextPollAtMs: begun.expiresAtMs,
       })
       for (let n = 1; n <= 5; n++) await pass(LATER_MS)
@@ -137,7 +137,7 @@ describe('a task at a provider that may make two tasks of one that is submitted 
     await pass(MINUTE_MS)
     expect(await task(uid)).toMatchObject({
       status: 'submitting',
-      lastError: 'the service ended while it was submitting it; whether it has the task is not known',
+      lastError: 'the service ended while it submitted the task; it is not known whether the provider has the task',
     })
     for (let n = 1; n <= 5; n++) await pass(LATER_MS)
     expect(provider.seen.submissions).toBe(0)
@@ -207,7 +207,7 @@ describe('an answer of 200 to a submission', () => {
     expect(await submit()).toMatchObject({
       status: 'submitting',
       id: null,
-      lastError: 'the provider answered, but gave no id for it; whether it has the task is not known',
+      lastError: 'the answer of the provider has no task id; it is not known whether the provider has the task',
     })
   })
 

@@ -277,7 +277,7 @@ describe('a submission to a source', () => {
     })
     for (const [source, status, detail] of [
       ['bare', 409, 'the API of source bare is not configured'],
-      ['code', 409, 'provider github takes no tasks from here'],
+      ['code', 409, 'provider github has no API to submit tasks'],
       ['open', 400, 'provider openai has no endpoint for this request'],
     ] as const)
       expect(await service.post('/v1/tasks', { source, submit: {} })).toMatchObject({ status, body: { detail } })

@@ -1,7 +1,7 @@
-/** Keyword that counts each visit of a schema at a place of the value; `schema.ts` defines it. */
+/** The keyword that counts each visit: each time that Ajv checks one part of the value by one part of the schema. Defined in `schema.ts`. */
 export const METER = 'holdfast:meter'
 
-/** What a visit costs; charged before its work begins. */
+/** The cost of a visit, charged before its work begins. */
 export interface Toll {
   readonly steps: number
   /** The visit looks at every character of a string. */
@@ -37,15 +37,15 @@ const SILENT = new Set([
 ])
 const SIZED = ['minLength', 'maxLength']
 const LISTING = ['additionalProperties', 'propertyNames', 'minProperties', 'maxProperties']
-/** References to counted parts. Other references could lead to parts that are not counted. */
+/** References to parts whose visits are counted. Other references could lead to parts without a count. */
 const KNOWN_POINTER = /^#(\/(definitions|\$defs|properties)\/[^/]+)?$/
-/** How many characters of constants are compared in one step. */
+/** How many characters of constants one step compares. */
 const CHARACTERS_PER_STEP = 32
 
 /**
- * Gives the same schema with every visit of a part counted: each part is wrapped into a schema that counts first. Between two
- * visits Ajv's code does only the work of the keywords of one part, which the toll measures. Undefined: the schema has references
- * that might lead to parts that are not counted.
+ * The same schema, with every visit of a part counted: wraps each part into a schema that counts first. Between two counts Ajv's code
+ * does only the work of one part's keywords, which `Toll` measures. Undefined: the schema has references that might lead to parts
+ * without a count.
  */
 export function instrument(schema: Json): Instrumented | undefined {
   const ids = new Set<unknown>()

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import type { RE2JS } from 're2js'
 import { charge, chargeUnbounded } from './step-budget.ts'
 
-/** Instructions of the largest program that is run in linear time: each character may cost as many steps. */
+/** Instructions of the largest re2js program that is used: each character of a text may cost as many steps. */
 const MAX_PROGRAM = 500
 
 /** The interface that Ajv needs of a regular expression. */

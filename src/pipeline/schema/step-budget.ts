@@ -10,13 +10,13 @@ const STEPS_BETWEEN_LOOKS = 5_000
 const STEP_MS = 0.000_1
 /** For all checks of one event together. */
 const MAX_CHECK_MS = 5
-/** Bytes of the longest body whose objects may be listed: objects of a longer one may have so many keys that listing alone takes too long. */
+/** Bytes of the longest body whose objects' keys may be listed: in a longer body an object may have so many keys that listing them takes too long. */
 const MAX_LISTED_BYTES = 262_144
 /** Steps to list one key of an object. */
 const STEPS_PER_KEY = 2
-/** Ajv builds the path to a place again for each branch that fails there. So a step costs 1 more per this many characters of a key, */
+/** For each branch that fails, Ajv builds the path of the value again. So a step costs 1 more per this many characters of a key. */
 const KEY_CHARACTERS_PER_COST = 256
-/** and 1 more per this many characters that a path has to escape. */
+/** A step also costs 1 more per this many characters that the path has to escape. */
 const ESCAPED = ['~', '/']
 const ESCAPES_PER_COST = 4
 const MAX_COUNTED_ESCAPES = 256

@@ -43,7 +43,7 @@ const endStatuses: EndStatuses = new Map([
 /** A task's status as the catalogue spells it; senders use both spellings of `cancelled`. */
 const spelling = (status: unknown): unknown => (status === 'canceled' ? 'cancelled' : status)
 
-/** Whether an answer names this task, or none; an id may be a number. */
+/** Whether an answer names this task or no task at all. The id in the answer may be a number. */
 function isAbout(answer: unknown, taskId: string): boolean {
   const named = valueAt(answer, 'task_id') ?? valueAt(answer, 'id') ?? taskId
   return named === taskId || (typeof named === 'number' && String(named) === taskId)
@@ -91,13 +91,13 @@ const ends = endsByType({
 
 const one = (id: string): string => `/webhooks/${encodeURIComponent(id)}`
 
-/** The tutorial answers with the id alone: for a field that is absent, what was asked for holds. */
-const readRegistration = (answer: unknown, asked: RegistrationChanges = {}): Registration | undefined =>
+/** The tutorial's API answers with the id alone. For fields that the answer does not have, the values of the request count. */
+const readRegistration = (answer: unknown, requested: RegistrationChanges = {}): Registration | undefined =>
   registrationOf({
     id: valueAt(answer, 'id'),
-    url: valueAt(answer, 'url') ?? asked.url,
-    events: valueAt(answer, 'events') ?? asked.events,
-    active: valueAt(answer, 'active') ?? asked.active ?? true,
+    url: valueAt(answer, 'url') ?? requested.url,
+    events: valueAt(answer, 'events') ?? requested.events,
+    active: valueAt(answer, 'active') ?? requested.active ?? true,
   })
 
 /** The tutorial's webhook registration: `{url, events, secret}` at `/webhooks`; one page lists them all. */

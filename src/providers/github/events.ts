@@ -71,8 +71,8 @@ export const githubKeys = (name: string): readonly string[] => EVENTS.get(name)?
 const ANYWHERE = new Set(['repository', 'organization', 'installation'])
 
 /**
- * Why the body cannot belong to the event: it lacks a key that every body of that event has, or it is the body of another
- * event, with a key that no body of this one has. Undefined: as far as the keys tell, it can.
+ * Why the body cannot belong to the named event: it lacks a key that every body of that event has, or it has all keys of another
+ * event, one of which no body of the named event has. Undefined: by its keys, the body can belong to the event.
  */
 export function githubMismatch(name: string, body: unknown): string | undefined {
   const event = EVENTS.get(name)

@@ -19,10 +19,10 @@ const readRegistration: RegistrationApi['read'] = (answer) =>
   })
 
 /**
- * The webhooks of one repository or organization: the base URL names which. GitHub takes the secret and shows asterisks in its
- * place, so what it shows is never sent back. `config` replaces the whole of the old one, so it is sent whole or not at all.
- * GitHub's event is the part of our type before the first dot. After a full page there may be another. Source:
- * docs.github.com, REST, "Repository webhooks"; @octokit/openapi-types 29.
+ * The webhooks of one repository or organization, which the base URL names. GitHub shows asterisks in place of the secret, so the
+ * `config` that it shows must not be sent back. A new `config` replaces the old one completely, so it is sent with all its fields or
+ * not at all. GitHub's name of an event is the part of Holdfast's type before the first dot. After a full page there may be another
+ * page. Source: docs.github.com, REST, "Repository webhooks"; @octokit/openapi-types 29.
  */
 const registrations: RegistrationApi = {
   list: (page = '1') => ({ method: 'GET', path: PATH, query: { per_page: String(PAGE_SIZE), page } }),
@@ -80,9 +80,10 @@ function samples({ id, type, data }: SampleEvent): Sample {
 }
 
 /**
- * GitHub: hex over the body alone, without a timestamp. A replayed request is known by its delivery id only; neither that id
- * nor the event's name is signed (see SECURITY.md). The id is the same when a delivery is sent again, which GitHub does only
- * when a person asks for it. The type is the event's name, with the body's `action` if there is one: `issues.opened`. Source: docs.github.com, "Validating webhook deliveries", "Redelivering webhooks".
+ * GitHub: a hex signature over the body alone, without a timestamp. Only the delivery id shows that a request is a replay, and neither
+ * that id nor the event's name is signed (see SECURITY.md). GitHub sends a delivery again only when a person requests it; the id then
+ * stays the same. The type is the event's name, with the body's `action` if there is one: `issues.opened`. Source: docs.github.com,
+ * "Validating webhook deliveries", "Redelivering webhooks".
  */
 export default defineProvider({
   name: 'github',

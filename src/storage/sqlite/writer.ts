@@ -150,26 +150,26 @@ function commit(
   synced.ensureWhole()
   const isLasting = ({ name }: Call<WriterOperations>) => !UNSYNCED.has(name)
   const lasting = [...idsOf(appends), ...due.filter(isLasting)]
-  const filesReason =
+  const gone =
     lasting.length > 0 && health.filesFault() !== undefined ? health.lookAtFiles(files, 'always')?.message : undefined
-  const refusalReason = filesReason ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
+  const short = gone ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
   const refused = refuse(
-    filesReason !== undefined ? lasting : refusalReason !== undefined ? idsOf(appends) : [],
-    unavailable(refusalReason ?? ''),
+    gone !== undefined ? lasting : short !== undefined ? idsOf(appends) : [],
+    unavailable(short ?? ''),
   )
-  const accepted = refusalReason === undefined ? appends : []
-  const calls = filesReason === undefined ? due : due.filter((call) => !isLasting(call))
+  const taken = short === undefined ? appends : []
+  const calls = gone === undefined ? due : due.filter((call) => !isLasting(call))
   try {
     if (calls.some(({ name }) => name === 'forget')) synced.forget()
-    const { replies, damaged } = committer.commit(accepted, calls)
+    const { replies, damaged } = committer.commit(taken, calls)
     if (damaged !== undefined) health.damaged(damaged)
-    else if (accepted.length > 0) health.kept()
+    else if (taken.length > 0) health.kept()
     if (lasting.length > refused.length) synced.note(Date.now(), committer.lastKey())
     return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
     if (isFatal(error) || error instanceof LogCut) throw error
     health.failedToWrite(error)
-    return [...refused, ...refuse([...idsOf(accepted), ...calls], unavailable(messageOf(error)))]
+    return [...refused, ...refuse([...idsOf(taken), ...calls], unavailable(messageOf(error)))]
   }
 }
 
@@ -179,10 +179,10 @@ function stillThere(
   replies: readonly Reply[],
   lasting: readonly { readonly id: number }[],
 ): readonly Reply[] {
-  const filesFault = lasting.length > 0 ? health.lookAtFiles(files, 'ifChanged') : undefined
-  if (filesFault === undefined) return replies
+  const gone = lasting.length > 0 ? health.lookAtFiles(files, 'ifChanged') : undefined
+  if (gone === undefined) return replies
   const ids = new Set(lasting.map(({ id }) => id))
-  return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(filesFault.message) } : reply))
+  return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(gone.message) } : reply))
 }
 
 /**
@@ -224,10 +224,10 @@ function checkpoint(run: () => void): void {
 
 /** Finds out, without traffic, whether the store can write again. */
 function probe(committer: Committer, checkpointer: Checkpointer, synced: SyncedLog): void {
-  const isShortOfSpace = health.shortOfSpace() !== undefined
-  if (!isShortOfSpace && !health.hasWriteFault()) return
+  const short = health.shortOfSpace() !== undefined
+  if (!short && !health.hasWriteFault()) return
   try {
-    if (isShortOfSpace) {
+    if (short) {
       synced.forget()
       checkpointer.truncate()
     }
