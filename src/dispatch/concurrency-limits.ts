@@ -12,7 +12,7 @@ export interface PoolCapacity {
   mayStart(handler: string): boolean
 }
 
-/** Counts the running attempts of each handler, and tells how many more may start. */
+/** Counts the running attempts of each handler, and computes how many more may start. */
 export class ConcurrencyLimits {
   readonly #pool: PoolCapacity
   readonly #concurrency: ReadonlyMap<string, number>

@@ -85,9 +85,9 @@ export class AttemptQueue {
   /** Calls `accepts` with each attempt in order; removes and returns the attempts that it accepts. */
   take(accepts: (attempt: PoolAttempt) => boolean): readonly PoolAttempt[] {
     if (this.#attempts.length === 0) return []
-    const taken = new Set(this.#attempts.filter(accepts))
-    this.#attempts = this.#attempts.filter((attempt) => !taken.has(attempt))
-    return [...taken]
+    const accepted = new Set(this.#attempts.filter(accepts))
+    this.#attempts = this.#attempts.filter((attempt) => !accepted.has(attempt))
+    return [...accepted]
   }
 }
 
@@ -185,8 +185,8 @@ export class InFlightAttempts {
   }
 
   #takeAfter(last: number): readonly PoolAttempt[] {
-    const taken = [...this.#inFlight].filter(([key]) => key > last)
-    for (const [key] of taken) this.#inFlight.delete(key)
-    return taken.map(([, { attempt }]) => attempt)
+    const notStarted = [...this.#inFlight].filter(([key]) => key > last)
+    for (const [key] of notStarted) this.#inFlight.delete(key)
+    return notStarted.map(([, { attempt }]) => attempt)
   }
 }

@@ -11,7 +11,7 @@ const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
 const MAX_CODE_LENGTH = 100
 
-/** Frames of Node and of this directory tell a handler's author nothing. */
+/** Frames of Node and of this directory do not help the author of a handler. */
 const OWN_DIRECTORY = new URL('./', import.meta.url).href
 const isHandlerFrame = (frame: string): boolean =>
   frame.startsWith('at ') &&

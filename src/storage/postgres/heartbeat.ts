@@ -146,9 +146,9 @@ export class Heartbeat {
 
   async #releaseUnknown(): Promise<void> {
     const { last, asked, held } = this.#leases.known()
-    const given = [this.#clock.givenMs(), this.#leases.holder, last, asked, held, UNKNOWN_TO_HOLDER]
+    const values = [this.#clock.givenMs(), this.#leases.holder, last, asked, held, UNKNOWN_TO_HOLDER]
     try {
-      await this.#connections.run('life', GIVE_BACK, given)
+      await this.#connections.run('life', GIVE_BACK, values)
     } catch (error) {
       // Each heartbeat tries again until `DOUBT_MS` after the failure.
       this.#log('warn', `leases that this store does not know could not be released: ${messageOf(error)}`)

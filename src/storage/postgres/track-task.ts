@@ -37,7 +37,7 @@ const BEGIN = `
   WHERE key = $1 RETURNING *
 `
 
-/** The row as it was inserted, and the database's time. */
+/** The inserted row, and the time of the database. */
 type InsertedRow = TaskRow & Readonly<{ now: number }>
 
 /**

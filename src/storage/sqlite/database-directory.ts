@@ -38,7 +38,7 @@ const REFUSED_FILE_SYSTEMS = new Map<number, string>([
   [0x7461636f, 'OCFS2'],
 ])
 
-/** The name of a file system that no database may live on; undefined where it may. */
+/** The name of a file system on which no database may be; undefined if the file system is allowed. */
 export const refusedFileSystem = (type: number): string | undefined => REFUSED_FILE_SYSTEMS.get(type >>> 0)
 
 /** Events are private: only the owner may read the files. */

@@ -1,6 +1,6 @@
 import { type ErrorCode, HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
 
-/** The result codes that the code below tells apart. Source: https://www.sqlite.org/rescode.html */
+/** The result codes that Holdfast handles in different ways. Source: https://www.sqlite.org/rescode.html */
 export const SQLITE_BUSY = 5
 const SQLITE_READONLY = 8
 const SQLITE_IOERR = 10

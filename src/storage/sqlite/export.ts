@@ -31,7 +31,7 @@ export interface Export {
   readonly close: () => void
 }
 
-/** Throws `ConfigurationError`, which names the row, where the store holds something that PostgreSQL cannot. */
+/** Throws `ConfigurationError`, which names the row, if the store holds something that PostgreSQL cannot hold. */
 export function openExport(path: string): Export {
   const db = openForReading(path)
   try {

@@ -78,6 +78,6 @@ function take(path: string): HeldLock {
 const lockOf = (path: string): string => `${path}-lock`
 
 function identityOf(path: string): string | undefined {
-  const found = statSync(lockOf(path), { bigint: true, throwIfNoEntry: false })
-  return found && `${found.dev}:${found.ino}`
+  const stats = statSync(lockOf(path), { bigint: true, throwIfNoEntry: false })
+  return stats && `${stats.dev}:${stats.ino}`
 }

@@ -87,9 +87,9 @@ export async function pruneInCommits(
   for (let from = 0; from < misdated.length; from += MAX_FORGOTTEN)
     redated += await redate(misdated.slice(from, from + MAX_FORGOTTEN))
   for (let from = 0; from < old.length; from += MAX_FORGOTTEN) {
-    const gone = await forget(old.slice(from, from + MAX_FORGOTTEN))
-    events += gone.events
-    dead += gone.dead
+    const forgotten = await forget(old.slice(from, from + MAX_FORGOTTEN))
+    events += forgotten.events
+    dead += forgotten.dead
   }
   return { events, dead, redated, next }
 }

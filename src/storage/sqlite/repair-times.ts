@@ -108,8 +108,8 @@ export function prepareRepairTimes(db: DatabaseSync) {
     for (const key of found.tasks) {
       const begun = isTrusted ? Number(begin.run(key, nowMs).changes) : 0
       const ended = isTrusted ? Number(end.run(key, nowMs).changes) : 0
-      const asked = Number(ask.run(key, nowMs).changes)
-      if (begun + ended + asked > 0) tasks++
+      const dueSooner = Number(ask.run(key, nowMs).changes)
+      if (begun + ended + dueSooner > 0) tasks++
     }
     return { events, deliveries, tasks }
   }

@@ -141,7 +141,7 @@ export interface WireBatch {
 export const transferable = ({ bodies }: WireBatch): readonly ArrayBuffer[] =>
   bodies instanceof ArrayBuffer ? [bodies] : []
 
-/** The receipt of an event without the leases of its deliveries, which the main thread can tell from the event itself. */
+/** The receipt of an event without the leases of its deliveries, which the main thread derives from the event. */
 interface WireReceipt extends Omit<Receipt, 'leased'> {
   readonly ended?: EndedTask
   /** The event's key, if deliveries were leased with it. */

@@ -150,26 +150,26 @@ function commit(
   synced.ensureWhole()
   const isLasting = ({ name }: Call<WriterOperations>) => !UNSYNCED.has(name)
   const lasting = [...idsOf(appends), ...due.filter(isLasting)]
-  const gone =
+  const filesReason =
     lasting.length > 0 && health.filesFault() !== undefined ? health.lookAtFiles(files, 'always')?.message : undefined
-  const short = gone ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
+  const refusalReason = filesReason ?? (appends.length > 0 ? health.shortOfSpace(bytesOf(appends)) : undefined)
   const refused = refuse(
-    gone !== undefined ? lasting : short !== undefined ? idsOf(appends) : [],
-    unavailable(short ?? ''),
+    filesReason !== undefined ? lasting : refusalReason !== undefined ? idsOf(appends) : [],
+    unavailable(refusalReason ?? ''),
   )
-  const taken = short === undefined ? appends : []
-  const calls = gone === undefined ? due : due.filter((call) => !isLasting(call))
+  const accepted = refusalReason === undefined ? appends : []
+  const calls = filesReason === undefined ? due : due.filter((call) => !isLasting(call))
   try {
     if (calls.some(({ name }) => name === 'forget')) synced.forget()
-    const { replies, damaged } = committer.commit(taken, calls)
+    const { replies, damaged } = committer.commit(accepted, calls)
     if (damaged !== undefined) health.damaged(damaged)
-    else if (taken.length > 0) health.kept()
+    else if (accepted.length > 0) health.kept()
     if (lasting.length > refused.length) synced.note(Date.now(), committer.lastKey())
     return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
     if (isFatal(error) || error instanceof LogCut) throw error
     health.failedToWrite(error)
-    return [...refused, ...refuse([...idsOf(taken), ...calls], unavailable(messageOf(error)))]
+    return [...refused, ...refuse([...idsOf(accepted), ...calls], unavailable(messageOf(error)))]
   }
 }
 
@@ -179,10 +179,10 @@ function stillThere(
   replies: readonly Reply[],
   lasting: readonly { readonly id: number }[],
 ): readonly Reply[] {
-  const gone = lasting.length > 0 ? health.lookAtFiles(files, 'ifChanged') : undefined
-  if (gone === undefined) return replies
+  const filesFault = lasting.length > 0 ? health.lookAtFiles(files, 'ifChanged') : undefined
+  if (filesFault === undefined) return replies
   const ids = new Set(lasting.map(({ id }) => id))
-  return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(gone.message) } : reply))
+  return replies.map((reply) => (ids.has(reply.id) ? { id: reply.id, failed: unavailable(filesFault.message) } : reply))
 }
 
 /**
@@ -224,10 +224,10 @@ function checkpoint(run: () => void): void {
 
 /** Finds out, without traffic, whether the store can write again. */
 function probe(committer: Committer, checkpointer: Checkpointer, synced: SyncedLog): void {
-  const short = health.shortOfSpace() !== undefined
-  if (!short && !health.hasWriteFault()) return
+  const isShortOfSpace = health.shortOfSpace() !== undefined
+  if (!isShortOfSpace && !health.hasWriteFault()) return
   try {
-    if (short) {
+    if (isShortOfSpace) {
       synced.forget()
       checkpointer.truncate()
     }
