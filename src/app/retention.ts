@@ -46,11 +46,11 @@ export class Retention implements RetentionService {
   #isStarted = false
   #isPassing = false
   /** Another pass is to follow the running one at once. */
-  #again = false
+  #needsAnotherPass = false
   #lookedAtMs: number | undefined
   #prunedAtMs = Number.NEGATIVE_INFINITY
-  #heldSaidAtMs: number | undefined
-  #expirySaidAtMs = Number.NEGATIVE_INFINITY
+  #heldLoggedAtMs: number | undefined
+  #expiryLoggedAtMs = Number.NEGATIVE_INFINITY
   #deadExpiring: number | undefined
 
   constructor(options: RetentionOptions) {
@@ -72,7 +72,7 @@ export class Retention implements RetentionService {
     clearTimeout(this.#timer)
   }
 
-  state = (): RetentionHealth => ({ isHeld: this.#heldSaidAtMs !== undefined, deadExpiring: this.#deadExpiring })
+  state = (): RetentionHealth => ({ isHeld: this.#heldLoggedAtMs !== undefined, deadExpiring: this.#deadExpiring })
 
   async report(): Promise<RetentionReport> {
     const { store, retentionDays, deadRetentionDays } = this.#options
@@ -84,7 +84,7 @@ export class Retention implements RetentionService {
   async resume(clockMs: number): Promise<RetentionState> {
     const record = await this.#look(clockMs)
     this.#prunedAtMs = Number.NEGATIVE_INFINITY
-    if (this.#isPassing) this.#again = true
+    if (this.#isPassing) this.#needsAnotherPass = true
     else if (this.#isStarted) void this.#passAndSchedule()
     return stateOf(record)
   }
@@ -94,7 +94,7 @@ export class Retention implements RetentionService {
   async #passAndSchedule(): Promise<void> {
     clearTimeout(this.#timer)
     this.#isPassing = true
-    this.#again = false
+    this.#needsAnotherPass = false
     try {
       await this.pass()
     } catch (error) {
@@ -103,7 +103,7 @@ export class Retention implements RetentionService {
     }
     this.#isPassing = false
     if (this.#stopping.signal.aborted) return
-    this.#timer = setTimeout(() => void this.#passAndSchedule(), this.#again ? 0 : INTERVAL_MS).unref()
+    this.#timer = setTimeout(() => void this.#passAndSchedule(), this.#needsAnotherPass ? 0 : INTERVAL_MS).unref()
   }
 
   async pass(): Promise<void> {
@@ -111,19 +111,19 @@ export class Retention implements RetentionService {
     const isTrusted = record.steadyMs === undefined
     await this.#repairTimes(isTrusted)
     if (!isTrusted) return this.#hold(record)
-    if (this.#heldSaidAtMs !== undefined)
+    if (this.#heldLoggedAtMs !== undefined)
       this.#options.log.info('the clock is trusted, and old events are forgotten again')
-    this.#heldSaidAtMs = undefined
+    this.#heldLoggedAtMs = undefined
     const nowMs = this.#monotonicMs()
     if (nowMs - this.#prunedAtMs < RETENTION_INTERVAL_MS) return
     this.#prunedAtMs = nowMs
     await this.#prune(record.lookedAtMs)
   }
 
-  async #look(vouchedMs?: number): Promise<ClockRecord> {
+  async #look(confirmedMs?: number): Promise<ClockRecord> {
     const nowMs = this.#monotonicMs()
     const ranMs = nowMs - (this.#lookedAtMs ?? nowMs)
-    const look = { ranMs, toleranceMs: this.#toleranceMs, ...(vouchedMs !== undefined && { vouchedMs }) }
+    const look = { ranMs, toleranceMs: this.#toleranceMs, ...(confirmedMs !== undefined && { confirmedMs }) }
     const record = await this.#options.store.judgeClock(look)
     this.#lookedAtMs = nowMs
     return record
@@ -131,8 +131,8 @@ export class Retention implements RetentionService {
 
   #hold(record: ClockRecord): void {
     const nowMs = this.#monotonicMs()
-    if (this.#heldSaidAtMs !== undefined && nowMs - this.#heldSaidAtMs < REMINDER_MS) return
-    this.#heldSaidAtMs = nowMs
+    if (this.#heldLoggedAtMs !== undefined && nowMs - this.#heldLoggedAtMs < REMINDER_MS) return
+    this.#heldLoggedAtMs = nowMs
     const { clockMs, trustedAtMs, steadyHours = null } = stateOf(record)
     const about = { clock: toIso(clockMs), last_known: toIso(trustedAtMs), steady_hours: steadyHours }
     this.#options.log.warn(about, HELD)
@@ -151,7 +151,7 @@ export class Retention implements RetentionService {
       if (!isDone) await pause()
     }
     if (total.events + total.deliveries + total.tasks > 0)
-      log.warn(total, 'times that a clock had written that was ahead were brought back to now')
+      log.warn(total, 'a clock that was ahead had written times that lie ahead: they were set to now')
   }
 
   async #prune(nowMs: number): Promise<void> {
@@ -161,15 +161,15 @@ export class Retention implements RetentionService {
     if (pruned.redated > 0)
       log.warn(
         { events: pruned.redated },
-        'events that a clock which was behind had dated bear the time of those before them',
+        'a clock that was behind had dated events too early: they now have the time of the event before them',
       )
     if (pruned.events > 0) log.info({ pruned: pruned.events, dead: pruned.dead, ...about }, 'old events forgotten')
     if (this.#stopping.signal.aborted) return
     const expiring = await countExpiring(store, { deadRetentionDays, nowMs })
     this.#deadExpiring = expiring
     const monotonicMs = this.#monotonicMs()
-    if (expiring === 0 || monotonicMs - this.#expirySaidAtMs < REMINDER_MS) return
-    this.#expirySaidAtMs = monotonicMs
+    if (expiring === 0 || monotonicMs - this.#expiryLoggedAtMs < REMINDER_MS) return
+    this.#expiryLoggedAtMs = monotonicMs
     log.warn(
       { dead: expiring, ...about },
       'dead letters will be forgotten within a day: replay them, or keep them longer',
@@ -225,8 +225,8 @@ export async function pruneOnce(store: RetentionStore, times: RetentionAt, signa
     (isFirst || from !== undefined) && !signal.aborted;
     isFirst = false
   ) {
-    const given = { ...bounds, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
-    const { events, dead, redated, next } = await store.prune(given)
+    const request = { ...bounds, limit: STEP_EVENTS, ...(from !== undefined && { from }) }
+    const { events, dead, redated, next } = await store.prune(request)
     pruned.events += events
     pruned.dead += dead
     pruned.redated += redated

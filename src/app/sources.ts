@@ -65,7 +65,8 @@ function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<str
     const provider = built.get(name)?.provider
     const own = `${variable}_SECRET`
     for (const secret of provider === undefined ? [] : secrets) {
-      if (secret === opsToken) warnings.add(`${own} holds OPS_TOKEN: who signs for the source can operate the service`)
+      if (secret === opsToken)
+        warnings.add(`${own} holds OPS_TOKEN: every sender that can sign for the source can also operate the service`)
       const key = provider && keyOf(provider.verify, secret)?.toString('hex')
       const holder = key && holders.get(key)
       if (holder === own) warnings.add(`${own} holds the same secret twice`)

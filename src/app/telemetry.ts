@@ -51,15 +51,15 @@ export function createTelemetry(
     source !== undefined && configured.has(source) ? source : NO_SOURCE
   const typeLabel = boundedTypes(handlers)
   const requestsOf = memo(sourceLabel, (source) =>
-    memo(same<RequestOutcome>, (outcome) => requests.labels(source, outcome)),
+    memo(unchanged<RequestOutcome>, (outcome) => requests.labels(source, outcome)),
   )
   const receivedOf = memo(sourceLabel, (source) => memo(typeLabel, (type) => received.labels(source, type)))
   const unhandledOf = memo(sourceLabel, (source) => unhandled.labels(source))
   const ackOf = memo(sourceLabel, (source) => ack.labels(source))
-  const runOf = memo(same<string>, (handler) => run.labels(handler))
+  const runOf = memo(unchanged<string>, (handler) => run.labels(handler))
   const byHandler = (counter: typeof processed) =>
     memo(sourceLabel, (source) =>
-      memo(typeLabel, (type) => memo(same<string>, (handler) => counter.labels(source, type, handler))),
+      memo(typeLabel, (type) => memo(unchanged<string>, (handler) => counter.labels(source, type, handler))),
     )
   const processedOf = byHandler(processed)
   const failedOf = byHandler(failed)
@@ -101,7 +101,7 @@ const OTHER_TYPE = 'other'
 /** How many types have a label of their own: a handler of `*` accepts any type, and the number of labels must be bounded. */
 const MAX_TYPES = 500
 
-const same = <Label extends string>(label: Label): Label => label
+const unchanged = <Label extends string>(label: Label): Label => label
 
 /** Resolves each label once, so that later counts only need a lookup. Holds one entry per result of `label`. */
 function memo<Key extends string | undefined, Label extends string, Child>(

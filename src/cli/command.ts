@@ -81,7 +81,7 @@ type OperandValues<Operands> = {
   readonly [At in keyof Operands]: Operands[At] extends `${string}?` ? string | undefined : string
 }
 
-interface Given<Flags, Operands> {
+interface ParsedArguments<Flags, Operands> {
   readonly flags: FlagValues<Flags>
   readonly operands: OperandValues<Operands>
 }
@@ -100,7 +100,7 @@ interface Definition<Flags, Operands> {
   /** Messages about the arguments hide URLs, which may hold a password. */
   readonly hidesUrls?: true
   /** Resolves with the exit code. */
-  readonly run: (given: Given<Flags, Operands>, io: CliIo) => Promise<number>
+  readonly run: (args: ParsedArguments<Flags, Operands>, io: CliIo) => Promise<number>
 }
 
 /** What `cli.ts` needs to find, explain and run a command. */
@@ -150,15 +150,15 @@ function parse<Flags extends Readonly<Record<string, Flag>>, Operands extends re
   flags: Flags,
   operands: Operands,
   hidesUrls = false,
-): Given<Flags, Operands> {
+): ParsedArguments<Flags, Operands> {
   try {
     const { values, positionals } = parseOptions(args, flags)
     const missing = operands.slice(positionals.length).find((operand) => !operand.endsWith('?'))
     if (missing !== undefined) throw new UsageError(`<${missing}> is missing`)
     if (positionals.length > operands.length) throw new UsageError(`unexpected ${positionals[operands.length]}`)
-    const given = Object.entries(flags).map(([name, flag]) => [name, checked(name, flag, values[name])])
+    const entries = Object.entries(flags).map(([name, flag]) => [name, checked(name, flag, values[name])])
     return {
-      flags: Object.fromEntries(given) as FlagValues<Flags>,
+      flags: Object.fromEntries(entries) as FlagValues<Flags>,
       operands: positionals as unknown as OperandValues<Operands>,
     }
   } catch (error) {
@@ -183,10 +183,10 @@ function parseOptions(args: readonly string[], flags: Readonly<Record<string, Fl
   }
 }
 
-function checked(name: string, { value, required, words }: Flag, given: unknown) {
-  if (value === undefined) return given === true
-  if (given === undefined && required) throw new UsageError(`--${name} is missing`)
-  if (given === undefined || words === undefined || words.some((word) => word === given)) return given
+function checked(name: string, { value: placeholder, required, words }: Flag, value: unknown) {
+  if (placeholder === undefined) return value === true
+  if (value === undefined && required) throw new UsageError(`--${name} is missing`)
+  if (value === undefined || words === undefined || words.some((word) => word === value)) return value
   throw new UsageError(`--${name} is one of ${words.join(', ')}`)
 }
 

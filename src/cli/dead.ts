@@ -66,7 +66,7 @@ export const deadReplay = command({
   },
 })
 
-/** Throws if there are none: an operator who names one event expects it to be replayed. */
+/** The dead letters of one event. Throws if it has none: an operator who names an event expects a replay. */
 async function deadOf(ops: OpsClient, uid: string, handler: string | undefined): Promise<readonly DeliveryJson[]> {
   const event: EventDetailJson = await ops.get(`/v1/events/${encodeURIComponent(uid)}`)
   const dead = event.deliveries.filter(

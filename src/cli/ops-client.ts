@@ -56,7 +56,7 @@ export async function withOps<Result>(
 
 function createClient(agent: Agent, config: Config): OpsClient {
   const origin = `http://${reachable(config.opsHost)}:${config.opsPort}`
-  const own = { 'user-agent': `holdfast/${VERSION}` }
+  const userAgent = { 'user-agent': `holdfast/${VERSION}` }
   const authorization = config.opsToken === undefined ? {} : { authorization: `Bearer ${config.opsToken}` }
 
   async function call(
@@ -72,7 +72,7 @@ function createClient(agent: Agent, config: Config): OpsClient {
         method,
         headers: {
           ...headers,
-          ...own,
+          ...userAgent,
           ...authorization,
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
@@ -134,6 +134,6 @@ function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail
 const hint = (status: number): string => (status === 401 ? " (OPS_TOKEN must be the service's own)" : '')
 
 function search(query: QueryParameters): string {
-  const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
-  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
+  const present = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+  return present.length === 0 ? '' : `?${new URLSearchParams(present).toString()}`
 }

@@ -30,9 +30,11 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 
 /** Names and values, one pair per line, the values aligned. Leaves out names without a value. */
 export function fields(entries: readonly (readonly [name: string, value: string | undefined])[]): string {
-  const given = entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined && entry[1] !== '')
-  const width = Math.max(0, ...given.map(([name]) => name.length))
-  return given.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('')
+  const present = entries.filter(
+    (entry): entry is readonly [string, string] => entry[1] !== undefined && entry[1] !== '',
+  )
+  const width = Math.max(0, ...present.map(([name]) => name.length))
+  return present.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('')
 }
 
 /** An RFC 3339 time to the second, in UTC. */

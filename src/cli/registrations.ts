@@ -102,8 +102,8 @@ export const registrationsDelete = command({
   run: async ({ flags: { json }, operands: [source, id] }, io) =>
     withProviders(io, async (ops) => {
       await ops.delete(pathOf(source, id))
-      const gone = { source, id, deleted: true }
-      await writeAnswer(io, gone, json, () => `${printable(id)} of ${printable(source)} is deleted\n`)
+      const answer = { source, id, deleted: true }
+      await writeAnswer(io, answer, json, () => `${printable(id)} of ${printable(source)} is deleted\n`)
       return EXIT_OK
     }),
 })

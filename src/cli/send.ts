@@ -50,10 +50,10 @@ export const send = command({
   },
 })
 
-function baseUrl(config: Config, given: string | undefined, toPublicUrl: boolean): string {
-  if (given !== undefined && toPublicUrl) throw new UsageError('--url and --public exclude each other')
+function baseUrl(config: Config, urlFlag: string | undefined, toPublicUrl: boolean): string {
+  if (urlFlag !== undefined && toPublicUrl) throw new UsageError('--url and --public exclude each other')
   if (toPublicUrl && config.publicUrl === undefined) throw new CommandError('PUBLIC_URL is not set')
-  const base = given ?? (toPublicUrl ? config.publicUrl : undefined)
+  const base = urlFlag ?? (toPublicUrl ? config.publicUrl : undefined)
   if (base === undefined) return `http://${reachable(config.publicHost)}:${config.publicPort}`
   const url = URL.parse(base)
   if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError('--url is an http(s) URL')

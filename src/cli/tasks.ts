@@ -77,15 +77,15 @@ async function begin(io: CliIo, flags: BeginFlags, work: object): Promise<number
   return withOps(io, async (ops) => show(io, await ops.post<TaskJson>(PATH, body, headers), json))
 }
 
-function timeOf(option: string, given: string): number {
-  const ms = durationMs(given)
+function timeOf(option: string, text: string): number {
+  const ms = durationMs(text)
   if (ms === undefined) throw new UsageError(`--${option} is a while such as 90s, 15m, 2h or 1d`)
   return ms
 }
 
-function metadataOf(given: string): object {
+function metadataOf(text: string): object {
   try {
-    const value: unknown = JSON.parse(given)
+    const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   } catch {}
   throw new UsageError('--metadata is a JSON object')

@@ -50,7 +50,7 @@ async function run(): Promise<void> {
   provider = await startProvider(API_KEY, sender)
   service = await start(provider.url)
   say(`The service runs at ${service.publicUrl}, with one source: ai.`)
-  say(`Its provider is a small one, of this demonstration, at ${provider.url}.`)
+  say(`Its provider is a small server of this demonstration, at ${provider.url}.`)
 
   await showEvents(service, sender, directory)
   await showTasks({ service, provider })

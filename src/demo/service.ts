@@ -91,9 +91,9 @@ async function startAt(
   const exited = once(child, 'close').finally(() => abort.removeEventListener('abort', kill))
   const lines: LogLine[] = []
   const arrivals = new EventTarget()
-  let said = ''
+  let errorOutput = ''
   child.stderr?.on('data', (text: Buffer) => {
-    said += text.toString()
+    errorOutput += text.toString()
   })
   if (child.stdout !== null) {
     createInterface(child.stdout).on('line', (line) => {
@@ -101,14 +101,14 @@ async function startAt(
       arrivals.dispatchEvent(new Event('line'))
     })
   }
-  const gone = exited.then(() => Promise.reject(new Error(`the service ended: ${said.trim()}`)))
-  gone.catch(() => {})
+  const ended = exited.then(() => Promise.reject(new Error(`the service ended: ${errorOutput.trim()}`)))
+  ended.catch(() => {})
 
   async function logged(accept: (line: LogLine) => boolean): Promise<LogLine> {
     for (;;) {
       const at = lines.findIndex(accept)
       if (at >= 0) return lines.splice(at, 1)[0] as LogLine
-      await Promise.race([new Promise((resolve) => arrivals.addEventListener('line', resolve, { once: true })), gone])
+      await Promise.race([new Promise((resolve) => arrivals.addEventListener('line', resolve, { once: true })), ended])
     }
   }
 

@@ -61,7 +61,7 @@ export interface ClockLook {
   /** How far the clock may be from the expected time: a service that was stopped for at most this time goes on as before. */
   readonly toleranceMs: number
   /** Present if an operator confirms the clock: the time of the clock that the operator saw (ms since the epoch). */
-  readonly vouchedMs?: number
+  readonly confirmedMs?: number
 }
 
 /** The record before the first look. `newestMs`: the time of the newest event in the store, if there is any. */
@@ -108,17 +108,17 @@ const trustedAt = (nowMs: number): ClockRecord => ({ knownAtMs: nowMs, lookedAtM
  */
 export function judgeClock(record: ClockRecord, nowMs: number, look: ClockLook): ClockRecord {
   const judged = judge(record, nowMs, look)
-  if (look.vouchedMs === undefined) return judged
-  const reason = whyNotVouched(judged, look.vouchedMs)
+  if (look.confirmedMs === undefined) return judged
+  const reason = confirmationFault(judged, look.confirmedMs)
   if (reason !== undefined) throw new HoldfastError('conflict', reason)
   return trustedAt(nowMs)
 }
 
-function whyNotVouched({ lookedAtMs, steadyMs }: ClockRecord, vouchedMs: number): string | undefined {
+function confirmationFault({ lookedAtMs, steadyMs }: ClockRecord, confirmedMs: number): string | undefined {
   if (steadyMs === undefined) return 'retention is not held: the clock is trusted'
-  if (lookedAtMs < OLDEST_MS) return `the clock says ${toIso(lookedAtMs)}, when there was no such release: set it`
-  if (Math.abs(lookedAtMs - vouchedMs) <= MAX_TOLERANCE_MS) return undefined
-  return `the clock says ${toIso(lookedAtMs)}, and not ${toIso(vouchedMs)}, which you vouch for`
+  if (lookedAtMs < OLDEST_MS) return `the clock says ${toIso(lookedAtMs)}, before this release was made: set the clock`
+  if (Math.abs(lookedAtMs - confirmedMs) <= MAX_TOLERANCE_MS) return undefined
+  return `the clock says ${toIso(lookedAtMs)}, not ${toIso(confirmedMs)}, the time that you confirm`
 }
 
 function judge(record: ClockRecord, nowMs: number, { ranMs, toleranceMs }: ClockLook): ClockRecord {

@@ -42,7 +42,7 @@ export const MAX_UNANSWERED_REQUESTS = 16
 export const MAX_TRUSTED_PEERS = 4_096
 export const SUSPICION_MS = 600_000
 /**
- * How many chunks a chunked body may have, and how many reads a body of declared length may take; each so many bytes allow one more.
+ * How many chunks a chunked body may have, and how many reads a body of declared length may take; each `BODY_BYTES_PER_PIECE` allow one more.
  * A body with more is refused. In one turn of the event loop a connection gets one read (a packet), which may contain a thousand
  * chunks.
  */
@@ -50,7 +50,7 @@ export const MAX_BODY_CHUNKS = 1_024
 export const MAX_BODY_READS = 12_288
 export const BODY_BYTES_PER_PIECE = 32
 /**
- * The most chunks that ordinary senders make; each so many bytes allow one more. The peer of a body with more is not trusted any
+ * The most chunks that ordinary senders make; each `ORDINARY_BYTES_PER_CHUNK` allow one more. The peer of a body with more is not trusted any
  * more, and its connections take turns.
  */
 export const ORDINARY_BODY_CHUNKS = 64

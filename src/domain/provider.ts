@@ -141,8 +141,8 @@ interface RegistrationPage {
 
 export const registrationData = Type.Object({
   /**
-   * The events of a new registration, unless the caller or `SOURCE_<NAME>_TYPES` names others. A pattern of theirs stands for those
-   * of these events that match it.
+   * The events of a new registration, unless the caller or `SOURCE_<NAME>_TYPES` names others. There, a pattern means the events of
+   * this list that match it.
    */
   events: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
 })
@@ -182,7 +182,7 @@ export interface ProviderApi extends Written<typeof apiData> {
   readonly registrations?: RegistrationApi
 }
 
-/** An event that `holdfast send` is asked for. */
+/** The sample event that `holdfast send` needs. */
 export interface SampleEvent {
   readonly id: string
   readonly type: string

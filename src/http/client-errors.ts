@@ -37,14 +37,15 @@ export function clientErrors(
     { readonly latest: ServerResponse; readonly before: ServerResponse | undefined }
   >()
 
-  function owed(socket: Socket): ServerResponse | undefined {
+  /** The answer to the last complete request, if it is not sent yet. */
+  function unfinished(socket: Socket): ServerResponse | undefined {
     const { latest, before } = answers.get(socket) ?? {}
     const answer = latest?.req.complete === true ? latest : before
     return answer?.writableFinished === false ? answer : undefined
   }
 
   /** The answer to a request that was refused already when its body turned out to be broken. */
-  function answered(socket: Socket): ServerResponse | undefined {
+  function earlyAnswer(socket: Socket): ServerResponse | undefined {
     const latest = answers.get(socket)?.latest
     return latest?.req.complete === false && latest.headersSent ? latest : undefined
   }
@@ -54,19 +55,19 @@ export function clientErrors(
     if (refused.has(socket) || connection?.isLingering === true) return
     refused.add(socket)
     connection?.stop()
-    const answer = answered(socket)
+    const answer = earlyAnswer(socket)
     if (answer === undefined) report(fault, socket)
     const end = (): void => {
       if (answer === undefined) socket.write(problemMessage(fault))
       connection?.linger()
     }
-    const before = answer ?? owed(socket)
+    const before = answer ?? unfinished(socket)
     if (before === undefined || before.writableFinished) end()
     else before.once('finish', end)
   }
 
   return {
-    request: (request, answer) => answers.set(request.socket, { latest: answer, before: owed(request.socket) }),
+    request: (request, answer) => answers.set(request.socket, { latest: answer, before: unfinished(request.socket) }),
     clientError: (error, socket) => {
       const fault = faultOf(error.code)
       if (fault === undefined) socket.destroy()

@@ -60,7 +60,7 @@ export class Connection {
     this.#read = socket._read.bind(socket)
     this.#destroySoon = socket.destroySoon.bind(socket)
     socket.push = (chunk) => this.#arrived(chunk)
-    socket._read = (size) => this.#asked(size)
+    socket._read = (size) => this.#readMore(size)
     socket.destroySoon = () => this.#end()
     socket.on('resume', () => this.#goOn())
     socket.once('close', () => this.#keep(undefined))
@@ -165,7 +165,7 @@ export class Connection {
   }
 
   /** Node calls this for more bytes after each piece that the parser was given. */
-  #asked(size: number): void {
+  #readMore(size: number): void {
     this.#wantsMore = true
     if (this.#waiting === undefined && !this.#isStopped) this.#read(size)
   }

@@ -58,9 +58,9 @@ class FairScheduler implements Scheduler {
     // Only the peers that wait now. A peer that waits again goes to the end of the map, and this loop must not reach it.
     for (const [peer, connections] of this.#waiting.entries().take(this.#waiting.size)) {
       this.#waiting.delete(peer)
-      const left = this.#runPeer(connections)
+      const unfinished = this.#runPeer(connections)
       // To the end, so that the peers that this turn does not reach come first in the next turn.
-      if (left.length > 0) this.#waiting.set(peer, [...left, ...(this.#waiting.get(peer) ?? [])])
+      if (unfinished.length > 0) this.#waiting.set(peer, [...unfinished, ...(this.#waiting.get(peer) ?? [])])
       if (this.now() >= endsAtMs) return
     }
   }

@@ -143,7 +143,7 @@ function createRequestIds(): (request: IncomingMessage) => string {
   const prefix = randomBytes(6).toString('hex')
   let count = 0
   return ({ headers }) => {
-    const given = headers['x-request-id']
-    return typeof given === 'string' && PLAIN.test(given) ? given : `${prefix}-${(++count).toString(36)}`
+    const sent = headers['x-request-id']
+    return typeof sent === 'string' && PLAIN.test(sent) ? sent : `${prefix}-${(++count).toString(36)}`
   }
 }

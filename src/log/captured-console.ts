@@ -20,7 +20,7 @@ function replace(name: 'stdout' | 'stderr', onLine: (line: string) => void): voi
 /** A stream that calls `onLine` for each line written to it. */
 export function lineStream(onLine: (line: string) => void): Writable {
   const decoder = new StringDecoder('utf8')
-  let begun = ''
+  let partialLine = ''
   const tell = (line: string): void => {
     if (line.trim() !== '') onLine(line.slice(0, MAX_LINE_LENGTH))
   }
@@ -28,10 +28,10 @@ export function lineStream(onLine: (line: string) => void): Writable {
     decodeStrings: true,
     write(chunk: Buffer, _encoding, done) {
       const [first = '', ...more] = decoder.write(chunk).split('\n')
-      begun = (begun + first).slice(0, MAX_LINE_LENGTH + 1)
+      partialLine = (partialLine + first).slice(0, MAX_LINE_LENGTH + 1)
       for (const line of more) {
-        tell(begun)
-        begun = line
+        tell(partialLine)
+        partialLine = line
       }
       done()
     },

@@ -42,8 +42,8 @@ export async function readAnswer(answer: Dispatcher.ResponseData, reading: ReadO
     throw new CallFault('broken', 'The answer is compressed, although the request allows no compression.')
   }
   const announced = Number(joined(headers['content-length']) ?? Number.NaN)
-  const came = await new AnswerReader(reading, announced).read(body as AsyncIterable<Buffer>)
-  return { ok: true, status: statusCode, headers: flat(headers), ...came }
+  const content = await new AnswerReader(reading, announced).read(body as AsyncIterable<Buffer>)
+  return { ok: true, status: statusCode, headers: flat(headers), ...content }
 }
 
 class AnswerReader {

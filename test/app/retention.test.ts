@@ -90,7 +90,7 @@ test('a start with a clock that is ahead forgets nothing and logs it, and the ne
   await right.retention.pass()
   expect(right.retention.state()).toMatchObject({ isHeld: false })
   expect(right.wakes()).toBe(1)
-  expect(right.said('were brought back to now')).toEqual([expect.objectContaining({ events: 1, deliveries: 1 })])
+  expect(right.said('they were set to now')).toEqual([expect.objectContaining({ events: 1, deliveries: 1 })])
   expect((await claimOne(store)).event).toMatchObject({ uid: event.uid, receivedAtMs: at.wallMs })
   expect(await kept(store)).toBe(2)
 })

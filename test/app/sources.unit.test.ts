@@ -39,7 +39,7 @@ test.each([
   [
     'one of them the token of the operators',
     { SOURCE_ONE_SECRET: KEY, SOURCE_TWO_SECRET: OTHER, OPS_TOKEN: OTHER },
-    ['SOURCE_TWO_SECRET holds OPS_TOKEN: who signs for the source can operate the service'],
+    ['SOURCE_TWO_SECRET holds OPS_TOKEN: every sender that can sign for the source can also operate the service'],
   ],
   [
     'the same with providers that sign differently',

@@ -176,15 +176,15 @@ function describeClock({ store, now, pass }: Fixture): void {
     })
 
     test('is trusted at once by an operator’s confirmation of its time, which is refused where the time is wrong', async () => {
-      const vouch = (vouchedMs: number) => store().judgeClock({ ranMs: 0, toleranceMs: DAY_MS, vouchedMs })
+      const confirm = (confirmedMs: number) => store().judgeClock({ ranMs: 0, toleranceMs: DAY_MS, confirmedMs })
       await look()
-      expect(await codeOf(vouch(now()))).toBe('conflict')
+      expect(await codeOf(confirm(now()))).toBe('conflict')
       pass(AHEAD_MS)
       const doubted = await look()
-      expect(await codeOf(vouch(START_MS))).toBe('conflict')
+      expect(await codeOf(confirm(START_MS))).toBe('conflict')
       expect(await look()).toEqual(doubted)
       const trusted = { knownAtMs: now(), lookedAtMs: now(), steadyMs: undefined }
-      expect(await vouch(now())).toEqual(trusted)
+      expect(await confirm(now())).toEqual(trusted)
       expect(await look()).toEqual(trusted)
     })
 

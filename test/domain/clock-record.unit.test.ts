@@ -87,26 +87,23 @@ describe('a clock that is doubted', () => {
 })
 
 describe('an operator’s confirmation of a clock', () => {
-  const vouch = (record: ClockRecord, nowMs: number, vouchedMs = nowMs) =>
-    judgeClock(record, nowMs, { ranMs: 0, toleranceMs: DAY_MS, vouchedMs })
+  const confirm = (record: ClockRecord, nowMs: number, confirmedMs = nowMs) =>
+    judgeClock(record, nowMs, { ranMs: 0, toleranceMs: DAY_MS, confirmedMs })
   const aheadMs = START_MS + 40 * DAY_MS
 
   test('has the clock trusted at once, though it was not looked at since it jumped', () => {
-    expect(vouch(trustedAt(START_MS), aheadMs)).toEqual(trustedAt(aheadMs))
-    expect(vouch(look(trustedAt(START_MS), aheadMs), aheadMs + HOUR_MS, aheadMs)).toEqual(trustedAt(aheadMs + HOUR_MS))
+    expect(confirm(trustedAt(START_MS), aheadMs)).toEqual(trustedAt(aheadMs))
+    expect(confirm(look(trustedAt(START_MS), aheadMs), aheadMs + HOUR_MS, aheadMs)).toEqual(
+      trustedAt(aheadMs + HOUR_MS),
+    )
   })
 
   test.each([
     ['is trusted', START_MS + HOUR_MS, START_MS + HOUR_MS, 'retention is not held: the clock is trusted'],
-    ['has jumped again', aheadMs + 2 * DAY_MS, aheadMs, 'the clock says 2027-01-04T10:00:00.000Z, and not 2027-01-02'],
-    [
-      'says a time before this release',
-      0,
-      0,
-      'the clock says 1970-01-01T00:00:00.000Z, when there was no such release',
-    ],
-  ])('is refused where the clock %s', (_, nowMs, vouchedMs, reason) => {
-    expect(() => vouch(trustedAt(START_MS), nowMs, vouchedMs)).toThrow(
+    ['has jumped again', aheadMs + 2 * DAY_MS, aheadMs, 'the clock says 2027-01-04T10:00:00.000Z, not 2027-01-02'],
+    ['says a time before this release', 0, 0, 'the clock says 1970-01-01T00:00:00.000Z, before this release was made'],
+  ])('is refused where the clock %s', (_, nowMs, confirmedMs, reason) => {
+    expect(() => confirm(trustedAt(START_MS), nowMs, confirmedMs)).toThrow(
       expect.objectContaining({ code: 'conflict', message: expect.stringContaining(reason) }),
     )
   })

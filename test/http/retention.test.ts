@@ -38,11 +38,11 @@ test('POST /v1/retention/resume has retention go on, and the log shows who asked
   const clock = '2027-01-02T10:00:00.000Z'
   const clockMs = Date.parse(clock)
   const state = { isHeld: false, clockMs, trustedAtMs: clockMs, steadyHours: undefined }
-  const vouched: number[] = []
+  const confirmed: number[] = []
   const retention: RetentionService = {
     report: () => Promise.reject(new Error('not asked for')),
-    resume: async (vouchedMs) => {
-      vouched.push(vouchedMs)
+    resume: async (confirmedMs) => {
+      confirmed.push(confirmedMs)
       return state
     },
     warnings: () => ['it is held'],
@@ -53,7 +53,7 @@ test('POST /v1/retention/resume has retention go on, and the log shows who asked
     200,
     { held: false, clock, last_known: clock, steady_hours: null },
   ])
-  expect(vouched).toEqual([Date.parse(clock)])
+  expect(confirmed).toEqual([Date.parse(clock)])
   const said = { peer: '127.0.0.1', agent: expect.any(String), clock, level: 40 }
   expect(lines.filter(({ msg }) => String(msg).startsWith('retention resumed'))).toEqual([
     expect.objectContaining(said),

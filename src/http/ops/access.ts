@@ -25,9 +25,9 @@ export function guardOps(token: string | undefined): onRequestHookHandler {
 function requireToken(token: string) {
   const expected = hash('sha256', token, 'buffer')
   return ({ headers }: FastifyRequest): ProblemCode | undefined => {
-    const given = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
-    if (given === undefined) return 'token_required'
-    return timingSafeEqual(hash('sha256', given, 'buffer'), expected) ? undefined : 'token_invalid'
+    const sent = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+    if (sent === undefined) return 'token_required'
+    return timingSafeEqual(hash('sha256', sent, 'buffer'), expected) ? undefined : 'token_invalid'
   }
 }
 

@@ -15,7 +15,7 @@ export function registerSources(
     '/v1/sources',
     {
       schema: {
-        summary: 'The configured sources and how it goes with them',
+        summary: 'The configured sources and their state',
         tags,
         response: { 200: Type.Object({ items: Type.Array(SourceSchema) }) },
       },

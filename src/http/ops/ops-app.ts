@@ -40,7 +40,7 @@ export const pageQuery = {
     Type.Integer({
       minimum: 1,
       maximum: MAX_PAGE_SIZE,
-      description: `Items of one page; ${DEFAULT_PAGE_SIZE} unless told`,
+      description: `Items of one page; default ${DEFAULT_PAGE_SIZE}`,
     }),
   ),
   cursor: Type.Optional(

@@ -20,12 +20,12 @@ const closed = { additionalProperties: false }
 const Events = Type.Array(Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH }), {
   minItems: 1,
   maxItems: MAX_EVENTS,
-  description: "As the provider names them; * stands for anything. The source's types unless given",
+  description: "By the provider's names; * stands for any characters. Default: the source's types",
 })
 const Url = Type.String({
   minLength: 1,
   maxLength: MAX_URL_LENGTH,
-  description: 'http or https; where the source receives unless given',
+  description: 'http or https. Default: the URL at which the source receives webhooks',
 })
 
 const Creation = Type.Object(
@@ -34,7 +34,10 @@ const Creation = Type.Object(
     events: Type.Optional(Events),
     url: Type.Optional(Url),
     ensure: Type.Optional(
-      Type.Boolean({ description: "Make one only if none has the source's URL, and mend one that is lacking" }),
+      Type.Boolean({
+        description:
+          "Register only if no registration has the source's URL; otherwise switch it on and add missing events",
+      }),
     ),
   },
   closed,
@@ -52,7 +55,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
     {
       config: { callsOut: true },
       schema: {
-        summary: 'Webhooks registered at the providers, as these answer now',
+        summary: 'Webhooks registered at the providers, who are asked at each call',
         tags: ['registrations'],
         querystring: Query,
         response: { 200: RegistrationListSchema },
@@ -65,7 +68,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
     '/v1/registrations',
     {
       schema: {
-        summary: 'Register a source at its provider: 201 if that made a registration, 200 if there was one',
+        summary: 'Register a source at its provider: 201 if a registration was made, 200 if one existed',
         tags: ['registrations'],
         body: Creation,
         response: { 200: RegistrationOutcomeSchema, 201: RegistrationOutcomeSchema },
@@ -73,7 +76,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
     },
     async ({ body: { source, ensure, ...changes } }, reply) => {
       if (ensure === true && changes.url !== undefined)
-        throw new HoldfastError('invalid_request', "ensure goes by the source's own URL: leave url out")
+        throw new HoldfastError('invalid_request', "ensure always uses the source's own URL: leave url out")
       const registered = await (ensure === true ? webhooks.ensure(source, changes) : webhooks.create(source, changes))
       return reply.code(registered.action === 'created' ? 201 : 200).send(registrationOutcomeJson(registered))
     },
@@ -83,7 +86,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
     '/v1/registrations/:source/:id',
     {
       schema: {
-        summary: 'Change a registration at its provider; what is not given stays',
+        summary: 'Change a registration at its provider; fields that are absent stay as they are',
         tags: ['registrations'],
         params: Params,
         body: Changes,
@@ -101,7 +104,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         summary: 'Delete a registration at its provider',
         tags: ['registrations'],
         params: Params,
-        response: { 204: Type.Null({ description: 'It is gone' }) },
+        response: { 204: Type.Null({ description: 'The registration was deleted' }) },
       },
     },
     async ({ params: { source, id } }, reply) => {

@@ -11,16 +11,19 @@ import {
 import { Time } from '../schemas/schema.ts'
 import { clientOf, type OpsApp } from './ops-app.ts'
 
-const Body = Type.Object({ clock: Time('The time that you vouch for, within a day') }, { additionalProperties: false })
+const Body = Type.Object(
+  { clock: Time('The time of the clock that you confirm; it may differ by a day') },
+  { additionalProperties: false },
+)
 
-/** Shows whether old events are forgotten, and which; and takes an operator's confirmation that the clock is right. */
+/** Shows whether old events are deleted, and which. Takes an operator's confirmation that the clock is right. */
 export function registerRetention(app: OpsApp, retention: RetentionService, log: Logger): void {
   const tags = ['configuration']
   app.get(
     '/v1/retention',
     {
       schema: {
-        summary: 'Whether old events are forgotten, and which would be',
+        summary: 'Whether old events are deleted, and which ones are old',
         tags,
         response: { 200: RetentionReportSchema },
       },
@@ -32,17 +35,18 @@ export function registerRetention(app: OpsApp, retention: RetentionService, log:
     '/v1/retention/resume',
     {
       schema: {
-        summary: 'Forget old events though the clock seems to have jumped: it is right; 409 if nothing is held',
+        summary:
+          'Confirm a clock that seems to have jumped, so that old events are deleted again; 409 if nothing is held',
         tags,
         body: Body,
         response: { 200: RetentionStateSchema },
       },
     },
     async (request, reply) => {
-      const vouchedMs = Date.parse(request.body.clock)
-      if (Number.isNaN(vouchedMs)) throw new HoldfastError('invalid_request', 'clock is not a time')
-      const state = retentionStateJson(await retention.resume(vouchedMs))
-      log.warn({ ...clientOf(request), clock: state.clock }, 'retention resumed: an operator vouches for the clock')
+      const confirmedMs = Date.parse(request.body.clock)
+      if (Number.isNaN(confirmedMs)) throw new HoldfastError('invalid_request', 'clock is not a time')
+      const state = retentionStateJson(await retention.resume(confirmedMs))
+      log.warn({ ...clientOf(request), clock: state.clock }, 'retention resumed: an operator has confirmed the clock')
       return reply.send(state)
     },
   )

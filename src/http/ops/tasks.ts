@@ -21,14 +21,28 @@ const Body = Type.Object(
   {
     source: Text('Name of the source'),
     task_id: Type.Optional(
-      Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description: 'Track: what the caller has submitted' }),
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_NAME_LENGTH,
+        description: "To track a task: the provider's id of a task that the caller has submitted",
+      }),
     ),
     submit: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: "Submit: the provider's own request" }),
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: "To submit a task: the body of the provider's own request",
+      }),
     ),
-    max_wait_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TASK_MS, description: 'Stale after' })),
-    deadline_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_TASK_MS, description: 'Expired after' })),
-    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Kept beside it' })),
+    max_wait_ms: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: MAX_TASK_MS,
+        description: 'After this time without a webhook the provider is polled',
+      }),
+    ),
+    deadline_ms: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: MAX_TASK_MS, description: 'After this time the task expires' }),
+    ),
+    metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Stored with the task' })),
   },
   { additionalProperties: false },
 )
@@ -49,7 +63,7 @@ const Wait = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: MAX_WAIT_SECONDS,
-        description: 'Seconds: answers as soon as the task is terminal, or then',
+        description: 'Seconds: answers as soon as the task is terminal, or after this time',
       }),
     ),
   },
@@ -118,7 +132,7 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
     {
       schema: {
         summary:
-          'Wait for it no more: no polls, no expiry; what comes of it later is an event like any other. One that has ended stays as it is',
+          'Cancel a task: no polls, no expiry; a later event about it is handled like any other. A task that has ended stays as it is',
         tags,
         params: Params,
         response: { 200: TaskSchema },
@@ -135,7 +149,7 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
 
   app.post(
     `${PATH}/poll`,
-    { schema: { summary: 'Ask the provider now', tags, params: Params, response: { 200: TaskSchema } } },
+    { schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskSchema } } },
     async ({ params }, reply) => reply.send(taskJson(await tasks.poll(params.source, params.task_id))),
   )
 }

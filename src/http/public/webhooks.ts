@@ -121,8 +121,8 @@ class WebhookRoute {
     const received = await receive({ ...unread, body })
     if (isStored(received)) return this.#acknowledge(reply, source, received, startedMs)
     const { outcome } = received
-    const why = outcome === 'unavailable' ? { outcome } : unprovenRefusal(received, endpoint, raw)
-    return this.#refuse(reply, source, why, startedMs)
+    const reason = outcome === 'unavailable' ? { outcome } : unprovenRefusal(received, endpoint, raw)
+    return this.#refuse(reply, source, reason, startedMs)
   }
 
   /** Counts a request whose answer failed with an error. */

@@ -8,11 +8,14 @@ export const SourceSchema = Type.Object({
   provider: Type.String(),
   types: Type.Array(Type.String(), { description: 'Event-type patterns accepted at this source' }),
   path: Type.String(),
-  url: Nullable(Type.String(), 'Where the provider reaches it, if that is configured'),
+  url: Nullable(Type.String(), 'The URL that the provider calls; null if PUBLIC_URL is not set'),
   last_event_at: Nullable(Time(), 'When its last webhook came'),
-  recovered_last_hour: Type.Integer({ description: 'Tasks whose end had to be asked for' }),
-  breaker: Nullable(OneOf(BREAKER_STATES), 'Whether its provider is asked: not while open; null: it cannot be'),
-  silent_since: Nullable(Time(), 'Since when its tasks end by poll alone; null while webhooks come'),
+  recovered_last_hour: Type.Integer({ description: 'Tasks of the last hour that ended by a poll' }),
+  breaker: Nullable(
+    OneOf(BREAKER_STATES),
+    'The circuit breaker of the calls to its provider; null: the provider cannot be called',
+  ),
+  silent_since: Nullable(Time(), 'Since when no webhooks arrive and its tasks end only by poll; null: webhooks arrive'),
 })
 export type SourceJson = Static<typeof SourceSchema>
 

@@ -32,7 +32,7 @@ export const DeliverySchema = Type.Object({
   handler: Type.String(),
   state: OneOf(DELIVERY_STATES),
   attempts: Type.Integer({ description: 'Counted since it was created or last replayed' }),
-  due_at: Time('When it may run next; for a terminal one, when it became so: of a dead one, when it died'),
+  due_at: Time('When a pending delivery may run next; when a terminal one ended'),
   last_error: Type.Optional(Type.String()),
 })
 
@@ -56,7 +56,7 @@ const schemaAt = (depth: number): TObject =>
         errors: Type.Optional(Type.Array(schemaAt(depth + 1))),
       }),
     },
-    depth === 0 ? { description: 'All that is known of what was thrown; secrets are taken out' } : {},
+    depth === 0 ? { description: 'The details of what the handler threw, without secrets' } : {},
   )
 
 /** TypeBox cannot infer the type of a schema that nests itself. */
@@ -84,7 +84,7 @@ export const EventDetailSchema = Type.Composite([
 /** The result of a replay. */
 export const ReplaySchema = Type.Object({
   uid: Type.String(),
-  status: Type.String({ description: 'What the event is from now on' }),
+  status: Type.String({ description: 'The status of the event after the replay' }),
   reasons: Type.Array(Type.String()),
   handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
 })

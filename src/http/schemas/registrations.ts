@@ -13,13 +13,14 @@ export const RegistrationSchema = Type.Object({
   url: Type.String(),
   events: Type.Array(Type.String(), { description: 'As the provider names them; * alone: all' }),
   active: Type.Boolean(),
-  ours: Type.Boolean({ description: 'Its URL is where this source receives' }),
+  ours: Type.Boolean({ description: 'Whether its URL is the one at which this source receives webhooks' }),
 })
 const Failure = Type.Object({ source: Type.String(), detail: Type.String() })
 export const RegistrationListSchema = Type.Object({
   items: Type.Array(RegistrationSchema),
   failed: Type.Array(Failure, {
-    description: 'Sources whose provider could not be asked, and why; with source, that is an error instead',
+    description:
+      'Sources that could not be listed, and why. With the parameter source, such a failure is an error instead',
   }),
 })
 export const RegistrationOutcomeSchema = Type.Object({
@@ -30,8 +31,7 @@ export const RegistrationOutcomeSchema = Type.Object({
   ),
   configure: Type.Optional(
     Type.String({
-      description:
-        'What to do with the secret; without one, what to do if the secret that was handed out before is lost',
+      description: 'What to do with the secret, or what to do if a secret that was shown before is lost',
     }),
   ),
 })

@@ -4,12 +4,12 @@ import type { RetentionReport, RetentionState } from '../../domain/retention.ts'
 import { Nullable, Time } from './schema.ts'
 
 export const RetentionStateSchema = Type.Object({
-  held: Type.Boolean({ description: 'Nothing is forgotten, since the clock is doubted' }),
+  held: Type.Boolean({ description: 'True: no event is deleted, because the clock is doubted' }),
   clock: Time("What the store's clock says"),
   last_known: Time('When that clock was last trusted'),
   steady_hours: Nullable(
     Type.Integer(),
-    'For how long a doubted clock has run on steadily: after 24 it is trusted; null: it is',
+    'How many hours a doubted clock has run steadily; after 24 it is trusted. Null: the clock is trusted',
   ),
 })
 export type RetentionStateJson = Static<typeof RetentionStateSchema>
@@ -23,9 +23,9 @@ export const RetentionReportSchema = Type.Object({
       days: Type.Array(Type.Object({ day: Type.String(), events: Type.Integer(), dead: Type.Integer() }), {
         description: 'By the day (UTC) of their receipt; dead: dead letters among them',
       }),
-      more: Type.Boolean({ description: 'There are more: only the 100,000 oldest events are looked at' }),
+      more: Type.Boolean({ description: 'True: there are more, since only the 100,000 oldest events are counted' }),
     },
-    { description: 'What is past its retention by that clock' },
+    { description: 'Events past their retention by that clock' },
   ),
 })
 export type RetentionReportJson = Static<typeof RetentionReportSchema>

@@ -4,14 +4,14 @@ import { RESOLVED_BY, TASK_STATUSES, type Task } from '../../domain/task.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const TaskSchema = Type.Object({
-  uid: Type.String({ description: 'Names the task while the provider has given it no id' }),
+  uid: Type.String({ description: "Holdfast's id of the task, for use while the provider has given no id" }),
   source: Type.String(),
   task_id: Nullable(Type.String(), "The provider's id; null while submitting"),
   status: OneOf(TASK_STATUSES),
-  provider_status: Nullable(Type.String(), "The provider's own word"),
+  provider_status: Nullable(Type.String(), "The provider's own status"),
   metadata: Nullable(Type.Record(Type.String(), Type.Unknown())),
   created_at: Time(),
-  stale_at: Time('From when on the provider is asked'),
+  stale_at: Time('From this time on the provider is polled'),
   expires_at: Time(),
   next_poll_at: Nullable(Time()),
   polls: Type.Integer({ description: 'How often the provider was asked' }),
