@@ -47,7 +47,7 @@ export interface EventStore {
    * `unjudged` checks, it may also be a quarantined one.
    *
    * An event that reports the end of a task (`task`, `taskEnd`) ends the task in the same transaction. If another event has
-   * ended that task, this one is stored as `superseded`, without deliveries. An event from a poll or an expiry (`asked`) is stored
+   * ended that task, this one is stored as `superseded`, without deliveries. An event from a poll or an expiry (`taskLease`) is stored
    * only while the task is not terminal and the lease is valid; otherwise it is `fenced`. The lease identifies it, not its id, so
    * it is never a duplicate or a conflict.
    *

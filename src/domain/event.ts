@@ -83,7 +83,7 @@ export interface NewEvent {
   /** How the event ends that task; absent: it does not. */
   readonly taskEnd?: TaskEnd
   /** For an event from a poll or an expiry: the lease of the task, without which the event is not stored. */
-  readonly asked?: AskedUnder
+  readonly taskLease?: TaskLease
   readonly headers: Headers
   /** W3C trace context of the request, if it had one. */
   readonly traceparent?: string
@@ -102,7 +102,7 @@ export interface NewEvent {
 }
 
 /** The lease of a task that a poll or expiry ended, and what the task records about it. */
-export interface AskedUnder {
+export interface TaskLease {
   readonly uid: string
   readonly lease: string
   readonly by: 'poll' | 'expiry'

@@ -28,7 +28,7 @@ export interface TaskPostponement {
   /** When the task is due next. It is not due before it is stale, and at the latest at its deadline. */
   readonly dueAtMs: number
   /** The result of the poll or submission. Absent: the provider was not asked, and no poll is counted. */
-  readonly asked?: {
+  readonly outcome?: {
     /** The provider's status of the task. Absent: the answer could not be used. */
     readonly providerStatus?: string
     readonly error?: string

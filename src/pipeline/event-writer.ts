@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
 import type { LeasedDelivery } from '../domain/delivery.ts'
-import type { AskedUnder, Headers, LeaseOffer, NewEvent } from '../domain/event.ts'
+import type { Headers, LeaseOffer, NewEvent, TaskLease } from '../domain/event.ts'
 import type { EventStore, Receipt } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
 import type { Source } from '../domain/source.ts'
@@ -112,12 +112,12 @@ export interface Arrival {
   readonly body: Buffer
   readonly receivedAtMs: number
   readonly origin: NewEvent['origin']
-  readonly asked?: AskedUnder
+  readonly taskLease?: TaskLease
 }
 
 /** The event to append. */
 export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteResult): NewEvent {
-  const { source, headers, body, receivedAtMs, origin, asked } = arrival
+  const { source, headers, body, receivedAtMs, origin, taskLease } = arrival
   const fields = reading.ok ? reading.fields : unreadableFields(reading, receivedAtMs)
   const { traceparent } = headers
   return {
@@ -135,11 +135,11 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
     ...('api_version' in fields && { apiVersion: fields.api_version }),
     ...('task' in fields && { task: fields.task }),
     ...(reading.ok && endsItsTask(arrival, routing) && reading.end !== undefined && { taskEnd: reading.end }),
-    ...(asked !== undefined && { asked }),
+    ...(taskLease !== undefined && { taskLease }),
     headers: storedHeaders(source, headers),
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
     body,
-    ...(source.dedupe === 'body' && asked === undefined && { dedupe: 'body' }),
+    ...(source.dedupe === 'body' && taskLease === undefined && { dedupe: 'body' }),
     ...(routing.unjudged !== undefined && { unjudged: routing.unjudged }),
     handlers: routing.handlers,
   }

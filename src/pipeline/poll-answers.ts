@@ -1,5 +1,5 @@
 import { type Clock, toIso } from '../domain/clock.ts'
-import type { AskedUnder, Headers } from '../domain/event.ts'
+import type { Headers, TaskLease } from '../domain/event.ts'
 import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
 import type { SecretFilter } from '../log/redact.ts'
@@ -62,13 +62,13 @@ export function createPollAnswers({
   readonly clock: Clock
 }): PollAnswers {
   async function keepEvent(
-    arrival: Omit<Arrival, 'origin' | 'asked'>,
+    arrival: Omit<Arrival, 'origin' | 'taskLease'>,
     task: LeasedTask,
-    asked: Pick<AskedUnder, 'by' | 'providerStatus' | 'error'>,
+    record: Pick<TaskLease, 'by' | 'providerStatus' | 'error'>,
     { reading, routing }: RoutedEvent,
   ): Promise<KeepOutcome> {
     const { uid, lease } = task
-    const event = newEvent({ ...arrival, origin: 'poll', asked: { uid, lease, ...asked } }, reading, routing)
+    const event = newEvent({ ...arrival, origin: 'poll', taskLease: { uid, lease, ...record } }, reading, routing)
     const { outcome } = await writeEvent(event, reading)
     return outcome === 'accepted' ? 'kept' : 'late'
   }
@@ -78,8 +78,8 @@ export function createPollAnswers({
       const { body, receivedAtMs, truncated } = answer
       const headers = withoutSecrets(keptHeaders(answer.headers))
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: only its outline is stored`
-      const asked = { by: 'poll', ...(error !== undefined && { error }) } as const
-      return keepEvent({ source, headers, body, receivedAtMs }, task, asked, answer)
+      const record = { by: 'poll', ...(error !== undefined && { error }) } as const
+      return keepEvent({ source, headers, body, receivedAtMs }, task, record, answer)
     },
 
     async keepExpiry(source, task, { providerStatus = task.providerStatus, error = task.lastError }) {
@@ -91,11 +91,14 @@ export function createPollAnswers({
         ...(providerStatus !== undefined && { provider_status: providerStatus }),
         ...(error !== undefined && { error }),
       })
-      const said = { ...(providerStatus !== undefined && { providerStatus }), ...(error !== undefined && { error }) }
-      const asked = { by: 'expiry', ...said } as const
+      const lastKnown = {
+        ...(providerStatus !== undefined && { providerStatus }),
+        ...(error !== undefined && { error }),
+      }
+      const record = { by: 'expiry', ...lastKnown } as const
       const context = { ...about, type: EXPIRED_TYPE, origin: 'poll', headers: EXPIRY_HEADERS } as const
       const routed = await reader.event(source, context, body)
-      return keepEvent({ source, headers: EXPIRY_HEADERS, body, receivedAtMs }, task, asked, routed)
+      return keepEvent({ source, headers: EXPIRY_HEADERS, body, receivedAtMs }, task, record, routed)
     },
   }
 }

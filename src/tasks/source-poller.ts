@@ -193,11 +193,11 @@ export class SourcePoller {
       },
       random,
     )
-    const asked =
+    const outcome =
       'error' in result
         ? { error: result.error }
         : { providerStatus: result.providerStatus, ...(warning && { error: warning }) }
-    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, asked }])
+    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, outcome }])
     return true
   }
 

@@ -145,7 +145,7 @@ export class Submitter {
     const isLost = api !== undefined && api.submit?.idempotent !== true
     const dueAtMs = isLost ? task.expiresAtMs : clock() + submitDelayMs(task.failures, retryAfterMs, random)
     const lastError = isLost ? `${error}; it is not known whether the provider has the task` : error
-    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs, asked: { error: lastError } }])
+    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs, outcome: { error: lastError } }])
     log.warn(
       { source: task.source, uid: task.uid, error: lastError, ...(!isLost && { retry_in_ms: dueAtMs - clock() }) },
       'task not submitted yet',

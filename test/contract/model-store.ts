@@ -46,7 +46,7 @@ export class ModelStore {
   append(given: NewEvent, answered?: string): Receipt {
     const effect = this.tasks.effectOf(given)
     if (effect === 'fenced') return { outcome: 'fenced', uid: given.uid }
-    const known = given.asked === undefined ? knownAs(this.events, given, answered) : undefined
+    const known = given.taskLease === undefined ? knownAs(this.events, given, answered) : undefined
     if (known?.outcome === 'duplicate') {
       const dead = known.event.deliveries.filter(({ state }) => state === 'dead').map(({ handler }) => handler)
       return { outcome: 'duplicate', uid: known.event.given.uid, ...(dead.length > 0 && { dead }) }

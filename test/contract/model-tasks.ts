@@ -123,15 +123,15 @@ export class ModelTasks {
     return task
   }
 
-  postpone(task: ModelTask, { lease, dueAtMs, asked }: TaskPostponement): boolean {
+  postpone(task: ModelTask, { lease, dueAtMs, outcome }: TaskPostponement): boolean {
     if (!this.#holds(task, lease)) return false
     const notBefore = task.status === 'pending' ? Math.max(dueAtMs, task.staleAtMs) : dueAtMs
     Object.assign(task, { lease: undefined, dueAtMs: Math.min(notBefore, task.expiresAtMs) })
-    if (asked === undefined) return true
+    if (outcome === undefined) return true
     if (task.status === 'pending') task.polls++
-    task.failures = asked.providerStatus === undefined ? task.failures + 1 : 0
-    task.word = asked.providerStatus ?? task.word
-    task.lastError = asked.error ?? null
+    task.failures = outcome.providerStatus === undefined ? task.failures + 1 : 0
+    task.word = outcome.providerStatus ?? task.word
+    task.lastError = outcome.error ?? null
     return true
   }
 
@@ -150,10 +150,10 @@ export class ModelTasks {
   }
 
   /** What an event that is not known yet means to a task. */
-  effectOf({ source, task: id, taskEnd, asked }: NewEvent): ModelTask | 'none' | 'fenced' | 'superseded' {
-    if (asked !== undefined) {
-      const task = this.all.find(({ given }) => given.uid === asked.uid)
-      return task !== undefined && taskEnd !== undefined && this.#holds(task, asked.lease) ? task : 'fenced'
+  effectOf({ source, task: id, taskEnd, taskLease }: NewEvent): ModelTask | 'none' | 'fenced' | 'superseded' {
+    if (taskLease !== undefined) {
+      const task = this.all.find(({ given }) => given.uid === taskLease.uid)
+      return task !== undefined && taskEnd !== undefined && this.#holds(task, taskLease.lease) ? task : 'fenced'
     }
     const task = id === undefined || taskEnd === undefined ? undefined : this.find(source, id)
     if (task === undefined) return 'none'
@@ -161,11 +161,11 @@ export class ModelTasks {
     return task.eventUid === null ? 'none' : 'superseded'
   }
 
-  resolve(task: ModelTask, { uid, receivedAtMs, asked, taskEnd }: NewEvent): void {
+  resolve(task: ModelTask, { uid, receivedAtMs, taskLease, taskEnd }: NewEvent): void {
     const before = { word: task.word, lastError: task.lastError }
-    this.#end(task, taskEnd?.status ?? 'failed', receivedAtMs, { uid, by: asked?.by ?? 'webhook', end: taskEnd })
-    task.lastError = asked?.error ?? (asked?.by === 'expiry' ? before.lastError : null)
-    if (asked?.by === 'expiry') task.word = asked.providerStatus ?? before.word
+    this.#end(task, taskEnd?.status ?? 'failed', receivedAtMs, { uid, by: taskLease?.by ?? 'webhook', end: taskEnd })
+    task.lastError = taskLease?.error ?? (taskLease?.by === 'expiry' ? before.lastError : null)
+    if (taskLease?.by === 'expiry') task.word = taskLease.providerStatus ?? before.word
   }
 
   /** Of an event that gives its id up. Gives the task of whose end it had told. */
@@ -203,7 +203,7 @@ export class ModelTasks {
   #catchUp(task: ModelTask, nowMs: number): void {
     const event = task.id === undefined ? undefined : this.#endOf(task.given.source, task.id)
     if (event === undefined) return
-    const { asked: _, ...end } = event
+    const { taskLease: _, ...end } = event
     this.resolve(task, { ...end, receivedAtMs: nowMs })
   }
 

@@ -106,7 +106,7 @@ export function describeBehind({ store, now, pass }: Fixture): void {
       pass(maxWaitMs)
       const [asked] = await store().claimTasks(taskClaim())
       const { lease = '' } = asked ?? {}
-      await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { providerStatus: 'running' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, outcome: { providerStatus: 'running' } }])
       expect(await taskBy(store(), uid)).toMatchObject({ nextPollAtMs: now() + HOUR_MS })
       await setRight()
       expect((await leaseOf(store(), uid)).expiresAtMs).toBe(beganMs + deadlineMs)

@@ -72,7 +72,7 @@ function describeQuarantined({ store }: Fixture): void {
     test('that is the answer to a poll does not take its id', async () => {
       const asked = askedEvent(await trackLeased(store()), { status: 'quarantined', reasons: ['why'], handlers: [] })
       expect((await store().append(asked)).outcome).toBe('accepted')
-      const { asked: _, task: __, taskEnd: ___, ...rest } = asked
+      const { taskLease: _, task: __, taskEnd: ___, ...rest } = asked
       const webhook = understood(rest, { origin: 'webhook' })
       expect(await store().append(webhook)).toEqual({ outcome: 'accepted', uid: webhook.uid })
     })

@@ -157,7 +157,7 @@ export function describeRepairTimes({ store, now, pass }: Fixture): void {
       await store().track(task)
       await ahead(async () => {
         const { uid, lease } = await leaseOf(store(), task.uid)
-        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { providerStatus: 'running' } }])
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, outcome: { providerStatus: 'running' } }])
       })
       expect(await repairTimes()).toMatchObject({ tasks: 1 })
       expect(await taskBy(store(), task.uid)).toMatchObject({ createdAtMs: START_MS, nextPollAtMs: now() })
@@ -167,7 +167,7 @@ export function describeRepairTimes({ store, now, pass }: Fixture): void {
       const lose = async () => {
         const { uid, lease } = await trackSubmission(store(), { deadlineMs: DAY_MS })
         const expiresAtMs = now() + DAY_MS
-        await store().postpone([{ uid, lease, dueAtMs: expiresAtMs, asked: { error: 'no answer' } }])
+        await store().postpone([{ uid, lease, dueAtMs: expiresAtMs, outcome: { error: 'no answer' } }])
         return uid
       }
       const uid = await lose()

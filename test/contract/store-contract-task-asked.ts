@@ -40,7 +40,7 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       ['expiry', { polls: 1, lastError: 'down' }],
     ] as const)('by %s leaves %j in its task', async (by, expected) => {
       const { uid, lease } = await trackLeased(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), outcome: { error: 'down' } }])
       await store().append(askedEvent(await leaseOf(store(), uid), {}, by))
       expect(await taskBy(store(), uid)).toMatchObject(expected)
     })
@@ -52,11 +52,11 @@ export function describeAsked({ store, now, pass }: Fixture): void {
       ['expiry', { providerStatus: 'DONE', error: 'gave up' }, { providerStatus: 'DONE', lastError: 'gave up' }],
     ] as const)('by %s with the answer %j leaves %j in its task', async (by, said, expected) => {
       const { uid, lease } = await trackLeased(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), outcome: { providerStatus: 'RUNNING', error: 'down' } }])
       const leased = await leaseOf(store(), uid)
       const status = by === 'poll' ? 'completed' : 'expired'
       const asked = { uid, lease: leased.lease, by, ...said }
-      await store().append(askedEvent(leased, { taskEnd: { status, word: 'theirs' }, asked }, by))
+      await store().append(askedEvent(leased, { taskEnd: { status, word: 'theirs' }, taskLease: asked }, by))
       expect(await taskBy(store(), uid)).toMatchObject({ status, ...expected })
     })
 

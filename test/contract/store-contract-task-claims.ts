@@ -65,7 +65,7 @@ function describeDue({ store, now, pass }: Fixture): void {
     test('hands out tasks without failures before tasks with failures, however long the failed ones have been due', async () => {
       const fail = async (id: string) => {
         const { uid, lease } = await trackLeased(store(), { id, maxWaitMs: 0 })
-        await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+        await store().postpone([{ uid, lease, dueAtMs: now(), outcome: { error: 'down' } }])
       }
       for (const n of [1, 2, 3]) {
         await fail(`failed ${n}`)

@@ -145,7 +145,7 @@ function describeCancel({ store, now, pass }: Fixture): void {
 
     test('keeps the last status and error that the provider gave', async () => {
       const { uid, lease } = await trackLeased(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { providerStatus: 'RUNNING', error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), outcome: { providerStatus: 'RUNNING', error: 'down' } }])
       const cancelled = await store().cancelTask(uid)
       expect(cancelled).toMatchObject({ status: 'cancelled', providerStatus: 'RUNNING', lastError: 'down' })
     })

@@ -21,8 +21,11 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     store().postpone([{ uid: leased.uid, lease: leased.lease, dueAtMs: now(), ...given }])
 
   /** Leases a task, postpones it to now, and tells what both show of it. */
-  const ask = async (uid: string, asked?: TaskPostponement['asked']): Promise<Task & Pick<LeasedTask, 'failures'>> => {
-    expect(await postpone(await leaseOf(store(), uid), { ...(asked && { asked }) })).toEqual([true])
+  const ask = async (
+    uid: string,
+    outcome?: TaskPostponement['outcome'],
+  ): Promise<Task & Pick<LeasedTask, 'failures'>> => {
+    expect(await postpone(await leaseOf(store(), uid), { ...(outcome && { outcome }) })).toEqual([true])
     const again = await leaseOf(store(), uid)
     await postpone(again)
     const task = await taskBy(store(), uid)
@@ -44,9 +47,9 @@ export function describePostpone({ store, now, pass }: Fixture): void {
     test('leaves a task that was claimed before it was stale until it is stale', async () => {
       const { uid } = (await store().track(newTask({ maxWaitMs: 50 }))).task
       const leased = await store().claimTask(uid, LEASE_MS)
-      expect(await postpone({ uid, lease: leased?.lease ?? '' }, { asked: { providerStatus: 'processing' } })).toEqual([
-        true,
-      ])
+      expect(
+        await postpone({ uid, lease: leased?.lease ?? '' }, { outcome: { providerStatus: 'processing' } }),
+      ).toEqual([true])
       expect((await taskBy(store(), uid)).nextPollAtMs).toBe(now() + 50)
       pass(49)
       expect(await store().claimTasks(taskClaim())).toEqual([])
@@ -111,9 +114,9 @@ export function describePostpone({ store, now, pass }: Fixture): void {
       await leaseOf(store(), lost.uid)
       const before = await taskBy(store(), lost.uid)
       const dueAtMs = now() + 7
-      const asked = { providerStatus: 'running' }
+      const outcome = { providerStatus: 'running' }
       const given = [lost, held, held, { uid: newUid(), lease: held.lease }, { uid: lost.uid, lease: held.lease }]
-      expect(await store().postpone(given.map(({ uid, lease }) => ({ uid, lease, dueAtMs, asked })))).toEqual([
+      expect(await store().postpone(given.map(({ uid, lease }) => ({ uid, lease, dueAtMs, outcome })))).toEqual([
         false,
         true,
         false,

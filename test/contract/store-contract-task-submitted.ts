@@ -32,7 +32,7 @@ export function describeSubmitted({ store, now, pass }: Fixture): void {
 
     test('deletes the error of earlier tries', async () => {
       const { uid, lease } = await trackSubmission(store())
-      await store().postpone([{ uid, lease, dueAtMs: now(), asked: { error: 'down' } }])
+      await store().postpone([{ uid, lease, dueAtMs: now(), outcome: { error: 'down' } }])
       const again = await leaseOf(store(), uid)
       expect(again.failures).toBe(1)
       expect(await store().submitted(uid, again.lease, { id: 'given' })).toMatchObject({ lastError: null, polls: 0 })

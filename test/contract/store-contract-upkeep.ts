@@ -163,7 +163,7 @@ function describeClock({ store, now, pass }: Fixture): void {
         const leased = await claim()
         expect(leased?.expiresAtMs).toBeGreaterThan(now())
         const { uid, lease = '' } = { ...leased, uid: task.uid }
-        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, asked: { providerStatus: 'running' } }])
+        await store().postpone([{ uid, lease, dueAtMs: now() + HOUR_MS, outcome: { providerStatus: 'running' } }])
         expect(await claim()).toBeUndefined()
         pass(HOUR_MS)
       }

@@ -241,7 +241,7 @@ const refuse = operation(
     const { store, model, time, claimed } = run
     const { nowMs } = time
     const running = claimed.filter(({ delivery, lease }) => delivery.state === 'running' && delivery.lease === lease)
-    const { asked: _, lease: __, ...last } = running.at(-1)?.delivery.event.given ?? newEvent()
+    const { taskLease: _, lease: __, ...last } = running.at(-1)?.delivery.event.given ?? newEvent()
     if (corrected !== undefined) {
       const event = { ...last, uid: newUid(), body: Buffer.from(corrected) }
       expectReceipt(run, event, await store.append(event))

@@ -131,7 +131,7 @@ const answer = operation(
     const { task, lease } = heldAt(run, at)
     const { uid, source } = task.given
     const about = { source, task: task.id ?? uid, receivedAtMs: run.time.nowMs }
-    const event = newEvent({ origin: 'poll', ...about, asked: { uid, lease, by, ...said }, ...end, ...id })
+    const event = newEvent({ origin: 'poll', ...about, taskLease: { uid, lease, by, ...said }, ...end, ...id })
     expect(await run.store.append(event)).toEqual(run.model.append(event))
   },
 )
@@ -165,8 +165,8 @@ const postpone = operation(
     fc.tuple(
       whichLease,
       fc.constantFrom(-10, 0, 10, 300),
-      optional<Pick<Required<TaskPostponement>, 'asked'>>({
-        asked: fc.constantFrom(
+      optional<Pick<Required<TaskPostponement>, 'outcome'>>({
+        outcome: fc.constantFrom(
           { providerStatus: 'queued' },
           { providerStatus: 'running' },
           { error: 'down' },

@@ -49,7 +49,7 @@ export const askedEvent = (leased: LeasedTask, given: Partial<NewEvent> = {}, by
     { source: leased.source, id: leased.id ?? leased.uid },
     {
       origin: 'poll',
-      asked: { uid: leased.uid, lease: leased.lease, by },
+      taskLease: { uid: leased.uid, lease: leased.lease, by },
       ...given,
     },
   )

@@ -98,7 +98,7 @@ test('a claim of stale tasks reads no more rows beside a long reader, however of
     const tasks = await store.claimTasks(taskClaim({ staleLimit: BATCH, expiredLimit: 0, leaseMs: 1_000 }))
     expect(tasks).toHaveLength(BATCH)
     await store.postpone(
-      tasks.map(({ uid, lease }) => ({ uid, lease, dueAtMs: now() + 100, asked: { providerStatus: 'going on' } })),
+      tasks.map(({ uid, lease }) => ({ uid, lease, dueAtMs: now() + 100, outcome: { providerStatus: 'going on' } })),
     )
     pass(100)
   }

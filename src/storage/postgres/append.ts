@@ -197,7 +197,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
 
 /** The form that `append_3` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
-  const { reasons, task, apiVersion, traceparent, handlers, taskEnd, asked } = event
+  const { reasons, task, apiVersion, traceparent, handlers, taskEnd, taskLease } = event
   return {
     n,
     uid: event.uid,
@@ -219,12 +219,12 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: escapeTextOrNull(taskEnd.word) }),
     created_at_source: event.createdAtSource,
     ...(event.dedupe === 'body' && { by_body: 1 }),
-    ...(asked !== undefined && {
-      asked_uid: asked.uid,
-      asked_lease: asked.lease,
-      asked_by: asked.by,
-      asked_word: escapeTextOrNull(asked.providerStatus),
-      asked_error: escapeTextOrNull(asked.error),
+    ...(taskLease !== undefined && {
+      asked_uid: taskLease.uid,
+      asked_lease: taskLease.lease,
+      asked_by: taskLease.by,
+      asked_word: escapeTextOrNull(taskLease.providerStatus),
+      asked_error: escapeTextOrNull(taskLease.error),
     }),
   }
 }

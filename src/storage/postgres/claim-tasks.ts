@@ -54,16 +54,16 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
     return leasedTaskOf(claimed, lease, row.held_before !== null, clock.localMs() - row.now)
   }
 
-  async function postpone(query: Query, { uid, lease, dueAtMs, asked }: TaskPostponement): Promise<boolean> {
+  async function postpone(query: Query, { uid, lease, dueAtMs, outcome }: TaskPostponement): Promise<boolean> {
     if (!isUuid(uid)) return false
     const rows = await query(POSTPONE, [
       clock.givenMs(),
       uid,
       escapeText(lease),
       Math.round(dueAtMs - clock.localMs()),
-      asked !== undefined,
-      escapeTextOrNull(asked?.providerStatus),
-      escapeTextOrNull(asked?.error),
+      outcome !== undefined,
+      escapeTextOrNull(outcome?.providerStatus),
+      escapeTextOrNull(outcome?.error),
     ])
     return rows.length === 1
   }

@@ -47,8 +47,8 @@ interface JudgedRow extends Row {
  * Needed only for events whose judgement is left to those processes (`unjudged`).
  */
 export function createFindJudged(connections: Connections) {
-  return async ({ source, id, body, dedupe, unjudged, asked }: NewEvent): Promise<Receipt | undefined> => {
-    if (unjudged === undefined || asked !== undefined) return undefined
+  return async ({ source, id, body, dedupe, unjudged, taskLease }: NewEvent): Promise<Receipt | undefined> => {
+    if (unjudged === undefined || taskLease !== undefined) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
     const values = [source, escapeText(id), checksum, dedupe === 'body', unjudged]
     // If the earlier event cannot be read, the new event is judged again.

@@ -53,7 +53,7 @@ export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
       if (outcome !== 'accepted') return { outcome, uid }
       const leasedKey = event.leased === null ? null : lastKey
       if (effect.kind !== 'ends') return leasedKey
-      const ended = endTask.resolve(effect.task, effect.end, effect.asked, uid, event.receivedAtMs)
+      const ended = endTask.resolve(effect.task, effect.end, effect.taskLease, uid, event.receivedAtMs)
       return { outcome, uid, ended, ...(leasedKey !== null && { leasedKey }) }
     },
     lastKey: () => committedKey,

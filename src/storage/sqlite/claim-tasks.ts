@@ -63,9 +63,9 @@ export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
 
     postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[] {
       const deadlineMs = deadline(nowMs)
-      return postponements.map(({ uid, lease: token, dueAtMs, asked }) => {
-        const { providerStatus: word = null, error = null } = asked ?? {}
-        const polls = asked === undefined ? 0 : 1
+      return postponements.map(({ uid, lease: token, dueAtMs, outcome }) => {
+        const { providerStatus: word = null, error = null } = outcome ?? {}
+        const polls = outcome === undefined ? 0 : 1
         return damage.around(
           'the postponement of task',
           uid,

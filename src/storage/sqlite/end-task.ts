@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { AskedUnder } from '../../domain/event.ts'
+import type { TaskLease } from '../../domain/event.ts'
 import type { EndedTask, Task, TaskEnd } from '../../domain/task.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import { endedTaskOf, type TaskRow, taskEndOf, taskOf } from '../shared/tasks.ts'
@@ -13,7 +13,7 @@ export type TaskEffect =
   | { readonly kind: 'fenced' }
   /** Another event has ended the task. */
   | { readonly kind: 'superseded' }
-  | { readonly kind: 'ends'; readonly task: TaskRow; readonly end: TaskEnd; readonly asked: AskedUnder | null }
+  | { readonly kind: 'ends'; readonly task: TaskRow; readonly end: TaskEnd; readonly taskLease: TaskLease | null }
 
 const NONE: TaskEffect = { kind: 'none' }
 const FENCED: TaskEffect = { kind: 'fenced' }
@@ -32,7 +32,7 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
   function effectOn(source: string, id: string | null, end: TaskEnd): TaskEffect {
     const task = id === null ? undefined : (byId.get(source, id) as TaskRow | undefined)
     if (task === undefined) return NONE
-    if (task.ended_at === null) return { kind: 'ends', task, end, asked: null }
+    if (task.ended_at === null) return { kind: 'ends', task, end, taskLease: null }
     return task.event === null ? NONE : SUPERSEDED
   }
 
@@ -41,21 +41,21 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
     effectOn,
 
     /** The effect of an event that is about to be stored. */
-    effectOf({ source, task: id, taskEnd: status, taskWord: word, asked }: IncomingEvent): TaskEffect {
-      if (status === null) return asked === null ? NONE : FENCED
+    effectOf({ source, task: id, taskEnd: status, taskWord: word, taskLease }: IncomingEvent): TaskEffect {
+      if (status === null) return taskLease === null ? NONE : FENCED
       const end = taskEndOf({ task_end: status, task_word: word })
-      if (asked === null) return effectOn(source, id, end)
-      const task = byLease.get(asked.uid, asked.lease) as TaskRow | undefined
-      return task === undefined ? FENCED : { kind: 'ends', task, end, asked }
+      if (taskLease === null) return effectOn(source, id, end)
+      const task = byLease.get(taskLease.uid, taskLease.lease) as TaskRow | undefined
+      return task === undefined ? FENCED : { kind: 'ends', task, end, taskLease }
     },
 
     /** Ends the task by the event `uid`. */
-    resolve(task: TaskRow, end: TaskEnd, asked: AskedUnder | null, uid: string, nowMs: number): EndedTask {
+    resolve(task: TaskRow, end: TaskEnd, taskLease: TaskLease | null, uid: string, nowMs: number): EndedTask {
       counts.move(`task:${task.status}`, `task:${end.status}`)
-      const by = asked?.by ?? 'webhook'
+      const by = taskLease?.by ?? 'webhook'
       // An expired task keeps its last error and the provider's last status.
-      const word = by === 'expiry' ? (asked?.providerStatus ?? null) : end.word
-      const error = asked?.error ?? (by === 'expiry' ? task.last_error : null)
+      const word = by === 'expiry' ? (taskLease?.providerStatus ?? null) : end.word
+      const error = taskLease?.error ?? (by === 'expiry' ? task.last_error : null)
       update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, task.key)
       return endedTaskOf(task, end.status, by)
     },

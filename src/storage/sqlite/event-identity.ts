@@ -54,10 +54,10 @@ export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damag
 
   return {
     standingOf(event, checksum) {
-      const { source, id, status, asked, unjudged } = event
+      const { source, id, status, taskLease, unjudged } = event
       const isUnderstood = status !== 'quarantined'
       // An event that was made under the lease of a task is identified by that lease, whatever ids webhooks have.
-      if (asked !== null) return { kind: 'new', variant: isUnderstood ? FIRST : NOT_UNDERSTOOD }
+      if (taskLease !== null) return { kind: 'new', variant: isUnderstood ? FIRST : NOT_UNDERSTOOD }
       const byBody = event.byBody === 1
       const first = find(firstHash(source, id), source, id, FIRST)
       if (first?.checksum === checksum) return duplicateOf(first)

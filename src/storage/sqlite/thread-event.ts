@@ -1,5 +1,5 @@
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { AskedUnder, NewEvent } from '../../domain/event.ts'
+import type { NewEvent, TaskLease } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../shared/append-queue.ts'
@@ -28,7 +28,7 @@ export type WireEvent = readonly [
   task: string | null,
   taskEnd: TaskEnding | null,
   taskWord: string | null,
-  asked: AskedUnder | null,
+  taskLease: TaskLease | null,
   apiVersion: string | null,
   /** JSON. */
   headers: string,
@@ -58,7 +58,7 @@ const toWire = (event: NewEvent): WireEvent => [
   event.task ?? null,
   event.taskEnd?.status ?? null,
   event.taskEnd?.word ?? null,
-  event.asked ?? null,
+  event.taskLease ?? null,
   event.apiVersion ?? null,
   JSON.stringify(event.headers),
   event.traceparent ?? null,
@@ -88,7 +88,7 @@ export const fromWire = ([
   task,
   taskEnd,
   taskWord,
-  asked,
+  taskLease,
   apiVersion,
   headers,
   traceparent,
@@ -113,7 +113,7 @@ export const fromWire = ([
   task,
   taskEnd,
   taskWord,
-  asked,
+  taskLease,
   apiVersion,
   headers,
   traceparent,
