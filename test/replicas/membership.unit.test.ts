@@ -122,7 +122,7 @@ test('the routes stay while the registry is unavailable, which is logged once fo
     state.isAway = true
     const { length } = state.announced
     await eventually(
-      async () => logged('cannot be asked').length,
+      async () => logged('cannot be read').length,
       (count) => count === outage,
     )
     await tried(5)
@@ -130,7 +130,7 @@ test('the routes stay while the registry is unavailable, which is logged once fo
     state.isAway = false
     await tried(2)
     expect(state.announced.length).toBeGreaterThan(length)
-    expect([logged('cannot be asked').length, logged('can be asked').length]).toEqual([outage, outage])
+    expect([logged('cannot be read').length, logged('can be read').length]).toEqual([outage, outage])
   }
 })
 
@@ -175,7 +175,7 @@ test('a process stops even if the registry cannot be told that it leaves', async
   state.isAway = true
   await joined.leave()
   expect(state.left).toEqual([])
-  expect(logged('could not be told').length + logged('cannot be asked').length).toBeGreaterThan(0)
+  expect(logged('could not tell').length + logged('cannot be read').length).toBeGreaterThan(0)
 })
 
 test('handlers that this release cannot route to leave the routes as they were, and are logged once', async () => {
