@@ -17,6 +17,6 @@ test('a handler that asks for a retry after an invalid time waits by the retry p
     (event) => event.deliveries[0].state === 'pending',
   )
   expect(deliveries[0]).toMatchObject({ attempts: 1, history: [{ outcome: 'retry_after' }] })
-  expect(deliveries[0].last_error).toContain('after NaN, which is no time')
+  expect(deliveries[0].last_error).toContain('after NaN, which is not a time')
   expect(await service.stop()).toBe(0)
 })
