@@ -40,7 +40,8 @@ export interface EventStore {
    * body is a `duplicate` and is not stored; with another body it is a `conflict`, stored without deliveries, and stored only once
    * for each body. A quarantined event does not take its id and is in conflict with no event; a second one with the same id and
    * body is a `duplicate`. An event whose schema checks are left to the handler processes (`unjudged`) is also a `duplicate` if one
-   * of these checks has quarantined a stored event with the same id and body; of several stored events, the last one counts.
+   * of these checks has quarantined a stored event with the same id and body. Of several quarantined events with the same body the
+   * last one counts; with PostgreSQL, after retention has deleted that one, the others are not found.
    *
    * With `dedupe: 'body'`, an event is also a `duplicate` of any stored event of its source with the same body and
    * `dedupe: 'body'`, whatever their ids. That event must be understood and no `conflict`; for a quarantined event, or one with

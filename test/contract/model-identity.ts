@@ -9,7 +9,8 @@ type Known =
  * As what an event is known among those that were kept; undefined: it is new. A conflict that is new has no event. `answered`
  * is the uid that the store under test gave: of several events that were quarantined with one body it may name any, or go by
  * the judgement of the last one alone, also before it sees what came in the same batch; of several in conflict it may name any,
- * where one that was quarantined has come into conflict by a replay.
+ * where one that was quarantined has come into conflict by a replay. Where retention has deleted the last of those events, the
+ * store may know none of the others (`isReplaced`).
  */
 export function knownAs(kept: readonly ModelEvent[], given: NewEvent, answered: string | undefined): Known | undefined {
   const ofSource = kept.filter((event) => event.given.source === given.source)
@@ -26,7 +27,9 @@ export function knownAs(kept: readonly ModelEvent[], given: NewEvent, answered: 
   const named = again.find((event) => event.given.uid === answered)
   if (same !== undefined) return { outcome: 'duplicate', event: judged.find((event) => event === named) ?? same }
   const one = named ?? again[0]
-  const isForgotten = given.status !== 'quarantined' && quarantined.length > 1 && answered === given.uid
+  const isReplaced = again.every((event) => event.isReplaced)
+  const isForgotten =
+    answered === given.uid && (isReplaced || (given.status !== 'quarantined' && quarantined.length > 1))
   if (one !== undefined && !isForgotten) return { outcome: 'duplicate', event: one }
   if (given.status === 'quarantined' || first === undefined) return undefined
 
@@ -54,6 +57,13 @@ export function givesUpId({ standing, status, given, deliveries }: ModelEvent): 
   return (
     standing === 'first' && status === 'quarantined' && isWebhook && deliveries.every(({ state }) => state === 'dead')
   )
+}
+
+/** Events that were quarantined with the bytes of this one, which is quarantined now. */
+export function replaceQuarantined({ given }: ModelEvent, kept: readonly ModelEvent[]): void {
+  for (const event of kept)
+    if (event.standing === 'not understood' && event.given.source === given.source && isSameBody(event.given, given))
+      event.isReplaced = true
 }
 
 /** The first of those in conflict about an id that may take it. */

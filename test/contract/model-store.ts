@@ -6,7 +6,7 @@ import type { Receipt } from '../../src/domain/event-store.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
-import { givesUpId, knownAs, successorOf, understand } from './model-identity.ts'
+import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 
 export interface ModelDelivery {
@@ -30,6 +30,8 @@ export interface ModelEvent {
   /** Whether it has its id, is in conflict about it, or was not understood. */
   standing: 'first' | 'conflicting' | 'not understood'
   isKnownByBody: boolean
+  /** A later event with its source and body was quarantined too: the store may know the bytes by that one alone. */
+  isReplaced: boolean
   status: EventStatus
   reasons: readonly string[]
   /** By which it was quarantined in the processes of its handlers. */
@@ -58,6 +60,7 @@ export class ModelStore {
       given,
       standing: known !== undefined ? 'conflicting' : given.status === 'quarantined' ? 'not understood' : 'first',
       isKnownByBody: given.dedupe === 'body' && known === undefined,
+      isReplaced: false,
       status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
       judgements: new Set(),
@@ -137,6 +140,7 @@ export class ModelStore {
     }
     if (!givesUpId(event)) return
     const successor = routes && successorOf(event, this.events)
+    replaceQuarantined(event, this.events)
     event.standing = 'not understood'
     const givenUp = this.tasks.giveUp(event.given)
     if (successor === undefined || routes === undefined) return
