@@ -2,11 +2,13 @@ import { getCompileCacheDir } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { messageOf } from '../domain/errors.ts'
+import { type HeapLimits, watchHeap } from '../threads/heap-watch.ts'
 import { logLines } from '../threads/thread-lines.ts'
 
 /** How long the loading of a module may take. */
 const MAX_LOADING_MS = 10_000
-const MAX_HEAP_MIB = 256
+/** For a module while it loads, and for each of its calls. */
+export const MODULE_HEAP: HeapLimits = { maxMiB: 256, limitMiB: 1_024 }
 
 /** The message of the thread; `exported`: the data of the default export (`describe`). */
 export type FromLoading =
@@ -35,7 +37,7 @@ export async function loadInThread(
     workerData: { module: url },
     execArgv: [],
     env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }) },
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
+    resourceLimits: { maxOldGenerationSizeMb: MODULE_HEAP.limitMiB },
   })
   logLines(worker, log, { module: url })
   try {
@@ -51,12 +53,18 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
   const fail = (error: string): void => resolve({ kind: 'failed', error })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
+  const unwatchHeap = watchHeap(worker, MODULE_HEAP, () =>
+    fail(`it takes more than ${MODULE_HEAP.maxMiB} MiB of memory to load`),
+  )
   worker.on('message', (message: unknown) => {
     if (isFromLoading(message)) resolve(message)
   })
   worker.on('error', (thrown: unknown) => fail(messageOf(thrown)))
   worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
-  return promise.finally(() => clearTimeout(timer))
+  return promise.finally(() => {
+    clearTimeout(timer)
+    unwatchHeap()
+  })
 }
 
 /** Needed because the module itself may post any message while it loads. */

@@ -3,6 +3,7 @@ import { deserialize } from 'node:v8'
 import type { Logger } from 'pino'
 import { type ProviderReaders, UnreadError } from '../pipeline/provider-readers.ts'
 import { SupervisedThread, ThreadFault } from '../threads/supervised-thread.ts'
+import { MODULE_HEAP } from './load-modules.ts'
 
 /** A call of a method of `ProviderReaders`, without the provider, which the thread knows. */
 export interface ReaderCall {
@@ -30,7 +31,6 @@ const MAX_READING_MS = 2_000
 const MAX_START_MS = 10_000
 /** How many calls may wait. */
 const MAX_WAITING = 1_024
-const MAX_HEAP_MIB = 256
 
 export interface ModuleReaderOptions {
   /** The provider's name, for messages. */
@@ -61,8 +61,8 @@ export class ModuleReader {
         name: `holdfast-reader-${provider}`,
         workerData: { module },
         env: { ...environment, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }) },
-        resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
       },
+      heap: MODULE_HEAP,
       maxStartMs: MAX_START_MS,
       maxWorkMs: maxReadingMs,
       maxWaiting: MAX_WAITING,

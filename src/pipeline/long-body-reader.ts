@@ -53,7 +53,7 @@ const MAX_START_MS = 15_000
 /** A thread ends after this time without work. */
 const IDLE_MS = 60_000
 /** Enough for the parsed value of a body of 64 MiB. */
-const MAX_HEAP_MIB = 2_048
+const HEAP = { maxMiB: 2_048, limitMiB: 4_096 }
 
 interface LongBodyReaderOptions {
   /** Provider name → file URL of its module. */
@@ -213,8 +213,8 @@ function openThread({ providerModules, log, maxReadingMs }: LongThreadOptions, o
     worker: {
       name: 'holdfast-reading',
       workerData: { providerModules } satisfies LongThreadData,
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
     },
+    heap: HEAP,
     maxStartMs: MAX_START_MS,
     maxWorkMs: maxReadingMs,
     maxWaiting: MAX_WAITING_BYTES,

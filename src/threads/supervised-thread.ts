@@ -1,10 +1,14 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../domain/errors.ts'
+import { type HeapLimits, watchHeap } from './heap-watch.ts'
 import { logLines } from './thread-lines.ts'
 
 /** How long to wait after a failed start before the next one. */
 const START_PAUSE_MS = 1_000
+
+/** Node's code of the error by which V8 ends a thread at its heap limit. */
+const OUT_OF_MEMORY = 'ERR_WORKER_OUT_OF_MEMORY'
 
 const BUSY = 'has too much to read'
 const UNSTARTABLE = 'does not start'
@@ -37,6 +41,7 @@ interface ThreadOptions {
   /** The script posts `READY`, and then answers each job (`Numbered`) with the job's number (`Answered`). */
   readonly script: URL
   readonly worker: WorkerOptions
+  readonly heap: HeapLimits
   readonly maxStartMs: number
   readonly maxWorkMs: number
   /** The largest sum of the sizes of all jobs that run or wait; beyond it `run` rejects with `unavailable`. */
@@ -79,6 +84,7 @@ export class SupervisedThread<Answer> {
   #worker: Worker | undefined
   #isReady = false
   #timer: NodeJS.Timeout | undefined
+  #unwatchHeap: (() => void) | undefined
   #failedAtMs = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -118,6 +124,7 @@ export class SupervisedThread<Answer> {
     if (!this.#isReady || worker === undefined) return
     this.#current = this.#waiting.shift()
     this.#within(maxWorkMs, () => this.#onLost(new ThreadFault('late')))
+    this.#watchHeap(worker)
     const sent = this.#current?.job.message(worker)
     if (sent === undefined) return
     const numbered: Numbered<unknown> = { number: ++this.#number, message: sent.message }
@@ -130,9 +137,10 @@ export class SupervisedThread<Answer> {
       this.#refuseAll(this.#isClosed ? STOPPED : UNSTARTABLE)
       return
     }
-    const { script, worker: options, log, about, maxStartMs } = this.#options
+    const { script, worker: options, heap, log, about, maxStartMs } = this.#options
+    const resourceLimits = { maxOldGenerationSizeMb: heap.limitMiB }
     // `execArgv` is empty: the flags of this process are not for the thread.
-    const worker = new Worker(script, { execArgv: [], ...options })
+    const worker = new Worker(script, { execArgv: [], resourceLimits, ...options })
     worker.unref()
     worker.on('message', (message: unknown) => {
       if (worker === this.#worker) this.#receive(message)
@@ -145,6 +153,14 @@ export class SupervisedThread<Answer> {
     worker.on('exit', () => lost())
     this.#worker = worker
     this.#within(maxStartMs, () => this.#onLost(new ThreadFault('ended')))
+    this.#watchHeap(worker)
+  }
+
+  /** Until the timer stops. */
+  #watchHeap(worker: Worker): void {
+    this.#unwatchHeap = watchHeap(worker, this.#options.heap, () => {
+      if (worker === this.#worker) this.#onLost(new ThreadFault('ended', OUT_OF_MEMORY))
+    })
   }
 
   /** Ignores messages that it does not expect: users' code may post any message. */
@@ -174,7 +190,7 @@ export class SupervisedThread<Answer> {
       this.#refuseAll(UNSTARTABLE)
       return
     }
-    const mayBeOfEarlierJob = fault.kind === 'ended' && fault.code !== 'ERR_WORKER_OUT_OF_MEMORY'
+    const mayBeOfEarlierJob = fault.kind === 'ended' && fault.code !== OUT_OF_MEMORY
     if (current !== undefined && mayBeOfEarlierJob && current.isSecondTry !== true)
       this.#waiting.unshift({ ...current, isSecondTry: true })
     else this.#reject(current, fault)
@@ -221,6 +237,8 @@ export class SupervisedThread<Answer> {
   #stopTimer(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#unwatchHeap?.()
+    this.#unwatchHeap = undefined
   }
 }
 

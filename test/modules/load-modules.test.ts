@@ -118,6 +118,7 @@ describe('a provider module that is loaded in a thread', () => {
       'setTimeout(() => { throw null }, 1); await new Promise((r) => setTimeout(r, 1e5))',
       'null',
     ],
+    ['fills its memory', 'const all = new Map(); while (true) all.set(all.size, 1)', /memory/],
     ['leads to itself', 'const a = {}; a.a = a; export default a', 'it nests deeper than 256'],
     ['throws where it is read', `export default { get name() { throw new Error('shy') } }`, 'shy'],
   ])('that %s while it loads is refused with the reason', async (_, text, reason) => {

@@ -185,5 +185,5 @@ test('a database file that is mounted apart from its directory is refused', asyn
     context.skip('mounting needs root on Linux')
   }
   onTestFinished(() => void execFileSync('umount', ['--lazy', mounted]))
-  await refused(mounted, 'mount the directory')
+  await refused(mounted, 'mount its directory')
 })

@@ -28,6 +28,7 @@ function act(body: Body | undefined): unknown {
   if (body?.do === 'throw') throw new RangeError('with a piece of the body')
   if (body?.do === 'hoard')
     for (const hoard: unknown[] = []; ; ) hoard.push(Array.from({ length: 100_000 }, () => ({})))
+  if (body?.do === 'grow') for (const grown = new Map<number, number>(); ; ) grown.set(grown.size, 1)
   if (body?.do === 'swell') return Array.from({ length: 100_000 }, () => 'swollen')
   if (body?.do === 'function') return { n: 1, call: () => 'cannot cross threads' }
   if (body?.do === 'null')
