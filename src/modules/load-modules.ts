@@ -8,7 +8,7 @@ import { logLines } from '../threads/thread-lines.ts'
 /** How long the loading of a module may take. */
 const MAX_LOADING_MS = 10_000
 /** For a module while it loads, and for each of its calls. */
-export const MODULE_HEAP: HeapLimits = { maxMiB: 256, limitMiB: 1_024 }
+export const MODULE_HEAP: HeapLimits = { maxMiB: 384, limitMiB: 1_536 }
 
 /** The message of the thread; `exported`: the data of the default export (`describe`). */
 export type FromLoading =
@@ -53,7 +53,7 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
   const fail = (error: string): void => resolve({ kind: 'failed', error })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
-  const unwatchHeap = watchHeap(worker, MODULE_HEAP, () =>
+  const unwatchHeap = watchHeap(worker, MODULE_HEAP, 'busy', () =>
     fail(`it takes more than ${MODULE_HEAP.maxMiB} MiB of memory to load`),
   )
   worker.on('message', (message: unknown) => {

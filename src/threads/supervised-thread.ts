@@ -7,9 +7,6 @@ import { logLines } from './thread-lines.ts'
 /** How long to wait after a failed start before the next one. */
 const START_PAUSE_MS = 1_000
 
-/** Node's code of the error by which V8 ends a thread at its heap limit. */
-const OUT_OF_MEMORY = 'ERR_WORKER_OUT_OF_MEMORY'
-
 const BUSY = 'has too much to read'
 const UNSTARTABLE = 'does not start'
 const STOPPED = 'has stopped, because the service stops'
@@ -117,6 +114,7 @@ export class SupervisedThread<Answer> {
     const { idleMs, maxWorkMs } = this.#options
     if (this.#waiting.length === 0) {
       if (this.#isReady && idleMs !== undefined) this.#within(idleMs, () => void this.#drop()?.terminate())
+      this.#watchHeap('idle')
       return
     }
     if (this.#worker === undefined) this.#start()
@@ -124,7 +122,7 @@ export class SupervisedThread<Answer> {
     if (!this.#isReady || worker === undefined) return
     this.#current = this.#waiting.shift()
     this.#within(maxWorkMs, () => this.#onLost(new ThreadFault('late')))
-    this.#watchHeap(worker)
+    this.#watchHeap('busy')
     const sent = this.#current?.job.message(worker)
     if (sent === undefined) return
     const numbered: Numbered<unknown> = { number: ++this.#number, message: sent.message }
@@ -146,21 +144,26 @@ export class SupervisedThread<Answer> {
       if (worker === this.#worker) this.#receive(message)
     })
     logLines(worker, log, about)
-    const lost = (code?: string): void => {
+    let code: string | undefined
+    worker.on('error', (thrown: unknown) => {
+      code = codeOf(thrown)
+    })
+    // Not at the error: the answers that the thread sent before may come after it, but they come before the exit.
+    worker.on('exit', () => {
       if (worker === this.#worker) this.#onLost(new ThreadFault('ended', code))
-    }
-    worker.on('error', (thrown: unknown) => lost(codeOf(thrown)))
-    worker.on('exit', () => lost())
+    })
     this.#worker = worker
     this.#within(maxStartMs, () => this.#onLost(new ThreadFault('ended')))
-    this.#watchHeap(worker)
+    this.#watchHeap('busy')
   }
 
-  /** Until the timer stops. */
-  #watchHeap(worker: Worker): void {
-    this.#unwatchHeap = watchHeap(worker, this.#options.heap, () => {
-      if (worker === this.#worker) this.#onLost(new ThreadFault('ended', OUT_OF_MEMORY))
-    })
+  /** Until the next job starts or ends. An earlier job may have filled the heap: a job that runs then has a second try. */
+  #watchHeap(state: 'busy' | 'idle'): void {
+    this.#unwatchHeap?.()
+    if (this.#worker !== undefined)
+      this.#unwatchHeap = watchHeap(this.#worker, this.#options.heap, state, () =>
+        this.#onLost(new ThreadFault('ended')),
+      )
   }
 
   /** Ignores messages that it does not expect: users' code may post any message. */
@@ -190,7 +193,7 @@ export class SupervisedThread<Answer> {
       this.#refuseAll(UNSTARTABLE)
       return
     }
-    const mayBeOfEarlierJob = fault.kind === 'ended' && fault.code !== OUT_OF_MEMORY
+    const mayBeOfEarlierJob = fault.kind === 'ended' && fault.code !== 'ERR_WORKER_OUT_OF_MEMORY'
     if (current !== undefined && mayBeOfEarlierJob && current.isSecondTry !== true)
       this.#waiting.unshift({ ...current, isSecondTry: true })
     else this.#reject(current, fault)

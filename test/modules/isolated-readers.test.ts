@@ -225,6 +225,21 @@ describe('a user’s code that reads events', () => {
     expect(lines).toEqual([])
   })
 
+  test('that fills its memory between two events ends only its own thread', async () => {
+    const { read, lines } = start(MODULES, LONG_MS)
+    expect(await read({ do: 'leak' })).toMatchObject({ ok: true })
+    await expect
+      .poll(() => lines.map(({ msg }) => msg))
+      .toContain('the thread that reads for a provider module has ended')
+    expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
+  })
+
+  test('has read an event whose answer its thread gave right before its end', async () => {
+    const { read } = start()
+    const all = await Promise.all(Array.from({ length: 20 }, (_, n) => read({ do: 'soon', id: `${n}` })))
+    expect(all.filter(({ ok }) => !ok)).toEqual([])
+  })
+
   test('does not harm later events by work that it leaves running', async () => {
     const { read } = start()
     const all = await Promise.all(

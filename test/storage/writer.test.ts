@@ -77,7 +77,7 @@ test.each([
   { name: 'writer', at: 0 },
   { name: 'reader', at: 1 },
 ])(
-  'a store whose $name thread dies is lost: all waiting calls are unavailable, and it can still be closed',
+  'a store whose $name thread dies is lost: each waiting call ends, later calls are unavailable, and it can still be closed',
   async ({ name, at }) => {
     const threads: Worker[] = []
     const notice = (worker: Worker) => threads.push(worker)
@@ -88,7 +88,8 @@ test.each([
     const answer = codeOf(store.append(newEvent()))
     await threads[at]?.terminate()
     expect((await store.lost).message).toContain(name)
-    expect(await answer).toBe('unavailable')
+    // The thread may have answered before its end, and the writer outlives the reader.
+    expect(await answer).toBeOneOf(['unavailable', 'it resolved'])
     expect(await codeOf(store.append(newEvent()))).toBe('unavailable')
     expect(store.faults()).toEqual([expect.stringContaining(name)])
     await store.close()

@@ -35,6 +35,11 @@ function act(body: Body | undefined): unknown {
     setTimeout(() => {
       throw null
     }, 1)
+  if (body?.do === 'leak')
+    setTimeout(() => {
+      for (const leak = new Map<number, number>(); ; ) leak.set(leak.size, 1)
+    }, 1)
+  if (body?.do === 'soon') process.nextTick(() => void Promise.reject(new Error('soon')))
   if (body?.do === 'late') setTimeout(() => void Promise.reject(new Error('late')), 1)
   return body?.data ?? {}
 }
