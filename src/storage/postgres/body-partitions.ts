@@ -43,7 +43,9 @@ export class BodyPartitions {
       return await write()
     } catch (error) {
       if (!(error instanceof HoldfastError) || !lacksPartition(error.cause)) throw error
-      await this.make(timesMs())
+      // Under the lock, also where another replica has made it already: what a server process knows of the partitions follows the
+      // commit that made them, and comes before its lock is free.
+      await this.#make([...new Set(timesMs().map(partitionOf))])
       return write()
     }
   }
