@@ -2,9 +2,12 @@ import type { Worker } from 'node:worker_threads'
 
 /** How much of its heap a thread may use. */
 export interface HeapLimits {
-  /** A thread that uses more is ended. What V8 has not collected yet counts, too. */
+  /** A thread that uses more is ended. Garbage that V8 has not collected yet counts too. */
   readonly maxMiB: number
-  /** The limit of V8, which a thread should never reach: see `watchHeap`. Four times as much leaves room for a map that doubles. */
+  /**
+   * The limit of V8, which a thread should never reach: see `watchHeap`. A map that doubles needs three times its memory for a
+   * moment, and no map or array takes more than about 1 GiB.
+   */
   readonly limitMiB: number
 }
 
@@ -30,7 +33,7 @@ export function watchHeap(
     // It rejects where the thread has ended.
     const heap = await worker.getHeapStatistics().catch(() => undefined)
     isReading = false
-    // A reading that arrives late is of the job before.
+    // A reading that arrives late belongs to the job before.
     if (!isStopped && heap !== undefined && heap.used_heap_size > maxMiB * MIB) onFull()
   }
   const timer = setInterval(() => {

@@ -48,7 +48,7 @@ export function postLines(): void {
 
 const into = (stream: Writable): typeof process.stdout.write => stream.write.bind(stream)
 
-/** Logs the lines of a thread. To be called in the service. `about`: fields that postLine whose thread it is. */
+/** Logs the lines of a thread. To be called in the service. `about`: fields that say whose thread it is. */
 export function logLines(worker: Worker, log: Logger, about: object): void {
   worker.on('message', (message: unknown) => {
     if (!isLineMessage(message)) return

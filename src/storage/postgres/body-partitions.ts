@@ -43,8 +43,8 @@ export class BodyPartitions {
       return await write()
     } catch (error) {
       if (!(error instanceof HoldfastError) || !lacksPartition(error.cause)) throw error
-      // Under the lock, also where another replica has made it already: what a server process knows of the partitions follows the
-      // commit that made them, and comes before its lock is free.
+      // Takes the lock even if another replica has made the partition already: the other processes of PostgreSQL learn of a new
+      // partition shortly after the commit that made it is visible, but before that transaction releases the lock.
       await this.#make([...new Set(timesMs().map(partitionOf))])
       return write()
     }

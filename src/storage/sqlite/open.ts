@@ -51,6 +51,7 @@ function startThread(file: string, workerData: unknown): Worker {
 export function opened(thread: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.once('error', reject)
+    thread.once('exit', (code) => reject(new Error(`a thread of the store ended with code ${code}`)))
     thread.once('message', (message: FromWriter) => {
       thread.removeListener('error', reject)
       if (message.kind === 'ready') resolve()
