@@ -123,6 +123,6 @@ describe('a provider module that is loaded in a thread', () => {
     ['throws where it is read', `export default { get name() { throw new Error('shy') } }`, 'shy'],
   ])('that %s while it loads is refused with the reason', async (_, text, reason) => {
     // The others have all the time that they need.
-    await expect(load(text, text.startsWith('for') ? 300 : undefined)).rejects.toThrow(reason)
+    await expect(load(text, text.startsWith('for') ? 300 : 50_000)).rejects.toThrow(reason)
   })
 })
