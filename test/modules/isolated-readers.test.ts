@@ -176,8 +176,8 @@ describe('a user’s code that reads events', () => {
   test.each([
     ['ends its thread', { do: 'exit' }, 'ended the thread that reads it'],
     ['makes very many values of a small body', { do: 'swell' }, /returned more than \d+ values or \d+ bytes/],
-    ['fills its memory', { do: 'hoard' }, 'ended the thread that reads it'],
-    ['grows one map without end', { do: 'grow' }, 'ended the thread that reads it'],
+    ['fills its memory', { do: 'hoard' }, /ended the thread that reads it|took longer/],
+    ['grows one map without end', { do: 'grow' }, /ended the thread that reads it|took longer/],
   ])('that %s quarantines only its own event', async (_, body, reason) => {
     const { read } = start(MODULES, LONG_MS)
     const reading = await read(body)
@@ -229,7 +229,7 @@ describe('a user’s code that reads events', () => {
     const { read, lines } = start(MODULES, LONG_MS)
     expect(await read({ do: 'leak' })).toMatchObject({ ok: true })
     await expect
-      .poll(() => lines.map(({ msg }) => msg))
+      .poll(() => lines.map(({ msg }) => msg), { timeout: 50_000 })
       .toContain('the thread that reads for a provider module has ended')
     expect(await read({ id: 'next' })).toMatchObject({ fields: { id: 'next' } })
   })
