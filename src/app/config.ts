@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, DEDUPE_MODES, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
-import { MAX_TASK_MS } from '../domain/limits.ts'
+import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
 
@@ -14,7 +14,6 @@ export interface ReadConfig {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-const MAX_TIMER_MS = 2 ** 31 - 1
 const MAX_RETENTION_DAYS = 36_500
 
 /** Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. */
@@ -69,7 +68,7 @@ export function readConfig(environment: Environment): ReadConfig {
     handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
     handlerMemoryMb: env.integer('HANDLER_MEMORY_MB', 512, 128, 1_048_576),
     retry: {
-      maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, 1_000),
+      maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, MAX_RETRY_ATTEMPTS),
       baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
       capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
     },

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { WebhookEvent } from './event.ts'
+import type { HandlerPolicy } from './handler-policy.ts'
 
 /** What a handler gets beside its event. */
 export interface HandlerContext {
@@ -28,15 +29,13 @@ export type Handler<Event extends WebhookEvent<string, unknown> = WebhookEvent> 
 ) => unknown
 
 /** A handler as everything outside its own process knows it; plain data, so that it can cross processes. */
-export interface HandlerDefinition {
+export interface HandlerDefinition extends HandlerPolicy {
   /** Unique; `module:type` unless given. */
   readonly name: string
   /** Event-type patterns. */
   readonly types: readonly string[]
   /** The only source whose events it takes; absent: any. */
   readonly source?: string
-  /** How many of its attempts may run at once; absent: as many as the pool has capacity for. */
-  readonly concurrency?: number
   /** JSON Schema that its events must satisfy, in place of the catalogue's for the types it names. */
   readonly schema?: Readonly<Record<string, unknown>>
   /** What `schema` describes: the whole event, or `event.data`. */

@@ -96,3 +96,10 @@ export const MAX_PAGE_SIZE = 200
 
 /** `Retry-After` of a 503 answer to a provider, in seconds. */
 export const RETRY_AFTER_SECONDS = 5
+
+/** The longest time that a timer can wait: about 24.8 days. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+/** The most attempts that a delivery can have. */
+export const MAX_RETRY_ATTEMPTS = 1_000
+/** The most attempts of one handler that its rate limit can let start in one period. */
+export const MAX_RATE_LIMIT = 1_000_000

@@ -1,14 +1,15 @@
 import type { Static, TSchema } from '@sinclair/typebox'
+import { messageOf } from './errors.ts'
 import type { WebhookEvent } from './event.ts'
 import type { CatalogueType, DataOf } from './event-catalogue.ts'
 import type { Handler, HandlerDefinition } from './handler.ts'
+import { type HandlerPolicy, readPolicy, unknownText } from './handler-policy.ts'
 import { MAX_NAME_LENGTH } from './limits.ts'
+import { nearestName } from './nearest-name.ts'
 
-export interface HandlerOptions<Schema extends TSchema = TSchema> {
+export interface HandlerOptions<Schema extends TSchema = TSchema> extends HandlerPolicy {
   /** Unique in the service; `module:type` unless given. */
   readonly name?: string
-  /** How many of this handler may run at once, over all processes. */
-  readonly concurrency?: number
   readonly schema?: Schema
 }
 
@@ -82,7 +83,7 @@ export type HandlerModule = (router: Router) => void | Promise<void>
 /**
  * Makes the router for one handler module. Appends each handler to `registered` until that array is frozen; a later handler is
  * ignored, and `onLate` gets its name. For invalid arguments (no type or function, an unknown option, an invalid number) the router
- * calls `onFault` with one sentence, or throws a `TypeError` if there is no `onFault`.
+ * calls `onFault` with a sentence for each fault, or throws a `TypeError` with all of them if there is no `onFault`.
  */
 export function createRouter(
   moduleName: string,
@@ -91,14 +92,12 @@ export function createRouter(
   onFault?: (fault: string) => void,
 ): Router {
   const add = (selection: Selection, options: HandlerOptions, run: Handler): void => {
-    try {
-      const definition = definitionOf(moduleName, selection, options, run)
-      if (Object.isFrozen(registered)) onLate(definition.name)
-      else registered.push({ definition, run })
-    } catch (error) {
-      if (onFault === undefined || !(error instanceof TypeError)) throw error
-      onFault(error.message)
-    }
+    const { definition, faults } = readDefinition(moduleName, selection, options, run)
+    if (faults.length > 0) {
+      if (onFault === undefined) throw new TypeError(faults.join('; '))
+      for (const fault of faults) onFault(fault)
+    } else if (Object.isFrozen(registered)) onLate(definition.name)
+    else registered.push({ definition, run })
   }
   return {
     on: (selection: Selection, second?: TSchema | HandlerOptions | Handler, third?: Handler) => {
@@ -117,48 +116,65 @@ const KIND = Symbol.for('TypeBox.Kind')
 const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
   KIND in value || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
 
-const OPTIONS = ['name', 'concurrency', 'schema']
+const SELECTION = ['source', 'type']
+const OPTIONS = ['name', 'concurrency', 'timeoutMs', 'retry', 'rate', 'schema']
 const TYPE = /^[^\s\p{Cc}]+$/u
 
-function definitionOf(module: string, selection: Selection, options: HandlerOptions, run: Handler): HandlerDefinition {
-  const isObject = typeof selection === 'object' && !Array.isArray(selection)
+/** The definition that these arguments give, and everything that is wrong with them; with a fault the definition is of no use. */
+function readDefinition(
+  module: string,
+  selection: Selection,
+  options: HandlerOptions,
+  run: Handler,
+): { readonly definition: HandlerDefinition; readonly faults: readonly string[] } {
+  const isObject = typeof selection === 'object' && selection !== null && !Array.isArray(selection)
   const { source, type, ...others } = (isObject ? selection : { type: selection }) as {
     source?: unknown
     type?: unknown
   }
-  const types = typeof type === 'string' ? [type] : (type as readonly string[])
-  if (!Array.isArray(types) || types.length === 0 || !types.every((t) => typeof t === 'string' && TYPE.test(t))) {
-    throw new TypeError('a handler needs an event type, or a list of them')
-  }
-  const ownName = `${module}:${types.join(',')}`
-  if (typeof run !== 'function') throw new TypeError(`handler ${ownName} is not a function`)
-  const name = options.name ?? ownName
-  const unknown = [...Object.keys(others), ...Object.keys(options).filter((key) => !OPTIONS.includes(key))]
-  if (unknown.length > 0) throw new TypeError(`handler ${name} has an unknown option ${unknown.join(', ')}`)
-  if (source !== undefined && typeof source !== 'string')
-    throw new TypeError(`handler ${name}: source is the name of one source`)
-  if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH)
-    throw new TypeError(`a handler's name has 1 to ${MAX_NAME_LENGTH} characters`)
-  const { concurrency } = options
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
-    throw new TypeError(`handler ${name}: concurrency is a whole number above 0`)
-  }
-  return {
+  const types = (Array.isArray(type) ? type : [type]) as readonly string[]
+  const faults: string[] = []
+  const hasTypes = types.length > 0 && types.every((each) => typeof each === 'string' && TYPE.test(each))
+  if (!hasTypes) faults.push('a handler needs an event type, or a list of them')
+  const ownName = hasTypes ? `${module}:${types.join(',')}` : module
+  if (typeof run !== 'function') faults.push(`handler ${ownName} is not a function`)
+  const given: unknown = options.name ?? ownName
+  const isName = typeof given === 'string' && given.length > 0 && given.length <= MAX_NAME_LENGTH
+  if (!isName) faults.push(`a handler's name has 1 to ${MAX_NAME_LENGTH} characters`)
+  const name = isName ? given : ownName
+  const fault = (text: string): number => faults.push(`handler ${name}: ${text}`)
+  for (const key of Object.keys(others)) fault(unknownText(key, nearestName(key, SELECTION)))
+  for (const key of Object.keys(options)) if (!OPTIONS.includes(key)) fault(unknownText(key, nearestName(key, OPTIONS)))
+  const isSource = typeof source === 'string'
+  if (source !== undefined && !isSource) fault('source is the name of one source')
+  const definition = {
     name,
     types,
-    ...(source !== undefined && { source }),
-    ...(concurrency !== undefined && { concurrency }),
-    ...(options.schema !== undefined && plainSchema(name, options.schema)),
+    ...(isSource && { source }),
+    ...readPolicy({ ...options }, fault),
+    ...(options.schema !== undefined && plainSchema(options.schema, fault)),
   }
+  return { definition, faults }
 }
 
 /** The schema as plain JSON, which can cross processes; TypeBox's marks are symbols and cannot. */
-function plainSchema(name: string, schema: TSchema): Pick<HandlerDefinition, 'schema' | 'schemaOf'> {
+function plainSchema(
+  schema: TSchema,
+  onFault: (fault: string) => void,
+): Pick<HandlerDefinition, 'schema' | 'schemaOf'> | undefined {
+  if (typeof schema !== 'object' || schema === null) {
+    onFault('its schema is not a JSON Schema')
+    return undefined
+  }
   const schemaOf = requires(schema, 'type') && requires(schema, 'data') ? 'event' : 'data'
   const added = schemaOf === 'event' ? HOLDFAST_FIELDS.filter((field) => requires(schema, field)) : []
-  if (added.length > 0)
-    throw new TypeError(`handler ${name}: its schema asks for ${added.join(', ')}, which no provider sends`)
-  return { schema: JSON.parse(JSON.stringify(schema)), schemaOf }
+  if (added.length > 0) onFault(`its schema asks for ${added.join(', ')}, which no provider sends`)
+  try {
+    return { schema: JSON.parse(JSON.stringify(schema)), schemaOf }
+  } catch (error) {
+    onFault(`its schema is not plain JSON: ${messageOf(error)}`)
+    return undefined
+  }
 }
 
 /** Fields of an event that Holdfast adds; a schema describes only the provider's fields. */

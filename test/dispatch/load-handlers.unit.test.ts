@@ -18,7 +18,7 @@ test('a handler module may register handlers until its promise has resolved, and
   expect(handlers).toHaveLength(1)
 })
 
-test('all faults of a handler module are named at once, also its invalid numbers', async () => {
+test('all faults of a handler module are named at once, also its invalid numbers and several of one handler', async () => {
   const { handlers, faults } = await loadHandlers(
     join(import.meta.dirname, 'wrong'),
     () => {},
@@ -28,7 +28,19 @@ test('all faults of a handler module are named at once, also its invalid numbers
   expect(faults).toEqual(
     ['half', 'endless', 'text', 'zero']
       .map((name) => `handler module ${file}: handler ${name}: concurrency is a whole number above 0`)
-      .concat(`handler module ${file}: handler optional has an unknown option retry`),
+      .concat(
+        [
+          'handler unknown: unknown option timeout (is timeoutMs meant?)',
+          'handler unknown: unknown option retries (is retry meant?)',
+          'handler unknown: unknown option colour',
+          'handler policy: timeoutMs is 0, not a whole number from 1 to 2147483647',
+          'handler policy: retry.maxAttempts is -1, not a whole number from 1 to 1000',
+          'handler policy: unknown option retry.base (is baseMs meant?)',
+          'handler rate: rate.limit is 2.5, not a whole number from 1 to 1000000',
+          'handler rate: retry.baseMs is 20, more than retry.capMs (10)',
+          'handler rate: rate needs both limit and perMs',
+        ].map((fault) => `handler module ${file}: ${fault}`),
+      ),
   )
   expect(handlers.map(({ definition }) => definition.name)).toEqual(['sound'])
 })

@@ -1,4 +1,4 @@
-import { type Router, standardEvent, Type, type WebhookEvent } from 'holdfast'
+import { type HandlerOptions, type Router, standardEvent, Type, type WebhookEvent } from 'holdfast'
 import { expect, expectTypeOf, test } from 'vitest'
 import { createRouter, type RegisteredHandler } from '../../src/domain/router.ts'
 
@@ -141,5 +141,27 @@ test('`register` types its handler as `on` does', () => {
     'types:acme.thing',
     'types:task.completed,task.failed',
     'unknown',
+  ])
+})
+
+test('a handler may have a policy of its own, of which only known parts compile', () => {
+  const registered = registering((router) => {
+    const policy = { timeoutMs: 60_000, retry: { maxAttempts: 3 }, rate: { limit: 10, perMs: 1_000 }, concurrency: 4 }
+    router.on('acme.thing', { name: 'limited', ...policy }, () => {})
+    router.register('acme.other', () => {}, { retry: { baseMs: 10, capMs: 20 } })
+    // @ts-expect-error a rate needs both parts
+    const half: HandlerOptions = { rate: { limit: 1 } }
+    expectTypeOf(half).toEqualTypeOf<HandlerOptions>()
+  })
+  expect(registered.map(({ definition }) => definition)).toEqual([
+    {
+      name: 'limited',
+      types: ['acme.thing'],
+      concurrency: 4,
+      timeoutMs: 60_000,
+      retry: { maxAttempts: 3 },
+      rate: { limit: 10, perMs: 1_000 },
+    },
+    { name: 'types:acme.other', types: ['acme.other'], retry: { baseMs: 10, capMs: 20 } },
   ])
 })

@@ -8,6 +8,8 @@ export default (router: Router): void => {
   router.on('endless', { name: 'endless', concurrency: Number.POSITIVE_INFINITY }, nothing)
   router.on('text', { name: 'text', concurrency: '4' as never }, nothing)
   router.on('zero', { name: 'zero', concurrency: 0 }, nothing)
-  router.on('optional', { name: 'optional', retry: { maxAttempts: -1 } } as never, nothing)
+  router.on('unknown', { name: 'unknown', timeout: 5, retries: 3, colour: 'red' } as never, nothing)
+  router.on('policy', { name: 'policy', timeoutMs: 0, retry: { maxAttempts: -1, base: 5 } as never }, nothing)
+  router.on('rate', { name: 'rate', rate: { limit: 2.5 } as never, retry: { baseMs: 20, capMs: 10 } }, nothing)
   router.on('sound', { name: 'sound', concurrency: 1 }, nothing)
 }
