@@ -2,7 +2,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { Agent } from 'undici'
 import { newUid } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
-import { sampleFault, sampleRequest } from '../providers/samples.ts'
+import { type installedSamples, sampleFault, sampleRequest } from '../providers/samples.ts'
 import { signRequest } from '../signatures/registry.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
@@ -20,6 +20,7 @@ interface SendRequest {
   readonly provider: Provider
   readonly type: string
   readonly data: Readonly<Record<string, unknown>> | undefined
+  readonly samples: Awaited<ReturnType<typeof installedSamples>>
   readonly count: number
 }
 
@@ -106,10 +107,10 @@ async function sendOne(agent: Agent, request: SendRequest, run: Run): Promise<vo
   if (receipt.duplicate) run.duplicates++
 }
 
-function sample({ provider, type, data, secret, signedUrl }: SendRequest) {
+function sample({ provider, type, data, secret, samples, signedUrl }: SendRequest) {
   const id = `evt_${newUid()}`
   const nowMs = Date.now()
-  const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret)
+  const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret, samples)
   const signature = signRequest(provider.verify, secret, { id, body, headers, url: signedUrl, nowMs })
   return { headers: { ...headers, ...signature.headers }, body, query: signature.query }
 }

@@ -1,6 +1,7 @@
 import type { Config, SourceConfig } from '../domain/config.ts'
 import type { Provider } from '../domain/provider.ts'
 import { loadProviders } from '../providers/load-providers.ts'
+import { installedSamples } from '../providers/samples.ts'
 import {
   type CliIo,
   CommandError,
@@ -8,6 +9,7 @@ import {
   configOf,
   EXIT_FAILED,
   EXIT_OK,
+  EXIT_USAGE,
   jsonFlag,
   parseCount,
   readObject,
@@ -37,11 +39,16 @@ export const send = command({
     const config = configOf(io, OWN_VARIABLES)
     const base = baseUrl(config, flags.url, flags.public)
     const source = findSource(config, sourceName)
+    const provider = await findProvider(config, source)
+    const samples = await installedSamples()
+    if (flags.data === undefined && samples === undefined && provider.samples === undefined)
+      throw new CommandError('no samples are installed here: give the data of the event with --data', EXIT_USAGE)
     const run = await sendMany({
       url: `${base}/v1/webhooks/${source.name}`,
       signedUrl: `${config.publicUrl ?? base}/v1/webhooks/${source.name}`,
       secret: secretOf(config, source),
-      provider: await findProvider(config, source),
+      provider,
+      samples,
       type,
       data: flags.data === undefined ? undefined : await readObject(flags.data, io),
       count,

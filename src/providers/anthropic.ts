@@ -65,7 +65,4 @@ export default defineProvider({
     }),
     tasks,
   },
-  samples: ({ id, type, data = { id: `${type.split('.')[0]}_123` }, nowMs }) => ({
-    body: { type: 'event', id, created_at: new Date(nowMs).toISOString(), data: { ...data, type } },
-  }),
 })

@@ -61,8 +61,4 @@ export default defineProvider({
     headers: (key): Readonly<Record<string, string>> => (key === undefined ? {} : { authorization: key }),
     tasks,
   },
-  // Events have no id, so each sample is about another transcript, unless the user's data names one.
-  samples: ({ id, type, data }) => ({
-    body: { transcript_id: id, ...data, status: type.slice(type.indexOf('.') + 1) },
-  }),
 })

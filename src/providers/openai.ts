@@ -153,8 +153,4 @@ export default defineProvider({
   },
   ends,
   api: { url: 'https://api.openai.com/v1', headers: bearer, tasks, registrations },
-  samples: ({ id, type, data = { id: `${type.split('.')[0]}_123` }, nowMs }) => ({
-    headers: { 'webhook-id': id },
-    body: { id, object: 'event', created_at: Math.floor(nowMs / 1_000), type, data },
-  }),
 })

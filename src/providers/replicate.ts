@@ -65,14 +65,4 @@ export default defineProvider({
   },
   ends: endsByType({ prediction: endStatuses }),
   api: { url: 'https://api.replicate.com/v1', headers: bearer, tasks },
-  samples: ({ id, type, data = { input: { prompt: 'a lighthouse' }, output: ['a sample'], error: null }, nowMs }) => ({
-    headers: { 'webhook-id': id },
-    body: {
-      id: 'ufawqhfynnddngldkgtslldrkq',
-      version: '5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa',
-      created_at: new Date(nowMs).toISOString(),
-      ...data,
-      status: type.slice(type.indexOf('.') + 1),
-    },
-  }),
 })

@@ -1,7 +1,6 @@
 import type { EventMap, Provider, Sample, SampleEvent, Selector } from '../domain/provider.ts'
 import { readEvent } from '../pipeline/read-event.ts'
 import { bodyFields } from '../signatures/registry.ts'
-import { sampleData, standardSample } from './ai/samples.ts'
 
 interface SampleRequest {
   /** The content type, and headers that carry fields of the event. The signature's headers are added later. */
@@ -9,13 +8,32 @@ interface SampleRequest {
   readonly body: Buffer
 }
 
+type ShippedSamples = typeof import('./samples/index.ts')
+
+/** The samples that come with Holdfast; undefined if this installation leaves them out, as the image does. */
+export async function installedSamples(): Promise<ShippedSamples | undefined> {
+  try {
+    return await import('./samples/index.ts')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined
+    throw error
+  }
+}
+
 /**
- * An event in the form in which its provider would send it, not signed yet. If the provider module makes no samples, the sample
- * follows from its event map. The body contains `secret` if the signature scheme expects it there.
+ * An event in the form in which its provider would send it, not signed yet. If neither the provider module nor `shipped` makes the
+ * sample, it follows from the event map. The body contains `secret` if the signature scheme expects it there.
  */
-export function sampleRequest(provider: Provider, event: SampleEvent, secret: string): SampleRequest {
-  const { verify, samples = samplesByMap(provider.event), contentTypes = [] } = provider
-  const { headers = {}, body } = samples(event)
+export function sampleRequest(
+  provider: Provider,
+  event: SampleEvent,
+  secret: string,
+  shipped: ShippedSamples | undefined,
+): SampleRequest {
+  const { verify, contentTypes = [] } = provider
+  const usual = (): SampleEvent => ({ ...event, data: event.data ?? shipped?.sampleData(event.type) })
+  const make = provider.samples ?? shipped?.byProvider.get(provider)
+  const { headers = {}, body } = make === undefined ? sampleByMap(provider.event, usual()) : make(event)
   const whole = { ...body }
   for (const [path, value] of Object.entries(bodyFields(verify, secret, event.nowMs))) putAt(whole, path, value)
   const [contentType = 'application/json'] = contentTypes
@@ -33,23 +51,27 @@ export function sampleFault(provider: Provider, { headers, body }: SampleRequest
   return read === type ? undefined : `provider ${provider.name} has no type ${type}: it would be read as ${read}`
 }
 
-function samplesByMap(map: Provider['event']): (event: SampleEvent) => Sample {
-  if (typeof map === 'function') return standardSample
-  return ({ id, type, data = sampleData(type), nowMs }) => {
-    const headers: Record<string, string> = {}
-    const body: Record<string, unknown> = {}
-    const put = (field: keyof EventMap, value: unknown): void => {
-      const selector = firstOf(map[field])
-      if (selector?.startsWith('header:')) headers[selector.slice('header:'.length).toLowerCase()] = String(value)
-      else if (selector !== undefined) putAt(body, selector.slice('body:'.length), value)
-    }
-    if (map.data === undefined) Object.assign(body, data)
-    else put('data', data)
-    put('created_at', new Date(nowMs).toISOString())
-    put('id', id)
-    put('type', type)
-    return { headers, body }
+/** The tutorial's standard event structure. */
+export const standardSample = ({ id, type, data = {}, nowMs }: SampleEvent): Sample => ({
+  body: { id, type, created_at: new Date(nowMs).toISOString(), api_version: '2025-01-01', data },
+})
+
+function sampleByMap(map: Provider['event'], event: SampleEvent): Sample {
+  if (typeof map === 'function') return standardSample(event)
+  const { id, type, data = {}, nowMs } = event
+  const headers: Record<string, string> = {}
+  const body: Record<string, unknown> = {}
+  const put = (field: keyof EventMap, value: unknown): void => {
+    const selector = firstOf(map[field])
+    if (selector?.startsWith('header:')) headers[selector.slice('header:'.length).toLowerCase()] = String(value)
+    else if (selector !== undefined) putAt(body, selector.slice('body:'.length), value)
   }
+  if (map.data === undefined) Object.assign(body, data)
+  else put('data', data)
+  put('created_at', new Date(nowMs).toISOString())
+  put('id', id)
+  put('type', type)
+  return { headers, body }
 }
 
 const firstOf = (selectors: Selector | readonly Selector[] | undefined): Selector | undefined =>

@@ -1,5 +1,5 @@
 import { valueAt } from '../domain/json.ts'
-import type { RegistrationApi, RegistrationChanges, Sample, SampleEvent } from '../domain/provider.ts'
+import type { RegistrationApi, RegistrationChanges } from '../domain/provider.ts'
 import { bearer, registrationOf } from './api.ts'
 import { defineProvider } from './define-provider.ts'
 
@@ -46,23 +46,6 @@ const registrations: RegistrationApi = {
   events: ['*'],
 }
 
-function samples({ id, type, data, nowMs }: SampleEvent): Sample {
-  const [object] = type.split('.')
-  return {
-    body: {
-      id,
-      object: 'event',
-      api_version: '2025-03-31.basil',
-      created: Math.floor(nowMs / 1_000),
-      livemode: false,
-      pending_webhooks: 1,
-      request: { id: null, idempotency_key: null },
-      type,
-      data: data ?? { object: { id: `${object}_123`, object } },
-    },
-  }
-}
-
 /**
  * Stripe: the header is `t=…,v1=…`, a hex signature over `t.body`, valid for five minutes. The key is the text of the whole secret,
  * with its `whsec_`. Source: stripe-node, Webhooks.ts, which only checks the age. Holdfast also bounds how far the time may be ahead;
@@ -86,5 +69,4 @@ export default defineProvider({
     api_version: 'body:api_version',
   },
   api: { url: 'https://api.stripe.com', headers: bearer, registrations },
-  samples,
 })

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import type { CatalogueType } from '../../src/domain/event-catalogue.ts'
 import type { HandlerContext } from '../../src/domain/handler.ts'
 import { createRouter, type HandlerModule, type RegisteredHandler } from '../../src/domain/router.ts'
-import { samples } from '../../src/providers/ai/samples.ts'
+import { catalogueSamples as samples } from '../../src/providers/samples/ai.ts'
 import { handlersDirectory, shippedHandlers } from '../support/shipped-handlers.ts'
 
 const types = Object.keys(samples) as CatalogueType[]

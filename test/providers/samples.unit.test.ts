@@ -3,9 +3,10 @@ import { type CatalogueType, catalogue } from '../../src/domain/event-catalogue.
 import type { Provider } from '../../src/domain/provider.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
 import { compileSchema } from '../../src/pipeline/schema/schema.ts'
-import { samples } from '../../src/providers/ai/samples.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
 import { loadProviders } from '../../src/providers/load-providers.ts'
+import { catalogueSamples as samples } from '../../src/providers/samples/ai.ts'
+import * as shipped from '../../src/providers/samples/index.ts'
 import { sampleFault, sampleRequest } from '../../src/providers/samples.ts'
 import { compileVerifier, signRequest } from '../../src/signatures/registry.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
@@ -20,7 +21,7 @@ test.each(Object.keys(catalogue) as CatalogueType[])('the sample of %s matches t
 
 /** One event, shaped and signed by the provider's description, as its source sees it. */
 function receive(provider: Provider, type: string, data?: Record<string, unknown>) {
-  const request = sampleRequest(provider, { id: 'evt_1', type, data, nowMs }, AI_SECRET)
+  const request = sampleRequest(provider, { id: 'evt_1', type, data, nowMs }, AI_SECRET, shipped)
   const signature = signRequest(provider.verify, AI_SECRET, { id: 'evt_1', ...request, url, nowMs })
   const headers = { ...request.headers, ...signature.headers }
   const verdict = compileVerifier(provider.verify, [AI_SECRET], url).verify(
@@ -76,13 +77,15 @@ test.each([
 test.each([...withoutId])('two samples of provider %s without an id are different events', (name) => {
   const provider = providers.get(name)?.provider as Provider
   const type = usual[name] ?? 'thing.made'
-  const bodies = ['evt_1', 'evt_2'].map((id) => sampleRequest(provider, { id, type, nowMs }, AI_SECRET).body.toString())
+  const bodies = ['evt_1', 'evt_2'].map((id) =>
+    sampleRequest(provider, { id, type, nowMs }, AI_SECRET, shipped).body.toString(),
+  )
   expect(new Set(bodies).size).toBe(2)
 })
 
 test('a sample of a type that the provider cannot send fails with an error that names the type', () => {
   const provider = providers.get('replicate')?.provider as Provider
-  const request = sampleRequest(provider, { id: 'evt_1', type: 'invoice.paid', nowMs }, AI_SECRET)
+  const request = sampleRequest(provider, { id: 'evt_1', type: 'invoice.paid', nowMs }, AI_SECRET, shipped)
   expect(sampleFault(provider, request, 'invoice.paid')).toBe(
     'provider replicate has no type invoice.paid: it would be read as prediction.paid',
   )

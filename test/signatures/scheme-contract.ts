@@ -125,7 +125,7 @@ const providerOf = (verify: AnyScheme): Provider => ({
 
 /** A sample event of the provider, signed. */
 function sent(provider: Provider, secret: string): Sent {
-  const request = sampleRequest(provider, { id: 'evt_1', type: 'thing.made', nowMs: NOW_MS }, secret)
+  const request = sampleRequest(provider, { id: 'evt_1', type: 'thing.made', nowMs: NOW_MS }, secret, undefined)
   const signature = signRequest(provider.verify, secret, { id: 'evt_1', ...request, url: URL, nowMs: NOW_MS })
   return { ...request, query: signature.query, headers: { ...request.headers, ...signature.headers } }
 }

@@ -5,7 +5,6 @@ import { EXPIRED_TYPE, type TaskEnding } from '../../domain/task.ts'
 import { standardWebhooks } from '../../signatures/standard-webhooks.ts'
 import { bearer, type EndStatuses, endsByType, getTask, registrationOf, taskAnswer } from '../api.ts'
 import { defineProvider } from '../define-provider.ts'
-import { standardSample } from './samples.ts'
 
 /**
  * The generic AI API: the standard event structure `{id, type, created_at, data}`, signed by Standard Webhooks. A bare
@@ -126,5 +125,4 @@ export default defineProvider({
   schemas: catalogue,
   ends,
   api: { headers: bearer, tasks, registrations },
-  samples: standardSample,
 })

@@ -1,8 +1,8 @@
 import { valueAt } from '../../domain/json.ts'
-import type { RegistrationApi, Sample, SampleEvent } from '../../domain/provider.ts'
+import type { RegistrationApi } from '../../domain/provider.ts'
 import { bearer, registrationOf } from '../api.ts'
 import { defineProvider } from '../define-provider.ts'
-import { githubKeys, githubMismatch } from './events.ts'
+import { githubMismatch } from './events.ts'
 
 const PATH = '/hooks'
 const PAGE_SIZE = 100
@@ -49,36 +49,6 @@ const registrations: RegistrationApi = {
   eventOf: (type) => type.split('.')[0] ?? type,
 }
 
-const SAMPLE_TEXTS = new Map([
-  ['ref', 'refs/heads/main'],
-  ['ref_type', 'branch'],
-  ['master_branch', 'main'],
-  ['before', '0'.repeat(40)],
-  ['after', '1'.repeat(40)],
-  ['sha', '1'.repeat(40)],
-  ['state', 'success'],
-  ['context', 'sample'],
-  ['workflow', '.github/workflows/sample.yml'],
-  ['zen', 'Keep it logically awesome.'],
-  ['status', 'success'],
-])
-const SAMPLE_LISTS = new Set(['commits', 'pages', 'repositories_added', 'repositories_removed'])
-
-const sampleOf = (key: string): unknown => SAMPLE_TEXTS.get(key) ?? (SAMPLE_LISTS.has(key) ? [] : { id: 1 })
-
-function samples({ id, type, data }: SampleEvent): Sample {
-  const [name = type, ...action] = type.split('.')
-  const repository = { id: 1, name: 'sample', full_name: 'holdfast/sample' }
-  return {
-    headers: { 'x-github-event': name, 'x-github-delivery': id },
-    body: {
-      ...(action.length > 0 && { action: action.join('.') }),
-      ...Object.fromEntries(githubKeys(name).map((key) => [key, sampleOf(key)])),
-      ...(data ?? { repository, sender: { id: 1, login: 'holdfast' } }),
-    },
-  }
-}
-
 /**
  * GitHub: a hex signature over the body alone, without a timestamp. Only the delivery id shows that a request is a replay, and neither
  * that id nor the event's name is signed (see SECURITY.md). GitHub sends a delivery again only when a person requests it; the id then
@@ -113,5 +83,4 @@ export default defineProvider({
     }),
     registrations,
   },
-  samples,
 })

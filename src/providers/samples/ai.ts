@@ -1,8 +1,7 @@
 import type { CatalogueType, DataOf } from '../../domain/event-catalogue.ts'
-import type { Sample, SampleEvent } from '../../domain/provider.ts'
 
 /** Sample `data` for each type of the catalogue. */
-export const samples: { readonly [Type in CatalogueType]: DataOf<Type> } = {
+export const catalogueSamples: { readonly [Type in CatalogueType]: DataOf<Type> } = {
   'completion.started': { completion_id: 'cmpl_xyz789', model: 'gpt-4o', request_id: 'req_custom_001' },
   'completion.streaming': { completion_id: 'cmpl_xyz789', model: 'gpt-4o', delta: 'The response' },
   'completion.finished': {
@@ -76,11 +75,6 @@ export const samples: { readonly [Type in CatalogueType]: DataOf<Type> } = {
 
 /** The `data` of a sample event. For a type that is not in the catalogue, it says that it is a sample. */
 export const sampleData = (type: string): Record<string, unknown> =>
-  Object.hasOwn(samples, type)
-    ? samples[type as CatalogueType]
+  Object.hasOwn(catalogueSamples, type)
+    ? catalogueSamples[type as CatalogueType]
     : { object: 'sample', message: `A sample ${type} event, sent by holdfast` }
-
-/** The tutorial's standard event structure. */
-export const standardSample = ({ id, type, data = sampleData(type), nowMs }: SampleEvent): Sample => ({
-  body: { id, type, created_at: new Date(nowMs).toISOString(), api_version: '2025-01-01', data },
-})
