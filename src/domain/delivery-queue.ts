@@ -2,6 +2,13 @@ import type { DeliveryState, DeliverySummary, Settlement, Work } from './deliver
 import type { RoutedStatus } from './event.ts'
 import type { Page, PageRequest } from './page.ts'
 
+/** The limits of one handler's deliveries. A limit that is absent is that of all handlers. */
+export interface HandlerLimits {
+  readonly handler: string
+  readonly leaseMs?: number
+  readonly maxAttempts?: number
+}
+
 export interface ClaimRequest {
   /**
    * The handlers whose deliveries may be leased. `limit`: how many deliveries of the handler may be leased. `running`: how many
@@ -15,6 +22,11 @@ export interface ClaimRequest {
   readonly leaseMs: number
   /** If the lease runs out on the attempt with this number, the delivery becomes dead. */
   readonly maxAttempts: number
+  /**
+   * The handlers that have limits of their own in place of `leaseMs` and `maxAttempts`, each once. They hold for every lease that ran
+   * out, also if `handlers` does not name the handler now. Absent: no handler has.
+   */
+  readonly ownLimits?: readonly HandlerLimits[]
 }
 
 export interface Claimed {

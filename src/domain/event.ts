@@ -115,8 +115,8 @@ export interface TaskLease {
 /** An offer to lease deliveries. Names each handler only once, and only handlers that the event goes to. */
 export interface LeaseOffer {
   readonly handlers: readonly string[]
-  /** As in `ClaimRequest`. */
-  readonly leaseMs: number
+  /** As in `ClaimRequest`: of all these deliveries, or of each, in the order of `handlers`. */
+  readonly leaseMs: number | readonly number[]
 }
 
 /** An event in a list, without headers and body. */

@@ -78,12 +78,14 @@ export class ModelStore {
     const deliveries = (lease?.handlers ?? []).flatMap(
       (name) => this.find(uid)?.deliveries.find(({ handler }) => handler === name) ?? [],
     )
-    for (const delivery of deliveries) start(delivery, nowMs, lease?.leaseMs ?? 0)
+    const leaseMs = lease?.leaseMs ?? 0
+    for (const [at, delivery] of deliveries.entries())
+      start(delivery, nowMs, typeof leaseMs === 'number' ? leaseMs : (leaseMs[at] ?? 0))
     return deliveries
   }
 
   claim(request: ClaimRequest, nowMs: number): { claimed: readonly ModelDelivery[]; nextDueAtMs: number | undefined } {
-    this.#reclaim(request.maxAttempts, nowMs)
+    this.#reclaim(request, nowMs)
     const handlers = new Map(
       request.handlers.map(({ name, limit, running = 0 }) => [name, { running, most: running + limit }]),
     )
@@ -97,24 +99,24 @@ export class ModelStore {
         .filter(({ isolated }) => (isolated ? room.isolated : room.shared) > 0)
         .toSorted((a, b) => runningOf(a) - runningOf(b) || a.dueAtMs - b.dueAtMs)
       if (next === undefined) return { claimed, nextDueAtMs: this.#nextDue(nowMs) }
-      if (next.attempts >= request.maxAttempts) {
+      if (next.attempts >= limitsOf(request, next).maxAttempts) {
         Object.assign(next, { state: 'dead', dueAtMs: nowMs })
         continue
       }
       const handler = handlers.get(next.handler)
       if (handler !== undefined) handler.running++
       room[next.isolated ? 'isolated' : 'shared']--
-      start(next, nowMs, request.leaseMs)
+      start(next, nowMs, limitsOf(request, next).leaseMs)
       claimed.push(next)
     }
   }
 
-  #reclaim(maxAttempts: number, nowMs: number): void {
+  #reclaim(request: ClaimRequest, nowMs: number): void {
     for (const delivery of this.deliveries()) {
       if (delivery.state !== 'running' || delivery.leaseUntilMs > nowMs) continue
       delivery.history.push({ number: delivery.attempts, outcome: 'lease_lost' })
       Object.assign(delivery, { isolated: delivery.isolated || delivery.isLost, isLost: true, dueAtMs: nowMs })
-      delivery.state = delivery.attempts >= maxAttempts ? 'dead' : 'pending'
+      delivery.state = delivery.attempts >= limitsOf(request, delivery).maxAttempts ? 'dead' : 'pending'
     }
   }
 
@@ -266,6 +268,11 @@ export class ModelStore {
     const later = times.filter((time) => time > nowMs)
     return later.length === 0 ? undefined : Math.min(...later)
   }
+}
+
+function limitsOf({ leaseMs, maxAttempts, ownLimits = [] }: ClaimRequest, { handler }: ModelDelivery) {
+  const own = ownLimits.find((limits) => limits.handler === handler)
+  return { leaseMs: own?.leaseMs ?? leaseMs, maxAttempts: own?.maxAttempts ?? maxAttempts }
 }
 
 function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {

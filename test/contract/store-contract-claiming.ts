@@ -6,6 +6,61 @@ import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-
 export function describeClaiming(fixture: Fixture): void {
   describeClaim(fixture)
   describeLeases(fixture)
+  describeOwnLimits(fixture)
+}
+
+function describeOwnLimits({ store, now, pass }: Fixture): void {
+  const handlers = ['a', 'b'].map((name) => ({ name, limit: 9 }))
+  const statesOf = async () => {
+    const { items } = await store().deliveries({}, { limit: 9 })
+    return Object.fromEntries(items.map(({ handler, state }) => [handler, state]))
+  }
+
+  describe('a handler with limits of its own', () => {
+    test('has leases of its own length, shorter or longer than those of the other handlers', async () => {
+      await store().append(newEvent({ handlers: ['a', 'b', 'c'] }))
+      const ownLimits = [
+        { handler: 'a', leaseMs: 2_000 },
+        { handler: 'b', leaseMs: 90_000 },
+      ]
+      const request = { handlers: [...handlers, { name: 'c', limit: 9 }], leaseMs: 30_000, ownLimits }
+      const claim = async () => (await store().claim(claimRequest(request))).work.map(({ handler }) => handler)
+      expect((await claim()).toSorted()).toEqual(['a', 'b', 'c'])
+      expect((await store().claim(claimRequest(request))).nextDueAtMs).toBe(now() + 2_000)
+      pass(2_000)
+      expect(await claim()).toEqual(['a'])
+      pass(28_000)
+      expect((await claim()).toSorted()).toEqual(['a', 'c'])
+      pass(59_999)
+      expect(await claim()).not.toContain('b')
+      pass(1)
+      expect(await claim()).toContain('b')
+    })
+
+    test('has its own number of attempts when a lease runs out, also if the claim does not name it', async () => {
+      await store().append(newEvent({ handlers: ['a', 'b', 'c'] }))
+      const ownLimits = [
+        { handler: 'a', maxAttempts: 1 },
+        { handler: 'b', maxAttempts: 2 },
+      ]
+      const request = { handlers: [...handlers, { name: 'c', limit: 9 }], leaseMs: 1_000, maxAttempts: 1, ownLimits }
+      expect((await store().claim(claimRequest(request))).work).toHaveLength(3)
+      pass(1_000)
+      await store().claim(claimRequest({ ...request, handlers: [] }))
+      expect(await statesOf()).toEqual({ a: 'dead', b: 'pending', c: 'dead' })
+    })
+
+    test('has its own number of attempts when a claim finds that none is left', async () => {
+      await store().append(newEvent({ handlers: ['a', 'b'] }))
+      const { work } = await store().claim(claimRequest({ handlers }))
+      const retry = { verdict: 'retry', outcome: 'failed', error: 'no', dueAtMs: now() } as const
+      await store().settle(work.map((each) => settlement(each, retry)))
+      const ownLimits = [{ handler: 'b', maxAttempts: 2 }]
+      const next = await store().claim(claimRequest({ handlers, maxAttempts: 1, ownLimits }))
+      expect(next.work.map(({ handler, attempt }) => [handler, attempt])).toEqual([['b', 2]])
+      expect(await statesOf()).toEqual({ a: 'dead', b: 'running' })
+    })
+  })
 }
 
 function describeClaim({ store, now, pass }: Fixture): void {

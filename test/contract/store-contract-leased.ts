@@ -47,6 +47,19 @@ function describeTaken({ store, now, pass }: Fixture): void {
       expect(nextDueAtMs).toBe(now() + LEASE_MS)
     })
 
+    test('gives each delivery a lease of its own length where the offer names one for each', async () => {
+      const lease = { handlers: ['c', 'a'], leaseMs: [2_000, 5_000] }
+      const event = offering([], { lease })
+      expect((await store().append(event)).leased).toHaveLength(2)
+      const handlers = ['a', 'c'].map((name) => ({ name, limit: 9 }))
+      const claim = () => store().claim(claimRequest({ handlers }))
+      expect((await claim()).nextDueAtMs).toBe(now() + 2_000)
+      pass(2_000)
+      expect((await claim()).work.map(({ handler }) => handler)).toEqual(['c'])
+      pass(3_000)
+      expect((await claim()).work.map(({ handler }) => handler)).toEqual(['a'])
+    })
+
     test('gives leases that settle once, as those of a claim do', async () => {
       const event = offering(['a', 'b'])
       const [a, b] = await takenOf(event)

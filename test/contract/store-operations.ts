@@ -26,9 +26,26 @@ const origin = fc.constantFrom('webhook', 'poll', 'cli')
 const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)
 const limit = fc.integer({ min: 0, max: 4 })
 
-const offer = fc.option(fc.record({ handlers: fc.subarray([...HANDLERS]), leaseMs: fc.constantFrom(10, 30, 1_000) }), {
-  nil: undefined,
-})
+const leaseMs = fc.constantFrom(10, 30, 1_000)
+const maxAttempts = fc.constantFrom(1, 2, 3)
+
+/** With one length for all leases, or with one for each. */
+const offer = fc.option(
+  fc.record({
+    handlers: fc.subarray([...HANDLERS]),
+    leaseMs: fc.oneof(leaseMs, fc.array(leaseMs, { minLength: HANDLERS.length, maxLength: HANDLERS.length })),
+  }),
+  { nil: undefined },
+)
+
+const ownLimits = fc.option(
+  fc
+    .subarray([...HANDLERS])
+    .chain((names) =>
+      fc.tuple(...names.map((handler) => optional({ leaseMs, maxAttempts }).map((limits) => ({ handler, ...limits })))),
+    ),
+  { nil: undefined },
+)
 
 const append = operation(
   'append',
@@ -91,10 +108,12 @@ const claim = operation(
     ),
     sharedLimit: limit,
     isolatedLimit: limit,
-    leaseMs: fc.constantFrom(10, 30, 1_000),
-    maxAttempts: fc.constantFrom(1, 2, 3),
+    leaseMs,
+    maxAttempts,
+    ownLimits,
   }),
-  async (request: ClaimRequest, { store, model, time: { nowMs }, claimed }) => {
+  async ({ ownLimits: own, ...given }, { store, model, time: { nowMs }, claimed }) => {
+    const request: ClaimRequest = { ...given, ...(own !== undefined && { ownLimits: own }) }
     const answer = await store.claim(request)
     const expected = model.claim(request, nowMs)
     expect(

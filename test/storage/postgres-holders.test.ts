@@ -144,7 +144,7 @@ describe('a delivery that is leased to a replica which does not run it', () => {
     await blocker.query('BEGIN; LOCK TABLE tally IN SHARE MODE')
     const claiming = store.claim(request()).catch(() => 'refused')
     await eventually(
-      () => server.query("SELECT FROM pg_stat_activity WHERE query LIKE '%claim_3%' AND wait_event_type = 'Lock'"),
+      () => server.query("SELECT FROM pg_stat_activity WHERE query LIKE '%claim_4%' AND wait_event_type = 'Lock'"),
       ({ length }) => length > 0,
     )
     await relay.cut()

@@ -67,7 +67,7 @@ async function handle(store: OpenStore, receivedAtMs: number): Promise<void> {
 test('a claim and the counts read no more rows beside a long reader, however much was handled since it began', async () => {
   const { url, store, pagesLater, pass, now } = await besideReader()
   const claim = () =>
-    `SELECT * FROM claim_3(${now()}, '[{"name":"a","limit":10}]', 10, 10, 'l', 1000, 5, 'lost', 'none', 'corrupt', NULL, false)`
+    `SELECT * FROM claim_4(${now()}, '[{"name":"a","limit":10}]', 10, 10, 'l', 1000, 5, 'lost', 'none', 'corrupt', NULL, false, NULL)`
   const statements = {
     claim,
     oldest: () => `SELECT oldest_due_1(${now()})`,

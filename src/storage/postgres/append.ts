@@ -6,7 +6,7 @@ import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendResult, WriteBatch } from '../shared/append-queue.ts'
-import { leasedDeliveries } from '../shared/deliveries.ts'
+import { leasedDeliveries, offeredLeaseMs } from '../shared/deliveries.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
@@ -17,7 +17,7 @@ import { type Conflict, createFindJudged, createResolveConflict, isConflict } fr
 import type { Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
 
-const APPEND = { name: 'append', text: 'SELECT * FROM append_3($1, $2, $3, $4, $5, $6, $7)' }
+const APPEND = { name: 'append', text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)' }
 
 interface AppendRow extends Row {
   readonly n: number
@@ -152,7 +152,8 @@ function createSend({ connections, clock, partitions, leases, heartbeat }: Appen
 
   function holdLeases(event: NewEvent, eventKey: number, lease: string): readonly LeasedDelivery[] {
     const leased = leasedDeliveries(event, eventKey, lease)
-    for (const { deliveryId } of leased) leases.hold(deliveryId, lease, event.lease?.leaseMs ?? 0)
+    const leaseMs = event.lease?.leaseMs ?? 0
+    for (const [at, { deliveryId }] of leased.entries()) leases.hold(deliveryId, lease, offeredLeaseMs(leaseMs, at))
     return leased
   }
 }
@@ -184,7 +185,9 @@ async function valuesOf({ events, aheadMs }: Batch, clock: DatabaseClock, lease:
 
 function offerOf({ handlers, lease }: NewEvent) {
   if (lease === undefined || lease.handlers.length === 0) return undefined
-  return { leased: lease.handlers.map((name) => handlers.indexOf(name)), lease_ms: lease.leaseMs }
+  const { leaseMs } = lease
+  const leased = lease.handlers.map((name) => handlers.indexOf(name))
+  return { leased, ...(typeof leaseMs === 'number' ? { lease_ms: leaseMs } : { leases_ms: leaseMs }) }
 }
 
 /** All bodies, one after the other. */
@@ -195,7 +198,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
   return Buffer.from(buffer, byteOffset, length)
 }
 
-/** The form that `append_3` reads, where an absent field is null. */
+/** The form that `append_4` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
   const { reasons, task, apiVersion, traceparent, handlers, taskEnd, taskLease } = event
   return {

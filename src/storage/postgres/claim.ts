@@ -3,7 +3,7 @@ import type { Claimed, ClaimRequest } from '../../domain/delivery-queue.ts'
 import { messageOf } from '../../domain/errors.ts'
 import type { Headers } from '../../domain/event.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { BODY_CORRUPT, LEASE_LOST, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
+import { BODY_CORRUPT, LEASE_LOST, limitsOf, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
 import { type WorkEventRow, workEventOf } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
@@ -21,7 +21,7 @@ const CLAIM = {
   text: `
     SELECT delivery, handler, attempt, isolated, uid, source, provider, id, type, received_at, origin, task, headers,
       traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at
-    FROM claim_3($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    FROM claim_4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   `,
 }
 
@@ -74,11 +74,13 @@ export function createClaim(parts: ClaimParts) {
       BODY_CORRUPT,
       holder,
       beats,
+      ownLimitsJson(request),
     ])
     const last = rows.find((row) => row.delivery === null)
     const work: Work[] = []
     for (const row of rows) if (row.delivery !== null) work.push(workOf(row, lease, await bodyOf(row)))
-    for (const { deliveryId } of work) leases.hold(deliveryId, lease, request.leaseMs)
+    const limits = limitsOf(request)
+    for (const { deliveryId, handler } of work) leases.hold(deliveryId, lease, limits(handler).leaseMs)
     return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
   }
 
@@ -95,9 +97,9 @@ export function createClaim(parts: ClaimParts) {
   }
 
   /** Sets deliveries that cannot be read aside, so that later claims do not meet them. Returns how many. */
-  async function setAside({ handlers, maxAttempts }: ClaimRequest): Promise<number> {
-    const unrecorded = await reclaimExpiredLeases(parts, maxAttempts, LEASE_LOST)
-    const names = handlers.map(({ name }) => name)
+  async function setAside(request: ClaimRequest): Promise<number> {
+    const unrecorded = await reclaimExpiredLeases(parts, request.maxAttempts, ownLimitsJson(request), LEASE_LOST)
+    const names = request.handlers.map(({ name }) => name)
     return unrecorded + (await markDeadUnreadable(parts, names))
   }
 
@@ -122,6 +124,18 @@ export function createClaim(parts: ClaimParts) {
     }
   }
 }
+
+/** The form that `claim_4` reads. */
+const ownLimitsJson = ({ ownLimits }: ClaimRequest): string | null =>
+  ownLimits === undefined
+    ? null
+    : JSON.stringify(
+        ownLimits.map(({ handler, leaseMs, maxAttempts }) => ({
+          handler: escapeText(handler),
+          lease_ms: leaseMs,
+          max_attempts: maxAttempts,
+        })),
+      )
 
 const CLAIMS_NOTHING =
   'deliveries cannot be claimed, because the database is damaged; new events are handled at once while handlers have capacity'

@@ -42,15 +42,15 @@ const MARK_DEAD = `
 const EXPIRED =
   "SELECT key FROM delivery WHERE state = 'running' AND lease_until <= clock_1($1) ORDER BY lease_until LIMIT 500"
 const RECLAIM = `
-  SELECT FROM lose_1(clock_1($1), ARRAY(
+  SELECT FROM lose_2(clock_1($1), ARRAY(
     SELECT key FROM delivery WHERE key = $2 AND state || '' = 'running' AND lease_until <= clock_1($1) FOR UPDATE SKIP LOCKED
-  ), $3, $4)
+  ), $3, $5, $4)
 `
-/** Does what `lose_1` does, except for the history. */
+/** Does what `lose_2` does, except for the history. */
 const RECLAIM_UNRECORDED = `
   WITH lost AS MATERIALIZED (
     SELECT key, isolated OR last_error IS NOT DISTINCT FROM $4 AS isolated,
-      CASE WHEN attempts >= $3 THEN 'dead' ELSE 'pending' END AS state
+      CASE WHEN attempts >= most_attempts_1(handler, $3, $5) THEN 'dead' ELSE 'pending' END AS state
     FROM delivery WHERE key = $2 AND state || '' = 'running' AND lease_until <= clock_1($1) FOR UPDATE SKIP LOCKED
   ),
   tallied AS (INSERT INTO tally SELECT state, 1 FROM lost UNION ALL SELECT 'running', -1 FROM lost)
@@ -100,13 +100,14 @@ export async function markDeadUnreadable(parts: DamagedDeliveriesParts, handlers
 export async function reclaimExpiredLeases(
   parts: DamagedDeliveriesParts,
   maxAttempts: number,
+  ownLimits: string | null,
   error: string,
 ): Promise<number> {
   const { connections, clock } = parts
   const expired = await unlessDamaged(connections.run<{ key: number }>('read', EXPIRED, [clock.givenMs()]), [])
   let unrecorded = 0
   for (const { key } of expired) {
-    const values = [clock.givenMs(), key, maxAttempts, error]
+    const values = [clock.givenMs(), key, maxAttempts, error, ownLimits]
     if ((await unlessDamaged(connections.run('lease', RECLAIM, values), undefined)) !== undefined) continue
     unrecorded += (await unlessDamaged(connections.run('lease', RECLAIM_UNRECORDED, values), [])).length
   }

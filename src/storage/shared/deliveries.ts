@@ -7,9 +7,9 @@ import {
   type LeasedDelivery,
   type Settlement,
 } from '../../domain/delivery.ts'
-import type { Replay } from '../../domain/delivery-queue.ts'
+import type { ClaimRequest, Replay } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, HoldfastError } from '../../domain/errors.ts'
-import type { NewEvent } from '../../domain/event.ts'
+import type { LeaseOffer, NewEvent } from '../../domain/event.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import { type EndedTask, TASK_STATUSES } from '../../domain/task.ts'
@@ -36,6 +36,21 @@ export const leasedDeliveries = (
     lease,
     handler,
   }))
+
+/** How long the lease of the handler at this place in an offer lasts. */
+export const offeredLeaseMs = (leaseMs: LeaseOffer['leaseMs'], place: number): number =>
+  typeof leaseMs === 'number' ? leaseMs : (leaseMs[place] ?? 0)
+
+type Limits = Pick<ClaimRequest, 'leaseMs' | 'maxAttempts' | 'ownLimits'>
+
+/** Looks up the limits of each handler's deliveries. */
+export function limitsOf(request: Limits): (handler: string) => Pick<ClaimRequest, 'leaseMs' | 'maxAttempts'> {
+  const { ownLimits } = request
+  if (ownLimits === undefined) return () => request
+  const { leaseMs, maxAttempts } = request
+  const own = new Map(ownLimits.map(({ handler, ...limits }) => [handler, { leaseMs, maxAttempts, ...limits }]))
+  return (handler) => own.get(handler) ?? request
+}
 
 export type DeliveryRow = Readonly<{
   key: number

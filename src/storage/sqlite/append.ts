@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
-import { firstDeliveryKey } from '../shared/deliveries.ts'
+import { firstDeliveryKey, offeredLeaseMs } from '../shared/deliveries.ts'
 import { CONFLICTING, type Variant } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
 import type { EndTask } from './end-task.ts'
@@ -128,8 +128,12 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
     const { uid, handlers, receivedAtMs: dueAtMs, leased, leaseMs } = event
     const firstKey = firstDeliveryKey(eventKey)
     handlers.forEach((handler, place) => {
-      if (leased?.includes(place) !== true) insertDelivery.run(firstKey + place, handler, dueAtMs)
-      else insertLeased.run(firstKey + place, handler, dueAtMs, uid, nowMs + (leaseMs ?? 0), nowMs)
+      const at = leased?.indexOf(place) ?? -1
+      if (at < 0) insertDelivery.run(firstKey + place, handler, dueAtMs)
+      else {
+        const untilMs = nowMs + offeredLeaseMs(leaseMs ?? 0, at)
+        insertLeased.run(firstKey + place, handler, dueAtMs, uid, untilMs, nowMs)
+      }
     })
     const running = leased?.length ?? 0
     if (running > 0) counts.add('running', running)

@@ -1,7 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { ClaimRequest } from '../../domain/delivery-queue.ts'
-import { BODY_CORRUPT, bodyDamaged, eventKeyOf, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
+import { BODY_CORRUPT, bodyDamaged, eventKeyOf, limitsOf, NO_ATTEMPT_LEFT } from '../shared/deliveries.ts'
 import { type WorkEventRow, workEventOf } from '../shared/events.ts'
 import { type Candidate, prepareClaimOrder } from './claim-order.ts'
 import type { StateCounts } from './counts.ts'
@@ -10,6 +10,8 @@ import { prepareNextDue } from './due-deliveries.ts'
 import { prepareReclaimExpired } from './reclaim-leases.ts'
 import { prepareRecordAttempt } from './settle.ts'
 import type { StoredClaim, StoredWork } from './thread-messages.ts'
+
+type Limits = Pick<ClaimRequest, 'leaseMs' | 'maxAttempts'>
 
 const HEADERS_CORRUPT = 'the stored headers are damaged'
 /** How soon to claim again if damage hides which delivery comes due next. */
@@ -27,19 +29,20 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
   const lease = prepareLease(db, counts)
   const markDead = prepareMarkDead(db, counts, damage)
 
-  function take(next: Candidate, request: ClaimRequest, nowMs: number): StoredWork | undefined {
-    if (next.attempts >= request.maxAttempts) {
+  function take(next: Candidate, limits: Limits, nowMs: number): StoredWork | undefined {
+    if (next.attempts >= limits.maxAttempts) {
       markDead.exhausted(next, nowMs)
       return undefined
     }
     const found = read(next.key)
-    if (typeof found !== 'string') return lease(next, found, nowMs, request.leaseMs)
+    if (typeof found !== 'string') return lease(next, found, nowMs, limits.leaseMs)
     markDead.corrupt(next, found, nowMs)
     return undefined
   }
 
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
-    reclaimExpired(nowMs, request.maxAttempts, nowMs)
+    const limits = limitsOf(request)
+    reclaimExpired(nowMs, request, nowMs)
     const order = claimOrder(request, nowMs)
     const work: StoredWork[] = []
     for (let next = order.next(); next !== undefined; next = order.next()) {
@@ -47,7 +50,7 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
       const leased = damage.around(
         'delivery',
         candidate.key,
-        () => take(candidate, request, nowMs),
+        () => take(candidate, limits(candidate.handler), nowMs),
         () => order.passOver(candidate),
       )
       if (leased === undefined) continue

@@ -1,8 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
+import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import { LEASE_LOST } from '../shared/deliveries.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
 import { isCorruption } from './errors.ts'
+
+type AttemptLimits = Pick<ClaimRequest, 'maxAttempts' | 'ownLimits'>
+const UNLIMITED: AttemptLimits = { maxAttempts: Number.MAX_SAFE_INTEGER }
 
 /**
  * Reclaims the deliveries whose lease ended by `leaseUntilMs`: records the lost attempt in their history, and makes them
@@ -25,6 +29,14 @@ export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, dam
     WHERE key = ?4 RETURNING state
   `)
 
+  const handlerOf = db.prepare('SELECT handler FROM delivery WHERE key = ?')
+
+  function maxAttemptsOf(key: number, { maxAttempts, ownLimits }: AttemptLimits): number {
+    if (ownLimits === undefined) return maxAttempts
+    const handler = handlerOf.get(key)?.handler
+    return ownLimits.find((own) => own.handler === handler)?.maxAttempts ?? maxAttempts
+  }
+
   function reclaimOne(key: number, maxAttempts: number, nowMs: number): void {
     damage.around(
       'the history of delivery',
@@ -36,7 +48,7 @@ export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, dam
     counts.move('running', state === 'dead' ? 'dead' : 'pending')
   }
 
-  return (leaseUntilMs: number, maxAttempts: number, nowMs: number): void => {
+  return (leaseUntilMs: number, limits: AttemptLimits, nowMs: number): void => {
     const lost = damage.around(
       'the leases that ran out',
       '',
@@ -47,7 +59,7 @@ export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, dam
       damage.around(
         'the lost lease of delivery',
         Number(key),
-        () => reclaimOne(Number(key), maxAttempts, nowMs),
+        () => reclaimOne(Number(key), maxAttemptsOf(Number(key), limits), nowMs),
         () => undefined,
       )
   }
@@ -62,7 +74,7 @@ export function reclaimAllLeases(db: DatabaseSync, damage: Damage, nowMs: number
   for (;;) {
     try {
       db.exec('BEGIN IMMEDIATE')
-      prepareReclaimExpired(db, counts, damage)(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, nowMs)
+      prepareReclaimExpired(db, counts, damage)(Number.MAX_SAFE_INTEGER, UNLIMITED, nowMs)
       releaseAllTasks(db, damage, nowMs)
       counts.write()
       db.exec('COMMIT')

@@ -40,7 +40,8 @@ export type WireEvent = readonly [
   handlers: readonly string[],
   /** Indexes into `handlers`, of the handlers whose deliveries are to be leased. */
   leased: readonly number[] | null,
-  leaseMs: number | null,
+  /** Of all of them, or of each. */
+  leaseMs: number | readonly number[] | null,
 ]
 
 const toWire = (event: NewEvent): WireEvent => [
