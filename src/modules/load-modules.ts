@@ -1,9 +1,10 @@
 import { getCompileCacheDir } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
-import { messageOf } from '../domain/errors.ts'
 import { type HeapLimits, watchHeap } from '../threads/heap-watch.ts'
 import { logLines } from '../threads/thread-lines.ts'
+import { faultOf, type ModuleFault, ModuleFaultError } from './module-fault.ts'
 
 /** How long the loading of a module may take. */
 const MAX_LOADING_MS = 10_000
@@ -14,7 +15,7 @@ export const MODULE_HEAP: HeapLimits = { maxMiB: 384, limitMiB: 1_536 }
 export type FromLoading =
   | { readonly kind: 'loaded'; readonly exported: unknown }
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'failed'; readonly error: string }
+  | { readonly kind: 'failed'; readonly fault: ModuleFault }
 
 interface LoadingOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -25,7 +26,7 @@ interface LoadingOptions {
 
 /**
  * Imports a provider module in a thread that ends afterwards, and everything that the module started ends with it. The caller
- * must not call the functions in the result. Rejects, with a message for the operator, if the module does not load in time.
+ * must not call the functions in the result. Rejects with `ModuleFaultError` if the module does not load, or not in time.
  */
 export async function loadInThread(
   url: string,
@@ -41,17 +42,17 @@ export async function loadInThread(
   })
   logLines(worker, log, { module: url })
   try {
-    const outcome = await firstOf(worker, maxLoadingMs)
-    if (outcome.kind === 'failed') throw new Error(outcome.error)
+    const outcome = await firstOf(worker, fileURLToPath(url), maxLoadingMs)
+    if (outcome.kind === 'failed') throw new ModuleFaultError(outcome.fault)
     return outcome.kind === 'loaded' ? { default: revive(outcome.exported) } : {}
   } finally {
     await worker.terminate()
   }
 }
 
-function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
+function firstOf(worker: Worker, file: string, maxLoadingMs: number): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
-  const fail = (error: string): void => resolve({ kind: 'failed', error })
+  const fail = (message: string): void => resolve({ kind: 'failed', fault: { message } })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
   const unwatchHeap = watchHeap(worker, MODULE_HEAP, 'busy', () =>
     fail(`it takes more than ${MODULE_HEAP.maxMiB} MiB of memory to load`),
@@ -59,7 +60,10 @@ function firstOf(worker: Worker, maxLoadingMs: number): Promise<FromLoading> {
   worker.on('message', (message: unknown) => {
     if (isFromLoading(message)) resolve(message)
   })
-  worker.on('error', (thrown: unknown) => fail(messageOf(thrown)))
+  worker.on(
+    'error',
+    (thrown: unknown) => void faultOf(file, thrown).then((fault) => resolve({ kind: 'failed', fault })),
+  )
   worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
   return promise.finally(() => {
     clearTimeout(timer)

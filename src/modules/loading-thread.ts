@@ -1,16 +1,18 @@
+import { fileURLToPath } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
-import { messageOf } from '../domain/errors.ts'
 import { postLines } from '../threads/thread-lines.ts'
 import { describe, type FromLoading } from './load-modules.ts'
+import { faultOf } from './module-fault.ts'
 
 /** Loads one provider module and posts what it exports; the service then ends this thread. */
 
 async function load(): Promise<FromLoading> {
+  const url = (workerData as { module: string }).module
   try {
-    const module: { default?: unknown } = await import((workerData as { module: string }).module)
+    const module: { default?: unknown } = await import(url)
     return 'default' in module ? { kind: 'loaded', exported: describe(module.default) } : { kind: 'nothing' }
   } catch (error) {
-    return { kind: 'failed', error: messageOf(error) }
+    return { kind: 'failed', fault: await faultOf(fileURLToPath(url), error) }
   }
 }
 

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
+import { faultOf, faultText, placeOfDefaultExport, shownPath } from '../modules/module-fault.ts'
 import { listModules } from '../modules/module-files.ts'
 import { providerFaults } from './check-provider.ts'
 import { shippedModules } from './index.ts'
@@ -34,7 +35,9 @@ export async function loadProviders(
     const provider = await loadProvider(file, () => importOwn(module), faults)
     if (provider === undefined) continue
     if (own.has(provider.name))
-      faults.push(`provider module ${file}: the name ${provider.name} is taken by ${own.get(provider.name)?.module}`)
+      faults.push(
+        `provider module ${shownPath(file)}: the name ${provider.name} is taken by ${own.get(provider.name)?.module}`,
+      )
     else own.set(provider.name, { provider, module, isOwn: true })
   }
   return { providers: new Map([...shipped, ...own]), faults }
@@ -58,9 +61,10 @@ async function loadProvider(
     const module = await load()
     const found = 'default' in module ? providerFaults(module.default) : ['it has no default export']
     if (found.length === 0) return module.default as Provider
-    faults.push(...found.map((fault) => `provider module ${file}: ${fault}`))
+    const place = await placeOfDefaultExport(file)
+    faults.push(...found.map((message) => `provider module ${faultText(file, { message, place })}`))
   } catch (error) {
-    faults.push(`provider module ${file}: ${messageOf(error)}`)
+    faults.push(`provider module ${faultText(file, await faultOf(file, error))}`)
   }
   return undefined
 }

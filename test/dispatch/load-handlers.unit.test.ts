@@ -14,33 +14,32 @@ test('a handler module may register handlers until its promise has resolved, and
   expect(handlers.map(({ definition }) => definition.name)).toEqual(['late:awaited'])
   expect(late).toEqual([])
   registerLate()
-  expect(late).toEqual([expect.stringMatching(/late\.ts: late:late is registered after the module has loaded/)])
+  expect(late).toEqual([expect.stringMatching(/late\.ts:11:47: late:late is registered after the module has loaded/)])
   expect(handlers).toHaveLength(1)
 })
 
-test('all faults of a handler module are named at once, also its invalid numbers and several of one handler', async () => {
+test('all faults of a handler module are named at once, also several of one handler, each with the line of its call', async () => {
   const { handlers, faults } = await loadHandlers(
     join(import.meta.dirname, 'wrong'),
     () => {},
     () => {},
   )
-  const file = join(import.meta.dirname, 'wrong', 'wrong.ts')
   expect(faults).toEqual(
-    ['half', 'endless', 'text', 'zero']
-      .map((name) => `handler module ${file}: handler ${name}: concurrency is a whole number above 0`)
-      .concat(
-        [
-          'handler unknown: unknown option timeout (is timeoutMs meant?)',
-          'handler unknown: unknown option retries (is retry meant?)',
-          'handler unknown: unknown option colour',
-          'handler policy: timeoutMs is 0, not a whole number from 1 to 2147483647',
-          'handler policy: retry.maxAttempts is -1, not a whole number from 1 to 1000',
-          'handler policy: unknown option retry.base (is baseMs meant?)',
-          'handler rate: rate.limit is 2.5, not a whole number from 1 to 1000000',
-          'handler rate: retry.baseMs is 20, more than retry.capMs (10)',
-          'handler rate: rate needs both limit and perMs',
-        ].map((fault) => `handler module ${file}: ${fault}`),
-      ),
+    [
+      '7:10: handler half: concurrency is a whole number above 0',
+      '8:10: handler endless: concurrency is a whole number above 0',
+      '9:10: handler text: concurrency is a whole number above 0',
+      '10:10: handler zero: concurrency is a whole number above 0',
+      '11:10: handler unknown: unknown option timeout (is timeoutMs meant?)',
+      '11:10: handler unknown: unknown option retries (is retry meant?)',
+      '11:10: handler unknown: unknown option colour',
+      '12:10: handler policy: timeoutMs is 0, not a whole number from 1 to 2147483647',
+      '12:10: handler policy: retry.maxAttempts is -1, not a whole number from 1 to 1000',
+      '12:10: handler policy: unknown option retry.base (is baseMs meant?)',
+      '13:10: handler rate: rate.limit is 2.5, not a whole number from 1 to 1000000',
+      '13:10: handler rate: retry.baseMs is 20, more than retry.capMs (10)',
+      '13:10: handler rate: rate needs both limit and perMs',
+    ].map((fault) => `handler module test/dispatch/wrong/wrong.ts:${fault}`),
   )
   expect(handlers.map(({ definition }) => definition.name)).toEqual(['sound'])
 })

@@ -64,7 +64,7 @@ describe('a start', () => {
       expect(stderr).toMatch(/SOURCE_AI_SECRET: .*24 bytes/)
       expect(stderr).toContain('SOURCE_SHOP_SECRET is not set')
       expect(stderr).toContain('SOURCE_ACME_PROVIDER: there is no provider acme')
-      expect(stderr).toContain(`handler module ${join(handlers, 'broken.js')}: it does not default-export a function`)
+      expect(stderr).toContain('handler module handlers/broken.js:1:1: it does not default-export a function')
       expect(stderr).toMatch(/5 configuration faults/)
       expect(stderr).not.toContain('c2hvcnQ')
     }

@@ -241,7 +241,7 @@ describe('loading providers', () => {
     })
     const { faults } = await loadProviders(directory)
     const said = (file: string) =>
-      faults.filter((fault) => fault.startsWith(`provider module ${join(directory, file)}: `)).join('; ')
+      faults.filter((fault) => fault.startsWith(`provider module ${join(directory, file)}:`)).join('; ')
     expect(said('a-throws.js')).toContain('at the top')
     expect(said('b-empty.js')).not.toBe('')
     expect(said('c-scheme.js')).toContain('/verify/algorithm')

@@ -277,7 +277,9 @@ export class HandlerProcess {
       this.#exitReason ??= `the handler process could not be started: ${messageOf(error)}`
     }
     this.#isGone = true
-    this.#registered.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#exitReason}`]))
+    const [frame] = this.#stack
+    const where = frame === undefined ? '' : ` (${frame})`
+    this.#registered.reject(new UnloadableError([`handler module ${this.#loading}: ${this.#exitReason}${where}`]))
     const { suspect, ...attempts } = this.#attempts.close()
     this.#options.onExit({
       reason: this.#exitReason,

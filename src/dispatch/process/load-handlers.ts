@@ -1,13 +1,21 @@
 import { basename, extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../domain/errors.ts'
-import { createRouter, type RegisteredHandler } from '../../domain/router.ts'
+import { createRouter, type RegisteredHandler, type Router } from '../../domain/router.ts'
+import {
+  faultOf,
+  faultText,
+  placeOfCall,
+  placeOfDefaultExport,
+  placeText,
+  shownPath,
+} from '../../modules/module-fault.ts'
 import { listModules } from '../../modules/module-files.ts'
 
 /**
- * Loads every handler module of a directory, in order of name. Each fault names its file. `onLoading` receives the file that
- * loads next, so that the service can name a file that never finishes loading; `onFault` receives faults that occur after
- * loading.
+ * Loads every handler module of a directory, in order of name. Each fault names its file, with line and column where they are
+ * known. `onLoading` receives the file that loads next, so that the service can name a file that never finishes loading;
+ * `onFault` receives faults that occur after loading.
  */
 export async function loadHandlers(
   directory: string,
@@ -16,36 +24,82 @@ export async function loadHandlers(
 ): Promise<{ readonly handlers: readonly RegisteredHandler[]; readonly faults: readonly string[] }> {
   const handlers: RegisteredHandler[] = []
   const faults: string[] = []
+  /** The name of each handler → where it is registered. */
   const owners = new Map<string, string>()
   for (const file of await filesIn(directory, faults)) {
-    onLoading(file)
-    const registered: RegisteredHandler[] = []
-    try {
-      const module: { default?: unknown } = await import(pathToFileURL(file).href)
-      if (typeof module.default !== 'function') throw new TypeError('it does not default-export a function')
-      const onLate = (name: string): void =>
-        onFault(
-          `handler module ${file}: ${name} is registered after the module has loaded, and is ignored: the module must await everything that it waits for`,
-        )
-      const onWrong = (fault: string): number => faults.push(`handler module ${file}: ${fault}`)
-      await module.default(createRouter(basename(file, extname(file)), registered, onLate, onWrong))
-      Object.freeze(registered)
-    } catch (error) {
-      faults.push(`handler module ${file}: ${messageOf(error)}`)
-    }
+    onLoading(shownPath(file))
+    const { registered, calls, faults: found } = await loadModule(file, onFault)
+    faults.push(...found)
     for (const handler of registered) {
       const { name } = handler.definition
+      const call = calls.get(handler)
       const owner = owners.get(name)
       if (owner === undefined) handlers.push(handler)
       else
         faults.push(
-          `handler module ${file}: the name ${name} is taken by ${owner}; give one of the two handlers another name`,
+          faultAt(file, `the name ${name} is taken by ${owner}; give one of the two handlers another name`, call),
         )
-      owners.set(name, owner ?? file)
+      const place = call && placeOfCall(file, call)
+      owners.set(name, owner ?? (place === undefined ? shownPath(file) : placeText(place)))
     }
   }
   return { handlers, faults }
 }
+
+interface LoadedModule {
+  readonly registered: readonly RegisteredHandler[]
+  /** An error that was made during the call that registered the handler. */
+  readonly calls: ReadonlyMap<RegisteredHandler, Error>
+  readonly faults: readonly string[]
+}
+
+async function loadModule(file: string, onFault: (fault: string) => void): Promise<LoadedModule> {
+  const registered: RegisteredHandler[] = []
+  const calls = new Map<RegisteredHandler, Error>()
+  const faults: string[] = []
+  try {
+    const module: { default?: unknown } = await import(pathToFileURL(file).href)
+    if (typeof module.default !== 'function') {
+      const fault = { message: 'it does not default-export a function', place: await placeOfDefaultExport(file) }
+      return { registered, calls, faults: [`handler module ${faultText(file, fault)}`] }
+    }
+    const onLate = (name: string): void =>
+      onFault(
+        faultAt(
+          file,
+          `${name} is registered after the module has loaded, and is ignored: the module must await everything that it waits for`,
+          new Error(),
+        ),
+      )
+    const onWrong = (fault: string): number => faults.push(faultAt(file, fault, new Error()))
+    const router = createRouter(basename(file, extname(file)), registered, onLate, onWrong)
+    await module.default(notingCalls(router, registered, calls))
+    Object.freeze(registered)
+  } catch (error) {
+    faults.push(`handler module ${faultText(file, await faultOf(file, error))}`)
+  }
+  return { registered, calls, faults }
+}
+
+/** The same router, which also notes the call that registers a handler. */
+function notingCalls(
+  router: Router,
+  registered: readonly RegisteredHandler[],
+  calls: Map<RegisteredHandler, Error>,
+): Router {
+  const { on, register } = router as unknown as Readonly<Record<keyof Router, (this: void, ...args: unknown[]) => void>>
+  const noting =
+    (method: typeof on): typeof on =>
+    (...args) => {
+      const before = registered.length
+      method(...args)
+      for (const handler of registered.slice(before)) calls.set(handler, new Error())
+    }
+  return { on: noting(on), register: noting(register) }
+}
+
+const faultAt = (file: string, message: string, call: Error | undefined): string =>
+  `handler module ${faultText(file, { message, place: call && placeOfCall(file, call) })}`
 
 async function filesIn(directory: string, faults: string[]): Promise<readonly string[]> {
   try {
