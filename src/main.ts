@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-import { checkHoldfast, type Holdfast, startHoldfast } from './app/app.ts'
+import type { Holdfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
 import { readEnvironment } from './app/environment.ts'
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
-import { createLog, type Log } from './log/log.ts'
-import { createSecretFilter, secretsIn } from './log/redact.ts'
+import type { Log } from './log/log.ts'
 
 /** From the loss of the store to the end of the process: open requests get their 503 meanwhile. */
 const LAST_ANSWERS_MS = 200
@@ -15,6 +14,7 @@ const MAX_START_MS = 5_000
 
 let shuttingDown = false
 
+// Only what runs is imported: the commands would cost the service memory, and the service would cost a command half a second.
 try {
   await run(process.argv.slice(2))
 } catch (error) {
@@ -36,7 +36,6 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       read: () => readConfig(readEnvironment()),
       move,
     }
-    // Imported only here, so that the service does not use memory for the commands.
     const { runCli } = await import('./cli/cli.ts')
     process.exitCode = await runCli([command, ...rest], io)
   }
@@ -53,6 +52,9 @@ async function move(request: MoveRequest): Promise<MoveOutcome> {
 
 async function serve(): Promise<void> {
   const read = readConfig(readEnvironment())
+  const { startHoldfast } = await import('./app/app.ts')
+  const { createLog } = await import('./log/log.ts')
+  const { createSecretFilter, secretsIn } = await import('./log/redact.ts')
   const log = createLog(read.config.logLevel, createSecretFilter(secretsIn(read.config)).line)
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
@@ -75,6 +77,8 @@ async function serve(): Promise<void> {
 }
 
 async function check(json: boolean): Promise<number> {
+  const { checkHoldfast } = await import('./app/app.ts')
+  const { createLog } = await import('./log/log.ts')
   const { faults, warnings, sources, handlers } = await checkHoldfast(
     readConfig(readEnvironment()),
     createLog('silent'),

@@ -1,4 +1,4 @@
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
@@ -41,7 +41,8 @@ export async function withOps<Result>(
   timeoutMs = REQUEST_TIMEOUT_MS,
 ): Promise<Result> {
   const config = configOf(io, OWN_VARIABLES)
-  const agent = new Agent({
+  const undici = await import('undici')
+  const agent = new undici.Agent({
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connections: 1,

@@ -1,7 +1,5 @@
 import type { Config, SourceConfig } from '../domain/config.ts'
 import type { Provider } from '../domain/provider.ts'
-import { loadProviders } from '../providers/load-providers.ts'
-import { installedSamples } from '../providers/samples.ts'
 import {
   type CliIo,
   CommandError,
@@ -17,7 +15,7 @@ import {
 } from './command.ts'
 import { reachable } from './ops-client.ts'
 import { printable, write, writeJson } from './output.ts'
-import { type Run, sendMany } from './send-many.ts'
+import type { Run } from './send-many.ts'
 
 const MAX_COUNT = 10_000_000
 /** Matches faults of the variables that this command reads, other than the variables of the source. */
@@ -40,9 +38,12 @@ export const send = command({
     const base = baseUrl(config, flags.url, flags.public)
     const source = findSource(config, sourceName)
     const provider = await findProvider(config, source)
+    // Imported only here: most commands need no provider.
+    const { installedSamples } = await import('../providers/samples.ts')
     const samples = await installedSamples()
     if (flags.data === undefined && samples === undefined && provider.samples === undefined)
       throw new CommandError('no samples are installed here: give the data of the event with --data', EXIT_USAGE)
+    const { sendMany } = await import('./send-many.ts')
     const run = await sendMany({
       url: `${base}/v1/webhooks/${source.name}`,
       signedUrl: `${config.publicUrl ?? base}/v1/webhooks/${source.name}`,
@@ -84,6 +85,7 @@ function secretOf(config: Config, source: SourceConfig): string {
 }
 
 async function findProvider(config: Config, source: SourceConfig): Promise<Provider> {
+  const { loadProviders } = await import('../providers/load-providers.ts')
   const { providers, faults } = await loadProviders(config.providersDir)
   const provider = providers.get(source.provider)?.provider
   if (provider !== undefined) return provider
