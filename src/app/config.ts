@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, DEDUPE_MODES, ROLES, type SourceConfig } from '../domain/config.ts'
@@ -16,8 +16,14 @@ export interface ReadConfig {
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const MAX_RETENTION_DAYS = 36_500
 
-/** Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. */
-export function readConfig(environment: Environment): ReadConfig {
+/** The handlers that come with Holdfast. */
+const SHIPPED_HANDLERS = join(import.meta.dirname, '..', 'handlers')
+
+/**
+ * Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. Relative
+ * folders of modules are taken from `directory`.
+ */
+export function readConfig(environment: Environment, directory = process.cwd()): ReadConfig {
   const env = new EnvironmentReader(environment)
   const publicUrl = env.url('PUBLIC_URL')
   const opsToken = env.text('OPS_TOKEN')
@@ -48,7 +54,6 @@ export function readConfig(environment: Environment): ReadConfig {
     env.fault(`ROLE=${role} needs PostgreSQL: the embedded store has one process`)
   const logLevel = env.text('LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) env.fault(`LOG_LEVEL is ${logLevel}, not one of ${LOG_LEVELS.join(', ')}`)
-  const providersDir = env.text('PROVIDERS_DIR')
 
   const config: Config = {
     publicHost,
@@ -61,8 +66,8 @@ export function readConfig(environment: Environment): ReadConfig {
     databaseUrl,
     role: role ?? 'all',
     ...readSources(env, databaseUrl),
-    handlersDir: resolve(env.text('HANDLERS_DIR') ?? join(import.meta.dirname, '..', 'handlers')),
-    providersDir: providersDir === undefined ? undefined : resolve(providersDir),
+    handlersDir: modulesDir(env, 'HANDLERS_DIR', join(directory, 'handlers')) ?? SHIPPED_HANDLERS,
+    providersDir: modulesDir(env, 'PROVIDERS_DIR', join(directory, 'providers')),
     handlerProcesses: env.integer('HANDLER_PROCESSES', 2, 1, 64),
     handlerConcurrency: env.integer('HANDLER_CONCURRENCY', 16, 1, 1_024),
     handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
@@ -84,6 +89,13 @@ export function readConfig(environment: Environment): ReadConfig {
     logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
   }
   return { config, faults: env.faults }
+}
+
+/** The folder that the variable names, which may be missing; or else the usual one, if it is there. */
+function modulesDir(env: EnvironmentReader, variable: string, usual: string): string | undefined {
+  const named = env.text(variable)
+  if (named !== undefined) return resolve(dirname(usual), named)
+  return statSync(usual, { throwIfNoEntry: false })?.isDirectory() ? usual : undefined
 }
 
 function readRetention(env: EnvironmentReader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {

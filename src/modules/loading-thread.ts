@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { postLines } from '../threads/thread-lines.ts'
 import { describe, type FromLoading } from './load-modules.ts'
 import { faultOf } from './module-fault.ts'
+import { registerModuleHooks } from './module-hooks.ts'
 
 /** Loads one provider module and posts what it exports; the service then ends this thread. */
 
@@ -17,4 +18,5 @@ async function load(): Promise<FromLoading> {
 }
 
 postLines()
+registerModuleHooks()
 void load().then((message) => parentPort?.postMessage(message))

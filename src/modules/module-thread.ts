@@ -7,6 +7,7 @@ import type { ReadResult } from '../pipeline/read-event.ts'
 import type { PollReading } from '../pipeline/read-poll-answer.ts'
 import { type Answered, type Numbered, READY } from '../threads/supervised-thread.ts'
 import { postLines } from '../threads/thread-lines.ts'
+import { registerModuleHooks } from './module-hooks.ts'
 import type { FromModuleThread, ReaderCall } from './module-reader.ts'
 
 /**
@@ -20,6 +21,7 @@ const MAX_KEYS = 32
 const MAX_MESSAGE_LENGTH = 4_096
 
 postLines()
+registerModuleHooks()
 const { default: provider } = (await import((workerData as { module: string }).module)) as { default: Provider }
 
 parentPort?.on('message', ({ number, message }: Numbered<ReaderCall>) => send({ number, answer: answerTo(message) }))

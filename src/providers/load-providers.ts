@@ -3,6 +3,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Provider } from '../domain/provider.ts'
 import { faultOf, faultText, placeOfDefaultExport, shownPath } from '../modules/module-fault.ts'
 import { listModules } from '../modules/module-files.ts'
+import { registerModuleHooks } from '../modules/module-hooks.ts'
 import { providerFaults } from './check-provider.ts'
 import { shippedModules } from './index.ts'
 
@@ -23,7 +24,7 @@ type ImportModule = (url: string) => Promise<{ readonly default?: unknown }>
  */
 export async function loadProviders(
   directory: string | undefined,
-  importOwn: ImportModule = (url) => import(url),
+  importOwn: ImportModule = importHere,
 ): Promise<{ readonly providers: ReadonlyMap<string, LoadedProvider>; readonly faults: readonly string[] }> {
   const faults: string[] = []
   const shipped = Object.entries(shippedModules).map(([file, provider]): [string, LoadedProvider] => {
@@ -41,6 +42,11 @@ export async function loadProviders(
     else own.set(provider.name, { provider, module, isOwn: true })
   }
   return { providers: new Map([...shipped, ...own]), faults }
+}
+
+const importHere: ImportModule = (url) => {
+  registerModuleHooks()
+  return import(url)
 }
 
 async function filesIn(directory: string, faults: string[]): Promise<readonly string[]> {

@@ -41,6 +41,25 @@ describe('the configuration', () => {
     })
   })
 
+  test('has the folders handlers and providers of the working directory, if they are there and no variable names others', () => {
+    const foldersOf = (environment: Record<string, string>, workingDirectory: string) => {
+      const { handlersDir, providersDir } = readConfig(environment, workingDirectory).config
+      return { handlersDir, providersDir }
+    }
+    const project = join(directory, 'project')
+    mkdirSync(join(project, 'handlers'), { recursive: true })
+    file('project/providers', 'a file, and no folder')
+    const handlersDir = join(project, 'handlers')
+    expect(foldersOf(sound, project)).toEqual({ handlersDir, providersDir: undefined })
+    rmSync(join(project, 'providers'))
+    mkdirSync(join(project, 'providers'))
+    expect(foldersOf(sound, project)).toEqual({ handlersDir, providersDir: join(project, 'providers') })
+    expect(foldersOf({ ...sound, HANDLERS_DIR: 'mine', PROVIDERS_DIR: '/own' }, project)).toEqual({
+      handlersDir: join(project, 'mine'),
+      providersDir: '/own',
+    })
+  })
+
   test('uses the secret that an earlier start made', () => {
     const kept = file('ai.secret', 'whsec_kept\n')
     const { config } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db` })

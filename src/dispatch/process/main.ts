@@ -10,6 +10,7 @@ import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
 import { createSecretFilter } from '../../log/redact.ts'
+import { registerModuleHooks } from '../../modules/module-hooks.ts'
 import type { DeferredChecks } from '../../pipeline/routes.ts'
 import { encodeFrame, FrameDecoder } from '../ipc/framing.ts'
 import { mayStart } from '../ipc/job-progress.ts'
@@ -86,6 +87,7 @@ function send(message: FromProcess): void {
 async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
   if (!isUrgent) lowerPriority()
   const { log } = openLog(data)
+  registerModuleHooks()
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
     providers.set(name, module.default)
