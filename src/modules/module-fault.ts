@@ -168,6 +168,8 @@ function placeOfFrame(stack: string, directory: string): Place | undefined {
 }
 
 const MAX_LINKING_MS = 5_000
+/** Registers the hooks with which the module was loaded. */
+const HOOKS = `data:text/javascript,import{registerModuleHooks}from"${new URL('./module-hooks.ts', import.meta.url).href}";registerModuleHooks()`
 
 /**
  * V8 tells the place of a syntax error in JavaScript only where it ends a process. So another process links the module with all that
@@ -176,7 +178,7 @@ const MAX_LINKING_MS = 5_000
 async function placeByLinking(module: string, message: string): Promise<Place | undefined> {
   const imports = ['data:text/javascript,throw null', pathToFileURL(module).href]
   const program = imports.map((each) => `import ${JSON.stringify(each)}`).join('\n')
-  const arguments_ = [...process.execArgv, '--input-type=module', '--eval', program]
+  const arguments_ = [...process.execArgv, '--import', HOOKS, '--input-type=module', '--eval', program]
   const linking = promisify(execFile)(process.execPath, arguments_, { timeout: MAX_LINKING_MS })
   const output = await linking.then(
     () => '',
