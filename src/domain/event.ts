@@ -60,6 +60,11 @@ export interface WebhookEvent<Type extends string = string, Data = Record<string
   /** RFC 3339. */
   readonly received_at: string
   readonly task?: string
+  /**
+   * The headers of the request, as they are stored: without credentials, and without those of the connection. Of an event with origin
+   * `poll`, those of the provider's answer. Frozen.
+   */
+  readonly headers: Headers
   /** Gives the exact bytes that the provider sent. */
   raw(): Buffer
 }

@@ -49,6 +49,7 @@ function logged(type: CatalogueType): readonly unknown[] {
       provider: 'ai',
       origin: 'webhook',
       received_at: '2025-01-15T10:30:01Z',
+      headers: {},
       raw: () => Buffer.alloc(0),
     },
     context,

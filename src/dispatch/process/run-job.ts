@@ -152,6 +152,7 @@ function eventOf({ work: { event }, body }: Job, fields: EventFields): WebhookEv
     provider: event.provider,
     origin: event.origin,
     received_at: toIso(event.receivedAtMs),
+    headers: Object.freeze(event.headers),
     raw: () => body,
   }
 }
