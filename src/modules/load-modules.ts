@@ -60,10 +60,7 @@ function firstOf(worker: Worker, file: string, maxLoadingMs: number): Promise<Fr
   worker.on('message', (message: unknown) => {
     if (isFromLoading(message)) resolve(message)
   })
-  worker.on(
-    'error',
-    (thrown: unknown) => void faultOf(file, thrown).then((fault) => resolve({ kind: 'failed', fault })),
-  )
+  worker.on('error', (thrown: unknown) => resolve(faultOf(file, thrown).then((fault) => ({ kind: 'failed', fault }))))
   worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
   return promise.finally(() => {
     clearTimeout(timer)
