@@ -6,12 +6,17 @@ import { joinReplicas, ownHandlers, type RoutedHandlers } from '../replicas/memb
 import { openStore } from '../storage/open.ts'
 import type { ReadConfig } from './config.ts'
 import { closeListener, listenOn, opsListenerOf, type Phase, publicListenerOf } from './listeners.ts'
-import { closeParts, prepare, type ServiceParts, withGeneratedSecret } from './prepare.ts'
-import { type Service, type Tuning, type WiringInputs, wire } from './wiring.ts'
+import { closeParts, type PrepareOptions, prepare, type ServiceParts, withGeneratedSecret } from './prepare.ts'
+import { Reloader, type ReloadResult } from './reload.ts'
+import { type Service, type Tuning, type WiringInputs, wireService } from './wiring.ts'
 
 export interface Holdfast {
   readonly publicUrl: string
   readonly opsUrl: string
+  /** The names of the handlers that this process runs. */
+  readonly handlers: () => readonly string[]
+  /** Loads the modules again, as `Reloader.reload` says. */
+  readonly reload: () => Promise<ReloadResult>
   /** Resolves if the service cannot go on because its store is lost. */
   readonly lost: Promise<Error>
   /** Stops everything in order, within the grace period. Idempotent. */
@@ -23,13 +28,25 @@ export interface Holdfast {
  * names every fault; then nothing is left running.
  */
 export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning = {}): Promise<Holdfast> {
-  const service = wire(await open(read, log, tuning))
-  const { config } = service.parts
+  let droppedByHandlers = 0
+  const onDroppedLines = (lines: number): void => {
+    droppedByHandlers += lines
+  }
+  const prepareWith = (config: ReadConfig, options: PrepareOptions = {}): Promise<ServiceParts> =>
+    prepare(config, log.log, { ...options, onDroppedLines })
+  const first = await prepareWith(withGeneratedSecret(read, log.log))
+  const droppedLogLines = (): number => log.dropped() + droppedByHandlers
+  const service = wireService({ ...(await open(first, log.log, tuning)), droppedLogLines }, () => reloader.current)
+  const reloader = new Reloader({ service, first, prepare: prepareWith })
+  const { config } = service
   const phase: Phase = { isDraining: false, isClosing: false }
-  const listeners = { public: publicListenerOf(service, phase), ops: opsListenerOf(service, phase) }
+  const listeners = {
+    public: publicListenerOf(service, reloader, phase),
+    ops: opsListenerOf(service, reloader, phase),
+  }
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => {
-    stopping ??= stopInOrder(service, listeners, phase)
+    stopping ??= stopInOrder(service, reloader, listeners, phase)
     return stopping
   }
 
@@ -38,12 +55,11 @@ export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning =
       { listener: listeners.ops, names: 'OPS_HOST, OPS_PORT', host: config.opsHost, port: config.opsPort },
       { listener: listeners.public, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
-    if (service.isWorker) {
-      service.dispatcher.wake()
-      service.tasks.poller.start()
-      service.retention.start()
-    }
-    return { publicUrl, opsUrl, lost: service.store.lost, stop }
+    reloader.start()
+    if (service.isWorker) service.retention.start()
+    const handlers = () => reloader.current.parts.handlers.map(({ name }) => name)
+    const reload = () => reloader.reload()
+    return { publicUrl, opsUrl, handlers, reload, lost: service.store.lost, stop }
   } catch (error) {
     await stop()
     throw error
@@ -57,17 +73,16 @@ export async function checkHoldfast(read: ReadConfig, { log }: Log): Promise<Ser
   return parts
 }
 
-/** Loads the modules, opens the store and reads the handlers of all replicas. */
-async function open(read: ReadConfig, { log, dropped }: Log, tuning: Tuning): Promise<WiringInputs> {
-  let droppedByHandlers = 0
-  const parts = await prepare(withGeneratedSecret(read, log), log, (lines) => {
-    droppedByHandlers += lines
-  })
+/** Opens the store and reads the handlers of all replicas. */
+async function open(
+  parts: ServiceParts,
+  log: Log['log'],
+  tuning: Tuning,
+): Promise<Omit<WiringInputs, 'droppedLogLines'>> {
   const store = await openCheckedStore(parts, log, tuning)
   for (const warning of parts.warnings) log.warn(warning)
   const routed = await routedHandlersOf(parts, store, log)
-  const droppedLogLines = (): number => dropped() + droppedByHandlers
-  return { parts, store, routed, clock: tuning.clock ?? systemClock, log, droppedLogLines, tuning }
+  return { config: parts.config, store, routed, clock: tuning.clock ?? systemClock, log, tuning }
 }
 
 /** Opens the store even if `parts` has faults, so that the store's own faults are named together with them. */
@@ -114,26 +129,26 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { parts, store, routed, dispatcher, retention, pipeline, connected, tasks }: Service,
+  { config, store, routed, retention, taskWatch }: Service,
+  reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
     readonly ops: Parameters<typeof closeListener>[0]
   },
   phase: Phase,
 ): Promise<void> {
-  const graceMs = parts.config.shutdownGraceMs
+  const graceMs = config.shutdownGraceMs
   phase.isDraining = true
   await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
   phase.isClosing = true
   retention.stop()
-  tasks.closeWaiters()
+  taskWatch.waiters.close()
   await Promise.all([
-    tasks.poller.stop().then(connected.close),
     closeListener(listeners.public, graceMs * FINISH_PART),
-    dispatcher.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),
+    reloader.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),
   ])
   await closeListener(listeners.ops, graceMs * OPS_PART)
-  await Promise.all([parts.readers.close(), pipeline.reader.close()])
+  await reloader.close()
   await routed.leave()
   await store.close()
 }

@@ -1,8 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { ConfigurationError } from '../domain/errors.ts'
+import type { TaskService } from '../domain/task-service.ts'
+import type { WebhookManager } from '../domain/webhook-manager.ts'
 import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
-import type { Service } from './wiring.ts'
+import type { Reloader } from './reload.ts'
+import type { Generation, Service } from './wiring.ts'
 
 /**
  * How far the stop of the service has come. `isDraining`: readiness fails, so that load balancers send requests elsewhere.
@@ -41,16 +44,22 @@ function readinessFaults({ store, routed, clockWatch }: Service, { isDraining }:
 }
 
 /** The listener for providers. */
-export function publicListenerOf(service: Service, phase: Phase): FastifyInstance {
-  const { parts, store, routed, pipeline, tasks, metrics, log } = service
-  const { config, sources } = parts
+export function publicListenerOf(service: Service, reloader: Reloader, phase: Phase): FastifyInstance {
+  const { config, store, routed, taskWatch, metrics, log } = service
   return createPublicListener({
-    sources,
-    receive: async (incoming) => {
-      const received = await pipeline.receiver.receive(incoming)
-      if ('uid' in received) tasks.webhookArrived(incoming.source.name)
-      return received
-    },
+    sources: () => reloader.current.parts.sources,
+    receive: (incoming) =>
+      reloader.use(async ({ parts, pipeline }) => {
+        const { name } = incoming.source
+        // A reload while the body arrived may have replaced the source, or removed it.
+        const source = parts.sources.get(name)
+        if (source === undefined) return { outcome: 'unavailable' }
+        const received = await pipeline.receiver.receive(
+          source === incoming.source ? incoming : { ...incoming, source },
+        )
+        if ('uid' in received) taskWatch.silence.webhookArrived(name)
+        return received
+      }),
     telemetry: metrics.telemetry,
     readiness: () => [...new Set(readinessFaults(service, phase).map(({ summary }) => summary))],
     isDraining: () => phase.isClosing,
@@ -67,17 +76,16 @@ export function publicListenerOf(service: Service, phase: Phase): FastifyInstanc
 }
 
 /** The listener for operators. */
-export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
-  const { parts, store, routed, pipeline, tasks, webhooks, retention, metrics, log } = service
-  const { config, sources } = parts
+export function opsListenerOf(service: Service, reloader: Reloader, phase: Phase): FastifyInstance {
+  const { config, store, routed, retention, metrics, log } = service
   return createOpsListener({
     store,
-    replay: pipeline.replayer.replay,
-    tasks: tasks.service,
-    webhooks,
+    replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
+    tasks: tasksOf(reloader),
+    webhooks: webhooksOf(reloader),
     retention,
-    sources: [...sources.values()],
-    sourceState: tasks.stateOf,
+    sources: () => [...reloader.current.parts.sources.values()],
+    sourceState: (source) => reloader.current.tasks.stateOf(source),
     handlers: routed.handlers,
     metrics,
     token: config.opsToken,
@@ -86,6 +94,26 @@ export function opsListenerOf(service: Service, phase: Phase): FastifyInstance {
     log,
   })
 }
+
+function tasksOf(reloader: Reloader): TaskService {
+  const service = ({ tasks }: Generation): TaskService => tasks.service
+  return {
+    begin: (order) => reloader.use((generation) => service(generation).begin(order)),
+    list: (...query) => service(reloader.current).list(...query),
+    // May wait for minutes, and needs only what stays.
+    show: (...query) => service(reloader.current).show(...query),
+    cancel: (...task) => service(reloader.current).cancel(...task),
+    poll: (...task) => reloader.use((generation) => service(generation).poll(...task)),
+  }
+}
+
+const webhooksOf = (reloader: Reloader): WebhookManager => ({
+  list: (...args) => reloader.use(({ webhooks }) => webhooks.list(...args)),
+  create: (...args) => reloader.use(({ webhooks }) => webhooks.create(...args)),
+  update: (...args) => reloader.use(({ webhooks }) => webhooks.update(...args)),
+  remove: (...args) => reloader.use(({ webhooks }) => webhooks.remove(...args)),
+  ensure: (...args) => reloader.use(({ webhooks }) => webhooks.ensure(...args)),
+})
 
 interface Listening {
   readonly listener: FastifyInstance

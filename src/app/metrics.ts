@@ -77,8 +77,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
 const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
 
 export interface MetricsOptions {
-  /** Names of the configured sources. */
-  readonly sources: readonly string[]
+  /** The configured sources, by name. */
+  readonly sources: () => { has(name: string): boolean }
   /** The handlers that are known now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>

@@ -39,6 +39,12 @@ export interface ServiceParts {
   readonly warnings: readonly string[]
 }
 
+export interface PrepareOptions {
+  readonly onDroppedLines?: (lines: number) => void
+  /** Breaks off the loading of modules, which then counts as a fault. */
+  readonly signal?: AbortSignal
+}
+
 /**
  * Loads the provider and handler modules and makes the sources; collects every fault. Users' modules are loaded only in threads and
  * processes of their own, which run until the caller closes them (`closeParts`).
@@ -46,11 +52,13 @@ export interface ServiceParts {
 export async function prepare(
   { config, faults: known }: ReadConfig,
   log: Logger,
-  onDroppedLines: (lines: number) => void = () => {},
+  { onDroppedLines = () => {}, signal }: PrepareOptions = {},
 ): Promise<ServiceParts> {
   const faults = [...known]
   const environment = inheritedEnvironment()
-  const loaded = await loadProviders(config.providersDir, (url) => loadInThread(url, { environment, log }))
+  const loaded = await loadProviders(config.providersDir, (url) =>
+    loadInThread(url, { environment, log, ...(signal !== undefined && { signal }) }),
+  )
   const isolatedModules = isolatedModulesOf(config, loaded.providers)
   const readers = createIsolatedReaders(isolatedModules, { environment, log })
   const built = await buildSources(config, loaded.providers, readers)
@@ -72,14 +80,18 @@ export async function prepare(
     onDroppedLines,
     log,
   })
+  const breakOff = (): void => void pool.close()
+  signal?.addEventListener('abort', breakOff)
   let handlers: readonly HandlerDefinition[] = []
   let route: Route = compileRoutes([])
   try {
     // A process with ROLE=ingest runs no handlers, and may not even have their modules.
-    if (config.role !== 'ingest') handlers = await pool.start()
+    if (config.role !== 'ingest' && signal?.aborted !== true) handlers = await pool.start()
     route = compileRoutes(handlers)
   } catch (error) {
     faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
+  } finally {
+    signal?.removeEventListener('abort', breakOff)
   }
   for (const { provider } of built.sources.values()) providerChecks(provider)
   for (const { name, source } of handlers) {

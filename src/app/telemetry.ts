@@ -46,9 +46,8 @@ export function createTelemetry(
   { sources, handlers }: MetricsOptions,
   total: Record<'received' | 'processed' | 'failed' | 'unhandled' | 'runs' | 'runSeconds', number>,
 ): Telemetry {
-  const configured = new Set(sources)
   const sourceLabel = (source: string | undefined) =>
-    source !== undefined && configured.has(source) ? source : NO_SOURCE
+    source !== undefined && sources().has(source) ? source : NO_SOURCE
   const typeLabel = boundedTypes(handlers)
   const requestsOf = memo(sourceLabel, (source) =>
     memo(unchanged<RequestOutcome>, (outcome) => requests.labels(source, outcome)),

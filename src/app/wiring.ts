@@ -1,6 +1,8 @@
+import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
 import { leaseMs } from '../dispatch/pool/attempts.ts'
 import type { Clock } from '../domain/clock.ts'
+import type { Config } from '../domain/config.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
@@ -13,13 +15,13 @@ import { createPollAnswers } from '../pipeline/poll-answers.ts'
 import { createReceiver } from '../pipeline/receive.ts'
 import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
 import { typeRoutes } from '../pipeline/type-routes.ts'
-import { createWebhookManager } from '../registrations/webhook-manager.ts'
+import { createQueues, createWebhookManager } from '../registrations/webhook-manager.ts'
 import type { RoutedHandlers } from '../replicas/membership.ts'
 import { databasePasswords } from '../storage/shared/database-url.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
-import { createTasks } from '../tasks/tasks.ts'
+import { createTasks, watchTasks } from '../tasks/tasks.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import { createMetrics } from './metrics.ts'
 import type { ServiceParts } from './prepare.ts'
 import { Retention } from './retention.ts'
 
@@ -32,9 +34,9 @@ export interface Tuning {
   readonly breakerPauseMs?: number
 }
 
-/** What `wire` needs: the loaded modules, the open store, and the handlers of all replicas. */
+/** What `wireService` needs: the configuration at the start, the open store, and the handlers of all replicas. */
 export interface WiringInputs {
-  readonly parts: ServiceParts
+  readonly config: Config
   readonly store: OpenStore
   readonly routed: RoutedHandlers
   readonly clock: Clock
@@ -44,8 +46,10 @@ export interface WiringInputs {
   readonly tuning: Tuning
 }
 
-/** The running parts of the service, without its listeners. */
-export type Service = ReturnType<typeof wire>
+/** The parts that live as long as the service, without its listeners. */
+export type Service = ReturnType<typeof wireService>
+/** The parts that a reload replaces together: everything that depends on the modules of providers and handlers. */
+export type Generation = ReturnType<typeof wireGeneration>
 
 /** With an embedded store, the event writer wakes the dispatcher for each event; the dispatcher also looks for due deliveries itself. */
 const OWN_STORE_IDLE = { maxIdleMs: () => 10_000 }
@@ -61,69 +65,67 @@ const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
 /** Replaces the dispatcher in a process that runs no handlers (ROLE=ingest). */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
-/** Makes every part of the service and connects the parts. Starts nothing: so far only what `prepare` started runs. */
-export function wire(inputs: WiringInputs) {
-  const { parts, store, clock, log } = inputs
-  const isWorker = parts.config.role !== 'ingest'
+/** Makes the parts that live as long as the service. Starts nothing. They reach the generation of the moment through `current`. */
+export function wireService(inputs: WiringInputs, current: () => Generation) {
+  const { config, store, routed, clock, log, droppedLogLines } = inputs
+  const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
-  const metrics = metricsOf(inputs, clockWatch, () => (isWorker ? retention.state() : undefined))
-  const dispatcher = dispatcherOf(inputs, metrics, () => pipeline.receiver.receiving())
-  const retention = retentionOf(inputs, () => dispatcher.wake())
-  const pipeline = pipelineOf(inputs, metrics, isWorker ? dispatcher : NO_DISPATCH, clockWatch)
-  const connected = connectSources(
-    parts.config,
-    parts,
-    (headers) => clockWatch.answered(headers),
-    inputs.tuning.callTimeouts,
-  )
-  const tasks = tasksOf(inputs, metrics, pipeline, connected)
-  const webhooks = createWebhookManager({
-    sources: new Map(connected.sources.map((source) => [source.name, source])),
-    readers: parts.readers,
-    reader: pipeline.reader,
-    log,
-  })
-  return {
-    ...inputs,
-    store,
-    isWorker,
-    clockWatch,
-    metrics,
-    dispatcher,
-    retention,
-    pipeline,
-    connected,
-    tasks,
-    webhooks,
-  }
-}
-
-function metricsOf(
-  { parts, store, routed, clock, droppedLogLines }: WiringInputs,
-  clockWatch: ClockWatch,
-  retention: () => ReturnType<Retention['state']> | undefined,
-): Metrics {
-  return createMetrics({
+  const metrics = createMetrics({
     handlers: routed.handlers,
-    sources: [...parts.sources.keys()],
+    sources: () => current().parts.sources,
     counts: () => store.counts(),
     storeWarnings: () => store.warnings(),
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines,
-    retention,
+    retention: () => (isWorker ? retention.state() : undefined),
   })
+  const retention = retentionOf(inputs, () => current().dispatcher.wake())
+  const { telemetry } = metrics
+  const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
+  return {
+    ...inputs,
+    isWorker,
+    clockWatch,
+    metrics,
+    retention,
+    taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
+    runningAttempts: new Map() satisfies RunningAttempts,
+    registrationQueue: createQueues(),
+  }
+}
+
+/** Makes the parts that depend on the modules, and connects them. Starts nothing: so far only what `prepare` started runs. */
+export function wireGeneration(service: Service, parts: ServiceParts) {
+  const dispatcher = dispatcherOf(service, parts, () => pipeline.receiver.receiving())
+  const pipeline = pipelineOf(service, parts, service.isWorker ? dispatcher : NO_DISPATCH)
+  const connected = connectSources(
+    parts.config,
+    parts,
+    (headers) => service.clockWatch.answered(headers),
+    service.tuning.callTimeouts,
+  )
+  const tasks = tasksOf(service, parts, pipeline, connected)
+  const webhooks = createWebhookManager({
+    sources: new Map(connected.sources.map((source) => [source.name, source])),
+    readers: parts.readers,
+    reader: pipeline.reader,
+    inQueue: service.registrationQueue,
+    log: service.log,
+  })
+  return { parts, dispatcher, pipeline, connected, tasks, webhooks }
 }
 
 function dispatcherOf(
-  { parts: { config, sources, pool, handlers }, store, routed, clock, log }: WiringInputs,
-  { telemetry }: Metrics,
+  { store, routed, metrics: { telemetry }, runningAttempts, clock, log }: Service,
+  { config, sources, pool, handlers }: ServiceParts,
   receiving: () => number,
 ): Dispatcher {
   return new Dispatcher({
     store,
     pool,
     handlers,
+    running: runningAttempts,
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
     ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
     receiving,
@@ -137,7 +139,7 @@ function dispatcherOf(
   })
 }
 
-function retentionOf({ parts: { config }, store, log }: WiringInputs, onRepaired: () => void): Retention {
+function retentionOf({ config, store, log }: WiringInputs, onRepaired: () => void): Retention {
   return new Retention({
     store,
     retentionDays: config.retentionDays,
@@ -155,12 +157,10 @@ function retentionOf({ parts: { config }, store, log }: WiringInputs, onRepaired
 
 /** The parts that process webhooks, answers to polls, and replays. */
 function pipelineOf(
-  { parts, store, routed, clock, log }: WiringInputs,
-  { telemetry }: Metrics,
+  { store, routed, metrics: { telemetry }, clockWatch, clock, log }: Service,
+  { config, sources, readers, providerModules, isolatedModules: isolated }: ServiceParts,
   dispatch: Dispatcher | typeof NO_DISPATCH,
-  clockWatch: ClockWatch,
 ) {
-  const { config, sources, readers, providerModules, isolatedModules: isolated } = parts
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
   const writeEvent = createEventWriter({ append: (event) => store.append(event), telemetry, log, dispatch })
   const reader = createLongBodyReader({
@@ -178,14 +178,15 @@ function pipelineOf(
 }
 
 function tasksOf(
-  { parts: { config, readers }, store, clock, log, tuning: { breakerPauseMs } }: WiringInputs,
-  { telemetry }: Metrics,
+  { store, metrics: { telemetry }, taskWatch, clock, log, tuning: { breakerPauseMs } }: Service,
+  { config, readers }: ServiceParts,
   { reader, pollAnswers }: ReturnType<typeof pipelineOf>,
   { sources }: ConnectedSources,
 ) {
   return createTasks({
     store,
     sources,
+    watch: taskWatch,
     pollAnswers,
     reader,
     readers,

@@ -12,20 +12,26 @@ export interface PoolCapacity {
   mayStart(handler: string): boolean
 }
 
+/**
+ * How many attempts of each handler run, by its name. A reload keeps it: attempts that the handlers from before have started count
+ * like any others.
+ */
+export type RunningAttempts = Map<string, number>
+
 /** Counts the running attempts of each handler, and computes how many more may start. */
 export class ConcurrencyLimits {
   readonly #pool: PoolCapacity
   readonly #concurrency: ReadonlyMap<string, number>
-  readonly #running: Map<string, number>
+  readonly #running: RunningAttempts
   /** Capacity that is kept free for events that are being stored. */
   #reserved = 0
 
-  constructor(pool: PoolCapacity, handlers: readonly HandlerDefinition[]) {
+  constructor(pool: PoolCapacity, handlers: readonly HandlerDefinition[], running: RunningAttempts = new Map()) {
     this.#pool = pool
     this.#concurrency = new Map(
       handlers.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
     )
-    this.#running = new Map(handlers.map(({ name }) => [name, 0]))
+    this.#running = running
   }
 
   /** Keeps configured capacity free for one attempt of a handler. False if there is none. */
@@ -58,9 +64,10 @@ export class ConcurrencyLimits {
   limits(): { readonly handlers: readonly { name: string; limit: number; running: number }[]; readonly total: number } {
     const { unstable } = this.#pool.free()
     const { configured, all } = this.#free()
-    const stableHandlers = new Map([...this.#running].filter(([handler]) => !this.#pool.isUnstable(handler)))
+    const counts = [...this.#concurrency.keys()].map((handler) => [handler, this.running(handler)] as const)
+    const stableHandlers = new Map(counts.filter(([handler]) => !this.#pool.isUnstable(handler)))
     const shares = shareCapacity({ configured, all, extra: this.#pool.extra }, stableHandlers)
-    const handlers = [...this.#running].flatMap(([name, running]) => {
+    const handlers = counts.flatMap(([name, running]) => {
       const share = shares.get(name) ?? (this.#pool.mayStart(name) ? unstable : 0)
       const limit = Math.min(share, (this.#concurrency.get(name) ?? 0) - running)
       return limit > 0 ? [{ name, limit, running }] : []

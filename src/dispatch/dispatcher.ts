@@ -7,7 +7,7 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { type RetryPolicy, settlementOf } from '../domain/retry-or-dead.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
-import { ConcurrencyLimits, type PoolCapacity } from './concurrency-limits.ts'
+import { ConcurrencyLimits, type PoolCapacity, type RunningAttempts } from './concurrency-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
 /**
@@ -27,6 +27,8 @@ export interface DispatcherOptions extends ClaimTiming {
     close(): Promise<void>
   }
   readonly handlers: readonly HandlerDefinition[]
+  /** Shared with the dispatchers from before a reload; its own unless given. */
+  readonly running?: RunningAttempts
   readonly routesOf: (source: string) => TypeRoutes
   readonly retry: RetryPolicy
   readonly leaseMs: number
@@ -41,6 +43,8 @@ export interface DispatcherOptions extends ClaimTiming {
  * Claims due deliveries, runs them in the pool, and settles their results. Only the store knows which deliveries are due; `wake`
  * just says that a claim is worthwhile. Deliveries of a new event that could start at once are leased as the event is stored
  * (`offer`, `take`), which saves the claim.
+ *
+ * A reload makes a new dispatcher with new handlers. The old one hands over to it (`handOver`).
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions
@@ -52,11 +56,13 @@ export class Dispatcher {
   #offers = 0
   #onTaken: () => void = () => {}
   #isStopping = false
+  /** The dispatcher that claims in place of this one. */
+  #successor: Dispatcher | undefined
 
   constructor(options: DispatcherOptions) {
-    const { handlers, pool } = options
+    const { handlers, pool, running } = options
     this.#options = options
-    this.#limits = new ConcurrencyLimits(pool, handlers)
+    this.#limits = new ConcurrencyLimits(pool, handlers, running)
     this.#claims = new ClaimLoop({
       ...options,
       handlers: handlers.map(({ name }) => name),
@@ -65,17 +71,17 @@ export class Dispatcher {
     })
     this.#settlements = new SettlementQueue({
       ...options,
-      onDue: (dueAtMs) => this.#claims.wakeBy(dueAtMs),
-      onSettled: () => this.#claims.onCapacity(),
+      onDue: (dueAtMs) => this.#newest.#claims.wakeBy(dueAtMs),
+      onSettled: () => this.#newest.#claims.onCapacity(),
     })
-    pool.onCapacity = () => this.#claims.onCapacity()
+    pool.onCapacity = () => this.#newest.#claims.onCapacity()
   }
 
   /**
    * Says that deliveries of these handlers may be due; without `handlers`, of any handler. Cheap, and safe to call at any time.
    */
   wake(handlers?: readonly string[]): void {
-    this.#claims.wake(handlers)
+    this.#newest.#claims.wake(handlers)
   }
 
   /**
@@ -83,8 +89,8 @@ export class Dispatcher {
    * Reserves capacity for them; the caller must call `take`, which ends the reservation.
    */
   offer(handlers: readonly string[]): LeaseOffer | undefined {
-    if (this.#isStopping || this.#claims.isFailing || this.#options.receiving() > MAX_RECEIVING_TO_OFFER)
-      return undefined
+    if (this.#isStopping || this.#successor !== undefined || this.#claims.isFailing) return undefined
+    if (this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
     const offered = handlers.filter((handler) => !this.#claims.hasBacklog(handler) && this.#limits.reserve(handler))
     if (offered.length === 0) return undefined
@@ -104,6 +110,17 @@ export class Dispatcher {
   }
 
   /**
+   * Hands over to the dispatcher that a reload has made: from now on only `successor` claims and offers. The attempts that run, and
+   * the deliveries that are being leased, end in the pool of this dispatcher. Resolves when they are settled and that pool is closed.
+   */
+  async handOver(successor: Dispatcher): Promise<void> {
+    this.#successor = successor
+    await this.#claims.stop()
+    await this.#finish()
+    await this.#options.pool.close()
+  }
+
+  /**
    * Stops claiming and waits for the running attempts. After `graceMs` it aborts the signals of their handlers. `abortMs` later
    * it kills their processes and releases the leases of the attempts that still ran there; those attempts do not count.
    * Idempotent.
@@ -118,6 +135,10 @@ export class Dispatcher {
     }
     await this.#options.pool.close()
     await settlesWithin(this.#finish(), abortMs)
+  }
+
+  get #newest(): Dispatcher {
+    return this.#successor === undefined ? this : this.#successor.#newest
   }
 
   async #finish(): Promise<void> {

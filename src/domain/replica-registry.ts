@@ -15,7 +15,8 @@ export interface Replica {
 export interface ReplicaRegistry {
   /**
    * Tells the other processes that this one runs, and which handlers it has. The process must repeat this within
-   * `REPLICA_TIMEOUT_MS`; otherwise it counts as gone. Rejects with `unavailable`.
+   * `REPLICA_TIMEOUT_MS`; otherwise it counts as gone. If its handlers have changed, it counts as started now. Rejects with
+   * `unavailable`.
    */
   announce(replica: Replica): Promise<void>
 

@@ -20,6 +20,8 @@ export type FromLoading =
 interface LoadingOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly log: Logger
+  /** Ends the thread before the module has loaded. */
+  readonly signal?: AbortSignal
   /** For tests. */
   readonly maxLoadingMs?: number
 }
@@ -30,7 +32,7 @@ interface LoadingOptions {
  */
 export async function loadInThread(
   url: string,
-  { environment, log, maxLoadingMs = MAX_LOADING_MS }: LoadingOptions,
+  { environment, log, signal, maxLoadingMs = MAX_LOADING_MS }: LoadingOptions,
 ): Promise<{ readonly default?: unknown }> {
   const cache = getCompileCacheDir()
   const worker = new Worker(new URL('./loading-thread.ts', import.meta.url), {
@@ -42,7 +44,7 @@ export async function loadInThread(
   })
   logLines(worker, log, { module: url })
   try {
-    const outcome = await firstOf(worker, fileURLToPath(url), maxLoadingMs)
+    const outcome = await firstOf(worker, { file: fileURLToPath(url), maxLoadingMs, signal })
     if (outcome.kind === 'failed') throw new ModuleFaultError(outcome.fault)
     return outcome.kind === 'loaded' ? { default: revive(outcome.exported) } : {}
   } finally {
@@ -50,7 +52,13 @@ export async function loadInThread(
   }
 }
 
-function firstOf(worker: Worker, file: string, maxLoadingMs: number): Promise<FromLoading> {
+interface Loading {
+  readonly file: string
+  readonly maxLoadingMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+function firstOf(worker: Worker, { file, maxLoadingMs, signal }: Loading): Promise<FromLoading> {
   const { promise, resolve } = Promise.withResolvers<FromLoading>()
   const fail = (message: string): void => resolve({ kind: 'failed', fault: { message } })
   const timer = setTimeout(() => fail(`it took longer than ${maxLoadingMs} ms to load`), maxLoadingMs)
@@ -62,7 +70,11 @@ function firstOf(worker: Worker, file: string, maxLoadingMs: number): Promise<Fr
   })
   worker.on('error', (thrown: unknown) => resolve(faultOf(file, thrown).then((fault) => ({ kind: 'failed', fault }))))
   worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
+  const breakOff = (): void => fail('its loading was broken off')
+  signal?.addEventListener('abort', breakOff)
+  if (signal?.aborted === true) breakOff()
   return promise.finally(() => {
+    signal?.removeEventListener('abort', breakOff)
     clearTimeout(timer)
     unwatchHeap()
   })

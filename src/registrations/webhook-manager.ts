@@ -16,6 +16,8 @@ interface WebhookManagerOptions extends Partial<ModuleReaders> {
   readonly sources: ReadonlyMap<string, ConnectedSource>
   /** Logs the source, registration and action of each change, never a key or a secret. */
   readonly log: Logger
+  /** Shared with the managers from before a reload; its own unless given. */
+  readonly inQueue?: InQueue
   /** A monotonic clock. Default: the process's own. */
   readonly nowMs?: () => number
 }
@@ -28,8 +30,8 @@ export function createWebhookManager(options: WebhookManagerOptions): WebhookMan
     nowMs = () => performance.now(),
     readers = directReaders,
     reader = inlineApiReader(directReaders),
+    inQueue = createQueues(),
   } = options
-  const inQueue = createQueues()
   const clientOf = (source: ConnectedSource) => new RegistrationClient(source, { readers, reader }, log, nowMs)
 
   function find(name: string): ConnectedSource {
@@ -94,9 +96,9 @@ async function listOrFailure(client: RegistrationClient): Promise<RegistrationLi
 }
 
 /** Runs work of the same key one after the other, in the order of the calls. Failed work does not stop the work after it. */
-type InQueue = <Result>(key: string, work: () => Promise<Result>) => Promise<Result>
+export type InQueue = <Result>(key: string, work: () => Promise<Result>) => Promise<Result>
 
-function createQueues(): InQueue {
+export function createQueues(): InQueue {
   const queues = new Map<string, { last: Promise<unknown>; length: number }>()
   return async (key, work) => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 }

@@ -22,17 +22,28 @@ export interface RoutedHandlers {
   readonly hasOthers: () => boolean
   /** Why events cannot be routed now; empty if they can. */
   readonly faults: () => readonly string[]
+  /**
+   * Replaces the handlers of this process, `route` being the route to them. Resolves once events are routed to the new ones. Rejects
+   * if the other processes cannot be told; then nothing has changed.
+   */
+  readonly replaceOwn: (handlers: readonly HandlerDefinition[], route: Route) => Promise<void>
   readonly leave: () => Promise<void>
 }
 
 /** For a process that does not share its store: routes to its own handlers. */
-export const ownHandlers = (handlers: readonly HandlerDefinition[], route: Route): RoutedHandlers => ({
-  handlers: () => handlers,
-  route,
-  hasOthers: () => false,
-  faults: () => [],
-  leave: async () => {},
-})
+export function ownHandlers(handlers: readonly HandlerDefinition[], route: Route): RoutedHandlers {
+  let own = { handlers, route }
+  return {
+    handlers: () => own.handlers,
+    route: (source, fields, bodyBytes) => own.route(source, fields, bodyBytes),
+    hasOthers: () => false,
+    faults: () => [],
+    replaceOwn: async (...replacement) => {
+      own = { handlers: replacement[0], route: replacement[1] }
+    },
+    leave: async () => {},
+  }
+}
 
 export interface MembershipOptions {
   readonly registry: ReplicaRegistry
@@ -63,6 +74,7 @@ export async function joinReplicas(options: MembershipOptions): Promise<RoutedHa
     route: (source, fields, bodyBytes) => membership.route()(source, fields, bodyBytes),
     hasOthers: () => options.registry.hasOthers(),
     faults: () => membership.faults(),
+    replaceOwn: (handlers) => membership.replaceOwn(handlers),
     leave: () => membership.leave(),
   }
 }
@@ -70,6 +82,7 @@ export async function joinReplicas(options: MembershipOptions): Promise<RoutedHa
 class Membership {
   readonly #options: MembershipOptions
   readonly #uid = newUid()
+  #own: readonly HandlerDefinition[] | undefined
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
   #announcedAtMs = Number.NEGATIVE_INFINITY
@@ -83,6 +96,7 @@ class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options
+    this.#own = options.own
   }
 
   handlers = (): readonly HandlerDefinition[] => this.#handlers
@@ -102,6 +116,21 @@ class Membership {
         this.#passing = undefined
       })
     }, this.#options.refreshMs ?? REFRESH_INTERVAL_MS).unref()
+  }
+
+  async replaceOwn(handlers: readonly HandlerDefinition[]): Promise<void> {
+    if (this.#own === undefined) return
+    await this.#passing
+    const before = this.#own
+    this.#own = handlers
+    this.#announcedAtMs = Number.NEGATIVE_INFINITY
+    try {
+      await this.#exchange()
+    } catch (error) {
+      this.#own = before
+      this.#announcedAtMs = Number.NEGATIVE_INFINITY
+      throw error
+    }
   }
 
   /** If this fails, the other processes find out after `REPLICA_TIMEOUT_MS`. */
@@ -133,9 +162,9 @@ class Membership {
   }
 
   async #exchange(): Promise<void> {
-    const { registry, own, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
+    const { registry, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
     if (performance.now() - this.#announcedAtMs >= announceMs) {
-      await registry.announce({ uid: this.#uid, handlers: own })
+      await registry.announce({ uid: this.#uid, handlers: this.#own })
       this.#announcedAtMs = performance.now()
     }
     await this.#follow(await registry.handlers())

@@ -54,6 +54,7 @@ export class SourcePoller {
   readonly #warnings: PollWarnings
   readonly #concurrency: number
   readonly #stopping = new AbortController()
+  #isFinishing = false
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
   /** How many of the next claimed tasks are to be tasks whose last poll failed. */
@@ -95,6 +96,12 @@ export class SourcePoller {
     return this.#passing
   }
 
+  /** Claims no more, and lets open polls end. */
+  async finish(): Promise<void> {
+    this.#isFinishing = true
+    await this.#passing
+  }
+
   /** Claims no more, breaks off open polls, and releases their tasks. */
   async stop(): Promise<void> {
     this.#stopping.abort()
@@ -108,7 +115,7 @@ export class SourcePoller {
 
   async #pass(): Promise<void> {
     try {
-      while (!this.#stopping.signal.aborted) {
+      while (!this.#isFinishing && !this.#stopping.signal.aborted) {
         const free = this.#concurrency - this.#inFlight.size
         const isRateLimited = callableApi(this.#source) !== undefined && this.#throttle.isRateLimited()
         const tasks = free === 0 ? [] : await this.#claim(free, isRateLimited)

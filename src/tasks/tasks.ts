@@ -12,46 +12,56 @@ import { TaskWaiters } from './task-waiters.ts'
 import { WebhookSilence } from './webhook-silence.ts'
 
 export interface TasksOptions extends Omit<SourcePollerOptions, 'submitter'> {
-  readonly store: TaskStore & TaskEnds
+  readonly store: TaskStore
   readonly sources: readonly ConnectedSource[]
   readonly reader: Pick<BodyReader, 'pollAnswer' | 'event' | 'taskId' | 'apiWithBody' | 'fingerprint'>
   readonly maxWaitMs: number
   readonly deadlineMs: number
-  readonly telemetry: Pick<Telemetry, 'polled' | 'taskResolved'>
+  readonly watch: TaskWatch
 }
 
 export interface Tasks {
   readonly service: TaskService
   readonly poller: Poller
-  /** Must be called for each webhook of a source. */
-  readonly webhookArrived: (source: string) => void
   readonly stateOf: (source: string) => Promise<SourceState>
-  /** Ends all waits for tasks. */
-  readonly closeWaiters: () => void
 }
 
-/** Connects the parts that tasks need. Does not start the poller. */
-export function createTasks(options: TasksOptions): Tasks {
-  const { store, sources, clock, log, telemetry } = options
+interface TaskWatchOptions extends Pick<TasksOptions, 'clock' | 'log'> {
+  readonly store: TaskStore & TaskEnds
+  /** Whether the provider of a source reports the ends of tasks by webhook. */
+  readonly pushes: (source: string) => boolean
+  readonly telemetry: Pick<Telemetry, 'taskResolved'>
+}
+
+/** What outlives a reload: the callers that wait for tasks, and what is known about the webhooks of each source. */
+export interface TaskWatch {
+  readonly waiters: TaskWaiters
+  readonly silence: WebhookSilence
+}
+
+/** Watches the ends of tasks in the store. Must be called once for a store. */
+export function watchTasks({ store, pushes, clock, log, telemetry }: TaskWatchOptions): TaskWatch {
   const waiters = new TaskWaiters((listener) => store.watchEnds(listener))
   const lastKept = async (source: string) => (await store.activity(source, clock())).lastWebhookAtMs
   const silence = new WebhookSilence(lastKept, clock, log)
-  const submitter = new Submitter(options)
-  const poller = new Poller(sources, { ...options, submitter })
-  const byName = new Map(sources.map((each) => [each.name, each]))
-  const pushes = (source: string): boolean => byName.get(source)?.provider.api?.tasks?.pushes !== false
-
   store.onTaskEnded((ended) => {
     waiters.ended({ ...ended, id: ended.id ?? null })
     if (ended.by !== undefined) telemetry.taskResolved(ended.source, ended.by)
     if (ended.by === 'poll' && pushes(ended.source)) void silence.endedByPoll(ended.source)
   })
+  return { waiters, silence }
+}
 
+/** Connects the parts that tasks need. Does not start the poller. */
+export function createTasks(options: TasksOptions): Tasks {
+  const { store, sources, clock, watch } = options
+  const { waiters, silence } = watch
+  const submitter = new Submitter(options)
+  const poller = new Poller(sources, { ...options, submitter })
+  const byName = new Map(sources.map((each) => [each.name, each]))
   return {
     service: createTaskService({ ...options, sources: byName, pollers: poller.bySource, submitter, waiters }),
     poller,
-    webhookArrived: (source) => silence.webhookArrived(source),
-    closeWaiters: () => waiters.close(),
     stateOf: async (source) => {
       const silentSinceMs = await silence.silentSinceMs(source)
       const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
@@ -88,6 +98,13 @@ class Poller {
     await Promise.all([...this.bySource.values()].map((poller) => poller.pass()))
   }
 
+  /** Begins no more polls, and lets the open ones end. */
+  async finish(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all([...this.bySource.values()].map((poller) => poller.finish()))
+  }
+
+  /** Begins no more polls, and breaks off the open ones. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await Promise.all([...this.bySource.values()].map((poller) => poller.stop()))

@@ -3,7 +3,12 @@ import { createLog } from '../../src/log/log.ts'
 
 /** Has a log and metrics as the service does, logs a line, and prints how often its event loop then turned in a second. */
 const { log } = createLog('info')
-createMetrics({ sources: [], handlers: () => [], counts: () => Promise.reject(new Error()), droppedLogLines: () => 0 })
+createMetrics({
+  sources: () => new Set(),
+  handlers: () => [],
+  counts: () => Promise.reject(new Error()),
+  droppedLogLines: () => 0,
+})
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const turns = (): number => performance.nodeTiming.uvMetricsInfo.loopCount

@@ -14,7 +14,7 @@ const HANDLERS = [
 
 const create = (overrides: Partial<MetricsOptions> = {}) =>
   createMetrics({
-    sources: ['ai', 'stripe'],
+    sources: () => new Set(['ai', 'stripe']),
     handlers: () => HANDLERS,
     counts: async () => COUNTS,
     droppedLogLines: () => 0,

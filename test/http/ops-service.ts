@@ -9,7 +9,7 @@ import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/o
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
-import { createTasks } from '../../src/tasks/tasks.ts'
+import { createTasks, watchTasks } from '../../src/tasks/tasks.ts'
 import { connectedSource } from '../support/connected-source.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 import { source } from './public-service.ts'
@@ -83,6 +83,7 @@ async function openOps(
 
 export function opsDefaults(store: OpenStore): OpsListenerOptions {
   const handlers = [{ name: 'log', types: ['completion.*'] }]
+  const log = pino({ level: 'silent' })
   return {
     store,
     replay: async (uid, handler) => {
@@ -91,6 +92,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     },
     tasks: createTasks({
       store,
+      watch: watchTasks({ store, pushes: () => true, clock: Date.now, log, telemetry: { taskResolved: () => {} } }),
       sources: [connectedSource(source('ai'))],
       reader: createInlineReader(compileRoutes([])),
       pollAnswers: { keepAnswer: async () => 'late', keepExpiry: async () => 'late' },
@@ -99,23 +101,23 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       pollIntervalMs: 5_000,
       clock: Date.now,
       random: Math.random,
-      telemetry: { polled: () => {}, taskResolved: () => {} },
-      log: pino({ level: 'silent' }),
+      telemetry: { polled: () => {} },
+      log,
     }).service,
-    webhooks: createWebhookManager({ sources: new Map(), log: pino({ level: 'silent' }) }),
+    webhooks: createWebhookManager({ sources: new Map(), log }),
     retention: new Retention({
       store,
       retentionDays: 30,
       deadRetentionDays: 60,
       waits: { retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1 },
       onRepaired: () => {},
-      log: pino({ level: 'silent' }),
+      log,
     }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
-    sources: [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
+    sources: () => [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
     handlers: () => handlers,
     metrics: createMetrics({
-      sources: ['ai', 'forms'],
+      sources: () => new Set(['ai', 'forms']),
       handlers: () => handlers,
       counts: () => store.counts(),
       droppedLogLines: () => 0,
@@ -123,7 +125,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     token: undefined,
     metricsOpen: false,
     readiness: () => store.faults(),
-    log: pino({ level: 'silent' }),
+    log,
   }
 }
 

@@ -28,6 +28,11 @@ export const source = (name: string, contentTypes?: readonly string[]): Source =
   secretHeaders: [],
 })
 
+const SOURCES = new Map([
+  ['ai', source('ai')],
+  ['forms', source('forms', ['application/x-www-form-urlencoded', 'text/plain'])],
+])
+
 export interface PublicService {
   readonly port: number
   readonly server: Server
@@ -42,7 +47,10 @@ export interface PublicService {
   readonly countedAtLeast: (count: number) => Promise<void>
 }
 
-type Overrides = Partial<Omit<PublicListenerOptions, 'receive' | 'telemetry' | 'log'>> & { readonly receive?: Receive }
+type Overrides = Partial<Omit<PublicListenerOptions, 'receive' | 'sources' | 'telemetry' | 'log'>> & {
+  readonly receive?: Receive
+  readonly sources?: ReadonlyMap<string, Source>
+}
 
 /** A public listener on a port of its own, closed with the test. Accepts everything unless `receive` says otherwise. */
 export async function startPublic(overrides: Overrides = {}): Promise<PublicService> {
@@ -53,13 +61,10 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
   const waiting: (() => void)[] = []
   const output = new PassThrough()
   output.on('data', (line) => logged.push(JSON.parse(String(line))))
-  const { receive = async () => ({ outcome: 'accepted', uid: UID }), ...options } = overrides
+  const { receive = async () => ({ outcome: 'accepted', uid: UID }), sources = SOURCES, ...options } = overrides
 
   const app = createPublicListener({
-    sources: new Map([
-      ['ai', source('ai')],
-      ['forms', source('forms', ['application/x-www-form-urlencoded', 'text/plain'])],
-    ]),
+    sources: () => sources,
     readiness: () => [],
     bodyLimitBytes: 1_000,
     trustProxy: [],

@@ -78,6 +78,25 @@ test('a process announces itself repeatedly under the same uid, and leaves when 
   expect(state.announced).toHaveLength(length)
 })
 
+test('a process with other handlers after a reload announces them at once under its uid, and routes to them', async () => {
+  const { state, joined, routesTo } = await join({ own: [PAID], handlers: [PAID] })
+  state.handlers = [LOST]
+  await joined.replaceOwn([LOST], compileRoutes([LOST]))
+  expect(state.announced.map(({ handlers }) => handlers)).toEqual([[PAID], [LOST]])
+  expect(new Set(state.announced.map(({ uid }) => uid)).size).toBe(1)
+  expect([routesTo('order.paid'), routesTo('order.lost')]).toEqual([[], ['lost']])
+})
+
+test('a process that cannot announce its other handlers keeps the ones from before, and announces those again', async () => {
+  const { state, joined, tried, routesTo } = await join({ own: [PAID], handlers: [PAID] })
+  state.isAway = true
+  await expect(joined.replaceOwn([LOST], compileRoutes([LOST]))).rejects.toThrow('no database')
+  state.isAway = false
+  await tried(2)
+  expect(state.announced.at(-1)).toMatchObject({ handlers: [PAID] })
+  expect(routesTo('order.paid')).toEqual(['paid'])
+})
+
 test('a process that runs no handlers announces none', async () => {
   const { state } = await join({ own: undefined, handlers: [PAID] })
   expect(state.announced).toMatchObject([{ handlers: undefined }])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
-import { startHoldfast } from '../../src/app/app.ts'
+import { type Holdfast, startHoldfast } from '../../src/app/app.ts'
 import { readConfig } from '../../src/app/config.ts'
 import type { Tuning } from '../../src/app/wiring.ts'
 import { AI_SECRET } from './ai-source.ts'
@@ -21,6 +21,7 @@ export interface LocalService {
   // oxlint-disable-next-line typescript/no-explicit-any -- answers are asserted on field by field
   api(path: string, init?: RequestInit): Promise<any>
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>
+  reload: Holdfast['reload']
   stop(): Promise<void>
 }
 
@@ -53,7 +54,7 @@ export async function startLocal(
   lines.on('data', (line) => logs.push(JSON.parse(String(line))))
   const log = { log: pino({ level: environment.LOG_LEVEL ?? 'info' }, lines), dropped: () => 0, flush: () => {} }
   const read = readConfig({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
-  const { publicUrl, opsUrl, stop } = await startHoldfast(read, log, tuning)
+  const { publicUrl, opsUrl, reload, stop } = await startHoldfast(read, log, tuning)
   onEnd(async () => {
     await stop()
     rmSync(directory, { recursive: true, force: true })
@@ -77,6 +78,7 @@ export async function startLocal(
       })
       return { status: answer.status, body: (await answer.json()) as never }
     },
+    reload,
     stop,
   }
 }

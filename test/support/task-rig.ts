@@ -10,7 +10,7 @@ import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { createPollAnswers } from '../../src/pipeline/poll-answers.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import ai from '../../src/providers/ai/provider.ts'
-import { createTasks, type Tasks, type TasksOptions } from '../../src/tasks/tasks.ts'
+import { createTasks, type Tasks, type TasksOptions, watchTasks } from '../../src/tasks/tasks.ts'
 import { connectedSource } from './connected-source.ts'
 import { openEmptyStore } from './sqlite/store.ts'
 
@@ -60,6 +60,12 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     log,
     dispatch: { offer: () => undefined, take: ignore, wake: ignore },
   })
+  const sources = options.sources.map(({ name = 'ai', call, provider = ai }) =>
+    connectedSource({ name, provider, call }),
+  )
+  const pushes = (name: string): boolean =>
+    sources.find((source) => source.name === name)?.provider.api?.tasks?.pushes !== false
+  const watch = watchTasks({ store, pushes, clock, log, telemetry })
   const tasks = createTasks({
     maxWaitMs: 0,
     deadlineMs: 86_400_000,
@@ -70,7 +76,8 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     store,
     reader,
     pollAnswers: createPollAnswers({ writeEvent, reader, withoutSecrets: (headers) => headers, clock }),
-    sources: options.sources.map(({ name = 'ai', call, provider = ai }) => connectedSource({ name, provider, call })),
+    sources,
+    watch,
     clock,
     telemetry,
     log,

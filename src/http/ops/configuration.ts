@@ -8,7 +8,7 @@ const tags = ['configuration']
 
 export function registerSources(
   app: OpsApp,
-  sources: readonly SourceView[],
+  sources: () => readonly SourceView[],
   stateOf: (source: string) => Promise<SourceState>,
 ): void {
   app.get(
@@ -21,7 +21,7 @@ export function registerSources(
       },
     },
     async (_request, reply) => {
-      const items = sources.map(async (source) => sourceJson(source, await stateOf(source.name)))
+      const items = sources().map(async (source) => sourceJson(source, await stateOf(source.name)))
       return reply.send({ items: await Promise.all(items) })
     },
   )

@@ -34,7 +34,7 @@ export interface OpsListenerOptions {
   readonly tasks: TaskService
   readonly webhooks: WebhookManager
   readonly retention: RetentionService
-  readonly sources: readonly SourceView[]
+  readonly sources: () => readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly handlers: () => readonly HandlerDefinition[]
   readonly metrics: MetricsView

@@ -11,7 +11,8 @@ import { createTrustedProxies } from './trusted-proxies.ts'
 import { isWebhookPath, registerWebhooks } from './webhooks.ts'
 
 export interface PublicListenerOptions {
-  readonly sources: ReadonlyMap<string, Source>
+  /** The configured sources, by name; the same map until a reload. */
+  readonly sources: () => ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
   /** Why events cannot be stored now, in words for the public (no host, no path); empty: the service is ready. */

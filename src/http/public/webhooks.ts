@@ -18,7 +18,7 @@ import { type BodyRead, createBodyReader } from './read-body.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
 
 interface WebhookOptions {
-  readonly sources: ReadonlyMap<string, Source>
+  readonly sources: () => ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
   readonly bodyLimitBytes: number
@@ -79,22 +79,20 @@ class WebhookRoute {
   readonly #options: WebhookOptions
   readonly #budget: ReadBudget
   readonly #readBody: ReturnType<typeof createBodyReader>
-  readonly #endpoints = new Map<string, Endpoint>()
+  #sources: ReadonlyMap<string, Source> = new Map()
+  #endpoints: ReadonlyMap<string, Endpoint> = new Map()
 
   constructor(options: WebhookOptions) {
     this.#options = options
     this.#budget = new ReadBudget(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
     this.#readBody = createBodyReader(options.bodyLimitBytes, this.#budget, options.connections.suspect)
-    for (const [name, source] of options.sources) {
-      this.#endpoints.set(name, { source, accepts: acceptsMediaTypes(source.provider.contentTypes ?? JSON_ONLY) })
-    }
   }
 
   async answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { now, reading, isDraining, bodyLimitBytes, receive } = this.#options
     const startedMs = now()
     const { raw } = request
-    const endpoint = this.#endpoints.get(request.params.source)
+    const endpoint = this.#endpointOf(request.params.source)
     const refusal = this.#refusalOf(request, endpoint)
     if (endpoint === undefined || refusal !== undefined) {
       return this.#refuse(reply, endpoint?.source, refusal ?? { outcome: 'unknown_source' }, startedMs)
@@ -127,8 +125,17 @@ class WebhookRoute {
 
   /** Counts a request whose answer failed with an error. */
   failed(error: unknown, { params }: WebhookRequest): void {
-    const source = this.#endpoints.get(params.source)?.source.name
+    const source = this.#endpointOf(params.source)?.source.name
     this.#options.telemetry.request(source, isHoldfastError(error, 'unavailable') ? 'unavailable' : 'error')
+  }
+
+  #endpointOf(name: string): Endpoint | undefined {
+    const sources = this.#options.sources()
+    if (sources !== this.#sources) {
+      this.#sources = sources
+      this.#endpoints = new Map([...sources].map(([each, source]) => [each, endpointOf(source)]))
+    }
+    return this.#endpoints.get(name)
   }
 
   /** Why the request is refused before any of its body is read; undefined: it is not. */
@@ -203,6 +210,11 @@ class WebhookRoute {
     return Math.round((this.#options.now() - startedMs) * 1000) / 1000
   }
 }
+
+const endpointOf = (source: Source): Endpoint => ({
+  source,
+  accepts: acceptsMediaTypes(source.provider.contentTypes ?? JSON_ONLY),
+})
 
 type Stored = Extract<Received, { uid: string }>
 

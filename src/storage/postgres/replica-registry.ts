@@ -12,7 +12,8 @@ const ANNOUNCE = {
   name: 'announce',
   text: `
     INSERT INTO replica (uid, started_at, seen_at, handlers) VALUES ($1, clock_1($2), clock_1($2), $3)
-    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers
+    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers,
+      started_at = CASE WHEN replica.handlers IS DISTINCT FROM excluded.handlers THEN excluded.started_at ELSE replica.started_at END
   `,
 }
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
