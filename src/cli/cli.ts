@@ -2,7 +2,7 @@ import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from '../domain/err
 import { VERSION } from '../domain/version.ts'
 import { type CliIo, type Command, CommandError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from './command.ts'
 import { deadList, deadReplay } from './dead.ts'
-import { eventsList, eventsReplay, eventsShow } from './events.ts'
+import { eventsExport, eventsList, eventsReplay, eventsShow } from './events.ts'
 import { migrate } from './migrate.ts'
 import { printable, write } from './output.ts'
 import {
@@ -43,6 +43,7 @@ const commands: readonly Command[] = [
   send,
   eventsList,
   eventsShow,
+  eventsExport,
   eventsReplay,
   deadList,
   deadReplay,

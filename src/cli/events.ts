@@ -1,10 +1,12 @@
-import type { ErrorDetail } from '../domain/errors.ts'
+import { writeFile } from 'node:fs/promises'
+import { type ErrorDetail, messageOf } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
+import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import type { EventDetailJson, EventJson, ReplayJson } from '../http/schemas/events.ts'
-import { command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
+import { CommandError, command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
 import { type Columns, listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, printable, shortDuration, shortTime, table, write, writeAnswer } from './output.ts'
+import { fields, printable, shortDuration, shortTime, table, write, writeAnswer, writeJson } from './output.ts'
 
 const PATH = '/v1/events'
 const eventPath = (uid: string): string => `${PATH}/${encodeURIComponent(uid)}`
@@ -134,6 +136,40 @@ export function thrown({ name, message, code, stack, cause, errors }: ErrorDetai
     ...(cause === undefined ? [] : [line('caused by'), thrown(cause, `${indent}  `)]),
     ...(errors ?? []).flatMap((part) => [line('one of its parts'), thrown(part, `${indent}  `)]),
   ].join('')
+}
+
+export const eventsExport = command({
+  name: 'events export',
+  summary: 'Writes one event as a file that tests of handlers read: recorded() of holdfast/testing.',
+  operands: ['uid'],
+  flags: { out: { value: '<file>', help: 'write this file, in place of the standard output' } },
+  run: async ({ flags: { out }, operands: [uid] }, io) =>
+    withOps(io, async (ops) => {
+      const event = await ops.get<EventDetailJson>(eventPath(uid))
+      const fixture = fixtureOf(event, await ops.bytes(`${eventPath(uid)}/body`))
+      if (out === undefined) await writeJson(io.out, fixture)
+      else await writeFile(out, `${JSON.stringify(fixture, null, 2)}\n`).catch(unwritable)
+      return EXIT_OK
+    }),
+})
+
+/** The fields in an order that is always the same, so that two exports of one event are one file. */
+const fixtureOf = ({ headers, task, ...event }: EventDetailJson, body: Uint8Array): EventFixture => ({
+  format: FIXTURE_FORMAT,
+  source: event.source,
+  provider: event.provider,
+  type: event.type,
+  id: event.id,
+  uid: event.uid,
+  received_at: event.received_at,
+  origin: event.origin,
+  ...(task !== undefined && { task }),
+  headers: Object.fromEntries(Object.entries(headers).toSorted(([one], [other]) => (one < other ? -1 : 1))),
+  ...bodyField(body),
+})
+
+function unwritable(error: unknown): never {
+  throw new CommandError(messageOf(error))
 }
 
 export const eventsReplay = command({

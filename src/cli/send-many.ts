@@ -1,9 +1,7 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import { Agent } from 'undici'
-import { newUid } from '../domain/names.ts'
 import type { Provider } from '../domain/provider.ts'
-import { type installedSamples, sampleFault, sampleRequest } from '../providers/samples.ts'
-import { signRequest } from '../signatures/registry.ts'
+import { type installedSamples, sampleFault, signedSample } from '../providers/samples.ts'
 import { CommandError } from './command.ts'
 import { describeProblem, unreachable } from './ops-client.ts'
 
@@ -107,13 +105,8 @@ async function sendOne(agent: Agent, request: SendRequest, run: Run): Promise<vo
   if (receipt.duplicate) run.duplicates++
 }
 
-function sample({ provider, type, data, secret, samples, signedUrl }: SendRequest) {
-  const id = `evt_${newUid()}`
-  const nowMs = Date.now()
-  const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret, samples)
-  const signature = signRequest(provider.verify, secret, { id, body, headers, url: signedUrl, nowMs })
-  return { headers: { ...headers, ...signature.headers }, body, query: signature.query }
-}
+const sample = ({ provider, type, data, secret, samples, signedUrl }: SendRequest) =>
+  signedSample(provider, { type, data, secret, url: signedUrl, shipped: samples })
 
 function readReceipt(bytes: Buffer, origin: string): Acknowledgement {
   try {

@@ -107,7 +107,7 @@ function report({ telemetry, log }: EventWriterOptions, about: object, event: Ne
 
 /** A webhook, the answer to a poll, or the expiry of a task, before it is an event. */
 export interface Arrival {
-  readonly source: Source
+  readonly source: Pick<Source, 'name' | 'provider' | 'dedupe' | 'secretHeaders'>
   readonly headers: Headers
   readonly body: Buffer
   readonly receivedAtMs: number
@@ -177,7 +177,7 @@ const NEVER_STORED = new Set([
   'accept-encoding',
 ])
 
-function storedHeaders(source: Source, headers: Headers): Headers {
+function storedHeaders(source: Arrival['source'], headers: Headers): Headers {
   const stored: Record<string, string> = Object.create(null)
   for (const name in headers) {
     const value = headers[name]

@@ -54,7 +54,7 @@ export function readEvent(provider: Provider, headers: Headers, body: Uint8Array
   let found: FoundFields = {}
   const reasons: string[] = parsed.ok ? [] : [parsed.reason]
   try {
-    found = quiet(extract(provider.event, headers, parsed.ok ? parsed.value : undefined))
+    found = quiet(findFields(provider.event, headers, parsed.ok ? parsed.value : undefined))
     const mismatch = parsed.ok ? quiet(provider.mismatch?.({ headers, body: parsed.value })) : undefined
     if (isGiven(mismatch)) reasons.push(String(mismatch).slice(0, MAX_NAME_LENGTH))
   } catch (error) {
@@ -139,7 +139,8 @@ export function quiet<Given>(given: Given): Given {
 export const unreadable = (provider: Provider, error: unknown): string =>
   `provider ${provider.name} could not read it (${nameOfError(error)})`
 
-function extract(event: Provider['event'], headers: Headers, body: unknown): FoundFields {
+/** The fields that the provider's map or code finds in a request, unchecked. Throws if the code throws. */
+export function findFields(event: Provider['event'], headers: Headers, body: unknown): FoundFields {
   if (typeof event === 'function') return event({ headers, body })
   const pick = (field: keyof EventMap) => select(event[field], headers, body)
   return {

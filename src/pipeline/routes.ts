@@ -102,20 +102,21 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
   }
 }
 
-const compiled = new WeakMap<Provider, ReadonlyMap<string, SchemaCheck>>()
+type Schemas = NonNullable<Provider['schemas']>
+
+const NO_SCHEMAS: Schemas = {}
+const compiled = new WeakMap<Schemas, ReadonlyMap<string, SchemaCheck>>()
 
 /** Event type → check of its data by the provider's schema. Compiles at the first call, which should come before the first event. */
-export function providerChecks(provider: Provider): ReadonlyMap<string, SchemaCheck> {
-  const known = compiled.get(provider)
+export function providerChecks({ schemas = NO_SCHEMAS }: Pick<Provider, 'schemas'>): ReadonlyMap<string, SchemaCheck> {
+  const known = compiled.get(schemas)
   if (known !== undefined) return known
-  const checks = new Map(Object.entries(provider.schemas ?? {}).map(([type, schema]) => [type, compileSchema(schema)]))
-  compiled.set(provider, checks)
+  const checks = new Map(Object.entries(schemas).map(([type, schema]) => [type, compileSchema(schema)]))
+  compiled.set(schemas, checks)
   return checks
 }
 
-const catalogueChecks: ReadonlyMap<string, SchemaCheck> = new Map(
-  Object.entries(catalogue).map(([type, schema]) => [type, compileSchema(schema)]),
-)
+const catalogueChecks = providerChecks({ schemas: catalogue })
 
 function compileRoute(handler: HandlerDefinition): CompiledRoute {
   return { handler, wants: compilePatterns(handler.types), check: compileCheck(handler, compileBounded) }

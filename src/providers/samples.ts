@@ -1,6 +1,7 @@
+import { newUid } from '../domain/names.ts'
 import type { EventMap, Provider, Sample, SampleEvent, Selector } from '../domain/provider.ts'
 import { readEvent } from '../pipeline/read-event.ts'
-import { bodyFields } from '../signatures/registry.ts'
+import { bodyFields, signRequest } from '../signatures/registry.ts'
 
 interface SampleRequest {
   /** The content type, and headers that carry fields of the event. The signature's headers are added later. */
@@ -38,6 +39,25 @@ export function sampleRequest(
   for (const [path, value] of Object.entries(bodyFields(verify, secret, event.nowMs))) putAt(whole, path, value)
   const [contentType = 'application/json'] = contentTypes
   return { headers: { 'content-type': contentType, ...headers }, body: Buffer.from(JSON.stringify(whole)) }
+}
+
+interface SampleToSign extends Pick<SampleEvent, 'type' | 'data'> {
+  readonly secret: string
+  /** The public URL, for providers that sign it. */
+  readonly url: string
+  readonly shipped: ShippedSamples | undefined
+}
+
+/** A sample event with an id of its own, signed as its provider signs it. `query`: the query string without its `?`. */
+export function signedSample(
+  provider: Provider,
+  { type, data, secret, url, shipped }: SampleToSign,
+): SampleRequest & { readonly query: string } {
+  const id = `evt_${newUid()}`
+  const nowMs = Date.now()
+  const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret, shipped)
+  const signature = signRequest(provider.verify, secret, { id, body, headers, url, nowMs })
+  return { headers: { ...headers, ...signature.headers }, body, query: signature.query }
 }
 
 /**

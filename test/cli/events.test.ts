@@ -1,5 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import type { WebhookEvent } from 'holdfast'
+import { recorded, runHandler } from 'holdfast/testing'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { signRequest } from '../../src/signatures/registry.ts'
+import { standardWebhooks } from '../../src/signatures/standard-webhooks.ts'
+import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent, signedHeaders } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { run } from './run.ts'
@@ -100,6 +106,62 @@ test('events show --body prints the exact bytes that were sent', async () => {
   expect(bytes.equals(Buffer.from(body))).toBe(true)
 })
 
+describe('events export', () => {
+  test('writes an event as a file from which a test gets the very event again', async () => {
+    const sent = signedEvent('acme.thing', { mended: service.directory })
+    const { uid } = await post(service.publicUrl, { ...sent, headers: { ...sent.headers, 'x-acme': 'é' } })
+    const file = join(service.directory, 'event.json')
+    expect(await events('export', uid, '--out', file)).toMatchObject({ code: 0, out: '', err: '' })
+    const { out } = await events('export', uid)
+    expect(readFileSync(file, 'utf8')).toBe(out)
+    const fixture = JSON.parse(out) as Record<string, unknown>
+    expect(Object.keys(fixture)).toEqual([
+      'format',
+      'source',
+      'provider',
+      'type',
+      'id',
+      'uid',
+      'received_at',
+      'origin',
+      'headers',
+      'body',
+    ])
+    const { headers, received_at } = await service.api(`/v1/events/${uid}`)
+    expect(fixture).toMatchObject({
+      format: 'holdfast-event/1',
+      uid,
+      id: sent.id,
+      headers,
+      received_at,
+      body: sent.body,
+    })
+
+    const seen: WebhookEvent[] = []
+    const run = await runHandler((event) => void seen.push(event), recorded(file))
+    expect(run).toMatchObject({ outcome: 'succeeded' })
+    expect(seen[0]).toMatchObject({ uid, id: sent.id, type: 'acme.thing', source: 'ai', received_at })
+    expect(seen[0]?.raw().equals(Buffer.from(sent.body))).toBe(true)
+  })
+
+  test('writes a body that is no UTF-8 as base64', async () => {
+    const body = Buffer.from('{"id":"evt_latin","type":"acme.thing","data":"\xe9"}', 'latin1')
+    const { headers } = signRequest(standardWebhooks, AI_SECRET, { id: 'evt_latin', body, nowMs: Date.now() })
+    const answer = await fetch(`${service.publicUrl}/v1/webhooks/ai`, { method: 'POST', body, headers })
+    const { uid } = (await answer.json()) as { uid: string }
+    const fixture = JSON.parse((await events('export', uid)).out) as Record<string, unknown>
+    expect(fixture).not.toHaveProperty('body')
+    expect(Buffer.from(String(fixture.body_base64), 'base64').equals(body)).toBe(true)
+  })
+
+  test('fails in one line if the file cannot be written', async () => {
+    const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
+    const { code, err } = await events('export', uid, '--out', join(service.directory, 'missing/event.json'))
+    expect(code).toBe(1)
+    expect(err).toMatch(/^holdfast events export: ENOENT.*\n$/)
+  })
+})
+
 test('events replay names the handlers that run again', async () => {
   const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
   await ended(uid)
@@ -118,11 +180,14 @@ test('events replay of an event without a handler says that nothing runs', async
   expect(await events('replay', uid)).toMatchObject({ code: 1, out: `${uid} is unhandled; nothing runs\n` })
 })
 
-test.each([['show'], ['replay']])('events %s of an event that does not exist fails in one line', async (verb) => {
-  const { code, out, err } = await events(verb, 'no/such?event')
-  expect({ code, out }).toEqual({ code: 1, out: '' })
-  expect(err).toBe(`holdfast events ${verb}: No such event (404): there is no event no/such?event\n`)
-})
+test.each([['show'], ['export'], ['replay']])(
+  'events %s of an event that does not exist fails in one line',
+  async (verb) => {
+    const { code, out, err } = await events(verb, 'no/such?event')
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toBe(`holdfast events ${verb}: No such event (404): there is no event no/such?event\n`)
+  },
+)
 
 test('a command with a wrong token fails and names OPS_TOKEN', async () => {
   const { code, err } = await run(['events', 'list'], { ...service.environment, OPS_TOKEN: 'another-token' })

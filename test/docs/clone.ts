@@ -50,16 +50,20 @@ export function documentFiles(): ReadonlyMap<string, string> {
 function makeClone(): string {
   const files = documentFiles()
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-docs-'))
-  for (const folder of ['src/handlers', 'providers', 'node_modules', 'secrets', 'answers'])
+  for (const folder of ['src/handlers', 'providers', 'test', 'node_modules', 'secrets', 'answers'])
     mkdirSync(join(directory, folder), { recursive: true })
   for (const name of shippedHandlers) cpSync(join(handlersDirectory, name), join(directory, 'src/handlers', name))
   for (const [file, content] of files) writeFileSync(join(directory, file), content)
   symlinkSync(join(checkout, 'src/main.ts'), join(directory, 'src/main.ts'))
   symlinkSync(checkout, join(directory, 'node_modules/holdfast'))
-  for (const name of ['@types', '.cache'])
+  for (const name of ['@types', '.cache', 'vitest'])
     symlinkSync(join(checkout, 'node_modules', name), join(directory, 'node_modules', name))
   const compilerOptions = { paths: { pino: [join(checkout, 'node_modules/pino')] } }
-  const tsconfig = { extends: join(checkout, 'tsconfig.json'), compilerOptions, include: ['src/handlers', 'providers'] }
+  const tsconfig = {
+    extends: join(checkout, 'tsconfig.json'),
+    compilerOptions,
+    include: ['src/handlers', 'providers', 'test'],
+  }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}')
   writeFileSync(join(directory, 'request.json'), '{"data":{"prompt":"a lighthouse"}}')

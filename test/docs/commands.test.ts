@@ -80,6 +80,21 @@ describe('the modules in the documents', () => {
   })
 })
 
+describe('the tests in docs/handlers.md', () => {
+  test('pass with vitest', async () => {
+    const { code, out } = await clone.run('vitest', ['run', 'test/billing.test.ts'], { NO_COLOR: '1' })
+    expect(out).toMatch(/Tests +2 passed \(2\)/)
+    expect(code).toBe(0)
+  })
+
+  test('pass with node --test, on an event that the page exports', async () => {
+    expect(await clone.runPage(pageNamed('docs/handlers.md'))).toMatchObject({ code: 0, err: '' })
+    const { code, out } = await clone.run(process.execPath, ['--test', '--test-reporter=tap', 'test/examples.test.ts'])
+    expect(out).toMatch(/^# pass 1$/m)
+    expect(code).toBe(0)
+  })
+})
+
 describe('docs/ops-api-and-metrics.md', () => {
   const page = pageNamed('docs/ops-api-and-metrics.md')
 

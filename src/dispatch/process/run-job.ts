@@ -18,6 +18,9 @@ const MAX_AFTER_MS = 366 * 86_400_000
 /** Characters of an invalid time that an error shows. */
 const MAX_SHOWN_LENGTH = 64
 
+// Bound here, before user code can replace it, or a test's fake timers do.
+const { setImmediate } = globalThis
+
 /** How an attempt ends: by its handler, by its deadline, or by an error that the handler did not catch. */
 type Decision = Pick<HandlerResult, 'outcome' | 'error' | 'detail' | 'afterMs' | 'quarantine' | 'judgement'>
 

@@ -12,7 +12,7 @@ import { githubSample } from './github.ts'
 
 /**
  * Samples of the shipped providers. The service never loads this folder, and an installation may leave it out, as the image does:
- * import it only by `installedSamples`.
+ * import it only by `installedSamples`, or in `testing`, which then is left out too.
  */
 
 const iso = (ms: number): string => new Date(ms).toISOString()
