@@ -18,7 +18,8 @@ const HELD =
 
 export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore & StoreClock
-  readonly waits: Omit<LongestWaits, 'isTrusted'>
+  /** The longest waits by what is known now: the handlers of other replicas may change. */
+  readonly waits: () => Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
   readonly onRepaired: () => void
   readonly log: Logger
@@ -142,7 +143,7 @@ export class Retention implements RetentionService {
     const { store, waits, onRepaired, log } = this.#options
     const total = { events: 0, deliveries: 0, tasks: 0 }
     for (let isDone = false; !isDone && !this.#stopping.signal.aborted; ) {
-      const repaired: RepairedTimes = await store.repairTimes({ ...waits, isTrusted })
+      const repaired: RepairedTimes = await store.repairTimes({ ...waits(), isTrusted })
       total.events += repaired.events
       total.deliveries += repaired.deliveries
       total.tasks += repaired.tasks

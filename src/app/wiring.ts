@@ -1,8 +1,9 @@
+import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
-import { leaseMs } from '../dispatch/pool/attempts.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Config } from '../domain/config.ts'
+import type { AttemptPolicy } from '../domain/handler-policy.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
@@ -129,8 +130,7 @@ function dispatcherOf(
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
     ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
     receiving,
-    retry: config.retry,
-    leaseMs: leaseMs(config.handlerTimeoutMs),
+    attempts: attemptsOf(config),
     clock,
     random: Math.random,
     redact: redactor([...secretsIn(config), ...databasePasswords(config.databaseUrl)]),
@@ -139,16 +139,20 @@ function dispatcherOf(
   })
 }
 
-function retentionOf({ config, store, log }: WiringInputs, onRepaired: () => void): Retention {
+/** The service's settings for the attempts of handlers without a policy of their own. */
+const attemptsOf = ({ handlerTimeoutMs, retry }: Config): AttemptPolicy => ({ timeoutMs: handlerTimeoutMs, retry })
+
+function retentionOf({ config, store, routed, log }: WiringInputs, onRepaired: () => void): Retention {
+  let longest = longestWaits([], attemptsOf(config))
   return new Retention({
     store,
     retentionDays: config.retentionDays,
     deadRetentionDays: config.deadRetentionDays,
-    waits: {
-      retryMs: config.retry.capMs,
-      retryAfterMs: MAX_RETRY_AFTER_MS,
-      pollMs: longestPollMs(config.pollIntervalMs),
-      leaseMs: leaseMs(config.handlerTimeoutMs),
+    waits: () => {
+      // Never shorter than before: attempts of a handler from before a reload may still run.
+      const now = longestWaits(routed.handlers(), attemptsOf(config))
+      longest = { leaseMs: Math.max(longest.leaseMs, now.leaseMs), retryMs: Math.max(longest.retryMs, now.retryMs) }
+      return { ...longest, retryAfterMs: MAX_RETRY_AFTER_MS, pollMs: longestPollMs(config.pollIntervalMs) }
     },
     onRepaired,
     log,

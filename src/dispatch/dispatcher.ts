@@ -4,8 +4,10 @@ import type { AttemptResult, LeasedDelivery, TypeRoutes, Work } from '../domain/
 import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
-import { type RetryPolicy, settlementOf } from '../domain/retry-or-dead.ts'
+import type { AttemptPolicy } from '../domain/handler-policy.ts'
+import { settlementOf } from '../domain/retry-or-dead.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
+import { AttemptPolicies, longestWaits } from './attempt-policies.ts'
 import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
 import { ConcurrencyLimits, type PoolCapacity, type RunningAttempts } from './concurrency-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
@@ -22,7 +24,7 @@ export interface DispatcherOptions extends ClaimTiming {
   readonly store: Pick<DeliveryQueue, 'claim' | 'settle'>
   readonly pool: PoolCapacity & {
     onCapacity: () => void
-    run(work: Work): Promise<AttemptResult>
+    run(work: Work, timeoutMs: number): Promise<AttemptResult>
     abort(): void
     close(): Promise<void>
   }
@@ -30,8 +32,8 @@ export interface DispatcherOptions extends ClaimTiming {
   /** Shared with the dispatchers from before a reload; its own unless given. */
   readonly running?: RunningAttempts
   readonly routesOf: (source: string) => TypeRoutes
-  readonly retry: RetryPolicy
-  readonly leaseMs: number
+  /** Of the handlers that have no other policy. */
+  readonly attempts: AttemptPolicy
   readonly random: () => number
   /** Removes secrets from the errors of handlers. */
   readonly redact: (text: string) => string
@@ -51,6 +53,7 @@ export class Dispatcher {
   readonly #claims: ClaimLoop
   readonly #settlements: SettlementQueue
   readonly #limits: ConcurrencyLimits
+  readonly #policies: AttemptPolicies
   readonly #inFlight = new Set<Promise<void>>()
   /** The number of offers whose `take` has not been called yet, and what to call at the next `take`. */
   #offers = 0
@@ -60,8 +63,9 @@ export class Dispatcher {
   #successor: Dispatcher | undefined
 
   constructor(options: DispatcherOptions) {
-    const { handlers, pool, running } = options
+    const { handlers, pool, running, attempts } = options
     this.#options = options
+    this.#policies = new AttemptPolicies(handlers, attempts)
     this.#limits = new ConcurrencyLimits(pool, handlers, running)
     this.#claims = new ClaimLoop({
       ...options,
@@ -71,6 +75,7 @@ export class Dispatcher {
     })
     this.#settlements = new SettlementQueue({
       ...options,
+      leaseMs: longestWaits(handlers, attempts).leaseMs,
       onDue: (dueAtMs) => this.#newest.#claims.wakeBy(dueAtMs),
       onSettled: () => this.#newest.#claims.onCapacity(),
     })
@@ -95,7 +100,7 @@ export class Dispatcher {
     const offered = handlers.filter((handler) => !this.#claims.hasBacklog(handler) && this.#limits.reserve(handler))
     if (offered.length === 0) return undefined
     this.#offers++
-    return { handlers: offered, leaseMs: this.#options.leaseMs }
+    return { handlers: offered, leaseMs: this.#policies.leaseOf(offered) }
   }
 
   /**
@@ -156,12 +161,20 @@ export class Dispatcher {
   }
 
   #claimRequest(): ClaimRequest | undefined {
-    const { pool, leaseMs, retry } = this.#options
+    const { pool } = this.#options
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
     const { handlers, total } = this.#limits.limits()
     if (handlers.length === 0) return undefined
     const isolatedLimit = pool.free().isolated
-    return { handlers, sharedLimit: total, isolatedLimit, leaseMs, maxAttempts: retry.maxAttempts }
+    const { leaseMs, service, ownLimits } = this.#policies
+    return {
+      handlers,
+      sharedLimit: total,
+      isolatedLimit,
+      leaseMs,
+      maxAttempts: service.retry.maxAttempts,
+      ...(ownLimits !== undefined && { ownLimits }),
+    }
   }
 
   #execute(work: Work): void {
@@ -171,8 +184,9 @@ export class Dispatcher {
   }
 
   async #run(work: Work): Promise<void> {
-    const { pool, routesOf, retry, clock, random, redact } = this.#options
-    const result = redactResult(await pool.run(work), redact)
+    const { pool, routesOf, clock, random, redact } = this.#options
+    const { timeoutMs, retry } = this.#policies.of(work.handler)
+    const result = redactResult(await pool.run(work, timeoutMs), redact)
     this.#limits.ended(work.handler)
     const decided = settlementOf(work, result, { retry, nowMs: clock(), random, stopping: this.#isStopping })
     const settlement = decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided

@@ -10,6 +10,7 @@ const SETTLE_RETRY_MS = 500
 
 interface SettlementQueueOptions {
   readonly store: Pick<DeliveryQueue, 'settle'>
+  /** The longest lease of any handler. */
   readonly leaseMs: number
   readonly log: Logger
   /**
@@ -23,7 +24,7 @@ interface SettlementQueueOptions {
 
 /**
  * Writes settlements into the store, all of one turn of the event loop in one call. Settlements that the store refuses (for
- * example because its disk is full) are tried again for the duration of a lease; after that their leases have ended, and the
+ * example because its disk is full) are tried again for the duration of the longest lease; after that their leases have ended, and the
  * deliveries run again.
  */
 export class SettlementQueue {

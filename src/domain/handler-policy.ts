@@ -23,6 +23,18 @@ export interface HandlerPolicy {
   readonly rate?: RateLimit
 }
 
+/** The deadline and the retries of attempts, complete. */
+export interface AttemptPolicy {
+  readonly timeoutMs: number
+  readonly retry: RetryPolicy
+}
+
+/** The policy of a handler's attempts: its own, completed by the service's settings. */
+export const attemptPolicyOf = ({ timeoutMs, retry }: HandlerPolicy, service: AttemptPolicy): AttemptPolicy => ({
+  timeoutMs: timeoutMs ?? service.timeoutMs,
+  retry: { ...service.retry, ...retry },
+})
+
 type Bounds = readonly [min: number, max: number]
 
 const RETRY: Readonly<Record<keyof RetryPolicy, Bounds>> = {

@@ -41,7 +41,7 @@ function retentionOf(store: OpenStore, at: Time, given: Partial<RetentionOptions
     store,
     retentionDays: 30,
     deadRetentionDays: 30,
-    waits: WAITS,
+    waits: () => WAITS,
     onRepaired: () => wakes++,
     log: pino(output),
     monotonicMs: () => at.monotonicMs,

@@ -72,6 +72,35 @@ describe('a delivery', () => {
   })
 })
 
+describe('a handler with a policy of its own', () => {
+  test('has its own number of attempts and its own waits, and the others have those of the service', async () => {
+    const { append, ended, store } = await startDispatcher({
+      maxAttempts: 2,
+      policies: { throw: { retry: { maxAttempts: 4 } }, raw: { retry: { baseMs: 1e8, capMs: 1e8 } } },
+    })
+    expect(await ended(await append(['throw']))).toMatchObject([{ state: 'dead', attempts: 4 }])
+    expect(await ended(await append(['float']))).toMatchObject([{ state: 'dead', attempts: 2 }])
+    const beforeMs = Date.now()
+    const uid = await append(['raw'])
+    const waiting = await eventually(
+      () => store.event(uid),
+      (event) => event?.deliveries[0]?.state === 'pending' && event.deliveries[0].attempts === 1,
+    )
+    // The wait is random: less than a second of a day and more happens once in 100,000 times.
+    expect(waiting?.deliveries[0]?.dueAtMs).toBeGreaterThan(beforeMs + 1_000)
+  })
+
+  test('has its own deadline', async () => {
+    const { append, ended } = await startDispatcher({
+      maxAttempts: 1,
+      timeoutMs: 60_000,
+      policies: { hang: { timeoutMs: 100 } },
+    })
+    const [delivery] = await ended(await append(['hang']))
+    expect(delivery).toMatchObject({ state: 'dead', lastError: 'the handler passed its deadline' })
+  })
+})
+
 describe('a handler that ends its process', () => {
   test('costs the other attempts in the process nothing: each runs again, and only its own delivery is dead', async () => {
     const { append, ended } = await startDispatcher({ maxAttempts: 2, timeoutMs: 10_000 })

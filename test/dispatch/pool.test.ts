@@ -6,6 +6,29 @@ import { eventually } from '../support/eventually.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { acme, sharePool, startPool, work } from './start-pool.ts'
 
+describe('an attempt with a deadline of its own', () => {
+  test('ends at it, however long the deadline of the others is', async () => {
+    const pool = await startPool({ timeoutMs: 700 })
+    const [short, long] = await Promise.all([
+      pool.run(work('hang'), 50),
+      pool.run(work('wait', '{"type":"wait","ms":1100}'), 20_000),
+    ])
+    expect(short).toMatchObject({ outcome: 'timeout' })
+    expect(short.durationMs).toBeLessThan(700)
+    expect(long).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('that blocks its process costs it the process at that deadline, though an older attempt in it has more time', async () => {
+    const pool = await startPool({ timeoutMs: 600_000 })
+    const older = pool.run(work('wait', '{"type":"wait","ms":1000}'))
+    expect(await pool.run(work('loop'), 200)).toMatchObject({
+      outcome: 'process_lost',
+      error: 'a handler held its process past the deadline',
+    })
+    expect(await older).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
 describe('a handler process', () => {
   const pool = sharePool()
 

@@ -6,6 +6,8 @@ import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
 import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
+import type { HandlerDefinition } from '../../src/domain/handler.ts'
+import type { HandlerPolicy } from '../../src/domain/handler-policy.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
 import { createEventWriter } from '../../src/pipeline/event-writer.ts'
@@ -24,6 +26,8 @@ interface DispatcherOptions {
   readonly receiving?: () => number
   readonly maxIdleMs?: () => number
   readonly handlers?: readonly string[]
+  /** Of single handlers. */
+  readonly policies?: Readonly<Record<string, HandlerPolicy>>
 }
 
 type OnEnd = (end: () => Promise<void>) => void
@@ -44,18 +48,14 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
       settle: (settlements) => store.settle(settlements),
     },
     pool,
-    handlers: (await pool.start())
-      .filter(({ name }) => options.handlers?.includes(name) ?? true)
-      .map(({ name, types }) => ({
-        name,
-        types,
-        ...(name === 'wait' && { concurrency: 2 }),
-      })),
+    handlers: handlersOf(await pool.start(), options),
     routesOf: (source) => ({ source, accepts: ['*'], handlers: [] }),
     receiving: options.receiving ?? (() => 0),
     redact: (text) => text,
-    retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
-    leaseMs: 60_000,
+    attempts: {
+      timeoutMs: options.timeoutMs ?? 5_000,
+      retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
+    },
     ...(options.maxIdleMs !== undefined && { maxIdleMs: options.maxIdleMs }),
     clock: Date.now,
     random: Math.random,
@@ -97,6 +97,14 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   }
   return { store, pool, dispatcher, append, keep, ended, reports, claims: () => claims }
 }
+
+const handlersOf = (
+  registered: readonly HandlerDefinition[],
+  { handlers, policies }: DispatcherOptions,
+): readonly HandlerDefinition[] =>
+  registered
+    .filter(({ name }) => handlers?.includes(name) ?? true)
+    .map(({ name, types }) => ({ name, types, ...(name === 'wait' && { concurrency: 2 }), ...policies?.[name] }))
 
 function eventFor(handlers: readonly string[], data: Record<string, unknown>, id: string): NewEvent {
   const uid = newUid()

@@ -109,7 +109,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       store,
       retentionDays: 30,
       deadRetentionDays: 60,
-      waits: { retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1 },
+      waits: () => ({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1 }),
       onRepaired: () => {},
       log,
     }),

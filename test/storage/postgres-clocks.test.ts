@@ -33,7 +33,7 @@ test.each([40 * DAY_MS, -40 * DAY_MS])(
       store: wrong,
       retentionDays: 30,
       deadRetentionDays: 30,
-      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
+      waits: () => ({ retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS }),
       onRepaired: () => {},
       log: pino({ level: 'silent' }),
     })
@@ -113,7 +113,7 @@ test('an operator’s confirmation of the clock, given to any replica, holds for
       store,
       retentionDays: 30,
       deadRetentionDays: 30,
-      waits: { retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS },
+      waits: () => ({ retryMs: MINUTE_MS, retryAfterMs: DAY_MS, pollMs: DAY_MS, leaseMs: DAY_MS }),
       onRepaired: () => {},
       log: pino({ level: 'silent' }),
       monotonicMs: () => at.monotonicMs,

@@ -24,6 +24,8 @@ export interface PoolAttempt {
   readonly work: Work
   /** How many others it may share a process with. Each time a process ends with this attempt in it, the number gets smaller. */
   readonly sharing: 'many' | 'few' | 'alone'
+  /** The deadline of each of its runs. */
+  readonly timeoutMs: number
   /**
    * The latest time at which the attempt may start, by `performance.now`. If it started later, its lease would end while it
    * runs.
@@ -122,6 +124,13 @@ export class InFlightAttempts {
 
   get first(): InFlightAttempt | undefined {
     const [first] = this.#inFlight.values()
+    return first
+  }
+
+  /** Handlers may have deadlines of different lengths, so the attempt that was sent first need not be the one whose deadline is first. */
+  get firstDeadlineMs(): number | undefined {
+    let first: number | undefined
+    for (const { untilMs } of this.#inFlight.values()) if (first === undefined || untilMs < first) first = untilMs
     return first
   }
 

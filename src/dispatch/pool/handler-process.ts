@@ -116,9 +116,14 @@ export class HandlerProcess {
     return this.#overdue
   }
 
-  /** The attempt whose deadline comes first. */
+  /** The attempt that was sent first. */
   get first(): InFlightAttempt | undefined {
     return this.#attempts.first
+  }
+
+  /** The first deadline of its attempts, by the monotonic clock; undefined if it has none. */
+  get firstDeadlineMs(): number | undefined {
+    return this.#attempts.firstDeadlineMs
   }
 
   get isIdle(): boolean {
@@ -128,7 +133,8 @@ export class HandlerProcess {
   /** Whether the process has an unanswered attempt of this handler. */
   runs = (handler: string): boolean => this.#attempts.has(handler)
 
-  run(attempt: PoolAttempt, timeoutMs: number): void {
+  run(attempt: PoolAttempt): void {
+    const { timeoutMs } = attempt
     const [sentAtMs, nowMs] = [Date.now(), performance.now()]
     const deadlineAtMs = sentAtMs + timeoutMs
     const key = this.#attempts.add({ attempt, sentAtMs, sinceMs: nowMs, untilMs: nowMs + timeoutMs })

@@ -25,6 +25,7 @@ export interface PoolOptions extends SupervisorOptions {
   readonly processes: number
   /** Attempts in each process at once. */
   readonly concurrency: number
+  /** The deadline of attempts that are run without another one. */
   readonly timeoutMs: number
 }
 
@@ -111,12 +112,13 @@ export class HandlerPool {
   mayStart = (handler: string): boolean => this.#supervisor.mayBlockMore(handler)
 
   /** Runs one attempt in a process. Never rejects: a lost process is a result. */
-  run(work: Work): Promise<AttemptResult> {
+  run(work: Work, timeoutMs = this.#options.timeoutMs): Promise<AttemptResult> {
     const { promise, resolve } = Promise.withResolvers<AttemptResult>()
     const attempt: PoolAttempt = {
       work,
       sharing: work.isolated ? 'alone' : 'many',
-      startByMs: performance.now() + latestStartMs(this.#options.timeoutMs),
+      timeoutMs,
+      startByMs: performance.now() + latestStartMs(timeoutMs),
       resolve: (result) => {
         if (result.outcome !== 'process_lost' && result.outcome !== 'released') this.#unstable.survived(work.handler)
         resolve(result)
@@ -176,7 +178,7 @@ export class HandlerPool {
     this.#waiting.count(({ work }) => this.#groupOf(work.handler) === group)
 
   #start(process: HandlerProcess, attempt: PoolAttempt): void {
-    process.run(attempt, this.#options.timeoutMs)
+    process.run(attempt)
   }
 
   #onReady(): void {

@@ -63,7 +63,8 @@ export class Watchdog {
     if (reason !== undefined) return { kind: 'kill', reason }
     const kind = this.#heartbeat(process, nowMs)
     const graceMs = kind === 'blocked' ? STUCK_WHEN_BLOCKED_MS : STUCK_AFTER_MS
-    if (process.first !== undefined && nowMs > process.first.untilMs + graceMs)
+    const { firstDeadlineMs } = process
+    if (firstDeadlineMs !== undefined && nowMs > firstDeadlineMs + graceMs)
       return { kind: 'kill', reason: 'a handler held its process past the deadline' }
     return { kind }
   }
