@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** What handler and provider modules import from `holdfast`. */
 export { Type } from '@sinclair/typebox'
 export type { CreatedAtSource, EventFields, Headers, Origin, WebhookEvent } from './domain/event.ts'

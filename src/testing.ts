@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 import type { WebhookEvent } from './domain/event.ts'
 import type { Handler } from './domain/handler.ts'
 import type { HandlerModule } from './domain/router.ts'

@@ -122,7 +122,9 @@ describe('the rooms of src', () => {
     const drawings = architecture.match(/```mermaid[^]*?```/g) ?? []
     const named = [...written, ...drawings.flatMap((drawing) => drawing.match(/\w[\w-]*\/[\w/-]+\.ts/g) ?? [])]
     expect(named.length).toBeGreaterThan(30)
-    expect(named.filter((path) => !existsSync(join(src, path.startsWith('test/') ? `../${path}` : path)))).toEqual([])
+    expect(
+      named.filter((path) => !existsSync(join(src, /^(?:test|scripts)\//.test(path) ? `../${path}` : path))),
+    ).toEqual([])
   })
 
   test.each([

@@ -26,7 +26,7 @@ export class HoldfastError extends Error {
   override readonly name = 'HoldfastError'
   readonly code: ErrorCode
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
     super(message, options)
     this.code = code
   }

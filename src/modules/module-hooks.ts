@@ -3,7 +3,10 @@ import { registerHooks } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 /** What users' modules may import from Holdfast → the file of this, the running Holdfast. */
-const OWN_FILES: ReadonlyMap<string, string> = new Map([['holdfast', new URL('../index.ts', import.meta.url).href]])
+const OWN_FILES: ReadonlyMap<string, string> = new Map([
+  ['holdfast', new URL('../index.ts', import.meta.url).href],
+  ['holdfast/testing', new URL('../testing.ts', import.meta.url).href],
+])
 
 /** A statement that only an ES module can have. */
 const MODULE_STATEMENT = /^\s*(?:import(?:\s+[\w$]|\s*[*{'"])|export(?:\s+\w|\s*[*{]))/m

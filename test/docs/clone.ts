@@ -54,14 +54,17 @@ function makeClone(): string {
     mkdirSync(join(directory, folder), { recursive: true })
   for (const name of shippedHandlers) cpSync(join(handlersDirectory, name), join(directory, 'src/handlers', name))
   for (const [file, content] of files) writeFileSync(join(directory, file), content)
-  symlinkSync(join(checkout, 'src/main.ts'), join(directory, 'src/main.ts'))
-  symlinkSync(checkout, join(directory, 'node_modules/holdfast'))
+  symlinkSync(join(checkout, 'bin'), join(directory, 'bin'))
   for (const name of ['@types', '.cache', 'vitest'])
     symlinkSync(join(checkout, 'node_modules', name), join(directory, 'node_modules', name))
-  const compilerOptions = { paths: { pino: [join(checkout, 'node_modules/pino')] } }
+  const holdfast = join(directory, 'node_modules/holdfast')
+  mkdirSync(holdfast)
+  symlinkSync(join(checkout, 'src'), join(holdfast, 'src'))
+  const exported = { '.': './src/index.ts', './testing': './src/testing.ts' }
+  writeFileSync(join(holdfast, 'package.json'), JSON.stringify({ type: 'module', exports: exported }))
   const tsconfig = {
     extends: join(checkout, 'tsconfig.json'),
-    compilerOptions,
+    compilerOptions: { paths: { pino: [join(checkout, 'node_modules/pino')] } },
     include: ['src/handlers', 'providers', 'test'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))

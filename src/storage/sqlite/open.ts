@@ -1,4 +1,5 @@
 import { getCompileCacheDir } from 'node:module'
+import { basename } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ConfigurationError } from '../../domain/errors.ts'
 import type { OpenStore } from '../../domain/store.ts'
@@ -15,9 +16,12 @@ export async function openSqliteStore(configuredPath: string, options: SqliteSto
   try {
     const path = prepareDatabaseFile(configuredPath)
     lock = await takeProcessLock(path)
-    const writer = startThread('writer.ts', { path, nowMs: options.clock() } satisfies WriterData)
+    const writer = startThread(new URL('./writer.ts', import.meta.url), {
+      path,
+      nowMs: options.clock(),
+    } satisfies WriterData)
     await opened(writer)
-    const reader = startThread('reader.ts', { path })
+    const reader = startThread(new URL('./reader.ts', import.meta.url), { path })
     // From here on the store receives the messages of the writer.
     store = new SqliteStore(writer, reader, lock, options)
     await opened(reader)
@@ -34,12 +38,12 @@ export async function openSqliteStore(configuredPath: string, options: SqliteSto
  */
 const MAX_YOUNG_GENERATION_MIB = 4
 
-function startThread(file: string, workerData: unknown): Worker {
+function startThread(script: URL, workerData: unknown): Worker {
   // The thread gets neither the flags nor the environment of this process: the loader of a test runner must not load itself
   // here too. It does get the compile cache, which halves the time that a thread needs to start.
   const cache = getCompileCacheDir()
-  return new Worker(new URL(`./${file}`, import.meta.url), {
-    name: `holdfast-${file.replace('.ts', '')}`,
+  return new Worker(script, {
+    name: `holdfast-${basename(script.pathname).split('.')[0]}`,
     workerData,
     execArgv: [],
     env: cache === undefined ? {} : { NODE_COMPILE_CACHE: cache },
