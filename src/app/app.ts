@@ -79,8 +79,8 @@ async function open(
   log: Log['log'],
   tuning: Tuning,
 ): Promise<Omit<WiringInputs, 'droppedLogLines'>> {
-  const store = await openCheckedStore(parts, log, tuning)
   for (const warning of parts.warnings) log.warn(warning)
+  const store = await openCheckedStore(parts, log, tuning)
   const routed = await routedHandlersOf(parts, store, log)
   return { config: parts.config, store, routed, clock: tuning.clock ?? systemClock, log, tuning }
 }

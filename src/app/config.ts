@@ -6,11 +6,13 @@ import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
+import { unreadNames } from './unread-names.ts'
 
 export interface ReadConfig {
   /** A faulty setting has its default here, so that everything else can still be checked. */
   readonly config: Config
   readonly faults: readonly string[]
+  readonly warnings: readonly string[]
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
@@ -26,18 +28,13 @@ const SHIPPED_HANDLERS = join(import.meta.dirname, '..', 'handlers')
 export function readConfig(environment: Environment, directory = process.cwd()): ReadConfig {
   const env = new EnvironmentReader(environment)
   const publicUrl = env.url('PUBLIC_URL')
-  const opsToken = env.text('OPS_TOKEN')
-  if (opsToken !== undefined && !/^[\x21-\x7e]+$/.test(opsToken))
-    env.fault('OPS_TOKEN holds a character that no Authorization header can carry')
   const publicHost = env.text('HOST') ?? '0.0.0.0'
   const publicPort = env.integer('PORT', 8080, 0, 65_535)
   const opsHost = env.text('OPS_HOST') ?? '127.0.0.1'
   const opsPort = env.integer('OPS_PORT', 8081, 0, 65_535)
   if (publicPort === opsPort && publicPort !== 0 && (publicHost === opsHost || isAny(publicHost) || isAny(opsHost)))
     env.fault(`PORT and OPS_PORT are both ${publicPort}: each listener needs its own`)
-  if (opsToken === undefined && !isLoopback(opsHost)) {
-    env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
-  }
+  const opsToken = readOpsToken(env, opsHost)
   const trustProxy = env.list('TRUST_PROXY') ?? []
   for (const range of trustProxy) if (!isRange(range)) env.fault(`TRUST_PROXY: ${range} is not an address or CIDR`)
   const requireHttps = env.flag('REQUIRE_HTTPS')
@@ -88,7 +85,44 @@ export function readConfig(environment: Environment, directory = process.cwd()):
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
     logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
   }
-  return { config, faults: env.faults }
+  const unread = unreadNames(environment, env.settings, config.sources)
+  return { config, faults: env.faults, warnings: [...env.warnings, ...unread] }
+}
+
+function readOpsToken(env: EnvironmentReader, opsHost: string): string | undefined {
+  const token = env.text('OPS_TOKEN')
+  const isReachable = !isLoopback(opsHost)
+  if (token === undefined) {
+    if (isReachable) env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
+    return undefined
+  }
+  if (!/^[\x21-\x7e]+$/.test(token)) env.fault('OPS_TOKEN holds a character that no Authorization header can carry')
+  const weakness = weaknessOf(token)
+  if (weakness === undefined) return token
+  if (isReachable)
+    env.fault(
+      `OPS_TOKEN ${weakness}, and OPS_HOST is ${opsHost}, which others can reach: make one with ${TOKEN_COMMAND}`,
+    )
+  else env.warn(`OPS_TOKEN ${weakness}: make one with ${TOKEN_COMMAND} before others can reach the ops listener`)
+  return token
+}
+
+const TOKEN_COMMAND = 'openssl rand -hex 32'
+const MIN_TOKEN_LENGTH = 16
+const MIN_TOKEN_CHARACTERS = 6
+const MIN_UNUSUAL_CHARACTERS = 8
+const USUAL_WORDS =
+  /change|replace|password|passwd|secret|token|admin|holdfast|default|example|sample|placeholder|insert|test|letmein|qwerty|abcdef|0?1234567890?|12345|please|super|this|your|here|root|user|ops|key|api|dev|me|my/g
+
+/** Why a token could be guessed; undefined if it could not. */
+function weaknessOf(token: string): string | undefined {
+  if (token.length < MIN_TOKEN_LENGTH) return `is shorter than ${MIN_TOKEN_LENGTH} characters`
+  if (new Set(token).size < MIN_TOKEN_CHARACTERS) return `has fewer than ${MIN_TOKEN_CHARACTERS} different characters`
+  const unusual = token
+    .toLowerCase()
+    .replace(/[^a-z\d]/g, '')
+    .replace(USUAL_WORDS, '')
+  return unusual.length < MIN_UNUSUAL_CHARACTERS ? 'consists of words that are often used for one' : undefined
 }
 
 /** The folder that the variable names, which may be missing; or else the usual one, if it is there. */
@@ -152,28 +186,37 @@ function readSources(env: EnvironmentReader, databaseUrl: string): Pick<Config, 
     variables.set(variable, name)
   }
   const isConfigured = env.names('SOURCES') || env.names(variableOf(DEFAULT_SOURCE))
-  const generatedSecretFile = isConfigured ? undefined : secretFileOf(databaseUrl)
-  return {
-    sources: sources.map((name) => readSource(env, name, generatedSecretFile)),
-    ...(generatedSecretFile !== undefined && { generatedSecretFile }),
-  }
+  const secretFile = secretFileOf(databaseUrl)
+  const read = sources.map((name) => readSource(env, name, secretFile, !isConfigured && secretFile !== undefined))
+  return { sources: read, ...(!isConfigured && secretFile !== undefined && { generatedSecretFile: secretFile }) }
 }
 
 const variableOf = (name: string): string => `SOURCE_${name.toUpperCase().replaceAll('-', '_')}`
 
-/** The file beside the embedded store, or beside its default path if `DATABASE_URL` is faulty. */
+/**
+ * The file with the secret that a first start made: beside the embedded store, or beside its default path if `DATABASE_URL` is
+ * faulty. There is none with PostgreSQL, whose replicas all need the same secret.
+ */
 const secretFileOf = (databaseUrl: string): string | undefined =>
   namesPostgres(databaseUrl)
     ? undefined
     : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), `${DEFAULT_SOURCE}.secret`)
 
-function readSource(env: EnvironmentReader, name: string, generatedSecretFile: string | undefined): SourceConfig {
+/** Source `ai` uses the generated secret as long as it has no other, whatever else is configured. */
+function readSource(
+  env: EnvironmentReader,
+  name: string,
+  secretFile: string | undefined,
+  makesSecret: boolean,
+): SourceConfig {
   const variable = variableOf(name)
-  const secrets = env.secrets(`${variable}_SECRET`)
-  const generated = generatedSecretFile === undefined ? undefined : readSecretFile(generatedSecretFile, env)
-  if (generatedSecretFile === undefined && secrets === undefined)
+  const provider = env.text(`${variable}_PROVIDER`) ?? name
+  const given = env.secrets(`${variable}_SECRET`)
+  const isDefault = given === undefined && name === DEFAULT_SOURCE && provider === DEFAULT_SOURCE
+  const secrets = given ?? (isDefault && secretFile !== undefined ? readSecretFile(secretFile, env) : undefined)
+  if (secrets === undefined && !makesSecret)
     env.fault(`${variable}_SECRET is not set: source ${name} would accept anything`)
-  if (secrets?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
+  if (given?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
   const types = env.list(`${variable}_TYPES`) ?? ['*']
   if (types.includes('')) env.fault(`${variable}_TYPES holds an empty pattern`)
   const apiKey = env.text(`${variable}_API_KEY`)
@@ -186,19 +229,21 @@ function readSource(env: EnvironmentReader, name: string, generatedSecretFile: s
     dedupe: env.word(`${variable}_DEDUPE`, DEDUPE_MODES),
     redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
-    provider: env.text(`${variable}_PROVIDER`) ?? name,
-    secrets: (secrets ?? (generated === undefined ? [] : [generated])).filter((secret) => secret !== ''),
+    provider,
+    secrets: (secrets ?? []).filter((secret) => secret !== ''),
     types: types.filter((type) => type !== ''),
   }
 }
 
-function readSecretFile(file: string, env: EnvironmentReader): string | undefined {
+/** Undefined if there is no such file. */
+function readSecretFile(file: string, env: EnvironmentReader): readonly string[] | undefined {
   try {
     const secret = readFileSync(file, 'utf8').trim()
     if (secret === '') env.fault(`${file} is empty: remove it, and a new secret is made`)
-    return secret
+    return [secret]
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') env.fault(`${file} cannot be read: ${messageOf(error)}`)
-    return undefined
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    env.fault(`${file} cannot be read: ${messageOf(error)}`)
+    return []
   }
 }

@@ -20,9 +20,12 @@ export function readEnvironment(): Environment {
 /** The environment of the programs that this process starts. */
 export const inheritedEnvironment = (): Environment => process.env
 
-/** Reads variables by type and collects all faults. An empty variable counts as not set, except a list of secrets. */
+/** Reads variables by type and collects all faults and warnings. An empty variable counts as not set, except a list of secrets. */
 export class EnvironmentReader {
   readonly faults: string[] = []
+  readonly warnings: string[] = []
+  /** All names that were asked for: the names of the settings that there are. */
+  readonly settings = new Set<string>()
   readonly #environment: Environment
 
   constructor(environment: Environment) {
@@ -31,6 +34,10 @@ export class EnvironmentReader {
 
   fault(sentence: string): void {
     if (!this.faults.includes(sentence)) this.faults.push(sentence)
+  }
+
+  warn(sentence: string): void {
+    this.warnings.push(sentence)
   }
 
   /** Whether any variable is set that has this name, or a name that begins with `<prefix>_`. */
@@ -42,6 +49,7 @@ export class EnvironmentReader {
 
   /** The variable's value, or the content of the file that the variable `<name>_FILE` names, without the last line end. */
   #raw(name: string): string | undefined {
+    this.settings.add(name)
     const value = this.#environment[name]
     const file = this.#environment[`${name}_FILE`]
     if (file === undefined || file === '') return value

@@ -50,7 +50,7 @@ export interface PrepareOptions {
  * processes of their own, which run until the caller closes them (`closeParts`).
  */
 export async function prepare(
-  { config, faults: known }: ReadConfig,
+  { config, faults: known, warnings: told }: ReadConfig,
   log: Logger,
   { onDroppedLines = () => {}, signal }: PrepareOptions = {},
 ): Promise<ServiceParts> {
@@ -99,7 +99,8 @@ export async function prepare(
       log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
   }
   const own = { providerModules, isolatedModules, readers }
-  const { sources, apiHeaders, warnings } = built
+  const { sources, apiHeaders } = built
+  const warnings = [...told, ...built.warnings]
   return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 
@@ -123,18 +124,18 @@ function isolatedModulesOf(
  * Makes the secret that a first start without configuration needs, unless the configuration has faults. Returns the configuration
  * with the secret, or with one more fault if the secret cannot be written.
  */
-export function withGeneratedSecret({ config, faults }: ReadConfig, log: Logger): ReadConfig {
+export function withGeneratedSecret(read: ReadConfig, log: Logger): ReadConfig {
+  const { config, faults } = read
   const file = config.generatedSecretFile
   const [source] = config.sources
-  if (file === undefined || source === undefined || source.secrets.length > 0 || faults.length > 0)
-    return { config, faults }
+  if (file === undefined || source === undefined || source.secrets.length > 0 || faults.length > 0) return read
   try {
     const secrets = [generateSecret(file)]
     log.info({ source: source.name, file }, 'made a secret for a service without configuration')
-    return { config: { ...config, sources: [{ ...source, secrets }] }, faults }
+    return { ...read, config: { ...config, sources: [{ ...source, secrets }] } }
   } catch (error) {
     const fault = `${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`
-    return { config, faults: [...faults, fault] }
+    return { ...read, faults: [...faults, fault] }
   }
 }
 

@@ -141,7 +141,7 @@ export class Reloader {
   async #reload(given: ReadConfig | undefined, signal: AbortSignal): Promise<ReloadResult> {
     const startedMs = performance.now()
     const { parts: before } = this.current
-    const parts = await this.#options.prepare(given ?? { config: before.config, faults: [] }, { signal })
+    const parts = await this.#options.prepare(given ?? { config: before.config, faults: [], warnings: [] }, { signal })
     const faults = parts.faults.length > 0 ? [...new Set(parts.faults)] : await this.#route(parts)
     if (faults.length > 0 || this.#stopping.signal.aborted) {
       await closeParts(parts)

@@ -13,3 +13,15 @@ export function nearestName(name: string, known: readonly string[]): string | un
     .toSorted((one, other) => one.wrong - other.wrong)
   return nearest?.each
 }
+
+/** How many letters are wrong, missing or too many; two neighbours in the wrong order count as one. */
+export function editsBetween(one: string, other: string): number {
+  const edits = distance(one, other)
+  return edits === 2 && isSwapped(one, other) ? 1 : edits
+}
+
+function isSwapped(one: string, other: string): boolean {
+  let at = 0
+  while (at < one.length && one[at] === other[at]) at++
+  return `${one.slice(0, at)}${one[at + 1]}${one[at]}${one.slice(at + 2)}` === other
+}

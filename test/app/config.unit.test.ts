@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConfig } from '../../src/app/config.ts'
 
@@ -82,9 +84,62 @@ describe('the configuration', () => {
     ])
   })
 
-  test('has no generated secret for a source that SOURCES names', () => {
-    expect(faultsOf({ SOURCES: 'ai' })).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
-    expect(faultsOf({ SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
+  test('makes no secret for a source that SOURCES names, or that has a setting', () => {
+    const DATABASE_URL = `file:${directory}/none/holdfast.db`
+    const { config, faults } = readConfig({ DATABASE_URL, SOURCES: 'ai' })
+    expect(faults).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
+    expect(config.generatedSecretFile).toBeUndefined()
+    expect(faultsOf({ DATABASE_URL, SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
+  })
+
+  test.each([
+    ['SOURCES names it', { SOURCES: 'ai' }],
+    ['SOURCES names others too', { SOURCES: 'stripe,ai', SOURCE_STRIPE_SECRET: 'whsec_1' }],
+    ['it has other settings', { SOURCE_AI_TYPES: 'batch.*', SOURCE_AI_API_URL: 'https://api.example.com' }],
+  ])('keeps the generated secret of source ai when %s', (_, environment) => {
+    file('ai.secret', 'whsec_kept\n')
+    const { config, faults } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db`, ...environment })
+    expect(faults).toEqual([])
+    expect(config.sources.find(({ name }) => name === 'ai')?.secrets).toEqual(['whsec_kept'])
+    expect(config.generatedSecretFile).toBeUndefined()
+  })
+
+  test.each([
+    ['a secret of its own', { SOURCE_AI_SECRET: 'whsec_own' }, ['whsec_own']],
+    ['another provider', { SOURCE_AI_PROVIDER: 'stripe' }, []],
+    ['a store on PostgreSQL', { SOURCES: 'ai', DATABASE_URL: 'postgres://u:p@h/d' }, []],
+  ])('does not use the generated secret for source ai with %s', (_, environment, secrets) => {
+    file('ai.secret', 'whsec_kept\n')
+    const { config, faults } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db`, ...environment })
+    expect(config.sources[0]?.secrets).toEqual(secrets)
+    expect(faults).toHaveLength(secrets.length === 0 ? 1 : 0)
+  })
+
+  test.each([
+    ['short', '0a1b2c3d4e5f6a7', 'is shorter than 16 characters'],
+    ['repetitive', 'abcabcabcabcabcabcabc', 'has fewer than 6 different characters'],
+    ['made of usual words', 'changeme-changeme-2', 'consists of words that are often used for one'],
+    ['made of usual words', 'My_Super-Secret_OPS_token', 'consists of words that are often used for one'],
+  ])('refuses an ops token that is %s where others can reach the listener, and else warns: %s', (_, token, why) => {
+    const far = readConfig({ ...sound, OPS_TOKEN: token, OPS_HOST: '0.0.0.0' })
+    expect(far.faults).toEqual([
+      `OPS_TOKEN ${why}, and OPS_HOST is 0.0.0.0, which others can reach: make one with openssl rand -hex 32`,
+    ])
+    const near = readConfig({ ...sound, OPS_TOKEN: token })
+    expect(near.faults).toEqual([])
+    expect(near.warnings).toEqual([expect.stringContaining(`OPS_TOKEN ${why}`)])
+    expect([...far.faults, ...near.warnings].join()).not.toContain(token)
+  })
+
+  test('accepts every token that openssl rand makes of 8 bytes or more', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(8, 16, 32), fc.constantFrom('hex', 'base64'), (bytes, form) => {
+        const token = randomBytes(bytes).toString(form)
+        fc.pre(token.length >= 16)
+        const { faults } = readConfig({ ...sound, OPS_TOKEN: token, OPS_HOST: '0.0.0.0' })
+        expect(faults).toEqual([])
+      }),
+    )
   })
 
   test('reports every fault at once', () => {
@@ -127,11 +182,11 @@ describe('the configuration', () => {
   test('reads X from the file that X_FILE names, without its line end', () => {
     const { config, faults } = readConfig({
       ...sound,
-      OPS_TOKEN_FILE: file('token', 'from-a-file\n'),
+      OPS_TOKEN_FILE: file('token', 'b0a1f7c2d93e4856\n'),
       OPS_HOST: '0.0.0.0',
     })
     expect(faults).toEqual([])
-    expect(config.opsToken).toBe('from-a-file')
+    expect(config.opsToken).toBe('b0a1f7c2d93e4856')
   })
 
   test.each([
