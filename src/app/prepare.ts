@@ -18,6 +18,7 @@ import { newStandardSecret } from '../signatures/standard-webhooks.ts'
 import type { ReadConfig } from './config.ts'
 import { inheritedEnvironment } from './environment.ts'
 import { type BuiltSources, buildSources } from './sources.ts'
+import { misspeltTypes } from './unknown-types.ts'
 
 /** The parts of the service that the configuration names, loaded and checked, without the store. */
 export interface ServiceParts {
@@ -100,7 +101,11 @@ export async function prepare(
   }
   const own = { providerModules, isolatedModules, readers }
   const { sources, apiHeaders } = built
-  const warnings = [...told, ...built.warnings]
+  const misspelt = misspeltTypes(
+    handlers,
+    [...loaded.providers.values()].map(({ provider }) => provider),
+  )
+  const warnings = [...told, ...built.warnings, ...misspelt]
   return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 

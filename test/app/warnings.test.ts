@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { check } from '../support/check-command.ts'
 import { post, signedEvent } from '../support/events.ts'
-import { startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
 const WARNING = 'RETENTION_DAY is not a setting: is RETENTION_DAYS meant?'
 
@@ -29,4 +29,42 @@ test('the check command warns of a misspelt setting also where another setting i
   expect(code).toBe(78)
   expect(faults).toEqual(['PORT is eighty, not a whole number from 0 to 65535'])
   expect(warnings).toEqual([WARNING])
+})
+
+test('the check command warns of types that are one letter off a known one, and of no others', async () => {
+  const directory = temporaryDirectory()
+  const types = [
+    'completion.finishd',
+    'completoin.failed',
+    'respons.completed',
+    'acme.thing.done',
+    'acme.thing.dome',
+    'parcel.lsot',
+    'completion.finished',
+    'completion.finishd*',
+    'completion.done',
+    'invoice.paid',
+  ]
+  const handlers = handlersIn(directory, {
+    'own.js': `export default (router) => {
+      for (const type of ${JSON.stringify(types)}) router.on(type, () => {})
+      router.on(['job.failed', 'job.faild'], { name: 'two' }, () => {})
+      router.on('parcel.lost', { type: 'object' }, () => {})
+    }`,
+  })
+  writeFileSync(
+    join(directory, 'acme.js'),
+    `export default { name: 'acme', verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
+      event: { type: 'body:type' }, schemas: { 'acme.thing.done': { type: 'object' } } }`,
+  )
+  const { code, warnings } = await check(directory, { HANDLERS_DIR: handlers, PROVIDERS_DIR: directory })
+  expect(warnings).toEqual([
+    'handler own:completion.finishd: type completion.finishd is not known; did you mean completion.finished?',
+    'handler own:completoin.failed: type completoin.failed is not known; did you mean completion.failed?',
+    'handler own:respons.completed: type respons.completed is not known; did you mean response.completed?',
+    'handler own:acme.thing.dome: type acme.thing.dome is not known; did you mean acme.thing.done?',
+    'handler own:parcel.lsot: type parcel.lsot is not known; did you mean parcel.lost?',
+    'handler two: type job.faild is not known; did you mean job.failed?',
+  ])
+  expect(code).toBe(0)
 })
