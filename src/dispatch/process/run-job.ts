@@ -67,23 +67,23 @@ export function runJob(
 ): { running: RunningJob; result: Promise<HandlerResult>; returned: Promise<void> } {
   const startedAtMs = Date.now()
   const startedAt = performance.now()
-  const controller = new AbortController()
+  const abortable = lazyAbort()
   const { promise, resolve } = Promise.withResolvers<Decision>()
   const running: RunningJob = {
     job,
     decided: false,
     log: once(() => logOf(environment.log, job)),
-    abort: (reason) => controller.abort(reason),
+    abort: abortable.abort,
     decide: (decision) => {
       running.decided = true
       resolve(decision)
     },
   }
   const stopClock = onDeadline(Math.max(0, job.deadlineAtMs - startedAtMs), () => {
-    controller.abort(new DOMException('the handler passed its deadline', 'TimeoutError'))
+    abortable.abort(new DOMException('the handler passed its deadline', 'TimeoutError'))
     running.decide({ outcome: 'timeout', error: 'the handler passed its deadline' })
   })
-  const returned = currentJob.run(running, () => callHandler(environment, running, controller.signal))
+  const returned = currentJob.run(running, () => callHandler(environment, running, abortable.signal))
   const result = promise.then(
     (decision): HandlerResult => ({
       ...decision,
@@ -93,6 +93,23 @@ export function runJob(
   )
   void promise.then(stopClock)
   return { running, result, returned }
+}
+
+/** Makes the signal when it is first asked for, because most handlers never ask. */
+function lazyAbort(): { readonly signal: () => AbortSignal; readonly abort: (reason: Error) => void } {
+  let reason: Error | undefined
+  let controller: AbortController | undefined
+  return {
+    signal: () => {
+      controller ??= new AbortController()
+      if (reason !== undefined) controller.abort(reason)
+      return controller.signal
+    },
+    abort: (why) => {
+      reason ??= why
+      controller?.abort(reason)
+    },
+  }
 }
 
 /**
@@ -109,7 +126,7 @@ function onDeadline(inMs: number, expire: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
-async function callHandler(environment: JobEnvironment, running: RunningJob, signal: AbortSignal): Promise<void> {
+async function callHandler(environment: JobEnvironment, running: RunningJob, signal: () => AbortSignal): Promise<void> {
   try {
     const { work } = running.job
     const handler = environment.handlers.get(work.handler)
@@ -160,10 +177,12 @@ function eventOf({ work: { event }, body }: Job, fields: EventFields): WebhookEv
   }
 }
 
-function contextOf(running: RunningJob, signal: AbortSignal): HandlerContext {
+function contextOf(running: RunningJob, signal: () => AbortSignal): HandlerContext {
   return {
     attempt: running.job.work.attempt,
-    signal,
+    get signal() {
+      return signal()
+    },
     get log() {
       return running.log()
     },
