@@ -1,6 +1,7 @@
 import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
+import type { StartsByHandler } from '../dispatch/rate-limits.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Config } from '../domain/config.ts'
 import type { AttemptPolicy } from '../domain/handler-policy.ts'
@@ -92,6 +93,7 @@ export function wireService(inputs: WiringInputs, current: () => Generation) {
     retention,
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
+    recentStarts: new Map() satisfies StartsByHandler,
     registrationQueue: createQueues(),
   }
 }
@@ -118,7 +120,7 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
 }
 
 function dispatcherOf(
-  { store, routed, metrics: { telemetry }, runningAttempts, clock, log }: Service,
+  { store, routed, metrics: { telemetry }, runningAttempts, recentStarts, clock, log }: Service,
   { config, sources, pool, handlers }: ServiceParts,
   receiving: () => number,
 ): Dispatcher {
@@ -127,6 +129,8 @@ function dispatcherOf(
     pool,
     handlers,
     running: runningAttempts,
+    starts: recentStarts,
+    rateShareOf: routed.rateShareOf,
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
     ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
     receiving,

@@ -31,6 +31,13 @@ interface ClaimLoopOptions extends ClaimTiming {
   readonly request: () => ClaimRequest | undefined
   /** Starts a claimed delivery. */
   readonly onClaimed: (work: Work) => void
+  /** Called after each claim, when its deliveries have started or it has failed. */
+  readonly onClaimEnded: () => void
+  /**
+   * Whether no attempt of the handler may start now because of its rate. The caller calls `onCapacity` when that is over. Absent: no
+   * handler has a rate.
+   */
+  readonly isThrottled?: ((handler: string) => boolean) | undefined
   readonly log: Logger
 }
 
@@ -43,6 +50,8 @@ export class ClaimLoop {
   readonly #minIdleMs: number
   readonly #maxIdleMs: () => number
   readonly #backlog: Backlog
+  /** Throttled handlers whose deliveries may have become due since the last claim began, which may have missed them. */
+  readonly #throttled = new Set<string>()
   #running: Promise<void> | undefined
   #claimsAgain = false
   /** A delivery may have become due after the claim under way began; that claim may have missed it. */
@@ -75,6 +84,11 @@ export class ClaimLoop {
    */
   wake(handlers?: readonly string[]): void {
     this.#backlog.add(handlers)
+    const { isThrottled } = this.#options
+    if (isThrottled !== undefined && handlers?.every(isThrottled) === true) {
+      for (const handler of handlers) this.#throttled.add(handler)
+      return
+    }
     this.#isStale = true
     this.#claimSoon()
   }
@@ -85,9 +99,9 @@ export class ClaimLoop {
     else if (dueAtMs < this.#wakesAtMs) this.#sleep(Math.max(0, dueAtMs - this.#options.clock()))
   }
 
-  /** Says that more attempts may start. Claims if any handler has a backlog. */
+  /** Says that more attempts may start. Claims if any handler that is not throttled has a backlog. */
   onCapacity(): void {
-    if (!this.#backlog.isEmpty) this.#claimSoon()
+    if (this.#backlog.hasOther(this.#options.isThrottled)) this.#claimSoon()
   }
 
   /** Stops claiming. Resolves when the claim under way has ended. */
@@ -147,10 +161,11 @@ export class ClaimLoop {
     }
     try {
       this.#isStale = false
+      this.#throttled.clear()
       const { work, nextDueAtMs } = await this.#options.store.claim(request)
       if (this.#isFailing) this.#options.log.info('deliveries are claimed again')
       this.#isFailing = false
-      if (!this.#isStale) this.#backlog.claimed(request, work)
+      if (!this.#isStale) this.#backlog.claimed(request, work, this.#throttled)
       for (const each of work) this.#options.onClaimed(each)
       if (work.length > 0) {
         this.#claimsAgain = true
@@ -164,7 +179,16 @@ export class ClaimLoop {
         this.#options.log.warn({ error: messageOf(error) }, 'deliveries could not be claimed')
       this.#isFailing = true
       return CLAIM_RETRY_MS
+    } finally {
+      this.#claimEnded()
     }
+  }
+
+  #claimEnded(): void {
+    const { onClaimEnded, isThrottled } = this.#options
+    onClaimEnded()
+    if (isThrottled !== undefined && [...this.#throttled].some((handler) => !isThrottled(handler)))
+      this.#claimsAgain = true
   }
 
   #untilNextDue(): number {
@@ -189,18 +213,25 @@ class Backlog {
 
   has = (handler: string): boolean => this.#handlers.has(handler)
 
-  get isEmpty(): boolean {
-    return this.#handlers.size === 0
+  /** Whether it holds a handler that is not throttled. */
+  hasOther(isThrottled: ((handler: string) => boolean) | undefined): boolean {
+    if (isThrottled === undefined) return this.#handlers.size > 0
+    return this.#handlers.values().some((handler) => !isThrottled(handler))
   }
 
   add(handlers: readonly string[] = this.#all): void {
     for (const handler of handlers) this.#handlers.add(handler)
   }
 
-  /** If a claim found fewer deliveries of a handler than its limit, that handler has no backlog. */
-  claimed({ handlers, sharedLimit, isolatedLimit }: ClaimRequest, work: readonly Work[]): void {
+  /** If a claim found fewer deliveries of a handler than its limit, that handler has no backlog, unless the claim may have missed some. */
+  claimed(
+    { handlers, sharedLimit, isolatedLimit }: ClaimRequest,
+    work: readonly Work[],
+    missed: ReadonlySet<string>,
+  ): void {
     if (work.length >= sharedLimit || work.filter(({ isolated }) => isolated).length >= isolatedLimit) return
     for (const { name, limit } of handlers)
-      if (work.filter(({ handler }) => handler === name).length < limit) this.#handlers.delete(name)
+      if (!missed.has(name) && work.filter(({ handler }) => handler === name).length < limit)
+        this.#handlers.delete(name)
   }
 }

@@ -1,5 +1,6 @@
 import type { HandlerDefinition } from '../domain/handler.ts'
 import type { FreeCapacity } from './pool/shared-processes.ts'
+import type { RateLimits } from './rate-limits.ts'
 
 /** The part of the pool that says how many attempts may start. */
 export interface PoolCapacity {
@@ -18,20 +19,27 @@ export interface PoolCapacity {
  */
 export type RunningAttempts = Map<string, number>
 
-/** Counts the running attempts of each handler, and computes how many more may start. */
+/** Counts the running attempts of each handler, and computes how many more may start: by concurrency, capacity and rate. */
 export class ConcurrencyLimits {
   readonly #pool: PoolCapacity
   readonly #concurrency: ReadonlyMap<string, number>
   readonly #running: RunningAttempts
+  readonly #rates: RateLimits | undefined
   /** Capacity that is kept free for events that are being stored. */
   #reserved = 0
 
-  constructor(pool: PoolCapacity, handlers: readonly HandlerDefinition[], running: RunningAttempts = new Map()) {
+  constructor(
+    pool: PoolCapacity,
+    handlers: readonly HandlerDefinition[],
+    running: RunningAttempts = new Map(),
+    rates?: RateLimits,
+  ) {
     this.#pool = pool
     this.#concurrency = new Map(
       handlers.map(({ name, concurrency }) => [name, concurrency ?? Number.POSITIVE_INFINITY]),
     )
     this.#running = running
+    this.#rates = rates
   }
 
   /** Keeps configured capacity free for one attempt of a handler. False if there is none. */
@@ -40,6 +48,7 @@ export class ConcurrencyLimits {
     const running = this.running(handler)
     if (configured === 0 || this.#pool.isUnstable(handler) || running >= (this.#concurrency.get(handler) ?? 0))
       return false
+    if (this.#rates?.reserve(handler) === false) return false
     this.#reserved++
     this.started(handler)
     return true
@@ -47,6 +56,7 @@ export class ConcurrencyLimits {
 
   release(handler: string): void {
     this.#reserved--
+    this.#rates?.release(handler)
     this.ended(handler)
   }
 
@@ -69,7 +79,8 @@ export class ConcurrencyLimits {
     const shares = shareCapacity({ configured, all, extra: this.#pool.extra }, stableHandlers)
     const handlers = counts.flatMap(([name, running]) => {
       const share = shares.get(name) ?? (this.#pool.mayStart(name) ? unstable : 0)
-      const limit = Math.min(share, (this.#concurrency.get(name) ?? 0) - running)
+      const most = Math.min(share, (this.#concurrency.get(name) ?? 0) - running)
+      const limit = this.#rates === undefined ? most : Math.min(most, this.#rates.free(name))
       return limit > 0 ? [{ name, limit, running }] : []
     })
     const isAnyUnstable = handlers.some(({ name }) => !stableHandlers.has(name))

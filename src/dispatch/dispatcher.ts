@@ -5,11 +5,14 @@ import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import type { AttemptPolicy } from '../domain/handler-policy.ts'
+import { MAX_TIMER_MS } from '../domain/limits.ts'
+import type { RateShare } from '../domain/rate-share.ts'
 import { settlementOf } from '../domain/retry-or-dead.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { AttemptPolicies, longestWaits } from './attempt-policies.ts'
 import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
 import { ConcurrencyLimits, type PoolCapacity, type RunningAttempts } from './concurrency-limits.ts'
+import { RateLimits, type RememberedStart, type StartsByHandler } from './rate-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
 /**
@@ -31,6 +34,12 @@ export interface DispatcherOptions extends ClaimTiming {
   readonly handlers: readonly HandlerDefinition[]
   /** Shared with the dispatchers from before a reload; its own unless given. */
   readonly running?: RunningAttempts
+  /** Likewise, of the handlers with a rate. */
+  readonly starts?: StartsByHandler
+  /** Which part of a handler's rate is this process's. */
+  readonly rateShareOf?: (handler: string) => RateShare
+  /** A monotonic clock. */
+  readonly monotonicMs?: () => number
   readonly routesOf: (source: string) => TypeRoutes
   /** Of the handlers that have no other policy. */
   readonly attempts: AttemptPolicy
@@ -54,6 +63,10 @@ export class Dispatcher {
   readonly #settlements: SettlementQueue
   readonly #limits: ConcurrencyLimits
   readonly #policies: AttemptPolicies
+  /** Undefined if no handler has a rate. */
+  readonly #rates: RateLimits | undefined
+  /** Fires when the first of the throttled handlers whose deliveries wait may start an attempt. */
+  #rateTimer: NodeJS.Timeout | undefined
   readonly #inFlight = new Set<Promise<void>>()
   /** The number of offers whose `take` has not been called yet, and what to call at the next `take`. */
   #offers = 0
@@ -66,12 +79,18 @@ export class Dispatcher {
     const { handlers, pool, running, attempts } = options
     this.#options = options
     this.#policies = new AttemptPolicies(handlers, attempts)
-    this.#limits = new ConcurrencyLimits(pool, handlers, running)
+    this.#rates = RateLimits.of(handlers, options)
+    this.#limits = new ConcurrencyLimits(pool, handlers, running, this.#rates)
     this.#claims = new ClaimLoop({
       ...options,
       handlers: handlers.map(({ name }) => name),
       request: () => this.#claimRequest(),
       onClaimed: (work) => this.#execute(work),
+      onClaimEnded: () => {
+        this.#rates?.answered()
+        this.#waitForRate()
+      },
+      isThrottled: this.#rates?.isThrottled,
     })
     this.#settlements = new SettlementQueue({
       ...options,
@@ -86,7 +105,9 @@ export class Dispatcher {
    * Says that deliveries of these handlers may be due; without `handlers`, of any handler. Cheap, and safe to call at any time.
    */
   wake(handlers?: readonly string[]): void {
-    this.#newest.#claims.wake(handlers)
+    const newest = this.#newest
+    newest.#claims.wake(handlers)
+    if (newest.#rates !== undefined && handlers?.some(newest.#rates.has) === true) newest.#waitForRate()
   }
 
   /**
@@ -110,6 +131,7 @@ export class Dispatcher {
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
     for (const handler of handlers) this.#limits.release(handler)
     for (const delivery of leased) this.#execute(workOf(event, delivery))
+    if (this.#rates !== undefined) this.#released(this.#rates, handlers)
     this.#offers--
     this.#onTaken()
   }
@@ -120,6 +142,7 @@ export class Dispatcher {
    */
   async handOver(successor: Dispatcher): Promise<void> {
     this.#successor = successor
+    clearTimeout(this.#rateTimer)
     await this.#claims.stop()
     await this.#finish()
     await this.#options.pool.close()
@@ -132,6 +155,7 @@ export class Dispatcher {
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
     this.#isStopping = true
+    clearTimeout(this.#rateTimer)
     await settlesWithin(this.#claims.stop(), graceMs)
     const done = this.#finish()
     if (!(await settlesWithin(done, graceMs))) {
@@ -164,7 +188,9 @@ export class Dispatcher {
     const { pool } = this.#options
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
     const { handlers, total } = this.#limits.limits()
+    this.#waitForRate()
     if (handlers.length === 0) return undefined
+    this.#rates?.ask(handlers)
     const isolatedLimit = pool.free().isolated
     const { leaseMs, service, ownLimits } = this.#policies
     return {
@@ -177,17 +203,40 @@ export class Dispatcher {
     }
   }
 
+  /** Says that an offer has ended: deliveries of its handlers may wait for the starts that it had reserved. */
+  #released(rates: RateLimits, handlers: readonly string[]): void {
+    if (!handlers.some((handler) => rates.has(handler) && this.#claims.hasBacklog(handler))) return
+    this.#claims.onCapacity()
+    this.#waitForRate()
+  }
+
+  /** Claims again when the first of the throttled handlers with a backlog may start an attempt. */
+  #waitForRate(): void {
+    if (this.#rates === undefined || this.#isStopping || this.#successor !== undefined) return
+    clearTimeout(this.#rateTimer)
+    const inMs = this.#rates.nextInMs(this.#claims.hasBacklog)
+    if (inMs === Number.POSITIVE_INFINITY) return
+    this.#rateTimer = setTimeout(
+      () => {
+        this.#claims.onCapacity()
+        this.#waitForRate()
+      },
+      Math.min(Math.ceil(inMs), MAX_TIMER_MS),
+    )
+  }
+
   #execute(work: Work): void {
     this.#limits.started(work.handler)
-    const running = this.#run(work).finally(() => this.#inFlight.delete(running))
+    const running = this.#run(work, this.#rates?.started(work.handler)).finally(() => this.#inFlight.delete(running))
     this.#inFlight.add(running)
   }
 
-  async #run(work: Work): Promise<void> {
+  async #run(work: Work, start: RememberedStart | undefined): Promise<void> {
     const { pool, routesOf, clock, random, redact } = this.#options
     const { timeoutMs, retry } = this.#policies.of(work.handler)
     const result = redactResult(await pool.run(work, timeoutMs), redact)
     this.#limits.ended(work.handler)
+    if (start !== undefined) this.#rates?.ended(start, result.durationMs)
     const decided = settlementOf(work, result, { retry, nowMs: clock(), random, stopping: this.#isStopping })
     const settlement = decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided
     reportSettlement(work, settlement, this.#options)

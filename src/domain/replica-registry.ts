@@ -29,12 +29,23 @@ export interface ReplicaRegistry {
    */
   handlers(): Promise<readonly HandlerDefinition[] | undefined>
 
+  /**
+   * The processes with handlers that had announced themselves within `WORKER_SILENCE_MS` at the last call of `handlers`, in order of
+   * their start. The same array until they change.
+   */
+  workers(): readonly Replica[]
+
   /** Whether another process was running at the last call of `handlers`. */
   hasOthers(): boolean
 }
 
 /** A process that has not announced itself for this time counts as gone. */
 export const REPLICA_TIMEOUT_MS = 60_000
+/**
+ * A worker that has not announced itself for this time no longer has a share of the rates of its handlers. It announces itself every
+ * ten seconds.
+ */
+export const WORKER_SILENCE_MS = 25_000
 /** How long the handlers of a process that is gone still count while other processes run and none of them replaces it. */
 export const REPLICA_MEMORY_MS = 7 * 86_400_000
 

@@ -2,7 +2,8 @@ import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { newUid } from '../domain/names.ts'
-import type { ReplicaRegistry } from '../domain/replica-registry.ts'
+import { type RateShare, rateShareOf, WHOLE_RATE } from '../domain/rate-share.ts'
+import type { Replica, ReplicaRegistry } from '../domain/replica-registry.ts'
 import { type CompiledRoutes, compileBetween, type Route, routeBy } from '../pipeline/routes.ts'
 
 /** How often a process announces itself, and how often it reads the handlers of the others. */
@@ -20,6 +21,8 @@ export interface RoutedHandlers {
   readonly route: Route
   /** Whether another process may append to the same store. */
   readonly hasOthers: () => boolean
+  /** Which part of the handler's rate is this process's. */
+  readonly rateShareOf: (handler: string) => RateShare
   /** Why events cannot be routed now; empty if they can. */
   readonly faults: () => readonly string[]
   /**
@@ -37,6 +40,7 @@ export function ownHandlers(handlers: readonly HandlerDefinition[], route: Route
     handlers: () => own.handlers,
     route: (source, fields, bodyBytes) => own.route(source, fields, bodyBytes),
     hasOthers: () => false,
+    rateShareOf: () => WHOLE_RATE,
     faults: () => [],
     replaceOwn: async (...replacement) => {
       own = { handlers: replacement[0], route: replacement[1] }
@@ -73,6 +77,7 @@ export async function joinReplicas(options: MembershipOptions): Promise<RoutedHa
     handlers: () => membership.handlers(),
     route: (source, fields, bodyBytes) => membership.route()(source, fields, bodyBytes),
     hasOthers: () => options.registry.hasOthers(),
+    rateShareOf: (handler) => membership.rateShareOf(handler),
     faults: () => membership.faults(),
     replaceOwn: (handlers) => membership.replaceOwn(handlers),
     leave: () => membership.leave(),
@@ -93,6 +98,8 @@ class Membership {
   #routes: CompiledRoutes = new Map()
   #route: Route | undefined
   #fault = NO_WORKER
+  /** The shares of rates among these workers, by handler. */
+  #shares: { readonly among: readonly Replica[]; readonly byHandler: Map<string, RateShare> } | undefined
 
   constructor(options: MembershipOptions) {
     this.#options = options
@@ -101,6 +108,14 @@ class Membership {
 
   handlers = (): readonly HandlerDefinition[] => this.#handlers
   faults = (): readonly string[] => (this.#route === undefined ? [this.#fault] : [])
+
+  rateShareOf(handler: string): RateShare {
+    const among = this.#options.registry.workers()
+    if (this.#shares?.among !== among) this.#shares = { among, byHandler: new Map() }
+    const share = this.#shares.byHandler.get(handler) ?? rateShareOf(this.#uid, handler, among)
+    this.#shares.byHandler.set(handler, share)
+    return share
+  }
 
   route(): Route {
     if (this.#route === undefined) throw new HoldfastError('unavailable', this.#fault)

@@ -2,9 +2,10 @@ import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Dispatcher, type DispatcherOptions } from '../../src/dispatch/dispatcher.ts'
 import type { Work } from '../../src/domain/delivery.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
 
 /** A dispatcher over a store that notes when it is looked into. */
-function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'>) {
+function startDispatcher(given: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'> & Partial<DispatcherOptions>) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   // Where time stands still, a turn of the loop takes none.
   vi.stubGlobal('setImmediate', queueMicrotask)
@@ -35,7 +36,7 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
       onCapacity: ignore,
       extra: 0,
       freeStable: 100,
-      free: () => ({ stable: 100, unstable: 0, isolated: 0 }),
+      free: () => ({ stable: 100, unstable: 0, isolated: 1 }),
       isUnstable: () => false,
       mayStart: () => true,
       // It takes its time, and does not matter here.
@@ -48,11 +49,12 @@ function startDispatcher(idle: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs'
     receiving: () => 0,
     redact: (text) => text,
     attempts: { timeoutMs: 0, retry: { maxAttempts: 1, baseMs: 0, capMs: 0 } },
-    ...idle,
     clock: Date.now,
     random: Math.random,
     telemetry: {} as DispatcherOptions['telemetry'],
     log: pino({ level: 'silent' }),
+    monotonicMs: Date.now,
+    ...given,
   })
   /** When it looked within the next so many milliseconds. */
   const looksWithin = async (ms: number): Promise<number[]> => {
@@ -118,4 +120,67 @@ test('a dispatcher of an embedded store claims once a second by default', async 
   const { dispatcher, looksWithin } = startDispatcher({})
   dispatcher.wake()
   expect(await looksWithin(3_500)).toEqual([0, 1_000, 2_000, 3_000])
+})
+
+test('a dispatcher does not claim for a handler whose rate is used up, however often it is woken, until the next start is allowed', async () => {
+  const handlers = [{ name: 'a', types: ['*'], rate: { limit: 1, perMs: 300 } }]
+  const { dispatcher, state, looksWithin } = startDispatcher({ handlers, maxIdleMs: () => 10_000 })
+  state.work = [work]
+  dispatcher.wake()
+  expect(await looksWithin(10)).toEqual([0])
+  for (let n = 0; n < 5; n++) {
+    dispatcher.wake(['a'])
+    expect(await looksWithin(10)).toEqual([])
+  }
+  state.work = [work]
+  expect(await looksWithin(300)).toEqual([300])
+  // Only the claim after the next start can tell that nothing else waits.
+  expect(await looksWithin(2_000)).toEqual([600])
+})
+
+test('a dispatcher claims for other handlers at once while the rate of one is used up, and does not ask for that one', async () => {
+  const handlers = [
+    { name: 'a', types: ['*'], rate: { limit: 2, perMs: 300 } },
+    { name: 'b', types: ['*'] },
+  ]
+  const asked: (readonly [string, number])[][] = []
+  const store: DispatcherOptions['store'] = {
+    claim: async (request) => {
+      asked.push(request.handlers.map(({ name, limit }) => [name, limit]))
+      return { work: asked.length === 1 ? [work, work] : [], nextDueAtMs: undefined }
+    },
+    settle: async () => [],
+  }
+  const { dispatcher, looksWithin } = startDispatcher({ handlers, store, maxIdleMs: () => 10_000 })
+  dispatcher.wake()
+  await looksWithin(10)
+  dispatcher.wake(['a', 'b'])
+  await looksWithin(10)
+  expect(asked).toEqual([
+    [
+      ['a', 2],
+      ['b', 100],
+    ],
+    [['b', 100]],
+    [['b', 100]],
+  ])
+  await looksWithin(300)
+  expect(asked.slice(3)).toEqual([
+    [
+      ['a', 2],
+      ['b', 100],
+    ],
+  ])
+})
+
+test('a dispatcher offers a handler for no more events at once than its rate allows', async () => {
+  const handlers = [{ name: 'a', types: ['*'], rate: { limit: 2, perMs: 300 } }]
+  const { dispatcher, looksWithin } = startDispatcher({ handlers, maxIdleMs: () => 10_000 })
+  dispatcher.wake()
+  await looksWithin(10)
+  const offers = [1, 2, 3].map(() => dispatcher.offer(['a']))
+  expect(offers.map((offer) => offer?.handlers)).toEqual([['a'], ['a'], undefined])
+  const [first] = offers
+  if (first !== undefined) dispatcher.take(first, {} as NewEvent, [])
+  expect(dispatcher.offer(['a'])?.handlers).toEqual(['a'])
 })

@@ -9,6 +9,8 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import type { HandlerDefinition } from '../../src/domain/handler.ts'
 import type { HandlerPolicy } from '../../src/domain/handler-policy.ts'
 import { newUid } from '../../src/domain/names.ts'
+import type { RateShare } from '../../src/domain/rate-share.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import type { Telemetry } from '../../src/domain/telemetry.ts'
 import { createEventWriter } from '../../src/pipeline/event-writer.ts'
 import { eventually } from '../support/eventually.ts'
@@ -26,6 +28,9 @@ interface DispatcherOptions {
   readonly receiving?: () => number
   readonly maxIdleMs?: () => number
   readonly handlers?: readonly string[]
+  /** An embedded one that is empty, unless given. */
+  readonly store?: OpenStore
+  readonly rateShareOf?: (handler: string) => RateShare
   /** Of single handlers. */
   readonly policies?: Readonly<Record<string, HandlerPolicy>>
 }
@@ -34,7 +39,7 @@ type OnEnd = (end: () => Promise<void>) => void
 
 /** A store, handler processes and a dispatcher between them, as the service has them. */
 export async function startDispatcher(options: DispatcherOptions = {}, onEnd: OnEnd = onTestFinished) {
-  const store = await openEmptyStore()
+  const store = options.store ?? (await openEmptyStore())
   const pool = createPool(options)
   const reports: Report[] = []
   let claims = 0
@@ -57,6 +62,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
       retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
     },
     ...(options.maxIdleMs !== undefined && { maxIdleMs: options.maxIdleMs }),
+    ...(options.rateShareOf !== undefined && { rateShareOf: options.rateShareOf }),
     clock: Date.now,
     random: Math.random,
     telemetry,

@@ -164,6 +164,32 @@ test('a process knows whether other processes are there, including those without
   expect(await hasOthers()).toBe(false)
 })
 
+test('a process knows the workers that run and their handlers, in order of their start, without those that have left or are silent', async () => {
+  const [{ replicas: one }, { replicas: other }, url] = await two()
+  const [first, second, ingest] = [newUid(), newUid(), newUid()]
+  const handlers = [{ name: 'a', types: ['*'], rate: { limit: 1, perMs: 100 } }]
+  const workers = async () => {
+    await one?.handlers()
+    return one?.workers()
+  }
+  await one?.announce({ uid: first, handlers })
+  const alone = await workers()
+  expect(alone).toEqual([{ uid: first, handlers }])
+  expect(await workers()).toBe(alone)
+  await other?.announce({ uid: ingest, handlers: undefined })
+  await queryIn(url, 'UPDATE replica SET started_at = started_at - 1000 WHERE uid = $1', [first])
+  await other?.announce({ uid: second, handlers: [] })
+  expect(await workers()).toEqual([
+    { uid: first, handlers },
+    { uid: second, handlers: [] },
+  ])
+  await queryIn(url, 'UPDATE replica SET seen_at = seen_at - 26000 WHERE uid = $1', [first])
+  expect(await workers()).toEqual([{ uid: second, handlers: [] }])
+  await one?.announce({ uid: first, handlers })
+  await other?.leave(second)
+  expect(await workers()).toEqual([{ uid: first, handlers }])
+})
+
 describe('a replica whose clock is off', () => {
   test.each([3_600_000, -3_600_000])(
     'by %i ms has its events due at once, keeps its leases, and waits before its retries',

@@ -4,7 +4,9 @@ import {
   handlersOfReplicas,
   type KnownReplica,
   REPLICA_TIMEOUT_MS,
+  type Replica,
   type ReplicaRegistry,
+  WORKER_SILENCE_MS,
 } from '../../domain/replica-registry.ts'
 import type { Connections } from './connections.ts'
 
@@ -19,12 +21,18 @@ const ANNOUNCE = {
 const LEAVE = { text: 'UPDATE replica SET gone_at = clock_1($2) WHERE uid = $1' }
 
 const GONE_AT = `CASE WHEN gone_at IS NOT NULL OR seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS} THEN coalesce(gone_at, seen_at) END`
-/** A hash that changes whenever a replica or its handlers change, and the number of other replicas. */
+/**
+ * A hash that changes whenever a replica or its handlers change; the workers that are not silent, in order of their start; and the number
+ * of other replicas.
+ */
 const STATE = {
   name: 'fleet-state',
   text: `
     SELECT md5(string_agg(concat_ws(' ', uid, ${GONE_AT}, md5(handlers)), ',' ORDER BY uid)
                FILTER (WHERE handlers IS NOT NULL)) AS state,
+           array_agg(uid::text ORDER BY started_at, uid) FILTER (
+             WHERE handlers IS NOT NULL AND gone_at IS NULL AND seen_at >= clock_1($1) - ${WORKER_SILENCE_MS}
+           ) AS workers,
            count(*) FILTER (WHERE uid IS DISTINCT FROM $2 AND ${GONE_AT} IS NULL)::int AS others
     FROM replica
   `,
@@ -39,6 +47,7 @@ const FORGET = {
 
 interface StateRow extends Record<string, unknown> {
   readonly state: string | null
+  readonly workers: readonly string[] | null
   readonly others: number
 }
 
@@ -59,6 +68,12 @@ export function createReplicaRegistry(
   let others = 0
   let state: unknown
   let known: readonly HandlerDefinition[] | undefined
+  let handlersOf: ReadonlyMap<string, readonly HandlerDefinition[]> = new Map()
+  let running: readonly Replica[] = []
+
+  function isRunning(uids: readonly string[]): boolean {
+    return uids.length === running.length && uids.every((uid, at) => running[at]?.uid === uid)
+  }
 
   async function workers(): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
     const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs()])
@@ -86,12 +101,20 @@ export function createReplicaRegistry(
       const [row] = await connections.run<StateRow>('work', STATE, [givenMs(), ownUid])
       others = row?.others ?? 0
       if (row?.state === null) return undefined
-      if (row?.state === state) return known
-      const { all, nowMs } = await workers()
-      known = handlersOfReplicas(countingReplicas(all, nowMs))
-      state = row?.state
+      const uids = row?.workers ?? []
+      const isSame = row?.state === state
+      if (isSame && isRunning(uids)) return known
+      if (!isSame) {
+        const { all, nowMs } = await workers()
+        known = handlersOfReplicas(countingReplicas(all, nowMs))
+        handlersOf = new Map(all.map(({ uid, handlers }) => [uid, handlers]))
+        state = row?.state
+      }
+      running = uids.map((uid) => ({ uid, handlers: handlersOf.get(uid) }))
       return known
     },
+
+    workers: () => running,
 
     hasOthers: () => others > 0,
 

@@ -130,6 +130,7 @@ function createStore(parts: Parts): OpenStore {
       leave: operations.while((uid) => registry.leave(uid)),
       handlers: operations.while(() => registry.handlers()),
       hasOthers: () => registry.hasOthers(),
+      workers: () => registry.workers(),
     },
     counts: operations.while(createCounts(connections, clock)),
     warnings: damage.warnings,
