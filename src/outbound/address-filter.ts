@@ -66,7 +66,16 @@ const publicIPv6 = blockList([
   [`${NAT64}0.0.0.0`, 96],
 ])
 
-function blockList(ranges: Ranges): BlockList {
+/** Gives whether an address is in one of the ranges. The list is made at the first call: handler processes seldom need it. */
+function blockList(ranges: Ranges): (address: string, family: 'ipv4' | 'ipv6') => boolean {
+  let list: BlockList | undefined
+  return (address, family) => {
+    list ??= listOf(ranges)
+    return list.check(address, family)
+  }
+}
+
+function listOf(ranges: Ranges): BlockList {
   const list = new BlockList()
   for (const [network, prefixBits] of ranges) {
     if (isIPv6(network)) {
@@ -84,16 +93,31 @@ export function mayConnect(address: string, filter: AddressFilter): boolean {
   const bare = address.replace(/%.*$/, '')
   if (isIP(bare) === 0) return false
   const family = isIPv6(bare) ? 'ipv6' : 'ipv4'
-  if (unusable.check(bare, family)) return false
-  if (metadata.check(bare, family)) return bare === filter.own
-  if (privateNetworks.check(bare, family)) return filter.privateNetworks
-  return family === 'ipv4' || publicIPv6.check(bare, family)
+  if (unusable(bare, family)) return false
+  if (metadata(bare, family)) return bare === filter.own
+  if (privateNetworks(bare, family)) return filter.privateNetworks
+  return family === 'ipv4' || publicIPv6(bare, family)
 }
 
-/** The filter for a base URL. `hostname` comes from `URL`, which normalizes every spelling of an address. `isConfigured`: the operator set the URL. */
+/** The host of a URL without the brackets of an IPv6 address and without a final dot. `URL` normalizes every spelling of an address. */
+export const bareHost = (hostname: string): string => hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+
+/** The filter for a base URL. `hostname` comes from `URL`. `isConfigured`: the operator set the URL. */
 export function filterFor(hostname: string, isConfigured: boolean): AddressFilter {
   if (!isConfigured) return PUBLIC_ONLY
-  const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+  const host = bareHost(hostname)
   if (isIP(host) !== 0) return { privateNetworks: true, own: host }
   return { privateNetworks: isPrivateName(host), own: undefined }
+}
+
+/** The filter for a URL whose author says whether private networks are meant. */
+export function filterBy(hostname: string, allowPrivate: boolean): AddressFilter {
+  const host = bareHost(hostname)
+  return allowPrivate ? { privateNetworks: true, own: isIP(host) === 0 ? undefined : host } : PUBLIC_ONLY
+}
+
+/** Whether the filter refuses this host whatever it resolves to: it is such an address, or a name of private networks only. */
+export function isRefused(hostname: string, filter: AddressFilter): boolean {
+  const host = bareHost(hostname)
+  return isIP(host) === 0 ? isPrivateName(host) && !filter.privateNetworks : !mayConnect(host, filter)
 }

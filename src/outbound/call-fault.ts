@@ -21,7 +21,7 @@ export function codeIn(error: unknown): string {
 }
 
 /** The result of a call during which `error` was thrown. */
-export function failureOf(error: unknown): CallResult {
+export function failureOf(error: unknown): Exclude<CallResult, { ok: true }> {
   const { failure, message } = error instanceof CallFault ? error : faultOf(codeIn(error))
   return { ok: false, failure, message }
 }

@@ -158,7 +158,7 @@ function* slicesOf(bytes: Buffer): Iterable<Buffer> {
 const tooLarge = (maxBytes: number): CallFault =>
   new CallFault('too_large', `The answer is longer than ${maxBytes} bytes.`)
 
-const flat = (headers: Dispatcher.ResponseData['headers']): Headers =>
+export const flat = (headers: Dispatcher.ResponseData['headers']): Headers =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, joined(value)]))
 
 const joined = (value: string | string[] | undefined): string | undefined =>

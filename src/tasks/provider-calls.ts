@@ -1,6 +1,7 @@
 import type { Headers } from '../domain/event.ts'
 import type { CallFailure, CallProvider, CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Provider, TaskApi } from '../domain/provider.ts'
+import { retryAfterOf } from '../domain/retry-after.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { PollOutcome } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
@@ -113,7 +114,7 @@ export function callErrorOf(
   if (!('status' in result))
     return { outcome: result.failure, error: result.message, isProviderWide: !OF_ONE_TASK.has(result.failure) }
   const { status, headers } = result
-  const retryAfterMs = retryAfterOf(headers, nowMs)
+  const retryAfterMs = retryAfterOf(headers, nowMs, MAX_PROVIDER_PAUSE_MS)
   return {
     outcome: outcomeOf(status),
     error: `the provider answered ${status}`,
@@ -135,18 +136,3 @@ function outcomeOf(status: number): CallError['outcome'] {
   if (status === 401 || status === 403) return 'unauthorized'
   return status >= 500 ? 'server_error' : 'invalid'
 }
-
-/**
- * RFC 9110 §10.2.3: seconds with any number of digits, or a date; some providers write a fraction. Any other text is ignored:
- * JavaScript would read ` 40` as the year 2040.
- */
-function retryAfterOf({ 'retry-after': value }: Headers, nowMs: number): number | undefined {
-  if (value === undefined) return undefined
-  const text = value.trim()
-  const ms = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1_000 : timeOf(text) - nowMs
-  return Number.isNaN(ms) ? undefined : Math.min(MAX_PROVIDER_PAUSE_MS, Math.max(0, Math.ceil(ms)))
-}
-
-/** The time of an HTTP date in any of its three forms, one of which does not say that it is in GMT; NaN for any other text. */
-const timeOf = (text: string): number =>
-  /^(?:mon|tue|wed|thu|fri|sat|sun)/i.test(text) ? Date.parse(/gmt$/i.test(text) ? text : `${text} GMT`) : Number.NaN

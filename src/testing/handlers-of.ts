@@ -9,6 +9,9 @@ export type Runnable = Handler<never> | HandlerModule | { readonly default: Hand
 /** The module of a handler whose file is not known: the part of its name before the colon. */
 export const MODULE = 'module'
 
+/** A type for which a handler can be registered by its full name. A sender may send any other. */
+const SELECTABLE = /^[^\s\p{Cc}*]+$/u
+
 /** Registers what a test runs, as the service does: all handlers of a module, or the one handler, for the type of the event. */
 export async function handlersOf(
   runnable: Runnable,
@@ -20,8 +23,9 @@ export async function handlersOf(
   const module = moduleIn(runnable)
   if (module === undefined) {
     const handler = asHandler(runnable as Handler)
-    if (schema === undefined) router.register(type, handler)
-    else router.on(type, { schema }, handler as Handler<WebhookEvent<string, unknown>>)
+    const selected = SELECTABLE.test(type) ? type : '*'
+    if (schema === undefined) router.register(selected, handler)
+    else router.on(selected, { schema }, handler as Handler<WebhookEvent<string, unknown>>)
     return registered
   }
   if (schema !== undefined)

@@ -112,6 +112,7 @@ export async function startClone(): Promise<Clone> {
     ...providers.settings,
     HANDLERS_DIR: 'src/handlers',
     PROVIDERS_DIR: 'providers',
+    ORDERS_SECRET: AI_SECRET,
     HANDLER_PROCESSES: '1',
     TASK_MAX_WAIT_MS: '0',
     POLL_INTERVAL_MS: '250',

@@ -217,7 +217,7 @@ describe('a block of commands that no test runs', () => {
 })
 
 describe('a block in a document', () => {
-  const kinds = new Set(['sh', 'ts', 'ini', 'sql', 'promql', 'caddyfile', 'mermaid'])
+  const kinds = new Set(['sh', 'ts', 'ini', 'sql', 'promql', 'caddyfile', 'mermaid', 'python', 'go'])
 
   test('has a language that the tests know, and a file name if it is TypeScript', () => {
     const blocks: readonly Block[] = pages.flatMap((page) => page.blocks)

@@ -1,0 +1,96 @@
+import type { WebhookEvent } from '../domain/event.ts'
+import type { Handler, HandlerContext } from '../domain/handler.ts'
+import { retryAfterOf } from '../domain/retry-after.ts'
+import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
+import { VERSION } from '../domain/version.ts'
+import { redactor } from '../log/redact.ts'
+import { createPoster } from '../outbound/poster.ts'
+import { hmac } from '../signatures/hmac.ts'
+import { standardWebhooks } from '../signatures/standard-webhooks.ts'
+import { keysOf, type Target } from './options.ts'
+
+/** Characters of the answer's body that an error shows. */
+const MAX_EXCERPT_LENGTH = 200
+/** A shorter value of a header or a query is not taken for a secret. */
+const MIN_SECRET_LENGTH = 6
+
+type Event = WebhookEvent<string, unknown>
+
+/** The handler that `forward` gives. */
+export function createSender(target: Target): Handler<Event> {
+  const { url, headers, secrets, finalStatuses } = target
+  const post = createPoster(target)
+  const excerptOf = excerptsWithout(secretsIn(target))
+  return async (event, context) => {
+    const body = event.raw()
+    const sent = { ...headersOf(event, context), ...headers, ...signatureOf(secrets, event.uid, body) }
+    const answer = await post(sent, body, context.signal)
+    if (!answer.ok) throw new Error(`${url.origin}: ${answer.message}${adviceOn(answer.failure)}`)
+    const { status } = answer
+    if (status >= 200 && status < 300) return
+    const error = `${url.origin} answered ${status}${status < 400 ? redirectTo(answer.headers.location, url) : excerptOf(answer)}`
+    if (finalStatuses.has(status)) context.fail(error)
+    const waitMs = status < 400 ? undefined : retryAfterOf(answer.headers, Date.now(), MAX_RETRY_AFTER_MS)
+    if (waitMs === undefined || waitMs === 0) throw new Error(error)
+    context.log.warn({ status, error, retry_after_ms: waitMs }, 'the service asks for a later attempt')
+    context.retryAfter(waitMs)
+  }
+}
+
+function headersOf(event: Event, { attempt }: HandlerContext): Record<string, string> {
+  return {
+    'content-type': event.headers['content-type'] ?? 'application/json',
+    'user-agent': `holdfast/${VERSION}`,
+    'accept-encoding': 'identity',
+    'holdfast-source': inAscii(event.source),
+    'holdfast-type': inAscii(event.type),
+    'holdfast-attempt': String(attempt),
+  }
+}
+
+/** Header values are ASCII; other characters are escaped as in a URL. */
+const inAscii = (text: string): string => text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent)
+
+/** One signature for each key, in the order of the secrets. Without a secret, the same headers without a signature. */
+function signatureOf(secrets: readonly string[], id: string, body: Buffer): Record<string, string> {
+  const nowMs = Date.now()
+  const signed = secrets.flatMap((secret) =>
+    keysOf(secret).map((key) => hmac.sign({ ...standardWebhooks, key }, secret, { id, body, nowMs }).headers),
+  )
+  const values = signed.map((each) => each['webhook-signature'])
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(nowMs / 1_000)),
+    ...(values.length > 0 && { 'webhook-signature': values.join(' ') }),
+  }
+}
+
+const adviceOn = (failure: string): string =>
+  failure === 'forbidden_address' ? ' allowPrivate: true allows addresses of private networks.' : ''
+
+/** Only the host: a path or a query may hold a secret. */
+function redirectTo(location: string | undefined, base: URL): string {
+  const to = location === undefined ? null : URL.parse(location, base)
+  return to === null ? '' : ` and leads to ${to.host}: redirects are not followed`
+}
+
+/** What may be secret in a request: a service may give it back in its answer. */
+const secretsIn = ({ secrets, headers, url }: Target): readonly string[] => [
+  ...secrets,
+  ...[...Object.values(headers), ...url.searchParams.values()]
+    .flatMap((value) => [value, ...value.split(/\s+/)])
+    .filter(({ length }) => length >= MIN_SECRET_LENGTH),
+]
+
+/** Gives the beginning of an answer's body in one line, for an error. */
+function excerptsWithout(secrets: readonly string[]) {
+  const redact = redactor(secrets)
+  return ({ beginning, headers }: { beginning: Buffer; headers: { 'content-encoding'?: string } }): string => {
+    if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
+    const text = redact(beginning.toString('utf8'))
+      .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')
+      .trim()
+    const excerpt = text.length > MAX_EXCERPT_LENGTH ? `${text.slice(0, MAX_EXCERPT_LENGTH)}…` : text
+    return excerpt === '' ? '' : `: ${excerpt}`
+  }
+}
