@@ -31,7 +31,8 @@ const modules = basename(dirname(root)) === 'node_modules' ? dirname(root) : joi
 const compileCache = process.env.NODE_COMPILE_CACHE ?? join(modules, '.cache', 'holdfast')
 
 const args = process.argv.slice(2)
-const isService = args.length === 0 || args[0] === 'serve'
+// `check` too, so that the code which it compiles is valid for the service.
+const isService = args.length === 0 || args[0] === 'serve' || args[0] === 'check'
 const isRecent = Number(process.versions.node.split('.')[0]) >= MIN_NODE
 const node = isRecent ? process.execPath : packagedNode()
 

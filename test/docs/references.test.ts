@@ -186,7 +186,7 @@ describe('a block of commands that no test runs', () => {
       const [compose, , service = '--build', ...rest] = words.slice(1).filter((word) => !word.startsWith('-'))
       if (compose !== 'compose') return 'not docker compose'
       if (service !== '--build' && !services.has(service)) return `docker-compose.yml has no service ${service}`
-      return rest[0] === 'node' && commandOf(rest.slice(2).join(' ')) === undefined
+      return rest[0] === 'holdfast' && commandOf(rest.slice(1).join(' ')) === undefined
         ? `no command ${rest.join(' ')}`
         : undefined
     }
@@ -217,7 +217,7 @@ describe('a block of commands that no test runs', () => {
 })
 
 describe('a block in a document', () => {
-  const kinds = new Set(['sh', 'ts', 'ini', 'sql', 'promql', 'caddyfile', 'mermaid', 'python', 'go'])
+  const kinds = new Set(['sh', 'ts', 'ini', 'sql', 'promql', 'caddyfile', 'dockerfile', 'mermaid', 'python', 'go'])
 
   test('has a language that the tests know, and a file name if it is TypeScript', () => {
     const blocks: readonly Block[] = pages.flatMap((page) => page.blocks)

@@ -101,32 +101,45 @@ function parseLine(line: string): LogLine {
  * Starts the real service as a process of its own, on ports of its own, with source `ai` unless told otherwise. It is
  * gone when the test is over.
  */
-export async function startService(
+export function startService(
   environment: Readonly<Record<string, string>> = {},
   directory = temporaryDirectory(),
   command: readonly string[] = [process.execPath],
 ): Promise<Service> {
-  const [program = process.execPath, ...args] = command
-  const child = spawn(program, [...args, mainFile, 'serve'], {
-    cwd: directory,
-    env: {
-      PATH: process.env.PATH,
-      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-      HOST: '127.0.0.1',
-      PORT: '0',
-      OPS_PORT: '0',
-      SOURCES: 'ai',
-      SOURCE_AI_SECRET: AI_SECRET,
-      DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
-      HANDLERS_DIR: CATALOGUE_HANDLERS,
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  return startProgram([...command, mainFile, 'serve'], directory, {
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+    SOURCES: 'ai',
+    SOURCE_AI_SECRET: AI_SECRET,
+    DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
+    HANDLERS_DIR: CATALOGUE_HANDLERS,
+    ...environment,
   })
+}
+
+/**
+ * Starts the real service by any command, on ports of its own. `isGroup`: signals go to all processes that the command starts, as
+ * they do from a terminal; else only to the first.
+ */
+export async function startProgram(
+  [program = '', ...args]: readonly string[],
+  directory: string,
+  environment: Readonly<Record<string, string | undefined>>,
+  isGroup = false,
+): Promise<Service> {
+  const child = spawn(program, args, {
+    cwd: directory,
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: '0', OPS_PORT: '0', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: isGroup,
+  })
+  const signal = (name: NodeJS.Signals): void => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    process.kill(isGroup ? -child.pid : child.pid, name)
+  }
   // Not `exit`: on `close`, its last lines have been read too.
   const exited = once(child, 'close')
   onTestFinished(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
+    signal('SIGKILL')
     await exited
   })
   const { logs, logged } = readLog(child, exited)
@@ -149,12 +162,12 @@ export async function startService(
       return answer.json()
     },
     async stop() {
-      child.kill('SIGTERM')
+      signal('SIGTERM')
       const [code] = await exited
       return code
     },
     async kill() {
-      child.kill('SIGKILL')
+      signal('SIGKILL')
       await exited
     },
   }
