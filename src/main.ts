@@ -54,8 +54,10 @@ async function serve(): Promise<void> {
   const read = readConfig(readEnvironment())
   const { startHoldfast } = await import('./app/app.ts')
   const { createLog } = await import('./log/log.ts')
+  const { lineFormat } = await import('./log/pretty.ts')
   const { createSecretFilter, secretsIn } = await import('./log/redact.ts')
-  const log = createLog(read.config.logLevel, createSecretFilter(secretsIn(read.config)).line)
+  const { logLevel, logStyle } = read.config
+  const log = createLog(logLevel, createSecretFilter(secretsIn(read.config)).line, await lineFormat(logStyle))
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
   const starting = startHoldfast(read, log)

@@ -38,7 +38,7 @@ const IMPORT = /^\s*(?:import|export)\s(?<type>type\s)?(?:[^'"]*?\sfrom\s)?['"](
 /** A static import, a dynamic one, or the URL of a thread or process. */
 const ANY_IMPORT = /(?:from |import\(|URL\()['"](\.[^'"]+\.ts)['"]/g
 
-const PACKAGE_IMPORT = /(?:from |import )'([^'.][^']*)'/g
+const PACKAGE_IMPORT = /(?:from |import |import\()'([^'.][^']*)'/g
 
 function roomOf(file: string): string {
   const directory = dirname(file)

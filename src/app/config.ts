@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
-import { type Config, DEDUPE_MODES, ROLES, type SourceConfig } from '../domain/config.ts'
+import { type Config, DEDUPE_MODES, type LogStyle, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
@@ -16,6 +16,7 @@ export interface ReadConfig {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
 const MAX_RETENTION_DAYS = 36_500
 
 /** The handlers that come with Holdfast. */
@@ -23,9 +24,13 @@ const SHIPPED_HANDLERS = join(import.meta.dirname, '..', 'handlers')
 
 /**
  * Reads, defaults and checks the whole configuration. A fault names the variable, and never a value that may be secret. Relative
- * folders of modules are taken from `directory`.
+ * folders of modules are taken from `directory`. `output`: where the log goes.
  */
-export function readConfig(environment: Environment, directory = process.cwd()): ReadConfig {
+export function readConfig(
+  environment: Environment,
+  directory = process.cwd(),
+  output: Output = process.stdout,
+): ReadConfig {
   const env = new EnvironmentReader(environment)
   const publicUrl = env.url('PUBLIC_URL')
   const publicHost = env.text('HOST') ?? '0.0.0.0'
@@ -84,6 +89,7 @@ export function readConfig(environment: Environment, directory = process.cwd()):
     ...readRetention(env),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
     logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
+    logStyle: readLogStyle(env, output),
   }
   const unread = unreadNames(environment, env.settings, config.sources)
   return { config, faults: env.faults, warnings: [...env.warnings, ...unread] }
@@ -130,6 +136,18 @@ function modulesDir(env: EnvironmentReader, variable: string, usual: string): st
   const named = env.text(variable)
   if (named !== undefined) return resolve(dirname(usual), named)
   return statSync(usual, { throwIfNoEntry: false })?.isDirectory() ? usual : undefined
+}
+
+/** Node knows whether a terminal can show colours, and whether its user wants none (`NO_COLOR`). */
+interface Output {
+  readonly isTTY?: boolean
+  readonly hasColors?: () => boolean
+}
+
+function readLogStyle(env: EnvironmentReader, output: Output): LogStyle {
+  const format = env.word('LOG_FORMAT', LOG_FORMATS)
+  if (format === 'json' || (format === 'auto' && output.isTTY !== true)) return 'json'
+  return output.hasColors?.() === true ? 'coloured' : 'plain'
 }
 
 function readRetention(env: EnvironmentReader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {

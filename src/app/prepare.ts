@@ -71,6 +71,7 @@ export async function prepare(
       handlersDir: config.handlersDir,
       providerModules,
       logLevel: config.logLevel,
+      logStyle: config.logStyle,
       secrets: secretsIn(config),
     },
     environment,

@@ -28,6 +28,9 @@ export interface SourceConfig {
 export const ROLES = ['all', 'ingest', 'worker'] as const
 type Role = (typeof ROLES)[number]
 
+/** How lines of the log look: JSON for programs; or text for people, without or with colours. */
+export type LogStyle = 'json' | 'plain' | 'coloured'
+
 /** The whole configuration, read, defaulted and checked once. Inner code never reads the environment. */
 export interface Config {
   readonly publicHost: string
@@ -72,4 +75,5 @@ export interface Config {
   readonly deadRetentionDays: number
   readonly shutdownGraceMs: number
   readonly logLevel: string
+  readonly logStyle: LogStyle
 }

@@ -1,4 +1,5 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
+import type { LineFormat } from './pretty.ts'
 
 /** Bytes that may wait for a stalled stdout; beyond it lines are dropped and counted, and the service goes on. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
@@ -18,19 +19,23 @@ export interface Log {
 }
 
 /**
- * Logs structured lines to stdout. Callers never pass bodies, secrets or query strings. If a name, an id or a library's message
- * contains a secret, `withoutSecrets` removes it from the line.
+ * Logs structured lines to stdout, in `format` if there is one. Callers never pass bodies, secrets or query strings. If a name, an id
+ * or a library's message contains a secret, `withoutSecrets` removes it from the line.
  */
-export function createLog(level: string, withoutSecrets: (line: string) => string = (line) => line): Log {
-  const { lines, dropped, flush } = openLines(1)
+export function createLog(
+  level: string,
+  withoutSecrets: (line: string) => string = (line) => line,
+  format?: LineFormat,
+): Log {
+  const { lines, dropped, flush } = openLines(1, format)
   return { log: pino({ ...PLAIN, level, hooks: { streamWrite: withoutSecrets } }, lines), dropped, flush }
 }
 
-/** The format of every line. */
+/** What every line has. */
 export const PLAIN = { base: null, timestamp: pino.stdTimeFunctions.isoTime } as const
 
 /** A destination that callers never wait for. Writes lines within `MAX_DELAY_MS`, and has no timer while there are none. */
-export function openLines(fd: number) {
+export function openLines(fd: number, format?: LineFormat) {
   const destination = pino.destination({
     fd,
     sync: false,
@@ -46,7 +51,7 @@ export function openLines(fd: number) {
   let isFlushing = false
   const lines: DestinationStream & Pick<typeof destination, 'flushSync'> = {
     write(line) {
-      destination.write(line)
+      destination.write(format === undefined ? line : format(line))
       if (isFlushing) return
       isFlushing = true
       setTimeout(() => {

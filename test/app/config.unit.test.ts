@@ -237,6 +237,7 @@ describe('the configuration', () => {
       { SOURCE_AI_REDELIVERY_REPLAYS_DEAD: '1' },
       /^SOURCE_AI_REDELIVERY_REPLAYS_DEAD is 1/,
     ],
+    ['a log format that there is not', { LOG_FORMAT: 'text' }, /^LOG_FORMAT is text, not auto or json or pretty/],
     ['a fraction', { HANDLER_TIMEOUT_MS: '1.5' }, /^HANDLER_TIMEOUT_MS is 1.5/],
   ])('refuses %s', (_, environment: Record<string, string>, message) => {
     expect(faultsOf({ ...sound, ...environment })).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
@@ -257,6 +258,18 @@ describe('the configuration', () => {
   test.each(['all', 'ingest', 'worker'])('accepts the role %s with PostgreSQL', (role) => {
     const { config, faults } = readConfig({ ...sound, ROLE: role, DATABASE_URL: 'postgres://u:p@h/d' })
     expect([config.role, faults]).toEqual([role, []])
+  })
+
+  test.each([
+    ['JSON in a pipe', undefined, {}, 'json'],
+    ['coloured text on a terminal', undefined, { isTTY: true, hasColors: () => true }, 'coloured'],
+    ['plain text on a terminal without colours', undefined, { isTTY: true, hasColors: () => false }, 'plain'],
+    ['plain text in a pipe', 'pretty', {}, 'plain'],
+    ['coloured text on a terminal', 'pretty', { isTTY: true, hasColors: () => true }, 'coloured'],
+    ['JSON on a terminal', 'json', { isTTY: true, hasColors: () => true }, 'json'],
+  ])('logs %s with LOG_FORMAT=%s', (_, format, output, style) => {
+    const { config, faults } = readConfig({ ...sound, LOG_FORMAT: format }, undefined, output)
+    expect([config.logStyle, faults]).toEqual([style, []])
   })
 
   test('never repeats a secret in a fault', () => {

@@ -204,7 +204,7 @@ test('the pool refuses a process whose modules have changed since the start, and
   write('kept')
   const refused = Promise.withResolvers<string>()
   const log = pino({ level: 'error' }, { write: refused.resolve })
-  const data = { handlersDir, providerModules: { acme }, logLevel: 'silent', secrets: [] }
+  const data = { handlersDir, providerModules: { acme }, logLevel: 'silent', logStyle: 'json' as const, secrets: [] }
   const pool = await startPool({ processes: 2, data, log })
   write('renamed')
   void pool.run(work('exit'))

@@ -139,6 +139,7 @@ function createPool({ processes, concurrency, timeoutMs }: DispatcherOptions): H
       handlersDir: join(import.meta.dirname, 'modules'),
       providerModules: { acme: pathToFileURL(join(import.meta.dirname, 'acme-provider.ts')).href },
       logLevel: 'silent',
+      logStyle: 'json',
       secrets: [],
     },
     environment: process.env,

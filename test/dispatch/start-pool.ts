@@ -29,7 +29,7 @@ export function sharePool(options: Partial<PoolOptions> = {}): () => HandlerPool
 
 export const createPool = (options: Partial<PoolOptions> = {}): HandlerPool =>
   new HandlerPool({
-    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent', secrets: [] },
+    data: { handlersDir: modules, providerModules: { acme }, logLevel: 'silent', logStyle: 'json', secrets: [] },
     environment: process.env,
     memoryMb: 256,
     onDroppedLines: () => {},

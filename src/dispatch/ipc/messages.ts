@@ -1,4 +1,5 @@
 import { MAX_TIME_MS } from '../../domain/clock.ts'
+import type { LogStyle } from '../../domain/config.ts'
 import { HANDLER_OUTCOMES, type HandlerResult, type Work } from '../../domain/delivery.ts'
 import { MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
@@ -29,6 +30,7 @@ export interface ProcessData {
   /** Provider name → file URL of its module. */
   readonly providerModules: Readonly<Record<string, string>>
   readonly logLevel: string
+  readonly logStyle: LogStyle
   /** The process removes these from what handlers log. */
   readonly secrets: readonly string[]
 }

@@ -1,5 +1,6 @@
 import pino, { type Logger } from 'pino'
 import { openLines, PLAIN } from '../../log/log.ts'
+import type { LineFormat } from '../../log/pretty.ts'
 
 /** How many log lines one process may write per second, and at once after a silence. Further lines are dropped and counted. */
 const LINES_PER_SECOND = 2_000
@@ -10,6 +11,7 @@ const REPORT_INTERVAL_MS = 1_000
 interface BoundedLogOptions {
   readonly level: string
   readonly fd: number
+  readonly format: LineFormat | undefined
   readonly withoutSecrets: (line: string) => string
   /** Called with the number of lines that were dropped. */
   readonly onDropped: (lines: number) => void
@@ -26,8 +28,8 @@ export interface BoundedLog {
  * The log of a handler process, with a bounded rate. The process writes it directly to the output of the service, past the
  * thread that acknowledges. A slow or missing reader of that output does no harm.
  */
-export function createBoundedLog({ level, fd, withoutSecrets, onDropped }: BoundedLogOptions): BoundedLog {
-  const { lines, flush } = openLines(fd)
+export function createBoundedLog({ level, fd, format, withoutSecrets, onDropped }: BoundedLogOptions): BoundedLog {
+  const { lines, flush } = openLines(fd, format)
   const own = pino({ ...PLAIN, level }, lines)
   let left = BURST_LINES
   let refilledAt = performance.now()

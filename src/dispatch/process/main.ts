@@ -9,6 +9,7 @@ import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { Provider } from '../../domain/provider.ts'
 import type { RegisteredHandler } from '../../domain/router.ts'
 import { captureConsole } from '../../log/captured-console.ts'
+import { type LineFormat, lineFormat } from '../../log/pretty.ts'
 import { createSecretFilter } from '../../log/redact.ts'
 import { registerModuleHooks } from '../../modules/module-hooks.ts'
 import type { DeferredChecks } from '../../pipeline/routes.ts'
@@ -86,7 +87,7 @@ function send(message: FromProcess): void {
 
 async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
   if (!isUrgent) lowerPriority()
-  const { log } = openLog(data)
+  const { log } = openLog(data, await lineFormat(data.logStyle))
   registerModuleHooks()
   for (const [name, url] of Object.entries(data.providerModules)) {
     const module: { default: Provider } = await import(url)
@@ -129,10 +130,11 @@ async function deferredChecksOf(
   }
 }
 
-function openLog({ logLevel, secrets }: ProcessData): BoundedLog {
+function openLog({ logLevel, secrets }: ProcessData, format: LineFormat | undefined): BoundedLog {
   boundedLog = createBoundedLog({
     level: logLevel,
     fd: LOG_FD,
+    format,
     withoutSecrets: createSecretFilter(secrets).line,
     onDropped: (count) => send({ kind: 'dropped', lines: count }),
   })
