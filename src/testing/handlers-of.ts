@@ -67,6 +67,7 @@ function isModule(run: (...args: never[]) => unknown): boolean {
   if (run.length > 1) return false
   const text = Function.prototype.toString.call(run)
   const first = FIRST_PARAMETER.exec(text)?.groups?.first ?? ''
+  if (first === '') return false
   if (first.startsWith('{')) return /\b(?:on|register)\b/.test(first)
   return (
     /^_*router$/i.test(first) ||

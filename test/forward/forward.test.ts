@@ -161,16 +161,20 @@ describe('the answer of the service', () => {
   })
 
   test('is read in part only: a long one counts by its status, and its excerpt is short', async () => {
-    const endless: Answer = (response, { headers }) => {
+    const closed = Promise.withResolvers<number>()
+    const endless: Answer = (response, { headers }, { socket }) => {
       response.writeHead(headers['holdfast-attempt'] === '1' ? 200 : 500)
       const write = (): void => {
         while (!response.destroyed && response.write('x'.repeat(16_384)));
       }
       response.on('drain', write)
+      response.on('close', () => closed.resolve(socket.bytesWritten))
       write()
     }
     const { send } = await receiverThat(endless)
     expect(await send()).toMatchObject({ outcome: 'succeeded' })
+    // What the sockets buffer comes on top of what is read.
+    expect(await closed.promise).toBeLessThan(16 * 1_048_576)
     const { outcome, error = '' } = await send(thing(), { attempt: 2 })
     expect(outcome).toBe('failed')
     expect(error.length).toBeLessThan(300)

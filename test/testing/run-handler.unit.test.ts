@@ -152,6 +152,10 @@ describe('what runs', () => {
     expect(mock).toHaveBeenCalledOnce()
     const listening = async ({ type }: { type: string }) => process.on('holdfast-test', () => type)
     expect(await runHandler(listening, thing())).toMatchObject({ outcome: 'succeeded' })
+    const anywhere = async () => [process].at(0)?.on('holdfast-test', () => {})
+    const call = async () => (await Promise.resolve(process)).on('holdfast-test', () => {})
+    for (const handler of [anywhere, call])
+      expect(await runHandler(handler, thing())).toMatchObject({ outcome: 'succeeded' })
     process.removeAllListeners('holdfast-test')
   })
 
