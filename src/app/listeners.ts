@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { attemptsOf } from '../domain/config.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
@@ -87,6 +88,7 @@ export function opsListenerOf(service: Service, reloader: Reloader, phase: Phase
     sources: () => [...reloader.current.parts.sources.values()],
     sourceState: (source) => reloader.current.tasks.stateOf(source),
     handlers: routed.handlers,
+    attempts: attemptsOf(config),
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,

@@ -3,9 +3,10 @@ import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { UnloadableError } from '../dispatch/pool/handler-process.ts'
 import { HandlerPool } from '../dispatch/pool/pool.ts'
-import type { Config } from '../domain/config.ts'
+import { attemptsOf, type Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
+import { retryWarnings } from '../domain/handler-policy.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { secretsIn } from '../log/redact.ts'
@@ -106,7 +107,7 @@ export async function prepare(
     handlers,
     [...loaded.providers.values()].map(({ provider }) => provider),
   )
-  const warnings = [...told, ...built.warnings, ...misspelt]
+  const warnings = [...told, ...built.warnings, ...misspelt, ...retryWarnings(handlers, attemptsOf(config))]
   return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 

@@ -3,8 +3,7 @@ import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { StartsByHandler } from '../dispatch/rate-limits.ts'
 import type { Clock } from '../domain/clock.ts'
-import type { Config } from '../domain/config.ts'
-import type { AttemptPolicy } from '../domain/handler-policy.ts'
+import { attemptsOf, type Config } from '../domain/config.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
@@ -142,9 +141,6 @@ function dispatcherOf(
     log,
   })
 }
-
-/** The service's settings for the attempts of handlers without a policy of their own. */
-const attemptsOf = ({ handlerTimeoutMs, retry }: Config): AttemptPolicy => ({ timeoutMs: handlerTimeoutMs, retry })
 
 function retentionOf({ config, store, routed, log }: WiringInputs, onRepaired: () => void): Retention {
   let longest = longestWaits([], attemptsOf(config))

@@ -1,3 +1,4 @@
+import type { AttemptPolicy } from './handler-policy.ts'
 import type { RetryPolicy } from './retry-or-dead.ts'
 
 /** How the duplicates of a source are recognized: by the id, or also by the body. */
@@ -77,3 +78,9 @@ export interface Config {
   readonly logLevel: string
   readonly logStyle: LogStyle
 }
+
+/** The settings for the attempts of handlers without a policy of their own. */
+export const attemptsOf = ({ handlerTimeoutMs, retry }: Config): AttemptPolicy => ({
+  timeoutMs: handlerTimeoutMs,
+  retry,
+})

@@ -35,6 +35,24 @@ export const attemptPolicyOf = ({ timeoutMs, retry }: HandlerPolicy, service: At
   retry: { ...service.retry, ...retry },
 })
 
+/**
+ * A warning for each handler of whose retries one time is its own and the other the service's, and whose first wait would be longer than
+ * the longest: the longest counts. Nothing is wrong with the module alone, so that is no fault.
+ */
+export function retryWarnings(
+  handlers: readonly (HandlerPolicy & { readonly name: string })[],
+  service: AttemptPolicy,
+): readonly string[] {
+  return handlers.flatMap((handler) => {
+    const { baseMs, capMs } = attemptPolicyOf(handler, service).retry
+    if (handler.retry === undefined || baseMs <= capMs) return []
+    const [base, cap] = handler.retry.capMs === undefined ? ['baseMs', 'RETRY_CAP_MS'] : ['RETRY_BASE_MS', 'capMs']
+    return [
+      `handler ${handler.name}: its retries wait ${capMs} ms at most (${cap}), which is less than ${base} (${baseMs} ms)`,
+    ]
+  })
+}
+
 type Bounds = readonly [min: number, max: number]
 
 const RETRY: Readonly<Record<keyof RetryPolicy, Bounds>> = {

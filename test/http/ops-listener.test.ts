@@ -196,8 +196,8 @@ describe('the ops API', () => {
         { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null, ...state },
       ],
     })
-    expect(await (await get('/v1/handlers')).json()).toEqual({
-      items: [{ name: 'log', types: ['completion.*'], source: null, concurrency: null }],
+    expect(await (await get('/v1/handlers')).json()).toMatchObject({
+      items: [{ name: 'log', types: ['completion.*'], source: null, concurrency: null, rate: null }],
     })
   })
 

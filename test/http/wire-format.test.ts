@@ -112,7 +112,15 @@ describe('the ops API', () => {
   const ops = shareOps({
     handlers: () => [
       { name: 'log', types: ['completion.*'] },
-      { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
+      {
+        name: 'bill',
+        types: ['*'],
+        source: 'ai',
+        concurrency: 2,
+        timeoutMs: 60_000,
+        retry: { maxAttempts: 3 },
+        rate: { limit: 10, perMs: 1_000 },
+      },
     ],
     webhooks: {
       ...createWebhookManager({ sources: new Map(), log: pino({ level: 'silent' }) }),
@@ -219,8 +227,24 @@ describe('the ops API', () => {
       '/v1/handlers',
       {
         items: [
-          { name: 'log', types: ['completion.*'], source: null, concurrency: null },
-          { name: 'bill', types: ['*'], source: 'ai', concurrency: 2 },
+          {
+            name: 'log',
+            types: ['completion.*'],
+            source: null,
+            concurrency: null,
+            timeout_ms: 30_000,
+            retry: { max_attempts: 12, base_ms: 1_000, cap_ms: 3_600_000 },
+            rate: null,
+          },
+          {
+            name: 'bill',
+            types: ['*'],
+            source: 'ai',
+            concurrency: 2,
+            timeout_ms: 60_000,
+            retry: { max_attempts: 3, base_ms: 1_000, cap_ms: 3_600_000 },
+            rate: { limit: 10, per_ms: 1_000 },
+          },
         ],
       },
     ],

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
+import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { SourceState } from '../../domain/source.ts'
 import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../schemas/configuration.ts'
 import type { OpsApp } from './ops-app.ts'
@@ -27,17 +28,21 @@ export function registerSources(
   )
 }
 
-/** `handlers` gives the handlers that are known now. */
-export function registerHandlers(app: OpsApp, handlers: () => readonly HandlerDefinition[]): void {
+/** `handlers` gives the handlers that are known now; `service` is what counts for those without a policy of their own. */
+export function registerHandlers(
+  app: OpsApp,
+  handlers: () => readonly HandlerDefinition[],
+  service: AttemptPolicy,
+): void {
   app.get(
     '/v1/handlers',
     {
       schema: {
-        summary: 'The registered handlers',
+        summary: 'The registered handlers and their policies',
         tags,
         response: { 200: Type.Object({ items: Type.Array(HandlerSchema) }) },
       },
     },
-    async (_request, reply) => reply.send({ items: handlers().map(handlerJson) }),
+    async (_request, reply) => reply.send({ items: handlers().map((handler) => handlerJson(handler, service)) }),
   )
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
+import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SourceState } from '../../domain/source.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
@@ -37,6 +38,8 @@ export interface OpsListenerOptions {
   readonly sources: () => readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly handlers: () => readonly HandlerDefinition[]
+  /** The service's settings for handlers without a policy of their own. */
+  readonly attempts: AttemptPolicy
   readonly metrics: MetricsView
   /** Undefined: the listener is bound to loopback, and serves local host names only. */
   readonly token: string | undefined
@@ -83,7 +86,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerTasks(app, options.tasks, log)
     registerRegistrations(app, options.webhooks)
     registerSources(app, options.sources, options.sourceState)
-    registerHandlers(app, options.handlers)
+    registerHandlers(app, options.handlers, options.attempts)
     registerRetention(app, retention, log)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()

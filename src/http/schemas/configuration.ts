@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
+import { type AttemptPolicy, attemptPolicyOf } from '../../domain/handler-policy.ts'
 import { BREAKER_STATES, type Source, type SourceState } from '../../domain/source.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
@@ -38,13 +39,33 @@ export const HandlerSchema = Type.Object({
   name: Type.String(),
   types: Type.Array(Type.String(), { description: 'Event-type patterns' }),
   source: Nullable(Type.String(), 'The only source whose events it takes'),
-  concurrency: Nullable(Type.Integer(), 'How many of it may run at once'),
+  concurrency: Nullable(Type.Integer(), 'How many of its attempts may run at once'),
+  timeout_ms: Type.Integer({ description: 'The deadline of each attempt' }),
+  retry: Type.Object({
+    max_attempts: Type.Integer({ description: 'After this many attempts a delivery is dead' }),
+    base_ms: Type.Integer({
+      description: 'The longest wait after the first attempt, which doubles with each further one',
+    }),
+    cap_ms: Type.Integer({ description: 'The longest wait of all' }),
+  }),
+  rate: Nullable(
+    Type.Object({ limit: Type.Integer(), per_ms: Type.Integer() }),
+    'How many attempts may start in any period of `per_ms`, over all replicas; null: as many as there is capacity for',
+  ),
 })
 export type HandlerJson = Static<typeof HandlerSchema>
 
-export const handlerJson = ({ name, types, source, concurrency }: HandlerDefinition): HandlerJson => ({
-  name,
-  types: [...types],
-  source: source ?? null,
-  concurrency: concurrency ?? null,
-})
+/** `service`: the service's settings, which count for what the handler has no policy of its own. */
+export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy): HandlerJson {
+  const { name, types, source, concurrency, rate } = handler
+  const { timeoutMs, retry } = attemptPolicyOf(handler, service)
+  return {
+    name,
+    types: [...types],
+    source: source ?? null,
+    concurrency: concurrency ?? null,
+    timeout_ms: timeoutMs,
+    retry: { max_attempts: retry.maxAttempts, base_ms: retry.baseMs, cap_ms: retry.capMs },
+    rate: rate === undefined ? null : { limit: rate.limit, per_ms: rate.perMs },
+  }
+}
