@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { check } from '../support/check-command.ts'
@@ -101,6 +101,18 @@ describe.each([
     const { faults } = await check(directory, { [variable]: elsewhere })
     expect(faults).toEqual([`${kind} module ${elsewhere}/linked.ts:1:7: at the top`])
   })
+})
+
+test('the check command runs a module once in each handler process, even if it looks for the place of a syntax error in another process', async () => {
+  const directory = temporaryDirectory()
+  write(join(directory, 'handlers'), {
+    'own.mjs': 'import "./lib/count.mjs"\nawait import("./lib/syntax.mjs")\nexport default () => {}\n',
+    'lib/count.mjs': 'import { appendFileSync } from "node:fs"\nappendFileSync("runs", "once")\n',
+    'lib/syntax.mjs': 'export const a = )\n',
+  })
+  const { faults } = await check(directory, { HANDLERS_DIR: 'handlers', HANDLER_PROCESSES: '1' })
+  expect(faults).toEqual(["handler module handlers/own.mjs: Unexpected token ')'"])
+  expect(readFileSync(join(directory, 'runs'), 'utf8')).toBe('once')
 })
 
 test('the check command names the line of each wrong call of the router, also of a call by a helper', async () => {
