@@ -3,6 +3,7 @@ import { VERSION } from '../domain/version.ts'
 import { type CliIo, type Command, CommandError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from './command.ts'
 import { deadList, deadReplay } from './dead.ts'
 import { eventsExport, eventsList, eventsReplay, eventsShow } from './events.ts'
+import { init } from './init.ts'
 import { migrate } from './migrate.ts'
 import { printable, write } from './output.ts'
 import {
@@ -38,6 +39,7 @@ const check: Command = {
 }
 
 const commands: readonly Command[] = [
+  init,
   serve,
   check,
   send,

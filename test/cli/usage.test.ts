@@ -19,6 +19,7 @@ test('help lists every command of this version', async () => {
   expect(code).toBe(0)
   expect(err).toBe('')
   for (const command of [
+    'init',
     'serve',
     'check',
     'send',

@@ -157,9 +157,10 @@ describe('a block of commands that no test runs', () => {
     'repairs a damaged database',
   ])
   const notRun = pages.flatMap(({ blocks }) => blocks).filter((block) => block.notRun !== undefined)
-  const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as {
-    scripts: Record<string, string>
-  }
+  const scriptsIn = (manifest: string) =>
+    (JSON.parse(readFileSync(join(checkout, manifest), 'utf8')) as { scripts: Record<string, string> }).scripts
+  const scripts = scriptsIn('package.json')
+  const scriptsOfProjects = scriptsIn('templates/project/package.json')
   const services = new Set(
     readFileSync(join(checkout, 'docker-compose.yml'), 'utf8')
       .replace(/^[\s\S]*^services:$/m, '')
@@ -178,10 +179,12 @@ describe('a block of commands that no test runs', () => {
     const words = command.split(/\s+/)
     const [program, first = '', second = ''] = words
     if (program === 'npm') {
-      if (first === 'ci') return undefined
+      if (first === 'ci' || first === 'install') return undefined
       const script = first === 'run' ? second : first
-      return script in scripts ? undefined : `package.json has no script ${script}`
+      return script in scripts || script in scriptsOfProjects ? undefined : `package.json has no script ${script}`
     }
+    if (program === 'cd') return undefined
+    if (program === 'npx') return commandOf(words.slice(2).join(' ')) === undefined ? 'no command' : undefined
     if (program === 'docker') {
       const [compose, , service = '--build', ...rest] = words.slice(1).filter((word) => !word.startsWith('-'))
       if (compose !== 'compose') return 'not docker compose'
