@@ -12,7 +12,7 @@ const LAST_ANSWERS_MS = 200
 /** How long a process that gets a signal during its start waits for the start to complete. */
 const MAX_START_MS = 5_000
 
-let shuttingDown = false
+const stopping = new AbortController()
 
 // Only what runs is imported: the commands would cost the service memory, and the service would cost a command half a second.
 try {
@@ -24,7 +24,7 @@ try {
 }
 
 async function run([command = 'serve', ...rest]: readonly string[]): Promise<void> {
-  if (command === 'serve' && rest.length === 0) await serve()
+  if ((command === 'serve' || command === 'dev') && rest.length === 0) await serve(command)
   else if (command === 'check' && rest.every((option) => option === '--json'))
     process.exit(await check(rest.length > 0))
   else {
@@ -50,9 +50,11 @@ async function move(request: MoveRequest): Promise<MoveOutcome> {
   return moveStore(request, { signal: stopping.signal, onLog, clock: Date.now })
 }
 
-async function serve(): Promise<void> {
-  const read = readConfig(readEnvironment())
+async function serve(command: 'serve' | 'dev'): Promise<void> {
+  const environment = readEnvironment()
+  const read = readConfig(command === 'dev' ? { LOG_FORMAT: 'pretty', ...environment } : environment)
   const { startHoldfast } = await import('./app/app.ts')
+  const { startDev } = await import('./app/dev.ts')
   const { createLog } = await import('./log/log.ts')
   const { lineFormat } = await import('./log/pretty.ts')
   const { createSecretFilter, secretsIn } = await import('./log/redact.ts')
@@ -60,19 +62,21 @@ async function serve(): Promise<void> {
   const log = createLog(logLevel, createSecretFilter(secretsIn(read.config)).line, await lineFormat(logStyle))
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
-  const starting = startHoldfast(read, log)
+  const starting = command === 'dev' ? startDev(read, log, stopping.signal) : startHoldfast(read, log)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => void shutDown(signal, starting, log, read.config.shutdownGraceMs))
   }
   try {
     const holdfast = await starting
-    const { publicUrl, opsUrl } = holdfast
+    const { publicUrl, opsUrl, handlers } = holdfast
     const sources = read.config.sources.map(({ name }) => `${publicUrl}/v1/webhooks/${name}`)
-    log.log.info({ public: publicUrl, ops: opsUrl, sources }, 'holdfast is serving')
+    const about = { public: publicUrl, ops: opsUrl, sources, ...(command === 'dev' && { handlers: handlers() }) }
+    log.log.info(about, 'holdfast is serving')
     void holdfast.lost.then((error) => setTimeout(() => fail(log, error, 'the store is lost'), LAST_ANSWERS_MS))
   } catch (error) {
-    if (!(error instanceof ConfigurationError)) fail(log, error, 'holdfast could not start')
     log.flush()
+    if (error === stopping.signal.reason) process.exit(0)
+    if (!(error instanceof ConfigurationError)) fail(log, error, 'holdfast could not start')
     process.stderr.write(`holdfast cannot start: ${messageOf(error)}\n`)
     process.exit(EXIT_CONFIGURATION)
   }
@@ -102,8 +106,8 @@ async function shutDown(
   { log, flush }: Log,
   graceMs: number,
 ): Promise<void> {
-  if (shuttingDown) return
-  shuttingDown = true
+  if (stopping.signal.aborted) return
+  stopping.abort()
   log.info({ signal }, 'shutting down')
   setTimeout(() => {
     log.error('the grace period is over')

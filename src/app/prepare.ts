@@ -43,6 +43,8 @@ export interface ServiceParts {
 
 export interface PrepareOptions {
   readonly onDroppedLines?: (lines: number) => void
+  /** Which handler processes must have loaded; the others load later. */
+  readonly wait?: 'all' | 'first'
   /** Breaks off the loading of modules, which then counts as a fault. */
   readonly signal?: AbortSignal
 }
@@ -54,7 +56,7 @@ export interface PrepareOptions {
 export async function prepare(
   { config, faults: known, warnings: told }: ReadConfig,
   log: Logger,
-  { onDroppedLines = () => {}, signal }: PrepareOptions = {},
+  { onDroppedLines = () => {}, wait = 'all', signal }: PrepareOptions = {},
 ): Promise<ServiceParts> {
   const faults = [...known]
   const environment = inheritedEnvironment()
@@ -89,9 +91,10 @@ export async function prepare(
   let route: Route = compileRoutes([])
   try {
     // A process with ROLE=ingest runs no handlers, and may not even have their modules.
-    if (config.role !== 'ingest' && signal?.aborted !== true) handlers = await pool.start()
+    if (config.role !== 'ingest' && signal?.aborted !== true) handlers = await pool.start(wait)
     route = compileRoutes(handlers)
   } catch (error) {
+    await pool.close()
     faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
   } finally {
     signal?.removeEventListener('abort', breakOff)

@@ -57,16 +57,16 @@ interface OpenGeneration {
  * ```
  */
 export class Reloader {
-  readonly #options: ReloaderOptions
+  readonly #options: Pick<ReloaderOptions, 'service' | 'prepare'>
   #inUse: OpenGeneration
   readonly #old = new Set<OpenGeneration>()
   #running: { readonly done: Promise<unknown>; readonly supersede: () => void } | undefined
   #waiting: WaitingReload | undefined
   readonly #stopping = new AbortController()
 
-  constructor(options: ReloaderOptions) {
+  constructor({ first, ...options }: ReloaderOptions) {
     this.#options = options
-    this.#inUse = this.#open(options.first)
+    this.#inUse = this.#open(first)
   }
 
   get current(): Generation {
@@ -141,7 +141,8 @@ export class Reloader {
   async #reload(given: ReadConfig | undefined, signal: AbortSignal): Promise<ReloadResult> {
     const startedMs = performance.now()
     const { parts: before } = this.current
-    const parts = await this.#options.prepare(given ?? { config: before.config, faults: [], warnings: [] }, { signal })
+    const read = given ?? { config: before.config, faults: [], warnings: [] }
+    const parts = await this.#options.prepare(read, { wait: 'first', signal })
     const faults = parts.faults.length > 0 ? [...new Set(parts.faults)] : await this.#route(parts)
     if (faults.length > 0 || this.#stopping.signal.aborted) {
       await closeParts(parts)

@@ -17,7 +17,7 @@ import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
 
-/** `main.ts` runs `serve` and `check` itself. Here they only have a help text, and refuse wrong arguments. */
+/** `main.ts` runs `serve`, `dev` and `check` itself. Here they only have a help text, and refuse wrong arguments. */
 const runByMain = async (args: readonly string[]): Promise<number> => {
   throw new UsageError(`unexpected ${args.join(' ')}`)
 }
@@ -26,6 +26,14 @@ const serve: Command = {
   name: 'serve',
   usage: '',
   summary: 'Runs the service; the default.',
+  options: [],
+  run: runByMain,
+}
+
+const dev: Command = {
+  name: 'dev',
+  usage: '',
+  summary: 'Runs the service, and reloads handlers and providers when their files change.',
   options: [],
   run: runByMain,
 }
@@ -41,6 +49,7 @@ const check: Command = {
 const commands: readonly Command[] = [
   init,
   serve,
+  dev,
   check,
   send,
   eventsList,

@@ -146,6 +146,7 @@ export class Dispatcher {
     await this.#claims.stop()
     await this.#finish()
     await this.#options.pool.close()
+    this.#options.pool.onCapacity = () => {}
   }
 
   /**

@@ -105,8 +105,9 @@ export function startService(
   environment: Readonly<Record<string, string>> = {},
   directory = temporaryDirectory(),
   command: readonly string[] = [process.execPath],
+  subcommand: 'serve' | 'dev' = 'serve',
 ): Promise<Service> {
-  return startProgram([...command, mainFile, 'serve'], directory, {
+  return startProgram([...command, mainFile, subcommand], directory, {
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     SOURCES: 'ai',
     SOURCE_AI_SECRET: AI_SECRET,

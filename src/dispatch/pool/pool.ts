@@ -87,8 +87,8 @@ export class HandlerPool {
   }
 
   /** Starts the processes and returns what the handler modules registered. Rejects with `UnloadableError`. */
-  async start(): Promise<readonly HandlerDefinition[]> {
-    const handlers = await this.#shared.stable.start()
+  async start(wait: 'all' | 'first' = 'all'): Promise<readonly HandlerDefinition[]> {
+    const handlers = await this.#shared.stable.start(wait)
     this.#watchdog.assertModulesFit([...this.#supervisor.all.keys()])
     return handlers
   }

@@ -67,12 +67,17 @@ export class SharedProcesses {
     return free
   }
 
-  /** Opens all slots at the priority of acknowledgements: while the service starts, everything waits for these processes. */
-  async start(): Promise<readonly HandlerDefinition[]> {
-    const [handlers] = await Promise.all(
-      this.#slots.map((slot) => this.#supervisor.open({ kind: 'shared', slot }, true).ready),
-    )
-    return handlers ?? []
+  /**
+   * Opens all slots at the priority of acknowledgements: while the service starts, everything waits for these processes. `first`:
+   * waits for one of them only, and opens the others then.
+   */
+  async start(wait: 'all' | 'first'): Promise<readonly HandlerDefinition[]> {
+    const open = (slot: ProcessSlot) => this.#supervisor.open({ kind: 'shared', slot }, true).ready
+    if (wait === 'all') return (await Promise.all(this.#slots.map(open)))[0] ?? []
+    const [first, ...others] = this.#slots
+    const handlers = first === undefined ? [] : await open(first)
+    for (const slot of others) this.#openIfEmpty(slot)
+    return handlers
   }
 
   /** Opens the slots without a process, except for those that wait after failures. */

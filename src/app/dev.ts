@@ -1,0 +1,73 @@
+import { once } from 'node:events'
+import type { Config } from '../domain/config.ts'
+import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import type { Log } from '../log/log.ts'
+import { type Holdfast, startHoldfast } from './app.ts'
+import type { ReadConfig } from './config.ts'
+import type { ReloadResult } from './reload.ts'
+import { watchModules } from './watch.ts'
+
+/**
+ * Starts the service, and reloads it whenever module files change. If modules have faults at the start, logs these and tries again
+ * after each change. Rejects like `startHoldfast` if the configuration itself has faults, and with the reason of `signal` if that is
+ * aborted before the service has started.
+ */
+export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal): Promise<Holdfast> {
+  const changes = new EventTarget()
+  const endWatch = watchModules({
+    directories: directoriesOf(read.config),
+    onChange: () => changes.dispatchEvent(new Event('change')),
+    onFault: (directory, error) =>
+      log.log.warn(
+        { directory, error: messageOf(error) },
+        'a directory cannot be watched: its changes are not reloaded',
+      ),
+  })
+  try {
+    const holdfast = await startOnceSound(read, log, changes, signal)
+    changes.addEventListener('change', () => void holdfast.reload().then((result) => tell(result, log)))
+    const stop = (): Promise<void> => {
+      endWatch()
+      return holdfast.stop()
+    }
+    return { ...holdfast, stop }
+  } catch (error) {
+    endWatch()
+    throw error
+  }
+}
+
+const directoriesOf = ({ handlersDir, providersDir }: Config): readonly string[] =>
+  providersDir === undefined ? [handlersDir] : [handlersDir, providersDir]
+
+async function startOnceSound(
+  read: ReadConfig,
+  log: Log,
+  changes: EventTarget,
+  signal: AbortSignal,
+): Promise<Holdfast> {
+  for (;;) {
+    const changed = once(changes, 'change', { signal })
+    changed.catch(() => {})
+    try {
+      return await startHoldfast(read, log)
+    } catch (error) {
+      if (!(error instanceof ConfigurationError) || read.faults.length > 0) throw error
+      for (const fault of error.faults) log.log.error(fault)
+      log.log.warn('not started: waiting for a change of a module')
+    }
+    await changed.catch(() => signal.throwIfAborted())
+  }
+}
+
+function tell(result: ReloadResult, { log }: Log): void {
+  if (!result.ok) {
+    for (const fault of result.faults) log.error(fault)
+    log.error('not reloaded: the old handlers stay')
+    return
+  }
+  const { durationMs, handlers, added, removed } = result
+  const changes = [...added.map((name) => `+${name}`), ...removed.map((name) => `-${name}`)]
+  const shown = changes.length === 0 ? '' : ` (${changes.join(', ')})`
+  log.info(`reloaded in ${Math.round(durationMs)} ms: ${handlers} handler${handlers === 1 ? '' : 's'}${shown}`)
+}
