@@ -70,6 +70,15 @@ export class ConcurrencyLimits {
 
   running = (handler: string): number => this.#running.get(handler) ?? 0
 
+  /** Whether one more attempt of the handler may start. */
+  mayStart(handler: string): boolean {
+    const running = this.running(handler)
+    if (running >= (this.#concurrency.get(handler) ?? 0)) return false
+    if (this.#pool.isUnstable(handler)) return this.#pool.mayStart(handler) && this.#pool.free().unstable > 0
+    const { configured, all } = this.#free()
+    return configured > 0 || (all > 0 && this.limits().handlers.some(({ name }) => name === handler))
+  }
+
   /** How many more attempts of each handler may start, and how many in all. A handler of which none may start is left out. */
   limits(): { readonly handlers: readonly { name: string; limit: number; running: number }[]; readonly total: number } {
     const { unstable } = this.#pool.free()

@@ -12,6 +12,7 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import { AttemptPolicies, longestWaits } from './attempt-policies.ts'
 import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
 import { ConcurrencyLimits, type PoolCapacity, type RunningAttempts } from './concurrency-limits.ts'
+import { Prefetch } from './prefetch.ts'
 import { RateLimits, type RememberedStart, type StartsByHandler } from './rate-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
@@ -62,6 +63,7 @@ export class Dispatcher {
   readonly #claims: ClaimLoop
   readonly #settlements: SettlementQueue
   readonly #limits: ConcurrencyLimits
+  readonly #prefetch: Prefetch
   readonly #policies: AttemptPolicies
   /** Undefined if no handler has a rate. */
   readonly #rates: RateLimits | undefined
@@ -81,11 +83,18 @@ export class Dispatcher {
     this.#policies = new AttemptPolicies(handlers, attempts)
     this.#rates = RateLimits.of(handlers, options)
     this.#limits = new ConcurrencyLimits(pool, handlers, running, this.#rates)
+    const names = handlers.map(({ name }) => name)
+    this.#prefetch = new Prefetch(names, {
+      limits: this.#limits,
+      // What is leased under a rate counts as started, and what an unstable handler cannot start should be free for other replicas.
+      mayWait: (handler) => this.#rates?.has(handler) !== true && !pool.isUnstable(handler),
+      onLate: (late) => this.#release(late, 'its handler had no capacity in time'),
+    })
     this.#claims = new ClaimLoop({
       ...options,
-      handlers: handlers.map(({ name }) => name),
+      handlers: names,
       request: () => this.#claimRequest(),
-      onClaimed: (work) => this.#execute(work),
+      onClaimed: (work) => this.#prefetch.keeps(work) || this.#execute(work),
       onClaimEnded: () => {
         this.#rates?.answered()
         this.#waitForRate()
@@ -98,7 +107,10 @@ export class Dispatcher {
       onDue: (dueAtMs) => this.#newest.#claims.wakeBy(dueAtMs),
       onSettled: () => this.#newest.#claims.onCapacity(),
     })
-    pool.onCapacity = () => this.#newest.#claims.onCapacity()
+    pool.onCapacity = () => {
+      this.#newest.#startPrefetched()
+      this.#newest.#claims.onCapacity()
+    }
   }
 
   /**
@@ -118,7 +130,7 @@ export class Dispatcher {
     if (this.#isStopping || this.#successor !== undefined || this.#claims.isFailing) return undefined
     if (this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
-    const offered = handlers.filter((handler) => !this.#claims.hasBacklog(handler) && this.#limits.reserve(handler))
+    const offered = handlers.filter((handler) => !this.#isBehind(handler) && this.#limits.reserve(handler))
     if (offered.length === 0) return undefined
     this.#offers++
     return { handlers: offered, leaseMs: this.#policies.leaseOf(offered) }
@@ -144,6 +156,7 @@ export class Dispatcher {
     this.#successor = successor
     clearTimeout(this.#rateTimer)
     await this.#claims.stop()
+    this.#release(this.#prefetch.takeAll(), 'the handlers were reloaded')
     await this.#finish()
     await this.#options.pool.close()
     this.#options.pool.onCapacity = () => {}
@@ -158,6 +171,7 @@ export class Dispatcher {
     this.#isStopping = true
     clearTimeout(this.#rateTimer)
     await settlesWithin(this.#claims.stop(), graceMs)
+    this.#release(this.#prefetch.takeAll(), 'the service stopped')
     const done = this.#finish()
     if (!(await settlesWithin(done, graceMs))) {
       this.#options.pool.abort()
@@ -188,7 +202,7 @@ export class Dispatcher {
   #claimRequest(): ClaimRequest | undefined {
     const { pool } = this.#options
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
-    const { handlers, total } = this.#limits.limits()
+    const { handlers, total } = this.#prefetch.claimLimits(this.#limits.limits())
     this.#waitForRate()
     if (handlers.length === 0) return undefined
     this.#rates?.ask(handlers)
@@ -202,6 +216,18 @@ export class Dispatcher {
       maxAttempts: service.retry.maxAttempts,
       ...(ownLimits !== undefined && { ownLimits }),
     }
+  }
+
+  /** Whether older deliveries of the handler wait, which go first. */
+  #isBehind = (handler: string): boolean => this.#claims.hasBacklog(handler) || this.#prefetch.has(handler)
+
+  #startPrefetched(): void {
+    for (let work = this.#prefetch.next(); work !== undefined; work = this.#prefetch.next()) this.#execute(work)
+  }
+
+  #release(all: readonly Work[], error: string): void {
+    for (const work of all)
+      this.#settle(work, { outcome: 'released', error, isolate: false, startedAtMs: Date.now(), durationMs: 0 })
   }
 
   /** Says that an offer has ended: deliveries of its handlers may wait for the starts that it had reserved. */
@@ -233,11 +259,18 @@ export class Dispatcher {
   }
 
   async #run(work: Work, start: RememberedStart | undefined): Promise<void> {
-    const { pool, routesOf, clock, random, redact } = this.#options
-    const { timeoutMs, retry } = this.#policies.of(work.handler)
-    const result = redactResult(await pool.run(work, timeoutMs), redact)
+    const { pool, redact } = this.#options
+    const result = redactResult(await pool.run(work, this.#policies.of(work.handler).timeoutMs), redact)
     this.#limits.ended(work.handler)
+    this.#prefetch.ended(work)
     if (start !== undefined) this.#rates?.ended(start, result.durationMs)
+    this.#settle(work, result)
+    this.#newest.#startPrefetched()
+  }
+
+  #settle(work: Work, result: AttemptResult): void {
+    const { routesOf, clock, random } = this.#options
+    const { retry } = this.#policies.of(work.handler)
     const decided = settlementOf(work, result, { retry, nowMs: clock(), random, stopping: this.#isStopping })
     const settlement = decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided
     reportSettlement(work, settlement, this.#options)

@@ -23,14 +23,16 @@ interface SettlementQueueOptions {
 }
 
 /**
- * Writes settlements into the store, all of one turn of the event loop in one call. Settlements that the store refuses (for
- * example because its disk is full) are tried again for the duration of the longest lease; after that their leases have ended, and the
- * deliveries run again.
+ * Writes settlements into the store. While one call is under way, the settlements for the next one gather. Settlements that the
+ * store refuses (for example because its disk is full) are tried again for the duration of the longest lease; after that their leases
+ * have ended, and the deliveries run again.
  */
 export class SettlementQueue {
   readonly #options: SettlementQueueOptions
   readonly #calls = new Set<Promise<void>>()
   #waiting: Settlement[] = []
+  /** A call is under way that the store has not answered yet, or is about to begin. */
+  #isBusy = false
   #unsettled = 0
 
   constructor(options: SettlementQueueOptions) {
@@ -45,19 +47,25 @@ export class SettlementQueue {
   add(settlement: Settlement): void {
     this.#unsettled++
     this.#waiting.push(settlement)
-    if (this.#waiting.length === 1) setImmediate(() => this.#sendWaiting())
+    if (this.#isBusy) return
+    this.#isBusy = true
+    setImmediate(() => this.#sendWaiting())
   }
 
   /** Resolves when everything added so far is committed or given up. */
   async flush(): Promise<void> {
-    this.#sendWaiting()
-    await Promise.all(this.#calls)
+    while (this.#waiting.length > 0 || this.#calls.size > 0) {
+      this.#sendWaiting()
+      await Promise.all(this.#calls)
+    }
   }
 
   #sendWaiting(): void {
-    if (this.#waiting.length === 0) return
-    const call = this.#send(this.#waiting).finally(() => this.#calls.delete(call))
+    this.#isBusy = this.#waiting.length > 0
+    if (!this.#isBusy) return
+    const batch = this.#waiting
     this.#waiting = []
+    const call = this.#send(batch).finally(() => this.#calls.delete(call))
     this.#calls.add(call)
   }
 
@@ -66,7 +74,9 @@ export class SettlementQueue {
     const giveUpAtMs = performance.now() + leaseMs
     for (let tries = 1; ; tries++) {
       try {
-        await this.#settle(batch)
+        await this.#settle(batch).finally(() => {
+          if (tries === 1) this.#sendWaiting()
+        })
         break
       } catch (error) {
         const isOver = performance.now() >= giveUpAtMs

@@ -42,13 +42,15 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   const store = options.store ?? (await openEmptyStore())
   const pool = createPool(options)
   const reports: Report[] = []
-  let claims = 0
+  /** How many deliveries each claim has leased. */
+  const claims: number[] = []
   const telemetry = reporting(reports)
   const dispatcher = new Dispatcher({
     store: {
-      claim: (request) => {
-        claims++
-        return store.claim(request)
+      claim: async (request) => {
+        const claimed = await store.claim(request)
+        claims.push(claimed.work.length)
+        return claimed
       },
       settle: (settlements) => store.settle(settlements),
     },
@@ -101,7 +103,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
     )
     return detail?.deliveries ?? []
   }
-  return { store, pool, dispatcher, append, keep, ended, reports, claims: () => claims }
+  return { store, pool, dispatcher, append, keep, ended, reports, claims }
 }
 
 const handlersOf = (

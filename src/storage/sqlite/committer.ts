@@ -280,11 +280,3 @@ function unfinished(request: { readonly id: number } | Call<WriterOperations>): 
 
 const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
   batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
-
-/** The buffers in the answers, which are transferred and not copied. */
-export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {
-  return replies.flatMap((reply) => {
-    const work = 'value' in reply ? (reply.value as Partial<StoredClaim> | undefined)?.work : undefined
-    return work?.map(({ body }) => body.buffer) ?? []
-  })
-}

@@ -30,8 +30,8 @@ import type { WireBatch } from './thread-event.ts'
 
 /** A claimed delivery with its headers still as JSON. */
 export type StoredWork = Omit<Work, 'event' | 'body'> & {
-  /** Can be transferred, because nothing else uses its buffer. */
-  readonly body: Uint8Array<ArrayBuffer>
+  /** Can be transferred, because nothing but bodies of the same claim uses its buffer. */
+  body: Uint8Array<ArrayBuffer>
   readonly event: Omit<Work['event'], 'headers'> & { readonly headers: string }
 }
 export interface StoredClaim {
@@ -148,5 +148,31 @@ export function storedSettlement(settlement: Settlement): StoredSettlement {
     dueAtMs: Math.round(settlement.dueAtMs),
     startedAtMs: Math.round(settlement.startedAtMs),
     durationMs: Math.round(settlement.durationMs),
+  }
+}
+
+/** A longer body keeps a buffer of its own, so that a slow handler does not keep the bodies of many others in memory. */
+const MAX_PACKED_BYTES = 4_096
+
+/**
+ * The buffers in the answers, which are transferred and not copied. Short bodies of one answer share a buffer afterwards: the main
+ * thread takes one buffer much faster than many.
+ */
+export function buffersIn(replies: readonly Reply[]): ArrayBuffer[] {
+  return replies.flatMap((reply) => {
+    const work = 'value' in reply ? (reply.value as Partial<StoredClaim> | undefined)?.work : undefined
+    if (work === undefined || work.length === 0) return []
+    pack(work.filter(({ body }) => body.length <= MAX_PACKED_BYTES))
+    return [...new Set(work.map(({ body }) => body.buffer))]
+  })
+}
+
+function pack(work: readonly StoredWork[]): void {
+  const bodies = new Uint8Array(work.reduce((bytes, { body }) => bytes + body.length, 0))
+  let offset = 0
+  for (const each of work) {
+    bodies.set(each.body, offset)
+    each.body = bodies.subarray(offset, offset + each.body.length)
+    offset += each.body.length
   }
 }

@@ -2,13 +2,21 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
 import type { Checkpointer } from './checkpoint.ts'
-import { buffersIn, type Committer, UNSYNCED } from './committer.ts'
+import { type Committer, UNSYNCED } from './committer.ts'
 import { refusal } from './connection.ts'
 import type { DatabaseFiles } from './database-directory.ts'
 import { isFatal, type Reply, type WireError } from './errors.ts'
 import { Health, Warnings } from './health.ts'
 import { closeDatabase, type OpenDatabase, openDatabase } from './open-database.ts'
-import type { Call, FromWriter, SentBatch, ToWriter, WriterData, WriterOperations } from './thread-messages.ts'
+import {
+  buffersIn,
+  type Call,
+  type FromWriter,
+  type SentBatch,
+  type ToWriter,
+  type WriterData,
+  type WriterOperations,
+} from './thread-messages.ts'
 import { LogCut, type SyncedLog } from './wal-sync.ts'
 
 /**

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import { startDispatcher } from './start-dispatcher.ts'
+
+const appendMany = (
+  append: (handlers: readonly string[], data: Record<string, unknown>, tell: boolean) => Promise<string>,
+  count: number,
+) => Promise.all(Array.from({ length: count }, () => append(['ok'], {}, false)))
+
+test('the backlog of a quick handler is leased in batches that are larger than what runs at once, and each delivery runs once', async () => {
+  const { append, dispatcher, store, claims, reports } = await startDispatcher()
+  await appendMany(append, 2_000)
+  dispatcher.wake()
+  await eventually(
+    () => store.counts(),
+    ({ deliveries }) => deliveries.succeeded === 2_000,
+  )
+  expect(Math.max(...claims)).toBeGreaterThan(32)
+  expect(reports).toHaveLength(2_000)
+})
+
+test('a dispatcher that stops gives back what it has leased ahead, uncounted', async () => {
+  const { append, dispatcher, store, claims } = await startDispatcher()
+  const uids = await appendMany(append, 3_000)
+  dispatcher.wake()
+  await eventually(
+    async () => Math.max(...claims),
+    (largest) => largest > 32,
+  )
+  await dispatcher.stop(5_000, 0)
+  const { pending, running, succeeded } = (await store.counts()).deliveries
+  expect(running).toBe(0)
+  expect(pending + succeeded).toBe(3_000)
+  const all = await Promise.all(uids.map((uid) => store.event(uid)))
+  const waiting = all.flatMap((event) => event?.deliveries ?? []).filter(({ state }) => state === 'pending')
+  expect(waiting).toHaveLength(pending)
+  expect(waiting.filter(({ attempts }) => attempts > 0)).toEqual([])
+})
+
+test('deliveries that a handler cannot start, because it has become slow, are given back after a second and run later', async () => {
+  const { append, dispatcher, ended, store } = await startDispatcher()
+  const quick = await Promise.all(Array.from({ length: 400 }, () => append(['wait'], { ms: 0 }, false)))
+  const slow = await Promise.all(Array.from({ length: 2 }, () => append(['wait'], { ms: 2_500 }, false)))
+  const behind = await Promise.all(Array.from({ length: 40 }, () => append(['wait'], { ms: 0 }, false)))
+  dispatcher.wake()
+  await eventually(
+    () => Promise.all(behind.map((uid) => store.event(uid))),
+    (events) => events.some((event) => event?.deliveries[0]?.history[0]?.outcome === 'released'),
+  )
+  for (const uid of [...quick, ...slow, ...behind])
+    expect(await ended(uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
+})
