@@ -1,5 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { RateLimit } from '../../src/domain/handler-policy.ts'
@@ -7,57 +5,68 @@ import { joinReplicas, type RoutedHandlers } from '../../src/replicas/membership
 import { eventually } from '../support/eventually.ts'
 import { openReplica } from '../support/postgres/replica.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
-import { temporaryDirectory } from '../support/service.ts'
 import { startDispatcher } from './start-dispatcher.ts'
 
-/** Handlers write whole milliseconds. */
+/** Handler processes give the start of an attempt in whole milliseconds. */
 const ROUNDING_MS = 1
 
-/** When the handlers `clock` and `watch` began with events whose data name the file, in order. */
-function clockFile() {
-  const file = join(temporaryDirectory(), 'starts')
-  writeFileSync(file, '')
-  const read = async () => readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number)
-  const starts = async (count: number): Promise<readonly number[]> =>
-    (await eventually(read, ({ length }) => length >= count, 30_000)).toSorted((a, b) => a - b)
-  return { data: { file }, starts }
+type Started = Pick<Awaited<ReturnType<typeof startDispatcher>>, 'starts'>
+
+/** When so many attempts of the handler began, over all dispatchers, in order. */
+const startsOf = async (
+  dispatchers: readonly Started[],
+  handler: string,
+  count: number,
+): Promise<readonly number[]> => {
+  const all = async () => dispatchers.flatMap(({ starts }) => starts.get(handler) ?? [])
+  return (await eventually(all, ({ length }) => length >= count, 30_000)).toSorted((a, b) => a - b)
 }
 
-/** How long each run of one start more than the limit took: no less than the period, if the rate was kept. */
-const shortestMs = (starts: readonly number[], { limit }: RateLimit): number =>
-  Math.min(...starts.slice(limit).map((ms, at) => ms - (starts[at] ?? 0)))
+/** Says that each start came no sooner than a period after the one that is `limit` places before it. */
+function expectWithin({ limit, perMs }: RateLimit, starts: readonly number[]): void {
+  const distances = starts.slice(limit).map((ms, at) => ms - (starts[at] ?? 0))
+  expect(Math.min(...distances)).toBeGreaterThanOrEqual(perMs - ROUNDING_MS)
+}
 
 describe('a handler with a rate', () => {
-  test('starts no more attempts in any period than it allows, at once as events are stored or later, and others do not wait', async () => {
-    const rate = { limit: 4, perMs: 400 }
-    const { data, starts } = clockFile()
-    const { keep, append, ended, claims } = await startDispatcher({
-      policies: { clock: { rate } },
-      maxIdleMs: () => 60_000,
-    })
-    await Promise.all(Array.from({ length: 7 }, () => keep(['clock', 'later'], data)))
-    for (let n = 0; n < 7; n++) await append(['clock'], data)
-    const beganMs = Date.now()
-    for (let n = 0; n < 5; n++) expect(await ended((await keep(['ok'])).uid)).toMatchObject([{ state: 'succeeded' }])
-    expect(Date.now() - beganMs).toBeLessThan(3 * rate.perMs)
-    expect(shortestMs(await starts(14), rate)).toBeGreaterThanOrEqual(rate.perMs - ROUNDING_MS)
+  test('starts no more attempts in any period than it allows, at once as events are stored or later', async () => {
+    const rate = { limit: 4, perMs: 500 }
+    const started = await startDispatcher({ policies: { ok: { rate } }, maxIdleMs: () => 60_000 })
+    await Promise.all(Array.from({ length: 7 }, () => started.keep(['ok', 'later'])))
+    for (let n = 0; n < 7; n++) await started.append(['ok'])
+    const starts = await startsOf([started], 'ok', 14)
+    expect(starts).toHaveLength(14)
+    expectWithin(rate, starts)
     // One or two for each start and each event, not one for each moment.
-    expect(claims.length).toBeLessThan(80)
+    expect(started.claims.length).toBeLessThan(80)
+  })
+
+  test('keeps no other handler waiting while its own deliveries wait, and causes no claims', async () => {
+    const policies = { raw: { rate: { limit: 1, perMs: 600_000 } } }
+    const { keep, append, ended, store, claims } = await startDispatcher({ policies, maxIdleMs: () => 60_000 })
+    const [first] = [await append(['raw']), await append(['raw']), await append(['raw'])]
+    await eventually(
+      () => store.event(first),
+      (event) => event?.deliveries[0]?.history.length === 1,
+    )
+    for (let n = 0; n < 10; n++)
+      expect(await ended((await keep(['ok'])).uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
+    // The first attempt has failed, and its retry would be the next start.
+    const waiting = 3
+    expect((await store.counts()).deliveries).toMatchObject({ pending: waiting, running: 0 })
+    const before = claims.length
+    for (let n = 0; n < 10; n++) await keep(['raw'])
+    expect(claims.length).toBe(before)
+    expect((await store.counts()).deliveries).toMatchObject({ pending: waiting + 10, running: 0 })
   })
 
   test('starts its retries within the rate too', async () => {
     const rate = { limit: 2, perMs: 150 }
-    const { append, ended } = await startDispatcher({ maxAttempts: 3, policies: { throw: { rate } } })
-    const uids = await Promise.all([1, 2, 3].map(() => append(['throw'])))
-    const deliveries = (await Promise.all(uids.map(ended))).flat()
-    const starts = deliveries.flatMap(({ history }) => history.map(({ startedAtMs }) => startedAtMs))
+    const started = await startDispatcher({ maxAttempts: 3, policies: { throw: { rate } } })
+    for (let n = 0; n < 3; n++) await started.append(['throw'])
+    const starts = await startsOf([started], 'throw', 9)
     expect(starts).toHaveLength(9)
-    expect(
-      shortestMs(
-        starts.toSorted((a, b) => a - b),
-        rate,
-      ),
-    ).toBeGreaterThanOrEqual(rate.perMs - ROUNDING_MS)
+    expectWithin(rate, starts)
   })
 })
 
@@ -71,8 +80,7 @@ describe('replicas that share a database', () => {
       Array.from({ length: count }, async () => {
         const store = await openReplica(url)
         const registry = store.replicas ?? expect.unreachable()
-        const log = pino({ level: 'silent' })
-        const routed = await joinReplicas({ registry, own, log, refreshMs: 20 })
+        const routed = await joinReplicas({ registry, own, log: pino({ level: 'silent' }), refreshMs: 20 })
         onTestFinished(() => routed.leave())
         return { store, routed }
       }),
@@ -89,23 +97,20 @@ describe('replicas that share a database', () => {
   }
 
   test('start no more attempts together than the rate of a handler allows, also if it is less than one for each of them', async () => {
-    const rates = { clock: { limit: 5, perMs: 500 }, watch: { limit: 1, perMs: 200 } }
-    const [clock, watch] = [clockFile(), clockFile()]
+    const rates = { ok: { limit: 5, perMs: 500 }, wait: { limit: 1, perMs: 200 } }
     const workers = await startWorkers(3, rates)
-    for (let n = 0; n < 16; n++) await workers[n % 3]?.keep(['clock'], clock.data)
-    for (let n = 0; n < 4; n++) await workers[n % 3]?.keep(['watch'], watch.data)
-    expect(shortestMs(await clock.starts(16), rates.clock)).toBeGreaterThanOrEqual(rates.clock.perMs - ROUNDING_MS)
-    expect(shortestMs(await watch.starts(4), rates.watch)).toBeGreaterThanOrEqual(rates.watch.perMs - ROUNDING_MS)
+    for (let n = 0; n < 16; n++) await workers[n % 3]?.keep(['ok'])
+    for (let n = 0; n < 4; n++) await workers[n % 3]?.keep(['wait'], { ms: 0 })
+    expectWithin(rates.ok, await startsOf(workers, 'ok', 16))
+    expectWithin(rates.wait, await startsOf(workers, 'wait', 4))
   })
 
   test('take over the share of a worker that has left', async () => {
-    const rates = { clock: { limit: 1, perMs: 100 } }
-    const { data, starts } = clockFile()
-    const [first, second] = await startWorkers(2, rates)
+    const [first, second] = await startWorkers(2, { ok: { limit: 1, perMs: 100 } })
     if (first === undefined || second === undefined) return expect.unreachable()
     await first.leave()
     await first.dispatcher.stop(0, 0)
-    await second.keep(['clock'], data)
-    expect(await starts(1)).toHaveLength(1)
+    await second.keep(['ok'])
+    expect(await startsOf([second], 'ok', 1)).toHaveLength(1)
   })
 })

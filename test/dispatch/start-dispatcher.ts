@@ -41,6 +41,7 @@ type OnEnd = (end: () => Promise<void>) => void
 export async function startDispatcher(options: DispatcherOptions = {}, onEnd: OnEnd = onTestFinished) {
   const store = options.store ?? (await openEmptyStore())
   const pool = createPool(options)
+  const starts = noteStarts(pool)
   const reports: Report[] = []
   /** How many deliveries each claim has leased. */
   const claims: number[] = []
@@ -103,7 +104,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
     )
     return detail?.deliveries ?? []
   }
-  return { store, pool, dispatcher, append, keep, ended, reports, claims }
+  return { store, pool, dispatcher, append, keep, ended, reports, starts, claims }
 }
 
 const handlersOf = (
@@ -152,6 +153,18 @@ function createPool({ processes, concurrency, timeoutMs }: DispatcherOptions): H
     timeoutMs: timeoutMs ?? 5_000,
     log: silent,
   })
+}
+
+/** Notes when each attempt of a handler began in its process, once it has ended. */
+function noteStarts(pool: HandlerPool): Map<string, number[]> {
+  const starts = new Map<string, number[]>()
+  const run = pool.run.bind(pool)
+  pool.run = async (work, timeoutMs) => {
+    const result = await run(work, timeoutMs)
+    starts.set(work.handler, [...(starts.get(work.handler) ?? []), result.startedAtMs])
+    return result
+  }
+  return starts
 }
 
 /** Keeps a report of each attempt. */

@@ -38,8 +38,6 @@ function addWaiting(router: Router): void {
     while (Date.now() < until);
   })
   router.on('mark', { name: 'mark' }, (event) => appendFileSync(String(event.data.file), 'mark\n'))
-  for (const name of ['clock', 'watch'])
-    router.on(name, { name }, (event) => appendFileSync(String(event.data.file), `${Date.now()}\n`))
   router.on('heed', { name: 'heed' }, (_, { signal }) => {
     return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   })
