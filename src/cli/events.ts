@@ -86,11 +86,11 @@ function describe(event: EventDetailJson): string {
     ['received', shortTime(event.received_at)],
     ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
   ])
-  const deliveries = event.deliveries.map(({ handler, state, attempts, due_at, last_error }) => [
+  const deliveries = event.deliveries.map(({ handler, state, attempts, due_at, waits_for_turn, last_error }) => [
     handler,
     state,
     String(attempts),
-    shortTime(due_at),
+    waits_for_turn === true ? 'waits for its turn' : shortTime(due_at),
     last_error ?? '',
   ])
   const attempts = event.deliveries.flatMap(({ handler, history }) =>

@@ -1,4 +1,4 @@
-import type { HandlerLimits } from '../domain/delivery-queue.ts'
+import type { ClaimRequest, HandlerLimits } from '../domain/delivery-queue.ts'
 import type { LeaseOffer } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { type AttemptPolicy, attemptPolicyOf } from '../domain/handler-policy.ts'
@@ -9,8 +9,8 @@ export class AttemptPolicies {
   /** Of the handlers without a policy of their own. */
   readonly service: AttemptPolicy
   readonly leaseMs: number
-  /** What a claim names; undefined if the leases and the numbers of attempts of all handlers are those of the service. */
-  readonly ownLimits: readonly HandlerLimits[] | undefined
+  /** What a claim says of these handlers. */
+  readonly ofClaims: Pick<ClaimRequest, 'leaseMs' | 'maxAttempts' | 'ownLimits' | 'ordered'>
   readonly #own: ReadonlyMap<string, AttemptPolicy>
 
   constructor(handlers: readonly HandlerDefinition[], service: AttemptPolicy) {
@@ -18,8 +18,13 @@ export class AttemptPolicies {
     this.service = service
     this.leaseMs = leaseMs(service.timeoutMs)
     this.#own = new Map(own.map((handler) => [handler.name, attemptPolicyOf(handler, service)]))
-    const limits = own.filter(hasLimits).map(limitsOf)
-    this.ownLimits = limits.length === 0 ? undefined : limits
+    const ownLimits = own.filter(hasLimits).map(limitsOf)
+    this.ofClaims = {
+      leaseMs: this.leaseMs,
+      maxAttempts: service.retry.maxAttempts,
+      ...(ownLimits.length > 0 && { ownLimits }),
+      ...(handlers.some(({ orderBy }) => orderBy !== undefined) && { ordered: true }),
+    }
   }
 
   of = (handler: string): AttemptPolicy => this.#own.get(handler) ?? this.service

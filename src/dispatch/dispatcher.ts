@@ -207,15 +207,7 @@ export class Dispatcher {
     if (handlers.length === 0) return undefined
     this.#rates?.ask(handlers)
     const isolatedLimit = pool.free().isolated
-    const { leaseMs, service, ownLimits } = this.#policies
-    return {
-      handlers,
-      sharedLimit: total,
-      isolatedLimit,
-      leaseMs,
-      maxAttempts: service.retry.maxAttempts,
-      ...(ownLimits !== undefined && { ownLimits }),
-    }
+    return { handlers, sharedLimit: total, isolatedLimit, ...this.#policies.ofClaims }
   }
 
   /** Whether older deliveries of the handler wait, which go first. */

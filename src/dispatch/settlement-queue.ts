@@ -97,8 +97,10 @@ export class SettlementQueue {
     const { store, log, onDue } = this.#options
     const tookEffect = await store.settle(batch)
     const lost = tookEffect.filter((effective) => !effective).length
-    // A dead delivery may have given its event's id to another event, which runs now.
-    const due = batch.flatMap(({ verdict, dueAtMs }) => (verdict === 'succeeded' ? [] : [dueAtMs]))
+    // A dead delivery may have given its event's id to another event, which runs now. In an order, the next delivery may be due.
+    const due = batch.flatMap(({ verdict, ordered, dueAtMs }) =>
+      verdict === 'succeeded' && ordered !== true ? [] : [dueAtMs],
+    )
     if (due.length > 0) onDue(Math.min(...due))
     if (lost > 0) log.warn({ lost }, 'attempts outlived their lease and were not recorded')
   }

@@ -1,5 +1,6 @@
 import type { DeliveryState, DeliverySummary, Settlement, Work } from './delivery.ts'
 import type { RoutedStatus } from './event.ts'
+import type { OrderKeys } from './order-key.ts'
 import type { Page, PageRequest } from './page.ts'
 
 /** The limits of one handler's deliveries. A limit that is absent is that of all handlers. */
@@ -27,6 +28,11 @@ export interface ClaimRequest {
    * out, also if `handlers` does not name the handler now. Absent: no handler has.
    */
   readonly ownLimits?: readonly HandlerLimits[]
+  /**
+   * The caller has handlers with `orderBy`. Without it, new deliveries with an order key may be leased some seconds late, for
+   * example those of a handler that had `orderBy` before.
+   */
+  readonly ordered?: boolean
 }
 
 export interface Claimed {
@@ -49,6 +55,8 @@ export interface Replay {
   readonly eventUid: string
   /** Deliveries to run again or to create. */
   readonly handlers: readonly string[]
+  /** The order keys of these deliveries from now on. Absent: they have none. */
+  readonly orderKeys?: OrderKeys
   /** The event's status from now on. */
   readonly status: RoutedStatus
   readonly reasons: readonly string[]
@@ -71,7 +79,16 @@ export interface Replayed {
 /** Runs a stored event again: for one handler, or for all that want it now. */
 export type ReplayEvent = (uid: string, handler?: string) => Promise<Replayed>
 
-/** The deliveries of events to handlers. */
+/**
+ * The deliveries of events to handlers.
+ *
+ * Order: of the deliveries to one handler with one order key, at most one may be leased or come due. It is the head, and remains it
+ * while it runs and while it waits for another attempt. The others are blocked: pending, but `claim` does not lease them. In the
+ * commit in which the head succeeds or dies, by whatever way, the first of them becomes the head, due at once. The first is the one
+ * whose event was stored first. A dead delivery that is replayed is blocked while there is another head, and then usually the first.
+ *
+ * If a fault left blocked deliveries without a head, claims find them within a minute or so, and make the first one the head.
+ */
 export interface DeliveryQueue {
   /**
    * Leases due deliveries and counts their attempts. No delivery is leased to two callers at once. Handlers take turns: each next

@@ -68,8 +68,10 @@ export interface DeliverySummary {
   readonly state: DeliveryState
   /** Attempts since the delivery was created or last replayed. */
   readonly attempts: number
-  /** When a pending delivery may run next; when a terminal one ended. */
+  /** When a pending delivery may run next; when a terminal one ended; when one that waits for its turn was created or replayed. */
   readonly dueAtMs: number
+  /** A pending delivery that does not run before an earlier one with its order key has ended. */
+  readonly waitsForTurn?: true
   readonly lastError?: string
 }
 
@@ -93,6 +95,8 @@ export interface Work {
    * twice in a row with its service.
    */
   readonly isolated: boolean
+  /** The delivery has an order key. */
+  readonly ordered?: true
   readonly event: {
     readonly uid: string
     readonly source: string
@@ -172,6 +176,8 @@ export interface Settlement {
   readonly judgement?: string
   /** With `dead`: routes the event that takes over the id, if one in conflict does. Absent: no event takes over the id. */
   readonly routes?: TypeRoutes
+  /** The delivery has an order key: when it has ended, another one may be due. */
+  readonly ordered?: true
   readonly startedAtMs: number
   readonly durationMs: number
 }

@@ -1,3 +1,4 @@
+import type { OrderKeys } from './order-key.ts'
 import type { TaskEnd } from './task.ts'
 
 /** How an event came to Holdfast. */
@@ -102,6 +103,8 @@ export interface NewEvent {
   readonly unjudged?: readonly string[]
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
+  /** Of those handlers that run the event in the order of a key. Absent: none does. */
+  readonly orderKeys?: OrderKeys
   /** Deliveries that this process can run at once: the store leases them in the same commit, if the event is accepted. */
   readonly lease?: LeaseOffer
 }
@@ -117,7 +120,7 @@ export interface TaskLease {
   readonly error?: string
 }
 
-/** An offer to lease deliveries. Names each handler only once, and only handlers that the event goes to. */
+/** An offer to lease deliveries. Names each handler only once, and only handlers that the event goes to and has no order key for. */
 export interface LeaseOffer {
   readonly handlers: readonly string[]
   /** As in `ClaimRequest`: of all these deliveries, or of each, in the order of `handlers`. */

@@ -1,5 +1,6 @@
 import { MAX_RATE_LIMIT, MAX_RETRY_ATTEMPTS, MAX_TIMER_MS } from './limits.ts'
 import { nearestName } from './nearest-name.ts'
+import { orderByFault } from './order-key.ts'
 import type { RetryPolicy } from './retry-or-dead.ts'
 
 /** At most `limit` attempts start in any period of `perMs`. */
@@ -21,6 +22,11 @@ export interface HandlerPolicy {
    * deliveries wait in the store.
    */
   readonly rate?: RateLimit
+  /**
+   * A path in the event, such as `data.object.id`. Events with the same value there run one after another, in the order in which
+   * they were stored; an event that has no text, number or boolean there runs in no order.
+   */
+  readonly orderBy?: string
 }
 
 /** The deadline and the retries of attempts, complete. */
@@ -67,7 +73,7 @@ export function readPolicy(
   options: Readonly<Record<string, unknown>>,
   onFault: (fault: string) => void,
 ): HandlerPolicy {
-  const { concurrency, timeoutMs } = options
+  const { concurrency, timeoutMs, orderBy } = options
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && Number(concurrency) > 0))
     onFault('concurrency is a whole number above 0')
   if (timeoutMs !== undefined) checkNumber('timeoutMs', timeoutMs, [1, MAX_TIMER_MS], onFault)
@@ -77,11 +83,14 @@ export function readPolicy(
   if (baseMs > capMs) onFault(`retry.baseMs is ${baseMs}, more than retry.capMs (${capMs})`)
   const { limit, perMs } = rate ?? {}
   if (rate !== undefined && (limit === undefined || perMs === undefined)) onFault('rate needs both limit and perMs')
+  const orderFault = orderBy === undefined ? undefined : orderByFault(orderBy)
+  if (orderFault !== undefined) onFault(orderFault)
   return {
     ...(concurrency !== undefined && { concurrency: Number(concurrency) }),
     ...(timeoutMs !== undefined && { timeoutMs: Number(timeoutMs) }),
     ...(retry !== undefined && Object.keys(retry).length > 0 && { retry }),
     ...(limit !== undefined && perMs !== undefined && { rate: { limit, perMs } }),
+    ...(typeof orderBy === 'string' && { orderBy }),
   }
 }
 

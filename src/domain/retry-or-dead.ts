@@ -42,6 +42,7 @@ export function settlementOf(work: Work, result: AttemptResult, rules: Settlemen
     dueAtMs: rules.nowMs,
     startedAtMs: result.startedAtMs,
     durationMs: result.durationMs,
+    ...(work.ordered === true && { ordered: true as const }),
     ...(result.outcome !== 'succeeded' && result.error !== undefined && { error: result.error }),
     ...('detail' in result && result.detail !== undefined && { detail: result.detail }),
     ...('quarantine' in result && result.quarantine !== undefined && { quarantine: result.quarantine }),

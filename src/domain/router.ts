@@ -117,7 +117,7 @@ const isSchema = (value: TSchema | HandlerOptions): value is TSchema =>
   KIND in value || ['type', 'properties', 'anyOf', 'allOf', '$ref'].some((key) => key in value)
 
 const SELECTION = ['source', 'type']
-const OPTIONS = ['name', 'concurrency', 'timeoutMs', 'retry', 'rate', 'schema']
+const OPTIONS = ['name', 'concurrency', 'timeoutMs', 'retry', 'rate', 'orderBy', 'schema']
 const TYPE = /^[^\s\p{Cc}]+$/u
 
 /** The definition that these arguments give, and everything that is wrong with them; with a fault the definition is of no use. */

@@ -57,7 +57,10 @@ export const wasStored = ({ outcome, uid }: Receipt, event: NewEvent): boolean =
 
 /** The transaction that stores the event also leases the deliveries that can start at once. The dispatcher claims the others later. */
 async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event: NewEvent): Promise<Receipt> {
-  const offer = event.handlers.length === 0 ? undefined : dispatch.offer(event.handlers)
+  const { handlers, orderKeys } = event
+  // Only the store knows whether a delivery with an order key may run.
+  const unordered = orderKeys === undefined ? handlers : handlers.filter((name) => !Object.hasOwn(orderKeys, name))
+  const offer = unordered.length === 0 ? undefined : dispatch.offer(unordered)
   let receipt: Receipt | undefined
   try {
     receipt = await append(offer === undefined ? event : { ...event, lease: offer })
@@ -67,7 +70,7 @@ async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event
     // The stored time of receipt, so that every attempt sees the same time.
     const { receivedAtMs = event.receivedAtMs } = receipt ?? {}
     if (offer !== undefined) dispatch.take(offer, { ...event, receivedAtMs }, leased)
-    if (receipt?.outcome === 'accepted') wakeForRest(dispatch, event.handlers, leased)
+    if (receipt?.outcome === 'accepted') wakeForRest(dispatch, handlers, leased)
   }
 }
 
@@ -142,6 +145,7 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
     ...(source.dedupe === 'body' && taskLease === undefined && { dedupe: 'body' }),
     ...(routing.unjudged !== undefined && { unjudged: routing.unjudged }),
     handlers: routing.handlers,
+    ...(routing.orderKeys !== undefined && { orderKeys: routing.orderKeys }),
   }
 }
 

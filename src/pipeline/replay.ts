@@ -48,17 +48,19 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
 
   return {
     async replay(uid, handler) {
-      const { status, reasons, handlers } = await routeStored(uid)
+      const { status, reasons, handlers, orderKeys } = await routeStored(uid)
       if (handler !== undefined && !handlers.includes(handler)) {
         throw new HoldfastError('handler_not_found', `no handler ${handler} wants event ${uid}`)
       }
-      return run({ eventUid: uid, handlers: handler === undefined ? handlers : [handler], status, reasons })
+      const order = orderKeys === undefined ? {} : { orderKeys }
+      return run({ eventUid: uid, handlers: handler === undefined ? handlers : [handler], ...order, status, reasons })
     },
 
     async replayDead(uid) {
-      const { status, reasons, handlers } = await routeStored(uid)
+      const { status, reasons, handlers, orderKeys } = await routeStored(uid)
+      const order = orderKeys === undefined ? {} : { orderKeys }
       return status === 'accepted'
-        ? (await run({ eventUid: uid, handlers, status, reasons, only: 'dead' })).handlers
+        ? (await run({ eventUid: uid, handlers, ...order, status, reasons, only: 'dead' })).handlers
         : []
     },
   }

@@ -2,6 +2,7 @@ import type { EventFields, Origin, RoutedStatus } from '../domain/event.ts'
 import { catalogue, hasOwnSchemas } from '../domain/event-catalogue.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { MAX_REASONS } from '../domain/limits.ts'
+import { compileOrderBy, type OrderedEvent, type OrderKeys } from '../domain/order-key.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
 import { judgementId } from './judgement-id.ts'
@@ -17,6 +18,8 @@ import { compilePatterns, typeNotAccepted } from './type-routes.ts'
 export interface RouteResult {
   readonly status: RoutedStatus
   readonly handlers: readonly string[]
+  /** As `NewEvent.orderKeys`. */
+  readonly orderKeys?: OrderKeys
   readonly reasons: readonly string[]
   /** For an accepted event: the ids (`judgementId`) of the schema checks that are left to its handlers' processes. Absent: none. */
   readonly unjudged?: readonly string[]
@@ -44,6 +47,8 @@ interface CompiledRoute {
   readonly handler: HandlerDefinition
   readonly wants: (type: string) => boolean
   readonly check: (fields: EventFields) => readonly string[]
+  /** Absent: the handler has no `orderBy`. */
+  readonly orderKey?: (event: OrderedEvent) => number | undefined
 }
 
 /** Compiles the routes of all handlers. Throws if a schema is not valid; the message names the handler. */
@@ -97,9 +102,25 @@ export function routeBy(routes: readonly CompiledRoute[]): Route {
       status: wanting.length > 0 ? 'accepted' : 'unhandled',
       handlers: wanting.map(({ handler }) => handler.name),
       reasons: [],
+      ...orderKeysOf(wanting, source, fields),
       ...(unjudged.size > 0 && { unjudged: [...unjudged] }),
     }
   }
+}
+
+function orderKeysOf(
+  routes: readonly CompiledRoute[],
+  { name, provider }: SourceProfile,
+  fields: EventFields,
+): Pick<RouteResult, 'orderKeys'> {
+  const ordering = routes.filter(({ orderKey }) => orderKey !== undefined)
+  if (ordering.length === 0) return {}
+  const event = { ...fields, source: name, provider: provider.name }
+  const keys = ordering.flatMap(({ handler, orderKey }) => {
+    const key = orderKey?.(event)
+    return key === undefined ? [] : [[handler.name, key] as const]
+  })
+  return keys.length === 0 ? {} : { orderKeys: Object.fromEntries(keys) }
 }
 
 type Schemas = NonNullable<Provider['schemas']>
@@ -119,7 +140,13 @@ export function providerChecks({ schemas = NO_SCHEMAS }: Pick<Provider, 'schemas
 const catalogueChecks = providerChecks({ schemas: catalogue })
 
 function compileRoute(handler: HandlerDefinition): CompiledRoute {
-  return { handler, wants: compilePatterns(handler.types), check: compileCheck(handler, compileBounded) }
+  const { types, orderBy } = handler
+  return {
+    handler,
+    wants: compilePatterns(types),
+    check: compileCheck(handler, compileBounded),
+    ...(orderBy !== undefined && { orderKey: compileOrderBy(orderBy) }),
+  }
 }
 
 /**

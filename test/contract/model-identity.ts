@@ -1,5 +1,5 @@
 import type { NewEvent } from '../../src/domain/event.ts'
-import type { ModelEvent } from './model-store.ts'
+import type { ModelEvent } from './model-delivery.ts'
 
 type Known =
   | { readonly outcome: 'duplicate'; readonly event: ModelEvent }

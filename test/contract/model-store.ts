@@ -1,43 +1,15 @@
-import type { Attempt, DeliveryState, DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
+import type { DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../src/domain/delivery-queue.ts'
-import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
+import type { NewEvent } from '../../src/domain/event.ts'
 import type { EventFilter } from '../../src/domain/event-filter.ts'
 import type { Receipt } from '../../src/domain/event-store.ts'
+import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
+import { endedIn, headOf, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
-
-export interface ModelDelivery {
-  readonly event: ModelEvent
-  readonly handler: string
-  state: DeliveryState
-  attempts: number
-  dueAtMs: number
-  isolated: boolean
-  /** Whether its last attempt that counts was lost with its lease. */
-  isLost: boolean
-  leaseUntilMs: number
-  startedAtMs: number
-  /** As the store under test named it. */
-  lease: string
-  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail'>[]
-}
-
-export interface ModelEvent {
-  readonly given: NewEvent
-  /** Whether it has its id, is in conflict about it, or was not understood. */
-  standing: 'first' | 'conflicting' | 'not understood'
-  isKnownByBody: boolean
-  /** A later event with its source and body was quarantined too: the store may know the bytes by that one alone. */
-  isReplaced: boolean
-  status: EventStatus
-  reasons: readonly string[]
-  /** By which it was quarantined in the processes of its handlers. */
-  readonly judgements: Set<string>
-  readonly deliveries: ModelDelivery[]
-}
 
 /** The store port again, as plainly as possible: lists in order of arrival, searched from end to end. */
 export class ModelStore {
@@ -63,12 +35,14 @@ export class ModelStore {
       isReplaced: false,
       status: outcome === 'accepted' ? given.status : outcome,
       reasons: given.reasons,
+      orderKeys: given.orderKeys,
       judgements: new Set(),
       deliveries: [],
     }
     this.events.push(event)
     if (outcome !== 'accepted') return { outcome, uid: given.uid }
-    for (const handler of given.handlers) this.#create(event, handler, given.receivedAtMs)
+    for (const handler of given.handlers)
+      this.#create(event, handler, orderKeyFor(given.orderKeys, handler), given.receivedAtMs)
     if (typeof effect !== 'string') this.tasks.resolve(effect, given)
     return { outcome, uid: given.uid }
   }
@@ -94,13 +68,14 @@ export class ModelStore {
     const runningOf = ({ handler }: ModelDelivery) => handlers.get(handler)?.running ?? 0
     for (;;) {
       const [next] = this.deliveries()
-        .filter(({ state, dueAtMs }) => state === 'pending' && dueAtMs <= nowMs)
+        .filter(({ state, isBlocked, dueAtMs }) => state === 'pending' && !isBlocked && dueAtMs <= nowMs)
         .filter((delivery) => runningOf(delivery) < (handlers.get(delivery.handler)?.most ?? 0))
         .filter(({ isolated }) => (isolated ? room.isolated : room.shared) > 0)
         .toSorted((a, b) => runningOf(a) - runningOf(b) || a.dueAtMs - b.dueAtMs)
       if (next === undefined) return { claimed, nextDueAtMs: this.#nextDue(nowMs) }
       if (next.attempts >= limitsOf(request, next).maxAttempts) {
         Object.assign(next, { state: 'dead', dueAtMs: nowMs })
+        endedIn(this.deliveries(), next, nowMs)
         continue
       }
       const handler = handlers.get(next.handler)
@@ -117,6 +92,7 @@ export class ModelStore {
       delivery.history.push({ number: delivery.attempts, outcome: 'lease_lost' })
       Object.assign(delivery, { isolated: delivery.isolated || delivery.isLost, isLost: true, dueAtMs: nowMs })
       delivery.state = delivery.attempts >= limitsOf(request, delivery).maxAttempts ? 'dead' : 'pending'
+      if (delivery.state === 'dead') endedIn(this.deliveries(), delivery, nowMs)
     }
   }
 
@@ -130,6 +106,7 @@ export class ModelStore {
     delivery.isolated = pending && isolate
     if (verdict === 'released') delivery.attempts--
     else delivery.isLost = false
+    if (!pending) endedIn(this.deliveries(), delivery, nowMs)
     if (delivery.state === 'dead') this.#died(delivery.event, settlement, nowMs)
     return true
   }
@@ -152,31 +129,42 @@ export class ModelStore {
     const effect = this.tasks.effectOf(successor.given)
     Object.assign(successor, { status: effect === 'superseded' ? effect : status, reasons })
     if (effect === 'superseded') return
-    this.#deliver(successor, handlers, nowMs)
+    this.#deliver(successor, { orderKeys: successor.orderKeys, handlers }, nowMs)
     this.tasks.tell(effect, successor.given, givenUp, nowMs)
   }
 
   /** Undefined: there is no such event. */
-  replay({ eventUid, handlers, status, reasons, only }: Replay, nowMs: number): Replayed | undefined {
+  replay({ eventUid, status, reasons, ...to }: Replay, nowMs: number): Replayed | undefined {
     const event = this.find(eventUid)
     if (event === undefined) return undefined
     const isUnderstood = event.standing === 'not understood' && status !== 'quarantined'
     const taker = isUnderstood ? understand(event, this.events) : undefined
     Object.assign(
       event,
-      taker === undefined ? { status, reasons } : { status: 'conflict', reasons: takenBy(taker.given.uid) },
+      taker === undefined
+        ? { status, reasons }
+        : { status: 'conflict', reasons: takenBy(taker.given.uid), orderKeys: to.orderKeys },
     )
     if (taker !== undefined) return { status: 'conflict', reasons: event.reasons, handlers: [] }
-    return { status, reasons, handlers: this.#deliver(event, handlers, nowMs, only) }
+    return { status, reasons, handlers: this.#deliver(event, to, nowMs) }
   }
 
-  #deliver(event: ModelEvent, handlers: readonly string[], nowMs: number, only?: 'dead'): readonly string[] {
+  #deliver(
+    event: ModelEvent,
+    { handlers, orderKeys, only }: Pick<Replay, 'handlers' | 'only'> & { readonly orderKeys?: OrderKeys | undefined },
+    nowMs: number,
+  ): readonly string[] {
     return [...new Set(handlers)].filter((handler) => {
       const delivery = event.deliveries.find((each) => each.handler === handler)
       if (only === 'dead' && delivery?.state !== 'dead') return false
-      if (delivery === undefined) this.#create(event, handler, nowMs)
+      const orderKey = orderKeyFor(orderKeys, handler)
+      const isBlocked = headOf(this.deliveries(), handler, orderKey) !== undefined
+      if (delivery === undefined) this.#create(event, handler, orderKey, nowMs)
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
-      else Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
+      else {
+        Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
+        Object.assign(delivery, { orderKey, isBlocked })
+      }
       return true
     })
   }
@@ -245,7 +233,9 @@ export class ModelStore {
       .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)[0]?.given
   }
 
-  #create(event: ModelEvent, handler: string, dueAtMs: number): void {
+  #create(event: ModelEvent, handler: string, orderKey: number | null, dueAtMs: number): void {
+    const isBlocked = headOf(this.deliveries(), handler, orderKey) !== undefined
+
     event.deliveries.push({
       event,
       handler,
@@ -253,6 +243,8 @@ export class ModelStore {
       attempts: 0,
       dueAtMs,
       isolated: false,
+      orderKey,
+      isBlocked,
       isLost: false,
       leaseUntilMs: 0,
       startedAtMs: 0,
@@ -262,30 +254,15 @@ export class ModelStore {
   }
 
   #nextDue(nowMs: number): number | undefined {
-    const times = this.deliveries().flatMap(({ state, dueAtMs, leaseUntilMs }) =>
-      state === 'pending' ? [dueAtMs] : state === 'running' ? [leaseUntilMs] : [],
+    const times = this.deliveries().flatMap(({ state, isBlocked, dueAtMs, leaseUntilMs }) =>
+      isBlocked ? [] : state === 'pending' ? [dueAtMs] : state === 'running' ? [leaseUntilMs] : [],
     )
     const later = times.filter((time) => time > nowMs)
     return later.length === 0 ? undefined : Math.min(...later)
   }
 }
 
-function limitsOf({ leaseMs, maxAttempts, ownLimits = [] }: ClaimRequest, { handler }: ModelDelivery) {
-  const own = ownLimits.find((limits) => limits.handler === handler)
-  return { leaseMs: own?.leaseMs ?? leaseMs, maxAttempts: own?.maxAttempts ?? maxAttempts }
-}
-
 function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {
   delivery.attempts++
   Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + leaseMs, startedAtMs: nowMs })
 }
-
-export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'lastError'> => ({
-  eventUid: delivery.event.given.uid,
-  source: delivery.event.given.source,
-  type: delivery.event.given.type,
-  handler: delivery.handler,
-  state: delivery.state,
-  attempts: delivery.attempts,
-  dueAtMs: delivery.dueAtMs,
-})

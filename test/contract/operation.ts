@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { EndedTask } from '../../src/domain/task.ts'
-import type { ModelDelivery, ModelStore } from './model-store.ts'
+import type { ModelDelivery } from './model-delivery.ts'
+import type { ModelStore } from './model-store.ts'
 import type { ModelTask } from './model-tasks.ts'
+import { START_MS } from './store-samples.ts'
 
 /** One sequence on its way: the store, the model, and what was claimed in both. */
 export interface Run {
@@ -44,3 +46,9 @@ export const taskEnd = fc.constantFrom(
   { status: 'completed', word: 'succeeded' } as const,
   { status: 'failed', word: 'errored' } as const,
 )
+
+export const HANDLERS = ['a', 'b', 'c'] as const
+export const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
+export const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
+export const origin = fc.constantFrom('webhook', 'poll', 'cli')
+export const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)

@@ -11,6 +11,7 @@ import { describeIdentity } from './store-contract-identity.ts'
 import { describeLateQuarantine } from './store-contract-identity-late.ts'
 import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
+import { describeOrder } from './store-contract-order.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
@@ -37,6 +38,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeFairness(fixture)
     describeLeasedAtAppend(fixture)
     describeEnding(fixture)
+    describeOrder(fixture)
     describeListing(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)

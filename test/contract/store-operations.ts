@@ -1,16 +1,29 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { DELIVERY_STATES, type Settlement, type TypeRoutes } from '../../src/domain/delivery.ts'
-import type { ClaimRequest, DeliveryFilter } from '../../src/domain/delivery-queue.ts'
+import type { Settlement, TypeRoutes } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
-import type { EventFilter } from '../../src/domain/event-filter.ts'
 import type { Receipt } from '../../src/domain/event-store.ts'
 import { newUid } from '../../src/domain/names.ts'
+import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { TaskEnd } from '../../src/domain/task.ts'
-import { type Operation, operation, optional, type Run, source, taskEnd, taskId } from './operation.ts'
-import { allPages, codeOf, newEvent, pruned, START_MS } from './store-samples.ts'
+import { listDeliveries, listEvents } from './list-operations.ts'
+import {
+  HANDLERS,
+  type Operation,
+  operation,
+  optional,
+  origin,
+  type Run,
+  source,
+  status,
+  taskEnd,
+  taskId,
+  timeMs,
+  type,
+} from './operation.ts'
+import { batchesOf, place, sparing } from './order-operations.ts'
+import { codeOf, newEvent, pruned } from './store-samples.ts'
 
-const HANDLERS = ['a', 'b', 'c'] as const
 const JUDGEMENTS = ['schema 1', 'schema 2'] as const
 const ROUTES: Omit<TypeRoutes, 'source'> = {
   accepts: ['invoice.*'],
@@ -20,10 +33,6 @@ const ROUTES: Omit<TypeRoutes, 'source'> = {
   ],
 }
 const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
-const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
-const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
-const origin = fc.constantFrom('webhook', 'poll', 'cli')
-const timeMs = fc.integer({ min: -5, max: 5 }).map((tens) => START_MS + tens * 10)
 const limit = fc.integer({ min: 0, max: 4 })
 
 const leaseMs = fc.constantFrom(10, 30, 1_000)
@@ -37,6 +46,9 @@ const offer = fc.option(
   }),
   { nil: undefined },
 )
+
+/** Few keys, so that deliveries wait for each other. */
+const orderKeys: fc.Arbitrary<OrderKeys> = fc.dictionary(fc.constantFrom(...HANDLERS), fc.constantFrom(1, 2))
 
 const ownLimits = fc.option(
   fc
@@ -62,10 +74,11 @@ const append = operation(
         receivedAtMs: timeMs,
         handlers,
       }),
-      optional<{ task: string; taskEnd: TaskEnd; unjudged: readonly string[] }>({
+      optional<{ task: string; taskEnd: TaskEnd; unjudged: readonly string[]; orderKeys: OrderKeys }>({
         task: taskId,
         taskEnd,
         unjudged: fc.subarray([...JUDGEMENTS]),
+        orderKeys,
       }),
     ),
     { minLength: 1, maxLength: 5 },
@@ -76,13 +89,16 @@ const append = operation(
       const dedupe = required.source === 'eu' ? ({ dedupe: 'body' } as const) : {}
       const lease = offered && {
         ...offered,
-        handlers: offered.handlers.filter((name) => required.handlers.includes(name)),
+        handlers: offered.handlers
+          .filter((name) => required.handlers.includes(name))
+          .filter((name) => orderKeyFor(optionals.orderKeys, name) === null),
       }
       return newEvent({ ...required, ...optionals, ...dedupe, ...(lease !== undefined && { lease }) })
     })
     // Not awaited one by one: those that overlap may share a commit.
     const receipts = await Promise.all(events.map((event) => run.store.append(event)))
     for (const [at, event] of events.entries()) expectReceipt(run, event, receipts[at])
+    await place(run)
   },
 )
 
@@ -113,7 +129,7 @@ const claim = operation(
     ownLimits,
   }),
   async ({ ownLimits: own, ...given }, { store, model, time: { nowMs }, claimed }) => {
-    const request: ClaimRequest = { ...given, ...(own !== undefined && { ownLimits: own }) }
+    const request = sparing({ ...given, ordered: true, ...(own !== undefined && { ownLimits: own }) }, model)
     const answer = await store.claim(request)
     const expected = model.claim(request, nowMs)
     expect(
@@ -122,13 +138,15 @@ const claim = operation(
         handler: work.handler,
         attempt: work.attempt,
         isolated: work.isolated,
+        ordered: work.ordered === true,
       })),
     ).toEqual(
-      expected.claimed.map(({ event, handler, attempts, isolated }) => ({
+      expected.claimed.map(({ event, handler, attempts, isolated, orderKey }) => ({
         uid: event.given.uid,
         handler,
         attempt: attempts,
         isolated,
+        ordered: orderKey !== null,
       })),
     )
     expect(answer.nextDueAtMs).toBe(expected.nextDueAtMs)
@@ -157,7 +175,9 @@ const settle = operation(
     }),
     { maxLength: 4 },
   ),
-  async (given, { store, model, time: { nowMs }, claimed }) => {
+  async (given, run) => {
+    const { store, model, claimed } = run
+    const { nowMs } = run.time
     const settlements = given.flatMap(({ which, dueInMs, detail, quarantine, judgement, isRouted, ...rest }) => {
       const known = claimed.at(-1 - which)
       if (known === undefined) return []
@@ -174,10 +194,13 @@ const settle = operation(
         },
       ]
     })
-    const answer = await store.settle(settlements.map(({ settlement }) => settlement))
-    expect(answer).toEqual(
-      settlements.map(({ delivery, settlement }) => model.settle(delivery, settlement.lease, settlement, nowMs)),
-    )
+    for (const together of batchesOf(settlements)) {
+      const answer = await store.settle(together.map(({ settlement }) => settlement))
+      expect(answer).toEqual(
+        together.map(({ delivery, settlement }) => model.settle(delivery, settlement.lease, settlement, nowMs)),
+      )
+      await place(run)
+    }
   },
 )
 
@@ -189,12 +212,16 @@ const replay = operation(
     status,
     reasons: fc.constantFrom([], ['why']),
     only: fc.constantFrom(undefined, 'dead' as const),
+    orderKeys,
   }),
-  async ({ which, only, ...rest }, { store, model, time: { nowMs } }) => {
+  async ({ which, only, ...rest }, run) => {
+    const { store, model } = run
+    const { nowMs } = run.time
     const given = { eventUid: model.events.at(which)?.given.uid ?? newUid(), ...rest, ...(only && { only }) }
     const expected = model.replay(given, nowMs)
     if (expected === undefined) expect(await codeOf(store.replay(given))).toBe('event_not_found')
     else expect(await store.replay(given)).toEqual(expected)
+    await place(run)
   },
 )
 
@@ -209,44 +236,6 @@ const prune = operation(
 const pass = operation('pass', fc.constantFrom(1, 10, 50, 500), async (ms, run) => {
   run.time.nowMs += ms
 })
-
-const listEvents = operation(
-  'events',
-  optional<Required<EventFilter>>({
-    source,
-    type: fc.oneof(type, fc.constantFrom('*', 'invoice.*', '*e*', 'x*')),
-    status: fc.oneof(status, fc.constantFrom('conflict', 'superseded')),
-    origin,
-    task: taskId,
-    sinceMs: timeMs,
-    untilMs: timeMs,
-    q: fc.constantFrom('INVOICE', 'k_1', '3', ''),
-  }),
-  async (filter, { store, model }) => {
-    const events = await allPages((page) => store.events(filter, page), 3)
-    expect(events.map(({ uid }) => uid)).toEqual(model.listEvents(filter))
-  },
-)
-
-const listDeliveries = operation(
-  'deliveries',
-  fc.tuple(
-    optional<Pick<Required<DeliveryFilter>, 'state' | 'handler' | 'source'>>({
-      state: fc.constantFrom(...DELIVERY_STATES),
-      handler: fc.constantFrom(...HANDLERS),
-      source,
-    }),
-    fc.option(fc.nat({ max: 10 })),
-  ),
-  async ([rest, which], { store, model }) => {
-    const eventUid = which === null ? undefined : (model.events.at(which)?.given.uid ?? newUid())
-    const filter: DeliveryFilter = { ...rest, ...(eventUid !== undefined && { eventUid }) }
-    const deliveries = await allPages((page) => store.deliveries(filter, page), 3)
-    const expected = model.listDeliveries(filter)
-    expect(deliveries).toHaveLength(expected.length)
-    expect(deliveries).toMatchObject(expected)
-  },
-)
 
 /** What runs, all of it or the last only, is found not to be as its schema says, after another event of its id has come, or not. */
 const refuse = operation(
@@ -264,6 +253,7 @@ const refuse = operation(
     if (corrected !== undefined) {
       const event = { ...last, uid: newUid(), body: Buffer.from(corrected) }
       expectReceipt(run, event, await store.append(event))
+      await place(run)
     }
     for (const { delivery, deliveryId, lease } of running.slice(-most)) {
       const settlement: Settlement = {
@@ -280,6 +270,7 @@ const refuse = operation(
         durationMs: 1,
       }
       expect(await store.settle([settlement])).toEqual([model.settle(delivery, lease, settlement, nowMs)])
+      await place(run)
     }
   },
 )

@@ -27,6 +27,23 @@ describe('an event whose handler has capacity', () => {
     expect(claims.length).toBe(before)
   })
 
+  test('runs when its turn comes, where deliveries have an order: one at a time, each as soon as the one before has ended', async () => {
+    const { keep, ended } = await asleep()
+    const orderKeys = { wait: 7 }
+    const kept = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => keep(['wait'], { ms: n % 5 }, undefined, { orderKeys })),
+    )
+    expect(kept.every(({ leased }) => leased === undefined)).toBe(true)
+    let endedAtMs = 0
+    for (const { uid } of kept) {
+      const [delivery] = await ended(uid)
+      const [attempt] = delivery?.history ?? []
+      expect(delivery).toMatchObject({ state: 'succeeded', attempts: 1 })
+      expect(attempt?.startedAtMs).toBeGreaterThanOrEqual(endedAtMs)
+      endedAtMs = Math.floor((attempt?.startedAtMs ?? 0) + (attempt?.durationMs ?? 0))
+    }
+  })
+
   test('is retried like any other event if its handler fails', async () => {
     const { keep, ended } = await asleep({ maxAttempts: 3 })
     expect(await ended((await keep(['throw'])).uid)).toMatchObject([{ state: 'dead', attempts: 3 }])

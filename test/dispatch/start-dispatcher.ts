@@ -35,6 +35,7 @@ interface DispatcherOptions {
   readonly policies?: Readonly<Record<string, HandlerPolicy>>
 }
 
+type Data = Record<string, unknown>
 type OnEnd = (end: () => Promise<void>) => void
 
 /** A store, handler processes and a dispatcher between them, as the service has them. */
@@ -91,8 +92,8 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   })
 
   /** Keeps an event as the door does. */
-  const keep = (handlers: readonly string[], data: Record<string, unknown> = {}, id: string = newUid()) =>
-    writeEvent(eventFor(handlers, data, id), { ok: false, id, type: 'test', reasons: [] })
+  const keep = (handlers: readonly string[], data: Data = {}, id: string = newUid(), given: Partial<NewEvent> = {}) =>
+    writeEvent({ ...eventFor(handlers, data, id), ...given }, { ok: false, id, type: 'test', reasons: [] })
 
   type Ended = DeliverySummary & { readonly history: readonly Attempt[] }
 

@@ -120,6 +120,7 @@ describe('the ops API', () => {
         timeoutMs: 60_000,
         retry: { maxAttempts: 3 },
         rate: { limit: 10, perMs: 1_000 },
+        orderBy: 'data.object.id',
       },
     ],
     webhooks: {
@@ -235,6 +236,7 @@ describe('the ops API', () => {
             timeout_ms: 30_000,
             retry: { max_attempts: 12, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: null,
+            order_by: null,
           },
           {
             name: 'bill',
@@ -244,6 +246,7 @@ describe('the ops API', () => {
             timeout_ms: 60_000,
             retry: { max_attempts: 3, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: { limit: 10, per_ms: 1_000 },
+            order_by: 'data.object.id',
           },
         ],
       },

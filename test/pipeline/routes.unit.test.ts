@@ -44,6 +44,24 @@ function routeBy(module: (router: Router) => void) {
 const nothing = () => {}
 
 describe('routing an event', () => {
+  test('gives each handler with `orderBy` its key, and leaves out those for which the event has none', () => {
+    const route = routeBy((router) => {
+      router.on('acme.thing', { name: 'plain' }, nothing)
+      router.on('acme.*', { name: 'by object', orderBy: 'data.object.id' }, nothing)
+      router.on('acme.*', { name: 'by source', orderBy: 'source' }, nothing)
+      router.on('acme.*', { name: 'by task', orderBy: 'task' }, nothing)
+    })
+    const keysOf = (data: unknown) => route(source(), event('acme.thing', data)).orderKeys
+    const one = keysOf({ object: { id: 'one' } })
+    expect(Object.keys(one ?? {})).toEqual(['by object', 'by source'])
+    expect(keysOf({ object: { id: 'one' }, other: 1 })).toEqual(one)
+    expect(keysOf({ object: { id: 'two' } })?.['by object']).not.toBe(one?.['by object'])
+    expect(Object.keys(keysOf({}) ?? {})).toEqual(['by source'])
+    expect(routeBy((router) => router.on('acme.thing', nothing))(source(), event('acme.thing'))).not.toHaveProperty(
+      'orderKeys',
+    )
+  })
+
   test('finds every handler that wants it, by type, pattern, list and source', () => {
     const route = routeBy((router) => {
       router.on('acme.thing', nothing)

@@ -6,7 +6,7 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { MOVED_TABLES, type MoveOutcome, type MoveProgress } from '../../src/domain/store-move.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { moveStore } from '../../src/storage/transfer/move.ts'
-import { claimRequest, newEvent, START_MS } from '../contract/store-samples.ts'
+import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { newTask, taskClaim } from '../contract/task-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import { openAt, ownPath, withDatabase } from './database-file.ts'
@@ -92,10 +92,18 @@ test('a moved store answers as it did before, and goes on', { timeout: 60_000 },
   const fresh = newEvent({ handlers: ['fresh'] })
   expect(await store.append(fresh)).toEqual({ outcome: 'accepted', uid: fresh.uid })
   expect((await store.event(fresh.uid))?.deliveries).toHaveLength(1)
-  const handlers = ['a', 'b', 'c', 'd', 'a\0', 'late', 'bulk', 'fresh'].map((name) => ({ name, limit: 5_000 }))
+  const handlers = ['a', 'b', 'c', 'd', 'a\0', 'late', 'bulk', 'fresh', 'or\0dered'].map((name) => ({
+    name,
+    limit: 5_000,
+  }))
   const { work } = await store.claim(claimRequest({ handlers, sharedLimit: 5_000, isolatedLimit: 5_000 }))
   const counts = await store.counts()
-  expect(counts.deliveries).toMatchObject({ pending: 0, running: work.length })
+  // One waits for its turn.
+  expect(counts.deliveries).toMatchObject({ pending: 1, running: work.length })
+  const first = work.filter(({ handler }) => handler === 'or\0dered')
+  expect(first).toHaveLength(1)
+  await store.settle(first.map((each) => settlement(each)))
+  expect((await store.claim(claimRequest({ handlers }))).work).toMatchObject([{ handler: 'or\0dered', attempt: 1 }])
   const theirs = await embedded.claim(claimRequest({ handlers, sharedLimit: 5_000, isolatedLimit: 5_000 }))
   expect(new Set(work.map(({ deliveryId }) => deliveryId)).size).toBe(theirs.work.length + 1)
 

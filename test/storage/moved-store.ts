@@ -51,6 +51,11 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [] })
   await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead' })])
   await one('d')
+
+  const orderKeys = { 'or\0dered': 2 ** 48 - 1 }
+  const inOrder = newEvent({ handlers: ['or\0dered'], orderKeys })
+  for (const event of [inOrder, newEvent({ handlers: ['or\0dered'], orderKeys })]) await store.append(event)
+  await store.append({ ...inOrder, uid: newUid(), body: Buffer.from('in conflict') })
 }
 
 async function fillTasks(store: OpenStore): Promise<void> {

@@ -148,7 +148,7 @@ test('a handler may have a policy of its own, of which only known parts compile'
   const registered = registering((router) => {
     const policy = { timeoutMs: 60_000, retry: { maxAttempts: 3 }, rate: { limit: 10, perMs: 1_000 }, concurrency: 4 }
     router.on('acme.thing', { name: 'limited', ...policy }, () => {})
-    router.register('acme.other', () => {}, { retry: { baseMs: 10, capMs: 20 } })
+    router.register('acme.other', () => {}, { retry: { baseMs: 10, capMs: 20 }, orderBy: 'data.object.id' })
     // @ts-expect-error a rate needs both parts
     const half: HandlerOptions = { rate: { limit: 1 } }
     expectTypeOf(half).toEqualTypeOf<HandlerOptions>()
@@ -162,6 +162,6 @@ test('a handler may have a policy of its own, of which only known parts compile'
       retry: { maxAttempts: 3 },
       rate: { limit: 10, perMs: 1_000 },
     },
-    { name: 'types:acme.other', types: ['acme.other'], retry: { baseMs: 10, capMs: 20 } },
+    { name: 'types:acme.other', types: ['acme.other'], retry: { baseMs: 10, capMs: 20 }, orderBy: 'data.object.id' },
   ])
 })

@@ -52,12 +52,16 @@ export const HandlerSchema = Type.Object({
     Type.Object({ limit: Type.Integer(), per_ms: Type.Integer() }),
     'How many attempts may start in any period of `per_ms`, over all replicas; null: as many as there is capacity for',
   ),
+  order_by: Nullable(
+    Type.String(),
+    'The path in the event by whose value its events run one after another; null: in no order',
+  ),
 })
 export type HandlerJson = Static<typeof HandlerSchema>
 
 /** `service`: the service's settings, which count for what the handler has no policy of its own. */
 export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy): HandlerJson {
-  const { name, types, source, concurrency, rate } = handler
+  const { name, types, source, concurrency, rate, orderBy } = handler
   const { timeoutMs, retry } = attemptPolicyOf(handler, service)
   return {
     name,
@@ -67,5 +71,6 @@ export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy):
     timeout_ms: timeoutMs,
     retry: { max_attempts: retry.maxAttempts, base_ms: retry.baseMs, cap_ms: retry.capMs },
     rate: rate === undefined ? null : { limit: rate.limit, per_ms: rate.perMs },
+    order_by: orderBy ?? null,
   }
 }

@@ -32,7 +32,12 @@ export const DeliverySchema = Type.Object({
   handler: Type.String(),
   state: OneOf(DELIVERY_STATES),
   attempts: Type.Integer({ description: 'Counted since it was created or last replayed' }),
-  due_at: Time('When a pending delivery may run next; when a terminal one ended'),
+  due_at: Time(
+    'When a pending delivery may run next; when a terminal one ended; when one that waits for its turn was created or replayed',
+  ),
+  waits_for_turn: Type.Optional(
+    Type.Literal(true, { description: 'It runs when earlier deliveries with its order key (orderBy) have ended' }),
+  ),
   last_error: Type.Optional(Type.String()),
 })
 
@@ -142,6 +147,7 @@ export const deliveryJson = (delivery: DeliverySummary): DeliveryJson => ({
   state: delivery.state,
   attempts: delivery.attempts,
   due_at: toIso(delivery.dueAtMs),
+  ...(delivery.waitsForTurn === true && { waits_for_turn: true }),
   ...(delivery.lastError !== undefined && { last_error: delivery.lastError }),
 })
 

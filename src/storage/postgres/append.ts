@@ -4,6 +4,7 @@ import type { LeasedDelivery } from '../../domain/delivery.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
+import { orderKeyFor } from '../../domain/order-key.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendResult, WriteBatch } from '../shared/append-queue.ts'
 import { leasedDeliveries, offeredLeaseMs } from '../shared/deliveries.ts'
@@ -200,7 +201,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
 
 /** The form that `append_4` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
-  const { reasons, task, apiVersion, traceparent, handlers, taskEnd, taskLease } = event
+  const { reasons, task, apiVersion, traceparent, handlers, orderKeys, taskEnd, taskLease } = event
   return {
     n,
     uid: event.uid,
@@ -219,6 +220,10 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     size: event.body.length,
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(escapeText) }),
+    ...(orderKeys !== undefined && {
+      order_keys: handlers.map((name) => orderKeyFor(orderKeys, name)),
+      order_text: escapeText(JSON.stringify(orderKeys)),
+    }),
     ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: escapeTextOrNull(taskEnd.word) }),
     created_at_source: event.createdAtSource,
     ...(event.dedupe === 'body' && { by_body: 1 }),

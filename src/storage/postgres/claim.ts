@@ -14,13 +14,14 @@ import { escapeText } from './escape-text.ts'
 import { createReadBody, SLICE_BYTES } from './find-event.ts'
 import type { Duties, Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
+import { createPlaceOrdered } from './place-ordered.ts'
 
 /** Leaves out a long body, which statements of its own read. */
 const CLAIM = {
   name: 'claim',
   text: `
     SELECT delivery, handler, attempt, isolated, uid, source, provider, id, type, received_at, origin, task, headers,
-      traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at
+      traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at, ordered
     FROM claim_4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   `,
 }
@@ -36,6 +37,7 @@ interface WorkRow extends Row, WorkEventRow {
   readonly attempt: number
   readonly isolated: boolean
   readonly headers: string
+  readonly ordered: boolean
   readonly bytes: Buffer | null
 }
 
@@ -55,6 +57,16 @@ interface ClaimParts {
 }
 
 export function createClaim(parts: ClaimParts) {
+  const placeOrdered = createPlaceOrdered(parts.connections, parts.clock)
+  const claimDue = createClaimDue(parts)
+  return async (request: ClaimRequest): Promise<Claimed> => {
+    const againAtMs = await placeOrdered(request)
+    const { work, nextDueAtMs } = await claimDue(request)
+    return { work, nextDueAtMs: earliest(nextDueAtMs, againAtMs) }
+  }
+}
+
+function createClaimDue(parts: ClaimParts) {
   const { connections, clock, leases, heartbeat, damage, onLog } = parts
   const readBody = createReadBody(connections)
   const bodyOf = ({ uid, bytes }: WorkRow) => (bytes === null ? readBody(uid) : new Uint8Array(bytes))
@@ -152,6 +164,7 @@ const workOf = (row: WorkRow, lease: string, body: Uint8Array): Work => ({
   handler: row.handler,
   attempt: row.attempt,
   isolated: row.isolated,
+  ...(row.ordered && { ordered: true }),
   event: workEventOf(row, JSON.parse(row.headers) as Headers),
   body,
 })

@@ -3,7 +3,7 @@ import type { EventStatus } from '../../domain/event.ts'
 import type { EndedTask } from '../../domain/task.ts'
 import type { RouteResult } from '../../pipeline/routes.ts'
 import { routeByType } from '../../pipeline/type-routes.ts'
-import { firstDeliveryKey, lastDeliveryKey, type Successor } from '../shared/deliveries.ts'
+import { firstDeliveryKey, lastDeliveryKey, orderKeysIn, type Successor } from '../shared/deliveries.ts'
 import { CONFLICTING, FIRST, NOT_UNDERSTOOD, storedReasons } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Query, Row } from './connections.ts'
@@ -48,7 +48,7 @@ const DISOWN = {
 const IN_CONFLICT = {
   name: 'in-conflict',
   text: `
-    SELECT x.key, x.uid, x.type, x.status FROM event AS e
+    SELECT x.key, x.uid, x.type, x.status, x.order_keys FROM event AS e
     JOIN event_key AS k ON k.source = e.source AND k.id = e.id AND k.variant <> ''
     JOIN event AS x ON x.key = k.event
     WHERE e.key = $1 AND x.variant = ${CONFLICTING} AND x.status <> 'quarantined'
@@ -86,6 +86,8 @@ export interface Contender extends Row {
 
 interface InConflict extends Contender {
   readonly type: string
+  /** JSON. */
+  readonly order_keys: string | null
 }
 
 /** The status of an event that took its id, and the task that it ended. */
@@ -124,10 +126,10 @@ export async function takeId(
   }
   if (event.status !== 'conflict') return { status: routing.status }
   const ended = await takeTaskEnd(query, clock, event, givenUp)
-  const { handlers, reasons } = routing
+  const { reasons } = routing
   const status = ended === 'superseded' ? ended : routing.status
   await query(ROUTE, [key, status, escapeTextOrNull(storedReasons(reasons))])
-  if (status !== 'superseded') await deliver(query, clock, key, handlers)
+  if (status !== 'superseded') await deliver(query, clock, key, routing)
   return { status, ...(typeof ended === 'object' && { ended }) }
 }
 
@@ -141,7 +143,8 @@ export function createGiveUpId(clock: DatabaseClock) {
     if (routes === undefined) return undefined
     const { uid, by_body: byBody } = quarantined
     for (const event of await query<InConflict>(IN_CONFLICT, [eventKey, byBody ? MAX_CONTENDERS : 1])) {
-      const taken = await takeId(query, clock, event, { routing: routeByType(routes, event.type), byBody, givenUp })
+      const routing = { ...routeByType(routes, event.type), ...orderKeysIn(event.order_keys) }
+      const taken = await takeId(query, clock, event, { routing, byBody, givenUp })
       if (taken !== undefined) return { uid: event.uid, of: uid, ...(taken.ended && { ended: taken.ended }) }
     }
     return undefined

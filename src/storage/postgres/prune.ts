@@ -7,6 +7,7 @@ import {
   type PruneRequest,
   type PruneStep,
 } from '../../domain/retention-store.ts'
+import { IS_OPEN } from '../shared/deliveries.ts'
 import { FROM_OLDEST, MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../shared/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
@@ -17,7 +18,7 @@ const MAX_PRUNED = 200
 /** `$1`: an event with a dead delivery may go if it was received before this time. */
 const IS_NEEDED = `EXISTS (
   SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
-    AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= $1))
+    AND (${IS_OPEN} OR (state = 'dead' AND event.received_at >= $1))
 )`
 
 /**

@@ -26,7 +26,7 @@ const EVENTS = {
       FROM ahead CROSS JOIN LATERAL (
         SELECT q.key FROM delivery AS q WHERE q.key BETWEEN ahead.key * 1024 AND ahead.key * 1024 + 1023 ORDER BY q.key LIMIT 1024
       ) AS of_event
-      WHERE d.key = of_event.key AND d.state = 'pending' AND d.due_at > (SELECT now FROM clock) RETURNING d.key
+      WHERE d.key = of_event.key AND d.state IN ('pending', 'blocked', 'unplaced') AND d.due_at > (SELECT now FROM clock) RETURNING d.key
     ),
     received AS (
       UPDATE event AS e SET received_at = (SELECT now FROM clock) FROM ahead WHERE e.key = ahead.key RETURNING e.key

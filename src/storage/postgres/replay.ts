@@ -1,5 +1,12 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
-import { type DeliveryRow, firstDeliveryKey, lastDeliveryKey, planReplay } from '../shared/deliveries.ts'
+import { orderKeyFor } from '../../domain/order-key.ts'
+import {
+  type DeliveryRow,
+  firstDeliveryKey,
+  lastDeliveryKey,
+  planReplay,
+  storedOrderKeys,
+} from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
@@ -23,7 +30,7 @@ const NAME_CONFLICT = {
 export function createReplay(connections: Connections, clock: DatabaseClock) {
   return (replay: Replay): Promise<Replayed> =>
     connections.transaction(async (query) => {
-      const { eventUid, handlers, only } = replay
+      const { eventUid } = replay
       // The lock makes other replays of the event, and retention, wait.
       const [event] = isUuid(eventUid)
         ? await query<{ key: number; variant: number }>('SELECT key, variant FROM event WHERE uid = $1 FOR UPDATE', [
@@ -36,26 +43,28 @@ export function createReplay(connections: Connections, clock: DatabaseClock) {
       const [taken] = isUnderstood ? await query<{ by: string | null }>('SELECT understand_3($1) AS by', [key]) : []
       const taker = taken?.by ?? undefined
       const become = replayedAs(replay, taker)
-      await query('UPDATE event SET status = $2, reasons = $3 WHERE key = $1', [
+      await query('UPDATE event SET status = $2, reasons = $3, order_keys = $4 WHERE key = $1', [
         key,
         become.status,
         escapeTextOrNull(storedReasons(become.reasons)),
+        escapeTextOrNull(taker === undefined ? null : storedOrderKeys(replay.orderKeys)),
       ])
       if (taker !== undefined) {
         await query(NAME_CONFLICT, [key])
         return { ...become, handlers: [] }
       }
-      return { ...become, handlers: await deliver(query, clock, key, handlers, only) }
+      return { ...become, handlers: await deliver(query, clock, key, replay) }
     })
 }
 
 const CREATE = `
   WITH counted AS (INSERT INTO tally VALUES ('pending', 1))
-  INSERT INTO delivery (key, handler, state, due_at, attempts, isolated)
-  VALUES ($1, $2, 'pending', clock_1($3), 0, false)
+  INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key)
+  VALUES ($1, $2, CASE WHEN $4::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, clock_1($3), 0, false, $4)
 `
 const RESTART = `
-  UPDATE delivery SET state = 'pending', due_at = clock_1($2), attempts = 0, isolated = false, last_error = NULL
+  UPDATE delivery SET state = CASE WHEN $3::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, due_at = clock_1($2), attempts = 0,
+    isolated = false, last_error = NULL, order_key = $3
   WHERE key = $1
 `
 
@@ -67,8 +76,7 @@ export async function deliver(
   query: Query,
   clock: DatabaseClock,
   eventKey: number,
-  handlers: readonly string[],
-  only?: Replay['only'],
+  { handlers, orderKeys, only }: Pick<Replay, 'handlers' | 'orderKeys' | 'only'>,
 ): Promise<readonly string[]> {
   const existing = await query<Pick<DeliveryRow, 'key' | 'handler' | 'state'>>(
     'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key FOR UPDATE',
@@ -76,9 +84,11 @@ export async function deliver(
   )
   const plan = planReplay(eventKey, existing, handlers, only)
   for (const delivery of plan) {
-    if (delivery.kind === 'create') await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs()])
+    const orderKey = orderKeyFor(orderKeys, delivery.handler)
+    if (delivery.kind === 'create')
+      await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs(), orderKey])
     else {
-      await query(RESTART, [delivery.key, clock.givenMs()])
+      await query(RESTART, [delivery.key, clock.givenMs(), orderKey])
       await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.from])
     }
   }

@@ -6,6 +6,7 @@ import {
   deliveryPosition,
   deliverySummaryOf,
   firstDeliveryKey,
+  isInState,
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
 import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
@@ -27,7 +28,7 @@ export function createSearchDeliveries(connections: Connections) {
       isDead ? ['(d.due_at, d.key) < (?::bigint, ?::bigint)', start.atMs, start.key] : ['d.key < ?', start.key],
       ...ofEvent,
       ...optional<Value>('d.key >= ?', end?.key),
-      ...optional<Value>('d.state = ?', filter.state),
+      ...(filter.state === undefined ? [] : [[isInState(filter.state, 'd.state')] as const]),
       ...optional<Value>('d.handler = ?', filter.handler === undefined ? undefined : escapeText(filter.handler)),
       ...optional<Value>('event.source = ?', filter.source === undefined ? undefined : escapeText(filter.source)),
     ]

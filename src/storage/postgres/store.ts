@@ -155,7 +155,7 @@ function createCore(parts: Parts): Core {
   const heartbeat = new Heartbeat(connections, leases, clock, onLog)
   const damage = new Damage(connections, onLog)
   const appendBatch = createAppend({ ...parts, leases, heartbeat, damage })
-  const appends = new AppendQueue((batch) => operations.follow(appendBatch(batch)), endedTasks.notify)
+  const appends = new AppendQueue((batch) => operations.follow(appendBatch(batch)), endedTasks.notify, false)
   const health = new Health(connections, clock, onLog, (fault) => {
     if (fault === undefined) return heartbeat.recovered()
     appends.failGathered(unavailable(fault))

@@ -3,6 +3,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../../domain/errors.t
 import type { NewEvent } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS, MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../domain/limits.ts'
+import { orderKeyFor } from '../../domain/order-key.ts'
 import type { EndedTask } from '../../domain/task.ts'
 import { MAX_DELIVERIES_PER_EVENT } from './deliveries.ts'
 
@@ -51,15 +52,22 @@ interface WaitingEvent {
 export class AppendQueue {
   readonly #write: WriteBatch
   readonly #onTaskEnded: (ended: EndedTask) => void
+  readonly #storesInOrder: boolean
   #gathered: WaitingEvent[] = []
   #underWay = 0
+  #orderedUnderWay = 0
   #events = 0
   #bytes = 0
   #scheduled = false
 
-  constructor(write: WriteBatch, onTaskEnded: (ended: EndedTask) => void) {
+  /**
+   * `storesInOrder`: batches are stored in the order in which they are written, also those that are under way together. Otherwise
+   * events with order keys wait for the batch before them.
+   */
+  constructor(write: WriteBatch, onTaskEnded: (ended: EndedTask) => void, storesInOrder = true) {
     this.#write = write
     this.#onTaskEnded = onTaskEnded
+    this.#storesInOrder = storesInOrder
   }
 
   /** Why an append would be refused now; empty when it would not. */
@@ -85,7 +93,7 @@ export class AppendQueue {
 
   /** Writes all gathered events at once, however many batches are under way. */
   flush(): void {
-    while (this.#gathered.length > 0) this.#writeBatch()
+    while (this.#gathered.length > 0) this.#writeBatch(this.#gathered.length)
   }
 
   /** Rejects the gathered events that are in no batch yet. Used when writing them is known to fail. */
@@ -111,12 +119,21 @@ export class AppendQueue {
   }
 
   #writeNext(): void {
-    if (this.#gathered.length > 0 && this.#underWay < MAX_UNDER_WAY) this.#writeBatch()
+    const count = this.#writable()
+    if (count > 0 && this.#underWay < MAX_UNDER_WAY) this.#writeBatch(count)
   }
 
-  #writeBatch(): void {
-    const { waiting, bodyBytes } = this.#takeBatch()
+  /** How many of the gathered events may be written now. */
+  #writable(): number {
+    if (this.#storesInOrder || this.#orderedUnderWay === 0) return this.#gathered.length
+    const at = this.#gathered.findIndex(isOrdered)
+    return at < 0 ? this.#gathered.length : at
+  }
+
+  #writeBatch(most: number): void {
+    const { waiting, bodyBytes } = this.#takeBatch(most)
     this.#underWay++
+    if (waiting.some(isOrdered)) this.#orderedUnderWay++
     this.#write({ events: waiting.map(({ event }) => event), bodyBytes }).then(
       (results) => {
         this.#written(waiting)
@@ -131,6 +148,7 @@ export class AppendQueue {
 
   #written(waiting: readonly WaitingEvent[]): void {
     this.#underWay--
+    if (waiting.some(isOrdered)) this.#orderedUnderWay--
     this.#release(waiting)
     // Starts the next batch before it answers the senders, so that the database works meanwhile.
     this.#writeNext()
@@ -149,11 +167,12 @@ export class AppendQueue {
     })
   }
 
-  /** Takes as many of the gathered events as fit into one commit, and at least one. */
-  #takeBatch(): { readonly waiting: readonly WaitingEvent[]; readonly bodyBytes: number } {
+  /** Takes as many of the first `most` gathered events as fit into one commit, and at least one. */
+  #takeBatch(most: number): { readonly waiting: readonly WaitingEvent[]; readonly bodyBytes: number } {
     let bodyBytes = 0
     let count = 0
     for (const { event } of this.#gathered) {
+      if (count === most) break
       if (count > 0 && (count === MAX_COMMIT_ROWS || bodyBytes + event.body.length > MAX_COMMIT_BYTES)) break
       bodyBytes += event.body.length
       count++
@@ -174,7 +193,7 @@ export class AppendQueue {
     if (!isSoundOffer(event)) {
       return new HoldfastError(
         'invalid_request',
-        'a lease offer names a handler twice, or a handler that the event is not for',
+        'a lease offer names a handler twice, a handler that the event is not for, or one that has an order key',
       )
     }
     return undefined
@@ -186,10 +205,15 @@ export class AppendQueue {
   }
 }
 
-/** Whether a lease offer names only handlers of the event, and each of them once. */
-const isSoundOffer = ({ handlers, lease }: NewEvent): boolean =>
+/** Whether a lease offer names only handlers of the event without an order key, and each of them once. */
+const isSoundOffer = ({ handlers, orderKeys, lease }: NewEvent): boolean =>
   lease === undefined ||
-  lease.handlers.every((name, at) => handlers.includes(name) && lease.handlers.indexOf(name) === at)
+  lease.handlers.every(
+    (name, at) =>
+      handlers.includes(name) && lease.handlers.indexOf(name) === at && orderKeyFor(orderKeys, name) === null,
+  )
+
+const isOrdered = ({ event }: WaitingEvent): boolean => event.orderKeys !== undefined
 
 const sizeOf = (event: NewEvent): number => event.body.length + EVENT_OVERHEAD_BYTES
 

@@ -10,6 +10,7 @@ import {
 import type { ClaimRequest, Replay } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, HoldfastError } from '../../domain/errors.ts'
 import type { LeaseOffer, NewEvent } from '../../domain/event.ts'
+import type { OrderKeys } from '../../domain/order-key.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import { type EndedTask, TASK_STATUSES } from '../../domain/task.ts'
@@ -52,10 +53,24 @@ export function limitsOf(request: Limits): (handler: string) => Pick<ClaimReques
   return (handler) => own.get(handler) ?? request
 }
 
+/**
+ * The states as they are stored. A pending delivery that is behind the head of its order key is `blocked`, so that no search for
+ * due deliveries meets it. In PostgreSQL it is `unplaced` as long as it is not known whether it is the head (`place_1`). Everything
+ * else takes both for pending; so does the table `tally`.
+ */
+export type StoredState = DeliveryState | 'blocked' | 'unplaced'
+export const stateOf = (stored: StoredState): DeliveryState =>
+  stored === 'blocked' || stored === 'unplaced' ? 'pending' : stored
+/** A condition on the column `state`. */
+export const isInState = (state: DeliveryState, column: string): string =>
+  state === 'pending' ? `${column} IN ('pending', 'blocked', 'unplaced')` : `${column} = '${state}'`
+/** A condition: the delivery has not ended. */
+export const IS_OPEN = "state IN ('pending', 'running', 'blocked', 'unplaced')"
+
 export type DeliveryRow = Readonly<{
   key: number
   handler: string
-  state: DeliveryState
+  state: StoredState
   due_at: number
   attempts: number
   last_error: string | null
@@ -69,9 +84,10 @@ export const deliverySummaryOf = (
   source: event.source,
   type: event.type,
   handler: row.handler,
-  state: row.state,
+  state: stateOf(row.state),
   attempts: row.attempts,
   dueAtMs: row.due_at,
+  ...(row.state === 'blocked' && { waitsForTurn: true }),
   ...(row.last_error !== null && { lastError: row.last_error }),
 })
 
@@ -107,6 +123,13 @@ function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetai
   const { judgement: _, ...detail } = JSON.parse(stored) as ErrorDetail & { readonly judgement?: string }
   return 'name' in detail ? { errorDetail: detail } : {}
 }
+
+/** `event.order_keys`. */
+export const storedOrderKeys = (orderKeys: OrderKeys | undefined): string | null =>
+  orderKeys === undefined ? null : JSON.stringify(orderKeys)
+/** Reads `event.order_keys`. */
+export const orderKeysIn = (stored: unknown): { readonly orderKeys?: OrderKeys } =>
+  typeof stored === 'string' ? { orderKeys: JSON.parse(stored) as OrderKeys } : {}
 
 /** A delivery that a replay creates, or makes pending again. */
 type ReplayedDelivery =

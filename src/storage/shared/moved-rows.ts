@@ -33,6 +33,7 @@ const MOVED_COLUMNS = {
     task_word: 'text',
     created_at_source: 'text',
     by_body: 'integer',
+    order_keys: 'text',
   },
   event_body: { key: 'integer', headers: 'text', traceparent: 'text' },
   delivery: {
@@ -46,6 +47,7 @@ const MOVED_COLUMNS = {
     lease_until: 'integer',
     started_at: 'integer',
     last_error: 'text',
+    order_key: 'integer',
   },
   attempt: {
     delivery: 'integer',

@@ -1,9 +1,11 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventStatus } from '../../domain/event.ts'
-import { firstDeliveryKey, offeredLeaseMs } from '../shared/deliveries.ts'
+import { orderKeyFor } from '../../domain/order-key.ts'
+import { firstDeliveryKey, offeredLeaseMs, storedOrderKeys } from '../shared/deliveries.ts'
 import { CONFLICTING, type Variant } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
+import type { DeliveryOrder } from './delivery-order.ts'
 import type { EndTask } from './end-task.ts'
 import type { Identities } from './event-identity.ts'
 import type { IdentityIndex } from './identity-index.ts'
@@ -24,6 +26,7 @@ interface AppendParts {
   readonly identities: Identities
   readonly counts: StateCounts
   readonly endTask: EndTask
+  readonly order: DeliveryOrder
 }
 
 export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
@@ -74,16 +77,16 @@ interface Classified {
 }
 
 /** Inserts an event with its body and its deliveries. Returns false if its uid is taken. */
-function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
+function prepareInsert(db: DatabaseSync, { dedupe, counts, order }: AppendParts) {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
-      api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body, order_keys)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (uid) DO NOTHING
   `)
   const insertBody = db.prepare('INSERT INTO event_body (key, bytes) VALUES (?, ?)')
   const insertDelivery = db.prepare(`
-    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated) VALUES (?, ?, 'pending', ?, 0, 0)
+    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key) VALUES (?, ?, ?, ?, 0, 0, ?)
   `)
   const insertLeased = db.prepare(`
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
@@ -116,6 +119,7 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
       event.taskWord,
       event.createdAtSource,
       variant === CONFLICTING ? null : event.byBody,
+      variant === CONFLICTING ? storedOrderKeys(event.orderKeys ?? undefined) : null,
     )
     if (changes === 0) return false
     insertBody.run(key, body)
@@ -125,12 +129,14 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts }: AppendParts) {
   }
 
   function insertDeliveries(eventKey: number, event: IncomingEvent, nowMs: number): void {
-    const { uid, handlers, receivedAtMs: dueAtMs, leased, leaseMs } = event
+    const { uid, handlers, orderKeys, receivedAtMs: dueAtMs, leased, leaseMs } = event
     const firstKey = firstDeliveryKey(eventKey)
     handlers.forEach((handler, place) => {
       const at = leased?.indexOf(place) ?? -1
-      if (at < 0) insertDelivery.run(firstKey + place, handler, dueAtMs)
-      else {
+      if (at < 0) {
+        const orderKey = orderKeys === null ? null : orderKeyFor(orderKeys, handler)
+        insertDelivery.run(firstKey + place, handler, order.stateOf(handler, orderKey), dueAtMs, orderKey)
+      } else {
         const untilMs = nowMs + offeredLeaseMs(leaseMs ?? 0, at)
         insertLeased.run(firstKey + place, handler, dueAtMs, uid, untilMs, nowMs)
       }

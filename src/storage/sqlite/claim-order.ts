@@ -10,6 +10,8 @@ export interface Candidate {
   readonly isolated: boolean
   readonly dueAtMs: number
   readonly attempts: number
+  /** It has an order key. */
+  readonly ordered: boolean
 }
 
 /** The due deliveries in the order in which they are leased, as far as there are free slots. */
@@ -66,7 +68,7 @@ type HandlerKey = readonly [handler: string, isolated: 0 | 1]
 
 function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet<number>) {
   const select = db.prepare(`
-    SELECT key, due_at, attempts FROM delivery
+    SELECT key, due_at, attempts, order_key FROM delivery
     WHERE state = 'pending' AND handler = ? AND isolated = ? AND due_at <= ? ORDER BY due_at, key LIMIT ?
   `)
   const selectCarefully = prepareCarefulSelect(db, damage, passedOver)
@@ -83,6 +85,7 @@ function prepareSelect(db: DatabaseSync, damage: Damage, passedOver: ReadonlySet
       isolated,
       dueAtMs: Number(row.due_at),
       attempts: Number(row.attempts),
+      ordered: typeof row.order_key === 'number',
     }))
   }
 }
@@ -98,7 +101,7 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
     ORDER BY due_at, key LIMIT ?
   `)
   const newest = db.prepare(`SELECT due_at ${from} AND due_at >= ? ORDER BY due_at DESC, key DESC`)
-  const attemptsOf = db.prepare('SELECT attempts FROM delivery WHERE key = ?')
+  const restOf = db.prepare('SELECT attempts, order_key FROM delivery WHERE key = ?')
   const readableFromMs = new Map<string, number>()
 
   /** Reads the index from its end back to the damage, to find from which time on it can be read. */
@@ -124,13 +127,13 @@ function prepareCarefulSelect(db: DatabaseSync, damage: Damage, passedOver: Read
     )
     return found.map((row) => {
       const key = Number(row.key)
-      const attempts = damage.around(
+      const rest = damage.around(
         'the row of delivery',
         key,
-        () => attemptsOf.get(key)?.attempts ?? 0,
-        () => 0,
+        () => restOf.get(key),
+        () => undefined,
       )
-      return { ...row, attempts }
+      return { ...row, attempts: 0, ...rest }
     })
   }
 }

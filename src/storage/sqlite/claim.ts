@@ -6,6 +6,7 @@ import { type WorkEventRow, workEventOf } from '../shared/events.ts'
 import { type Candidate, prepareClaimOrder } from './claim-order.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
+import type { DeliveryOrder } from './delivery-order.ts'
 import { prepareNextDue } from './due-deliveries.ts'
 import { prepareReclaimExpired } from './reclaim-leases.ts'
 import { prepareRecordAttempt } from './settle.ts'
@@ -21,13 +22,13 @@ const BLIND_CLAIM_MS = 1_000
  * Leases due deliveries. Marks a delivery dead if its event lies on a damaged page. Passes over a delivery that itself lies on
  * a damaged page.
  */
-export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Damage) {
-  const reclaimExpired = prepareReclaimExpired(db, counts, damage)
+export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Damage, order: DeliveryOrder) {
+  const reclaimExpired = prepareReclaimExpired(db, counts, damage, order)
   const claimOrder = prepareClaimOrder(db, damage)
   const nextDue = prepareNextDue(db)
   const read = prepareRead(db, damage)
   const lease = prepareLease(db, counts)
-  const markDead = prepareMarkDead(db, counts, damage)
+  const markDead = prepareMarkDead(db, counts, damage, order)
 
   function take(next: Candidate, limits: Limits, nowMs: number): StoredWork | undefined {
     if (next.attempts >= limits.maxAttempts) {
@@ -43,19 +44,20 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
   return (request: ClaimRequest, nowMs: number): StoredClaim => {
     const limits = limitsOf(request)
     reclaimExpired(nowMs, request, nowMs)
-    const order = claimOrder(request, nowMs)
+    order.repair(nowMs)
+    const due = claimOrder(request, nowMs)
     const work: StoredWork[] = []
-    for (let next = order.next(); next !== undefined; next = order.next()) {
+    for (let next = due.next(); next !== undefined; next = due.next()) {
       const candidate = next
       const leased = damage.around(
         'delivery',
         candidate.key,
         () => take(candidate, limits(candidate.handler), nowMs),
-        () => order.passOver(candidate),
+        () => due.passOver(candidate),
       )
       if (leased === undefined) continue
       work.push(leased)
-      order.leased(candidate)
+      due.leased(candidate)
     }
     return {
       work,
@@ -70,7 +72,7 @@ export function prepareClaim(db: DatabaseSync, counts: StateCounts, damage: Dama
 }
 
 /** A delivery's event as it was stored. */
-type FoundEvent = Omit<StoredWork, 'deliveryId' | 'lease' | 'handler' | 'attempt' | 'isolated'>
+type FoundEvent = Pick<StoredWork, 'event' | 'body'>
 
 /** Reads the event of a delivery, or returns why it cannot be read. */
 function prepareRead(db: DatabaseSync, damage: Damage): (deliveryKey: number) => FoundEvent | string {
@@ -99,7 +101,7 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
   let leases = 0
 
   return (
-    { key, handler, attempts, isolated }: Candidate,
+    { key, handler, attempts, isolated, ordered }: Candidate,
     found: FoundEvent,
     nowMs: number,
     leaseMs: number,
@@ -107,12 +109,12 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
     const lease = `${processLease}:${++leases}`
     update.run(lease, nowMs + leaseMs, nowMs, key)
     counts.move('pending', 'running')
-    return { deliveryId: key, lease, handler, attempt: attempts + 1, isolated, ...found }
+    return { deliveryId: key, lease, handler, attempt: attempts + 1, isolated, ...(ordered && { ordered }), ...found }
   }
 }
 
 /** Marks pending deliveries that cannot run as dead. */
-function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) {
+function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage, order: DeliveryOrder) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const update = db.prepare(`
     UPDATE delivery SET state = 'dead', due_at = ?, attempts = attempts + ?, last_error = coalesce(?, last_error, ?) WHERE key = ?
@@ -121,6 +123,7 @@ function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) 
     exhausted({ key }: Candidate, nowMs: number): void {
       update.run(nowMs, 0, null, NO_ATTEMPT_LEFT, key)
       counts.move('pending', 'dead')
+      order.endedAt(key, nowMs)
     },
     corrupt({ key, attempts }: Candidate, error: string, nowMs: number): void {
       update.run(nowMs, 1, error, null, key)
@@ -134,6 +137,7 @@ function prepareMarkDead(db: DatabaseSync, counts: StateCounts, damage: Damage) 
         durationMs: 0,
       })
       counts.move('pending', 'dead')
+      order.endedAt(key, nowMs)
     },
   }
 }

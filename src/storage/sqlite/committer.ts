@@ -6,6 +6,7 @@ import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
+import { prepareDeliveryOrder } from './delivery-order.ts'
 import { prepareCancelTask, prepareEndTask } from './end-task.ts'
 import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wireErrorOf } from './errors.ts'
 import { prepareIdentities } from './event-identity.ts'
@@ -82,12 +83,18 @@ export class Committer {
     this.#counts = new StateCounts(db)
     const endTask = prepareEndTask(db, this.#counts)
     const identities = prepareIdentities(db, this.#dedupe, damage)
-    const deliver = prepareDeliver(db, this.#counts)
-    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask }
+    const order = prepareDeliveryOrder(db, damage)
+    const deliver = prepareDeliver(db, this.#counts, order)
+    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask, order }
     this.#appender = prepareAppend(db, parts)
     this.#operations = {
-      claim: prepareClaim(db, this.#counts, damage),
-      settle: prepareSettle(db, prepareGiveUpId(db, { identities, deliver, endTask }), this.#counts, damage),
+      claim: prepareClaim(db, this.#counts, damage, order),
+      settle: prepareSettle(db, {
+        giveUpId: prepareGiveUpId(db, { identities, deliver, endTask }),
+        counts: this.#counts,
+        damage,
+        order,
+      }),
       replay: prepareReplay(db, identities, deliver),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),

@@ -3,6 +3,7 @@ import type { TypeRoutes } from '../../domain/delivery.ts'
 import type { EndedTask } from '../../domain/task.ts'
 import { routeByType } from '../../pipeline/type-routes.ts'
 import type { Successor } from '../shared/deliveries.ts'
+import { orderKeysIn } from '../shared/deliveries.ts'
 import { storedReasons } from '../shared/events.ts'
 import { type TaskEndRow, taskEndOf } from '../shared/tasks.ts'
 import type { EndTask, TaskEffect } from './end-task.ts'
@@ -24,7 +25,9 @@ interface GiveUpParts {
 }
 
 export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask }: GiveUpParts): GiveUpId {
-  const select = db.prepare('SELECT uid, type, status, source, task, task_end, task_word FROM event WHERE key = ?')
+  const select = db.prepare(
+    'SELECT uid, type, status, source, task, task_end, task_word, order_keys FROM event WHERE key = ?',
+  )
   const update = db.prepare('UPDATE event SET status = ?, reasons = ? WHERE key = ?')
   const taskEndedBy = db.prepare('SELECT key, id FROM task WHERE source = ? AND id = ? AND event = ?')
   const setEndingEvent = db.prepare('UPDATE task SET event = ? WHERE key = ?')
@@ -47,7 +50,7 @@ export function prepareGiveUpId(db: DatabaseSync, { identities, deliver, endTask
     const status = effect.kind === 'superseded' ? effect.kind : routing.status
     update.run(status, storedReasons(routing.reasons), key)
     if (status === 'superseded') return undefined
-    deliver(key, routing.handlers, nowMs)
+    deliver(key, { handlers: routing.handlers, ...orderKeysIn(event.order_keys) }, nowMs)
     const uid = String(event.uid)
     if (effect.kind === 'ends') return endTask.resolve(effect.task, effect.end, null, uid, nowMs)
     if (givenUp !== undefined && givenUp.id === event.task && event.task_end !== null)

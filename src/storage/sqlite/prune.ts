@@ -10,7 +10,7 @@ import {
   type PruneStep,
 } from '../../domain/retention-store.ts'
 import type { TaskStatus } from '../../domain/task.ts'
-import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { firstDeliveryKey, IS_OPEN, lastDeliveryKey } from '../shared/deliveries.ts'
 import { FROM_OLDEST, MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
@@ -34,7 +34,7 @@ export function prepareFindOld(db: DatabaseSync) {
   const select = db.prepare(`
     SELECT key, received_at, EXISTS (
       SELECT 1 FROM delivery WHERE delivery.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023
-        AND (state IN ('pending', 'running') OR (state = 'dead' AND event.received_at >= ?4))
+        AND (${IS_OPEN} OR (state = 'dead' AND event.received_at >= ?4))
     ) AS is_needed, key > ${FIRST_YOUNG} AS is_misdated
     FROM event WHERE received_at < ?1 AND received_at >= ?2 AND (received_at, key) > (?2, ?3)
     ORDER BY received_at, key LIMIT ${MAX_OLD_READ}
@@ -54,7 +54,7 @@ export function prepareCountOld(db: DatabaseSync): (bounds: OldBounds) => OldEve
     ),
     counted AS (
       SELECT received_at, count(*) FILTER (WHERE state = 'dead') AS dead,
-        max(state IN ('pending', 'running') OR (state = 'dead' AND received_at >= ?2)) AS is_needed
+        max(${IS_OPEN} OR (state = 'dead' AND received_at >= ?2)) AS is_needed
       FROM looked LEFT JOIN delivery ON delivery.key BETWEEN looked.key * 1024 AND looked.key * 1024 + 1023
       GROUP BY looked.key
     )
@@ -124,7 +124,7 @@ export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: S
     const deliveries = [firstDeliveryKey(key), lastDeliveryKey(key)] as const
     const byState = new Map(countStates.all(...deliveries).map(({ state, n }) => [state, Number(n)] as const))
     const dead = byState.get('dead') ?? 0
-    if (byState.has('pending') || byState.has('running')) return undefined
+    if (['pending', 'running', 'blocked'].some((state) => byState.has(state))) return undefined
     if (dead > 0 && Number(row.received_at) >= deadReceivedBeforeMs) return undefined
     for (const state of DELIVERY_STATES) counts.add(state, -(byState.get(state) ?? 0))
     deleteAttempts.run(...deliveries)

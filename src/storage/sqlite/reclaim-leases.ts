@@ -3,6 +3,7 @@ import type { ClaimRequest } from '../../domain/delivery-queue.ts'
 import { LEASE_LOST } from '../shared/deliveries.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
+import { type DeliveryOrder, prepareDeliveryOrder } from './delivery-order.ts'
 import { isCorruption } from './errors.ts'
 
 type AttemptLimits = Pick<ClaimRequest, 'maxAttempts' | 'ownLimits'>
@@ -13,7 +14,7 @@ const UNLIMITED: AttemptLimits = { maxAttempts: Number.MAX_SAFE_INTEGER }
  * pending, or dead if no attempt is left. A delivery that is lost for the second time in a row runs alone, because it may be at
  * fault; the first time it may only have been running when the service ended. A delivery on a damaged page is left as it is.
  */
-export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, damage: Damage) {
+export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, damage: Damage, order: DeliveryOrder) {
   const select = db.prepare(
     "SELECT key FROM delivery INDEXED BY delivery_running WHERE state = 'running' AND lease_until <= ?",
   )
@@ -46,6 +47,7 @@ export function prepareReclaimExpired(db: DatabaseSync, counts: StateCounts, dam
     )
     const state = reclaim.get(maxAttempts, nowMs, LEASE_LOST, key)?.state
     counts.move('running', state === 'dead' ? 'dead' : 'pending')
+    if (state === 'dead') order.endedAt(key, nowMs)
   }
 
   return (leaseUntilMs: number, limits: AttemptLimits, nowMs: number): void => {
@@ -74,7 +76,12 @@ export function reclaimAllLeases(db: DatabaseSync, damage: Damage, nowMs: number
   for (;;) {
     try {
       db.exec('BEGIN IMMEDIATE')
-      prepareReclaimExpired(db, counts, damage)(Number.MAX_SAFE_INTEGER, UNLIMITED, nowMs)
+      prepareReclaimExpired(
+        db,
+        counts,
+        damage,
+        prepareDeliveryOrder(db, damage),
+      )(Number.MAX_SAFE_INTEGER, UNLIMITED, nowMs)
       releaseAllTasks(db, damage, nowMs)
       counts.write()
       db.exec('COMMIT')

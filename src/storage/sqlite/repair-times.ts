@@ -75,7 +75,7 @@ export function prepareFindAhead(db: DatabaseSync) {
 export function prepareRepairTimes(db: DatabaseSync) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(
-    "UPDATE delivery SET due_at = ?3 WHERE key BETWEEN ?1 AND ?2 AND state = 'pending' AND due_at > ?3",
+    "UPDATE delivery SET due_at = ?3 WHERE key BETWEEN ?1 AND ?2 AND state IN ('pending', 'blocked') AND due_at > ?3",
   )
   const start = db.prepare(
     "UPDATE delivery SET due_at = ?2 WHERE key = ?1 AND state IN ('pending', 'dead') AND due_at > ?2",

@@ -8,9 +8,11 @@ import {
   deliverySummaryOf,
   eventKeyOf,
   firstDeliveryKey,
+  isInState,
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
 import { cutPage, MAX_DELIVERIES_READ, optional, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
+import { IS_OPEN_IN_ORDER } from './delivery-order.ts'
 import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
@@ -18,6 +20,11 @@ import { type SqlCondition, StatementCache } from './statement-cache.ts'
 type ListedRow = DeliveryRow & Partial<EventNames>
 type EventNames = Readonly<{ uid: string; source: string; type: string }>
 
+/** Finds all pending deliveries, those that wait for their turn too, without a walk over the others. */
+const IS_PENDING_BY_INDEX = `d.key IN (
+  SELECT key FROM delivery INDEXED BY delivery_pending WHERE state = 'pending'
+  UNION ALL SELECT key FROM delivery INDEXED BY delivery_order WHERE ${IS_OPEN_IN_ORDER} AND state = 'blocked'
+)`
 const DIED_LAST = 'ORDER BY d.due_at DESC, d.key DESC LIMIT ?'
 
 interface Wanted {
@@ -39,7 +46,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
   const eventOf = db.prepare('SELECT uid, source, type FROM event WHERE key = ?')
-  const fewPending = prepareFew(db, 'pending')
+  const fewPending = prepareFewPending(db)
 
   return (filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary> => {
     const isDead = filter.state === 'dead'
@@ -54,7 +61,12 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     ]
     const index = indexFor(filter)
     const wanted = { filter, conditions, limit: page.limit + 1, isDead }
-    const search = () => listed(wanted, index, index === undefined ? lowest(statements, start.key, filter) : undefined)
+    const search = () => {
+      if (index !== undefined) return listed(wanted, index, undefined)
+      if (filter.state === 'pending' && fewPending())
+        return listed({ ...wanted, conditions: [...conditions, [IS_PENDING_BY_INDEX]] }, undefined, undefined)
+      return listed(wanted, undefined, lowest(statements, start.key, filter))
+    }
     const found =
       ofEvent.length > 0 ? listed(wanted, undefined, undefined) : (unlessDamaged(search) ?? carefully(wanted, start))
     const { shown, nextCursor } = cutPage(list, page, found, (row) => deliveryPosition(row, isDead))
@@ -96,8 +108,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
 
   function indexFor({ state }: DeliveryFilter): string | undefined {
     if (state === 'dead') return 'delivery_died'
-    if (state === 'running') return 'delivery_running'
-    return state === 'pending' && fewPending() ? 'delivery_pending' : undefined
+    return state === 'running' ? 'delivery_running' : undefined
   }
 }
 
@@ -162,14 +173,14 @@ const diedBefore = ({ atMs, key }: Position): readonly SqlCondition[] => [
 function checked({ state, handler, source }: DeliveryFilter): readonly SqlCondition[] {
   return [
     // A literal, because SQLite could not use the partial indexes with a bound value.
-    ...(state === undefined ? [] : [[`d.state = '${state}'`] as const]),
+    ...(state === undefined ? [] : [[isInState(state, 'd.state')] as const]),
     ...optional<SQLInputValue>('d.handler = ?', handler),
     ...optional<SQLInputValue>('e.source = ?', source),
   ]
 }
 
-/** Whether so few deliveries are in a state that all of them can be sorted. */
-function prepareFew(db: DatabaseSync, state: 'pending'): () => boolean {
-  const select = db.prepare('SELECT n FROM tally WHERE state = ?')
-  return () => Number(select.get(state)?.n) <= MAX_DELIVERIES_READ
+/** Whether so few deliveries are pending that all of them can be sorted. */
+function prepareFewPending(db: DatabaseSync): () => boolean {
+  const select = db.prepare("SELECT n FROM tally WHERE state = 'pending'")
+  return () => Number(select.get()?.n) <= MAX_DELIVERIES_READ
 }

@@ -3,14 +3,22 @@ import { eventKeyOf, type Settled, STATE_AFTER, type Successor } from '../shared
 import { type EventRow, joinedReasons } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
+import type { DeliveryOrder } from './delivery-order.ts'
 import type { GiveUpId } from './id-successor.ts'
 import type { RecordedAttempt, StoredSettlement } from './thread-messages.ts'
 
+interface SettleParts {
+  readonly giveUpId: GiveUpId
+  readonly counts: StateCounts
+  readonly damage: Damage
+  readonly order: DeliveryOrder
+}
+
 /** A settlement of a delivery on a damaged page takes no effect. */
-export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: StateCounts, damage: Damage) {
+export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, order }: SettleParts) {
   const recordAttempt = prepareRecordAttempt(db, damage)
   const select = db.prepare(
-    "SELECT attempts, last_error FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
+    "SELECT attempts, last_error, handler, order_key FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
   )
   const update = db.prepare(`
     UPDATE delivery SET state = ?, due_at = ?, attempts = ?, isolated = ?, last_error = ?,
@@ -51,6 +59,8 @@ export function prepareSettle(db: DatabaseSync, giveUpId: GiveUpId, counts: Stat
     )
     recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })
     counts.move('running', state)
+    if (delivery.order_key !== null && state !== 'pending')
+      order.ended(String(delivery.handler), Number(delivery.order_key), nowMs)
     if (settlement.quarantine !== undefined) quarantine(eventKeyOf(deliveryId), settlement.quarantine)
     const successor = state === 'dead' ? successorOf(eventKeyOf(deliveryId), settlement, nowMs) : undefined
     if (successor !== undefined) successors.push(successor)

@@ -31,9 +31,9 @@ import { ThreadCalls, WriterMailbox } from './thread-calls.ts'
 import { WireBatches } from './thread-event.ts'
 import {
   type Call,
+  canBeHeld,
   type FromReader,
   type FromWriter,
-  isEnd,
   isReplies,
   type ReaderOperations,
   storedSettlement,
@@ -260,7 +260,7 @@ export class SqliteStore implements OpenStore {
   }
 
   #post(call: Call<WriterOperations>): void {
-    if (call.name === 'settle' && call.args[0].every(isEnd)) this.#mailbox.hold({ kind: 'call', call })
+    if (call.name === 'settle' && call.args[0].every(canBeHeld)) this.#mailbox.hold({ kind: 'call', call })
     else this.#mailbox.post({ kind: 'call', call })
   }
 

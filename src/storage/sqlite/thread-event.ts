@@ -1,6 +1,7 @@
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent, TaskLease } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
+import type { OrderKeys } from '../../domain/order-key.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../shared/append-queue.ts'
 import { leasedDeliveries } from '../shared/deliveries.ts'
@@ -38,6 +39,7 @@ export type WireEvent = readonly [
   byBody: 1 | null,
   unjudged: readonly string[] | null,
   handlers: readonly string[],
+  orderKeys: OrderKeys | null,
   /** Indexes into `handlers`, of the handlers whose deliveries are to be leased. */
   leased: readonly number[] | null,
   /** Of all of them, or of each. */
@@ -67,6 +69,7 @@ const toWire = (event: NewEvent): WireEvent => [
   event.dedupe === 'body' ? 1 : null,
   event.unjudged ?? null,
   event.handlers,
+  event.orderKeys ?? null,
   event.lease === undefined || event.lease.handlers.length === 0
     ? null
     : event.lease.handlers.map((name) => event.handlers.indexOf(name)),
@@ -97,6 +100,7 @@ export const fromWire = ([
   byBody,
   unjudged,
   handlers,
+  orderKeys,
   leased,
   leaseMs,
 ]: WireEvent) => ({
@@ -122,6 +126,7 @@ export const fromWire = ([
   byBody,
   unjudged,
   handlers,
+  orderKeys,
   leased,
   leaseMs,
 })

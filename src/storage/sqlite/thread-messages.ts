@@ -137,8 +137,9 @@ export const workOf = ({ event, ...work }: StoredWork): Work => ({
 export const isReplies = (message: FromWriter): message is Extract<FromWriter, { kind: 'replies' }> =>
   message.kind === 'replies'
 
-/** Whether the delivery does not run again after this settlement. */
-export const isEnd = ({ verdict }: StoredSettlement): boolean => verdict === 'succeeded' || verdict === 'dead'
+/** Whether no delivery can become due with this settlement. */
+export const canBeHeld = ({ verdict, ordered }: StoredSettlement): boolean =>
+  ordered !== true && (verdict === 'succeeded' || verdict === 'dead')
 
 export function storedSettlement(settlement: Settlement): StoredSettlement {
   const { detail: _, judgement: __, ...fields } = settlement

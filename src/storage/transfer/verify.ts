@@ -8,6 +8,7 @@ import {
   type TableSum,
 } from '../../domain/store-move.ts'
 import type { Import } from '../postgres/import.ts'
+import { type StoredState, stateOf } from '../shared/deliveries.ts'
 import {
   comparePositions,
   describePosition,
@@ -66,7 +67,7 @@ async function compare({ source, target, progress }: BothSides, table: MovedTabl
   let expected = nextSource()
   for await (const row of targetRows(target, table, (done) => progress('verifying', table, done))) {
     targetSum.add(lineOf(table, row))
-    const state = stateOf(table, row)
+    const state = countedState(table, row)
     if (state !== undefined) count(state)
     while (expected !== undefined && comparePositions(positionOf(table, expected), positionOf(table, row)) < 0) {
       differs(expected)
@@ -114,8 +115,8 @@ async function* targetRows(target: Import, table: MovedTable, onRead: (done: num
   }
 }
 
-function stateOf(table: MovedTable, { values }: MovedRow): string | undefined {
-  if (table === 'delivery') return String(values.state)
+function countedState(table: MovedTable, { values }: MovedRow): string | undefined {
+  if (table === 'delivery') return stateOf(values.state as StoredState)
   return table === 'task' ? `task:${values.status}` : undefined
 }
 

@@ -1,5 +1,5 @@
 -- As append_3, and the deliveries that are leased may have leases of different lengths: `leases_ms`, in the order of `leased`, in place
--- of `lease_ms`.
+-- of `lease_ms`. `order_keys`: the order keys of the handlers, in their order; `order_text`: the same as `event.order_keys` has it.
 CREATE FUNCTION append_4(
   p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
 ) RETURNS TABLE (
@@ -56,7 +56,8 @@ BEGIN
     n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
     status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
     handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
-    asked_word text, asked_error text, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint
+    asked_word text, asked_error text, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
+    order_keys json, order_text text
   ) LOOP
     v_key := v_keys[e.n];
     v_offset := v_offset + e.size;
@@ -105,7 +106,8 @@ BEGIN
 
     INSERT INTO event VALUES (v_key, e.uid, e.source, e.provider, e.id, v_variant,
       e.type, e.created_at, e.received_at, e.origin, v_status, e.reasons, e.task, e.api_version, v_checksum,
-      e.size, e.task_end, e.task_word, e.created_at_source, CASE WHEN v_variant <> 1 THEN e.by_body END);
+      e.size, e.task_end, e.task_word, e.created_at_source, CASE WHEN v_variant <> 1 THEN e.by_body END,
+      CASE WHEN v_variant = 1 THEN e.order_text END);
     INSERT INTO event_body VALUES (day_1(e.received_at), v_key, e.headers, e.traceparent,
       substring(p_bodies FROM v_offset - e.size + 1 FOR e.size));
     IF v_status = 'conflict' OR v_status = 'superseded' THEN
@@ -117,17 +119,18 @@ BEGIN
       v_leased := ARRAY(SELECT l.place::bigint FROM json_array_elements_text(e.leased) AS l (place));
     END IF;
     IF e.handlers IS NOT NULL THEN
-      INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at)
-      SELECT v_key * 1024 + h.at - 1, h.name, l.state, v_now + e.received_at - p_local_now, l.attempts, false, l.lease,
+      INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, lease, lease_until, started_at, order_key)
+      SELECT v_key * 1024 + h.at - 1, h.name, CASE WHEN o.order_key IS NULL THEN l.state ELSE 'unplaced' END, v_now + e.received_at - p_local_now, l.attempts, false, l.lease,
         CASE
           WHEN e.leases_ms IS NULL THEN l.lease_until
           WHEN l.lease IS NOT NULL THEN v_now + (e.leases_ms ->> (array_position(v_leased, h.at - 1) - 1))::bigint
-        END, l.started_at
+        END, l.started_at, o.order_key
       FROM json_array_elements_text(e.handlers) WITH ORDINALITY AS h (name, at)
       JOIN (VALUES
         (false, 'pending', 0, NULL::text, NULL::bigint, NULL::bigint),
         (true, 'running', 1, p_lease, v_now + e.lease_ms, v_now)
-      ) AS l (is_leased, state, attempts, lease, lease_until, started_at) ON l.is_leased = (h.at - 1 = ANY (v_leased));
+      ) AS l (is_leased, state, attempts, lease, lease_until, started_at) ON l.is_leased = (h.at - 1 = ANY (v_leased))
+      CROSS JOIN LATERAL (SELECT (e.order_keys ->> (h.at - 1)::integer)::bigint) AS o (order_key);
       GET DIAGNOSTICS v_rows = ROW_COUNT;
       v_pending := v_pending + v_rows - cardinality(v_leased);
       v_running := v_running + cardinality(v_leased);

@@ -1,12 +1,12 @@
 -- As claim_3, and handlers may have limits of their own. `p_own`: a JSON array of {handler, lease_ms, max_attempts}, each handler at most
--- once; NULL if no handler has any. A limit that is absent is that of all others.
+-- once; NULL if no handler has any. A limit that is absent is that of all others. `ordered`: the delivery has an order key.
 CREATE FUNCTION claim_4(
   p_now bigint, p_handlers json, p_shared integer, p_isolated integer, p_lease text, p_lease_ms bigint,
   p_max_attempts integer, p_lost text, p_exhausted text, p_corrupt text, p_holder uuid, p_says boolean, p_own json
 ) RETURNS TABLE (
   delivery bigint, handler text, attempt integer, isolated boolean, uid uuid, source text, provider text, id text,
   type text, received_at bigint, origin text, task text, headers text, traceparent text, bytes bytea, now_at bigint,
-  next_due_at bigint
+  next_due_at bigint, ordered boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
@@ -150,14 +150,14 @@ BEGIN
             SELECT o.lease_ms FROM json_to_recordset(p_own) AS o (handler text, lease_ms bigint) WHERE o.handler = d.handler
           ), p_lease_ms) END, started_at = v_now
         FROM unnest(v_taken) WITH ORDINALITY AS k (key, at) WHERE d.key = k.key AND NOT d.key = ANY (v_corrupt)
-        RETURNING d.key, d.handler, d.attempts, d.isolated, k.at
+        RETURNING d.key, d.handler, d.attempts, d.isolated, d.order_key IS NOT NULL AS ordered, k.at
       ),
       counted AS (
         INSERT INTO tally SELECT t.state, t.n * count(*) FROM leased
         CROSS JOIN (VALUES ('pending', -1), ('running', 1)) AS t (state, n) GROUP BY t.state, t.n
       )
       SELECT l.key, l.handler, l.attempts, l.isolated, x.uid, x.source, x.provider, x.id, x.type, x.received_at, x.origin,
-        x.task, b.headers, b.traceparent, b.bytes, v_now, NULL::bigint
+        x.task, b.headers, b.traceparent, b.bytes, v_now, NULL::bigint, l.ordered
       FROM leased AS l JOIN event AS x ON x.key = l.key / 1024
       JOIN event_body AS b ON b.day = day_1(x.received_at) AND b.key = x.key ORDER BY l.at;
   END IF;
@@ -165,5 +165,6 @@ BEGIN
   IF v_dead > 0 THEN INSERT INTO tally VALUES ('pending', -v_dead), ('dead', v_dead); END IF;
   PERFORM saw_pending_1(v_now, v_closed, v_names, v_ats, v_places, v_late);
   RETURN QUERY SELECT NULL::bigint, NULL, NULL::integer, NULL::boolean, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint,
-    NULL, NULL, NULL, NULL, NULL::bytea, v_now, CASE WHEN v_is_cut_short THEN v_now ELSE next_due_2(v_now, v_names) END;
+    NULL, NULL, NULL, NULL, NULL::bytea, v_now, CASE WHEN v_is_cut_short THEN v_now ELSE next_due_2(v_now, v_names) END,
+    NULL::boolean;
 END $$;

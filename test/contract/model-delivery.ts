@@ -1,0 +1,78 @@
+import type { Attempt, DeliveryState, DeliverySummary } from '../../src/domain/delivery.ts'
+import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
+import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
+import type { OrderKeys } from '../../src/domain/order-key.ts'
+
+/** What the model store holds, and rules of single deliveries. */
+
+export interface ModelDelivery {
+  readonly event: ModelEvent
+  readonly handler: string
+  state: DeliveryState
+  attempts: number
+  dueAtMs: number
+  isolated: boolean
+  orderKey: number | null
+  /** Whether it waits for an earlier one with its order key. */
+  isBlocked: boolean
+  /** Whether its last attempt that counts was lost with its lease. */
+  isLost: boolean
+  leaseUntilMs: number
+  startedAtMs: number
+  /** As the store under test named it. */
+  lease: string
+  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail'>[]
+}
+
+export interface ModelEvent {
+  readonly given: NewEvent
+  /** Whether it has its id, is in conflict about it, or was not understood. */
+  standing: 'first' | 'conflicting' | 'not understood'
+  isKnownByBody: boolean
+  /** A later event with its source and body was quarantined too: the store may know the bytes by that one alone. */
+  isReplaced: boolean
+  status: EventStatus
+  reasons: readonly string[]
+  /** As the store keeps them for an event in conflict. */
+  orderKeys?: OrderKeys | undefined
+  /** By which it was quarantined in the processes of its handlers. */
+  readonly judgements: Set<string>
+  readonly deliveries: ModelDelivery[]
+}
+
+export function limitsOf({ leaseMs, maxAttempts, ownLimits = [] }: ClaimRequest, { handler }: ModelDelivery) {
+  const own = ownLimits.find((limits) => limits.handler === handler)
+  return { leaseMs: own?.leaseMs ?? leaseMs, maxAttempts: own?.maxAttempts ?? maxAttempts }
+}
+
+/** The delivery that may run, of all to the handler with this order key. */
+export const headOf = (
+  deliveries: readonly ModelDelivery[],
+  handler: string,
+  orderKey: number | null,
+): ModelDelivery | undefined =>
+  deliveries.find((each) => {
+    const isOpen = each.state === 'pending' || each.state === 'running'
+    return orderKey !== null && each.handler === handler && each.orderKey === orderKey && !each.isBlocked && isOpen
+  })
+
+/** A delivery has succeeded or died: the first one behind it may run now. */
+export function endedIn(
+  deliveries: readonly ModelDelivery[],
+  { handler, orderKey }: ModelDelivery,
+  nowMs: number,
+): void {
+  const next = deliveries.find((each) => each.handler === handler && each.orderKey === orderKey && each.isBlocked)
+  if (orderKey !== null && next !== undefined) Object.assign(next, { isBlocked: false, dueAtMs: nowMs })
+}
+
+export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'lastError'> => ({
+  eventUid: delivery.event.given.uid,
+  source: delivery.event.given.source,
+  type: delivery.event.given.type,
+  handler: delivery.handler,
+  state: delivery.state,
+  attempts: delivery.attempts,
+  dueAtMs: delivery.dueAtMs,
+  ...(delivery.isBlocked && { waitsForTurn: true }),
+})
