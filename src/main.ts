@@ -33,6 +33,8 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       err: process.stderr,
       in: process.stdin,
       interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+      hasColours: process.stdout.isTTY === true && process.stdout.hasColors(),
+      endSignal,
       read: () => readConfig(readEnvironment()),
       move,
     }
@@ -41,13 +43,17 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
   }
 }
 
+function endSignal(): AbortSignal {
+  const ending = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort())
+  return ending.signal
+}
+
 /** Moves a store. The first signal ends the move after the current batch, the second at once. */
 async function move(request: MoveRequest): Promise<MoveOutcome> {
-  const stopping = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort())
   const { moveStore } = await import('./storage/transfer/move.ts')
   const onLog = (_level: string, message: string): boolean => process.stderr.write(`${message}\n`)
-  return moveStore(request, { signal: stopping.signal, onLog, clock: Date.now })
+  return moveStore(request, { signal: endSignal(), onLog, clock: Date.now })
 }
 
 async function serve(command: 'serve' | 'dev'): Promise<void> {

@@ -4,6 +4,7 @@ import { type CliIo, type Command, CommandError, EXIT_FAILED, EXIT_OK, EXIT_USAG
 import { deadList, deadReplay } from './dead.ts'
 import { eventsExport, eventsList, eventsReplay, eventsShow } from './events.ts'
 import { init } from './init.ts'
+import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import { printable, write } from './output.ts'
 import {
@@ -52,6 +53,7 @@ const commands: readonly Command[] = [
   dev,
   check,
   send,
+  listen,
   eventsList,
   eventsShow,
   eventsExport,

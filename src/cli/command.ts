@@ -13,6 +13,10 @@ export interface CliIo {
   readonly in: AsyncIterable<Uint8Array | string>
   /** Whether the command can ask a person: `in` and `err` are a terminal. */
   readonly interactive: boolean
+  /** Whether a person reads `out` on a terminal that shows colours. */
+  readonly hasColours?: boolean
+  /** From the call on, a signal to end the process aborts this and does not end the process; a second one does. */
+  readonly endSignal: () => AbortSignal
   readonly read: () => ReadConfig
   /** Moves a store; the move stops when the process gets a signal to end. */
   readonly move: Move

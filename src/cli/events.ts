@@ -9,7 +9,7 @@ import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, shortDuration, shortTime, table, write, writeAnswer, writeJson } from './output.ts'
 
 const PATH = '/v1/events'
-const eventPath = (uid: string): string => `${PATH}/${encodeURIComponent(uid)}`
+export const eventPath = (uid: string): string => `${PATH}/${encodeURIComponent(uid)}`
 
 export const eventsList = command({
   name: 'events list',
@@ -38,7 +38,7 @@ const columns: Columns<EventJson> = {
 }
 
 /** The time of an option as RFC 3339. The operator gives RFC 3339, or a duration before now. */
-function timeOf(option: string, text: string | undefined): string | undefined {
+export function timeOf(option: string, text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const agoMs = durationMs(text)
   const ms = agoMs === undefined ? parseTime(text) : Date.now() - agoMs

@@ -1,5 +1,4 @@
 import type { Agent } from 'undici'
-import type { Config } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
 import type { ProblemJson } from '../http/schemas/schema.ts'
@@ -20,8 +19,11 @@ export interface OpsClient {
 
 /** The service did not answer 2xx. An answer of 400 gives the exit code of wrong arguments. */
 export class ProblemError extends CommandError {
+  readonly status: number
+
   constructor(status: number, bytes: Buffer) {
     super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
+    this.status = status
   }
 }
 
@@ -31,16 +33,32 @@ const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
 /** Parameters that are undefined are left out. */
 export type QueryParameters = Readonly<Record<string, string | number | undefined>>
 
-/**
- * Calls `use` with a client, and closes the client's connections afterwards. `timeoutMs`: the longest wait for the beginning of an
- * answer, and between two parts of it.
- */
+interface OpsOptions {
+  /** The longest wait for the beginning of an answer, and between two parts of it. */
+  readonly timeoutMs?: number
+  /** The service; that of the configuration unless given. */
+  readonly service?: OpsAddress
+}
+
+/** Where an ops API is, and its token. */
+interface OpsAddress {
+  /** Without a trailing slash. */
+  readonly url: string
+  readonly token: string | undefined
+}
+
+/** The ops API that the configuration names. */
+export function configuredOps(io: Pick<CliIo, 'read'>): OpsAddress {
+  const { opsHost, opsPort, opsToken } = configOf(io, OWN_VARIABLES)
+  return { url: `http://${reachable(opsHost)}:${opsPort}`, token: opsToken }
+}
+
+/** Calls `use` with a client, and closes the client's connections afterwards. */
 export async function withOps<Result>(
   io: Pick<CliIo, 'read'>,
   use: (ops: OpsClient) => Promise<Result>,
-  timeoutMs = REQUEST_TIMEOUT_MS,
+  { timeoutMs = REQUEST_TIMEOUT_MS, service = configuredOps(io) }: OpsOptions = {},
 ): Promise<Result> {
-  const config = configOf(io, OWN_VARIABLES)
   const undici = await import('undici')
   const agent = new undici.Agent({
     headersTimeout: timeoutMs,
@@ -49,16 +67,17 @@ export async function withOps<Result>(
     maxResponseSize: MAX_RESPONSE_BYTES,
   })
   try {
-    return await use(createClient(agent, config))
+    return await use(createClient(agent, service))
   } finally {
     await agent.destroy()
   }
 }
 
-function createClient(agent: Agent, config: Config): OpsClient {
-  const origin = `http://${reachable(config.opsHost)}:${config.opsPort}`
+function createClient(agent: Agent, { url, token }: OpsAddress): OpsClient {
+  const { origin, pathname } = new URL(url)
+  const base = pathname.replace(/\/$/, '')
   const userAgent = { 'user-agent': `holdfast/${VERSION}` }
-  const authorization = config.opsToken === undefined ? {} : { authorization: `Bearer ${config.opsToken}` }
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
 
   async function call(
     method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
@@ -69,7 +88,7 @@ function createClient(agent: Agent, config: Config): OpsClient {
     const answer = await agent
       .request({
         origin,
-        path,
+        path: base + path,
         method,
         headers: {
           ...headers,

@@ -24,7 +24,7 @@ export const registrationsList = command({
 })
 
 const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Promise<number> =>
-  withOps(io, use, ANSWER_TIMEOUT_MS)
+  withOps(io, use, { timeoutMs: ANSWER_TIMEOUT_MS })
 
 const headings = ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS']
 

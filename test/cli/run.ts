@@ -25,6 +25,7 @@ export async function run(
     in: new PassThrough().end(input),
     interactive,
     read: () => readConfig(environment),
+    endSignal: () => new AbortController().signal,
     move: () => Promise.reject(new Error('nothing is moved here')),
   })
   return { code, out: out.bytes().toString(), bytes: out.bytes(), err: err.bytes().toString() }

@@ -35,6 +35,7 @@ async function answer(socket: Socket, [output, count, ...rest]: readonly string[
     err,
     in: Readable.from([]),
     interactive: false,
+    endSignal: () => new AbortController().signal,
     read: () => readConfig(environment),
     move: (move) => moveStore(move, { signal: new AbortController().signal, onLog: () => {}, clock: Date.now }),
   })

@@ -150,6 +150,7 @@ describe('a block of commands that no test runs', () => {
   const REASONS = new Set([
     'installs packages',
     'serves until it is stopped',
+    'runs until it is stopped',
     'runs all tests',
     'takes minutes',
     'has a test of its own',
