@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
-import { mainFile, temporaryDirectory } from '../support/service.ts'
+import { run, write } from '../support/package.ts'
+import { mainFile, startProgram, temporaryDirectory } from '../support/service.ts'
 
 const HANDLER = `
 import { type Router, Type } from 'holdfast'
@@ -20,18 +17,19 @@ import { defineProvider } from 'holdfast'
 export default defineProvider({
   name: 'acme',
   verify: { scheme: 'shared-secret', from: { header: 'x-token' } },
-  event: { type: 'body:kind' },
+  event: ({ body }) => ({ id: body.id, type: body.type, data: body.data }),
 })
 `
 
 /** Another `holdfast`, which must not be loaded. */
 const STRANGER = 'throw new Error("this is another holdfast")'
 
-function write(directory: string, files: Readonly<Record<string, string>>): void {
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(join(directory, name, '..'), { recursive: true })
-    writeFileSync(join(directory, name), text)
-  }
+const holdfast = (...args: readonly string[]) => [process.execPath, mainFile, ...args]
+
+const settings = {
+  SOURCES: 'acme',
+  SOURCE_ACME_SECRET: AI_SECRET,
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
 }
 
 test.each<
@@ -55,15 +53,29 @@ test.each<
     'node_modules/holdfast/index.js': STRANGER,
     ...(manifest !== undefined && { 'package.json': JSON.stringify(manifest) }),
   })
-  const environment = {
-    SOURCES: 'acme',
-    SOURCE_ACME_SECRET: AI_SECRET,
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-  }
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [mainFile, 'check'], {
-    cwd: directory,
-    env: environment,
-  })
   const handlers = manifest?.type === 'module' ? 1 : 2
-  expect({ stdout, stderr }).toEqual({ stdout: `ok: 1 source(s), ${handlers} handler(s)\n`, stderr: '' })
+  expect(await run(holdfast('check'), directory, settings)).toEqual({
+    code: 0,
+    out: `ok: 1 source(s), ${handlers} handler(s)\n`,
+    err: '',
+  })
+})
+
+test('the thread that reads the events of a provider, and holdfast send, import the Holdfast that runs', async () => {
+  const directory = temporaryDirectory()
+  write(directory, {
+    'handlers/things.ts': HANDLER,
+    'handlers/_types.ts': "export const types = ['acme.thing']",
+    'providers/acme.ts': PROVIDER,
+    'data.json': '{ "size": 3 }',
+    'node_modules/holdfast/index.js': STRANGER,
+  })
+  const service = await startProgram(holdfast('serve'), directory, settings)
+  const ports = { PORT: new URL(service.publicUrl).port }
+  const sent = await run(holdfast('send', 'acme', 'acme.thing', '--data', 'data.json'), directory, {
+    ...settings,
+    ...ports,
+  })
+  expect(sent).toMatchObject({ code: 0, err: '' })
+  expect(await service.api(`/v1/events/${sent.out.trim()}`)).toMatchObject({ type: 'acme.thing', status: 'accepted' })
 })

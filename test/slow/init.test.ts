@@ -57,14 +57,14 @@ describe('the project that holdfast init makes', () => {
     })
   })
 
-  test.each([['npm start', ['npm', 'start', '--silent']]])(
-    'serves with %s, and runs its handler on a signed event',
-    async (_title, command) => {
-      const service = await startProgram(command, project, { LOG_FORMAT: 'json' }, true)
-      await receivesSigned(service)
-      await service.stop()
-    },
-  )
+  test.each([
+    ['npm start', ['npm', 'start', '--silent']],
+    ['npm run dev', ['npm', 'run', 'dev', '--silent']],
+  ])('serves with %s, and runs its handler on a signed event', async (_title, command) => {
+    const service = await startProgram(command, project, { LOG_FORMAT: 'json' }, true)
+    await receivesSigned(service)
+    await service.stop()
+  })
 
   test('says which files npm run check finds faults in', async () => {
     const handler = join(project, 'handlers/completions.ts')
