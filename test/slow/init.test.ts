@@ -58,12 +58,13 @@ describe('the project that holdfast init makes', () => {
   })
 
   test.each([
-    ['npm start', ['npm', 'start', '--silent']],
-    ['npm run dev', ['npm', 'run', 'dev', '--silent']],
-  ])('serves with %s, and runs its handler on a signed event', async (_title, command) => {
-    const service = await startProgram(command, project, { LOG_FORMAT: 'json' }, true)
+    ['npm start', ['npm', 'start', '--silent'], 'SIGTERM for npm alone'],
+    ['npm run dev', ['npm', 'run', 'dev', '--silent'], 'a signal from the terminal'],
+  ])('$0 serves, runs its handler on a signed event, and stops on $2', async (_title, command, signal) => {
+    const service = await startProgram(command, project, { LOG_FORMAT: 'json' }, !signal.startsWith('SIGTERM'))
     await receivesSigned(service)
     await service.stop()
+    expect(service.logs.map(({ msg }) => msg)).toContain('stopped')
   })
 
   test('says which files npm run check finds faults in', async () => {
