@@ -1,5 +1,6 @@
 import { existsSync, type FSWatcher, type WatchOptionsWithStringEncoding, watch } from 'node:fs'
-import { dirname, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
+import { importedFiles } from './imported-files.ts'
 
 /** A save is several changes, and a checkout many: they are told as one, this long after the last of them, but not later than the cap. */
 const SETTLE_MS = 50
@@ -17,8 +18,9 @@ interface ModuleWatch {
 }
 
 /**
- * Calls `onChange` after module files in these directories, or in folders of them, were changed, added or removed. A directory may be
- * absent, and may be removed and made again. Returns a function that ends the watch.
+ * Calls `onChange` after module files in these directories, or in folders of them, were changed, added or removed, and after files
+ * elsewhere that they import by a relative path were. A directory may be absent, and may be removed and made again. Returns a function
+ * that ends the watch.
  */
 export function watchModules({ directories, onChange, onFault }: ModuleWatch): () => void {
   let timer: NodeJS.Timeout | undefined
@@ -30,6 +32,7 @@ export function watchModules({ directories, onChange, onFault }: ModuleWatch): (
     timer = setTimeout(
       () => {
         timer = undefined
+        imported.watch(importedFiles(directories))
         onChange()
       },
       Math.max(0, Math.min(SETTLE_MS, firstMs + MAX_SETTLE_MS - nowMs)),
@@ -40,9 +43,54 @@ export function watchModules({ directories, onChange, onFault }: ModuleWatch): (
     folder.open()
     return folder
   })
+  const imported = new ImportedFiles(changed, onFault)
+  imported.watch(importedFiles(directories))
   return () => {
     clearTimeout(timer)
-    for (const folder of watches) folder.close()
+    for (const each of [...watches, imported]) each.close()
+  }
+}
+
+/** Watches single files. Their folders are watched, because the watch of a file ends when another file takes its place. */
+class ImportedFiles {
+  readonly #onChange: () => void
+  readonly #onFault: ModuleWatch['onFault']
+  readonly #watchers = new Map<string, FSWatcher>()
+  #files: ReadonlySet<string> = new Set()
+
+  constructor(onChange: () => void, onFault: ModuleWatch['onFault']) {
+    this.#onChange = onChange
+    this.#onFault = onFault
+  }
+
+  /** From now on, watches these files and no others. */
+  watch(files: readonly string[]): void {
+    this.#files = new Set(files)
+    const folders = new Set(files.map((file) => dirname(file)).filter((folder) => existsSync(folder)))
+    for (const [folder, watcher] of this.#watchers) {
+      if (folders.has(folder)) continue
+      watcher.close()
+      this.#watchers.delete(folder)
+    }
+    for (const folder of folders) if (!this.#watchers.has(folder)) this.#open(folder)
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers.values()) watcher.close()
+  }
+
+  #open(folder: string): void {
+    try {
+      const watcher = watch(folder, (_event, name) => {
+        if (this.#files.has(join(folder, String(name)))) this.#onChange()
+      })
+      this.#watchers.set(
+        folder,
+        watcher.on('error', (error) => this.#onFault(folder, error)),
+      )
+    } catch (error) {
+      this.#onFault(folder, error)
+    }
   }
 }
 
