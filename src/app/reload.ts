@@ -130,15 +130,18 @@ export class Reloader {
       timer ??= setTimeout(() => superseded.abort(), SUPERSEDED_MS)
     }
     const signal = AbortSignal.any([this.#stopping.signal, superseded.signal])
-    const done = this.#reload(waiting.read, signal).finally(() => {
-      clearTimeout(timer)
-      this.#running = undefined
-    })
+    const done = this.#reload(waiting.read, signal)
+      .catch((error: unknown): ReloadResult => ({ ok: false, faults: [messageOf(error)] }))
+      .finally(() => {
+        clearTimeout(timer)
+        this.#running = undefined
+      })
     this.#running = { done, supersede }
     return done.then((result) => (superseded.signal.aborted && !result.ok ? (this.#waiting?.result ?? result) : result))
   }
 
   async #reload(given: ReadConfig | undefined, signal: AbortSignal): Promise<ReloadResult> {
+    if (this.#stopping.signal.aborted) return { ok: false, faults: [STOPPING] }
     const startedMs = performance.now()
     const { parts: before } = this.current
     const read = given ?? { config: before.config, faults: [], warnings: [] }

@@ -76,7 +76,7 @@ const BROKEN = [
 
 test('holdfast dev loses no event under load over ten edits, each of which is live within a second, and five broken ones', async () => {
   const { service, handlers, write, replace, module, lines, countOf, live } = await startProject()
-  const senders = startSenders(() => [service.publicUrl], { count: 2, types: ['acme.thing'], pauseMs: 20 })
+  const senders = startSenders(() => [service.publicUrl], { count: 4, types: ['acme.thing'], pauseMs: 30 })
   await live('0', () => {})
 
   const took: number[] = []
@@ -150,7 +150,8 @@ test('fifty reloads leave no process, thread or open file behind, and the memory
   )
   console.log(before, after)
   await senders.stop()
-  expect(after.mib).toBeLessThan(before.mib + 60)
+  // Memory that is free but not given back; reload.slow.test.ts counts what is kept.
+  expect(after.mib).toBeLessThan(before.mib + 100)
   expect(await service.stop()).toBe(0)
 })
 

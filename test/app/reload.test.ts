@@ -105,6 +105,28 @@ describe('a reload', () => {
     await service.written(5)
   })
 
+  test('aborts handlers from five reloads ago, whose deliveries run again and do not count that attempt', async () => {
+    const waits = (version: number) => `export default (r) => r.on('acme.thing', { name: 'it' }, async (event) => {
+      write('${version} ' + event.uid); await until('go') })`
+    const service = await start(waits(0))
+    const { uid } = await service.send()
+    await service.written(1)
+    for (let version = 1; version <= 5; version++) {
+      service.edit(waits(version))
+      expect(await service.reload()).toMatchObject({ ok: true })
+      if (version === 5) break
+      await service.send()
+      await service.written(version + 1)
+    }
+    expect((await service.written(6)).at(-1)).toBe(`5 ${uid}`)
+    service.allow('go')
+    const { deliveries } = await eventually(
+      () => service.api(`/v1/events/${uid}`),
+      ({ deliveries: [delivery] }) => delivery.state === 'succeeded',
+    )
+    expect(deliveries).toMatchObject([{ attempts: 1 }])
+  })
+
   test('takes over the retry of an attempt that fails after it, when that is due', async () => {
     const fails = `export default (r) => r.on('acme.thing', { name: 'it' }, async () => {
       write('begins'); await until('go'); throw new Error('not yet') })`
