@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net'
-import { Agent, type Dispatcher } from 'undici'
+import { Agent, type buildConnector, type Dispatcher } from 'undici'
 import type { Headers } from '../domain/event.ts'
 import { CALL_CONNECT_TIMEOUT_MS, MAX_CALL_CONNECTIONS, MAX_HEADER_BYTES } from '../domain/limits.ts'
 import type { CallResult } from '../domain/outbound.ts'
@@ -33,10 +33,16 @@ export type Post = (
   signal: AbortSignal,
 ) => Promise<PostResult>
 
-/** Makes a poster with connections of its own, which it keeps open and uses again. They do not keep the process running. */
+/**
+ * Makes a poster with connections of its own, which it keeps open and uses again. They do not keep the process running. A server may
+ * close such a connection at the moment at which a request is sent on it: then the request is sent once more, on another connection.
+ */
 export function createPoster({ url, filter, timeoutMs, lookup }: PosterOptions): Post {
+  const { connect, openedAtMs } = notingEnds(
+    createConnector(filter, Math.min(timeoutMs, CALL_CONNECT_TIMEOUT_MS), lookup),
+  )
   const agent = new Agent({
-    connect: createConnector(filter, Math.min(timeoutMs, CALL_CONNECT_TIMEOUT_MS), lookup),
+    connect,
     connections: MAX_CALL_CONNECTIONS,
     pipelining: 1,
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -50,7 +56,8 @@ export function createPoster({ url, filter, timeoutMs, lookup }: PosterOptions):
     try {
       return await bounded(
         async ({ signal: stopping, time }) => {
-          const answer = await agent.request({ ...target, headers, body, signal: stopping })
+          const send = () => agent.request({ ...target, headers, body, signal: stopping })
+          const answer = await onOpenConnection(send, openedAtMs)
           time.stop()
           const beginning = await beginningOf(answer.body)
           return { ok: true, status: answer.statusCode, headers: flat(answer.headers), beginning }
@@ -62,6 +69,40 @@ export function createPoster({ url, filter, timeoutMs, lookup }: PosterOptions):
       return failureOf(error)
     }
   }
+}
+
+/** Opens connections, and notes for the error that ends one when it was opened. */
+function notingEnds(open: buildConnector.connector) {
+  const opened = new WeakMap<Error, number>()
+  const connect: buildConnector.connector = (options, callback) =>
+    open(options, (...[error, socket]) => {
+      if (error !== null) {
+        callback(error, null)
+        return
+      }
+      const atMs = performance.now()
+      socket.once('error', (end: Error) => opened.set(end, atMs))
+      callback(null, socket)
+    })
+  return { connect, openedAtMs: (error: unknown) => (error instanceof Error ? opened.get(error) : undefined) }
+}
+
+/**
+ * Sends again as long as the connection on which the request failed was open before: its server may have closed it without a look at
+ * the request. Each time one such connection is gone, and at the latest a new one follows.
+ */
+async function onOpenConnection<Answer>(
+  send: () => Promise<Answer>,
+  openedAtMs: (error: unknown) => number | undefined,
+): Promise<Answer> {
+  const beganMs = performance.now()
+  for (let left = MAX_CALL_CONNECTIONS; ; left--)
+    try {
+      return await send()
+    } catch (error) {
+      const atMs = openedAtMs(error)
+      if (left === 0 || atMs === undefined || atMs >= beganMs) throw error
+    }
 }
 
 /** Reads a body to its end, so that its connection can be used again; closes the connection of a long or slow one. Never rejects. */
