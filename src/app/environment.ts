@@ -17,8 +17,13 @@ export function readEnvironment(): Environment {
   }
 }
 
-/** The environment of the programs that this process starts. */
-export const inheritedEnvironment = (): Environment => process.env
+/** The environment of the processes and threads that run users' modules: with the variables of `.env`. */
+export const inheritedEnvironment = readEnvironment
+
+/** Adds the variables of `.env` to the environment of this process itself, which is about to run users' modules. */
+export function addEnvironmentFile(): void {
+  Object.assign(process.env, readEnvironment())
+}
 
 /** Reads variables by type and collects all faults and warnings. An empty variable counts as not set, except a list of secrets. */
 export class EnvironmentReader {

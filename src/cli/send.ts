@@ -1,3 +1,4 @@
+import { addEnvironmentFile } from '../app/environment.ts'
 import type { Config, SourceConfig } from '../domain/config.ts'
 import type { Provider } from '../domain/provider.ts'
 import {
@@ -85,6 +86,7 @@ function secretOf(config: Config, source: SourceConfig): string {
 }
 
 async function findProvider(config: Config, source: SourceConfig): Promise<Provider> {
+  if (config.providersDir !== undefined) addEnvironmentFile()
   const { loadProviders } = await import('../providers/load-providers.ts')
   const { providers, faults } = await loadProviders(config.providersDir)
   const provider = providers.get(source.provider)?.provider

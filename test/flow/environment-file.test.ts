@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { handlersIn, mainFile, startService, temporaryDirectory } from '../support/service.ts'
+
+const PROVIDER = `
+const { ACME_HEADER: header } = process.env
+if (header === undefined) throw new Error('ACME_HEADER is not set')
+export default {
+  name: 'acme',
+  verify: { scheme: 'shared-secret', from: { header } },
+  event: ({ body }) => ({ type: body.type, data: { threadSees: process.env.ACME_HEADER } }),
+  samples: ({ type }) => ({ body: { type } }),
+}`
+
+const HANDLER = `
+const { GREETING: atLoad } = process.env
+export default (router) =>
+  router.on('acme.thing', (event, { log }) => log.info({ atLoad, shared: process.env.SHARED, data: event.data }, 'seen'))`
+
+test('variables of .env reach handlers, provider modules and the send command, and those of the environment go first', async () => {
+  const directory = temporaryDirectory()
+  writeFileSync(join(directory, '.env'), 'ACME_HEADER=x-acme\nGREETING="from the file"\nSHARED=file\nSOURCES=acme\n')
+  writeFileSync(join(directory, 'acme.js'), PROVIDER)
+  const environment = {
+    SOURCES: 'acme',
+    SOURCE_ACME_SECRET: 'a-shared-secret-of-24-bytes',
+    PROVIDERS_DIR: directory,
+    HANDLERS_DIR: handlersIn(directory, { 'own.js': HANDLER }),
+    SHARED: 'environment',
+  }
+  const service = await startService(environment, directory)
+  const send = [mainFile, 'send', 'acme', 'acme.thing', '--url', service.publicUrl]
+  await promisify(execFile)(process.execPath, send, { cwd: directory, env: { PATH: process.env.PATH, ...environment } })
+  expect(await service.logged(({ msg }) => msg === 'seen')).toMatchObject({
+    atLoad: 'from the file',
+    shared: 'environment',
+    data: { threadSees: 'x-acme' },
+  })
+})
