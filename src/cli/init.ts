@@ -36,7 +36,7 @@ export const init = command({
       ...(kept.length > 0 ? [`Was there, and is as it was: ${kept.join(', ')}`] : []),
       '',
       'Next:',
-      ...(relative(process.cwd(), directory) === '' ? [] : [`  cd ${shown}`]),
+      ...(relative(process.cwd(), directory) === '' ? [] : [`  cd ${forShell(shown)}`]),
       '  npm install',
       '  npm run dev                                # serves, and loads handlers again when you change them',
       '  npx holdfast send ai completion.finished   # in a second terminal: a signed sample event',
@@ -46,6 +46,9 @@ export const init = command({
     return EXIT_OK
   },
 })
+
+const forShell = (path: string): string =>
+  /^[\w./~][\w./~-]*$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
 
 async function refuseUsed(directory: string, folder: string): Promise<void> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
@@ -61,10 +64,13 @@ async function refuseUsed(directory: string, folder: string): Promise<void> {
 /** A name that npm accepts, and that needs no escape in JSON. Not `holdfast`: npm installs no package into a project of the same name. */
 function nameOf(directory: string): string {
   const name = basename(directory)
+    .normalize('NFKD')
+    .replaceAll(/\p{Mn}/gu, '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]+/g, '-')
     .replace(/^[._-]+/, '')
     .slice(0, 200)
+    .replace(/-+$/, '')
   return name === '' || name === 'holdfast' ? 'holdfast-handlers' : name
 }
 

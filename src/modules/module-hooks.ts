@@ -10,6 +10,8 @@ const OWN_FILES: ReadonlyMap<string, string> = new Map([
 
 /** A statement that only an ES module can have. */
 const MODULE_STATEMENT = /^\s*(?:import(?:\s+[\w$]|\s*[*{'"])|export(?:\s+\w|\s*[*{]))/m
+/** What may contain such a statement as a mere text: comments and strings. */
+const TEXT = /\/\*[^]*?\*\/|\/\/.*|`(?:\\[^]|[^`\\])*`|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g
 
 let areRegistered = false
 
@@ -40,6 +42,10 @@ function moduleFormat(url: string, format: string | null | undefined): string | 
   const isDoubtful =
     format === 'commonjs' || format === 'commonjs-typescript' || format === null || format === undefined
   if (!isDoubtful || !/^file:.*\.[jt]s(?:\?|$)/.test(url) || url.includes('/node_modules/')) return undefined
-  if (!MODULE_STATEMENT.test(readFileSync(fileURLToPath(url), 'utf8'))) return undefined
+  const source = readFileSync(fileURLToPath(url), 'utf8')
+  if (!MODULE_STATEMENT.test(source) || !MODULE_STATEMENT.test(withoutTexts(source))) return undefined
   return /\.ts(?:\?|$)/.test(url) ? 'module-typescript' : 'module'
 }
+
+const withoutTexts = (source: string): string =>
+  source.replace(TEXT, ([first = '']) => (first === '/' ? ' ' : first + first))

@@ -32,6 +32,12 @@ test('init makes a project in a new folder, and says what it has made and what t
   for (const file of FILES) expect(readFileSync(join(directory, file), 'utf8')).not.toContain('{{')
 })
 
+test('init prints a cd command that a shell understands, for any name of a folder', async () => {
+  const directory = join(temporaryDirectory(), "it's $(mine) (1)")
+  const { out } = await run(['init', directory])
+  expect(out).toContain(`  cd '${directory.replace("'", "'\\''")}'\n`)
+})
+
 test('init makes a project beside files that do no harm, and leaves them as they are', async () => {
   const directory = temporaryDirectory()
   mkdirSync(join(directory, '.git'))
@@ -61,7 +67,8 @@ test('init refuses a file in place of a folder', async () => {
 })
 
 test.each([
-  ['Meine Hooks!', 'meine-hooks-'],
+  ['Meine Hooks!', 'meine-hooks'],
+  ['Événements (1)', 'evenements-1'],
   ['holdfast', 'holdfast-handlers'],
   ['._', 'holdfast-handlers'],
 ])('init gives the project in the folder %s the name %s, which npm accepts', async (folder, name) => {

@@ -61,6 +61,26 @@ test.each<
   })
 })
 
+test('a CommonJS handler stays one if import and export stand in its comments and texts only', async () => {
+  const directory = temporaryDirectory()
+  const old = `
+/*
+import { Type } from 'holdfast'
+*/
+const text = \`
+export default 'it\\\`s "a text"'
+\` // it's "not closed
+const { Type } = require('holdfast')
+module.exports = (router) => router.on('old.thing', Type.Object({}), async () => text)
+`
+  write(directory, { 'handlers/old.js': old, 'package.json': '{ "type": "commonjs" }' })
+  expect(await run(holdfast('check'), directory, {})).toEqual({
+    code: 0,
+    out: 'ok: 1 source(s), 1 handler(s)\n',
+    err: '',
+  })
+})
+
 test('the thread that reads the events of a provider, and holdfast send, import the Holdfast that runs', async () => {
   const directory = temporaryDirectory()
   write(directory, {
