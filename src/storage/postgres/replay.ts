@@ -85,9 +85,10 @@ export async function deliver(
   const plan = planReplay(eventKey, existing, handlers, only)
   for (const delivery of plan) {
     const orderKey = orderKeyFor(orderKeys, delivery.handler)
-    if (delivery.kind === 'create')
+    if (delivery.kind === 'create') {
       await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs(), orderKey])
-    else {
+      if (orderKey !== null) await query('SELECT became_unplaced_1(ARRAY[$1::bigint])', [delivery.key])
+    } else {
       await query(RESTART, [delivery.key, clock.givenMs(), orderKey])
       await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.from])
     }

@@ -23,9 +23,10 @@ export interface DeliveryOrder {
 export const IS_OPEN_IN_ORDER = "order_key IS NOT NULL AND state IN ('pending', 'running', 'blocked')"
 
 export function prepareDeliveryOrder(db: DatabaseSync, damage: Damage): DeliveryOrder {
-  const findHead = db.prepare(
-    `SELECT 1 FROM delivery WHERE ${IS_OPEN_IN_ORDER} AND handler = ? AND order_key = ? AND state IN ('pending', 'running') LIMIT 1`,
-  )
+  // Not by one IN: it would walk over the blocked ones, too.
+  const headIn = (state: string) =>
+    `EXISTS (SELECT 1 FROM delivery WHERE ${IS_OPEN_IN_ORDER} AND handler = ?1 AND order_key = ?2 AND state = '${state}')`
+  const findHead = db.prepare(`SELECT 1 WHERE ${headIn('pending')} OR ${headIn('running')}`)
   const findNext = db.prepare(
     `SELECT key FROM delivery WHERE ${IS_OPEN_IN_ORDER} AND handler = ? AND order_key = ? AND state = 'blocked' AND key > ? ORDER BY key LIMIT 1`,
   )

@@ -45,8 +45,12 @@ export async function startOrdered(
     killHandlerProcess() {
       const ours = new Set(services.flatMap(({ child }) => familyOf(child.pid ?? 0).map(({ pid }) => pid)))
       const pid = latestPids(file).findLast((each) => ours.has(each))
-      if (pid !== undefined) process.kill(pid, 'SIGKILL')
-      return pid !== undefined
+      try {
+        return pid !== undefined && process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has ended meanwhile.
+        return false
+      }
     },
   }
 }

@@ -14,6 +14,7 @@ DECLARE
   v_pending integer := 0;
   v_running integer := 0;
   v_leased bigint[];
+  v_ordered bigint[] := '{}';
   v_rows integer;
   v_key bigint;
   v_status text;
@@ -134,6 +135,7 @@ BEGIN
       GET DIAGNOSTICS v_rows = ROW_COUNT;
       v_pending := v_pending + v_rows - cardinality(v_leased);
       v_running := v_running + cardinality(v_leased);
+      IF e.order_keys IS NOT NULL THEN v_ordered := v_ordered || v_key; END IF;
     END IF;
     IF v_ends THEN
       -- What had kept it from ending stays with one that expired, and so does the provider's last word.
@@ -147,6 +149,12 @@ BEGIN
       RETURN QUERY SELECT e.n, 'accepted', e.uid, NULL::uuid, NULL, NULL, NULL, NULL, v_key, NULL::text;
     END IF;
   END LOOP;
+  IF v_ordered <> '{}' THEN
+    PERFORM became_unplaced_1(ARRAY(
+      SELECT d.key FROM unnest(v_ordered) AS o (event)
+      CROSS JOIN LATERAL (SELECT q.key FROM delivery AS q WHERE q.key BETWEEN o.event * 1024 AND o.event * 1024 + 1023) AS d
+    ));
+  END IF;
   -- Also where it adds nothing: only a transaction that writes waits at its commit until all before it are safe, and the
   -- first one of a duplicate may be on its way to a standby yet.
   INSERT INTO tally VALUES ('pending', v_pending);

@@ -1,5 +1,5 @@
 -- Only adds, so that replicas of the release before work beside this one. They store events without order keys, and do not see the two
--- new states; what they lease, settle and replay keeps the order by the triggers below.
+-- new states; what they lease, settle and replay keeps the order by the trigger below.
 
 -- The deliveries to one handler with one `order_key` run one after another. NULL: it runs in no order. One of them is the head: it alone
 -- is 'pending' or 'running'. The others are 'blocked', or 'unplaced': it is not known yet whether there is a head. Both count as pending,
@@ -39,9 +39,30 @@ BEGIN
   );
 END $$;
 
--- The head has ended: the first of those behind it is the head, due at the time of that end. By a trigger, since heads end in many ways,
--- also by the functions of replicas of the release before. Where a damaged page is in the way, the repair of orders comes back to it.
-CREATE FUNCTION head_ended_1() RETURNS trigger LANGUAGE plpgsql AS $$
+-- These deliveries have become unplaced: as place_delivery_1, for the queue of what is unplaced.
+CREATE FUNCTION became_unplaced_1(p_keys bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_floor bigint := floor_1();
+BEGIN
+  INSERT INTO late_entry
+  SELECT 'unplaced', d.due_at, d.key FROM delivery AS d WHERE d.key = ANY (p_keys) AND d.state = 'unplaced' AND d.due_at < v_floor
+  ON CONFLICT DO NOTHING;
+END $$;
+
+-- The head has ended: the first of those behind it is the head, due at that time. Where a damaged page is in the way, the repair of
+-- orders comes back to it.
+CREATE FUNCTION head_ended_1(p_handler text, p_order_key bigint, p_at bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(order_lock_1(p_handler, p_order_key));
+  UPDATE delivery SET state = 'pending', due_at = p_at
+  WHERE key = first_waiting_1(p_handler, p_order_key) AND state IN ('blocked', 'unplaced') AND NOT has_head_1(p_handler, p_order_key);
+EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+  NULL;
+END $$;
+
+-- By a trigger, since heads end in many ways, also by the functions of replicas of the release before. One trigger for all, since each costs
+-- a statement some time, also where nothing is ordered.
+CREATE FUNCTION ordered_1() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   v_path text;
 BEGIN
@@ -50,30 +71,20 @@ BEGIN
     v_path := current_setting('search_path');
     PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA), true);
   END IF;
-  PERFORM pg_advisory_xact_lock(order_lock_1(OLD.handler, OLD.order_key));
-  BEGIN
-    UPDATE delivery SET state = 'pending', due_at = NEW.due_at
-    WHERE key = first_waiting_1(OLD.handler, OLD.order_key) AND state IN ('blocked', 'unplaced')
-      AND NOT has_head_1(OLD.handler, OLD.order_key);
-  EXCEPTION WHEN data_corrupted OR index_corrupted THEN
-    NULL;
-  END;
+  IF OLD.order_key IS NOT NULL AND OLD.state IN ('pending', 'running') AND NEW.state NOT IN ('pending', 'running') THEN
+    PERFORM head_ended_1(OLD.handler, OLD.order_key, NEW.due_at);
+  END IF;
+  IF NEW.order_key IS NOT NULL AND NEW.state = 'pending' AND OLD.state IN ('succeeded', 'dead') THEN
+    -- As a replica of the release before replays it, it would be a second head.
+    UPDATE delivery SET state = 'unplaced' WHERE key = NEW.key;
+  ELSIF NEW.state = 'unplaced' AND (NEW.state, NEW.due_at) IS DISTINCT FROM (OLD.state, OLD.due_at) THEN
+    PERFORM became_unplaced_1(ARRAY[NEW.key]);
+  END IF;
   IF v_path IS NOT NULL THEN PERFORM set_config('search_path', v_path, true); END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER head_ended AFTER UPDATE ON delivery FOR EACH ROW
-  WHEN (OLD.order_key IS NOT NULL AND OLD.state IN ('pending', 'running') AND NEW.state NOT IN ('pending', 'running'))
-  EXECUTE FUNCTION head_ended_1();
-
--- One that ended runs again: as a replica of the release before replays it, it would be a second head.
-CREATE FUNCTION replayed_1() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  NEW.state := 'unplaced';
-  RETURN NEW;
-END $$;
-CREATE TRIGGER replayed BEFORE UPDATE ON delivery FOR EACH ROW
-  WHEN (NEW.order_key IS NOT NULL AND NEW.state = 'pending' AND OLD.state IN ('succeeded', 'dead'))
-  EXECUTE FUNCTION replayed_1();
+CREATE TRIGGER ordered AFTER UPDATE ON delivery FOR EACH ROW WHEN (OLD.order_key IS NOT NULL OR NEW.order_key IS NOT NULL)
+  EXECUTE FUNCTION ordered_1();
 
 -- Retention of the release before would take an event for old of which only such deliveries are left.
 CREATE FUNCTION keep_waiting_1() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -82,32 +93,10 @@ BEGIN
   IF current_setting('application_name') LIKE 'holdfast %' THEN
     RAISE EXCEPTION 'the event is needed: a delivery waits for its turn';
   END IF;
-  RETURN OLD;
-END $$;
-CREATE TRIGGER needed BEFORE DELETE ON delivery FOR EACH ROW WHEN (OLD.state IN ('blocked', 'unplaced'))
-  EXECUTE FUNCTION keep_waiting_1();
-
--- As place_delivery_1, for the queue of what is unplaced.
-CREATE FUNCTION place_unplaced_1() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  v_path text;
-BEGIN
-  IF current_schema() IS DISTINCT FROM TG_TABLE_SCHEMA THEN
-    -- By hand, from elsewhere.
-    v_path := current_setting('search_path');
-    PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA), true);
-  END IF;
-  IF NEW.due_at < coalesce(nullif(current_setting('holdfast.floor', true), '')::bigint, floor_1()) THEN
-    INSERT INTO late_entry VALUES ('unplaced', NEW.due_at, NEW.key) ON CONFLICT DO NOTHING;
-  END IF;
-  IF v_path IS NOT NULL THEN PERFORM set_config('search_path', v_path, true); END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER placed_unplaced AFTER INSERT ON delivery FOR EACH ROW WHEN (NEW.state = 'unplaced')
-  EXECUTE FUNCTION place_unplaced_1();
-CREATE TRIGGER moved_unplaced AFTER UPDATE ON delivery FOR EACH ROW
-  WHEN (NEW.state = 'unplaced' AND (NEW.state, NEW.due_at) IS DISTINCT FROM (OLD.state, OLD.due_at))
-  EXECUTE FUNCTION place_unplaced_1();
+CREATE TRIGGER needed AFTER DELETE ON delivery FOR EACH ROW WHEN (OLD.state IN ('blocked', 'unplaced'))
+  EXECUTE FUNCTION keep_waiting_1();
 
 -- Finds out of unplaced deliveries, a bounded number of them, whether each is the head or blocked. Waits for nobody: what another
 -- transaction holds is left for the next time. Gives whether anything is left.
