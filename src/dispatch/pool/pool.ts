@@ -126,8 +126,9 @@ export class HandlerPool {
     }
     if (this.#isClosed) resolveLost(attempt, Date.now(), SERVICE_STOPPED)
     else if (work.isolated) this.#isolated.add(attempt)
-    else this.#waiting.add(attempt)
-    this.#fill()
+    else if (this.#waiting.size > 0 || !this.#startShared(attempt)) this.#waiting.add(attempt)
+    if (this.#waiting.size + this.#isolated.size > 0) this.#fill()
+    else this.#timer.soon()
     return promise
   }
 

@@ -123,8 +123,12 @@ export class SharedProcesses {
 
   /** The process that can take the most attempts; undefined if none can take any. */
   leastLoaded(): HandlerProcess | undefined {
-    const [best] = this.#slots.toSorted((one, other) => this.#freeIn(other) - this.#freeIn(one))
-    return best !== undefined && this.#freeIn(best) > 0 ? this.#supervisor.inSlot(best) : undefined
+    let [best, most] = [undefined as ProcessSlot | undefined, 0]
+    for (const slot of this.#slots) {
+      const free = this.#freeIn(slot)
+      if (free > most) [best, most] = [slot, free]
+    }
+    return best && this.#supervisor.inSlot(best)
   }
 
   /** Opens a process for the slot: at once, or after a wait if processes have failed. */
