@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, DEDUPE_MODES, type LogStyle, ROLES, type SourceConfig } from '../domain/config.ts'
@@ -89,7 +89,7 @@ export function readConfig(
     ...readRetention(env),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 10_000, 0, MAX_TIMER_MS),
     logLevel: LOG_LEVELS.includes(logLevel) ? logLevel : 'info',
-    logStyle: readLogStyle(env, output),
+    logStyle: readLogStyle(env, output, environment.FORCE_COLOR),
   }
   const unread = unreadNames(environment, env.settings, config.sources)
   return { config, faults: env.faults, warnings: [...env.warnings, ...unread] }
@@ -135,19 +135,23 @@ function weaknessOf(token: string): string | undefined {
 function modulesDir(env: EnvironmentReader, variable: string, usual: string): string | undefined {
   const named = env.text(variable)
   if (named !== undefined) return resolve(dirname(usual), named)
-  return statSync(usual, { throwIfNoEntry: false })?.isDirectory() ? usual : undefined
+  if (statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true) return usual
+  // Else nobody would notice that other modules run than those that are meant.
+  if (lstatSync(usual, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+    env.fault(`${usual} is a symbolic link that leads to no folder`)
+  return undefined
 }
 
-/** Node knows whether a terminal can show colours, and whether its user wants none (`NO_COLOR`). */
+/** Node knows whether a terminal can show colours, and what its user wants (`NO_COLOR`, `FORCE_COLOR`); other outputs have no `hasColors`. */
 interface Output {
   readonly isTTY?: boolean
   readonly hasColors?: () => boolean
 }
 
-function readLogStyle(env: EnvironmentReader, output: Output): LogStyle {
+function readLogStyle(env: EnvironmentReader, output: Output, forced: string | undefined): LogStyle {
   const format = env.word('LOG_FORMAT', LOG_FORMATS)
   if (format === 'json' || (format === 'auto' && output.isTTY !== true)) return 'json'
-  return output.hasColors?.() === true ? 'coloured' : 'plain'
+  return (output.hasColors?.() ?? /^(?:[123]|true)$/.test(forced ?? '')) ? 'coloured' : 'plain'
 }
 
 function readRetention(env: EnvironmentReader): Pick<Config, 'retentionDays' | 'deadRetentionDays'> {
@@ -220,6 +224,8 @@ const secretFileOf = (databaseUrl: string): string | undefined =>
     ? undefined
     : join(dirname(databaseFile(databaseUrl) ?? databaseFile(DEFAULT_DATABASE_URL) ?? ''), `${DEFAULT_SOURCE}.secret`)
 
+const ADVICE = '. A start without settings of sources makes one, which stays if SOURCES is set later'
+
 /** Source `ai` uses the generated secret as long as it has no other, whatever else is configured. */
 function readSource(
   env: EnvironmentReader,
@@ -233,7 +239,9 @@ function readSource(
   const isDefault = given === undefined && name === DEFAULT_SOURCE && provider === DEFAULT_SOURCE
   const secrets = given ?? (isDefault && secretFile !== undefined ? readSecretFile(secretFile, env) : undefined)
   if (secrets === undefined && !makesSecret)
-    env.fault(`${variable}_SECRET is not set: source ${name} would accept anything`)
+    env.fault(
+      `${variable}_SECRET is not set: source ${name} would accept anything${isDefault && secretFile !== undefined ? ADVICE : ''}`,
+    )
   if (given?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
   const types = env.list(`${variable}_TYPES`) ?? ['*']
   if (types.includes('')) env.fault(`${variable}_TYPES holds an empty pattern`)

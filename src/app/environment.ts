@@ -10,7 +10,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
  */
 export function readEnvironment(): Environment {
   try {
-    return { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
+    // Some editors begin a file with a byte order mark, which would hide the first variable.
+    return { ...parseEnv(readFileSync('.env', 'utf8').replace(/^\ufeff/, '')), ...process.env }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
     throw new ConfigurationError([`.env cannot be read: ${messageOf(error)}`])

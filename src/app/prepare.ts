@@ -9,7 +9,7 @@ import type { HandlerDefinition } from '../domain/handler.ts'
 import { retryWarnings } from '../domain/handler-policy.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { Source } from '../domain/source.ts'
-import { secretsIn } from '../log/redact.ts'
+import { createSecretFilter, secretsIn } from '../log/redact.ts'
 import { createIsolatedReaders, type IsolatedReaders } from '../modules/isolated-readers.ts'
 import { loadInThread } from '../modules/load-modules.ts'
 import { runsCode } from '../pipeline/provider-readers.ts'
@@ -66,7 +66,10 @@ export async function prepare(
   const isolatedModules = isolatedModulesOf(config, loaded.providers)
   const readers = createIsolatedReaders(isolatedModules, { environment, log })
   const built = await buildSources(config, loaded.providers, readers)
-  faults.push(...loaded.faults, ...built.faults)
+  const { line: withoutSecrets } = createSecretFilter(secretsIn(config))
+  // A module may throw an error that has a secret of its environment.
+  const add = (more: readonly string[]): void => more.forEach((fault) => faults.push(withoutSecrets(fault).trimEnd()))
+  add([...loaded.faults, ...built.faults])
 
   const providerModules = Object.fromEntries([...loaded.providers].map(([name, { module }]) => [name, module]))
   const pool = new HandlerPool({
@@ -95,7 +98,7 @@ export async function prepare(
     route = compileRoutes(handlers)
   } catch (error) {
     await pool.close()
-    faults.push(...(error instanceof UnloadableError ? error.faults : [messageOf(error)]))
+    add(error instanceof UnloadableError ? error.faults : [messageOf(error)])
   } finally {
     signal?.removeEventListener('abort', breakOff)
   }

@@ -61,7 +61,7 @@ async function refuseUsed(directory: string, folder: string): Promise<void> {
   throw new CommandError(`${folder} is not empty: it has ${used.slice(0, MAX_NAMED).join(', ')}${more}`)
 }
 
-/** A name that npm accepts, and that needs no escape in JSON. Not `holdfast`: npm installs no package into a project of the same name. */
+/** A name that npm accepts, and that needs no escape in JSON. Not that of a dependency: npm installs no package into a project of the same name. */
 function nameOf(directory: string): string {
   const name = basename(directory)
     .normalize('NFKD')
@@ -71,7 +71,7 @@ function nameOf(directory: string): string {
     .replace(/^[._-]+/, '')
     .slice(0, 200)
     .replace(/-+$/, '')
-  return name === '' || name === 'holdfast' ? 'holdfast-handlers' : name
+  return /^(?:holdfast|typescript|node_modules|favicon\.ico)?$/.test(name) ? 'holdfast-handlers' : name
 }
 
 /** For JSON. The path of a tarball becomes one that npm reads from the new folder. */

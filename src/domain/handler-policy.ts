@@ -75,12 +75,13 @@ export function readPolicy(
 ): HandlerPolicy {
   const { concurrency, timeoutMs, orderBy } = options
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && Number(concurrency) > 0))
-    onFault('concurrency is a whole number above 0')
+    onFault(`concurrency is ${shown(concurrency)}, not a whole number above 0`)
   if (timeoutMs !== undefined) checkNumber('timeoutMs', timeoutMs, [1, MAX_TIMER_MS], onFault)
   const retry = readGroup<RetryPolicy>('retry', options.retry, RETRY, onFault)
   const rate = readGroup<RateLimit>('rate', options.rate, RATE, onFault)
-  const { baseMs = 0, capMs = baseMs } = retry ?? {}
-  if (baseMs > capMs) onFault(`retry.baseMs is ${baseMs}, more than retry.capMs (${capMs})`)
+  const { baseMs, capMs } = retry ?? {}
+  if (baseMs !== undefined && capMs !== undefined && baseMs > capMs)
+    onFault(`retry.baseMs is ${baseMs}, more than retry.capMs (${capMs})`)
   const { limit, perMs } = rate ?? {}
   if (rate !== undefined && (limit === undefined || perMs === undefined)) onFault('rate needs both limit and perMs')
   const orderFault = orderBy === undefined ? undefined : orderByFault(orderBy)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -50,13 +50,27 @@ export const placeText = ({ file, line, column }: Place): string => `${shownPath
 
 /** The fault of a module for what was thrown when it was loaded. Never rejects. */
 export async function faultOf(module: string, thrown: unknown): Promise<ModuleFault> {
-  const message = messageOf(thrown).replace(IMPORTER, '')
+  const text = messageOf(thrown).replace(IMPORTER, '')
+  const message = text + adviceOn(text)
   if (thrown instanceof ModuleFaultError) return { message, place: thrown.place }
   try {
     return { message, place: await placeOf(module, thrown) }
   } catch {
     return { message }
   }
+}
+
+const NO_FILE = /^Cannot find module '(?<path>\/.+)'$/
+const NO_EXPORT = /^The requested module 'holdfast' does not provide an export named '[A-Z]/
+
+/** For the faults of imports that TypeScript and bundlers accept, and Node does not. */
+function adviceOn(message: string): string {
+  if (NO_EXPORT.test(message)) return ': a type needs import type'
+  const path = NO_FILE.exec(message)?.groups?.path
+  if (path === undefined) return ''
+  const others = [path.replace(/\.([cm]?)js$/, '.$1ts'), `${path}.ts`, `${path}.js`]
+  const other = others.find((file) => file !== path && existsSync(file))
+  return other === undefined ? '' : `: the file is ${relative(dirname(path), other)}, and Node needs its exact name`
 }
 
 /** Node names the file that a symbolic link leads to. */

@@ -145,7 +145,8 @@ const showing = ({ definition, run }: RegisteredHandler, origin: Origin | undefi
 function jobOf(definition: HandlerDefinition, event: NewEvent, { attempt = 1, timeoutMs }: RunOptions): Job {
   return {
     key: 0,
-    work: { handler: definition.name, attempt, isolated: false, event },
+    // In a handler process, headers are an object like any other.
+    work: { handler: definition.name, attempt, isolated: false, event: { ...event, headers: { ...event.headers } } },
     body: Buffer.from(event.body.buffer, event.body.byteOffset, event.body.byteLength),
     bodyBytes: event.body.length,
     deadlineAtMs: Date.now() + (timeoutMs ?? definition.timeoutMs ?? TIMEOUT_MS),

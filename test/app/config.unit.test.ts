@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import fc from 'fast-check'
@@ -62,6 +62,18 @@ describe('the configuration', () => {
     })
   })
 
+  test('refuses a folder handlers that is a symbolic link to nothing, and accepts one to a folder', () => {
+    const project = join(directory, 'linked')
+    mkdirSync(project)
+    symlinkSync(join(project, 'real'), join(project, 'handlers'))
+    expect(readConfig(sound, project).faults).toEqual([
+      `${join(project, 'handlers')} is a symbolic link that leads to no folder`,
+    ])
+    mkdirSync(join(project, 'real'))
+    const { config, faults } = readConfig(sound, project)
+    expect([config.handlersDir, faults]).toEqual([join(project, 'handlers'), []])
+  })
+
   test('uses the secret that an earlier start made', () => {
     const kept = file('ai.secret', 'whsec_kept\n')
     const { config } = readConfig({ DATABASE_URL: `file:${directory}/holdfast.db` })
@@ -87,7 +99,9 @@ describe('the configuration', () => {
   test('makes no secret for a source that SOURCES names, or that has a setting', () => {
     const DATABASE_URL = `file:${directory}/none/holdfast.db`
     const { config, faults } = readConfig({ DATABASE_URL, SOURCES: 'ai' })
-    expect(faults).toEqual(['SOURCE_AI_SECRET is not set: source ai would accept anything'])
+    expect(faults).toEqual([
+      'SOURCE_AI_SECRET is not set: source ai would accept anything. A start without settings of sources makes one, which stays if SOURCES is set later',
+    ])
     expect(config.generatedSecretFile).toBeUndefined()
     expect(faultsOf({ DATABASE_URL, SOURCE_AI_TYPES: 'batch.*' })).toHaveLength(1)
   })
@@ -267,8 +281,12 @@ describe('the configuration', () => {
     ['plain text in a pipe', 'pretty', {}, 'plain'],
     ['coloured text on a terminal', 'pretty', { isTTY: true, hasColors: () => true }, 'coloured'],
     ['JSON on a terminal', 'json', { isTTY: true, hasColors: () => true }, 'json'],
-  ])('logs %s with LOG_FORMAT=%s', (_, format, output, style) => {
-    const { config, faults } = readConfig({ ...sound, LOG_FORMAT: format }, undefined, output)
+    ['JSON in a pipe', undefined, {}, 'json', '1'],
+    ['coloured text in a pipe', 'pretty', {}, 'coloured', '1'],
+    ['plain text in a pipe', 'pretty', {}, 'plain', '0'],
+  ])('logs %s with LOG_FORMAT=%s', (_, format, output, style, forced?: string) => {
+    const environment = { ...sound, LOG_FORMAT: format, FORCE_COLOR: forced }
+    const { config, faults } = readConfig(environment, undefined, output)
     expect([config.logStyle, faults]).toEqual([style, []])
   })
 

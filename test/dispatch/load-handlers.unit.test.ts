@@ -26,10 +26,10 @@ test('all faults of a handler module are named at once, also several of one hand
   )
   expect(faults).toEqual(
     [
-      '7:10: handler half: concurrency is a whole number above 0',
-      '8:10: handler endless: concurrency is a whole number above 0',
-      '9:10: handler text: concurrency is a whole number above 0',
-      '10:10: handler zero: concurrency is a whole number above 0',
+      '7:10: handler half: concurrency is 1.5, not a whole number above 0',
+      '8:10: handler endless: concurrency is Infinity, not a whole number above 0',
+      '9:10: handler text: concurrency is "4", not a whole number above 0',
+      '10:10: handler zero: concurrency is 0, not a whole number above 0',
       '11:10: handler unknown: unknown option timeout (is timeoutMs meant?)',
       '11:10: handler unknown: unknown option retries (is retry meant?)',
       '11:10: handler unknown: unknown option colour',

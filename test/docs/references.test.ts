@@ -50,9 +50,9 @@ describe('README.md', () => {
 })
 
 describe('a setting', () => {
-  /** Variables of other programs, of tests and benchmarks, and words that only look like variables. */
+  /** Variables of Node and other programs, of tests and benchmarks, and words that only look like variables. */
   const others = new Set(
-    'ADMIN_URL BENCH_EVENTS BENCH_SECONDS EVENT_TYPES EX_CONFIG OLDEST_COMPATIBLE POSTGRES_PASSWORD PROPERTY_SEED TEST_DATABASE_URL'.split(
+    'ADMIN_URL BENCH_EVENTS BENCH_SECONDS EVENT_TYPES EX_CONFIG FORCE_COLOR OLDEST_COMPATIBLE POSTGRES_PASSWORD PROPERTY_SEED TEST_DATABASE_URL'.split(
       ' ',
     ),
   )
@@ -70,7 +70,7 @@ describe('a setting', () => {
     }),
   )
   /** Those that the service reads, as source `ai` has them. */
-  const known = new Set([...read].filter((name) => !name.endsWith('_FILE')))
+  const known = new Set([...read].filter((name) => !name.endsWith('_FILE') && !others.has(name)))
 
   const named = (text: string): string[] =>
     (text.match(VARIABLE) ?? []).map((name) => name.replace(/^SOURCE_(?:<NAME>|[A-Z]+)_/, 'SOURCE_AI_'))

@@ -31,12 +31,17 @@ test.each([
   [{ retry: 3 }, ['retry is 3, not an object with maxAttempts, baseMs, capMs']],
   [{ rate: [1, 2] }, ['rate is a list, not an object with limit, perMs']],
   [{ rate: null }, ['rate is null, not an object with limit, perMs']],
+  [
+    { retry: { baseMs: 5, capMs: -1 } },
+    ['retry.capMs is -1, not a whole number from 0 to 2147483647', 'retry.baseMs is 5, more than retry.capMs (-1)'],
+  ],
+  [{ retry: { capMs: -1 } }, ['retry.capMs is -1, not a whole number from 0 to 2147483647']],
   [{ rate: {} }, ['rate needs both limit and perMs']],
   [{ rate: { limit: 5, perMs: 1_000.5 } }, ['rate.perMs is 1000.5, not a whole number from 1 to 2147483647']],
   [
     { retry: { maxAttempts: 0, baseMs: 9, capMs: 8, factor: 2 }, concurrency: -1 },
     [
-      'concurrency is a whole number above 0',
+      'concurrency is -1, not a whole number above 0',
       'retry.maxAttempts is 0, not a whole number from 1 to 1000',
       'unknown option retry.factor',
       'retry.baseMs is 9, more than retry.capMs (8)',

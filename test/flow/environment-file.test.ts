@@ -20,9 +20,12 @@ const { GREETING: atLoad } = process.env
 export default (router) =>
   router.on('acme.thing', (event, { log }) => log.info({ atLoad, shared: process.env.SHARED, data: event.data }, 'seen'))`
 
-test('variables of .env reach handlers, provider modules and the send command, and those of the environment go first', async () => {
+test('variables of .env, also of one with a byte order mark, reach handlers, provider modules and the send command, and those of the environment go first', async () => {
   const directory = temporaryDirectory()
-  writeFileSync(join(directory, '.env'), 'ACME_HEADER=x-acme\nGREETING="from the file"\nSHARED=file\nSOURCES=acme\n')
+  writeFileSync(
+    join(directory, '.env'),
+    '\ufeffACME_HEADER=x-acme\nGREETING="from the file"\nSHARED=file\nSOURCES=acme\n',
+  )
   writeFileSync(join(directory, 'acme.js'), PROVIDER)
   const environment = {
     SOURCES: 'acme',

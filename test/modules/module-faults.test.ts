@@ -137,12 +137,53 @@ export default (router: any): void => {
   })
   const { faults } = await check(directory, { HANDLERS_DIR: 'handlers' })
   expect(faults).toEqual([
-    'handler module handlers/a.ts:3:10: handler half: concurrency is a whole number above 0',
+    'handler module handlers/a.ts:3:10: handler half: concurrency is 0.5, not a whole number above 0',
     'handler module handlers/a.ts:4:12: a handler needs an event type, or a list of them',
     "handler module handlers/a.ts: handlers/lib/more.ts:3:10: a handler's name has 1 to 256 characters",
     'handler module handlers/a.ts:6:10: on takes the handler last',
     'handler module handlers/b.ts:3:10: the name shared is taken by handlers/lib/more.ts:2:10; give one of the two handlers another name',
     'handler module handlers/c.ts:3:1: it does not default-export a function',
+  ])
+})
+
+test('the fault of an import that only TypeScript accepts says what Node needs', async () => {
+  const directory = temporaryDirectory()
+  write(join(directory, 'handlers'), {
+    'a.ts': "import { rates } from './_rates.js'\nexport default () => rates\n",
+    'b.ts': "import { rates } from './_rates'\nexport default () => rates\n",
+    'c.ts': "import { rates } from './lib'\nexport default () => rates\n",
+    'd.ts': "import { Router } from 'holdfast'\nexport default (router: Router) => router\n",
+    'e.ts': "import { rates } from './_none.js'\nexport default () => rates\n",
+    '_rates.ts': 'export const rates = 1\n',
+    'lib/index.ts': 'export const rates = 1\n',
+  })
+  const { faults } = await check(directory, { HANDLERS_DIR: 'handlers' })
+  const missing = (name: string): string => `Cannot find module '${join(directory, 'handlers', name)}'`
+  expect(faults.slice(0, 2)).toEqual([
+    `handler module handlers/a.ts:1:23: ${missing('_rates.js')}: the file is _rates.ts, and Node needs its exact name`,
+    `handler module handlers/b.ts:1:23: ${missing('_rates')}: the file is _rates.ts, and Node needs its exact name`,
+  ])
+  expect(faults[2]).toMatch(/^handler module handlers\/c\.ts:1:23: .*lib/)
+  expect(faults.slice(3)).toEqual([
+    "handler module handlers/d.ts:1:10: The requested module 'holdfast' does not provide an export named 'Router': a type needs import type",
+    `handler module handlers/e.ts:1:23: ${missing('_none.js')}`,
+  ])
+})
+
+test('no fault of a module has a configured secret', async () => {
+  const directory = temporaryDirectory()
+  write(directory, {
+    'handlers/a.ts': 'throw new Error(`the token ${process.env.OPS_TOKEN} is wrong`)\n',
+    'providers/b.ts': 'throw new Error(`the token ${process.env.OPS_TOKEN} is wrong`)\n',
+  })
+  const { faults } = await check(directory, {
+    OPS_TOKEN: 'Zk4Qe8vT1mWx7RbN',
+    PROVIDERS_DIR: 'providers',
+    HANDLERS_DIR: 'handlers',
+  })
+  expect(faults).toEqual([
+    'provider module providers/b.ts:1:7: the token [redacted] is wrong',
+    'handler module handlers/a.ts:1:7: the token [redacted] is wrong',
   ])
 })
 

@@ -230,7 +230,7 @@ describe('registering a handler', () => {
     [
       'a concurrency of 0',
       (router: Router) => router.on('a.b', { concurrency: 0 }, nothing),
-      'concurrency is a whole number above 0',
+      'concurrency is 0, not a whole number above 0',
     ],
   ])('with %s is refused', (_, act, message) => {
     expect(register(act)).toThrow(message)

@@ -217,3 +217,10 @@ describe('what runs', () => {
     ])
   })
 })
+
+test('the headers are an object like any other, as in a handler process', async () => {
+  const prototypes: unknown[] = []
+  const handler = async (event: { headers: object }) => void prototypes.push(Object.getPrototypeOf(event.headers))
+  expect(await runHandler(handler, sample('stripe', 'invoice.paid'))).toMatchObject({ outcome: 'succeeded' })
+  expect(prototypes).toEqual([Object.prototype])
+})
