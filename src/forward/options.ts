@@ -108,12 +108,14 @@ export function keysOf(secret: string): readonly KeyForm[] {
 }
 
 function headersIn(given: unknown, faults: string[]): Readonly<Record<string, string>> {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    faults.push('headers is no object of texts')
+  // A Map or Headers has no members of its own, and would send nothing.
+  if (typeof given !== 'object' || given === null || ![Object.prototype, null].includes(Object.getPrototypeOf(given))) {
+    faults.push('headers is no plain object of texts')
     return {}
   }
   const headers = Object.entries(given).map(([name, value]): [string, unknown] => [name.toLowerCase(), value])
-  for (const [name, value] of headers) {
+  for (const [at, [name, value]] of headers.entries()) {
+    if (headers.findIndex(([other]) => other === name) < at) faults.push(`headers has ${name} twice`)
     if (OWN_HEADERS.test(name)) faults.push(`headers has ${name}, which is not for you to set`)
     if (!HEADER_NAME.test(name) || typeof value !== 'string' || !HEADER_VALUE.test(value))
       faults.push(`headers cannot be sent with ${JSON.stringify(name.slice(0, MAX_SHOWN_LENGTH))} as it is`)

@@ -9,8 +9,8 @@ export type Runnable = Handler<never> | HandlerModule | { readonly default: Hand
 /** The module of a handler whose file is not known: the part of its name before the colon. */
 export const MODULE = 'module'
 
-/** A type for which a handler can be registered by its full name. A sender may send any other. */
-const SELECTABLE = /^[^\s\p{Cc}*]+$/u
+/** A type for which a handler can be registered by its full name, which is part of the handler's name. A sender may send any other. */
+const SELECTABLE = /^[^\s\p{Cc}*]{1,200}$/u
 
 /** Registers what a test runs, as the service does: all handlers of a module, or the one handler, for the type of the event. */
 export async function handlersOf(

@@ -224,3 +224,8 @@ test('the headers are an object like any other, as in a handler process', async 
   expect(await runHandler(handler, sample('stripe', 'invoice.paid'))).toMatchObject({ outcome: 'succeeded' })
   expect(prototypes).toEqual([Object.prototype])
 })
+
+test('the type of the event may be as long as a sender may make it', async () => {
+  const event = sample('standard', 'x'.repeat(256))
+  expect(await runHandler(async () => {}, event)).toEqual({ outcome: 'succeeded', logs: [] })
+})
