@@ -1,14 +1,6 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
+import { LineWriter } from './line-writer.ts'
 import type { LineFormat } from './pretty.ts'
-
-/** Bytes that may wait for a stalled stdout; beyond it lines are dropped and counted, and the service goes on. */
-const MAX_BUFFERED_BYTES = 4 * 1024 * 1024
-
-/** Lines are written together once they have this many bytes, or after `MAX_DELAY_MS`. */
-const WRITE_BYTES = 2_048
-/** A write of at most this size to a pipe is atomic (PIPE_BUF): lines of several processes do not mix, unless a line is longer. */
-const MAX_WRITE_BYTES = 4_096
-const MAX_DELAY_MS = 50
 
 export interface Log {
   readonly log: Logger
@@ -34,32 +26,14 @@ export function createLog(
 /** What every line has. */
 export const PLAIN = { base: null, timestamp: pino.stdTimeFunctions.isoTime } as const
 
-/** A destination that callers never wait for. Writes lines within `MAX_DELAY_MS`, and has no timer while there are none. */
+/** A destination that callers never wait for. */
 export function openLines(fd: number, format?: LineFormat) {
-  const destination = pino.destination({
-    fd,
-    sync: false,
-    minLength: WRITE_BYTES,
-    maxWrite: MAX_WRITE_BYTES,
-    maxLength: MAX_BUFFERED_BYTES,
-  })
-  let dropped = 0
-  destination.on('drop', () => dropped++)
-  // If the reader of the output is gone, the service goes on.
-  destination.on('error', () => dropped++)
-  // Not pino's `periodicFlush`, which would wake twenty times a second even without lines.
-  let isFlushing = false
-  const lines: DestinationStream & Pick<typeof destination, 'flushSync'> = {
-    write(line) {
-      destination.write(format === undefined ? line : format(line))
-      if (isFlushing) return
-      isFlushing = true
-      setTimeout(() => {
-        isFlushing = false
-        destination.flush()
-      }, MAX_DELAY_MS).unref()
-    },
-    flushSync: () => destination.flushSync(),
-  }
-  return { lines, dropped: () => dropped, flush: () => destination.flushSync() }
+  const writer = new LineWriter(fd)
+  const flush = (): void => writer.flush()
+  const lines = {
+    write: (line: string): void => writer.write(format === undefined ? line : format(line)),
+    // pino calls it after a fatal line.
+    flushSync: flush,
+  } satisfies DestinationStream & { flushSync: () => void }
+  return { lines, dropped: () => writer.dropped, flush }
 }
