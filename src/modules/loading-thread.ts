@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { postLines } from '../threads/thread-lines.ts'
@@ -11,6 +12,8 @@ async function load(): Promise<FromLoading> {
   const url = (workerData as { module: string }).module
   try {
     const module: { default?: unknown } = await import(url)
+    // An error that nothing catches ends this thread before the next turn, and the service sees that.
+    await setImmediate()
     return 'default' in module ? { kind: 'loaded', exported: describe(module.default) } : { kind: 'nothing' }
   } catch (error) {
     return { kind: 'failed', fault: await faultOf(fileURLToPath(url), error) }

@@ -170,6 +170,24 @@ test('the fault of an import that only TypeScript accepts says what Node needs',
   ])
 })
 
+test('an error that nothing catches while a module loads is a fault of that module', async () => {
+  const directory = temporaryDirectory()
+  write(directory, {
+    'handlers/a.ts': "void Promise.reject(new Error('no connection'))\nexport default () => {}\n",
+    'handlers/b.ts': "export default () => {\n  process.nextTick(() => { throw new Error('no settings') })\n}\n",
+    'handlers/c.ts': "queueMicrotask(() => { throw new Error('no address') })\nawait new Promise(() => {})\n",
+    'handlers/d.ts': 'export default () => {}\n',
+    'providers/e.ts': "void Promise.reject(new Error('no keys'))\nexport default {}\n",
+  })
+  const { faults } = await check(directory, { PROVIDERS_DIR: 'providers', HANDLERS_DIR: 'handlers' })
+  expect(faults).toEqual([
+    'provider module providers/e.ts:1:21: no keys',
+    'handler module handlers/a.ts:1:21: no connection',
+    'handler module handlers/b.ts:2:34: no settings',
+    'handler module handlers/c.ts:1:30: no address',
+  ])
+})
+
 test('no fault of a module has a configured secret', async () => {
   const directory = temporaryDirectory()
   write(directory, {

@@ -1,4 +1,5 @@
 import { basename, extname } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../domain/errors.ts'
 import { createRouter, type RegisteredHandler, type Router } from '../../domain/router.ts'
@@ -15,12 +16,14 @@ import { listModules } from '../../modules/module-files.ts'
 /**
  * Loads every handler module of a directory, in order of name. Each fault names its file, with line and column where they are
  * known. `onLoading` receives the file that loads next, so that the service can name a file that never finishes loading;
- * `onFault` receives faults that occur after loading.
+ * `onFault` receives faults that occur after loading. `takeUncaught` is called with a function for the errors that nothing catches
+ * while a module loads, such as a rejection that it does not await, and with undefined in the end.
  */
 export async function loadHandlers(
   directory: string,
   onLoading: (file: string) => void,
   onFault: (fault: string) => void,
+  takeUncaught: (take: ((error: unknown) => void) | undefined) => void = () => {},
 ): Promise<{ readonly handlers: readonly RegisteredHandler[]; readonly faults: readonly string[] }> {
   const handlers: RegisteredHandler[] = []
   const faults: string[] = []
@@ -28,7 +31,9 @@ export async function loadHandlers(
   const owners = new Map<string, string>()
   for (const file of await filesIn(directory, faults)) {
     onLoading(shownPath(file))
-    const { registered, calls, faults: found } = await loadModule(file, onFault)
+    const uncaught = Promise.withResolvers<never>()
+    takeUncaught(uncaught.reject)
+    const { registered, calls, faults: found } = await loadModule(file, onFault, uncaught.promise)
     faults.push(...found)
     for (const handler of registered) {
       const { name } = handler.definition
@@ -43,6 +48,7 @@ export async function loadHandlers(
       owners.set(name, owner ?? (place === undefined ? shownPath(file) : placeText(place)))
     }
   }
+  takeUncaught(undefined)
   return { handlers, faults }
 }
 
@@ -53,12 +59,16 @@ interface LoadedModule {
   readonly faults: readonly string[]
 }
 
-async function loadModule(file: string, onFault: (fault: string) => void): Promise<LoadedModule> {
+async function loadModule(
+  file: string,
+  onFault: (fault: string) => void,
+  uncaught: Promise<never>,
+): Promise<LoadedModule> {
   const registered: RegisteredHandler[] = []
   const calls = new Map<RegisteredHandler, Error>()
   const faults: string[] = []
   try {
-    const module: { default?: unknown } = await import(pathToFileURL(file).href)
+    const module: { default?: unknown } = await Promise.race([uncaught, import(pathToFileURL(file).href)])
     if (typeof module.default !== 'function') {
       const fault = { message: 'it does not default-export a function', place: await placeOfDefaultExport(file) }
       return { registered, calls, faults: [`handler module ${faultText(file, fault)}`] }
@@ -73,8 +83,10 @@ async function loadModule(file: string, onFault: (fault: string) => void): Promi
       )
     const onWrong = (fault: string): number => faults.push(faultAt(file, fault, new Error()))
     const router = createRouter(basename(file, extname(file)), registered, onLate, onWrong)
-    await module.default(notingCalls(router, registered, calls))
+    await Promise.race([uncaught, module.default(notingCalls(router, registered, calls))])
     Object.freeze(registered)
+    // Node tells of rejections that nothing handles before the next turn.
+    await Promise.race([uncaught, setImmediate()])
   } catch (error) {
     faults.push(`handler module ${faultText(file, await faultOf(file, error))}`)
   }

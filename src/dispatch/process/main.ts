@@ -67,6 +67,8 @@ let jobEnvironment: JobEnvironment | undefined
 const waiting: Job[] = []
 let isSliceOver = false
 let sliceEndsAt = 0
+/** Takes an error that no attempt threw, while a module loads. */
+let onLoadingError: ((error: unknown) => void) | undefined
 
 process.on('unhandledRejection', chargeToJob)
 process.on('uncaughtException', chargeToJob)
@@ -97,6 +99,9 @@ async function load(data: ProcessData, isUrgent: boolean): Promise<void> {
     data.handlersDir,
     (file) => send({ kind: 'loading', file }),
     (fault) => log.error(fault),
+    (take) => {
+      onLoadingError = take
+    },
   )
   for (const handler of loaded.handlers) handlers.set(handler.definition.name, handler)
   const definitions = loaded.handlers.map(({ definition }) => definition)
@@ -239,10 +244,14 @@ function sendResults(): void {
   refused = []
 }
 
-/** An uncaught error fails the attempt whose code threw it. An error that no attempt threw ends the process. */
+/** An uncaught error fails the attempt whose code threw it, or the module that loads. Any other error ends the process. */
 function chargeToJob(error: unknown): void {
   const job = currentJob.getStore()
-  if (job === undefined) throw error
+  if (job === undefined) {
+    if (onLoadingError === undefined) throw error
+    onLoadingError(error)
+    return
+  }
   if (job.decided) logLate(job.log(), error)
   job.decide(failureOf(error))
   job.abort(new DOMException('the handler threw outside the promise that it returned', 'AbortError'))
