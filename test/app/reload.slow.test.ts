@@ -5,6 +5,7 @@ import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
 import { eventually } from '../support/eventually.ts'
 import { startLocal } from '../support/local-service.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
+import { startProject, writes } from './reload-project.ts'
 
 test('reloads leave no old generation in memory', async () => {
   const HANDLERS_DIR = handlersIn(temporaryDirectory(), { 'it.js': 'export default (r) => r.on("*", () => {})' })
@@ -17,4 +18,40 @@ test('reloads leave no old generation in memory', async () => {
     (count) => count <= before,
     60_000,
   )
+})
+
+test('a reload aborts handlers from five reloads ago, whose deliveries run again and do not count that attempt', async () => {
+  const waits = (version: number) => `export default (r) => r.on('acme.thing', { name: 'it' }, async (event) => {
+    write('${version} ' + event.uid); await until('go') })`
+  const service = await startProject(temporaryDirectory(), waits(0))
+  const { uid } = await service.send()
+  await service.written(1)
+  for (let version = 1; version <= 5; version++) {
+    service.edit(waits(version))
+    expect(await service.reload()).toMatchObject({ ok: true })
+    if (version === 5) break
+    await service.send()
+    await service.written(version + 1)
+  }
+  expect((await service.written(6)).at(-1)).toBe(`5 ${uid}`)
+  service.allow('go')
+  const { deliveries } = await eventually(
+    () => service.api(`/v1/events/${uid}`),
+    ({ deliveries: [delivery] }) => delivery.state === 'succeeded',
+  )
+  expect(deliveries).toMatchObject([{ attempts: 1 }])
+})
+
+test('a reload that is asked for repeatedly runs once more, and the last edit is live', async () => {
+  const service = await startProject(temporaryDirectory(), writes('0'))
+  const results = ['1', '2', '3'].map((line) => {
+    service.edit(writes(line, line))
+    return service.reload()
+  })
+  expect(await Promise.all(results)).toMatchObject([{ ok: true }, { ok: true }, { ok: true }])
+  expect(await service.handlers()).toEqual(['3'])
+  const late = service.reload()
+  service.edit(writes('4', '4'))
+  expect(await Promise.all([late, service.reload(), service.reload()])).toMatchObject([{ ok: true }, {}, {}])
+  expect(await service.handlers()).toEqual(['4'])
 })

@@ -40,10 +40,10 @@ export interface Service {
 
 type ServiceProcess = ChildProcessByStdio<null, Readable, Readable>
 
-/** A directory that is gone when the test is over. */
-export function temporaryDirectory(): string {
+/** A directory that is gone when the test is over; outside of a test, `onEnd` is `afterAll`. */
+export function temporaryDirectory(onEnd: (end: () => void) => void = onTestFinished): string {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  onEnd(() => rmSync(directory, { recursive: true, force: true }))
   return directory
 }
 
