@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -9,10 +11,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { createInterface } from 'node:readline'
+import { expect, onTestFinished, test } from 'vitest'
+import { AI_SECRET } from '../support/ai-source.ts'
 import { eventually } from '../support/eventually.ts'
 import { startSenders } from '../support/senders.ts'
-import { handlersIn, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 /** `holdfast dev` with handlers that write `<version> <uid>` for each event. */
 async function startProject() {
@@ -153,6 +157,27 @@ test('fifty reloads leave no process, thread or open file behind, and the memory
   // Memory that is free but not given back; reload.slow.test.ts counts what is kept.
   expect(after.mib).toBeLessThan(before.mib + 100)
   expect(await service.stop()).toBe(0)
+})
+
+test('the command dev ends with exit code 78 if its configuration is broken, and with 0 on a signal while it waits for a repaired module', async () => {
+  const directory = temporaryDirectory()
+  const HANDLERS_DIR = handlersIn(directory, { 'it.js': 'export default 3' })
+  const start = (PORT: string) => {
+    const settings = { PORT, OPS_PORT: '0', SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET, LOG_FORMAT: 'json' }
+    const child = spawn(process.execPath, [mainFile, 'dev'], { cwd: directory, env: { ...settings, HANDLERS_DIR } })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    return child
+  }
+  expect(await once(start('x'), 'exit')).toEqual([78, null])
+
+  const child = start('0')
+  const lines = createInterface(child.stdout)
+  await once(
+    lines.on('line', (line) => line.includes('waiting for a change') && lines.emit('waits')),
+    'waits',
+  )
+  child.kill('SIGINT')
+  expect(await once(child, 'exit')).toEqual([0, null])
 })
 
 function isOpen(pid: number, fd: string): boolean {

@@ -1,103 +1,108 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import pino from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../src/app/config.ts'
+import { startDev } from '../../src/app/dev.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { handlersIn, mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { handlersIn, startService, temporaryDirectory } from '../support/service.ts'
 
 /** A folder of handlers for `holdfast dev`. */
 function project() {
   const directory = temporaryDirectory()
   const edit = (text: string, file = 'it.js') => handlersIn(directory, { [file]: text })
   const environment = { LOG_FORMAT: 'json', HANDLER_PROCESSES: '1', HANDLERS_DIR: edit('export default () => {}') }
-  const dev = (): Promise<Service> => startService(environment, directory, [process.execPath], 'dev')
-  return { directory, edit, dev, environment }
+  return { directory, edit, environment }
+}
+
+/** Does what `holdfast dev` does, within this process. `told`: what it logs of its own. */
+function startWithin(
+  { directory, environment }: ReturnType<typeof project>,
+  signal = new AbortController().signal,
+  more: Readonly<Record<string, string>> = {},
+) {
+  const messages: string[] = []
+  const write = (line: string): void => void messages.push(JSON.parse(line).msg)
+  const log = { log: pino({ level: 'info' }, { write }), dropped: () => 0, flush: () => {} }
+  const own = { HOST: '127.0.0.1', PORT: '0', OPS_PORT: '0', SHUTDOWN_GRACE_MS: '1000', LOG_LEVEL: 'silent' }
+  const source = { SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET }
+  const DATABASE_URL = `file:${join(directory, 'holdfast.db')}`
+  const starting = startDev(readConfig({ ...environment, ...own, ...source, DATABASE_URL, ...more }), log, signal)
+  onTestFinished(() =>
+    starting.then(
+      ({ stop }) => stop(),
+      () => {},
+    ),
+  )
+  const told = (wanted: RegExp) =>
+    eventually(
+      async () => messages.find((message) => wanted.test(message)),
+      (message) => message !== undefined,
+    )
+  return { starting, told }
 }
 
 const handler = (text: string, name = 'it') =>
   `export default (r) => r.on('*', { name: '${name}' }, (event, { log }) => log.info('${text}'))`
 
 describe('holdfast dev', () => {
-  test('says what it serves, and reloads when a module is edited, added or removed', async () => {
-    const { edit, dev } = project()
-    edit(handler('before'))
-    const service = await dev()
+  test('that starts with a broken module says so, serves once the module is repaired, and leaves no process after a SIGTERM during a reload', async () => {
+    const { edit, directory, environment } = project()
+    const marker = join(directory, 'loaded')
+    const writesMarker = `import { writeFileSync } from 'node:fs'
+      writeFileSync(${JSON.stringify(marker)}, String(process.pid));`
+    const pid = () => eventually(async () => (existsSync(marker) ? Number(readFileSync(marker, 'utf8')) : 0), Boolean)
+    edit(`${writesMarker} throw new Error('broken')`)
+    const starting = startService(environment, directory, [process.execPath], 'dev')
+    const first = await pid()
+    edit(handler('repaired'))
+    const service = await starting
+    const messages = service.logs.map(({ msg }) => msg)
+    expect(messages).toContainEqual(expect.stringMatching(/it\.js:2:\d+.*broken/))
+    expect(messages).toContain('not started: waiting for a change of a module')
     const serving = await service.logged(({ msg }) => msg === 'holdfast is serving')
     const sources = [`${service.publicUrl}/v1/webhooks/ai`]
     expect(serving).toMatchObject({ public: service.publicUrl, ops: service.opsUrl, sources, handlers: ['it'] })
-
-    edit(handler('after', 'other'))
-    await service.logged(({ msg }) => /^reloaded in \d+ ms: 1 handler \(\+other, -it\)$/.test(String(msg)))
     const { uid } = await post(service.publicUrl, signedEvent('acme.thing'))
-    expect(await service.logged(({ msg }) => msg === 'after')).toMatchObject({ uid })
-    edit(handler('more', 'more'), 'more.js')
-    await service.logged(({ msg }) => /^reloaded in \d+ ms: 2 handlers \(\+more\)$/.test(String(msg)))
+    expect(await service.logged(({ msg }) => msg === 'repaired')).toMatchObject({ uid })
+
+    edit(`${writesMarker} await new Promise(() => setInterval(() => {}, 1000))`)
+    const last = await eventually(pid, (each) => each !== first)
     expect(await service.stop()).toBe(0)
+    expect(() => process.kill(last, 0)).toThrow('ESRCH')
   })
 
-  test('says where a module is broken, and goes on with the old handlers', async () => {
-    const { edit, dev } = project()
-    edit(handler('old'))
-    const service = await dev()
-    edit(`const fine = 1\nexport default ( => {}`)
-    const { msg } = await service.logged(({ level }) => level === 50)
-    expect(msg).toMatch(/handlers\/it\.js:2:\d+: /)
-    await service.logged((line) => line.msg === 'not reloaded: the old handlers stay')
-    await post(service.publicUrl, signedEvent('acme.thing'))
-    await service.logged((line) => line.msg === 'old')
-  })
-
-  test('that starts with a broken module says so, and starts once the module is repaired', async () => {
-    const { edit, dev, directory } = project()
-    const marker = join(directory, 'loaded')
-    edit(
-      `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(marker)}, ''); throw new Error('broken')`,
-    )
-    const starting = dev()
-    await eventually(async () => existsSync(marker), Boolean)
-    edit(handler('repaired'))
-    const { logs } = await starting
-    expect(logs.map(({ msg }) => msg)).toContainEqual(expect.stringMatching(/it\.js:1:\d+.*broken/))
-    expect(logs.map(({ msg }) => msg)).toContain('not started: waiting for a change of a module')
-  })
-
-  test('with a broken configuration ends with exit code 78', async () => {
-    const { directory, environment } = project()
-    const child = spawn(process.execPath, [mainFile, 'dev'], { cwd: directory, env: { ...environment, PORT: 'x' } })
-    onTestFinished(() => void child.kill('SIGKILL'))
-    expect(await once(child, 'exit')).toEqual([78, null])
+  test('reloads when a module is edited or added, says where one is broken, and then goes on with the old handlers', async () => {
+    const own = project()
+    own.edit(handler('before'))
+    const { starting, told } = startWithin(own)
+    const { publicUrl, opsUrl, handlers } = await starting
+    own.edit(handler('after', 'other'))
+    await told(/^reloaded in \d+ ms: 1 handler \(\+other, -it\)$/)
+    own.edit(`const fine = 1\nexport default ( => {}`, 'more.js')
+    await told(/handlers\/more\.js:2:\d+: /)
+    await told(/^not reloaded: the old handlers stay$/)
+    expect(handlers()).toEqual(['other'])
+    const { uid } = await post(publicUrl, signedEvent('acme.thing'))
+    const event = (): Promise<unknown> => fetch(`${opsUrl}/v1/events/${uid}`).then((answer) => answer.json())
+    await expect.poll(event).toMatchObject({ deliveries: [{ handler: 'other', state: 'succeeded' }] })
   })
 
   test('ends at once on a signal while it waits for a module to be repaired', async () => {
-    const { edit, directory, environment } = project()
-    edit('export default 3')
-    const child = spawn(process.execPath, [mainFile, 'dev'], {
-      cwd: directory,
-      env: { ...environment, PORT: '0', OPS_PORT: '0', SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET },
-    })
-    onTestFinished(() => void child.kill('SIGKILL'))
-    const lines = createInterface(child.stdout)
-    await once(
-      lines.on('line', (line) => line.includes('waiting for a change') && lines.emit('waits')),
-      'waits',
-    )
-    child.kill('SIGINT')
-    expect(await once(child, 'exit')).toEqual([0, null])
+    const own = project()
+    own.edit('export default 3')
+    const ending = new AbortController()
+    const { starting, told } = startWithin(own, ending.signal)
+    await told(/waiting for a change/)
+    ending.abort()
+    await expect(starting).rejects.toBe(ending.signal.reason)
   })
 
-  test('that gets SIGTERM during a reload ends with exit code 0, and leaves no process', async () => {
-    const { edit, dev, directory } = project()
-    const service = await dev()
-    const marker = join(directory, 'pid')
-    edit(`import { writeFileSync } from 'node:fs'
-      writeFileSync(${JSON.stringify(marker)}, String(process.pid))
-      await new Promise(() => setInterval(() => {}, 1000))`)
-    const pid = await eventually(async () => (existsSync(marker) ? Number(readFileSync(marker, 'utf8')) : 0), Boolean)
-    expect(await service.stop()).toBe(0)
-    expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  test('with a broken configuration ends, and waits for no change', async () => {
+    // With this role no handler is loaded.
+    const { starting } = startWithin(project(), undefined, { ROLE: 'ingest', PORT: 'x' })
+    await expect(starting).rejects.toThrow('PORT is x')
   })
 })
