@@ -86,8 +86,7 @@ export class Dispatcher {
     const names = handlers.map(({ name }) => name)
     this.#prefetch = new Prefetch(names, {
       limits: this.#limits,
-      // What is leased under a rate counts as started, and what an unstable handler cannot start should be free for other replicas.
-      mayWait: (handler) => this.#rates?.has(handler) !== true && !pool.isUnstable(handler),
+      mayWait: (handler) => this.#mayLeaseAhead(handler),
       onLate: (late) => this.#release(late, 'its handler had no capacity in time'),
     })
     this.#claims = new ClaimLoop({
@@ -156,8 +155,7 @@ export class Dispatcher {
     this.#successor = successor
     clearTimeout(this.#rateTimer)
     await this.#claims.stop()
-    this.#release(this.#prefetch.takeAll(), 'the handlers were reloaded')
-    await this.#finish()
+    await this.#finish('the handlers were reloaded')
     await this.#options.pool.close()
     this.#options.pool.onCapacity = () => {}
   }
@@ -171,21 +169,22 @@ export class Dispatcher {
     this.#isStopping = true
     clearTimeout(this.#rateTimer)
     await settlesWithin(this.#claims.stop(), graceMs)
-    this.#release(this.#prefetch.takeAll(), 'the service stopped')
-    const done = this.#finish()
+    const done = this.#finish('the service stopped')
     if (!(await settlesWithin(done, graceMs))) {
       this.#options.pool.abort()
       await settlesWithin(done, abortMs)
     }
     await this.#options.pool.close()
-    await settlesWithin(this.#finish(), abortMs)
+    await settlesWithin(this.#finish('the service stopped'), abortMs)
   }
 
   get #newest(): Dispatcher {
     return this.#successor === undefined ? this : this.#successor.#newest
   }
 
-  async #finish(): Promise<void> {
+  /** Releases what waits here, and resolves when everything else is settled. */
+  async #finish(reason: string): Promise<void> {
+    this.#release(this.#prefetch.takeAll(), reason)
     while (this.#inFlight.size > 0 || this.#offers > 0) {
       await Promise.all(this.#inFlight)
       if (this.#offers > 0) await this.#untilTaken()
@@ -212,6 +211,15 @@ export class Dispatcher {
 
   /** Whether older deliveries of the handler wait, which go first. */
   #isBehind = (handler: string): boolean => this.#claims.hasBacklog(handler) || this.#prefetch.has(handler)
+
+  /**
+   * What is leased under a rate counts as started. What an unstable handler cannot start should be free for other replicas. And where
+   * the first attempt is the last one, a delivery whose lease is lost with the service is dead, although it never ran.
+   */
+  #mayLeaseAhead(handler: string): boolean {
+    if (this.#rates?.has(handler) === true || this.#options.pool.isUnstable(handler)) return false
+    return this.#policies.of(handler).retry.maxAttempts > 1
+  }
 
   #startPrefetched(): void {
     for (let work = this.#prefetch.next(); work !== undefined; work = this.#prefetch.next()) this.#execute(work)

@@ -3,12 +3,12 @@ import type { ConcurrencyLimits } from './concurrency-limits.ts'
 
 /** A handler has as many deliveries leased ahead as it ends in this time at its present speed. */
 const AHEAD_MS = 25
-/** How many deliveries of one handler may be leased ahead, and about how many bytes their bodies may have together. */
+/** How many deliveries of one handler may be leased ahead, and about how many bytes their bodies may have together, beside one claim. */
 const MAX_AHEAD = 512
 const MAX_AHEAD_BYTES = 8 * 1024 * 1024
 /** The speed of a handler is measured over at least this time. */
 const MIN_MEASURED_MS = 5
-/** Of the largest body, this part counts after one more attempt, so that one long body does not count for ever. */
+/** Of the longest body, this part counts after one more attempt, so that one long body does not count for ever. */
 const BODY_MEMORY = 0.99
 /** A delivery that has waited this long is released: its handler has become slow, and another replica may be free. */
 const MAX_WAIT_MS = 1_000
@@ -70,9 +70,12 @@ export class Prefetch {
   /** Keeps a claimed delivery if it cannot start now. False: it can, or it must not wait. */
   keeps(work: Work): boolean {
     const { limits, mayWait } = this.#options
-    const { handler, isolated } = work
-    if (isolated || !mayWait(handler) || (this.#count(handler) === 0 && limits.mayStart(handler))) return false
-    this.#handlers.get(handler)?.waiting.push({ work, sinceMs: performance.now() })
+    const { handler, isolated, body } = work
+    const state = this.#handlers.get(handler)
+    if (state === undefined || isolated || !mayWait(handler)) return false
+    if (state.waiting.length === 0 && limits.mayStart(handler)) return false
+    state.waiting.push({ work, sinceMs: performance.now() })
+    state.maxBodyBytes = Math.max(body.length, state.maxBodyBytes)
     this.#size++
     if (this.#timer === undefined) this.#startTimer()
     return true

@@ -94,7 +94,7 @@ export interface DeliveryQueue {
    * Leases due deliveries and counts their attempts. No delivery is leased to two callers at once. Handlers take turns: each next
    * delivery is one of the handler with the fewest running attempts, including those that this call has just leased. If several
    * handlers have equally few, the handler with the delivery that has been due longest comes first. Within a handler, the delivery
-   * that has been due longest comes first.
+   * that has been due longest comes first. A claim leases fewer if their bodies are long, but always one.
    *
    * Also reclaims the deliveries whose lease ran out, or whose lease belongs to another process on the same store that is dead:
    * each becomes pending or, if no attempt is left, dead. Either way its history shows the lost attempt. A delivery that is lost

@@ -104,6 +104,18 @@ function describeClaim({ store, now, pass }: Fixture): void {
       expect(work.map(({ event }) => event.receivedAtMs - START_MS)).toEqual([-3, -2, -1])
     })
 
+    test('hands out no more than 8 MiB of bodies, but always one delivery', async () => {
+      const mebibytes = [3, 3, 3, 9, 1]
+      for (const [at, size] of mebibytes.entries())
+        await store().append(newEvent({ receivedAtMs: START_MS - 9 + at, body: Buffer.alloc(size * 1_048_576, 'x') }))
+      const claimed: number[][] = []
+      while (claimed.flat().length < mebibytes.length) {
+        const { work } = await store().claim(claimRequest())
+        claimed.push(work.map(({ body }) => body.length / 1_048_576))
+      }
+      expect(claimed).toEqual([[3, 3], [3], [9], [1]])
+    })
+
     test('keeps to the limit of each handler and to the limit of all handlers together', async () => {
       for (let n = 0; n < 4; n++) await store().append(newEvent({ handlers: ['a', 'b'] }))
       const { work } = await store().claim(

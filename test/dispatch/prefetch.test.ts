@@ -19,6 +19,18 @@ test('the backlog of a quick handler is leased in batches that are larger than w
   expect(reports).toHaveLength(2_000)
 })
 
+test('nothing is leased ahead for a handler with one attempt, since a lease lost with the service would be its last', async () => {
+  const policies = { ok: { retry: { maxAttempts: 1 } } }
+  const { append, dispatcher, store, claims } = await startDispatcher({ policies, concurrency: 8 })
+  await appendMany(append, 1_000)
+  dispatcher.wake()
+  await eventually(
+    () => store.counts(),
+    ({ deliveries }) => deliveries.succeeded === 1_000,
+  )
+  expect(Math.max(...claims)).toBeLessThanOrEqual(8)
+})
+
 test('a dispatcher that stops gives back what it has leased ahead, uncounted', async () => {
   const { append, dispatcher, store, claims } = await startDispatcher()
   const uids = await appendMany(append, 3_000)

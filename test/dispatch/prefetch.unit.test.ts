@@ -66,6 +66,13 @@ test('never more than 512 deliveries of a handler are leased ahead, and fewer if
   expect(wanted(prefetch)).toBe(8)
 })
 
+test('long bodies count before the first of them has ended', () => {
+  const prefetch = started(['a'])
+  run(prefetch, 1_000, 20)
+  for (let n = 0; n < 8; n++) prefetch.keeps(work(n, 'a', 1024 * 1024))
+  expect(wanted(prefetch)).toBe(0)
+})
+
 test('nothing more is leased ahead while half of it still waits', () => {
   const free: string[] = []
   const prefetch = started(['a'], free)

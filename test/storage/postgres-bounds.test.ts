@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
-import { claimRequest, newEvent, pruned, settlement } from '../contract/store-samples.ts'
+import { claimRequest, newEvent, pruned } from '../contract/store-samples.ts'
 import { endEvent, newTask, taskBy } from '../contract/task-samples.ts'
 import { openReplica } from '../support/postgres/replica.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
@@ -15,19 +15,6 @@ function urlWith(settings: string): string {
   url.searchParams.set('options', settings)
   return url.href
 }
-
-test('a claim hands out no more bytes than one answer holds, but always one delivery', async () => {
-  const store = await open()
-  const mebibytes = [3, 3, 3, 9, 1]
-  for (const size of mebibytes) await store.append(newEvent({ ...now(), body: Buffer.alloc(size * 1_048_576, 'x') }))
-  const claimed: number[][] = []
-  while (claimed.flat().length < mebibytes.length) {
-    const { work } = await store.claim(claimRequest())
-    claimed.push(work.map(({ body }) => body.length / 1_048_576))
-    await store.settle(work.map((each) => settlement(each, { dueAtMs: Date.now(), startedAtMs: Date.now() })))
-  }
-  expect(claimed).toEqual([[3, 3], [3], [9], [1]])
-})
 
 test('a claim marks deliveries without an attempt left as dead in bounded numbers', async () => {
   const url = ownSchema()
