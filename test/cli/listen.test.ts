@@ -1,74 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
-import { PassThrough } from 'node:stream'
 import Stripe from 'stripe'
-import { expect, onTestFinished, test } from 'vitest'
-import { readConfig } from '../../src/app/config.ts'
-import { runCli } from '../../src/cli/cli.ts'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { startLocal } from '../support/local-service.ts'
-import { ownSchema } from '../support/postgres/schema.ts'
-import { mainFile, startService, temporaryDirectory } from '../support/service.ts'
+import { mainFile } from '../support/service.ts'
+import { listenTo, startTarget } from './listen-target.ts'
 import { run } from './run.ts'
+import { type LocalService, startLocal } from './service.ts'
 
 const STRIPE_SECRET = 'whsec_a_secret_of_stripe_that_is_long'
-
-interface Got {
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-  readonly url: string
-}
-
-/** A local server that keeps what it gets; closed with the test. */
-async function startTarget(status = 200, port = 0) {
-  const got: Got[] = []
-  const server: Server = createServer((request, response) => {
-    void request.toArray().then((chunks) => {
-      got.push({ headers: request.headers, body: Buffer.concat(chunks), url: request.url ?? '' })
-      response.writeHead(status).end('thanks')
-    })
-  })
-  await once(server.listen(port, '127.0.0.1'), 'listening')
-  const close = async (): Promise<void> => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-  onTestFinished(close)
-  const address = server.address() as { port: number }
-  return { got, url: `http://127.0.0.1:${address.port}/hooks?from=holdfast`, port: address.port, close }
-}
-
-/** Runs `holdfast listen` until `end`, which gives its exit code; it is ended with the test. */
-function listenTo(to: string, environment: Record<string, string>, ...args: string[]) {
-  const ending = new AbortController()
-  const [out, err] = [new PassThrough(), new PassThrough()]
-  const text = { out: '', err: '' }
-  out.on('data', (chunk) => (text.out += String(chunk)))
-  err.on('data', (chunk) => (text.err += String(chunk)))
-  const running = runCli(['listen', '--to', to, ...args], {
-    out,
-    err,
-    in: new PassThrough(),
-    interactive: false,
-    endSignal: () => ending.signal,
-    read: () => readConfig(environment),
-    move: () => Promise.reject(new Error('nothing is moved here')),
-  })
-  const end = (): Promise<number> => {
-    ending.abort()
-    return running
-  }
-  onTestFinished(async () => void (await end()))
-  const wrote = (part: string) =>
-    eventually(
-      async () => text.err + text.out,
-      (all) => all.includes(part),
-      20_000,
-    )
-  return { text, end, running, wrote, begun: () => wrote('forwarding the events') }
-}
 
 const stripeEvent = (type: string, id = `evt_${Math.random()}`) => {
   const body = JSON.stringify({ id, object: 'event', type, created: 1_767_225_600, data: { object: { id: 'in_1' } } })
@@ -80,10 +21,14 @@ const stripeEvent = (type: string, id = `evt_${Math.random()}`) => {
   return { id, body, headers }
 }
 
-const SOURCES = { SOURCES: 'ai,stripe', SOURCE_STRIPE_SECRET: STRIPE_SECRET }
+const TOKEN = 'a-token-of-another-machine'
+
+let service: LocalService
+beforeAll(async () => {
+  service = await startLocal({ SOURCES: 'ai,stripe', SOURCE_STRIPE_SECRET: STRIPE_SECRET, OPS_TOKEN: TOKEN })
+})
 
 test('listen forwards the events of a source as they came: a server verifies them with the same secret', async () => {
-  const service = await startLocal(SOURCES)
   await post(service.publicUrl, stripeEvent('invoice.before'), '/v1/webhooks/stripe')
   const target = await startTarget()
   const { text, begun, wrote, end } = listenTo(
@@ -119,7 +64,6 @@ test('listen forwards the events of a source as they came: a server verifies the
 })
 
 test('a local server that is away or fails is told of and does not end listen, and an event can be forwarded again', async () => {
-  const service = await startLocal()
   const first = await startTarget(500)
   const { text, begun, wrote, end } = listenTo(first.url, service.environment)
   await begun()
@@ -145,17 +89,16 @@ test('a local server that is away or fails is told of and does not end listen, a
 })
 
 test('listen --since also forwards what came before, in order of receipt, and then goes on', async () => {
-  const service = await startLocal()
   const ids: string[] = []
-  for (const type of ['acme.1', 'acme.2', 'acme.3']) ids.push((await post(service.publicUrl, signedEvent(type))).uid)
+  for (const type of ['since.1', 'since.2', 'since.3']) ids.push((await post(service.publicUrl, signedEvent(type))).uid)
   const target = await startTarget()
   const uids = () => target.got.map(({ headers }) => String(headers['holdfast-uid']))
-  listenTo(target.url, service.environment, '--since', '15m')
+  listenTo(target.url, service.environment, '--since', '15m', '--type', 'since.*')
   await eventually(
     async () => target.got.length,
     (count) => count === 3,
   )
-  ids.push((await post(service.publicUrl, signedEvent('acme.4'))).uid)
+  ids.push((await post(service.publicUrl, signedEvent('since.4'))).uid)
   await eventually(
     async () => target.got.length,
     (count) => count === 4,
@@ -163,50 +106,12 @@ test('listen --since also forwards what came before, in order of receipt, and th
   expect(uids()).toEqual(ids)
 })
 
-test('a service that goes away is told of once, and what it receives after its return is forwarded', async () => {
-  const directory = temporaryDirectory()
-  const before = await startService({}, directory)
-  const OPS_PORT = new URL(before.opsUrl).port
-  const target = await startTarget()
-  const { text, begun, wrote } = listenTo(target.url, { OPS_PORT })
-  await begun()
-  await before.kill()
-  await wrote('waiting for it')
-  const after = await startService({ OPS_PORT }, directory)
-  const { uid } = await post(after.publicUrl, signedEvent('acme.late'))
-  await wrote('→ 200')
-  expect(target.got.map(({ headers }) => headers['holdfast-uid'])).toEqual([uid])
-  expect(text.err.match(/waiting for it/g)).toHaveLength(1)
-  expect(text.err.match(/answers again/g)).toHaveLength(1)
-})
-
-test('events that two replicas receive at once are each forwarded once', async () => {
-  const DATABASE_URL = ownSchema()
-  const replicas = [await startLocal({ DATABASE_URL }), await startLocal({ DATABASE_URL })]
-  const target = await startTarget()
-  const { begun } = listenTo(target.url, replicas[0]?.environment ?? {})
-  await begun()
-  const sent = await Promise.all(
-    Array.from({ length: 120 }, async (_, nth) => {
-      await new Promise((resolve) => setTimeout(resolve, nth * 10))
-      return (await post(replicas[nth % 2]?.publicUrl ?? '', signedEvent('acme.thing'))).uid
-    }),
-  )
-  await eventually(
-    async () => target.got.length,
-    (count) => count >= sent.length,
-    30_000,
-  )
-  expect(target.got.map(({ headers }) => String(headers['holdfast-uid'])).toSorted()).toEqual(sent.toSorted())
-})
-
 test('listen --from reaches another service, with its token', async () => {
-  const service = await startLocal({ OPS_TOKEN: 'a-token-of-another-machine' })
   const target = await startTarget()
   const from = ['--from', `${service.opsUrl}/`]
   const refused = await run(['listen', '--to', target.url, ...from, '--token', 'wrong'], {})
   expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('OPS_TOKEN') })
-  const { begun, wrote } = listenTo(target.url, {}, ...from, '--token', 'a-token-of-another-machine')
+  const { begun, wrote } = listenTo(target.url, {}, ...from, '--token', TOKEN)
   await begun()
   await post(service.publicUrl, signedEvent('acme.thing'))
   await wrote('→ 200')
@@ -228,9 +133,8 @@ test.each([
 test('listen without a service fails, and ends with exit code 0 on SIGINT', async () => {
   const target = await startTarget()
   expect(await run(['listen', '--to', target.url], { OPS_PORT: String(target.port) })).toMatchObject({ code: 1 })
-  const service = await startLocal()
   const child = spawn(process.execPath, [mainFile, 'listen', '--to', target.url], {
-    env: { ...process.env, OPS_PORT: service.environment.OPS_PORT },
+    env: { ...process.env, OPS_TOKEN: TOKEN, OPS_PORT: service.environment.OPS_PORT },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   await once(child.stderr, 'data')

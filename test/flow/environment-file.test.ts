@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { AI_SECRET } from '../support/ai-source.ts'
+import { post, signedEvent } from '../support/events.ts'
 import { handlersIn, mainFile, startService, temporaryDirectory } from '../support/service.ts'
 
 const PROVIDER = `
@@ -20,21 +22,27 @@ const { GREETING: atLoad } = process.env
 export default (router) =>
   router.on('acme.thing', (event, { log }) => log.info({ atLoad, shared: process.env.SHARED, data: event.data }, 'seen'))`
 
-test('variables of .env, also of one with a byte order mark, reach handlers, provider modules and the send command, and those of the environment go first', async () => {
+test('variables of .env, also of one with a byte order mark, reach handlers, provider modules and the send command, and those of the environment go first; a misspelt one is told of, and a generated secret stays in use beside other sources', async () => {
   const directory = temporaryDirectory()
   writeFileSync(
     join(directory, '.env'),
-    '\ufeffACME_HEADER=x-acme\nGREETING="from the file"\nSHARED=file\nSOURCES=acme\n',
+    '\ufeffACME_HEADER=x-acme\nGREETING="from the file"\nSHARED=file\nSOURCES=ai,acme\nRETENTION_DAY=7\n',
   )
   writeFileSync(join(directory, 'acme.js'), PROVIDER)
+  mkdirSync(join(directory, 'data'))
+  writeFileSync(join(directory, 'data/ai.secret'), `${AI_SECRET}\n`)
   const environment = {
-    SOURCES: 'acme',
+    HANDLER_PROCESSES: '1',
     SOURCE_ACME_SECRET: 'a-shared-secret-of-24-bytes',
     PROVIDERS_DIR: directory,
     HANDLERS_DIR: handlersIn(directory, { 'own.js': HANDLER }),
     SHARED: 'environment',
   }
-  const service = await startService(environment, directory)
+  const unset = { SOURCES: undefined, SOURCE_AI_SECRET: undefined } as unknown as Record<string, string>
+  const service = await startService({ ...environment, ...unset }, directory)
+  const warning = 'RETENTION_DAY is not a setting: is RETENTION_DAYS meant?'
+  await service.logged(({ level, msg }) => level === 40 && msg === warning)
+  expect((await post(service.publicUrl, signedEvent('completion.started', { completion_id: 'c1' }))).status).toBe(200)
   const send = [mainFile, 'send', 'acme', 'acme.thing', '--url', service.publicUrl]
   await promisify(execFile)(process.execPath, send, { cwd: directory, env: { PATH: process.env.PATH, ...environment } })
   expect(await service.logged(({ msg }) => msg === 'seen')).toMatchObject({

@@ -98,7 +98,7 @@ describe('the check command', () => {
     }
     expectFaults('handler', Object.keys(FAULTY))
     expectFaults('provider', FAULTY_PROVIDERS)
-    expect(checked.code).toBe(78)
+    expect(checked).toMatchObject({ code: 78, ok: false, warnings: [] })
     expect(existsSync(join(directory, 'effect'))).toBe(false)
   })
 
