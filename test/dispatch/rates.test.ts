@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { RateLimit } from '../../src/domain/handler-policy.ts'
 import { joinReplicas, type RoutedHandlers } from '../../src/replicas/membership.ts'
 import { eventually } from '../support/eventually.ts'
@@ -29,16 +29,21 @@ function expectWithin({ limit, perMs }: RateLimit, starts: readonly number[]): v
 }
 
 describe('a handler with a rate', () => {
+  const rates = { ok: { limit: 4, perMs: 500 }, throw: { limit: 2, perMs: 150 } }
+  let shared: Awaited<ReturnType<typeof startDispatcher>>
+  beforeAll(async () => {
+    const policies = { ok: { rate: rates.ok }, throw: { rate: rates.throw } }
+    shared = await startDispatcher({ maxAttempts: 3, policies, maxIdleMs: () => 60_000 }, afterAll)
+  })
+
   test('starts no more attempts in any period than it allows, at once as events are stored or later', async () => {
-    const rate = { limit: 4, perMs: 500 }
-    const started = await startDispatcher({ policies: { ok: { rate } }, maxIdleMs: () => 60_000 })
-    await Promise.all(Array.from({ length: 7 }, () => started.keep(['ok', 'later'])))
-    for (let n = 0; n < 7; n++) await started.append(['ok'])
-    const starts = await startsOf([started], 'ok', 14)
+    await Promise.all(Array.from({ length: 7 }, () => shared.keep(['ok', 'later'])))
+    for (let n = 0; n < 7; n++) await shared.append(['ok'])
+    const starts = await startsOf([shared], 'ok', 14)
     expect(starts).toHaveLength(14)
-    expectWithin(rate, starts)
+    expectWithin(rates.ok, starts)
     // One or two for each start and each event, not one for each moment.
-    expect(started.claims.length).toBeLessThan(80)
+    expect(shared.claims.length).toBeLessThan(80)
   })
 
   test('keeps no other handler waiting while its own deliveries wait, and causes no claims', async () => {
@@ -61,12 +66,10 @@ describe('a handler with a rate', () => {
   })
 
   test('starts its retries within the rate too', async () => {
-    const rate = { limit: 2, perMs: 150 }
-    const started = await startDispatcher({ maxAttempts: 3, policies: { throw: { rate } } })
-    for (let n = 0; n < 3; n++) await started.append(['throw'])
-    const starts = await startsOf([started], 'throw', 9)
+    for (let n = 0; n < 3; n++) await shared.append(['throw'])
+    const starts = await startsOf([shared], 'throw', 9)
     expect(starts).toHaveLength(9)
-    expectWithin(rate, starts)
+    expectWithin(rates.throw, starts)
   })
 })
 
@@ -92,25 +95,27 @@ describe('replicas that share a database', () => {
       workers.map(async ({ store, routed: { rateShareOf, leave } }) => ({
         ...(await startDispatcher({ store, policies, rateShareOf, maxIdleMs: () => 50 })),
         leave,
+        share: rateShareOf(own[0]?.name ?? ''),
       })),
     )
   }
 
-  test('start no more attempts together than the rate of a handler allows, also if it is less than one for each of them', async () => {
+  test('start no more attempts together than the rate of a handler allows, also if it is less than one for each of them, and take over the share of one that has left', async () => {
     const rates = { ok: { limit: 5, perMs: 500 }, wait: { limit: 1, perMs: 200 } }
-    const workers = await startWorkers(3, rates)
-    for (let n = 0; n < 16; n++) await workers[n % 3]?.keep(['ok'])
-    for (let n = 0; n < 4; n++) await workers[n % 3]?.keep(['wait'], { ms: 0 })
+    const workers = await startWorkers(2, rates)
+    for (let n = 0; n < 16; n++) await workers[n % 2]?.keep(['ok'])
+    for (let n = 0; n < 4; n++) await workers[n % 2]?.keep(['wait'], { ms: 0 })
     expectWithin(rates.ok, await startsOf(workers, 'ok', 16))
     expectWithin(rates.wait, await startsOf(workers, 'wait', 4))
-  })
 
-  test('take over the share of a worker that has left', async () => {
-    const [first, second] = await startWorkers(2, { ok: { limit: 1, perMs: 100 } })
+    // The rate of `wait` is too low to be shared: the first one has all of it.
+    const [first, second] = workers.toSorted((a, b) => a.share.place - b.share.place)
     if (first === undefined || second === undefined) return expect.unreachable()
     await first.leave()
     await first.dispatcher.stop(0, 0)
-    await second.keep(['ok'])
-    expect(await startsOf([second], 'ok', 1)).toHaveLength(1)
+    const before = second.starts.get('wait')?.length ?? 0
+    for (let n = 0; n < 4; n++) await second.keep(['wait'], { ms: 0 })
+    const starts = await startsOf([second], 'wait', before + 4)
+    expectWithin(rates.wait, starts.slice(-4))
   })
 })
