@@ -2,8 +2,10 @@ import { queryObjects } from 'node:v8'
 import { expect, test } from 'vitest'
 import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
 import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
+import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { startLocal } from '../support/local-service.ts'
+import { ownSchema } from '../support/postgres/schema.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
 import { startProject, writes } from './reload-project.ts'
 
@@ -54,4 +56,21 @@ test('a reload that is asked for repeatedly runs once more, and the last edit is
   service.edit(writes('4', '4'))
   expect(await Promise.all([late, service.reload(), service.reload()])).toMatchObject([{ ok: true }, {}, {}])
   expect(await service.handlers()).toEqual(['4'])
+})
+
+test('a replica routes to the handlers that another one has loaded again, and no longer to those that are gone', async () => {
+  const DATABASE_URL = ownSchema()
+  const reloaded = await startProject(temporaryDirectory(), writes('before', 'old'), { DATABASE_URL, ROLE: 'worker' })
+  const ingest = await startLocal({ DATABASE_URL, ROLE: 'ingest' })
+  await post(ingest.publicUrl, signedEvent('acme.thing'))
+  await reloaded.written(1)
+  reloaded.edit(writes('after', 'new'))
+  expect(await reloaded.reload()).toMatchObject({ ok: true, added: ['new'], removed: ['old'] })
+  await eventually(
+    () => ingest.api('/v1/handlers'),
+    ({ items }) => items.map(({ name }: { name: string }) => name).join() === 'new',
+  )
+  const { uid } = await post(ingest.publicUrl, signedEvent('acme.thing'))
+  expect(await reloaded.written(2)).toEqual(['before', 'after'])
+  expect((await ingest.api(`/v1/events/${uid}`)).deliveries).toMatchObject([{ handler: 'new' }])
 })

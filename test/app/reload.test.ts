@@ -3,10 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
-import { startLocal } from '../support/local-service.ts'
-import { ownSchema } from '../support/postgres/schema.ts'
 import { temporaryDirectory } from '../support/service.ts'
 import { startProject, writes } from './reload-project.ts'
 
@@ -181,21 +178,4 @@ describe('a reload', () => {
     const released = service.logs.filter(({ msg }) => msg === 'attempt released')
     expect(released).toMatchObject([{ uid: service.uids.endless }])
   })
-})
-
-test('a replica routes to the handlers that another one has loaded again, and no longer to those that are gone', async () => {
-  const DATABASE_URL = ownSchema()
-  const reloaded = await startProject(temporaryDirectory(), writes('before', 'old'), { DATABASE_URL, ROLE: 'worker' })
-  const ingest = await startLocal({ DATABASE_URL, ROLE: 'ingest' })
-  await post(ingest.publicUrl, signedEvent('acme.thing'))
-  await reloaded.written(1)
-  reloaded.edit(writes('after', 'new'))
-  expect(await reloaded.reload()).toMatchObject({ ok: true, added: ['new'], removed: ['old'] })
-  await eventually(
-    () => ingest.api('/v1/handlers'),
-    ({ items }) => items.map(({ name }: { name: string }) => name).join() === 'new',
-  )
-  const { uid } = await post(ingest.publicUrl, signedEvent('acme.thing'))
-  expect(await reloaded.written(2)).toEqual(['before', 'after'])
-  expect((await ingest.api(`/v1/events/${uid}`)).deliveries).toMatchObject([{ handler: 'new' }])
 })
