@@ -87,9 +87,11 @@ interface Forwarding {
   readonly started: string
 }
 
-/** Forwards one event after the other until the process gets a signal to end. */
+/** Forwards one event after the other until the process gets a signal to end, or until the reader of its output is gone. */
 async function forwardAll(ops: OpsClient, forwarder: Forwarder, options: Forwarding, io: CliIo): Promise<number> {
-  const signal = io.endSignal()
+  const outputGone = new AbortController()
+  io.out.once('error', () => outputGone.abort())
+  const signal = AbortSignal.any([io.endSignal(), outputGone.signal])
   const tell = (text: string): void => void io.err.write(`${printable(text)}\n`)
   for (const fault of await unknownNames(ops, { source: options.source })) tell(fault)
   const retry = new OpsRetry(signal, (error) =>
@@ -148,6 +150,8 @@ class Forwarder {
     const { uid } = event
     const startedMs = performance.now()
     const { text, isAccepted } = await this.#post(event, body)
+    // The command has ended meanwhile, and has said how many were forwarded.
+    if (this.#agent.destroyed) return false
     const outcome = this.#paint(isAccepted ? 'green' : 'red', `→ ${text}`)
     const took = this.#paint('gray', shortDuration(performance.now() - startedMs))
     const time = this.#paint('gray', new Date(event.received_at).toTimeString().slice(0, 8))

@@ -130,6 +130,37 @@ test.each([
   expect(err).toContain(message)
 })
 
+test('listen ends while the local server does not answer, and says nothing after its summary', async () => {
+  const service = await startLocal()
+  const gotOne = Promise.withResolvers<void>()
+  const silent = createServer(() => gotOne.resolve())
+  await once(silent.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void silent.close())
+  const { port } = silent.address() as { port: number }
+  const { text, end, begun } = listenTo(`http://127.0.0.1:${port}`, service.environment)
+  await begun()
+  await post(service.publicUrl, signedEvent('acme.thing'))
+  await gotOne.promise
+  expect(await end()).toBe(0)
+  await new Promise((resolve) => silent.close(resolve))
+  expect(text.err).toMatch(/ to http.*\n0 events forwarded\n$/)
+  expect(text.out).toBe('')
+})
+
+test('listen ends when the reader of its output is gone', async () => {
+  const service = await startLocal()
+  const target = await startTarget()
+  const child = spawn(process.execPath, [mainFile, 'listen', '--to', target.url], {
+    env: { ...process.env, OPS_PORT: service.environment.OPS_PORT },
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await once(child.stderr, 'data')
+  child.stdout.destroy()
+  const exited = once(child, 'exit')
+  await post(service.publicUrl, signedEvent('acme.thing'))
+  expect(await exited).toEqual([0, null])
+})
+
 test('listen without a service fails, and ends with exit code 0 on SIGINT', async () => {
   const target = await startTarget()
   expect(await run(['listen', '--to', target.url], { OPS_PORT: String(target.port) })).toMatchObject({ code: 1 })
