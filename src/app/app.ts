@@ -104,7 +104,7 @@ async function openCheckedStore(
   }
   if (store !== undefined && all.size === 0) return store
   await Promise.all([closeParts({ pool, readers }), store?.close()])
-  throw new ConfigurationError([...all])
+  throw new ConfigurationError([...all], { isOfModules: faults.length > 0 })
 }
 
 async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log['log']): Promise<RoutedHandlers> {

@@ -9,8 +9,8 @@ import { watchModules } from './watch.ts'
 
 /**
  * Starts the service, and reloads it whenever module files change. If modules have faults at the start, logs these and tries again
- * after each change. Rejects like `startHoldfast` if the configuration itself has faults, and with the reason of `signal` if that is
- * aborted before the service has started.
+ * after each change. Rejects like `startHoldfast` if the fault is elsewhere (in the configuration, a store or port in use), and with the
+ * reason of `signal` if that is aborted before the service has started.
  */
 export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal): Promise<Holdfast> {
   const changes = new EventTarget()
@@ -25,7 +25,13 @@ export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal):
   })
   try {
     const holdfast = await startOnceSound(read, log, changes, signal)
-    changes.addEventListener('change', () => void holdfast.reload().then((result) => tell(result, log)))
+    let told: ReloadResult | undefined
+    const tellOnce = (result: ReloadResult): void => {
+      // One reload may be the result of several changes.
+      if (result !== told) tell(result, log)
+      told = result
+    }
+    changes.addEventListener('change', () => void holdfast.reload().then(tellOnce))
     const stop = (): Promise<void> => {
       endWatch()
       return holdfast.stop()
@@ -52,7 +58,7 @@ async function startOnceSound(
     try {
       return await startHoldfast(read, log)
     } catch (error) {
-      if (!(error instanceof ConfigurationError) || read.faults.length > 0) throw error
+      if (!(error instanceof ConfigurationError && error.isOfModules) || read.faults.length > 0) throw error
       for (const fault of error.faults) log.log.error(fault)
       log.log.warn('not started: waiting for a change of a module')
     }

@@ -42,12 +42,15 @@ export const isHoldfastError = (error: unknown, code?: ErrorCode): error is Hold
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError'
   readonly faults: readonly string[]
+  /** Some of the faults may be in modules: a change of their files may repair them. */
+  readonly isOfModules: boolean
 
-  constructor(faults: readonly string[]) {
+  constructor(faults: readonly string[], { isOfModules = false } = {}) {
     super(
       `${faults.length} configuration fault${faults.length === 1 ? '' : 's'}:\n${faults.map((f) => `  - ${f}`).join('\n')}`,
     )
     this.faults = faults
+    this.isOfModules = isOfModules
   }
 }
 

@@ -41,7 +41,7 @@ function startWithin(
       async () => messages.find((message) => wanted.test(message)),
       (message) => message !== undefined,
     )
-  return { starting, told }
+  return { starting, told, messages }
 }
 
 const handler = (text: string, name = 'it') =>
@@ -88,6 +88,29 @@ describe('holdfast dev', () => {
     const { uid } = await post(publicUrl, signedEvent('acme.thing'))
     const event = (): Promise<unknown> => fetch(`${opsUrl}/v1/events/${uid}`).then((answer) => answer.json())
     await expect.poll(event).toMatchObject({ deliveries: [{ handler: 'other', state: 'succeeded' }] })
+  })
+
+  test('in a second terminal of the same folder ends, because no change of a module could help', async () => {
+    const own = project()
+    const { publicUrl } = await startWithin(own).starting
+    await expect(startWithin(own).starting).rejects.toThrow('is in use by another process')
+    const { port } = new URL(publicUrl)
+    await expect(startWithin(project(), undefined, { PORT: port }).starting).rejects.toThrow(port)
+  })
+
+  test('tells a reload once, also if it is for several changes', async () => {
+    const own = project()
+    const { starting, messages } = startWithin(own)
+    await starting
+    // All but the first come while modules load.
+    const slowly = 'await new Promise((resolve) => setTimeout(resolve, 500))\n'
+    for (let n = 0; n < 4; n++) {
+      own.edit(slowly + handler('many', `many${n}`))
+      await new Promise((resolve) => setTimeout(resolve, 120))
+    }
+    const reloads = () => messages.filter((message) => message.startsWith('reloaded'))
+    await expect.poll(() => reloads().at(-1)).toContain('+many3')
+    expect(reloads()).toEqual([...new Set(reloads())])
   })
 
   test('ends at once on a signal while it waits for a module to be repaired', async () => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import Stripe from 'stripe'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
@@ -131,7 +132,6 @@ test.each([
 })
 
 test('listen ends while the local server does not answer, and says nothing after its summary', async () => {
-  const service = await startLocal()
   const gotOne = Promise.withResolvers<void>()
   const silent = createServer(() => gotOne.resolve())
   await once(silent.listen(0, '127.0.0.1'), 'listening')
@@ -148,10 +148,9 @@ test('listen ends while the local server does not answer, and says nothing after
 })
 
 test('listen ends when the reader of its output is gone', async () => {
-  const service = await startLocal()
   const target = await startTarget()
   const child = spawn(process.execPath, [mainFile, 'listen', '--to', target.url], {
-    env: { ...process.env, OPS_PORT: service.environment.OPS_PORT },
+    env: { ...process.env, OPS_TOKEN: TOKEN, OPS_PORT: service.environment.OPS_PORT },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   await once(child.stderr, 'data')
