@@ -70,13 +70,19 @@ export class ConcurrencyLimits {
 
   running = (handler: string): number => this.#running.get(handler) ?? 0
 
-  /** Whether one more attempt of the handler may start. */
+  /** Whether `limits` would name the handler, at less cost: called for each handler with deliveries leased ahead as an attempt ends. */
   mayStart(handler: string): boolean {
     const running = this.running(handler)
-    if (running >= (this.#concurrency.get(handler) ?? 0)) return false
+    if (running >= (this.#concurrency.get(handler) ?? 0) || this.#rates?.isThrottled(handler) === true) return false
     if (this.#pool.isUnstable(handler)) return this.#pool.mayStart(handler) && this.#pool.free().unstable > 0
     const { configured, all } = this.#free()
-    return configured > 0 || (all > 0 && this.limits().handlers.some(({ name }) => name === handler))
+    return configured > 0 || (all > 0 && running < shareOfExtra(this.#pool.extra, this.#stableCount()))
+  }
+
+  #stableCount(): number {
+    let count = 0
+    for (const handler of this.#concurrency.keys()) if (!this.#pool.isUnstable(handler)) count++
+    return count
   }
 
   /** How many more attempts of each handler may start, and how many in all. A handler of which none may start is left out. */
@@ -123,8 +129,12 @@ export function shareCapacity(
   running: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> {
   const { configured, all, extra } = free
-  const share = running.size < 2 ? 0 : Math.max(1, Math.floor(extra / (running.size - 1)))
+  const share = shareOfExtra(extra, running.size)
   return new Map(
     [...running].map(([handler, count]) => [handler, Math.max(configured, Math.min(all, share - count), 0)]),
   )
 }
+
+/** How many attempts a handler may run at most to get extra capacity. */
+const shareOfExtra = (extra: number, handlers: number): number =>
+  handlers < 2 ? 0 : Math.max(1, Math.floor(extra / (handlers - 1)))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { shareCapacity } from '../../src/dispatch/concurrency-limits.ts'
+import { ConcurrencyLimits, shareCapacity } from '../../src/dispatch/concurrency-limits.ts'
 
 const all = { configured: 32, all: 40, extra: 8 }
 const limits = (free: Parameters<typeof shareCapacity>[0], running: Record<string, number>) =>
@@ -28,4 +28,29 @@ test('however many handlers there are, one that runs nothing may start an attemp
 
 test('a handler that is the only one never uses more than the configured capacity', () => {
   expect(limits({ configured: 0, all: 8, extra: 8 }, { a: 32 })).toEqual({ a: 0 })
+})
+
+test('`mayStart` agrees with `limits`, whatever is free and runs', () => {
+  const handlers = ['a', 'b', 'c'].map((name) => ({ name, types: ['*'], ...(name === 'c' && { concurrency: 2 }) }))
+  for (const freeStable of [0, 1, 4, 5])
+    for (const unstable of ['', 'b', 'a'])
+      for (const freeUnstable of [0, 2])
+        for (let state = 0; state < 27; state++) {
+          const pool = {
+            extra: 4,
+            freeStable,
+            free: () => ({ stable: freeStable, unstable: freeUnstable, isolated: 1 }),
+            isUnstable: (name: string) => name === unstable,
+            mayStart: () => true,
+          }
+          const running = new Map(
+            [state % 3, Math.floor(state / 3) % 3, Math.floor(state / 9)].map((n, at) => ['abc'[at] ?? '', n]),
+          )
+          const subject = new ConcurrencyLimits(pool, handlers, running)
+          const named = subject.limits().handlers.map(({ name }) => name)
+          expect(
+            ['a', 'b', 'c'].filter((name) => subject.mayStart(name)),
+            JSON.stringify({ freeStable, unstable, freeUnstable, state }),
+          ).toEqual(named)
+        }
 })
