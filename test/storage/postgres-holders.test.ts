@@ -184,7 +184,8 @@ describe('a delivery that is leased to a replica which does not run it', () => {
         )
         continue
       }
-      expect(row?.state).toBe('running')
+      // Pending: the store has noticed the crash and given back what it holds already.
+      expect(['running', 'pending']).toContain(row?.state)
       const again = await claimedInTime(store, BACK_MS)
       expect(again).toMatchObject([{ deliveryId: work.deliveryId, attempt: 1 }])
       return
