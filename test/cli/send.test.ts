@@ -105,13 +105,14 @@ test('send reaches a service at another URL by --url, or by PUBLIC_URL with --pu
 })
 
 test('send names the setting, source or provider that is missing', async () => {
-  const environment = { SOURCES: 'ai,shop', SOURCE_SHOP_SECRET: 'x'.repeat(24) }
+  // A folder without the secret that a first start makes.
+  const nothing = { DATABASE_URL: `file:${join(temporaryDirectory(), 'holdfast.db')}` }
+  const environment = { ...nothing, SOURCES: 'ai,shop', SOURCE_SHOP_SECRET: 'x'.repeat(24) }
   expect((await run(['send', 'acme', 'x'], environment)).err).toContain(
     'there is no source acme; SOURCES names ai, shop',
   )
   expect((await run(['send', 'ai', 'x'], environment)).err).toContain('SOURCE_AI_SECRET is not set')
   expect((await run(['send', 'shop', 'x'], environment)).err).toContain('there is no provider shop')
-  const nothing = { DATABASE_URL: `file:${join(temporaryDirectory(), 'holdfast.db')}` }
   expect(await run(['send', 'ai', 'x'], nothing)).toMatchObject({
     code: 1,
     err: expect.stringMatching(/the first start of the service makes it, in .*ai\.secret/),
