@@ -68,10 +68,8 @@ function firstOf(worker: Worker, { file, maxLoadingMs, signal }: Loading): Promi
   worker.on('message', (message: unknown) => {
     if (isFromLoading(message)) resolve(message)
   })
-  worker.on(
-    'error',
-    (thrown: unknown) => void faultOf(file, thrown).then((fault) => resolve({ kind: 'failed', fault })),
-  )
+  // Resolved at once with a promise: the thread's exit follows, and must not take the place of the error.
+  worker.on('error', (thrown: unknown) => resolve(faultOf(file, thrown).then((fault) => ({ kind: 'failed', fault }))))
   worker.on('exit', () => fail('it ended the thread that loads it, or awaits a promise that never settles'))
   const breakOff = (): void => fail('its loading was broken off')
   signal?.addEventListener('abort', breakOff)
