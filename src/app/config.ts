@@ -136,7 +136,7 @@ function modulesDir(env: EnvironmentReader, variable: string, usual: string): st
   const named = env.text(variable)
   if (named !== undefined) return resolve(dirname(usual), named)
   if (statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true) return usual
-  // Else nobody would notice that other modules run than those that are meant.
+  // Without this fault Holdfast would run without the user's modules, and say nothing.
   if (lstatSync(usual, { throwIfNoEntry: false })?.isSymbolicLink() === true)
     env.fault(`${usual} is a symbolic link that leads to no folder`)
   return undefined

@@ -1,6 +1,13 @@
 import type { Logger } from 'pino'
 import { settlesWithin } from '../domain/clock.ts'
-import type { AttemptResult, LeasedDelivery, TypeRoutes, Work } from '../domain/delivery.ts'
+import {
+  type AttemptResult,
+  type LeasedDelivery,
+  leasedWork,
+  type Settlement,
+  type TypeRoutes,
+  type Work,
+} from '../domain/delivery.ts'
 import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
@@ -141,7 +148,7 @@ export class Dispatcher {
    */
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
     for (const handler of handlers) this.#limits.release(handler)
-    for (const delivery of leased) this.#execute(workOf(event, delivery))
+    for (const delivery of leased) this.#execute(leasedWork(event, delivery))
     if (this.#rates !== undefined) this.#released(this.#rates, handlers)
     this.#offers--
     this.#onTaken()
@@ -225,9 +232,12 @@ export class Dispatcher {
     for (let work = this.#prefetch.next(); work !== undefined; work = this.#prefetch.next()) this.#execute(work)
   }
 
+  /** Gives back deliveries that have not started. One line of the log tells of all: there may be hundreds. */
   #release(all: readonly Work[], error: string): void {
-    for (const work of all)
-      this.#settle(work, { outcome: 'released', error, isolate: false, startedAtMs: Date.now(), durationMs: 0 })
+    if (all.length === 0) return
+    this.#options.log.info({ deliveries: all.length, reason: error }, 'gave back deliveries that were leased ahead')
+    const released = { outcome: 'released', error, isolate: false, durationMs: 0 } as const
+    for (const work of all) this.#settlements.add(this.#decide(work, { ...released, startedAtMs: Date.now() }))
   }
 
   /** Says that an offer has ended: deliveries of its handlers may wait for the starts that it had reserved. */
@@ -264,37 +274,16 @@ export class Dispatcher {
     this.#limits.ended(work.handler)
     this.#prefetch.ended(work)
     if (start !== undefined) this.#rates?.ended(start, result.durationMs)
-    this.#settle(work, result)
+    const settlement = this.#decide(work, result)
+    reportSettlement(work, settlement, this.#options)
+    this.#settlements.add(settlement)
     this.#newest.#startPrefetched()
   }
 
-  #settle(work: Work, result: AttemptResult): void {
+  #decide(work: Work, result: AttemptResult): Settlement {
     const { routesOf, clock, random } = this.#options
     const { retry } = this.#policies.of(work.handler)
     const decided = settlementOf(work, result, { retry, nowMs: clock(), random, stopping: this.#isStopping })
-    const settlement = decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided
-    reportSettlement(work, settlement, this.#options)
-    this.#settlements.add(settlement)
+    return decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided
   }
 }
-
-const workOf = (event: NewEvent, { deliveryId, lease, handler }: LeasedDelivery): Work => ({
-  deliveryId,
-  lease,
-  handler,
-  attempt: 1,
-  isolated: false,
-  event: {
-    uid: event.uid,
-    source: event.source,
-    provider: event.provider,
-    id: event.id,
-    type: event.type,
-    receivedAtMs: event.receivedAtMs,
-    origin: event.origin,
-    headers: event.headers,
-    ...(event.task !== undefined && { task: event.task }),
-    ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
-  },
-  body: event.body,
-})

@@ -1,5 +1,5 @@
 import type { ErrorDetail } from './errors.ts'
-import type { Headers, Origin } from './event.ts'
+import type { Headers, NewEvent, Origin } from './event.ts'
 
 /**
  * One event for one handler.
@@ -111,6 +111,28 @@ export interface Work {
   }
   readonly body: Uint8Array
 }
+
+/** The work of a delivery that was leased as its event was appended. */
+export const leasedWork = (event: NewEvent, { deliveryId, lease, handler }: LeasedDelivery): Work => ({
+  deliveryId,
+  lease,
+  handler,
+  attempt: 1,
+  isolated: false,
+  event: {
+    uid: event.uid,
+    source: event.source,
+    provider: event.provider,
+    id: event.id,
+    type: event.type,
+    receivedAtMs: event.receivedAtMs,
+    origin: event.origin,
+    headers: event.headers,
+    ...(event.task !== undefined && { task: event.task }),
+    ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+  },
+  body: event.body,
+})
 
 /** The outcomes that a handler process reports. The service or the store records the others. */
 export const HANDLER_OUTCOMES = [

@@ -76,7 +76,7 @@ const isObject = (value: unknown): value is Line => typeof value === 'object' &&
 
 const plain = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined'))
 
-/** Without control characters: whoever sends an event could otherwise control the terminal through a line. */
+/** Without control characters, through which the sender of an event could control the operator's terminal. */
 const visible = (text: string): string => stripVTControlCharacters(text).replace(/[^\P{Cc}\n\t]/gu, '')
 
 /** Bare if it reads as one word, else as JSON. */

@@ -81,7 +81,7 @@ test('with a time to begin with, all since then are found, and none from before'
   expect(await next(events, 1)).toEqual(['e'])
 })
 
-test('an outage is told of once at its beginning and once at its end, and no event is missed', async () => {
+test('listen reports an outage once at its beginning and once at its end, and misses no event', async () => {
   const rows = [{ uid: 'old', received_at: at(0) }]
   const { follow, state, outages } = service(rows)
   const events = await follow()

@@ -64,7 +64,7 @@ test('listen forwards the events of a source as they came: a server verifies the
   expect(text.err).toContain('1 event forwarded\n')
 })
 
-test('a local server that is away or fails is told of and does not end listen, and an event can be forwarded again', async () => {
+test('listen reports a local server that is away or fails, goes on, and can forward an event again', async () => {
   const first = await startTarget(500)
   const { text, begun, wrote, end } = listenTo(first.url, service.environment)
   await begun()

@@ -53,7 +53,7 @@ test('a dispatcher that stops gives back what it has leased ahead, uncounted', a
 })
 
 test('deliveries that a handler cannot start, because it has become slow, are given back after a second and run later', async () => {
-  const { append, dispatcher, ended, store } = await startDispatcher()
+  const { append, dispatcher, ended, store, logged } = await startDispatcher()
   const quick = await Promise.all(Array.from({ length: 400 }, () => append(['wait'], { ms: 0 }, false)))
   const slow = await Promise.all(Array.from({ length: 2 }, () => append(['wait'], { ms: 2_500 }, false)))
   const behind = await Promise.all(Array.from({ length: 40 }, () => append(['wait'], { ms: 0 }, false)))
@@ -62,6 +62,10 @@ test('deliveries that a handler cannot start, because it has become slow, are gi
     () => Promise.all(behind.map((uid) => store.event(uid))),
     (events) => events.some((event) => event?.deliveries[0]?.history[0]?.outcome === 'released'),
   )
+  // One line tells of all, not one of each.
+  const lines = logged.filter(({ msg }) => msg === 'gave back deliveries that were leased ahead')
+  expect(lines[0]?.deliveries).toBeGreaterThan(0)
+  expect(logged.filter(({ msg }) => msg === 'attempt released')).toEqual([])
   for (const uid of [...quick, ...slow, ...behind])
     expect(await ended(uid)).toMatchObject([{ state: 'succeeded', attempts: 1 }])
 })

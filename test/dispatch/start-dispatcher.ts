@@ -46,6 +46,8 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   const reports: Report[] = []
   /** How many deliveries each claim has leased. */
   const claims: number[] = []
+  /** What the dispatcher has logged. */
+  const logged: { readonly msg: string; readonly deliveries?: number }[] = []
   const telemetry = reporting(reports)
   const dispatcher = new Dispatcher({
     store: {
@@ -70,7 +72,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
     clock: Date.now,
     random: Math.random,
     telemetry,
-    log: silent,
+    log: pino({ level: 'info' }, { write: (line) => void logged.push(JSON.parse(line)) }),
   })
   onEnd(async () => {
     await dispatcher.stop(0, 0)
@@ -105,7 +107,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
     )
     return detail?.deliveries ?? []
   }
-  return { store, pool, dispatcher, append, keep, ended, reports, starts, claims }
+  return { store, pool, dispatcher, append, keep, ended, reports, starts, claims, logged }
 }
 
 const handlersOf = (

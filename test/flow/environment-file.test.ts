@@ -22,7 +22,7 @@ const { GREETING: atLoad } = process.env
 export default (router) =>
   router.on('acme.thing', (event, { log }) => log.info({ atLoad, shared: process.env.SHARED, data: event.data }, 'seen'))`
 
-test('variables of .env, also of one with a byte order mark, reach handlers, provider modules and the send command, and those of the environment go first; a misspelt one is told of, and a generated secret stays in use beside other sources', async () => {
+test('variables of .env, also of a file with a byte order mark, reach handlers, provider modules and the send command; the environment goes before them, Holdfast warns of a misspelt one, and a generated secret stays in use beside other sources', async () => {
   const directory = temporaryDirectory()
   writeFileSync(
     join(directory, '.env'),

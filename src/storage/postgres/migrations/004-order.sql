@@ -13,8 +13,8 @@ CREATE INDEX delivery_order ON delivery (handler, order_key, state, key)
   WHERE order_key IS NOT NULL AND state IN ('pending', 'running', 'blocked', 'unplaced');
 CREATE INDEX delivery_unplaced ON delivery (due_at, key) WHERE state = 'unplaced';
 
--- Whoever makes a delivery the head, or ends one that is, holds this lock until the transaction ends, and reads after it has the lock.
--- An append never takes it: its commit may wait for a standby.
+-- A transaction that makes a delivery the head, or ends one that is the head, holds this lock until its own end, and reads only after it
+-- has the lock. An append never takes it: its commit may wait for a standby.
 CREATE FUNCTION order_lock_1(handler text, order_key bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT hashint8extended(order_key, hashtextextended(handler, 'delivery'::regclass::oid::bigint))
 $$;
@@ -98,8 +98,8 @@ END $$;
 CREATE TRIGGER needed AFTER DELETE ON delivery FOR EACH ROW WHEN (OLD.state IN ('blocked', 'unplaced'))
   EXECUTE FUNCTION keep_waiting_1();
 
--- Finds out of unplaced deliveries, a bounded number of them, whether each is the head or blocked. Waits for nobody: what another
--- transaction holds is left for the next time. Gives whether anything is left.
+-- Finds out of unplaced deliveries, a bounded number of them, whether each is the head or blocked. Does not wait: what another
+-- transaction holds is left for the next call. Returns whether anything is left.
 CREATE FUNCTION place_1(p_now bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
