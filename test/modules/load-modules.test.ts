@@ -114,6 +114,12 @@ describe('a provider module that is loaded in a thread', () => {
       'late',
     ],
     [
+      // The place of a syntax error is looked for in a process, before which the thread has ended.
+      'leaves a syntax error without a listener',
+      `void import('data:text/javascript,export default {'); await new Promise((r) => setTimeout(r, 1e5))`,
+      /Unexpected/,
+    ],
+    [
       'throws a value that is no error',
       'setTimeout(() => { throw null }, 1); await new Promise((r) => setTimeout(r, 1e5))',
       'null',
