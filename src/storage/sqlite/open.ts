@@ -6,7 +6,8 @@ import type { OpenStore } from '../../domain/store.ts'
 import { prepareDatabaseFile } from './database-directory.ts'
 import { StoreRefused } from './errors.ts'
 import { type ProcessLock, takeProcessLock } from './process-lock.ts'
-import { SqliteStore, type SqliteStoreOptions } from './store.ts'
+import { SqliteStore } from './store.ts'
+import { type SqliteStoreOptions, StoreThreads } from './store-threads.ts'
 import type { FromWriter, WriterData } from './thread-messages.ts'
 
 /** Opens the embedded store, and creates it if there is none. Rejects with `ConfigurationError`. */
@@ -23,7 +24,7 @@ export async function openSqliteStore(configuredPath: string, options: SqliteSto
     await opened(writer)
     const reader = startThread(new URL('./reader.ts', import.meta.url), { path })
     // From here on the store receives the messages of the writer.
-    store = new SqliteStore(writer, reader, lock, options)
+    store = new SqliteStore(new StoreThreads(writer, reader, lock, options))
     await opened(reader)
     return store
   } catch (error) {

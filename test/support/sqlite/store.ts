@@ -6,7 +6,8 @@ import type { OpenStore } from '../../../src/domain/store.ts'
 import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
 import { opened } from '../../../src/storage/sqlite/open.ts'
 import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
-import { SqliteStore, type SqliteStoreOptions } from '../../../src/storage/sqlite/store.ts'
+import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
+import { type SqliteStoreOptions, StoreThreads } from '../../../src/storage/sqlite/store-threads.ts'
 import type { WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
 import { lendThread } from './threads.ts'
 
@@ -39,7 +40,7 @@ async function openOnLentThreads(
     onClosed()
   }
   const reader = lendThread(urlOf('reader'), { path })
-  const store = new SqliteStore(writer, reader, { ...owner, release }, options)
+  const store = new SqliteStore(new StoreThreads(writer, reader, { ...owner, release }, options))
   await opened(reader)
   return store
 }
