@@ -1,9 +1,11 @@
 import type { DeliveryJson, EventDetailJson } from '../http/schemas/events.ts'
-import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
+import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
 import { nothingRuns, replayEvent, replayedLine } from './events.ts'
-import { type Columns, listFlags, type Names, runList, unknownNames, walk } from './lists.ts'
+import { listFlags, type Names, runList, unknownNames, walk } from './lists.ts'
 import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
-import { confirm, printable, shortTime, table, write, writeJson } from './output.ts'
+import { confirm, printable, shownFlags, write, writeJson } from './output.ts'
+import { type Columns, count, table, text, time, whole } from './table.ts'
+import { type View, viewOf } from './view.ts'
 
 const PATH = '/v1/deliveries'
 /** The most dead letters that one command replays. */
@@ -20,22 +22,19 @@ export const deadList = command({
     handler: { value: '<name>', help: 'of this handler' },
     ...listFlags,
   },
-  run: async ({ flags: { limit, cursor, json, ...filter } }, io) =>
-    runList(io, { path: PATH, filter: { ...filter, state: 'dead' }, columns, limit, cursor, json }),
+  run: async ({ flags: { limit, cursor, utc, json, ...filter } }, io) =>
+    runList(io, { path: PATH, filter: { ...filter, state: 'dead' }, columns, limit, cursor, utc, json }),
 })
 
-const columns: Columns<DeliveryJson> = {
-  headings: ['DIED (UTC)', 'EVENT', 'SOURCE', 'TYPE', 'HANDLER', 'ATTEMPTS', 'LAST ERROR'],
-  row: (delivery) => [
-    shortTime(delivery.due_at),
-    delivery.event_uid,
-    delivery.source,
-    delivery.type,
-    delivery.handler,
-    String(delivery.attempts),
-    delivery.last_error ?? '',
-  ],
-}
+const columns: Columns<DeliveryJson> = [
+  time('DIED', ({ due_at }) => due_at),
+  whole('EVENT', ({ event_uid }) => event_uid),
+  text('SOURCE', ({ source }) => source),
+  text('TYPE', ({ type }) => type),
+  text('HANDLER', ({ handler }) => handler),
+  count('ATTEMPTS', ({ attempts }) => attempts),
+  text('LAST ERROR', ({ last_error }) => last_error),
+]
 
 export const deadReplay = command({
   name: 'dead replay',
@@ -48,10 +47,10 @@ export const deadReplay = command({
     source: { value: '<name>', help: 'with --all: of this source only' },
     yes: { help: 'with --all: do not ask' },
     'dry-run': { help: 'with --all: only tell and show them' },
-    json: jsonFlag,
+    ...shownFlags,
   },
   run: async ({ flags, operands: [uid] }, io) => {
-    const { all, source, handler, yes, 'dry-run': dryRun, json } = flags
+    const { all, source, handler, yes, 'dry-run': dryRun, utc, json } = flags
     if (all && uid !== undefined) throw new UsageError(`unexpected ${uid}`)
     if (!all && uid === undefined) throw new UsageError('<uid> is missing')
     if (!all && source !== undefined) throw new UsageError('--source goes with --all')
@@ -60,7 +59,7 @@ export const deadReplay = command({
     if (yes && dryRun) throw new UsageError('--yes and --dry-run exclude each other')
     return withOps(io, async (ops) =>
       uid === undefined
-        ? replayAll(ops, io, { source, handler }, { yes, dryRun, json })
+        ? replayAll(ops, io, { source, handler }, { yes, dryRun, utc, json })
         : replayEach(ops, await deadOf(ops, uid, handler), io, json),
     )
   },
@@ -76,16 +75,19 @@ async function deadOf(ops: OpsClient, uid: string, handler: string | undefined):
   throw new CommandError(`event ${uid} has no dead letter${handler === undefined ? '' : ` of handler ${handler}`}`)
 }
 
-type Mode = { readonly yes: boolean; readonly dryRun: boolean; readonly json: boolean }
+type Mode = Readonly<Record<'yes' | 'dryRun' | 'utc' | 'json', boolean>>
 
 /** Replays exactly the dead letters that it counted for the preview. A delivery that dies after that is not replayed. */
-async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun, json }: Mode): Promise<number> {
+async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun, utc, json }: Mode): Promise<number> {
   const unknown = await unknownNames(ops, names)
   if (unknown.length > 0) throw new CommandError(unknown.join('; '))
   const found = await findDead(ops, names)
   const { letters } = found
   if (dryRun && json) await writeJson(io.out, { matched: letters.length, sample: found.sample })
-  else if (dryRun || !(yes && json)) await write(dryRun ? io.out : io.err, preview(found))
+  else if (dryRun || !(yes && json)) {
+    const stream = dryRun ? io.out : io.err
+    await write(stream, preview(found, viewOf(stream, { utc })))
+  }
   if (dryRun) return EXIT_OK
   if (letters.length > 0 && !yes) {
     const text = `Replay ${deadLetters(letters.length)}?`
@@ -114,11 +116,11 @@ async function findDead(ops: OpsClient, names: Names): Promise<DeadLetters> {
   return { letters, sample, more: false }
 }
 
-function preview({ letters, sample, more }: DeadLetters): string {
+function preview({ letters, sample, more }: DeadLetters, view: View): string {
   const rest = letters.length - sample.length
   return [
     `${deadLetters(letters.length)}${more ? ', and more, which are for another time' : ''}\n`,
-    sample.length > 0 && table(columns.headings, sample.map(columns.row)),
+    sample.length > 0 && table(view, columns, sample),
     rest > 0 && `… and ${rest} more\n`,
   ]
     .filter((part) => part !== false)

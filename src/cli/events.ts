@@ -4,9 +4,11 @@ import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import type { EventDetailJson, EventJson, ReplayJson } from '../http/schemas/events.ts'
 import { CommandError, command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
-import { type Columns, listFlags, runList } from './lists.ts'
+import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, printable, shortDuration, shortTime, table, write, writeAnswer, writeJson } from './output.ts'
+import { fields, printable, shortDuration, shownFlags, write, writeAnswer, writeJson } from './output.ts'
+import { type Columns, count, state, table, text, time, whole } from './table.ts'
+import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/events'
 export const eventPath = (uid: string): string => `${PATH}/${encodeURIComponent(uid)}`
@@ -26,16 +28,19 @@ export const eventsList = command({
     q: { value: '<text>', help: 'with this in their id, uid, type or task' },
     ...listFlags,
   },
-  run: async ({ flags: { limit, cursor, json, since, until, ...same } }, io) => {
+  run: async ({ flags: { limit, cursor, utc, json, since, until, ...same } }, io) => {
     const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
-    return runList(io, { path: PATH, filter, columns, limit, cursor, json })
+    return runList(io, { path: PATH, filter, columns, limit, cursor, utc, json })
   },
 })
 
-const columns: Columns<EventJson> = {
-  headings: ['RECEIVED (UTC)', 'UID', 'SOURCE', 'TYPE', 'STATUS'],
-  row: ({ received_at, uid, source, type, status }) => [shortTime(received_at), uid, source, type, status],
-}
+const columns: Columns<EventJson> = [
+  time('RECEIVED', ({ received_at }) => received_at),
+  whole('UID', ({ uid }) => uid),
+  text('SOURCE', ({ source }) => source),
+  text('TYPE', ({ type }) => type),
+  state('STATUS', ({ status }) => status),
+]
 
 /** The time of an option as RFC 3339. The operator gives RFC 3339, or a duration before now. */
 export function timeOf(option: string, text: string | undefined): string | undefined {
@@ -61,52 +66,58 @@ export const eventsShow = command({
   name: 'events show',
   summary: 'Shows one event with its deliveries and their attempts.',
   operands: ['uid'],
-  flags: { body: { help: 'write the exact bytes that came, and nothing else' }, json: jsonFlag },
-  run: async ({ flags: { body, json }, operands: [uid] }, io) => {
+  flags: { body: { help: 'write the exact bytes that came, and nothing else' }, ...shownFlags },
+  run: async ({ flags: { body, utc, json }, operands: [uid] }, io) => {
     if (body && json) throw new UsageError('--body and --json exclude each other')
     return withOps(io, async (ops) => {
       if (body) await write(io.out, await ops.bytes(`${eventPath(uid)}/body`))
-      else await writeAnswer(io, await ops.get<EventDetailJson>(eventPath(uid)), json, describe)
+      else await writeAnswer(io, await ops.get<EventDetailJson>(eventPath(uid)), { json, utc }, describe)
       return EXIT_OK
     })
   },
 })
 
-function describe(event: EventDetailJson): string {
-  const head = fields([
+type DeliveryDetail = EventDetailJson['deliveries'][number]
+type Attempt = DeliveryDetail['history'][number] & Pick<DeliveryDetail, 'handler'>
+
+const deliveryColumns: Columns<DeliveryDetail> = [
+  text('HANDLER', ({ handler }) => handler),
+  state('STATE', (delivery) => delivery.state),
+  count('ATTEMPTS', ({ attempts }) => attempts),
+  time('DUE OR ENDED', ({ waits_for_turn, due_at }) => (waits_for_turn === true ? 'waits for its turn' : due_at)),
+  text('LAST ERROR', ({ last_error }) => last_error),
+]
+
+const attemptColumns: Columns<Attempt> = [
+  time('STARTED', ({ started_at }) => started_at),
+  text('HANDLER', ({ handler }) => handler),
+  count('ATTEMPT', ({ number }) => number),
+  state('OUTCOME', ({ outcome }) => outcome),
+  count('TOOK', ({ duration_ms }) => shortDuration(duration_ms)),
+  text('ERROR', ({ error }) => error),
+]
+
+function describe(event: EventDetailJson, view: View): string {
+  const head = fields(view, [
     ['uid', event.uid],
     ['source', event.provider === event.source ? event.source : `${event.source} (provider ${event.provider})`],
     ['id', event.id],
     ['type', event.type],
-    ['status', event.status],
+    ['status', stateCell(event.status)],
     ['reasons', event.reasons.join('; ')],
     ['origin', event.origin],
     ['task', event.task],
-    ['created', createdOf(event)],
-    ['received', shortTime(event.received_at)],
+    ['created', createdOf(event, view)],
+    ['received', timeIn(view, event.received_at)],
     ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
   ])
-  const deliveries = event.deliveries.map(({ handler, state, attempts, due_at, waits_for_turn, last_error }) => [
-    handler,
-    state,
-    String(attempts),
-    waits_for_turn === true ? 'waits for its turn' : shortTime(due_at),
-    last_error ?? '',
-  ])
   const attempts = event.deliveries.flatMap(({ handler, history }) =>
-    history.map(({ number, outcome, started_at, duration_ms, error }) => [
-      shortTime(started_at),
-      handler,
-      String(number),
-      outcome,
-      shortDuration(duration_ms),
-      error ?? '',
-    ]),
+    history.map((attempt) => ({ ...attempt, handler })),
   )
   return [
     head,
-    deliveries.length > 0 && table(['HANDLER', 'STATE', 'ATTEMPTS', 'DUE OR ENDED (UTC)', 'LAST ERROR'], deliveries),
-    attempts.length > 0 && table(['STARTED (UTC)', 'HANDLER', 'ATTEMPT', 'OUTCOME', 'TOOK', 'ERROR'], attempts),
+    event.deliveries.length > 0 && table(view, deliveryColumns, event.deliveries),
+    attempts.length > 0 && table(view, attemptColumns, attempts),
     ...event.deliveries.map(lastThrown),
   ]
     .filter((part) => part !== false)
@@ -114,8 +125,8 @@ function describe(event: EventDetailJson): string {
 }
 
 /** Marks a time that is not the provider's own. */
-const createdOf = ({ created_at, created_at_source }: EventDetailJson): string =>
-  `${shortTime(created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
+const createdOf = ({ created_at, created_at_source }: EventDetailJson, view: View): string =>
+  `${timeIn(view, created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
 
 /** What the last failed attempt of a delivery threw; the attempts before it mostly threw the same. */
 function lastThrown({ handler, history }: EventDetailJson['deliveries'][number]): string | false {
@@ -180,7 +191,7 @@ export const eventsReplay = command({
   run: async ({ flags: { handler, json }, operands: [uid] }, io) =>
     withOps(io, async (ops) => {
       const replayed = await replayEvent(ops, uid, handler)
-      await writeAnswer(io, replayed, json, (each) => replayedLine(uid, each))
+      await writeAnswer(io, replayed, { json }, (each) => replayedLine(uid, each))
       // Success also if nothing is started: the deliveries of the event are pending or running already.
       return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
     }),

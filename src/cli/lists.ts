@@ -1,9 +1,11 @@
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
 import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
 import type { PageJson } from '../http/schemas/schema.ts'
-import { type CliIo, EXIT_OK, jsonFlag, parseCount } from './command.ts'
+import { type CliIo, EXIT_OK, parseCount } from './command.ts'
 import { type OpsClient, type QueryParameters, withOps } from './ops-client.ts'
-import { printable, table, write, writeJson } from './output.ts'
+import { printable, shownFlags, write, writeJson } from './output.ts'
+import { type Columns, table } from './table.ts'
+import { viewOf } from './view.ts'
 
 /** The most items that one `list` shows. */
 const MAX_LISTED = 10_000
@@ -12,13 +14,8 @@ const MAX_LISTED = 10_000
 export const listFlags = {
   limit: { value: '<n>', help: `how many; ${DEFAULT_PAGE_SIZE} unless given` },
   cursor: { value: '<cursor>', help: 'go on where an earlier list ended' },
-  json: jsonFlag,
+  ...shownFlags,
 } as const
-
-export interface Columns<Item> {
-  readonly headings: readonly string[]
-  readonly row: (item: Item) => readonly string[]
-}
 
 interface ListRequest<Item> {
   readonly path: string
@@ -27,18 +24,19 @@ interface ListRequest<Item> {
   readonly columns: Columns<Item>
   readonly limit: string | undefined
   readonly cursor: string | undefined
+  readonly utc: boolean
   readonly json: boolean
 }
 
 /** Runs a `list` command: shows a page as JSON, or as a table and the cursor of the next page. */
 export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Promise<number> {
-  const { path, filter, columns, cursor, json } = request
+  const { path, filter, columns, cursor, utc, json } = request
   const limit = parseCount('limit', request.limit ?? String(DEFAULT_PAGE_SIZE), MAX_LISTED)
   return withOps(io, async (ops) => {
     const page = await first<Item>(ops, path, { ...filter, cursor }, limit)
     if (json) await writeJson(io.out, page)
     else {
-      await write(io.out, table(columns.headings, page.items.map(columns.row)))
+      await write(io.out, table(viewOf(io.out, { utc }), columns, page.items))
       if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
     }
     if (page.items.length === 0) await hintAtUnknown(io, ops, filter)

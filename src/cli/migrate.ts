@@ -2,7 +2,9 @@ import { ConfigurationError } from '../domain/errors.ts'
 import type { MoveOutcome, MoveProgress, TableComparison } from '../domain/store-move.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
-import { table, write, writeJson } from './output.ts'
+import { write, writeJson } from './output.ts'
+import { type Columns, count, state, table, whole } from './table.ts'
+import { viewOf } from './view.ts'
 
 const AGAIN = 'Run the same command again, and it goes on from there.'
 const DIFFERS =
@@ -67,7 +69,7 @@ async function report(outcome: MoveOutcome, json: boolean, io: CliIo): Promise<n
   const { tables, resumed } = outcome
   const difference = outcome.outcome === 'differs' ? outcome.difference : null
   if (json) await writeJson(io.out, { equal: difference === null, resumed, tables: tables.map(shown), difference })
-  else await write(io.out, table(['TABLE', 'ROWS', 'CHECKSUM (SHA-256)', 'EQUAL'], tables.map(row)))
+  else await write(io.out, table(viewOf(io.out), columns, tables))
   if (difference === null) return EXIT_OK
   await write(io.err, `holdfast migrate: ${difference.table} differs, first at key ${difference.key}. ${DIFFERS}\n`)
   return EXIT_FAILED
@@ -80,11 +82,13 @@ const shown = ({ table: name, source, target, equal }: TableComparison) => ({
   ...(!equal && { target }),
 })
 
-const row = ({ table: name, source, target, equal }: TableComparison): readonly string[] => [
-  name,
-  source.rows === target.rows ? String(source.rows) : `${source.rows} / ${target.rows}`,
-  source.checksum,
-  equal ? 'yes' : 'no',
+const columns: Columns<TableComparison> = [
+  whole('TABLE', (compared) => compared.table),
+  count('ROWS', ({ source, target }) =>
+    source.rows === target.rows ? source.rows : `${source.rows} / ${target.rows}`,
+  ),
+  whole('CHECKSUM (SHA-256)', ({ source }) => source.checksum),
+  state('EQUAL', ({ equal }) => (equal ? 'yes' : 'no')),
 ]
 
 const REWRITE_INTERVAL_MS = 100

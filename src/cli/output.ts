@@ -1,7 +1,5 @@
-import { type CliIo, CommandError, EXIT_USAGE } from './command.ts'
-
-/** Characters of one cell; the rest of a longer text is cut off. */
-const MAX_CELL_WIDTH = 72
+import { type CliIo, CommandError, EXIT_USAGE, jsonFlag } from './command.ts'
+import { type Cell, painted, type View, viewFlags, viewOf } from './view.ts'
 
 /** Resolves when the stream has accepted the chunk. */
 export const write = (stream: NodeJS.WritableStream, chunk: string | Uint8Array): Promise<void> =>
@@ -10,37 +8,34 @@ export const write = (stream: NodeJS.WritableStream, chunk: string | Uint8Array)
 export const writeJson = (stream: NodeJS.WritableStream, value: unknown): Promise<void> =>
   write(stream, `${JSON.stringify(value, null, 2)}\n`)
 
+/** Options that say how an answer is shown. */
+export const shownFlags = { ...viewFlags, json: jsonFlag } as const
+
+export interface Shown {
+  readonly json: boolean
+  readonly utc?: boolean
+}
+
 /** Writes an answer as JSON with `--json`, otherwise as the text that `describe` makes from it. */
 export const writeAnswer = <Answer>(
   { out }: CliIo,
   answer: Answer,
-  json: boolean,
-  describe: (answer: Answer) => string,
-): Promise<void> => (json ? writeJson(out, answer) : write(out, describe(answer)))
-
-/** Rows under their headings, aligned. Removes control characters, so that a sender's text cannot control the terminal. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = rows.map((row) => row.map(cell))
-  const widths = headings.map((heading, at) => Math.max(heading.length, ...cells.map((row) => row[at]?.length ?? 0)))
-  return [headings, ...cells]
-    .map((row) => `${row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd())
-    .map((line) => `${line}\n`)
-    .join('')
-}
+  { json, utc = false }: Shown,
+  describe: (answer: Answer, view: View) => string,
+): Promise<void> => (json ? writeJson(out, answer) : write(out, describe(answer, viewOf(out, { utc }))))
 
 /** Names and values, one pair per line, the values aligned. Leaves out names without a value. */
-export function fields(entries: readonly (readonly [name: string, value: string | undefined])[]): string {
-  const present = entries.filter(
-    (entry): entry is readonly [string, string] => entry[1] !== undefined && entry[1] !== '',
-  )
-  const width = Math.max(0, ...present.map(([name]) => name.length))
-  return present.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join('')
-}
-
-/** An RFC 3339 time to the second, in UTC. */
-export function shortTime(time: string): string {
-  const ms = Date.parse(time)
-  return Number.isNaN(ms) ? time : new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
+export function fields(
+  view: View,
+  entries: readonly (readonly [name: string, value: string | Cell | undefined])[],
+): string {
+  const present = entries.flatMap(([name, value]) => {
+    const { text, style }: Cell = typeof value === 'object' ? value : { text: value ?? '' }
+    const shown = printable(text)
+    return shown === '' ? [] : [{ name, shown: style === undefined ? shown : painted(view, style, shown) }]
+  })
+  const width = Math.max(0, ...present.map(({ name }) => name.length))
+  return present.map(({ name, shown }) => `${name.padEnd(width)}  ${shown}\n`).join('')
 }
 
 export const shortDuration = (ms: number): string =>
@@ -48,11 +43,6 @@ export const shortDuration = (ms: number): string =>
 
 /** The text in one line, without characters that could control the terminal. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim()
-
-function cell(text: string): string {
-  const line = printable(text)
-  return line.length <= MAX_CELL_WIDTH ? line : `${line.slice(0, MAX_CELL_WIDTH - 1)}…`
-}
 
 interface Question {
   readonly text: string

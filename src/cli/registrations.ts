@@ -1,7 +1,9 @@
 import type { RegistrationJson, RegistrationListJson, RegistrationOutcomeJson } from '../http/schemas/registrations.ts'
 import { type CliIo, command, EXIT_FAILED, EXIT_OK, jsonFlag, UsageError } from './command.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, printable, table, write, writeAnswer } from './output.ts'
+import { fields, printable, write, writeAnswer } from './output.ts'
+import { type Columns, state, table, text, whole } from './table.ts'
+import { stateCell, type View } from './view.ts'
 
 const PATH = '/v1/registrations'
 /** Far longer than any operation takes (`OPERATION_DEADLINE_MS` in registrations): an answer that the client misses may hold a secret. */
@@ -16,7 +18,7 @@ export const registrationsList = command({
   run: async ({ flags: { source, json } }, io) =>
     withProviders(io, async (ops) => {
       const answer: RegistrationListJson = await ops.get(PATH, { source })
-      await writeAnswer(io, answer, json, ({ items }) => table(headings, items.map(row)))
+      await writeAnswer(io, answer, { json }, ({ items }, view) => table(view, columns, items))
       const failures = answer.failed.map(({ source: name, detail }) => printable(`${name}: ${detail}`))
       await write(io.err, failures.map((line) => `holdfast registrations list: ${line}\n`).join(''))
       return failures.length === 0 ? EXIT_OK : EXIT_FAILED
@@ -26,15 +28,13 @@ export const registrationsList = command({
 const withProviders = (io: CliIo, use: (ops: OpsClient) => Promise<number>): Promise<number> =>
   withOps(io, use, { timeoutMs: ANSWER_TIMEOUT_MS })
 
-const headings = ['SOURCE', 'ID', 'STATE', 'OURS', 'URL', 'EVENTS']
-
-const row = ({ source, id, active, ours, url, events }: RegistrationJson): readonly string[] => [
-  source,
-  id,
-  stateOf(active),
-  ours ? 'yes' : 'no',
-  url,
-  events.join(', '),
+const columns: Columns<RegistrationJson> = [
+  text('SOURCE', ({ source }) => source),
+  whole('ID', ({ id }) => id),
+  state('STATE', ({ active }) => stateOf(active)),
+  state('OURS', ({ ours }) => (ours ? 'yes' : 'no')),
+  text('URL', ({ url }) => url),
+  text('EVENTS', ({ events }) => events.join(', ')),
 ]
 
 const stateOf = (active: boolean): string => (active ? 'active' : 'off')
@@ -63,7 +63,7 @@ export const registrationsEnsure = command({
 
 const register = (io: CliIo, body: object, json: boolean): Promise<number> =>
   withProviders(io, async (ops) => {
-    await writeAnswer(io, await ops.post<RegistrationOutcomeJson>(PATH, body), json, describeOutcome)
+    await writeAnswer(io, await ops.post<RegistrationOutcomeJson>(PATH, body), { json }, describeOutcome)
     return EXIT_OK
   })
 
@@ -88,7 +88,7 @@ export const registrationsUpdate = command({
     if (Object.keys(changes).length === 0) throw new UsageError('nothing is to be changed')
     return withProviders(io, async (ops) => {
       const registration = await ops.patch<RegistrationJson>(pathOf(...operands), changes)
-      await writeAnswer(io, registration, json, (each) => describe(each))
+      await writeAnswer(io, registration, { json }, (each, view) => describe(each, view))
       return EXIT_OK
     })
   },
@@ -103,7 +103,7 @@ export const registrationsDelete = command({
     withProviders(io, async (ops) => {
       await ops.delete(pathOf(source, id))
       const answer = { source, id, deleted: true }
-      await writeAnswer(io, answer, json, () => `${printable(id)} of ${printable(source)} is deleted\n`)
+      await writeAnswer(io, answer, { json }, () => `${printable(id)} of ${printable(source)} is deleted\n`)
       return EXIT_OK
     }),
 })
@@ -119,18 +119,19 @@ function eventsOf(list: string | undefined): { readonly events?: readonly string
 
 const describe = (
   { source, id, url, events, active, ours }: RegistrationJson,
+  view: View,
   action?: RegistrationOutcomeJson['action'],
 ): string =>
-  fields([
+  fields(view, [
     ['action', action],
     ['source', source],
     ['id', id],
     ['url', ours ? url : `${url} (not this service)`],
     ['events', events.join(', ')],
-    ['state', stateOf(active)],
+    ['state', stateCell(stateOf(active))],
   ])
 
 /** The only text that shows a secret which the provider has made. */
-const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcomeJson): string =>
-  describe(registration, action) +
-  (configure === undefined ? '' : `\n${fields([['secret', secret]])}${printable(configure)}\n`)
+const describeOutcome = ({ action, registration, secret, configure }: RegistrationOutcomeJson, view: View): string =>
+  describe(registration, view, action) +
+  (configure === undefined ? '' : `\n${fields(view, [['secret', secret]])}${printable(configure)}\n`)

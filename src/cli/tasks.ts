@@ -9,14 +9,15 @@ import {
   EXIT_NOT_COMPLETED,
   EXIT_OK,
   EXIT_TIMEOUT,
-  jsonFlag,
   oneOf,
   readObject,
   UsageError,
 } from './command.ts'
-import { type Columns, listFlags, runList } from './lists.ts'
+import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, shortTime, write, writeAnswer } from './output.ts'
+import { fields, type Shown, shownFlags, write, writeAnswer } from './output.ts'
+import { type Columns, count, state, text, time, whole } from './table.ts'
+import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/tasks'
 const DEFAULT_TIMEOUT = '5m'
@@ -34,7 +35,7 @@ const beginFlags = {
   deadline: { value: '<time>', help: 'wait no longer than that, e.g. 2h, 1d; TASK_DEADLINE_MS unless given' },
   metadata: { value: '<json>', help: 'an object to keep beside it' },
   key: { value: '<key>', help: 'an Idempotency-Key: the same one again makes no second task' },
-  json: jsonFlag,
+  ...shownFlags,
 } as const
 
 export const tasksSubmit = command({
@@ -61,12 +62,10 @@ export const tasksTrack = command({
   run: ({ flags, operands: [source, task_id] }, io) => begin(io, flags, { source, task_id }),
 })
 
-type BeginFlags = Readonly<Record<'max-wait' | 'deadline' | 'metadata' | 'key', string | undefined>> & {
-  readonly json: boolean
-}
+type BeginFlags = Readonly<Record<'max-wait' | 'deadline' | 'metadata' | 'key', string | undefined>> & Shown
 
 async function begin(io: CliIo, flags: BeginFlags, work: object): Promise<number> {
-  const { 'max-wait': maxWait, deadline, metadata, key, json } = flags
+  const { 'max-wait': maxWait, deadline, metadata, key } = flags
   const body = {
     ...work,
     ...(maxWait !== undefined && { max_wait_ms: timeOf('max-wait', maxWait) }),
@@ -74,7 +73,7 @@ async function begin(io: CliIo, flags: BeginFlags, work: object): Promise<number
     ...(metadata !== undefined && { metadata: metadataOf(metadata) }),
   }
   const headers = key === undefined ? {} : { 'idempotency-key': key }
-  return withOps(io, async (ops) => show(io, await ops.post<TaskJson>(PATH, body, headers), json))
+  return withOps(io, async (ops) => show(io, await ops.post<TaskJson>(PATH, body, headers), flags))
 }
 
 function timeOf(option: string, text: string): number {
@@ -100,31 +99,28 @@ export const tasksList = command({
     status: oneOf('<status>', TASK_STATUSES),
     ...listFlags,
   },
-  run: async ({ flags: { limit, cursor, json, ...filter } }, io) =>
-    runList(io, { path: PATH, filter, columns, limit, cursor, json }),
+  run: async ({ flags: { limit, cursor, utc, json, ...filter } }, io) =>
+    runList(io, { path: PATH, filter, columns, limit, cursor, utc, json }),
 })
 
-const columns: Columns<TaskJson> = {
-  headings: ['CREATED (UTC)', 'SOURCE', 'TASK', 'STATUS', 'RESOLVED BY', 'POLLS', 'LAST ERROR'],
-  row: (task) => [
-    shortTime(task.created_at),
-    task.source,
-    task.task_id ?? task.uid,
-    task.status,
-    task.resolved_by ?? '',
-    String(task.polls),
-    task.last_error ?? '',
-  ],
-}
+const columns: Columns<TaskJson> = [
+  time('CREATED', ({ created_at }) => created_at),
+  text('SOURCE', ({ source }) => source),
+  whole('TASK', ({ task_id, uid }) => task_id ?? uid),
+  state('STATUS', ({ status }) => status),
+  text('RESOLVED BY', ({ resolved_by }) => resolved_by),
+  count('POLLS', ({ polls }) => polls),
+  text('LAST ERROR', ({ last_error }) => last_error),
+]
 
-export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, json) =>
-  ops.get<TaskJson>(path).then((task) => show(io, task, json)),
+export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, shown) =>
+  ops.get<TaskJson>(path).then((task) => show(io, task, shown)),
 )
 
-export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', async (ops, path, io, json) => {
+export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', async (ops, path, io, shown) => {
   const before = await ops.get<TaskJson>(path)
-  if (!isTerminal(before.status)) return show(io, await ops.post<TaskJson>(`${path}/poll`, {}), json)
-  await show(io, before, json)
+  if (!isTerminal(before.status)) return show(io, await ops.post<TaskJson>(`${path}/poll`, {}), shown)
+  await show(io, before, shown)
   await write(io.err, `the task is ${before.status} already, and its provider was not asked\n`)
   return EXIT_OK
 })
@@ -132,9 +128,9 @@ export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.
 export const tasksCancel = onTask(
   'tasks cancel',
   'Waits for a task no more; the provider is not told. Exit code 1 if it had ended otherwise.',
-  async (ops, path, io, json) => {
+  async (ops, path, io, shown) => {
     const task = (await ops.delete<TaskJson>(path)) ?? (await ops.get<TaskJson>(path))
-    await show(io, task, json)
+    await show(io, task, shown)
     if (task.status === 'cancelled') return EXIT_OK
     throw new CommandError(`the task is ${task.status} already: there was nothing to cancel`)
   },
@@ -144,14 +140,14 @@ export const tasksCancel = onTask(
 function onTask(
   name: string,
   summary: string,
-  act: (ops: OpsClient, path: string, io: CliIo, json: boolean) => Promise<number>,
+  act: (ops: OpsClient, path: string, io: CliIo, shown: Shown) => Promise<number>,
 ): Command {
   return command({
     name,
     summary,
     operands: ['source', 'task_id'],
-    flags: { json: jsonFlag },
-    run: async ({ flags: { json }, operands }, io) => withOps(io, (ops) => act(ops, pathOf(...operands), io, json)),
+    flags: shownFlags,
+    run: async ({ flags, operands }, io) => withOps(io, (ops) => act(ops, pathOf(...operands), io, flags)),
   })
 }
 
@@ -161,13 +157,13 @@ export const tasksWait = command({
   operands: ['source', 'task_id'],
   flags: {
     timeout: { value: '<time>', help: `give up after so long, e.g. 90s, 15m; ${DEFAULT_TIMEOUT} unless given` },
-    json: jsonFlag,
+    ...shownFlags,
   },
-  run: async ({ flags: { timeout = DEFAULT_TIMEOUT, json }, operands }, io) => {
+  run: async ({ flags: { timeout = DEFAULT_TIMEOUT, ...shown }, operands }, io) => {
     const untilMs = Date.now() + timeOf('timeout', timeout)
     return withOps(io, async (ops) => {
       const task = await waitUntil(ops, pathOf(...operands), untilMs)
-      await show(io, task, json)
+      await show(io, task, shown)
       if (!isTerminal(task.status))
         throw new CommandError(`the task is still ${task.status} after ${timeout}`, EXIT_TIMEOUT)
       return task.status === 'completed' ? EXIT_OK : EXIT_NOT_COMPLETED
@@ -194,25 +190,25 @@ async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise
 
 const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
 
-async function show(io: CliIo, task: TaskJson, json: boolean): Promise<number> {
-  await writeAnswer(io, task, json, describe)
+async function show(io: CliIo, task: TaskJson, shown: Shown): Promise<number> {
+  await writeAnswer(io, task, shown, describe)
   return EXIT_OK
 }
 
-const describe = (task: TaskJson): string =>
-  fields([
+const describe = (task: TaskJson, view: View): string =>
+  fields(view, [
     ['uid', task.uid],
     ['source', task.source],
     ['task', task.task_id ?? undefined],
-    ['status', task.status],
+    ['status', stateCell(task.status)],
     ["provider's word", task.provider_status ?? undefined],
     ['resolved by', task.resolved_by ?? undefined],
     ['event', task.event_uid ?? undefined],
-    ['created', shortTime(task.created_at)],
-    ['ended', task.ended_at === null ? undefined : shortTime(task.ended_at)],
-    ['stale at', task.ended_at === null ? shortTime(task.stale_at) : undefined],
-    ['expires', task.ended_at === null ? shortTime(task.expires_at) : undefined],
-    ['next poll', task.next_poll_at === null ? undefined : shortTime(task.next_poll_at)],
+    ['created', timeIn(view, task.created_at)],
+    ['ended', task.ended_at === null ? undefined : timeIn(view, task.ended_at)],
+    ['stale at', task.ended_at === null ? timeIn(view, task.stale_at) : undefined],
+    ['expires', task.ended_at === null ? timeIn(view, task.expires_at) : undefined],
+    ['next poll', task.next_poll_at === null ? undefined : timeIn(view, task.next_poll_at)],
     ['polls', String(task.polls)],
     ['last error', task.last_error ?? undefined],
     ['metadata', task.metadata === null ? undefined : JSON.stringify(task.metadata)],
