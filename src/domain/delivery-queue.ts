@@ -114,7 +114,7 @@ export interface DeliveryQueue {
    * durable as a claim: after a power cut the delivery may run once more.
    *
    * With `quarantine`, the event becomes quarantined; its other deliveries stay as they are. When all deliveries of a quarantined
-   * event are dead, the event gives up its id, as if it had been quarantined on arrival. In the same commit the first of the events
+   * event are dead or discarded, the event gives up its id, as if it had been quarantined on arrival. In the same commit the first of the events
    * in conflict with it takes the id, and is routed by `routes`.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>

@@ -11,18 +11,22 @@ import type { Headers, NewEvent, Origin } from './event.ts'
  *      ├───────────────────┤ settle: retry, or released;            │
  *      │                   │ or the lease ran out                   │
  *      │                   └───────────────────────────→ dead ──────┤
- *      │                     settle: dead, or no attempts left      │
+ *      │                     settle: dead, or            │          │
+ *      │                     no attempts left            │ discard  │
+ *      │                                                 ↓          │
+ *      │                                             discarded ─────┤
  *      └────────────────────────────────────────────────────────────┘
  * ```
  *
  * The claim counts the attempt before the handler runs, so that an event which kills the process cannot loop for ever. Only
- * the store changes states (`claim`, `settle`, `replay`). A delivery is dead for one of three reasons:
+ * the store changes states (`claim`, `settle`, `replay`, `discard`). An operator discards a dead delivery that needs nothing more.
+ * A delivery is dead for one of three reasons:
  * - `settlementOf` in `retry-or-dead.ts` decided so: the handler called `fail`, the event does not match its schema, or the last
  *   attempt failed;
  * - `claim` found that its lease had run out on the last attempt (`lease_lost`);
  * - `claim` found that its stored body no longer matches the checksum (`body_corrupt`).
  */
-export const DELIVERY_STATES = ['pending', 'running', 'succeeded', 'dead'] as const
+export const DELIVERY_STATES = ['pending', 'running', 'succeeded', 'dead', 'discarded'] as const
 export type DeliveryState = (typeof DELIVERY_STATES)[number]
 
 /**

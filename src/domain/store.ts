@@ -1,3 +1,4 @@
+import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import type { EventStore } from './event-store.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
@@ -16,6 +17,7 @@ import type { TaskStore } from './task-store.ts'
 export interface OpenStore
   extends EventStore,
     DeliveryQueue,
+    DeadLetters,
     TaskStore,
     TaskEnds,
     RetentionStore,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsOptions } from '../../src/app/metrics.ts'
 
 const COUNTS = {
-  deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2 },
+  deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2, discarded: 0 },
   oldestDueAtMs: 90_000,
   tasks: { submitting: 1, pending: 5, completed: 9, failed: 2, cancelled: 0, expired: 4 },
 }

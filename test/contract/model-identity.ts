@@ -55,7 +55,10 @@ export function understand(event: ModelEvent, kept: readonly ModelEvent[]): Mode
 export function givesUpId({ standing, status, given, deliveries }: ModelEvent): boolean {
   const isWebhook = given.origin !== 'poll'
   return (
-    standing === 'first' && status === 'quarantined' && isWebhook && deliveries.every(({ state }) => state === 'dead')
+    standing === 'first' &&
+    status === 'quarantined' &&
+    isWebhook &&
+    deliveries.every(({ state }) => state === 'dead' || state === 'discarded')
   )
 }
 

@@ -1,3 +1,4 @@
+import type { DeadFilter } from '../../src/domain/dead-letters.ts'
 import type { DeliverySummary, Settlement } from '../../src/domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../src/domain/delivery-queue.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
@@ -169,10 +170,22 @@ export class ModelStore {
     })
   }
 
+  /** What was discarded. */
+  discard(filter: DeadFilter & { readonly eventUid?: string }, nowMs: number): readonly ModelDelivery[] {
+    const { eventUid, handler, ...ofEvent } = filter
+    const uids = new Set(this.listEvents(ofEvent))
+    const discarded = this.deliveries()
+      .filter(({ state, event }) => state === 'dead' && uids.has(event.given.uid))
+      .filter(({ event }) => eventUid === undefined || event.given.uid === eventUid)
+      .filter((delivery) => handler === undefined || delivery.handler === handler)
+    for (const delivery of discarded) Object.assign(delivery, { state: 'discarded', dueAtMs: nowMs })
+    return discarded
+  }
+
   prune(beforeMs: number, limit: number): number {
     const old = this.events
       .filter(({ given }) => given.receivedAtMs < beforeMs)
-      .filter(({ deliveries }) => deliveries.every(({ state }) => state === 'dead' || state === 'succeeded'))
+      .filter(({ deliveries }) => deliveries.every(({ state }) => state !== 'pending' && state !== 'running'))
       .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)
       .slice(0, limit)
     this.events = this.events.filter((event) => !old.includes(event))

@@ -278,7 +278,7 @@ function describeReads({ store, now, pass }: Fixture): void {
 
   test('`counts` gives the number of deliveries in each state, and the time since which the oldest one is due', async () => {
     expect(await store().counts()).toMatchObject({
-      deliveries: { pending: 0, running: 0, succeeded: 0, dead: 0 },
+      deliveries: { pending: 0, running: 0, succeeded: 0, dead: 0, discarded: 0 },
       oldestDueAtMs: undefined,
     })
     await store().append(newEvent({ receivedAtMs: START_MS - 70, handlers: ['a', 'b'] }))
@@ -292,7 +292,7 @@ function describeReads({ store, now, pass }: Fixture): void {
     await expect
       .poll(() => store().counts(), { timeout: 5_000 })
       .toMatchObject({
-        deliveries: { pending: 3, running: 0, succeeded: 0, dead: 0 },
+        deliveries: { pending: 3, running: 0, succeeded: 0, dead: 0, discarded: 0 },
         oldestDueAtMs: START_MS - 70,
       })
   })

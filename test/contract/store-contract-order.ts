@@ -165,7 +165,13 @@ function describeEnds(fixture: Fixture): void {
     const second = await claim()
     expect(second).toHaveLength(keys.length)
     await settle(second, { verdict: 'dead', outcome: 'failed' })
-    expect((await store().counts()).deliveries).toEqual({ pending: 0, running: 0, succeeded: 30, dead: 30 })
+    expect((await store().counts()).deliveries).toEqual({
+      pending: 0,
+      running: 0,
+      succeeded: 30,
+      dead: 30,
+      discarded: 0,
+    })
   })
 
   test('a settlement under a lease that is gone lets nothing go on', async () => {
@@ -273,7 +279,7 @@ function describeShown(fixture: Fixture): void {
     expect(pending).toMatchObject([waiting])
     expect(await allPages((page) => store().deliveries({}, page), 1)).toHaveLength(2)
     expect(await store().counts()).toMatchObject({
-      deliveries: { pending: 1, running: 1, succeeded: 0, dead: 0 },
+      deliveries: { pending: 1, running: 1, succeeded: 0, dead: 0, discarded: 0 },
       oldestDueAtMs: undefined,
     })
   })

@@ -5,6 +5,7 @@ import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { describeBehind } from './store-contract-behind.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
+import { describeDiscard } from './store-contract-discard.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
 import { describeIdentity } from './store-contract-identity.ts'
@@ -38,6 +39,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeFairness(fixture)
     describeLeasedAtAppend(fixture)
     describeEnding(fixture)
+    describeDiscard(fixture)
     describeOrder(fixture)
     describeListing(fixture)
     describeUpkeep(fixture)
@@ -236,6 +238,9 @@ function describeLife({ store }: Fixture): void {
           store().claim({ handlers: [], sharedLimit: 1, isolatedLimit: 1, leaseMs: 1, maxAttempts: 1 }),
           store().settle([]),
           store().replay({ eventUid: newUid(), handlers: [], status: 'accepted', reasons: [] }),
+          store().discard({ filter: {}, limit: 1 }),
+          store().discardOf(newUid()),
+          store().matchDead({}, 1),
           store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
           store().repairTimes({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
           store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),

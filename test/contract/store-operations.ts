@@ -6,6 +6,7 @@ import type { Receipt } from '../../src/domain/event-store.ts'
 import { newUid } from '../../src/domain/names.ts'
 import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { TaskEnd } from '../../src/domain/task.ts'
+import { discard, discardOf } from './discard-operations.ts'
 import { listDeliveries, listEvents } from './list-operations.ts'
 import {
   HANDLERS,
@@ -282,6 +283,8 @@ export const randomOperation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: refuse },
   { weight: 3, arbitrary: pass },
   { weight: 2, arbitrary: replay },
+  { weight: 1, arbitrary: discard },
+  { weight: 1, arbitrary: discardOf },
   { weight: 1, arbitrary: prune },
   { weight: 1, arbitrary: listEvents },
   { weight: 1, arbitrary: listDeliveries },

@@ -1,3 +1,4 @@
+import type { DeadFilter, DeadPosition } from '../../src/domain/dead-letters.ts'
 import type { Settlement, Work } from '../../src/domain/delivery.ts'
 import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
@@ -90,4 +91,17 @@ export const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
 export async function pruned(store: OpenStore, beforeMs: number, limit = 100): Promise<number> {
   const { events } = await store.prune({ receivedBeforeMs: beforeMs, deadReceivedBeforeMs: beforeMs, limit })
   return events
+}
+
+/** How many dead deliveries a walk in steps discards. Ends, or the store's positions do not. */
+export async function discarded(store: OpenStore, filter: DeadFilter, limit = 100): Promise<number> {
+  let count = 0
+  let from: DeadPosition | undefined
+  do {
+    const step = await store.discard({ filter, limit, ...(from !== undefined && { from }) })
+    if (step.discarded > limit) throw new Error(`a step discarded ${step.discarded} where ${limit} were asked for`)
+    count += step.discarded
+    from = step.next
+  } while (from !== undefined)
+  return count
 }

@@ -70,7 +70,7 @@ test('a body whose bytes changed on disk is body_corrupt, and its delivery dead 
     const [delivery] = (await store.event(uid))?.deliveries ?? []
     expect(delivery).toMatchObject({ state: 'dead', attempts: 1, history: [{ number: 1, outcome: 'body_corrupt' }] })
   }
-  expect((await store.counts()).deliveries).toEqual({ pending: 0, running: 1, succeeded: 0, dead: 2 })
+  expect((await store.counts()).deliveries).toEqual({ pending: 0, running: 1, succeeded: 0, dead: 2, discarded: 0 })
 })
 
 test.each([

@@ -21,7 +21,7 @@ const DISOWN = {
     WITH event AS (
       UPDATE event AS x SET variant = ${NOT_UNDERSTOOD}
       WHERE x.key = $1 AND x.status = 'quarantined' AND x.variant = ${FIRST} AND x.origin <> 'poll'
-        AND NOT EXISTS (SELECT FROM delivery AS d WHERE d.key BETWEEN $2 AND $3 AND d.state <> 'dead')
+        AND NOT EXISTS (SELECT FROM delivery AS d WHERE d.key BETWEEN $2 AND $3 AND d.state NOT IN ('dead', 'discarded'))
       RETURNING x.key, x.uid, x.source, x.id, x.checksum, x.by_body
     ),
     given AS (

@@ -82,6 +82,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   delivery: insert('delivery'),
   attempt: INSERT_ATTEMPTS,
   task: insert('task'),
+  cause: insert('cause'),
 }
 
 const position = (table: WrittenTable): Statement => ({
@@ -97,6 +98,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   delivery: position('delivery'),
   attempt: position('attempt'),
   task: position('task'),
+  cause: position('cause'),
 }
 
 const readBack = (table: MovedTable): Statement => ({
@@ -144,15 +146,17 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
     `,
   },
   task: readBack('task'),
+  cause: readBack('cause'),
 }
 
-const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task']
+const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task', 'cause']
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
 /** These statements move the sequences past the moved keys, and never back. */
 export const ADVANCE_KEYS = [
   ['event', "'event_key_seq'::regclass"],
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],
+  ['cause', "pg_get_serial_sequence('cause', 'key')::regclass"],
 ].map(
   ([table, sequence]) =>
     `SELECT setval(${sequence}, max(key)) FROM ${table} HAVING max(key) >= coalesce(pg_sequence_last_value(${sequence}), 0)`,

@@ -101,7 +101,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
       }, 'move')
       // The server would analyze the tables within minutes, but would plan for empty tables until then.
       await connections
-        .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task')
+        .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, cause')
         .catch(() => {})
     },
 

@@ -64,7 +64,7 @@ const CREATE = `
 `
 const RESTART = `
   UPDATE delivery SET state = CASE WHEN $3::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, due_at = clock_1($2), attempts = 0,
-    isolated = false, last_error = NULL, order_key = $3
+    isolated = false, last_error = NULL, cause = NULL, order_key = $3
   WHERE key = $1
 `
 

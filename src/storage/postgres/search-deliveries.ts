@@ -66,4 +66,5 @@ export function createSearchDeliveries(connections: Connections) {
 }
 
 /** Few deliveries are in these states, and each has an index. */
-const isIndexed = ({ state }: DeliveryFilter): boolean => state === 'dead' || state === 'running'
+const isIndexed = ({ state }: DeliveryFilter): boolean =>
+  state === 'dead' || state === 'discarded' || state === 'running'

@@ -72,6 +72,12 @@ const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition<Value>
   ...optional<Value>('received_at < ?', untilMs),
 ]
 
+/** All conditions of a filter on the columns of `event`. */
+export const eventConditions = (filter: EventFilter): readonly Condition<Value>[] => [
+  ...timeRange(filter),
+  ...checkedRowByRow(filter),
+]
+
 function checkedRowByRow({ source, type, status, origin, task, q }: EventFilter): readonly Condition<Value>[] {
   const like = q === undefined ? undefined : likeContaining(escapeText(q))
   return [

@@ -1,4 +1,5 @@
 import type { Clock } from '../../domain/clock.ts'
+import type { DeadLetters } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue } from '../../domain/delivery-queue.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
@@ -19,6 +20,7 @@ import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
+import { createDiscard, createDiscardOf, createMatchDead } from './dead-letters.ts'
 import { createCancelTask, watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
@@ -120,6 +122,7 @@ function createStore(parts: Parts): OpenStore {
   return {
     ...eventStoreOf(core),
     ...deliveryQueueOf(core),
+    ...deadLettersOf(core),
     ...taskStoreOf(core),
     ...taskEnds,
     judgeClock: operations.while(createJudgeClock(connections, clock)),
@@ -198,6 +201,12 @@ function deliveryQueueOf(core: Core): DeliveryQueue {
     deliveries: operations.while(createSearchDeliveries(connections)),
   }
 }
+
+const deadLettersOf = ({ connections, clock, operations }: Core): DeadLetters => ({
+  discard: operations.while(createDiscard(connections, clock)),
+  discardOf: operations.while(createDiscardOf(connections, clock)),
+  matchDead: operations.while(createMatchDead(connections)),
+})
 
 function taskStoreOf({ connections, clock, operations, leases, heartbeat, endedTasks }: Core): TaskStore {
   const { track, submitted } = createTrackTask(connections, clock, leases)

@@ -138,8 +138,11 @@ type ReplayedDelivery =
       readonly kind: 'restart'
       readonly key: number
       readonly handler: string
-      readonly from: 'succeeded' | 'dead'
+      readonly from: 'succeeded' | 'dead' | 'discarded'
     }
+
+const isEnded = (state: StoredState): state is 'succeeded' | 'dead' | 'discarded' =>
+  state === 'succeeded' || state === 'dead' || state === 'discarded'
 
 /** What `DeliveryQueue.replay` does to the deliveries of an event. `existing`: the deliveries that exist, in order of key. */
 export function planReplay(
@@ -157,8 +160,7 @@ export function planReplay(
     if (delivery === undefined) {
       if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
       plan.push({ kind: 'create', key: nextKey++, handler })
-    } else if (delivery.state === 'succeeded' || delivery.state === 'dead')
-      plan.push({ kind: 'restart', key: delivery.key, handler, from: delivery.state })
+    } else if (isEnded(delivery.state)) plan.push({ kind: 'restart', key: delivery.key, handler, from: delivery.state })
   }
   return plan
 }

@@ -48,6 +48,7 @@ const MOVED_COLUMNS = {
     started_at: 'integer',
     last_error: 'text',
     order_key: 'integer',
+    cause: 'integer',
   },
   attempt: {
     delivery: 'integer',
@@ -81,6 +82,16 @@ const MOVED_COLUMNS = {
     ended_at: 'integer',
     resolved_by: 'text',
     event: 'uuid',
+  },
+  cause: {
+    key: 'integer',
+    id: 'text',
+    handler: 'text',
+    source: 'text',
+    signature: 'text',
+    at: 'text',
+    first_at: 'integer',
+    seen_at: 'integer',
   },
 } as const satisfies Readonly<Record<MovedTable, Readonly<Record<string, MovedKind>>>>
 

@@ -6,6 +6,7 @@ import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
 import { StateCounts } from './counts.ts'
 import { type Damage, DamagedPage } from './damage.ts'
+import { prepareDiscard } from './dead-letters.ts'
 import { prepareDeliveryOrder } from './delivery-order.ts'
 import { prepareCancelTask, prepareEndTask } from './end-task.ts'
 import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wireErrorOf } from './errors.ts'
@@ -96,6 +97,7 @@ export class Committer {
         order,
       }),
       replay: prepareReplay(db, identities, deliver),
+      ...prepareDiscard(db, this.#counts, damage),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),
       repairTimes: prepareRepairTimes(db),

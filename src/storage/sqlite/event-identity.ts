@@ -186,7 +186,9 @@ function prepareFindJudged(db: DatabaseSync, { findAll, allWithBody }: IdentityL
 }
 
 function prepareDeadDeliveries(db: DatabaseSync, damage: Damage) {
-  const unlessDead = db.prepare("SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state <> 'dead' LIMIT 1")
+  const unlessDead = db.prepare(
+    "SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND state NOT IN ('dead', 'discarded') LIMIT 1",
+  )
   const dead = db.prepare("SELECT handler FROM delivery WHERE key BETWEEN ? AND ? AND state = 'dead' ORDER BY key")
   return {
     areAllDead: (eventKey: number): boolean =>

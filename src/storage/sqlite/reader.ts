@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
+import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
@@ -23,6 +24,8 @@ const operations: ReaderOperations = {
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),
   deliveries: prepareSearchDeliveries(db),
+  findDead: prepareFindDead(db),
+  matchDead: prepareMatchDead(db),
   counts: prepareCounts(db),
   tasks: prepareSearchTasks(db),
   task: prepareFindTask(db),

@@ -48,7 +48,7 @@ export type Deliver = (
 export function prepareDeliver(db: DatabaseSync, counts: StateCounts, order: DeliveryOrder): Deliver {
   const findDeliveries = db.prepare('SELECT key, handler, state FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
   const restart = db.prepare(`
-    UPDATE delivery SET state = ?, due_at = ?, attempts = 0, isolated = 0, last_error = NULL, order_key = ? WHERE key = ?
+    UPDATE delivery SET state = ?, due_at = ?, attempts = 0, isolated = 0, last_error = NULL, cause = NULL, order_key = ? WHERE key = ?
   `)
   const create = db.prepare(`
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key) VALUES (?, ?, ?, ?, 0, 0, ?)

@@ -108,6 +108,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
 
   function indexFor({ state }: DeliveryFilter): string | undefined {
     if (state === 'dead') return 'delivery_died'
+    if (state === 'discarded') return 'delivery_discarded'
     return state === 'running' ? 'delivery_running' : undefined
   }
 }

@@ -114,6 +114,13 @@ const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] 
     : optional<SQLInputValue>('type = ?', type)),
 ]
 
+/** All conditions of a filter on the columns of `event`, for rows that another index finds. */
+export const eventConditions = (filter: EventFilter): readonly SqlCondition[] => [
+  ...timeRange(filter),
+  ...checkedRowByRow(filter),
+  ...kindConditions(filter),
+]
+
 /** Pairs of source and type that are looked up one by one. */
 const MAX_KINDS = 256
 

@@ -1,4 +1,5 @@
 import type { Clock, ClockLook, ClockRecord } from '../../domain/clock.ts'
+import type { DeadFilter, DeadMatches, DiscardRequest, DiscardStep } from '../../domain/dead-letters.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
@@ -19,6 +20,7 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import { announceSettled } from '../shared/deliveries.ts'
+import { discardInCommits } from './dead-letters.ts'
 import { pruneInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
 import type { StoreThreads } from './store-threads.ts'
@@ -74,6 +76,19 @@ export class SqliteStore implements OpenStore {
 
   async replay(replay: Replay): Promise<Replayed> {
     return this.#refusing() ?? this.#writes.call('replay', replay, this.#clock())
+  }
+
+  async discard(request: DiscardRequest): Promise<DiscardStep> {
+    const found = this.#refusing() ?? this.#reads.call('findDead', request)
+    return discardInCommits(found, (keys) => this.#writes.call('discard', keys, this.#clock()))
+  }
+
+  async discardOf(eventUid: string, handler?: string): Promise<readonly string[]> {
+    return this.#refusing() ?? this.#writes.call('discardOf', eventUid, handler, this.#clock())
+  }
+
+  async matchDead(filter: DeadFilter, sampleSize: number): Promise<DeadMatches> {
+    return this.#refusing() ?? this.#reads.call('matchDead', filter, sampleSize)
   }
 
   async judgeClock(look: ClockLook): Promise<ClockRecord> {

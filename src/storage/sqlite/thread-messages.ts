@@ -1,4 +1,5 @@
 import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
+import type { DeadFilter, DeadMatches, DiscardRequest } from '../../domain/dead-letters.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
@@ -17,6 +18,7 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import type { FoundDead } from '../shared/dead-letters.ts'
 import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
@@ -47,6 +49,8 @@ export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
+  discard(keys: readonly number[], nowMs: number): number
+  discardOf(eventUid: string, handler: string | undefined, nowMs: number): readonly string[]
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   shiftLeases(jump: ClockJump): void
   repairTimes(found: FoundAhead, waits: LongestWaits, nowMs: number): RepairedTimes
@@ -67,6 +71,8 @@ export interface ReaderOperations {
   eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>
   deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
+  findDead(request: DiscardRequest): FoundDead
+  matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
   counts(nowMs: number): Counts
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
   task(source: string, id: string): Task | undefined

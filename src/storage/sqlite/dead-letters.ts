@@ -1,0 +1,158 @@
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import {
+  type DeadFilter,
+  type DeadMatches,
+  type DeadPosition,
+  type DiscardRequest,
+  type DiscardStep,
+  MAX_DEAD_WALKED,
+  MAX_MATCHED,
+} from '../../domain/dead-letters.ts'
+import { checkEventFilter } from '../../domain/event-filter.ts'
+import {
+  BEFORE_ALL,
+  causesFrom,
+  type FoundDead,
+  noSuchDelivery,
+  takeMatches,
+  type WalkedRow,
+} from '../shared/dead-letters.ts'
+import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { noSuchEvent } from '../shared/events.ts'
+import type { StateCounts } from './counts.ts'
+import type { Damage } from './damage.ts'
+import { eventConditions } from './search-events.ts'
+import { type SqlCondition, StatementCache } from './statement-cache.ts'
+
+/** How many deliveries one commit discards: an append waits for no more than that. */
+const MAX_DISCARDED_AT_ONCE = 100
+
+/** The keys of the causes that a filter names; undefined if it names none. */
+function prepareCauseKeys(db: DatabaseSync) {
+  const statements = new StatementCache(db)
+  return ({ cause, handler, source }: DeadFilter): readonly number[] | undefined => {
+    if (cause === undefined) return undefined
+    const conditions: SqlCondition[] = [['id = ?', cause]]
+    if (handler !== undefined) conditions.push(['handler = ?', handler])
+    if (source !== undefined) conditions.push(['source = ?', source])
+    return statements.all('SELECT key FROM cause', conditions, 'ORDER BY key', []).map(({ key }) => Number(key))
+  }
+}
+
+/** Walks over the dead deliveries that a filter may mean. */
+function prepareWalk(db: DatabaseSync) {
+  const statements = new StatementCache(db)
+
+  /** Those after a position, of one cause or of all, in order of death. */
+  return (filter: DeadFilter, causeKey: number | undefined, { diedAtMs, key }: DeadPosition, most: number) => {
+    const ofEvent = eventConditions(filter)
+    const conditions: SqlCondition[] = [
+      ...ofEvent,
+      ...(filter.handler === undefined ? [] : [['d.handler = ?', filter.handler] as const]),
+      ['e.key IS NOT NULL'],
+    ]
+    const inner: SqlCondition[] = [
+      ["state = 'dead'"],
+      ...(causeKey === undefined ? [] : [['cause = ?', causeKey] as const]),
+      ['due_at >= ?', diedAtMs],
+      ['(due_at > ? OR key > ?)', diedAtMs, key],
+    ]
+    const sql = `SELECT d.*, e.uid, e.source, e.type, ${conditions.map(([text]) => text).join(' AND ')} AS matches FROM (
+      SELECT * FROM delivery INDEXED BY ${causeKey === undefined ? 'delivery_died' : 'delivery_cause'}
+      WHERE ${inner.map(([text]) => text).join(' AND ')} ORDER BY due_at, key LIMIT ?
+    ) AS d LEFT JOIN event AS e ON e.key = d.key / 1024 ORDER BY d.due_at, d.key`
+    const values: SQLInputValue[] = [...conditions, ...inner].flatMap(([, ...each]) => each)
+    return statements.all(sql, [], '', [...values, most]) as unknown as (WalkedRow & NamedRow)[]
+  }
+}
+
+type NamedRow = DeliveryRow & Readonly<{ uid: string; source: string; type: string }>
+
+export function prepareFindDead(db: DatabaseSync): (request: DiscardRequest) => FoundDead {
+  const causeKeys = prepareCauseKeys(db)
+  const walk = prepareWalk(db)
+  return ({ filter, limit, from = BEFORE_ALL }) => {
+    checkEventFilter(filter)
+    const keys = causeKeys(filter)
+    const causes = keys && causesFrom(keys, from)
+    if (causes?.length === 0) return { keys: [], next: undefined }
+    const start = causes === undefined || causes[0] === from.causeKey ? from : BEFORE_ALL
+    return takeMatches(walk(filter, causes?.[0], start, MAX_DEAD_WALKED), limit, causes)
+  }
+}
+
+export function prepareMatchDead(db: DatabaseSync): (filter: DeadFilter, sampleSize: number) => DeadMatches {
+  const causeKeys = prepareCauseKeys(db)
+  const walk = prepareWalk(db)
+  return (filter, sampleSize) => {
+    checkEventFilter(filter)
+    let left = MAX_MATCHED
+    let count = 0
+    const sample: NamedRow[] = []
+    for (const cause of causeKeys(filter) ?? [undefined]) {
+      for (let from = BEFORE_ALL; left > 0; ) {
+        const rows = walk(filter, cause, from, Math.min(left, MAX_DEAD_WALKED))
+        const matching = rows.filter(({ matches }) => matches === 1)
+        count += matching.length
+        sample.push(...matching.slice(0, sampleSize - sample.length))
+        left -= rows.length
+        const last = rows.at(-1)
+        if (last === undefined || rows.length < MAX_DEAD_WALKED) break
+        from = { diedAtMs: last.due_at, key: last.key }
+      }
+    }
+    return { count, more: left <= 0, sample: sample.map((row) => deliverySummaryOf(row, row)) }
+  }
+}
+
+/** Discards what was found, a bounded number in one commit. */
+export async function discardInCommits(
+  found: Promise<FoundDead>,
+  discard: (keys: readonly number[]) => Promise<number>,
+): Promise<DiscardStep> {
+  const { keys, next } = await found
+  let discarded = 0
+  for (let from = 0; from < keys.length; from += MAX_DISCARDED_AT_ONCE)
+    discarded += await discard(keys.slice(from, from + MAX_DISCARDED_AT_ONCE))
+  return { discarded, next }
+}
+
+interface Discard {
+  /** How many of them were dead, and are discarded now. */
+  readonly discard: (keys: readonly number[], nowMs: number) => number
+  readonly discardOf: (eventUid: string, handler: string | undefined, nowMs: number) => readonly string[]
+}
+
+export function prepareDiscard(db: DatabaseSync, counts: StateCounts, damage: Damage): Discard {
+  const update = db.prepare("UPDATE delivery SET state = 'discarded', due_at = ? WHERE key = ? AND state = 'dead'")
+  const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
+  const ofEvent = db.prepare('SELECT key, handler, state FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
+
+  function discard(keys: readonly number[], nowMs: number): number {
+    const discarded = keys.reduce((sum, key) => {
+      const run = () => Number(update.run(nowMs, key).changes)
+      return sum + damage.around('the discard of delivery', key, run, () => 0)
+    }, 0)
+    counts.move('dead', 'discarded', discarded)
+    return discarded
+  }
+
+  return {
+    discard,
+    discardOf(eventUid, handler, nowMs) {
+      const event = findEvent.get(eventUid)
+      if (event === undefined) throw noSuchEvent(eventUid)
+      const key = Number(event.key)
+      const deliveries = (ofEvent.all(firstDeliveryKey(key), lastDeliveryKey(key)) as DeliveryRow[]).filter(
+        (delivery) => handler === undefined || delivery.handler === handler,
+      )
+      if (handler !== undefined && deliveries.length === 0) throw noSuchDelivery(eventUid, handler)
+      const dead = deliveries.filter(({ state }) => state === 'dead')
+      discard(
+        dead.map(({ key }) => key),
+        nowMs,
+      )
+      return dead.map((delivery) => delivery.handler)
+    },
+  }
+}
