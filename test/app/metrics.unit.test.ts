@@ -48,6 +48,7 @@ describe('the metrics', () => {
       'holdfast_clock_off_seconds 0',
       'holdfast_dead_expiring 6',
       'holdfast_deliveries{state="dead"} 2',
+      'holdfast_deliveries{state="discarded"} 0',
       'holdfast_deliveries{state="pending"} 3',
       'holdfast_deliveries{state="running"} 1',
       'holdfast_deliveries{state="succeeded"} 7',

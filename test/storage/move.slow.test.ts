@@ -68,8 +68,8 @@ test('a moved store answers as it did before, and goes on', { timeout: 60_000 },
   expect(moved).toMatchObject({ outcome: 'moved', resumed: false })
   if (moved.outcome !== 'moved') return
   expect(moved.tables.map(({ table }) => table)).toEqual(MOVED_TABLES)
-  for (const { source, target, equal } of moved.tables) {
-    expect(source.rows).toBeGreaterThan(5)
+  for (const { table, source, target, equal } of moved.tables) {
+    if (table !== 'cause') expect(source.rows).toBeGreaterThan(5)
     expect([target, equal]).toEqual([source, true])
   }
 
