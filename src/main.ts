@@ -2,6 +2,8 @@
 import type { Holdfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
 import { readEnvironment } from './app/environment.ts'
+import { HangUp } from './app/hang-up.ts'
+import { type Reread, rereadConfig } from './app/reread.ts'
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
 import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
 import type { Log } from './log/log.ts'
@@ -57,21 +59,32 @@ async function move(request: MoveRequest): Promise<MoveOutcome> {
 }
 
 async function serve(command: 'serve' | 'dev'): Promise<void> {
-  const environment = readEnvironment()
-  const read = readConfig(command === 'dev' ? { LOG_FORMAT: 'pretty', ...environment } : environment)
+  const hangUp = new HangUp()
+  const environment = () => (command === 'dev' ? { LOG_FORMAT: 'pretty', ...readEnvironment() } : readEnvironment())
+  const read = readConfig(environment())
   const { startHoldfast } = await import('./app/app.ts')
   const { startDev } = await import('./app/dev.ts')
   const { createLog } = await import('./log/log.ts')
   const { lineFormat } = await import('./log/pretty.ts')
-  const { createSecretFilter, secretsIn } = await import('./log/redact.ts')
+  const { secretsIn } = await import('./log/redact.ts')
   const { logLevel, logStyle } = read.config
-  const log = createLog(logLevel, createSecretFilter(secretsIn(read.config)).line, await lineFormat(logStyle))
+  const log = createLog(logLevel, secretsIn(read.config), await lineFormat(logStyle))
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
-  const starting = command === 'dev' ? startDev(read, log, stopping.signal) : startHoldfast(read, log)
+  const reread: Reread = (first) => rereadConfig(first, environment)
+  const starting =
+    command === 'dev' ? startDev(read, log, stopping.signal, reread) : startHoldfast(read, log, {}, reread)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => void shutDown(signal, starting, log, read.config.shutdownGraceMs))
   }
+  hangUp.handle((isOfTerminal) => {
+    if (isOfTerminal) void shutDown('SIGHUP', starting, log, read.config.shutdownGraceMs)
+    else
+      void starting.then(
+        ({ reloadConfig }) => reloadConfig('signal'),
+        () => {},
+      )
+  })
   try {
     const holdfast = await starting
     const { publicUrl, opsUrl, handlers } = holdfast

@@ -1,13 +1,17 @@
 import { systemClock } from '../domain/clock.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import type { ReloadResult } from '../domain/reload.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
+import { secretsIn } from '../log/redact.ts'
 import { joinReplicas, ownHandlers, type RoutedHandlers } from '../replicas/membership.ts'
 import { openStore } from '../storage/open.ts'
 import type { ReadConfig } from './config.ts'
+import { ConfigReload } from './config-reload.ts'
 import { closeListener, listenOn, opsListenerOf, type Phase, publicListenerOf } from './listeners.ts'
 import { closeParts, type PrepareOptions, prepare, type ServiceParts, withGeneratedSecret } from './prepare.ts'
-import { Reloader, type ReloadResult } from './reload.ts'
+import { Reloader } from './reload.ts'
+import type { Reread } from './reread.ts'
 import { type Service, type Tuning, type WiringInputs, wireService } from './wiring.ts'
 
 export interface Holdfast {
@@ -17,6 +21,8 @@ export interface Holdfast {
   readonly handlers: () => readonly string[]
   /** Loads the modules again, as `Reloader.reload` says. */
   readonly reload: () => Promise<ReloadResult>
+  /** Reads the configuration again, and loads everything by it, as `ConfigReload.reload` says. */
+  readonly reloadConfig: ConfigReload['reload']
   /** Resolves if the service cannot go on because its store is lost. */
   readonly lost: Promise<Error>
   /** Stops everything in order, within the grace period. Idempotent. */
@@ -25,27 +31,36 @@ export interface Holdfast {
 
 /**
  * Starts the whole service: store, handler processes, dispatcher, poller, listeners. Rejects with a `ConfigurationError` that
- * names every fault; then nothing is left running.
+ * names every fault; then nothing is left running. `reread` reads the configuration for a reload.
  */
-export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning = {}): Promise<Holdfast> {
+export async function startHoldfast(
+  read: ReadConfig,
+  log: Log,
+  tuning: Tuning = {},
+  reread: Reread = () => read,
+): Promise<Holdfast> {
   let droppedByHandlers = 0
   const onDroppedLines = (lines: number): void => {
     droppedByHandlers += lines
   }
-  const prepareWith = (config: ReadConfig, options: PrepareOptions = {}): Promise<ServiceParts> =>
-    prepare(config, log.log, { ...options, onDroppedLines })
+  const prepareWith = (next: ReadConfig, options: PrepareOptions = {}): Promise<ServiceParts> => {
+    log.keepOut(secretsIn(next.config))
+    return prepare(next, log.log, { ...options, onDroppedLines })
+  }
   const first = await prepareWith(withGeneratedSecret(read, log.log))
   const droppedLogLines = (): number => log.dropped() + droppedByHandlers
-  const service = wireService({ ...(await open(first, log.log, tuning)), droppedLogLines }, () => reloader.current)
+  const service = wireService({ ...(await open(first, log.log, tuning)), droppedLogLines }, () => reloader)
   const reloader = new Reloader({ service, first, prepare: prepareWith })
+  const configReload = new ConfigReload({ reloader, reread: () => reread(read), log: log.log, files: read.files })
   const { config } = service
   const phase: Phase = { isDraining: false, isClosing: false }
   const listeners = {
     public: publicListenerOf(service, reloader, phase),
-    ops: opsListenerOf(service, reloader, phase),
+    ops: opsListenerOf(service, reloader, configReload, phase),
   }
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => {
+    configReload.close()
     stopping ??= stopInOrder(service, reloader, listeners, phase)
     return stopping
   }
@@ -59,7 +74,8 @@ export async function startHoldfast(read: ReadConfig, log: Log, tuning: Tuning =
     if (service.isWorker) service.retention.start()
     const handlers = () => reloader.current.parts.handlers.map(({ name }) => name)
     const reload = () => reloader.reload()
-    return { publicUrl, opsUrl, handlers, reload, lost: service.store.lost, stop }
+    const { reload: reloadConfig } = configReload
+    return { publicUrl, opsUrl, handlers, reload, reloadConfig, lost: service.store.lost, stop }
   } catch (error) {
     await stop()
     throw error

@@ -13,6 +13,12 @@ export interface ReadConfig {
   readonly config: Config
   readonly faults: readonly string[]
   readonly warnings: readonly string[]
+  /** Each setting that is set → SHA-256 of its value. Two configurations differ in the settings whose digests differ. */
+  readonly digests: ReadonlyMap<string, string>
+  /** The files from which values were read. */
+  readonly files: readonly string[]
+  /** Settings that have changed since the start, and that only a restart can change. */
+  readonly needRestart: readonly string[]
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
@@ -92,7 +98,8 @@ export function readConfig(
     logStyle: readLogStyle(env, output, environment.FORCE_COLOR),
   }
   const unread = unreadNames(environment, env.settings, config.sources)
-  return { config, faults: env.faults, warnings: [...env.warnings, ...unread] }
+  const { faults, digests } = env
+  return { config, faults, warnings: [...env.warnings, ...unread], digests, files: [...env.files], needRestart: [] }
 }
 
 function readOpsToken(env: EnvironmentReader, opsHost: string): string | undefined {

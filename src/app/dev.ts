@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import type { ReloadResult } from '../domain/reload.ts'
 import type { Log } from '../log/log.ts'
 import { type Holdfast, startHoldfast } from './app.ts'
 import type { ReadConfig } from './config.ts'
-import type { ReloadResult } from './reload.ts'
+import type { Reread } from './reread.ts'
 import { watchModules } from './watch.ts'
 
 /**
@@ -12,7 +13,7 @@ import { watchModules } from './watch.ts'
  * after each change. Rejects like `startHoldfast` if the fault is elsewhere (in the configuration, a store or port in use), and with the
  * reason of `signal` if that is aborted before the service has started.
  */
-export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal): Promise<Holdfast> {
+export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal, reread?: Reread): Promise<Holdfast> {
   const changes = new EventTarget()
   const endWatch = watchModules({
     directories: directoriesOf(read.config),
@@ -24,7 +25,7 @@ export async function startDev(read: ReadConfig, log: Log, signal: AbortSignal):
       ),
   })
   try {
-    const holdfast = await startOnceSound(read, log, changes, signal)
+    const holdfast = await startOnceSound(read, log, changes, signal, reread)
     let told: ReloadResult | undefined
     const tellOnce = (result: ReloadResult): void => {
       // One reload may be the result of several changes.
@@ -51,12 +52,13 @@ async function startOnceSound(
   log: Log,
   changes: EventTarget,
   signal: AbortSignal,
+  reread: Reread | undefined,
 ): Promise<Holdfast> {
   for (;;) {
     const changed = once(changes, 'change', { signal })
     changed.catch(() => {})
     try {
-      return await startHoldfast(read, log)
+      return await startHoldfast(read, log, {}, reread)
     } catch (error) {
       if (!(error instanceof ConfigurationError && error.isOfModules) || read.faults.length > 0) throw error
       for (const fault of error.faults) log.log.error(fault)
@@ -72,7 +74,8 @@ function tell(result: ReloadResult, { log }: Log): void {
     log.error('not reloaded: the old handlers stay')
     return
   }
-  const { durationMs, handlers, added, removed } = result
+  const { durationMs, handlers, changes: all } = result
+  const { added, removed } = all.handlers
   const changes = [...added.map((name) => `+${name}`), ...removed.map((name) => `-${name}`)]
   const shown = changes.length === 0 ? '' : ` (${changes.join(', ')})`
   log.info(`reloaded in ${Math.round(durationMs)} ms: ${handlers} handler${handlers === 1 ? '' : 's'}${shown}`)

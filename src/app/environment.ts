@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
@@ -32,6 +34,10 @@ export class EnvironmentReader {
   readonly warnings: string[] = []
   /** All names that were asked for: the names of the settings that there are. */
   readonly settings = new Set<string>()
+  /** Each setting that is set → SHA-256 of its value, which may be secret. */
+  readonly digests = new Map<string, string>()
+  /** The absolute paths of the files that variables `X_FILE` name. */
+  readonly files = new Set<string>()
   readonly #environment: Environment
 
   constructor(environment: Environment) {
@@ -56,10 +62,17 @@ export class EnvironmentReader {
   /** The variable's value, or the content of the file that the variable `<name>_FILE` names, without the last line end. */
   #raw(name: string): string | undefined {
     this.settings.add(name)
+    const value = this.#valueOrFile(name)
+    if (value !== undefined) this.digests.set(name, hash('sha256', value))
+    return value
+  }
+
+  #valueOrFile(name: string): string | undefined {
     const value = this.#environment[name]
     const file = this.#environment[`${name}_FILE`]
     if (file === undefined || file === '') return value
     if (value !== undefined && value !== '') this.fault(`${name} and ${name}_FILE are both set: keep one`)
+    this.files.add(resolve(file))
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
     } catch (error) {

@@ -5,6 +5,7 @@ import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
 import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
+import type { ConfigReload } from './config-reload.ts'
 import type { Reloader } from './reload.ts'
 import type { Generation, Service } from './wiring.ts'
 
@@ -69,15 +70,18 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
       return routed.faults().length > 0 ? CANNOT_ROUTE : undefined
     },
     canStore: () => store.faults().length === 0,
-    bodyLimitBytes: config.bodyLimitBytes,
-    trustProxy: config.trustProxy,
-    requireHttps: config.requireHttps,
+    limits: () => reloader.current.parts.config,
     log,
   })
 }
 
 /** The listener for operators. */
-export function opsListenerOf(service: Service, reloader: Reloader, phase: Phase): FastifyInstance {
+export function opsListenerOf(
+  service: Service,
+  reloader: Reloader,
+  { reload }: Pick<ConfigReload, 'reload'>,
+  phase: Phase,
+): FastifyInstance {
   const { config, store, routed, retention, metrics, log } = service
   return createOpsListener({
     store,
@@ -88,10 +92,11 @@ export function opsListenerOf(service: Service, reloader: Reloader, phase: Phase
     sources: () => [...reloader.current.parts.sources.values()],
     sourceState: (source) => reloader.current.tasks.stateOf(source),
     handlers: routed.handlers,
-    attempts: attemptsOf(config),
+    attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
+    reload: () => reload('request'),
     readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
     log,
   })

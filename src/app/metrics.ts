@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 import { type Clock, systemClock } from '../domain/clock.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
+import type { LastReload } from '../domain/reload.ts'
 import type { Counts } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -54,6 +55,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
   })
 
+  if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
+
   return {
     contentType: registry.contentType,
     telemetry,
@@ -88,6 +91,8 @@ export interface MetricsOptions {
   readonly clockOffSeconds?: () => number
   /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
+  /** The last reload of the configuration. */
+  readonly lastReload?: () => LastReload
   /** The state of retention; undefined if this process does not do it. */
   readonly retention?: () => { readonly isHeld: boolean; readonly deadExpiring: number | undefined } | undefined
   readonly clock?: Clock
@@ -184,6 +189,25 @@ function warningGauge(registers: Registry[], warnings: () => readonly string[]):
     registers,
     collect() {
       this.set(warnings().length)
+    },
+  })
+}
+
+function reloadGauges(registers: Registry[], last: () => LastReload): void {
+  new Gauge({
+    name: 'holdfast_config_last_reload_successful',
+    help: '1 if the last reload of the configuration succeeded, or there was none; 0 if it was refused.',
+    registers,
+    collect() {
+      this.set(last().ok ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'holdfast_config_last_reload_success_timestamp_seconds',
+    help: 'When the configuration in use was loaded: at the start, or by the last reload that succeeded.',
+    registers,
+    collect() {
+      this.set(last().succeededAtMs / 1000)
     },
   })
 }

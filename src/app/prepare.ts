@@ -22,7 +22,7 @@ import { type BuiltSources, buildSources } from './sources.ts'
 import { misspeltTypes } from './unknown-types.ts'
 
 /** The parts of the service that the configuration names, loaded and checked, without the store. */
-export interface ServiceParts {
+export interface ServiceParts extends Pick<ReadConfig, 'digests' | 'files' | 'needRestart'> {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
   readonly handlers: readonly HandlerDefinition[]
@@ -54,7 +54,7 @@ export interface PrepareOptions {
  * processes of their own, which run until the caller closes them (`closeParts`).
  */
 export async function prepare(
-  { config, faults: known, warnings: told }: ReadConfig,
+  { config, faults: known, warnings: told, ...settings }: ReadConfig,
   log: Logger,
   { onDroppedLines = () => {}, wait = 'all', signal }: PrepareOptions = {},
 ): Promise<ServiceParts> {
@@ -114,7 +114,7 @@ export async function prepare(
     [...loaded.providers.values()].map(({ provider }) => provider),
   )
   const warnings = [...told, ...built.warnings, ...misspelt, ...retryWarnings(handlers, attemptsOf(config))]
-  return { config, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
+  return { config, ...settings, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 
 /** Ends the threads and processes that `prepare` started. */

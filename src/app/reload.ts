@@ -1,7 +1,8 @@
 import { messageOf } from '../domain/errors.ts'
-import type { HandlerDefinition } from '../domain/handler.ts'
+import type { LastReload, ReloadResult } from '../domain/reload.ts'
 import type { ReadConfig } from './config.ts'
 import { closeParts, type PrepareOptions, type ServiceParts } from './prepare.ts'
+import { changesBetween } from './reload-changes.ts'
 import { type Generation, type Service, wireGeneration } from './wiring.ts'
 
 /** How much longer modules may load once another reload waits: they may never finish, and may have been repaired meanwhile. */
@@ -11,19 +12,7 @@ const MAX_OLD = 4
 /** How long the aborted handlers of such a generation get to return. */
 const ABORT_MS = 1_000
 
-const STOPPING = 'the service is stopping'
-
-export type ReloadResult =
-  /** `added`, `removed`: names of handlers. */
-  | {
-      readonly ok: true
-      readonly handlers: number
-      readonly added: readonly string[]
-      readonly removed: readonly string[]
-      readonly durationMs: number
-    }
-  /** Nothing has changed. */
-  | { readonly ok: false; readonly faults: readonly string[] }
+const STOPPED: ReloadResult = { ok: false, faults: ['the service is stopping'], isStopping: true }
 
 export interface ReloaderOptions {
   readonly service: Service
@@ -63,14 +52,20 @@ export class Reloader {
   #running: { readonly done: Promise<unknown>; readonly supersede: () => void } | undefined
   #waiting: WaitingReload | undefined
   readonly #stopping = new AbortController()
+  #last: LastReload
 
   constructor({ first, ...options }: ReloaderOptions) {
     this.#options = options
+    this.#last = { ok: true, succeededAtMs: options.service.clock() }
     this.#inUse = this.#open(first)
   }
 
   get current(): Generation {
     return this.#inUse.generation
+  }
+
+  get last(): LastReload {
+    return this.#last
   }
 
   /** Calls the generation in use, which is not closed before the call has ended. */
@@ -132,6 +127,7 @@ export class Reloader {
     const signal = AbortSignal.any([this.#stopping.signal, superseded.signal])
     const done = this.#reload(waiting.read, signal)
       .catch((error: unknown): ReloadResult => ({ ok: false, faults: [messageOf(error)] }))
+      .then((result) => this.#noted(result))
       .finally(() => {
         clearTimeout(timer)
         this.#running = undefined
@@ -141,21 +137,29 @@ export class Reloader {
   }
 
   async #reload(given: ReadConfig | undefined, signal: AbortSignal): Promise<ReloadResult> {
-    if (this.#stopping.signal.aborted) return { ok: false, faults: [STOPPING] }
+    if (this.#stopping.signal.aborted) return STOPPED
     const startedMs = performance.now()
     const { parts: before } = this.current
-    const read = given ?? { config: before.config, faults: [], warnings: [] }
+    const read = given ?? { ...before, faults: [], warnings: [] }
     const parts = await this.#options.prepare(read, { wait: 'first', signal })
     const faults = parts.faults.length > 0 ? [...new Set(parts.faults)] : await this.#route(parts)
     if (faults.length > 0 || this.#stopping.signal.aborted) {
       await closeParts(parts)
-      return { ok: false, faults: faults.length > 0 ? faults : [STOPPING] }
+      return this.#stopping.signal.aborted ? STOPPED : { ok: false, faults }
     }
     this.#replace(this.#open(parts))
+    if (parts.config.logLevel !== before.config.logLevel) this.#options.service.log.level = parts.config.logLevel
     for (const warning of parts.warnings)
       if (!before.warnings.includes(warning)) this.#options.service.log.warn(warning)
     const durationMs = performance.now() - startedMs
-    return { ok: true, handlers: parts.handlers.length, ...difference(before.handlers, parts.handlers), durationMs }
+    return { ok: true, handlers: parts.handlers.length, changes: changesBetween(before, parts), durationMs }
+  }
+
+  #noted(result: ReloadResult): ReloadResult {
+    const { ok } = result
+    const isCounted = ok || result.isStopping !== true
+    if (isCounted) this.#last = { ok, succeededAtMs: ok ? this.#options.service.clock() : this.#last.succeededAtMs }
+    return result
   }
 
   /** Routes events to the new handlers, which the next step starts. Returns why that is not possible. */
@@ -198,9 +202,3 @@ const noCalls = (open: OpenGeneration): Promise<void> =>
 
 const closeReaders = ({ generation: { parts, pipeline } }: OpenGeneration): Promise<unknown> =>
   Promise.all([parts.readers.close(), pipeline.reader.close()])
-
-function difference(before: readonly HandlerDefinition[], now: readonly HandlerDefinition[]) {
-  const names = (handlers: readonly HandlerDefinition[]) => new Set(handlers.map(({ name }) => name))
-  const [old, known] = [names(before), names(now)]
-  return { added: [...known.difference(old)], removed: [...old.difference(known)] }
-}

@@ -16,6 +16,7 @@ const TOLERANCE_SHARE = 0.1
 const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
+/** The times are read at each pass: a reload may change them. */
 export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore & StoreClock
   /** The longest waits by what is known now: the handlers of other replicas may change. */
@@ -41,7 +42,6 @@ interface RetentionHealth {
 export class Retention implements RetentionService {
   readonly #options: RetentionOptions
   readonly #monotonicMs: () => number
-  readonly #toleranceMs: number
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #isStarted = false
@@ -57,9 +57,6 @@ export class Retention implements RetentionService {
   constructor(options: RetentionOptions) {
     this.#options = options
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
-    const { retentionDays } = options
-    const shareMs = retentionDays === 0 ? MAX_TOLERANCE_MS : retentionDays * DAY_MS * TOLERANCE_SHARE
-    this.#toleranceMs = Math.min(MAX_TOLERANCE_MS, shareMs)
   }
 
   /** Makes a pass now and every five minutes. */
@@ -76,10 +73,10 @@ export class Retention implements RetentionService {
   state = (): RetentionHealth => ({ isHeld: this.#heldLoggedAtMs !== undefined, deadExpiring: this.#deadExpiring })
 
   async report(): Promise<RetentionReport> {
-    const { store, retentionDays, deadRetentionDays } = this.#options
+    const { retentionDays, deadRetentionDays } = this.#options
     const record = await this.#look()
     const times = { retentionDays, deadRetentionDays, nowMs: record.lookedAtMs }
-    return { ...stateOf(record), retentionDays, deadRetentionDays, old: await countOld(store, times) }
+    return { ...stateOf(record), retentionDays, deadRetentionDays, old: await countOld(this.#options.store, times) }
   }
 
   async resume(clockMs: number): Promise<RetentionState> {
@@ -124,7 +121,11 @@ export class Retention implements RetentionService {
   async #look(confirmedMs?: number): Promise<ClockRecord> {
     const nowMs = this.#monotonicMs()
     const ranMs = nowMs - (this.#lookedAtMs ?? nowMs)
-    const look = { ranMs, toleranceMs: this.#toleranceMs, ...(confirmedMs !== undefined && { confirmedMs }) }
+    const look = {
+      ranMs,
+      toleranceMs: toleranceOf(this.#options),
+      ...(confirmedMs !== undefined && { confirmedMs }),
+    }
     const record = await this.#options.store.judgeClock(look)
     this.#lookedAtMs = nowMs
     return record
@@ -156,7 +157,8 @@ export class Retention implements RetentionService {
   }
 
   async #prune(nowMs: number): Promise<void> {
-    const { store, retentionDays, deadRetentionDays, log } = this.#options
+    const { store, log } = this.#options
+    const { retentionDays, deadRetentionDays } = this.#options
     const about = { retention_days: retentionDays, retention_dead_days: deadRetentionDays }
     const pruned = await pruneOnce(store, { retentionDays, deadRetentionDays, nowMs }, this.#stopping.signal)
     if (pruned.redated > 0)
@@ -196,6 +198,9 @@ interface RetentionTimes {
   /** Retention of events with a dead delivery; at least `retentionDays`. 0: for ever. */
   readonly deadRetentionDays: number
 }
+
+const toleranceOf = ({ retentionDays }: RetentionTimes): number =>
+  retentionDays === 0 ? MAX_TOLERANCE_MS : Math.min(MAX_TOLERANCE_MS, retentionDays * DAY_MS * TOLERANCE_SHARE)
 
 /** `nowMs`: a time of the store's clock. */
 type RetentionAt = RetentionTimes & { readonly nowMs: number }

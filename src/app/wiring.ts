@@ -4,6 +4,7 @@ import { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { StartsByHandler } from '../dispatch/rate-limits.ts'
 import type { Clock } from '../domain/clock.ts'
 import { attemptsOf, type Config } from '../domain/config.ts'
+import type { LastReload } from '../domain/reload.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
@@ -66,8 +67,15 @@ const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
 /** Replaces the dispatcher in a process that runs no handlers (ROLE=ingest). */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
-/** Makes the parts that live as long as the service. Starts nothing. They reach the generation of the moment through `current`. */
-export function wireService(inputs: WiringInputs, current: () => Generation) {
+/**
+ * Makes the parts that live as long as the service. Starts nothing. They reach the generation of the moment through `reloader`, which
+ * is not there yet when this is called.
+ */
+export function wireService(
+  inputs: WiringInputs,
+  reloader: () => { readonly current: Generation; readonly last: LastReload },
+) {
+  const current = (): Generation => reloader().current
   const { config, store, routed, clock, log, droppedLogLines } = inputs
   const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
@@ -79,9 +87,10 @@ export function wireService(inputs: WiringInputs, current: () => Generation) {
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines,
+    lastReload: () => reloader().last,
     retention: () => (isWorker ? retention.state() : undefined),
   })
-  const retention = retentionOf(inputs, () => current().dispatcher.wake())
+  const retention = retentionOf(inputs, current)
   const { telemetry } = metrics
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   return {
@@ -142,19 +151,28 @@ function dispatcherOf(
   })
 }
 
-function retentionOf({ config, store, routed, log }: WiringInputs, onRepaired: () => void): Retention {
-  let longest = longestWaits([], attemptsOf(config))
+function retentionOf({ config, store, routed, log }: WiringInputs, current: () => Generation): Retention {
+  let longest = { ...longestWaits([], attemptsOf(config)), pollMs: 0 }
   return new Retention({
     store,
-    retentionDays: config.retentionDays,
-    deadRetentionDays: config.deadRetentionDays,
-    waits: () => {
-      // Never shorter than before: attempts of a handler from before a reload may still run.
-      const now = longestWaits(routed.handlers(), attemptsOf(config))
-      longest = { leaseMs: Math.max(longest.leaseMs, now.leaseMs), retryMs: Math.max(longest.retryMs, now.retryMs) }
-      return { ...longest, retryAfterMs: MAX_RETRY_AFTER_MS, pollMs: longestPollMs(config.pollIntervalMs) }
+    get retentionDays() {
+      return current().parts.config.retentionDays
     },
-    onRepaired,
+    get deadRetentionDays() {
+      return current().parts.config.deadRetentionDays
+    },
+    waits: () => {
+      const { config: now } = current().parts
+      // Never shorter than before: attempts and polls from before a reload may still run.
+      const waits = longestWaits(routed.handlers(), attemptsOf(now))
+      longest = {
+        leaseMs: Math.max(longest.leaseMs, waits.leaseMs),
+        retryMs: Math.max(longest.retryMs, waits.retryMs),
+        pollMs: Math.max(longest.pollMs, longestPollMs(now.pollIntervalMs)),
+      }
+      return { ...longest, retryAfterMs: MAX_RETRY_AFTER_MS }
+    },
+    onRepaired: () => current().dispatcher.wake(),
     log,
   })
 }

@@ -14,6 +14,7 @@ import {
   registrationsList,
   registrationsUpdate,
 } from './registrations.ts'
+import { reload } from './reload.ts'
 import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
@@ -74,6 +75,7 @@ const commands: readonly Command[] = [
   registrationsDelete,
   retentionShow,
   retentionResume,
+  reload,
   migrate,
 ]
 

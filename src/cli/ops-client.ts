@@ -20,10 +20,13 @@ export interface OpsClient {
 /** The service did not answer 2xx. An answer of 400 gives the exit code of wrong arguments. */
 export class ProblemError extends CommandError {
   readonly status: number
+  /** Every reason that the service gives, if it gives several. */
+  readonly reasons: readonly string[]
 
   constructor(status: number, bytes: Buffer) {
     super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
     this.status = status
+    this.reasons = readProblem(bytes).reasons ?? []
   }
 }
 
@@ -142,10 +145,14 @@ export function describeProblem(status: number, bytes: Buffer): string {
   return `${title} (${status})${detail === undefined ? '' : `: ${detail}`}`
 }
 
-function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail'>> {
+function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail' | 'reasons'>> {
   try {
-    const { title, detail } = JSON.parse(bytes.toString()) as { title?: unknown; detail?: unknown }
-    return { ...(typeof title === 'string' && { title }), ...(typeof detail === 'string' && { detail }) }
+    const { title, detail, reasons } = JSON.parse(bytes.toString()) as Readonly<Record<string, unknown>>
+    return {
+      ...(typeof title === 'string' && { title }),
+      ...(typeof detail === 'string' && { detail }),
+      ...(Array.isArray(reasons) && { reasons: reasons.filter((reason) => typeof reason === 'string') }),
+    }
   } catch {
     return {}
   }

@@ -20,6 +20,7 @@ export type ProblemCode =
   | 'token_invalid'
   | 'foreign_host'
   | 'foreign_origin'
+  | 'configuration_refused'
 
 interface Problem {
   readonly status: number
@@ -72,6 +73,11 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
     status: 422,
     slug: 'idempotency-mismatch',
     title: 'The Idempotency-Key was used for another request',
+  },
+  configuration_refused: {
+    status: 422,
+    slug: 'configuration-refused',
+    title: 'The configuration has faults, and the old one stays',
   },
   provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },

@@ -1,9 +1,12 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 import { LineWriter } from './line-writer.ts'
 import type { LineFormat } from './pretty.ts'
+import { createGrowingFilter } from './redact.ts'
 
 export interface Log {
   readonly log: Logger
+  /** From now on, removes these secrets from every line, too. */
+  readonly keepOut: (secrets: readonly string[]) => void
   /** How many lines were dropped because stdout did not accept them. */
   readonly dropped: () => number
   /** Writes the buffered lines, as far as stdout accepts them. */
@@ -12,15 +15,12 @@ export interface Log {
 
 /**
  * Logs structured lines to stdout, in `format` if there is one. Callers never pass bodies, secrets or query strings. If a name, an id
- * or a library's message contains a secret, `withoutSecrets` removes it from the line.
+ * or a library's message contains one of the secrets, the line is written without it.
  */
-export function createLog(
-  level: string,
-  withoutSecrets: (line: string) => string = (line) => line,
-  format?: LineFormat,
-): Log {
+export function createLog(level: string, secrets: readonly string[] = [], format?: LineFormat): Log {
   const { lines, dropped, flush } = openLines(1, format)
-  return { log: pino({ ...PLAIN, level, hooks: { streamWrite: withoutSecrets } }, lines), dropped, flush }
+  const { line, keepOut } = createGrowingFilter(secrets)
+  return { log: pino({ ...PLAIN, level, hooks: { streamWrite: line } }, lines), keepOut, dropped, flush }
 }
 
 /** What every line has. */

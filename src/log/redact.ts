@@ -143,6 +143,23 @@ export function createSecretFilter(secrets: readonly string[], sent: readonly st
   }
 }
 
+/** How many secrets a growing filter knows; it forgets the oldest first. */
+const MAX_KNOWN_SECRETS = 1_000
+
+/** A filter of log lines that learns secrets later: a reload brings new ones, and messages may still have the old ones. */
+export function createGrowingFilter(first: readonly string[]) {
+  let known: ReadonlySet<string> = new Set()
+  let clean = (line: string): string => line
+  const keepOut = (secrets: readonly string[]): void => {
+    const all = known.difference(new Set(secrets)).union(new Set(secrets))
+    const hasNew = all.size > known.size
+    known = new Set([...all].slice(-MAX_KNOWN_SECRETS))
+    if (hasNew) clean = createSecretFilter([...known]).line
+  }
+  keepOut(first)
+  return { line: (line: string): string => clean(line), keepOut }
+}
+
 function cleanHeaders(headers: Headers, clean: (text: string) => string): Headers {
   const cleanOnes: Record<string, string> = Object.create(null)
   for (const name in headers) {

@@ -25,7 +25,7 @@ function startWithin(
 ) {
   const messages: string[] = []
   const write = (line: string): void => void messages.push(JSON.parse(line).msg)
-  const log = { log: pino({ level: 'info' }, { write }), dropped: () => 0, flush: () => {} }
+  const log = { log: pino({ level: 'info' }, { write }), keepOut: () => {}, dropped: () => 0, flush: () => {} }
   const own = { HOST: '127.0.0.1', PORT: '0', OPS_PORT: '0', SHUTDOWN_GRACE_MS: '1000', LOG_LEVEL: 'silent' }
   const source = { SOURCES: 'ai', SOURCE_AI_SECRET: AI_SECRET }
   const DATABASE_URL = `file:${join(directory, 'holdfast.db')}`

@@ -65,7 +65,10 @@ test('a replica routes to the handlers that another one has loaded again, and no
   await post(ingest.publicUrl, signedEvent('acme.thing'))
   await reloaded.written(1)
   reloaded.edit(writes('after', 'new'))
-  expect(await reloaded.reload()).toMatchObject({ ok: true, added: ['new'], removed: ['old'] })
+  expect(await reloaded.reload()).toMatchObject({
+    ok: true,
+    changes: { handlers: { added: ['new'], removed: ['old'] } },
+  })
   await eventually(
     () => ingest.api('/v1/handlers'),
     ({ items }) => items.map(({ name }: { name: string }) => name).join() === 'new',

@@ -95,7 +95,11 @@ describe('a reload', () => {
   }
 
   test('replaces the handlers by those of the edited modules, and says which are new and which are gone', async () => {
-    expect(service.result).toMatchObject({ ok: true, handlers: 6, added: ['new', 'beside'], removed: ['old'] })
+    expect(service.result).toMatchObject({
+      ok: true,
+      handlers: 6,
+      changes: { handlers: { added: ['new', 'beside'], removed: ['old'] } },
+    })
     await service.send()
     expect(await service.written(2, 'thing')).toEqual(['thing before', 'thing after'])
     expect(await service.handlers()).toEqual(['beside', 'endless', 'fails', 'long', 'new', 'one'])

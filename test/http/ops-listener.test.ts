@@ -251,6 +251,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/handlers',
     '/v1/registrations',
     '/v1/registrations/{source}/{id}',
+    '/v1/reload',
     '/v1/retention',
     '/v1/retention/resume',
     '/v1/sources',

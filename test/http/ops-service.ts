@@ -116,7 +116,8 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: () => [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
     handlers: () => handlers,
-    attempts: { timeoutMs: 30_000, retry: { maxAttempts: 12, baseMs: 1_000, capMs: 3_600_000 } },
+    attempts: () => ({ timeoutMs: 30_000, retry: { maxAttempts: 12, baseMs: 1_000, capMs: 3_600_000 } }),
+    reload: async () => ({ ok: false, faults: ['nothing is reloaded here'] }),
     metrics: createMetrics({
       sources: () => new Set(['ai', 'forms']),
       handlers: () => handlers,

@@ -5,7 +5,11 @@ import { expect, onTestFinished } from 'vitest'
 import type { Incoming, Receive } from '../../src/domain/receive.ts'
 import type { Source } from '../../src/domain/source.ts'
 import type { RequestOutcome } from '../../src/domain/telemetry.ts'
-import { createPublicListener, type PublicListenerOptions } from '../../src/http/public/public-listener.ts'
+import {
+  createPublicListener,
+  type PublicLimits,
+  type PublicListenerOptions,
+} from '../../src/http/public/public-listener.ts'
 import { defineProvider } from '../../src/providers/define-provider.ts'
 
 export const UID = '01890000-0000-7000-8000-000000000001'
@@ -47,10 +51,11 @@ export interface PublicService {
   readonly countedAtLeast: (count: number) => Promise<void>
 }
 
-type Overrides = Partial<Omit<PublicListenerOptions, 'receive' | 'sources' | 'telemetry' | 'log'>> & {
-  readonly receive?: Receive
-  readonly sources?: ReadonlyMap<string, Source>
-}
+type Overrides = Partial<Omit<PublicListenerOptions, 'receive' | 'sources' | 'telemetry' | 'log' | 'limits'>> &
+  Partial<PublicLimits> & {
+    readonly receive?: Receive
+    readonly sources?: ReadonlyMap<string, Source>
+  }
 
 /** A public listener on a port of its own, closed with the test. Accepts everything unless `receive` says otherwise. */
 export async function startPublic(overrides: Overrides = {}): Promise<PublicService> {
@@ -61,14 +66,14 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
   const waiting: (() => void)[] = []
   const output = new PassThrough()
   output.on('data', (line) => logged.push(JSON.parse(String(line))))
-  const { receive = async () => ({ outcome: 'accepted', uid: UID }), sources = SOURCES, ...options } = overrides
+  const { receive = async () => ({ outcome: 'accepted', uid: UID }), sources = SOURCES, ...others } = overrides
+  const { bodyLimitBytes = 1_000, trustProxy = [], requireHttps = false, ...options } = others
+  const limits = { bodyLimitBytes, trustProxy, requireHttps }
 
   const app = createPublicListener({
     sources: () => sources,
     readiness: () => [],
-    bodyLimitBytes: 1_000,
-    trustProxy: [],
-    requireHttps: false,
+    limits: () => limits,
     ...options,
     receive: (incoming) => {
       received.push(incoming)

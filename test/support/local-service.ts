@@ -6,6 +6,7 @@ import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { type Holdfast, startHoldfast } from '../../src/app/app.ts'
 import { readConfig } from '../../src/app/config.ts'
+import { rereadConfig } from '../../src/app/reread.ts'
 import type { Tuning } from '../../src/app/wiring.ts'
 import { AI_SECRET } from './ai-source.ts'
 import { CATALOGUE_HANDLERS } from './service.ts'
@@ -21,7 +22,10 @@ export interface LocalService {
   // oxlint-disable-next-line typescript/no-explicit-any -- answers are asserted on field by field
   api(path: string, init?: RequestInit): Promise<any>
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: never }>
+  /** What a reload of the configuration reads. */
+  readonly configured: Record<string, string>
   reload: Holdfast['reload']
+  reloadConfig: Holdfast['reloadConfig']
   stop(): Promise<void>
 }
 
@@ -52,9 +56,15 @@ export async function startLocal(
   const logs: Record<string, unknown>[] = []
   const lines = new PassThrough()
   lines.on('data', (line) => logs.push(JSON.parse(String(line))))
-  const log = { log: pino({ level: environment.LOG_LEVEL ?? 'info' }, lines), dropped: () => 0, flush: () => {} }
-  const read = readConfig({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
-  const { publicUrl, opsUrl, reload, stop } = await startHoldfast(read, log, tuning)
+  const log = {
+    log: pino({ level: environment.LOG_LEVEL ?? 'info' }, lines),
+    keepOut: () => {},
+    dropped: () => 0,
+    flush: () => {},
+  }
+  const variables = () => ({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
+  const holdfast = await startHoldfast(readConfig(variables()), log, tuning, (first) => rereadConfig(first, variables))
+  const { publicUrl, opsUrl, reload, reloadConfig, stop } = holdfast
   onEnd(async () => {
     await stop()
     rmSync(directory, { recursive: true, force: true })
@@ -78,7 +88,9 @@ export async function startLocal(
       })
       return { status: answer.status, body: (await answer.json()) as never }
     },
+    configured: environment,
     reload,
+    reloadConfig,
     stop,
   }
 }

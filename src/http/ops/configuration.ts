@@ -32,7 +32,7 @@ export function registerSources(
 export function registerHandlers(
   app: OpsApp,
   handlers: () => readonly HandlerDefinition[],
-  service: AttemptPolicy,
+  service: () => AttemptPolicy,
 ): void {
   app.get(
     '/v1/handlers',
@@ -43,6 +43,6 @@ export function registerHandlers(
         response: { 200: Type.Object({ items: Type.Array(HandlerSchema) }) },
       },
     },
-    async (_request, reply) => reply.send({ items: handlers().map((handler) => handlerJson(handler, service)) }),
+    async (_request, reply) => reply.send({ items: handlers().map((handler) => handlerJson(handler, service())) }),
   )
 }

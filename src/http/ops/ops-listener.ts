@@ -6,6 +6,7 @@ import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
+import type { ReloadResult } from '../../domain/reload.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SourceState } from '../../domain/source.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
@@ -23,6 +24,7 @@ import { registerDeliveries, registerEvents, registerReplays } from './events.ts
 import { registerJsonBody } from './json-body.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerRegistrations } from './registrations.ts'
+import { registerReload } from './reload.ts'
 import { registerRetention } from './retention.ts'
 import { registerTasks } from './tasks.ts'
 
@@ -39,11 +41,13 @@ export interface OpsListenerOptions {
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly handlers: () => readonly HandlerDefinition[]
   /** The service's settings for handlers without a policy of their own. */
-  readonly attempts: AttemptPolicy
+  readonly attempts: () => AttemptPolicy
   readonly metrics: MetricsView
   /** Undefined: the listener is bound to loopback, and serves local host names only. */
   readonly token: string | undefined
   readonly metricsOpen: boolean
+  /** Reads the configuration again. */
+  readonly reload: () => Promise<ReloadResult>
   /** Why events cannot be stored now, in words for operators; empty: the service is ready. */
   readonly readiness: () => readonly string[]
   readonly log: Logger
@@ -88,6 +92,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerSources(app, options.sources, options.sourceState)
     registerHandlers(app, options.handlers, options.attempts)
     registerRetention(app, retention, log)
+    registerReload(app, options.reload)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()
   })

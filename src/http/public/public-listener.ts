@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { MAX_ARRIVING_BYTES } from '../../domain/limits.ts'
 import type { Receive } from '../../domain/receive.ts'
 import type { Source } from '../../domain/source.ts'
 import type { Telemetry } from '../../domain/telemetry.ts'
@@ -9,6 +10,13 @@ import { createListener, refuseOtherMethods, type Timeouts } from '../listener.t
 import { sendProblem, statusOf } from '../problems.ts'
 import { createTrustedProxies } from './trusted-proxies.ts'
 import { isWebhookPath, registerWebhooks } from './webhooks.ts'
+
+export interface PublicLimits {
+  readonly bodyLimitBytes: number
+  /** CIDRs. */
+  readonly trustProxy: readonly string[]
+  readonly requireHttps: boolean
+}
 
 export interface PublicListenerOptions {
   /** The configured sources, by name; the same map until a reload. */
@@ -26,11 +34,9 @@ export interface PublicListenerOptions {
   readonly closed?: () => string | undefined
   /** Whether the store accepts events now. If not, a sender that waits for `100 Continue` gets 503 before it sends the body. */
   readonly canStore?: () => boolean
-  readonly bodyLimitBytes: number
+  /** The same object until a reload. */
+  readonly limits: () => PublicLimits
   readonly maxArrivingBytes?: number
-  /** CIDRs. */
-  readonly trustProxy: readonly string[]
-  readonly requireHttps: boolean
   readonly log: Logger
   readonly timeouts?: Timeouts
   /** Monotonic milliseconds. */
@@ -44,12 +50,13 @@ const NO_QUERY = Object.freeze({})
  * type and encoding.
  */
 export function createPublicListener(options: PublicListenerOptions): FastifyInstance {
-  const { log, telemetry, requireHttps } = options
+  const { log, telemetry, limits } = options
   const reading = new WeakMap<Socket, Source>()
-  const proxies = createTrustedProxies(options.trustProxy)
+  const proxies = createTrustedProxies(() => limits().trustProxy)
   const { app, connections } = createListener({
     log,
-    bodyLimitBytes: options.bodyLimitBytes,
+    // The route itself reads bodies, within its own limit.
+    bodyLimitBytes: MAX_ARRIVING_BYTES,
     ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
     queryParser: () => NO_QUERY,
     onClientFault: (fault, socket) => {
@@ -66,7 +73,7 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
   })
   for (const method of app.supportedMethods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, requireHttps && !proxies.isHttps(request) ? 'insecure' : 'not_found'),
+    sendProblem(reply, limits().requireHttps && !proxies.isHttps(request) ? 'insecure' : 'not_found'),
   )
 
   const refuseOthers = refuseOtherMethods(app)
@@ -76,9 +83,8 @@ export function createPublicListener(options: PublicListenerOptions): FastifyIns
     sources: options.sources,
     receive: options.receive,
     telemetry,
-    bodyLimitBytes: options.bodyLimitBytes,
+    limits,
     maxArrivingBytes: options.maxArrivingBytes,
-    requireHttps,
     proxies,
     isDraining: options.isDraining ?? (() => false),
     closed: options.closed ?? (() => undefined),

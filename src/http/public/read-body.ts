@@ -22,9 +22,10 @@ const EMPTY = Buffer.alloc(0)
  * `BODY_BYTES_PER_PIECE`. Calls `onManyChunks` with the socket of a body that comes in more chunks than ordinary senders make,
  * before that limit. Never rejects.
  */
-export function createBodyReader(limitBytes: number, budget: ReadBudget, onManyChunks: (socket: Socket) => void) {
+export function createBodyReader(limit: () => number, budget: ReadBudget, onManyChunks: (socket: Socket) => void) {
   return (request: IncomingMessage, sender: () => Sender): Promise<BodyRead> =>
     new Promise((resolve) => {
+      const limitBytes = limit()
       const declared = request.headers['content-length']
       const declaredBytes = declared === undefined ? undefined : Number(declared)
       const expectedBytes = declaredBytes ?? limitBytes

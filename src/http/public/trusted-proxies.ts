@@ -16,17 +16,16 @@ export interface TrustedProxies {
   readonly isHttps: (request: FastifyRequest) => boolean
 }
 
-/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers count. */
-export function createTrustedProxies(trusted: readonly string[]): TrustedProxies {
-  const list = new BlockList()
-  for (const range of trusted) {
-    const [address = '', bits] = range.split('/')
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
-    if (bits === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, Number(bits), family)
+/** `trusted`: addresses and CIDRs of the proxies whose `X-Forwarded-…` headers count; the same list until a reload. */
+export function createTrustedProxies(trusted: () => readonly string[]): TrustedProxies {
+  let compiled: { readonly from: readonly string[]; readonly list: BlockList } | undefined
+  const listNow = (): BlockList => {
+    const from = trusted()
+    if (compiled?.from !== from) compiled = { from, list: listOf(from) }
+    return compiled.list
   }
   const trusts = (address: string | undefined): boolean =>
-    address !== undefined && list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+    address !== undefined && listNow().check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 
   /** The hops from the nearest to the first that is not trusted. Undefined as a hop: a proxy wrote a text that is no address. */
   function hopsOf({ socket, headers }: IncomingMessage): readonly (string | undefined)[] {
@@ -56,6 +55,17 @@ export function createTrustedProxies(trusted: readonly string[]): TrustedProxies
       return schemes[at]?.toLowerCase() === 'https'
     },
   }
+}
+
+function listOf(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = '', bits] = range.split('/')
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+    if (bits === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(bits), family)
+  }
+  return list
 }
 
 const entriesIn = (header: string | readonly string[] | undefined): readonly string[] =>

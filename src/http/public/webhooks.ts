@@ -21,10 +21,9 @@ interface WebhookOptions {
   readonly sources: () => ReadonlyMap<string, Source>
   readonly receive: Receive
   readonly telemetry: Telemetry
-  readonly bodyLimitBytes: number
+  readonly limits: () => { readonly bodyLimitBytes: number; readonly requireHttps: boolean }
   /** Bounds the bodies that arrive at the same time; `MAX_ARRIVING_BYTES` unless given. */
   readonly maxArrivingBytes?: number | undefined
-  readonly requireHttps: boolean
   readonly proxies: TrustedProxies
   readonly isDraining: () => boolean
   readonly closed: () => string | undefined
@@ -85,11 +84,11 @@ class WebhookRoute {
   constructor(options: WebhookOptions) {
     this.#options = options
     this.#budget = new ReadBudget(options.maxArrivingBytes ?? MAX_ARRIVING_BYTES)
-    this.#readBody = createBodyReader(options.bodyLimitBytes, this.#budget, options.connections.suspect)
+    this.#readBody = createBodyReader(() => options.limits().bodyLimitBytes, this.#budget, options.connections.suspect)
   }
 
   async answer(request: WebhookRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { now, reading, isDraining, bodyLimitBytes, receive } = this.#options
+    const { now, reading, isDraining, limits, receive } = this.#options
     const startedMs = now()
     const { raw } = request
     const endpoint = this.#endpointOf(request.params.source)
@@ -100,7 +99,7 @@ class WebhookRoute {
     const { source } = endpoint
     const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
     const declaredBytes = Number(raw.headers['content-length'] ?? 0)
-    if (declaredBytes > bodyLimitBytes) return this.#refuse(reply, source, UNREAD.too_large, startedMs)
+    if (declaredBytes > limits().bodyLimitBytes) return this.#refuse(reply, source, UNREAD.too_large, startedMs)
     const precheck = source.precheck(unread)
     if (precheck?.ok === false)
       return this.#refuse(reply, source, unprovenRefusal(unproven(precheck), endpoint, raw), startedMs)
@@ -140,10 +139,10 @@ class WebhookRoute {
 
   /** Why the request is refused before any of its body is read; undefined: it is not. */
   #refusalOf(request: WebhookRequest, endpoint: Endpoint | undefined): Refusal | undefined {
-    const { closed, requireHttps, proxies } = this.#options
+    const { closed, limits, proxies } = this.#options
     const reason = closed()
     if (reason !== undefined) return { outcome: 'unavailable', details: { detail: reason } }
-    if (requireHttps && !proxies.isHttps(request)) return { outcome: 'insecure' }
+    if (limits().requireHttps && !proxies.isHttps(request)) return { outcome: 'insecure' }
     if (endpoint === undefined) return { outcome: 'unknown_source' }
     const { method, headers } = request.raw
     if (method !== 'POST') return { outcome: 'method_not_allowed' }

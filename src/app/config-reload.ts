@@ -1,0 +1,74 @@
+import type { Logger } from 'pino'
+import { messageOf } from '../domain/errors.ts'
+import type { ReloadResult } from '../domain/reload.ts'
+import type { ReadConfig } from './config.ts'
+import type { Reloader } from './reload.ts'
+import { SecretFiles } from './secret-files.ts'
+
+/** What asked for a reload. `file`: a file that a variable `X_FILE` names has changed. */
+export type ReloadTrigger = 'signal' | 'request' | 'file'
+
+interface ConfigReloadOptions {
+  readonly reloader: Pick<Reloader, 'reload'>
+  /** Reads the configuration as it is now, as `rereadConfig` says. */
+  readonly reread: () => ReadConfig
+  /** The files from which the start read values. */
+  readonly files: readonly string[]
+  readonly log: Logger
+}
+
+/** Reloads the configuration when an operator asks for it, and when a file with a value of it changes. Tells the log what came of it. */
+export class ConfigReload {
+  readonly #options: ConfigReloadOptions
+  readonly #files: SecretFiles
+  #told: ReloadResult | undefined
+
+  constructor(options: ConfigReloadOptions) {
+    this.#options = options
+    const { log } = options
+    this.#files = new SecretFiles(
+      () => void this.reload('file'),
+      (file, error) =>
+        log.warn({ file, error: messageOf(error) }, 'a file cannot be watched: its changes are found later'),
+    )
+    this.#files.watch(options.files)
+  }
+
+  /**
+   * Reads the configuration again and replaces everything that depends on it, as `Reloader.reload` says. If there is a fault, names
+   * all of them, and nothing has changed. Never rejects.
+   */
+  reload = async (trigger: ReloadTrigger): Promise<ReloadResult> => {
+    const { reloader, reread } = this.#options
+    this.#files.note()
+    const read = reread()
+    // Also if it is refused: when its files are repaired, it is to be read again.
+    this.#files.watch(read.files)
+    const result = await reloader.reload(read)
+    if (result !== this.#told) this.#tell(result, trigger)
+    // Several who asked at the same time have the same result.
+    this.#told = result
+    return result
+  }
+
+  close(): void {
+    this.#files.close()
+  }
+
+  #tell(result: ReloadResult, trigger: ReloadTrigger): void {
+    const { log } = this.#options
+    if (!result.ok) {
+      if (result.isStopping) return
+      for (const fault of result.faults) log.error({ trigger }, fault)
+      log.error({ trigger, faults: result.faults.length }, 'not reloaded: the old configuration stays')
+      return
+    }
+    const { sources, handlers, settings, needRestart } = result.changes
+    log.info(
+      { trigger, duration_ms: Math.round(result.durationMs), sources, handlers, settings },
+      'configuration reloaded',
+    )
+    if (needRestart.length > 0)
+      log.warn({ settings: needRestart }, 'these settings have changed, and only a restart brings them into effect')
+  }
+}

@@ -1,0 +1,56 @@
+import type { Config } from '../domain/config.ts'
+import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import { type ReadConfig, readConfig } from './config.ts'
+import type { Environment } from './environment.ts'
+
+/** The settings that only a restart can change, and the text that gives each its present value. */
+const AT_START: Readonly<Record<string, (config: Config) => string>> = {
+  HOST: ({ publicHost }) => publicHost,
+  PORT: ({ publicPort }) => String(publicPort),
+  OPS_HOST: ({ opsHost }) => opsHost,
+  OPS_PORT: ({ opsPort }) => String(opsPort),
+  DATABASE_URL: ({ databaseUrl }) => databaseUrl,
+  ROLE: ({ role }) => role,
+  SHUTDOWN_GRACE_MS: ({ shutdownGraceMs }) => String(shutdownGraceMs),
+  LOG_FORMAT: ({ logStyle }) => (logStyle === 'json' ? 'json' : 'pretty'),
+}
+
+export const isFixedAtStart = (setting: string): boolean => AT_START[setting] !== undefined
+
+/** Reads the configuration again, as `rereadConfig` says. */
+export type Reread = (first: ReadConfig) => ReadConfig
+
+/**
+ * Reads the configuration again while the service runs. Settings that only a restart can change keep the value that they had in `first`,
+ * and are named in `needRestart` if they have another one now. All others are checked together with these kept values: a reload must
+ * not remove the token of a listener that others can still reach. The faults are those of both: of what the service would use now,
+ * and of what its next start would use. Never throws.
+ */
+export function rereadConfig(first: ReadConfig, environment: () => Environment): ReadConfig {
+  try {
+    return reread(first, environment())
+  } catch (error) {
+    return { ...first, faults: error instanceof ConfigurationError ? error.faults : [messageOf(error)] }
+  }
+}
+
+function reread(first: ReadConfig, now: Environment): ReadConfig {
+  const next = readConfig(now)
+  const kept: Record<string, string | undefined> = { ...now }
+  for (const [name, valueIn] of Object.entries(AT_START)) {
+    kept[name] = valueIn(first.config)
+    delete kept[`${name}_FILE`]
+  }
+  const read = readConfig(kept)
+  const needRestart = Object.keys(AT_START).filter(
+    (name) => AT_START[name]?.(next.config) !== AT_START[name]?.(first.config),
+  )
+  const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read)])]
+  return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, faults, needRestart }
+}
+
+/** A start would make a new secret in place of a generated one that is gone, and all senders would have to get it. */
+function lostSecret({ config: { generatedSecretFile: file, sources } }: ReadConfig): readonly string[] {
+  const isLost = file !== undefined && sources.some(({ secrets }) => secrets.length === 0)
+  return isLost ? [`${file} is gone: put it back, or set ${sources[0]?.variable}_SECRET`] : []
+}

@@ -1,0 +1,59 @@
+import { EXIT_CONFIGURATION } from '../domain/errors.ts'
+import type { ReloadJson } from '../http/schemas/reload.ts'
+import { command, EXIT_OK, jsonFlag } from './command.ts'
+import { ProblemError, withOps } from './ops-client.ts'
+import { fields, printable, write, writeAnswer } from './output.ts'
+
+/** The service loads all modules, which may take as long as at its start. */
+const TIMEOUT_MS = 120_000
+
+export const reload = command({
+  name: 'reload',
+  summary:
+    'Has the running service read its settings, secrets and modules again; exit code 78 if it refuses them, and keeps the old ones.',
+  operands: [],
+  flags: { json: jsonFlag },
+  run: async ({ flags: { json } }, io) => {
+    try {
+      const changes = await withOps(io, (ops) => ops.post<ReloadJson>('/v1/reload', {}), { timeoutMs: TIMEOUT_MS })
+      await writeAnswer(io, changes, json, describe)
+      return EXIT_OK
+    } catch (error) {
+      if (!(error instanceof ProblemError) || error.status !== 422) throw error
+      await write(io.err, `holdfast reload: ${printable(error.message)}\n`)
+      for (const reason of error.reasons) await write(io.err, `  - ${printable(reason)}\n`)
+      return EXIT_CONFIGURATION
+    }
+  },
+})
+
+function describe({ sources, handlers, settings, restart_needed, duration_ms }: ReloadJson): string {
+  const list = (names: readonly string[]): string | undefined => (names.length === 0 ? undefined : names.join(', '))
+  return [
+    `reloaded in ${duration_ms} ms\n`,
+    fields([
+      ['settings changed', list(settings) ?? 'none'],
+      ['sources added', list(sources.added)],
+      ['sources removed', list(sources.removed)],
+      ['sources changed', list(sources.changed.map(describeSource))],
+      ['handlers added', list(handlers.added)],
+      ['handlers removed', list(handlers.removed)],
+      ['need a restart', list(restart_needed)],
+    ]),
+  ].join('')
+}
+
+function describeSource({
+  name,
+  secrets,
+  secrets_added: added,
+  secrets_removed: removed,
+}: ReloadJson['sources']['changed'][number]): string {
+  if (added.length + removed.length === 0) return name
+  const parts = [
+    `${secrets} secret${secrets === 1 ? '' : 's'}`,
+    ...(added.length > 0 ? [`new at place ${added.join(' and ')}`] : []),
+    ...(removed.length > 0 ? [`removed from place ${removed.join(' and ')}`] : []),
+  ]
+  return `${name} (${parts.join('; ')})`
+}

@@ -1,0 +1,42 @@
+/** What a reload has changed. Secrets are named by their place in the setting, from 1 (the newest), and never shown. */
+export interface ReloadChanges {
+  readonly sources: {
+    readonly added: readonly string[]
+    readonly removed: readonly string[]
+    readonly changed: readonly ChangedSource[]
+  }
+  /** Names of handlers. */
+  readonly handlers: { readonly added: readonly string[]; readonly removed: readonly string[] }
+  /** All settings whose values have changed, also those of sources. */
+  readonly settings: readonly string[]
+  /** Settings that have another value now than at the start, and that only a restart can change. */
+  readonly needRestart: readonly string[]
+}
+
+export interface ChangedSource {
+  readonly name: string
+  /** How many secrets it has now. */
+  readonly secrets: number
+  /** The places of new secrets. */
+  readonly added: readonly number[]
+  /** The places that removed secrets had before. */
+  readonly removed: readonly number[]
+}
+
+export type ReloadResult =
+  | {
+      readonly ok: true
+      /** How many handlers there are now. */
+      readonly handlers: number
+      readonly changes: ReloadChanges
+      readonly durationMs: number
+    }
+  /** Nothing has changed. `isStopping`: because the service stops. */
+  | { readonly ok: false; readonly faults: readonly string[]; readonly isStopping?: true }
+
+/** The last reload of the process; its start counts as one that succeeded. */
+export interface LastReload {
+  readonly ok: boolean
+  /** When the configuration in use was loaded. */
+  readonly succeededAtMs: number
+}

@@ -1,0 +1,204 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { newStandardSecret } from '../../src/signatures/standard-webhooks.ts'
+import { run } from '../cli/run.ts'
+import { AI_SECRET } from '../support/ai-source.ts'
+import { signedEvent, signedHeaders } from '../support/events.ts'
+import { eventually } from '../support/eventually.ts'
+import { type LocalService, startLocal } from '../support/local-service.ts'
+import { startService, temporaryDirectory } from '../support/service.ts'
+
+/** The status of a webhook that is signed by this secret. */
+async function statusBy(
+  secret: string,
+  { publicUrl }: Pick<LocalService, 'publicUrl'>,
+  path = '/v1/webhooks/ai',
+): Promise<number> {
+  const { body } = signedEvent('completion.started', { completion_id: 'c1' })
+  return (await fetch(publicUrl + path, { method: 'POST', body, headers: signedHeaders(body, secret) })).status
+}
+
+const until = (secret: string, service: Pick<LocalService, 'publicUrl'>, status: number) =>
+  eventually(
+    () => statusBy(secret, service),
+    (found) => found === status,
+  )
+
+test('a reload by request takes new secrets, sources and types, and names what has changed without a secret', async () => {
+  const service = await startLocal()
+  const [one, two] = [newStandardSecret(), newStandardSecret()]
+  Object.assign(service.configured, {
+    SOURCES: 'ai,more',
+    SOURCE_AI_SECRET: `${one},${AI_SECRET}`,
+    SOURCE_AI_TYPES: 'completion.*',
+    SOURCE_MORE_PROVIDER: 'ai',
+    SOURCE_MORE_SECRET: two,
+    RETENTION_DAYS: '7',
+    BODY_LIMIT_BYTES: '300',
+  })
+  expect(await statusBy(one, service)).toBe(401)
+  const answer = await service.post('/v1/reload')
+  expect(answer).toMatchObject({
+    status: 200,
+    body: {
+      sources: {
+        added: ['more'],
+        removed: [],
+        changed: [{ name: 'ai', secrets: 2, secrets_added: [1], secrets_removed: [] }],
+      },
+      handlers: { added: [], removed: [] },
+      settings: [
+        'BODY_LIMIT_BYTES',
+        'RETENTION_DAYS',
+        'SOURCES',
+        'SOURCE_AI_SECRET',
+        'SOURCE_AI_TYPES',
+        'SOURCE_MORE_PROVIDER',
+        'SOURCE_MORE_SECRET',
+      ],
+      restart_needed: [],
+    },
+  })
+  expect(await statusBy(one, service)).toBe(200)
+  expect(await statusBy(AI_SECRET, service)).toBe(200)
+  expect(await statusBy(two, service, '/v1/webhooks/more')).toBe(200)
+  const { items } = await service.api('/v1/sources')
+  expect(items).toMatchObject([{ name: 'ai', types: ['completion.*'] }, { name: 'more' }])
+  expect(await service.api('/v1/retention')).toMatchObject({ retention_days: 7 })
+  const long = await fetch(`${service.publicUrl}/v1/webhooks/ai`, { method: 'POST', body: 'x'.repeat(301) })
+  expect(long.status).toBe(413)
+
+  Object.assign(service.configured, { SOURCES: 'ai', SOURCE_AI_SECRET: one })
+  const { out, code } = await run(['reload'], service.environment)
+  expect(code).toBe(0)
+  expect(out).toMatch(/^sources removed +more$/m)
+  expect(out).toMatch(/^sources changed +ai \(1 secret; removed from place 2\)$/m)
+  expect(await statusBy(AI_SECRET, service)).toBe(401)
+  expect(await statusBy(two, service, '/v1/webhooks/more')).toBe(404)
+  const told = JSON.stringify([service.logs, answer, out])
+  expect(told).toContain('configuration reloaded')
+  for (const secret of [one, two, AI_SECRET]) expect(told).not.toContain(secret.slice(6))
+})
+
+test('a reload with faults is refused with all of them, the old configuration stays, and a metric and the log tell', async () => {
+  const service = await startLocal()
+  const faulty = {
+    SOURCES: 'ai,ghost',
+    SOURCE_AI_SECRET: 'whsec_c2hvcnQ=',
+    SOURCE_GHOST_PROVIDER: 'no-such',
+    SOURCE_GHOST_SECRET: AI_SECRET,
+    RETRY_MAX_ATTEMPTS: 'many',
+    PORT: '99999',
+  }
+  const before = { ...service.configured }
+  Object.assign(service.configured, faulty)
+  const metric = async (): Promise<string> =>
+    /^holdfast_config_last_reload_successful (\d)$/m.exec(
+      await (await fetch(`${service.opsUrl}/metrics`)).text(),
+    )?.[1] ?? ''
+  expect(await metric()).toBe('1')
+  const refused = await service.post('/v1/reload')
+  expect(refused).toMatchObject({ status: 422, body: { type: 'urn:holdfast:problem:configuration-refused' } })
+  const { reasons } = refused.body as { reasons: string[] }
+  const expected = [
+    /SOURCE_AI_SECRET: a secret has 5 bytes/,
+    /SOURCE_GHOST_PROVIDER: there is no/,
+    /RETRY_MAX_ATTEMPTS is many/,
+  ]
+  for (const fault of expected) expect(reasons).toContainEqual(expect.stringMatching(fault))
+  expect(await metric()).toBe('0')
+  expect(service.logs.map(({ msg }) => msg)).toEqual(
+    expect.arrayContaining([...reasons, 'not reloaded: the old configuration stays']),
+  )
+  expect(await statusBy(AI_SECRET, service)).toBe(200)
+  const command = await run(['reload'], service.environment)
+  expect(command).toMatchObject({ code: 78, out: '' })
+  for (const reason of reasons) expect(command.err).toContain(`  - ${reason}\n`)
+
+  for (const name of Object.keys(faulty)) delete service.configured[name]
+  Object.assign(service.configured, before)
+  expect(await service.post('/v1/reload')).toMatchObject({ status: 200, body: { settings: [] } })
+  expect(await metric()).toBe('1')
+})
+
+test('a setting that only a restart can change keeps its value, and is named until it is as at the start', async () => {
+  const service = await startLocal()
+  Object.assign(service.configured, { SHUTDOWN_GRACE_MS: '77', DATABASE_URL: 'file:/elsewhere/holdfast.db' })
+  expect(await service.post('/v1/reload')).toMatchObject({
+    status: 200,
+    body: { settings: [], restart_needed: ['DATABASE_URL', 'SHUTDOWN_GRACE_MS'] },
+  })
+  expect(await statusBy(AI_SECRET, service)).toBe(200)
+  expect(service.logs).toContainEqual(expect.objectContaining({ settings: ['DATABASE_URL', 'SHUTDOWN_GRACE_MS'] }))
+})
+
+test('a reload cannot take the token from an ops listener that others reach, even if OPS_HOST is changed with it', async () => {
+  const token = 'N7hQ2wXz5kVb9RtY4mPc'
+  const service = await startLocal({ OPS_HOST: '0.0.0.0', OPS_TOKEN: token })
+  delete service.configured.OPS_TOKEN
+  service.configured.OPS_HOST = '127.0.0.1'
+  expect(await service.reloadConfig('request')).toMatchObject({
+    ok: false,
+    faults: [expect.stringContaining('OPS_HOST is 0.0.0.0, which others can reach')],
+  })
+})
+
+test('a secret in a file is taken when the file is written, replaced by a rename, or swapped by a link as Kubernetes does', async () => {
+  const directory = temporaryDirectory()
+  const version = (name: string, secret: string): string => {
+    const folder = join(directory, name)
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'secret'), `${secret}\n`)
+    return name
+  }
+  const [one, two, three, four] = [1, 2, 3, 4].map(newStandardSecret) as [string, string, string, string]
+  symlinkSync(version('..1', one), join(directory, '..data'))
+  symlinkSync('..data/secret', join(directory, 'secret'))
+  const file = join(directory, 'secret')
+  const service = await startLocal({ SOURCE_AI_SECRET: '', SOURCE_AI_SECRET_FILE: file })
+  expect(await statusBy(one, service)).toBe(200)
+
+  symlinkSync(version('..2', two), join(directory, '..data_tmp'))
+  renameSync(join(directory, '..data_tmp'), join(directory, '..data'))
+  await until(two, service, 200)
+  expect(await statusBy(one, service)).toBe(401)
+
+  writeFileSync(join(directory, 'new'), three)
+  renameSync(join(directory, 'new'), file)
+  await until(three, service, 200)
+
+  writeFileSync(file, '')
+  await eventually(
+    async () => service.logs.some(({ msg }) => msg === 'SOURCE_AI_SECRET holds an empty secret'),
+    Boolean,
+  )
+  expect(await statusBy(three, service)).toBe(200)
+  rmSync(file)
+  await eventually(
+    async () => service.logs.some(({ msg }) => msg === 'SOURCE_AI_SECRET_FILE cannot be read: ENOENT'),
+    Boolean,
+  )
+  writeFileSync(file, `${four}\n`)
+  await until(four, service, 200)
+  expect(service.logs.filter(({ msg }) => msg === 'configuration reloaded')).toHaveLength(3)
+})
+
+test('SIGHUP reads .env again, and a new secret is kept out of the log from then on', async () => {
+  const directory = temporaryDirectory()
+  const dotenv = (secret: string, more = ''): void =>
+    writeFileSync(join(directory, '.env'), `SOURCE_AI_SECRET=${secret}\n${more}`)
+  dotenv(AI_SECRET)
+  const unset = { SOURCE_AI_SECRET: undefined } as unknown as Record<string, string>
+  const service = await startService({ ...unset, HANDLER_PROCESSES: '1' }, directory)
+  const secret = newStandardSecret()
+  dotenv(secret, `PROVIDERS_DIR=${join(directory, 'gone')}\nSOURCE_AI_PROVIDER=${secret}\n`)
+  service.child.kill('SIGHUP')
+  await service.logged(({ msg }) => msg?.startsWith('SOURCE_AI_PROVIDER: there is no provider [redacted]') === true)
+  dotenv(secret)
+  service.child.kill('SIGHUP')
+  await service.logged(({ msg }) => msg === 'configuration reloaded')
+  expect(await statusBy(secret, service)).toBe(200)
+  expect(JSON.stringify(service.logs)).not.toContain(secret.slice(6))
+  expect(await service.stop()).toBe(0)
+})
