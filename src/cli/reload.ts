@@ -3,6 +3,7 @@ import type { ReloadJson } from '../http/schemas/reload.ts'
 import { command, EXIT_OK, jsonFlag } from './command.ts'
 import { ProblemError, withOps } from './ops-client.ts'
 import { fields, printable, write, writeAnswer } from './output.ts'
+import type { View } from './view.ts'
 
 /** The service loads all modules, which may take as long as at its start. */
 const TIMEOUT_MS = 120_000
@@ -16,7 +17,7 @@ export const reload = command({
   run: async ({ flags: { json } }, io) => {
     try {
       const changes = await withOps(io, (ops) => ops.post<ReloadJson>('/v1/reload', {}), { timeoutMs: TIMEOUT_MS })
-      await writeAnswer(io, changes, json, describe)
+      await writeAnswer(io, changes, { json }, describe)
       return EXIT_OK
     } catch (error) {
       if (!(error instanceof ProblemError) || error.status !== 422) throw error
@@ -27,11 +28,11 @@ export const reload = command({
   },
 })
 
-function describe({ sources, handlers, settings, restart_needed, duration_ms }: ReloadJson): string {
+function describe({ sources, handlers, settings, restart_needed, duration_ms }: ReloadJson, view: View): string {
   const list = (names: readonly string[]): string | undefined => (names.length === 0 ? undefined : names.join(', '))
   return [
     `reloaded in ${duration_ms} ms\n`,
-    fields([
+    fields(view, [
       ['settings changed', list(settings) ?? 'none'],
       ['sources added', list(sources.added)],
       ['sources removed', list(sources.removed)],
