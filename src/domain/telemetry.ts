@@ -1,3 +1,4 @@
+import { EVENT_STATUSES } from './event.ts'
 import type { CallFailure } from './outbound.ts'
 import type { Received } from './receive.ts'
 import type { ResolvedBy } from './task.ts'
@@ -35,7 +36,14 @@ export type PollOutcome =
   | 'invalid'
   | CallFailure
 
-/** Counts what the service does, for the metrics (`app/telemetry.ts`). No call throws or waits. */
+const acknowledged: ReadonlySet<RequestOutcome> = new Set([...EVENT_STATUSES, 'duplicate'])
+
+export const isAcknowledged = (outcome: RequestOutcome): boolean => acknowledged.has(outcome)
+
+/**
+ * Told of everything that the service counts: for the metrics (`app/telemetry.ts`), and for the numbers over time
+ * (`monitoring/stats-recorder.ts`). No call throws or waits.
+ */
 export interface Telemetry {
   /** `source` is undefined if the source is not configured. */
   request(source: string | undefined, outcome: RequestOutcome): void
@@ -47,6 +55,26 @@ export interface Telemetry {
   processed(source: string, type: string, handler: string, seconds: number): void
   /** An attempt failed. */
   failed(source: string, type: string, handler: string, seconds: number): void
+  /** An attempt has started and was not released. `seconds`: since the delivery was due. */
+  started(source: string, handler: string, seconds: number): void
+  /** A delivery is dead after its last attempt. */
+  dead(source: string, type: string, handler: string): void
   polled(source: string, outcome: PollOutcome): void
   taskResolved(source: string, by: ResolvedBy): void
+}
+
+/** Tells each of them. */
+export function toEach(...all: readonly Telemetry[]): Telemetry {
+  return {
+    request: (...args) => all.forEach((each) => each.request(...args)),
+    acknowledged: (...args) => all.forEach((each) => each.acknowledged(...args)),
+    received: (...args) => all.forEach((each) => each.received(...args)),
+    unhandled: (...args) => all.forEach((each) => each.unhandled(...args)),
+    processed: (...args) => all.forEach((each) => each.processed(...args)),
+    failed: (...args) => all.forEach((each) => each.failed(...args)),
+    started: (...args) => all.forEach((each) => each.started(...args)),
+    dead: (...args) => all.forEach((each) => each.dead(...args)),
+    polled: (...args) => all.forEach((each) => each.polled(...args)),
+    taskResolved: (...args) => all.forEach((each) => each.taskResolved(...args)),
+  }
 }

@@ -5,6 +5,7 @@ import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { EventStore, Receipt } from '../../domain/event-store.ts'
 import type { RetentionStore } from '../../domain/retention-store.ts'
+import type { StatStore } from '../../domain/stat-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import type { TaskEnds } from '../../domain/task-ends.ts'
 import type { TaskStore } from '../../domain/task-store.ts'
@@ -37,6 +38,7 @@ import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
 import { createSettle } from './settle.ts'
+import { createStats } from './stats.ts'
 import { createTrackTask } from './track-task.ts'
 
 interface PostgresStoreOptions {
@@ -128,6 +130,7 @@ function createStore(parts: Parts): OpenStore {
     judgeClock: operations.while(createJudgeClock(connections, clock)),
     repairTimes: operations.while(createRepairTimes(connections, clock)),
     ...retentionStoreOf(core),
+    ...statStoreOf(core),
     replicas: {
       announce: operations.while((replica) => registry.announce(replica)),
       leave: operations.while((uid) => registry.leave(uid)),
@@ -252,6 +255,18 @@ const retentionStoreOf = ({ connections, partitions, operations }: Core): Retent
   countOld: operations.while(createCountOld(connections)),
   countDead: operations.while(createCountDead(connections)),
 })
+
+function statStoreOf({ connections, operations }: Core): StatStore {
+  const stats = createStats(connections)
+  return {
+    recordStats: operations.while(stats.recordStats),
+    statRows: operations.while(stats.statRows),
+    pruneStats: operations.while(stats.pruneStats),
+    beginEpisode: operations.while(stats.beginEpisode),
+    endEpisode: operations.while(stats.endEpisode),
+    episodes: operations.while(stats.episodes),
+  }
+}
 
 /** Refuses claims while the heartbeat fails. A missing standby keeps events from being stored, but not from being leased. */
 const whileBeating =

@@ -17,6 +17,7 @@ import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareRepairTimes } from './repair-times.ts'
 import { prepareDeliver, prepareReplay } from './replay.ts'
 import { prepareSettle } from './settle.ts'
+import { prepareStats } from './stats.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
 import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
@@ -46,8 +47,16 @@ class BadEvent extends Error {
  */
 type Durability = 'FULL' | 'NORMAL'
 
-/** Calls whose commit a power cut may undo: a delivery then runs once more. */
-export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set(['claim', 'settle', 'shiftLeases'])
+/** Calls whose commit a power cut may undo: a delivery then runs once more, and the numbers of the last seconds are lost. */
+export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
+  'claim',
+  'settle',
+  'shiftLeases',
+  'recordStats',
+  'pruneStats',
+  'beginEpisode',
+  'endEpisode',
+])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are stored'
 
@@ -107,6 +116,7 @@ export class Committer {
       ...prepareClaimTasks(db, damage),
       cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),
+      ...prepareStats(db),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')

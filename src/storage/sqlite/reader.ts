@@ -9,6 +9,7 @@ import { prepareFindAhead } from './repair-times.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
+import { prepareReadStats } from './stats.ts'
 import { runCall } from './thread-calls.ts'
 import type { Call, FromReader, ReaderOperations } from './thread-messages.ts'
 
@@ -34,6 +35,7 @@ const operations: ReaderOperations = {
   findOld: prepareFindOld(db),
   countOld: prepareCountOld(db),
   countDead: prepareCountDead(db),
+  ...prepareReadStats(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {

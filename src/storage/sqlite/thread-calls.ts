@@ -79,11 +79,16 @@ const MAX_HELD_MS = 50
 /** When this many messages wait, all are sent: as many as one commit takes calls. */
 const MAX_HELD = 16
 
+/** How long a message may wait for another one whose commit takes it along. */
+const MAX_RIDING_MS = 5_000
+
 /** Sends messages to the writer thread, in the order in which they are posted. */
 export class WriterMailbox {
   readonly #send: (messages: readonly ToWriter[], buffers: readonly ArrayBuffer[]) => void
   #held: ToWriter[] = []
   #timer: NodeJS.Timeout | undefined
+  #riding: ToWriter[] = []
+  #ridingTimer: NodeJS.Timeout | undefined
 
   constructor(send: (messages: readonly ToWriter[], buffers: readonly ArrayBuffer[]) => void) {
     this.#send = send
@@ -94,7 +99,7 @@ export class WriterMailbox {
    * wait.
    */
   post(message: ToWriter): void {
-    this.#send([...this.#held, message], message.kind === 'append' ? transferable(message.batch) : [])
+    this.#send([...this.#held, ...this.#riding, message], message.kind === 'append' ? transferable(message.batch) : [])
     this.#sent()
   }
 
@@ -105,8 +110,15 @@ export class WriterMailbox {
     else this.#timer ??= setTimeout(() => this.#flush(), MAX_HELD_MS)
   }
 
+  /** Sends the message with the next one that is sent, or after `MAX_RIDING_MS`. */
+  ride(message: ToWriter): void {
+    this.#riding.push(message)
+    if (this.#riding.length >= MAX_HELD) this.#flush()
+    else this.#ridingTimer ??= setTimeout(() => this.#flush(), MAX_RIDING_MS)
+  }
+
   #flush(): void {
-    this.#send(this.#held, [])
+    this.#send([...this.#held, ...this.#riding], [])
     this.#sent()
   }
 
@@ -114,5 +126,9 @@ export class WriterMailbox {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#held.length > 0) this.#held = []
+    if (this.#riding.length === 0) return
+    clearTimeout(this.#ridingTimer)
+    this.#ridingTimer = undefined
+    this.#riding = []
   }
 }

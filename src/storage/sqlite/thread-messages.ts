@@ -7,6 +7,7 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
+import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
@@ -63,6 +64,10 @@ export interface WriterOperations {
   postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[]
   cancelTask(uid: string, nowMs: number): WithEndedTask<Task | undefined>
   pruneTasks(endedBeforeMs: number, limit: number): number
+  recordStats(rows: readonly StatRow[]): void
+  pruneStats(old: OldStats): number
+  beginEpisode(episode: Episode): boolean
+  endEpisode(kind: EpisodeKind, source: string): boolean
 }
 
 export interface ReaderOperations {
@@ -81,6 +86,8 @@ export interface ReaderOperations {
   findOld(request: PruneRequest): PrunePlan
   countOld(bounds: OldBounds): OldEvents
   countDead(receivedBeforeMs: number): number
+  statRows(query: StatQuery): readonly StatRow[]
+  episodes(): readonly Episode[]
 }
 
 export type Call<Operations> = {
