@@ -71,6 +71,7 @@ export async function startHoldfast(
       { listener: listeners.public, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
     reloader.start()
+    service.stats.start()
     if (service.isWorker) service.retention.start()
     const handlers = () => reloader.current.parts.handlers.map(({ name }) => name)
     const reload = () => reloader.reload()
@@ -145,7 +146,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, taskWatch }: Service,
+  { config, store, routed, retention, taskWatch, stats }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -166,6 +167,7 @@ async function stopInOrder(
   await closeListener(listeners.ops, graceMs * OPS_PART)
   await reloader.close()
   await routed.leave()
+  stats.stop()
   await store.close()
 }
 

@@ -47,7 +47,7 @@ function readinessFaults({ store, routed, clockWatch }: Service, { isDraining }:
 
 /** The listener for providers. */
 export function publicListenerOf(service: Service, reloader: Reloader, phase: Phase): FastifyInstance {
-  const { config, store, routed, taskWatch, metrics, log } = service
+  const { config, store, routed, taskWatch, telemetry, log } = service
   return createPublicListener({
     sources: () => reloader.current.parts.sources,
     receive: (incoming) =>
@@ -62,7 +62,7 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
         if ('uid' in received) taskWatch.silence.webhookArrived(name)
         return received
       }),
-    telemetry: metrics.telemetry,
+    telemetry,
     readiness: () => [...new Set(readinessFaults(service, phase).map(({ summary }) => summary))],
     isDraining: () => phase.isClosing,
     closed: () => {
@@ -82,7 +82,7 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, routed, retention, metrics, log } = service
+  const { config, store, routed, retention, metrics, readStats, log } = service
   return createOpsListener({
     store,
     replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
@@ -94,6 +94,7 @@ export function opsListenerOf(
     handlers: routed.handlers,
     attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,
+    stats: readStats,
     token: config.opsToken,
     metricsOpen: config.metricsOpen,
     reload: () => reload('request'),

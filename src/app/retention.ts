@@ -3,6 +3,8 @@ import { type ClockRecord, DAY_MS, HOUR_MS, MAX_TOLERANCE_MS, toIso } from '../d
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
+import type { StatStore } from '../domain/stat-store.ts'
+import { HOURS_KEPT_DAYS, MINUTES_KEPT_DAYS } from '../domain/stats.ts'
 import type { LongestWaits, RepairedTimes, StoreClock } from '../domain/store-clock.ts'
 
 /** How often a pass judges the store's clock, and corrects times that lie ahead of it. */
@@ -18,7 +20,7 @@ const HELD =
 
 /** The times are read at each pass: a reload may change them. */
 export interface RetentionOptions extends RetentionTimes {
-  readonly store: RetentionStore & StoreClock
+  readonly store: RetentionStore & StoreClock & Pick<StatStore, 'pruneStats'>
   /** The longest waits by what is known now: the handlers of other replicas may change. */
   readonly waits: () => Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
@@ -116,6 +118,7 @@ export class Retention implements RetentionService {
     if (nowMs - this.#prunedAtMs < RETENTION_INTERVAL_MS) return
     this.#prunedAtMs = nowMs
     await this.#prune(record.lookedAtMs)
+    await pruneStats(this.#options.store, record.lookedAtMs, this.#stopping.signal)
   }
 
   async #look(confirmedMs?: number): Promise<ClockRecord> {
@@ -242,6 +245,17 @@ export async function pruneOnce(store: RetentionStore, times: RetentionAt, signa
   while (!signal.aborted && (await store.pruneTasks(bounds.receivedBeforeMs, STEP_EVENTS)) === STEP_EVENTS)
     await pause()
   return pruned
+}
+
+/** Deletes the numbers over time that are past their time at `nowMs`, and those that a clock ahead of it has counted. */
+async function pruneStats(store: Pick<StatStore, 'pruneStats'>, nowMs: number, signal: AbortSignal): Promise<void> {
+  const old = {
+    minutesBeforeMs: nowMs - MINUTES_KEPT_DAYS * DAY_MS,
+    hoursBeforeMs: nowMs - HOURS_KEPT_DAYS * DAY_MS,
+    afterMs: nowMs + MAX_TOLERANCE_MS,
+    limit: STEP_EVENTS,
+  }
+  while (!signal.aborted && (await store.pruneStats(old)) === STEP_EVENTS) await pause()
 }
 
 /** Counts the events that a prune at `nowMs` would delete, up to the store's limit. */

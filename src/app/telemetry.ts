@@ -10,6 +10,8 @@ const NO_SOURCE = '_unknown'
 /** Seconds; an acknowledgement is a few milliseconds, a handler may take its whole deadline. */
 const ACK_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const HANDLER_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+/** From a free process to a backlog of hours. */
+const QUEUE_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60, 300, 1800, 3600, 21_600]
 
 export function createInstruments(registry: Registry) {
   const registers = [registry]
@@ -37,12 +39,24 @@ export function createInstruments(registry: Registry) {
     ack: histogram('ack', 'From the arrival of a request to its acknowledgement.', ACK_BUCKETS, 'source'),
     polls: counter('polls', 'Polls: requests that ask a provider for the state of a task.', 'source', 'outcome'),
     resolved: counter('tasks_resolved', 'Tasks that ended, by what reported the end.', 'source', 'by'),
+    queue: histogram('queue', 'From the time at which a delivery was due to its start.', QUEUE_BUCKETS, 'handler'),
     run: histogram('handler', 'Duration of attempts, succeeded and failed.', HANDLER_BUCKETS, 'handler'),
   }
 }
 
 export function createTelemetry(
-  { requests, received, unhandled, processed, failed, ack, polls, resolved, run }: ReturnType<typeof createInstruments>,
+  {
+    requests,
+    received,
+    unhandled,
+    processed,
+    failed,
+    ack,
+    polls,
+    resolved,
+    run,
+    queue,
+  }: ReturnType<typeof createInstruments>,
   { sources, handlers }: MetricsOptions,
   total: Record<'received' | 'processed' | 'failed' | 'unhandled' | 'runs' | 'runSeconds', number>,
 ): Telemetry {
@@ -56,6 +70,7 @@ export function createTelemetry(
   const unhandledOf = memo(sourceLabel, (source) => unhandled.labels(source))
   const ackOf = memo(sourceLabel, (source) => ack.labels(source))
   const runOf = memo(unchanged<string>, (handler) => run.labels(handler))
+  const queueOf = memo(unchanged<string>, (handler) => queue.labels(handler))
   const byHandler = (counter: typeof processed) =>
     memo(sourceLabel, (source) =>
       memo(typeLabel, (type) => memo(unchanged<string>, (handler) => counter.labels(source, type, handler))),
@@ -90,6 +105,9 @@ export function createTelemetry(
       failedOf(source)(type)(handler).inc()
       ran(handler, seconds)
     },
+    started: (_source, handler, seconds) => queueOf(handler).observe(seconds),
+    // `holdfast_deliveries` and the numbers over time have it.
+    dead: () => {},
     polled: (source, outcome) => polls.labels(sourceLabel(source), outcome).inc(),
     taskResolved: (source, by) => resolved.labels(sourceLabel(source), by).inc(),
   }

@@ -7,8 +7,11 @@ import { attemptsOf, type Config } from '../domain/config.ts'
 import type { LastReload } from '../domain/reload.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
+import { toEach } from '../domain/telemetry.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
+import { createReadStats } from '../monitoring/read-stats.ts'
+import { StatsRecorder } from '../monitoring/stats-recorder.ts'
 import { createInlineReader } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
 import { createEventWriter } from '../pipeline/event-writer.ts'
@@ -91,13 +94,17 @@ export function wireService(
     retention: () => (isWorker ? retention.state() : undefined),
   })
   const retention = retentionOf(inputs, current)
-  const { telemetry } = metrics
+  const stats = new StatsRecorder({ store, sources: () => current().parts.sources, clock })
+  const telemetry = toEach(metrics.telemetry, stats)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   return {
     ...inputs,
     isWorker,
     clockWatch,
     metrics,
+    stats,
+    readStats: createReadStats(store, clock),
+    telemetry,
     retention,
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
@@ -128,7 +135,7 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
 }
 
 function dispatcherOf(
-  { store, routed, metrics: { telemetry }, runningAttempts, recentStarts, clock, log }: Service,
+  { store, routed, telemetry, runningAttempts, recentStarts, clock, log }: Service,
   { config, sources, pool, handlers }: ServiceParts,
   receiving: () => number,
 ): Dispatcher {
@@ -179,7 +186,7 @@ function retentionOf({ config, store, routed, log }: WiringInputs, current: () =
 
 /** The parts that process webhooks, answers to polls, and replays. */
 function pipelineOf(
-  { store, routed, metrics: { telemetry }, clockWatch, clock, log }: Service,
+  { store, routed, telemetry, clockWatch, clock, log }: Service,
   { config, sources, readers, providerModules, isolatedModules: isolated }: ServiceParts,
   dispatch: Dispatcher | typeof NO_DISPATCH,
 ) {
@@ -200,7 +207,7 @@ function pipelineOf(
 }
 
 function tasksOf(
-  { store, metrics: { telemetry }, taskWatch, clock, log, tuning: { breakerPauseMs } }: Service,
+  { store, telemetry, taskWatch, clock, log, tuning: { breakerPauseMs } }: Service,
   { config, readers }: ServiceParts,
   { reader, pollAnswers }: ReturnType<typeof pipelineOf>,
   { sources }: ConnectedSources,

@@ -108,8 +108,8 @@ export class SettlementQueue {
 
 /** Counts an attempt in the metrics, and logs it. */
 export function reportSettlement(
-  { event, handler, attempt }: Work,
-  { verdict, outcome, durationMs, dueAtMs, error, detail, quarantine }: Settlement,
+  { event, handler, attempt, dueAtMs: wasDueAtMs }: Work,
+  { verdict, outcome, startedAtMs, durationMs, dueAtMs, error, detail, quarantine }: Settlement,
   { telemetry, log, clock }: { readonly telemetry: Telemetry; readonly log: Logger; readonly clock: Clock },
 ): void {
   const about = {
@@ -121,6 +121,7 @@ export function reportSettlement(
     outcome,
     duration_ms: durationMs,
   }
+  if (verdict !== 'released') telemetry.started(event.source, handler, Math.max(0, startedAtMs - wasDueAtMs) / 1000)
   if (verdict === 'succeeded') {
     telemetry.processed(event.source, event.type, handler, durationMs / 1000)
     log.debug(about, 'event handled')
@@ -131,6 +132,7 @@ export function reportSettlement(
     return
   }
   telemetry.failed(event.source, event.type, handler, durationMs / 1000)
+  if (verdict === 'dead') telemetry.dead(event.source, event.type, handler)
   if (quarantine !== undefined) {
     log.warn({ ...about, reasons: quarantine }, 'event quarantined')
     return

@@ -94,6 +94,8 @@ export interface Work {
   readonly handler: string
   /** This attempt's number, counting from 1. */
   readonly attempt: number
+  /** Since when it could have started, by this process's clock. */
+  readonly dueAtMs: number
   /**
    * The delivery runs in a process of its own, so that it cannot harm others: it was lost with its process although it ran alone, or
    * twice in a row with its service.
@@ -122,6 +124,7 @@ export const leasedWork = (event: NewEvent, { deliveryId, lease, handler }: Leas
   lease,
   handler,
   attempt: 1,
+  dueAtMs: event.receivedAtMs,
   isolated: false,
   event: {
     uid: event.uid,

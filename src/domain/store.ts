@@ -3,6 +3,7 @@ import type { DeliveryQueue } from './delivery-queue.ts'
 import type { EventStore } from './event-store.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
 import type { RetentionStore } from './retention-store.ts'
+import type { StatStore } from './stat-store.ts'
 import type { StoreClock } from './store-clock.ts'
 import type { StoreHealth } from './store-health.ts'
 import type { TaskEnds } from './task-ends.ts'
@@ -21,6 +22,7 @@ export interface OpenStore
     TaskStore,
     TaskEnds,
     RetentionStore,
+    StatStore,
     StoreClock,
     StoreHealth {
   /** Undefined: no other process shares the database. */

@@ -146,7 +146,13 @@ function jobOf(definition: HandlerDefinition, event: NewEvent, { attempt = 1, ti
   return {
     key: 0,
     // In a handler process, headers are an object like any other.
-    work: { handler: definition.name, attempt, isolated: false, event: { ...event, headers: { ...event.headers } } },
+    work: {
+      handler: definition.name,
+      attempt,
+      dueAtMs: event.receivedAtMs,
+      isolated: false,
+      event: { ...event, headers: { ...event.headers } },
+    },
     body: Buffer.from(event.body.buffer, event.body.byteOffset, event.body.byteLength),
     bodyBytes: event.body.length,
     deadlineAtMs: Date.now() + (timeoutMs ?? definition.timeoutMs ?? TIMEOUT_MS),

@@ -3,6 +3,7 @@ import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { Retention, type RetentionOptions } from '../../src/app/retention.ts'
 import type { RetentionStore } from '../../src/domain/retention-store.ts'
+import type { StatStore } from '../../src/domain/stat-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { StoreClock } from '../../src/domain/store-clock.ts'
 import { openStore } from '../../src/storage/open.ts'
@@ -176,7 +177,7 @@ test('an operator’s confirmation during a look at the clock takes effect right
   at.wallMs += 40 * DAY_MS
   const looked = Promise.withResolvers<void>()
   const goOn = Promise.withResolvers<void>()
-  const slow: RetentionStore & StoreClock = {
+  const slow: RetentionStore & StoreClock & Pick<StatStore, 'pruneStats'> = {
     judgeClock: (look) => store.judgeClock(look),
     repairTimes: async (waits) => {
       looked.resolve()
@@ -187,6 +188,7 @@ test('an operator’s confirmation during a look at the clock takes effect right
     pruneTasks: (endedBeforeMs, limit) => store.pruneTasks(endedBeforeMs, limit),
     countOld: (bounds) => store.countOld(bounds),
     countDead: (receivedBeforeMs) => store.countDead(receivedBeforeMs),
+    pruneStats: (old) => store.pruneStats(old),
   }
   const { retention, said } = retentionOf(store, at, { store: slow })
   retention.start()

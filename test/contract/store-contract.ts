@@ -14,6 +14,7 @@ import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeOrder } from './store-contract-order.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
+import { ALL_MINUTES, describeStats, statRow } from './store-contract-stats.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
 import { claimRequest, codeOf, newEvent, START_MS } from './store-samples.ts'
@@ -45,6 +46,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeBehind(fixture)
+    describeStats(fixture)
     describeLife(fixture)
   })
 }
@@ -261,6 +263,12 @@ function describeLife({ store }: Fixture): void {
           store().tasks({}, { limit: 1 }),
           store().task('stripe', 'a'),
           store().activity('stripe', 0),
+          store().recordStats([statRow()]),
+          store().statRows(ALL_MINUTES),
+          store().pruneStats({ minutesBeforeMs: 0, hoursBeforeMs: 0, afterMs: 0, limit: 1 }),
+          store().beginEpisode({ kind: 'silent', source: 'stripe', sinceMs: 0 }),
+          store().endEpisode('silent', 'stripe'),
+          store().episodes(),
         ].map(codeOf),
       )
       expect(new Set(answers)).toEqual(new Set(['unavailable']))

@@ -179,6 +179,8 @@ function reporting(reports: Report[]): Telemetry {
     unhandled: () => {},
     processed: (_source, _type, handler) => reports.push({ kind: 'processed', handler }),
     failed: (_source, _type, handler) => reports.push({ kind: 'failed', handler }),
+    started: () => undefined,
+    dead: () => undefined,
     polled: () => {},
     taskResolved: () => {},
   }

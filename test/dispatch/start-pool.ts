@@ -48,6 +48,7 @@ export function work(handler: string, body: string = JSON.stringify({ type: hand
     lease: 'lease',
     handler,
     attempt: 1,
+    dueAtMs: 0,
     isolated,
     event: {
       uid: 'uid',

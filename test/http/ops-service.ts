@@ -6,6 +6,7 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
+import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
@@ -126,6 +127,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     token: undefined,
     metricsOpen: false,
+    stats: createReadStats(store, Date.now),
     readiness: () => store.faults(),
     log,
   }

@@ -89,6 +89,8 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
       unhandled: () => undefined,
       processed: () => undefined,
       failed: () => undefined,
+      started: () => undefined,
+      dead: () => undefined,
       polled: () => undefined,
       taskResolved: () => undefined,
     },

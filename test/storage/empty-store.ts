@@ -18,6 +18,8 @@ const TABLES = [
   'late_entry',
   'watermark',
   'known_handler',
+  'stat',
+  'episode',
 ]
 
 /** Not TRUNCATE: it makes a file anew for each table and index, which takes longer than a test. */

@@ -44,7 +44,7 @@ const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
 
 test('both stores have the same tables and columns, except those that each one needs for itself', async () => {
   const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
-  for (const table of ['cause', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
+  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
   // A table that replicas of an older release read gets no other column.
@@ -55,7 +55,7 @@ test('both stores have the same tables and columns, except those that each one n
   expect(postgres.event).toEqual(without(sqlite.event, heavy))
   expect(without(postgres.event_body, [...heavy, 'day'])).toEqual(sqlite.event_body)
 
-  const shared = ['attempt', 'cause', 'delivery', 'event', 'event_body', 'tally', 'task']
+  const shared = ['attempt', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task']
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([
     'attempt_detail',

@@ -49,6 +49,8 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     unhandled: ignore,
     processed: ignore,
     failed: ignore,
+    started: () => undefined,
+    dead: () => undefined,
     polled: (source: string, outcome: string) => void polled.push(`${source}/${outcome}`),
     taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
   }

@@ -20,7 +20,7 @@ import {
   replayJson,
 } from '../schemas/events.ts'
 import { OneOf, PageOf, pageJson, Time } from '../schemas/schema.ts'
-import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
+import { clientOf, type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
 
 const EventQuery = Type.Object(
   {
@@ -178,10 +178,3 @@ const deliveryFilter = ({ state, handler, source, event_uid }: Static<typeof Del
   ...(source !== undefined && { source }),
   ...(event_uid !== undefined && { eventUid: event_uid }),
 })
-
-/** The schema's format allows a leap second, which JavaScript cannot parse. */
-function timeOf(parameter: string, text: string): number {
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `query parameter ${parameter} is not a time`)
-  return ms
-}

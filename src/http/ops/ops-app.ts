@@ -8,6 +8,7 @@ import type {
   preValidationHookHandler,
   RawServerDefault,
 } from 'fastify'
+import { HoldfastError } from '../../domain/errors.ts'
 import { DEFAULT_PAGE_SIZE, MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
 import type { PageRequest } from '../../domain/page.ts'
 
@@ -59,7 +60,14 @@ export const pageRequest = ({
   ...(cursor !== undefined && { cursor }),
 })
 
-const NUMBERS = ['limit', 'wait']
+/** The schema's format allows a leap second, which JavaScript cannot parse. */
+export function timeOf(parameter: string, text: string): number {
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `query parameter ${parameter} is not a time`)
+  return ms
+}
+
+const NUMBERS = ['limit', 'wait', 'step']
 
 /** Converts the text of numeric query parameters to numbers: the schema does not coerce values. */
 export const readNumbers: preValidationHookHandler = (request, _reply, done) => {

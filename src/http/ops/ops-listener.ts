@@ -9,6 +9,7 @@ import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SourceState } from '../../domain/source.ts'
+import type { ReadStats } from '../../domain/stats.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
 import { DESCRIPTION, VERSION } from '../../domain/version.ts'
@@ -26,6 +27,7 @@ import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerReload } from './reload.ts'
 import { registerRetention } from './retention.ts'
+import { registerStats } from './stats.ts'
 import { registerTasks } from './tasks.ts'
 
 /** Bytes of a request's body; the route that begins a task has a limit of its own. */
@@ -43,6 +45,7 @@ export interface OpsListenerOptions {
   /** The service's settings for handlers without a policy of their own. */
   readonly attempts: () => AttemptPolicy
   readonly metrics: MetricsView
+  readonly stats: ReadStats
   /** Undefined: the listener is bound to loopback, and serves local host names only. */
   readonly token: string | undefined
   readonly metricsOpen: boolean
@@ -93,6 +96,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerHandlers(app, options.handlers, options.attempts)
     registerRetention(app, retention, log)
     registerReload(app, options.reload)
+    registerStats(app, options.stats)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()
   })

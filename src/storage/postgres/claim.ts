@@ -20,9 +20,10 @@ import { createPlaceOrdered } from './place-ordered.ts'
 const CLAIM = {
   name: 'claim',
   text: `
-    SELECT delivery, handler, attempt, isolated, uid, source, provider, id, type, received_at, origin, task, headers,
-      traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at, ordered
-    FROM claim_4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    SELECT delivery, c.handler, attempt, c.isolated, uid, source, provider, id, type, received_at, origin, task, headers,
+      traceparent, CASE WHEN length(bytes) <= ${SLICE_BYTES} THEN bytes END AS bytes, now_at, next_due_at, ordered,
+      (SELECT c.now_at - d.due_at FROM delivery AS d WHERE d.key = c.delivery) AS due_for_ms
+    FROM claim_4($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS c
   `,
 }
 
@@ -38,6 +39,8 @@ interface WorkRow extends Row, WorkEventRow {
   readonly isolated: boolean
   readonly headers: string
   readonly ordered: boolean
+  /** Null: the claim itself has made it due. */
+  readonly due_for_ms: number | null
   readonly bytes: Buffer | null
 }
 
@@ -72,10 +75,9 @@ function createClaimDue(parts: ClaimParts) {
   const bodyOf = ({ uid, bytes }: WorkRow) => (bytes === null ? readBody(uid) : new Uint8Array(bytes))
 
   async function claimUnder(lease: string, { holder, beats }: Duties, request: ClaimRequest): Promise<Claimed> {
-    const handlers = request.handlers.map(({ name, limit, running }) => ({ name: escapeText(name), limit, running }))
     const rows = await connections.run<WorkRow | LastRow>('lease', CLAIM, [
       clock.givenMs(),
-      JSON.stringify(handlers),
+      handlersJson(request),
       request.sharedLimit,
       request.isolatedLimit,
       lease,
@@ -88,12 +90,13 @@ function createClaimDue(parts: ClaimParts) {
       beats,
       ownLimitsJson(request),
     ])
+    const nowMs = clock.localMs()
     const last = rows.find((row) => row.delivery === null)
     const work: Work[] = []
-    for (const row of rows) if (row.delivery !== null) work.push(workOf(row, lease, await bodyOf(row)))
+    for (const row of rows) if (row.delivery !== null) work.push(workOf(row, lease, await bodyOf(row), nowMs))
     const limits = limitsOf(request)
     for (const { deliveryId, handler } of work) leases.hold(deliveryId, lease, limits(handler).leaseMs)
-    return { work, nextDueAtMs: earliest(nextDueOf(last, clock.localMs()), leases.nextEndMs()) }
+    return { work, nextDueAtMs: earliest(nextDueOf(last, nowMs), leases.nextEndMs()) }
   }
 
   async function claimReadable(lease: string, duties: Duties, request: ClaimRequest): Promise<Claimed> {
@@ -137,6 +140,9 @@ function createClaimDue(parts: ClaimParts) {
   }
 }
 
+const handlersJson = ({ handlers }: ClaimRequest): string =>
+  JSON.stringify(handlers.map(({ name, limit, running }) => ({ name: escapeText(name), limit, running })))
+
 /** The form that `claim_4` reads. */
 const ownLimitsJson = ({ ownLimits }: ClaimRequest): string | null =>
   ownLimits === undefined
@@ -158,11 +164,12 @@ const nextDueOf = (last: LastRow | undefined, nowMs: number): number | undefined
 const earliest = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
 
-const workOf = (row: WorkRow, lease: string, body: Uint8Array): Work => ({
+const workOf = (row: WorkRow, lease: string, body: Uint8Array, nowMs: number): Work => ({
   deliveryId: row.delivery,
   lease,
   handler: row.handler,
   attempt: row.attempt,
+  dueAtMs: nowMs - Math.max(0, row.due_for_ms ?? 0),
   isolated: row.isolated,
   ...(row.ordered && { ordered: true }),
   event: workEventOf(row, JSON.parse(row.headers) as Headers),

@@ -1,6 +1,6 @@
-import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow, StatStore } from '../../domain/stat-store.ts'
+import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import { FROM_FIRST_STAT } from '../shared/stats.ts'
-import type { Connections } from './connections.ts'
+import type { Connections, Row } from './connections.ts'
 
 const RECORD = {
   name: 'record-stats',
@@ -42,36 +42,39 @@ const READ = {
   `,
 }
 
-
-
 /** Numbers are written by the connections whose commits wait for no disk. */
-export const createStats = (connections: Connections): StatStore => ({
-  async recordStats(rows: readonly StatRow[]) {
+export function createStats(connections: Connections) {
+  const recordStats = async (rows: readonly StatRow[]): Promise<void> => {
     if (rows.length === 0) return
     const json = rows.map(({ atMs, ...row }) => ({ ...row, at: atMs }))
     await connections.run('lease', RECORD, [JSON.stringify(json)])
-  },
+  }
 
-  async statRows({ span, sinceMs, untilMs, source, after = FROM_FIRST_STAT, limit }: StatQuery) {
-    const values = [span, Math.max(sinceMs, after.atMs), untilMs, source ?? null]
-    return connections.run<StatRow & Record<string, unknown>>('read', READ, [
-      ...values,
-      after.atMs,
-      after.source,
-      after.writer,
-      limit,
-    ])
-  },
+  const statRows = ({
+    span,
+    sinceMs,
+    untilMs,
+    source,
+    after = FROM_FIRST_STAT,
+    limit,
+  }: StatQuery): Promise<readonly StatRow[]> => {
+    const { atMs, source: afterSource, writer } = after
+    const values = [span, Math.max(sinceMs, atMs), untilMs, source ?? null, atMs, afterSource, writer, limit]
+    return connections.run<StatRow & Row>('read', READ, values)
+  }
 
-  async pruneStats({ minutesBeforeMs, hoursBeforeMs, afterMs, limit }: OldStats) {
+  const pruneStats = async ({ minutesBeforeMs, hoursBeforeMs, afterMs, limit }: OldStats): Promise<number> => {
     const values = [minutesBeforeMs, hoursBeforeMs, afterMs, limit]
     return (await connections.run<{ pruned: number }>('work', PRUNE, values))[0]?.pruned ?? 0
-  },
+  }
 
-  beginEpisode: async ({ kind, source, sinceMs }: Episode) =>
-    (await connections.run('work', BEGIN, [kind, source, sinceMs])).length > 0,
+  const beginEpisode = async ({ kind, source, sinceMs }: Episode): Promise<boolean> =>
+    (await connections.run('work', BEGIN, [kind, source, sinceMs])).length > 0
 
-  endEpisode: async (kind: EpisodeKind, source: string) => (await connections.run('work', END, [kind, source])).length > 0,
+  const endEpisode = async (kind: EpisodeKind, source: string): Promise<boolean> =>
+    (await connections.run('work', END, [kind, source])).length > 0
 
-  episodes: () => connections.run<Episode & Record<string, unknown>>('read', EPISODES),
-})
+  const episodes = (): Promise<readonly Episode[]> => connections.run<Episode & Row>('read', EPISODES)
+
+  return { recordStats, statRows, pruneStats, beginEpisode, endEpisode, episodes }
+}

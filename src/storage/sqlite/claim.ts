@@ -109,7 +109,7 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
   let leases = 0
 
   return (
-    { key, handler, attempts, isolated, ordered }: Candidate,
+    { key, handler, attempts, dueAtMs, isolated, ordered }: Candidate,
     found: FoundEvent,
     nowMs: number,
     leaseMs: number,
@@ -117,7 +117,8 @@ function prepareLease(db: DatabaseSync, counts: StateCounts) {
     const lease = `${processLease}:${++leases}`
     update.run(lease, nowMs + leaseMs, nowMs, key)
     counts.move('pending', 'running')
-    return { deliveryId: key, lease, handler, attempt: attempts + 1, isolated, ...(ordered && { ordered }), ...found }
+    const attempt = attempts + 1
+    return { deliveryId: key, lease, handler, attempt, dueAtMs, isolated, ...(ordered && { ordered }), ...found }
   }
 }
 

@@ -20,7 +20,7 @@ import { prepareSettle } from './settle.ts'
 import { prepareStats } from './stats.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
-import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
+import { type Call, type SentBatch, type StoredClaim, UNSYNCED, type WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
 
 /** How many damaged pages one call may meet; with more, the call fails, and the next call continues from there. */
@@ -46,17 +46,6 @@ class BadEvent extends Error {
  * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
  */
 type Durability = 'FULL' | 'NORMAL'
-
-/** Calls whose commit a power cut may undo: a delivery then runs once more, and the numbers of the last seconds are lost. */
-export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
-  'claim',
-  'settle',
-  'shiftLeases',
-  'recordStats',
-  'pruneStats',
-  'beginEpisode',
-  'endEpisode',
-])
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are stored'
 

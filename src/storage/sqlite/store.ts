@@ -7,6 +7,7 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
+import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts } from '../../domain/store-health.ts'
@@ -180,6 +181,30 @@ export class SqliteStore implements OpenStore {
 
   async activity(source: string, sinceMs: number): Promise<SourceActivity> {
     return this.#refusing() ?? this.#reads.call('activity', source, sinceMs)
+  }
+
+  async recordStats(rows: readonly StatRow[]): Promise<void> {
+    return this.#refusing() ?? this.#writes.call('recordStats', rows)
+  }
+
+  async statRows(query: StatQuery): Promise<readonly StatRow[]> {
+    return this.#refusing() ?? this.#reads.call('statRows', query)
+  }
+
+  async pruneStats(old: OldStats): Promise<number> {
+    return this.#refusing() ?? this.#writes.call('pruneStats', old)
+  }
+
+  async beginEpisode(episode: Episode): Promise<boolean> {
+    return this.#refusing() ?? this.#writes.call('beginEpisode', episode)
+  }
+
+  async endEpisode(kind: EpisodeKind, source: string): Promise<boolean> {
+    return this.#refusing() ?? this.#writes.call('endEpisode', kind, source)
+  }
+
+  async episodes(): Promise<readonly Episode[]> {
+    return this.#refusing() ?? this.#reads.call('episodes')
   }
 
   onTaskEnded(listener: (ended: EndedTask) => void): void {

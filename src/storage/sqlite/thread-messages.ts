@@ -70,6 +70,17 @@ export interface WriterOperations {
   endEpisode(kind: EpisodeKind, source: string): boolean
 }
 
+/** Calls whose commit a power cut may undo: a delivery then runs once more, and the numbers of the last seconds are lost. */
+export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
+  'claim',
+  'settle',
+  'shiftLeases',
+  'recordStats',
+  'pruneStats',
+  'beginEpisode',
+  'endEpisode',
+])
+
 export interface ReaderOperations {
   events(filter: EventFilter, page: PageRequest): Page<EventSummary>
   event(uid: string): EventDetail | undefined

@@ -2,7 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { messageOf } from '../../domain/errors.ts'
 import { MAX_COMMIT_BYTES, MAX_COMMIT_ROWS } from '../../domain/limits.ts'
 import type { Checkpointer } from './checkpoint.ts'
-import { type Committer, UNSYNCED } from './committer.ts'
+import type { Committer } from './committer.ts'
 import { refusal } from './connection.ts'
 import type { DatabaseFiles } from './database-directory.ts'
 import { isFatal, type Reply, type WireError } from './errors.ts'
@@ -14,6 +14,7 @@ import {
   type FromWriter,
   type SentBatch,
   type ToWriter,
+  UNSYNCED,
   type WriterData,
   type WriterOperations,
 } from './thread-messages.ts'

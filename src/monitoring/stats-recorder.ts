@@ -1,0 +1,197 @@
+import type { Clock } from '../domain/clock.ts'
+import { newUid } from '../domain/names.ts'
+import { STAT_SPANS, type StatRow, type StatStore } from '../domain/stat-store.ts'
+import { isAcknowledged, type RequestOutcome, type Telemetry } from '../domain/telemetry.ts'
+import { Numbers } from './numbers.ts'
+
+/** How often the numbers that have changed are handed to the store. A crash loses what was counted since, and what the store has not committed. */
+const FLUSH_MS = 5_000
+/** Rows that wait for a store that cannot write; beyond it the oldest are given up. */
+const MAX_WAITING_ROWS = 5_000
+/** If the clock goes back by at most this time, the numbers of the time that comes again are counted where the clock was. */
+const MAX_STEP_BACK_MS = STAT_SPANS.hour
+/** The name of the service itself among the sources. */
+export const SERVICE = ''
+
+export interface StatsRecorderOptions {
+  readonly store: Pick<StatStore, 'recordStats'>
+  /** The sources that are configured: nothing else is counted. */
+  readonly sources: () => { has(name: string): boolean }
+  readonly clock: Clock
+}
+
+/** One source in the present minute and the hour that it is in. */
+interface Counted {
+  minute: Numbers
+  /** Of the minutes before. */
+  readonly hour: Numbers
+  isChanged: boolean
+}
+
+/**
+ * Counts, by minute and source, and writes the numbers into the store: rows of its own, each with the whole of its period so far, so
+ * that a row that is written twice counts once. They go along with commits that there are anyway (`StatStore.recordStats`).
+ */
+export class StatsRecorder implements Telemetry {
+  readonly #options: StatsRecorderOptions
+  #writer = newUid()
+  #minuteMs = Number.NEGATIVE_INFINITY
+  #bySource = new Map<string, Counted>()
+  #waiting = new Map<string, StatRow>()
+  #calls = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: StatsRecorderOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    // One call at a time: an older row must not be written after a newer one.
+    this.#timer ??= setInterval(() => {
+      if (this.#calls === 0) void this.flush()
+    }, FLUSH_MS).unref()
+  }
+
+  /** Writes the rest. The store commits it before it closes. */
+  stop(): void {
+    clearInterval(this.#timer)
+    void this.flush()
+  }
+
+  /** Hands the store what has changed. What it cannot write now is written with the next flush. */
+  async flush(): Promise<void> {
+    const service = this.#of(SERVICE)
+    if (service.hour.minutes.set(this.#minuteOfHour())) service.isChanged = true
+    this.#collect()
+    if (this.#waiting.size === 0) return
+    const sent = this.#waiting
+    this.#waiting = new Map()
+    this.#calls++
+    try {
+      await this.#options.store.recordStats([...sent.values()])
+    } catch {
+      this.#keep(sent)
+    } finally {
+      this.#calls--
+    }
+  }
+
+  request(source: string | undefined, outcome: RequestOutcome): void {
+    const counted = this.#known(source)
+    if (counted === undefined) return
+    if (outcome === 'duplicate') counted.minute.duplicates++
+    else if (!isAcknowledged(outcome)) counted.minute.refuse(outcome)
+    // A request that the service could not take was a sign of life, too.
+    if (outcome === 'unavailable' || isAcknowledged(outcome)) counted.hour.minutes.set(this.#minuteOfHour())
+  }
+
+  acknowledged(source: string, seconds: number): void {
+    this.#known(source)?.minute.ack.observe(seconds)
+  }
+
+  received(source: string): void {
+    const counted = this.#known(source)
+    if (counted !== undefined) counted.minute.received++
+  }
+
+  processed(source: string, _type: string, _handler: string, seconds: number): void {
+    const counted = this.#known(source)
+    if (counted === undefined) return
+    counted.minute.handled++
+    counted.minute.handler.observe(seconds)
+  }
+
+  failed(source: string, _type: string, _handler: string, seconds: number): void {
+    const counted = this.#known(source)
+    if (counted === undefined) return
+    counted.minute.failed++
+    counted.minute.handler.observe(seconds)
+  }
+
+  started(source: string, _handler: string, seconds: number): void {
+    this.#known(source)?.minute.queue.observe(seconds)
+  }
+
+  dead(source: string): void {
+    const counted = this.#known(source)
+    if (counted !== undefined) counted.minute.dead++
+  }
+
+  taskResolved(source: string, by: string): void {
+    const counted = by === 'poll' ? this.#known(source) : undefined
+    if (counted !== undefined) counted.minute.recovered++
+  }
+
+  unhandled(): void {}
+  polled(): void {}
+
+  #known(source: string | undefined): Counted | undefined {
+    if (source === undefined || !this.#options.sources().has(source)) return undefined
+    const counted = this.#of(source)
+    counted.isChanged = true
+    return counted
+  }
+
+  #of(source: string): Counted {
+    this.#turn()
+    const known = this.#bySource.get(source)
+    if (known !== undefined) return known
+    const counted: Counted = { minute: new Numbers(), hour: new Numbers(), isChanged: false }
+    this.#bySource.set(source, counted)
+    return counted
+  }
+
+  /** Begins a new minute, and a new hour with it, if the clock says so. */
+  #turn(): void {
+    const minuteMs = beginningOf('minute', this.#options.clock())
+    const backMs = this.#minuteMs - minuteMs
+    if (backMs === 0 || (backMs > 0 && backMs <= MAX_STEP_BACK_MS)) return
+    this.#collect()
+    // The rows of the time that comes again are not to be written over.
+    if (backMs > 0) this.#writer = newUid()
+    const isNewHour = beginningOf('hour', minuteMs) !== beginningOf('hour', this.#minuteMs)
+    this.#minuteMs = minuteMs
+    if (isNewHour) this.#bySource.clear()
+    for (const counted of this.#bySource.values()) {
+      counted.hour.add(counted.minute)
+      counted.minute = new Numbers()
+    }
+  }
+
+  #minuteOfHour(): number {
+    return (this.#minuteMs - beginningOf('hour', this.#minuteMs)) / STAT_SPANS.minute
+  }
+
+  /** Turns what has changed into rows. */
+  #collect(): void {
+    for (const [source, counted] of this.#bySource) {
+      if (!counted.isChanged) continue
+      counted.isChanged = false
+      const hour = new Numbers()
+      hour.add(counted.hour)
+      hour.add(counted.minute)
+      const minute = { span: 'minute', atMs: this.#minuteMs, source, writer: this.#writer } as const
+      if (source !== SERVICE) this.#wait({ ...minute, numbers: counted.minute.toText() })
+      this.#wait({
+        ...minute,
+        span: 'hour',
+        atMs: beginningOf('hour', this.#minuteMs),
+        numbers: hour.toText(),
+      })
+    }
+  }
+
+  #wait(row: StatRow): void {
+    this.#waiting.set(keyOf(row), row)
+  }
+
+  /** Puts back what could not be written, unless there is a newer row in its place. */
+  #keep(rows: ReadonlyMap<string, StatRow>): void {
+    const all = [...new Map([...rows, ...this.#waiting])]
+    this.#waiting = new Map(all.slice(-MAX_WAITING_ROWS))
+  }
+}
+
+const beginningOf = (span: keyof typeof STAT_SPANS, ms: number): number => ms - (ms % STAT_SPANS[span])
+
+const keyOf = ({ span, atMs, source, writer }: StatRow): string => `${span} ${atMs} ${source} ${writer}`
