@@ -44,7 +44,8 @@ const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
 
 test('both stores have the same tables and columns, except those that each one needs for itself', async () => {
   const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
-  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
+  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task'])
+    expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
   // A table that replicas of an older release read gets no other column.
