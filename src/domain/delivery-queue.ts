@@ -60,8 +60,12 @@ export interface Replay {
   /** The event's status from now on. */
   readonly status: RoutedStatus
   readonly reasons: readonly string[]
-  /** `dead`: only deliveries that are dead run again; no other delivery changes, and none is created. */
-  readonly only?: 'dead'
+  /** Only deliveries in this state run again; no other delivery changes, and none is created. */
+  readonly only?: 'dead' | 'discarded'
+  /** With `only`: only those that died of this cause. */
+  readonly cause?: string
+  /** The id of the replay, which the attempts that follow carry. */
+  readonly id?: string
 }
 
 /** The result of a replay. */

@@ -59,6 +59,8 @@ export interface Attempt {
   readonly error?: string
   /** Everything known about what the handler threw; `error` is its first line. */
   readonly errorDetail?: ErrorDetail
+  /** The id of the replay that it belongs to. Absent: it belongs to none. */
+  readonly replay?: string
   readonly startedAtMs: number
   readonly durationMs: number
 }

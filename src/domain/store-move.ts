@@ -1,5 +1,14 @@
 /** The tables that are moved from one store to another, in this order. */
-export const MOVED_TABLES = ['event', 'event_body', 'delivery', 'attempt', 'task', 'cause'] as const
+export const MOVED_TABLES = [
+  'event',
+  'event_body',
+  'delivery',
+  'attempt',
+  'task',
+  'cause',
+  'replay',
+  'replay_mark',
+] as const
 export type MovedTable = (typeof MOVED_TABLES)[number]
 
 export interface MoveRequest {

@@ -1,6 +1,7 @@
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import type { EventStore } from './event-store.ts'
+import type { ReplayJobs } from './replay-jobs.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
 import type { RetentionStore } from './retention-store.ts'
 import type { StatStore } from './stat-store.ts'
@@ -27,6 +28,7 @@ export interface OpenStore
     StoreHealth {
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
+  readonly replayJobs: ReplayJobs
   /** Finishes the calls that it has accepted; rejects every later call with `unavailable`. Idempotent. */
   close(): Promise<void>
 }

@@ -65,6 +65,8 @@ test('migrate moves a store and prints a summary', async () => {
     ['delivery', '20', '…', 'yes'],
     ['attempt', '0', '…', 'yes'],
     ['task', '1', '…', 'yes'],
+    ['replay', '0', '…', 'yes'],
+    ['replay_mark', '0', '…', 'yes'],
   ])
 })
 

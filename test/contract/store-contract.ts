@@ -14,6 +14,8 @@ import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeOrder } from './store-contract-order.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
+import { describeReplayed } from './store-contract-replayed.ts'
+import { describeReplayJobs } from './store-contract-replays.ts'
 import { ALL_MINUTES, describeStats, statRow } from './store-contract-stats.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
@@ -45,6 +47,8 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeListing(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
+    describeReplayJobs(fixture)
+    describeReplayed(fixture)
     describeBehind(fixture)
     describeStats(fixture)
     describeLife(fixture)
@@ -260,6 +264,8 @@ function describeLife({ store }: Fixture): void {
           store().postpone([]),
           store().cancelTask(newUid()),
           store().pruneTasks(0, 1),
+          store().replayJobs.list({ limit: 1 }),
+          store().replayJobs.lease('one', 1),
           store().tasks({}, { limit: 1 }),
           store().task('stripe', 'a'),
           store().activity('stripe', 0),

@@ -48,7 +48,8 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   const failed = { outcome: 'failed', error: 'no \0 luck', detail, isolate: true } as const
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'retry' })])
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead' })])
-  await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [] })
+  await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [], id: newUid() })
+  await replayByJob(store, 'bulk')
   await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead' })])
   await one('d')
 
@@ -56,6 +57,34 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   const inOrder = newEvent({ handlers: ['or\0dered'], orderKeys })
   for (const event of [inOrder, newEvent({ handlers: ['or\0dered'], orderKeys })]) await store.append(event)
   await store.append({ ...inOrder, uid: newUid(), body: Buffer.from('in conflict') })
+}
+
+/** Replays the first events of a source by a job that goes on. */
+async function replayByJob(store: OpenStore, source: string): Promise<void> {
+  const filter = { source, q: 'evt' }
+  const range = await store.replayJobs.range(filter)
+  await store.replayJobs.create({
+    id: newUid(),
+    by: 'a\0b',
+    filter,
+    perSecond: 9,
+    matched: 5,
+    range,
+    probe: { state: 'waiting' },
+  })
+  for (const handler of ['a', 'b', 'c', 'd', 'e'])
+    await store.replayJobs.create({ id: newUid(), filter, handler, matched: 5, range, matchedMore: true })
+  const job = await store.replayJobs.lease('one', 1_000)
+  if (job === undefined) throw new Error('no job was leased')
+  const { events, readTo } = await store.replayJobs.matches(filter, range, 20)
+  const replays = events.map(({ uid }) => ({
+    eventUid: uid,
+    handlers: ['bulk'],
+    status: 'accepted' as const,
+    reasons: [],
+    id: job.id,
+  }))
+  await store.replayJobs.run({ job, replays, skips: { gone: 1 }, readTo })
 }
 
 async function fillTasks(store: OpenStore): Promise<void> {

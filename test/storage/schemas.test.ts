@@ -44,7 +44,7 @@ const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
 
 test('both stores have the same tables and columns, except those that each one needs for itself', async () => {
   const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
-  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task'])
+  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task', 'replay', 'replay_mark', 'replay_tally'])
     expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
@@ -56,7 +56,8 @@ test('both stores have the same tables and columns, except those that each one n
   expect(postgres.event).toEqual(without(sqlite.event, heavy))
   expect(without(postgres.event_body, [...heavy, 'day'])).toEqual(sqlite.event_body)
 
-  const shared = ['attempt', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task']
+  const replays = ['replay', 'replay_mark', 'replay_tally']
+  const shared = ['attempt', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task', ...replays]
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([
     'attempt_detail',

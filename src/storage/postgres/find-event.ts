@@ -1,6 +1,12 @@
 import { checksumOf } from '../../domain/checksum.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
-import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import {
+  type AttemptRow,
+  type DeliveryRow,
+  firstDeliveryKey,
+  lastDeliveryKey,
+  REPLAY_OF_ATTEMPT,
+} from '../shared/deliveries.ts'
 import {
   bodyChanged,
   bodyUnreadable,
@@ -26,7 +32,7 @@ const DELIVERIES = {
 const ATTEMPTS = {
   name: 'attempts-of',
   text: `
-    SELECT a.*, d.detail FROM attempt AS a LEFT JOIN attempt_detail AS d ON d.delivery = a.delivery AND d.ordinal = a.ordinal
+    SELECT a.*, d.detail, ${REPLAY_OF_ATTEMPT} FROM attempt AS a LEFT JOIN attempt_detail AS d ON d.delivery = a.delivery AND d.ordinal = a.ordinal
     WHERE a.delivery BETWEEN $1 AND $2 ORDER BY a.delivery, a.ordinal
   `,
 }

@@ -1,5 +1,5 @@
 import type { MovedTable } from '../../domain/store-move.ts'
-import { columnsOf, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../shared/moved-rows.ts'
+import { columnsOf, isByOrdinal, MAX_MOVE_BYTES, MAX_MOVE_ROWS, type MovedKind } from '../shared/moved-rows.ts'
 import type { Statement } from './connections.ts'
 
 /** Tables that are written by statements of their own; bodies are written with their events. */
@@ -83,14 +83,15 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   attempt: INSERT_ATTEMPTS,
   task: insert('task'),
   cause: insert('cause'),
+  replay: insert('replay'),
+  replay_mark: insert('replay_mark'),
 }
 
 const position = (table: WrittenTable): Statement => ({
   name: `move-position-${table}`,
-  text:
-    table === 'attempt'
-      ? 'SELECT delivery AS key, ordinal FROM attempt ORDER BY delivery DESC, ordinal DESC LIMIT 1'
-      : `SELECT key, 0 AS ordinal FROM ${table} ORDER BY key DESC LIMIT 1`,
+  text: isByOrdinal(table)
+    ? `SELECT delivery AS key, ordinal FROM ${table} ORDER BY delivery DESC, ordinal DESC LIMIT 1`
+    : `SELECT key, 0 AS ordinal FROM ${table} ORDER BY key DESC LIMIT 1`,
 })
 
 export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
@@ -99,6 +100,8 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   attempt: position('attempt'),
   task: position('task'),
   cause: position('cause'),
+  replay: position('replay'),
+  replay_mark: position('replay_mark'),
 }
 
 const readBack = (table: MovedTable): Statement => ({
@@ -133,7 +136,7 @@ const READ_EVENTS: Statement = {
   `,
 }
 
-/** The next rows in order of key, after the position $1 (for attempts $1 and $2). */
+/** The next rows in order of key, after the position $1 (in tables in order of ordinal $1 and $2). */
 export const READS: Readonly<Record<MovedTable, Statement>> = {
   event: READ_EVENTS,
   event_body: READ_BODIES,
@@ -147,9 +150,17 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
   },
   task: readBack('task'),
   cause: readBack('cause'),
+  replay: readBack('replay'),
+  replay_mark: {
+    name: 'move-read-replay-mark',
+    text: `
+      SELECT ${names('replay_mark')} FROM replay_mark WHERE (delivery, ordinal) > ($1, $2)
+      ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}
+    `,
+  },
 }
 
-const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task', 'cause']
+const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task', 'cause', 'replay']
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
 /** These statements move the sequences past the moved keys, and never back. */
@@ -157,6 +168,7 @@ export const ADVANCE_KEYS = [
   ['event', "'event_key_seq'::regclass"],
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],
   ['cause', "pg_get_serial_sequence('cause', 'key')::regclass"],
+  ['replay', "pg_get_serial_sequence('replay', 'key')::regclass"],
 ].map(
   ([table, sequence]) =>
     `SELECT setval(${sequence}, max(key)) FROM ${table} HAVING max(key) >= coalesce(pg_sequence_last_value(${sequence}), 0)`,

@@ -3,7 +3,14 @@ import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { MovedTable } from '../../domain/store-move.ts'
 import { postgresTarget } from '../shared/database-url.ts'
-import { columnsOf, FROM_START, type MovedRow, type MovedValue, type MovePosition } from '../shared/moved-rows.ts'
+import {
+  columnsOf,
+  FROM_START,
+  isByOrdinal,
+  type MovedRow,
+  type MovedValue,
+  type MovePosition,
+} from '../shared/moved-rows.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { DatabaseClock } from './clock.ts'
 import { connectWithRetry } from './connect-with-retry.ts'
@@ -87,7 +94,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
     },
 
     async read(table, { key, ordinal }) {
-      const rows = await connections.run('move', READS[table], table === 'attempt' ? [key, ordinal] : [key])
+      const rows = await connections.run('move', READS[table], isByOrdinal(table) ? [key, ordinal] : [key])
       return rows.map((row) => rowOf(table, row))
     },
 
@@ -101,7 +108,10 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
       }, 'move')
       // The server would analyze the tables within minutes, but would plan for empty tables until then.
       await connections
-        .run('move', 'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, cause')
+        .run(
+          'move',
+          'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, cause, replay_mark',
+        )
         .catch(() => {})
     },
 

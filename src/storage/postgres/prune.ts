@@ -57,7 +57,15 @@ const FORGET = {
     ),
     deliveries AS (
       DELETE FROM delivery USING gone
-      WHERE delivery.key BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023 RETURNING delivery.state
+      WHERE delivery.key BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023 RETURNING delivery.state, delivery.handler, delivery.replay
+    ),
+    outcomes AS (
+      INSERT INTO replay_tally AS t (replay, handler, state, n) SELECT replay, handler, state, count(*) FROM deliveries
+      WHERE replay IN (SELECT key FROM replay) GROUP BY replay, handler, state
+      ON CONFLICT (replay, handler, state) DO UPDATE SET n = t.n + excluded.n
+    ),
+    marks AS (
+      DELETE FROM replay_mark USING gone WHERE replay_mark.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
     attempts AS (
       DELETE FROM attempt USING gone WHERE attempt.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023

@@ -1,13 +1,15 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { orderKeyFor } from '../../domain/order-key.ts'
 import {
-  type DeliveryRow,
   firstDeliveryKey,
   lastDeliveryKey,
   planReplay,
+  REPLAYABLE_COLUMNS,
+  type ReplayableRow,
   storedOrderKeys,
 } from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
+import type { JobReplay } from '../shared/replays.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
@@ -27,45 +29,54 @@ const NAME_CONFLICT = {
   `,
 }
 
-export function createReplay(connections: Connections, clock: DatabaseClock) {
-  return (replay: Replay): Promise<Replayed> =>
-    connections.transaction(async (query) => {
-      const { eventUid } = replay
-      // The lock makes other replays of the event, and retention, wait.
-      const [event] = isUuid(eventUid)
-        ? await query<{ key: number; variant: number }>('SELECT key, variant FROM event WHERE uid = $1 FOR UPDATE', [
-            eventUid,
-          ])
-        : []
-      if (event === undefined) throw noSuchEvent(eventUid)
-      const { key } = event
-      const isUnderstood = event.variant === NOT_UNDERSTOOD && replay.status !== 'quarantined'
-      const [taken] = isUnderstood ? await query<{ by: string | null }>('SELECT understand_3($1) AS by', [key]) : []
-      const taker = taken?.by ?? undefined
-      const become = replayedAs(replay, taker)
-      await query('UPDATE event SET status = $2, reasons = $3, order_keys = $4 WHERE key = $1', [
-        key,
-        become.status,
-        escapeTextOrNull(storedReasons(become.reasons)),
-        escapeTextOrNull(taker === undefined ? null : storedOrderKeys(replay.orderKeys)),
+export const createReplay = (connections: Connections, clock: DatabaseClock) => (replay: Replay) =>
+  connections.transaction((query) => replayIn(query, clock, replay))
+
+/** Replays an event within a transaction. */
+export async function replayIn(query: Query, clock: DatabaseClock, replay: JobReplay): Promise<Replayed> {
+  const { eventUid } = replay
+  // The lock makes other replays of the event, and retention, wait.
+  const [event] = isUuid(eventUid)
+    ? await query<{ key: number; variant: number }>('SELECT key, variant FROM event WHERE uid = $1 FOR UPDATE', [
+        eventUid,
       ])
-      if (taker !== undefined) {
-        await query(NAME_CONFLICT, [key])
-        return { ...become, handlers: [] }
-      }
-      return { ...become, handlers: await deliver(query, clock, key, replay) }
-    })
+    : []
+  if (event === undefined) throw noSuchEvent(eventUid)
+  const { key } = event
+  const isUnderstood = event.variant === NOT_UNDERSTOOD && replay.status !== 'quarantined'
+  const [taken] = isUnderstood ? await query<{ by: string | null }>('SELECT understand_3($1) AS by', [key]) : []
+  const taker = taken?.by ?? undefined
+  const become = replayedAs(replay, taker)
+  await query('UPDATE event SET status = $2, reasons = $3, order_keys = $4 WHERE key = $1', [
+    key,
+    become.status,
+    escapeTextOrNull(storedReasons(become.reasons)),
+    escapeTextOrNull(taker === undefined ? null : storedOrderKeys(replay.orderKeys)),
+  ])
+  if (taker !== undefined) {
+    await query(NAME_CONFLICT, [key])
+    return { ...become, handlers: [] }
+  }
+  return { ...become, handlers: await deliver(query, clock, key, replay) }
 }
 
 const CREATE = `
   WITH counted AS (INSERT INTO tally VALUES ('pending', 1))
-  INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key)
-  VALUES ($1, $2, CASE WHEN $4::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, clock_1($3), 0, false, $4)
+  INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key, replay)
+  VALUES ($1, $2, CASE WHEN $4::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, clock_1($3), 0, false, $4, $5)
 `
 const RESTART = `
   UPDATE delivery SET state = CASE WHEN $3::bigint IS NULL THEN 'pending' ELSE 'unplaced' END, due_at = clock_1($2), attempts = 0,
-    isolated = false, last_error = NULL, cause = NULL, order_key = $3
+    isolated = false, last_error = NULL, cause = NULL, order_key = $3, replay = $4
   WHERE key = $1
+`
+const KEEP_OUTCOME = `
+  INSERT INTO replay_tally AS t (replay, handler, state, n) SELECT replay, handler, state, 1 FROM delivery
+  WHERE key = $1 AND replay IN (SELECT key FROM replay) ON CONFLICT (replay, handler, state) DO UPDATE SET n = t.n + 1
+`
+const MARK = `
+  INSERT INTO replay_mark (delivery, ordinal, replay) VALUES ($1, next_ordinal_1($1), $2)
+  ON CONFLICT (delivery, ordinal) DO UPDATE SET replay = excluded.replay
 `
 
 /**
@@ -76,22 +87,25 @@ export async function deliver(
   query: Query,
   clock: DatabaseClock,
   eventKey: number,
-  { handlers, orderKeys, only }: Pick<Replay, 'handlers' | 'orderKeys' | 'only'>,
+  { orderKeys, id, job, ...to }: Omit<JobReplay, 'eventUid' | 'status' | 'reasons'>,
 ): Promise<readonly string[]> {
-  const existing = await query<Pick<DeliveryRow, 'key' | 'handler' | 'state'>>(
-    'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key FOR UPDATE',
+  const existing = await query<ReplayableRow>(
+    `SELECT ${REPLAYABLE_COLUMNS} FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key FOR UPDATE`,
     [firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)],
   )
-  const plan = planReplay(eventKey, existing, handlers, only)
+  const plan = planReplay(eventKey, existing, to)
   for (const delivery of plan) {
     const orderKey = orderKeyFor(orderKeys, delivery.handler)
     if (delivery.kind === 'create') {
-      await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs(), orderKey])
+      await query(CREATE, [delivery.key, escapeText(delivery.handler), clock.givenMs(), orderKey, job ?? null])
       if (orderKey !== null) await query('SELECT became_unplaced_1(ARRAY[$1::bigint])', [delivery.key])
     } else {
-      await query(RESTART, [delivery.key, clock.givenMs(), orderKey])
+      if (existing.some(({ key, replay }) => key === delivery.key && replay !== null))
+        await query(KEEP_OUTCOME, [delivery.key])
+      await query(RESTART, [delivery.key, clock.givenMs(), orderKey, job ?? null])
       await query("INSERT INTO tally VALUES ($1, -1), ('pending', 1)", [delivery.from])
     }
+    if (id !== undefined || delivery.kind === 'restart') await query(MARK, [delivery.key, id ?? null])
   }
   return plan.map(({ handler }) => handler)
 }

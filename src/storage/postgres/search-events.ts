@@ -67,7 +67,7 @@ const notBelow = ({ atMs, key }: Position): readonly Condition<Value>[] => [
   ['(received_at, key) >= (?::bigint, ?::bigint)', atMs, key],
 ]
 
-const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition<Value>[] => [
+export const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition<Value>[] => [
   ...optional<Value>('received_at >= ?', sinceMs),
   ...optional<Value>('received_at < ?', untilMs),
 ]

@@ -14,6 +14,7 @@ import { postgresTarget } from '../shared/database-url.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { BodyPartitions } from './body-partitions.ts'
+import { callReplayJobs } from './call-replay-jobs.ts'
 import { createClaim } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
 import { createJudgeClock, DatabaseClock } from './clock.ts'
@@ -131,6 +132,7 @@ function createStore(parts: Parts): OpenStore {
     repairTimes: operations.while(createRepairTimes(connections, clock)),
     ...retentionStoreOf(core),
     ...statStoreOf(core),
+    replayJobs: callReplayJobs(core),
     replicas: {
       announce: operations.while((replica) => registry.announce(replica)),
       leave: operations.while((uid) => registry.leave(uid)),

@@ -104,6 +104,8 @@ export type AttemptRow = Readonly<{
   error: string | null
   /** JSON, as `storedDetail` makes it. */
   detail: string | null
+  /** The id of its replay. */
+  replay: string | null
   started_at: number
   duration_ms: number
 }>
@@ -113,9 +115,15 @@ export const attemptOf = (row: AttemptRow): Attempt => ({
   outcome: row.outcome,
   ...(row.error !== null && { error: row.error }),
   ...shownDetail(row.detail),
+  ...(row.replay !== null && { replay: row.replay }),
   startedAtMs: row.started_at,
   durationMs: row.duration_ms,
 })
+
+/** The id of the replay that an attempt `a` belongs to. */
+export const REPLAY_OF_ATTEMPT = `(
+  SELECT m.replay FROM replay_mark AS m WHERE m.delivery = a.delivery AND m.ordinal <= a.ordinal ORDER BY m.ordinal DESC LIMIT 1
+) AS replay`
 
 /** The details of an error as the API shows them: without the judgement. */
 function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetail } {
@@ -144,19 +152,32 @@ type ReplayedDelivery =
 const isEnded = (state: StoredState): state is 'succeeded' | 'dead' | 'discarded' =>
   state === 'succeeded' || state === 'dead' || state === 'discarded'
 
+/** A delivery of an event that is replayed. */
+export type ReplayableRow = Readonly<{
+  key: number
+  handler: string
+  state: StoredState
+  /** The id of the cause that it died of. */
+  cause: string | null
+  /** The job that replayed it last. */
+  replay: number | null
+}>
+export const REPLAYABLE_COLUMNS =
+  'key, handler, state, replay, (SELECT c.id FROM cause AS c WHERE c.key = delivery.cause) AS cause'
+
 /** What `DeliveryQueue.replay` does to the deliveries of an event. `existing`: the deliveries that exist, in order of key. */
 export function planReplay(
   eventKey: number,
-  existing: readonly Pick<DeliveryRow, 'key' | 'handler' | 'state'>[],
-  handlers: readonly string[],
-  only: Replay['only'],
+  existing: readonly ReplayableRow[],
+  { handlers, only, cause }: Pick<Replay, 'handlers' | 'only' | 'cause'>,
 ): readonly ReplayedDelivery[] {
   const byHandler = new Map(existing.map((delivery) => [delivery.handler, delivery]))
   let nextKey = (existing.at(-1)?.key ?? firstDeliveryKey(eventKey) - 1) + 1
   const plan: ReplayedDelivery[] = []
   for (const handler of new Set(handlers)) {
     const delivery = byHandler.get(handler)
-    if (only === 'dead' && delivery?.state !== 'dead') continue
+    if (only !== undefined && delivery?.state !== only) continue
+    if (cause !== undefined && delivery?.cause !== cause) continue
     if (delivery === undefined) {
       if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
       plan.push({ kind: 'create', key: nextKey++, handler })

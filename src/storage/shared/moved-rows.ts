@@ -49,6 +49,7 @@ const MOVED_COLUMNS = {
     last_error: 'text',
     order_key: 'integer',
     cause: 'integer',
+    replay: 'integer',
   },
   attempt: {
     delivery: 'integer',
@@ -93,6 +94,30 @@ const MOVED_COLUMNS = {
     first_at: 'integer',
     seen_at: 'integer',
   },
+  replay: {
+    key: 'integer',
+    id: 'uuid',
+    asked_by: 'text',
+    filter: 'text',
+    handler: 'text',
+    per_second: 'integer',
+    probe: 'text',
+    matched: 'integer',
+    matched_more: 'integer',
+    state: 'text',
+    reason: 'text',
+    created_at: 'integer',
+    started_at: 'integer',
+    ended_at: 'integer',
+    replayed: 'integer',
+    skipped: 'integer',
+    skips: 'text',
+    cursor: 'integer',
+    bound: 'integer',
+    lease: 'text',
+    lease_until: 'integer',
+  },
+  replay_mark: { delivery: 'integer', ordinal: 'integer', replay: 'uuid' },
 } as const satisfies Readonly<Record<MovedTable, Readonly<Record<string, MovedKind>>>>
 
 export const columnsOf = (table: MovedTable): readonly (readonly [name: string, kind: MovedKind])[] =>
@@ -107,7 +132,10 @@ export interface MovedRow {
   readonly forgotten?: true
 }
 
-/** A place in a table, in order of key; `ordinal` counts for attempts only. */
+/** Tables whose rows are in order of delivery and ordinal; the rows of others are in order of key. */
+export const isByOrdinal = (table: MovedTable): boolean => table === 'attempt' || table === 'replay_mark'
+
+/** A place in a table; `ordinal` counts only for tables in order of ordinal. */
 export interface MovePosition {
   readonly key: number
   readonly ordinal: number
@@ -116,7 +144,7 @@ export interface MovePosition {
 export const FROM_START: MovePosition = { key: Number.MIN_SAFE_INTEGER, ordinal: 0 }
 
 export function positionOf(table: MovedTable, { values }: MovedRow): MovePosition {
-  return table === 'attempt'
+  return isByOrdinal(table)
     ? { key: Number(values.delivery), ordinal: Number(values.ordinal) }
     : { key: Number(values.key), ordinal: 0 }
 }
@@ -124,7 +152,7 @@ export function positionOf(table: MovedTable, { values }: MovedRow): MovePositio
 export const comparePositions = (a: MovePosition, b: MovePosition): number => a.key - b.key || a.ordinal - b.ordinal
 
 export const describePosition = (table: MovedTable, { key, ordinal }: MovePosition): string =>
-  table === 'attempt' ? `${key}/${ordinal}` : String(key)
+  isByOrdinal(table) ? `${key}/${ordinal}` : String(key)
 
 /** The form that is compared and checksummed; different rows have different forms. */
 export function lineOf(table: MovedTable, { values, bytes }: MovedRow): string {

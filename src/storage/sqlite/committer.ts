@@ -16,6 +16,7 @@ import { IdentityIndex } from './identity-index.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareRepairTimes } from './repair-times.ts'
 import { prepareDeliver, prepareReplay } from './replay.ts'
+import { prepareReplayJobs } from './replay-jobs.ts'
 import { prepareSettle } from './settle.ts'
 import { prepareStats } from './stats.ts'
 import { runCall } from './thread-calls.ts'
@@ -86,6 +87,7 @@ export class Committer {
     const deliver = prepareDeliver(db, this.#counts, order)
     const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask, order }
     this.#appender = prepareAppend(db, parts)
+    const replay = prepareReplay(db, identities, deliver)
     this.#operations = {
       claim: prepareClaim(db, this.#counts, damage, order),
       settle: prepareSettle(db, {
@@ -94,7 +96,8 @@ export class Committer {
         damage,
         order,
       }),
-      replay: prepareReplay(db, identities, deliver),
+      replay,
+      ...prepareReplayJobs(db, replay),
       ...prepareDiscard(db, this.#counts, damage),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),

@@ -4,6 +4,7 @@ import { ConfigurationError } from '../../domain/errors.ts'
 import type { MovedTable } from '../../domain/store-move.ts'
 import {
   columnsOf,
+  isByOrdinal,
   MAX_MOVE_BYTES,
   MAX_MOVE_ROWS,
   type MovedKind,
@@ -55,13 +56,13 @@ export function openExport(path: string): Export {
     origin: originOf(db),
     count: (table) => count(`SELECT count(*) AS n FROM ${storedIn(table)}`, []),
     countUpTo: (table, { key, ordinal }) =>
-      table === 'attempt'
-        ? count('SELECT count(*) AS n FROM attempt WHERE (delivery, ordinal) <= (?, ?)', [key, ordinal])
+      isByOrdinal(table)
+        ? count(`SELECT count(*) AS n FROM ${table} WHERE (delivery, ordinal) <= (?, ?)`, [key, ordinal])
         : count(`SELECT count(*) AS n FROM ${storedIn(table)} WHERE key <= ?`, [key]),
     read(table, { key, ordinal }) {
       const batch: MovedRow[] = []
       let bytes = 0
-      for (const row of prepared(table).iterate(...(table === 'attempt' ? [key, ordinal] : [key]))) {
+      for (const row of prepared(table).iterate(...(isByOrdinal(table) ? [key, ordinal] : [key]))) {
         const moved = rowOf(table, row)
         bytes += sizeOf(moved)
         if (batch.length > 0 && bytes > MAX_MOVE_BYTES) break
@@ -80,8 +81,8 @@ function selectOf(table: MovedTable): string {
   const columns = columnsOf(table)
     .map(([name]) => `${storedIn(table)}.${name}`)
     .join(', ')
-  if (table === 'attempt')
-    return `SELECT ${columns} FROM attempt WHERE (delivery, ordinal) > (?, ?) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}`
+  if (isByOrdinal(table))
+    return `SELECT ${columns} FROM ${table} WHERE (delivery, ordinal) > (?, ?) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}`
   if (table === 'event_body')
     return `SELECT ${columns}, event.checksum AS body_checksum, event_body.bytes AS body FROM event
       LEFT JOIN event_body ON event_body.key = event.key WHERE event.key > ? ORDER BY event.key LIMIT ${MAX_MOVE_ROWS}`

@@ -1,7 +1,13 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
-import { type AttemptRow, type DeliveryRow, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import {
+  type AttemptRow,
+  type DeliveryRow,
+  firstDeliveryKey,
+  lastDeliveryKey,
+  REPLAY_OF_ATTEMPT,
+} from '../shared/deliveries.ts'
 import {
   bodyChanged,
   bodyUnreadable,
@@ -16,7 +22,7 @@ import { isCorruption } from './errors.ts'
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
   const deliveries = db.prepare('SELECT * FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
-  const attempts = db.prepare('SELECT * FROM attempt WHERE delivery = ? ORDER BY ordinal')
+  const attempts = db.prepare(`SELECT a.*, ${REPLAY_OF_ATTEMPT} FROM attempt AS a WHERE delivery = ? ORDER BY ordinal`)
 
   return (uid) => {
     const row = event.get(uid)

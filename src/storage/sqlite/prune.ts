@@ -112,6 +112,12 @@ export function prepareRedate(db: DatabaseSync) {
 export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: StateCounts, damage: Damage) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
+  const keepOutcomes = db.prepare(`
+    INSERT INTO replay_tally (replay, handler, state, n) SELECT replay, handler, state, count(*) FROM delivery
+    WHERE key BETWEEN ? AND ? AND replay IN (SELECT key FROM replay) GROUP BY replay, handler, state
+    ON CONFLICT DO UPDATE SET n = n + excluded.n
+  `)
+  const deleteMarks = db.prepare('DELETE FROM replay_mark WHERE delivery BETWEEN ? AND ?')
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
   const deleteDeliveries = db.prepare('DELETE FROM delivery WHERE key BETWEEN ? AND ?')
   const deleteBody = db.prepare('DELETE FROM event_body WHERE key = ?')
@@ -127,6 +133,8 @@ export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: S
     if (['pending', 'running', 'blocked'].some((state) => byState.has(state))) return undefined
     if (dead > 0 && Number(row.received_at) >= deadReceivedBeforeMs) return undefined
     for (const state of DELIVERY_STATES) counts.add(state, -(byState.get(state) ?? 0))
+    keepOutcomes.run(...deliveries)
+    deleteMarks.run(...deliveries)
     deleteAttempts.run(...deliveries)
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)

@@ -6,6 +6,8 @@ import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareFindAhead } from './repair-times.ts'
+import { prepareReadReplayJobs } from './replay-jobs.ts'
+import { prepareReplayMatches } from './replay-matches.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
@@ -36,6 +38,8 @@ const operations: ReaderOperations = {
   countOld: prepareCountOld(db),
   countDead: prepareCountDead(db),
   ...prepareReadStats(db),
+  ...prepareReadReplayJobs(db),
+  ...prepareReplayMatches(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {

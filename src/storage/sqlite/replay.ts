@@ -2,13 +2,15 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { orderKeyFor } from '../../domain/order-key.ts'
 import {
-  type DeliveryRow,
   firstDeliveryKey,
   lastDeliveryKey,
   planReplay,
+  REPLAYABLE_COLUMNS,
+  type ReplayableRow,
   storedOrderKeys,
 } from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
+import type { JobReplay } from '../shared/replays.ts'
 import type { StateCounts } from './counts.ts'
 import type { DeliveryOrder } from './delivery-order.ts'
 import type { Identities } from './event-identity.ts'
@@ -23,7 +25,7 @@ export function prepareReplay(db: DatabaseSync, identities: Identities, deliver:
     return identities.understand(Number(event.key))
   }
 
-  return (replay: Replay, nowMs: number): Replayed => {
+  return (replay: JobReplay, nowMs: number): Replayed => {
     const { eventUid } = replay
     const event = findEvent.get(eventUid)
     if (event === undefined) throw noSuchEvent(eventUid)
@@ -41,32 +43,44 @@ export function prepareReplay(db: DatabaseSync, identities: Identities, deliver:
 /** Makes an event's deliveries to these handlers pending, as `DeliveryQueue.replay` says. Returns the handlers that will run. */
 export type Deliver = (
   eventKey: number,
-  to: Pick<Replay, 'handlers' | 'orderKeys' | 'only'>,
+  to: Omit<JobReplay, 'eventUid' | 'status' | 'reasons'>,
   nowMs: number,
 ) => readonly string[]
 
 export function prepareDeliver(db: DatabaseSync, counts: StateCounts, order: DeliveryOrder): Deliver {
-  const findDeliveries = db.prepare('SELECT key, handler, state FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
+  const findDeliveries = db.prepare(`SELECT ${REPLAYABLE_COLUMNS} FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key`)
   const restart = db.prepare(`
-    UPDATE delivery SET state = ?, due_at = ?, attempts = 0, isolated = 0, last_error = NULL, cause = NULL, order_key = ? WHERE key = ?
+    UPDATE delivery SET state = ?, due_at = ?, attempts = 0, isolated = 0, last_error = NULL, cause = NULL, order_key = ?,
+      replay = ? WHERE key = ?
   `)
   const create = db.prepare(`
-    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key) VALUES (?, ?, ?, ?, 0, 0, ?)
+    INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key, replay) VALUES (?, ?, ?, ?, 0, 0, ?, ?)
+  `)
+  const keepOutcome = db.prepare(`
+    INSERT INTO replay_tally (replay, handler, state, n) SELECT replay, handler, state, 1 FROM delivery
+    WHERE key = ? AND replay IN (SELECT key FROM replay) ON CONFLICT DO UPDATE SET n = n + 1
+  `)
+  const mark = db.prepare(`
+    INSERT INTO replay_mark (delivery, ordinal, replay)
+    VALUES (?1, 1 + coalesce((SELECT max(ordinal) FROM attempt WHERE delivery = ?1), 0), ?2)
+    ON CONFLICT DO UPDATE SET replay = excluded.replay
   `)
 
-  return (eventKey, { handlers, orderKeys, only }, nowMs) => {
-    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) as DeliveryRow[]
-    const plan = planReplay(eventKey, existing, handlers, only)
+  return (eventKey, { orderKeys, id = null, job = null, ...to }, nowMs) => {
+    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) as ReplayableRow[]
+    const plan = planReplay(eventKey, existing, to)
     for (const delivery of plan) {
       const orderKey = orderKeyFor(orderKeys, delivery.handler)
       const state = order.stateOf(delivery.handler, orderKey)
       if (delivery.kind === 'create') {
-        create.run(delivery.key, delivery.handler, state, nowMs, orderKey)
+        create.run(delivery.key, delivery.handler, state, nowMs, orderKey, job)
         counts.add('pending')
       } else {
-        restart.run(state, nowMs, orderKey, delivery.key)
+        keepOutcome.run(delivery.key)
+        restart.run(state, nowMs, orderKey, job, delivery.key)
         counts.move(delivery.from, 'pending')
       }
+      if (id !== null || delivery.kind === 'restart') mark.run(delivery.key, id)
     }
     return plan.map(({ handler }) => handler)
   }

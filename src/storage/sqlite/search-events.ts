@@ -78,12 +78,12 @@ const notBelow = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['(received_at > ? OR key >= ?)', atMs, key],
 ]
 
-const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly SqlCondition[] => [
+export const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly SqlCondition[] => [
   ...optional<SQLInputValue>('received_at >= ?', sinceMs),
   ...optional<SQLInputValue>('received_at < ?', untilMs),
 ]
 
-function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly SqlCondition[] {
+export function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly SqlCondition[] {
   const like = q === undefined ? undefined : likeContaining(q)
   return [
     ...optional<SQLInputValue>('task = ?', task),
@@ -107,7 +107,7 @@ function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly Sql
  * Conditions that are used if there are too many pairs to look up one by one, or if the index of tasks is better. The other
  * special characters of GLOB are escaped.
  */
-const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
+export const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
   ...optional<SQLInputValue>('source = ?', source),
   ...(type?.includes('*')
     ? optional<SQLInputValue>('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))

@@ -6,6 +6,7 @@ import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
+import type { ReplayJobs } from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
@@ -21,6 +22,7 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import { announceSettled } from '../shared/deliveries.ts'
+import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
 import { pruneInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
@@ -30,6 +32,7 @@ import { storedSettlement, workOf } from './thread-messages.ts'
 /** The embedded store, opened by `open.ts`: its ports, which call its two threads. */
 export class SqliteStore implements OpenStore {
   readonly replicas = undefined
+  readonly replayJobs: ReplayJobs
   /** No other process shares the database. */
   readonly watchEnds = () => () => {}
   readonly #threads: StoreThreads
@@ -42,6 +45,7 @@ export class SqliteStore implements OpenStore {
 
   constructor(threads: StoreThreads) {
     this.#threads = threads
+    this.replayJobs = callReplayJobs(threads)
     this.#clock = threads.clock
     this.#log = threads.log
     this.#appends = threads.appends

@@ -6,6 +6,19 @@ import type { EventSummary, Headers } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
+import type {
+  CreatedReplay,
+  KeyRange,
+  LeasedReplay,
+  MatchedEvents,
+  NewReplayJob,
+  Probe,
+  ReplayBatch,
+  ReplayDetail,
+  ReplayFilter,
+  ReplayJob,
+  ReplayLease,
+} from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
@@ -68,6 +81,12 @@ export interface WriterOperations {
   pruneStats(old: OldStats): number
   beginEpisode(episode: Episode): boolean
   endEpisode(kind: EpisodeKind, source: string): boolean
+  createReplayJob(job: NewReplayJob, nowMs: number): CreatedReplay
+  cancelReplayJob(id: string, nowMs: number): ReplayJob | undefined
+  leaseReplayJob(lease: string, leaseMs: number, nowMs: number): LeasedReplay | undefined
+  runReplays(batch: ReplayBatch, nowMs: number): readonly Replayed[] | undefined
+  endReplayJob(job: ReplayLease, state: 'done' | 'stopped', probe: Probe | undefined, nowMs: number): boolean
+  pruneReplayJobs(endedBeforeMs: number, limit: number): number
 }
 
 /** Calls whose commit a power cut may undo: a delivery then runs once more, and the numbers of the last seconds are lost. */
@@ -75,6 +94,7 @@ export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
   'claim',
   'settle',
   'shiftLeases',
+  'leaseReplayJob',
   'recordStats',
   'pruneStats',
   'beginEpisode',
@@ -99,6 +119,10 @@ export interface ReaderOperations {
   countDead(receivedBeforeMs: number): number
   statRows(query: StatQuery): readonly StatRow[]
   episodes(): readonly Episode[]
+  replayJobs(page: PageRequest): Page<ReplayJob>
+  replayJob(id: string): ReplayDetail | undefined
+  replayRange(filter: ReplayFilter): KeyRange
+  replayMatches(filter: ReplayFilter, range: KeyRange, limit: number): MatchedEvents
 }
 
 export type Call<Operations> = {

@@ -1,0 +1,155 @@
+import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
+import { isHoldfastError } from '../../domain/errors.ts'
+import type {
+  KeyRange,
+  LeasedReplay,
+  NewReplayJob,
+  Probe,
+  ReplayBatch,
+  ReplayFilter,
+  ReplayJob,
+  ReplayOutcome,
+  ReplayState,
+  Skips,
+} from '../../domain/replay-jobs.ts'
+import { type StoredState, stateOf } from './deliveries.ts'
+
+/** How both stores read and write the rows of replay jobs. */
+
+/** How many rows one search for matching events reads at most. */
+export const MAX_MATCHES_READ = 10_000
+/** If at most so many deliveries are dead, a search for events with dead deliveries starts with these. */
+export const MAX_DEAD_SORTED = 50_000
+
+export type ReplayRow = Readonly<{
+  key: number
+  id: string
+  asked_by: string | null
+  filter: string
+  handler: string | null
+  per_second: number | null
+  probe: string | null
+  matched: number
+  matched_more: number
+  state: ReplayState
+  reason: string | null
+  created_at: number
+  started_at: number | null
+  ended_at: number | null
+  replayed: number
+  skipped: number
+  skips: string
+  cursor: number
+  bound: number
+  lease: string | null
+  lease_until: number | null
+}>
+
+export const replayJobOf = (row: ReplayRow): ReplayJob => ({
+  id: row.id,
+  ...(row.asked_by !== null && { by: row.asked_by }),
+  filter: JSON.parse(row.filter) as ReplayFilter,
+  ...(row.handler !== null && { handler: row.handler }),
+  ...(row.per_second !== null && { perSecond: row.per_second }),
+  ...(row.probe !== null && { probe: JSON.parse(row.probe) as Probe }),
+  matched: row.matched,
+  ...(row.matched_more !== 0 && { matchedMore: true }),
+  state: row.state,
+  ...(row.reason !== null && { reason: row.reason }),
+  createdAtMs: row.created_at,
+  ...(row.started_at !== null && { startedAtMs: row.started_at }),
+  ...(row.ended_at !== null && { endedAtMs: row.ended_at }),
+  replayed: row.replayed,
+  skipped: row.skipped,
+  skips: JSON.parse(row.skips) as Skips,
+})
+
+/** Filters that select the same have the same text. */
+export const storedFilter = (filter: ReplayFilter): string =>
+  JSON.stringify(Object.fromEntries(Object.entries(filter).toSorted(([one], [other]) => (one < other ? -1 : 1))))
+
+/** The values of a new row in the order of `NEW_COLUMNS`. */
+export const NEW_COLUMNS =
+  'id, asked_by, filter, handler, per_second, probe, matched, matched_more, cursor, bound, state, replayed, skipped, skips'
+export const newValues = (job: NewReplayJob): readonly (string | number | null)[] => [
+  job.id,
+  job.by ?? null,
+  storedFilter(job.filter),
+  job.handler ?? null,
+  job.perSecond ?? null,
+  job.probe === undefined ? null : JSON.stringify(job.probe),
+  job.matched,
+  job.matchedMore === true ? 1 : 0,
+  job.range.after,
+  job.range.last,
+  'running',
+  0,
+  0,
+  '{}',
+]
+
+/** A row of the counts of a job's deliveries. `failing`: how many of them have failed before. */
+export type OutcomeRow = Readonly<{ handler: string; state: StoredState; n: number; failing: number }>
+
+export function outcomesOf(rows: readonly OutcomeRow[]): readonly ReplayOutcome[] {
+  const byHandler = new Map<string, { -readonly [Field in keyof ReplayOutcome]: ReplayOutcome[Field] }>()
+  for (const { handler, state: stored, n, failing } of rows) {
+    const outcome = byHandler.get(handler) ?? { handler, pending: 0, failing: 0, succeeded: 0, dead: 0, discarded: 0 }
+    byHandler.set(handler, outcome)
+    const state = stateOf(stored)
+    if (state === 'pending' || state === 'running') {
+      outcome.failing += failing
+      outcome.pending += n - failing
+    } else outcome[state] += n
+  }
+  return [...byHandler.values()].toSorted((one, other) => (one.handler < other.handler ? -1 : 1))
+}
+
+export const leasedReplayOf = (
+  row: ReplayRow,
+  lease: string,
+  outstanding: readonly { readonly handler: string; readonly n: number }[],
+): LeasedReplay => ({
+  ...replayJobOf(row),
+  key: row.key,
+  lease,
+  range: { after: row.cursor, last: row.bound },
+  outstanding: new Map(outstanding.map(({ handler, n }) => [handler, n])),
+})
+
+/** What a batch adds to its job. */
+export interface BatchEffect {
+  readonly replayed: number
+  readonly skipped: number
+  readonly skips: Skips
+}
+
+/** `results`: of each replay, undefined if its event was gone. */
+export function batchEffect(
+  before: Skips,
+  { skips: added }: Pick<ReplayBatch, 'skips'>,
+  results: readonly (Replayed | undefined)[],
+): BatchEffect {
+  const skips: { -readonly [Reason in keyof Skips]: Skips[Reason] } = { ...before }
+  const skip = (reason: keyof Skips, n: number): void => {
+    skips[reason] = (skips[reason] ?? 0) + n
+    skipped += n
+  }
+  let skipped = 0
+  let replayed = 0
+  for (const [reason, n] of Object.entries(added)) skip(reason as keyof Skips, n)
+  for (const result of results) {
+    if (result === undefined) skip('gone', 1)
+    else if (result.handlers.length > 0) replayed++
+    else skip(result.status === 'accepted' ? 'nothing_to_run' : 'not_accepted', 1)
+  }
+  return { replayed, skipped, skips }
+}
+
+/** A replay by a job, for the transaction that marks its deliveries. */
+export type JobReplay = Replay & { readonly job?: number }
+
+export const isGone = (error: unknown): boolean => isHoldfastError(error, 'event_not_found')
+
+/** An empty range: nothing matches. */
+export const NO_KEYS: KeyRange = { after: 0, last: 0 }
