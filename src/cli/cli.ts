@@ -1,11 +1,22 @@
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
-import { type CliIo, type Command, CommandError, EXIT_FAILED, EXIT_OK, EXIT_USAGE, UsageError } from './command.ts'
+import {
+  type CliIo,
+  type Command,
+  CommandError,
+  didYouMean,
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_USAGE,
+  UsageError,
+} from './command.ts'
 import { deadList, deadReplay } from './dead.ts'
 import { eventsExport, eventsList, eventsReplay, eventsShow } from './events.ts'
+import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
 import { init } from './init.ts'
 import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
+import { ProblemError } from './ops-client.ts'
 import { printable, write } from './output.ts'
 import {
   registrationsCreate,
@@ -18,6 +29,7 @@ import { reload } from './reload.ts'
 import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
+import { type View, viewOf } from './view.ts'
 
 /** `main.ts` runs `serve`, `dev` and `check` itself. Here they only have a help text, and refuse wrong arguments. */
 const runByMain = async (args: readonly string[]): Promise<number> => {
@@ -28,7 +40,8 @@ const serve: Command = {
   name: 'serve',
   usage: '',
   summary: 'Runs the service; the default.',
-  options: [],
+  operands: [],
+  flags: {},
   run: runByMain,
 }
 
@@ -36,7 +49,8 @@ const dev: Command = {
   name: 'dev',
   usage: '',
   summary: 'Runs the service, and reloads handlers and providers when their files change.',
-  options: [],
+  operands: [],
+  flags: {},
   run: runByMain,
 }
 
@@ -44,7 +58,8 @@ const check: Command = {
   name: 'check',
   usage: '[options]',
   summary: 'Checks configuration and modules; exit code 78 if the service could not start.',
-  options: [['--json', 'the faults as JSON']],
+  operands: [],
+  flags: { json: { help: 'the faults as JSON' } },
   run: runByMain,
 }
 
@@ -106,14 +121,16 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   if (found === undefined) return misunderstood(argv, io)
   const { command, args } = found
   if (optionsOf(args).some(isHelp)) {
-    await write(io.out, commandHelp(command))
+    await write(io.out, commandHelp(command, viewOf(io.out)))
     return EXIT_OK
   }
   try {
     return await command.run(args, io)
   } catch (error) {
     await write(io.err, `holdfast ${command.name}: ${printable(messageOf(error))}\n`)
-    if (error instanceof UsageError) await write(io.err, `\n${commandHelp(command)}`)
+    if (error instanceof UsageError) await write(io.err, usageLine(command))
+    if (error instanceof ProblemError)
+      await write(io.err, error.reasons.map((reason) => `  ${printable(reason)}\n`).join(''))
     return exitCodeOf(error)
   }
 }
@@ -139,60 +156,58 @@ function find(argv: readonly string[]): { command: Command; args: readonly strin
 }
 
 async function help(topic: readonly string[], io: CliIo): Promise<number> {
+  const view = viewOf(io.out)
   if (topic.length === 0) {
-    await write(io.out, overview(commands))
+    await write(io.out, overview(commands, view))
     return EXIT_OK
   }
-  const text = helpOn(topic)
+  const text = helpOn(topic, view)
   if (text === undefined) return misunderstood(topic, io)
   await write(io.out, text)
   return EXIT_OK
 }
 
-/** Help on a command, or on all commands of a group. */
-function helpOn(topic: readonly string[]): string | undefined {
+/** Help on a command, on all commands of a group, or on exit codes. */
+function helpOn(topic: readonly string[], view: View): string | undefined {
+  if (topic[0] === 'exit-codes') return exitCodesHelp(view)
   const found = find(topic)
-  if (found !== undefined) return commandHelp(found.command)
-  const group = commands.filter(({ name }) => name.startsWith(`${topic[0]} `))
-  return group.length > 0 ? groupHelp(group) : undefined
+  if (found !== undefined) return commandHelp(found.command, view)
+  const group = groupOf(topic[0])
+  return group.length > 0 && topic[1] === undefined ? groupHelp(group, view) : undefined
 }
 
+const groupOf = (word: string | undefined): readonly Command[] =>
+  commands.filter(({ name }) => name.startsWith(`${word} `))
+
 async function misunderstood(argv: readonly string[], io: CliIo): Promise<number> {
-  const group = commands.filter(({ name }) => name.startsWith(`${argv[0]} `))
-  if (group.length > 0 && (argv[1] === undefined || isHelp(argv[1]))) {
-    await write(argv[1] === undefined ? io.err : io.out, groupHelp(group))
-    return argv[1] === undefined ? EXIT_USAGE : EXIT_OK
+  const [first = '', second] = argv
+  const group = groupOf(first)
+  if (group.length > 0 && (second === undefined || isHelp(second))) {
+    const stream = second === undefined ? io.err : io.out
+    await write(stream, groupHelp(group, viewOf(stream)))
+    return second === undefined ? EXIT_USAGE : EXIT_OK
   }
-  const words = group.length > 0 ? argv.slice(0, 2) : argv.slice(0, 1)
-  await write(io.err, `holdfast: there is no command ${printable(words.join(' '))}\n\n`)
-  await write(io.err, group.length > 0 ? groupHelp(group) : overview(commands))
+  const typed = group.length > 0 ? `${first} ${second}` : first
+  await write(io.err, `holdfast: there is no command ${printable(typed + suggestion(first, second, group))}\n`)
+  await write(io.err, `Usage: holdfast ${group.length > 0 ? `${first} --help` : 'help'} lists all\n`)
   return EXIT_USAGE
 }
 
-const INDENT = '  '
-
-/** All commands, one line each. */
-const overview = (all: readonly Command[]): string =>
-  [
-    'Holdfast, a durable webhook inbox.\n',
-    'Usage: holdfast [command] [options]\n',
-    'Commands:',
-    ...aligned([
-      ...all.map(({ name, usage, summary }): [string, string] => [`${name} ${usage}`.trim(), summary]),
-      ['help [command]', 'Tells more on one command.'],
-      ['--version', 'Tells the version.'],
-    ]),
-    '',
-    'It is configured by environment variables, and by a file .env where there is one: see .env.example.\n',
-  ].join('\n')
-
-const commandHelp = ({ name, usage, summary, options }: Command): string =>
-  [`Usage: holdfast ${name} ${usage}`.trimEnd(), '', `${INDENT}${summary}`, '', ...aligned(options), ''].join('\n')
-
-const groupHelp = (group: readonly Command[]): string =>
-  ['Usage:', ...aligned(group.map(({ name, usage, summary }) => [`holdfast ${name} ${usage}`, summary])), ''].join('\n')
-
-function aligned(entries: readonly (readonly [string, string])[]): readonly string[] {
-  const width = Math.max(0, ...entries.map(([term]) => term.length))
-  return entries.map(([term, text]) => `${INDENT}${term.padEnd(width)}  ${text}`)
+/** The command that was probably meant: another spelling, or both words in the other order. */
+function suggestion(first: string, second: string | undefined, group: readonly Command[]): string {
+  const names = commands.map(({ name }) => name)
+  if (names.includes(`${second} ${first}`)) return `; did you mean ${second} ${first}?`
+  if (group.length > 0)
+    return didYouMean(
+      `${first} ${second}`,
+      group.map(({ name }) => name),
+    )
+  const whole =
+    second === undefined
+      ? ''
+      : didYouMean(
+          `${first} ${second}`,
+          names.filter((name) => name.includes(' ')),
+        )
+  return whole || didYouMean(first, [...new Set(names.map((name) => name.split(' ')[0] ?? ''))])
 }

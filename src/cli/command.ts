@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import type { ReadConfig } from '../app/config.ts'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import { nearestName } from '../domain/nearest-name.ts'
 import type { Move } from '../domain/store-move.ts'
 
 /** What a command gets from the process. No file in `cli` reads the environment or ends the process itself. */
@@ -23,16 +24,22 @@ export interface CliIo {
 }
 
 export const EXIT_OK = 0
-/** The command was valid, but failed. */
+/** The command was understood, but not done. */
 export const EXIT_FAILED = 1
 /** The command, its arguments or its input are not valid. */
 export const EXIT_USAGE = 2
 /** `tasks wait`: the task has ended with another status than `completed`. */
 export const EXIT_NOT_COMPLETED = 3
-/** `tasks wait`: the task has not ended within the operator's time limit. The same exit code as timeout(1). */
+/** There is no such event, task, handler, source or registration. */
+export const EXIT_NOT_FOUND = 4
+/** No service answers at the address. `EX_UNAVAILABLE` of sysexits.h. */
+export const EXIT_UNREACHABLE = 69
+/** The service wants a token, or another one. `EX_NOPERM` of sysexits.h. */
+export const EXIT_NOT_PERMITTED = 77
+/** The operator's time limit, or that of a request, is over. The same exit code as timeout(1). */
 export const EXIT_TIMEOUT = 124
 
-/** The arguments are not valid: exit code 2, and the command's usage is shown. */
+/** The arguments are not valid: exit code 2, and a line that says where the help is. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -60,7 +67,7 @@ export function configOf({ read }: Pick<CliIo, 'read'>, variables: RegExp): Conf
 }
 
 /** One option of a command: a switch, or with `value` an option that takes one. */
-interface Flag {
+export interface Flag {
   readonly help: string
   /** The placeholder of the value in the help, such as `<name>`. */
   readonly value?: string
@@ -112,8 +119,10 @@ export interface Command {
   readonly name: string
   readonly usage: string
   readonly summary: string
-  /** Each option and its help. */
-  readonly options: readonly (readonly [option: string, help: string])[]
+  /** Names of the positional arguments; an argument whose name ends in `?` is optional. */
+  readonly operands: readonly string[]
+  /** By the name of the option, without its dashes. */
+  readonly flags: Readonly<Record<string, Flag>>
   readonly run: (args: readonly string[], io: CliIo) => Promise<number>
 }
 
@@ -131,12 +140,13 @@ export function command<const Flags extends Readonly<Record<string, Flag>>, cons
     name,
     summary,
     usage: usage ?? usageOf(operands, flags),
-    options: Object.entries<Flag>(flags).map(([flag, { value, help }]) => [withValue(flag, value), help]),
+    operands,
+    flags,
     run: async (args, io) => run(parse(args, flags, operands, hidesUrls), io),
   }
 }
 
-const withValue = (flag: string, value: string | undefined): string =>
+export const withValue = (flag: string, value: string | undefined): string =>
   value === undefined ? `--${flag}` : `--${flag} ${value}`
 
 function usageOf(operands: readonly string[], flags: Readonly<Record<string, Flag>>): string {
@@ -183,15 +193,32 @@ function parseOptions(args: readonly string[], flags: Readonly<Record<string, Fl
       strict: true,
     })
   } catch (error) {
-    throw new UsageError((messageOf(error).split('. ')[0] ?? '').replace(/\.$/, ''))
+    throw new UsageError(misread(error as NodeJS.ErrnoException, flags))
   }
+}
+
+/** What is wrong with an option, in our words. */
+function misread({ code, message }: NodeJS.ErrnoException, flags: Readonly<Record<string, Flag>>): string {
+  const option = /'(?:-\w, )?(?<option>-[^'\s=]*)/.exec(message)?.groups?.option ?? ''
+  if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
+    return `${option} ${flags[option.slice(2)]?.value === undefined ? 'takes no value' : 'needs a value'}`
+  const known = Object.keys(flags).map((flag) => `--${flag}`)
+  return `there is no option ${option}${didYouMean(option, known)}`
+}
+
+/** The end of a sentence about a word that is not known: the known word that is near to it, if there is one. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const near = nearestName(word, known)
+  return near === undefined ? '' : `; did you mean ${near}?`
 }
 
 function checked(name: string, { value: placeholder, required, words }: Flag, value: unknown) {
   if (placeholder === undefined) return value === true
   if (value === undefined && required) throw new UsageError(`--${name} is missing`)
   if (value === undefined || words === undefined || words.some((word) => word === value)) return value
-  throw new UsageError(`--${name} is one of ${words.join(', ')}`)
+  throw new UsageError(
+    `--${name} is one of ${words.join(', ')}${didYouMean(typeof value === 'string' ? value : '', words)}`,
+  )
 }
 
 /** A whole number of at least 1. */

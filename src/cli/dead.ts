@@ -1,5 +1,5 @@
 import type { DeliveryJson, EventDetailJson } from '../http/schemas/events.ts'
-import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
+import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_NOT_FOUND, EXIT_OK, UsageError } from './command.ts'
 import { nothingRuns, replayEvent, replayedLine } from './events.ts'
 import { listFlags, type Names, runList, unknownNames, walk } from './lists.ts'
 import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
@@ -80,7 +80,7 @@ type Mode = Readonly<Record<'yes' | 'dryRun' | 'utc' | 'json', boolean>>
 /** Replays exactly the dead letters that it counted for the preview. A delivery that dies after that is not replayed. */
 async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun, utc, json }: Mode): Promise<number> {
   const unknown = await unknownNames(ops, names)
-  if (unknown.length > 0) throw new CommandError(unknown.join('; '))
+  if (unknown.length > 0) throw new CommandError(unknown.join('; '), EXIT_NOT_FOUND)
   const found = await findDead(ops, names)
   const { letters } = found
   if (dryRun && json) await writeJson(io.out, { matched: letters.length, sample: found.sample })

@@ -49,7 +49,11 @@ export const listen = command({
     const service =
       from === undefined
         ? configuredOps(io)
-        : { url: urlOf('from', from).href.replace(/\/$/, ''), token: configuredOps(io).token }
+        : {
+            url: urlOf('from', from).href.replace(/\/$/, ''),
+            token: configuredOps(io).token,
+            setBy: '--from sets this address',
+          }
     const { Agent } = await import('undici')
     const agent = new Agent({ headersTimeout: FORWARD_TIMEOUT_MS, bodyTimeout: FORWARD_TIMEOUT_MS, connections: 1 })
     try {

@@ -1,7 +1,7 @@
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../domain/limits.ts'
 import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
 import type { PageJson } from '../http/schemas/schema.ts'
-import { type CliIo, EXIT_OK, parseCount } from './command.ts'
+import { type CliIo, didYouMean, EXIT_OK, parseCount } from './command.ts'
 import { type OpsClient, type QueryParameters, withOps } from './ops-client.ts'
 import { printable, shownFlags, write, writeJson } from './output.ts'
 import { type Columns, table } from './table.ts'
@@ -89,7 +89,8 @@ export async function unknownNames(ops: OpsClient, names: Names): Promise<readon
     const known = (await ops.get<{ items: (SourceJson | HandlerJson)[] }>(`/v1/${kind}s`)).items.map(
       (item) => item.name,
     )
-    if (!known.includes(name)) faults.push(`there is no ${kind} ${name}; known are ${known.join(', ') || 'none'}`)
+    if (!known.includes(name))
+      faults.push(`there is no ${kind} ${name}; known are ${known.join(', ') || 'none'}${didYouMean(name, known)}`)
   }
   return faults
 }

@@ -1,8 +1,18 @@
-import type { Agent } from 'undici'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
 import type { ProblemJson } from '../http/schemas/schema.ts'
-import { type CliIo, CommandError, configOf, EXIT_FAILED, EXIT_USAGE } from './command.ts'
+import {
+  type CliIo,
+  CommandError,
+  configOf,
+  EXIT_FAILED,
+  EXIT_NOT_FOUND,
+  EXIT_NOT_PERMITTED,
+  EXIT_TIMEOUT,
+  EXIT_UNREACHABLE,
+  EXIT_USAGE,
+} from './command.ts'
+import { createTransport, TimeoutError, type Transport } from './ops-transport.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
 /** Bytes of one answer: more than a body of the largest size that can be configured. */
@@ -17,17 +27,24 @@ export interface OpsClient {
   delete<Answer>(path: string): Promise<Answer | undefined>
 }
 
-/** The service did not answer 2xx. An answer of 400 gives the exit code of wrong arguments. */
+/** The service did not answer 2xx. */
 export class ProblemError extends CommandError {
   readonly status: number
   /** Every reason that the service gives, if it gives several. */
   readonly reasons: readonly string[]
 
   constructor(status: number, bytes: Buffer) {
-    super(`${describeProblem(status, bytes)}${hint(status)}`, status === 400 ? EXIT_USAGE : EXIT_FAILED)
+    super(`${describeProblem(status, bytes)}${hint(status)}`, exitCodeOf(status))
     this.status = status
     this.reasons = readProblem(bytes).reasons ?? []
   }
+}
+
+/** By what the operator can do about it. */
+function exitCodeOf(status: number): number {
+  if (status === 400) return EXIT_USAGE
+  if (status === 401 || status === 403) return EXIT_NOT_PERMITTED
+  return status === 404 ? EXIT_NOT_FOUND : EXIT_FAILED
 }
 
 /** Matches faults of the variables that the client reads. */
@@ -48,6 +65,8 @@ interface OpsAddress {
   /** Without a trailing slash. */
   readonly url: string
   readonly token: string | undefined
+  /** A clause that tells what sets the address. */
+  readonly setBy?: string
 }
 
 /** The ops API that the configuration names. */
@@ -62,21 +81,18 @@ export async function withOps<Result>(
   use: (ops: OpsClient) => Promise<Result>,
   { timeoutMs = REQUEST_TIMEOUT_MS, service = configuredOps(io) }: OpsOptions = {},
 ): Promise<Result> {
-  const undici = await import('undici')
-  const agent = new undici.Agent({
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    connections: 1,
-    maxResponseSize: MAX_RESPONSE_BYTES,
-  })
+  const agent = await createTransport(new URL(service.url).protocol, { timeoutMs, maxBytes: MAX_RESPONSE_BYTES })
   try {
     return await use(createClient(agent, service))
   } finally {
-    await agent.destroy()
+    agent.destroy()
   }
 }
 
-function createClient(agent: Agent, { url, token }: OpsAddress): OpsClient {
+function createClient(
+  agent: Transport,
+  { url, token, setBy = 'OPS_HOST and OPS_PORT set this address' }: OpsAddress,
+): OpsClient {
   const { origin, pathname } = new URL(url)
   const base = pathname.replace(/\/$/, '')
   const userAgent = { 'user-agent': `holdfast/${VERSION}` }
@@ -102,11 +118,11 @@ function createClient(agent: Agent, { url, token }: OpsAddress): OpsClient {
         body: body === undefined ? null : JSON.stringify(body),
       })
       .catch((error: unknown) => {
-        throw new CommandError(unreachable(origin, error))
+        throw unreachable(origin, error, setBy)
       })
-    const bytes = Buffer.from(await answer.body.arrayBuffer())
-    if (answer.statusCode >= 200 && answer.statusCode < 300) return bytes
-    throw new ProblemError(answer.statusCode, bytes)
+    const { statusCode, bytes } = answer
+    if (statusCode >= 200 && statusCode < 300) return bytes
+    throw new ProblemError(statusCode, bytes)
   }
   const json = (bytes: Buffer) => {
     try {
@@ -135,8 +151,12 @@ export function reachable(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
-export const unreachable = (origin: string, error: unknown): string =>
-  `no answer from ${origin}: is it running? (${messageOf(error) || (error as NodeJS.ErrnoException).code})`
+/** The error of a command whose service gives no answer; `setBy` is a clause that tells what sets the address. */
+export function unreachable(origin: string, error: unknown, setBy: string): CommandError {
+  const reason = messageOf(error) || (error as NodeJS.ErrnoException).code
+  if (error instanceof TimeoutError) return new CommandError(`no answer from ${origin}: ${reason}`, EXIT_TIMEOUT)
+  return new CommandError(`no answer from ${origin}: is it running? (${reason}; ${setBy})`, EXIT_UNREACHABLE)
+}
 
 /** The title and detail of a problem (RFC 9457); if the body is not a problem, only the status. */
 export function describeProblem(status: number, bytes: Buffer): string {

@@ -90,7 +90,7 @@ async function sendOne(agent: Agent, request: SendRequest, run: Run): Promise<vo
       body,
     })
     .catch((error: unknown) => {
-      throw new CommandError(unreachable(url.origin, error))
+      throw unreachable(url.origin, error, 'HOST and PORT set this address, or --url')
     })
   const bytes = Buffer.from(await answer.body.arrayBuffer())
   if (answer.statusCode !== 200) {

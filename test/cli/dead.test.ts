@@ -102,7 +102,7 @@ describe('a handler or source that does not exist', () => {
     ],
   ])('fails dead replay --all with %j, and the command lists those that exist', async (filter, reason) => {
     expect(await dead('replay', '--all', '--yes', ...filter)).toMatchObject({
-      code: 1,
+      code: 4,
       out: '',
       err: `holdfast dead replay: ${reason}\n`,
     })

@@ -170,7 +170,7 @@ test('events replay names the handlers that run again', async () => {
     out: `${uid} runs again: steady\n`,
   })
   expect(await events('replay', uid, '--handler', 'nobody')).toMatchObject({
-    code: 1,
+    code: 4,
     err: expect.stringContaining('No such handler (404)'),
   })
 })
@@ -184,14 +184,14 @@ test.each([['show'], ['export'], ['replay']])(
   'events %s of an event that does not exist fails in one line',
   async (verb) => {
     const { code, out, err } = await events(verb, 'no/such?event')
-    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect({ code, out }).toEqual({ code: 4, out: '' })
     expect(err).toBe(`holdfast events ${verb}: No such event (404): there is no event no/such?event\n`)
   },
 )
 
 test('a command with a wrong token fails and names OPS_TOKEN', async () => {
   const { code, err } = await run(['events', 'list'], { ...service.environment, OPS_TOKEN: 'another-token' })
-  expect(code).toBe(1)
+  expect(code).toBe(77)
   expect(err).toContain('The bearer token is not valid (401)')
   expect(err).toContain('OPS_TOKEN')
 })

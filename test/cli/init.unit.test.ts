@@ -90,5 +90,5 @@ test.each([
 test('init without a folder shows its usage', async () => {
   const { code, err } = await run(['init'])
   expect(code).toBe(2)
-  expect(err).toContain('<dir> is missing\n\nUsage: holdfast init <dir> [options]')
+  expect(err).toContain('<dir> is missing\nUsage: holdfast init <dir> [options]')
 })

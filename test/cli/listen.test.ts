@@ -111,7 +111,7 @@ test('listen --from reaches another service, with its token', async () => {
   const target = await startTarget()
   const from = ['--from', `${service.opsUrl}/`]
   const refused = await run(['listen', '--to', target.url, ...from, '--token', 'wrong'], {})
-  expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('OPS_TOKEN') })
+  expect(refused).toMatchObject({ code: 77, err: expect.stringContaining('OPS_TOKEN') })
   const { begun, wrote } = listenTo(target.url, {}, ...from, '--token', TOKEN)
   await begun()
   await post(service.publicUrl, signedEvent('acme.thing'))

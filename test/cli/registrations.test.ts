@@ -1,4 +1,4 @@
-import { Agent } from 'undici'
+import { Agent, type ClientRequest } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { CALL_TIMEOUT_MS } from '../../src/domain/limits.ts'
 import type { RegistrationOutcome } from '../../src/domain/webhook-manager.ts'
@@ -7,12 +7,6 @@ import { AI_SECRET } from '../support/ai-source.ts'
 import { API_KEY, openFakeRegistrations } from '../support/fake-registrations.ts'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
-
-/** Of an agent of undici: with what options it was made. */
-const optionsOf = (agent: unknown): Agent.Options => {
-  const key = Object.getOwnPropertySymbols(agent as Agent).find(({ description }) => description === 'options')
-  return Reflect.get(agent as Agent, key ?? 'options')
-}
 
 const PUBLIC_URL = 'https://hooks.example'
 const OURS = `${PUBLIC_URL}/v1/webhooks/shop`
@@ -99,7 +93,7 @@ test('registrations update changes a registration and switches it off and on, an
   })
   expect(fake.hooks).toEqual([])
   expect(await registrations('delete', 'shop', hook.id)).toMatchObject({
-    code: 1,
+    code: 4,
     err: `holdfast registrations delete: No such registration (404): source shop has no registration ${hook.id}\n`,
   })
 })
@@ -131,13 +125,13 @@ test.each([
 ])(
   'registrations %s waits longer than the service takes at worst, since the answer may contain a secret',
   async (...args) => {
-    const dispatch = vi.spyOn(Agent.prototype, 'dispatch')
-    onTestFinished(() => dispatch.mockRestore())
+    const added = vi.spyOn(Agent.prototype as unknown as { addRequest(request: ClientRequest): void }, 'addRequest')
+    onTestFinished(() => added.mockRestore())
     await registrations(...args)
-    const [own] = dispatch.mock.contexts.map(optionsOf).filter(({ connections }) => connections === 1)
+    const timeouts = added.mock.calls.map(([request]) => (request as ClientRequest & { timeout?: number }).timeout)
     const worstMs = OPERATION_DEADLINE_MS + CALL_TIMEOUT_MS
-    expect(own?.headersTimeout).toBeGreaterThan(2 * worstMs)
-    expect(own?.bodyTimeout).toBeGreaterThan(2 * worstMs)
+    expect(timeouts.length).toBeGreaterThan(0)
+    for (const timeout of timeouts) expect(timeout).toBeGreaterThan(2 * worstMs)
   },
 )
 
@@ -147,7 +141,7 @@ test.each([
   [['update', 'shop', '1'], 'nothing is to be changed'],
   [['update', 'shop', '1', '--enable', '--disable'], 'exclude each other'],
   [['ensure', 'shop', '--events', 'a,,b'], '--events holds an empty name'],
-  [['ensure', 'shop', '--url', 'https://x.example'], "Unknown option '--url'"],
+  [['ensure', 'shop', '--url', 'https://x.example'], 'there is no option --url'],
 ])('the command registrations %j exits with 2 and the fault of its arguments', async (args, reason) => {
   const { code, err } = await registrations(...args)
   expect(code).toBe(2)

@@ -182,7 +182,7 @@ test.each([
   [['poll', 'ai', 'nothing'], 'No such task (404): source ai has no task nothing'],
 ])('the command tasks %j fails in one line', async (args, reason) => {
   const { code, out, err } = await tasks(args)
-  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect({ code, out }).toEqual({ code: 4, out: '' })
   expect(err).toContain(`holdfast tasks ${args[0]}: ${reason}`)
   expect(err.trimEnd().split('\n')).toHaveLength(1)
 })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { EVENT_STATUSES, ORIGINS } from '../../src/domain/event.ts'
@@ -64,6 +65,16 @@ test.each([
   expect(line?.split(option)[1]?.trim()).toBe(words.join(', '))
 })
 
+test('help exit-codes lists the codes that docs/operating.md lists', async () => {
+  const { code, out } = await run(['help', 'exit-codes'])
+  const page = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
+  const documented = [...page.matchAll(/^\| (\d+) \| ([^|]+) \|$/gm)].map(([, each, meaning]) => [each, meaning])
+  const listed = [...out.matchAll(/^ {2}(\d+) +(.+)$/gm)].map(([, each, meaning]) => [each, meaning])
+  expect(code).toBe(0)
+  expect(listed.length).toBeGreaterThan(5)
+  expect(documented.map(([each]) => each)).toEqual(listed.map(([each]) => each))
+})
+
 test('the help of a group lists its commands', async () => {
   const { code, out } = await run(['help', 'dead'])
   expect(code).toBe(0)
@@ -92,10 +103,19 @@ test.each([
   [['tasks', 'wait', 'ai', 'x', '--timeout', '1.5h'], '--timeout is a while'],
   [['events'], 'Usage:'],
   [['events', 'drop'], 'there is no command events drop'],
+  [['evnts', 'list'], 'there is no command evnts; did you mean events list?'],
+  [['events', 'lst'], 'there is no command events lst; did you mean events list?'],
+  [['list', 'events'], 'there is no command list; did you mean events list?'],
+  [['tsks'], 'there is no command tsks; did you mean tasks?'],
   [['events', 'show'], '<uid> is missing'],
   [['events', 'show', 'a', 'b'], 'unexpected b'],
   [['events', 'show', 'a', '--body', '--json'], 'exclude each other'],
-  [['events', 'list', '--colour'], "Unknown option '--colour'"],
+  [['events', 'list', '--colour'], 'there is no option --colour\n'],
+  [['events', 'list', '--statsu', 'accepted'], 'there is no option --statsu; did you mean --status?'],
+  [['events', 'list', '--statsu=accepted'], 'there is no option --statsu; did you mean --status?'],
+  [['events', 'list', '--source'], '--source needs a value'],
+  [['events', 'list', '--json=1'], '--json takes no value'],
+  [['events', 'list', '-x'], 'there is no option -x'],
   [['events', 'list', '--limit', '0'], '--limit is a whole number'],
   [['events', 'list', '--since', 'yesterday'], '--since is neither'],
   [['dead', 'replay'], '<uid> is missing'],
@@ -105,6 +125,7 @@ test.each([
   [['dead', 'replay', 'a', '--dry-run'], '--dry-run goes with --all'],
   [['dead', 'replay', '--all', '--dry-run', '--yes'], '--yes and --dry-run exclude each other'],
   [['dead', 'list', '--limit', '-1'], '--limit'],
+  [['events', 'list', '--status', 'acepted'], 'did you mean accepted?'],
   [['events', 'list', '--status', 'lost'], '--status is one of accepted, unhandled, quarantined, conflict, superseded'],
   [['events', 'list', '--origin', 'post'], '--origin is one of webhook, poll, cli'],
   [['events', 'list', '--since', '1'], '--since is neither'],
@@ -115,12 +136,13 @@ test.each([
   [['send', 'ai', 'x', '--count', '1e3'], '--count is a whole number'],
   [['send', 'ai', 'x', '--url', 'ftp://example.com'], '--url is an http(s) URL'],
   [['serve', '--port', '1'], 'unexpected --port 1'],
-])('the command %j is not understood: it exits with 2 and the usage on stderr', async (argv, reason) => {
+])('the command %j is not understood: it exits with 2, the reason and a line of usage', async (argv, reason) => {
   const { code, out, err } = await run(argv)
   expect(code).toBe(2)
   expect(out).toBe('')
   expect(err).toContain(reason)
-  expect(err).toMatch(/Usage:/)
+  expect(err).toMatch(/^Usage:/m)
+  if (argv.length > 1) expect(err.trimEnd().split('\n')).toHaveLength(2)
 })
 
 test.each([
@@ -148,7 +170,7 @@ test.each([
 test('a configuration fault that only the service reads keeps no command from sending its request', async () => {
   const port = await freePort()
   const { code, err } = await run(['events', 'list'], { OPS_PORT: port, SOURCE_AI_SECRET: 'short', ROLE: 'none' })
-  expect(code).toBe(1)
+  expect(code).toBe(69)
   expect(err).toContain('is it running?')
 })
 
@@ -172,16 +194,20 @@ test.each([
   [['registrations', 'create', 'ai']],
   [['registrations', 'update', 'ai', 'a', '--disable']],
   [['registrations', 'delete', 'ai', 'a']],
-])('the command %j without a running service fails with one line that asks whether it is running', async (argv) => {
-  const port = await freePort()
-  const { code, out, err } = await run(argv, {
-    PORT: port,
-    OPS_PORT: port,
-    SOURCES: 'ai',
-    SOURCE_AI_SECRET: AI_SECRET,
-  })
-  expect(code).toBe(1)
-  expect(out).toBe('')
-  expect(err).toContain(`no answer from http://127.0.0.1:${port}: is it running?`)
-  expect(err.trim().split('\n')).toHaveLength(1)
-})
+])(
+  'the command %j without a running service exits with 69, and one line says where it was looked for',
+  async (argv) => {
+    const port = await freePort()
+    const { code, out, err } = await run(argv, {
+      PORT: port,
+      OPS_PORT: port,
+      SOURCES: 'ai',
+      SOURCE_AI_SECRET: AI_SECRET,
+    })
+    expect(code).toBe(69)
+    expect(out).toBe('')
+    expect(err).toMatch(/PORT set this address/)
+    expect(err).toContain(`no answer from http://127.0.0.1:${port}: is it running?`)
+    expect(err.trim().split('\n')).toHaveLength(1)
+  },
+)

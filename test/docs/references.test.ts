@@ -52,7 +52,7 @@ describe('README.md', () => {
 describe('a setting', () => {
   /** Variables of Node and other programs, of tests and benchmarks, and words that only look like variables. */
   const others = new Set(
-    'ADMIN_URL BENCH_EVENTS BENCH_SECONDS EVENT_TYPES EX_CONFIG FORCE_COLOR NO_COLOR OLDEST_COMPATIBLE POSTGRES_PASSWORD PROPERTY_SEED TEST_DATABASE_URL'.split(
+    'ADMIN_URL BENCH_EVENTS BENCH_SECONDS EVENT_TYPES EX_CONFIG EX_NOPERM EX_UNAVAILABLE FORCE_COLOR NO_COLOR OLDEST_COMPATIBLE POSTGRES_PASSWORD PROPERTY_SEED TEST_DATABASE_URL'.split(
       ' ',
     ),
   )
