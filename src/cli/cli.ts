@@ -130,7 +130,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
     await write(io.err, `holdfast ${command.name}: ${printable(messageOf(error))}\n`)
     if (error instanceof UsageError) await write(io.err, usageLine(command))
     if (error instanceof ProblemError)
-      await write(io.err, error.reasons.map((reason) => `  ${printable(reason)}\n`).join(''))
+      await write(io.err, error.reasons.map((reason) => `  - ${printable(reason)}\n`).join(''))
     return exitCodeOf(error)
   }
 }
