@@ -7,7 +7,7 @@ const LIMITS = { timeoutMs: 5_000, maxBytes: 1_000 }
 async function serve(answer: RequestListener): Promise<{ origin: string; server: Server }> {
   const server = createServer(answer)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
+  onTestFinished(() => server.close().closeAllConnections())
   const address = server.address()
   return { server, origin: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}` }
 }
