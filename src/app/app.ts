@@ -146,7 +146,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, taskWatch, stats }: Service,
+  { config, store, routed, retention, taskWatch, stats, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -159,6 +159,7 @@ async function stopInOrder(
   await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
   phase.isClosing = true
   retention.stop()
+  live.close()
   taskWatch.waiters.close()
   await Promise.all([
     closeListener(listeners.public, graceMs * FINISH_PART),

@@ -82,9 +82,10 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, routed, retention, metrics, readStats, log } = service
+  const { config, store, routed, retention, metrics, readStats, live, log } = service
   return createOpsListener({
     store,
+    live,
     replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
     tasks: tasksOf(reloader),
     webhooks: webhooksOf(reloader),

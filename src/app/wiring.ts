@@ -10,6 +10,7 @@ import type { OpenStore } from '../domain/store.ts'
 import { toEach } from '../domain/telemetry.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
+import { LiveFeed } from '../monitoring/live-events.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
 import { StatsRecorder } from '../monitoring/stats-recorder.ts'
 import { createInlineReader } from '../pipeline/body-reader.ts'
@@ -106,6 +107,7 @@ export function wireService(
     readStats: createReadStats(store, clock),
     telemetry,
     retention,
+    live: new LiveFeed({ store, log }),
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
     recentStarts: new Map() satisfies StartsByHandler,

@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'not_configured'
   /** The provider refused the call, or its answer was not valid. */
   | 'provider_failed'
+  /** As many readers follow the events already as may. */
+  | 'too_many_readers'
 
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError'

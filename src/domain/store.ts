@@ -1,6 +1,7 @@
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import type { EventStore } from './event-store.ts'
+import type { EventTail } from './event-tail.ts'
 import type { ReplayJobs } from './replay-jobs.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
 import type { RetentionStore } from './retention-store.ts'
@@ -18,6 +19,7 @@ import type { TaskStore } from './task-store.ts'
  */
 export interface OpenStore
   extends EventStore,
+    EventTail,
     DeliveryQueue,
     DeadLetters,
     TaskStore,

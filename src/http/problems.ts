@@ -79,6 +79,12 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
     slug: 'configuration-refused',
     title: 'The configuration has faults, and the old one stays',
   },
+  too_many_readers: {
+    status: 429,
+    slug: 'too-many-readers',
+    title: 'Too many readers follow the events',
+    headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
+  },
   provider_failed: { status: 502, slug: 'provider-failed', title: 'The provider did not do it' },
   too_large: { status: 413, slug: 'too-large', title: 'The body is too large' },
   unsupported_media_type: { status: 415, slug: 'unsupported-media-type', title: 'The media type is not supported' },

@@ -17,6 +17,7 @@ import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
 import { ALL_MINUTES, describeStats, statRow } from './store-contract-stats.ts'
+import { describeTail } from './store-contract-tail.ts'
 import { describeTasks } from './store-contract-tasks.ts'
 import { describeUpkeep } from './store-contract-upkeep.ts'
 import { claimRequest, codeOf, newEvent, START_MS } from './store-samples.ts'
@@ -45,6 +46,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeDiscard(fixture)
     describeOrder(fixture)
     describeListing(fixture)
+    describeTail(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeReplayJobs(fixture)

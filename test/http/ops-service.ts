@@ -6,6 +6,7 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
+import { LiveFeed } from '../../src/monitoring/live-events.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
@@ -87,6 +88,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
   const log = pino({ level: 'silent' })
   return {
     store,
+    live: new LiveFeed({ store, log }),
     replay: async (uid, handler) => {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
       return store.replay(replay)

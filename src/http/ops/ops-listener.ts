@@ -6,6 +6,7 @@ import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
+import type { LiveEvents } from '../../domain/live.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SourceState } from '../../domain/source.ts'
@@ -23,6 +24,7 @@ import { guardOps } from './access.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
+import { registerLive } from './live.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerReload } from './reload.ts'
@@ -35,6 +37,7 @@ const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
   readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'>
+  readonly live: LiveEvents
   readonly replay: ReplayEvent
   readonly tasks: TaskService
   readonly webhooks: WebhookManager
@@ -88,6 +91,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerHealth(root, options.readiness, () => [...store.warnings(), ...retention.warnings()])
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
+    registerLive(app, options.live, log)
     registerReplays(app, options.replay, log)
     registerDeliveries(app, store)
     registerTasks(app, options.tasks, log)

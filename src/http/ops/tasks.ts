@@ -1,5 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { type Static, Type } from '@sinclair/typebox'
 import type { Logger } from 'pino'
 import { HoldfastError } from '../../domain/errors.ts'
@@ -14,6 +12,7 @@ import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { OneOf, PageOf, pageJson } from '../schemas/schema.ts'
 import { TaskSchema, taskJson } from '../schemas/tasks.ts'
+import { clientGone } from './client-gone.ts'
 import { longSubmitOf } from './json-body.ts'
 import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 
@@ -152,29 +151,6 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
     { schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskSchema } } },
     async ({ params }, reply) => reply.send(taskJson(await tasks.poll(params.source, params.task_id))),
   )
-}
-
-/**
- * Aborted when the client no longer waits: the connection is closed, or the client has closed its side of it. Most clients that go
- * away only do the latter. A client that has closed its side and still waits gets an answer at once.
- */
-function clientGone({ socket }: IncomingMessage, answer: ServerResponse): AbortSignal {
-  const closed = new AbortController()
-  answer.once('close', () => closed.abort())
-  return AbortSignal.any([closed.signal, endOf(socket)])
-}
-
-/** One signal for each connection, since many waiting requests may share a connection. */
-const ends = new WeakMap<Socket, AbortSignal>()
-
-function endOf(socket: Socket): AbortSignal {
-  const known = ends.get(socket)
-  if (known !== undefined) return known
-  const ended = new AbortController()
-  if (socket.readableEnded) ended.abort()
-  else socket.once('end', () => ended.abort())
-  ends.set(socket, ended.signal)
-  return ended.signal
 }
 
 function orderOf(body: Static<typeof Body>, key: string | undefined): TaskOrder {

@@ -4,6 +4,7 @@ import type { DeliveryQueue } from '../../domain/delivery-queue.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { EventStore, Receipt } from '../../domain/event-store.ts'
+import type { EventTail } from '../../domain/event-tail.ts'
 import type { RetentionStore } from '../../domain/retention-store.ts'
 import type { StatStore } from '../../domain/stat-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
@@ -27,9 +28,10 @@ import { createCancelTask, watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { afterHeartbeat, whileBeating } from './leasing-operations.ts'
 import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
-import { type Operation, Operations } from './open-operations.ts'
+import { Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
 import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
 import { createRepairTimes } from './repair-times.ts'
@@ -40,6 +42,7 @@ import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
 import { createSettle } from './settle.ts'
 import { createStats } from './stats.ts'
+import { createTail } from './tail.ts'
 import { createTrackTask } from './track-task.ts'
 
 interface PostgresStoreOptions {
@@ -124,6 +127,7 @@ function createStore(parts: Parts): OpenStore {
   let closing: Promise<void> | undefined
   return {
     ...eventStoreOf(core),
+    ...eventTailOf(core),
     ...deliveryQueueOf(core),
     ...deadLettersOf(core),
     ...taskStoreOf(core),
@@ -194,6 +198,15 @@ function eventStoreOf({ connections, clock, operations, appends, health }: Core)
     event: operations.while(createFindEvent(connections)),
     eventForm: operations.while(createFindEventForm(connections)),
     body: operations.while(createReadBody(connections)),
+  }
+}
+
+function eventTailOf({ connections, operations }: Core): EventTail {
+  const events = createTail(connections)
+  return {
+    tailEnd: operations.while(events.tailEnd),
+    tailSince: operations.while(events.tailSince),
+    tail: operations.while(events.tail),
   }
 }
 
@@ -269,31 +282,5 @@ function statStoreOf({ connections, operations }: Core): StatStore {
     episodes: operations.while(stats.episodes),
   }
 }
-
-/** Refuses claims while the heartbeat fails. A missing standby keeps events from being stored, but not from being leased. */
-const whileBeating =
-  <Args extends readonly unknown[], Leased>(
-    heartbeat: Heartbeat,
-    claim: Operation<Args, Leased>,
-  ): Operation<Args, Leased> =>
-  (...args) => {
-    void heartbeat.begin()
-    const fault = heartbeat.fault()
-    return fault === undefined ? claim(...args) : Promise.reject(unavailable(fault))
-  }
-
-/**
- * Writes the first heartbeat before the first lease: without a heartbeat, no other store would reclaim the lease before it
- * expires. A claim of deliveries writes the heartbeat itself.
- */
-const afterHeartbeat =
-  <Args extends readonly unknown[], Leased>(
-    heartbeat: Heartbeat,
-    lease: Operation<Args, Leased>,
-  ): Operation<Args, Leased> =>
-  async (...args) => {
-    await heartbeat.begin()
-    return lease(...args)
-  }
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)

@@ -12,6 +12,7 @@ import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
 import { prepareReadStats } from './stats.ts'
+import { prepareTail } from './tail.ts'
 import { runCall } from './thread-calls.ts'
 import type { Call, FromReader, ReaderOperations } from './thread-messages.ts'
 
@@ -26,6 +27,7 @@ const operations: ReaderOperations = {
   event: prepareFindEvent(db),
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),
+  ...prepareTail(db),
   deliveries: prepareSearchDeliveries(db),
   findDead: prepareFindDead(db),
   matchDead: prepareMatchDead(db),

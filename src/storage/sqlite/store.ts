@@ -5,6 +5,7 @@ import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '..
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
+import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { ReplayJobs } from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
@@ -136,6 +137,18 @@ export class SqliteStore implements OpenStore {
 
   async body(uid: string): Promise<Uint8Array> {
     return this.#refusing() ?? this.#reads.call('body', uid)
+  }
+
+  async tailEnd(): Promise<number> {
+    return this.#refusing() ?? this.#reads.call('tailEnd')
+  }
+
+  async tailSince(sinceMs: number): Promise<number> {
+    return this.#refusing() ?? this.#reads.call('tailSince', sinceMs)
+  }
+
+  async tail(after: number, limit: number): Promise<TailPage> {
+    return this.#refusing() ?? this.#reads.call('tail', after, limit)
   }
 
   async deliveries(filter: DeliveryFilter, page: PageRequest): Promise<Page<DeliverySummary>> {

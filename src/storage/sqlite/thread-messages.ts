@@ -5,6 +5,7 @@ import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domai
 import type { EventSummary, Headers } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
+import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type {
   CreatedReplay,
@@ -106,6 +107,9 @@ export interface ReaderOperations {
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>
+  tailEnd(): number
+  tailSince(sinceMs: number): number
+  tail(after: number, limit: number): TailPage
   deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
   findDead(request: DiscardRequest): FoundDead
   matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
