@@ -92,6 +92,7 @@ export function opsListenerOf(
     retention,
     sources: () => [...reloader.current.parts.sources.values()],
     sourceState: (source) => reloader.current.tasks.stateOf(source),
+    secretUses: (source) => reloader.current.secretUses.usesOf(source),
     handlers: routed.handlers,
     attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,

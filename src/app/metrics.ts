@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/
 import { type Clock, systemClock } from '../domain/clock.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
+import type { SecretUse } from '../domain/source.ts'
 import type { Counts } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -55,6 +56,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
   })
 
+  if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
 
   return {
@@ -91,6 +93,8 @@ export interface MetricsOptions {
   readonly clockOffSeconds?: () => number
   /** Log lines dropped since the start. */
   readonly droppedLogLines: () => number
+  /** How the secrets of each source have verified. */
+  readonly secretUses?: () => readonly { readonly source: string; readonly uses: readonly SecretUse[] }[]
   /** The last reload of the configuration. */
   readonly lastReload?: () => LastReload
   /** The state of retention; undefined if this process does not do it. */
@@ -189,6 +193,22 @@ function warningGauge(registers: Registry[], warnings: () => readonly string[]):
     registers,
     collect() {
       this.set(warnings().length)
+    },
+  })
+}
+
+function secretGauge(registers: Registry[], secretUses: NonNullable<MetricsOptions['secretUses']>): void {
+  new Gauge({
+    name: 'holdfast_source_secret_last_verified_timestamp_seconds',
+    help: 'When a secret of a source last verified a webhook of this process; 0: not since its start. `place` 1 is the newest.',
+    labelNames: ['source', 'place'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { source, uses } of secretUses()) {
+        for (const { place, lastVerifiedAtMs = 0 } of uses)
+          this.set({ source, place: String(place) }, lastVerifiedAtMs / 1000)
+      }
     },
   })
 }

@@ -20,6 +20,7 @@ import { createLongBodyReader } from '../pipeline/long-body-reader.ts'
 import { createPollAnswers } from '../pipeline/poll-answers.ts'
 import { createReceiver } from '../pipeline/receive.ts'
 import { createRedeliverer, createReplayer } from '../pipeline/replay.ts'
+import { SecretCounts, type SecretUses } from '../pipeline/secret-use.ts'
 import { typeRoutes } from '../pipeline/type-routes.ts'
 import { createQueues, createWebhookManager } from '../registrations/webhook-manager.ts'
 import type { RoutedHandlers } from '../replicas/membership.ts'
@@ -92,6 +93,7 @@ export function wireService(
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines,
     lastReload: () => reloader().last,
+    secretUses: () => secretUsesOf(current()),
     retention: () => (isWorker ? retention.state() : undefined),
   })
   const retention = retentionOf(inputs, current)
@@ -111,14 +113,19 @@ export function wireService(
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
     recentStarts: new Map() satisfies StartsByHandler,
+    secretCounts: new SecretCounts(clock, log),
     registrationQueue: createQueues(),
   }
 }
 
+const secretUsesOf = ({ parts, secretUses }: Generation) =>
+  [...parts.sources.keys()].map((source) => ({ source, uses: secretUses.usesOf(source) }))
+
 /** Makes the parts that depend on the modules, and connects them. Starts nothing: so far only what `prepare` started runs. */
 export function wireGeneration(service: Service, parts: ServiceParts) {
   const dispatcher = dispatcherOf(service, parts, () => pipeline.receiver.receiving())
-  const pipeline = pipelineOf(service, parts, service.isWorker ? dispatcher : NO_DISPATCH)
+  const secretUses = service.secretCounts.of(parts.config.sources)
+  const pipeline = pipelineOf(service, parts, secretUses, service.isWorker ? dispatcher : NO_DISPATCH)
   const connected = connectSources(
     parts.config,
     parts,
@@ -133,7 +140,7 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
     inQueue: service.registrationQueue,
     log: service.log,
   })
-  return { parts, dispatcher, pipeline, connected, tasks, webhooks }
+  return { parts, secretUses, dispatcher, pipeline, connected, tasks, webhooks }
 }
 
 function dispatcherOf(
@@ -190,6 +197,7 @@ function retentionOf({ config, store, routed, log }: WiringInputs, current: () =
 function pipelineOf(
   { store, routed, telemetry, clockWatch, clock, log }: Service,
   { config, sources, readers, providerModules, isolatedModules: isolated }: ServiceParts,
+  secretUses: SecretUses,
   dispatch: Dispatcher | typeof NO_DISPATCH,
 ) {
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
@@ -203,7 +211,7 @@ function pipelineOf(
   })
   const replayer = createReplayer({ store, sources, reader, onWork: (names) => dispatch.wake(names) })
   const redeliver = createRedeliverer({ replayDead: replayer.replayDead, log })
-  const receiver = createReceiver({ writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log })
+  const receiver = createReceiver({ writeEvent, reader, redeliver, withoutSecrets, secretUses, clock, clockWatch, log })
   const pollAnswers = createPollAnswers({ writeEvent, reader, withoutSecrets, clock })
   return { reader, replayer, receiver, pollAnswers }
 }

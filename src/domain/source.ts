@@ -35,6 +35,17 @@ export interface ConnectedSource extends Source {
   readonly redact: (text: string) => string
 }
 
+/** How one secret of a source has verified webhooks of this process. */
+export interface SecretUse {
+  /** Its place among the secrets of the source, from 1: the newest. */
+  readonly place: number
+  /** How many webhooks it has verified since `sinceMs`. */
+  readonly verified: number
+  readonly lastVerifiedAtMs: number | undefined
+  /** Since when this process has the secret. */
+  readonly sinceMs: number
+}
+
 /** The states of the circuit breaker of the calls to one provider. */
 export const BREAKER_STATES = ['closed', 'open', 'half_open'] as const
 export type BreakerState = (typeof BREAKER_STATES)[number]

@@ -8,8 +8,14 @@ export interface SignedRequest {
   readonly query: string
 }
 
-/** `aheadMs`: how far the sender's clock is ahead of this service's; negative: behind. Absent: the scheme has no timestamp. */
-export type Verification = { readonly ok: true; readonly aheadMs?: number } | VerificationFailure
+/**
+ * `secret`: the place of the secret that verified, from 1; of several the newest, since a provider may sign by the new and the old one
+ * while it changes; absent from a `precheck`. `aheadMs`: how far the sender's
+ * clock is ahead of this service's; negative: behind. Absent: the scheme has no timestamp.
+ */
+export type Verification =
+  | { readonly ok: true; readonly secret?: number; readonly aheadMs?: number }
+  | VerificationFailure
 
 /**
  * Why a request is not authentic. `missing`: the request lacks a signature, id or timestamp that the scheme needs; `malformed`: one

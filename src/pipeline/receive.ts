@@ -9,6 +9,7 @@ import { type BodyReader, webhookContext } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
 import { newEvent, type WriteEvent, wasStored } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
+import type { SecretUses } from './secret-use.ts'
 
 interface ReceiveOptions {
   readonly writeEvent: WriteEvent
@@ -16,6 +17,7 @@ interface ReceiveOptions {
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
+  readonly secretUses: Pick<SecretUses, 'verified'>
   readonly clockWatch: Pick<ClockWatch, 'proven' | 'stale'>
   readonly log: Logger
 }
@@ -28,7 +30,7 @@ interface Receiver {
 
 /** Receives webhooks: verify → parse and read → validate and route → append. The service acknowledges a webhook only after the append. */
 export function createReceiver(options: ReceiveOptions): Receiver {
-  const { writeEvent, reader, redeliver, withoutSecrets, clock, clockWatch, log } = options
+  const { writeEvent, reader, redeliver, withoutSecrets, secretUses, clock, clockWatch, log } = options
   let storing = 0
 
   const receive: Receive = async (incoming) => {
@@ -39,6 +41,7 @@ export function createReceiver(options: ReceiveOptions): Receiver {
       const isOurFault = verification.reason === 'stale' && clockWatch.stale(source.name, body, verification.aheadMs)
       return isOurFault ? { outcome: 'unavailable' } : unproven(verification)
     }
+    if (verification.secret !== undefined) secretUses.verified(source.name, verification.secret, receivedAtMs)
     if (verification.aheadMs !== undefined) clockWatch.proven(verification.aheadMs)
 
     // Only the verification needs the headers with secrets.

@@ -25,8 +25,7 @@ interface Claim {
  * A verifier for one source. It compares every signature with every key, also after one has matched, so that the time that it takes
  * reveals nothing about them. An empty key verifies nothing. Throws `TypeError` for a template with faults.
  */
-export function compileHmac(scheme: HmacScheme, allKeys: readonly Buffer[], url: string | undefined): Verifier {
-  const keys = allKeys.filter(({ length }) => length > 0)
+export function compileHmac(scheme: HmacScheme, keys: readonly Buffer[], url: string | undefined): Verifier {
   const pieces = compileTemplate(scheme.signed)
   const window = scheme.timestamp
   const claimOf = rememberLast(compileClaim(scheme))
@@ -36,17 +35,21 @@ export function compileHmac(scheme: HmacScheme, allKeys: readonly Buffer[], url:
     if ('reason' in claim) return claim
     const { candidates, id, timestamp } = claim
     const parts = { id, timestamp, url: url ?? '', headers: request.headers, body: request.body }
-    let matched = false
-    for (const key of keys) {
+    // The place of the first key that matched, from 1; 0: none.
+    let matched = 0
+    for (const [at, key] of keys.entries()) {
+      if (key.length === 0) continue
       const expected = digest(scheme.algorithm, key, pieces, parts)
       for (const signature of candidates.signatures) {
-        matched = (signature.length === expected.length && timingSafeEqual(signature, expected)) || matched
+        const isEqual = signature.length === expected.length && timingSafeEqual(signature, expected)
+        matched = isEqual && matched === 0 ? at + 1 : matched
       }
     }
     if (window !== undefined && !('body' in window.from) && timeOf(timestamp, window.unit) === undefined)
       return malformed
-    if (!matched) return mismatch
-    return window === undefined ? ok : freshness(window, timestamp, request, nowMs)
+    if (matched === 0) return mismatch
+    const verified = window === undefined ? ok : freshness(window, timestamp, request, nowMs)
+    return verified.ok ? { ...verified, secret: matched } : verified
   }
   /** Finds missing and malformed headers. Does not check the signature. */
   const precheck: Verifier['precheck'] = ({ headers }) => {

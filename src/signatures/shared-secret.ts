@@ -34,23 +34,32 @@ const missing: FoundSecret = { ok: false, reason: 'missing' }
  * nothing.
  */
 function compile(scheme: SharedSecretScheme, secrets: readonly string[]): Verifier {
-  const digests = secrets
-    .filter((secret) => secret !== '')
-    .map((secret) => hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'))
+  const digests = secrets.map((secret) =>
+    secret === '' ? undefined : hash('sha256', Buffer.from(secret, 'utf8'), 'buffer'),
+  )
   const verify: Verifier['verify'] = (request) => {
     const found = findSecret(scheme.from, request)
     if (!('secret' in found)) return found
     // Node decodes header bytes as Latin-1; a secret in the query or in the body is decoded as UTF-8.
     const bytes = Buffer.from(found.secret, 'header' in scheme.from ? 'latin1' : 'utf8')
     const sent = hash('sha256', bytes, 'buffer')
-    let matched = false
-    for (const digest of digests) matched = timingSafeEqual(digest, sent) || matched
-    return matched ? { ok: true } : { ok: false, reason: 'mismatch' }
+    // The place of the secret that matched, from 1; 0: none.
+    let matched = 0
+    for (const [at, digest] of digests.entries()) {
+      if (digest !== undefined) matched = timingSafeEqual(digest, sent) && matched === 0 ? at + 1 : matched
+    }
+    return matched > 0 ? { ok: true, secret: matched } : { ok: false, reason: 'mismatch' }
   }
   // Only a secret in the body needs the body.
   return 'body' in scheme.from
     ? { verify, precheck: () => undefined }
-    : { verify, precheck: (request) => verify({ ...request, body: NO_BODY }, 0) }
+    : {
+        verify,
+        precheck: (request) => {
+          const verification = verify({ ...request, body: NO_BODY }, 0)
+          return verification.ok ? { ok: true } : verification
+        },
+      }
 }
 
 const NO_BODY = Buffer.alloc(0)

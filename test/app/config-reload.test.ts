@@ -202,3 +202,31 @@ test('SIGHUP reads .env again, and a new secret is kept out of the log from then
   expect(JSON.stringify(service.logs)).not.toContain(secret.slice(6))
   expect(await service.stop()).toBe(0)
 })
+
+test('which secret of a source verifies, how often and when last is in GET /v1/sources, the metrics and the log, and a secret keeps its count at another place', async () => {
+  const [newer, empty] = [newStandardSecret(), newStandardSecret()]
+  const service = await startLocal({ SOURCE_AI_SECRET: `${newer},${AI_SECRET}` })
+  const secretsOf = async () => (await service.api('/v1/sources')).items[0].secrets
+  await statusBy(AI_SECRET, service)
+  await statusBy(AI_SECRET, service)
+  await statusBy(empty, service)
+  expect(await secretsOf()).toMatchObject([
+    { place: 1, verified: 0, last_verified_at: null },
+    { place: 2, verified: 2, last_verified_at: expect.any(String) },
+  ])
+  await statusBy(newer, service)
+  service.configured.SOURCE_AI_SECRET = `${empty},${newer},${AI_SECRET}`
+  await service.reloadConfig('request')
+  await statusBy(AI_SECRET, service)
+  expect((await secretsOf()).map(({ verified }: { verified: number }) => verified)).toEqual([0, 1, 3])
+  const metrics = await (await fetch(`${service.opsUrl}/metrics`)).text()
+  const value = (place: number) =>
+    Number(new RegExp(`_last_verified_timestamp_seconds\\{source="ai",place="${place}"\\} (\\S+)`).exec(metrics)?.[1])
+  expect(value(1)).toBe(0)
+  expect(value(3)).toBeGreaterThanOrEqual(value(2))
+  const told = service.logs.flatMap(({ msg, secret }) => (typeof secret === 'number' ? [[msg, secret]] : []))
+  expect(told).toEqual([
+    ['an older secret still verifies', 2],
+    ['the newest secret verifies', 1],
+  ])
+})

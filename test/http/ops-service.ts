@@ -118,6 +118,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: () => [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
+    secretUses: () => [{ place: 1, verified: 2, lastVerifiedAtMs: undefined, sinceMs: 0 }],
     handlers: () => handlers,
     attempts: () => ({ timeoutMs: 30_000, retry: { maxAttempts: 12, baseMs: 1_000, capMs: 3_600_000 } }),
     reload: async () => ({ ok: false, faults: ['nothing is reloaded here'] }),

@@ -54,6 +54,16 @@ export function testScheme<Settings extends AnyScheme>(
         ])
       })
 
+      test('tells the place of the secret that verified', () => {
+        const placeOf = (secrets: readonly string[]) => {
+          const result = compileVerifier(verify, secrets, URL).verify(sent(provider, secret), NOW_MS)
+          return result.ok ? result.secret : undefined
+        }
+        expect(placeOf([secret, otherSecret])).toBe(1)
+        expect(placeOf([otherSecret, secret])).toBe(2)
+        expect(placeOf([secret, otherSecret, secret])).toBe(1)
+      })
+
       test('verifies what it signs, before the body is read and after', () => {
         const request = sent(provider, secret)
         expect(verdictOn(request)).toBe('ok')

@@ -1,17 +1,19 @@
 import { Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
-import type { SourceState } from '../../domain/source.ts'
+import type { SecretUse, SourceState } from '../../domain/source.ts'
 import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../schemas/configuration.ts'
 import type { OpsApp } from './ops-app.ts'
 
 const tags = ['configuration']
 
-export function registerSources(
-  app: OpsApp,
-  sources: () => readonly SourceView[],
-  stateOf: (source: string) => Promise<SourceState>,
-): void {
+interface SourceAnswers {
+  readonly sources: () => readonly SourceView[]
+  readonly sourceState: (source: string) => Promise<SourceState>
+  readonly secretUses: (source: string) => readonly SecretUse[]
+}
+
+export function registerSources(app: OpsApp, { sources, sourceState, secretUses }: SourceAnswers): void {
   app.get(
     '/v1/sources',
     {
@@ -22,7 +24,9 @@ export function registerSources(
       },
     },
     async (_request, reply) => {
-      const items = sources().map(async (source) => sourceJson(source, await stateOf(source.name)))
+      const items = sources().map(async (source) =>
+        sourceJson(source, await sourceState(source.name), secretUses(source.name)),
+      )
       return reply.send({ items: await Promise.all(items) })
     },
   )

@@ -9,7 +9,7 @@ import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { LiveEvents } from '../../domain/live.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
 import type { RetentionService } from '../../domain/retention.ts'
-import type { SourceState } from '../../domain/source.ts'
+import type { SecretUse, SourceState } from '../../domain/source.ts'
 import type { ReadStats } from '../../domain/stats.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
@@ -44,6 +44,7 @@ export interface OpsListenerOptions {
   readonly retention: RetentionService
   readonly sources: () => readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
+  readonly secretUses: (source: string) => readonly SecretUse[]
   readonly handlers: () => readonly HandlerDefinition[]
   /** The service's settings for handlers without a policy of their own. */
   readonly attempts: () => AttemptPolicy
@@ -96,7 +97,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerDeliveries(app, store)
     registerTasks(app, options.tasks, log)
     registerRegistrations(app, options.webhooks)
-    registerSources(app, options.sources, options.sourceState)
+    registerSources(app, options)
     registerHandlers(app, options.handlers, options.attempts)
     registerRetention(app, retention, log)
     registerReload(app, options.reload)

@@ -1,7 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { toIso } from '../../domain/clock.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import { type AttemptPolicy, attemptPolicyOf } from '../../domain/handler-policy.ts'
-import { BREAKER_STATES, type Source, type SourceState } from '../../domain/source.ts'
+import { BREAKER_STATES, type SecretUse, type Source, type SourceState } from '../../domain/source.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const SourceSchema = Type.Object({
@@ -16,6 +17,15 @@ export const SourceSchema = Type.Object({
     OneOf(BREAKER_STATES),
     'The circuit breaker of the calls to its provider; null: the provider cannot be called',
   ),
+  secrets: Type.Array(
+    Type.Object({
+      place: Type.Integer({ description: 'Its place in the setting, from 1: the newest' }),
+      verified: Type.Integer({ description: 'How many webhooks it has verified' }),
+      last_verified_at: Nullable(Time(), 'When it last verified one; null: not since `since`'),
+      since: Time('Since when this process counts for it'),
+    }),
+    { description: 'Which secret verifies the webhooks that this process receives. A secret itself is never shown' },
+  ),
   silent_since: Nullable(Time(), 'Since when no webhooks arrive and its tasks end only by poll; null: webhooks arrive'),
 })
 export type SourceJson = Static<typeof SourceSchema>
@@ -23,7 +33,11 @@ export type SourceJson = Static<typeof SourceSchema>
 /** The fields of a source that may be shown. Its secrets are not among them. */
 export type SourceView = Pick<Source, 'name' | 'types' | 'url'> & { readonly provider: { readonly name: string } }
 
-export const sourceJson = ({ name, provider, types, url }: SourceView, state: SourceState): SourceJson => ({
+export const sourceJson = (
+  { name, provider, types, url }: SourceView,
+  state: SourceState,
+  secretUses: readonly SecretUse[],
+): SourceJson => ({
   name,
   provider: provider.name,
   types: [...types],
@@ -32,6 +46,12 @@ export const sourceJson = ({ name, provider, types, url }: SourceView, state: So
   last_event_at: isoOrNull(state.lastWebhookAtMs),
   recovered_last_hour: state.recovered,
   breaker: state.breaker,
+  secrets: secretUses.map(({ place, verified, lastVerifiedAtMs, sinceMs }) => ({
+    place,
+    verified,
+    last_verified_at: isoOrNull(lastVerifiedAtMs),
+    since: toIso(sinceMs),
+  })),
   silent_since: isoOrNull(state.silentSinceMs),
 })
 
