@@ -51,7 +51,13 @@ export async function startHoldfast(
   const droppedLogLines = (): number => log.dropped() + droppedByHandlers
   const service = wireService({ ...(await open(first, log.log, tuning)), droppedLogLines }, () => reloader)
   const reloader = new Reloader({ service, first, prepare: prepareWith })
-  const configReload = new ConfigReload({ reloader, reread: () => reread(read), log: log.log, files: read.files })
+  const configReload = new ConfigReload({
+    reloader,
+    reread: () => reread(read),
+    audit: service.audit,
+    log: log.log,
+    files: read.files,
+  })
   const { config } = service
   const phase: Phase = { isDraining: false, isClosing: false }
   const listeners = {

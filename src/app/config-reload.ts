@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { AuditTrail } from '../domain/audit.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { ReloadResult } from '../domain/reload.ts'
 import type { ReadConfig } from './config.ts'
@@ -14,6 +15,7 @@ interface ConfigReloadOptions {
   readonly reread: () => ReadConfig
   /** The files from which the start read values. */
   readonly files: readonly string[]
+  readonly audit: AuditTrail
   readonly log: Logger
 }
 
@@ -46,6 +48,8 @@ export class ConfigReload {
     this.#files.watch(read.files)
     const result = await reloader.reload(read)
     if (result !== this.#told) this.#tell(result, trigger)
+    // A request is recorded with its route.
+    if (trigger !== 'request' && result !== this.#told) void this.#record(result, trigger)
     // Several who asked at the same time have the same result.
     this.#told = result
     return result
@@ -53,6 +57,14 @@ export class ConfigReload {
 
   close(): void {
     this.#files.close()
+  }
+
+  async #record(result: ReloadResult, actor: 'signal' | 'file'): Promise<void> {
+    if (!result.ok && result.isStopping) return
+    const outcome = result.ok
+      ? { outcome: 'done' as const }
+      : { outcome: 'failed' as const, reason: `${result.faults.length} faults` }
+    await this.#options.audit.record({ action: 'configuration.reload', actor, ...outcome })
   }
 
   #tell(result: ReloadResult, trigger: ReloadTrigger): void {

@@ -6,6 +6,7 @@ import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
+import { readOpsAccess } from './ops-access.ts'
 import { unreadNames } from './unread-names.ts'
 
 export interface ReadConfig {
@@ -45,7 +46,7 @@ export function readConfig(
   const opsPort = env.integer('OPS_PORT', 8081, 0, 65_535)
   if (publicPort === opsPort && publicPort !== 0 && (publicHost === opsHost || isAny(publicHost) || isAny(opsHost)))
     env.fault(`PORT and OPS_PORT are both ${publicPort}: each listener needs its own`)
-  const opsToken = readOpsToken(env, opsHost)
+  const access = readOpsAccess(env, opsHost)
   const trustProxy = env.list('TRUST_PROXY') ?? []
   for (const range of trustProxy) if (!isRange(range)) env.fault(`TRUST_PROXY: ${range} is not an address or CIDR`)
   const requireHttps = env.flag('REQUIRE_HTTPS')
@@ -68,7 +69,7 @@ export function readConfig(
     publicPort,
     opsHost,
     opsPort,
-    opsToken,
+    ...access,
     metricsOpen: env.flag('METRICS_OPEN'),
     publicUrl,
     databaseUrl,
@@ -100,42 +101,6 @@ export function readConfig(
   const unread = unreadNames(environment, env.settings, config.sources)
   const { faults, digests } = env
   return { config, faults, warnings: [...env.warnings, ...unread], digests, files: [...env.files], needRestart: [] }
-}
-
-function readOpsToken(env: EnvironmentReader, opsHost: string): string | undefined {
-  const token = env.text('OPS_TOKEN')
-  const isReachable = !isLoopback(opsHost)
-  if (token === undefined) {
-    if (isReachable) env.fault(`OPS_HOST is ${opsHost}, which others can reach: set OPS_TOKEN, or bind it to 127.0.0.1`)
-    return undefined
-  }
-  if (!/^[\x21-\x7e]+$/.test(token)) env.fault('OPS_TOKEN holds a character that no Authorization header can carry')
-  const weakness = weaknessOf(token)
-  if (weakness === undefined) return token
-  if (isReachable)
-    env.fault(
-      `OPS_TOKEN ${weakness}, and OPS_HOST is ${opsHost}, which others can reach: make one with ${TOKEN_COMMAND}`,
-    )
-  else env.warn(`OPS_TOKEN ${weakness}: make one with ${TOKEN_COMMAND} before others can reach the ops listener`)
-  return token
-}
-
-const TOKEN_COMMAND = 'openssl rand -hex 32'
-const MIN_TOKEN_LENGTH = 16
-const MIN_TOKEN_CHARACTERS = 6
-const MIN_UNUSUAL_CHARACTERS = 8
-const USUAL_WORDS =
-  /change|replace|password|passwd|secret|token|admin|holdfast|default|example|sample|placeholder|insert|test|letmein|qwerty|abcdef|0?1234567890?|12345|please|super|this|your|here|root|user|ops|key|api|dev|me|my/g
-
-/** Why a token could be guessed; undefined if it could not. */
-function weaknessOf(token: string): string | undefined {
-  if (token.length < MIN_TOKEN_LENGTH) return `is shorter than ${MIN_TOKEN_LENGTH} characters`
-  if (new Set(token).size < MIN_TOKEN_CHARACTERS) return `has fewer than ${MIN_TOKEN_CHARACTERS} different characters`
-  const unusual = token
-    .toLowerCase()
-    .replace(/[^a-z\d]/g, '')
-    .replace(USUAL_WORDS, '')
-  return unusual.length < MIN_UNUSUAL_CHARACTERS ? 'consists of words that are often used for one' : undefined
 }
 
 /** The folder that the variable names, which may be missing; or else the usual one, if it is there. */
@@ -173,9 +138,6 @@ function readRetention(env: EnvironmentReader): Pick<Config, 'retentionDays' | '
 }
 
 const isAny = (host: string): boolean => host === '0.0.0.0' || host === '::'
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 function isRange(range: string): boolean {
   const [address = '', bits, ...rest] = range.split('/')

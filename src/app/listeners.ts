@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import { attemptsOf } from '../domain/config.ts'
+import { attemptsOf, type Config } from '../domain/config.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
+import type { OpsAccess } from '../http/ops/access.ts'
 import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
 import type { ConfigReload } from './config-reload.ts'
@@ -82,10 +83,11 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, routed, retention, metrics, readStats, live, log } = service
+  const { config, store, audit, routed, retention, metrics, readStats, live, log } = service
   return createOpsListener({
     store,
     live,
+    audit,
     replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
     tasks: tasksOf(reloader),
     webhooks: webhooksOf(reloader),
@@ -97,12 +99,28 @@ export function opsListenerOf(
     attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,
     stats: readStats,
-    token: config.opsToken,
+    access: accessOf(reloader),
     metricsOpen: config.metricsOpen,
     reload: () => reload('request'),
     readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
     log,
   })
+}
+
+/** The tokens and host names of the configuration in use. The same object until a reload. */
+function accessOf(reloader: Reloader): () => OpsAccess {
+  const made = new WeakMap<Config, OpsAccess>()
+  return () => {
+    const { config } = reloader.current.parts
+    const access = made.get(config) ?? {
+      tokens: config.opsTokens,
+      readTokens: config.opsReadTokens,
+      host: config.opsHost,
+      allowedHosts: config.opsAllowedHosts,
+    }
+    made.set(config, access)
+    return access
+  }
 }
 
 function tasksOf(reloader: Reloader): TaskService {

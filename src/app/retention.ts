@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { AUDIT_DAYS, type AuditStore } from '../domain/audit.ts'
 import { type ClockRecord, DAY_MS, HOUR_MS, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
@@ -20,7 +21,9 @@ const HELD =
 
 /** The times are read at each pass: a reload may change them. */
 export interface RetentionOptions extends RetentionTimes {
-  readonly store: RetentionStore & StoreClock & Pick<StatStore, 'pruneStats'>
+  readonly store: RetentionStore &
+    StoreClock &
+    Pick<StatStore, 'pruneStats'> & { readonly audit: Pick<AuditStore, 'prune'> }
   /** The longest waits by what is known now: the handlers of other replicas may change. */
   readonly waits: () => Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
@@ -170,6 +173,7 @@ export class Retention implements RetentionService {
         'a clock that was behind had dated events too early: they now have the time of the event before them',
       )
     if (pruned.events > 0) log.info({ pruned: pruned.events, dead: pruned.dead, ...about }, 'old events forgotten')
+    await pruneAudit(store.audit, nowMs, this.#stopping.signal)
     if (this.#stopping.signal.aborted) return
     const expiring = await countExpiring(store, { deadRetentionDays, nowMs })
     this.#deadExpiring = expiring
@@ -256,6 +260,10 @@ async function pruneStats(store: Pick<StatStore, 'pruneStats'>, nowMs: number, s
     limit: STEP_EVENTS,
   }
   while (!signal.aborted && (await store.pruneStats(old)) === STEP_EVENTS) await pause()
+}
+
+async function pruneAudit(audit: Pick<AuditStore, 'prune'>, nowMs: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await audit.prune(nowMs - AUDIT_DAYS * DAY_MS, STEP_EVENTS)) === STEP_EVENTS) await pause()
 }
 
 /** Counts the events that a prune at `nowMs` would delete, up to the store's limit. */

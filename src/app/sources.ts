@@ -58,15 +58,20 @@ export async function buildSources(
 }
 
 /** Warns of secrets that are used twice: a person who has a secret for one use could also use it for the other. */
-function warningsOfSecrets({ sources, opsToken }: Config, built: ReadonlyMap<string, Source>): readonly string[] {
+function warningsOfSecrets(
+  { sources, opsTokens, opsReadTokens }: Config,
+  built: ReadonlyMap<string, Source>,
+): readonly string[] {
   const warnings = new Set<string>()
   const holders = new Map<string, string>()
   for (const { name, variable, secrets } of sources) {
     const provider = built.get(name)?.provider
     const own = `${variable}_SECRET`
     for (const secret of provider === undefined ? [] : secrets) {
-      if (secret === opsToken)
+      if (opsTokens.includes(secret))
         warnings.add(`${own} holds OPS_TOKEN: every sender that can sign for the source can also operate the service`)
+      if (opsReadTokens.includes(secret))
+        warnings.add(`${own} holds OPS_READ_TOKEN: every sender that can sign for the source can also read all events`)
       const key = provider && keyOf(provider.verify, secret)?.toString('hex')
       const holder = key && holders.get(key)
       if (holder === own) warnings.add(`${own} holds the same secret twice`)

@@ -27,6 +27,7 @@ import type { RoutedHandlers } from '../replicas/membership.ts'
 import { databasePasswords } from '../storage/shared/database-url.ts'
 import { longestPollMs } from '../tasks/schedule.ts'
 import { createTasks, watchTasks } from '../tasks/tasks.ts'
+import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
 import type { ServiceParts } from './prepare.ts'
@@ -99,10 +100,12 @@ export function wireService(
   const retention = retentionOf(inputs, current)
   const stats = new StatsRecorder({ store, sources: () => current().parts.sources, clock })
   const telemetry = toEach(metrics.telemetry, stats)
+  const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   return {
     ...inputs,
     isWorker,
+    audit,
     clockWatch,
     metrics,
     stats,

@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os'
 import { messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
 import type { ProblemJson } from '../http/schemas/schema.ts'
@@ -48,7 +49,7 @@ function exitCodeOf(status: number): number {
 }
 
 /** Matches faults of the variables that the client reads. */
-const OWN_VARIABLES = /^OPS_(?:PORT|TOKEN)/
+const OWN_VARIABLES = /^(?:token \d+ of )?OPS_(?:PORT|TOKEN|READ_TOKEN(?! needs))/
 
 /** Parameters that are undefined are left out. */
 export type QueryParameters = Readonly<Record<string, string | number | undefined>>
@@ -69,10 +70,10 @@ interface OpsAddress {
   readonly setBy?: string
 }
 
-/** The ops API that the configuration names. */
+/** The ops API that the configuration names, and the token with which it may do most: of several the newest. */
 export function configuredOps(io: Pick<CliIo, 'read'>): OpsAddress {
-  const { opsHost, opsPort, opsToken } = configOf(io, OWN_VARIABLES)
-  return { url: `http://${reachable(opsHost)}:${opsPort}`, token: opsToken }
+  const { opsHost, opsPort, opsTokens, opsReadTokens } = configOf(io, OWN_VARIABLES)
+  return { url: `http://${reachable(opsHost)}:${opsPort}`, token: opsTokens[0] ?? opsReadTokens[0] }
 }
 
 /** Calls `use` with a client, and closes the client's connections afterwards. */
@@ -95,7 +96,7 @@ function createClient(
 ): OpsClient {
   const { origin, pathname } = new URL(url)
   const base = pathname.replace(/\/$/, '')
-  const userAgent = { 'user-agent': `holdfast/${VERSION}` }
+  const client = { 'user-agent': `holdfast/${VERSION}`, ...claimedName() }
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
 
   async function call(
@@ -111,7 +112,7 @@ function createClient(
         method,
         headers: {
           ...headers,
-          ...userAgent,
+          ...client,
           ...authorization,
           ...(body !== undefined && { 'content-type': 'application/json' }),
         },
@@ -141,6 +142,16 @@ function createClient(
       const bytes = await call('DELETE', path)
       return bytes.length === 0 ? undefined : json(bytes)
     },
+  }
+}
+
+/** The user of this machine, for the audit of the service. */
+function claimedName(): Readonly<Record<string, string>> {
+  try {
+    return { 'x-holdfast-user': userInfo().username.replace(/[^\x20-\x7e]/g, '?') }
+  } catch {
+    // In a container the user may have no name.
+    return {}
   }
 }
 

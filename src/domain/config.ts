@@ -38,7 +38,12 @@ export interface Config {
   readonly publicPort: number
   readonly opsHost: string
   readonly opsPort: number
-  readonly opsToken: string | undefined
+  /** Tokens of the ops listener, newest first; any of them is valid. Without one, the ops listener is on loopback only. */
+  readonly opsTokens: readonly string[]
+  /** Tokens that read everything on the ops listener and change nothing. */
+  readonly opsReadTokens: readonly string[]
+  /** Host names under which clients reach the ops listener, besides its own; lower case, without a port. */
+  readonly opsAllowedHosts: readonly string[]
   readonly metricsOpen: boolean
   /** Without a trailing slash. */
   readonly publicUrl: string | undefined

@@ -8,6 +8,7 @@ export const MOVED_TABLES = [
   'cause',
   'replay',
   'replay_mark',
+  'audit',
 ] as const
 export type MovedTable = (typeof MOVED_TABLES)[number]
 

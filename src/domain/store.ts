@@ -1,3 +1,4 @@
+import type { AuditStore } from './audit.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import type { EventStore } from './event-store.ts'
@@ -28,6 +29,7 @@ export interface OpenStore
     StatStore,
     StoreClock,
     StoreHealth {
+  readonly audit: AuditStore
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
   readonly replayJobs: ReplayJobs

@@ -8,7 +8,7 @@ export function registerHealth(
   warnings: () => readonly string[] = () => [],
 ): void {
   const route = (url: string, summary: string, handler: RouteHandlerMethod) =>
-    app.route({ method: ['GET', 'HEAD'], url, config: { open: true }, schema: { summary }, handler })
+    app.route({ method: ['GET', 'HEAD'], url, config: { health: true }, schema: { summary }, handler })
 
   route('/livez', 'Whether the process works', (_request, reply) => sendOk(reply, 'live'))
   route('/readyz', 'Whether events can be stored', (_request, reply) => {

@@ -121,6 +121,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
         schema: { hide: true },
+        config: { audit: false },
         // In `onRequest`, before the body is read: the sender may wait for `100 Continue`.
         onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
         handler: () => undefined,

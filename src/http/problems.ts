@@ -18,6 +18,7 @@ export type ProblemCode =
   | 'headers_too_large'
   | 'token_required'
   | 'token_invalid'
+  | 'read_only'
   | 'foreign_host'
   | 'foreign_origin'
   | 'configuration_refused'
@@ -58,6 +59,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
     title: 'The bearer token is not valid',
     headers: { 'www-authenticate': 'Bearer realm="holdfast", error="invalid_token"' },
   },
+  read_only: { status: 403, slug: 'read-only', title: 'This token may only read' },
   foreign_origin: { status: 403, slug: 'foreign-origin', title: 'Refused to another site' },
   unknown_source: { status: 404, slug: 'unknown-source', title: 'No such source' },
   event_not_found: { status: 404, slug: 'event-not-found', title: 'No such event' },
@@ -130,9 +132,15 @@ function bodyOf({ slug, title, status }: Problem, { detail, reasons }: ProblemDe
   return JSON.stringify(problem)
 }
 
+const problems = new WeakMap<FastifyRequest, string>()
+
+/** The end of the `type` of the problem with which the request was answered; undefined: it was not answered with one. */
+export const problemOf = (request: FastifyRequest): string | undefined => problems.get(request)
+
 /** Answers with an RFC 9457 problem. Sent as bytes: to text, Fastify would add a charset, which this media type does not have. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, details: ProblemDetails = {}): FastifyReply {
   const problem = PROBLEMS[code]
+  problems.set(reply.request, problem.slug)
   return reply
     .code(problem.status)
     .headers({

@@ -89,9 +89,9 @@ const MIN_SPELLING_LENGTH = 8
 /** How many header names without a secret are remembered. */
 const MAX_KNOWN_NAMES = 256
 
-/** All secrets by which sources verify, including old ones, their API keys, and the operators' token. */
-export const secretsIn = ({ sources, opsToken }: Config): readonly string[] =>
-  [...sources.flatMap(({ secrets, apiKey }) => [...secrets, apiKey]), opsToken].filter(
+/** All secrets by which sources verify, including old ones, their API keys, and the operators' tokens. */
+export const secretsIn = ({ sources, opsTokens, opsReadTokens }: Config): readonly string[] =>
+  [...sources.flatMap(({ secrets, apiKey }) => [...secrets, apiKey]), ...opsTokens, ...opsReadTokens].filter(
     (secret): secret is string => secret !== undefined && secret !== '',
   )
 

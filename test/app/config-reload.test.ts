@@ -144,6 +144,16 @@ test('a reload cannot take the token from an ops listener that others reach, eve
   })
 })
 
+test('a reload replaces the tokens of the ops listener', async () => {
+  const [old, now] = ['N7hQ2wXz5kVb9RtY4mPc', 'b0a1f7c2d93e4856']
+  const service = await startLocal({ OPS_TOKEN: old })
+  service.configured.OPS_TOKEN = now
+  expect(await service.reloadConfig('request')).toMatchObject({ ok: true })
+  const status = async (token: string) =>
+    (await fetch(`${service.opsUrl}/v1/sources`, { headers: { authorization: `Bearer ${token}` } })).status
+  expect([await status(old), await status(now)]).toEqual([401, 200])
+})
+
 test('a secret in a file is taken when the file is written, replaced by a rename, or swapped by a link as Kubernetes does', async () => {
   const directory = temporaryDirectory()
   const version = (name: string, secret: string): string => {
@@ -199,6 +209,11 @@ test('SIGHUP reads .env again, and a new secret is kept out of the log from then
   service.child.kill('SIGHUP')
   await service.logged(({ msg }) => msg === 'configuration reloaded')
   expect(await statusBy(secret, service)).toBe(200)
+  const recorded = (outcome: string) =>
+    service.logged(
+      (line) => line.action === 'configuration.reload' && line.actor === 'signal' && line.outcome === outcome,
+    )
+  await Promise.all(['failed', 'done'].map(recorded))
   expect(JSON.stringify(service.logs)).not.toContain(secret.slice(6))
   expect(await service.stop()).toBe(0)
 })

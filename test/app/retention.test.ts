@@ -2,10 +2,7 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { Retention, type RetentionOptions } from '../../src/app/retention.ts'
-import type { RetentionStore } from '../../src/domain/retention-store.ts'
-import type { StatStore } from '../../src/domain/stat-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
-import type { StoreClock } from '../../src/domain/store-clock.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { ownPath } from '../storage/database-file.ts'
@@ -177,7 +174,8 @@ test('an operator’s confirmation during a look at the clock takes effect right
   at.wallMs += 40 * DAY_MS
   const looked = Promise.withResolvers<void>()
   const goOn = Promise.withResolvers<void>()
-  const slow: RetentionStore & StoreClock & Pick<StatStore, 'pruneStats'> = {
+  const slow: RetentionOptions['store'] = {
+    audit: store.audit,
     judgeClock: (look) => store.judgeClock(look),
     repairTimes: async (waits) => {
       looked.resolve()

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { post, signedEvent } from '../support/events.ts'
@@ -197,13 +198,19 @@ test('events replay of an event whose deliveries run already starts nothing, say
   await eventually(statesOf(uid), ({ slow }) => slow === 'succeeded')
 })
 
-test('each replay leaves a line in the log of the service: the client, the event and the number of deliveries', async () => {
+test('each replay leaves a line in the log of the service: the client, its user, the event and the number of deliveries', async () => {
   const uid = await giveUp()
   writeFileSync(mended, '')
   await dead('replay', uid)
-  const lines = service.logs.filter((line) => line.msg === 'event replayed' && line.uid === uid)
+  const lines = service.logs.filter((line) => line.action === 'event.replay' && line.target === uid)
   expect(lines).toMatchObject([
-    { level: 30, peer: '127.0.0.1', agent: expect.stringMatching(/^holdfast\//), handlers: ['fragile'], deliveries: 1 },
+    {
+      level: 30,
+      peer: '127.0.0.1',
+      agent: expect.stringMatching(/^holdfast\//),
+      claimed_name: userInfo().username,
+      count: 1,
+    },
   ])
 })
 

@@ -57,7 +57,7 @@ test('retention show shows that retention is held and what is old, and retention
     () => heldBy(service),
     (isHeld) => !isHeld,
   )
-  expect(service.logs.filter(({ msg }) => String(msg).startsWith('retention resumed'))).toEqual([
+  expect(service.logs.filter(({ action }) => action === 'retention.resume')).toEqual([
     expect.objectContaining({ peer: '127.0.0.1', agent: expect.stringContaining('holdfast/') }),
   ])
   expect(await service.api('/readyz')).toEqual({ status: 'ready' })

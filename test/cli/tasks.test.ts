@@ -150,8 +150,8 @@ describe('tasks poll and tasks cancel', () => {
     await tasks(['track', 'ai', id, ...NEVER])
     expect(shown((await tasks(['cancel', 'ai', id])).out)).toMatchObject({ status: 'cancelled' })
     expect(await json(['cancel', 'ai', id])).toMatchObject({ status: 'cancelled' })
-    const lines = service().logs.filter((line) => line.msg === 'task cancelled' && line.task === id)
-    expect(lines[0]).toMatchObject({ source: 'ai', peer: '127.0.0.1' })
+    const lines = service().logs.filter((line) => line.action === 'task.cancel' && line.target === `ai/${id}`)
+    expect(lines[0]).toMatchObject({ count: 1, peer: '127.0.0.1' })
   })
 
   test.each(['completed', 'failed'] as const)('say that a %s task has ended already', async (status) => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Clock } from '../../src/domain/clock.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
+import { describeAudit } from './store-contract-audit.ts'
 import { describeBehind } from './store-contract-behind.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeDiscard } from './store-contract-discard.ts'
@@ -53,6 +54,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeReplayed(fixture)
     describeBehind(fixture)
     describeStats(fixture)
+    describeAudit(fixture)
     describeLife(fixture)
   })
 }
@@ -277,6 +279,9 @@ function describeLife({ store }: Fixture): void {
           store().beginEpisode({ kind: 'silent', source: 'stripe', sinceMs: 0 }),
           store().endEpisode('silent', 'stripe'),
           store().episodes(),
+          store().audit.record({ action: 'a.b', outcome: 'done', actor: 'signal' }),
+          store().audit.list({}, { limit: 1 }),
+          store().audit.prune(0, 1),
         ].map(codeOf),
       )
       expect(new Set(answers)).toEqual(new Set(['unavailable']))

@@ -18,6 +18,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/livez',
     '/metrics',
     '/readyz',
+    '/v1/audit',
     '/v1/deliveries',
     '/v1/events',
     '/v1/events/{uid}',
@@ -45,6 +46,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/sources',
     '/v1/handlers',
     '/v1/retention',
+    '/v1/audit',
   ]) {
     const schema = description.paths[path]?.get?.responses['200']?.content?.['application/json']?.schema
     if (schema === undefined) throw new Error(`${path} has no schema`)

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Source } from '../../src/domain/source.ts'
 import { exchange, type RawAnswer, requestText } from './exchange.ts'
-import { startOps } from './ops-service.ts'
+import { opsAccess, startOps } from './ops-service.ts'
 import { type PublicService, source, startPublic, UID } from './public-service.ts'
 
 const PATH = '/v1/webhooks/ai'
@@ -194,7 +194,7 @@ describe('the ops listener', () => {
   const JSON_LENGTH = ['Content-Type: application/json', LENGTH]
 
   test('refuses a request with Expect: 100-continue by its headers, or asks for its body', async () => {
-    const service = await startOps({ token: 'a-token-of-operators' })
+    const service = await startOps({ access: opsAccess({ tokens: ['a-token-of-operators'] }) })
     const bearer = 'Authorization: Bearer a-token-of-operators'
     for (const [head, status] of [
       [offer('/v1/tasks', JSON_LENGTH), 401],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { exchangeOne } from './exchange.ts'
-import { shareOps, startOps } from './ops-service.ts'
+import { detailOf, opsAccess, shareOps, startOps } from './ops-service.ts'
 
 const TOKEN = 'correct-horse-battery-staple'
 const PROTECTED = [
@@ -16,7 +16,7 @@ const PROTECTED = [
 const bearing = (token: string, scheme = 'Bearer') => ({ headers: { authorization: `${scheme} ${token}` } })
 
 describe('an ops listener with a token', () => {
-  const ops = shareOps({ token: TOKEN })
+  const ops = shareOps({ access: opsAccess({ tokens: [TOKEN] }) })
 
   test.each(PROTECTED)('asks for the token at %s', async (path) => {
     const { get } = ops()
@@ -55,17 +55,93 @@ describe('an ops listener with a token', () => {
   })
 
   test('answers /metrics without the token where metrics are open, and nothing else', async () => {
-    const { get } = await startOps({ token: TOKEN, metricsOpen: true })
+    const { get } = await startOps({ access: opsAccess({ tokens: [TOKEN] }), metricsOpen: true })
     expect((await get('/metrics')).status).toBe(200)
     expect((await get('/v1/events')).status).toBe(401)
   })
 
-  test('serves any host name', async () => {
+  test('serves programs that have the token under any host name, as a scrape by the name of a service', async () => {
     const { port } = ops()
-    const text = `GET /v1/sources HTTP/1.1\r\nHost: ops.example\r\nConnection: close\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
-    expect((await exchangeOne(port, text)).status).toBe(200)
+    for (const host of ['ops.example', 'holdfast.monitoring:8081', 'holdfast'])
+      expect((await asked(port, host, '/v1/sources', [`Authorization: Bearer ${TOKEN}`])).status, host).toBe(200)
+  })
+
+  test('serves a browser only under an address, a local name or a name that is allowed', async () => {
+    const allowed = await startOps({ access: opsAccess({ tokens: [TOKEN], allowedHosts: ['ops.example'] }) })
+    const browser = [`Authorization: Bearer ${TOKEN}`, 'Sec-Fetch-Site: same-origin']
+    for (const host of [
+      '10.1.2.3:8081',
+      '[fe80::1]:8081',
+      'localhost',
+      'holdfast',
+      'a.b.svc.cluster.local',
+      'OPS.example:80',
+    ])
+      expect((await asked(allowed.port, host, '/v1/sources', browser)).status, host).toBe(200)
+    for (const host of ['evil.example', 'ops.example.evil.example', '10.1.2.3.evil.example', ''])
+      expect((await asked(allowed.port, host, '/v1/sources', browser)).status, host).toBe(421)
+  })
+
+  test('refuses what a page of another site asks for, even with the token', async () => {
+    const { port } = ops()
+    const bearer = `Authorization: Bearer ${TOKEN}`
+    for (const headers of [
+      ['Origin: https://evil.example'],
+      ['Origin: null'],
+      ['Sec-Fetch-Site: cross-site'],
+      ['Sec-Fetch-Site: same-site', 'Origin: https://localhost'],
+    ])
+      expect((await asked(port, 'localhost', '/v1/sources', [bearer, ...headers])).status, String(headers)).toBe(403)
+  })
+
+  test('takes a page behind a proxy that speaks https, and one that replaces the host, for its own', async () => {
+    const { port } = await startOps({ access: opsAccess({ tokens: [TOKEN], allowedHosts: ['ops.example'] }) })
+    const own = [`Authorization: Bearer ${TOKEN}`, 'Origin: https://ops.example', 'Sec-Fetch-Site: same-origin']
+    for (const host of ['ops.example', 'holdfast:8081'])
+      expect((await asked(port, host, '/v1/sources', own)).status, host).toBe(200)
+  })
+
+  test('lets open metrics be scraped under any host name, but not by a page under a foreign name', async () => {
+    const { port } = await startOps({ access: opsAccess({ tokens: [TOKEN] }), metricsOpen: true })
+    expect((await asked(port, 'holdfast.monitoring:8081', '/metrics')).status).toBe(200)
+    const page = ['Accept-Language: en', 'User-Agent: Mozilla/5.0']
+    expect((await asked(port, 'evil.example:8081', '/metrics', page)).status).toBe(421)
+    expect((await asked(port, 'holdfast:8081', '/metrics', page)).status).toBe(200)
+    expect((await asked(port, 'evil.example:8081', '/livez', page)).status).toBe(200)
   })
 })
+
+describe('an ops listener with several tokens', () => {
+  const [NEW, OLD, READ] = ['the-new-one-of-operators', 'the-old-one-of-operators', 'the-one-for-dashboards']
+  const ops = shareOps({ access: opsAccess({ tokens: [NEW, OLD], readTokens: [READ] }) })
+  const replay = '/v1/events/01890000-0000-7000-8000-000000000001/replay'
+
+  test('accepts each of them', async () => {
+    const { get } = ops()
+    for (const token of [NEW, OLD, READ]) expect((await get('/v1/sources', bearing(token))).status).toBe(200)
+    for (const token of [NEW, OLD]) expect((await get(replay, { method: 'POST', ...bearing(token) })).status).toBe(404)
+  })
+
+  test('lets a token that only reads read everything, and refuses all that changes something or calls a provider', async () => {
+    const { get } = ops()
+    const reading = bearing(READ)
+    for (const path of ['/v1/events', '/v1/audit', '/v1/handlers', '/v1/retention', '/metrics', '/openapi.json'])
+      expect((await get(path, reading)).status, path).toBe(200)
+    for (const [method, path] of [
+      ['POST', replay],
+      ['DELETE', '/v1/tasks/ai/a'],
+      ['PATCH', '/v1/registrations/ai/a'],
+      ['GET', '/v1/registrations'],
+    ] as const) {
+      const answer = await get(path, { method, ...reading })
+      expect(await detailOf(answer, 403), path).toContain('use OPS_TOKEN')
+    }
+    expect((await get('/nowhere', { method: 'POST', ...reading })).status).toBe(404)
+  })
+})
+
+const asked = (port: number, host: string, path: string, headers: readonly string[] = []) =>
+  exchangeOne(port, [`GET ${path} HTTP/1.1`, `Host: ${host}`, 'Connection: close', ...headers, '', ''].join('\r\n'))
 
 describe('an ops listener without a token', () => {
   const ops = shareOps()

@@ -5,6 +5,7 @@ import { Retention } from '../../src/app/retention.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
+import type { OpsAccess } from '../../src/http/ops/access.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
@@ -128,12 +129,19 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       counts: () => store.counts(),
       droppedLogLines: () => 0,
     }),
-    token: undefined,
+    audit: { record: (entry) => store.audit.record(entry) },
+    access: opsAccess(),
     metricsOpen: false,
     stats: createReadStats(store, Date.now),
     readiness: () => store.faults(),
     log,
   }
+}
+
+/** Access by these tokens; without any, from this machine only. */
+export function opsAccess(given: Partial<OpsAccess> = {}): () => OpsAccess {
+  const access = { tokens: [], readTokens: [], host: '127.0.0.1', allowedHosts: [], ...given }
+  return () => access
 }
 
 /** Asserts a problem of this status; gives its detail. */

@@ -1,5 +1,5 @@
-import pino from 'pino'
 import { expect, test } from 'vitest'
+import type { AuditEntry } from '../../src/domain/audit.ts'
 import type { RetentionService } from '../../src/domain/retention.ts'
 import { detailOf, startOps } from './ops-service.ts'
 
@@ -32,9 +32,7 @@ test('POST /v1/retention/resume gets 409 where retention is not held, and 400 wh
     expect((await get('/v1/retention/resume', resumed(clock))).status).toBe(400)
 })
 
-test('POST /v1/retention/resume has retention go on, and the log shows who asked for it', async () => {
-  const lines: Record<string, unknown>[] = []
-  const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
+test('POST /v1/retention/resume has retention go on, and is recorded with the clock that was confirmed', async () => {
   const clock = '2027-01-02T10:00:00.000Z'
   const clockMs = Date.parse(clock)
   const state = { isHeld: false, clockMs, trustedAtMs: clockMs, steadyHours: undefined }
@@ -47,16 +45,15 @@ test('POST /v1/retention/resume has retention go on, and the log shows who asked
     },
     warnings: () => ['it is held'],
   }
-  const { get } = await startOps({ log, retention })
+  const recorded: AuditEntry[] = []
+  const audit = { record: async (entry: AuditEntry) => void recorded.push(entry) }
+  const { get } = await startOps({ audit, retention })
   const answer = await get('/v1/retention/resume', resumed('2027-01-02T11:00:00+01:00'))
   expect([answer.status, await answer.json()]).toEqual([
     200,
     { held: false, clock, last_known: clock, steady_hours: null },
   ])
   expect(confirmed).toEqual([Date.parse(clock)])
-  const said = { peer: '127.0.0.1', agent: expect.any(String), clock, level: 40 }
-  expect(lines.filter(({ msg }) => String(msg).startsWith('retention resumed'))).toEqual([
-    expect.objectContaining(said),
-  ])
+  expect(recorded).toMatchObject([{ action: 'retention.resume', target: `clock ${clock}`, outcome: 'done' }])
   expect(await (await get('/readyz')).json()).toEqual({ status: 'ready', warnings: ['it is held'] })
 })

@@ -23,6 +23,7 @@ const TABLES = [
   'known_handler',
   'stat',
   'episode',
+  'audit',
 ]
 
 /** Not TRUNCATE: it makes a file anew for each table and index, which takes longer than a test. */

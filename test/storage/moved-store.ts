@@ -13,6 +13,8 @@ export async function fillStore(path: string, many: number): Promise<void> {
   const store = await openAt(path)
   await fillEvents(store, many)
   await fillTasks(store)
+  await store.audit.record({ action: 'task.cancel', outcome: 'done', actor: 'loopback', target: 'a\0b', count: 2 })
+  await store.audit.record({ action: 'reload', outcome: 'failed', actor: 'signal', reason: 'why' })
   await store.close()
 }
 

@@ -44,8 +44,19 @@ const without = (names: readonly string[] = [], gone: readonly string[] = []) =>
 
 test('both stores have the same tables and columns, except those that each one needs for itself', async () => {
   const [sqlite, postgres] = await Promise.all([sqliteSchema(), postgresSchema()])
-  for (const table of ['cause', 'delivery', 'episode', 'stat', 'task', 'replay', 'replay_mark', 'replay_tally'])
+  for (const table of [
+    'audit',
+    'cause',
+    'delivery',
+    'episode',
+    'stat',
+    'task',
+    'replay',
+    'replay_mark',
+    'replay_tally',
+  ])
     expect(postgres[table], table).toEqual(sqlite[table])
+  for (const table of ['audit', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
   // A table that replicas of an older release read gets no other column.
@@ -57,7 +68,8 @@ test('both stores have the same tables and columns, except those that each one n
   expect(without(postgres.event_body, [...heavy, 'day'])).toEqual(sqlite.event_body)
 
   const replays = ['replay', 'replay_mark', 'replay_tally']
-  const shared = ['attempt', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task', ...replays]
+  const own = ['attempt', 'audit', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task']
+  const shared = [...own, ...replays]
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([
     'attempt_detail',

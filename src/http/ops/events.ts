@@ -1,5 +1,4 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { Logger } from 'pino'
 import { checksumOf } from '../../domain/checksum.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import type { DeliveryFilter, DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
@@ -20,7 +19,8 @@ import {
   replayJson,
 } from '../schemas/events.ts'
 import { OneOf, PageOf, pageJson, Time } from '../schemas/schema.ts'
-import { clientOf, type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
+import { noteChange } from './audit.ts'
+import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
 
 const EventQuery = Type.Object(
   {
@@ -109,10 +109,11 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
   )
 }
 
-export function registerReplays(app: OpsApp, replay: ReplayEvent, log: Logger): void {
+export function registerReplays(app: OpsApp, replay: ReplayEvent): void {
   app.post(
     '/v1/events/:uid/replay',
     {
+      config: { audit: 'event.replay' },
       schema: {
         summary: 'Run an event again: 202 if a handler will run, 200 if none wants it',
         tags: ['events'],
@@ -124,9 +125,8 @@ export function registerReplays(app: OpsApp, replay: ReplayEvent, log: Logger): 
     async (request, reply) => {
       const uid = uidOf(request.params)
       const replayed = await replay(uid, request.body.handler)
-      const { status, handlers } = replayed
-      log.info({ ...clientOf(request), uid, status, handlers, deliveries: handlers.length }, 'event replayed')
-      return reply.code(handlers.length > 0 ? 202 : 200).send(replayJson(uid, replayed))
+      noteChange(request, { count: replayed.handlers.length })
+      return reply.code(replayed.handlers.length > 0 ? 202 : 200).send(replayJson(uid, replayed))
     },
   )
 }

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { AuditStore, AuditTrail } from '../../domain/audit.ts'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
@@ -20,7 +21,8 @@ import { createListener, refuseOtherMethods, type Timeouts } from '../listener.t
 import { sendProblem } from '../problems.ts'
 import type { SourceView } from '../schemas/configuration.ts'
 import { ProblemSchema } from '../schemas/schema.ts'
-import { guardOps } from './access.ts'
+import { guardOps, type OpsAccess } from './access.ts'
+import { recordChanges, registerAudit } from './audit.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
@@ -36,8 +38,9 @@ import { registerTasks } from './tasks.ts'
 const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
-  readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'>
   readonly live: LiveEvents
+  readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
+  readonly audit: AuditTrail
   readonly replay: ReplayEvent
   readonly tasks: TaskService
   readonly webhooks: WebhookManager
@@ -50,8 +53,7 @@ export interface OpsListenerOptions {
   readonly attempts: () => AttemptPolicy
   readonly metrics: MetricsView
   readonly stats: ReadStats
-  /** Undefined: the listener is bound to loopback, and serves local host names only. */
-  readonly token: string | undefined
+  readonly access: () => OpsAccess
   readonly metricsOpen: boolean
   /** Reads the configuration again. */
   readonly reload: () => Promise<ReloadResult>
@@ -77,7 +79,8 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
     done()
   })
-  app.addHook('onRequest', guardOps(options.token))
+  recordChanges(root, options.audit)
+  app.addHook('onRequest', guardOps(options.access, log))
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) sendProblem(reply, 'not_found')
     else done()
@@ -93,15 +96,16 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
     registerLive(app, options.live, log)
-    registerReplays(app, options.replay, log)
+    registerReplays(app, options.replay)
     registerDeliveries(app, store)
-    registerTasks(app, options.tasks, log)
+    registerTasks(app, options.tasks)
     registerRegistrations(app, options.webhooks)
     registerSources(app, options)
     registerHandlers(app, options.handlers, options.attempts)
-    registerRetention(app, retention, log)
     registerReload(app, options.reload)
     registerStats(app, options.stats)
+    registerRetention(app, retention)
+    registerAudit(app, store.audit)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()
   })
@@ -115,7 +119,7 @@ interface MetricsView {
   readonly summary: () => object
 }
 
-/** `open`: answered without the token. */
+/** `open`: answered without a token. */
 function registerMetrics(app: OpsApp, metrics: MetricsView, open: boolean): void {
   app.get(
     '/metrics',

@@ -10,6 +10,7 @@ import {
   registrationListJson,
   registrationOutcomeJson,
 } from '../schemas/registrations.ts'
+import { noteChange } from './audit.ts'
 import { type OpsApp, Text } from './ops-app.ts'
 
 /** Event types of one registration, and characters of its URL. */
@@ -67,6 +68,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
   app.post(
     '/v1/registrations',
     {
+      config: { audit: 'registration.create' },
       schema: {
         summary: 'Register a source at its provider: 201 if a registration was made, 200 if one existed',
         tags: ['registrations'],
@@ -74,17 +76,29 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
         response: { 200: RegistrationOutcomeSchema, 201: RegistrationOutcomeSchema },
       },
     },
-    async ({ body: { source, ensure, ...changes } }, reply) => {
+    async (request, reply) => {
+      const { source, ensure, ...changes } = request.body
+      noteChange(request, { target: source })
       if (ensure === true && changes.url !== undefined)
         throw new HoldfastError('invalid_request', "ensure always uses the source's own URL: leave url out")
       const registered = await (ensure === true ? webhooks.ensure(source, changes) : webhooks.create(source, changes))
+      noteChange(request, {
+        target: `${source}/${registered.registration.id}`,
+        count: registered.action === 'unchanged' ? 0 : 1,
+      })
       return reply.code(registered.action === 'created' ? 201 : 200).send(registrationOutcomeJson(registered))
     },
   )
 
+  registerRegistration(app, webhooks)
+}
+
+/** The routes of one registration. */
+function registerRegistration(app: OpsApp, webhooks: WebhookManager): void {
   app.patch(
     '/v1/registrations/:source/:id',
     {
+      config: { audit: 'registration.update' },
       schema: {
         summary: 'Change a registration at its provider; fields that are absent stay as they are',
         tags: ['registrations'],
@@ -100,6 +114,7 @@ export function registerRegistrations(app: OpsApp, webhooks: WebhookManager): vo
   app.delete(
     '/v1/registrations/:source/:id',
     {
+      config: { audit: 'registration.delete' },
       schema: {
         summary: 'Delete a registration at its provider',
         tags: ['registrations'],

@@ -8,6 +8,7 @@ export function registerReload(app: OpsApp, reload: () => Promise<ReloadResult>)
   app.post(
     '/v1/reload',
     {
+      config: { audit: 'configuration.reload' },
       schema: {
         summary:
           'Read secrets, sources and all other settings again, and load the modules again; 422 with every fault if they have any, and then nothing has changed',

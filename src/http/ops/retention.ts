@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import type { Logger } from 'pino'
 import { HoldfastError } from '../../domain/errors.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import {
@@ -9,7 +8,8 @@ import {
   retentionStateJson,
 } from '../schemas/retention.ts'
 import { Time } from '../schemas/schema.ts'
-import { clientOf, type OpsApp } from './ops-app.ts'
+import { noteChange } from './audit.ts'
+import type { OpsApp } from './ops-app.ts'
 
 const Body = Type.Object(
   { clock: Time('The time of the clock that you confirm; it may differ by a day') },
@@ -17,7 +17,7 @@ const Body = Type.Object(
 )
 
 /** Shows whether old events are deleted, and which. Takes an operator's confirmation that the clock is right. */
-export function registerRetention(app: OpsApp, retention: RetentionService, log: Logger): void {
+export function registerRetention(app: OpsApp, retention: RetentionService): void {
   const tags = ['configuration']
   app.get(
     '/v1/retention',
@@ -34,6 +34,7 @@ export function registerRetention(app: OpsApp, retention: RetentionService, log:
   app.post(
     '/v1/retention/resume',
     {
+      config: { audit: 'retention.resume' },
       schema: {
         summary:
           'Confirm a clock that seems to have jumped, so that old events are deleted again; 409 if nothing is held',
@@ -46,7 +47,7 @@ export function registerRetention(app: OpsApp, retention: RetentionService, log:
       const confirmedMs = Date.parse(request.body.clock)
       if (Number.isNaN(confirmedMs)) throw new HoldfastError('invalid_request', 'clock is not a time')
       const state = retentionStateJson(await retention.resume(confirmedMs))
-      log.warn({ ...clientOf(request), clock: state.clock }, 'retention resumed: an operator has confirmed the clock')
+      noteChange(request, { target: `clock ${state.clock}` })
       return reply.send(state)
     },
   )

@@ -1,5 +1,4 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { Logger } from 'pino'
 import { HoldfastError } from '../../domain/errors.ts'
 import {
   MAX_NAME_LENGTH,
@@ -12,9 +11,10 @@ import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { OneOf, PageOf, pageJson } from '../schemas/schema.ts'
 import { TaskSchema, taskJson } from '../schemas/tasks.ts'
+import { noteChange } from './audit.ts'
 import { clientGone } from './client-gone.ts'
 import { longSubmitOf } from './json-body.ts'
-import { clientOf, type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
+import { type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
 
 const Body = Type.Object(
   {
@@ -72,10 +72,11 @@ const Params = Type.Object({ source: Type.String(), task_id: Type.String() })
 const PATH = '/v1/tasks/:source/:task_id'
 const tags = ['tasks']
 
-export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): void {
+export function registerTasks(app: OpsApp, tasks: TaskService): void {
   app.post(
     '/v1/tasks',
     {
+      config: { audit: 'task.begin' },
       bodyLimit: MAX_TASK_REQUEST_BYTES + MAX_TASK_METADATA_BYTES,
       schema: {
         summary: 'Track a task that was submitted (task_id), or have it submitted (submit); honours Idempotency-Key',
@@ -85,8 +86,10 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
         response: { 200: TaskSchema, 201: TaskSchema },
       },
     },
-    async ({ body, headers }, reply) => {
+    async (request, reply) => {
+      const { body, headers } = request
       const { task, created } = await tasks.begin(orderOf(body, headers['idempotency-key']))
+      noteChange(request, { target: `${task.source}/${task.id ?? task.uid}` })
       // A repeated request with the same key gets the same answer as the first one.
       return reply.code(created || headers['idempotency-key'] !== undefined ? 201 : 200).send(taskJson(task))
     },
@@ -102,11 +105,11 @@ export function registerTasks(app: OpsApp, tasks: TaskService, log: Logger): voi
     },
   )
 
-  registerTask(app, tasks, log)
+  registerTask(app, tasks)
 }
 
 /** The routes of one task. */
-function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
+function registerTask(app: OpsApp, tasks: TaskService): void {
   app.get(
     PATH,
     {
@@ -129,6 +132,7 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
   app.delete(
     PATH,
     {
+      config: { audit: 'task.cancel' },
       schema: {
         summary:
           'Cancel a task: no polls, no expiry; a later event about it is handled like any other. A task that has ended stays as it is',
@@ -140,15 +144,17 @@ function registerTask(app: OpsApp, tasks: TaskService, log: Logger): void {
     async (request, reply) => {
       const { source, task_id } = request.params
       const task = await tasks.cancel(source, task_id)
-      if (task.status === 'cancelled')
-        log.info({ ...clientOf(request), source, task: task.id ?? task.uid }, 'task cancelled')
+      noteChange(request, { target: `${source}/${task.id ?? task.uid}`, count: task.status === 'cancelled' ? 1 : 0 })
       return reply.send(taskJson(task))
     },
   )
 
   app.post(
     `${PATH}/poll`,
-    { schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskSchema } } },
+    {
+      config: { audit: 'task.poll' },
+      schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskSchema } },
+    },
     async ({ params }, reply) => reply.send(taskJson(await tasks.poll(params.source, params.task_id))),
   )
 }

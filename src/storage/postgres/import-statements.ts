@@ -85,6 +85,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   cause: insert('cause'),
   replay: insert('replay'),
   replay_mark: insert('replay_mark'),
+  audit: insert('audit'),
 }
 
 const position = (table: WrittenTable): Statement => ({
@@ -102,6 +103,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   cause: position('cause'),
   replay: position('replay'),
   replay_mark: position('replay_mark'),
+  audit: position('audit'),
 }
 
 const readBack = (table: MovedTable): Statement => ({
@@ -158,9 +160,21 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
       ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}
     `,
   },
+  audit: readBack('audit'),
 }
 
-const FILLED = ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'task', 'cause', 'replay']
+const FILLED = [
+  'event',
+  'event_key',
+  'body_key',
+  'event_body',
+  'delivery',
+  'attempt',
+  'task',
+  'cause',
+  'replay',
+  'audit',
+]
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
 /** These statements move the sequences past the moved keys, and never back. */
@@ -169,6 +183,7 @@ export const ADVANCE_KEYS = [
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],
   ['cause', "pg_get_serial_sequence('cause', 'key')::regclass"],
   ['replay', "pg_get_serial_sequence('replay', 'key')::regclass"],
+  ['audit', "pg_get_serial_sequence('audit', 'key')::regclass"],
 ].map(
   ([table, sequence]) =>
     `SELECT setval(${sequence}, max(key)) FROM ${table} HAVING max(key) >= coalesce(pg_sequence_last_value(${sequence}), 0)`,

@@ -14,6 +14,7 @@ import { AppendQueue } from '../shared/append-queue.ts'
 import { postgresTarget } from '../shared/database-url.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
+import { createAuditStore } from './audit.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { createClaim } from './claim.ts'
@@ -137,6 +138,7 @@ function createStore(parts: Parts): OpenStore {
     ...retentionStoreOf(core),
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
+    audit: createAuditStore(connections, clock.givenMs, operations),
     replicas: {
       announce: operations.while((replica) => registry.announce(replica)),
       leave: operations.while((uid) => registry.leave(uid)),

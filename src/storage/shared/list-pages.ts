@@ -25,7 +25,7 @@ export interface Position {
 
 const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
 
-type List = 'events' | 'deliveries' | 'dead' | 'tasks' | 'replays'
+type List = 'events' | 'deliveries' | 'dead' | 'tasks' | 'replays' | 'audit'
 
 const cursorOf = (list: List, { atMs, key }: Position): string =>
   Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')

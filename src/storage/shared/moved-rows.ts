@@ -118,6 +118,21 @@ const MOVED_COLUMNS = {
     lease_until: 'integer',
   },
   replay_mark: { delivery: 'integer', ordinal: 'integer', replay: 'uuid' },
+  audit: {
+    key: 'integer',
+    at: 'integer',
+    action: 'text',
+    target: 'text',
+    n: 'integer',
+    outcome: 'text',
+    status: 'integer',
+    reason: 'text',
+    actor: 'text',
+    token_place: 'integer',
+    claimed_name: 'text',
+    peer: 'text',
+    agent: 'text',
+  },
 } as const satisfies Readonly<Record<MovedTable, Readonly<Record<string, MovedKind>>>>
 
 export const columnsOf = (table: MovedTable): readonly (readonly [name: string, kind: MovedKind])[] =>

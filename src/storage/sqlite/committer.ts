@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
+import { preparePruneAudit, prepareRecordAudit } from './audit.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
@@ -109,6 +110,8 @@ export class Committer {
       cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),
       ...prepareStats(db),
+      recordAudit: prepareRecordAudit(db),
+      pruneAudit: preparePruneAudit(db),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { prepareListAudit } from './audit.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
@@ -42,6 +43,7 @@ const operations: ReaderOperations = {
   ...prepareReadStats(db),
   ...prepareReadReplayJobs(db),
   ...prepareReplayMatches(db),
+  audit: prepareListAudit(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {

@@ -1,3 +1,4 @@
+import type { AuditStore } from '../../domain/audit.ts'
 import type { Clock, ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { DeadFilter, DeadMatches, DiscardRequest, DiscardStep } from '../../domain/dead-letters.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
@@ -23,6 +24,7 @@ import type {
   Tracked,
 } from '../../domain/task-store.ts'
 import { announceSettled } from '../shared/deliveries.ts'
+import { createAudit } from './audit.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
 import { pruneInCommits } from './prune.ts'
@@ -44,7 +46,10 @@ export class SqliteStore implements OpenStore {
   readonly #reads: StoreThreads['reads']
   readonly #endedTasks: StoreThreads['endedTasks']
 
+  readonly audit: AuditStore
+
   constructor(threads: StoreThreads) {
+    this.audit = createAudit(threads)
     this.#threads = threads
     this.replayJobs = callReplayJobs(threads)
     this.#clock = threads.clock

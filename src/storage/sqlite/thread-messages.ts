@@ -1,3 +1,4 @@
+import type { AuditEntry, AuditFilter, RecordedAuditEntry } from '../../domain/audit.ts'
 import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
 import type { DeadFilter, DeadMatches, DiscardRequest } from '../../domain/dead-letters.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
@@ -88,6 +89,8 @@ export interface WriterOperations {
   runReplays(batch: ReplayBatch, nowMs: number): readonly Replayed[] | undefined
   endReplayJob(job: ReplayLease, state: 'done' | 'stopped', probe: Probe | undefined, nowMs: number): boolean
   pruneReplayJobs(endedBeforeMs: number, limit: number): number
+  recordAudit(entry: AuditEntry, nowMs: number): void
+  pruneAudit(beforeMs: number, limit: number): number
 }
 
 /** Calls whose commit a power cut may undo: a delivery then runs once more, and the numbers of the last seconds are lost. */
@@ -127,6 +130,7 @@ export interface ReaderOperations {
   replayJob(id: string): ReplayDetail | undefined
   replayRange(filter: ReplayFilter): KeyRange
   replayMatches(filter: ReplayFilter, range: KeyRange, limit: number): MatchedEvents
+  audit(filter: AuditFilter, page: PageRequest): Page<RecordedAuditEntry>
 }
 
 export type Call<Operations> = {

@@ -14,15 +14,7 @@ import { type BothSides, verify } from './verify.ts'
 
 /** The target database may be just starting. */
 const CONNECT_RETRY_MS = 5_000
-const WRITTEN = [
-  'event',
-  'delivery',
-  'attempt',
-  'task',
-  'cause',
-  'replay',
-  'replay_mark',
-] as const satisfies readonly WrittenTable[]
+const WRITTEN = MOVED_TABLES.filter((table): table is WrittenTable => table !== 'event_body')
 
 interface MoveControl {
   /** Ends the move after the batch that is under way. */

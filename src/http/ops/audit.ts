@@ -1,0 +1,137 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import {
+  AUDIT_ACTORS,
+  type AuditEntry,
+  type AuditFilter,
+  type AuditStore,
+  type AuditTrail,
+  auditText,
+  MAX_CLAIMED_NAME,
+} from '../../domain/audit.ts'
+import { HoldfastError } from '../../domain/errors.ts'
+import { problemOf } from '../problems.ts'
+import { AuditEntrySchema, auditEntryJson } from '../schemas/audit.ts'
+import { PageOf, pageJson, Time } from '../schemas/schema.ts'
+import { clientOf, type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
+
+/** What a route says about the change that it made. */
+interface AuditNote {
+  readonly target?: string
+  readonly count?: number
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * The action under which each request is recorded: noun and verb, such as `task.cancel`. Every route whose method is not GET or
+     * HEAD has one, and every GET route that changes something. False: the route changes nothing, whatever its method.
+     */
+    audit?: string | false
+  }
+  interface FastifyRequest {
+    auditNote: AuditNote | 'nothing changed' | null
+  }
+}
+
+/** Says what the request changed. A later call adds to an earlier one. */
+export function noteChange(request: FastifyRequest, note: AuditNote): void {
+  const before = request.auditNote
+  request.auditNote = { ...(typeof before === 'object' && before), ...note }
+}
+
+/** The request was a dry run: it is not recorded, unless it fails. */
+export function noteNoChange(request: FastifyRequest): void {
+  request.auditNote = 'nothing changed'
+}
+
+/** The header in which a client names its user. */
+export const CLAIMED_NAME_HEADER = 'x-holdfast-user'
+
+const ACTION = /^[a-z]+(?:[._][a-z]+)+$/
+
+/**
+ * Records each valid request to a route with an `audit` action once its answer is known, and before it is sent. A request that the
+ * guard refuses is only in the log (`access.ts`). Throws if a route that may change something has no action.
+ */
+export function recordChanges(app: FastifyInstance, trail: AuditTrail): void {
+  app.decorateRequest('credential', null)
+  app.decorateRequest('auditNote', null)
+  app.addHook('onRoute', ({ method, url, config }) => {
+    const audit = config?.audit
+    if (audit === false) return
+    const onlyReads = [method].flat().every((each) => each === 'GET' || each === 'HEAD')
+    if (audit === undefined ? !onlyReads : !ACTION.test(audit))
+      throw new Error(`${String(method)} ${url} changes something: it needs config: { audit: '<noun>.<verb>' }`)
+  })
+  app.addHook('onSend', async (request, reply, payload) => {
+    const entry = entryOf(request, reply.statusCode)
+    if (entry !== undefined) await trail.record(entry)
+    return payload
+  })
+}
+
+function entryOf(request: FastifyRequest, status: number): AuditEntry | undefined {
+  const { credential, auditNote, params, routeOptions } = request
+  const { audit: action } = routeOptions.config
+  if (typeof action !== 'string' || credential === null || NOT_UNDERSTOOD.has(status)) return undefined
+  const isDone = status < 400
+  if (isDone && auditNote === 'nothing changed') return undefined
+  const { target, count } = auditNote === null || auditNote === 'nothing changed' ? ({} as AuditNote) : auditNote
+  const { peer, agent } = clientOf(request)
+  const shown = {
+    target: auditText(target ?? Object.values((params ?? {}) as Record<string, string>).join('/')),
+    claimedName: auditText(request.headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME),
+    agent: auditText(agent),
+    reason: isDone ? undefined : problemOf(request),
+  }
+  return {
+    action,
+    outcome: isDone ? 'done' : 'failed',
+    status,
+    peer,
+    ...credential,
+    ...(isDone && count !== undefined && { count }),
+    ...(Object.fromEntries(Object.entries(shown).filter(([, text]) => text !== undefined)) as Partial<AuditEntry>),
+  }
+}
+
+/** Statuses of requests that were not valid, and therefore asked for nothing. */
+const NOT_UNDERSTOOD = new Set([400, 408, 413, 415])
+
+const AuditQuery = Type.Object(
+  {
+    actor: Type.Optional(Text(`${AUDIT_ACTORS.join(', ')}; or a name that clients gave themselves`)),
+    action: Type.Optional(Text('Action, or a pattern with *')),
+    since: Type.Optional(Time('At or after')),
+    until: Type.Optional(Time('Before')),
+    ...pageQuery,
+  },
+  { additionalProperties: false },
+)
+
+export function registerAudit(app: OpsApp, store: AuditStore): void {
+  app.get(
+    '/v1/audit',
+    {
+      schema: {
+        summary: 'Changes that persons and programs made, newest first',
+        tags: ['configuration'],
+        querystring: AuditQuery,
+        response: { 200: PageOf(AuditEntrySchema) },
+      },
+    },
+    async ({ query }, reply) => {
+      const { actor, action, since, until } = query
+      if ([actor, action].some((text) => text?.includes('\0')))
+        throw new HoldfastError('invalid_request', 'a filter must not hold a NUL')
+      const filter: AuditFilter = {
+        ...(actor !== undefined && { actor }),
+        ...(action !== undefined && { action }),
+        ...(since !== undefined && { sinceMs: timeOf('since', since) }),
+        ...(until !== undefined && { untilMs: timeOf('until', until) }),
+      }
+      return reply.send(pageJson(await store.list(filter, pageRequest(query)), auditEntryJson))
+    },
+  )
+}
