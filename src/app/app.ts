@@ -78,7 +78,10 @@ export async function startHoldfast(
     ])
     reloader.start()
     service.stats.start()
-    if (service.isWorker) service.retention.start()
+    if (service.isWorker) {
+      service.retention.start()
+      service.replays.runner.start()
+    }
     const handlers = () => reloader.current.parts.handlers.map(({ name }) => name)
     const reload = () => reloader.reload()
     const { reload: reloadConfig } = configReload
@@ -152,7 +155,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, taskWatch, stats, live }: Service,
+  { config, store, routed, retention, replays, taskWatch, stats, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -169,6 +172,7 @@ async function stopInOrder(
   taskWatch.waiters.close()
   await Promise.all([
     closeListener(listeners.public, graceMs * FINISH_PART),
+    replays.runner.stop(),
     reloader.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),
   ])
   await closeListener(listeners.ops, graceMs * OPS_PART)

@@ -89,6 +89,7 @@ export function opsListenerOf(
     live,
     audit,
     replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
+    replays: service.replays.service,
     tasks: tasksOf(reloader),
     webhooks: webhooksOf(reloader),
     retention,

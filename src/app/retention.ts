@@ -6,6 +6,7 @@ import type { RetentionReport, RetentionService, RetentionState } from '../domai
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
 import type { StatStore } from '../domain/stat-store.ts'
 import { HOURS_KEPT_DAYS, MINUTES_KEPT_DAYS } from '../domain/stats.ts'
+import type { OpenStore } from '../domain/store.ts'
 import type { LongestWaits, RepairedTimes, StoreClock } from '../domain/store-clock.ts'
 
 /** How often a pass judges the store's clock, and corrects times that lie ahead of it. */
@@ -23,7 +24,7 @@ const HELD =
 export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore &
     StoreClock &
-    Pick<StatStore, 'pruneStats'> & { readonly audit: Pick<AuditStore, 'prune'> }
+    Pick<StatStore, 'pruneStats'> & { readonly audit: Pick<AuditStore, 'prune'> } & Pick<OpenStore, 'replayJobs'>
   /** The longest waits by what is known now: the handlers of other replicas may change. */
   readonly waits: () => Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
@@ -122,6 +123,7 @@ export class Retention implements RetentionService {
     this.#prunedAtMs = nowMs
     await this.#prune(record.lookedAtMs)
     await pruneStats(this.#options.store, record.lookedAtMs, this.#stopping.signal)
+    await this.#pruneReplays(record.lookedAtMs)
   }
 
   async #look(confirmedMs?: number): Promise<ClockRecord> {
@@ -160,6 +162,14 @@ export class Retention implements RetentionService {
     }
     if (total.events + total.deliveries + total.tasks > 0)
       log.warn(total, 'a clock that was ahead had written times that lie ahead: they were set to now')
+  }
+
+  async #pruneReplays(nowMs: number): Promise<void> {
+    const { store, retentionDays } = this.#options
+    const beforeMs = nowMs - retentionDays * DAY_MS
+    const isDone = async (): Promise<boolean> =>
+      retentionDays === 0 || (await store.replayJobs.prune(beforeMs, STEP_EVENTS)) < STEP_EVENTS
+    while (!this.#stopping.signal.aborted && !(await isDone())) await pause()
   }
 
   async #prune(nowMs: number): Promise<void> {

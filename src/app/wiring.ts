@@ -31,6 +31,7 @@ import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
 import type { ServiceParts } from './prepare.ts'
+import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
 
 /** Settings that no operator needs to change. */
@@ -79,7 +80,11 @@ const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
  */
 export function wireService(
   inputs: WiringInputs,
-  reloader: () => { readonly current: Generation; readonly last: LastReload },
+  reloader: () => {
+    readonly current: Generation
+    readonly last: LastReload
+    readonly use: <Result>(call: (generation: Generation) => Promise<Result>) => Promise<Result>
+  },
 ) {
   const current = (): Generation => reloader().current
   const { config, store, routed, clock, log, droppedLogLines } = inputs
@@ -102,6 +107,7 @@ export function wireService(
   const telemetry = toEach(metrics.telemetry, stats)
   const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
+  const replays: Replays = wireReplays(inputs, reloader)
   return {
     ...inputs,
     isWorker,
@@ -113,6 +119,7 @@ export function wireService(
     telemetry,
     retention,
     live: new LiveFeed({ store, log }),
+    replays,
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
     recentStarts: new Map() satisfies StartsByHandler,

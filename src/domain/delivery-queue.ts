@@ -78,6 +78,8 @@ export interface Replayed {
   readonly reasons: readonly string[]
   /** The handlers that will run. */
   readonly handlers: readonly string[]
+  /** The id of the replay. */
+  readonly id?: string
 }
 
 /** Runs a stored event again: for one handler, or for all that want it now. */

@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'unknown_source'
   | 'task_not_found'
   | 'registration_not_found'
+  | 'replay_not_found'
   /** An `Idempotency-Key` was used before with another request. */
   | 'idempotency_mismatch'
   /** The source is not configured for the request: no key, no URL, or its provider has no such API. */

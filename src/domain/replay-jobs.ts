@@ -134,7 +134,7 @@ export interface ReplayBatch {
   readonly replays: readonly Replay[]
   /** Events that were passed over. */
   readonly skips: Skips
-  /** Every event up to this key is replayed or skipped. */
+  /** Every event up to this key is replayed or skipped. A batch with a probe alone may have the key that was read to before. */
   readonly readTo: number
   /** Absent: stays as it is. */
   readonly probe?: Probe

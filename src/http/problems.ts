@@ -66,6 +66,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   handler_not_found: { status: 404, slug: 'handler-not-found', title: 'No such handler' },
   task_not_found: { status: 404, slug: 'task-not-found', title: 'No such task' },
   registration_not_found: { status: 404, slug: 'registration-not-found', title: 'No such registration' },
+  replay_not_found: { status: 404, slug: 'replay-not-found', title: 'No such replay' },
   not_found: { status: 404, slug: 'not-found', title: 'No such resource' },
   method_not_allowed: { status: 405, slug: 'method-not-allowed', title: 'The method is not allowed here' },
   timeout: { status: 408, slug: 'timeout', title: 'The request took too long to arrive' },

@@ -2,6 +2,9 @@ import type { Logger } from 'pino'
 import type { DeliveryQueue, Replay, ReplayEvent, Replayed } from '../domain/delivery-queue.ts'
 import { HoldfastError, isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { EventStore } from '../domain/event-store.ts'
+import { newUid } from '../domain/names.ts'
+import type { SkipReason } from '../domain/replay-jobs.ts'
+import type { PlanReplay, ReplayAim } from '../domain/replay-service.ts'
 import type { Source } from '../domain/source.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { RouteResult } from './routes.ts'
@@ -24,6 +27,7 @@ interface Replayer {
    * source is no longer configured).
    */
   readonly replay: ReplayEvent
+  readonly plan: PlanReplay
   /** Replays only the dead deliveries. An event that would not be accepted now stays as it is. Resolves with the handlers that will run. */
   readonly replayDead: (uid: string) => Promise<readonly string[]>
 }
@@ -41,12 +45,25 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
   }
 
   async function run(replay: Replay): Promise<Replayed> {
-    const replayed = await store.replay(replay)
+    const id = newUid()
+    const replayed = await store.replay({ ...replay, id })
     if (replayed.handlers.length > 0) onWork(replayed.handlers)
-    return replayed
+    return { ...replayed, id }
+  }
+
+  async function plan(uid: string, { handler, ...aim }: ReplayAim): Promise<Replay | SkipReason> {
+    const routing = await routeStored(uid)
+    const { status, reasons, orderKeys } = routing
+    const handlers = routing.handlers.filter((name) => handler === undefined || name === handler)
+    // An event whose status changes is stored, although no handler runs.
+    if (handlers.length === 0 && (handler !== undefined || status === 'accepted')) return 'not_wanted'
+    if (status !== 'accepted' && aim.only !== undefined) return 'not_accepted'
+    return { eventUid: uid, handlers, ...(orderKeys !== undefined && { orderKeys }), status, reasons, ...aim }
   }
 
   return {
+    plan: (uid, aim) => plan(uid, aim).catch(skipReasonOf),
+
     async replay(uid, handler) {
       const { status, reasons, handlers, orderKeys } = await routeStored(uid)
       if (handler !== undefined && !handlers.includes(handler)) {
@@ -64,6 +81,14 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
         : []
     },
   }
+}
+
+/** Throws the error again if it says nothing about the event. */
+function skipReasonOf(error: unknown): SkipReason {
+  if (isHoldfastError(error, 'event_not_found')) return 'gone'
+  if (isHoldfastError(error, 'body_corrupt')) return 'body_corrupt'
+  if (isHoldfastError(error, 'conflict')) return 'source_removed'
+  throw error
 }
 
 interface Redelivery {

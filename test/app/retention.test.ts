@@ -176,6 +176,7 @@ test('an operator’s confirmation during a look at the clock takes effect right
   const goOn = Promise.withResolvers<void>()
   const slow: RetentionOptions['store'] = {
     audit: store.audit,
+    replayJobs: store.replayJobs,
     judgeClock: (look) => store.judgeClock(look),
     repairTimes: async (waits) => {
       looked.resolve()

@@ -29,6 +29,8 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/registrations',
     '/v1/registrations/{source}/{id}',
     '/v1/reload',
+    '/v1/replays',
+    '/v1/replays/{id}',
     '/v1/retention',
     '/v1/retention/resume',
     '/v1/sources',

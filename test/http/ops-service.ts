@@ -12,6 +12,7 @@ import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
+import { createReplayService } from '../../src/replays/replay-service.ts'
 import { createTasks, watchTasks } from '../../src/tasks/tasks.ts'
 import { connectedSource } from '../support/connected-source.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
@@ -94,6 +95,14 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
       return store.replay(replay)
     },
+    replays: createReplayService({
+      jobs: store.replayJobs,
+      event: (uid) => store.event(uid),
+      isSource: (name) => name === 'ai' || name === 'forms',
+      isHandler: (name) => name === 'log',
+      onCreated: () => {},
+      monotonicMs: () => performance.now(),
+    }),
     tasks: createTasks({
       store,
       watch: watchTasks({ store, pushes: () => true, clock: Date.now, log, telemetry: { taskResolved: () => {} } }),

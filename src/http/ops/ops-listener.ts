@@ -9,6 +9,7 @@ import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { LiveEvents } from '../../domain/live.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
+import type { ReplayService } from '../../domain/replay-service.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SecretUse, SourceState } from '../../domain/source.ts'
 import type { ReadStats } from '../../domain/stats.ts'
@@ -30,6 +31,7 @@ import { registerLive } from './live.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerReload } from './reload.ts'
+import { registerReplayJobs } from './replays.ts'
 import { registerRetention } from './retention.ts'
 import { registerStats } from './stats.ts'
 import { registerTasks } from './tasks.ts'
@@ -42,6 +44,7 @@ export interface OpsListenerOptions {
   readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
   readonly audit: AuditTrail
   readonly replay: ReplayEvent
+  readonly replays: ReplayService
   readonly tasks: TaskService
   readonly webhooks: WebhookManager
   readonly retention: RetentionService
@@ -97,6 +100,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerEvents(app, store)
     registerLive(app, options.live, log)
     registerReplays(app, options.replay)
+    registerReplayJobs(app, options.replays)
     registerDeliveries(app, store)
     registerTasks(app, options.tasks)
     registerRegistrations(app, options.webhooks)

@@ -72,6 +72,7 @@ const AttemptSchema = Type.Object({
   outcome: Type.String(),
   error: Type.Optional(Type.String()),
   error_detail: Type.Optional(ErrorDetailSchema),
+  replay: Type.Optional(Type.String({ description: 'The id of the replay that it belongs to' })),
   started_at: Time(),
   duration_ms: Type.Number(),
 })
@@ -92,6 +93,7 @@ export const ReplaySchema = Type.Object({
   status: Type.String({ description: 'The status of the event after the replay' }),
   reasons: Type.Array(Type.String()),
   handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
+  replay: Type.Optional(Type.String({ description: 'The id that the attempts of this replay carry' })),
 })
 
 /** An event in a list of the ops API. */
@@ -135,6 +137,7 @@ const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
   outcome: attempt.outcome,
   ...(attempt.error !== undefined && { error: attempt.error }),
   ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
+  ...(attempt.replay !== undefined && { replay: attempt.replay }),
   started_at: toIso(attempt.startedAtMs),
   duration_ms: attempt.durationMs,
 })
@@ -151,9 +154,10 @@ export const deliveryJson = (delivery: DeliverySummary): DeliveryJson => ({
   ...(delivery.lastError !== undefined && { last_error: delivery.lastError }),
 })
 
-export const replayJson = (uid: string, { status, reasons, handlers }: Replayed): ReplayJson => ({
+export const replayJson = (uid: string, { status, reasons, handlers, id }: Replayed): ReplayJson => ({
   uid,
   status,
   reasons: [...reasons],
   handlers: [...handlers],
+  ...(id !== undefined && { replay: id }),
 })

@@ -15,6 +15,7 @@ import { cutPage, startOf } from '../shared/list-pages.ts'
 import {
   batchEffect,
   isGone,
+  isProbeAlone,
   leasedReplayOf,
   NEW_COLUMNS,
   newValues,
@@ -67,7 +68,8 @@ const OUTSTANDING = `
     UNION ALL SELECT handler FROM delivery WHERE replay = $1 AND state IN ('running', 'blocked', 'unplaced')
   ) AS open GROUP BY handler
 `
-const HELD = "SELECT skips FROM replay WHERE key = $1 AND lease = $2 AND state = 'running' AND cursor < $3 FOR UPDATE"
+const HELD =
+  "SELECT skips FROM replay WHERE key = $1 AND lease = $2 AND state = 'running' AND cursor - $4::integer < $3 FOR UPDATE"
 const ADVANCE = `
   UPDATE replay SET cursor = $1, replayed = replayed + $2, skipped = skipped + $3, skips = $4, probe = coalesce($5, probe) WHERE key = $6
 `
@@ -196,7 +198,12 @@ function createRun(connections: Connections, clock: DatabaseClock) {
   return (batch: ReplayBatch): Promise<readonly Replayed[] | undefined> =>
     connections.transaction(async (query) => {
       const { key, lease } = batch.job
-      const [row] = await query<{ skips: string }>(HELD, [key, escapeText(lease), batch.readTo])
+      const [row] = await query<{ skips: string }>(HELD, [
+        key,
+        escapeText(lease),
+        batch.readTo,
+        isProbeAlone(batch) ? 1 : 0,
+      ])
       if (row === undefined) return undefined
       const events = await query<{ key: number }>(LOCK_EVENTS, [batch.replays.map(({ eventUid }) => eventUid)])
       await query(LOCK_DELIVERIES, [events.map((event) => event.key)])

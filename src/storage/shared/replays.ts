@@ -10,6 +10,7 @@ import type {
   ReplayJob,
   ReplayOutcome,
   ReplayState,
+  SkipReason,
   Skips,
 } from '../../domain/replay-jobs.ts'
 import { type StoredState, stateOf } from './deliveries.ts'
@@ -141,10 +142,18 @@ export function batchEffect(
   for (const result of results) {
     if (result === undefined) skip('gone', 1)
     else if (result.handlers.length > 0) replayed++
-    else skip(result.status === 'accepted' ? 'nothing_to_run' : 'not_accepted', 1)
+    else skip(reasonOf(result), 1)
   }
   return { replayed, skipped, skips }
 }
+
+function reasonOf({ status }: Replayed): SkipReason {
+  if (status === 'accepted') return 'nothing_to_run'
+  return status === 'unhandled' ? 'not_wanted' : 'not_accepted'
+}
+
+export const isProbeAlone = ({ replays, skips, probe }: ReplayBatch): boolean =>
+  probe !== undefined && replays.length === 0 && Object.keys(skips).length === 0
 
 /** A replay by a job, for the transaction that marks its deliveries. */
 export type JobReplay = Replay & { readonly job?: number }

@@ -16,6 +16,7 @@ import { cutPage, startOf } from '../shared/list-pages.ts'
 import {
   batchEffect,
   isGone,
+  isProbeAlone,
   type JobReplay,
   leasedReplayOf,
   NEW_COLUMNS,
@@ -123,7 +124,9 @@ function prepareLease(db: DatabaseSync) {
 }
 
 function prepareRun(db: DatabaseSync, replay: (replay: JobReplay, nowMs: number) => Replayed) {
-  const held = db.prepare("SELECT skips FROM replay WHERE key = ? AND lease = ? AND state = 'running' AND cursor < ?")
+  const held = db.prepare(
+    "SELECT skips FROM replay WHERE key = ? AND lease = ? AND state = 'running' AND cursor - ? < ?",
+  )
   const advance = db.prepare(`
     UPDATE replay SET cursor = ?1, replayed = replayed + ?2, skipped = skipped + ?3, skips = ?4, probe = coalesce(?5, probe) WHERE key = ?6
   `)
@@ -139,7 +142,7 @@ function prepareRun(db: DatabaseSync, replay: (replay: JobReplay, nowMs: number)
 
   return (batch: ReplayBatch, nowMs: number): readonly Replayed[] | undefined => {
     const { key, lease } = batch.job
-    const row = held.get(key, lease, batch.readTo)
+    const row = held.get(key, lease, isProbeAlone(batch) ? 1 : 0, batch.readTo)
     if (row === undefined) return undefined
     const results = batch.replays.map((each) => run({ ...each, job: key }, nowMs))
     const { replayed, skipped, skips } = batchEffect(JSON.parse(String(row.skips)), batch, results)

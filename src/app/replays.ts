@@ -1,0 +1,61 @@
+import type { Logger } from 'pino'
+import type { Config } from '../domain/config.ts'
+import type { PlanReplay, ReplayService } from '../domain/replay-service.ts'
+import type { OpenStore } from '../domain/store.ts'
+import { ReplayRunner } from '../replays/replay-runner.ts'
+import { createReplayService } from '../replays/replay-service.ts'
+import type { RoutedHandlers } from '../replicas/membership.ts'
+
+/** How often a process looks for replays that another one has created, or left when it ended. */
+const IDLE_MS = 1_000
+
+interface ReplayInputs {
+  readonly config: Config
+  readonly store: Pick<OpenStore, 'replayJobs' | 'event'>
+  readonly routed: Pick<RoutedHandlers, 'handlers'>
+  readonly log: Logger
+}
+
+/** The part of a generation that replays need. */
+interface ReplayGeneration {
+  readonly parts: { readonly sources: ReadonlyMap<string, unknown> }
+  readonly dispatcher: { wake(handlers: readonly string[]): void }
+  readonly pipeline: { readonly replayer: { readonly plan: PlanReplay } }
+}
+
+interface Generations {
+  readonly current: ReplayGeneration
+  readonly use: <Result>(call: (generation: ReplayGeneration) => Promise<Result>) => Promise<Result>
+}
+
+export interface Replays {
+  readonly runner: ReplayRunner
+  readonly service: ReplayService
+}
+
+/** Makes the replays of many events. They reach the generation of the moment through `generations`. */
+export function wireReplays({ config, store, routed, log }: ReplayInputs, generations: () => Generations): Replays {
+  const shared = {
+    jobs: store.replayJobs,
+    event: (uid: string) => store.event(uid),
+    monotonicMs: () => performance.now(),
+  }
+  const runner = new ReplayRunner({
+    ...shared,
+    plan: (uid, aim) => generations().use(({ pipeline }) => pipeline.replayer.plan(uid, aim)),
+    capacity: () => {
+      const concurrency = new Map(routed.handlers().map((handler) => [handler.name, handler.concurrency]))
+      return { total: config.handlerProcesses * config.handlerConcurrency, of: (handler) => concurrency.get(handler) }
+    },
+    onWork: (handlers) => generations().current.dispatcher.wake(handlers),
+    idleMs: IDLE_MS,
+    log,
+  })
+  const service = createReplayService({
+    ...shared,
+    isSource: (name) => generations().current.parts.sources.has(name),
+    isHandler: (name) => routed.handlers().some((handler) => handler.name === name),
+    onCreated: () => runner.wake(),
+  })
+  return { runner, service }
+}

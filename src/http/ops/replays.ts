@@ -1,0 +1,127 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { auditText, MAX_CLAIMED_NAME } from '../../domain/audit.ts'
+import type { ReplayFilter } from '../../domain/replay-jobs.ts'
+import type { ReplayOrder, ReplayService } from '../../domain/replay-service.ts'
+import { eventJson } from '../schemas/events.ts'
+import {
+  DryRunSchema,
+  matchedJson,
+  ReplayCreatedSchema,
+  ReplayDetailSchema,
+  type ReplayFilterJson,
+  ReplayJobSchema,
+  type ReplayOrderJson,
+  ReplayOrderSchema,
+  replayDetailJson,
+  replayJobJson,
+} from '../schemas/replays.ts'
+import { PageOf, pageJson } from '../schemas/schema.ts'
+import { CLAIMED_NAME_HEADER, noteChange, noteNoChange } from './audit.ts'
+import { clientOf, type OpsApp, pageQuery, pageRequest, timeOf } from './ops-app.ts'
+
+const Query = Type.Object(pageQuery, { additionalProperties: false })
+const Params = Type.Object({ id: Type.String() })
+const tags = ['replays']
+
+/** Replays of many events. */
+export function registerReplayJobs(app: OpsApp, replays: ReplayService): void {
+  app.post(
+    '/v1/replays',
+    {
+      config: { audit: 'replay.create' },
+      schema: {
+        summary: 'Replay all events that match a filter: 202; with dry_run only count them: 200',
+        tags,
+        body: ReplayOrderSchema,
+        response: { 200: DryRunSchema, 202: ReplayCreatedSchema },
+      },
+    },
+    async (request, reply) => {
+      const { body } = request
+      const order = orderOf(body, askedBy(request))
+      if (body.dry_run === true) {
+        noteNoChange(request)
+        const { sample, ...matched } = await replays.dryRun(order)
+        return reply.send({ ...matchedJson(matched), sample: sample.map(eventJson) })
+      }
+      const { id, ...matched } = await replays.create(order)
+      noteChange(request, { target: id, count: matched.matched })
+      return reply.code(202).send({ id, ...matchedJson(matched) })
+    },
+  )
+
+  app.get(
+    '/v1/replays',
+    {
+      schema: {
+        summary: 'Replays of many events, newest first',
+        tags,
+        querystring: Query,
+        response: { 200: PageOf(ReplayJobSchema) },
+      },
+    },
+    async ({ query }, reply) => reply.send(pageJson(await replays.list(pageRequest(query)), replayJobJson)),
+  )
+
+  app.get(
+    '/v1/replays/:id',
+    {
+      schema: {
+        summary: 'A replay of many events: its progress, and what became of its deliveries',
+        tags,
+        params: Params,
+        response: { 200: ReplayDetailSchema },
+      },
+    },
+    async ({ params: { id } }, reply) => reply.send(replayDetailJson(await replays.show(id), Date.now())),
+  )
+
+  app.delete(
+    '/v1/replays/:id',
+    {
+      config: { audit: 'replay.cancel' },
+      schema: {
+        summary: 'Cancel a replay: nothing more is made due, and what is due already runs',
+        tags,
+        params: Params,
+        response: { 200: ReplayJobSchema },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const job = await replays.cancel(id)
+      return reply.send(replayJobJson(job))
+    },
+  )
+}
+
+/** Who asks, for the list of replays; the audit has more. */
+function askedBy(request: FastifyRequest): string {
+  const name = auditText(request.headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME)
+  return `${name ?? request.credential?.actor ?? 'unknown'} from ${clientOf(request).peer}`
+}
+
+function orderOf(
+  { filter, all = false, handler, per_second, probe = false }: ReplayOrderJson,
+  by: string,
+): ReplayOrder {
+  return {
+    filter: filterOf(filter),
+    all,
+    probe,
+    by,
+    ...(handler !== undefined && { handler }),
+    ...(per_second !== undefined && { perSecond: per_second }),
+  }
+}
+
+function filterOf({ since, until, outcome, ...same }: ReplayFilterJson): ReplayFilter {
+  const delivery = outcome ?? (same.cause === undefined ? undefined : 'dead')
+  return {
+    ...same,
+    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
+    ...(until !== undefined && { untilMs: timeOf('until', until) }),
+    ...(delivery !== undefined && { delivery }),
+  }
+}
