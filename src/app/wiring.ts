@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs'
 import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
@@ -153,6 +154,15 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
   return { parts, secretUses, dispatcher, pipeline, connected, tasks, webhooks }
 }
 
+/** As the stacks of errors name it. */
+function realDirectory(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
 function dispatcherOf(
   { store, routed, telemetry, runningAttempts, recentStarts, clock, log }: Service,
   { config, sources, pool, handlers }: ServiceParts,
@@ -165,6 +175,7 @@ function dispatcherOf(
     running: runningAttempts,
     starts: recentStarts,
     rateShareOf: routed.rateShareOf,
+    handlersDir: realDirectory(config.handlersDir),
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
     ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),
     receiving,

@@ -51,6 +51,8 @@ export interface DispatcherOptions extends ClaimTiming {
   readonly routesOf: (source: string) => TypeRoutes
   /** Of the handlers that have no other policy. */
   readonly attempts: AttemptPolicy
+  /** The directory of handlers: errors are told apart by the lines there that they come from. */
+  readonly handlersDir: string
   readonly random: () => number
   /** Removes secrets from the errors of handlers. */
   readonly redact: (text: string) => string
@@ -281,9 +283,15 @@ export class Dispatcher {
   }
 
   #decide(work: Work, result: AttemptResult): Settlement {
-    const { routesOf, clock, random } = this.#options
+    const { routesOf, clock, random, handlersDir: directory } = this.#options
     const { retry } = this.#policies.of(work.handler)
-    const decided = settlementOf(work, result, { retry, nowMs: clock(), random, stopping: this.#isStopping })
+    const decided = settlementOf(work, result, {
+      retry,
+      nowMs: clock(),
+      random,
+      stopping: this.#isStopping,
+      directory,
+    })
     return decided.verdict === 'dead' ? { ...decided, routes: routesOf(work.event.source) } : decided
   }
 }

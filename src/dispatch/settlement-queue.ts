@@ -109,7 +109,7 @@ export class SettlementQueue {
 /** Counts an attempt in the metrics, and logs it. */
 export function reportSettlement(
   { event, handler, attempt, dueAtMs: wasDueAtMs }: Work,
-  { verdict, outcome, startedAtMs, durationMs, dueAtMs, error, detail, quarantine }: Settlement,
+  { verdict, outcome, startedAtMs, durationMs, dueAtMs, error, detail, cause, quarantine }: Settlement,
   { telemetry, log, clock }: { readonly telemetry: Telemetry; readonly log: Logger; readonly clock: Clock },
 ): void {
   const about = {
@@ -137,7 +137,11 @@ export function reportSettlement(
     log.warn({ ...about, reasons: quarantine }, 'event quarantined')
     return
   }
-  const why = { error, ...(detail !== undefined && { error_detail: detail }) }
+  const why = {
+    error,
+    ...(cause !== undefined && { cause: cause.id }),
+    ...(detail !== undefined && { error_detail: detail }),
+  }
   if (verdict === 'dead') log.error({ ...about, ...why }, 'delivery dead')
   else log.warn({ ...about, ...why, retry_in_ms: dueAtMs - clock() }, 'attempt failed')
 }

@@ -1,4 +1,6 @@
+import type { AttemptCause, Cause } from './cause.ts'
 import type { DeliverySummary } from './delivery.ts'
+import type { ErrorDetail } from './errors.ts'
 import type { EventFilter } from './event-filter.ts'
 
 /** Which dead deliveries are meant. A field that is absent does not filter; `sinceMs` and `untilMs` are of the event's receipt. */
@@ -38,6 +40,48 @@ export interface DeadMatches {
   readonly sample: readonly DeliverySummary[]
 }
 
+/** Which causes are meant. `sinceMs` and `untilMs` are of the deaths. */
+export interface DeadCauseFilter {
+  readonly handler?: string
+  readonly source?: string
+  /** The id of a cause. */
+  readonly cause?: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+}
+
+/** The dead deliveries of one handler and source that have one cause. */
+export interface DeadCause extends AttemptCause {
+  readonly count: number
+  /** There are more than `MAX_COUNTED`: `count` and `hourly` are of the last to die. */
+  readonly isCapped: boolean
+  readonly firstAtMs: number
+  readonly lastAtMs: number
+  /** Deaths in each of the last `HOURS_SHOWN` hours, the last one last. */
+  readonly hourly: readonly number[]
+}
+
+export interface DeadCauses {
+  /** Most deaths first. */
+  readonly causes: readonly DeadCause[]
+  /** Dead deliveries whose causes are not found out yet, up to `MAX_COUNTED`; none if the filter names handler, source or cause. */
+  readonly unnamed: number
+}
+
+export interface NameCauses {
+  readonly causeOf: (error: string, detail: ErrorDetail | undefined) => Cause
+  /** The most deliveries that this step looks at. */
+  readonly limit: number
+  /** `next` of the step before; absent: from the last to die on. */
+  readonly from?: DeadPosition
+}
+
+export interface NamedCauses {
+  readonly named: number
+  /** Where the next step starts; undefined: all deliveries were looked at. */
+  readonly next: DeadPosition | undefined
+}
+
 /** Deliveries that no attempt is left for. */
 export interface DeadLetters {
   /**
@@ -55,7 +99,23 @@ export interface DeadLetters {
 
   /** What `discard` would discard, of the `MAX_MATCHED` dead deliveries that died first. */
   matchDead(filter: DeadFilter, sampleSize: number): Promise<DeadMatches>
+
+  /** The dead deliveries by cause. */
+  deadCauses(filter: DeadCauseFilter): Promise<DeadCauses>
+
+  /**
+   * One step of a walk over the dead deliveries that have no cause yet: those whose death the store decided, or a release that knew no
+   * causes. Each gets the cause of its last error.
+   */
+  nameCauses(request: NameCauses): Promise<NamedCauses>
+
+  /** Forgets causes that were last seen before the time and have no dead delivery. Resolves with their number. */
+  pruneCauses(seenBeforeMs: number): Promise<number>
 }
+
+/** The dead deliveries that are counted of each cause. */
+export const MAX_COUNTED = 50_000
+export const HOURS_SHOWN = 24
 
 /** The dead deliveries that one step of a walk looks at. */
 export const MAX_DEAD_WALKED = 2_000

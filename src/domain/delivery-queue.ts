@@ -49,6 +49,8 @@ export interface DeliveryFilter {
   readonly handler?: string
   readonly source?: string
   readonly eventUid?: string
+  /** The id of the cause of a death. */
+  readonly cause?: string
 }
 
 export interface Replay {

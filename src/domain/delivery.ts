@@ -1,3 +1,4 @@
+import type { AttemptCause } from './cause.ts'
 import type { ErrorDetail } from './errors.ts'
 import type { Headers, NewEvent, Origin } from './event.ts'
 
@@ -61,6 +62,8 @@ export interface Attempt {
   readonly errorDetail?: ErrorDetail
   /** The id of the replay that it belongs to. Absent: it belongs to none. */
   readonly replay?: string
+  /** Of a failed attempt: the id of its cause. */
+  readonly cause?: string
   readonly startedAtMs: number
   readonly durationMs: number
 }
@@ -79,6 +82,8 @@ export interface DeliverySummary {
   /** A pending delivery that does not run before an earlier one with its order key has ended. */
   readonly waitsForTurn?: true
   readonly lastError?: string
+  /** Of a dead or discarded delivery: the id of the cause of its death, once it is known. */
+  readonly cause?: string
 }
 
 /** A delivery that was leased as its event was appended (`NewEvent.lease`). Its attempt is the first. */
@@ -201,6 +206,8 @@ export interface Settlement {
   readonly dueAtMs: number
   readonly error?: string
   readonly detail?: ErrorDetail
+  /** Of a failed attempt. */
+  readonly cause?: AttemptCause
   /** The store quarantines the event for these reasons in the same commit. */
   readonly quarantine?: readonly string[]
   /** With `quarantine`: the id of the schema check that failed, one of `NewEvent.unjudged`. */

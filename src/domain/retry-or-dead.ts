@@ -1,3 +1,4 @@
+import { causeOf } from './cause.ts'
 import type { AttemptResult, Settlement, Work } from './delivery.ts'
 
 /** When a failed attempt runs again, and after how many attempts the delivery is dead. */
@@ -27,6 +28,8 @@ interface SettlementRules {
   readonly random: () => number
   /** The service is stopping and has killed the process itself, so a lost process is not the handler's fault. */
   readonly stopping: boolean
+  /** The directory of handlers, for the causes of failures. Absent: causes are not asked for. */
+  readonly directory?: string
 }
 
 /**
@@ -53,10 +56,21 @@ export function settlementOf(work: Work, result: AttemptResult, rules: Settlemen
   if (result.outcome === 'released') return { ...base, verdict: 'released', isolate: result.isolate }
   if (result.outcome === 'process_lost' && rules.stopping)
     return { ...base, verdict: 'released', outcome: 'released', error: 'the service stopped' }
-  if (result.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...base, verdict: 'dead' }
+  const failed = { ...base, ...causeIn(work, result, rules) }
+  if (result.outcome === 'rejected' || work.attempt >= rules.retry.maxAttempts) return { ...failed, verdict: 'dead' }
   const delayMs =
     result.outcome === 'retry_after' && result.afterMs !== undefined
       ? Math.min(result.afterMs, MAX_RETRY_AFTER_MS)
       : retryDelayMs(rules.retry, work.attempt, rules.random)
-  return { ...base, verdict: 'retry', isolate: result.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
+  return { ...failed, verdict: 'retry', isolate: result.outcome === 'process_lost', dueAtMs: rules.nowMs + delayMs }
+}
+
+function causeIn(
+  { handler, event }: Work,
+  { outcome, error, ...result }: Extract<AttemptResult, { error?: string }>,
+  { directory }: SettlementRules,
+): Pick<Settlement, 'cause'> {
+  if (directory === undefined) return {}
+  const detail = 'detail' in result ? result.detail : undefined
+  return { cause: { ...causeOf(error ?? outcome, detail, directory), handler, source: event.source } }
 }

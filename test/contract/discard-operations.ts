@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { DeadFilter } from '../../src/domain/dead-letters.ts'
 import { newUid } from '../../src/domain/names.ts'
-import { HANDLERS, operation, optional, origin, source, status, timeMs, type } from './operation.ts'
+import { CAUSES, HANDLERS, operation, optional, origin, source, status, timeMs, type } from './operation.ts'
 import { codeOf, discarded } from './store-samples.ts'
 
 /** By filter, in steps of any size; before it, the store tells what it will be. */
 export const discard = operation(
   'discard',
   fc.tuple(
-    optional<Omit<Required<DeadFilter>, 'cause' | 'task'>>({
+    optional<Omit<Required<DeadFilter>, 'task'>>({
       source,
       type: fc.oneof(type, fc.constantFrom('*', 'invoice.*')),
       status,
@@ -18,6 +18,7 @@ export const discard = operation(
       untilMs: timeMs,
       q: fc.constantFrom('INVOICE', '3', ''),
       handler: fc.constantFrom(...HANDLERS),
+      cause: fc.constantFrom(...CAUSES, 'other'),
     }),
     fc.integer({ min: 1, max: 3 }),
   ),

@@ -4,7 +4,7 @@ import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
 import type { DeliveryFilter } from '../../src/domain/delivery-queue.ts'
 import type { EventFilter } from '../../src/domain/event-filter.ts'
 import { newUid } from '../../src/domain/names.ts'
-import { HANDLERS, operation, optional, origin, source, status, taskId, timeMs, type } from './operation.ts'
+import { CAUSES, HANDLERS, operation, optional, origin, source, status, taskId, timeMs, type } from './operation.ts'
 import { allPages } from './store-samples.ts'
 
 export const listEvents = operation(
@@ -28,10 +28,11 @@ export const listEvents = operation(
 export const listDeliveries = operation(
   'deliveries',
   fc.tuple(
-    optional<Pick<Required<DeliveryFilter>, 'state' | 'handler' | 'source'>>({
+    optional<Pick<Required<DeliveryFilter>, 'state' | 'handler' | 'source' | 'cause'>>({
       state: fc.constantFrom(...DELIVERY_STATES),
       handler: fc.constantFrom(...HANDLERS),
       source,
+      cause: fc.constantFrom(...CAUSES, 'other'),
     }),
     fc.option(fc.nat({ max: 10 })),
   ),

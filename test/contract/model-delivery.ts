@@ -21,7 +21,9 @@ export interface ModelDelivery {
   startedAtMs: number
   /** As the store under test named it. */
   lease: string
-  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail'>[]
+  /** The id of the cause of its death. */
+  cause?: string | undefined
+  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail' | 'cause'>[]
 }
 
 export interface ModelEvent {
@@ -75,4 +77,5 @@ export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'lastE
   attempts: delivery.attempts,
   dueAtMs: delivery.dueAtMs,
   ...(delivery.isBlocked && { waitsForTurn: true }),
+  ...(delivery.cause !== undefined && { cause: delivery.cause }),
 })

@@ -99,8 +99,13 @@ export class ModelStore {
 
   settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
     if (delivery.state !== 'running' || delivery.lease !== lease) return false
-    const { verdict, outcome, isolate, dueAtMs, detail } = settlement
-    delivery.history.push({ number: delivery.attempts, outcome, ...(detail !== undefined && { errorDetail: detail }) })
+    const { verdict, outcome, isolate, dueAtMs, detail, cause } = settlement
+    const why = {
+      ...(detail !== undefined && { errorDetail: detail }),
+      ...(cause !== undefined && { cause: cause.id }),
+    }
+    delivery.history.push({ number: delivery.attempts, outcome, ...why })
+    delivery.cause = verdict === 'dead' ? cause?.id : undefined
     const pending = verdict === 'retry' || verdict === 'released'
     delivery.state = verdict === 'retry' || verdict === 'released' ? 'pending' : verdict
     delivery.dueAtMs = pending ? dueAtMs : nowMs
@@ -164,7 +169,7 @@ export class ModelStore {
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
       else {
         Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
-        Object.assign(delivery, { orderKey, isBlocked })
+        Object.assign(delivery, { orderKey, isBlocked, cause: undefined })
       }
       return true
     })
@@ -172,12 +177,13 @@ export class ModelStore {
 
   /** What was discarded. */
   discard(filter: DeadFilter & { readonly eventUid?: string }, nowMs: number): readonly ModelDelivery[] {
-    const { eventUid, handler, ...ofEvent } = filter
+    const { eventUid, handler, cause, ...ofEvent } = filter
     const uids = new Set(this.listEvents(ofEvent))
     const discarded = this.deliveries()
       .filter(({ state, event }) => state === 'dead' && uids.has(event.given.uid))
       .filter(({ event }) => eventUid === undefined || event.given.uid === eventUid)
       .filter((delivery) => handler === undefined || delivery.handler === handler)
+      .filter((delivery) => cause === undefined || delivery.cause === cause)
     for (const delivery of discarded) Object.assign(delivery, { state: 'discarded', dueAtMs: nowMs })
     return discarded
   }
@@ -215,7 +221,13 @@ export class ModelStore {
   }
 
   /** Newest first; dead ones by their death. */
-  listDeliveries({ state, handler, source, eventUid }: DeliveryFilter): readonly Omit<DeliverySummary, 'lastError'>[] {
+  listDeliveries({
+    state,
+    handler,
+    source,
+    eventUid,
+    cause,
+  }: DeliveryFilter): readonly Omit<DeliverySummary, 'lastError'>[] {
     return this.deliveries()
       .toReversed()
       .toSorted((a, b) => (state === 'dead' ? b.dueAtMs - a.dueAtMs : 0))
@@ -223,6 +235,7 @@ export class ModelStore {
       .filter((delivery) => handler === undefined || delivery.handler === handler)
       .filter(({ event }) => source === undefined || event.given.source === source)
       .filter(({ event }) => eventUid === undefined || event.given.uid === eventUid)
+      .filter((delivery) => cause === undefined || delivery.cause === cause)
       .map(summaryOf)
   }
 

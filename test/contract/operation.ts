@@ -47,6 +47,7 @@ export const taskEnd = fc.constantFrom(
   { status: 'failed', word: 'errored' } as const,
 )
 
+export const CAUSES = ['c1', 'c2'] as const
 export const HANDLERS = ['a', 'b', 'c'] as const
 export const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
 export const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')

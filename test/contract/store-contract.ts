@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { OTHER_CAUSES } from '../../src/domain/cause.ts'
 import type { Clock } from '../../src/domain/clock.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { describeAudit } from './store-contract-audit.ts'
 import { describeBehind } from './store-contract-behind.ts'
+import { describeCauses } from './store-contract-causes.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeDiscard } from './store-contract-discard.ts'
 import { describeEnding } from './store-contract-ending.ts'
@@ -45,6 +47,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeLeasedAtAppend(fixture)
     describeEnding(fixture)
     describeDiscard(fixture)
+    describeCauses(fixture)
     describeOrder(fixture)
     describeListing(fixture)
     describeTail(fixture)
@@ -251,6 +254,9 @@ function describeLife({ store }: Fixture): void {
           store().discard({ filter: {}, limit: 1 }),
           store().discardOf(newUid()),
           store().matchDead({}, 1),
+          store().deadCauses({}),
+          store().nameCauses({ causeOf: () => OTHER_CAUSES, limit: 1 }),
+          store().pruneCauses(0),
           store().judgeClock({ ranMs: 0, toleranceMs: 1 }),
           store().repairTimes({ retryMs: 1, retryAfterMs: 1, pollMs: 1, leaseMs: 1, isTrusted: true }),
           store().prune({ receivedBeforeMs: 0, deadReceivedBeforeMs: 0, limit: 1 }),

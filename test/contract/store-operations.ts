@@ -9,6 +9,7 @@ import type { TaskEnd } from '../../src/domain/task.ts'
 import { discard, discardOf } from './discard-operations.ts'
 import { listDeliveries, listEvents } from './list-operations.ts'
 import {
+  CAUSES,
   HANDLERS,
   type Operation,
   operation,
@@ -173,28 +174,42 @@ const settle = operation(
       quarantine: fc.constantFrom(undefined, ['no'], ['why']),
       judgement: fc.constantFrom(...JUDGEMENTS),
       isRouted: fc.boolean(),
+      causeId: fc.constantFrom(undefined, ...CAUSES),
     }),
     { maxLength: 4 },
   ),
   async (given, run) => {
     const { store, model, claimed } = run
     const { nowMs } = run.time
-    const settlements = given.flatMap(({ which, dueInMs, detail, quarantine, judgement, isRouted, ...rest }) => {
-      const known = claimed.at(-1 - which)
-      if (known === undefined) return []
-      const { deliveryId, lease, delivery } = known
-      const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
-      const error = detail === undefined ? {} : { detail }
-      const refusal =
-        rest.verdict === 'dead' && quarantine ? { quarantine, judgement, outcome: 'rejected' as const } : {}
-      const routed = isRouted ? { routes: { ...ROUTES, source: delivery.event.given.source } } : {}
-      return [
-        {
-          delivery,
-          settlement: { deliveryId, lease, ...rest, ...error, ...times, ...refusal, ...routed } satisfies Settlement,
-        },
-      ]
-    })
+    const settlements = given.flatMap(
+      ({ which, dueInMs, detail, quarantine, judgement, isRouted, causeId, ...rest }) => {
+        const known = claimed.at(-1 - which)
+        if (known === undefined) return []
+        const { deliveryId, lease, delivery } = known
+        const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
+        const error = detail === undefined ? {} : { detail }
+        const refusal =
+          rest.verdict === 'dead' && quarantine ? { quarantine, judgement, outcome: 'rejected' as const } : {}
+        const cause = causeId && { id: causeId, signature: `error ${causeId}`, handler: delivery.handler }
+        const caused = cause ? { cause: { ...cause, source: delivery.event.given.source } } : {}
+        const routed = isRouted ? { routes: { ...ROUTES, source: delivery.event.given.source } } : {}
+        return [
+          {
+            delivery,
+            settlement: {
+              deliveryId,
+              lease,
+              ...rest,
+              ...error,
+              ...times,
+              ...refusal,
+              ...routed,
+              ...caused,
+            } satisfies Settlement,
+          },
+        ]
+      },
+    )
     for (const together of batchesOf(settlements)) {
       const answer = await store.settle(together.map(({ settlement }) => settlement))
       expect(answer).toEqual(

@@ -22,6 +22,7 @@ function startDispatcher(given: Pick<DispatcherOptions, 'minIdleMs' | 'maxIdleMs
   }
   const ignore = (): void => {}
   const dispatcher = new Dispatcher({
+    handlersDir: '/handlers',
     store: {
       claim: async () => {
         looks.push(Date.now() - startedMs)

@@ -50,6 +50,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   const logged: { readonly msg: string; readonly deliveries?: number }[] = []
   const telemetry = reporting(reports)
   const dispatcher = new Dispatcher({
+    handlersDir: '/handlers',
     store: {
       claim: async (request) => {
         const claimed = await store.claim(request)

@@ -11,6 +11,7 @@ const TABLES = [
   'event_body',
   'delivery',
   'attempt',
+  'cause',
   'task',
   'replay',
   'replay_mark',

@@ -8,8 +8,21 @@ import {
   MAX_MATCHED,
 } from '../../domain/dead-letters.ts'
 import { checkEventFilter } from '../../domain/event-filter.ts'
-import { BEFORE_ALL, causesFrom, noSuchDelivery, takeMatches, type WalkedRow } from '../shared/dead-letters.ts'
-import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import {
+  BEFORE_ALL,
+  causesFrom,
+  MAX_CAUSE_KEYS,
+  noSuchDelivery,
+  takeMatches,
+  type WalkedRow,
+} from '../shared/dead-letters.ts'
+import {
+  CAUSE_ID,
+  type DeliveryRow,
+  deliverySummaryOf,
+  firstDeliveryKey,
+  lastDeliveryKey,
+} from '../shared/deliveries.ts'
 import { noSuchEvent } from '../shared/events.ts'
 import { type Condition, optional } from '../shared/list-pages.ts'
 import type { DatabaseClock } from './clock.ts'
@@ -41,7 +54,7 @@ const OF_EVENT = 'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 
 /** The keys of the causes that a filter names; undefined if it names none. */
 export async function causeKeysOf(
   connections: Connections,
-  { cause, handler, source }: DeadFilter,
+  { cause, handler, source }: Pick<DeadFilter, 'cause' | 'handler' | 'source'>,
 ): Promise<readonly number[] | undefined> {
   if (cause === undefined) return undefined
   const conditions: Condition<Value>[] = [
@@ -49,7 +62,9 @@ export async function causeKeysOf(
     ...optional<Value>('handler = ?', handler && escapeText(handler)),
     ...optional<Value>('source = ?', source && escapeText(source)),
   ]
-  const rows = await select<{ key: number }>(connections, 'SELECT key FROM cause', conditions, 'ORDER BY key', [])
+  const rows = await select<{ key: number }>(connections, 'SELECT key FROM cause', conditions, 'ORDER BY key LIMIT ?', [
+    MAX_CAUSE_KEYS,
+  ])
   return rows.map(({ key }) => key)
 }
 
@@ -74,7 +89,7 @@ function walk(
   const text = (each: readonly Condition<Value>[]) => each.map(([sql]) => sql).join(' AND ')
   return select<NamedRow>(
     connections,
-    `SELECT d.*, event.uid, event.source, event.type, ${text(conditions)} AS matches FROM (
+    `SELECT d.*, ${CAUSE_ID}, event.uid, event.source, event.type, ${text(conditions)} AS matches FROM (
       SELECT * FROM delivery WHERE ${text(inner)} ORDER BY due_at, key LIMIT ?
     ) AS d LEFT JOIN event ON event.key = d.key / 1024`,
     [],

@@ -2,6 +2,7 @@ import { checksumOf } from '../../domain/checksum.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import {
   type AttemptRow,
+  CAUSE_ID,
   type DeliveryRow,
   firstDeliveryKey,
   lastDeliveryKey,
@@ -27,7 +28,7 @@ const EVENT = {
 }
 const DELIVERIES = {
   name: 'deliveries-of',
-  text: 'SELECT key, handler, state, due_at, attempts, last_error FROM delivery WHERE key BETWEEN $1 AND $2 ORDER BY key',
+  text: `SELECT key, handler, state, due_at, attempts, last_error, ${CAUSE_ID} FROM delivery AS d WHERE key BETWEEN $1 AND $2 ORDER BY key`,
 }
 const ATTEMPTS = {
   name: 'attempts-of',

@@ -2,6 +2,7 @@ import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import {
+  CAUSE_ID,
   type DeliveryRow,
   deliveryPosition,
   deliverySummaryOf,
@@ -11,6 +12,7 @@ import {
 } from '../shared/deliveries.ts'
 import { type Condition, cutPage, MAX_DELIVERIES_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
 import { type Connections, select, type Value } from './connections.ts'
+import { causeKeysOf } from './dead-letters.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 
 type ListedRow = DeliveryRow & Readonly<{ uid: string; source: string; type: string }>
@@ -22,7 +24,8 @@ export function createSearchDeliveries(connections: Connections) {
     const list = isDead ? 'dead' : 'deliveries'
     const start = startOf(list, page)
     const ofEvent = filter.eventUid === undefined ? [] : await eventRange(filter.eventUid)
-    if (ofEvent === undefined) return { items: [], nextCursor: undefined }
+    const causes = await causeKeysOf(connections, filter)
+    if (ofEvent === undefined || causes?.length === 0) return { items: [], nextCursor: undefined }
     const end = ofEvent.length > 0 || isIndexed(filter) ? undefined : await lowest(start.key, filter)
     const conditions: Condition<Value>[] = [
       isDead ? ['(d.due_at, d.key) < (?::bigint, ?::bigint)', start.atMs, start.key] : ['d.key < ?', start.key],
@@ -31,10 +34,11 @@ export function createSearchDeliveries(connections: Connections) {
       ...(filter.state === undefined ? [] : [[isInState(filter.state, 'd.state')] as const]),
       ...optional<Value>('d.handler = ?', filter.handler === undefined ? undefined : escapeText(filter.handler)),
       ...optional<Value>('event.source = ?', filter.source === undefined ? undefined : escapeText(filter.source)),
+      ...(causes === undefined ? [] : [diedOf(causes, isDead ? { start, limit: page.limit + 1 } : undefined)]),
     ]
     const rows = await select<ListedRow>(
       connections,
-      `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, event.uid, event.source, event.type
+      `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, ${CAUSE_ID}, event.uid, event.source, event.type
        FROM delivery AS d JOIN event ON event.key = d.key / 1024`,
       conditions,
       `ORDER BY ${isDead ? 'd.due_at DESC, d.key DESC' : 'd.key DESC'} LIMIT ?`,
@@ -63,6 +67,22 @@ export function createSearchDeliveries(connections: Connections) {
     )
     return row && deliveryPosition(row, false)
   }
+}
+
+/** Deliveries with one of these causes; of dead ones, the first of each cause that the page may show, which the index gives in order. */
+function diedOf(
+  causes: readonly number[],
+  page: { readonly start: Position; readonly limit: number } | undefined,
+): Condition<Value> {
+  if (page === undefined) return ['d.cause = ANY (?::bigint[])', causes]
+  const ofCause = `(
+    SELECT key FROM delivery WHERE state = 'dead' AND cause = ? AND (due_at, key) < (?::bigint, ?::bigint)
+    ORDER BY due_at DESC, key DESC LIMIT ?
+  )`
+  return [
+    `d.key IN (${causes.map(() => ofCause).join(' UNION ALL ')})`,
+    ...causes.flatMap((cause) => [cause, page.start.atMs, page.start.key, page.limit]),
+  ]
 }
 
 /** Few deliveries are in these states, and each has an index. */

@@ -3,6 +3,7 @@ import type { StoreLog } from '../../domain/store.ts'
 import { announceSettled, eventKeyOf, STATE_AFTER, type Successor, storedDetail } from '../shared/deliveries.ts'
 import type { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { type EventRow, joinedReasons } from '../shared/events.ts'
+import { createCauseKeys } from './causes.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
@@ -22,7 +23,8 @@ const settleStatement = (name: string, history: string): Statement => ({
     given AS MATERIALIZED (
       SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
         n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
-        error text, detail text, started_ago_ms bigint, duration_ms bigint
+        error text, detail text, started_ago_ms bigint, duration_ms bigint,
+        cause bigint -- of a death: the key of its cause
       ) ORDER BY key, lease, n
     ),
     held AS MATERIALIZED (
@@ -34,7 +36,7 @@ const settleStatement = (name: string, history: string): Statement => ({
         due_at = (SELECT now FROM clock) + CASE h.state WHEN 'pending' THEN h.wait_ms ELSE 0 END,
         attempts = h.attempts - CASE WHEN h.counted THEN 0 ELSE 1 END,
         isolated = h.state = 'pending' AND h.isolate,
-        last_error = CASE WHEN h.counted THEN h.error ELSE h.last_error END,
+        last_error = CASE WHEN h.counted THEN h.error ELSE h.last_error END, cause = h.cause,
         lease = NULL, lease_until = NULL, started_at = NULL
       FROM held AS h WHERE delivery.key = h.key
     ),
@@ -115,6 +117,7 @@ const NOTHING: Outcome = { took: [], successors: [] }
 
 export function createSettle({ connections, clock, leases, damage, endedTasks, onLog }: SettleParts) {
   const giveUpId = createGiveUpId(clock)
+  const causes = createCauseKeys(connections, clock)
 
   /** Settles as many of the deliveries as damage allows, and of each settlement as many parts as damage allows. */
   async function settleReadable(entries: readonly Entry[], isAgain = false): Promise<Outcome> {
@@ -173,7 +176,11 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
     const localMs = clock.localMs()
-    const entries = settlements.map((settlement, at) => ({ settlement, row: rowOf(settlement, at + 1, localMs) }))
+    const keys = causes.known(settlements) ?? (await causes.record(settlements))
+    const entries = settlements.map((settlement, at) => ({
+      settlement,
+      row: rowOf(settlement, at + 1, localMs, keys.get(settlement)),
+    }))
     const { took, successors } = await settleReadable(entries)
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
     const effective = new Set(took)
@@ -196,7 +203,7 @@ async function quarantine(
   return { ...event, status: 'quarantined', reasons }
 }
 
-function rowOf(settlement: Settlement, n: number, localMs: number): Entry['row'] {
+function rowOf(settlement: Settlement, n: number, localMs: number, causeKey: number | undefined): Entry['row'] {
   const detail = storedDetail(settlement)
   return {
     n,
@@ -209,6 +216,7 @@ function rowOf(settlement: Settlement, n: number, localMs: number): Entry['row']
     wait_ms: Math.round(settlement.dueAtMs - localMs),
     error: escapeTextOrNull(settlement.error),
     ...(detail !== null && { detail: escapeText(detail) }),
+    ...(causeKey !== undefined && { cause: causeKey }),
     started_ago_ms: Math.round(localMs - settlement.startedAtMs),
     duration_ms: Math.round(settlement.durationMs),
   }

@@ -17,6 +17,7 @@ import { createAppend } from './append.ts'
 import { createAuditStore } from './audit.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
+import { createCauseKeys, createDeadCauses, createNameCauses, createPruneCauses } from './causes.ts'
 import { createClaim } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
 import { createJudgeClock, DatabaseClock } from './clock.ts'
@@ -226,6 +227,9 @@ const deadLettersOf = ({ connections, clock, operations }: Core): DeadLetters =>
   discard: operations.while(createDiscard(connections, clock)),
   discardOf: operations.while(createDiscardOf(connections, clock)),
   matchDead: operations.while(createMatchDead(connections)),
+  deadCauses: operations.while(createDeadCauses(connections, clock)),
+  nameCauses: operations.while(createNameCauses(connections, createCauseKeys(connections, clock))),
+  pruneCauses: operations.while(createPruneCauses(connections)),
 })
 
 function taskStoreOf({ connections, clock, operations, leases, heartbeat, endedTasks }: Core): TaskStore {

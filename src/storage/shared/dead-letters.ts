@@ -1,6 +1,9 @@
 import { type DeadPosition, MAX_DEAD_WALKED } from '../../domain/dead-letters.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 
+/** Handlers and sources of one cause that are looked at. */
+export const MAX_CAUSE_KEYS = 200
+
 /** A dead delivery that a walk has looked at; `matches`: 1 or true if the filter matches its event. */
 export type WalkedRow = Readonly<{ key: number; due_at: number; matches: number | boolean | null }>
 

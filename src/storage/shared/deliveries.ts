@@ -74,6 +74,8 @@ export type DeliveryRow = Readonly<{
   due_at: number
   attempts: number
   last_error: string | null
+  /** The id of the row in `cause`. Absent where it was not asked for. */
+  cause_id?: string | null
 }>
 
 export const deliverySummaryOf = (
@@ -89,6 +91,7 @@ export const deliverySummaryOf = (
   dueAtMs: row.due_at,
   ...(row.state === 'blocked' && { waitsForTurn: true }),
   ...(row.last_error !== null && { lastError: row.last_error }),
+  ...(typeof row.cause_id === 'string' && { cause: row.cause_id }),
 })
 
 /** Where a delivery stands in a list: dead ones are in order of their death, others in order of key. */
@@ -125,11 +128,11 @@ export const REPLAY_OF_ATTEMPT = `(
   SELECT m.replay FROM replay_mark AS m WHERE m.delivery = a.delivery AND m.ordinal <= a.ordinal ORDER BY m.ordinal DESC LIMIT 1
 ) AS replay`
 
-/** The details of an error as the API shows them: without the judgement. */
-function shownDetail(stored: string | null): { readonly errorDetail?: ErrorDetail } {
+/** The details of an error as the API shows them: without the judgement, and the cause apart. */
+function shownDetail(stored: string | null): Pick<Attempt, 'errorDetail' | 'cause'> {
   if (stored === null) return {}
-  const { judgement: _, ...detail } = JSON.parse(stored) as ErrorDetail & { readonly judgement?: string }
-  return 'name' in detail ? { errorDetail: detail } : {}
+  const { judgement: _, cause_id: cause, ...detail } = JSON.parse(stored) as StoredDetail
+  return { ...('name' in detail && { errorDetail: detail }), ...(cause !== undefined && { cause }) }
 }
 
 /** `event.order_keys`. */
@@ -214,11 +217,24 @@ export const NO_ATTEMPT_LEFT = 'no attempt is left'
 export const BODY_CORRUPT = 'the stored body no longer matches its checksum'
 export const bodyDamaged = (reason: string): string => `body cannot be read: ${reason}`
 
-/** `attempt.detail`: the error's details and the judgement that ended the attempt, in one JSON object. */
-export function storedDetail({ detail, judgement }: Pick<Settlement, 'detail' | 'judgement'>): string | null {
-  if (detail === undefined && judgement === undefined) return null
-  return JSON.stringify({ ...detail, ...(judgement !== undefined && { judgement }) })
+type StoredDetail = ErrorDetail & { readonly judgement?: string; readonly cause_id?: string }
+
+/** `attempt.detail`: the error's details, the judgement that ended the attempt, and the id of its cause, in one JSON object. */
+export function storedDetail({
+  detail,
+  judgement,
+  cause,
+}: Pick<Settlement, 'detail' | 'judgement' | 'cause'>): string | null {
+  if (detail === undefined && judgement === undefined && cause === undefined) return null
+  return JSON.stringify({
+    ...detail,
+    ...(judgement !== undefined && { judgement }),
+    ...(cause && { cause_id: cause.id }),
+  })
 }
+
+/** A column: the id of the cause of the delivery `d`. */
+export const CAUSE_ID = '(SELECT c.id FROM cause AS c WHERE c.key = d.cause) AS cause_id'
 
 /** An event that took the id that a quarantined event gave up. */
 export interface Successor {

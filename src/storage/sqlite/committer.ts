@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
 import { preparePruneAudit, prepareRecordAudit } from './audit.ts'
+import { prepareNameCauses, preparePruneCauses, prepareRecordCauses } from './causes.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks } from './claim-tasks.ts'
 import { prepareJudgeClock, prepareShiftLeases } from './clock.ts'
@@ -99,6 +100,9 @@ export class Committer {
       }),
       replay,
       ...prepareReplayJobs(db, replay),
+      recordCauses: prepareRecordCauses(db),
+      nameCauses: prepareNameCauses(db, damage),
+      pruneCauses: preparePruneCauses(db),
       ...prepareDiscard(db, this.#counts, damage),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),

@@ -13,11 +13,18 @@ import {
   BEFORE_ALL,
   causesFrom,
   type FoundDead,
+  MAX_CAUSE_KEYS,
   noSuchDelivery,
   takeMatches,
   type WalkedRow,
 } from '../shared/dead-letters.ts'
-import { type DeliveryRow, deliverySummaryOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import {
+  CAUSE_ID,
+  type DeliveryRow,
+  deliverySummaryOf,
+  firstDeliveryKey,
+  lastDeliveryKey,
+} from '../shared/deliveries.ts'
 import { noSuchEvent } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
@@ -28,14 +35,20 @@ import { type SqlCondition, StatementCache } from './statement-cache.ts'
 const MAX_DISCARDED_AT_ONCE = 100
 
 /** The keys of the causes that a filter names; undefined if it names none. */
-function prepareCauseKeys(db: DatabaseSync) {
+export function prepareCauseKeys(db: DatabaseSync) {
   const statements = new StatementCache(db)
-  return ({ cause, handler, source }: DeadFilter): readonly number[] | undefined => {
+  return ({
+    cause,
+    handler,
+    source,
+  }: Pick<DeadFilter, 'cause' | 'handler' | 'source'>): readonly number[] | undefined => {
     if (cause === undefined) return undefined
     const conditions: SqlCondition[] = [['id = ?', cause]]
     if (handler !== undefined) conditions.push(['handler = ?', handler])
     if (source !== undefined) conditions.push(['source = ?', source])
-    return statements.all('SELECT key FROM cause', conditions, 'ORDER BY key', []).map(({ key }) => Number(key))
+    return statements
+      .all('SELECT key FROM cause', conditions, 'ORDER BY key LIMIT ?', [MAX_CAUSE_KEYS])
+      .map(({ key }) => Number(key))
   }
 }
 
@@ -57,7 +70,7 @@ function prepareWalk(db: DatabaseSync) {
       ['due_at >= ?', diedAtMs],
       ['(due_at > ? OR key > ?)', diedAtMs, key],
     ]
-    const sql = `SELECT d.*, e.uid, e.source, e.type, ${conditions.map(([text]) => text).join(' AND ')} AS matches FROM (
+    const sql = `SELECT d.*, ${CAUSE_ID}, e.uid, e.source, e.type, ${conditions.map(([text]) => text).join(' AND ')} AS matches FROM (
       SELECT * FROM delivery INDEXED BY ${causeKey === undefined ? 'delivery_died' : 'delivery_cause'}
       WHERE ${inner.map(([text]) => text).join(' AND ')} ORDER BY due_at, key LIMIT ?
     ) AS d LEFT JOIN event AS e ON e.key = d.key / 1024 ORDER BY d.due_at, d.key`

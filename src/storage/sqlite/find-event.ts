@@ -3,6 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import {
   type AttemptRow,
+  CAUSE_ID,
   type DeliveryRow,
   firstDeliveryKey,
   lastDeliveryKey,
@@ -21,7 +22,7 @@ import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
-  const deliveries = db.prepare('SELECT * FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key')
+  const deliveries = db.prepare(`SELECT *, ${CAUSE_ID} FROM delivery AS d WHERE key BETWEEN ? AND ? ORDER BY key`)
   const attempts = db.prepare(`SELECT a.*, ${REPLAY_OF_ATTEMPT} FROM attempt AS a WHERE delivery = ? ORDER BY ordinal`)
 
   return (uid) => {

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { prepareListAudit } from './audit.ts'
+import { prepareDeadCauses, prepareFindUnnamed } from './causes.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
@@ -30,6 +31,8 @@ const operations: ReaderOperations = {
   body: prepareReadBody(db),
   ...prepareTail(db),
   deliveries: prepareSearchDeliveries(db),
+  findUnnamed: prepareFindUnnamed(db),
+  deadCauses: prepareDeadCauses(db),
   findDead: prepareFindDead(db),
   matchDead: prepareMatchDead(db),
   counts: prepareCounts(db),

@@ -3,6 +3,7 @@ import type { DeliverySummary } from '../../domain/delivery.ts'
 import type { DeliveryFilter } from '../../domain/delivery-queue.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import {
+  CAUSE_ID,
   type DeliveryRow,
   deliveryPosition,
   deliverySummaryOf,
@@ -12,6 +13,7 @@ import {
   lastDeliveryKey,
 } from '../shared/deliveries.ts'
 import { cutPage, MAX_DELIVERIES_READ, optional, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
+import { prepareCauseKeys } from './dead-letters.ts'
 import { IS_OPEN_IN_ORDER } from './delivery-order.ts'
 import { unlessDamaged } from './errors.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
@@ -47,19 +49,22 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
   const findEvent = db.prepare('SELECT key FROM event WHERE uid = ?')
   const eventOf = db.prepare('SELECT uid, source, type FROM event WHERE key = ?')
   const fewPending = prepareFewPending(db)
+  const causeKeys = prepareCauseKeys(db)
 
   return (filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary> => {
     const isDead = filter.state === 'dead'
     const list = isDead ? 'dead' : 'deliveries'
     const start = startOf(list, page)
     const ofEvent = filter.eventUid === undefined ? [] : eventRange(findEvent, filter.eventUid)
-    if (ofEvent === undefined) return { items: [], nextCursor: undefined }
+    const causes = causeKeys(filter)
+    if (ofEvent === undefined || causes?.length === 0) return { items: [], nextCursor: undefined }
     const conditions: SqlCondition[] = [
       ...(isDead ? diedBefore(start) : keyBefore(start)),
       ...ofEvent,
       ...checked(filter),
+      ...(causes === undefined ? [] : [diedOf(causes, isDead ? { start, limit: page.limit + 1 } : undefined)]),
     ]
-    const index = indexFor(filter)
+    const index = causes === undefined ? indexFor(filter) : undefined
     const wanted = { filter, conditions, limit: page.limit + 1, isDead }
     const search = () => {
       if (index !== undefined) return listed(wanted, index, undefined)
@@ -68,7 +73,9 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
       return listed(wanted, undefined, lowest(statements, start.key, filter))
     }
     const found =
-      ofEvent.length > 0 ? listed(wanted, undefined, undefined) : (unlessDamaged(search) ?? carefully(wanted, start))
+      ofEvent.length > 0 || (isDead && causes !== undefined)
+        ? listed(wanted, undefined, undefined)
+        : (unlessDamaged(search) ?? carefully(wanted, start))
     const { shown, nextCursor } = cutPage(list, page, found, (row) => deliveryPosition(row, isDead))
     return { items: shown.flatMap((row) => summaryOf(row, eventOf)), nextCursor }
   }
@@ -81,7 +88,7 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const within: SqlCondition[] = end === undefined ? [...conditions] : [...conditions, ['d.key >= ?', end.key]]
     const select = (columns: string, join: string): ListedRow[] =>
       statements.all(
-        `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error ${columns}
+        `SELECT d.key, d.handler, d.state, d.attempts, d.due_at, d.last_error, ${CAUSE_ID} ${columns}
          FROM delivery AS d ${index === undefined ? 'NOT INDEXED' : `INDEXED BY ${index}`} ${join}`,
         within,
         isDead ? DIED_LAST : 'ORDER BY d.key DESC LIMIT ?',
@@ -170,6 +177,26 @@ const diedBefore = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['d.due_at <= ?', atMs],
   ['(d.due_at < ? OR d.key < ?)', atMs, key],
 ]
+
+/**
+ * Deliveries with one of these causes; of dead ones, the first of each cause that the page may show, which the index gives in order. A
+ * cause has a key for each handler and source.
+ */
+function diedOf(
+  causes: readonly number[],
+  page: { readonly start: Position; readonly limit: number } | undefined,
+): SqlCondition {
+  if (page === undefined) return [`d.cause IN (${causes.map(() => '?').join(', ')})`, ...causes]
+  const { start, limit } = page
+  const ofCause = `SELECT key FROM (
+    SELECT key FROM delivery INDEXED BY delivery_cause WHERE state = 'dead' AND cause = ? AND due_at <= ? AND (due_at < ? OR key < ?)
+    ORDER BY due_at DESC, key DESC LIMIT ?
+  )`
+  return [
+    `d.key IN (${causes.map(() => ofCause).join(' UNION ALL ')})`,
+    ...causes.flatMap((cause) => [cause, start.atMs, start.atMs, start.key, limit]),
+  ]
+}
 
 function checked({ state, handler, source }: DeliveryFilter): readonly SqlCondition[] {
   return [

@@ -21,7 +21,7 @@ export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, orde
     "SELECT attempts, last_error, handler, order_key FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
   )
   const update = db.prepare(`
-    UPDATE delivery SET state = ?, due_at = ?, attempts = ?, isolated = ?, last_error = ?,
+    UPDATE delivery SET state = ?, due_at = ?, attempts = ?, isolated = ?, last_error = ?, cause = ?,
       lease = NULL, lease_until = NULL, started_at = NULL
     WHERE key = ?
   `)
@@ -55,6 +55,7 @@ export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, orde
       verdict === 'released' ? number - 1 : number,
       state === 'pending' && isolate ? 1 : 0,
       verdict === 'released' ? (delivery.last_error ?? null) : error,
+      settlement.causeKey ?? null,
       deliveryId,
     )
     recordAttempt({ delivery: deliveryId, number, outcome, error, detail, startedAtMs, durationMs })

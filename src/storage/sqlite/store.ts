@@ -1,6 +1,15 @@
 import type { AuditStore } from '../../domain/audit.ts'
 import type { Clock, ClockLook, ClockRecord } from '../../domain/clock.ts'
-import type { DeadFilter, DeadMatches, DiscardRequest, DiscardStep } from '../../domain/dead-letters.ts'
+import type {
+  DeadCauseFilter,
+  DeadCauses,
+  DeadFilter,
+  DeadMatches,
+  DiscardRequest,
+  DiscardStep,
+  NameCauses,
+  NamedCauses,
+} from '../../domain/dead-letters.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
@@ -23,6 +32,8 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import { CauseKeys } from '../shared/cause-keys.ts'
+import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
@@ -45,6 +56,9 @@ export class SqliteStore implements OpenStore {
   readonly #writes: StoreThreads['writes']
   readonly #reads: StoreThreads['reads']
   readonly #endedTasks: StoreThreads['endedTasks']
+  readonly #causes = new CauseKeys(
+    async (causes) => this.#refusing() ?? this.#writes.call('recordCauses', causes, this.#clock()),
+  )
 
   readonly audit: AuditStore
 
@@ -81,12 +95,33 @@ export class SqliteStore implements OpenStore {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly boolean[]> {
-    const call = this.#refusing() ?? this.#writes.call('settle', settlements.map(storedSettlement), this.#clock())
+    const keys = this.#causes.known(settlements) ?? (await this.#causes.record(settlements))
+    const stored = settlements.map((each) => storedSettlement(each, keys.get(each)))
+    const call = this.#refusing() ?? this.#writes.call('settle', stored, this.#clock())
     return announceSettled(await call, this.#endedTasks, this.#log)
   }
 
   async replay(replay: Replay): Promise<Replayed> {
     return this.#refusing() ?? this.#writes.call('replay', replay, this.#clock())
+  }
+
+  async deadCauses(filter: DeadCauseFilter): Promise<DeadCauses> {
+    return this.#refusing() ?? this.#reads.call('deadCauses', filter, this.#clock())
+  }
+
+  async nameCauses({ causeOf, limit, from }: NameCauses): Promise<NamedCauses> {
+    const rows = await (this.#refusing() ?? this.#reads.call('findUnnamed', limit, from))
+    const keys = await this.#causes.keysOf(rows.map((row) => unnamedCause(row, causeOf)))
+    const named = await this.#writes.call(
+      'nameCauses',
+      rows.map(({ key }) => key),
+      keys,
+    )
+    return { named, next: lastUnnamed(rows, limit) }
+  }
+
+  async pruneCauses(seenBeforeMs: number): Promise<number> {
+    return this.#refusing() ?? this.#writes.call('pruneCauses', seenBeforeMs)
   }
 
   async discard(request: DiscardRequest): Promise<DiscardStep> {

@@ -1,6 +1,14 @@
 import type { AuditEntry, AuditFilter, RecordedAuditEntry } from '../../domain/audit.ts'
+import type { AttemptCause } from '../../domain/cause.ts'
 import type { ClockLook, ClockRecord } from '../../domain/clock.ts'
-import type { DeadFilter, DeadMatches, DiscardRequest } from '../../domain/dead-letters.ts'
+import type {
+  DeadCauseFilter,
+  DeadCauses,
+  DeadFilter,
+  DeadMatches,
+  DeadPosition,
+  DiscardRequest,
+} from '../../domain/dead-letters.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
@@ -34,6 +42,7 @@ import type {
   TaskSubmission,
   Tracked,
 } from '../../domain/task-store.ts'
+import type { UnnamedRow } from '../shared/causes.ts'
 import type { FoundDead } from '../shared/dead-letters.ts'
 import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
@@ -57,14 +66,22 @@ export interface StoredClaim {
   readonly nextDueAtMs: number | undefined
 }
 
-/** A settlement with its detail and its judgement as JSON. */
-export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement'> & { readonly detail: string | null }
+/** A settlement with its detail, its judgement and the id of its cause as JSON; of a death, with the key of its cause. */
+export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement' | 'cause'> & {
+  readonly detail: string | null
+  readonly causeKey?: number
+}
 
 /** The calls to the writer thread. Times are by the clock of the main thread. */
 export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
+  /** The keys of causes, which are recorded if they are not known yet. */
+  /** Gives dead deliveries that have no cause their causes. Returns how many got one. */
+  nameCauses(keys: readonly number[], causes: readonly number[]): number
+  pruneCauses(seenBeforeMs: number): number
+  recordCauses(causes: readonly AttemptCause[], nowMs: number): readonly number[]
   discard(keys: readonly number[], nowMs: number): number
   discardOf(eventUid: string, handler: string | undefined, nowMs: number): readonly string[]
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
@@ -97,6 +114,8 @@ export interface WriterOperations {
 export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
   'claim',
   'settle',
+  'recordCauses',
+  'nameCauses',
   'shiftLeases',
   'leaseReplayJob',
   'recordStats',
@@ -114,6 +133,8 @@ export interface ReaderOperations {
   tailSince(sinceMs: number): number
   tail(after: number, limit: number): TailPage
   deliveries(filter: DeliveryFilter, page: PageRequest): Page<DeliverySummary>
+  findUnnamed(limit: number, from: DeadPosition | undefined): readonly UnnamedRow[]
+  deadCauses(filter: DeadCauseFilter, nowMs: number): DeadCauses
   findDead(request: DiscardRequest): FoundDead
   matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
   counts(nowMs: number): Counts
@@ -197,11 +218,12 @@ export const isReplies = (message: FromWriter): message is Extract<FromWriter, {
 export const canBeHeld = ({ verdict, ordered }: StoredSettlement): boolean =>
   ordered !== true && (verdict === 'succeeded' || verdict === 'dead')
 
-export function storedSettlement(settlement: Settlement): StoredSettlement {
-  const { detail: _, judgement: __, ...fields } = settlement
+export function storedSettlement(settlement: Settlement, causeKey: number | undefined): StoredSettlement {
+  const { detail: _, judgement: __, cause: ___, ...fields } = settlement
   return {
     ...fields,
     detail: storedDetail(settlement),
+    ...(causeKey !== undefined && { causeKey }),
     dueAtMs: Math.round(settlement.dueAtMs),
     startedAtMs: Math.round(settlement.startedAtMs),
     durationMs: Math.round(settlement.durationMs),

@@ -20,3 +20,25 @@ ALTER TABLE delivery ADD COLUMN cause bigint;
 CREATE INDEX delivery_cause ON delivery (cause, due_at, key) WHERE state = 'dead';
 -- `discarded`: an operator has dealt with a dead delivery. To replicas of the release before it is a delivery that has ended.
 CREATE INDEX delivery_discarded ON delivery (key) WHERE state = 'discarded';
+
+-- Records a cause that is not known yet, or that it was seen again. With `p_most` causes, a further one is recorded as `p_other`.
+CREATE FUNCTION cause_1(
+  p_now bigint, p_id text, p_handler text, p_source text, p_signature text, p_at text, p_most integer, p_other_id text, p_other text
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_now bigint := clock_1(p_now);
+  v_key bigint;
+BEGIN
+  UPDATE cause SET seen_at = greatest(seen_at, v_now) WHERE id = p_id AND handler = p_handler AND source = p_source
+  RETURNING key INTO v_key;
+  IF v_key IS NOT NULL THEN RETURN v_key; END IF;
+  IF (SELECT count(*) FROM cause) >= p_most THEN
+    p_id := p_other_id;
+    p_signature := p_other;
+    p_at := NULL;
+  END IF;
+  INSERT INTO cause AS c (id, handler, source, signature, at, first_at, seen_at)
+  VALUES (p_id, p_handler, p_source, p_signature, p_at, v_now, v_now)
+  ON CONFLICT (id, handler, source) DO UPDATE SET seen_at = greatest(c.seen_at, v_now) RETURNING key INTO v_key;
+  RETURN v_key;
+END $$;

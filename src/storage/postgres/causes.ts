@@ -1,0 +1,153 @@
+import { type AttemptCause, MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
+import {
+  type DeadCauseFilter,
+  type DeadCauses,
+  MAX_COUNTED,
+  type NameCauses,
+  type NamedCauses,
+} from '../../domain/dead-letters.ts'
+import { CauseKeys } from '../shared/cause-keys.ts'
+import {
+  AFTER_ALL,
+  type CauseRow,
+  deadCauseOf,
+  type HourRow,
+  hourOf,
+  hoursFrom,
+  lastUnnamed,
+  meansUnnamed,
+  mostFirst,
+  type UnnamedRow,
+  unnamedCause,
+} from '../shared/causes.ts'
+import type { DatabaseClock } from './clock.ts'
+import type { Connections } from './connections.ts'
+import { escapeText, escapeTextOrNull } from './escape-text.ts'
+
+const RECORD = { name: 'record-cause', text: 'SELECT cause_1($1, $2, $3, $4, $5, $6, $7, $8, $9) AS key' }
+/** The last to die first. */
+const UNNAMED = {
+  name: 'unnamed-causes',
+  text: `
+    SELECT d.key, d.due_at, d.handler, event.source, d.last_error AS error, CASE WHEN last.error = d.last_error THEN last.detail END AS detail
+    FROM (
+      SELECT * FROM delivery WHERE state = 'dead' AND cause IS NULL AND (due_at, key) < ($1::bigint, $2::bigint)
+      ORDER BY due_at DESC, key DESC LIMIT $3
+    ) AS d LEFT JOIN event ON event.key = d.key / 1024
+    LEFT JOIN LATERAL (
+      SELECT a.error, t.detail FROM attempt AS a
+      LEFT JOIN attempt_detail AS t ON t.delivery = a.delivery AND t.ordinal = a.ordinal
+      WHERE a.delivery = d.key ORDER BY a.ordinal DESC LIMIT 1
+    ) AS last ON true ORDER BY d.due_at DESC, d.key DESC
+  `,
+}
+/** Locks in order of key, as a settlement does. */
+const NAME = {
+  name: 'name-causes',
+  text: `
+    WITH given AS MATERIALIZED (
+      SELECT d.key, g.cause FROM unnest($1::bigint[], $2::bigint[]) AS g (key, cause) JOIN delivery AS d ON d.key = g.key
+      WHERE d.state = 'dead' AND d.cause IS NULL ORDER BY d.key FOR UPDATE OF d
+    )
+    UPDATE delivery SET cause = given.cause FROM given WHERE delivery.key = given.key RETURNING delivery.key
+  `,
+}
+const PRUNE = {
+  name: 'prune-causes',
+  text: `
+    DELETE FROM cause WHERE seen_at < $1 AND NOT EXISTS (
+      SELECT FROM delivery AS d WHERE d.cause = cause.key AND d.state = 'dead'
+    ) RETURNING key
+  `,
+}
+const OF = "state = 'dead' AND due_at >= $1 AND due_at < $2"
+const DEAD_CAUSES = {
+  name: 'dead-causes',
+  text: `
+    SELECT c.key, c.id, c.handler, c.source, c.signature, c.at, f.due_at AS first, l.due_at AS last, h.hours
+    FROM cause AS c
+    CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at, key LIMIT 1) AS f
+    CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at DESC, key DESC LIMIT 1) AS l
+    CROSS JOIN LATERAL (
+      SELECT json_agg(x) AS hours FROM (
+        SELECT ${hourOf('due_at', '$3')} AS hour, count(*) AS n FROM (
+          SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at DESC, key DESC LIMIT ${MAX_COUNTED + 1}
+        ) AS d GROUP BY 1
+      ) AS x
+    ) AS h
+    WHERE ($4::text IS NULL OR c.id = $4) AND ($5::text IS NULL OR c.handler = $5) AND ($6::text IS NULL OR c.source = $6)
+  `,
+}
+const COUNT_UNNAMED = {
+  name: 'count-unnamed',
+  text: `SELECT count(*) AS n FROM (SELECT FROM delivery WHERE ${OF} AND cause IS NULL LIMIT ${MAX_COUNTED}) AS d`,
+}
+
+export const createCauseKeys = (connections: Connections, clock: DatabaseClock): CauseKeys =>
+  new CauseKeys(async (causes) => {
+    const keys: number[] = []
+    for (const cause of causes) keys.push(await recordCause(connections, clock, cause))
+    return keys
+  })
+
+async function recordCause(
+  connections: Connections,
+  clock: DatabaseClock,
+  { id, handler, source, signature, at }: AttemptCause,
+): Promise<number> {
+  const [row] = await connections.run<{ key: number }>('lease', RECORD, [
+    clock.givenMs(),
+    id,
+    escapeText(handler),
+    escapeText(source),
+    escapeText(signature),
+    escapeTextOrNull(at),
+    MAX_CAUSES,
+    OTHER_CAUSES.id,
+    OTHER_CAUSES.signature,
+  ])
+  if (row === undefined) throw new Error('the database returned no key of a cause')
+  return row.key
+}
+
+export function createNameCauses(connections: Connections, causes: CauseKeys) {
+  return async ({ causeOf, limit, from: { diedAtMs, key } = AFTER_ALL }: NameCauses): Promise<NamedCauses> => {
+    const rows = await connections.run<UnnamedRow>('read', UNNAMED, [diedAtMs, key, limit])
+    if (rows.length === 0) return { named: 0, next: undefined }
+    const keys = await causes.keysOf(rows.map((row) => unnamedCause(row, causeOf)))
+    const named = await connections.run('work', NAME, [rows.map((row) => row.key), keys])
+    return { named: named.length, next: lastUnnamed(rows, limit) }
+  }
+}
+
+export const createPruneCauses =
+  (connections: Connections) =>
+  async (seenBeforeMs: number): Promise<number> =>
+    (await connections.run('work', PRUNE, [seenBeforeMs])).length
+
+type DeadCauseRow = CauseRow & Readonly<{ first: number; last: number; hours: readonly HourRow[] }>
+
+export function createDeadCauses(connections: Connections, clock: DatabaseClock) {
+  return async (filter: DeadCauseFilter): Promise<DeadCauses> => {
+    const { handler, source, cause, sinceMs = Number.MIN_SAFE_INTEGER, untilMs = Number.MAX_SAFE_INTEGER } = filter
+    const nowMs = await now(connections, clock)
+    const rows = await connections.run<DeadCauseRow>('read', DEAD_CAUSES, [
+      sinceMs,
+      untilMs,
+      hoursFrom(nowMs),
+      escapeTextOrNull(cause),
+      escapeTextOrNull(handler),
+      escapeTextOrNull(source),
+    ])
+    const [left] = meansUnnamed(filter)
+      ? await connections.run<{ n: number }>('read', COUNT_UNNAMED, [sinceMs, untilMs])
+      : []
+    return { causes: mostFirst(rows.map((row) => deadCauseOf(row, row, row.hours))), unnamed: left?.n ?? 0 }
+  }
+}
+
+/** By the clock of the database, which dates the deaths. */
+async function now(connections: Connections, clock: DatabaseClock): Promise<number> {
+  const [row] = await connections.run<{ now: number }>('read', 'SELECT clock_1($1) AS now', [clock.givenMs()])
+  return row?.now ?? clock.localMs()
+}

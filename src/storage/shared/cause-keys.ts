@@ -1,0 +1,85 @@
+import type { AttemptCause } from '../../domain/cause.ts'
+import type { Settlement } from '../../domain/delivery.ts'
+
+/** Causes that one process remembers. */
+const MAX_REMEMBERED = 10_000
+/** A cause is recorded again after this time, so that the store knows it is still seen. */
+const REMEMBERED_MS = 3_600_000
+
+type Keys = ReadonlyMap<Settlement, number>
+const NONE: Keys = new Map()
+
+interface Remembered {
+  readonly key: number
+  readonly atMs: number
+}
+
+/** The keys of the causes of deaths. A cause that this process has met costs the store nothing. */
+export class CauseKeys {
+  readonly #record: (causes: readonly AttemptCause[]) => Promise<readonly number[]>
+  readonly #monotonicMs: () => number
+  readonly #remembered = new Map<string, Remembered>()
+
+  constructor(
+    record: (causes: readonly AttemptCause[]) => Promise<readonly number[]>,
+    monotonicMs: () => number = () => performance.now(),
+  ) {
+    this.#record = record
+    this.#monotonicMs = monotonicMs
+  }
+
+  /** Undefined if a cause has to be recorded first. */
+  known(settlements: readonly Settlement[]): Keys | undefined {
+    if (settlements.every(({ verdict }) => verdict !== 'dead')) return NONE
+    const keys = new Map<Settlement, number>()
+    for (const settlement of settlements) {
+      const cause = causeOfDeath(settlement)
+      if (cause === undefined) continue
+      const key = this.#keyOf(cause)
+      if (key === undefined) return undefined
+      keys.set(settlement, key)
+    }
+    return keys
+  }
+
+  /** Records the causes that are not known. A death whose cause cannot be recorded is settled without one: it gets it later. */
+  async record(settlements: readonly Settlement[]): Promise<Keys> {
+    const causes = new Map(settlements.flatMap((each) => named(causeOfDeath(each))))
+    const unknown = [...causes.values()].filter((cause) => this.#keyOf(cause) === undefined)
+    await this.keysOf(unknown).catch(() => {})
+    return new Map(
+      settlements.flatMap((settlement) => {
+        const cause = causeOfDeath(settlement)
+        const key = cause && this.#keyOf(cause)
+        return key === undefined ? [] : [[settlement, key] as const]
+      }),
+    )
+  }
+
+  /** Records causes, and returns their keys. */
+  async keysOf(causes: readonly AttemptCause[]): Promise<readonly number[]> {
+    const keys = await this.#record(causes)
+    const atMs = this.#monotonicMs()
+    for (const [at, cause] of causes.entries()) {
+      const key = keys[at]
+      if (key === undefined) continue
+      for (const oldest of this.#remembered.keys()) {
+        if (this.#remembered.size < MAX_REMEMBERED) break
+        this.#remembered.delete(oldest)
+      }
+      this.#remembered.set(nameOf(cause), { key, atMs })
+    }
+    return keys
+  }
+
+  #keyOf(cause: AttemptCause): number | undefined {
+    const found = this.#remembered.get(nameOf(cause))
+    return found === undefined || this.#monotonicMs() - found.atMs > REMEMBERED_MS ? undefined : found.key
+  }
+}
+
+const causeOfDeath = ({ verdict, cause }: Settlement): AttemptCause | undefined =>
+  verdict === 'dead' ? cause : undefined
+
+const nameOf = ({ id, handler, source }: AttemptCause): string => `${id} ${source} ${handler}`
+const named = (cause: AttemptCause | undefined) => (cause === undefined ? [] : [[nameOf(cause), cause] as const])

@@ -1,0 +1,112 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { type AttemptCause, MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
+import { type DeadCauseFilter, type DeadCauses, type DeadPosition, MAX_COUNTED } from '../../domain/dead-letters.ts'
+import {
+  AFTER_ALL,
+  type CauseRow,
+  deadCauseOf,
+  type HourRow,
+  hourOf,
+  hoursFrom,
+  meansUnnamed,
+  mostFirst,
+  type UnnamedRow,
+} from '../shared/causes.ts'
+import { optional } from '../shared/list-pages.ts'
+import type { Damage } from './damage.ts'
+import { unlessDamaged } from './errors.ts'
+import { StatementCache } from './statement-cache.ts'
+
+/** Records causes that are not known yet, and that the others were seen again. Returns their keys. */
+export function prepareRecordCauses(db: DatabaseSync): (causes: readonly AttemptCause[], nowMs: number) => number[] {
+  const seen = db.prepare(
+    'UPDATE cause SET seen_at = max(seen_at, ?) WHERE id = ? AND handler = ? AND source = ? RETURNING key',
+  )
+  const count = db.prepare('SELECT count(*) AS n FROM cause')
+  const insert = db.prepare(`
+    INSERT INTO cause (id, handler, source, signature, at, first_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING key
+  `)
+
+  function record({ id, handler, source, signature, at }: AttemptCause, nowMs: number): number {
+    const known = seen.get(nowMs, id, handler, source)?.key
+    if (known !== undefined) return Number(known)
+    if (id !== OTHER_CAUSES.id && Number(count.get()?.n) >= MAX_CAUSES)
+      return record({ ...OTHER_CAUSES, handler, source }, nowMs)
+    return Number(insert.get(id, handler, source, signature, at ?? null, nowMs)?.key)
+  }
+
+  return (causes, nowMs) => causes.map((cause) => record(cause, nowMs))
+}
+
+/** Dead deliveries without a cause, the last to die first, with the source and the last error of each. */
+export function prepareFindUnnamed(db: DatabaseSync) {
+  const select = db.prepare(`
+    SELECT key, due_at, handler, last_error AS error FROM delivery INDEXED BY delivery_cause
+    WHERE state = 'dead' AND cause IS NULL AND due_at <= ?1 AND (due_at < ?1 OR key < ?2) ORDER BY due_at DESC, key DESC LIMIT ?3
+  `)
+  const sourceOf = db.prepare('SELECT source FROM event WHERE key = ? / 1024')
+  const detailOf = db.prepare('SELECT error, detail FROM attempt WHERE delivery = ? ORDER BY ordinal DESC LIMIT 1')
+
+  return (limit: number, { diedAtMs, key }: DeadPosition = AFTER_ALL): readonly UnnamedRow[] =>
+    (select.all(diedAtMs, key, limit) as Omit<UnnamedRow, 'source' | 'detail'>[]).map((row) => {
+      const source = unlessDamaged(() => sourceOf.get(row.key))?.source
+      const last = unlessDamaged(() => detailOf.get(row.key))
+      const detail = last?.error === row.error ? last?.detail : null
+      return {
+        ...row,
+        source: typeof source === 'string' ? source : null,
+        detail: typeof detail === 'string' ? detail : null,
+      }
+    })
+}
+
+export function prepareNameCauses(db: DatabaseSync, damage: Damage) {
+  const update = db.prepare("UPDATE delivery SET cause = ? WHERE key = ? AND state = 'dead' AND cause IS NULL")
+  return (keys: readonly number[], causes: readonly number[]): number =>
+    keys.reduce((sum, key, at) => {
+      const run = () => Number(update.run(causes[at] ?? null, key).changes)
+      return sum + damage.around('the cause of delivery', key, run, () => 0)
+    }, 0)
+}
+
+export function preparePruneCauses(db: DatabaseSync): (seenBeforeMs: number) => number {
+  // The row with the greatest key stays, so that no key is given twice.
+  const remove = db.prepare(`
+    DELETE FROM cause WHERE seen_at < ? AND key < (SELECT max(key) FROM cause) AND NOT EXISTS (
+      SELECT 1 FROM delivery INDEXED BY delivery_cause WHERE delivery.cause = cause.key AND delivery.state = 'dead'
+    )
+  `)
+  return (seenBeforeMs) => Number(remove.run(seenBeforeMs).changes)
+}
+
+export function prepareDeadCauses(db: DatabaseSync) {
+  const statements = new StatementCache(db)
+  const of =
+    "FROM delivery INDEXED BY delivery_cause WHERE state = 'dead' AND cause IS ?1 AND due_at >= ?2 AND due_at < ?3"
+  const first = db.prepare(`SELECT due_at ${of} ORDER BY due_at LIMIT 1`)
+  const last = db.prepare(`SELECT due_at ${of} ORDER BY due_at DESC LIMIT 1`)
+  const hours = db.prepare(`
+    SELECT ${hourOf('due_at', '?4')} AS hour, count(*) AS n
+    FROM (SELECT due_at ${of} ORDER BY due_at DESC LIMIT ${MAX_COUNTED + 1}) GROUP BY hour
+  `)
+  const unnamed = db.prepare(`SELECT count(*) AS n FROM (SELECT 1 ${of} LIMIT ${MAX_COUNTED})`)
+
+  return (filter: DeadCauseFilter, nowMs: number): DeadCauses => {
+    const { handler, source, cause, sinceMs = Number.MIN_SAFE_INTEGER, untilMs = Number.MAX_SAFE_INTEGER } = filter
+    const rows = statements.all(
+      'SELECT * FROM cause',
+      [...optional('id = ?', cause), ...optional('handler = ?', handler), ...optional('source = ?', source)],
+      'ORDER BY key',
+      [],
+    ) as CauseRow[]
+    const causes = rows.flatMap((row) => {
+      const firstAt = first.get(row.key, sinceMs, untilMs)?.due_at
+      if (firstAt === undefined) return []
+      const bounds = { first: Number(firstAt), last: Number(last.get(row.key, sinceMs, untilMs)?.due_at) }
+      const byHour = hours.all(row.key, sinceMs, untilMs, hoursFrom(nowMs)) as HourRow[]
+      return [deadCauseOf(row, bounds, byHour)]
+    })
+    const left = meansUnnamed(filter) ? Number(unnamed.get(null, sinceMs, untilMs)?.n) : 0
+    return { causes: mostFirst(causes), unnamed: left }
+  }
+}
