@@ -24,7 +24,8 @@ import {
   type,
 } from './operation.ts'
 import { batchesOf, place, sparing } from './order-operations.ts'
-import { codeOf, newEvent, pruned } from './store-samples.ts'
+import { codeOf, newEvent } from './store-samples.ts'
+import { pass, prune } from './upkeep-operations.ts'
 
 const JUDGEMENTS = ['schema 1', 'schema 2'] as const
 const ROUTES: Omit<TypeRoutes, 'source'> = {
@@ -240,18 +241,6 @@ const replay = operation(
     await place(run)
   },
 )
-
-const prune = operation(
-  'prune',
-  fc.record({ beforeMs: timeMs, most: fc.integer({ min: 1, max: 4 }) }),
-  async ({ beforeMs, most }, { store, model }) => {
-    expect(await pruned(store, beforeMs, most)).toBe(model.prune(beforeMs, most))
-  },
-)
-
-const pass = operation('pass', fc.constantFrom(1, 10, 50, 500), async (ms, run) => {
-  run.time.nowMs += ms
-})
 
 /** What runs, all of it or the last only, is found not to be as its schema says, after another event of its id has come, or not. */
 const refuse = operation(

@@ -38,6 +38,8 @@ interface DispatcherOptions {
 type Data = Record<string, unknown>
 type OnEnd = (end: () => Promise<void>) => void
 
+const PLAIN = { redact: (text: string) => text, handlersDir: '/handlers' }
+
 /** A store, handler processes and a dispatcher between them, as the service has them. */
 export async function startDispatcher(options: DispatcherOptions = {}, onEnd: OnEnd = onTestFinished) {
   const store = options.store ?? (await openEmptyStore())
@@ -50,7 +52,6 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   const logged: { readonly msg: string; readonly deliveries?: number }[] = []
   const telemetry = reporting(reports)
   const dispatcher = new Dispatcher({
-    handlersDir: '/handlers',
     store: {
       claim: async (request) => {
         const claimed = await store.claim(request)
@@ -63,7 +64,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
     handlers: handlersOf(await pool.start(), options),
     routesOf: (source) => ({ source, accepts: ['*'], handlers: [] }),
     receiving: options.receiving ?? (() => 0),
-    redact: (text) => text,
+    ...PLAIN,
     attempts: {
       timeoutMs: options.timeoutMs ?? 5_000,
       retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },

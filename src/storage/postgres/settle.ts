@@ -175,18 +175,24 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
 
   return async (settlements: readonly Settlement[]): Promise<readonly boolean[]> => {
     if (settlements.length === 0) return []
-    const localMs = clock.localMs()
     const keys = causes.known(settlements) ?? (await causes.record(settlements))
-    const entries = settlements.map((settlement, at) => ({
-      settlement,
-      row: rowOf(settlement, at + 1, localMs, keys.get(settlement)),
-    }))
+    const entries = entriesOf(settlements, keys, clock.localMs())
     const { took, successors } = await settleReadable(entries)
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
     const effective = new Set(took)
     return announceSettled({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endedTasks, onLog)
   }
 }
+
+const entriesOf = (
+  settlements: readonly Settlement[],
+  causeKeys: ReadonlyMap<Settlement, number>,
+  localMs: number,
+): readonly Entry[] =>
+  settlements.map((settlement, at) => ({
+    settlement,
+    row: rowOf(settlement, at + 1, localMs, causeKeys.get(settlement)),
+  }))
 
 /**
  * Quarantines the event if this settlement says so. Returns the event if it is quarantined now, by this settlement or an

@@ -112,12 +112,12 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     }
     return { rows, end: places.length < MAX_DELIVERIES_READ ? undefined : places.at(-1)?.position }
   }
+}
 
-  function indexFor({ state }: DeliveryFilter): string | undefined {
-    if (state === 'dead') return 'delivery_died'
-    if (state === 'discarded') return 'delivery_discarded'
-    return state === 'running' ? 'delivery_running' : undefined
-  }
+function indexFor({ state }: DeliveryFilter): string | undefined {
+  if (state === 'dead') return 'delivery_died'
+  if (state === 'discarded') return 'delivery_discarded'
+  return state === 'running' ? 'delivery_running' : undefined
 }
 
 /** Empty if the event lies on a damaged page. */
