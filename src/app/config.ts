@@ -224,6 +224,7 @@ function readSource(
     dedupe: env.word(`${variable}_DEDUPE`, DEDUPE_MODES),
     redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
+    expectEvery: env.duration(`${variable}_EXPECT_EVERY`, ['off']) ?? 'learned',
     provider,
     secrets: (secrets ?? []).filter((secret) => secret !== ''),
     types: types.filter((type) => type !== ''),

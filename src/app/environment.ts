@@ -28,6 +28,9 @@ export function addEnvironmentFile(): void {
   Object.assign(process.env, readEnvironment())
 }
 
+const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const MAX_DURATION_MS = 366 * UNITS_MS.d
+
 /** Reads variables by type and collects all faults and warnings. An empty variable counts as not set, except a list of secrets. */
 export class EnvironmentReader {
   readonly faults: string[] = []
@@ -105,6 +108,21 @@ export class EnvironmentReader {
     if (value >= min && value <= max) return value
     this.fault(`${name} is ${text}, not a whole number from ${min} to ${max}`)
     return fallback
+  }
+
+  /** A time as `90s`, `15m`, `1h` or `7d`, in ms; or one of the words. */
+  duration<Word extends string>(name: string, words: readonly Word[]): number | Word | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const word = words.find((each) => each === text)
+    if (word !== undefined) return word
+    const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+    const ms = Number(count) * (UNITS_MS[unit as keyof typeof UNITS_MS] ?? Number.NaN)
+    if (ms > 0 && ms <= MAX_DURATION_MS) return ms
+    this.fault(
+      `${name} is ${text}, not a time of up to a year (30m, 1h, 7d)${words.map((each) => ` or ${each}`).join('')}`,
+    )
+    return undefined
   }
 
   flag(name: string): boolean {

@@ -1,5 +1,6 @@
 import type { AttemptPolicy } from './handler-policy.ts'
 import type { RetryPolicy } from './retry-or-dead.ts'
+import type { ExpectEvery } from './source-health.ts'
 
 /** How the duplicates of a source are recognized: by the id, or also by the body. */
 export const DEDUPE_MODES = ['id', 'body'] as const
@@ -21,6 +22,7 @@ export interface SourceConfig {
   readonly apiKey: string | undefined
   /** Replaces the provider's own API URL; without a trailing slash. */
   readonly apiUrl: string | undefined
+  readonly expectEvery: ExpectEvery
   /** `SOURCE_<NAME>`, for messages. */
   readonly variable: string
 }

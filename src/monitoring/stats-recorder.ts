@@ -17,6 +17,8 @@ export interface StatsRecorderOptions {
   readonly store: Pick<StatStore, 'recordStats'>
   /** The sources that are configured: nothing else is counted. */
   readonly sources: () => { has(name: string): boolean }
+  /** Whether this process receives webhooks. */
+  readonly receives: boolean
   readonly clock: Clock
 }
 
@@ -38,6 +40,7 @@ export class StatsRecorder implements Telemetry {
   #minuteMs = Number.NEGATIVE_INFINITY
   #bySource = new Map<string, Counted>()
   #waiting = new Map<string, StatRow>()
+  readonly #lastWebhooks = new Map<string, number>()
   #calls = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -60,8 +63,7 @@ export class StatsRecorder implements Telemetry {
 
   /** Hands the store what has changed. What it cannot write now is written with the next flush. */
   async flush(): Promise<void> {
-    const service = this.#of(SERVICE)
-    if (service.hour.minutes.set(this.#minuteOfHour())) service.isChanged = true
+    this.#markRunning()
     this.#collect()
     if (this.#waiting.size === 0) return
     const sent = this.#waiting
@@ -76,13 +78,29 @@ export class StatsRecorder implements Telemetry {
     }
   }
 
+  /** The rows of the present minute and hour as they are now. */
+  present(): readonly StatRow[] {
+    this.#markRunning()
+    return [...this.#bySource].flatMap(([source, counted]) => this.#rowsOf(source, counted))
+  }
+
+  /** When the last authentic webhook of a source came to this process. */
+  lastWebhookAtMs = (source: string): number | undefined => this.#lastWebhooks.get(source)
+
+  #markRunning(): void {
+    const service = this.#of(SERVICE)
+    if (this.#options.receives && service.hour.minutes.set(this.#minuteOfHour())) service.isChanged = true
+  }
+
   request(source: string | undefined, outcome: RequestOutcome): void {
     const counted = this.#known(source)
-    if (counted === undefined) return
+    if (source === undefined || counted === undefined) return
     if (outcome === 'duplicate') counted.minute.duplicates++
     else if (!isAcknowledged(outcome)) counted.minute.refuse(outcome)
     // A request that the service could not take was a sign of life, too.
-    if (outcome === 'unavailable' || isAcknowledged(outcome)) counted.hour.minutes.set(this.#minuteOfHour())
+    if (outcome !== 'unavailable' && !isAcknowledged(outcome)) return
+    counted.hour.minutes.set(this.#minuteOfHour())
+    this.#lastWebhooks.set(source, this.#options.clock())
   }
 
   acknowledged(source: string, seconds: number): void {
@@ -167,22 +185,18 @@ export class StatsRecorder implements Telemetry {
     for (const [source, counted] of this.#bySource) {
       if (!counted.isChanged) continue
       counted.isChanged = false
-      const hour = new Numbers()
-      hour.add(counted.hour)
-      hour.add(counted.minute)
-      const minute = { span: 'minute', atMs: this.#minuteMs, source, writer: this.#writer } as const
-      if (source !== SERVICE) this.#wait({ ...minute, numbers: counted.minute.toText() })
-      this.#wait({
-        ...minute,
-        span: 'hour',
-        atMs: beginningOf('hour', this.#minuteMs),
-        numbers: hour.toText(),
-      })
+      for (const row of this.#rowsOf(source, counted)) this.#waiting.set(keyOf(row), row)
     }
   }
 
-  #wait(row: StatRow): void {
-    this.#waiting.set(keyOf(row), row)
+  #rowsOf(source: string, { minute, hour: before }: Counted): readonly StatRow[] {
+    const hour = new Numbers()
+    hour.add(before)
+    hour.add(minute)
+    const row = { source, writer: this.#writer } as const
+    const ofHour = { ...row, span: 'hour', atMs: beginningOf('hour', this.#minuteMs), numbers: hour.toText() } as const
+    if (source === SERVICE) return [ofHour]
+    return [{ ...row, span: 'minute', atMs: this.#minuteMs, numbers: minute.toText() }, ofHour]
   }
 
   /** Puts back what could not be written, unless there is a newer row in its place. */

@@ -38,7 +38,7 @@ function rig() {
   return {
     at,
     rows: () => [...rows.values()],
-    recorder: () => new StatsRecorder({ store, clock, sources: () => new Set(['ai', 'stripe']) }),
+    recorder: () => new StatsRecorder({ store, clock, receives: true, sources: () => new Set(['ai', 'stripe']) }),
     stats: createReadStats(store, clock),
     fail: (is: boolean) => {
       fails = is
