@@ -78,6 +78,7 @@ export async function startHoldfast(
     ])
     reloader.start()
     service.stats.start()
+    service.sourceMonitor.start()
     if (service.isWorker) {
       service.retention.start()
       service.replays.runner.start()
@@ -155,7 +156,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, replays, taskWatch, stats, live }: Service,
+  { config, store, routed, retention, replays, taskWatch, stats, sourceMonitor, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -178,6 +179,7 @@ async function stopInOrder(
   await closeListener(listeners.ops, graceMs * OPS_PART)
   await reloader.close()
   await routed.leave()
+  sourceMonitor.stop()
   stats.stop()
   await store.close()
 }

@@ -118,9 +118,9 @@ export class EnvironmentReader {
     if (word !== undefined) return word
     const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
     const ms = Number(count) * (UNITS_MS[unit as keyof typeof UNITS_MS] ?? Number.NaN)
-    if (ms > 0 && ms <= MAX_DURATION_MS) return ms
+    if (ms >= UNITS_MS.m && ms <= MAX_DURATION_MS) return ms
     this.fault(
-      `${name} is ${text}, not a time of up to a year (30m, 1h, 7d)${words.map((each) => ` or ${each}`).join('')}`,
+      `${name} is ${text}, not a time from a minute to a year (30m, 1h, 7d)${words.map((each) => ` or ${each}`).join('')}`,
     )
     return undefined
   }

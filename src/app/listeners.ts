@@ -95,6 +95,7 @@ export function opsListenerOf(
     retention,
     sources: () => [...reloader.current.parts.sources.values()],
     sourceState: (source) => reloader.current.tasks.stateOf(source),
+    sourceHealth: service.sourceMonitor.healthOf,
     secretUses: (source) => reloader.current.secretUses.usesOf(source),
     handlers: routed.handlers,
     attempts: () => attemptsOf(reloader.current.parts.config),

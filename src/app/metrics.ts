@@ -4,9 +4,11 @@ import { type Clock, systemClock } from '../domain/clock.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SecretUse } from '../domain/source.ts'
-import type { Counts } from '../domain/store-health.ts'
+import type { SourceHealth } from '../domain/source-health.ts'
+import type { Counts, StoreSize } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
+import { sizeGauges, sourceGauges } from './source-metrics.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** What the process has counted since its start. */
@@ -56,6 +58,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
   })
 
+  const refreshSize = options.storeSize === undefined ? undefined : sizeGauges([registry], options.storeSize)
+  if (options.sourceHealths !== undefined) sourceGauges([registry], options.sourceHealths)
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
 
@@ -63,7 +67,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     contentType: registry.contentType,
     telemetry,
     text: async () => {
-      await refreshStoreGauges()
+      await Promise.all([refreshStoreGauges(), refreshSize?.()])
       const text = await registry.metrics()
       forgetDelays()
       return text
@@ -87,6 +91,8 @@ export interface MetricsOptions {
   /** The handlers that are known now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
+  readonly storeSize?: () => Promise<StoreSize>
+  readonly sourceHealths?: () => readonly { readonly source: string; readonly health: SourceHealth }[]
   /** The store's warnings, such as damage. */
   readonly storeWarnings?: () => readonly string[]
   /** How many seconds this process's clock is ahead of its senders', while it counts as off; otherwise 0. */

@@ -13,6 +13,7 @@ import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
 import { LiveFeed } from '../monitoring/live-events.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
+import { SourceMonitor } from '../monitoring/source-monitor.ts'
 import { StatsRecorder } from '../monitoring/stats-recorder.ts'
 import { createInlineReader } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
@@ -42,6 +43,8 @@ export interface Tuning {
   readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
   /** How long an open circuit breaker blocks calls to a provider. */
   readonly breakerPauseMs?: number
+  /** How often the sources are judged. */
+  readonly monitorMs?: number
 }
 
 /** What `wireService` needs: the configuration at the start, the open store, and the handlers of all replicas. */
@@ -88,13 +91,16 @@ export function wireService(
   },
 ) {
   const current = (): Generation => reloader().current
-  const { config, store, routed, clock, log, droppedLogLines } = inputs
+  const { config, store, routed, clock, log, droppedLogLines, tuning } = inputs
   const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
   const metrics = createMetrics({
     handlers: routed.handlers,
     sources: () => current().parts.sources,
     counts: () => store.counts(),
+    storeSize: () => store.size(),
+    sourceHealths: () =>
+      [...current().parts.sources.keys()].map((source) => ({ source, health: sourceMonitor.healthOf(source) })),
     storeWarnings: () => store.warnings(),
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
@@ -104,7 +110,20 @@ export function wireService(
     retention: () => (isWorker ? retention.state() : undefined),
   })
   const retention = retentionOf(inputs, current)
-  const stats = new StatsRecorder({ store, sources: () => current().parts.sources, clock })
+  const stats = new StatsRecorder({
+    store,
+    sources: () => current().parts.sources,
+    receives: config.role !== 'worker',
+    clock,
+  })
+  const sourceMonitor = new SourceMonitor({
+    store,
+    recorder: stats,
+    sources: () => current().parts.config.sources,
+    clock,
+    log,
+    ...(tuning.monitorMs !== undefined && { passMs: tuning.monitorMs }),
+  })
   const telemetry = toEach(metrics.telemetry, stats)
   const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
@@ -116,6 +135,7 @@ export function wireService(
     clockWatch,
     metrics,
     stats,
+    sourceMonitor,
     readStats: createReadStats(store, clock),
     telemetry,
     retention,

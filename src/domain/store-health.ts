@@ -8,6 +8,13 @@ export interface Counts {
   readonly tasks: Readonly<Record<TaskStatus, number>>
 }
 
+export interface StoreSize {
+  /** The database, with SQLite including its log. */
+  readonly bytes: number
+  /** The space that is left on its disk; undefined: the store cannot tell. */
+  readonly freeBytes: number | undefined
+}
+
 /** The state of the store, for readiness and metrics. */
 export interface StoreHealth {
   /** Why the store would refuse an append now; empty if it would not. Does not query the database. */
@@ -18,6 +25,9 @@ export interface StoreHealth {
 
   /** The numbers may be a few seconds old. */
   counts(): Promise<Counts>
+
+  /** May be a minute old. */
+  size(): Promise<StoreSize>
 
   /**
    * Resolves if the store can never work again in this process (a failed fsync, a dead thread): the process should end. A database

@@ -118,6 +118,7 @@ export class SourceMonitor {
       const activity = history.of(name)
       const known = this.#of(name)
       known.rhythm = learnRhythm(activity)
+      await pause()
       const last = activity.active.lastIndexOf(1)
       if (last >= 0) note(known, (activity.fromMinute + last) * MINUTE_MS)
       else note(known, (await store.activity(name, nowMs)).lastWebhookAtMs)
@@ -169,7 +170,8 @@ export class SourceMonitor {
     const isSilent = isOf(episode, lastMs) || this.#isSilent(known.rhythm, expectEvery, lastMs, nowMs)
     if (expectEvery === 'off' || !isSilent) {
       known.silentSinceMs = undefined
-      if (episode !== undefined) await this.#end(episode, 'webhooks of this source come again')
+      if (episode !== undefined && expectEvery === 'off') await this.#options.store.endEpisode('silent', source)
+      else if (episode !== undefined) await this.#end(episode, 'webhooks of this source come again')
       return
     }
     known.silentSinceMs = lastMs ?? episode?.sinceMs ?? this.#startedAtMs
@@ -253,6 +255,9 @@ const lastMinuteMs = (row: StatRow): number | undefined => {
   return last === undefined ? undefined : last * MINUTE_MS
 }
 
+/** Lets the main thread do what else there is to do. */
+const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /** Remembers the later one. */
 function note(known: Known | undefined, atMs: number | undefined): void {
   if (known === undefined || atMs === undefined) return
@@ -265,7 +270,7 @@ const isOf = (episode: Episode | undefined, lastMs: number | undefined): boolean
 
 /** Refusals are over when something is accepted again, or when nothing has been refused for a day. */
 function hasEnded({ sinceMs }: Episode, { minutes, hours }: Known, lastMs: number | undefined, nowMs: number): boolean {
-  if (lastMs !== undefined && minuteOf(lastMs) > minuteOf(sinceMs)) return true
+  if (lastMs !== undefined && lastMs >= sinceMs) return true
   const isQuiet = [...minutes, ...hours].every(({ refused }) => refused.size === 0)
   return isQuiet && nowMs - sinceMs > REFUSAL_HOURS * HOUR_MS
 }

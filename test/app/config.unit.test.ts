@@ -160,8 +160,22 @@ describe('the configuration', () => {
         secrets: ['new', 'old'],
         types: ['*'],
         dedupe: 'id',
+        expectEvery: 'learned',
       },
     ])
+  })
+
+  test.each([
+    ['90s', 90_000],
+    ['30m', 1_800_000],
+    ['1h', 3_600_000],
+    ['7d', 604_800_000],
+    ['off', 'off'],
+    ['', 'learned'],
+  ] as const)('reads the time %s that a source may be silent', (text, expectEvery) => {
+    const { config, faults } = readConfig({ ...sound, SOURCE_AI_EXPECT_EVERY: text })
+    expect(faults).toEqual([])
+    expect(config.sources[0]?.expectEvery).toBe(expectEvery)
   })
 
   test('reads X from the file that X_FILE names, without its line end', () => {
@@ -216,6 +230,16 @@ describe('the configuration', () => {
       'a way to tell duplicates that there is not',
       { SOURCE_AI_DEDUPE: 'hash' },
       /^SOURCE_AI_DEDUPE is hash, not id or body/,
+    ],
+    [
+      'an expected time that is none',
+      { SOURCE_AI_EXPECT_EVERY: '1 hour' },
+      /^SOURCE_AI_EXPECT_EVERY is 1 hour, not a time from a minute to a year \(30m, 1h, 7d\) or off$/,
+    ],
+    [
+      'an expected time that is too short',
+      { SOURCE_AI_EXPECT_EVERY: '59s' },
+      /^SOURCE_AI_EXPECT_EVERY is 59s, not a time/,
     ],
     [
       'a redelivery that is no flag',

@@ -107,6 +107,13 @@ export function describeStats({ store }: Fixture): void {
     })
   })
 
+  test('`size` gives the bytes that the database takes up, and those that are free where they are known', async () => {
+    await store().append(newEvent())
+    const { bytes, freeBytes = 1 } = await store().size()
+    expect(bytes).toBeGreaterThan(50_000)
+    expect(freeBytes).toBeGreaterThan(0)
+  })
+
   describe('episodes', () => {
     test('begin once and end once, each kind and source for itself', async () => {
       const silent = { kind: 'silent', source: 'ai', sinceMs: START_MS } as const

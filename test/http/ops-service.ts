@@ -128,6 +128,13 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'open', silentSinceMs: undefined }),
     sources: () => [{ ...source('ai'), url: 'https://hooks.example/v1/webhooks/ai' }, source('forms')],
+    sourceHealth: () => ({
+      lastWebhookAtMs: undefined,
+      usualGapMs: 90_000,
+      silentSinceMs: undefined,
+      refusingSinceMs: 0,
+      refusingReason: 'signature_mismatch',
+    }),
     secretUses: () => [{ place: 1, verified: 2, lastVerifiedAtMs: undefined, sinceMs: 0 }],
     handlers: () => handlers,
     attempts: () => ({ timeoutMs: 30_000, retry: { maxAttempts: 12, baseMs: 1_000, capMs: 3_600_000 } }),

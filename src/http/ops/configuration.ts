@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { SecretUse, SourceState } from '../../domain/source.ts'
+import type { SourceHealth } from '../../domain/source-health.ts'
 import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../schemas/configuration.ts'
 import type { OpsApp } from './ops-app.ts'
 
@@ -10,10 +11,11 @@ const tags = ['configuration']
 interface SourceAnswers {
   readonly sources: () => readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
+  readonly sourceHealth: (source: string) => SourceHealth
   readonly secretUses: (source: string) => readonly SecretUse[]
 }
 
-export function registerSources(app: OpsApp, { sources, sourceState, secretUses }: SourceAnswers): void {
+export function registerSources(app: OpsApp, { sources, sourceState, sourceHealth, secretUses }: SourceAnswers): void {
   app.get(
     '/v1/sources',
     {
@@ -25,7 +27,7 @@ export function registerSources(app: OpsApp, { sources, sourceState, secretUses 
     },
     async (_request, reply) => {
       const items = sources().map(async (source) =>
-        sourceJson(source, await sourceState(source.name), secretUses(source.name)),
+        sourceJson(source, await sourceState(source.name), sourceHealth(source.name), secretUses(source.name)),
       )
       return reply.send({ items: await Promise.all(items) })
     },

@@ -12,6 +12,7 @@ import type { ReloadResult } from '../../domain/reload.ts'
 import type { ReplayService } from '../../domain/replay-service.ts'
 import type { RetentionService } from '../../domain/retention.ts'
 import type { SecretUse, SourceState } from '../../domain/source.ts'
+import type { SourceHealth } from '../../domain/source-health.ts'
 import type { ReadStats } from '../../domain/stats.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
@@ -50,6 +51,7 @@ export interface OpsListenerOptions {
   readonly retention: RetentionService
   readonly sources: () => readonly SourceView[]
   readonly sourceState: (source: string) => Promise<SourceState>
+  readonly sourceHealth: (source: string) => SourceHealth
   readonly secretUses: (source: string) => readonly SecretUse[]
   readonly handlers: () => readonly HandlerDefinition[]
   /** The service's settings for handlers without a policy of their own. */

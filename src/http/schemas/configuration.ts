@@ -3,6 +3,7 @@ import { toIso } from '../../domain/clock.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import { type AttemptPolicy, attemptPolicyOf } from '../../domain/handler-policy.ts'
 import { BREAKER_STATES, type SecretUse, type Source, type SourceState } from '../../domain/source.ts'
+import type { SourceHealth } from '../../domain/source-health.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const SourceSchema = Type.Object({
@@ -26,7 +27,19 @@ export const SourceSchema = Type.Object({
     }),
     { description: 'Which secret verifies the webhooks that this process receives. A secret itself is never shown' },
   ),
-  silent_since: Nullable(Time(), 'Since when no webhooks arrive and its tasks end only by poll; null: webhooks arrive'),
+  usual_gap_seconds: Nullable(
+    Type.Number(),
+    'Half of the gaps between its webhooks in the last four weeks were not longer; null: not known yet',
+  ),
+  silent_since: Nullable(
+    Time(),
+    'Since when no webhook has come, if that is longer than usual or than EXPECT_EVERY says, or if its tasks end only by poll meanwhile; null: webhooks come',
+  ),
+  refusing_since: Nullable(
+    Time(),
+    'Since when its requests are refused for their signatures, and none or hardly any is accepted; null: they are accepted',
+  ),
+  refusing_reason: Nullable(Type.String(), 'The most frequent reason'),
 })
 export type SourceJson = Static<typeof SourceSchema>
 
@@ -36,6 +49,7 @@ export type SourceView = Pick<Source, 'name' | 'types' | 'url'> & { readonly pro
 export const sourceJson = (
   { name, provider, types, url }: SourceView,
   state: SourceState,
+  health: SourceHealth,
   secretUses: readonly SecretUse[],
 ): SourceJson => ({
   name,
@@ -52,7 +66,10 @@ export const sourceJson = (
     last_verified_at: isoOrNull(lastVerifiedAtMs),
     since: toIso(sinceMs),
   })),
-  silent_since: isoOrNull(state.silentSinceMs),
+  usual_gap_seconds: health.usualGapMs === undefined ? null : health.usualGapMs / 1000,
+  silent_since: isoOrNull(health.silentSinceMs ?? state.silentSinceMs),
+  refusing_since: isoOrNull(health.refusingSinceMs),
+  refusing_reason: health.refusingReason ?? null,
 })
 
 export const HandlerSchema = Type.Object({

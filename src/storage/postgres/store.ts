@@ -43,6 +43,7 @@ import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
 import { createSettle } from './settle.ts'
+import { createSize } from './size.ts'
 import { createStats } from './stats.ts'
 import { createTail } from './tail.ts'
 import { createTrackTask } from './track-task.ts'
@@ -148,6 +149,7 @@ function createStore(parts: Parts): OpenStore {
       workers: () => registry.workers(),
     },
     counts: operations.while(createCounts(connections, clock)),
+    size: operations.while(createSize(connections)),
     warnings: damage.warnings,
     faults() {
       const ended = operations.ended()

@@ -13,6 +13,7 @@ import { prepareReplayMatches } from './replay-matches.ts'
 import { prepareSearchDeliveries } from './search-deliveries.ts'
 import { prepareSearchEvents } from './search-events.ts'
 import { prepareActivity, prepareFindTask, prepareSearchTasks } from './search-tasks.ts'
+import { prepareSize } from './size.ts'
 import { prepareReadStats } from './stats.ts'
 import { prepareTail } from './tail.ts'
 import { runCall } from './thread-calls.ts'
@@ -23,7 +24,8 @@ import type { Call, FromReader, ReaderOperations } from './thread-messages.ts'
 const port = parentPort
 if (port === null) throw new Error('reader.ts runs as a worker thread')
 
-const db = openForReading((workerData as { path: string }).path)
+const { path } = workerData as { path: string }
+const db = openForReading(path)
 const operations: ReaderOperations = {
   events: prepareSearchEvents(db),
   event: prepareFindEvent(db),
@@ -36,6 +38,7 @@ const operations: ReaderOperations = {
   findDead: prepareFindDead(db),
   matchDead: prepareMatchDead(db),
   counts: prepareCounts(db),
+  size: prepareSize(path),
   tasks: prepareSearchTasks(db),
   task: prepareFindTask(db),
   activity: prepareActivity(db),

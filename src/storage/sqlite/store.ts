@@ -22,7 +22,7 @@ import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
-import type { Counts } from '../../domain/store-health.ts'
+import type { Counts, StoreSize } from '../../domain/store-health.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
   SourceActivity,
@@ -197,6 +197,10 @@ export class SqliteStore implements OpenStore {
 
   async counts(): Promise<Counts> {
     return this.#refusing() ?? this.#reads.call('counts', this.#clock())
+  }
+
+  async size(): Promise<StoreSize> {
+    return this.#refusing() ?? this.#reads.call('size')
   }
 
   async track(task: NewTask): Promise<Tracked> {

@@ -32,7 +32,7 @@ import type {
 import type { OldBounds, OldEvents, PruneRequest } from '../../domain/retention-store.ts'
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
-import type { Counts } from '../../domain/store-health.ts'
+import type { Counts, StoreSize } from '../../domain/store-health.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
 import type {
   SourceActivity,
@@ -138,6 +138,7 @@ export interface ReaderOperations {
   findDead(request: DiscardRequest): FoundDead
   matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
   counts(nowMs: number): Counts
+  size(): StoreSize
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
   task(source: string, id: string): Task | undefined
   activity(source: string, sinceMs: number): SourceActivity
