@@ -58,6 +58,7 @@ export function describeLife({ store }: Fixture): void {
           store().beginEpisode({ kind: 'silent', source: 'stripe', sinceMs: 0 }),
           store().endEpisode('silent', 'stripe'),
           store().episodes(),
+          store().size(),
           store().audit.record({ action: 'a.b', outcome: 'done', actor: 'signal' }),
           store().audit.list({}, { limit: 1 }),
           store().audit.prune(0, 1),
