@@ -177,7 +177,10 @@ describe('the ops API', () => {
       recovered_last_hour: 2,
       breaker: 'open',
       secrets: [{ place: 1, verified: 2, last_verified_at: null, since: '1970-01-01T00:00:00.000Z' }],
+      usual_gap_seconds: 90,
       silent_since: null,
+      refusing_since: '1970-01-01T00:00:00.000Z',
+      refusing_reason: 'signature_mismatch',
     }
     expect(await (await get('/v1/sources')).json()).toEqual({
       items: [
