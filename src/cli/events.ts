@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { type ErrorDetail, messageOf } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
+import { EVENT_OUTCOMES } from '../domain/outcome.ts'
 import type { EventDetailJson, EventJson, ReplayJson } from '../http/schemas/events.ts'
 import { CommandError, command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
 import { listFlags, runList } from './lists.ts'
@@ -21,6 +22,7 @@ export const eventsList = command({
     source: { value: '<name>', help: 'of this source' },
     type: { value: '<type>', help: 'of this type; * stands for anything' },
     status: oneOf('<status>', EVENT_STATUSES),
+    outcome: oneOf('<outcome>', EVENT_OUTCOMES),
     origin: oneOf('<origin>', ORIGINS),
     task: { value: '<id>', help: 'about this task of the provider' },
     since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
@@ -40,6 +42,7 @@ const columns: Columns<EventJson> = [
   text('SOURCE', ({ source }) => source),
   text('TYPE', ({ type }) => type),
   state('STATUS', ({ status }) => status),
+  state('OUTCOME', ({ outcome }) => outcome ?? ''),
 ]
 
 /** The time of an option as RFC 3339. The operator gives RFC 3339, or a duration before now. */
@@ -104,6 +107,7 @@ function describe(event: EventDetailJson, view: View): string {
     ['id', event.id],
     ['type', event.type],
     ['status', stateCell(event.status)],
+    ['outcome', event.outcome === undefined ? undefined : stateCell(event.outcome)],
     ['reasons', event.reasons.join('; ')],
     ['origin', event.origin],
     ['task', event.task],

@@ -57,7 +57,10 @@ export interface EventStore {
    */
   append(event: NewEvent): Promise<Receipt>
 
-  /** Newest first, with every event whose append has resolved. Rejects with `invalid_request` if the filter breaks its bounds. */
+  /**
+   * Newest first, with every event whose append has resolved: by time of receipt; with the outcome dead, failing, pending or discarded,
+   * in order of arrival. Rejects with `invalid_request` if the filter breaks its bounds.
+   */
   events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>>
 
   /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */

@@ -1,4 +1,5 @@
 import type { OrderKeys } from './order-key.ts'
+import type { EventOutcome } from './outcome.ts'
 import type { TaskEnd } from './task.ts'
 
 /** How an event came to Holdfast. */
@@ -141,6 +142,8 @@ export interface EventSummary {
   readonly receivedAtMs: number
   readonly origin: Origin
   readonly status: EventStatus
+  /** Absent: its deliveries lie on a damaged page. */
+  readonly outcome?: EventOutcome
   readonly reasons: readonly string[]
   readonly apiVersion?: string
   readonly task?: string

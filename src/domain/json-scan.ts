@@ -11,6 +11,7 @@ import {
   parseJson,
   QUOTE,
 } from './json.ts'
+import { MAX_JSON_DEPTH } from './limits.ts'
 
 const BROKEN = -1
 const broken: Parsed = { ok: false, reason: 'the body is not valid JSON' }
@@ -46,6 +47,48 @@ export function memberOf(bytes: Uint8Array, name: string): { readonly from: numb
   const from = bytes[open] === OPEN_BRACE ? memberIn(bytes, open, name) : undefined
   const end = from === undefined || from === BROKEN ? BROKEN : afterValue(bytes, from)
   return from === undefined || end === BROKEN ? undefined : { from, end }
+}
+
+/**
+ * Calls `each` with the text of every scalar at a path: a string as it reads, anything else as it is written, so that no digit of a
+ * number is lost. A name leads into the member of an object, or the element of an array with this index; any other array stands for
+ * all its elements, also at the end of the path. Stops when `each` gives false. Like `scalarIn`, it does not check the rest of the body.
+ */
+export function eachScalarIn(bytes: Uint8Array, path: readonly string[], each: (text: string) => boolean): void {
+  const visit = (at: number, depth: number, arrays: number): boolean => {
+    const name = path[depth]
+    if (bytes[at] === OPEN_BRACKET) {
+      const element = name === undefined ? undefined : elementIn(bytes, at, name)
+      if (element !== undefined) return element === BROKEN || visit(element, depth + 1, arrays)
+      return arrays === MAX_JSON_DEPTH || visitElements(at, (from) => visit(from, depth, arrays + 1))
+    }
+    if (name !== undefined) {
+      const member = bytes[at] === OPEN_BRACE ? memberIn(bytes, at, name) : undefined
+      return member === undefined || member === BROKEN || visit(member, depth + 1, arrays)
+    }
+    const text = bytes[at] === OPEN_BRACE ? undefined : scalarTextAt(bytes, at)
+    return text === undefined || each(text)
+  }
+  const visitElements = (open: number, element: (from: number) => boolean): boolean => {
+    let at = afterSpace(bytes, open + 1)
+    while (at < bytes.length && bytes[at] !== CLOSE_BRACKET) {
+      if (!element(at)) return false
+      at = afterItem(bytes, at)
+      if (at === BROKEN || bytes[at] !== COMMA) return true
+      at = afterSpace(bytes, at + 1)
+    }
+    return true
+  }
+  visit(afterSpace(bytes, hasByteOrderMark(bytes) ? 3 : 0), 0, 0)
+}
+
+function scalarTextAt(bytes: Uint8Array, from: number): string | undefined {
+  const end = afterValue(bytes, from)
+  if (end === BROKEN) return undefined
+  const written = bytes.subarray(from, end)
+  const parsed = parseJson(written)
+  if (!parsed.ok) return undefined
+  return typeof parsed.value === 'string' ? parsed.value : String.fromCharCode(...written)
 }
 
 const hasByteOrderMark = (bytes: Uint8Array): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf

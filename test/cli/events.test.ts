@@ -32,10 +32,10 @@ test('events list lists events newest first, in aligned columns', async () => {
   const { code, out } = await events('list', '--type', 'acme.*thing')
   expect(code).toBe(0)
   const [heading = '', ...lines] = out.trimEnd().split('\n')
-  expect(heading.split(/ {2,}/)).toEqual(['RECEIVED', 'UID', 'SOURCE', 'TYPE', 'STATUS'])
+  expect(heading.split(/ {2,}/)).toEqual(['RECEIVED', 'UID', 'SOURCE', 'TYPE', 'STATUS', 'OUTCOME'])
   expect(lines.map((line) => line.split(/ {2,}/).slice(1))).toEqual([
-    [second.uid, 'ai', 'acme.unwanted.thing', 'unhandled'],
-    [first.uid, 'ai', 'acme.thing', 'accepted'],
+    [second.uid, 'ai', 'acme.unwanted.thing', 'unhandled', 'none'],
+    [first.uid, 'ai', 'acme.thing', 'accepted', expect.stringMatching(/^(?:pending|succeeded)$/)],
   ])
   expect(new Set(lines.map((line) => line.indexOf(' ai ')))).toEqual(new Set([heading.indexOf('SOURCE') - 1]))
 })

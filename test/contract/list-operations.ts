@@ -4,15 +4,17 @@ import { DELIVERY_STATES } from '../../src/domain/delivery.ts'
 import type { DeliveryFilter } from '../../src/domain/delivery-queue.ts'
 import type { EventFilter } from '../../src/domain/event-filter.ts'
 import { newUid } from '../../src/domain/names.ts'
+import { EVENT_OUTCOMES } from '../../src/domain/outcome.ts'
 import { CAUSES, HANDLERS, operation, optional, origin, source, status, taskId, timeMs, type } from './operation.ts'
 import { allPages } from './store-samples.ts'
 
 export const listEvents = operation(
   'events',
-  optional<Required<EventFilter>>({
+  optional<Required<Omit<EventFilter, 'contains' | 'match'>>>({
     source,
     type: fc.oneof(type, fc.constantFrom('*', 'invoice.*', '*e*', 'x*')),
     status: fc.oneof(status, fc.constantFrom('conflict', 'superseded')),
+    outcome: fc.constantFrom(...EVENT_OUTCOMES),
     origin,
     task: taskId,
     sinceMs: timeMs,

@@ -2,6 +2,7 @@ import type { Attempt, DeliveryState, DeliverySummary } from '../../src/domain/d
 import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
 import type { EventStatus, NewEvent } from '../../src/domain/event.ts'
 import type { OrderKeys } from '../../src/domain/order-key.ts'
+import type { EventOutcome } from '../../src/domain/outcome.ts'
 
 /** What the model store holds, and rules of single deliveries. */
 
@@ -40,6 +41,15 @@ export interface ModelEvent {
   /** By which it was quarantined in the processes of its handlers. */
   readonly judgements: Set<string>
   readonly deliveries: ModelDelivery[]
+}
+
+/** What its deliveries have made of an event. */
+export function outcomeIn({ deliveries }: ModelEvent): EventOutcome {
+  if (deliveries.length === 0) return 'none'
+  if (deliveries.some(({ state }) => state === 'dead')) return 'dead'
+  if (deliveries.some(({ state, attempts }) => state === 'pending' && attempts > 0)) return 'failing'
+  if (deliveries.some(({ state }) => state === 'pending' || state === 'running')) return 'pending'
+  return deliveries.some(({ state }) => state === 'discarded') ? 'discarded' : 'succeeded'
 }
 
 export function limitsOf({ leaseMs, maxAttempts, ownLimits = [] }: ClaimRequest, { handler }: ModelDelivery) {

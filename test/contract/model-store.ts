@@ -8,7 +8,15 @@ import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
-import { endedIn, headOf, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
+import {
+  endedIn,
+  headOf,
+  limitsOf,
+  type ModelDelivery,
+  type ModelEvent,
+  outcomeIn,
+  summaryOf,
+} from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { ModelTasks } from './model-tasks.ts'
 
@@ -203,15 +211,17 @@ export class ModelStore {
   deliveries = (): ModelDelivery[] => this.events.flatMap(({ deliveries }) => deliveries)
 
   /** Uids, newest first. */
-  listEvents({ source, type, status, origin, task, sinceMs, untilMs, q }: EventFilter): readonly string[] {
+  listEvents({ source, type, status, outcome, origin, task, sinceMs, untilMs, q }: EventFilter): readonly string[] {
     const matches = compilePatterns([type ?? '*'])
     const contains = (text: string | undefined) => text?.toLowerCase().includes((q ?? '').toLowerCase()) === true
+    const isByArrival = outcome !== undefined && outcome !== 'succeeded' && outcome !== 'none'
     return this.events
       .toReversed()
-      .toSorted((a, b) => b.given.receivedAtMs - a.given.receivedAtMs)
+      .toSorted((a, b) => (isByArrival ? 0 : b.given.receivedAtMs - a.given.receivedAtMs))
       .filter(({ given }) => source === undefined || given.source === source)
       .filter(({ given }) => matches(given.type))
       .filter((event) => status === undefined || event.status === status)
+      .filter((event) => outcome === undefined || outcomeIn(event) === outcome)
       .filter(({ given }) => origin === undefined || given.origin === origin)
       .filter(({ given }) => task === undefined || given.task === task)
       .filter(({ given }) => sinceMs === undefined || given.receivedAtMs >= sinceMs)

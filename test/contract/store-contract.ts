@@ -16,6 +16,7 @@ import { describeLeasedAtAppend } from './store-contract-leased.ts'
 import { describeLife } from './store-contract-life.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeOrder } from './store-contract-order.ts'
+import { describeOutcomes } from './store-contract-outcomes.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
@@ -50,6 +51,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeOrder(fixture)
     describeListing(fixture)
     describeTail(fixture)
+    describeOutcomes(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeReplayJobs(fixture)
@@ -111,6 +113,7 @@ function describeAppend({ store }: Fixture): void {
       const { body, handlers: _, ...same } = event
       expect(await store().event(event.uid)).toEqual({
         ...same,
+        outcome: 'none',
         sizeBytes: 256,
         checksum: createHash('sha256').update(body).digest('hex'),
         deliveries: [],

@@ -8,6 +8,7 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { isUid } from '../../domain/names.ts'
+import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import {
   DeliverySchema,
   deliveryJson,
@@ -27,6 +28,7 @@ const EventQuery = Type.Object(
     source: Type.Optional(Text('Name of the source')),
     type: Type.Optional(Text('Event type, or a pattern with *')),
     status: Type.Optional(OneOf(EVENT_STATUSES)),
+    outcome: Type.Optional(OneOf(EVENT_OUTCOMES)),
     origin: Type.Optional(OneOf(ORIGINS)),
     task: Type.Optional(Text("The provider's id of the task")),
     since: Type.Optional(Time('Received at or after')),

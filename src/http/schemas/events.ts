@@ -5,6 +5,7 @@ import type { Replayed } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { CREATED_AT_SOURCES, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/event-store.ts'
+import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import { OneOf, Time } from './schema.ts'
 
 export const EventSchema = Type.Object({
@@ -19,6 +20,8 @@ export const EventSchema = Type.Object({
   received_at: Time(),
   origin: OneOf(ORIGINS),
   status: OneOf(EVENT_STATUSES),
+  // Absent: its deliveries lie on a damaged page.
+  outcome: Type.Optional(OneOf(EVENT_OUTCOMES)),
   reasons: Type.Array(Type.String()),
   api_version: Type.Optional(Type.String()),
   task: Type.Optional(Type.String()),
@@ -115,6 +118,7 @@ export const eventJson = (event: EventSummary): EventJson => ({
   received_at: toIso(event.receivedAtMs),
   origin: event.origin,
   status: event.status,
+  ...(event.outcome !== undefined && { outcome: event.outcome }),
   reasons: [...event.reasons],
   ...(event.apiVersion !== undefined && { api_version: event.apiVersion }),
   ...(event.task !== undefined && { task: event.task }),

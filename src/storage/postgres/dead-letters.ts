@@ -28,7 +28,7 @@ import { type Condition, optional } from '../shared/list-pages.ts'
 import type { DatabaseClock } from './clock.ts'
 import { type Connections, type Query, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
-import { eventConditions } from './search-events.ts'
+import { eventConditions } from './event-conditions.ts'
 
 type NamedRow = DeliveryRow & WalkedRow & Readonly<{ uid: string; source: string; type: string }>
 

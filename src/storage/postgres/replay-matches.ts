@@ -4,7 +4,7 @@ import { type Condition, optional } from '../shared/list-pages.ts'
 import { MAX_DEAD_SORTED, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
-import { eventConditions, timeRange } from './search-events.ts'
+import { eventConditions, timeRange } from './event-conditions.ts'
 
 type MatchRow = Row & { readonly key: number; readonly uid: string }
 

@@ -5,6 +5,7 @@ import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../d
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
 import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
+import { OUTCOME_RANK, outcomeAt } from './outcomes.ts'
 
 /** How both stores read a row of an event, and the rules for events that do not depend on the database. */
 
@@ -34,11 +35,14 @@ export type EventRow = Readonly<{
   task: string | null
   api_version: string | null
   size: number
+  /** Absent: it was not read. */
+  outcome_rank?: number
 }>
 
-/** The columns of an `EventRow`, of the table `event`. */
-export const EVENT_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
+/** The columns of an `EventRow`, of the table `event`, but for its outcome. */
+export const STORED_COLUMNS = `event.key, event.uid, event.source, event.provider, event.id, event.type, event.created_at,
   event.created_at_source, event.received_at, event.origin, event.status, event.reasons, event.task, event.api_version, event.size`
+export const EVENT_COLUMNS = `${STORED_COLUMNS}, ${OUTCOME_RANK} AS outcome_rank`
 
 export type EventDetailRow = EventRow &
   Readonly<{
@@ -59,6 +63,7 @@ export const eventSummaryOf = (row: EventRow): EventSummary => ({
   receivedAtMs: row.received_at,
   origin: row.origin,
   status: row.status,
+  ...(row.outcome_rank !== undefined && { outcome: outcomeAt(row.outcome_rank) }),
   reasons: row.reasons === null ? [] : (JSON.parse(row.reasons) as string[]),
   ...(row.api_version !== null && { apiVersion: row.api_version }),
   ...(row.task !== null && { task: row.task }),

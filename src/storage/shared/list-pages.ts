@@ -16,7 +16,7 @@ export const MAX_RECENT_READ = 20_000
 /** A place in a list: the list goes on strictly after this item, in its own order. */
 export interface Position {
   /**
-   * For events the time of receipt; for dead deliveries the time at which they died; 0 for other deliveries and for tasks,
+   * For events the time of receipt; for dead deliveries the time at which they died; 0 for other deliveries, for tasks and for arrivals,
    * which are in order of key alone.
    */
   readonly atMs: number
@@ -25,7 +25,8 @@ export interface Position {
 
 const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
 
-type List = 'events' | 'deliveries' | 'dead' | 'tasks' | 'replays' | 'audit'
+/** `arrivals`: events in order of key, that of their arrival. */
+type List = 'events' | 'arrivals' | 'deliveries' | 'dead' | 'tasks' | 'replays' | 'audit'
 
 const cursorOf = (list: List, { atMs, key }: Position): string =>
   Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')

@@ -28,7 +28,7 @@ import {
 import { noSuchEvent } from '../shared/events.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
-import { eventConditions } from './search-events.ts'
+import { eventConditions } from './event-conditions.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /** How many deliveries one commit discards: an append waits for no more than that. */
@@ -62,7 +62,7 @@ function prepareWalk(db: DatabaseSync) {
     const conditions: SqlCondition[] = [
       ...ofEvent,
       ...(filter.handler === undefined ? [] : [['d.handler = ?', filter.handler] as const]),
-      ['e.key IS NOT NULL'],
+      ['event.key IS NOT NULL'],
     ]
     const inner: SqlCondition[] = [
       ["state = 'dead'"],
@@ -70,10 +70,10 @@ function prepareWalk(db: DatabaseSync) {
       ['due_at >= ?', diedAtMs],
       ['(due_at > ? OR key > ?)', diedAtMs, key],
     ]
-    const sql = `SELECT d.*, ${CAUSE_ID}, e.uid, e.source, e.type, ${conditions.map(([text]) => text).join(' AND ')} AS matches FROM (
+    const sql = `SELECT d.*, ${CAUSE_ID}, event.uid, event.source, event.type, ${conditions.map(([text]) => text).join(' AND ')} AS matches FROM (
       SELECT * FROM delivery INDEXED BY ${causeKey === undefined ? 'delivery_died' : 'delivery_cause'}
       WHERE ${inner.map(([text]) => text).join(' AND ')} ORDER BY due_at, key LIMIT ?
-    ) AS d LEFT JOIN event AS e ON e.key = d.key / 1024 ORDER BY d.due_at, d.key`
+    ) AS d LEFT JOIN event ON event.key = d.key / 1024 ORDER BY d.due_at, d.key`
     const values: SQLInputValue[] = [...conditions, ...inner].flatMap(([, ...each]) => each)
     return statements.all(sql, [], '', [...values, most]) as unknown as (WalkedRow & NamedRow)[]
   }

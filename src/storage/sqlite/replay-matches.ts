@@ -3,7 +3,7 @@ import { checkEventFilter } from '../../domain/event-filter.ts'
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
 import { optional } from '../shared/list-pages.ts'
 import { MAX_DEAD_SORTED, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
-import { eventConditions, timeRange } from './search-events.ts'
+import { eventConditions, timeRange } from './event-conditions.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 const DELIVERIES_OF_EVENT = 'd.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023'

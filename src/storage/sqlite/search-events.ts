@@ -1,11 +1,14 @@
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import type { EventSummary } from '../../domain/event.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
-import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
-import { cutPage, likeContaining, MAX_EVENTS_READ, optional, type Position, startOf } from '../shared/list-pages.ts'
+import { EVENT_COLUMNS, type EventRow, eventSummaryOf, STORED_COLUMNS } from '../shared/events.ts'
+import { cutPage, MAX_EVENTS_READ, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
+import { isByArrival } from '../shared/outcomes.ts'
 import { unlessDamaged } from './errors.ts'
+import { checkedRowByRow, kindConditions, timeRange } from './event-conditions.ts'
+import { prepareSearchOutcomes } from './search-outcomes.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /**
@@ -16,9 +19,18 @@ export function prepareSearchEvents(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const kinds = prepareSourceTypes(db)
 
+  const byOutcome = prepareSearchOutcomes(statements)
+
   return (filter: EventFilter, page: PageRequest): Page<EventSummary> => {
-    const start = startOf('events', page)
     checkEventFilter(filter)
+    const list = isByArrival(filter) ? 'arrivals' : 'events'
+    const start = startOf(list, page)
+    const found = list === 'arrivals' ? byOutcome(filter, start, page.limit + 1) : byTime(filter, start, page.limit + 1)
+    const { shown, nextCursor } = cutPage(list, page, found, (position) => position)
+    return { items: shown.map(summary).filter((item) => item !== undefined), nextCursor }
+  }
+
+  function byTime(filter: EventFilter, start: Position, limit: number): PageRows<Position> {
     const chosen = filter.task === undefined ? kinds(filter) : undefined
     const checked = [...checkedRowByRow(filter), ...(chosen === undefined ? kindConditions(filter) : [])]
     const range = timeRange(filter)
@@ -34,11 +46,10 @@ export function prepareSearchEvents(db: DatabaseSync) {
                 ['source = ?', kind.source],
                 ['type = ?', kind.type],
               ]
-        return select([...ofKind, ...conditions], page.limit + 1)
+        return select([...ofKind, ...conditions], limit)
       })
       .sort((a, b) => b.atMs - a.atMs || b.key - a.key)
-    const { shown, nextCursor } = cutPage('events', page, { rows: found, end }, (position) => position)
-    return { items: shown.map(summary).filter((item) => item !== undefined), nextCursor }
+    return { rows: found, end }
   }
 
   function select(conditions: readonly SqlCondition[], limit: number): Position[] {
@@ -49,7 +60,9 @@ export function prepareSearchEvents(db: DatabaseSync) {
 
   /** Undefined if the event lies on a damaged page; the list leaves it out. */
   function summary({ key }: Position): EventSummary | undefined {
-    const found = unlessDamaged(() => statements.all(`SELECT ${EVENT_COLUMNS} FROM event`, [['key = ?', key]], '', []))
+    const read = (columns: string) =>
+      unlessDamaged(() => statements.all(`SELECT ${columns} FROM event`, [['key = ?', key]], '', []))
+    const found = read(EVENT_COLUMNS) ?? read(STORED_COLUMNS)
     if (found === undefined) return undefined
     const [row] = found
     if (row === undefined) throw new Error('an event vanished within one read transaction')
@@ -76,49 +89,6 @@ const after = ({ atMs, key }: Position): readonly SqlCondition[] => [
 const notBelow = ({ atMs, key }: Position): readonly SqlCondition[] => [
   ['received_at >= ?', atMs],
   ['(received_at > ? OR key >= ?)', atMs, key],
-]
-
-export const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly SqlCondition[] => [
-  ...optional<SQLInputValue>('received_at >= ?', sinceMs),
-  ...optional<SQLInputValue>('received_at < ?', untilMs),
-]
-
-export function checkedRowByRow({ status, origin, task, q }: EventFilter): readonly SqlCondition[] {
-  const like = q === undefined ? undefined : likeContaining(q)
-  return [
-    ...optional<SQLInputValue>('task = ?', task),
-    ...optional<SQLInputValue>('status = ?', status),
-    ...optional<SQLInputValue>('origin = ?', origin),
-    ...(like === undefined
-      ? []
-      : [
-          [
-            `(${['id', 'uid', 'type', 'task'].map((c) => `${c} LIKE ? ESCAPE '\\'`).join(' OR ')})`,
-            like,
-            like,
-            like,
-            like,
-          ] as const,
-        ]),
-  ]
-}
-
-/**
- * Conditions that are used if there are too many pairs to look up one by one, or if the index of tasks is better. The other
- * special characters of GLOB are escaped.
- */
-export const kindConditions = ({ source, type }: EventFilter): readonly SqlCondition[] => [
-  ...optional<SQLInputValue>('source = ?', source),
-  ...(type?.includes('*')
-    ? optional<SQLInputValue>('type GLOB ?', type.replace(/[[?]/g, '[$&]').replace(/\*+/g, '*'))
-    : optional<SQLInputValue>('type = ?', type)),
-]
-
-/** All conditions of a filter on the columns of `event`, for rows that another index finds. */
-export const eventConditions = (filter: EventFilter): readonly SqlCondition[] => [
-  ...timeRange(filter),
-  ...checkedRowByRow(filter),
-  ...kindConditions(filter),
 ]
 
 /** Pairs of source and type that are looked up one by one. */
