@@ -35,7 +35,7 @@ test('events list lists events newest first, in aligned columns', async () => {
   expect(heading.split(/ {2,}/)).toEqual(['RECEIVED', 'UID', 'SOURCE', 'TYPE', 'STATUS', 'OUTCOME'])
   expect(lines.map((line) => line.split(/ {2,}/).slice(1))).toEqual([
     [second.uid, 'ai', 'acme.unwanted.thing', 'unhandled', 'none'],
-    [first.uid, 'ai', 'acme.thing', 'accepted', expect.stringMatching(/^(?:pending|succeeded)$/)],
+    [first.uid, 'ai', 'acme.thing', 'accepted', expect.stringMatching(/^(?:pending|failing|succeeded|dead)$/)],
   ])
   expect(new Set(lines.map((line) => line.indexOf(' ai ')))).toEqual(new Set([heading.indexOf('SOURCE') - 1]))
 })
