@@ -6,18 +6,11 @@ import type { EventFilter } from '../../src/domain/event-filter.ts'
 import type { Receipt } from '../../src/domain/event-store.ts'
 import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
-import { compilePatterns, routeByType } from '../../src/pipeline/type-routes.ts'
+import { routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
-import {
-  endedIn,
-  headOf,
-  limitsOf,
-  type ModelDelivery,
-  type ModelEvent,
-  outcomeIn,
-  summaryOf,
-} from './model-delivery.ts'
+import { endedIn, headOf, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
+import { eventsIn } from './model-lists.ts'
 import { ModelTasks } from './model-tasks.ts'
 
 /** The store port again, as plainly as possible: lists in order of arrival, searched from end to end. */
@@ -211,23 +204,8 @@ export class ModelStore {
   deliveries = (): ModelDelivery[] => this.events.flatMap(({ deliveries }) => deliveries)
 
   /** Uids, newest first. */
-  listEvents({ source, type, status, outcome, origin, task, sinceMs, untilMs, q }: EventFilter): readonly string[] {
-    const matches = compilePatterns([type ?? '*'])
-    const contains = (text: string | undefined) => text?.toLowerCase().includes((q ?? '').toLowerCase()) === true
-    const isByArrival = outcome !== undefined && outcome !== 'succeeded' && outcome !== 'none'
-    return this.events
-      .toReversed()
-      .toSorted((a, b) => (isByArrival ? 0 : b.given.receivedAtMs - a.given.receivedAtMs))
-      .filter(({ given }) => source === undefined || given.source === source)
-      .filter(({ given }) => matches(given.type))
-      .filter((event) => status === undefined || event.status === status)
-      .filter((event) => outcome === undefined || outcomeIn(event) === outcome)
-      .filter(({ given }) => origin === undefined || given.origin === origin)
-      .filter(({ given }) => task === undefined || given.task === task)
-      .filter(({ given }) => sinceMs === undefined || given.receivedAtMs >= sinceMs)
-      .filter(({ given }) => untilMs === undefined || given.receivedAtMs < untilMs)
-      .filter(({ given: { id, uid, type, task } }) => q === undefined || [id, uid, type, task].some(contains))
-      .map(({ given }) => given.uid)
+  listEvents(filter: EventFilter): readonly string[] {
+    return eventsIn(this.events, filter).map(({ given }) => given.uid)
   }
 
   /** Newest first; dead ones by their death. */
