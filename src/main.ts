@@ -5,6 +5,7 @@ import { readEnvironment } from './app/environment.ts'
 import { HangUp } from './app/hang-up.ts'
 import { type Reread, rereadConfig } from './app/reread.ts'
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
+import type { BackupOutcome, BackupRequest } from './domain/store-backup.ts'
 import type { MoveOutcome, MoveRequest } from './domain/store-move.ts'
 import type { Log } from './log/log.ts'
 
@@ -39,6 +40,7 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       endSignal,
       read: () => readConfig(readEnvironment()),
       move,
+      backUp,
     }
     const { runCli } = await import('./cli/cli.ts')
     process.exitCode = await runCli([command, ...rest], io)
@@ -56,6 +58,13 @@ async function move(request: MoveRequest): Promise<MoveOutcome> {
   const { moveStore } = await import('./storage/transfer/move.ts')
   const onLog = (_level: string, message: string): boolean => process.stderr.write(`${message}\n`)
   return moveStore(request, { signal: endSignal(), onLog, clock: Date.now })
+}
+
+/** Makes a backup. The first signal ends it. */
+async function backUp(request: BackupRequest): Promise<BackupOutcome> {
+  const transfer = await import('./storage/transfer/backup.ts')
+  const onLog = (_level: string, message: string): boolean => process.stderr.write(`${message}\n`)
+  return transfer.backUp(request, { signal: endSignal(), onLog })
 }
 
 async function serve(command: 'serve' | 'dev'): Promise<void> {

@@ -1,5 +1,6 @@
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
+import { backup } from './backup.ts'
 import {
   type CliIo,
   type Command,
@@ -91,6 +92,7 @@ const commands: readonly Command[] = [
   retentionShow,
   retentionResume,
   reload,
+  backup,
   migrate,
 ]
 

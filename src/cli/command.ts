@@ -4,6 +4,7 @@ import type { ReadConfig } from '../app/config.ts'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import { nearestName } from '../domain/nearest-name.ts'
+import type { MakeBackup } from '../domain/store-backup.ts'
 import type { Move } from '../domain/store-move.ts'
 
 /** What a command gets from the process. No file in `cli` reads the environment or ends the process itself. */
@@ -21,6 +22,8 @@ export interface CliIo {
   readonly read: () => ReadConfig
   /** Moves a store; the move stops when the process gets a signal to end. */
   readonly move: Move
+  /** Makes a backup, which ends when the process gets a signal to end. */
+  readonly backUp: MakeBackup
 }
 
 export const EXIT_OK = 0

@@ -3,6 +3,7 @@ import type { MoveOutcome, MoveProgress, TableComparison } from '../domain/store
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
 import { write, writeJson } from './output.ts'
+import { ProgressLine } from './progress-line.ts'
 import { type Columns, count, state, table, whole } from './table.ts'
 import { viewOf } from './view.ts'
 
@@ -27,8 +28,16 @@ export const migrate = command({
   run: async ({ flags: { from, to, json } }, io) => {
     const request = { from: pathOf(from), to: targetOf(to, io) }
     const line = new ProgressLine(io.err)
+    let isTold = false
+    const onProgress = ({ step, table: name, done, total, resumed }: MoveProgress): void => {
+      if (resumed && !isTold && (done < total || step === 'verifying')) {
+        io.err.write(`goes on ${step} ${name} after ${done} of ${total} rows\n`)
+        isTold = true
+      }
+      line.show({ what: `${step} ${name}`, done, total })
+    }
     try {
-      const outcome = await io.move({ ...request, onProgress: (progress) => line.show(progress) })
+      const outcome = await io.move({ ...request, onProgress })
       line.end()
       return await report(outcome, json, io)
     } catch (error) {
@@ -90,55 +99,3 @@ const columns: Columns<TableComparison> = [
   whole('CHECKSUM (SHA-256)', ({ source }) => source.checksum),
   state('EQUAL', ({ equal }) => (equal ? 'yes' : 'no')),
 ]
-
-const REWRITE_INTERVAL_MS = 100
-const LINE_INTERVAL_MS = 3_000
-/** Goes to the start of the line and clears it. */
-const REWRITE = '\r\u001b[K'
-
-/** Shows the progress of a move: on a terminal in one line that is overwritten, elsewhere in a new line every few seconds. */
-class ProgressLine {
-  readonly #err: NodeJS.WritableStream & { readonly isTTY?: boolean }
-  #shownAtMs: number | undefined
-  #toldWhere = false
-  /** The beginning of the current step, from which its rate is computed. */
-  #from = { what: '', done: 0, atMs: 0 }
-  #isOpen = false
-
-  constructor(err: NodeJS.WritableStream) {
-    this.#err = err
-  }
-
-  show({ step, table, done, total, resumed }: MoveProgress): void {
-    const isTerminal = this.#err.isTTY === true
-    const nowMs = performance.now()
-    const isFirst = this.#shownAtMs === undefined
-    if (resumed && (done < total || step === 'verifying'))
-      this.#tellWhere(`${step} ${table} after ${done} of ${total} rows`)
-    // A terminal shows each step at once. A log file needs no line for a step that ends soon.
-    const waitMs = isTerminal ? (isFirst ? 0 : REWRITE_INTERVAL_MS) : LINE_INTERVAL_MS
-    this.#shownAtMs ??= nowMs
-    if (nowMs - this.#shownAtMs < waitMs) return
-    this.#shownAtMs = nowMs
-    const text = `${step} ${table}: ${done} of ${total}${this.#rate(`${step} ${table}`, done, nowMs)}`
-    this.#err.write(isTerminal ? `${REWRITE}${text}` : `${text}\n`)
-    this.#isOpen = isTerminal
-  }
-
-  #rate(what: string, done: number, nowMs: number): string {
-    if (this.#from.what !== what) this.#from = { what, done, atMs: nowMs }
-    const seconds = (nowMs - this.#from.atMs) / 1_000
-    return seconds < 1 ? '' : `, ${Math.round((done - this.#from.done) / seconds)} a second`
-  }
-
-  #tellWhere(where: string): void {
-    if (!this.#toldWhere) this.#err.write(`goes on ${where}\n`)
-    this.#toldWhere = true
-  }
-
-  /** Clears the line, so that the next text starts a new one. */
-  end(): void {
-    if (this.#isOpen) this.#err.write(REWRITE)
-    this.#isOpen = false
-  }
-}

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { readConfig } from '../../src/app/config.ts'
 import { runCli } from '../../src/cli/cli.ts'
+import { backUp } from '../../src/storage/transfer/backup.ts'
 import { eventually } from '../support/eventually.ts'
 
 interface Got {
@@ -46,6 +47,7 @@ export function listenTo(to: string, environment: Record<string, string>, ...arg
     endSignal: () => ending.signal,
     read: () => readConfig(environment),
     move: () => Promise.reject(new Error('nothing is moved here')),
+    backUp: (request) => backUp(request, { signal: new AbortController().signal, onLog: () => {} }),
   })
   const end = (): Promise<number> => {
     ending.abort()

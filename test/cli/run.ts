@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { readConfig } from '../../src/app/config.ts'
 import type { Environment } from '../../src/app/environment.ts'
 import { runCli } from '../../src/cli/cli.ts'
+import { backUp } from '../../src/storage/transfer/backup.ts'
 
 export interface CommandResult {
   readonly code: number
@@ -27,6 +28,7 @@ export async function run(
     read: () => readConfig(environment),
     endSignal: () => new AbortController().signal,
     move: () => Promise.reject(new Error('nothing is moved here')),
+    backUp: (request) => backUp(request, { signal: new AbortController().signal, onLog: () => {} }),
   })
   return { code, out: out.bytes().toString(), bytes: out.bytes(), err: err.bytes().toString() }
 }

@@ -10,6 +10,7 @@ import { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { readConfig } from '../../src/app/config.ts'
 import { runCli } from '../../src/cli/cli.ts'
+import { backUp } from '../../src/storage/transfer/backup.ts'
 import { moveStore } from '../../src/storage/transfer/move.ts'
 
 const END = '\0END\0'
@@ -37,6 +38,7 @@ async function answer(socket: Socket, [output, count, ...rest]: readonly string[
     interactive: false,
     endSignal: () => new AbortController().signal,
     read: () => readConfig(environment),
+    backUp: (backup) => backUp(backup, { signal: new AbortController().signal, onLog: () => {} }),
     move: (move) => moveStore(move, { signal: new AbortController().signal, onLog: () => {}, clock: Date.now }),
   })
   await Promise.all([finished(out.end()), finished(err.end())])

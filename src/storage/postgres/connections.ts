@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { HoldfastError } from '../../domain/errors.ts'
+import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { PostgresTarget } from '../shared/database-url.ts'
 import { type Condition, composeStatement } from '../shared/list-pages.ts'
 import { errorFor, isDamage, isOfServer, isReadOnly, isRetryable } from './errors.ts'
@@ -164,6 +164,20 @@ export class Connections {
         if (isOfServer(error) || error instanceof HoldfastError) await this.#query(client, 'ROLLBACK', [])
         throw error
       }
+    })
+  }
+
+  /** Reads in one transaction, which sees the database as it is at its beginning. */
+  snapshot<Result>(read: (query: Query) => Promise<Result>): Promise<Result> {
+    return this.#once('move', async (client) => {
+      await this.#query(client, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      try {
+        return await read((statement, values = []) => this.#query(client, statement, values))
+      } finally {
+        await this.#query(client, 'ROLLBACK', [])
+      }
+    }).catch((error: unknown) => {
+      throw error instanceof ConfigurationError ? error : errorFor(error)
     })
   }
 

@@ -153,7 +153,7 @@ function valuesOf(table: WrittenTable, rows: readonly MovedRow[]) {
   return table === 'event' ? [text, Buffer.concat(rows.map(({ bytes }) => bytes ?? new Uint8Array()))] : [text]
 }
 
-function rowOf(table: MovedTable, row: Row): MovedRow {
+export function rowOf(table: MovedTable, row: Row): MovedRow {
   const values = Object.fromEntries(
     columnsOf(table).map(([name, kind]) => {
       const value = row[name] as MovedValue | Buffer

@@ -73,7 +73,7 @@ function prepareDirectory(directory: string): void {
 }
 
 /** Refuses a database with a second name: a process that opens it by that name would write a second log for it. */
-function refuseOtherNames(path: string): void {
+export function refuseOtherNames(path: string): void {
   const { nlink } = statSync(path)
   if (statSync(path).isFile() && nlink > 1) {
     throw new StoreRefused(

@@ -14,7 +14,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
 
 export const SCHEMA_VERSION = MIGRATIONS.length
 /** "Hold" in ASCII: marks a database as one of Holdfast, for the command `file` and for `migrate`. */
-const APPLICATION_ID = 0x486f6c64
+export const APPLICATION_ID = 0x486f6c64
 
 /**
  * Brings the schema up to date, all or nothing. Throws `StoreRefused` if the database is newer, or belongs to another program.

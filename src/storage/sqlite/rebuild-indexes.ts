@@ -46,12 +46,7 @@ export function prepareRebuild(
   monotonicMs: () => number = () => performance.now(),
 ): (met?: unknown) => boolean {
   let notBeforeMs = Number.NEGATIVE_INFINITY
-  db.function(
-    'hash_of_identity',
-    { deterministic: true },
-    (source, id, variant, checksum) => hashesOf(namedOf({ source, id, variant, checksum }))[0] ?? 0,
-  )
-  db.function('hash_of_conflict', { deterministic: true }, (source, id) => conflictHash(String(source), String(id)))
+  defineHashes(db)
 
   function rebuild(derived: Derived): boolean {
     try {
@@ -87,6 +82,21 @@ export function prepareRebuild(
     notBeforeMs = monotonicMs() + Math.max(EXAMINE_INTERVAL_MS, examinedMs / EXAMINE_SHARE)
     return rebuilt.includes(true)
   }
+}
+
+function defineHashes(db: DatabaseSync): void {
+  db.function(
+    'hash_of_identity',
+    { deterministic: true },
+    (source, id, variant, checksum) => hashesOf(namedOf({ source, id, variant, checksum }))[0] ?? 0,
+  )
+  db.function('hash_of_conflict', { deterministic: true }, (source, id) => conflictHash(String(source), String(id)))
+}
+
+/** Fills the empty index of identities from all events. */
+export function fillIdentityIndex(db: DatabaseSync): void {
+  defineHashes(db)
+  db.exec(FILL_DEDUPE)
 }
 
 const ADVICE = 'nothing is lost, but the disk may be failing: check it, and make a backup'

@@ -164,6 +164,9 @@ export function lossOf(db: DatabaseSync, left: LeftBehind | undefined): string |
   ].join('; ')
 }
 
+/** The greatest key of an event that is known to be on disk; 0: none is. */
+export const syncedKey = (path: string): number => readPosition(path)?.lastKey ?? 0
+
 function readPosition(path: string): SyncRecord | undefined {
   try {
     const position = JSON.parse(readFileSync(recordOf(path), 'utf8')) as SyncRecord

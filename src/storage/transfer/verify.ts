@@ -120,7 +120,8 @@ function countedState(table: MovedTable, { values }: MovedRow): string | undefin
   return table === 'task' ? `task:${values.status}` : undefined
 }
 
-class Sum {
+/** The number and checksum of rows. */
+export class Sum {
   readonly #hash = createHash('sha256')
   #rows = 0
   #checksum: string | undefined

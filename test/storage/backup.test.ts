@@ -1,0 +1,162 @@
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ConfigurationError, messageOf } from '../../src/domain/errors.ts'
+import type { BackupOutcome, BackupProgress } from '../../src/domain/store-backup.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { backUp } from '../../src/storage/transfer/backup.ts'
+import { moveStore } from '../../src/storage/transfer/move.ts'
+import { claimRequest, newEvent, START_MS } from '../contract/store-samples.ts'
+import { ownSchema, queryIn } from '../support/postgres/schema.ts'
+import { appendUntilKilled } from './crashed.ts'
+import { openAt, ownDirectory, ownPath, withDatabase } from './database-file.ts'
+import { everythingIn, fillStore } from './moved-store.ts'
+
+const FEW = 40
+/** More than one batch. */
+const MANY = 520
+
+function make(databaseUrl: string, file: string, onProgress: (progress: BackupProgress) => void = () => {}) {
+  const stopping = new AbortController()
+  const request = { databaseUrl, file, onProgress }
+  return { stopping, made: backUp(request, { signal: stopping.signal, onLog: () => {} }) }
+}
+
+const faultOf = (making: Promise<BackupOutcome>): Promise<string> =>
+  making.then(
+    ({ outcome }) => outcome,
+    (error: unknown) => (error instanceof ConfigurationError ? error.faults.join(' ') : messageOf(error)),
+  )
+
+/** What is in the directory of a file besides the database and its files. */
+const leftIn = (file: string): readonly string[] =>
+  readdirSync(dirname(file)).filter((name) => !name.startsWith('holdfast.db'))
+
+test('a backup of an embedded store that is in use has all that was acknowledged before, is for its owner alone, and a store opened on it goes on', async () => {
+  const path = ownPath()
+  await fillStore(path, FEW)
+  const store = await openAt(path)
+  const known = newEvent({ handlers: ['h'] })
+  await store.append(known)
+  const file = join(ownDirectory(), 'backup.db')
+  let isWriting = true
+  const writing = (async () => {
+    while (isWriting) await store.append(newEvent({ source: 'later', handlers: ['h'] }))
+  })()
+  const outcome = await make(`file:${path}`, file).made
+  isWriting = false
+  await writing
+  if (outcome.outcome !== 'done') throw new Error(outcome.outcome)
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(outcome.backup).toMatchObject({ file, bytes: statSync(file).size })
+  expect(leftIn(file)).toEqual(['backup.db'])
+  expect(await faultOf(make(`file:${path}`, file).made)).toContain('never replaces a file')
+
+  const restored = join(ownDirectory(), 'holdfast.db')
+  copyFileSync(file, restored)
+  const again = await openAt(restored)
+  const [before, after] = [await everythingIn(store), await everythingIn(again)]
+  const uids = new Map(after.events.map((event) => [event?.uid, event]))
+  expect(before.events.filter((event) => event?.source !== 'later' && !uids.has(event?.uid))).toEqual([])
+  expect(after.events.length).toBe(outcome.backup.rows.event)
+  expect(after.bodies.length).toBe(outcome.backup.rows.event)
+  expect((await again.append({ ...known })).outcome).toBe('duplicate')
+  const { work } = await again.claim(claimRequest({ handlers: [{ name: 'h', limit: 1 }] }))
+  expect(work.length).toBe(1)
+})
+
+test('a backup of a store whose process was killed has what is only in the log, and changes neither', async () => {
+  const path = ownPath()
+  const acknowledged = await appendUntilKilled(path)
+  const [database, log] = [readFileSync(path), readFileSync(`${path}-wal`)]
+  const file = join(ownDirectory(), 'backup.db')
+  expect(await make(`file:${path}`, file).made).toMatchObject({ outcome: 'done' })
+  expect([readFileSync(path).equals(database), readFileSync(`${path}-wal`).equals(log)]).toEqual([true, true])
+  const restored = await openAt(join(dirname(file), 'backup.db'))
+  for (const uid of acknowledged) expect(await restored.event(uid)).toBeDefined()
+})
+
+test('a backup of a store whose log was cut is refused, and says how many acknowledged events are missing', async () => {
+  const path = ownPath()
+  await appendUntilKilled(path)
+  truncateSync(`${path}-wal`, statSync(`${path}-wal`).size / 2)
+  const file = join(ownDirectory(), 'backup.db')
+  expect(await faultOf(make(`file:${path}`, file).made)).toMatch(/\d+ acknowledged events are missing/)
+  expect(leftIn(file)).toEqual([])
+})
+
+test('a backup is refused for a body that does not match its checksum, a foreign or missing database, and a name that cannot be', async () => {
+  const path = ownPath()
+  await fillStore(path, 3)
+  const directory = ownDirectory()
+  const file = join(directory, 'backup.db')
+  const fault = (url: string, name = file) => faultOf(make(url, name).made)
+  expect(await fault(`file:${path}`, `${path}-more`)).toContain("a name of the database's own files")
+  expect(await fault(`file:${path}`, join(directory, 'none', 'backup.db'))).toContain('cannot be written')
+  withDatabase(path, (db) => db.exec("UPDATE event_body SET bytes = x'00' WHERE key = 2"))
+  expect(await fault(`file:${path}`)).toMatch(/the body of event \S+ does not match its checksum/)
+  expect(await fault(`file:${path}.none`)).toContain('There is no database')
+  writeFileSync(`${path}.txt`, 'not a database, but long enough for the header of one '.repeat(20))
+  expect(await fault(`file:${path}.txt`)).toContain('damaged or not a database')
+  withDatabase(`${path}.other`, (db) => db.exec('CREATE TABLE event (key); PRAGMA user_version = 3'))
+  expect(await fault(`file:${path}.other`)).toContain('is not a database of Holdfast')
+  expect(leftIn(file)).toEqual([])
+})
+
+test('a backup that is stopped leaves nothing', async () => {
+  const [path, url] = [ownPath(), ownSchema()]
+  await fillStore(path, FEW)
+  const file = join(ownDirectory(), 'backup.db')
+  const embedded = make(`file:${path}`, file)
+  embedded.stopping.abort()
+  expect(await embedded.made).toEqual({ outcome: 'stopped' })
+  await moveStore(
+    { from: path, to: url, onProgress: () => {} },
+    { signal: new AbortController().signal, onLog: () => {}, clock: () => START_MS },
+  )
+  const shared = make(url, file, () => shared.stopping.abort())
+  expect(await shared.made).toEqual({ outcome: 'stopped' })
+  expect(leftIn(file)).toEqual([])
+})
+
+test('a backup of PostgreSQL is an embedded store with all that it had, which can be moved back', {
+  timeout: 60_000,
+}, async () => {
+  const [path, url, back] = [ownPath(), ownSchema(), ownSchema()]
+  await fillStore(path, MANY)
+  const control = { signal: new AbortController().signal, onLog: () => {}, clock: () => START_MS }
+  await moveStore({ from: path, to: url, onProgress: () => {} }, control)
+  const shared = await openStore(url, { clock: () => START_MS })
+  const known = newEvent({ handlers: ['h'] })
+  await shared.append(known)
+  const { uid } = await shared.append(newEvent({ id: 'of \ud800' }))
+  await queryIn(url, "INSERT INTO stat VALUES ('minute', 60000, 'ai', 'w', '{}')")
+  const file = join(ownDirectory(), 'backup.db')
+  const outcome = await make(url, file).made
+  if (outcome.outcome !== 'done') throw new Error(outcome.outcome)
+  expect(outcome.backup.rows).toMatchObject({ stat: 1 })
+  const kept = await everythingIn(shared)
+  await shared.close()
+
+  const restored = join(ownDirectory(), 'holdfast.db')
+  copyFileSync(file, restored)
+  const embedded = await openAt(restored)
+  const found = await everythingIn(embedded)
+  const others = ({ events }: typeof kept) => events.filter((event) => event?.uid !== uid)
+  expect(others(found)).toEqual(others(kept))
+  expect({ ...found, events: [] }).toEqual({ ...kept, events: [] })
+  expect((await embedded.append(known)).outcome).toBe('duplicate')
+  await embedded.close()
+  expect(await moveStore({ from: file, to: back, onProgress: () => {} }, control)).toMatchObject({ outcome: 'moved' })
+})
+
+test('a backup of PostgreSQL is refused for a schema without a store or of another version, and changes nothing there', async () => {
+  const url = ownSchema()
+  const file = join(ownDirectory(), 'backup.db')
+  expect(await faultOf(make(url, file).made)).toContain('has no store of Holdfast')
+  const store = await openStore(url)
+  await store.close()
+  await queryIn(url, 'UPDATE schema_version SET version = version - 1')
+  expect(await faultOf(make(url, file).made)).toContain('make the backup with the Holdfast that uses the database')
+  expect(existsSync(file)).toBe(false)
+})
