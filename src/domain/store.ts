@@ -1,6 +1,7 @@
 import type { AuditStore } from './audit.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
+import type { DriftStore } from './drift-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { EventTail } from './event-tail.ts'
 import type { ReplayJobs } from './replay-jobs.ts'
@@ -20,6 +21,7 @@ import type { TaskStore } from './task-store.ts'
  */
 export interface OpenStore
   extends EventStore,
+    DriftStore,
     EventTail,
     DeliveryQueue,
     DeadLetters,

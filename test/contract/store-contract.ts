@@ -8,6 +8,7 @@ import { describeBehind } from './store-contract-behind.ts'
 import { describeCauses } from './store-contract-causes.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeDiscard } from './store-contract-discard.ts'
+import { describeDrift } from './store-contract-drift.ts'
 import { describeEnding } from './store-contract-ending.ts'
 import { describeFairness } from './store-contract-fairness.ts'
 import { describeIdentity } from './store-contract-identity.ts'
@@ -52,6 +53,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeListing(fixture)
     describeTail(fixture)
     describeOutcomes(fixture)
+    describeDrift(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeReplayJobs(fixture)

@@ -22,6 +22,8 @@ const TABLES = [
   'late_entry',
   'watermark',
   'known_handler',
+  'shape',
+  'drift',
   'stat',
   'episode',
   'audit',

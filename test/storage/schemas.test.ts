@@ -54,6 +54,8 @@ test('both stores have the same tables and columns, except those that each one n
     'replay',
     'replay_mark',
     'replay_tally',
+    'shape',
+    'drift',
   ])
     expect(postgres[table], table).toEqual(sqlite[table])
   for (const table of ['audit', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
@@ -69,7 +71,7 @@ test('both stores have the same tables and columns, except those that each one n
 
   const replays = ['replay', 'replay_mark', 'replay_tally']
   const own = ['attempt', 'audit', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task']
-  const shared = [...own, ...replays]
+  const shared = [...own, ...replays, 'shape', 'drift']
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([
     'attempt_detail',

@@ -18,6 +18,12 @@ export class Operations {
     }
   }
 
+  /** As `while`, for all operations of a port. */
+  ofPort<Port extends { readonly [Name in keyof Port]: Operation<never, unknown> }>(port: Port): Port {
+    const operations = Object.entries<Operation<never, unknown>>(port)
+    return Object.fromEntries(operations.map(([name, operation]) => [name, this.while(operation)])) as Port
+  }
+
   /** Makes `end` wait for this promise. */
   follow<Result>(running: Promise<Result>): Promise<Result> {
     const done = running.then(

@@ -1,6 +1,7 @@
 import type { Clock } from '../../domain/clock.ts'
 import type { DeadLetters } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue } from '../../domain/delivery-queue.ts'
+import type { DriftStore } from '../../domain/drift-store.ts'
 import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { EventStore, Receipt } from '../../domain/event-store.ts'
@@ -26,6 +27,7 @@ import { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
 import { createDiscard, createDiscardOf, createMatchDead } from './dead-letters.ts'
+import { createDrift } from './drift.ts'
 import { createCancelTask, watchEndedTasks } from './end-task.ts'
 import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
@@ -130,7 +132,8 @@ function createStore(parts: Parts): OpenStore {
   let closing: Promise<void> | undefined
   return {
     ...eventStoreOf(core),
-    ...eventTailOf(core),
+    ...operations.ofPort<EventTail>(createTail(connections)),
+    ...operations.ofPort<DriftStore>(createDrift(connections)),
     ...deliveryQueueOf(core),
     ...deadLettersOf(core),
     ...taskStoreOf(core),
@@ -203,15 +206,6 @@ function eventStoreOf({ connections, clock, operations, appends, health }: Core)
     event: operations.while(createFindEvent(connections)),
     eventForm: operations.while(createFindEventForm(connections)),
     body: operations.while(createReadBody(connections)),
-  }
-}
-
-function eventTailOf({ connections, operations }: Core): EventTail {
-  const events = createTail(connections)
-  return {
-    tailEnd: operations.while(events.tailEnd),
-    tailSince: operations.while(events.tailSince),
-    tail: operations.while(events.tail),
   }
 }
 

@@ -26,7 +26,7 @@ export interface Position {
 const START: Position = { atMs: Number.MAX_SAFE_INTEGER, key: Number.MAX_SAFE_INTEGER }
 
 /** `arrivals`: events in order of key, that of their arrival. */
-type List = 'events' | 'arrivals' | 'deliveries' | 'dead' | 'tasks' | 'replays' | 'audit'
+type List = 'events' | 'arrivals' | 'deliveries' | 'dead' | 'tasks' | 'replays' | 'drift' | 'audit'
 
 const cursorOf = (list: List, { atMs, key }: Position): string =>
   Buffer.from(`${list}:${atMs}:${key}`).toString('base64url')

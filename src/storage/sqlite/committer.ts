@@ -1,7 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { messageOf } from '../../domain/errors.ts'
 import { prepareAppend } from './append.ts'
-import { preparePruneAudit, prepareRecordAudit } from './audit.ts'
 import { prepareNameCauses, preparePruneCauses, prepareRecordCauses } from './causes.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareClaimTasks } from './claim-tasks.ts'
@@ -16,11 +15,11 @@ import { prepareIdentities } from './event-identity.ts'
 import { prepareGiveUpId } from './id-successor.ts'
 import { IdentityIndex } from './identity-index.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
+import { prepareRecords } from './records.ts'
 import { prepareRepairTimes } from './repair-times.ts'
 import { prepareDeliver, prepareReplay } from './replay.ts'
 import { prepareReplayJobs } from './replay-jobs.ts'
 import { prepareSettle } from './settle.ts'
-import { prepareStats } from './stats.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
 import { type Call, type SentBatch, type StoredClaim, UNSYNCED, type WriterOperations } from './thread-messages.ts'
@@ -113,9 +112,7 @@ export class Committer {
       ...prepareClaimTasks(db, damage),
       cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),
-      ...prepareStats(db),
-      recordAudit: prepareRecordAudit(db),
-      pruneAudit: preparePruneAudit(db),
+      ...prepareRecords(db),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')

@@ -4,6 +4,7 @@ import { prepareDeadCauses, prepareFindUnnamed } from './causes.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
 import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
+import { prepareReadDrift } from './drift.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
@@ -32,6 +33,7 @@ const operations: ReaderOperations = {
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),
   ...prepareTail(db),
+  ...prepareReadDrift(db),
   deliveries: prepareSearchDeliveries(db),
   findUnnamed: prepareFindUnnamed(db),
   deadCauses: prepareDeadCauses(db),

@@ -122,7 +122,7 @@ export class StoreThreads {
 
   #post(call: Call<WriterOperations>): void {
     if (call.name === 'settle' && call.args[0].every(canBeHeld)) this.#mailbox.hold({ kind: 'call', call })
-    else if (call.name === 'recordStats') this.#mailbox.ride({ kind: 'call', call })
+    else if (call.name === 'recordStats' || call.name === 'saveShape') this.#mailbox.ride({ kind: 'call', call })
     else this.#mailbox.post({ kind: 'call', call })
   }
 

@@ -12,6 +12,7 @@ import type {
 } from '../../domain/dead-letters.ts'
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
+import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
 import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
@@ -177,6 +178,22 @@ export class SqliteStore implements OpenStore {
 
   async body(uid: string): Promise<Uint8Array> {
     return this.#refusing() ?? this.#reads.call('body', uid)
+  }
+
+  async readShape(source: string, type: string): Promise<StoredShape | undefined> {
+    return this.#refusing() ?? this.#reads.call('readShape', source, type)
+  }
+
+  async saveShape(save: ShapeSave): Promise<boolean> {
+    return this.#refusing() ?? this.#writes.call('saveShape', save)
+  }
+
+  async driftEntries(filter: DriftFilter, page: PageRequest): Promise<Page<DriftEntry>> {
+    return this.#refusing() ?? this.#reads.call('driftEntries', filter, page)
+  }
+
+  async pruneDrift(entriesBeforeMs: number, shapesBeforeMs: number): Promise<number> {
+    return this.#refusing() ?? this.#writes.call('pruneDrift', entriesBeforeMs, shapesBeforeMs)
   }
 
   async tailEnd(): Promise<number> {

@@ -11,6 +11,7 @@ import type {
 } from '../../domain/dead-letters.ts'
 import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../domain/delivery.ts'
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
+import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
@@ -74,6 +75,8 @@ export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement' | 'cause'
 
 /** The calls to the writer thread. Times are by the clock of the main thread. */
 export interface WriterOperations {
+  saveShape(save: ShapeSave): boolean
+  pruneDrift(entriesBeforeMs: number, shapesBeforeMs: number): number
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
@@ -119,12 +122,16 @@ export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
   'shiftLeases',
   'leaseReplayJob',
   'recordStats',
+  'saveShape',
+  'pruneDrift',
   'pruneStats',
   'beginEpisode',
   'endEpisode',
 ])
 
 export interface ReaderOperations {
+  readShape(source: string, type: string): StoredShape | undefined
+  driftEntries(filter: DriftFilter, page: PageRequest): Page<DriftEntry>
   events(filter: EventFilter, page: PageRequest): Page<EventSummary>
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined
