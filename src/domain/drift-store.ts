@@ -15,9 +15,9 @@ export interface DriftEntry {
   readonly from?: string
   /** The kinds of values now. Absent: the path has vanished. */
   readonly to?: string
-  /** When the first event that differed was received. */
+  /** When the event was received that showed the change beyond doubt. */
   readonly atMs: number
-  /** The uid of an event that differs. */
+  /** The uid of that event. */
   readonly event: string
 }
 

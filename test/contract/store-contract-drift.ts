@@ -49,7 +49,7 @@ export function describeDrift({ store }: Fixture): void {
         store().saveShape(save({ shape: '1', entries: [first] })),
         store().saveShape(save({ shape: '2', entries: [second] })),
       ])
-      expect(results.toSorted()).toEqual([false, true])
+      expect(results.filter(Boolean)).toHaveLength(1)
       expect(await store().saveShape(save({ version: 7, shape: '3', entries: [first] }))).toBe(false)
       const { items } = await store().driftEntries({}, { limit: 10 })
       expect(items).toEqual([results[0] === true ? first : second])
