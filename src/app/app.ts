@@ -82,6 +82,7 @@ export async function startHoldfast(
     if (service.isWorker) {
       service.retention.start()
       service.replays.runner.start()
+      service.causeNaming.start()
     }
     const handlers = () => reloader.current.parts.handlers.map(({ name }) => name)
     const reload = () => reloader.reload()
@@ -156,7 +157,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, replays, taskWatch, stats, sourceMonitor, live }: Service,
+  { config, store, routed, retention, replays, causeNaming, taskWatch, stats, sourceMonitor, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -174,6 +175,7 @@ async function stopInOrder(
   await Promise.all([
     closeListener(listeners.public, graceMs * FINISH_PART),
     replays.runner.stop(),
+    causeNaming.stop(),
     reloader.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),
   ])
   await closeListener(listeners.ops, graceMs * OPS_PART)

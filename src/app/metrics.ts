@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 import { type Clock, systemClock } from '../domain/clock.ts'
+import { type DeadCauses, MAX_COUNTED } from '../domain/dead-letters.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SecretUse } from '../domain/source.ts'
@@ -93,6 +94,8 @@ export interface MetricsOptions {
   readonly counts: () => Promise<Counts>
   readonly storeSize?: () => Promise<StoreSize>
   readonly sourceHealths?: () => readonly { readonly source: string; readonly health: SourceHealth }[]
+  /** The dead deliveries by cause. */
+  readonly deadCauses?: () => Promise<DeadCauses>
   /** The store's warnings, such as damage. */
   readonly storeWarnings?: () => readonly string[]
   /** How many seconds this process's clock is ahead of its senders', while it counts as off; otherwise 0. */
@@ -156,7 +159,7 @@ function collectRuntimeMetrics(registry: Registry): () => void {
  */
 function storeGauges(
   registry: Registry,
-  { counts, storeWarnings, retention, clock = systemClock }: MetricsOptions,
+  { counts, deadCauses, storeWarnings, retention, clock = systemClock }: MetricsOptions,
 ): () => Promise<void> {
   const registers = [registry]
   if (storeWarnings !== undefined) warningGauge(registers, storeWarnings)
@@ -178,7 +181,9 @@ function storeGauges(
     registers,
   })
   if (retention !== undefined) retentionGauges(registers, retention)
+  const setDead = deadCauses && deadGauge(registers, deadCauses)
   return async () => {
+    await setDead?.()
     try {
       const found = await counts()
       for (const status of TASK_STATUSES) tasks.set({ status }, found.tasks[status])
@@ -189,6 +194,21 @@ function storeGauges(
       deliveries.reset()
       oldest.remove()
     }
+  }
+}
+
+/** The caller awaits the returned function before each scrape. */
+function deadGauge(registers: Registry[], deadCauses: () => Promise<DeadCauses>): () => Promise<void> {
+  const dead = new Gauge({
+    name: 'holdfast_dead',
+    help: `Dead deliveries, by handler and source; at most ${MAX_COUNTED} of each cause are counted.`,
+    labelNames: ['handler', 'source'],
+    registers,
+  })
+  return async () => {
+    const found = await deadCauses().catch(() => undefined)
+    dead.reset()
+    for (const { handler, source, count } of found?.causes ?? []) dead.inc({ handler, source }, count)
   }
 }
 

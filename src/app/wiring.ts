@@ -3,6 +3,7 @@ import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { StartsByHandler } from '../dispatch/rate-limits.ts'
+import { causeOf } from '../domain/cause.ts'
 import type { Clock } from '../domain/clock.ts'
 import { attemptsOf, type Config } from '../domain/config.ts'
 import type { LastReload } from '../domain/reload.ts'
@@ -11,6 +12,7 @@ import type { OpenStore } from '../domain/store.ts'
 import { toEach } from '../domain/telemetry.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
+import { createReadDeadCauses } from '../monitoring/dead-causes.ts'
 import { LiveFeed } from '../monitoring/live-events.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
 import { SourceMonitor } from '../monitoring/source-monitor.ts'
@@ -32,6 +34,7 @@ import { createTasks, watchTasks } from '../tasks/tasks.ts'
 import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
+import { CauseNaming } from './name-causes.ts'
 import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
@@ -94,7 +97,9 @@ export function wireService(
   const { config, store, routed, clock, log, droppedLogLines, tuning } = inputs
   const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
+  const deadCauses = createReadDeadCauses(store)
   const metrics = createMetrics({
+    deadCauses: () => deadCauses({}),
     handlers: routed.handlers,
     sources: () => current().parts.sources,
     counts: () => store.counts(),
@@ -132,6 +137,8 @@ export function wireService(
     ...inputs,
     isWorker,
     audit,
+    deadCauses,
+    causeNaming: causeNamingOf(inputs),
     clockWatch,
     metrics,
     stats,
@@ -172,6 +179,18 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
     log: service.log,
   })
   return { parts, secretUses, dispatcher, pipeline, connected, tasks, webhooks }
+}
+
+function causeNamingOf({ config, store, clock, log }: WiringInputs): CauseNaming {
+  const { retentionDays, deadRetentionDays } = config
+  const directory = realDirectory(config.handlersDir)
+  return new CauseNaming({
+    store,
+    causeOf: (error, detail) => causeOf(error, detail, directory),
+    keptDays: retentionDays === 0 ? 0 : deadRetentionDays,
+    clock,
+    log,
+  })
 }
 
 /** As the stacks of errors name it. */

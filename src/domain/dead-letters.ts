@@ -68,6 +68,9 @@ export interface DeadCauses {
   readonly unnamed: number
 }
 
+/** Reads causes; the answer may be some seconds old. */
+export type ReadDeadCauses = (filter: DeadCauseFilter) => Promise<DeadCauses>
+
 export interface NameCauses {
   readonly causeOf: (error: string, detail: ErrorDetail | undefined) => Cause
   /** The most deliveries that this step looks at. */

@@ -12,11 +12,24 @@ const HANDLERS = [
   { name: 'log', types: ['completion.finished'] },
 ]
 
+const deadCause = (count: number) => ({
+  id: `c${count}`,
+  signature: 'no',
+  handler: 'billing',
+  source: 'stripe',
+  count,
+  isCapped: false,
+  firstAtMs: 0,
+  lastAtMs: 0,
+  hourly: [],
+})
+
 const create = (overrides: Partial<MetricsOptions> = {}) =>
   createMetrics({
     sources: () => new Set(['ai', 'stripe']),
     handlers: () => HANDLERS,
     counts: async () => COUNTS,
+    deadCauses: async () => ({ causes: [2, 3].map(deadCause), unnamed: 1 }),
     droppedLogLines: () => 0,
     retention: () => ({ isHeld: false, deadExpiring: 6 }),
     clock: () => 100_000,
@@ -47,6 +60,7 @@ describe('the metrics', () => {
       'holdfast_ack_seconds_sum{source="ai"} 0.004',
       'holdfast_clock_off_seconds 0',
       'holdfast_dead_expiring 6',
+      'holdfast_dead{handler="billing",source="stripe"} 5',
       'holdfast_deliveries{state="dead"} 2',
       'holdfast_deliveries{state="discarded"} 0',
       'holdfast_deliveries{state="pending"} 3',

@@ -7,6 +7,7 @@ import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { OpsAccess } from '../../src/http/ops/access.ts'
 import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
+import { createReadDeadCauses } from '../../src/monitoring/dead-causes.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
@@ -90,6 +91,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
   const log = pino({ level: 'silent' })
   return {
     store,
+    deadCauses: createReadDeadCauses(store),
     live: new LiveFeed({ store, log }),
     replay: async (uid, handler) => {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const

@@ -45,6 +45,7 @@ const DeliveryQuery = Type.Object(
     handler: Type.Optional(Text('Name of the handler')),
     source: Type.Optional(Text('Name of the source')),
     event_uid: Type.Optional(Text('Uid of the event')),
+    cause: Type.Optional(Text('Id of the cause of death')),
     ...pageQuery,
   },
   { additionalProperties: false },
@@ -151,7 +152,7 @@ export function registerDeliveries(app: OpsApp, store: DeliveryQueue): void {
 }
 
 /** A text that is no uid names no event, so the store is not searched for it. */
-function uidOf({ uid }: Static<typeof Params>): string {
+export function uidOf({ uid }: Static<typeof Params>): string {
   const lower = uid.toLowerCase()
   return isUid(lower) ? lower : notFound(uid)
 }
@@ -174,9 +175,16 @@ function eventFilter({
   }
 }
 
-const deliveryFilter = ({ state, handler, source, event_uid }: Static<typeof DeliveryQuery>): DeliveryFilter => ({
+const deliveryFilter = ({
+  state,
+  handler,
+  source,
+  event_uid,
+  cause,
+}: Static<typeof DeliveryQuery>): DeliveryFilter => ({
   ...(state !== undefined && { state }),
   ...(handler !== undefined && { handler }),
   ...(source !== undefined && { source }),
   ...(event_uid !== undefined && { eventUid: event_uid }),
+  ...(cause !== undefined && { cause }),
 })

@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { AuditStore, AuditTrail } from '../../domain/audit.ts'
+import type { DeadLetters, ReadDeadCauses } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
@@ -26,6 +27,7 @@ import { ProblemSchema } from '../schemas/schema.ts'
 import { guardOps, type OpsAccess } from './access.ts'
 import { recordChanges, registerAudit } from './audit.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
+import { registerDead, registerDiscards } from './dead.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
 import { registerLive } from './live.ts'
@@ -42,8 +44,12 @@ const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
   readonly live: LiveEvents
-  readonly store: EventStore & DeliveryQueue & Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
+  readonly store: EventStore &
+    DeliveryQueue &
+    DeadLetters &
+    Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
   readonly audit: AuditTrail
+  readonly deadCauses: ReadDeadCauses
   readonly replay: ReplayEvent
   readonly replays: ReplayService
   readonly tasks: TaskService
@@ -104,6 +110,8 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerReplays(app, options.replay)
     registerReplayJobs(app, options.replays)
     registerDeliveries(app, store)
+    registerDead(app, options.deadCauses)
+    registerDiscards(app, store)
     registerTasks(app, options.tasks)
     registerRegistrations(app, options.webhooks)
     registerSources(app, options)

@@ -42,6 +42,9 @@ export const DeliverySchema = Type.Object({
     Type.Literal(true, { description: 'It runs when earlier deliveries with its order key (orderBy) have ended' }),
   ),
   last_error: Type.Optional(Type.String()),
+  cause: Type.Optional(
+    Type.String({ description: 'Of a dead or discarded delivery: the id of the cause of its death, once it is known' }),
+  ),
 })
 
 /** What was thrown, without its causes and parts. The type demands a schema for each field of `ErrorDetail`. */
@@ -75,6 +78,7 @@ const AttemptSchema = Type.Object({
   outcome: Type.String(),
   error: Type.Optional(Type.String()),
   error_detail: Type.Optional(ErrorDetailSchema),
+  cause: Type.Optional(Type.String({ description: 'Id of the cause of a failure' })),
   replay: Type.Optional(Type.String({ description: 'The id of the replay that it belongs to' })),
   started_at: Time(),
   duration_ms: Type.Number(),
@@ -141,6 +145,7 @@ const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
   outcome: attempt.outcome,
   ...(attempt.error !== undefined && { error: attempt.error }),
   ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
+  ...(attempt.cause !== undefined && { cause: attempt.cause }),
   ...(attempt.replay !== undefined && { replay: attempt.replay }),
   started_at: toIso(attempt.startedAtMs),
   duration_ms: attempt.durationMs,
@@ -156,6 +161,7 @@ export const deliveryJson = (delivery: DeliverySummary): DeliveryJson => ({
   due_at: toIso(delivery.dueAtMs),
   ...(delivery.waitsForTurn === true && { waits_for_turn: true }),
   ...(delivery.lastError !== undefined && { last_error: delivery.lastError }),
+  ...(delivery.cause !== undefined && { cause: delivery.cause }),
 })
 
 export const replayJson = (uid: string, { status, reasons, handlers, id }: Replayed): ReplayJson => ({
