@@ -1,7 +1,10 @@
+import { realpathSync } from 'node:fs'
+import { causeOf } from '../domain/cause.ts'
 import { type Clock, DAY_MS } from '../domain/clock.ts'
 import type { DeadLetters, DeadPosition, NameCauses } from '../domain/dead-letters.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Log } from '../log/log.ts'
+import type { WiringInputs } from './wiring.ts'
 
 /** Time between two looks for dead deliveries without a cause, and between two prunings of causes. */
 const LOOK_INTERVAL_MS = 5_000
@@ -75,5 +78,26 @@ export class CauseNaming {
     if (keptDays === 0 || nowMs - (this.#prunedAtMs ?? 0) < PRUNE_INTERVAL_MS) return
     await store.pruneCauses(nowMs - Math.max(keptDays + 1, MIN_KEPT_DAYS) * DAY_MS)
     this.#prunedAtMs = nowMs
+  }
+}
+
+export function causeNamingOf({ config, store, clock, log }: WiringInputs): CauseNaming {
+  const { retentionDays, deadRetentionDays } = config
+  const directory = realDirectory(config.handlersDir)
+  return new CauseNaming({
+    store,
+    causeOf: (error, detail) => causeOf(error, detail, directory),
+    keptDays: retentionDays === 0 ? 0 : deadRetentionDays,
+    clock,
+    log,
+  })
+}
+
+/** As the stacks of errors name it. */
+export function realDirectory(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
   }
 }

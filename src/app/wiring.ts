@@ -1,9 +1,7 @@
-import { realpathSync } from 'node:fs'
 import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
 import type { StartsByHandler } from '../dispatch/rate-limits.ts'
-import { causeOf } from '../domain/cause.ts'
 import type { Clock } from '../domain/clock.ts'
 import { attemptsOf, type Config } from '../domain/config.ts'
 import type { LastReload } from '../domain/reload.ts'
@@ -34,7 +32,7 @@ import { createTasks, watchTasks } from '../tasks/tasks.ts'
 import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
-import { CauseNaming } from './name-causes.ts'
+import { causeNamingOf, realDirectory } from './name-causes.ts'
 import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
@@ -179,27 +177,6 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
     log: service.log,
   })
   return { parts, secretUses, dispatcher, pipeline, connected, tasks, webhooks }
-}
-
-function causeNamingOf({ config, store, clock, log }: WiringInputs): CauseNaming {
-  const { retentionDays, deadRetentionDays } = config
-  const directory = realDirectory(config.handlersDir)
-  return new CauseNaming({
-    store,
-    causeOf: (error, detail) => causeOf(error, detail, directory),
-    keptDays: retentionDays === 0 ? 0 : deadRetentionDays,
-    clock,
-    log,
-  })
-}
-
-/** As the stacks of errors name it. */
-function realDirectory(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
 }
 
 function dispatcherOf(
