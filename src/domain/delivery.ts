@@ -197,9 +197,12 @@ export interface Settlement {
   /**
    * - `succeeded`, `dead`: terminal;
    * - `retry`: pending again, due at `dueAtMs`;
-   * - `released`: pending again at `dueAtMs`, and the attempt is not counted.
+   * - `released`: pending again at `dueAtMs`, and the attempt is not counted;
+   * - `held`: its source (`heldFor`) is paused: pending again, due only when the source is resumed, and nothing is recorded of the
+   *   attempt. If the source is not paused any more, it is due now.
    */
-  readonly verdict: 'succeeded' | 'retry' | 'dead' | 'released'
+  readonly verdict: 'succeeded' | 'retry' | 'dead' | 'released' | 'held'
+  readonly heldFor?: string
   readonly outcome: AttemptOutcome
   /** For `retry` and `released`: the next run gets a process of its own. */
   readonly isolate: boolean

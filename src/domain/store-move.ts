@@ -9,6 +9,7 @@ export const MOVED_TABLES = [
   'replay',
   'replay_mark',
   'audit',
+  'pause',
 ] as const
 export type MovedTable = (typeof MOVED_TABLES)[number]
 

@@ -4,6 +4,7 @@ import type { DeliveryQueue } from './delivery-queue.ts'
 import type { DriftStore } from './drift-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { EventTail } from './event-tail.ts'
+import type { PauseStore } from './pause.ts'
 import type { ReplayJobs } from './replay-jobs.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
 import type { RetentionStore } from './retention-store.ts'
@@ -32,6 +33,7 @@ export interface OpenStore
     StoreClock,
     StoreHealth {
   readonly audit: AuditStore
+  readonly pauses: PauseStore
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
   readonly replayJobs: ReplayJobs

@@ -18,6 +18,8 @@ export interface ModelDelivery {
   isBlocked: boolean
   /** Whether its last attempt that counts was lost with its lease. */
   isLost: boolean
+  /** The source for whose pause it waited when it was last settled. */
+  heldFor?: string | undefined
   leaseUntilMs: number
   startedAtMs: number
   /** As the store under test named it. */
@@ -76,6 +78,32 @@ export function endedIn(
 ): void {
   const next = deliveries.find((each) => each.handler === handler && each.orderKey === orderKey && each.isBlocked)
   if (orderKey !== null && next !== undefined) Object.assign(next, { isBlocked: false, dueAtMs: nowMs })
+}
+
+/** Puts a delivery back that was claimed while its source was paused. */
+export function hold(delivery: ModelDelivery, source: string | undefined, dueAtMs: number): true {
+  delivery.state = 'pending'
+  delivery.attempts--
+  delivery.dueAtMs = dueAtMs
+  delivery.heldFor = source
+  return true
+}
+
+/** How many held deliveries become due: of the first source that is not paused, in order of key. */
+export function releaseHeld(
+  deliveries: readonly ModelDelivery[],
+  paused: ReadonlySet<string>,
+  limit: number,
+  nowMs: number,
+): number {
+  const held = deliveries.filter(
+    ({ state, isBlocked, heldFor }) =>
+      state === 'pending' && !isBlocked && heldFor !== undefined && !paused.has(heldFor),
+  )
+  const [source] = held.map(({ heldFor }) => heldFor ?? '').toSorted((a, b) => (a < b ? -1 : 1))
+  const released = held.filter(({ heldFor }) => heldFor === source).slice(0, limit)
+  for (const delivery of released) Object.assign(delivery, { dueAtMs: nowMs, heldFor: undefined })
+  return released.length
 }
 
 export const summaryOf = (delivery: ModelDelivery): Omit<DeliverySummary, 'lastError'> => ({

@@ -8,7 +8,7 @@ import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
-import { endedIn, headOf, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
+import { endedIn, headOf, hold, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { eventsIn } from './model-lists.ts'
 import { ModelTasks } from './model-tasks.ts'
@@ -16,6 +16,7 @@ import { ModelTasks } from './model-tasks.ts'
 /** The store port again, as plainly as possible: lists in order of arrival, searched from end to end. */
 export class ModelStore {
   events: ModelEvent[] = []
+  readonly pausedSources = new Set<string>()
   readonly tasks = new ModelTasks((source, id) => this.#endOf(source, id))
 
   /** `answered`: see `knownAs`. */
@@ -100,7 +101,10 @@ export class ModelStore {
 
   settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
     if (delivery.state !== 'running' || delivery.lease !== lease) return false
-    const { verdict, outcome, isolate, dueAtMs, detail, cause } = settlement
+    const { verdict, outcome, isolate, dueAtMs, detail, cause, heldFor } = settlement
+    const pausedFor = this.pausedSources.has(heldFor ?? '') ? heldFor : undefined
+    if (verdict === 'held') return hold(delivery, pausedFor, pausedFor === undefined ? nowMs : dueAtMs)
+    delivery.heldFor = undefined
     const why = {
       ...(detail !== undefined && { errorDetail: detail }),
       ...(cause !== undefined && { cause: cause.id }),

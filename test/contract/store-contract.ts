@@ -18,6 +18,7 @@ import { describeLife } from './store-contract-life.ts'
 import { describeListing } from './store-contract-lists.ts'
 import { describeOrder } from './store-contract-order.ts'
 import { describeOutcomes } from './store-contract-outcomes.ts'
+import { describePauses } from './store-contract-pause.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
@@ -61,6 +62,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeBehind(fixture)
     describeStats(fixture)
     describeAudit(fixture)
+    describePauses(fixture)
     describeLife(fixture)
   })
 }

@@ -24,6 +24,7 @@ import {
   type,
 } from './operation.ts'
 import { batchesOf, place, sparing } from './order-operations.ts'
+import { pauseOrResume } from './pause-operations.ts'
 import { codeOf, newEvent } from './store-samples.ts'
 import { pass, prune } from './upkeep-operations.ts'
 
@@ -167,7 +168,7 @@ const settle = operation(
   fc.array(
     fc.record({
       which: fc.nat({ max: 20 }),
-      verdict: fc.constantFrom('succeeded', 'retry', 'dead', 'released'),
+      verdict: fc.constantFrom('succeeded', 'retry', 'dead', 'released', 'held'),
       outcome: fc.constantFrom('failed', 'timeout', 'process_lost'),
       isolate: fc.boolean(),
       dueInMs: fc.constantFrom(-10, 0, 10, 100),
@@ -193,6 +194,7 @@ const settle = operation(
           rest.verdict === 'dead' && quarantine ? { quarantine, judgement, outcome: 'rejected' as const } : {}
         const cause = causeId && { id: causeId, signature: `error ${causeId}`, handler: delivery.handler }
         const caused = cause ? { cause: { ...cause, source: delivery.event.given.source } } : {}
+        const hold = rest.verdict === 'held' ? { heldFor: delivery.event.given.source } : {}
         const routed = isRouted ? { routes: { ...ROUTES, source: delivery.event.given.source } } : {}
         return [
           {
@@ -206,6 +208,7 @@ const settle = operation(
               ...refusal,
               ...routed,
               ...caused,
+              ...hold,
             } satisfies Settlement,
           },
         ]
@@ -290,6 +293,7 @@ export const randomOperation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: discard },
   { weight: 1, arbitrary: discardOf },
   { weight: 1, arbitrary: prune },
+  { weight: 2, arbitrary: pauseOrResume },
   { weight: 1, arbitrary: listEvents },
   { weight: 1, arbitrary: listDeliveries },
 )

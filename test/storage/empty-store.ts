@@ -27,6 +27,7 @@ const TABLES = [
   'stat',
   'episode',
   'audit',
+  'pause',
 ]
 
 /** Not TRUNCATE: it makes a file anew for each table and index, which takes longer than a test. */

@@ -14,6 +14,7 @@ export async function fillStore(path: string, many: number): Promise<void> {
   await fillEvents(store, many)
   await fillTasks(store)
   await store.audit.record({ action: 'task.cancel', outcome: 'done', actor: 'loopback', target: 'a\0b', count: 2 })
+  await store.pauses.pause({ kind: 'handler', name: 'paused\0', by: 'b' })
   await store.audit.record({ action: 'reload', outcome: 'failed', actor: 'signal', reason: 'why' })
   await store.close()
 }

@@ -58,7 +58,7 @@ test('both stores have the same tables and columns, except those that each one n
     'drift',
   ])
     expect(postgres[table], table).toEqual(sqlite[table])
-  for (const table of ['audit', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
+  for (const table of ['audit', 'pause', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
   // A table that replicas of an older release read gets no other column.
@@ -70,7 +70,19 @@ test('both stores have the same tables and columns, except those that each one n
   expect(without(postgres.event_body, [...heavy, 'day'])).toEqual(sqlite.event_body)
 
   const replays = ['replay', 'replay_mark', 'replay_tally']
-  const own = ['attempt', 'audit', 'cause', 'delivery', 'episode', 'event', 'event_body', 'stat', 'tally', 'task']
+  const own = [
+    'attempt',
+    'audit',
+    'pause',
+    'cause',
+    'delivery',
+    'episode',
+    'event',
+    'event_body',
+    'stat',
+    'tally',
+    'task',
+  ]
   const shared = [...own, ...replays, 'shape', 'drift']
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])
   expect(without(Object.keys(postgres), shared)).toEqual([

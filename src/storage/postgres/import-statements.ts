@@ -86,6 +86,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   replay: insert('replay'),
   replay_mark: insert('replay_mark'),
   audit: insert('audit'),
+  pause: insert('pause'),
 }
 
 const position = (table: WrittenTable): Statement => ({
@@ -104,6 +105,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   replay: position('replay'),
   replay_mark: position('replay_mark'),
   audit: position('audit'),
+  pause: position('pause'),
 }
 
 const readBack = (table: MovedTable): Statement => ({
@@ -161,6 +163,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
     `,
   },
   audit: readBack('audit'),
+  pause: readBack('pause'),
 }
 
 const FILLED = [
@@ -174,6 +177,7 @@ const FILLED = [
   'cause',
   'replay',
   'audit',
+  'pause',
 ]
 export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
 
@@ -183,6 +187,7 @@ export const ADVANCE_KEYS = [
   ['task', "pg_get_serial_sequence('task', 'key')::regclass"],
   ['cause', "pg_get_serial_sequence('cause', 'key')::regclass"],
   ['replay', "pg_get_serial_sequence('replay', 'key')::regclass"],
+  ['pause', "pg_get_serial_sequence('pause', 'key')::regclass"],
   ['audit', "pg_get_serial_sequence('audit', 'key')::regclass"],
 ].map(
   ([table, sequence]) =>

@@ -25,7 +25,15 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '003-claim-tasks.sql',
   ],
   ['004-order.sql', '004-append.sql', '004-leases.sql', '004-claim.sql'],
-  ['005-causes.sql', '005-drift.sql', '005-replays.sql', '005-stats.sql', '005-audit.sql', '005-outcome.sql'],
+  [
+    '005-causes.sql',
+    '005-drift.sql',
+    '005-replays.sql',
+    '005-stats.sql',
+    '005-audit.sql',
+    '005-outcome.sql',
+    '005-pause.sql',
+  ],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -44,7 +44,7 @@ const DELIVERIES = {
       CROSS JOIN LATERAL (
         SELECT q.key FROM delivery AS q
         WHERE q.state = 'pending' AND q.handler = w.name AND q.isolated = k.isolated
-          AND q.due_at > (SELECT ahead FROM clock) + $2
+          AND q.due_at > (SELECT ahead FROM clock) + $2 AND q.held_for IS NULL
           AND (q.due_at > (SELECT ahead FROM clock) + $3 OR q.attempts = 0 OR NOT EXISTS (
             SELECT FROM attempt AS a WHERE a.delivery = q.key AND a.outcome = 'retry_after'
               AND a.started_at <= (SELECT ahead FROM clock) AND a.ordinal = next_ordinal_1(q.key) - 1

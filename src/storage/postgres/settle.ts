@@ -9,6 +9,7 @@ import type { Connections, Query, Row, Statement } from './connections.ts'
 import type { Damage } from './damage.ts'
 import { isDamage, unlessDamaged } from './errors.ts'
 import { escapeText, escapeTextOrNull } from './escape-text.ts'
+import { HOLD } from './hold.ts'
 import { createGiveUpId } from './id-successor.ts'
 import type { Leases } from './own-leases.ts'
 
@@ -37,7 +38,7 @@ const settleStatement = (name: string, history: string): Statement => ({
         attempts = h.attempts - CASE WHEN h.counted THEN 0 ELSE 1 END,
         isolated = h.state = 'pending' AND h.isolate,
         last_error = CASE WHEN h.counted THEN h.error ELSE h.last_error END, cause = h.cause,
-        lease = NULL, lease_until = NULL, started_at = NULL
+        lease = NULL, lease_until = NULL, started_at = NULL, held_for = NULL
       FROM held AS h WHERE delivery.key = h.key
     ),
     ${history}
@@ -108,6 +109,8 @@ interface Entry {
   readonly row: Row & { readonly n: number }
 }
 
+const isHeld = ({ settlement }: Entry): boolean => settlement.verdict === 'held'
+
 interface Outcome {
   /** The places (`n`) of the settlements that took effect. */
   readonly took: readonly number[]
@@ -144,16 +147,15 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
 
   async function settleBy(extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
     const isDead = ({ settlement }: Entry) => settlement.verdict === 'dead'
-    if (extent.quarantines && entries.some(isDead))
+    const hasBoth = entries.some(isHeld) && !entries.every(isHeld)
+    if ((extent.quarantines && entries.some(isDead)) || hasBoth)
       return connections.transaction((query) => settleWithDead(query, extent, entries), 'lease')
     const took = await settle((...statement) => connections.run('lease', ...statement), extent, entries)
     return { took, successors: [] }
   }
 
-  async function settle(query: Query, { statement }: Extent, entries: readonly Entry[]): Promise<readonly number[]> {
-    const rows = JSON.stringify(entries.map(({ row }) => row))
-    return (await query<{ n: number }>(statement, [clock.givenMs(), rows])).map(({ n }) => n)
-  }
+  const settle = (query: Query, { statement }: Extent, entries: readonly Entry[]): Promise<readonly number[]> =>
+    settleIn(query, clock.givenMs(), statement, entries)
 
   /** Settles deliveries of which some are dead. A quarantined event may then give its id up; all of that is one transaction. */
   async function settleWithDead(query: Query, extent: Extent, entries: readonly Entry[]): Promise<Outcome> {
@@ -218,6 +220,7 @@ function rowOf(settlement: Settlement, n: number, localMs: number, causeKey: num
     state: STATE_AFTER[settlement.verdict],
     outcome: settlement.outcome,
     counted: settlement.verdict !== 'released',
+    ...(settlement.heldFor !== undefined && { held_for: escapeText(settlement.heldFor) }),
     isolate: settlement.isolate,
     wait_ms: Math.round(settlement.dueAtMs - localMs),
     error: escapeTextOrNull(settlement.error),
@@ -226,4 +229,21 @@ function rowOf(settlement: Settlement, n: number, localMs: number, causeKey: num
     started_ago_ms: Math.round(localMs - settlement.startedAtMs),
     duration_ms: Math.round(settlement.durationMs),
   }
+}
+
+/** Returns the places of those that took effect. */
+async function settleIn(
+  query: Query,
+  givenMs: number | null,
+  statement: Statement,
+  entries: readonly Entry[],
+): Promise<readonly number[]> {
+  const run = async (each: Statement, some: readonly Entry[]): Promise<readonly number[]> => {
+    if (some.length === 0) return []
+    const rows = JSON.stringify(some.map(({ row }) => row))
+    return (await query<{ n: number }>(each, [givenMs, rows])).map(({ n }) => n)
+  }
+  const held = entries.filter(isHeld)
+  const others = held.length === 0 ? entries : entries.filter((entry) => !isHeld(entry))
+  return [...(await run(statement, others)), ...(await run(HOLD, held))]
 }

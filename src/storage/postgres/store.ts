@@ -37,6 +37,7 @@ import { startMaintenance } from './maintenance.ts'
 import { migrate } from './migrate.ts'
 import { Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
+import { createPauseStore } from './pauses.ts'
 import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
@@ -144,6 +145,7 @@ function createStore(parts: Parts): OpenStore {
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
     audit: createAuditStore(connections, clock.givenMs, operations),
+    pauses: createPauseStore(connections, clock.givenMs, operations),
     replicas: {
       announce: operations.while((replica) => registry.announce(replica)),
       leave: operations.while((uid) => registry.leave(uid)),

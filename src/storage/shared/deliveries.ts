@@ -206,6 +206,7 @@ export const STATE_AFTER: Readonly<Record<Settlement['verdict'], DeliveryState>>
   dead: 'dead',
   retry: 'pending',
   released: 'pending',
+  held: 'pending',
 }
 
 /**

@@ -48,6 +48,7 @@ const MOVED_COLUMNS = {
     started_at: 'integer',
     last_error: 'text',
     order_key: 'integer',
+    held_for: 'text',
     cause: 'integer',
     replay: 'integer',
   },
@@ -118,6 +119,7 @@ const MOVED_COLUMNS = {
     lease_until: 'integer',
   },
   replay_mark: { delivery: 'integer', ordinal: 'integer', replay: 'uuid' },
+  pause: { key: 'integer', kind: 'text', name: 'text', since: 'integer', paused_by: 'text', reason: 'text' },
   audit: {
     key: 'integer',
     at: 'integer',

@@ -19,7 +19,9 @@ import { cutPage, startOf } from '../shared/list-pages.ts'
 import { StatementCache } from './statement-cache.ts'
 import type { StoreThreads } from './store-threads.ts'
 
-export function prepareRecordAudit(db: DatabaseSync) {
+export const prepareAudit = (db: DatabaseSync) => ({ recordAudit: prepareRecord(db), pruneAudit: preparePrune(db) })
+
+function prepareRecord(db: DatabaseSync) {
   const insert = db.prepare(
     `INSERT INTO audit (at, ${AUDIT_COLUMNS.join(', ')}) VALUES (?, ${AUDIT_COLUMNS.map(() => '?').join(', ')})`,
   )
@@ -36,7 +38,7 @@ export function prepareListAudit(db: DatabaseSync) {
   }
 }
 
-export function preparePruneAudit(db: DatabaseSync) {
+function preparePrune(db: DatabaseSync) {
   const remove = db.prepare(`
     DELETE FROM audit WHERE key IN (
       SELECT key FROM audit

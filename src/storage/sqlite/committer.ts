@@ -14,6 +14,7 @@ import { isCorruption, isEnvironmental, isFatal, type Reply, type WireError, wir
 import { prepareIdentities } from './event-identity.ts'
 import { prepareGiveUpId } from './id-successor.ts'
 import { IdentityIndex } from './identity-index.ts'
+import { preparePauses } from './pauses.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareRecords } from './records.ts'
 import { prepareRepairTimes } from './repair-times.ts'
@@ -22,7 +23,14 @@ import { prepareReplayJobs } from './replay-jobs.ts'
 import { prepareSettle } from './settle.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
-import { type Call, type SentBatch, type StoredClaim, UNSYNCED, type WriterOperations } from './thread-messages.ts'
+import {
+  type Call,
+  type Durability,
+  durabilityOf,
+  type SentBatch,
+  type StoredClaim,
+  type WriterOperations,
+} from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
 
 /** How many damaged pages one call may meet; with more, the call fails, and the next call continues from there. */
@@ -42,12 +50,6 @@ class BadEvent extends Error {
     this.cause = cause
   }
 }
-
-/**
- * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not. A power cut may then undo it and the
- * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
- */
-type Durability = 'FULL' | 'NORMAL'
 
 const DAMAGED_FOR_EVENTS = 'the database is damaged where new events are stored'
 
@@ -113,6 +115,7 @@ export class Committer {
       cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),
       ...prepareRecords(db),
+      ...preparePauses(db, damage),
     }
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
@@ -292,6 +295,3 @@ function unfinished(request: { readonly id: number } | Call<WriterOperations>): 
   if (name === 'claimTasks') return { id, value: [] }
   return name === 'pruneTasks' ? { id, value: 0 } : undefined
 }
-
-const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
-  batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'

@@ -9,7 +9,15 @@ const MIGRATIONS: readonly (readonly string[])[] = [
   ['003-error-detail.sql'],
   ['004-events.sql', '004-clock.sql', '004-task-turns.sql', '004-dead-order.sql'],
   ['005-order.sql'],
-  ['006-causes.sql', '006-drift.sql', '006-replays.sql', '006-stats.sql', '006-audit.sql', '006-outcome.sql'],
+  [
+    '006-causes.sql',
+    '006-drift.sql',
+    '006-replays.sql',
+    '006-stats.sql',
+    '006-audit.sql',
+    '006-outcome.sql',
+    '006-pause.sql',
+  ],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

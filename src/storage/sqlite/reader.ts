@@ -7,6 +7,7 @@ import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
 import { prepareReadDrift } from './drift.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
+import { preparePauseList } from './pauses.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareFindAhead } from './repair-times.ts'
 import { prepareReadReplayJobs } from './replay-jobs.ts'
@@ -52,6 +53,7 @@ const operations: ReaderOperations = {
   ...prepareReadReplayJobs(db),
   ...prepareReplayMatches(db),
   audit: prepareListAudit(db),
+  pauses: preparePauseList(db),
 }
 
 port.on('message', (message: Call<ReaderOperations> | 'close') => {

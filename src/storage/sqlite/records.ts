@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { preparePruneAudit, prepareRecordAudit } from './audit.ts'
+import { prepareAudit } from './audit.ts'
 import { prepareDrift } from './drift.ts'
 import { prepareStats } from './stats.ts'
 
@@ -7,6 +7,5 @@ import { prepareStats } from './stats.ts'
 export const prepareRecords = (db: DatabaseSync) => ({
   ...prepareStats(db),
   ...prepareDrift(db),
-  recordAudit: prepareRecordAudit(db),
-  pruneAudit: preparePruneAudit(db),
+  ...prepareAudit(db),
 })

@@ -38,7 +38,7 @@ export function prepareFindAhead(db: DatabaseSync) {
     ${PENDING_HANDLERS}
     SELECT delivery.key FROM pending CROSS JOIN isolation CROSS JOIN delivery
     WHERE pending.handler IS NOT NULL AND delivery.state = 'pending' AND delivery.handler = pending.handler
-      AND delivery.isolated = isolation.isolated AND delivery.due_at > ?1
+      AND delivery.isolated = isolation.isolated AND delivery.due_at > ?1 AND delivery.held_for IS NULL
       AND (delivery.due_at > ?2 OR delivery.attempts = 0 OR NOT EXISTS (
         SELECT 1 FROM attempt WHERE attempt.delivery = delivery.key AND outcome = 'retry_after' AND started_at <= ?3
           AND ordinal = (SELECT max(ordinal) FROM attempt AS last WHERE last.delivery = delivery.key)

@@ -17,12 +17,13 @@ interface SettleParts {
 /** A settlement of a delivery on a damaged page takes no effect. */
 export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, order }: SettleParts) {
   const recordAttempt = prepareRecordAttempt(db, damage)
+  const hold = prepareHold(db, counts)
   const select = db.prepare(
     "SELECT attempts, last_error, handler, order_key FROM delivery WHERE key = ? AND state = 'running' AND lease = ?",
   )
   const update = db.prepare(`
     UPDATE delivery SET state = ?, due_at = ?, attempts = ?, isolated = ?, last_error = ?, cause = ?,
-      lease = NULL, lease_until = NULL, started_at = NULL
+      lease = NULL, lease_until = NULL, started_at = NULL, held_for = NULL
     WHERE key = ?
   `)
 
@@ -46,6 +47,7 @@ export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, orde
     const { deliveryId, lease, verdict, outcome, isolate, dueAtMs, detail, startedAtMs, durationMs } = settlement
     const delivery = select.get(deliveryId, lease)
     if (delivery === undefined) return false
+    if (verdict === 'held') return hold(settlement, nowMs)
     const number = Number(delivery.attempts)
     const state = STATE_AFTER[verdict]
     const error = settlement.error ?? null
@@ -79,6 +81,22 @@ export function prepareSettle(db: DatabaseSync, { giveUpId, counts, damage, orde
       ),
     )
     return { took, successors }
+  }
+}
+
+/** Puts a delivery of a paused source back as it was before its claim. */
+function prepareHold(db: DatabaseSync, counts: StateCounts) {
+  const findPause = db.prepare("SELECT 1 FROM pause WHERE kind = 'source' AND name = ?")
+  const update = db.prepare(`
+    UPDATE delivery SET state = 'pending', due_at = ?, held_for = ?, attempts = attempts - 1, lease = NULL, lease_until = NULL,
+      started_at = NULL
+    WHERE key = ?
+  `)
+  return ({ deliveryId, heldFor = '', dueAtMs }: StoredSettlement, nowMs: number): boolean => {
+    const isPaused = findPause.get(heldFor) !== undefined
+    update.run(isPaused ? dueAtMs : nowMs, isPaused ? heldFor : null, deliveryId)
+    counts.move('running', 'pending')
+    return true
   }
 }
 

@@ -18,6 +18,7 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
+import type { PauseStore } from '../../domain/pause.ts'
 import type { ReplayJobs } from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
@@ -39,6 +40,7 @@ import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
+import { createPauses } from './pauses.ts'
 import { pruneInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
 import type { StoreThreads } from './store-threads.ts'
@@ -62,9 +64,11 @@ export class SqliteStore implements OpenStore {
   )
 
   readonly audit: AuditStore
+  readonly pauses: PauseStore
 
   constructor(threads: StoreThreads) {
     this.audit = createAudit(threads)
+    this.pauses = createPauses(threads)
     this.#threads = threads
     this.replayJobs = callReplayJobs(threads)
     this.#clock = threads.clock

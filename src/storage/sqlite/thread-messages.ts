@@ -17,6 +17,7 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
+import type { NewPause, Pause, PausedKind } from '../../domain/pause.ts'
 import type {
   CreatedReplay,
   KeyRange,
@@ -109,6 +110,9 @@ export interface WriterOperations {
   runReplays(batch: ReplayBatch, nowMs: number): readonly Replayed[] | undefined
   endReplayJob(job: ReplayLease, state: 'done' | 'stopped', probe: Probe | undefined, nowMs: number): boolean
   pruneReplayJobs(endedBeforeMs: number, limit: number): number
+  pause(pause: NewPause, nowMs: number): Pause
+  resume(kind: PausedKind, name: string): Pause | undefined
+  releaseHeld(limit: number, nowMs: number): number
   recordAudit(entry: AuditEntry, nowMs: number): void
   pruneAudit(beforeMs: number, limit: number): number
 }
@@ -159,6 +163,7 @@ export interface ReaderOperations {
   replayJob(id: string): ReplayDetail | undefined
   replayRange(filter: ReplayFilter): KeyRange
   replayMatches(filter: ReplayFilter, range: KeyRange, limit: number): MatchedEvents
+  pauses(): readonly Pause[]
   audit(filter: AuditFilter, page: PageRequest): Page<RecordedAuditEntry>
 }
 
@@ -263,3 +268,12 @@ function pack(work: readonly StoredWork[]): void {
     offset += each.body.length
   }
 }
+
+/**
+ * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not. A power cut may then undo it and the
+ * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
+ */
+export type Durability = 'FULL' | 'NORMAL'
+
+export const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
+  batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'

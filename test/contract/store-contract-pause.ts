@@ -1,0 +1,138 @@
+import { describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
+import { HELD_MS } from '../../src/domain/pause.ts'
+import type { Fixture } from './store-contract.ts'
+import { claimOne, claimRequest, newEvent, START_MS, settlement } from './store-samples.ts'
+
+export function describePauses({ store, now, pass }: Fixture): void {
+  const pauseSource = (name = 'stripe') => store().pauses.pause({ kind: 'source', name, by: 'alice' })
+  const held = (work: { deliveryId: number; lease: string }, heldFor = 'stripe') =>
+    settlement(work, { verdict: 'held', outcome: 'released', heldFor, dueAtMs: now() + HELD_MS })
+  const holdAll = async () => {
+    const { work } = await store().claim(claimRequest())
+    await store().settle(work.map((each) => held(each, each.event.source)))
+    return work.map(({ event }) => event.uid)
+  }
+  const claimed = async () => (await store().claim(claimRequest({ ordered: true }))).work.map(({ event }) => event.uid)
+  const append = async (given: Parameters<typeof newEvent>[0] = {}) => (await store().append(newEvent(given))).uid
+
+  describe('pauses', () => {
+    test('are listed in order, with who, since and why, until they are resumed', async () => {
+      const { pauses } = store()
+      const first = await pauses.pause({ kind: 'handler', name: 'a', by: 'alice', reason: 'the API is down' })
+      expect(first).toEqual({ kind: 'handler', name: 'a', by: 'alice', reason: 'the API is down', sinceMs: START_MS })
+      pass(5)
+      const second = await pauses.pause({ kind: 'source', name: 'a', by: 'ünï' })
+      expect(await pauses.list()).toEqual([first, second])
+      expect(second).toEqual({ kind: 'source', name: 'a', by: 'ünï', sinceMs: START_MS + 5 })
+      expect(await pauses.resume('handler', 'a')).toEqual(first)
+      expect(await pauses.resume('handler', 'a')).toBeUndefined()
+      expect(await pauses.list()).toEqual([second])
+    })
+
+    test('stay as they began if they are asked for again, except for a new reason', async () => {
+      const { pauses } = store()
+      const first = await pauses.pause({ kind: 'handler', name: 'a', by: 'alice', reason: 'one' })
+      pass(5)
+      expect(await pauses.pause({ kind: 'handler', name: 'a', by: 'bob' })).toEqual(first)
+      expect(await pauses.pause({ kind: 'handler', name: 'a', by: 'bob', reason: 'two' })).toEqual({
+        ...first,
+        reason: 'two',
+      })
+    })
+  })
+
+  describe('a delivery that is settled as held', () => {
+    test('is pending as before its claim: no attempt is counted or recorded, and its last error stays', async () => {
+      const uid = await append()
+      const failed = { verdict: 'retry', outcome: 'process_lost', error: 'no', isolate: true } as const
+      await store().settle([settlement(await claimOne(store()), failed)])
+      const before = await store().event(uid)
+      await pauseSource()
+      expect(await holdAll()).toEqual([uid])
+      const dueAtMs = now() + HELD_MS
+      expect((await store().event(uid))?.deliveries).toEqual(before?.deliveries.map((each) => ({ ...each, dueAtMs })))
+      await store().pauses.resume('source', 'stripe')
+      await store().pauses.releaseHeld(10)
+      expect(await claimOne(store())).toMatchObject({ attempt: 2, isolated: true })
+    })
+
+    test('is not claimed until its source is resumed and it is released', async () => {
+      const uid = await append()
+      await pauseSource()
+      await holdAll()
+      pass(60_000)
+      expect(await store().pauses.releaseHeld(10)).toBe(0)
+      expect(await claimed()).toEqual([])
+      await store().pauses.resume('source', 'stripe')
+      expect(await claimed()).toEqual([])
+      expect(await store().pauses.releaseHeld(10)).toBe(1)
+      expect(await claimed()).toEqual([uid])
+      expect(await store().pauses.releaseHeld(10)).toBe(0)
+    })
+
+    test('is due at once if its source was resumed before it was settled', async () => {
+      const uid = await append()
+      expect(await holdAll()).toEqual([uid])
+      expect(await claimed()).toEqual([uid])
+    })
+
+    test('takes no effect without its lease, and is settled beside others in one call', async () => {
+      await append()
+      await append()
+      await pauseSource()
+      const { work } = await store().claim(claimRequest())
+      const [one, two] = work
+      if (one === undefined || two === undefined) throw new Error('two were expected')
+      expect(await store().settle([held({ ...one, lease: newUid() }), settlement(two), held(one)])).toEqual([
+        false,
+        true,
+        true,
+      ])
+      await expect
+        .poll(() => store().counts(), { timeout: 5_000 })
+        .toMatchObject({ deliveries: { pending: 1, running: 0, succeeded: 1 } })
+    })
+
+    test('remains the head of its order key: those behind it wait with it', async () => {
+      const orderKeys = { a: 7 }
+      const uids = [await append({ orderKeys }), await append({ orderKeys })]
+      await pauseSource()
+      await store().claim(claimRequest({ handlers: [], ordered: true }))
+      expect(await holdAll()).toEqual([uids[0]])
+      expect(await claimed()).toEqual([])
+      await store().pauses.resume('source', 'stripe')
+      await store().pauses.releaseHeld(10)
+      const first = await claimOne(store(), { ordered: true })
+      expect(first.event.uid).toBe(uids[0])
+      await store().settle([settlement(first, { ordered: true })])
+      expect(await claimed()).toEqual([uids[1]])
+    })
+
+    test('keeps its due time when times that lie too far ahead are repaired', async () => {
+      await append()
+      await pauseSource()
+      await holdAll()
+      const waits = { retryMs: 1_000, retryAfterMs: 1_000, pollMs: 1_000, leaseMs: 1_000, isTrusted: true }
+      expect((await store().repairTimes(waits)).deliveries).toBe(0)
+      expect(await claimed()).toEqual([])
+    })
+  })
+
+  test('`releaseHeld` makes deliveries due in order of key, a bounded number of one source at a time, and none of a source that is paused', async () => {
+    const uids = [await append(), await append(), await append()]
+    const other = await append({ source: 'eu' })
+    await pauseSource()
+    await pauseSource('eu')
+    await holdAll()
+    await store().pauses.resume('source', 'stripe')
+    expect(await store().pauses.releaseHeld(2)).toBe(2)
+    expect(await claimed()).toEqual(uids.slice(0, 2))
+    expect(await store().pauses.releaseHeld(2)).toBe(1)
+    expect(await store().pauses.releaseHeld(2)).toBe(0)
+    expect(await claimed()).toEqual(uids.slice(2))
+    await store().pauses.resume('source', 'eu')
+    expect(await store().pauses.releaseHeld(2)).toBe(1)
+    expect(await claimed()).toEqual([other])
+  })
+}
