@@ -77,8 +77,7 @@ export async function startHoldfast(
       { listener: listeners.public, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
     reloader.start()
-    service.stats.start()
-    service.sourceMonitor.start()
+    service.monitoring.start()
     if (service.isWorker) {
       service.retention.start()
       service.replays.runner.start()
@@ -157,7 +156,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, replays, causeNaming, taskWatch, stats, sourceMonitor, live }: Service,
+  { config, store, routed, retention, replays, causeNaming, taskWatch, monitoring, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -181,8 +180,7 @@ async function stopInOrder(
   await closeListener(listeners.ops, graceMs * OPS_PART)
   await reloader.close()
   await routed.leave()
-  sourceMonitor.stop()
-  stats.stop()
+  monitoring.stop()
   await store.close()
 }
 

@@ -83,7 +83,7 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, audit, deadCauses, routed, retention, metrics, readStats, live, log } = service
+  const { config, store, audit, deadCauses, routed, retention, metrics, monitoring, live, log } = service
   return createOpsListener({
     store,
     live,
@@ -96,12 +96,12 @@ export function opsListenerOf(
     retention,
     sources: () => [...reloader.current.parts.sources.values()],
     sourceState: (source) => reloader.current.tasks.stateOf(source),
-    sourceHealth: service.sourceMonitor.healthOf,
+    sourceHealth: service.monitoring.healthOf,
     secretUses: (source) => reloader.current.secretUses.usesOf(source),
     handlers: routed.handlers,
     attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,
-    stats: readStats,
+    stats: monitoring.readStats,
     access: accessOf(reloader),
     metricsOpen: config.metricsOpen,
     reload: () => reload('request'),

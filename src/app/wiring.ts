@@ -7,14 +7,10 @@ import { attemptsOf, type Config } from '../domain/config.ts'
 import type { LastReload } from '../domain/reload.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import type { OpenStore } from '../domain/store.ts'
-import { toEach } from '../domain/telemetry.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
 import { createReadDeadCauses } from '../monitoring/dead-causes.ts'
 import { LiveFeed } from '../monitoring/live-events.ts'
-import { createReadStats } from '../monitoring/read-stats.ts'
-import { SourceMonitor } from '../monitoring/source-monitor.ts'
-import { StatsRecorder } from '../monitoring/stats-recorder.ts'
 import { createInlineReader } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
 import { createEventWriter } from '../pipeline/event-writer.ts'
@@ -32,10 +28,15 @@ import { createTasks, watchTasks } from '../tasks/tasks.ts'
 import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
+import { wireMonitoring } from './monitoring.ts'
 import { causeNamingOf, realDirectory } from './name-causes.ts'
 import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
+
+/** `stats`: the numbers over time, and the watch over the sources. */
+export const OPTIONAL_PARTS = ['stats'] as const
+export type OptionalPart = (typeof OPTIONAL_PARTS)[number]
 
 /** Settings that no operator needs to change. */
 export interface Tuning {
@@ -46,6 +47,8 @@ export interface Tuning {
   readonly breakerPauseMs?: number
   /** How often the sources are judged. */
   readonly monitorMs?: number
+  /** Parts that are left out, so that a bench can tell what they cost. */
+  readonly without?: ReadonlySet<OptionalPart>
 }
 
 /** What `wireService` needs: the configuration at the start, the open store, and the handlers of all replicas. */
@@ -92,7 +95,7 @@ export function wireService(
   },
 ) {
   const current = (): Generation => reloader().current
-  const { config, store, routed, clock, log, droppedLogLines, tuning } = inputs
+  const { config, store, routed, clock, log, droppedLogLines } = inputs
   const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
   const deadCauses = createReadDeadCauses(store)
@@ -103,7 +106,7 @@ export function wireService(
     counts: () => store.counts(),
     storeSize: () => store.size(),
     sourceHealths: () =>
-      [...current().parts.sources.keys()].map((source) => ({ source, health: sourceMonitor.healthOf(source) })),
+      [...current().parts.sources.keys()].map((source) => ({ source, health: monitoring.healthOf(source) })),
     storeWarnings: () => store.warnings(),
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),
@@ -113,21 +116,11 @@ export function wireService(
     retention: () => (isWorker ? retention.state() : undefined),
   })
   const retention = retentionOf(inputs, current)
-  const stats = new StatsRecorder({
-    store,
-    sources: () => current().parts.sources,
-    receives: config.role !== 'worker',
-    clock,
+  const monitoring = wireMonitoring(inputs, () => {
+    const { sources, config: now } = current().parts
+    return { byName: sources, configs: now.sources }
   })
-  const sourceMonitor = new SourceMonitor({
-    store,
-    recorder: stats,
-    sources: () => current().parts.config.sources,
-    clock,
-    log,
-    ...(tuning.monitorMs !== undefined && { passMs: tuning.monitorMs }),
-  })
-  const telemetry = toEach(metrics.telemetry, stats)
+  const telemetry = monitoring.telling(metrics.telemetry)
   const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   const replays: Replays = wireReplays(inputs, reloader)
@@ -139,9 +132,7 @@ export function wireService(
     causeNaming: causeNamingOf(inputs),
     clockWatch,
     metrics,
-    stats,
-    sourceMonitor,
-    readStats: createReadStats(store, clock),
+    monitoring,
     telemetry,
     retention,
     live: new LiveFeed({ store, log }),

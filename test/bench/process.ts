@@ -62,23 +62,19 @@ export const OWN_ROOT = join(import.meta.dirname, '../..')
 export interface HoldfastOptions {
   /** The checkout whose service is started. */
   readonly root?: string
+  /** What is started in place of `main.ts serve`. */
+  readonly program?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Holdfast as `npm start` has it, with source `ai` and the bench's handlers. */
 export async function startHoldfast(
   databaseUrl: string,
-  { root = OWN_ROOT, environment = {} }: HoldfastOptions = {},
+  { root = OWN_ROOT, program = [join(root, 'src/main.ts'), 'serve'], environment = {} }: HoldfastOptions = {},
 ): Promise<Server> {
   const ports = await freePorts()
   return startServer(
-    [
-      '--max-semi-space-size=4',
-      '--heap-growing-percent=50',
-      '--no-parallel-scavenge',
-      join(root, 'src/main.ts'),
-      'serve',
-    ],
+    ['--max-semi-space-size=4', '--heap-growing-percent=50', '--no-parallel-scavenge', ...program],
     {
       NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/node'),
       MALLOC_ARENA_MAX: '2',
