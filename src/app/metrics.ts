@@ -5,11 +5,11 @@ import { type DeadCauses, MAX_COUNTED } from '../domain/dead-letters.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SecretUse } from '../domain/source.ts'
-import type { SourceHealth } from '../domain/source-health.ts'
 import type { Counts, StoreSize } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
-import { sizeGauges, sourceGauges } from './source-metrics.ts'
+import { VERSION } from '../domain/version.ts'
+import { sizeGauges, sourceGauges, type WatchedSource } from './source-metrics.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** What the process has counted since its start. */
@@ -42,6 +42,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const telemetry = createTelemetry(createInstruments(registry), options, total)
   const refreshStoreGauges = storeGauges(registry, options)
   new Gauge({
+    name: 'holdfast_build_info',
+    help: '1, with the version of Holdfast.',
+    labelNames: ['version'],
+    registers: [registry],
+  }).set({ version: VERSION }, 1)
+  new Gauge({
     name: 'holdfast_clock_off_seconds',
     help: "Seconds that this process's clock is ahead of its senders' clocks (below zero: behind) while it counts as off; else 0.",
     registers: [registry],
@@ -60,7 +66,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   })
 
   const refreshSize = options.storeSize === undefined ? undefined : sizeGauges([registry], options.storeSize)
-  if (options.sourceHealths !== undefined) sourceGauges([registry], options.sourceHealths)
+  if (options.watchedSources !== undefined) sourceGauges([registry], options.watchedSources)
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
 
@@ -93,9 +99,9 @@ export interface MetricsOptions {
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
   readonly storeSize?: () => Promise<StoreSize>
-  readonly sourceHealths?: () => readonly { readonly source: string; readonly health: SourceHealth }[]
   /** The dead deliveries by cause. */
   readonly deadCauses?: () => Promise<DeadCauses>
+  readonly watchedSources?: () => readonly WatchedSource[]
   /** The store's warnings, such as damage. */
   readonly storeWarnings?: () => readonly string[]
   /** How many seconds this process's clock is ahead of its senders', while it counts as off; otherwise 0. */

@@ -1,41 +1,51 @@
 import { Gauge, type Registry } from '@prometheus-io/client'
+import type { BreakerState } from '../domain/source.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
 import type { StoreSize } from '../domain/store-health.ts'
 
+export interface WatchedSource {
+  readonly source: string
+  readonly health: SourceHealth
+  /** Null: its provider cannot be called. */
+  readonly breaker: BreakerState | null
+}
+
 /** Whether the webhooks of each source come and are accepted. */
-export function sourceGauges(
-  registers: Registry[],
-  healths: () => readonly { readonly source: string; readonly health: SourceHealth }[],
-): void {
-  const gauge = (name: string, help: string, value: (health: SourceHealth) => number | undefined): void => {
+export function sourceGauges(registers: Registry[], healths: () => readonly WatchedSource[]): void {
+  const gauge = (name: string, help: string, value: (source: WatchedSource) => number | undefined): void => {
     new Gauge({
-      name: `holdfast_source_${name}`,
+      name: `holdfast_${name}`,
       help,
       labelNames: ['source'],
       registers,
       collect() {
         this.reset()
-        for (const { source, health } of healths()) {
-          const found = value(health)
-          if (found !== undefined) this.set({ source }, found)
+        for (const each of healths()) {
+          const found = value(each)
+          if (found !== undefined) this.set({ source: each.source }, found)
         }
       },
     })
   }
   gauge(
-    'last_event_timestamp_seconds',
+    'source_last_event_timestamp_seconds',
     'When the last authentic webhook of a source came, to any replica; absent: never.',
-    ({ lastWebhookAtMs }) => (lastWebhookAtMs === undefined ? undefined : lastWebhookAtMs / 1000),
+    ({ health: { lastWebhookAtMs } }) => (lastWebhookAtMs === undefined ? undefined : lastWebhookAtMs / 1000),
   )
   gauge(
-    'silent',
+    'source_silent',
     '1 while a source has been silent for longer than usual, or than EXPECT_EVERY says; otherwise 0.',
-    ({ silentSinceMs }) => (silentSinceMs === undefined ? 0 : 1),
+    ({ health: { silentSinceMs } }) => (silentSinceMs === undefined ? 0 : 1),
   )
   gauge(
-    'refusing',
+    'source_refusing',
     '1 while requests to a source are refused for their signatures, and none or hardly any is accepted; otherwise 0.',
-    ({ refusingSinceMs }) => (refusingSinceMs === undefined ? 0 : 1),
+    ({ health: { refusingSinceMs } }) => (refusingSinceMs === undefined ? 0 : 1),
+  )
+  gauge(
+    'breaker_open',
+    '1 while the circuit breaker of the calls to the provider of a source is open, or lets one call through to try; otherwise 0.',
+    ({ breaker }) => (breaker === null ? undefined : breaker === 'closed' ? 0 : 1),
   )
 }
 

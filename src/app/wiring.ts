@@ -105,8 +105,12 @@ export function wireService(
     sources: () => current().parts.sources,
     counts: () => store.counts(),
     storeSize: () => store.size(),
-    sourceHealths: () =>
-      [...current().parts.sources.keys()].map((source) => ({ source, health: monitoring.healthOf(source) })),
+    watchedSources: () =>
+      [...current().parts.sources.keys()].map((source) => ({
+        source,
+        health: monitoring.healthOf(source),
+        breaker: current().tasks.breakerOf(source),
+      })),
     storeWarnings: () => store.warnings(),
     clock,
     clockOffSeconds: () => clockWatch.offSeconds(),

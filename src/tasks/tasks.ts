@@ -1,5 +1,5 @@
 import { HOUR_MS } from '../domain/clock.ts'
-import type { ConnectedSource, SourceState } from '../domain/source.ts'
+import type { BreakerState, ConnectedSource, SourceState } from '../domain/source.ts'
 import type { TaskEnds } from '../domain/task-ends.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { TaskStore } from '../domain/task-store.ts'
@@ -24,6 +24,8 @@ export interface Tasks {
   readonly service: TaskService
   readonly poller: Poller
   readonly stateOf: (source: string) => Promise<SourceState>
+  /** The circuit breaker of the calls to the provider of a source; null: the provider cannot be called. */
+  readonly breakerOf: (source: string) => BreakerState | null
 }
 
 interface TaskWatchOptions extends Pick<TasksOptions, 'clock' | 'log'> {
@@ -58,10 +60,12 @@ export function createTasks(options: TasksOptions): Tasks {
   const { waiters, silence } = watch
   const submitter = new Submitter(options)
   const poller = new Poller(sources, { ...options, submitter })
+  const breakerOf = (source: string) => poller.bySource.get(source)?.breaker() ?? null
   const byName = new Map(sources.map((each) => [each.name, each]))
   return {
     service: createTaskService({ ...options, sources: byName, pollers: poller.bySource, submitter, waiters }),
     poller,
+    breakerOf,
     stateOf: async (source) => {
       const silentSinceMs = await silence.silentSinceMs(source)
       const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
@@ -69,7 +73,7 @@ export function createTasks(options: TasksOptions): Tasks {
         // The last webhook may not have been stored, and a stored one may be older than this process.
         lastWebhookAtMs: silence.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
-        breaker: poller.bySource.get(source)?.breaker() ?? null,
+        breaker: breakerOf(source),
         silentSinceMs,
       }
     },

@@ -1,10 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsOptions } from '../../src/app/metrics.ts'
+import { VERSION } from '../../src/domain/version.ts'
 
 const COUNTS = {
   deliveries: { pending: 3, running: 1, succeeded: 7, dead: 2, discarded: 0 },
   oldestDueAtMs: 90_000,
   tasks: { submitting: 1, pending: 5, completed: 9, failed: 2, cancelled: 0, expired: 4 },
+}
+
+const HEALTH = {
+  lastWebhookAtMs: 2_500,
+  usualGapMs: 60_000,
+  silentSinceMs: 2_500,
+  refusingSinceMs: undefined,
+  refusingReason: undefined,
 }
 
 const HANDLERS = [
@@ -42,7 +51,18 @@ const samples = (text: string, name: string): string[] =>
 
 describe('the metrics', () => {
   test('have the documented names and labels, beside those of the runtime', async () => {
-    const { telemetry, text, contentType } = create({ droppedLogLines: () => 4 })
+    const { telemetry, text, contentType } = create({
+      droppedLogLines: () => 4,
+      storeSize: async () => ({ bytes: 4_096, freeBytes: 1e9 }),
+      watchedSources: () => [
+        { source: 'ai', breaker: 'half_open', health: HEALTH },
+        {
+          source: 'stripe',
+          breaker: null,
+          health: { ...HEALTH, lastWebhookAtMs: undefined, silentSinceMs: undefined },
+        },
+      ],
+    })
     telemetry.request('ai', 'accepted')
     telemetry.request('ai', 'accepted')
     telemetry.received('ai', 'completion.finished')
@@ -50,6 +70,7 @@ describe('the metrics', () => {
     telemetry.acknowledged('ai', 0.004)
     telemetry.processed('ai', 'completion.finished', 'log', 0.02)
     telemetry.failed('stripe', 'invoice.paid', 'billing', 0.2)
+    telemetry.started('ai', 'log', 0.3)
     telemetry.polled('ai', 'pending')
     telemetry.taskResolved('ai', 'poll')
 
@@ -58,6 +79,8 @@ describe('the metrics', () => {
     expect(ours.toSorted()).toEqual([
       'holdfast_ack_seconds_count{source="ai"} 1',
       'holdfast_ack_seconds_sum{source="ai"} 0.004',
+      'holdfast_breaker_open{source="ai"} 1',
+      `holdfast_build_info{version="${VERSION}"} 1`,
       'holdfast_clock_off_seconds 0',
       'holdfast_dead_expiring 6',
       'holdfast_dead{handler="billing",source="stripe"} 5',
@@ -77,8 +100,17 @@ describe('the metrics', () => {
       'holdfast_log_lines_dropped_total 4',
       'holdfast_oldest_pending_seconds 10',
       'holdfast_polls_total{source="ai",outcome="pending"} 1',
+      'holdfast_queue_seconds_count{handler="log"} 1',
+      'holdfast_queue_seconds_sum{handler="log"} 0.3',
       'holdfast_requests_total{source="ai",outcome="accepted"} 2',
       'holdfast_retention_held 0',
+      'holdfast_source_last_event_timestamp_seconds{source="ai"} 2.5',
+      'holdfast_source_refusing{source="ai"} 0',
+      'holdfast_source_refusing{source="stripe"} 0',
+      'holdfast_source_silent{source="ai"} 1',
+      'holdfast_source_silent{source="stripe"} 0',
+      'holdfast_store_bytes 4096',
+      'holdfast_store_free_bytes 1000000000',
       'holdfast_tasks_resolved_total{source="ai",by="poll"} 1',
       'holdfast_tasks{status="cancelled"} 0',
       'holdfast_tasks{status="completed"} 9',
@@ -92,6 +124,14 @@ describe('the metrics', () => {
       expect(samples(scraped, `nodejs_eventloop_lag_${part}_seconds`)).toHaveLength(1)
     expect(scraped).toContain('process_cpu_seconds_total')
     expect(contentType).toContain('text/plain')
+  })
+
+  test('leave out a size that the store cannot tell', async () => {
+    const unknown = create({ storeSize: async () => ({ bytes: 7, freeBytes: undefined }) })
+    expect(samples(await unknown.text(), 'holdfast_store_bytes')).toEqual(['holdfast_store_bytes 7'])
+    expect(samples(await unknown.text(), 'holdfast_store_free_bytes')).toEqual([])
+    const lost = create({ storeSize: async () => Promise.reject(new Error('unavailable')) })
+    expect(samples(await lost.text(), 'holdfast_store_bytes')).toEqual([])
   })
 
   test('show how long the event loop was delayed since the last scrape', async () => {

@@ -16,6 +16,15 @@ export async function fillStore(path: string, many: number): Promise<void> {
   await store.audit.record({ action: 'task.cancel', outcome: 'done', actor: 'loopback', target: 'a\0b', count: 2 })
   await store.pauses.pause({ kind: 'handler', name: 'paused\0', by: 'b' })
   await store.audit.record({ action: 'reload', outcome: 'failed', actor: 'signal', reason: 'why' })
+  await store.recordStats(
+    Array.from({ length: many }, (_, n) => ({
+      span: n % 2 === 0 ? ('minute' as const) : ('hour' as const),
+      atMs: START_MS + n * 60_000,
+      source: 'stripe',
+      writer: 'one',
+      numbers: `{"received":${n}}`,
+    })),
+  )
   await store.close()
 }
 

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../domain/errors.ts'
 import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
+import type { StatRow } from '../../domain/stat-store.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import type { MovedTable } from '../../domain/store-move.ts'
 import { postgresTarget } from '../shared/database-url.ts'
@@ -18,7 +19,10 @@ import { Connections, type Query, type Row } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
 import { migrate } from './migrate.ts'
+import { createStats } from './stats.ts'
 
+const ANALYZE =
+  'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, cause, replay_mark, stat'
 const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${REPLICA_TIMEOUT_MS} LIMIT 1`
 
 /**
@@ -40,6 +44,8 @@ export interface Import {
    * row.
    */
   readonly write: (table: WrittenTable, after: MovePosition, rows: readonly MovedRow[]) => Promise<void>
+  /** Adds rows of the numbers over time, or writes them again. */
+  readonly writeStats: (rows: readonly StatRow[]) => Promise<void>
   /** The next rows in order of key; empty after the last one. */
   readonly read: (table: MovedTable, after: MovePosition) => Promise<readonly MovedRow[]>
   /** Lets services use the database: sets its counts, and has new keys follow the moved ones. */
@@ -93,6 +99,8 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
       await partitions.withPartitions(() => rows.map((row) => Number(row.values.received_at)), write)
     },
 
+    writeStats: createStats(connections).recordStats,
+
     async read(table, { key, ordinal }) {
       const rows = await connections.run('move', READS[table], isByOrdinal(table) ? [key, ordinal] : [key])
       return rows.map((row) => rowOf(table, row))
@@ -107,12 +115,7 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
         await query('DELETE FROM move WHERE origin = $1', [begunOrigin])
       }, 'move')
       // The server would analyze the tables within minutes, but would plan for empty tables until then.
-      await connections
-        .run(
-          'move',
-          'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, cause, replay_mark',
-        )
-        .catch(() => {})
+      await connections.run('move', ANALYZE).catch(() => {})
     },
 
     close: () => connections.close(),

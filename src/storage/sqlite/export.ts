@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { ConfigurationError } from '../../domain/errors.ts'
+import type { StatQuery, StatRow } from '../../domain/stat-store.ts'
 import type { MovedTable } from '../../domain/store-move.ts'
 import {
   columnsOf,
@@ -14,6 +15,7 @@ import {
   sizeOf,
 } from '../shared/moved-rows.ts'
 import { openForReading } from './connection.ts'
+import { prepareReadStats } from './stats.ts'
 
 const NO_BODY = 'has no body that matches its checksum: the database is damaged, restore it from a backup'
 
@@ -29,6 +31,8 @@ export interface Export {
    * a body that does not match its checksum.
    */
   readonly read: (table: MovedTable, after: MovePosition) => readonly MovedRow[]
+  /** The numbers over time, page by page. */
+  readonly statRows: (query: StatQuery) => readonly StatRow[]
   readonly close: () => void
 }
 
@@ -70,6 +74,7 @@ export function openExport(path: string): Export {
       }
       return batch
     },
+    statRows: prepareReadStats(db).statRows,
     close: () => db.close(),
   }
 }

@@ -39,7 +39,7 @@ export function prepareReadStats(db: DatabaseSync) {
   const ofOne = select('AND source = ?')
   const episodes = db.prepare('SELECT kind, source, since AS sinceMs FROM episode ORDER BY kind, source')
   return {
-    statRows({ span, sinceMs, untilMs, source, after = FROM_FIRST_STAT, limit }: StatQuery): readonly StatRow[] {
+    statRows: ({ span, sinceMs, untilMs, source, after = FROM_FIRST_STAT, limit }: StatQuery): readonly StatRow[] => {
       const bounds = [span, Math.max(sinceMs, after.atMs), untilMs, after.atMs, after.source, after.writer]
       const rows = source === undefined ? ofAll.all(...bounds, limit) : ofOne.all(...bounds, source, limit)
       return rows as unknown as readonly StatRow[]

@@ -1,11 +1,12 @@
 import { existsSync, realpathSync } from 'node:fs'
-import type { Clock } from '../../domain/clock.ts'
+import { type Clock, MAX_TIME_MS } from '../../domain/clock.ts'
 import { ConfigurationError } from '../../domain/errors.ts'
+import { STAT_SPANS, type StatRow, type StatSpan } from '../../domain/stat-store.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } from '../../domain/store-move.ts'
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
-import { type MovedRow, type MovePosition, positionOf } from '../shared/moved-rows.ts'
+import { MAX_MOVE_ROWS, type MovedRow, type MovePosition, positionOf } from '../shared/moved-rows.ts'
 import { StoreRefused } from '../sqlite/errors.ts'
 import { type Export, openExport } from '../sqlite/export.ts'
 import { openSqliteStore } from '../sqlite/open.ts'
@@ -14,6 +15,7 @@ import { type BothSides, verify } from './verify.ts'
 
 /** The target database may be just starting. */
 const CONNECT_RETRY_MS = 5_000
+const SPANS = Object.keys(STAT_SPANS) as readonly StatSpan[]
 const WRITTEN = MOVED_TABLES.filter((table): table is WrittenTable => table !== 'event_body')
 
 interface MoveControl {
@@ -81,6 +83,7 @@ async function moveBetween(
     const verified = await verify(run)
     if (verified.difference !== undefined)
       return { outcome: 'differs', resumed, tables: verified.tables, difference: verified.difference }
+    for (const span of SPANS) await copyStats(run, span)
     await target.finish(verified.counts)
     return { outcome: 'moved', resumed, tables: verified.tables }
   } catch (error) {
@@ -103,6 +106,17 @@ async function copy({ source, target, progress }: BothSides, table: WrittenTable
     position = positionOf(table, last)
     done += rows.length
     progress('moving', table, done)
+  }
+}
+
+/** The numbers over time are not verified: a row that is written twice is the same row. */
+async function copyStats({ source, target }: BothSides, span: StatSpan): Promise<void> {
+  const query = { span, sinceMs: 0, untilMs: MAX_TIME_MS, limit: MAX_MOVE_ROWS }
+  for (let after: StatRow | undefined; ; ) {
+    const rows = source.statRows(after === undefined ? query : { ...query, after })
+    after = rows.at(-1)
+    if (after === undefined) return
+    await target.writeStats(rows)
   }
 }
 
