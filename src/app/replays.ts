@@ -11,7 +11,7 @@ const IDLE_MS = 1_000
 
 interface ReplayInputs {
   readonly config: Config
-  readonly store: Pick<OpenStore, 'replayJobs' | 'event'>
+  readonly store: Pick<OpenStore, 'replayJobs' | 'event' | 'deadCauses'>
   readonly routed: Pick<RoutedHandlers, 'handlers'>
   readonly log: Logger
 }
@@ -55,6 +55,7 @@ export function wireReplays({ config, store, routed, log }: ReplayInputs, genera
     ...shared,
     isSource: (name) => generations().current.parts.sources.has(name),
     isHandler: (name) => routed.handlers().some((handler) => handler.name === name),
+    isCause: async (cause) => (await store.deadCauses({ cause })).causes.length > 0,
     onCreated: () => runner.wake(),
   })
   return { runner, service }

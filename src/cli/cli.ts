@@ -12,7 +12,8 @@ import {
   UsageError,
 } from './command.ts'
 import { deadList, deadReplay } from './dead.ts'
-import { eventsExport, eventsList, eventsReplay, eventsShow } from './events.ts'
+import { eventsExport, eventsList, eventsShow } from './events.ts'
+import { eventsReplay } from './events-replay.ts'
 import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
 import { init } from './init.ts'
 import { listen } from './listen.ts'
@@ -27,6 +28,7 @@ import {
   registrationsUpdate,
 } from './registrations.ts'
 import { reload } from './reload.ts'
+import { replaysCancel, replaysCreate, replaysList, replaysShow } from './replays.ts'
 import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
@@ -77,6 +79,10 @@ const commands: readonly Command[] = [
   eventsReplay,
   deadList,
   deadReplay,
+  replaysCreate,
+  replaysList,
+  replaysShow,
+  replaysCancel,
   tasksSubmit,
   tasksTrack,
   tasksList,

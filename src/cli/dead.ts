@@ -1,17 +1,13 @@
 import type { DeliveryJson, EventDetailJson } from '../http/schemas/events.ts'
-import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_NOT_FOUND, EXIT_OK, UsageError } from './command.ts'
-import { nothingRuns, replayEvent, replayedLine } from './events.ts'
-import { listFlags, type Names, runList, unknownNames, walk } from './lists.ts'
+import { type BulkReplay, eventCount, filterOf, MAX_PER_SECOND, replayBulk } from './bulk-replay.ts'
+import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, parseCount, UsageError } from './command.ts'
+import { nothingRuns, replayEvent, replayedLine } from './events-replay.ts'
+import { listFlags, runList } from './lists.ts'
 import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
-import { confirm, printable, shownFlags, write, writeJson } from './output.ts'
-import { type Columns, count, table, text, time, whole } from './table.ts'
-import { type View, viewOf } from './view.ts'
+import { printable, shownFlags, write, writeJson } from './output.ts'
+import { type Columns, count, text, time, whole } from './table.ts'
 
 const PATH = '/v1/deliveries'
-/** The most dead letters that one command replays. */
-const MAX_REPLAYED = 100_000
-/** How many of them a preview shows. */
-const SAMPLE_SIZE = 5
 
 export const deadList = command({
   name: 'dead list',
@@ -45,25 +41,42 @@ export const deadReplay = command({
     all: { help: 'every dead letter: tells how many and shows some, then asks' },
     handler: { value: '<name>', help: 'of this handler only' },
     source: { value: '<name>', help: 'with --all: of this source only' },
+    cause: { value: '<id>', help: 'with --all: of this cause only' },
+    probe: { help: 'with --all: replay one event first, and the others only if it succeeds' },
+    'per-second': { value: '<n>', help: 'with --all: the most events in a second' },
+    wait: { help: 'with --all: show the progress until every delivery was tried' },
     yes: { help: 'with --all: do not ask' },
     'dry-run': { help: 'with --all: only tell and show them' },
     ...shownFlags,
   },
   run: async ({ flags, operands: [uid] }, io) => {
-    const { all, source, handler, yes, 'dry-run': dryRun, utc, json } = flags
+    const { all, handler, json, utc, ...ofMany } = flags
     if (all && uid !== undefined) throw new UsageError(`unexpected ${uid}`)
     if (!all && uid === undefined) throw new UsageError('<uid> is missing')
-    if (!all && source !== undefined) throw new UsageError('--source goes with --all')
-    if (!all && yes) throw new UsageError('--yes goes with --all')
-    if (!all && dryRun) throw new UsageError('--dry-run goes with --all')
-    if (yes && dryRun) throw new UsageError('--yes and --dry-run exclude each other')
-    return withOps(io, async (ops) =>
-      uid === undefined
-        ? replayAll(ops, io, { source, handler }, { yes, dryRun, utc, json })
-        : replayEach(ops, await deadOf(ops, uid, handler), io, json),
-    )
+    const [given] = Object.entries(ofMany).find(([, value]) => value !== undefined && value !== false) ?? []
+    if (!all && given !== undefined) throw new UsageError(`--${given} goes with --all`)
+    if (flags.yes && flags['dry-run']) throw new UsageError('--yes and --dry-run exclude each other')
+    if (uid !== undefined) return withOps(io, async (ops) => replayEach(ops, await deadOf(ops, uid, handler), io, json))
+    return withOps(io, (ops) => replayBulk(ops, io, allDead(flags, { json, utc })))
   },
 })
+
+type ManyFlags = Readonly<Record<'source' | 'handler' | 'cause' | 'per-second', string | undefined>> &
+  Readonly<Record<'yes' | 'dry-run' | 'probe' | 'wait', boolean>>
+
+function allDead(flags: ManyFlags, shown: Pick<BulkReplay['mode'], 'json' | 'utc'>): BulkReplay {
+  const { source, handler, cause, yes, probe, wait, 'dry-run': dryRun, 'per-second': perSecond } = flags
+  return {
+    order: {
+      filter: filterOf({ outcome: 'dead', source, handler, cause }),
+      ...(handler !== undefined && { handler }),
+      ...(perSecond !== undefined && { per_second: parseCount('per-second', perSecond, MAX_PER_SECOND) }),
+      ...(probe && { probe }),
+    },
+    what: (n) => `${eventCount(n)} with dead letters`,
+    mode: { yes, dryRun, wait: wait ? 'ended' : 'due', ...shown },
+  }
+}
 
 /** The dead letters of one event. Throws if it has none: an operator who names an event expects a replay. */
 async function deadOf(ops: OpsClient, uid: string, handler: string | undefined): Promise<readonly DeliveryJson[]> {
@@ -75,59 +88,7 @@ async function deadOf(ops: OpsClient, uid: string, handler: string | undefined):
   throw new CommandError(`event ${uid} has no dead letter${handler === undefined ? '' : ` of handler ${handler}`}`)
 }
 
-type Mode = Readonly<Record<'yes' | 'dryRun' | 'utc' | 'json', boolean>>
-
-/** Replays exactly the dead letters that it counted for the preview. A delivery that dies after that is not replayed. */
-async function replayAll(ops: OpsClient, io: CliIo, names: Names, { yes, dryRun, utc, json }: Mode): Promise<number> {
-  const unknown = await unknownNames(ops, names)
-  if (unknown.length > 0) throw new CommandError(unknown.join('; '), EXIT_NOT_FOUND)
-  const found = await findDead(ops, names)
-  const { letters } = found
-  if (dryRun && json) await writeJson(io.out, { matched: letters.length, sample: found.sample })
-  else if (dryRun || !(yes && json)) {
-    const stream = dryRun ? io.out : io.err
-    await write(stream, preview(found, viewOf(stream, { utc })))
-  }
-  if (dryRun) return EXIT_OK
-  if (letters.length > 0 && !yes) {
-    const text = `Replay ${deadLetters(letters.length)}?`
-    await confirm(io, { text, otherwise: 'nothing was replayed', yes: 'to replay them' })
-  }
-  return replayEach(ops, letters, io, json)
-}
-
-interface DeadLetters {
-  readonly letters: readonly Letter[]
-  readonly sample: readonly DeliveryJson[]
-  /** There are more than `MAX_REPLAYED`. */
-  readonly more: boolean
-}
-
 type Letter = Pick<DeliveryJson, 'event_uid' | 'handler'>
-
-async function findDead(ops: OpsClient, names: Names): Promise<DeadLetters> {
-  const letters: Letter[] = []
-  const sample: DeliveryJson[] = []
-  for await (const delivery of walk<DeliveryJson>(ops, PATH, { ...names, state: 'dead' })) {
-    if (letters.length === MAX_REPLAYED) return { letters, sample, more: true }
-    if (sample.length < SAMPLE_SIZE) sample.push(delivery)
-    letters.push({ event_uid: delivery.event_uid, handler: delivery.handler })
-  }
-  return { letters, sample, more: false }
-}
-
-function preview({ letters, sample, more }: DeadLetters, view: View): string {
-  const rest = letters.length - sample.length
-  return [
-    `${deadLetters(letters.length)}${more ? ', and more, which are for another time' : ''}\n`,
-    sample.length > 0 && table(view, columns, sample),
-    rest > 0 && `… and ${rest} more\n`,
-  ]
-    .filter((part) => part !== false)
-    .join('')
-}
-
-const deadLetters = (count: number): string => `${count} dead letter${count === 1 ? '' : 's'}`
 
 interface Tally {
   readonly replayed: number

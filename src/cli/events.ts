@@ -3,10 +3,10 @@ import { type ErrorDetail, messageOf } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import { EVENT_OUTCOMES } from '../domain/outcome.ts'
-import type { EventDetailJson, EventJson, ReplayJson } from '../http/schemas/events.ts'
-import { CommandError, command, durationMs, EXIT_FAILED, EXIT_OK, jsonFlag, oneOf, UsageError } from './command.ts'
+import type { EventDetailJson, EventJson } from '../http/schemas/events.ts'
+import { CommandError, command, durationMs, EXIT_OK, oneOf, UsageError } from './command.ts'
 import { listFlags, runList } from './lists.ts'
-import { type OpsClient, withOps } from './ops-client.ts'
+import { withOps } from './ops-client.ts'
 import { fields, printable, shortDuration, shownFlags, write, writeAnswer, writeJson } from './output.ts'
 import { type Columns, count, state, table, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
@@ -185,33 +185,4 @@ const fixtureOf = ({ headers, task, ...event }: EventDetailJson, body: Uint8Arra
 
 function unwritable(error: unknown): never {
   throw new CommandError(messageOf(error))
-}
-
-export const eventsReplay = command({
-  name: 'events replay',
-  summary: "Runs an event again, by today's handlers and schemas.",
-  operands: ['uid'],
-  flags: { handler: { value: '<name>', help: 'this handler only' }, json: jsonFlag },
-  run: async ({ flags: { handler, json }, operands: [uid] }, io) =>
-    withOps(io, async (ops) => {
-      const replayed = await replayEvent(ops, uid, handler)
-      await writeAnswer(io, replayed, { json }, (each) => replayedLine(uid, each))
-      // Success also if nothing is started: the deliveries of the event are pending or running already.
-      return replayed.status === 'accepted' ? EXIT_OK : EXIT_FAILED
-    }),
-})
-
-/** Runs one event again, for one handler or for all that want it. Resolves with the event's new status. */
-export const replayEvent = (ops: OpsClient, uid: string, handler: string | undefined): Promise<ReplayJson> =>
-  ops.post(`${eventPath(uid)}/replay`, handler === undefined ? {} : { handler })
-
-export const replayedLine = (uid: string, routing: ReplayJson): string =>
-  routing.handlers.length > 0
-    ? `${printable(uid)} runs again: ${printable(routing.handlers.join(', '))}\n`
-    : `${printable(uid)} ${printable(nothingRuns(routing))}\n`
-
-/** Why no handler runs after a replay. */
-export function nothingRuns({ status, reasons }: ReplayJson): string {
-  if (status === 'accepted') return 'is pending or running already; nothing else runs'
-  return `is ${status}${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}; nothing runs`
 }

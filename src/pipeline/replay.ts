@@ -57,7 +57,8 @@ export function createReplayer({ store, sources, reader, onWork }: ReplayOptions
     const handlers = routing.handlers.filter((name) => handler === undefined || name === handler)
     // An event whose status changes is stored, although no handler runs.
     if (handlers.length === 0 && (handler !== undefined || status === 'accepted')) return 'not_wanted'
-    if (status !== 'accepted' && aim.only !== undefined) return 'not_accepted'
+    if (aim.only !== undefined && status === 'unhandled') return 'not_wanted'
+    if (aim.only !== undefined && status !== 'accepted') return 'not_accepted'
     return { eventUid: uid, handlers, ...(orderKeys !== undefined && { orderKeys }), status, reasons, ...aim }
   }
 

@@ -20,6 +20,8 @@ export interface ReplayServiceOptions {
   readonly event: EventStore['event']
   readonly isSource: (name: string) => boolean
   readonly isHandler: (name: string) => boolean
+  /** Whether a delivery is dead of this cause. */
+  readonly isCause: (id: string) => Promise<boolean>
   /** Called after a job was created. */
   readonly onCreated: () => void
   readonly monotonicMs: () => number
@@ -41,8 +43,8 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
 
   return {
     async dryRun(order) {
-      check(order, options)
-      const { matched, more, first } = await count(order.filter, options)
+      await check(order, options)
+      const { matched, more, first } = await count(filterOf(order), options)
       const sample: EventSummary[] = []
       for (const uid of first) {
         const detail = await event(uid)
@@ -52,8 +54,9 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
     },
 
     async create(order) {
-      check(order, options)
-      const { filter, by, perSecond, probe } = order
+      await check(order, options)
+      const { by, perSecond, probe } = order
+      const filter = filterOf(order)
       const handler = order.handler ?? filter.handler
       const { matched, more, range } = await count(filter, options)
       const id = newUid()
@@ -83,7 +86,10 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
 }
 
 /** Throws if the order names what does not exist, or means every event without saying so. */
-function check({ filter, all, handler }: ReplayOrder, { isSource, isHandler }: ReplayServiceOptions): void {
+async function check(
+  { filter, all, handler }: ReplayOrder,
+  { isSource, isHandler, isCause }: ReplayServiceOptions,
+): Promise<void> {
   if (Object.keys(filter).length === 0 && !all)
     throw new HoldfastError('invalid_request', 'the filter is empty: to replay every event, say all: true')
   if (filter.source !== undefined && !isSource(filter.source))
@@ -91,6 +97,8 @@ function check({ filter, all, handler }: ReplayOrder, { isSource, isHandler }: R
   for (const name of [handler, filter.handler])
     if (name !== undefined && !isHandler(name))
       throw new HoldfastError('handler_not_found', `there is no handler ${name}`)
+  if (filter.cause !== undefined && !(await isCause(filter.cause)))
+    throw new HoldfastError('invalid_request', `no delivery is dead of the cause ${filter.cause}`)
 }
 
 async function count(filter: ReplayFilter, { jobs, monotonicMs }: ReplayServiceOptions): Promise<Counted> {
@@ -106,4 +114,10 @@ async function count(filter: ReplayFilter, { jobs, monotonicMs }: ReplayServiceO
     after = readTo
   }
   return { matched, more: after < range.last, range, first }
+}
+
+/** Of the deliveries in a state, those to the handler that is to run: other events would only be skipped. */
+function filterOf({ filter, handler }: ReplayOrder): ReplayFilter {
+  if (handler === undefined || filter.delivery === undefined || filter.handler !== undefined) return filter
+  return { ...filter, handler }
 }

@@ -79,6 +79,9 @@ export function describeReplayed({ store, pass }: Fixture): void {
         [{ delivery: 'dead', handler: 'none' }, []],
         [{ delivery: 'dead', cause: 'none' }, []],
         [{ delivery: 'discarded' }, []],
+        [{ outcome: 'pending' }, [two.uid]],
+        [{ outcome: 'none' }, [three.uid]],
+        [{ outcome: 'failing' }, []],
       ]
       for (const [filter, uids] of cases) expect(await matching(filter), JSON.stringify(filter)).toEqual(uids)
     })

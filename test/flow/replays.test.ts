@@ -124,6 +124,8 @@ test('nothing is made of an order that names what does not exist, or that would 
     [{ filter: { type: 'x' }, handler: 'biling' }, 404, 'there is no handler biling'],
     [{ filter: { source: 'strip' } }, 404, 'there is no source strip'],
     [{ filter: { typ: 'x' } }, 400, 'typ'],
+    [{ filter: { cause: 'nope' } }, 400, 'no delivery is dead of the cause nope'],
+    [{ filter: { outcome: 'nope' } }, 400, 'outcome'],
     [{ filter: { type: 'x' }, per_second: 0 }, 400, 'per_second'],
     [{}, 400, 'filter'],
   ]

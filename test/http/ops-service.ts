@@ -102,6 +102,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       event: (uid) => store.event(uid),
       isSource: (name) => name === 'ai' || name === 'forms',
       isHandler: (name) => name === 'log',
+      isCause: async (cause) => (await store.deadCauses({ cause })).causes.length > 0,
       onCreated: () => {},
       monotonicMs: () => performance.now(),
     }),

@@ -116,12 +116,16 @@ function orderOf(
   }
 }
 
+/** A dead or discarded outcome means such deliveries: the others of the same events do not run again. */
 function filterOf({ since, until, outcome, ...same }: ReplayFilterJson): ReplayFilter {
-  const delivery = outcome ?? (same.cause === undefined ? undefined : 'dead')
+  const named = outcome === 'dead' || outcome === 'discarded' ? outcome : undefined
+  const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
     ...same,
     ...(since !== undefined && { sinceMs: timeOf('since', since) }),
     ...(until !== undefined && { untilMs: timeOf('until', until) }),
+    // Each event with a dead delivery has that outcome.
+    ...(outcome !== undefined && outcome !== 'dead' && { outcome }),
     ...(delivery !== undefined && { delivery }),
   }
 }

@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
 import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import {
   type Probe,
   REPLAY_STATES,
@@ -16,9 +17,6 @@ import { OneOf, Time } from './schema.ts'
 
 const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
-/** The deliveries that a job is for, as `outcome` names them. */
-const OUTCOMES = ['dead', 'discarded'] as const
-
 export const ReplayFilterSchema = Type.Object(
   {
     source: Type.Optional(Text('Name of the source')),
@@ -29,7 +27,9 @@ export const ReplayFilterSchema = Type.Object(
     since: Type.Optional(Time('Received at or after')),
     until: Type.Optional(Time('Received before')),
     q: Type.Optional(Text('Part of an id, uid, type or task')),
-    outcome: Type.Optional(OneOf(OUTCOMES)),
+    outcome: Type.Optional(
+      OneOf(EVENT_OUTCOMES, 'What became of the event. With dead or discarded only such deliveries run again'),
+    ),
     handler: Type.Optional(
       Text(
         'Events with a delivery to this handler; only this handler runs, unless `handler` beside the filter names another',
@@ -123,11 +123,11 @@ export type ReplayCreatedJson = Static<typeof ReplayCreatedSchema>
 
 export const matchedJson = ({ matched, more }: Matched) => ({ matched, ...(more && { matched_more: true as const }) })
 
-const filterJson = ({ sinceMs, untilMs, delivery, ...same }: ReplayFilter): ReplayFilterJson => ({
+const filterJson = ({ sinceMs, untilMs, delivery, outcome = delivery, ...same }: ReplayFilter): ReplayFilterJson => ({
   ...same,
   ...(sinceMs !== undefined && { since: toIso(sinceMs) }),
   ...(untilMs !== undefined && { until: toIso(untilMs) }),
-  ...(delivery !== undefined && { outcome: delivery }),
+  ...(outcome !== undefined && { outcome }),
 })
 
 const probeJson = ({ handlers, ...same }: Probe): Static<typeof ProbeSchema> => ({

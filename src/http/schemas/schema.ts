@@ -3,8 +3,8 @@ import { toIso } from '../../domain/clock.ts'
 import type { Page } from '../../domain/page.ts'
 
 /** One of these words. */
-export const OneOf = <const Word extends string>(words: readonly Word[]) =>
-  Type.Unsafe<Word>({ type: 'string', enum: words })
+export const OneOf = <const Word extends string>(words: readonly Word[], description?: string) =>
+  Type.Unsafe<Word>({ type: 'string', enum: words, ...(description !== undefined && { description }) })
 
 /** An RFC 3339 time. */
 export const Time = (description?: string) =>

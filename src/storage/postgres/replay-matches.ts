@@ -1,7 +1,9 @@
 import { checkEventFilter } from '../../domain/event-filter.ts'
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
+import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { type Condition, optional } from '../shared/list-pages.ts'
-import { MAX_DEAD_SORTED, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
+import { drivenIn } from '../shared/outcomes.ts'
+import { driverOf, MAX_MATCHES_READ, NO_KEYS, type ReplayDriver } from '../shared/replays.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
@@ -25,12 +27,18 @@ export function createReplayMatches(connections: Connections) {
     return row?.key ?? last
   }
 
-  async function hasFewDead(): Promise<boolean> {
-    const [row] = await connections.run<{ n: number }>(
-      'read',
-      `SELECT count(*)::integer AS n FROM (SELECT FROM delivery WHERE state = 'dead' LIMIT ${MAX_DEAD_SORTED + 1}) AS dead`,
-    )
-    return (row?.n ?? 0) <= MAX_DEAD_SORTED
+  /** The last event before the delivery that may not be read any more. */
+  async function drivenEnd({ condition }: ReplayDriver, { after, last }: KeyRange): Promise<number> {
+    const within: Condition<Value>[] = [
+      [condition],
+      ['d.key >= ?::bigint', firstDeliveryKey(after + 1)],
+      ['d.key <= ?::bigint', lastDeliveryKey(last)],
+    ]
+    const nth = 'ORDER BY d.key LIMIT 1 OFFSET ?'
+    const [row] = await select<MatchRow>(connections, 'SELECT d.key FROM delivery AS d', within, nth, [
+      MAX_MATCHES_READ - 1,
+    ])
+    return row === undefined ? last : eventKeyOf(row.key) - 1
   }
 
   return {
@@ -47,36 +55,32 @@ export function createReplayMatches(connections: Connections) {
     },
 
     async matches(filter: ReplayFilter, range: KeyRange, limit: number): Promise<MatchedEvents> {
-      const isSparse = filter.delivery === 'dead' && (await hasFewDead())
-      const end = isSparse ? range.last : await windowEnd(range)
+      const driver = driverOf(filter)
+      const end = await (driver === undefined ? windowEnd(range) : drivenEnd(driver, range))
       const conditions: Condition<Value>[] = [
+        ...(driver === undefined
+          ? []
+          : drivenIn<Value>(driver, firstDeliveryKey(range.after + 1), firstDeliveryKey(end + 1))),
         ['event.key > ?::bigint', range.after],
         ['event.key <= ?::bigint', end],
-        ...(isSparse ? [[HAS_DEAD] as const] : []),
         ...eventConditions(filter),
         ...deliveryConditions(filter),
       ]
-      const events = await select<MatchRow>(
-        connections,
-        'SELECT key, uid FROM event',
-        conditions,
-        'ORDER BY key LIMIT ?',
-        [limit],
-      )
+      const from = driver === undefined ? 'event' : 'delivery AS d JOIN event ON event.key = d.key / 1024'
+      const columns = `SELECT event.key, event.uid FROM ${from}`
+      const events = await select<MatchRow>(connections, columns, conditions, 'ORDER BY event.key LIMIT ?', [limit])
       return { events, readTo: events.length === limit ? (events.at(-1)?.key ?? end) : end }
     },
   }
 }
 
-const HAS_DEAD = "event.key IN (SELECT key / 1024 FROM delivery WHERE state = 'dead')"
-
 function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonly Condition<Value>[] {
   if (handler === undefined && delivery === undefined && cause === undefined) return []
   const of = [
-    ...optional<Value>('d.handler = ?', handler === undefined ? undefined : escapeText(handler)),
-    ...optional<Value>('d.cause IN (SELECT c.key FROM cause AS c WHERE c.id = ?)', cause),
-    ...optional<Value>('d.state = ?', delivery),
+    ...optional<Value>('r.handler = ?', handler === undefined ? undefined : escapeText(handler)),
+    ...optional<Value>('r.cause IN (SELECT c.key FROM cause AS c WHERE c.id = ?)', cause),
+    ...optional<Value>('r.state = ?', delivery),
   ]
-  const where = ['d.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023', ...of.map(([sql]) => sql)].join(' AND ')
-  return [[`EXISTS (SELECT FROM delivery AS d WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
+  const where = ['r.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023', ...of.map(([sql]) => sql)].join(' AND ')
+  return [[`EXISTS (SELECT FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
 }

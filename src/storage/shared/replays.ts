@@ -14,13 +14,12 @@ import type {
   Skips,
 } from '../../domain/replay-jobs.ts'
 import { type StoredState, stateOf } from './deliveries.ts'
+import { OUTCOME_DRIVERS } from './outcomes.ts'
 
 /** How both stores read and write the rows of replay jobs. */
 
 /** How many rows one search for matching events reads at most. */
 export const MAX_MATCHES_READ = 10_000
-/** If at most so many deliveries are dead, a search for events with dead deliveries starts with these. */
-export const MAX_DEAD_SORTED = 50_000
 
 export type ReplayRow = Readonly<{
   key: number
@@ -162,3 +161,15 @@ export const isGone = (error: unknown): boolean => isHoldfastError(error, 'event
 
 /** An empty range: nothing matches. */
 export const NO_KEYS: KeyRange = { after: 0, last: 0 }
+
+/** Deliveries that lead to the events of a filter, and an index that has only these. */
+export interface ReplayDriver {
+  readonly index: string
+  readonly condition: string
+}
+
+export function driverOf({ delivery, outcome }: ReplayFilter): ReplayDriver | undefined {
+  const wanted = delivery ?? outcome
+  const { index, condition = '' } = (wanted && OUTCOME_DRIVERS[wanted]) ?? {}
+  return index === undefined ? undefined : { index, condition }
+}

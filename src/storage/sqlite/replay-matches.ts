@@ -1,30 +1,38 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { checkEventFilter } from '../../domain/event-filter.ts'
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
+import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { optional } from '../shared/list-pages.ts'
-import { MAX_DEAD_SORTED, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
+import { drivenIn } from '../shared/outcomes.ts'
+import { type ReplayDriver as Driver, driverOf, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
-const DELIVERIES_OF_EVENT = 'd.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023'
+const DELIVERIES_OF_EVENT = 'r.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023'
 
 /** Finds the events of a replay job in order of key. */
 export function prepareReplayMatches(db: DatabaseSync) {
   const statements = new StatementCache(db)
-  const countDead = db.prepare("SELECT n FROM tally WHERE state = 'dead'")
 
   /** The key of the last row that may be read. */
   function windowEnd({ after, last }: KeyRange): number {
-    const [row] = statements.all(
-      'SELECT key FROM event',
-      [
-        ['key > ?', after],
-        ['key <= ?', last],
-      ],
-      'ORDER BY key LIMIT 1 OFFSET ?',
-      [MAX_MATCHES_READ - 1],
-    )
+    const within: SqlCondition[] = [
+      ['key > ?', after],
+      ['key <= ?', last],
+    ]
+    const [row] = statements.all('SELECT key FROM event', within, NTH_KEY, [MAX_MATCHES_READ - 1])
     return row === undefined ? last : Number(row.key)
+  }
+
+  /** The last event before the delivery that may not be read any more. */
+  function drivenEnd({ index, condition }: Driver, { after, last }: KeyRange): number {
+    const within: SqlCondition[] = [
+      [condition],
+      ['d.key >= ?', firstDeliveryKey(after + 1)],
+      ['d.key <= ?', lastDeliveryKey(last)],
+    ]
+    const [row] = statements.all(`SELECT d.key FROM ${drivenBy(index)}`, within, NTH_KEY, [MAX_MATCHES_READ - 1])
+    return row === undefined ? last : eventKeyOf(Number(row.key)) - 1
   }
 
   return {
@@ -37,31 +45,41 @@ export function prepareReplayMatches(db: DatabaseSync) {
     },
 
     replayMatches(filter: ReplayFilter, range: KeyRange, limit: number): MatchedEvents {
-      const isSparse = filter.delivery === 'dead' && Number(countDead.get()?.n) <= MAX_DEAD_SORTED
-      const end = isSparse ? range.last : windowEnd(range)
+      const driver = driverOf(filter)
+      const end = driver === undefined ? windowEnd(range) : drivenEnd(driver, range)
       const conditions: SqlCondition[] = [
+        ...(driver === undefined
+          ? []
+          : drivenIn<SQLInputValue>(driver, firstDeliveryKey(range.after + 1), firstDeliveryKey(end + 1))),
         ['event.key > ?', range.after],
         ['event.key <= ?', end],
-        ...(isSparse ? [[HAS_DEAD] as const] : []),
         ...eventConditions(filter),
         ...deliveryConditions(filter),
       ]
-      const rows = statements.all('SELECT key, uid FROM event', conditions, 'ORDER BY key LIMIT ?', [limit])
+      const from =
+        driver === undefined ? 'event' : `${drivenBy(driver.index)} CROSS JOIN event ON event.key = d.key / 1024`
+      const rows = statements.all(
+        `SELECT event.key, event.uid FROM ${from}`,
+        conditions,
+        'ORDER BY event.key LIMIT ?',
+        [limit],
+      )
       const events = rows.map(({ key, uid }) => ({ key: Number(key), uid: String(uid) }))
       return { events, readTo: events.length === limit ? (events.at(-1)?.key ?? end) : end }
     },
   }
 }
 
-const HAS_DEAD = "event.key IN (SELECT key / 1024 FROM delivery INDEXED BY delivery_died WHERE state = 'dead')"
+const NTH_KEY = 'ORDER BY key LIMIT 1 OFFSET ?'
+const drivenBy = (index: string): string => `delivery AS d INDEXED BY ${index}`
 
 function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonly SqlCondition[] {
   if (handler === undefined && delivery === undefined && cause === undefined) return []
   const of = [
-    ...optional<SQLInputValue>('d.handler = ?', handler),
-    ...optional<SQLInputValue>('d.cause IN (SELECT key FROM cause WHERE id = ?)', cause),
-    ...(delivery === undefined ? [] : [[`d.state = '${delivery}'`] as const]),
+    ...optional<SQLInputValue>('r.handler = ?', handler),
+    ...optional<SQLInputValue>('r.cause IN (SELECT key FROM cause WHERE id = ?)', cause),
+    ...(delivery === undefined ? [] : [[`r.state = '${delivery}'`] as const]),
   ]
   const where = [DELIVERIES_OF_EVENT, ...of.map(([sql]) => sql)].join(' AND ')
-  return [[`EXISTS (SELECT 1 FROM delivery AS d WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
+  return [[`EXISTS (SELECT 1 FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
 }
