@@ -6,7 +6,7 @@ import { isByOrdinal, MAX_MOVE_ROWS, type MovedRow, type MovePosition } from '..
 import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections, type Query, type Row } from './connections.ts'
 import { rowOf } from './import.ts'
-import { READS } from './import-statements.ts'
+import { PLAIN_EVENTS, READS } from './import-statements.ts'
 import { SCHEMA_VERSION } from './migrate.ts'
 
 /** The database as it is at one moment. */
@@ -48,7 +48,8 @@ function snapshotOf(query: Query): PostgresSnapshot {
       return Number(row?.n)
     },
     async read(table, { key, ordinal }) {
-      const rows = await query(READS[table], isByOrdinal(table) ? [key, ordinal] : [key])
+      const statement = table === 'event' ? PLAIN_EVENTS : READS[table]
+      const rows = await query(statement, isByOrdinal(table) ? [key, ordinal] : [key])
       return rows.map((row) => rowOf(table, row))
     },
     async *readOther(table, columns) {

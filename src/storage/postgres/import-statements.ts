@@ -140,6 +140,9 @@ const READ_EVENTS: Statement = {
   `,
 }
 
+/** As `READS`, but without whether a duplicate of an event would be known. */
+export const PLAIN_EVENTS = { ...readBack('event'), name: 'export-event' }
+
 /** The next rows in order of key, after the position $1 (in tables in order of ordinal $1 and $2). */
 export const READS: Readonly<Record<MovedTable, Statement>> = {
   event: READ_EVENTS,
