@@ -9,6 +9,7 @@ const AT_START: Readonly<Record<string, (config: Config) => string>> = {
   PORT: ({ publicPort }) => String(publicPort),
   OPS_HOST: ({ opsHost }) => opsHost,
   OPS_PORT: ({ opsPort }) => String(opsPort),
+  METRICS_OPEN: ({ metricsOpen }) => String(metricsOpen),
   DATABASE_URL: ({ databaseUrl }) => databaseUrl,
   ROLE: ({ role }) => role,
   SHUTDOWN_GRACE_MS: ({ shutdownGraceMs }) => String(shutdownGraceMs),

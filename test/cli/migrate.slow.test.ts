@@ -65,8 +65,10 @@ test('migrate moves a store and prints a summary', async () => {
     ['delivery', '20', '…', 'yes'],
     ['attempt', '0', '…', 'yes'],
     ['task', '1', '…', 'yes'],
+    ['cause', '0', '…', 'yes'],
     ['replay', '0', '…', 'yes'],
     ['replay_mark', '0', '…', 'yes'],
+    ['audit', '0', '…', 'yes'],
   ])
 })
 
