@@ -201,7 +201,8 @@ test('SIGHUP reads .env again, and a new secret is kept out of the log from then
   dotenv(AI_SECRET)
   const unset = { SOURCE_AI_SECRET: undefined } as unknown as Record<string, string>
   const service = await startService({ ...unset, HANDLER_PROCESSES: '1' }, directory)
-  const secret = newStandardSecret()
+  // Of characters that a request id may have.
+  const secret = `whsec_${Buffer.from('a-new-secret-of-thirty-three-byte').toString('base64')}`
   dotenv(secret, `PROVIDERS_DIR=${join(directory, 'gone')}\nSOURCE_AI_PROVIDER=${secret}\n`)
   service.child.kill('SIGHUP')
   await service.logged(({ msg }) => msg?.startsWith('SOURCE_AI_PROVIDER: there is no provider [redacted]') === true)
@@ -214,6 +215,9 @@ test('SIGHUP reads .env again, and a new secret is kept out of the log from then
       (line) => line.action === 'configuration.reload' && line.actor === 'signal' && line.outcome === outcome,
     )
   await Promise.all(['failed', 'done'].map(recorded))
+  const headers = { 'x-request-id': secret }
+  await fetch(`${service.publicUrl}/v1/webhooks/ai`, { method: 'POST', body: '{}', headers })
+  expect(await service.logged(({ msg }) => msg === 'webhook refused')).toMatchObject({ reqId: '[redacted]' })
   expect(JSON.stringify(service.logs)).not.toContain(secret.slice(6))
   expect(await service.stop()).toBe(0)
 })

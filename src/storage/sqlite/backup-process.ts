@@ -15,7 +15,8 @@ export type FromBackupProcess =
   | { readonly kind: 'read back'; readonly found: ReadBack }
   | { readonly kind: 'failed'; readonly message: string }
 
-const send = (message: FromBackupProcess): void => void process.send?.(message)
+/** If the parent was killed, its channel is gone. */
+const send = (message: FromBackupProcess): void => void process.send?.(message, () => {})
 
 // The process ends with its parent, which closes the channel.
 process.on('message', (message: ToBackupProcess) => {
