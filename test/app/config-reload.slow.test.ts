@@ -1,10 +1,12 @@
-import { writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { newStandardSecret } from '../../src/signatures/standard-webhooks.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { signedEvent, signedHeaders } from '../support/events.ts'
-import { type Service, startService, temporaryDirectory } from '../support/service.ts'
+import { eventually } from '../support/eventually.ts'
+import { mainFile, type Service, startService, temporaryDirectory } from '../support/service.ts'
 
 const RELOADS = 100
 const SENDERS = 4
@@ -155,4 +157,41 @@ test('a hundred reloads under load, by request, by SIGHUP and by a changed secre
   expect(told).not.toContain(secrets[0]?.slice(6))
   console.log(`${reloads} reloads, ${refused.length} refused, ${acknowledged.length} acknowledged`)
   expect(await service.stop()).toBe(0)
+})
+
+test('a service in the foreground of a terminal reloads on SIGHUP, and stops in order when the terminal is closed', async () => {
+  const directory = temporaryDirectory()
+  const log = join(directory, 'terminal.txt')
+  // `script` of util-linux gives a program a terminal of its own, which is closed when `script` is killed.
+  const terminal = spawn('script', ['-qfc', `exec ${process.execPath} ${mainFile} serve`, log], {
+    cwd: directory,
+    env: {
+      PATH: process.env.PATH,
+      SHELL: '/bin/sh',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      OPS_PORT: '0',
+      LOG_FORMAT: 'json',
+      HANDLER_PROCESSES: '1',
+    },
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  onTestFinished(() => void terminal.kill('SIGKILL'))
+  const shown = (text: string) =>
+    eventually(
+      async () => (existsSync(log) ? readFileSync(log, 'utf8') : ''),
+      (lines) => lines.includes(text),
+    )
+  await shown('holdfast is serving')
+  const pid = Number(execFileSync('pgrep', ['-n', '-f', '-P', String(terminal.pid), 'main.ts'], { encoding: 'utf8' }))
+  process.kill(pid, 'SIGHUP')
+  await shown('configuration reloaded')
+  terminal.kill('SIGKILL')
+  await eventually(
+    async () => existsSync(`/proc/${pid}`),
+    (isThere) => !isThere,
+  )
+  // The last connection of a store that is closed in order removes the log.
+  const wal = statSync(join(directory, 'data/holdfast.db-wal'), { throwIfNoEntry: false })
+  expect(wal?.size ?? 0).toBe(0)
 })
