@@ -11,7 +11,9 @@ import {
   EXIT_USAGE,
   UsageError,
 } from './command.ts'
-import { deadList, deadReplay } from './dead.ts'
+import { deadReplay } from './dead.ts'
+import { deadDiscard } from './dead-discard.ts'
+import { deadList } from './dead-list.ts'
 import { eventsExport, eventsList, eventsShow } from './events.ts'
 import { eventsReplay } from './events-replay.ts'
 import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
@@ -79,6 +81,7 @@ const commands: readonly Command[] = [
   eventsReplay,
   deadList,
   deadReplay,
+  deadDiscard,
   replaysCreate,
   replaysList,
   replaysShow,

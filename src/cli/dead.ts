@@ -2,35 +2,8 @@ import type { DeliveryJson, EventDetailJson } from '../http/schemas/events.ts'
 import { type BulkReplay, eventCount, filterOf, MAX_PER_SECOND, replayBulk } from './bulk-replay.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, parseCount, UsageError } from './command.ts'
 import { nothingRuns, replayEvent, replayedLine } from './events-replay.ts'
-import { listFlags, runList } from './lists.ts'
 import { type OpsClient, ProblemError, withOps } from './ops-client.ts'
 import { printable, shownFlags, write, writeJson } from './output.ts'
-import { type Columns, count, text, time, whole } from './table.ts'
-
-const PATH = '/v1/deliveries'
-
-export const deadList = command({
-  name: 'dead list',
-  summary: 'Lists dead letters, the last to die first: deliveries that are not tried again by themselves.',
-  operands: [],
-  flags: {
-    source: { value: '<name>', help: 'of this source' },
-    handler: { value: '<name>', help: 'of this handler' },
-    ...listFlags,
-  },
-  run: async ({ flags: { limit, cursor, utc, json, ...filter } }, io) =>
-    runList(io, { path: PATH, filter: { ...filter, state: 'dead' }, columns, limit, cursor, utc, json }),
-})
-
-const columns: Columns<DeliveryJson> = [
-  time('DIED', ({ due_at }) => due_at),
-  whole('EVENT', ({ event_uid }) => event_uid),
-  text('SOURCE', ({ source }) => source),
-  text('TYPE', ({ type }) => type),
-  text('HANDLER', ({ handler }) => handler),
-  count('ATTEMPTS', ({ attempts }) => attempts),
-  text('LAST ERROR', ({ last_error }) => last_error),
-]
 
 export const deadReplay = command({
   name: 'dead replay',

@@ -98,6 +98,7 @@ const attemptColumns: Columns<Attempt> = [
   state('OUTCOME', ({ outcome }) => outcome),
   count('TOOK', ({ duration_ms }) => shortDuration(duration_ms)),
   text('ERROR', ({ error }) => error),
+  whole('CAUSE', ({ cause }) => cause),
 ]
 
 function describe(event: EventDetailJson, view: View): string {

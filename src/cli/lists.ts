@@ -17,7 +17,7 @@ export const listFlags = {
   ...shownFlags,
 } as const
 
-interface ListRequest<Item> {
+interface ListRequest<Item, Page> {
   readonly path: string
   /** `source` and `handler` are names; if the list is empty, the command says which of them do not exist. */
   readonly filter: QueryParameters & Names
@@ -26,17 +26,24 @@ interface ListRequest<Item> {
   readonly cursor: string | undefined
   readonly utc: boolean
   readonly json: boolean
+  /** What is said of the first page below the table. */
+  readonly note?: (page: Page) => string | undefined
 }
 
 /** Runs a `list` command: shows a page as JSON, or as a table and the cursor of the next page. */
-export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Promise<number> {
+export async function runList<Item, Page extends PageJson<Item> = PageJson<Item>>(
+  io: CliIo,
+  request: ListRequest<Item, Page>,
+): Promise<number> {
   const { path, filter, columns, cursor, utc, json } = request
   const limit = parseCount('limit', request.limit ?? String(DEFAULT_PAGE_SIZE), MAX_LISTED)
   return withOps(io, async (ops) => {
-    const page = await first<Item>(ops, path, { ...filter, cursor }, limit)
+    const page = await first<Item, Page>(ops, path, { ...filter, cursor }, limit)
     if (json) await writeJson(io.out, page)
     else {
       await write(io.out, table(viewOf(io.out, { utc }), columns, page.items))
+      const note = request.note?.(page)
+      if (note !== undefined) await write(io.err, note)
       if (page.next_cursor !== null) await write(io.err, `more: --cursor ${printable(page.next_cursor)}\n`)
     }
     if (page.items.length === 0) await hintAtUnknown(io, ops, filter)
@@ -45,24 +52,26 @@ export async function runList<Item>(io: CliIo, request: ListRequest<Item>): Prom
 }
 
 /** The first `limit` items, and the cursor of the items after them, if there are more. */
-async function first<Item>(
+async function first<Item, Page extends PageJson<Item>>(
   ops: OpsClient,
   path: string,
   query: QueryParameters,
   limit: number,
-): Promise<PageJson<Item>> {
+): Promise<Page> {
   const items: Item[] = []
   let cursor: string | null = null
+  let rest: Page | undefined
   do {
-    const page: PageJson<Item> = await ops.get(path, {
+    const page: Page = await ops.get(path, {
       ...query,
       limit: Math.min(MAX_PAGE_SIZE, limit - items.length),
       cursor: cursor ?? query.cursor,
     })
     items.push(...page.items)
     cursor = page.next_cursor ?? null
+    rest = page
   } while (cursor !== null && items.length < limit)
-  return { items, next_cursor: cursor }
+  return { ...rest, items, next_cursor: cursor } as unknown as Page
 }
 
 /** All items of a list of the ops API. Each page is fetched only when its items are wanted. */

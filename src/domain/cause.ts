@@ -66,11 +66,17 @@ const REPLACED: readonly (readonly [pattern: RegExp, by: string])[] = [
 const NUMBER =
   /((?:status(?: code)?|http(?:\/[\d.]+)?|answered|responded|returned|exit(?:ed)?(?: with)? code|code)[ :=]{1,3})?[-+]?\d(?:[\d.,]*\d)?/gi
 const MAX_KEPT_LENGTH = 3
+/** Escape sequences of a terminal, which test and build tools put into their errors. */
+const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*[A-Za-z]`, 'g')
 const CONSTANT = /^[A-Z][A-Z_]*(?:\d?[A-Z_]*)$/
 
 /** An error without numbers, ids, hosts, addresses, URLs, paths, times and quoted values. Bounded. */
 export function signatureOf(error: string): string {
-  let text = error.slice(0, MAX_LOOKED_AT).replace(/\s+/g, ' ').trim()
+  let text = error
+    .slice(0, MAX_LOOKED_AT)
+    .replace(COLOURS, '')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim()
   for (const [pattern, by] of REPLACED)
     text = text.replace(pattern, (found) => (by === '<id>' && CONSTANT.test(found) ? found : by))
   text = text.replace(NUMBER, (found, words: string = '') =>

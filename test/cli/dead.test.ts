@@ -22,7 +22,7 @@ beforeEach(({ task }) => {
 const dead = (...args: string[]) => run(['dead', ...args], service.environment)
 
 const listed = async (...args: string[]) =>
-  JSON.parse((await dead('list', '--json', '--limit', '1000', ...args)).out).items
+  JSON.parse((await dead('list', '--each', '--json', '--limit', '1000', ...args)).out).items
 
 /** Sends an event, and gives its uid when the fragile handler has given it up. */
 async function giveUp(): Promise<string> {
@@ -36,9 +36,9 @@ const statesOf = (uid: string) => async () => {
   return Object.fromEntries(deliveries.map((d: { handler: string; state: string }) => [d.handler, d.state]))
 }
 
-test('dead list lists dead letters with the reason for each', async () => {
+test('dead list --each lists dead letters with the reason for each', async () => {
   const uid = await giveUp()
-  const { code, out } = await dead('list')
+  const { code, out } = await dead('list', '--each')
   expect(code).toBe(0)
   const [, line = '', ...more] = out.trimEnd().split('\n')
   expect(more).toEqual([])
@@ -47,6 +47,62 @@ test('dead list lists dead letters with the reason for each', async () => {
   expect(await listed('--handler', 'steady')).toEqual([])
   writeFileSync(mended, '')
   await dead('replay', uid)
+})
+
+const byCause = async (...args: string[]) => JSON.parse((await dead('list', '--json', ...args)).out).items
+
+test('dead list groups dead letters by cause, with their number, trend, last and first time, handler and line', async () => {
+  const uid = await giveUp()
+  await giveUp()
+  const [{ cause, ...rest }] = await eventually(byCause, (items) => items[0]?.count === 2)
+  expect(rest).toMatchObject({ handler: 'fragile', source: 'ai', count: 2, error: 'not mended yet red' })
+  const { code, out } = await dead('list')
+  expect(code).toBe(0)
+  const [headings = '', line = '', ...more] = out.trimEnd().split('\n')
+  expect(more).toEqual([])
+  expect(headings.split(/ {2,}/)).toEqual(
+    'DEAD,LAST 24 H,CAUSE,HANDLER,ERROR,AT,LAST,FIRST,SOURCE'.split(',').map((each) => expect.stringContaining(each)),
+  )
+  expect(line.trim().split(/ {2,}/).slice(0, 5)).toEqual(['2', '·······█', cause, 'fragile', 'not mended yet red'])
+  expect(await byCause('--cause', cause, '--since', '1h')).toMatchObject([{ cause }])
+  expect(await byCause('--until', '2020-01-01')).toEqual([])
+  expect((await listed('--cause', cause)).map((each: { event_uid: string }) => each.event_uid)).toContain(uid)
+  expect(await listed('--cause', 'other')).toEqual([])
+  expect(await dead('discard', '--all', '--yes')).toMatchObject({ code: 0, out: '2 discarded\n' })
+})
+
+test('dead discard takes the dead letters of an event off the list, and they may still be replayed', async () => {
+  const uid = await giveUp()
+  expect(await dead('discard', uid, '--handler', 'steadyy')).toMatchObject({ code: 4 })
+  expect(await dead('discard', uid, '--handler', 'fragile')).toMatchObject({
+    code: 0,
+    out: `${uid} discarded: fragile\n`,
+  })
+  expect(await listed()).toEqual([])
+  const again = await dead('discard', uid)
+  expect(again).toMatchObject({ code: 1, out: '' })
+  expect(again.err).toContain(`nothing was discarded: event ${uid} has no dead letter`)
+  writeFileSync(mended, '')
+  await run(['events', 'replay', uid, '--handler', 'fragile'], service.environment)
+  await eventually(statesOf(uid), ({ fragile }) => fragile === 'succeeded')
+})
+
+test('dead discard by filter tells how many, asks, and says when there are none', async () => {
+  await giveUp()
+  const [{ cause }] = await eventually(byCause, (items) => items.length === 1)
+  const told = await dead('discard', '--cause', cause, '--dry-run')
+  expect(told).toMatchObject({ code: 0, err: '' })
+  expect(told.out).toMatch(/^1 dead letter\nDIED/)
+  const unasked = await dead('discard', '--cause', cause)
+  expect(unasked.code).toBe(2)
+  expect(unasked.err).toContain('nothing was discarded: there is no terminal to ask on, so say --yes')
+  expect(await dead('discard', '--source', 'other', '--yes')).toMatchObject({ code: 0, out: 'nothing was discarded\n' })
+  expect(await dead('discard', '--cause', cause, '--yes', '--json')).toMatchObject({ code: 0, err: '' })
+  expect(await listed()).toEqual([])
+  expect(await dead('discard')).toMatchObject({ code: 2 })
+  expect((await dead('discard', '--all', '--dry-run', '--json')).out).toBe(
+    `${JSON.stringify({ matched: 0, sample: [] }, null, 2)}\n`,
+  )
 })
 
 test('dead replay runs a dead letter again, and none of the other deliveries of its event', async () => {

@@ -39,6 +39,7 @@ test.each([
   ['event.data.object is missing', 'event.data.object is missing'],
   ['Zahlung «42» für Müller fehlt', 'Zahlung <value> für Müller fehlt'],
   ['first line\n  second   line', 'first line second line'],
+  ['in \u001b[31mred\u001b[39m\u0007', 'in red'],
   ['', 'an error without a message'],
 ])('of the error %j the signature is %j', (error, signature) => {
   expect(signatureOf(error)).toBe(signature)
