@@ -59,19 +59,12 @@ async function first<Item, Page extends PageJson<Item>>(
   limit: number,
 ): Promise<Page> {
   const items: Item[] = []
-  let cursor: string | null = null
-  let rest: Page | undefined
-  do {
-    const page: Page = await ops.get(path, {
-      ...query,
-      limit: Math.min(MAX_PAGE_SIZE, limit - items.length),
-      cursor: cursor ?? query.cursor,
-    })
+  for (let { cursor } = query; ; ) {
+    const page: Page = await ops.get(path, { ...query, limit: Math.min(MAX_PAGE_SIZE, limit - items.length), cursor })
     items.push(...page.items)
-    cursor = page.next_cursor ?? null
-    rest = page
-  } while (cursor !== null && items.length < limit)
-  return { ...rest, items, next_cursor: cursor } as unknown as Page
+    if (page.next_cursor === null || items.length >= limit) return { ...page, items }
+    cursor = page.next_cursor
+  }
 }
 
 /** All items of a list of the ops API. Each page is fetched only when its items are wanted. */
