@@ -26,7 +26,15 @@ export interface ModelDelivery {
   lease: string
   /** The id of the cause of its death. */
   cause?: string | undefined
+  /** The job that replayed it last. */
+  job?: ModelReplayJob | undefined
   readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail' | 'cause'>[]
+}
+
+export interface ModelReplayJob {
+  readonly id: string
+  /** Its deliveries that another replay, or retention, has taken from it, in the states in which they were. */
+  readonly taken: { readonly handler: string; readonly state: DeliveryState }[]
 }
 
 export interface ModelEvent {

@@ -8,7 +8,16 @@ import { type OrderKeys, orderKeyFor } from '../../src/domain/order-key.ts'
 import type { SourceActivity } from '../../src/domain/task-store.ts'
 import { routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
-import { endedIn, headOf, hold, limitsOf, type ModelDelivery, type ModelEvent, summaryOf } from './model-delivery.ts'
+import {
+  endedIn,
+  headOf,
+  hold,
+  limitsOf,
+  type ModelDelivery,
+  type ModelEvent,
+  type ModelReplayJob,
+  summaryOf,
+} from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { eventsIn } from './model-lists.ts'
 import { ModelTasks } from './model-tasks.ts'
@@ -145,7 +154,7 @@ export class ModelStore {
   }
 
   /** Undefined: there is no such event. */
-  replay({ eventUid, status, reasons, ...to }: Replay, nowMs: number): Replayed | undefined {
+  replay({ eventUid, status, reasons, ...to }: Replay, nowMs: number, job?: ModelReplayJob): Replayed | undefined {
     const event = this.find(eventUid)
     if (event === undefined) return undefined
     const isUnderstood = event.standing === 'not understood' && status !== 'quarantined'
@@ -157,13 +166,14 @@ export class ModelStore {
         : { status: 'conflict', reasons: takenBy(taker.given.uid), orderKeys: to.orderKeys },
     )
     if (taker !== undefined) return { status: 'conflict', reasons: event.reasons, handlers: [] }
-    return { status, reasons, handlers: this.#deliver(event, to, nowMs) }
+    return { status, reasons, handlers: this.#deliver(event, to, nowMs, job) }
   }
 
   #deliver(
     event: ModelEvent,
     { handlers, orderKeys, only }: Pick<Replay, 'handlers' | 'only'> & { readonly orderKeys?: OrderKeys | undefined },
     nowMs: number,
+    job?: ModelReplayJob,
   ): readonly string[] {
     return [...new Set(handlers)].filter((handler) => {
       const delivery = event.deliveries.find((each) => each.handler === handler)
@@ -173,9 +183,11 @@ export class ModelStore {
       if (delivery === undefined) this.#create(event, handler, orderKey, nowMs)
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
       else {
+        delivery.job?.taken.push({ handler, state: delivery.state })
         Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
         Object.assign(delivery, { orderKey, isBlocked, cause: undefined })
       }
+      Object.assign(event.deliveries.find((each) => each.handler === handler) ?? {}, { job })
       return true
     })
   }
@@ -199,6 +211,8 @@ export class ModelStore {
       .filter(({ deliveries }) => deliveries.every(({ state }) => state !== 'pending' && state !== 'running'))
       .toSorted((a, b) => a.given.receivedAtMs - b.given.receivedAtMs)
       .slice(0, limit)
+    for (const { handler, state, job } of old.flatMap(({ deliveries }) => deliveries))
+      job?.taken.push({ handler, state })
     this.events = this.events.filter((event) => !old.includes(event))
     return old.length
   }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
+import type { OrderKeys } from '../../src/domain/order-key.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { EndedTask } from '../../src/domain/task.ts'
-import type { ModelDelivery } from './model-delivery.ts'
+import type { ModelDelivery, ModelReplayJob } from './model-delivery.ts'
 import type { ModelStore } from './model-store.ts'
 import type { ModelTask } from './model-tasks.ts'
 import { START_MS } from './store-samples.ts'
@@ -15,6 +16,8 @@ export interface Run {
   readonly claimed: { readonly delivery: ModelDelivery; readonly deliveryId: number; readonly lease: string }[]
   /** Every lease of a task that was given; most are gone. */
   readonly held: { readonly task: ModelTask; readonly lease: string }[]
+  /** Replays of many events, which have ended. */
+  readonly jobs: ModelReplayJob[]
   /** The tasks whose end the store has reported. */
   readonly ended: EndedTask[]
 }
@@ -49,6 +52,9 @@ export const taskEnd = fc.constantFrom(
 
 export const CAUSES = ['c1', 'c2'] as const
 export const HANDLERS = ['a', 'b', 'c'] as const
+export const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
+/** Few keys, so that deliveries wait for each other. */
+export const orderKeys: fc.Arbitrary<OrderKeys> = fc.dictionary(fc.constantFrom(...HANDLERS), fc.constantFrom(1, 2))
 export const type = fc.constantFrom('invoice.paid', 'invoice.created', 'charge')
 export const status = fc.constantFrom('accepted', 'unhandled', 'quarantined')
 export const origin = fc.constantFrom('webhook', 'poll', 'cli')

@@ -7,6 +7,7 @@ import { propertyParameters } from '../support/property.ts'
 import { summaryOf } from './model-delivery.ts'
 import { ModelStore } from './model-store.ts'
 import type { Operation, Run } from './operation.ts'
+import { compareJobs } from './replay-operations.ts'
 import type { OpenEmptyStore } from './store-contract.ts'
 import { randomOperation } from './store-operations.ts'
 import { allPages, START_MS } from './store-samples.ts'
@@ -42,7 +43,7 @@ export function describeRandomOperations(open: OpenEmptyStore, { sequences, limi
 async function runOperations(open: OpenEmptyStore, operations: readonly Operation[]): Promise<void> {
   const time = { nowMs: START_MS }
   const store = await open(() => time.nowMs)
-  const run: Run = { store, model: new ModelStore(), time, claimed: [], held: [], ended: [] }
+  const run: Run = { store, model: new ModelStore(), time, claimed: [], held: [], jobs: [], ended: [] }
   store.onTaskEnded((ended) => run.ended.push(ended))
   try {
     for (const operation of operations) await operation.apply(run)
@@ -67,6 +68,7 @@ async function compare(run: Run): Promise<void> {
   }
   expect(await store.event(newUid())).toBeUndefined()
   await compareTasks(run)
+  await compareJobs(run)
   const expected = {
     deliveries: countsOf(
       DELIVERY_STATES,

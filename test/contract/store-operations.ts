@@ -11,9 +11,11 @@ import { listDeliveries, listEvents } from './list-operations.ts'
 import {
   CAUSES,
   HANDLERS,
+  handlers,
   type Operation,
   operation,
   optional,
+  orderKeys,
   origin,
   type Run,
   source,
@@ -25,7 +27,8 @@ import {
 } from './operation.ts'
 import { batchesOf, place, sparing } from './order-operations.ts'
 import { pauseOrResume } from './pause-operations.ts'
-import { codeOf, newEvent } from './store-samples.ts'
+import { replay, replayByJob } from './replay-operations.ts'
+import { newEvent } from './store-samples.ts'
 import { pass, prune } from './upkeep-operations.ts'
 
 const JUDGEMENTS = ['schema 1', 'schema 2'] as const
@@ -36,7 +39,6 @@ const ROUTES: Omit<TypeRoutes, 'source'> = {
     { name: 'b', types: ['invoice.paid'] },
   ],
 }
-const handlers = fc.uniqueArray(fc.constantFrom(...HANDLERS))
 const limit = fc.integer({ min: 0, max: 4 })
 
 const leaseMs = fc.constantFrom(10, 30, 1_000)
@@ -50,9 +52,6 @@ const offer = fc.option(
   }),
   { nil: undefined },
 )
-
-/** Few keys, so that deliveries wait for each other. */
-const orderKeys: fc.Arbitrary<OrderKeys> = fc.dictionary(fc.constantFrom(...HANDLERS), fc.constantFrom(1, 2))
 
 const ownLimits = fc.option(
   fc
@@ -224,27 +223,6 @@ const settle = operation(
   },
 )
 
-const replay = operation(
-  'replay',
-  fc.record({
-    which: fc.nat({ max: 10 }),
-    handlers,
-    status,
-    reasons: fc.constantFrom([], ['why']),
-    only: fc.constantFrom(undefined, 'dead' as const),
-    orderKeys,
-  }),
-  async ({ which, only, ...rest }, run) => {
-    const { store, model } = run
-    const { nowMs } = run.time
-    const given = { eventUid: model.events.at(which)?.given.uid ?? newUid(), ...rest, ...(only && { only }) }
-    const expected = model.replay(given, nowMs)
-    if (expected === undefined) expect(await codeOf(store.replay(given))).toBe('event_not_found')
-    else expect(await store.replay(given)).toEqual(expected)
-    await place(run)
-  },
-)
-
 /** What runs, all of it or the last only, is found not to be as its schema says, after another event of its id has come, or not. */
 const refuse = operation(
   'refuse',
@@ -290,6 +268,7 @@ export const randomOperation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: refuse },
   { weight: 3, arbitrary: pass },
   { weight: 2, arbitrary: replay },
+  { weight: 2, arbitrary: replayByJob },
   { weight: 1, arbitrary: discard },
   { weight: 1, arbitrary: discardOf },
   { weight: 1, arbitrary: prune },
