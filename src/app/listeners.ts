@@ -102,6 +102,7 @@ export function opsListenerOf(
     attempts: () => attemptsOf(reloader.current.parts.config),
     metrics,
     stats: monitoring.readStats,
+    status: service.readStatus,
     access: accessOf(reloader),
     metricsOpen: config.metricsOpen,
     reload: () => reload('request'),

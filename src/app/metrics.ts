@@ -5,11 +5,13 @@ import { type DeadCauses, MAX_COUNTED } from '../domain/dead-letters.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SecretUse } from '../domain/source.ts'
+import type { ReadStatus } from '../domain/status.ts'
 import type { Counts, StoreSize } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { VERSION } from '../domain/version.ts'
 import { sizeGauges, sourceGauges, type WatchedSource } from './source-metrics.ts'
+import { problemGauge } from './status.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
 /** What the process has counted since its start. */
@@ -69,6 +71,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   if (options.watchedSources !== undefined) sourceGauges([registry], options.watchedSources)
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
+  if (options.status !== undefined) problemGauge([registry], options.status)
 
   return {
     contentType: registry.contentType,
@@ -110,6 +113,8 @@ export interface MetricsOptions {
   readonly droppedLogLines: () => number
   /** How the secrets of each source have verified. */
   readonly secretUses?: () => readonly { readonly source: string; readonly uses: readonly SecretUse[] }[]
+  /** The service at a glance. */
+  readonly status?: ReadStatus
   /** The last reload of the configuration. */
   readonly lastReload?: () => LastReload
   /** The state of retention; undefined if this process does not do it. */

@@ -33,6 +33,7 @@ import { causeNamingOf, realDirectory } from './name-causes.ts'
 import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
+import { statusOf } from './status.ts'
 
 /** `stats`: the numbers over time, and the watch over the sources. */
 export const OPTIONAL_PARTS = ['stats'] as const
@@ -116,6 +117,7 @@ export function wireService(
     clockOffSeconds: () => clockWatch.offSeconds(),
     droppedLogLines,
     lastReload: () => reloader().last,
+    status: () => readStatus(),
     secretUses: () => secretUsesOf(current()),
     retention: () => (isWorker ? retention.state() : undefined),
   })
@@ -124,6 +126,7 @@ export function wireService(
     const { sources, config: now } = current().parts
     return { byName: sources, configs: now.sources }
   })
+  const readStatus = statusOf(inputs, { retention, clockWatch, monitoring, deadCauses }, reloader)
   const telemetry = monitoring.telling(metrics.telemetry)
   const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
@@ -137,6 +140,7 @@ export function wireService(
     clockWatch,
     metrics,
     monitoring,
+    readStatus,
     telemetry,
     retention,
     live: new LiveFeed({ store, log }),

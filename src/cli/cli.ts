@@ -33,6 +33,7 @@ import { reload } from './reload.ts'
 import { replaysCancel, replaysCreate, replaysList, replaysShow } from './replays.ts'
 import { retentionResume, retentionShow } from './retention.ts'
 import { send } from './send.ts'
+import { status } from './status.ts'
 import { tasksCancel, tasksList, tasksPoll, tasksShow, tasksSubmit, tasksTrack, tasksWait } from './tasks.ts'
 import { type View, viewOf } from './view.ts'
 
@@ -75,6 +76,7 @@ const commands: readonly Command[] = [
   check,
   send,
   listen,
+  status,
   eventsList,
   eventsShow,
   eventsExport,

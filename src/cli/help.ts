@@ -13,7 +13,11 @@ export const overview = (commands: readonly Command[], view: View): string =>
     'Usage: holdfast [command] [options]\n',
     'Commands:',
     ...aligned(view, [
-      ...commands.map(({ name, operands, summary }): [string, string] => [withOperands(name, operands), summary]),
+      ...commands.flatMap(({ name, summary }, at) => [
+        ...apart(commands[at - 1]?.name, name),
+        [name, summary] as const,
+      ]),
+      NO_ENTRY,
       ['help [command]', 'Tells more on one command; help exit-codes on what a command exits with.'],
       ['--version', 'Tells the version.'],
     ]),
@@ -21,8 +25,13 @@ export const overview = (commands: readonly Command[], view: View): string =>
     'It is configured by environment variables, and by a file .env where there is one: see .env.example.\n',
   ].join('\n')
 
-const withOperands = (name: string, operands: readonly string[]): string =>
-  [name, ...operands.map((operand) => (operand.endsWith('?') ? `[${operand.slice(0, -1)}]` : `<${operand}>`))].join(' ')
+const NO_ENTRY = ['', ''] as const
+
+/** Commands of one group stand together. */
+const apart = (before: string | undefined, name: string) =>
+  before === undefined || groupOf(before) === groupOf(name) ? [] : [NO_ENTRY]
+
+const groupOf = (name: string): string => (name.includes(' ') ? (name.split(' ')[0] ?? '') : '')
 
 export const commandHelp = ({ name, usage, summary, flags }: Command, view: View): string =>
   [
@@ -64,15 +73,16 @@ export const exitCodesHelp = (view: View): string =>
 function aligned({ columns }: View, entries: readonly (readonly [string, string])[]): readonly string[] {
   const width = Math.max(0, ...entries.map(([term]) => term.length))
   const beside = (columns ?? Infinity) - INDENT.length - width - INDENT.length
-  return entries.flatMap(([term, text]) =>
-    beside >= MIN_TEXT_WIDTH
+  return entries.flatMap(([term, text]) => {
+    if (term === '') return ['']
+    return beside >= MIN_TEXT_WIDTH
       ? wrapped(text, beside).map((line, at) => `${INDENT}${(at === 0 ? term : '').padEnd(width)}${INDENT}${line}`)
-      : [`${INDENT}${term}`, ...wrapped(text, (columns ?? Infinity) - 6).map((line) => `${INDENT.repeat(3)}${line}`)],
-  )
+      : [`${INDENT}${term}`, ...wrapped(text, (columns ?? Infinity) - 6).map((line) => `${INDENT.repeat(3)}${line}`)]
+  })
 }
 
 /** The text in lines of at most `width` columns, broken between words. */
-function wrapped(text: string, width: number): readonly string[] {
+export function wrapped(text: string, width: number): readonly string[] {
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const line = lines.at(-1)

@@ -12,6 +12,8 @@ export interface Column<Item> {
   readonly shrinks?: true
   readonly isTime?: true
   readonly align?: 'right'
+  /** Left out where ids would be cut otherwise. */
+  readonly isSpare?: true
 }
 
 export type Columns<Item> = readonly Column<Item>[]
@@ -20,8 +22,9 @@ type Of<Item, Shown = Value> = (item: Item) => Shown
 /** Shown for an absent or empty value, so that each row has as many columns. */
 const NOTHING: Cell = { text: '-', style: 'gray' }
 const GAP = '  '
-/** A column of text is not cut below this width, unless the table would not fit otherwise. */
-const NARROW = 8
+/** A column of text is cut below the first width only when no spare column is left, and below the second only with all others. */
+const READABLE = 12
+const NARROW = 6
 
 /** Text of any length, such as a type or an error. */
 export const text = <Item>(heading: string, of: Of<Item>): Column<Item> => ({
@@ -52,6 +55,9 @@ export const time = <Item>(heading: string, of: Of<Item, string | null | undefin
   isTime: true,
 })
 
+/** A column that is the first to be left out on a narrow terminal. */
+export const spare = <Item>(column: Column<Item>): Column<Item> => ({ ...column, isSpare: true })
+
 const plain =
   <Item>(of: Of<Item>) =>
   (item: Item): Cell => ({ text: String(of(item) ?? '') })
@@ -66,17 +72,17 @@ export function table<Item>(view: View, columns: Columns<Item>, items: readonly 
     ({ heading, isTime }): Cell => ({ text: isTime && isUtcTold ? `${heading} (UTC)` : heading, style: 'bold' }),
   )
   const rows = [headings, ...items.map((item) => columns.map((column) => harmless(column.cell(item, view))))]
-  const { lines, widths } =
-    view.columns === undefined ? { lines: rows, widths: widthsOf(rows) } : fitted(rows, columns, view.columns)
-  return lines
-    .map((cells) => {
-      const parts = cells.map((cell, at) => aligned(view, cell, widths[at] ?? 0, columns[at]?.align === 'right'))
-      return `${parts
-        .filter((_, at) => widths[at] !== 0)
-        .join(GAP)
-        .trimEnd()}\n`
-    })
-    .join('')
+  const layout =
+    view.columns === undefined ? { rows, columns, widths: widthsOf(rows) } : fitted(rows, columns, view.columns)
+  return layout.rows.map((row) => lineOf(view, row, layout)).join('')
+}
+
+function lineOf<Item>(view: View, row: readonly Cell[], { columns, widths }: Layout<Item>): string {
+  const parts = row.map((cell, at) => aligned(view, cell, widths[at] ?? 0, columns[at]?.align === 'right'))
+  return `${parts
+    .filter((_, at) => widths[at] !== 0)
+    .join(GAP)
+    .trimEnd()}\n`
 }
 
 type Rows = readonly (readonly Cell[])[]
@@ -106,40 +112,57 @@ export function cutTo(shown: string, columns: number): string {
   return ellipsed ? `${shown.slice(0, index)}…` : shown.slice(0, index)
 }
 
+interface Layout<Item> {
+  readonly rows: Rows
+  readonly columns: Columns<Item>
+  readonly widths: readonly number[]
+}
+
 /**
- * The rows, and widths whose sum fits. Times lose their year, if it is the same in all; then columns of text give, the widest first;
- * then all others. On a terminal that is narrower still, the last columns are left out.
+ * A layout that fits. Times lose their year, and today's their date; then columns of text give, the widest first; then spare columns
+ * are left out, the last first; then text gives more; then all columns give. On a terminal that is narrower still, the last columns are left out.
  */
-function fitted<Item>(
-  rows: Rows,
-  columns: Columns<Item>,
-  terminal: number,
-): { lines: Rows; widths: readonly number[] } {
+function fitted<Item>(given: Rows, columns: Columns<Item>, terminal: number): Layout<Item> {
   const room = terminal - GAP.length * (columns.length - 1)
-  if (overOf(widthsOf(rows), room) <= 0) return { lines: rows, widths: widthsOf(rows) }
-  const lines = withoutYear(rows, columns)
-  const widths = [...widthsOf(lines)]
-  const headings = lines[0] ?? []
-  shave(widths, room, (at) => (columns[at]?.shrinks ? Math.max(NARROW, width(headings[at]?.text ?? '')) : Infinity))
-  shave(widths, room, (at) => (columns[at]?.shrinks ? NARROW : Infinity))
+  if (overOf(widthsOf(given), room) <= 0) return { rows: given, columns, widths: widthsOf(given) }
+  const rows = shorterTimes(given, columns)
+  const headings = rows[0] ?? []
+  const widths = [...widthsOf(rows)]
+  const shaveText = (floor: number, least = 0): void =>
+    shave(widths, room, (at) =>
+      columns[at]?.shrinks ? Math.max(floor, Math.min(least, width(headings[at]?.text ?? ''))) : Infinity,
+    )
+  shaveText(READABLE, Infinity)
+  const spared = columns.findLastIndex(({ isSpare }) => isSpare)
+  if (overOf(widths, room) > 0 && spared >= 0)
+    return fitted(
+      given.map((row) => row.toSpliced(spared, 1)),
+      columns.toSpliced(spared, 1),
+      terminal,
+    )
+  shaveText(NARROW, Infinity)
+  shaveText(NARROW)
   shave(widths, room, () => NARROW)
-  return { lines, widths: leaveOut(widths, terminal) }
+  return { rows, columns, widths: leaveOut(widths, terminal) }
 }
 
 const overOf = (widths: readonly number[], room: number): number => widths.reduce((sum, each) => sum + each, -room)
 
 const YEAR = /^\d{4}-(?=\d\d-\d\d )/
+const DATE = /^\d{4}-\d\d-\d\d (?=\d\d:)/
 
-function withoutYear<Item>([headings = [], ...rows]: Rows, columns: Columns<Item>): Rows {
-  const isShort = columns.map(
-    ({ isTime }, at) =>
-      isTime === true &&
-      new Set(rows.map((row) => YEAR.exec(row[at]?.text ?? '')?.[0]).filter((year) => year !== undefined)).size === 1,
-  )
-  return [
-    headings,
-    ...rows.map((row) => row.map((cell, at) => (isShort[at] ? { ...cell, text: cell.text.replace(YEAR, '') } : cell))),
-  ]
+function shorterTimes<Item>([headings = [], ...rows]: Rows, columns: Columns<Item>): Rows {
+  const today = [timeIn({ columns: 1, utc: false }), timeIn({ columns: 1, utc: true })].map((each) => each.slice(0, 11))
+  const startOf = columns.map(({ isTime }, at) => {
+    const times = rows.map((row) => row[at]?.text ?? '')
+    const isShared = (start: RegExp): boolean =>
+      new Set(times.flatMap((each) => start.exec(each)?.[0] ?? [])).size === 1
+    if (isTime !== true || !isShared(YEAR)) return undefined
+    return isShared(DATE) && today.includes(times.find((each) => DATE.test(each))?.slice(0, 11) ?? '') ? DATE : YEAR
+  })
+  const shorter = (cell: Cell, start: RegExp | undefined): Cell =>
+    start === undefined ? cell : { ...cell, text: cell.text.replace(start, '') }
+  return [headings, ...rows.map((row) => row.map((cell, at) => shorter(cell, startOf[at])))]
 }
 
 /** Takes from the widest that is above its floor until all fit, or until none is. */

@@ -34,7 +34,7 @@ export const painted = ({ stream }: Pick<View, 'stream'>, style: Style, text: st
   text === '' ? '' : styleText(style, text, { stream })
 
 /** A time to the second: local on a terminal, UTC with `--utc`, RFC 3339 elsewhere. Another text stays as it is. */
-export function timeIn({ columns, utc }: View, time: string): string {
+export function timeIn({ columns, utc }: Pick<View, 'columns' | 'utc'>, time = new Date().toISOString()): string {
   const ms = Date.parse(time)
   if (Number.isNaN(ms)) return time
   const date = new Date(ms)
@@ -75,6 +75,14 @@ export function span(ms: number): string {
   const [next, nextMs] = (at < 0 ? undefined : UNITS[at + 1]) ?? ['', Infinity]
   const rest = Math.floor((ms - whole * unitMs) / nextMs)
   return rest > 0 ? `${whole} ${unit} ${rest} ${next}` : `${whole} ${unit}`
+}
+
+const SIZES = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** A size to three digits, such as `4.25 GiB`. */
+export function sizeOf(bytes: number): string {
+  const at = Math.min(SIZES.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10))
+  return `${at === 0 ? bytes : Number((bytes / 1024 ** at).toPrecision(3))} ${SIZES[at]}`
 }
 
 export const ago = (time: string, nowMs = Date.now()): string => `${span(nowMs - Date.parse(time))} ago`

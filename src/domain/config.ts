@@ -29,7 +29,7 @@ export interface SourceConfig {
 
 /** Which part of the work a process does; other roles than `all` need PostgreSQL. */
 export const ROLES = ['all', 'ingest', 'worker'] as const
-type Role = (typeof ROLES)[number]
+export type Role = (typeof ROLES)[number]
 
 /** How lines of the log look: JSON for programs; or text for people, without or with colours. */
 export type LogStyle = 'json' | 'plain' | 'coloured'

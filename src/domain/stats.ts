@@ -21,6 +21,10 @@ export interface StatNumbers {
   readonly dead: number
   /** Tasks that ended by a poll. */
   readonly recovered: number
+  /** Webhooks that were stored, but not understood. */
+  readonly quarantined: number
+  /** Tasks that ended at their deadline. */
+  readonly expired: number
   readonly ack: StatTimes
   readonly handler: StatTimes
   readonly queue: StatTimes

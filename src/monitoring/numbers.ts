@@ -2,7 +2,7 @@ import type { RequestOutcome } from '../domain/telemetry.ts'
 import { Histogram } from './histogram.ts'
 
 /** The numbers of a period that are sums. */
-const SUMS = ['received', 'duplicates', 'handled', 'failed', 'dead', 'recovered'] as const
+const SUMS = ['received', 'duplicates', 'handled', 'failed', 'dead', 'recovered', 'quarantined', 'expired'] as const
 /** The numbers of a period that are distributions of times. */
 const TIMES = ['ack', 'handler', 'queue'] as const
 
@@ -63,6 +63,10 @@ export class Numbers {
   dead = 0
   /** Tasks that ended by a poll. */
   recovered = 0
+  /** Webhooks that were stored, but not understood. */
+  quarantined = 0
+  /** Tasks that ended at their deadline. */
+  expired = 0
   /** Requests that were refused, by reason. */
   readonly refused = new Map<RequestOutcome, number>()
   /** From the arrival of a request to its acknowledgement. */

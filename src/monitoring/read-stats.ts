@@ -96,12 +96,14 @@ const statNumbersOf = (numbers: Numbers): StatNumbers => ({
   failed: numbers.failed,
   dead: numbers.dead,
   recovered: numbers.recovered,
+  quarantined: numbers.quarantined,
+  expired: numbers.expired,
   ack: timesOf(numbers.ack),
   handler: timesOf(numbers.handler),
   queue: timesOf(numbers.queue),
 })
 
-function timesOf(histogram: Histogram): StatTimes {
+export function timesOf(histogram: Histogram): StatTimes {
   const ms = (seconds: number | undefined) => (seconds === undefined ? undefined : seconds * 1000)
   return {
     count: histogram.count,

@@ -96,6 +96,7 @@ export class StatsRecorder implements Telemetry {
     const counted = this.#known(source)
     if (source === undefined || counted === undefined) return
     if (outcome === 'duplicate') counted.minute.duplicates++
+    else if (outcome === 'quarantined') counted.minute.quarantined++
     else if (!isAcknowledged(outcome)) counted.minute.refuse(outcome)
     // A request that the service could not take was a sign of life, too.
     if (outcome !== 'unavailable' && !isAcknowledged(outcome)) return
@@ -136,8 +137,10 @@ export class StatsRecorder implements Telemetry {
   }
 
   taskResolved(source: string, by: string): void {
-    const counted = by === 'poll' ? this.#known(source) : undefined
-    if (counted !== undefined) counted.minute.recovered++
+    const counted = by === 'webhook' ? undefined : this.#known(source)
+    if (counted === undefined) return
+    if (by === 'poll') counted.minute.recovered++
+    else counted.minute.expired++
   }
 
   unhandled(): void {}

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type Columns, count, state, table, text, time, whole } from '../../src/cli/table.ts'
+import { type Columns, count, spare, state, table, text, time, whole } from '../../src/cli/table.ts'
 import { ago, span, timeIn, type View, viewOf } from '../../src/cli/view.ts'
 
 interface Row {
@@ -55,9 +55,23 @@ describe('a table on a terminal', () => {
   })
 
   test('cuts long text with …, and neither ids nor states', () => {
-    const [, line = ''] = table(terminal(100), columns, [row]).split('\n')
+    const [, line = ''] = table(terminal(110), columns, [row]).split('\n')
     expect(line).toMatch(/^11-03 04:05:06Z {2}019b0000-0000-7000-8000-000000000001 {2}acme\.thing {2} +3 {2}dead /)
     expect(line).toMatch(/ the oth.*…$/)
+  })
+
+  test('leaves the date out of times that are all of today', () => {
+    const at = `${new Date().toISOString().slice(0, 10)}T04:05:06Z`
+    expect(table(terminal(100), columns, [{ ...row, at }])).toMatch(/^AT \(UTC\) .*\n04:05:06Z /)
+  })
+
+  test('leaves out a spare column before it cuts an id', () => {
+    const spared = columns.with(3, spare(count('TRIES', ({ tries }: Row) => tries)))
+    expect(table(terminal(84), spared, [row])).toMatch(
+      /ERROR\n.*019b0000-0000-7000-8000-000000000001 {2}acme.* {2}dead +the/,
+    )
+    expect(table(terminal(84), spared, [row])).not.toContain('TRIES')
+    expect(table(terminal(120), spared, [row])).toContain('TRIES')
   })
 
   test('cuts nothing where all fits, and leaves the year in its times', () => {

@@ -38,6 +38,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/retention/resume',
     '/v1/sources',
     '/v1/stats',
+    '/v1/status',
     '/v1/tasks',
     '/v1/tasks/{source}/{task_id}',
     '/v1/tasks/{source}/{task_id}/poll',

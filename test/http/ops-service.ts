@@ -10,6 +10,7 @@ import { createOpsListener, type OpsListenerOptions } from '../../src/http/ops/o
 import { createReadDeadCauses } from '../../src/monitoring/dead-causes.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
+import { createReadStatus } from '../../src/monitoring/read-status.ts'
 import { createInlineReader } from '../../src/pipeline/body-reader.ts'
 import { compileRoutes } from '../../src/pipeline/routes.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
@@ -97,15 +98,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
       const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
       return store.replay(replay)
     },
-    replays: createReplayService({
-      jobs: store.replayJobs,
-      event: (uid) => store.event(uid),
-      isSource: (name) => name === 'ai' || name === 'forms',
-      isHandler: (name) => name === 'log',
-      isCause: async (cause) => (await store.deadCauses({ cause })).causes.length > 0,
-      onCreated: () => {},
-      monotonicMs: () => performance.now(),
-    }),
+    replays: replaysOf(store),
     tasks: createTasks({
       store,
       watch: watchTasks({ store, pushes: () => true, clock: Date.now, log, telemetry: { taskResolved: () => {} } }),
@@ -152,6 +145,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     access: opsAccess(),
     metricsOpen: false,
     stats: createReadStats(store, Date.now),
+    status: statusOf(store, handlers),
     readiness: () => store.faults(),
     log,
   }
@@ -162,6 +156,40 @@ export function opsAccess(given: Partial<OpsAccess> = {}): () => OpsAccess {
   const access = { tokens: [], readTokens: [], host: '127.0.0.1', allowedHosts: [], ...given }
   return () => access
 }
+
+const replaysOf = (store: OpenStore) =>
+  createReplayService({
+    jobs: store.replayJobs,
+    event: (uid) => store.event(uid),
+    isSource: (name) => name === 'ai' || name === 'forms',
+    isHandler: (name) => name === 'log',
+    isCause: async (cause) => (await store.deadCauses({ cause })).causes.length > 0,
+    onCreated: () => {},
+    monotonicMs: () => performance.now(),
+  })
+
+const statusOf = (store: OpenStore, handlers: readonly { readonly name: string }[]) =>
+  createReadStatus({
+    store,
+    kind: 'sqlite',
+    role: 'all',
+    routeFaults: () => [],
+    retentionWarnings: () => [],
+    clockOffSeconds: () => 0,
+    lastReload: () => ({ ok: true, succeededAtMs: Date.now() }),
+    sources: () => ['ai', 'forms'],
+    sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'closed', silentSinceMs: undefined }),
+    deadCauses: () => store.deadCauses({}),
+    sourceHealth: () => ({
+      lastWebhookAtMs: undefined,
+      usualGapMs: undefined,
+      silentSinceMs: undefined,
+      refusingSinceMs: undefined,
+      refusingReason: undefined,
+    }),
+    handlers: () => handlers,
+    clock: Date.now,
+  })
 
 /** Asserts a problem of this status; gives its detail. */
 export async function detailOf(answer: Response, status: number): Promise<string> {

@@ -15,6 +15,7 @@ import type { RetentionService } from '../../domain/retention.ts'
 import type { SecretUse, SourceState } from '../../domain/source.ts'
 import type { SourceHealth } from '../../domain/source-health.ts'
 import type { ReadStats } from '../../domain/stats.ts'
+import type { ReadStatus } from '../../domain/status.ts'
 import type { StoreHealth } from '../../domain/store-health.ts'
 import type { TaskService } from '../../domain/task-service.ts'
 import { DESCRIPTION, VERSION } from '../../domain/version.ts'
@@ -37,6 +38,7 @@ import { registerReload } from './reload.ts'
 import { registerReplayJobs } from './replays.ts'
 import { registerRetention } from './retention.ts'
 import { registerStats } from './stats.ts'
+import { registerStatus } from './status.ts'
 import { registerTasks } from './tasks.ts'
 
 /** Bytes of a request's body; the route that begins a task has a limit of its own. */
@@ -64,6 +66,7 @@ export interface OpsListenerOptions {
   readonly attempts: () => AttemptPolicy
   readonly metrics: MetricsView
   readonly stats: ReadStats
+  readonly status: ReadStatus
   readonly access: () => OpsAccess
   readonly metricsOpen: boolean
   /** Reads the configuration again. */
@@ -118,6 +121,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerHandlers(app, options.handlers, options.attempts)
     registerReload(app, options.reload)
     registerStats(app, options.stats)
+    registerStatus(app, options.status)
     registerRetention(app, retention)
     registerAudit(app, store.audit)
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))

@@ -3,7 +3,7 @@ import { toIso } from '../../domain/clock.ts'
 import type { StatNumbers, StatsReport, StatTimes } from '../../domain/stats.ts'
 import { Nullable, Time } from './schema.ts'
 
-const Times = (description: string) =>
+export const Times = (description: string) =>
   Type.Object(
     {
       count: Type.Integer(),
@@ -22,6 +22,8 @@ const NumbersSchema = Type.Object({
   failed: Type.Integer({ description: 'Attempts that failed' }),
   dead: Type.Integer({ description: 'Deliveries whose last attempt failed' }),
   recovered: Type.Integer({ description: 'Tasks that ended by a poll' }),
+  quarantined: Type.Integer({ description: 'Webhooks that were stored, but not understood' }),
+  expired: Type.Integer({ description: 'Tasks that ended at their deadline' }),
   ack: Times('From the arrival of a webhook to its acknowledgement'),
   handler: Times('The duration of attempts'),
   queue: Times('From the time at which a delivery was due to its start'),
@@ -56,7 +58,7 @@ const numbersJson = ({ refused, ack, handler, queue, ...sums }: StatNumbers): St
   queue: timesJson(queue),
 })
 
-const timesJson = ({ count, meanMs, p50Ms, p99Ms }: StatTimes) => ({
+export const timesJson = ({ count, meanMs, p50Ms, p99Ms }: StatTimes) => ({
   count,
   mean_ms: roundedOrNull(meanMs),
   p50_ms: roundedOrNull(p50Ms),

@@ -1,0 +1,263 @@
+import type { DeadCause } from '../domain/dead-letters.ts'
+import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
+import type { LastReload } from '../domain/reload.ts'
+import type { SourceState } from '../domain/source.ts'
+import type { SourceHealth } from '../domain/source-health.ts'
+import type { Counts, StoreSize } from '../domain/store-health.ts'
+import type { Numbers } from './numbers.ts'
+
+/** Deliveries that have been due for longer are a backlog; and a critical one after the longer time. */
+const BACKLOG_MS = 60_000
+const CRITICAL_BACKLOG_MS = 15 * 60_000
+const MIB = 1024 * 1024
+/** Less free space on the disk of the store is low; and critical below the smaller number. */
+const LOW_DISK_BYTES = 1024 * MIB
+const CRITICAL_DISK_BYTES = 128 * MIB
+/** Causes of dead letters that are told of one by one; the others are told of together. */
+const MAX_TOLD_CAUSES = 5
+/** Over how many hours events that were not understood, and tasks that expired, are told of. */
+export const RECENT_HOURS = 24
+
+/** What the parts of the service tell, at one moment. What could not be read is undefined, or missing. */
+export interface Glance {
+  readonly nowMs: number
+  readonly storeFaults: readonly string[]
+  readonly storeWarnings: readonly string[]
+  readonly routeFaults: readonly string[]
+  readonly retentionWarnings: readonly string[]
+  /** How far the clock of this process is ahead, while it counts as off; else 0. */
+  readonly clockOffSeconds: number
+  readonly lastReload: LastReload
+  readonly counts: Counts | undefined
+  readonly size: StoreSize | undefined
+  /** Most deaths first. */
+  readonly deadCauses: readonly DeadCause[]
+  readonly sources: ReadonlyMap<string, SourceState>
+  readonly health: ReadonlyMap<string, SourceHealth>
+  /** Numbers of the last `RECENT_HOURS`, by source. */
+  readonly recent: ReadonlyMap<string, Numbers>
+  /** Handlers that no running worker has. */
+  readonly missingHandlers: readonly string[]
+}
+
+/** One way in which the service may need a hand. */
+type Check = (glance: Glance) => readonly Problem[]
+
+/** The problems of the service, the worst first. */
+export const problemsOf = (glance: Glance): readonly Problem[] =>
+  CHECKS.flatMap((check) => check(glance)).toSorted(
+    (one, other) =>
+      SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity) ||
+      PROBLEMS.indexOf(one.problem) - PROBLEMS.indexOf(other.problem) ||
+      other.count - one.count,
+  )
+
+const storeFailing: Check = ({ storeFaults }) =>
+  faultsOf(storeFaults, { problem: 'store_failing', severity: 'critical', summary: 'events cannot be stored' })
+
+const routesUnknown: Check = ({ routeFaults }) =>
+  faultsOf(routeFaults, {
+    problem: 'routes_unknown',
+    severity: 'critical',
+    summary: 'events cannot be routed to handlers',
+  })
+
+const storeDamaged: Check = ({ storeWarnings }) =>
+  faultsOf(storeWarnings, { problem: 'store_damaged', severity: 'warning', summary: 'the store is damaged' })
+
+const retentionHeld: Check = ({ retentionWarnings }) =>
+  faultsOf(retentionWarnings, {
+    problem: 'retention_held',
+    severity: 'warning',
+    summary: 'old events are not deleted',
+    command: 'holdfast retention show',
+  })
+
+function faultsOf(faults: readonly string[], problem: Omit<Problem, 'count' | 'cause'>): readonly Problem[] {
+  return faults.length === 0 ? [] : [{ ...problem, count: faults.length, cause: faults.join('; ') }]
+}
+
+const diskLow: Check = ({ size }) => {
+  const free = size?.freeBytes
+  if (free === undefined || free >= LOW_DISK_BYTES) return []
+  return [
+    {
+      problem: 'disk_low',
+      severity: free < CRITICAL_DISK_BYTES ? 'critical' : 'warning',
+      summary: `${Math.floor(free / MIB)} MiB are left on the disk of the store`,
+      count: 1,
+    },
+  ]
+}
+
+const clockOff: Check = ({ clockOffSeconds }) =>
+  clockOffSeconds === 0
+    ? []
+    : [
+        {
+          problem: 'clock_off',
+          severity: 'critical',
+          summary: `the clock is ${Math.abs(clockOffSeconds)} s ${clockOffSeconds > 0 ? 'ahead' : 'behind'}`,
+          count: 1,
+          cause: "the senders' signed times say so",
+        },
+      ]
+
+const reloadFailed: Check = ({ lastReload }) =>
+  lastReload.ok
+    ? []
+    : [
+        {
+          problem: 'reload_failed',
+          severity: 'warning',
+          summary: 'the last reload was refused; the configuration before it is in use',
+          count: 1,
+          command: 'holdfast reload',
+        },
+      ]
+
+const backlog: Check = ({ counts, nowMs }) => {
+  const dueAtMs = counts?.oldestDueAtMs
+  if (counts === undefined || dueAtMs === undefined || nowMs - dueAtMs < BACKLOG_MS) return []
+  const count = Math.max(1, counts.deliveries.pending)
+  return [
+    {
+      problem: 'backlog',
+      severity: nowMs - dueAtMs < CRITICAL_BACKLOG_MS ? 'warning' : 'critical',
+      summary: `${counted(count, 'delivery', 'deliveries')} pending, and some of them due`,
+      count,
+      sinceMs: dueAtMs,
+      command: 'holdfast events list --outcome pending',
+    },
+  ]
+}
+
+/** The causes with most deaths one by one, then all other dead letters. */
+const deadLetters: Check = ({ counts, deadCauses }) => {
+  const told = deadCauses.slice(0, MAX_TOLD_CAUSES).map(
+    ({ id, signature, handler, source, count, isCapped, firstAtMs }): Problem => ({
+      problem: 'dead_letters',
+      severity: 'warning',
+      summary: `${isCapped ? 'more than ' : ''}${counted(count, 'dead letter')}`,
+      count,
+      sinceMs: firstAtMs,
+      cause: signature,
+      source,
+      handler,
+      command: `holdfast dead list --cause ${id}`,
+    }),
+  )
+  const others = (counts?.deliveries.dead ?? 0) - sum(told.map(({ count }) => count))
+  if (others <= 0) return told
+  const summary = counted(others, told.length === 0 ? 'dead letter' : 'other dead letter')
+  return [
+    ...told,
+    { problem: 'dead_letters', severity: 'warning', summary, count: others, command: 'holdfast dead list' },
+  ]
+}
+
+const sourcesSilent: Check = ({ sources, health }) =>
+  [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {
+    const sinceMs = silentSinceMs ?? sources.get(source)?.silentSinceMs
+    if (sinceMs === undefined) return []
+    return [
+      {
+        problem: 'source_silent',
+        severity: 'warning',
+        summary: 'webhooks that should come do not come',
+        count: 1,
+        sinceMs,
+        ...(usualGapMs !== undefined && { cause: `usually one every ${Math.ceil(usualGapMs / 60_000)} min` }),
+        source,
+        command: `holdfast registrations list --source ${source}`,
+      },
+    ]
+  })
+
+const refusals: Check = ({ health, recent }) =>
+  [...health].flatMap(([source, { refusingSinceMs, refusingReason }]): readonly Problem[] => {
+    if (refusingSinceMs === undefined) return []
+    const count = Math.max(1, sum([...(recent.get(source)?.refused.values() ?? [])]))
+    return [
+      {
+        problem: 'refusals',
+        severity: 'critical',
+        summary: `${counted(count, 'request')} refused in ${RECENT_HOURS} hours, and hardly any accepted now`,
+        count,
+        sinceMs: refusingSinceMs,
+        ...(refusingReason !== undefined && { cause: refusingReason }),
+        source,
+        command: 'holdfast sources',
+      },
+    ]
+  })
+
+const breakersOpen: Check = ({ sources }) =>
+  [...sources]
+    .filter(([, { breaker }]) => breaker !== null && breaker !== 'closed')
+    .map(([source]) => ({
+      problem: 'breaker_open',
+      severity: 'warning',
+      summary: 'calls to the provider fail, and are paused',
+      count: 1,
+      source,
+      command: `holdfast tasks list --source ${source} --status pending`,
+    }))
+
+const quarantined: Check = ({ recent }) =>
+  countedBySource(recent, ({ quarantined: count }) => count).map(([source, count]) => ({
+    problem: 'events_quarantined',
+    severity: 'warning',
+    summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
+    count,
+    source,
+    command: `holdfast events list --status quarantined --source ${source}`,
+  }))
+
+const tasksExpired: Check = ({ recent }) =>
+  countedBySource(recent, ({ expired }) => expired).map(([source, count]) => ({
+    problem: 'tasks_expired',
+    severity: 'warning',
+    summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
+    count,
+    source,
+    command: `holdfast tasks list --status expired --source ${source}`,
+  }))
+
+const countedBySource = (
+  recent: Glance['recent'],
+  countOf: (numbers: Numbers) => number,
+): readonly (readonly [string, number])[] =>
+  [...recent].map(([source, numbers]) => [source, countOf(numbers)] as const).filter(([, count]) => count > 0)
+
+const handlersMissing: Check = ({ missingHandlers }) =>
+  missingHandlers.map((handler) => ({
+    problem: 'handler_missing',
+    severity: 'critical',
+    summary: 'no running worker has this handler; its deliveries wait',
+    count: 1,
+    handler,
+    command: 'holdfast handlers list',
+  }))
+
+/** A part whose trouble an operator should see adds its check here. */
+const CHECKS: readonly Check[] = [
+  storeFailing,
+  diskLow,
+  routesUnknown,
+  handlersMissing,
+  clockOff,
+  storeDamaged,
+  refusals,
+  sourcesSilent,
+  backlog,
+  deadLetters,
+  breakersOpen,
+  quarantined,
+  tasksExpired,
+  retentionHeld,
+  reloadFailed,
+]
+
+const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)

@@ -1,0 +1,168 @@
+import type { Clock } from '../domain/clock.ts'
+import type { Role } from '../domain/config.ts'
+import type { DeadCauses } from '../domain/dead-letters.ts'
+import type { LastReload } from '../domain/reload.ts'
+import type { SourceState } from '../domain/source.ts'
+import type { SourceHealth } from '../domain/source-health.ts'
+import { STAT_SPANS, type StatSpan, type StatStore } from '../domain/stat-store.ts'
+import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.ts'
+import type { StoreHealth } from '../domain/store-health.ts'
+import { Numbers } from './numbers.ts'
+import { type Glance, problemsOf, RECENT_HOURS } from './problems.ts'
+import { statRows, timesOf } from './read-stats.ts'
+import { SERVICE } from './stats-recorder.ts'
+
+/** What the store does not tell within this time is left out. */
+const PATIENCE_MS = 2_000
+/** How long an answer is given again, so that many pages that show it cost one reading. */
+const FRESH_MS = 1_000
+const RATE_MINUTES = 5
+/** Sources whose state is read; each takes queries. */
+const MAX_SOURCES = 500
+
+export interface StatusParts {
+  readonly store: Pick<StoreHealth, 'faults' | 'warnings' | 'counts' | 'size'> &
+    Pick<StatStore, 'statRows'> & {
+      readonly replicas: { workers(): readonly { readonly handlers: readonly Named[] | undefined }[] } | undefined
+    }
+  readonly kind: ServiceStatus['store']['kind']
+  readonly role: Role
+  readonly routeFaults: () => readonly string[]
+  readonly retentionWarnings: () => readonly string[]
+  readonly clockOffSeconds: () => number
+  readonly lastReload: () => LastReload
+  readonly sources: () => readonly string[]
+  readonly sourceState: (source: string) => Promise<SourceState>
+  readonly sourceHealth: (source: string) => SourceHealth
+  readonly deadCauses: () => Promise<DeadCauses>
+  /** The handlers of all processes, also of those that do not run. */
+  readonly handlers: () => readonly Named[]
+  readonly clock: Clock
+}
+
+interface Named {
+  readonly name: string
+}
+
+/** Reads what all parts tell. Never rejects: with the store away, it tells what the process itself knows. */
+export function createReadStatus(parts: StatusParts): ReadStatus {
+  const startedAtMs = parts.clock()
+  let last: { readonly status: Promise<ServiceStatus>; readonly atMs: number } | undefined
+  return () => {
+    const nowMs = performance.now()
+    if (last === undefined || nowMs - last.atMs > FRESH_MS)
+      last = { status: readStatus(parts, startedAtMs), atMs: nowMs }
+    return last.status
+  }
+}
+
+async function readStatus(parts: StatusParts, startedAtMs: number): Promise<ServiceStatus> {
+  const { store, clock } = parts
+  const nowMs = clock()
+  const [counts, size, deadCauses, sources, day, minutes] = await Promise.all([
+    inTime(store.counts()),
+    inTime(store.size()),
+    inTime(parts.deadCauses()),
+    statesOf(parts),
+    inTime(numbersBySource(store, 'hour', nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour, nowMs)),
+    inTime(numbersBySource(store, 'minute', nowMs - RATE_MINUTES * STAT_SPANS.minute, nowMs)),
+  ])
+  const storeFaults = store.faults()
+  const health = new Map(parts.sources().map((source) => [source, parts.sourceHealth(source)]))
+  const glance: Glance = {
+    nowMs,
+    storeFaults,
+    storeWarnings: store.warnings(),
+    routeFaults: parts.routeFaults(),
+    retentionWarnings: parts.retentionWarnings(),
+    clockOffSeconds: parts.clockOffSeconds(),
+    lastReload: parts.lastReload(),
+    counts,
+    size,
+    deadCauses: deadCauses?.causes ?? [],
+    sources,
+    health,
+    recent: day ?? new Map(),
+    missingHandlers: missingHandlers(parts),
+  }
+  return {
+    atMs: nowMs,
+    startedAtMs,
+    role: parts.role,
+    problems: problemsOf(glance),
+    store: { kind: parts.kind, faults: storeFaults, bytes: size?.bytes, freeBytes: size?.freeBytes },
+    counts,
+    recent: minutes === undefined ? undefined : recentOf(minutes),
+    lastEventAtMs: latest([...sources.values(), ...health.values()].map(({ lastWebhookAtMs }) => lastWebhookAtMs)),
+    sources: parts.sources().length,
+    handlers: parts.handlers().length,
+    workers: store.replicas?.workers().length,
+  }
+}
+
+/** The value; undefined if it does not come in time, or cannot be read. */
+async function inTime<Value>(value: Promise<Value>): Promise<Value | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), PATIENCE_MS).unref()
+  })
+  try {
+    return await Promise.race([value.catch(() => undefined), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function statesOf({ sources, sourceState }: StatusParts): Promise<ReadonlyMap<string, SourceState>> {
+  const states = await Promise.all(
+    sources()
+      .slice(0, MAX_SOURCES)
+      .map(async (source) => [source, await inTime(sourceState(source))] as const),
+  )
+  return new Map(states.flatMap(([source, state]) => (state === undefined ? [] : [[source, state]])))
+}
+
+async function numbersBySource(
+  store: Pick<StatStore, 'statRows'>,
+  span: StatSpan,
+  fromMs: number,
+  nowMs: number,
+): Promise<ReadonlyMap<string, Numbers>> {
+  const sinceMs = fromMs - (fromMs % STAT_SPANS[span])
+  const bySource = new Map<string, Numbers>()
+  for await (const { source, numbers } of statRows(store, { span, sinceMs, untilMs: nowMs + 1 })) {
+    if (source === SERVICE) continue
+    const sums = bySource.get(source) ?? new Numbers()
+    bySource.set(source, sums)
+    sums.addText(numbers)
+  }
+  return bySource
+}
+
+function recentOf(bySource: ReadonlyMap<string, Numbers>): RecentNumbers {
+  const total = new Numbers()
+  for (const numbers of bySource.values()) total.add(numbers)
+  const { received, duplicates, handled, failed, dead, refused, ack } = total
+  return {
+    minutes: RATE_MINUTES,
+    received,
+    duplicates,
+    refused: [...refused.values()].reduce((sum, count) => sum + count, 0),
+    handled,
+    failed,
+    dead,
+    ack: timesOf(ack),
+  }
+}
+
+/** Handlers for which deliveries may wait without end: only processes that do not run have them. */
+function missingHandlers({ store, handlers }: StatusParts): readonly string[] {
+  if (store.replicas === undefined) return []
+  const running = new Set(store.replicas.workers().flatMap((worker) => (worker.handlers ?? []).map(({ name }) => name)))
+  return handlers()
+    .map(({ name }) => name)
+    .filter((name) => !running.has(name))
+}
+
+const latest = (times: readonly (number | undefined)[]): number | undefined =>
+  times.reduce((last, time) => (time === undefined || (last !== undefined && last >= time) ? last : time), undefined)

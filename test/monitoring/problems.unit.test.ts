@@ -1,0 +1,167 @@
+import { describe, expect, test } from 'vitest'
+import { PROBLEMS } from '../../src/domain/problem.ts'
+import type { SourceState } from '../../src/domain/source.ts'
+import type { SourceHealth } from '../../src/domain/source-health.ts'
+import { Numbers } from '../../src/monitoring/numbers.ts'
+import { type Glance, problemsOf } from '../../src/monitoring/problems.ts'
+
+const NOW_MS = Date.parse('2026-11-03T04:00:00Z')
+
+const counts = {
+  deliveries: { pending: 0, running: 0, succeeded: 5, dead: 0, discarded: 0 },
+  oldestDueAtMs: undefined,
+  tasks: { submitting: 0, pending: 0, completed: 0, failed: 0, cancelled: 0, expired: 3 },
+}
+
+const state: SourceState = { lastWebhookAtMs: NOW_MS, recovered: 0, breaker: 'closed', silentSinceMs: undefined }
+
+const health: SourceHealth = {
+  lastWebhookAtMs: NOW_MS,
+  usualGapMs: undefined,
+  silentSinceMs: undefined,
+  refusingSinceMs: undefined,
+  refusingReason: undefined,
+}
+
+const well: Glance = {
+  nowMs: NOW_MS,
+  storeFaults: [],
+  storeWarnings: [],
+  routeFaults: [],
+  retentionWarnings: [],
+  clockOffSeconds: 0,
+  lastReload: { ok: true, succeededAtMs: NOW_MS },
+  counts,
+  size: { bytes: 1, freeBytes: 2 ** 40 },
+  deadCauses: [],
+  sources: new Map([['ai', state]]),
+  health: new Map([['ai', health]]),
+  recent: new Map([['ai', new Numbers()]]),
+  missingHandlers: [],
+}
+
+/** Numbers with these sums. */
+function numbers(sums: Partial<Pick<Numbers, 'quarantined' | 'expired'>>, refused: Record<string, number> = {}) {
+  const made = Object.assign(new Numbers(), sums)
+  for (const [reason, n] of Object.entries(refused)) made.refuse(reason as 'signature_mismatch', n)
+  return new Map([['ai', made]])
+}
+
+const pending = (sinceMs: number) => ({
+  ...counts,
+  deliveries: { ...counts.deliveries, pending: 7 },
+  oldestDueAtMs: NOW_MS - sinceMs,
+})
+
+test('a service that is well has no problem', () => {
+  expect(problemsOf(well)).toEqual([])
+})
+
+test('a service whose store tells nothing has no problem but the store', () => {
+  const away = {
+    ...well,
+    counts: undefined,
+    size: undefined,
+    sources: new Map(),
+    recent: new Map(),
+    storeFaults: ['gone', 'lost'],
+  }
+  expect(problemsOf(away)).toMatchObject([{ problem: 'store_failing', count: 2, cause: 'gone; lost' }])
+})
+
+describe('a problem', () => {
+  test.each<[string, Partial<Glance>, object]>([
+    ['store_failing', { storeFaults: ['disk full'] }, { severity: 'critical', count: 1, cause: 'disk full' }],
+    ['store_damaged', { storeWarnings: ['page 7'] }, { severity: 'warning', cause: 'page 7' }],
+    ['routes_unknown', { routeFaults: ['no worker'] }, { severity: 'critical' }],
+    ['handler_missing', { missingHandlers: ['billing'] }, { severity: 'critical', handler: 'billing' }],
+    ['clock_off', { clockOffSeconds: -90 }, { severity: 'critical', summary: 'the clock is 90 s behind' }],
+    ['retention_held', { retentionWarnings: ['held'] }, { command: 'holdfast retention show' }],
+    ['reload_failed', { lastReload: { ok: false, succeededAtMs: 0 } }, { severity: 'warning' }],
+    ['backlog', { counts: pending(61_000) }, { severity: 'warning', count: 7, sinceMs: NOW_MS - 61_000 }],
+    ['backlog', { counts: pending(901_000) }, { severity: 'critical' }],
+    [
+      'dead_letters',
+      { counts: { ...counts, deliveries: { ...counts.deliveries, dead: 1 } } },
+      { count: 1, summary: '1 dead letter' },
+    ],
+    [
+      'source_silent',
+      { sources: new Map([['ai', { ...state, silentSinceMs: 5 }]]) },
+      { source: 'ai', sinceMs: 5, command: 'holdfast registrations list --source ai' },
+    ],
+    [
+      'source_silent',
+      { health: new Map([['shop', { ...health, silentSinceMs: 9, usualGapMs: 90_000 }]]) },
+      { source: 'shop', sinceMs: 9, cause: 'usually one every 2 min' },
+    ],
+    ['disk_low', { size: { bytes: 1, freeBytes: 2 ** 29 } }, { severity: 'warning' }],
+    [
+      'disk_low',
+      { size: { bytes: 1, freeBytes: 2 ** 26 } },
+      { severity: 'critical', summary: '64 MiB are left on the disk of the store' },
+    ],
+    [
+      'refusals',
+      {
+        health: new Map([['ai', { ...health, refusingSinceMs: 9, refusingReason: 'signature_mismatch' as const }]]),
+        recent: numbers({}, { too_large: 1, signature_mismatch: 40 }),
+      },
+      { severity: 'critical', count: 41, cause: 'signature_mismatch', source: 'ai', sinceMs: 9 },
+    ],
+    ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
+    ['events_quarantined', { recent: numbers({ quarantined: 4 }) }, { count: 4, source: 'ai' }],
+    ['tasks_expired', { recent: numbers({ expired: 2 }) }, { count: 2, source: 'ai' }],
+  ])('%s is told of when the parts say %j', (problem, told, expected) => {
+    expect(problemsOf({ ...well, ...told })).toMatchObject([{ problem, ...expected }])
+  })
+
+  test('is not told of for deliveries that have only just become due, nor for refusals without an episode', () => {
+    expect(problemsOf({ ...well, counts: pending(59_000), recent: numbers({}, { signature_mismatch: 9 }) })).toEqual([])
+  })
+})
+
+test('dead letters are told of by cause, and those of further causes together', () => {
+  const deadCauses = [9, 8, 7, 6, 5, 4].map((count, at) => ({
+    id: `c${at}`,
+    signature: 'timeout of ‹n› ms',
+    handler: 'billing',
+    source: 'ai',
+    count,
+    isCapped: false,
+    firstAtMs: at,
+    lastAtMs: NOW_MS,
+    hourly: [],
+  }))
+  const dead = { ...counts, deliveries: { ...counts.deliveries, dead: 40 } }
+  const told = problemsOf({ ...well, counts: dead, deadCauses })
+  expect(told.map(({ count }) => count)).toEqual([9, 8, 7, 6, 5, 5])
+  expect(told[0]).toMatchObject({
+    cause: 'timeout of ‹n› ms',
+    handler: 'billing',
+    command: 'holdfast dead list --cause c0',
+  })
+  expect(told.at(-1)).toMatchObject({ summary: '5 other dead letters', command: 'holdfast dead list' })
+})
+
+test('problems are told worst first, and of one kind the largest first', () => {
+  const told = problemsOf({
+    ...well,
+    lastReload: { ok: false, succeededAtMs: 0 },
+    recent: new Map([
+      ['a', Object.assign(new Numbers(), { quarantined: 1 })],
+      ['b', Object.assign(new Numbers(), { quarantined: 3 })],
+    ]),
+    storeFaults: ['disk full'],
+  })
+  expect(told.map(({ problem, source }) => [problem, source])).toEqual([
+    ['store_failing', undefined],
+    ['events_quarantined', 'b'],
+    ['events_quarantined', 'a'],
+    ['reload_failed', undefined],
+  ])
+})
+
+test('each kind of problem has a name of its own', () => {
+  expect(new Set(PROBLEMS).size).toBe(PROBLEMS.length)
+})

@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import type { Counts } from '../../src/domain/store-health.ts'
+import { Numbers } from '../../src/monitoring/numbers.ts'
+import { createReadStatus, type StatusParts } from '../../src/monitoring/read-status.ts'
+
+const NOW_MS = Date.parse('2026-11-03T04:00:30Z')
+
+const counts: Counts = {
+  deliveries: { pending: 0, running: 0, succeeded: 5, dead: 2, discarded: 0 },
+  oldestDueAtMs: undefined,
+  tasks: { submitting: 0, pending: 0, completed: 0, failed: 0, cancelled: 0, expired: 0 },
+}
+
+const noHealth = {
+  lastWebhookAtMs: undefined,
+  usualGapMs: undefined,
+  silentSinceMs: undefined,
+  refusingSinceMs: undefined,
+  refusingReason: undefined,
+}
+
+const rowOf = (sums: Partial<Numbers>) => Object.assign(new Numbers(), sums).toText()
+
+const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
+  store: {
+    faults: () => [],
+    warnings: () => [],
+    counts: async () => counts,
+    size: async () => ({ bytes: 7, freeBytes: undefined }),
+    statRows: async ({ span, source, after }) =>
+      after !== undefined || source !== undefined
+        ? []
+        : [{ span, atMs: NOW_MS, source: 'ai', writer: 'w', numbers: rowOf({ received: 3, quarantined: 1 }) }],
+    replicas: undefined,
+  },
+  kind: 'sqlite',
+  role: 'all',
+  routeFaults: () => [],
+  retentionWarnings: () => [],
+  clockOffSeconds: () => 0,
+  lastReload: () => ({ ok: true, succeededAtMs: NOW_MS }),
+  sources: () => ['ai', 'shop'],
+  sourceState: async (source) => ({
+    lastWebhookAtMs: source === 'ai' ? NOW_MS - 5 : undefined,
+    recovered: 0,
+    breaker: null,
+    silentSinceMs: undefined,
+  }),
+  sourceHealth: () => noHealth,
+  deadCauses: async () => ({ causes: [], unnamed: 0 }),
+  handlers: () => [{ name: 'log' }],
+  clock: () => NOW_MS,
+  ...overrides,
+})
+
+test('the status has the problems, counts, recent numbers and last event of all sources', async () => {
+  expect(await createReadStatus(parts())()).toMatchObject({
+    problems: [{ problem: 'dead_letters' }, { problem: 'events_quarantined', source: 'ai' }],
+    counts,
+    store: { kind: 'sqlite', faults: [], bytes: 7, freeBytes: undefined },
+    recent: { minutes: 5, received: 3, refused: 0 },
+    lastEventAtMs: NOW_MS - 5,
+    sources: 2,
+    handlers: 1,
+    workers: undefined,
+  })
+})
+
+test('the status with the store away has what the process itself knows', async () => {
+  const gone = async () => Promise.reject(new Error('gone'))
+  const store = { ...parts().store, faults: () => ['gone'], counts: gone, size: gone, statRows: gone }
+  expect(await createReadStatus(parts({ store, sourceState: gone }))()).toMatchObject({
+    problems: [{ problem: 'store_failing', cause: 'gone' }],
+    counts: undefined,
+    recent: undefined,
+    lastEventAtMs: undefined,
+    handlers: 1,
+  })
+})
+
+test('a handler that only a process has which does not run is missing', async () => {
+  const replicas = { workers: () => [{ handlers: [{ name: 'log' }] }, { handlers: undefined }] }
+  const status = await createReadStatus(
+    parts({ store: { ...parts().store, replicas }, handlers: () => [{ name: 'log' }, { name: 'billing' }] }),
+  )()
+  expect(status.problems[0]).toMatchObject({ problem: 'handler_missing', handler: 'billing' })
+  expect(status.workers).toBe(2)
+})
+
+test('requests at the same time read the store once', async () => {
+  let reads = 0
+  const store = { ...parts().store, counts: async () => ({ ...counts, reads: ++reads }) }
+  const read = createReadStatus(parts({ store }))
+  await Promise.all([read(), read(), read()])
+  expect(reads).toBe(1)
+})
