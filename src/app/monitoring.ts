@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../domain/config.ts'
-import { type Telemetry, toEach } from '../domain/telemetry.ts'
+import { type Telemetry, toBoth } from '../domain/telemetry.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
 import { SourceMonitor } from '../monitoring/source-monitor.ts'
 import { StatsRecorder } from '../monitoring/stats-recorder.ts'
@@ -29,7 +29,7 @@ export function wireMonitoring(
     readStats: createReadStats(store, clock),
     healthOf: monitor.healthOf,
     /** Tells the metrics and the numbers over time. */
-    telling: (metrics: Telemetry): Telemetry => (isOff ? metrics : toEach(metrics, recorder)),
+    telling: (metrics: Telemetry): Telemetry => (isOff ? metrics : toBoth(metrics, recorder)),
     start: (): void => {
       if (isOff) return
       recorder.start()

@@ -63,18 +63,46 @@ export interface Telemetry {
   taskResolved(source: string, by: ResolvedBy): void
 }
 
-/** Tells each of them. */
-export function toEach(...all: readonly Telemetry[]): Telemetry {
-  return {
-    request: (...args) => all.forEach((each) => each.request(...args)),
-    acknowledged: (...args) => all.forEach((each) => each.acknowledged(...args)),
-    received: (...args) => all.forEach((each) => each.received(...args)),
-    unhandled: (...args) => all.forEach((each) => each.unhandled(...args)),
-    processed: (...args) => all.forEach((each) => each.processed(...args)),
-    failed: (...args) => all.forEach((each) => each.failed(...args)),
-    started: (...args) => all.forEach((each) => each.started(...args)),
-    dead: (...args) => all.forEach((each) => each.dead(...args)),
-    polled: (...args) => all.forEach((each) => each.polled(...args)),
-    taskResolved: (...args) => all.forEach((each) => each.taskResolved(...args)),
-  }
-}
+/** Tells both of them. Called several times for each event. */
+export const toBoth = (one: Telemetry, other: Telemetry): Telemetry => ({
+  request(source, outcome) {
+    one.request(source, outcome)
+    other.request(source, outcome)
+  },
+  acknowledged(source, seconds) {
+    one.acknowledged(source, seconds)
+    other.acknowledged(source, seconds)
+  },
+  received(source, type) {
+    one.received(source, type)
+    other.received(source, type)
+  },
+  unhandled(source) {
+    one.unhandled(source)
+    other.unhandled(source)
+  },
+  processed(source, type, handler, seconds) {
+    one.processed(source, type, handler, seconds)
+    other.processed(source, type, handler, seconds)
+  },
+  failed(source, type, handler, seconds) {
+    one.failed(source, type, handler, seconds)
+    other.failed(source, type, handler, seconds)
+  },
+  started(source, handler, seconds) {
+    one.started(source, handler, seconds)
+    other.started(source, handler, seconds)
+  },
+  dead(source, type, handler) {
+    one.dead(source, type, handler)
+    other.dead(source, type, handler)
+  },
+  polled(source, outcome) {
+    one.polled(source, outcome)
+    other.polled(source, outcome)
+  },
+  taskResolved(source, by) {
+    one.taskResolved(source, by)
+    other.taskResolved(source, by)
+  },
+})

@@ -10,30 +10,22 @@ const MAX_BUCKET = 92
  * buckets, and a quantile of any period is exact to the width of a bucket.
  */
 export class Histogram {
-  readonly #buckets: Map<number, number>
+  /** By bucket, from `MIN_BUCKET` on. Undefined: nothing was counted. */
+  #buckets: Float64Array | undefined
   #count = 0
-  #sumSeconds: number
-
-  constructor(buckets: Iterable<readonly [bucket: number, n: number]> = [], sumSeconds = 0) {
-    this.#buckets = new Map(buckets)
-    this.#sumSeconds = sumSeconds
-    for (const n of this.#buckets.values()) this.#count += n
-  }
+  #sumSeconds = 0
 
   get count(): number {
     return this.#count
   }
 
   observe(seconds: number): void {
-    const bucket = bucketOf(seconds)
-    this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + 1)
-    this.#count++
-    this.#sumSeconds += Math.max(0, seconds)
+    this.#addTo(bucketOf(seconds), 1)
+    this.#sumSeconds += seconds > 0 ? seconds : 0
   }
 
   add(other: Histogram): void {
-    for (const [bucket, n] of other.#buckets) this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + n)
-    this.#count += other.#count
+    for (const [bucket, n] of other.#counted()) this.#addTo(bucket, n)
     this.#sumSeconds += other.#sumSeconds
   }
 
@@ -45,8 +37,8 @@ export class Histogram {
   /** The time that the given share of all times does not exceed; undefined: nothing was counted. */
   quantileSeconds(share: number): number | undefined {
     let left = Math.max(1, Math.ceil(share * this.#count))
-    for (const bucket of [...this.#buckets.keys()].sort((a, b) => a - b)) {
-      left -= this.#buckets.get(bucket) ?? 0
+    for (const [bucket, n] of this.#counted()) {
+      left -= n
       if (left <= 0) return GROWTH ** (bucket - 0.5)
     }
     return undefined
@@ -54,13 +46,33 @@ export class Histogram {
 
   /** The sum in µs, and then each bucket with its number. */
   toJSON(): readonly number[] {
-    return [Math.round(this.#sumSeconds * 1e6), ...[...this.#buckets].flat()]
+    return [Math.round(this.#sumSeconds * 1e6), ...this.#counted().flat()]
   }
 
   static fromJSON([sumMicroseconds = 0, ...cells]: readonly number[]): Histogram {
-    const buckets: [number, number][] = []
-    for (let at = 0; at + 1 < cells.length; at += 2) buckets.push([cells[at] ?? 0, cells[at + 1] ?? 0])
-    return new Histogram(buckets, sumMicroseconds / 1e6)
+    const histogram = new Histogram()
+    histogram.#sumSeconds = sumMicroseconds / 1e6
+    for (let at = 0; at + 1 < cells.length; at += 2) histogram.#addTo(cells[at] ?? 0, cells[at + 1] ?? 0)
+    return histogram
+  }
+
+  #addTo(bucket: number, n: number): void {
+    this.#buckets ??= new Float64Array(MAX_BUCKET - MIN_BUCKET + 1)
+    const place = bucket - MIN_BUCKET
+    this.#buckets[place] = (this.#buckets[place] ?? 0) + n
+    this.#count += n
+  }
+
+  /** The buckets that have something, in order. */
+  #counted(): [bucket: number, n: number][] {
+    const counted: [number, number][] = []
+    const buckets = this.#buckets
+    if (buckets === undefined) return counted
+    for (let place = 0; place < buckets.length; place++) {
+      const n = buckets[place] ?? 0
+      if (n > 0) counted.push([place + MIN_BUCKET, n])
+    }
+    return counted
   }
 }
 

@@ -37,6 +37,7 @@ interface Counted {
 export class StatsRecorder implements Telemetry {
   readonly #options: StatsRecorderOptions
   #writer = newUid()
+  #nowMs = 0
   #minuteMs = Number.NEGATIVE_INFINITY
   #bySource = new Map<string, Counted>()
   #waiting = new Map<string, StatRow>()
@@ -88,7 +89,8 @@ export class StatsRecorder implements Telemetry {
   lastWebhookAtMs = (source: string): number | undefined => this.#lastWebhooks.get(source)
 
   #markRunning(): void {
-    const service = this.#of(SERVICE)
+    this.#turn()
+    const service = this.#bySource.get(SERVICE) ?? this.#begin(SERVICE)
     if (this.#options.receives && service.hour.minutes.set(this.#minuteOfHour())) service.isChanged = true
   }
 
@@ -101,7 +103,7 @@ export class StatsRecorder implements Telemetry {
     // A request that the service could not take was a sign of life, too.
     if (outcome !== 'unavailable' && !isAcknowledged(outcome)) return
     counted.hour.minutes.set(this.#minuteOfHour())
-    this.#lastWebhooks.set(source, this.#options.clock())
+    this.#lastWebhooks.set(source, this.#nowMs)
   }
 
   acknowledged(source: string, seconds: number): void {
@@ -147,16 +149,17 @@ export class StatsRecorder implements Telemetry {
   polled(): void {}
 
   #known(source: string | undefined): Counted | undefined {
-    if (source === undefined || !this.#options.sources().has(source)) return undefined
-    const counted = this.#of(source)
+    if (source === undefined) return undefined
+    this.#turn()
+    const known = this.#bySource.get(source)
+    // Within an hour, a source that is not configured any more is still counted.
+    if (known === undefined && !this.#options.sources().has(source)) return undefined
+    const counted = known ?? this.#begin(source)
     counted.isChanged = true
     return counted
   }
 
-  #of(source: string): Counted {
-    this.#turn()
-    const known = this.#bySource.get(source)
-    if (known !== undefined) return known
+  #begin(source: string): Counted {
     const counted: Counted = { minute: new Numbers(), hour: new Numbers(), isChanged: false }
     this.#bySource.set(source, counted)
     return counted
@@ -164,9 +167,12 @@ export class StatsRecorder implements Telemetry {
 
   /** Begins a new minute, and a new hour with it, if the clock says so. */
   #turn(): void {
-    const minuteMs = beginningOf('minute', this.#options.clock())
+    const nowMs = this.#options.clock()
+    this.#nowMs = nowMs
+    if (nowMs >= this.#minuteMs && nowMs < this.#minuteMs + STAT_SPANS.minute) return
+    const minuteMs = beginningOf('minute', nowMs)
     const backMs = this.#minuteMs - minuteMs
-    if (backMs === 0 || (backMs > 0 && backMs <= MAX_STEP_BACK_MS)) return
+    if (backMs > 0 && backMs <= MAX_STEP_BACK_MS) return
     this.#collect()
     // The rows of the time that comes again are not to be written over.
     if (backMs > 0) this.#writer = newUid()
