@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { DAY_MS, HOUR_MS } from '../../src/domain/clock.ts'
 import type { StatQuery, StatRow } from '../../src/domain/stat-store.ts'
 import type { Fixture } from './store-contract.ts'
-import { newEvent, START_MS } from './store-samples.ts'
+import { claimOne, newEvent, START_MS, settlement } from './store-samples.ts'
 
 export const statRow = (row: Partial<StatRow> = {}): StatRow => ({
   span: 'minute',
@@ -18,11 +18,21 @@ const ALL_HOURS: StatQuery = { ...ALL_MINUTES, span: 'hour' }
 const PRUNED = { minutesBeforeMs: 0, hoursBeforeMs: 0, afterMs: START_MS + 365 * DAY_MS, limit: 100 }
 
 /** The guarantees of `domain/stat-store.ts`. */
-export function describeStats({ store }: Fixture): void {
+export function describeStats({ store, now, pass }: Fixture): void {
   /** A row may wait for another commit, and so goes along with an append here. */
   async function record(...rows: readonly StatRow[]): Promise<void> {
     await Promise.all([store().recordStats(rows), store().append(newEvent())])
   }
+
+  test('a claim says since when its deliveries were due, by the clock of the process', async () => {
+    await store().append(newEvent())
+    pass(5_000)
+    const first = await claimOne(store())
+    expect(first.dueAtMs).toBe(START_MS)
+    await store().settle([settlement(first, { verdict: 'retry', outcome: 'failed', dueAtMs: now() + 1_000 })])
+    pass(60_000)
+    expect((await claimOne(store())).dueAtMs).toBe(START_MS + 6_000)
+  })
 
   describe('`recordStats`', () => {
     test('writes rows that `statRows` gives back, in order of time, source and writer', async () => {
