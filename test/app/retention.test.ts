@@ -2,7 +2,6 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { Retention, type RetentionOptions } from '../../src/app/retention.ts'
-import type { StatRow, StatSpan } from '../../src/domain/stat-store.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
@@ -297,26 +296,4 @@ test.each([
   await retention.pass()
   expect(await kept(store)).toBe(1)
   expect(retention.state()).toEqual({ isHeld: false, deadExpiring: 0 })
-})
-
-test('numbers over time are deleted after their own times, also where events stay for ever, and not while the clock is doubted', async () => {
-  const at = time()
-  const store = await open(ownPath(), at)
-  const { retention } = retentionOf(store, at, { retentionDays: 0, deadRetentionDays: 0 })
-  const row = (span: StatSpan, days: number): StatRow => ({
-    span,
-    atMs: at.wallMs - days * DAY_MS,
-    source: 'ai',
-    writer: 'one',
-    numbers: '{}',
-  })
-  const rows = (span: StatSpan) => store.statRows({ span, sinceMs: 0, untilMs: at.wallMs + HOUR_MS, limit: 100 })
-  const given = [row('minute', 3), row('minute', 1), row('hour', 91), row('hour', 89)]
-  await Promise.all([store.recordStats(given), store.append(newEvent())])
-  await retention.pass()
-  expect([...(await rows('minute')), ...(await rows('hour'))]).toEqual([given[1], given[3]])
-  pass(at, HOUR_MS)
-  at.wallMs += 400 * DAY_MS
-  await retention.pass()
-  expect(await rows('hour')).toHaveLength(1)
 })
