@@ -76,6 +76,7 @@ export async function startHoldfast(
       { listener: listeners.ops, names: 'OPS_HOST, OPS_PORT', host: config.opsHost, port: config.opsPort },
       { listener: listeners.public, names: 'HOST, PORT', host: config.publicHost, port: config.publicPort },
     ])
+    await service.pauses.start()
     reloader.start()
     service.monitoring.start()
     if (service.isWorker) {
@@ -156,7 +157,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, replays, causeNaming, taskWatch, monitoring, live }: Service,
+  { config, store, routed, retention, pauses, replays, causeNaming, taskWatch, monitoring, live }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -169,6 +170,7 @@ async function stopInOrder(
   await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
   phase.isClosing = true
   retention.stop()
+  await pauses.stop()
   live.close()
   taskWatch.waiters.close()
   await Promise.all([

@@ -83,11 +83,12 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, audit, deadCauses, routed, retention, metrics, monitoring, live, log } = service
+  const { config, store, audit, pauses, deadCauses, routed, retention, metrics, monitoring, live, log } = service
   return createOpsListener({
     store,
     live,
     audit,
+    pauses,
     deadCauses,
     replay: (uid, handler) => reloader.use(({ pipeline }) => pipeline.replayer.replay(uid, handler)),
     replays: service.replays.service,

@@ -10,6 +10,7 @@ import type { Counts, StoreSize } from '../domain/store-health.ts'
 import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { VERSION } from '../domain/version.ts'
+import { type PauseMetrics, pauseGauges } from './pause-metrics.ts'
 import { sizeGauges, sourceGauges, type WatchedSource } from './source-metrics.ts'
 import { problemGauge } from './status.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
@@ -70,6 +71,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const refreshSize = options.storeSize === undefined ? undefined : sizeGauges([registry], options.storeSize)
   if (options.watchedSources !== undefined) sourceGauges([registry], options.watchedSources)
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
+  if (options.paused !== undefined) pauseGauges([registry], options.paused)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
   if (options.status !== undefined) problemGauge([registry], options.status)
 
@@ -115,6 +117,7 @@ export interface MetricsOptions {
   readonly secretUses?: () => readonly { readonly source: string; readonly uses: readonly SecretUse[] }[]
   /** The service at a glance. */
   readonly status?: ReadStatus
+  readonly paused?: PauseMetrics
   /** The last reload of the configuration. */
   readonly lastReload?: () => LastReload
   /** The state of retention; undefined if this process does not do it. */

@@ -1,6 +1,7 @@
 import { longestWaits } from '../dispatch/attempt-policies.ts'
 import type { RunningAttempts } from '../dispatch/concurrency-limits.ts'
 import { Dispatcher } from '../dispatch/dispatcher.ts'
+import { Pauses } from '../dispatch/pauses.ts'
 import type { StartsByHandler } from '../dispatch/rate-limits.ts'
 import type { Clock } from '../domain/clock.ts'
 import { attemptsOf, type Config } from '../domain/config.ts'
@@ -100,6 +101,7 @@ export function wireService(
   const isWorker = config.role !== 'ingest'
   const clockWatch = new ClockWatch({ clock, now: () => performance.now(), log })
   const deadCauses = createReadDeadCauses(store)
+  const pauses = pausesOf(inputs, () => current().dispatcher.pausesChanged())
   const metrics = createMetrics({
     deadCauses: () => deadCauses({}),
     handlers: routed.handlers,
@@ -118,6 +120,7 @@ export function wireService(
     droppedLogLines,
     lastReload: () => reloader().last,
     status: () => readStatus(),
+    paused: { pauses, handlers: routed.handlers, sources: () => current().parts.sources.keys() },
     secretUses: () => secretUsesOf(current()),
     retention: () => (isWorker ? retention.state() : undefined),
   })
@@ -128,13 +131,13 @@ export function wireService(
   })
   const readStatus = statusOf(inputs, { retention, clockWatch, monitoring, deadCauses }, reloader)
   const telemetry = monitoring.telling(metrics.telemetry)
-  const audit = createAuditTrail(store.audit, log)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   const replays: Replays = wireReplays(inputs, reloader)
   return {
     ...inputs,
     isWorker,
-    audit,
+    pauses,
+    audit: createAuditTrail(store.audit, log),
     deadCauses,
     causeNaming: causeNamingOf(inputs),
     clockWatch,
@@ -155,6 +158,16 @@ export function wireService(
 
 const secretUsesOf = ({ parts, secretUses }: Generation) =>
   [...parts.sources.keys()].map((source) => ({ source, uses: secretUses.usesOf(source) }))
+
+const pausesOf = ({ config, store, log }: WiringInputs, onChange: () => void): Pauses =>
+  new Pauses({
+    store: store.pauses,
+    isShared: store.replicas !== undefined,
+    onChange: () => {
+      if (config.role !== 'ingest') onChange()
+    },
+    log,
+  })
 
 /** Makes the parts that depend on the modules, and connects them. Starts nothing: so far only what `prepare` started runs. */
 export function wireGeneration(service: Service, parts: ServiceParts) {
@@ -179,7 +192,7 @@ export function wireGeneration(service: Service, parts: ServiceParts) {
 }
 
 function dispatcherOf(
-  { store, routed, telemetry, runningAttempts, recentStarts, clock, log }: Service,
+  { store, routed, pauses, telemetry, runningAttempts, recentStarts, clock, log }: Service,
   { config, sources, pool, handlers }: ServiceParts,
   receiving: () => number,
 ): Dispatcher {
@@ -190,6 +203,7 @@ function dispatcherOf(
     running: runningAttempts,
     starts: recentStarts,
     rateShareOf: routed.rateShareOf,
+    pauses,
     handlersDir: realDirectory(config.handlersDir),
     routesOf: (source) => typeRoutes(source, sources.get(source)?.types, routed.handlers()),
     ...(store.replicas === undefined ? OWN_STORE_IDLE : sharedStoreIdle(routed)),

@@ -1,26 +1,16 @@
-import type { Logger } from 'pino'
 import { settlesWithin } from '../domain/clock.ts'
-import {
-  type AttemptResult,
-  type LeasedDelivery,
-  leasedWork,
-  type Settlement,
-  type TypeRoutes,
-  type Work,
-} from '../domain/delivery.ts'
-import type { ClaimRequest, DeliveryQueue } from '../domain/delivery-queue.ts'
+import { type AttemptResult, type LeasedDelivery, leasedWork, type Settlement, type Work } from '../domain/delivery.ts'
+import type { ClaimRequest } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
-import type { HandlerDefinition } from '../domain/handler.ts'
-import type { AttemptPolicy } from '../domain/handler-policy.ts'
 import { MAX_TIMER_MS } from '../domain/limits.ts'
-import type { RateShare } from '../domain/rate-share.ts'
 import { settlementOf } from '../domain/retry-or-dead.ts'
-import type { Telemetry } from '../domain/telemetry.ts'
 import { AttemptPolicies, longestWaits } from './attempt-policies.ts'
-import { ClaimLoop, type ClaimTiming } from './claim-loop.ts'
-import { ConcurrencyLimits, type PoolCapacity, type RunningAttempts } from './concurrency-limits.ts'
+import { ClaimLoop } from './claim-loop.ts'
+import { ConcurrencyLimits } from './concurrency-limits.ts'
+import type { DispatcherOptions } from './dispatcher-options.ts'
+import { heldSettlement, NO_PAUSES, type PauseView } from './pauses.ts'
 import { Prefetch } from './prefetch.ts'
-import { RateLimits, type RememberedStart, type StartsByHandler } from './rate-limits.ts'
+import { RateLimits, type RememberedStart } from './rate-limits.ts'
 import { redactResult, reportSettlement, SettlementQueue } from './settlement-queue.ts'
 
 /**
@@ -30,35 +20,6 @@ import { redactResult, reportSettlement, SettlementQueue } from './settlement-qu
 const MAX_RECEIVING_TO_OFFER = 8
 /** While this many attempts have ended and are not settled, the dispatcher neither claims deliveries nor offers leases. */
 const MAX_UNSETTLED = 1_024
-
-export interface DispatcherOptions extends ClaimTiming {
-  readonly store: Pick<DeliveryQueue, 'claim' | 'settle'>
-  readonly pool: PoolCapacity & {
-    onCapacity: () => void
-    run(work: Work, timeoutMs: number): Promise<AttemptResult>
-    abort(): void
-    close(): Promise<void>
-  }
-  readonly handlers: readonly HandlerDefinition[]
-  /** Shared with the dispatchers from before a reload; its own unless given. */
-  readonly running?: RunningAttempts
-  /** Likewise, of the handlers with a rate. */
-  readonly starts?: StartsByHandler
-  /** Which part of a handler's rate is this process's. */
-  readonly rateShareOf?: (handler: string) => RateShare
-  /** A monotonic clock. */
-  readonly monotonicMs?: () => number
-  readonly routesOf: (source: string) => TypeRoutes
-  /** Of the handlers that have no other policy. */
-  readonly attempts: AttemptPolicy
-  /** The directory of handlers: errors are told apart by the lines there that they come from. */
-  readonly handlersDir: string
-  readonly random: () => number
-  /** Removes secrets from the errors of handlers. */
-  readonly redact: (text: string) => string
-  readonly telemetry: Telemetry
-  readonly log: Logger
-}
 
 /**
  * Claims due deliveries, runs them in the pool, and settles their results. Only the store knows which deliveries are due; `wake`
@@ -74,6 +35,7 @@ export class Dispatcher {
   readonly #limits: ConcurrencyLimits
   readonly #prefetch: Prefetch
   readonly #policies: AttemptPolicies
+  readonly #pauses: PauseView
   /** Undefined if no handler has a rate. */
   readonly #rates: RateLimits | undefined
   /** Fires when the first of the throttled handlers whose deliveries wait may start an attempt. */
@@ -87,8 +49,9 @@ export class Dispatcher {
   #successor: Dispatcher | undefined
 
   constructor(options: DispatcherOptions) {
-    const { handlers, pool, running, attempts } = options
+    const { handlers, pool, running, attempts, pauses = NO_PAUSES } = options
     this.#options = options
+    this.#pauses = pauses
     this.#policies = new AttemptPolicies(handlers, attempts)
     this.#rates = RateLimits.of(handlers, options)
     this.#limits = new ConcurrencyLimits(pool, handlers, running, this.#rates)
@@ -102,12 +65,12 @@ export class Dispatcher {
       ...options,
       handlers: names,
       request: () => this.#claimRequest(),
-      onClaimed: (work) => this.#prefetch.keeps(work) || this.#execute(work),
+      onClaimed: (work) => this.#keepsBack(work) || this.#prefetch.keeps(work) || this.#execute(work),
       onClaimEnded: () => {
         this.#rates?.answered()
         this.#waitForRate()
       },
-      isThrottled: this.#rates?.isThrottled,
+      isThrottled: this.#mayNotStart,
     })
     this.#settlements = new SettlementQueue({
       ...options,
@@ -134,11 +97,15 @@ export class Dispatcher {
    * Names the handlers whose deliveries of a new event can start at once if the store leases them as it stores the event.
    * Reserves capacity for them; the caller must call `take`, which ends the reservation.
    */
-  offer(handlers: readonly string[]): LeaseOffer | undefined {
+  offer(handlers: readonly string[], source: string): LeaseOffer | undefined {
     if (this.#isStopping || this.#successor !== undefined || this.#claims.isFailing) return undefined
     if (this.#options.receiving() > MAX_RECEIVING_TO_OFFER) return undefined
     if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
-    const offered = handlers.filter((handler) => !this.#isBehind(handler) && this.#limits.reserve(handler))
+    const { isDraining, isSourcePaused, isHandlerPaused } = this.#pauses
+    if (isDraining || isSourcePaused(source)) return undefined
+    const offered = handlers.filter(
+      (handler) => !isHandlerPaused(handler) && !this.#isBehind(handler) && this.#limits.reserve(handler),
+    )
     if (offered.length === 0) return undefined
     this.#offers++
     return { handlers: offered, leaseMs: this.#policies.leaseOf(offered) }
@@ -150,10 +117,19 @@ export class Dispatcher {
    */
   take({ handlers }: LeaseOffer, event: NewEvent, leased: readonly LeasedDelivery[] = []): void {
     for (const handler of handlers) this.#limits.release(handler)
-    for (const delivery of leased) this.#execute(leasedWork(event, delivery))
+    for (const delivery of leased) {
+      const work = leasedWork(event, delivery)
+      if (!this.#keepsBack(work)) this.#execute(work)
+    }
     if (this.#rates !== undefined) this.#released(this.#rates, handlers)
     this.#offers--
     this.#onTaken()
+  }
+
+  /** Says that `pauses` has changed, or that held deliveries have become due. */
+  pausesChanged(): void {
+    this.#putBack(this.#prefetch.takeThose(this.#pauses.keepsBack))
+    if (!this.#pauses.isDraining) this.wake()
   }
 
   /**
@@ -209,8 +185,9 @@ export class Dispatcher {
 
   #claimRequest(): ClaimRequest | undefined {
     const { pool } = this.#options
-    if (this.#settlements.unsettled >= MAX_UNSETTLED) return undefined
-    const { handlers, total } = this.#prefetch.claimLimits(this.#limits.limits())
+    if (this.#settlements.unsettled >= MAX_UNSETTLED || this.#pauses.isDraining) return undefined
+    const { handlers: free, total } = this.#prefetch.claimLimits(this.#limits.limits())
+    const handlers = free.filter(({ name }) => !this.#pauses.isHandlerPaused(name))
     this.#waitForRate()
     if (handlers.length === 0) return undefined
     this.#rates?.ask(handlers)
@@ -234,6 +211,24 @@ export class Dispatcher {
     for (let work = this.#prefetch.next(); work !== undefined; work = this.#prefetch.next()) this.#execute(work)
   }
 
+  #mayNotStart = (handler: string): boolean =>
+    this.#pauses.isDraining || this.#pauses.isHandlerPaused(handler) || this.#rates?.isThrottled(handler) === true
+
+  /** Puts a leased delivery back if it must not start now. */
+  #keepsBack(work: Work): boolean {
+    const isKeptBack = this.#pauses.keepsBack(work)
+    if (isKeptBack) this.#putBack([work])
+    return isKeptBack
+  }
+
+  #putBack(all: readonly Work[]): void {
+    const { isSourcePaused, isDraining } = this.#pauses
+    const nowMs = this.#options.clock()
+    for (const work of all) if (isSourcePaused(work.event.source)) this.#settlements.add(heldSettlement(work, nowMs))
+    const rest = all.filter(({ event }) => !isSourcePaused(event.source))
+    this.#release(rest, isDraining ? 'this process drains' : 'its handler is paused')
+  }
+
   /** Gives back deliveries that have not started. One line of the log tells of all: there may be hundreds. */
   #release(all: readonly Work[], error: string): void {
     if (all.length === 0) return
@@ -253,7 +248,9 @@ export class Dispatcher {
   #waitForRate(): void {
     if (this.#rates === undefined || this.#isStopping || this.#successor !== undefined) return
     clearTimeout(this.#rateTimer)
-    const inMs = this.#rates.nextInMs(this.#claims.hasBacklog)
+    const inMs = this.#rates.nextInMs(
+      (handler) => !this.#pauses.isHandlerPaused(handler) && this.#claims.hasBacklog(handler),
+    )
     if (inMs === Number.POSITIVE_INFINITY) return
     this.#rateTimer = setTimeout(
       () => {

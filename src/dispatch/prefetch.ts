@@ -109,6 +109,21 @@ export class Prefetch {
     return all.map(({ work }) => work)
   }
 
+  /** Removes and returns the deliveries that match. */
+  takeThose(matches: (work: Work) => boolean): readonly Work[] {
+    const taken: Work[] = []
+    for (const { waiting } of this.#handlers.values())
+      for (let at = waiting.length - 1; at >= 0; at--) {
+        const work = waiting[at]?.work
+        if (work === undefined || !matches(work)) continue
+        waiting.splice(at, 1)
+        taken.push(work)
+      }
+    this.#size -= taken.length
+    if (this.#size === 0) this.#stopTimer()
+    return taken
+  }
+
   /** Says that an attempt has ended, from which the speed of its handler follows. */
   ended({ handler, body }: Work): void {
     const state = this.#handlers.get(handler)

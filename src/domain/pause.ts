@@ -43,3 +43,18 @@ export const HELD_MS = 30 * 86_400_000
 
 /** Characters of the reason for a pause. */
 export const MAX_PAUSE_REASON = 256
+
+/** Pauses handlers and sources for all processes, and drains this one. */
+export interface PauseService {
+  /** What is paused, as this process knows it. */
+  list(): readonly Pause[]
+  find(kind: PausedKind, name: string): Pause | undefined
+  /** As `PauseStore.pause`; this process obeys when it resolves, the others within a second. */
+  pause(pause: NewPause): Promise<Pause>
+  /** As `PauseStore.resume`. Held deliveries become due soon after. */
+  resume(kind: PausedKind, name: string): Promise<Pause | undefined>
+  /** Whether this process claims no more deliveries. It forgets that when it ends. */
+  readonly isDraining: boolean
+  /** Begins or ends that. Running attempts finish; what is leased ahead is given back. */
+  drain(on: boolean): void
+}

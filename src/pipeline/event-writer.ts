@@ -15,7 +15,7 @@ interface EventWriterOptions {
   readonly log: Logger
   readonly dispatch: {
     /** Offers to lease the deliveries of these handlers that could start at once. The caller must call `take` with the offer. */
-    offer(handlers: readonly string[]): LeaseOffer | undefined
+    offer(handlers: readonly string[], source: string): LeaseOffer | undefined
     take(offer: LeaseOffer, event: NewEvent, leased?: readonly LeasedDelivery[]): void
     /** Tells the dispatcher that deliveries of these handlers are on disk. */
     wake(handlers: readonly string[]): void
@@ -60,7 +60,7 @@ async function appendAndDispatch({ append, dispatch }: EventWriterOptions, event
   const { handlers, orderKeys } = event
   // Only the store knows whether a delivery with an order key may run.
   const unordered = orderKeys === undefined ? handlers : handlers.filter((name) => !Object.hasOwn(orderKeys, name))
-  const offer = unordered.length === 0 ? undefined : dispatch.offer(unordered)
+  const offer = unordered.length === 0 ? undefined : dispatch.offer(unordered, event.source)
   let receipt: Receipt | undefined
   try {
     receipt = await append(offer === undefined ? event : { ...event, lease: offer })

@@ -1,6 +1,7 @@
 import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { Dispatcher, type DispatcherOptions } from '../../src/dispatch/dispatcher.ts'
+import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
+import type { DispatcherOptions } from '../../src/dispatch/dispatcher-options.ts'
 import type { Work } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 
@@ -179,9 +180,9 @@ test('a dispatcher offers a handler for no more events at once than its rate all
   const { dispatcher, looksWithin } = startDispatcher({ handlers, maxIdleMs: () => 10_000 })
   dispatcher.wake()
   await looksWithin(10)
-  const offers = [1, 2, 3].map(() => dispatcher.offer(['a']))
+  const offers = [1, 2, 3].map(() => dispatcher.offer(['a'], 'acme'))
   expect(offers.map((offer) => offer?.handlers)).toEqual([['a'], ['a'], undefined])
   const [first] = offers
   if (first !== undefined) dispatcher.take(first, {} as NewEvent, [])
-  expect(dispatcher.offer(['a'])?.handlers).toEqual(['a'])
+  expect(dispatcher.offer(['a'], 'acme')?.handlers).toEqual(['a'])
 })

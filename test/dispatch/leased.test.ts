@@ -7,7 +7,7 @@ async function asleep(options: Parameters<typeof startDispatcher>[0] = {}) {
   const started = await startDispatcher({ maxIdleMs: () => 3_600_000, ...options })
   started.dispatcher.wake()
   await eventually(
-    async () => started.dispatcher.offer(['ok']),
+    async () => started.dispatcher.offer(['ok'], 'acme'),
     (offer) => {
       if (offer !== undefined) started.dispatcher.take(offer, {} as never)
       return offer !== undefined
@@ -74,7 +74,7 @@ describe('an event whose handler has capacity', () => {
 
   test('is released, not counted, when the service stops before it starts', async () => {
     const { dispatcher, pool, store, keep } = await asleep()
-    const offer = dispatcher.offer(['ok'])
+    const offer = dispatcher.offer(['ok'], 'acme')
     const stopped = dispatcher.stop(200, 50)
     await pool.close()
     const { uid } = await keep(['ok'])

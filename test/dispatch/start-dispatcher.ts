@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { Dispatcher } from '../../src/dispatch/dispatcher.ts'
+import { Pauses, type PauseView } from '../../src/dispatch/pauses.ts'
 import { HandlerPool } from '../../src/dispatch/pool/pool.ts'
 import type { Attempt, DeliverySummary } from '../../src/domain/delivery.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
@@ -31,8 +32,23 @@ interface DispatcherOptions {
   /** An embedded one that is empty, unless given. */
   readonly store?: OpenStore
   readonly rateShareOf?: (handler: string) => RateShare
+  readonly pauses?: PauseView
   /** Of single handlers. */
   readonly policies?: Readonly<Record<string, HandlerPolicy>>
+}
+
+/** Pauses of an embedded store, which tell a dispatcher that does not exist yet. */
+export function startPauses(store: OpenStore) {
+  let onChange = (): void => {}
+  const service = new Pauses({ store: store.pauses, isShared: false, onChange: () => onChange(), log: silent })
+  onTestFinished(() => service.stop())
+  return {
+    service,
+    view: service,
+    tell: (to: () => void) => {
+      onChange = to
+    },
+  }
 }
 
 type Data = Record<string, unknown>
@@ -69,8 +85,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
       timeoutMs: options.timeoutMs ?? 5_000,
       retry: { maxAttempts: options.maxAttempts ?? 2, baseMs: 1, capMs: 1 },
     },
-    ...(options.maxIdleMs !== undefined && { maxIdleMs: options.maxIdleMs }),
-    ...(options.rateShareOf !== undefined && { rateShareOf: options.rateShareOf }),
+    ...asGiven(options),
     clock: Date.now,
     random: Math.random,
     telemetry,
@@ -111,6 +126,12 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   }
   return { store, pool, dispatcher, append, keep, ended, reports, starts, claims, logged }
 }
+
+const asGiven = ({ maxIdleMs, rateShareOf, pauses }: DispatcherOptions) => ({
+  ...(maxIdleMs !== undefined && { maxIdleMs }),
+  ...(rateShareOf !== undefined && { rateShareOf }),
+  ...(pauses !== undefined && { pauses }),
+})
 
 const handlersOf = (
   registered: readonly HandlerDefinition[],

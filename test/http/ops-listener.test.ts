@@ -181,6 +181,7 @@ describe('the ops API', () => {
       silent_since: null,
       refusing_since: '1970-01-01T00:00:00.000Z',
       refusing_reason: 'signature_mismatch',
+      paused: null,
     }
     expect(await (await get('/v1/sources')).json()).toEqual({
       items: [

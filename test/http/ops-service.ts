@@ -2,6 +2,7 @@ import pino from 'pino'
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
 import { createMetrics } from '../../src/app/metrics.ts'
 import { Retention } from '../../src/app/retention.ts'
+import { Pauses } from '../../src/dispatch/pauses.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
@@ -94,11 +95,9 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     store,
     deadCauses: createReadDeadCauses(store),
     live: new LiveFeed({ store, log }),
-    replay: async (uid, handler) => {
-      const replay = { eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] } as const
-      return store.replay(replay)
-    },
     replays: replaysOf(store),
+    replay: async (uid, handler) =>
+      store.replay({ eventUid: uid, handlers: [handler ?? 'log'], status: 'accepted', reasons: [] }),
     tasks: createTasks({
       store,
       watch: watchTasks({ store, pushes: () => true, clock: Date.now, log, telemetry: { taskResolved: () => {} } }),
@@ -143,6 +142,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     audit: { record: (entry) => store.audit.record(entry) },
     access: opsAccess(),
+    pauses: new Pauses({ store: store.pauses, isShared: false, onChange: () => {}, log }),
     metricsOpen: false,
     stats: createReadStats(store, Date.now),
     status: statusOf(store, handlers),

@@ -237,6 +237,7 @@ describe('the ops API', () => {
             retry: { max_attempts: 12, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: null,
             order_by: null,
+            paused: null,
           },
           {
             name: 'bill',

@@ -48,6 +48,10 @@ export function noteNoChange(request: FastifyRequest): void {
 /** The header in which a client names its user. */
 export const CLAIMED_NAME_HEADER = 'x-holdfast-user'
 
+/** The name that the client of the request gives its user. */
+export const claimedNameOf = ({ headers }: FastifyRequest): string | undefined =>
+  auditText(headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME)
+
 const ACTION = /^[a-z]+(?:[._][a-z]+)+$/
 
 /**
@@ -81,7 +85,7 @@ function entryOf(request: FastifyRequest, status: number): AuditEntry | undefine
   const { peer, agent } = clientOf(request)
   const shown = {
     target: auditText(target ?? Object.values((params ?? {}) as Record<string, string>).join('/')),
-    claimedName: auditText(request.headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME),
+    claimedName: claimedNameOf(request),
     agent: auditText(agent),
     reason: isDone ? undefined : problemOf(request),
   }

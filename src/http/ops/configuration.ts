@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
+import type { PauseService } from '../../domain/pause.ts'
 import type { SecretUse, SourceState } from '../../domain/source.ts'
 import type { SourceHealth } from '../../domain/source-health.ts'
 import { HandlerSchema, handlerJson, SourceSchema, type SourceView, sourceJson } from '../schemas/configuration.ts'
@@ -13,9 +14,13 @@ interface SourceAnswers {
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly sourceHealth: (source: string) => SourceHealth
   readonly secretUses: (source: string) => readonly SecretUse[]
+  readonly pauses: Pick<PauseService, 'find'>
 }
 
-export function registerSources(app: OpsApp, { sources, sourceState, sourceHealth, secretUses }: SourceAnswers): void {
+export function registerSources(
+  app: OpsApp,
+  { sources, sourceState, sourceHealth, secretUses, pauses }: SourceAnswers,
+): void {
   app.get(
     '/v1/sources',
     {
@@ -27,19 +32,28 @@ export function registerSources(app: OpsApp, { sources, sourceState, sourceHealt
     },
     async (_request, reply) => {
       const items = sources().map(async (source) =>
-        sourceJson(source, await sourceState(source.name), sourceHealth(source.name), secretUses(source.name)),
+        sourceJson(
+          source,
+          await sourceState(source.name),
+          sourceHealth(source.name),
+          secretUses(source.name),
+          pauses.find('source', source.name),
+        ),
       )
       return reply.send({ items: await Promise.all(items) })
     },
   )
 }
 
-/** `handlers` gives the handlers that are known now; `service` is what counts for those without a policy of their own. */
-export function registerHandlers(
-  app: OpsApp,
-  handlers: () => readonly HandlerDefinition[],
-  service: () => AttemptPolicy,
-): void {
+interface HandlerAnswers {
+  /** The handlers that are known now. */
+  readonly handlers: () => readonly HandlerDefinition[]
+  /** What counts for those without a policy of their own. */
+  readonly attempts: () => AttemptPolicy
+  readonly pauses: Pick<PauseService, 'find'>
+}
+
+export function registerHandlers(app: OpsApp, { handlers, attempts, pauses }: HandlerAnswers): void {
   app.get(
     '/v1/handlers',
     {
@@ -49,6 +63,9 @@ export function registerHandlers(
         response: { 200: Type.Object({ items: Type.Array(HandlerSchema) }) },
       },
     },
-    async (_request, reply) => reply.send({ items: handlers().map((handler) => handlerJson(handler, service())) }),
+    async (_request, reply) =>
+      reply.send({
+        items: handlers().map((handler) => handlerJson(handler, attempts(), pauses.find('handler', handler.name))),
+      }),
   )
 }

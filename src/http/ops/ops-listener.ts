@@ -9,6 +9,7 @@ import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { LiveEvents } from '../../domain/live.ts'
+import type { PauseService } from '../../domain/pause.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
 import type { ReplayService } from '../../domain/replay-service.ts'
 import type { RetentionService } from '../../domain/retention.ts'
@@ -33,6 +34,7 @@ import { registerDeliveries, registerEvents, registerReplays } from './events.ts
 import { registerJsonBody } from './json-body.ts'
 import { registerLive } from './live.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
+import { registerPauses } from './pauses.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerReload } from './reload.ts'
 import { registerReplayJobs } from './replays.ts'
@@ -51,6 +53,7 @@ export interface OpsListenerOptions {
     DeadLetters &
     Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
   readonly audit: AuditTrail
+  readonly pauses: PauseService
   readonly deadCauses: ReadDeadCauses
   readonly replay: ReplayEvent
   readonly replays: ReplayService
@@ -118,12 +121,19 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerTasks(app, options.tasks)
     registerRegistrations(app, options.webhooks)
     registerSources(app, options)
-    registerHandlers(app, options.handlers, options.attempts)
+    registerHandlers(app, options)
     registerReload(app, options.reload)
     registerStats(app, options.stats)
     registerStatus(app, options.status)
     registerRetention(app, retention)
     registerAudit(app, store.audit)
+    registerPauses(app, {
+      pauses: options.pauses,
+      names: {
+        handler: () => options.handlers().map(({ name }) => name),
+        source: () => options.sources().map(({ name }) => name),
+      },
+    })
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
     refuseOthers()
   })

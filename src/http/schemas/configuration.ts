@@ -2,8 +2,10 @@ import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import { type AttemptPolicy, attemptPolicyOf } from '../../domain/handler-policy.ts'
+import type { Pause } from '../../domain/pause.ts'
 import { BREAKER_STATES, type SecretUse, type Source, type SourceState } from '../../domain/source.ts'
 import type { SourceHealth } from '../../domain/source-health.ts'
+import { PausedSchema, pausedJson } from './pauses.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const SourceSchema = Type.Object({
@@ -40,6 +42,7 @@ export const SourceSchema = Type.Object({
     'Since when its requests are refused for their signatures, and none or hardly any is accepted; null: they are accepted',
   ),
   refusing_reason: Nullable(Type.String(), 'The most frequent reason'),
+  paused: PausedSchema,
 })
 export type SourceJson = Static<typeof SourceSchema>
 
@@ -51,6 +54,7 @@ export const sourceJson = (
   state: SourceState,
   health: SourceHealth,
   secretUses: readonly SecretUse[],
+  pause: Pause | undefined,
 ): SourceJson => ({
   name,
   provider: provider.name,
@@ -70,6 +74,7 @@ export const sourceJson = (
   silent_since: isoOrNull(health.silentSinceMs ?? state.silentSinceMs),
   refusing_since: isoOrNull(health.refusingSinceMs),
   refusing_reason: health.refusingReason ?? null,
+  paused: pausedJson(pause),
 })
 
 export const HandlerSchema = Type.Object({
@@ -93,11 +98,12 @@ export const HandlerSchema = Type.Object({
     Type.String(),
     'The path in the event by whose value its events run one after another; null: in no order',
   ),
+  paused: PausedSchema,
 })
 export type HandlerJson = Static<typeof HandlerSchema>
 
 /** `service`: the service's settings, which count for what the handler has no policy of its own. */
-export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy): HandlerJson {
+export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy, pause: Pause | undefined): HandlerJson {
   const { name, types, source, concurrency, rate, orderBy } = handler
   const { timeoutMs, retry } = attemptPolicyOf(handler, service)
   return {
@@ -109,5 +115,6 @@ export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy):
     retry: { max_attempts: retry.maxAttempts, base_ms: retry.baseMs, cap_ms: retry.capMs },
     rate: rate === undefined ? null : { limit: rate.limit, per_ms: rate.perMs },
     order_by: orderBy ?? null,
+    paused: pausedJson(pause),
   }
 }
