@@ -53,11 +53,11 @@ export interface DeadCauseFilter {
 /** The dead deliveries of one handler and source that have one cause. */
 export interface DeadCause extends AttemptCause {
   readonly count: number
-  /** There are more than `MAX_COUNTED`: `count` and `hourly` are of the last to die. */
+  /** There are more than `MAX_COUNTED`. */
   readonly isCapped: boolean
   readonly firstAtMs: number
   readonly lastAtMs: number
-  /** Deaths in each of the last `HOURS_SHOWN` hours, the last one last. */
+  /** Deaths in each of the last `HOURS_SHOWN` hours, the last one last; at most `MAX_COUNTED` each. */
   readonly hourly: readonly number[]
 }
 
@@ -117,7 +117,7 @@ export interface DeadLetters {
 }
 
 /** The dead deliveries that are counted of each cause. */
-export const MAX_COUNTED = 50_000
+export const MAX_COUNTED = 100_000
 export const HOURS_SHOWN = 24
 
 /** The dead deliveries that one step of a walk looks at. */

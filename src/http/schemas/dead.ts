@@ -16,9 +16,7 @@ export const DeadCauseSchema = Type.Object({
   handler: Type.String(),
   source: Type.String(),
   count: Type.Integer(),
-  count_more: Type.Optional(
-    Type.Literal(true, { description: `There are more: only the last ${MAX_COUNTED} to die are counted` }),
-  ),
+  count_more: Type.Optional(Type.Literal(true, { description: `There are more than ${MAX_COUNTED}` })),
   first_at: Time('When the first of them died'),
   last_at: Time('When the last of them died'),
   hourly: Type.Array(Type.Integer(), {

@@ -11,9 +11,7 @@ import {
   AFTER_ALL,
   type CauseRow,
   deadCauseOf,
-  type HourRow,
-  hourOf,
-  hoursFrom,
+  hoursUntil,
   lastUnnamed,
   meansUnnamed,
   mostFirst,
@@ -64,16 +62,20 @@ const OF = "state = 'dead' AND due_at >= $1 AND due_at < $2"
 const DEAD_CAUSES = {
   name: 'dead-causes',
   text: `
-    SELECT c.key, c.id, c.handler, c.source, c.signature, c.at, f.due_at AS first, l.due_at AS last, h.hours
+    SELECT c.key, c.id, c.handler, c.source, c.signature, c.at, f.due_at AS first, l.due_at AS last, t.n AS count, h.hourly
     FROM cause AS c
     CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at, key LIMIT 1) AS f
     CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at DESC, key DESC LIMIT 1) AS l
     CROSS JOIN LATERAL (
-      SELECT json_agg(x) AS hours FROM (
-        SELECT ${hourOf('due_at', '$3')} AS hour, count(*) AS n FROM (
-          SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at DESC, key DESC LIMIT ${MAX_COUNTED + 1}
-        ) AS d GROUP BY 1
-      ) AS x
+      SELECT count(*) AS n FROM (SELECT FROM delivery WHERE ${OF} AND cause = c.key LIMIT ${MAX_COUNTED + 1}) AS d
+    ) AS t
+    CROSS JOIN LATERAL (
+      SELECT json_agg(n.n ORDER BY r.at) AS hourly
+      FROM unnest($3::bigint[], $7::bigint[]) WITH ORDINALITY AS r (from_ms, to_ms, at) CROSS JOIN LATERAL (
+        SELECT count(*) AS n FROM (
+          SELECT FROM delivery WHERE ${OF} AND cause = c.key AND due_at >= r.from_ms AND due_at < r.to_ms LIMIT ${MAX_COUNTED}
+        ) AS d
+      ) AS n
     ) AS h
     WHERE ($4::text IS NULL OR c.id = $4) AND ($5::text IS NULL OR c.handler = $5) AND ($6::text IS NULL OR c.source = $6)
   `,
@@ -125,24 +127,25 @@ export const createPruneCauses =
   async (seenBeforeMs: number): Promise<number> =>
     (await connections.run('work', PRUNE, [seenBeforeMs])).length
 
-type DeadCauseRow = CauseRow & Readonly<{ first: number; last: number; hours: readonly HourRow[] }>
+type DeadCauseRow = CauseRow & Readonly<{ first: number; last: number; count: number; hourly: readonly number[] }>
 
 export function createDeadCauses(connections: Connections, clock: DatabaseClock) {
   return async (filter: DeadCauseFilter): Promise<DeadCauses> => {
     const { handler, source, cause, sinceMs = Number.MIN_SAFE_INTEGER, untilMs = Number.MAX_SAFE_INTEGER } = filter
-    const nowMs = await now(connections, clock)
+    const hours = hoursUntil(await now(connections, clock))
     const rows = await connections.run<DeadCauseRow>('read', DEAD_CAUSES, [
       sinceMs,
       untilMs,
-      hoursFrom(nowMs),
+      hours.map(({ fromMs }) => fromMs),
       escapeTextOrNull(cause),
       escapeTextOrNull(handler),
       escapeTextOrNull(source),
+      hours.map(({ toMs }) => toMs),
     ])
     const [left] = meansUnnamed(filter)
       ? await connections.run<{ n: number }>('read', COUNT_UNNAMED, [sinceMs, untilMs])
       : []
-    return { causes: mostFirst(rows.map((row) => deadCauseOf(row, row, row.hours))), unnamed: left?.n ?? 0 }
+    return { causes: mostFirst(rows.map((row) => deadCauseOf(row, row, row.hourly))), unnamed: left?.n ?? 0 }
   }
 }
 

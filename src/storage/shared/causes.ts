@@ -45,42 +45,32 @@ export type CauseRow = Readonly<{
   at: string | null
 }>
 
-/** Deaths of one cause in one hour of those shown, counted from the first; -1: before them. */
-export type HourRow = Readonly<{ hour: number; n: number }>
+const HOUR_MS = 3_600_000
 
-export const HOUR_MS = 3_600_000
-/** The begin of the hours that are shown. */
-export const hoursFrom = (nowMs: number): number => nowMs - HOURS_SHOWN * HOUR_MS
+/** The hours that are shown, from the first to the present one, which includes deaths that a clock has dated ahead. */
+export const hoursUntil = (nowMs: number): readonly { readonly fromMs: number; readonly toMs: number }[] =>
+  Array.from({ length: HOURS_SHOWN }, (_, at) => {
+    const fromMs = nowMs - (HOURS_SHOWN - at) * HOUR_MS
+    return { fromMs, toMs: at === HOURS_SHOWN - 1 ? Number.MAX_SAFE_INTEGER : fromMs + HOUR_MS }
+  })
 
-/** An expression: the hour of a death, as in `HourRow`. */
-export const hourOf = (dueAt: string, from: string): string =>
-  `CASE WHEN ${dueAt} < ${from} THEN -1 ELSE (${dueAt} - ${from}) / ${HOUR_MS} END`
-
-export function deadCauseOf(
+/** `count`: one more than `MAX_COUNTED` if there are so many. */
+export const deadCauseOf = (
   { id, handler, source, signature, at }: CauseRow,
-  { first, last }: { readonly first: number; readonly last: number },
-  hours: readonly HourRow[],
-): DeadCause {
-  const hourly = Array.from({ length: HOURS_SHOWN }, () => 0)
-  let count = 0
-  for (const { hour, n } of hours) {
-    count += n
-    // A death that a clock dated ahead counts for the present hour.
-    if (hour >= 0) hourly[Math.min(hour, HOURS_SHOWN - 1)] = (hourly[Math.min(hour, HOURS_SHOWN - 1)] ?? 0) + n
-  }
-  return {
-    id,
-    signature,
-    ...(at !== null && { at }),
-    handler,
-    source,
-    count: Math.min(count, MAX_COUNTED),
-    isCapped: count > MAX_COUNTED,
-    firstAtMs: first,
-    lastAtMs: last,
-    hourly,
-  }
-}
+  { first, last, count }: { readonly first: number; readonly last: number; readonly count: number },
+  hourly: readonly number[],
+): DeadCause => ({
+  id,
+  signature,
+  ...(at !== null && { at }),
+  handler,
+  source,
+  count: Math.min(count, MAX_COUNTED),
+  isCapped: count > MAX_COUNTED,
+  firstAtMs: first,
+  lastAtMs: last,
+  hourly,
+})
 
 export const mostFirst = (causes: readonly DeadCause[]): readonly DeadCause[] =>
   causes.toSorted((a, b) => b.count - a.count || b.lastAtMs - a.lastAtMs)

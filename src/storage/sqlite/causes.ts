@@ -5,9 +5,7 @@ import {
   AFTER_ALL,
   type CauseRow,
   deadCauseOf,
-  type HourRow,
-  hourOf,
-  hoursFrom,
+  hoursUntil,
   meansUnnamed,
   mostFirst,
   type UnnamedRow,
@@ -82,14 +80,22 @@ export function preparePruneCauses(db: DatabaseSync): (seenBeforeMs: number) => 
 export function prepareDeadCauses(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const of =
-    "FROM delivery INDEXED BY delivery_cause WHERE state = 'dead' AND cause IS ?1 AND due_at >= ?2 AND due_at < ?3"
+    "FROM delivery INDEXED BY delivery_cause WHERE state = 'dead' AND cause IS ? AND due_at >= ? AND due_at < ?"
   const first = db.prepare(`SELECT due_at ${of} ORDER BY due_at LIMIT 1`)
   const last = db.prepare(`SELECT due_at ${of} ORDER BY due_at DESC LIMIT 1`)
-  const hours = db.prepare(`
-    SELECT ${hourOf('due_at', '?4')} AS hour, count(*) AS n
-    FROM (SELECT due_at ${of} ORDER BY due_at DESC LIMIT ${MAX_COUNTED + 1}) GROUP BY hour
-  `)
-  const unnamed = db.prepare(`SELECT count(*) AS n FROM (SELECT 1 ${of} LIMIT ${MAX_COUNTED})`)
+  // Without a subquery the count reads the index at full speed.
+  const count = db.prepare(`SELECT count(*) AS n ${of}`)
+  const nth = db.prepare(`SELECT due_at ${of} ORDER BY due_at DESC LIMIT 1 OFFSET ${MAX_COUNTED}`)
+
+  const numberOf = (cause: number | null, sinceMs: number, untilMs: number): number =>
+    nth.get(cause, sinceMs, untilMs) === undefined ? Number(count.get(cause, sinceMs, untilMs)?.n) : MAX_COUNTED + 1
+
+  function hourlyOf(cause: number, lastMs: number, sinceMs: number, untilMs: number, nowMs: number): number[] {
+    return hoursUntil(nowMs).map(({ fromMs, toMs }) => {
+      const [from, to] = [Math.max(fromMs, sinceMs), Math.min(toMs, untilMs)]
+      return from >= to || from > lastMs ? 0 : Math.min(numberOf(cause, from, to), MAX_COUNTED)
+    })
+  }
 
   return (filter: DeadCauseFilter, nowMs: number): DeadCauses => {
     const { handler, source, cause, sinceMs = Number.MIN_SAFE_INTEGER, untilMs = Number.MAX_SAFE_INTEGER } = filter
@@ -102,11 +108,11 @@ export function prepareDeadCauses(db: DatabaseSync) {
     const causes = rows.flatMap((row) => {
       const firstAt = first.get(row.key, sinceMs, untilMs)?.due_at
       if (firstAt === undefined) return []
-      const bounds = { first: Number(firstAt), last: Number(last.get(row.key, sinceMs, untilMs)?.due_at) }
-      const byHour = hours.all(row.key, sinceMs, untilMs, hoursFrom(nowMs)) as HourRow[]
-      return [deadCauseOf(row, bounds, byHour)]
+      const lastMs = Number(last.get(row.key, sinceMs, untilMs)?.due_at)
+      const numbers = { first: Number(firstAt), last: lastMs, count: numberOf(row.key, sinceMs, untilMs) }
+      return [deadCauseOf(row, numbers, hourlyOf(row.key, lastMs, sinceMs, untilMs, nowMs))]
     })
-    const left = meansUnnamed(filter) ? Number(unnamed.get(null, sinceMs, untilMs)?.n) : 0
+    const left = meansUnnamed(filter) ? Math.min(numberOf(null, sinceMs, untilMs), MAX_COUNTED) : 0
     return { causes: mostFirst(causes), unnamed: left }
   }
 }
