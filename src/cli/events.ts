@@ -101,6 +101,12 @@ const attemptColumns: Columns<Attempt> = [
   whole('CAUSE', ({ cause }) => cause),
 ]
 
+/** Attempts of replays tell which; without one, there is no such column. */
+const attemptColumnsFor = (attempts: readonly Attempt[]): Columns<Attempt> =>
+  attempts.some(({ replay }) => replay !== undefined)
+    ? [...attemptColumns, whole('REPLAY', ({ replay }) => replay)]
+    : attemptColumns
+
 function describe(event: EventDetailJson, view: View): string {
   const head = fields(view, [
     ['uid', event.uid],
@@ -122,7 +128,7 @@ function describe(event: EventDetailJson, view: View): string {
   return [
     head,
     event.deliveries.length > 0 && table(view, deliveryColumns, event.deliveries),
-    attempts.length > 0 && table(view, attemptColumns, attempts),
+    attempts.length > 0 && table(view, attemptColumnsFor(attempts), attempts),
     ...event.deliveries.map(lastThrown),
   ]
     .filter((part) => part !== false)
