@@ -11,6 +11,7 @@ import {
   EXIT_USAGE,
   UsageError,
 } from './command.ts'
+import { completionOf } from './completion.ts'
 import { deadReplay } from './dead.ts'
 import { deadDiscard } from './dead-discard.ts'
 import { deadList } from './dead-list.ts'
@@ -69,6 +70,8 @@ const check: Command = {
   run: runByMain,
 }
 
+const completion = completionOf(() => commands)
+
 const commands: readonly Command[] = [
   init,
   serve,
@@ -105,6 +108,7 @@ const commands: readonly Command[] = [
   reload,
   backup,
   migrate,
+  completion,
 ]
 
 /**
