@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { temporaryDirectory } from '../support/service.ts'
 import { run } from './run.ts'
 
 /** Names that the completions ask the service for. The last one would run a command if a shell expanded it. */
@@ -17,8 +17,8 @@ export interface Shell {
 }
 
 /** A folder with the completions of a shell, in which `holdfast completion names` gives the names above. */
-export async function shellFor(shell: string): Promise<Shell> {
-  const directory = mkdtempSync(join(tmpdir(), 'holdfast-completion-'))
+export async function shellFor(shell: string, onEnd?: (end: () => void) => void): Promise<Shell> {
+  const directory = temporaryDirectory(onEnd)
   const { code, out } = await run(['completion', shell])
   if (code !== 0) throw new Error(`completion ${shell} exits with ${code}`)
   const completions = join(directory, `completion.${shell}`)

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EVENT_STATUSES } from '../../src/domain/event.ts'
 import { type Shell, shellFor } from './completion-shell.ts'
 import { run } from './run.ts'
@@ -8,7 +8,7 @@ describe('in bash', () => {
   let shell: Shell
 
   beforeAll(async () => {
-    shell = await shellFor('bash')
+    shell = await shellFor('bash', afterAll)
   })
 
   /** What bash offers for the word under the cursor, at the end of the line. */
