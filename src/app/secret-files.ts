@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type FSWatcher, readFileSync, watch } from 'node:fs'
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /** A replaced secret is several changes; several files may be replaced together. They are told once, this long after the last change. */
@@ -102,9 +102,12 @@ export class SecretFiles {
   }
 }
 
+const NO_FILE = 'not a file'
+
 function digestOf(file: string): string {
   try {
-    return hash('sha256', readFileSync(file))
+    // A pipe, which a shell makes for `<(…)`, can be read once only.
+    return statSync(file).isFile() ? hash('sha256', readFileSync(file)) : NO_FILE
   } catch (error) {
     return String((error as NodeJS.ErrnoException).code)
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -21,6 +21,12 @@ export async function openAt(path: string, nowMs = START_MS): Promise<OpenStore>
   const store = await openStore(`file:${path}`, { clock: () => nowMs })
   onTestFinished(() => store.close())
   return store
+}
+
+/** Opens the store in a restored file. Without a lock file, it would wait for a process that may have lost it. */
+export async function openRestored(path: string): Promise<OpenStore> {
+  writeFileSync(`${path}-lock`, '')
+  return openAt(path)
 }
 
 /** Does something to the database of a store that is closed. */

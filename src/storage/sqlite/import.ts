@@ -52,7 +52,7 @@ export function openFileImport(path: string, moved: readonly MovedTable[]): File
       const columns = others.get(table) ?? []
       const statement = insert(table, columns)
       inTransaction(db, () => {
-        for (const row of rows) statement.run(...columns.map((name) => toStored(row[name] as MovedValue)))
+        for (const row of rows) statement.run(...columns.map((name) => storable(row[name])))
       })
     },
     finish() {
@@ -100,6 +100,14 @@ function inTransaction(db: DatabaseSync, work: () => void): void {
     if (db.isTransaction) db.exec('ROLLBACK')
     throw error
   }
+}
+
+/** PostgreSQL has types that SQLite has not. */
+function storable(value: unknown): SQLInputValue {
+  if (typeof value === 'string') return value.toWellFormed()
+  if (typeof value === 'boolean') return Number(value)
+  if (Buffer.isBuffer(value)) return value.toString('hex')
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : ((value ?? null) as SQLInputValue)
 }
 
 const toStored = (value: MovedValue | undefined): SQLInputValue =>
