@@ -139,7 +139,12 @@ async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log[
   const { config, handlers, route } = parts
   if (store.replicas === undefined) return ownHandlers(handlers, route)
   try {
-    return await joinReplicas({ registry: store.replicas, own: config.role === 'ingest' ? undefined : handlers, log })
+    return await joinReplicas({
+      registry: store.replicas,
+      own: config.role === 'ingest' ? undefined : handlers,
+      role: config.role,
+      log,
+    })
   } catch (error) {
     await Promise.all([closeParts(parts), store.close()])
     throw new ConfigurationError([`DATABASE_URL: ${messageOf(error)}`])

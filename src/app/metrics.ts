@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 import { type Clock, systemClock } from '../domain/clock.ts'
+import type { Role } from '../domain/config.ts'
 import { type DeadCauses, MAX_COUNTED } from '../domain/dead-letters.ts'
 import { DELIVERY_STATES } from '../domain/delivery.ts'
 import type { LastReload } from '../domain/reload.ts'
@@ -11,7 +12,7 @@ import { TASK_STATUSES } from '../domain/task.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import { VERSION } from '../domain/version.ts'
 import { type PauseMetrics, pauseGauges } from './pause-metrics.ts'
-import { sizeGauges, sourceGauges, type WatchedSource } from './source-metrics.ts'
+import { replicaGauge, sizeGauges, sourceGauges, type WatchedSource } from './source-metrics.ts'
 import { problemGauge } from './status.ts'
 import { createInstruments, createTelemetry } from './telemetry.ts'
 
@@ -69,6 +70,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   })
 
   const refreshSize = options.storeSize === undefined ? undefined : sizeGauges([registry], options.storeSize)
+  const refreshReplicas = options.roles === undefined ? undefined : replicaGauge([registry], options.roles)
   if (options.watchedSources !== undefined) sourceGauges([registry], options.watchedSources)
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.paused !== undefined) pauseGauges([registry], options.paused)
@@ -79,7 +81,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     contentType: registry.contentType,
     telemetry,
     text: async () => {
-      await Promise.all([refreshStoreGauges(), refreshSize?.()])
+      await Promise.all([refreshStoreGauges(), refreshSize?.(), refreshReplicas?.()])
       const text = await registry.metrics()
       forgetDelays()
       return text
@@ -103,6 +105,8 @@ export interface MetricsOptions {
   /** The handlers that are known now. */
   readonly handlers: () => readonly { readonly name: string; readonly types: readonly string[] }[]
   readonly counts: () => Promise<Counts>
+  /** How many processes of each role run. */
+  readonly roles?: () => Promise<ReadonlyMap<Role, number>>
   readonly storeSize?: () => Promise<StoreSize>
   /** The dead deliveries by cause. */
   readonly deadCauses?: () => Promise<DeadCauses>

@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from '@prometheus-io/client'
+import { ROLES, type Role } from '../domain/config.ts'
 import type { BreakerState } from '../domain/source.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
 import type { StoreSize } from '../domain/store-health.ts'
@@ -47,6 +48,24 @@ export function sourceGauges(registers: Registry[], healths: () => readonly Watc
     '1 while the circuit breaker of the calls to the provider of a source is open, or lets one call through to try; otherwise 0.',
     ({ breaker }) => (breaker === null ? undefined : breaker === 'closed' ? 0 : 1),
   )
+}
+
+/** How many processes run. The caller awaits the returned function before each scrape. */
+export function replicaGauge(
+  registers: Registry[],
+  roles: () => Promise<ReadonlyMap<Role, number>>,
+): () => Promise<void> {
+  const replicas = new Gauge({
+    name: 'holdfast_replicas',
+    help: 'Running processes that share the database, by role.',
+    labelNames: ['role'],
+    registers,
+  })
+  return async () => {
+    const found = await roles().catch(() => undefined)
+    replicas.reset()
+    if (found !== undefined) for (const role of ROLES) replicas.set({ role }, found.get(role) ?? 0)
+  }
 }
 
 /** The size of the store. The caller awaits the returned function before each scrape; a size that is not known is left out. */

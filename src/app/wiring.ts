@@ -108,6 +108,7 @@ export function wireService(
     sources: () => current().parts.sources,
     counts: () => store.counts(),
     storeSize: () => store.size(),
+    roles: async () => store.replicas?.roles() ?? new Map([[config.role, 1]]),
     watchedSources: () =>
       [...current().parts.sources.keys()].map((source) => ({
         source,

@@ -1,3 +1,4 @@
+import type { Role } from './config.ts'
 import type { HandlerDefinition } from './handler.ts'
 
 /** A process that shares a store with others. */
@@ -6,6 +7,8 @@ export interface Replica {
   readonly uid: string
   /** Undefined: the process runs no handlers (ROLE=ingest). An empty list: a worker without handlers. */
   readonly handlers: readonly HandlerDefinition[] | undefined
+  /** Undefined: the process does not tell. */
+  readonly role?: Role
 }
 
 /**
@@ -34,6 +37,9 @@ export interface ReplicaRegistry {
    * their start. The same array until they change.
    */
   workers(): readonly Replica[]
+
+  /** How many processes of each role run. One that does not tell its role does all, unless it runs no handlers. */
+  roles(): Promise<ReadonlyMap<Role, number>>
 
   /** Whether another process was running at the last call of `handlers`. */
   hasOthers(): boolean

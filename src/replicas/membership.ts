@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Role } from '../domain/config.ts'
 import { HoldfastError, messageOf } from '../domain/errors.ts'
 import type { HandlerDefinition } from '../domain/handler.ts'
 import { newUid } from '../domain/names.ts'
@@ -53,6 +54,7 @@ export interface MembershipOptions {
   readonly registry: ReplicaRegistry
   /** Undefined: this process runs no handlers. */
   readonly own: readonly HandlerDefinition[] | undefined
+  readonly role?: Role
   readonly log: Logger
   /** For tests. */
   readonly refreshMs?: number
@@ -177,9 +179,9 @@ class Membership {
   }
 
   async #exchange(): Promise<void> {
-    const { registry, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
+    const { registry, role, announceMs = ANNOUNCE_INTERVAL_MS } = this.#options
     if (performance.now() - this.#announcedAtMs >= announceMs) {
-      await registry.announce({ uid: this.#uid, handlers: this.#own })
+      await registry.announce({ uid: this.#uid, handlers: this.#own, ...(role !== undefined && { role }) })
       this.#announcedAtMs = performance.now()
     }
     await this.#follow(await registry.handlers())

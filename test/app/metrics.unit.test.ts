@@ -54,6 +54,7 @@ describe('the metrics', () => {
     const { telemetry, text, contentType } = create({
       droppedLogLines: () => 4,
       storeSize: async () => ({ bytes: 4_096, freeBytes: 1e9 }),
+      roles: async () => new Map([['worker', 2]]),
       watchedSources: () => [
         { source: 'ai', breaker: 'half_open', health: HEALTH },
         {
@@ -102,6 +103,9 @@ describe('the metrics', () => {
       'holdfast_polls_total{source="ai",outcome="pending"} 1',
       'holdfast_queue_seconds_count{handler="log"} 1',
       'holdfast_queue_seconds_sum{handler="log"} 0.3',
+      'holdfast_replicas{role="all"} 0',
+      'holdfast_replicas{role="ingest"} 0',
+      'holdfast_replicas{role="worker"} 2',
       'holdfast_requests_total{source="ai",outcome="accepted"} 2',
       'holdfast_retention_held 0',
       'holdfast_source_last_event_timestamp_seconds{source="ai"} 2.5',

@@ -36,6 +36,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
     leave: (uid) => unlessAway(() => void state.left.push(uid)),
     handlers: () => unlessAway(() => state.handlers),
     hasOthers: () => false,
+    roles: async () => new Map(),
     workers: () => [],
   }
   const logs: Record<string, unknown>[] = []

@@ -190,6 +190,26 @@ test('a process knows the workers that run and their handlers, in order of their
   expect(await workers()).toEqual([{ uid: first, handlers }])
 })
 
+test('a process knows how many of each role run, without those that have left or are silent', async () => {
+  const [{ replicas: one }, { replicas: other }, url] = await two()
+  const [all, worker, silent, ingest] = [newUid(), newUid(), newUid(), newUid()]
+  await one?.announce({ uid: all, handlers: [], role: 'all' })
+  await other?.announce({ uid: worker, handlers: [], role: 'worker' })
+  await other?.announce({ uid: silent, handlers: [], role: 'worker' })
+  await other?.announce({ uid: ingest, handlers: undefined })
+  await other?.announce({ uid: newUid(), handlers: [] })
+  await queryIn(url, 'UPDATE replica SET seen_at = seen_at - 61000 WHERE uid = $1', [silent])
+  expect(await one?.roles()).toEqual(
+    new Map([
+      ['all', 2],
+      ['worker', 1],
+      ['ingest', 1],
+    ]),
+  )
+  await one?.leave(all)
+  expect((await one?.roles())?.get('all')).toBe(1)
+})
+
 describe('a replica whose clock is off', () => {
   test.each([3_600_000, -3_600_000])(
     'by %i ms has its events due at once, keeps its leases, and waits before its retries',

@@ -30,6 +30,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '005-drift.sql',
     '005-replays.sql',
     '005-stats.sql',
+    '005-roles.sql',
     '005-audit.sql',
     '005-outcome.sql',
     '005-pause.sql',

@@ -1,3 +1,4 @@
+import type { Role } from '../../domain/config.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import {
   countingReplicas,
@@ -13,8 +14,8 @@ import type { Connections } from './connections.ts'
 const ANNOUNCE = {
   name: 'announce',
   text: `
-    INSERT INTO replica (uid, started_at, seen_at, handlers) VALUES ($1, clock_1($2), clock_1($2), $3)
-    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers,
+    INSERT INTO replica (uid, started_at, seen_at, handlers, role) VALUES ($1, clock_1($2), clock_1($2), $3, $4)
+    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers, role = excluded.role,
       started_at = CASE WHEN replica.handlers IS DISTINCT FROM excluded.handlers THEN excluded.started_at ELSE replica.started_at END
   `,
 }
@@ -41,6 +42,13 @@ const WORKERS = {
   name: 'fleet-workers',
   text: `SELECT uid, started_at, ${GONE_AT} AS gone_at, handlers, clock_1($1) AS now FROM replica WHERE handlers IS NOT NULL`,
 }
+const ROLES = {
+  name: 'fleet-roles',
+  text: `
+    SELECT coalesce(role, CASE WHEN handlers IS NULL THEN 'ingest' ELSE 'all' END) AS role, count(*)::int AS n
+    FROM replica WHERE ${GONE_AT} IS NULL GROUP BY 1
+  `,
+}
 const FORGET = {
   text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS})`,
 }
@@ -57,6 +65,11 @@ interface WorkerRow extends Record<string, unknown> {
   readonly gone_at: number | null
   readonly handlers: string
   readonly now: number
+}
+
+async function countRoles(connections: Connections, nowMs: number | null): Promise<ReadonlyMap<Role, number>> {
+  const rows = await connections.run<{ role: Role; n: number }>('read', ROLES, [nowMs])
+  return new Map(rows.map(({ role, n }) => [role, n]))
 }
 
 /** The replicas that share a database. `givenMs` gives the time in place of the database's clock, in tests. */
@@ -87,10 +100,10 @@ export function createReplicaRegistry(
   }
 
   return {
-    async announce({ uid, handlers }) {
+    async announce({ uid, handlers, role }) {
       ownUid = uid
       const json = handlers === undefined ? null : JSON.stringify(handlers)
-      await connections.run('work', ANNOUNCE, [uid, givenMs(), json])
+      await connections.run('work', ANNOUNCE, [uid, givenMs(), json, role ?? null])
     },
 
     async leave(uid) {
@@ -115,6 +128,8 @@ export function createReplicaRegistry(
     },
 
     workers: () => running,
+
+    roles: () => countRoles(connections, givenMs()),
 
     hasOthers: () => others > 0,
 

@@ -151,6 +151,7 @@ function createStore(parts: Parts): OpenStore {
       leave: operations.while((uid) => registry.leave(uid)),
       handlers: operations.while(() => registry.handlers()),
       hasOthers: () => registry.hasOthers(),
+      roles: operations.while(() => registry.roles()),
       workers: () => registry.workers(),
     },
     counts: operations.while(createCounts(connections, clock)),
