@@ -25,6 +25,7 @@ const first = {
   received_at: '2024-02-03T04:05:06.789Z',
   origin: 'webhook',
   status: 'accepted',
+  outcome: 'dead',
   reasons: [],
   api_version: 'v1',
   task: 'batch_1',
@@ -41,6 +42,7 @@ const second = {
   received_at: '2024-02-03T04:05:07.000Z',
   origin: 'poll',
   status: 'quarantined',
+  outcome: 'none',
   reasons: ['data.a is missing', 'data.b is missing'],
   size_bytes: 30,
 }
@@ -91,7 +93,12 @@ const sourceState = {
   last_event_at: '1970-01-01T00:00:00.000Z',
   recovered_last_hour: 2,
   breaker: 'open',
+  secrets: [{ place: 1, verified: 2, last_verified_at: null, since: '1970-01-01T00:00:00.000Z' }],
+  usual_gap_seconds: 90,
   silent_since: null,
+  refusing_since: '1970-01-01T00:00:00.000Z',
+  refusing_reason: 'signature_mismatch',
+  paused: null,
 }
 const registration: SourceRegistration = {
   source: 'ai',
@@ -248,6 +255,7 @@ describe('the ops API', () => {
             retry: { max_attempts: 3, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: { limit: 10, per_ms: 1_000 },
             order_by: 'data.object.id',
+            paused: null,
           },
         ],
       },
