@@ -85,22 +85,23 @@ test.each([
     const { services, starts } = await startFleet()
     const stopLoad = startLoad(services)
     const [first, second] = services
+    if (first === undefined || second === undefined) throw new Error('two were started')
     await eventually(
       async () => starts().filter(isPaused).length,
       (count) => count > 50,
     )
 
-    await first?.api(`/v1/${kind}/${name}/pause`, { method: 'POST' })
+    await first.api(`/v1/${kind}/${name}/pause`, { method: 'POST' })
     const pausedAtMs = Date.now()
     // The time for which nothing may start is what is tested.
     await new Promise((resolve) => setTimeout(resolve, PAUSED_MS))
-    const { items } = (await second?.api(`/v1/${kind}`)) as { items: { name: string; paused: object | null }[] }
+    const { items } = (await second.api(`/v1/${kind}`)) as { items: { name: string; paused: object | null }[] }
     expect(items.find((item) => item.name === name)?.paused).not.toBeNull()
     const during = starts().filter(({ atMs }) => atMs > pausedAtMs)
     expect(during.filter((start) => isPaused(start) && start.atMs > pausedAtMs + MAX_LATE_MS)).toEqual([])
     expect(during.filter((start) => !isPaused(start)).length).toBeGreaterThan(50)
 
-    await second?.api(`/v1/${kind}/${name}/resume`, { method: 'POST' })
+    await second.api(`/v1/${kind}/${name}/resume`, { method: 'POST' })
     const uids = await stopLoad()
     const wanted = uids.flatMap((uid) => [`${uid} one`, `${uid} two`]).toSorted()
     const started = () =>
@@ -113,7 +114,7 @@ test.each([
       120_000,
     )
     expect(started()).toEqual(wanted)
-    const { items: open } = (await first?.api('/v1/deliveries?state=pending')) as { items: object[] }
+    const { items: open } = (await first.api('/v1/deliveries?state=pending')) as { items: object[] }
     expect(open).toEqual([])
   },
 )
