@@ -23,6 +23,7 @@ import { listen } from './listen.ts'
 import { migrate } from './migrate.ts'
 import { ProblemError } from './ops-client.ts'
 import { printable, write } from './output.ts'
+import { drain, handlersList, handlersPause, handlersResume, sources, sourcesPause, sourcesResume } from './pauses.ts'
 import {
   registrationsCreate,
   registrationsDelete,
@@ -103,6 +104,13 @@ const commands: readonly Command[] = [
   registrationsCreate,
   registrationsUpdate,
   registrationsDelete,
+  sources,
+  sourcesPause,
+  sourcesResume,
+  handlersList,
+  handlersPause,
+  handlersResume,
+  drain,
   retentionShow,
   retentionResume,
   reload,

@@ -1,0 +1,124 @@
+import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
+import type { DrainJson, PauseStateJson } from '../http/schemas/pauses.ts'
+import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
+import { withOps } from './ops-client.ts'
+import { shownFlags, writeAnswer } from './output.ts'
+import { type Columns, spare, state, table, text, time } from './table.ts'
+import type { View } from './view.ts'
+
+const reasonFlag = { value: '<text>', help: 'why; shown in the lists' } as const
+type Pausable = Pick<HandlerJson | SourceJson, 'name' | 'paused'>
+
+const pauseColumns = <Item extends Pausable>(): Columns<Item> => [
+  time('SINCE', ({ paused }) => paused?.since),
+  text('BY', ({ paused }) => paused?.by),
+  text('REASON', ({ paused }) => paused?.reason),
+]
+
+const handlerColumns: Columns<HandlerJson> = [
+  text('NAME', ({ name }) => name),
+  state('STATE', ({ paused }) => (paused === null ? 'active' : 'paused')),
+  spare(text('SOURCE', ({ source }) => source)),
+  text('TYPES', ({ types }) => types.join(', ')),
+  ...pauseColumns<HandlerJson>(),
+]
+
+const sourceColumns: Columns<SourceJson> = [
+  text('NAME', ({ name }) => name),
+  state('STATE', stateOf),
+  spare(text('PROVIDER', ({ provider }) => provider)),
+  text('TYPES', ({ types }) => types.join(', ')),
+  time('LAST EVENT', ({ last_event_at }) => last_event_at),
+  ...pauseColumns<SourceJson>(),
+]
+
+/** What needs a hand first. */
+function stateOf({ paused, refusing_since, silent_since }: SourceJson): string {
+  if (refusing_since !== null) return 'refused'
+  if (silent_since !== null) return 'silent'
+  return paused === null ? 'active' : 'paused'
+}
+
+async function list<Item>(io: CliIo, path: string, columns: Columns<Item>, flags: { json: boolean; utc: boolean }) {
+  const answer = await withOps(io, (ops) => ops.get<{ items: Item[] }>(path))
+  await writeAnswer(io, answer, flags, ({ items }, view) => table(view, columns, items))
+  return EXIT_OK
+}
+
+async function change(io: CliIo, path: string, body: object, done: string, json: boolean): Promise<number> {
+  const answer = await withOps(io, (ops) => ops.post<PauseStateJson>(path, body))
+  await writeAnswer(io, answer, { json }, ({ name }) => `${name} ${done}\n`)
+  return EXIT_OK
+}
+
+const pathOf = (kind: 'handlers' | 'sources', name: string, verb: string): string =>
+  `/v1/${kind}/${encodeURIComponent(name)}/${verb}`
+
+const PAUSED = 'is paused, for all replicas: its deliveries wait'
+
+export const handlersList = command({
+  name: 'handlers list',
+  summary: 'Lists the handlers, and who paused which.',
+  operands: [],
+  flags: shownFlags,
+  run: async ({ flags }, io) => list(io, '/v1/handlers', handlerColumns, flags),
+})
+
+export const handlersPause = command({
+  name: 'handlers pause',
+  summary: 'Pauses a handler: its deliveries wait, and events are still acknowledged.',
+  operands: ['name'],
+  flags: { reason: reasonFlag, json: jsonFlag },
+  run: async ({ flags: { reason, json }, operands: [name] }, io) =>
+    change(io, pathOf('handlers', name, 'pause'), { reason }, PAUSED, json),
+})
+
+export const handlersResume = command({
+  name: 'handlers resume',
+  summary: 'Has a paused handler run again.',
+  operands: ['name'],
+  flags: { json: jsonFlag },
+  run: async ({ flags: { json }, operands: [name] }, io) =>
+    change(io, pathOf('handlers', name, 'resume'), {}, 'runs', json),
+})
+
+export const sources = command({
+  name: 'sources',
+  summary: 'Lists the sources and their state: active, silent, refused or paused.',
+  operands: [],
+  flags: shownFlags,
+  run: async ({ flags }, io) => list(io, '/v1/sources', sourceColumns, flags),
+})
+
+export const sourcesPause = command({
+  name: 'sources pause',
+  summary: 'Pauses the deliveries of a source: they wait, and its events are still acknowledged.',
+  operands: ['name'],
+  flags: { reason: reasonFlag, json: jsonFlag },
+  run: async ({ flags: { reason, json }, operands: [name] }, io) =>
+    change(io, pathOf('sources', name, 'pause'), { reason }, PAUSED, json),
+})
+
+export const sourcesResume = command({
+  name: 'sources resume',
+  summary: 'Has the deliveries of a paused source run again.',
+  operands: ['name'],
+  flags: { json: jsonFlag },
+  run: async ({ flags: { json }, operands: [name] }, io) =>
+    change(io, pathOf('sources', name, 'resume'), {}, 'is resumed', json),
+})
+
+export const drain = command({
+  name: 'drain',
+  summary: 'Has the running process claim no more deliveries; other replicas go on.',
+  operands: [],
+  flags: { off: { help: 'claim again' }, json: jsonFlag },
+  run: async ({ flags: { off, json } }, io) => {
+    const answer = await withOps(io, (ops) => ops.post<DrainJson>('/v1/drain', { on: !off }))
+    await writeAnswer(io, answer, { json }, describeDrain)
+    return EXIT_OK
+  },
+})
+
+const describeDrain = ({ draining }: DrainJson, _view: View): string =>
+  draining ? 'this process claims no more deliveries: what runs finishes\n' : 'this process claims deliveries\n'
