@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from '@prometheus-io/client'
 import type { ReadDeadCauses } from '../domain/dead-letters.ts'
+import type { PauseService } from '../domain/pause.ts'
 import { PROBLEMS } from '../domain/problem.ts'
 import type { RetentionService } from '../domain/retention.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
@@ -14,12 +15,13 @@ interface Watches {
   readonly clockWatch: Pick<ClockWatch, 'offSeconds'>
   readonly monitoring: { readonly healthOf: (source: string) => SourceHealth }
   readonly deadCauses: ReadDeadCauses
+  readonly pauses: Pick<PauseService, 'list' | 'isDraining'>
 }
 
 /** Reads the service at a glance from all of its parts. */
 export const statusOf = (
   { config, store, routed, clock }: Pick<WiringInputs, 'config' | 'store' | 'routed' | 'clock'>,
-  { retention, clockWatch, monitoring, deadCauses }: Watches,
+  { retention, clockWatch, monitoring, deadCauses, pauses }: Watches,
   reloader: () => Pick<Reloader, 'current' | 'last'>,
 ): ReadStatus =>
   createReadStatus({
@@ -30,6 +32,7 @@ export const statusOf = (
     retentionWarnings: () => retention.warnings(),
     clockOffSeconds: () => clockWatch.offSeconds(),
     lastReload: () => reloader().last,
+    pauses,
     sources: () => [...reloader().current.parts.sources.keys()],
     sourceState: (source) => reloader().current.tasks.stateOf(source),
     sourceHealth: monitoring.healthOf,

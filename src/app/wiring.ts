@@ -130,7 +130,7 @@ export function wireService(
     const { sources, config: now } = current().parts
     return { byName: sources, configs: now.sources }
   })
-  const readStatus = statusOf(inputs, { retention, clockWatch, monitoring, deadCauses }, reloader)
+  const readStatus = statusOf(inputs, { retention, clockWatch, monitoring, deadCauses, pauses }, reloader)
   const telemetry = monitoring.telling(metrics.telemetry)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   const replays: Replays = wireReplays(inputs, reloader)

@@ -1,4 +1,5 @@
 import type { DeadCause } from '../domain/dead-letters.ts'
+import type { Pause } from '../domain/pause.ts'
 import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SourceState } from '../domain/source.ts'
@@ -28,6 +29,8 @@ export interface Glance {
   /** How far the clock of this process is ahead, while it counts as off; else 0. */
   readonly clockOffSeconds: number
   readonly lastReload: LastReload
+  readonly pauses: readonly Pause[]
+  readonly isDraining: boolean
   readonly counts: Counts | undefined
   readonly size: StoreSize | undefined
   /** Most deaths first. */
@@ -115,6 +118,31 @@ const reloadFailed: Check = ({ lastReload }) =>
           command: 'holdfast reload',
         },
       ]
+
+const paused: Check = ({ pauses }) =>
+  pauses.map(({ kind, name, by, reason, sinceMs }) => ({
+    problem: `${kind}_paused`,
+    severity: 'notice',
+    summary: 'paused: its deliveries wait',
+    count: 1,
+    sinceMs,
+    cause: `by ${by}${reason === undefined ? '' : `: ${reason}`}`,
+    [kind]: name,
+    command: `holdfast ${kind}s resume ${name}`,
+  }))
+
+const draining: Check = ({ isDraining }) =>
+  isDraining
+    ? [
+        {
+          problem: 'draining',
+          severity: 'notice',
+          summary: 'this process claims no deliveries: an operator drains it',
+          count: 1,
+          command: 'holdfast drain --off',
+        },
+      ]
+    : []
 
 const backlog: Check = ({ counts, nowMs }) => {
   const dueAtMs = counts?.oldestDueAtMs
@@ -257,6 +285,8 @@ const CHECKS: readonly Check[] = [
   tasksExpired,
   retentionHeld,
   reloadFailed,
+  paused,
+  draining,
 ]
 
 const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Role } from '../domain/config.ts'
 import type { DeadCauses } from '../domain/dead-letters.ts'
+import type { PauseService } from '../domain/pause.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SourceState } from '../domain/source.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
@@ -31,6 +32,7 @@ export interface StatusParts {
   readonly retentionWarnings: () => readonly string[]
   readonly clockOffSeconds: () => number
   readonly lastReload: () => LastReload
+  readonly pauses: Pick<PauseService, 'list' | 'isDraining'>
   readonly sources: () => readonly string[]
   readonly sourceState: (source: string) => Promise<SourceState>
   readonly sourceHealth: (source: string) => SourceHealth
@@ -77,6 +79,8 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     retentionWarnings: parts.retentionWarnings(),
     clockOffSeconds: parts.clockOffSeconds(),
     lastReload: parts.lastReload(),
+    pauses: parts.pauses.list(),
+    isDraining: parts.pauses.isDraining,
     counts,
     size,
     deadCauses: deadCauses?.causes ?? [],

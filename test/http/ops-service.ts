@@ -177,6 +177,7 @@ const statusOf = (store: OpenStore, handlers: readonly { readonly name: string }
     retentionWarnings: () => [],
     clockOffSeconds: () => 0,
     lastReload: () => ({ ok: true, succeededAtMs: Date.now() }),
+    pauses: { list: () => [], isDraining: false },
     sources: () => ['ai', 'forms'],
     sourceState: async () => ({ lastWebhookAtMs: 0, recovered: 2, breaker: 'closed', silentSinceMs: undefined }),
     deadCauses: () => store.deadCauses({}),

@@ -39,6 +39,7 @@ const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
   retentionWarnings: () => [],
   clockOffSeconds: () => 0,
   lastReload: () => ({ ok: true, succeededAtMs: NOW_MS }),
+  pauses: { list: () => [], isDraining: false },
   sources: () => ['ai', 'shop'],
   sourceState: async (source) => ({
     lastWebhookAtMs: source === 'ai' ? NOW_MS - 5 : undefined,
