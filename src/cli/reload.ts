@@ -1,7 +1,7 @@
 import { EXIT_CONFIGURATION } from '../domain/errors.ts'
 import type { ReloadJson } from '../http/schemas/reload.ts'
-import { command, EXIT_OK, jsonFlag } from './command.ts'
-import { ProblemError, withOps } from './ops-client.ts'
+import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
+import { configuredOps, ProblemError, withOps } from './ops-client.ts'
 import { fields, printable, write, writeAnswer } from './output.ts'
 import type { View } from './view.ts'
 
@@ -16,7 +16,7 @@ export const reload = command({
   flags: { json: jsonFlag },
   run: async ({ flags: { json } }, io) => {
     try {
-      const changes = await withOps(io, (ops) => ops.post<ReloadJson>('/v1/reload', {}), { timeoutMs: TIMEOUT_MS })
+      const changes = await ask(io)
       await writeAnswer(io, changes, { json }, describe)
       return EXIT_OK
     } catch (error) {
@@ -27,6 +27,23 @@ export const reload = command({
     }
   },
 })
+
+/** While OPS_TOKEN is being replaced, the service knows only some of the tokens that are set now. */
+async function ask(io: CliIo): Promise<ReloadJson> {
+  const { url, token } = configuredOps(io)
+  const tokens = [...new Set([token, ...io.read().config.opsTokens])]
+  let refusal: unknown
+  for (const each of tokens) {
+    const options = { timeoutMs: TIMEOUT_MS, service: { url, token: each } }
+    try {
+      return await withOps(io, (ops) => ops.post<ReloadJson>('/v1/reload', {}), options)
+    } catch (error) {
+      if (!(error instanceof ProblemError) || error.status !== 401) throw error
+      refusal = error
+    }
+  }
+  throw refusal
+}
 
 function describe({ sources, handlers, settings, restart_needed, duration_ms }: ReloadJson, view: View): string {
   const list = (names: readonly string[]): string | undefined => (names.length === 0 ? undefined : names.join(', '))

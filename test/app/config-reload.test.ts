@@ -154,6 +154,16 @@ test('a reload replaces the tokens of the ops listener', async () => {
   expect([await status(old), await status(now)]).toEqual([401, 200])
 })
 
+test('holdfast reload reaches a service that does not know the newest token yet', async () => {
+  const [older, newer] = ['N7hQ2wXz5kVb9RtY4mPc', 'pW8mK3vTq6ZxYc2RbN9d']
+  const service = await startLocal({ OPS_TOKEN: older })
+  const OPS_TOKEN = `${newer},${older}`
+  service.configured.OPS_TOKEN = OPS_TOKEN
+  expect(await run(['reload'], { ...service.environment, OPS_TOKEN })).toMatchObject({ code: 0, err: '' })
+  expect(await run(['reload'], { ...service.environment, OPS_TOKEN: newer })).toMatchObject({ code: 0 })
+  expect((await run(['reload'], { ...service.environment, OPS_TOKEN: 'Qx4vB8nM2kLp7TzR5wHd' })).err).toContain('401')
+})
+
 test('a secret in a file is taken when the file is written, replaced by a rename, or swapped by a link as Kubernetes does', async () => {
   const directory = temporaryDirectory()
   const version = (name: string, secret: string): string => {
