@@ -162,7 +162,7 @@ const ABORT_PART = 0.1
 const OPS_PART = 0.05
 
 async function stopInOrder(
-  { config, store, routed, retention, pauses, replays, causeNaming, taskWatch, monitoring, live }: Service,
+  { config, store, routed, retention, pauses, replays, causeNaming, taskWatch, monitoring, live, drift }: Service,
   reloader: Reloader,
   listeners: {
     readonly public: Parameters<typeof closeListener>[0]
@@ -188,6 +188,7 @@ async function stopInOrder(
   await reloader.close()
   await routed.leave()
   monitoring.stop()
+  drift.stop()
   await store.close()
 }
 

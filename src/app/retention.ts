@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { AUDIT_DAYS, type AuditStore } from '../domain/audit.ts'
 import { type ClockRecord, DAY_MS, HOUR_MS, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
+import type { DriftStore } from '../domain/drift-store.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
@@ -17,6 +18,8 @@ const RETENTION_INTERVAL_MS = HOUR_MS
 const REMINDER_MS = DAY_MS
 /** How far the clock may be off before it counts as doubted, as a share of the retention; at most `MAX_TOLERANCE_MS`. */
 const TOLERANCE_SHARE = 0.1
+/** How long a shape is kept that no event has come for. */
+const SHAPES_KEPT_DAYS = 90
 const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
@@ -24,7 +27,8 @@ const HELD =
 export interface RetentionOptions extends RetentionTimes {
   readonly store: RetentionStore &
     StoreClock &
-    Pick<StatStore, 'pruneStats'> & { readonly audit: Pick<AuditStore, 'prune'> } & Pick<OpenStore, 'replayJobs'>
+    Pick<StatStore, 'pruneStats'> &
+    Pick<DriftStore, 'pruneDrift'> & { readonly audit: Pick<AuditStore, 'prune'> } & Pick<OpenStore, 'replayJobs'>
   /** The longest waits by what is known now: the handlers of other replicas may change. */
   readonly waits: () => Omit<LongestWaits, 'isTrusted'>
   /** Called after deliveries became due. */
@@ -123,6 +127,9 @@ export class Retention implements RetentionService {
     this.#prunedAtMs = nowMs
     await this.#prune(record.lookedAtMs)
     await pruneStats(this.#options.store, record.lookedAtMs, this.#stopping.signal)
+    const { store, retentionDays } = this.#options
+    const oldMs = retentionDays === 0 ? NEVER_MS : record.lookedAtMs - retentionDays * DAY_MS
+    await store.pruneDrift(oldMs, record.lookedAtMs - SHAPES_KEPT_DAYS * DAY_MS)
     await this.#pruneReplays(record.lookedAtMs)
   }
 

@@ -38,6 +38,12 @@ export function createInstruments(registry: Registry) {
     ),
     ack: histogram('ack', 'From the arrival of a request to its acknowledgement.', ACK_BUCKETS, 'source'),
     polls: counter('polls', 'Polls: requests that ask a provider for the state of a task.', 'source', 'outcome'),
+    drift: counter(
+      'drift',
+      'Changes in the shape of payloads: a path is new, has vanished, or has another kind of values.',
+      'source',
+      'type',
+    ),
     resolved: counter('tasks_resolved', 'Tasks that ended, by what reported the end.', 'source', 'by'),
     queue: histogram('queue', 'From the time at which a delivery was due to its start.', QUEUE_BUCKETS, 'handler'),
     run: histogram('handler', 'Duration of attempts, succeeded and failed.', HANDLER_BUCKETS, 'handler'),
@@ -54,6 +60,7 @@ export function createTelemetry(
     ack,
     polls,
     resolved,
+    drift,
     run,
     queue,
   }: ReturnType<typeof createInstruments>,
@@ -109,6 +116,7 @@ export function createTelemetry(
     // `holdfast_deliveries` and the numbers over time have it.
     dead: () => {},
     polled: (source, outcome) => polls.labels(sourceLabel(source), outcome).inc(),
+    drifted: (source, type) => drift.labels(sourceLabel(source), typeLabel(type)).inc(),
     taskResolved: (source, by) => resolved.labels(sourceLabel(source), by).inc(),
   }
 }

@@ -11,6 +11,7 @@ import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
 import { createSecretFilter, redactor, secretsIn, sentSecretsIn } from '../log/redact.ts'
 import { createReadDeadCauses } from '../monitoring/dead-causes.ts'
+import { DriftWatch } from '../monitoring/drift-watch.ts'
 import { LiveFeed } from '../monitoring/live-events.ts'
 import { createInlineReader } from '../pipeline/body-reader.ts'
 import { ClockWatch } from '../pipeline/clock-watch.ts'
@@ -148,6 +149,7 @@ export function wireService(
     telemetry,
     retention,
     live: new LiveFeed({ store, log }),
+    drift: new DriftWatch({ store, telemetry, log, clock }),
     replays,
     taskWatch: watchTasks({ store, pushes, clock, log, telemetry }),
     runningAttempts: new Map() satisfies RunningAttempts,
@@ -246,13 +248,19 @@ function retentionOf({ config, store, routed, log }: WiringInputs, current: () =
 
 /** The parts that process webhooks, answers to polls, and replays. */
 function pipelineOf(
-  { store, routed, telemetry, clockWatch, clock, log }: Service,
+  { store, routed, telemetry, clockWatch, clock, log, drift }: Service,
   { config, sources, readers, providerModules, isolatedModules: isolated }: ServiceParts,
   secretUses: SecretUses,
   dispatch: Dispatcher | typeof NO_DISPATCH,
 ) {
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
-  const writeEvent = createEventWriter({ append: (event) => store.append(event), telemetry, log, dispatch })
+  const writeEvent = createEventWriter({
+    append: (event) => store.append(event),
+    onUnderstood: (event) => drift.offer(event),
+    telemetry,
+    log,
+    dispatch,
+  })
   const reader = createLongBodyReader({
     ...routed,
     inline: createInlineReader(routed.route, readers),

@@ -15,6 +15,7 @@ import { completionOf } from './completion.ts'
 import { deadReplay } from './dead.ts'
 import { deadDiscard } from './dead-discard.ts'
 import { deadList } from './dead-list.ts'
+import { drift } from './drift.ts'
 import { eventsExport, eventsList, eventsShow } from './events.ts'
 import { eventsReplay } from './events-replay.ts'
 import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
@@ -111,6 +112,7 @@ const commands: readonly Command[] = [
   handlersPause,
   handlersResume,
   drain,
+  drift,
   retentionShow,
   retentionResume,
   reload,

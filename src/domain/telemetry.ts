@@ -61,6 +61,8 @@ export interface Telemetry {
   dead(source: string, type: string, handler: string): void
   polled(source: string, outcome: PollOutcome): void
   taskResolved(source: string, by: ResolvedBy): void
+  /** A path in the payloads of a type has changed. */
+  drifted(source: string, type: string): void
 }
 
 /** Tells both of them. Called several times for each event. */
@@ -104,5 +106,9 @@ export const toBoth = (one: Telemetry, other: Telemetry): Telemetry => ({
   taskResolved(source, by) {
     one.taskResolved(source, by)
     other.taskResolved(source, by)
+  },
+  drifted(source, type) {
+    one.drifted(source, type)
+    other.drifted(source, type)
   },
 })

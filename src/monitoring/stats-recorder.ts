@@ -148,6 +148,8 @@ export class StatsRecorder implements Telemetry {
   unhandled(): void {}
   polled(): void {}
 
+  drifted(): void {}
+
   #known(source: string | undefined): Counted | undefined {
     if (source === undefined) return undefined
     this.#turn()

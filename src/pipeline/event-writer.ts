@@ -13,6 +13,8 @@ interface EventWriterOptions {
   readonly append: EventStore['append']
   readonly telemetry: Telemetry
   readonly log: Logger
+  /** Called with each event that is stored and understood, after its commit. Returns at once. */
+  readonly onUnderstood?: (event: NewEvent) => void
   readonly dispatch: {
     /** Offers to lease the deliveries of these handlers that could start at once. The caller must call `take` with the offer. */
     offer(handlers: readonly string[], source: string): LeaseOffer | undefined
@@ -37,6 +39,7 @@ export function createEventWriter(options: EventWriterOptions): WriteEvent {
     }
     if (!wasStored(receipt, event)) return receipt
     telemetry.received(event.source, event.type)
+    if (receipt.outcome === 'accepted' && reading.ok && event.status !== 'quarantined') options.onUnderstood?.(event)
     if (receipt.outcome === 'accepted') {
       report(options, about, event, reading)
     } else if (receipt.outcome === 'conflict') {

@@ -188,6 +188,7 @@ test('an operator’s confirmation during a look at the clock takes effect right
     countOld: (bounds) => store.countOld(bounds),
     countDead: (receivedBeforeMs) => store.countDead(receivedBeforeMs),
     pruneStats: (old) => store.pruneStats(old),
+    pruneDrift: (entries, shapes) => store.pruneDrift(entries, shapes),
   }
   const { retention, said } = retentionOf(store, at, { store: slow })
   retention.start()

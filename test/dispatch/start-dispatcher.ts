@@ -206,5 +206,6 @@ function reporting(reports: Report[]): Telemetry {
     dead: () => undefined,
     polled: () => {},
     taskResolved: () => {},
+    drifted: () => {},
   }
 }

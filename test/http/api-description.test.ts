@@ -23,6 +23,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/deliveries',
     '/v1/deliveries/discard',
     '/v1/drain',
+    '/v1/drift',
     '/v1/events',
     '/v1/events/{uid}',
     '/v1/events/{uid}/body',
@@ -58,6 +59,7 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/sources',
     '/v1/handlers',
     '/v1/retention',
+    '/v1/drift',
     '/v1/audit',
   ]) {
     const schema = description.paths[path]?.get?.responses['200']?.content?.['application/json']?.schema

@@ -93,6 +93,7 @@ export async function startPublic(overrides: Overrides = {}): Promise<PublicServ
       dead: () => undefined,
       polled: () => undefined,
       taskResolved: () => undefined,
+      drifted: () => undefined,
     },
     log: pino({ level: 'debug' }, output),
   })

@@ -52,6 +52,7 @@ export async function startTaskRig(options: TaskRigOptions): Promise<TaskRig> {
     started: () => undefined,
     dead: () => undefined,
     polled: (source: string, outcome: string) => void polled.push(`${source}/${outcome}`),
+    drifted: () => undefined,
     taskResolved: (source: string, by: string) => void resolved.push(`${source}/${by}`),
   }
   const route = compileRoutes([{ name: 'end', types: ['task.*'] }])

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { AuditStore, AuditTrail } from '../../domain/audit.ts'
 import type { DeadLetters, ReadDeadCauses } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
+import type { DriftStore } from '../../domain/drift-store.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
@@ -30,6 +31,7 @@ import { guardOps, type OpsAccess } from './access.ts'
 import { recordChanges, registerAudit } from './audit.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDead, registerDiscards } from './dead.ts'
+import { registerDrift } from './drift.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
 import { registerLive } from './live.ts'
@@ -48,7 +50,8 @@ const BODY_LIMIT_BYTES = 65_536
 
 export interface OpsListenerOptions {
   readonly live: LiveEvents
-  readonly store: EventStore &
+  readonly store: DriftStore &
+    EventStore &
     DeliveryQueue &
     DeadLetters &
     Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
@@ -113,6 +116,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
     registerLive(app, options.live, log)
+    registerDrift(app, store)
     registerReplays(app, options.replay)
     registerReplayJobs(app, options.replays)
     registerDeliveries(app, store)
