@@ -18,6 +18,7 @@ import { deadList } from './dead-list.ts'
 import { drift } from './drift.ts'
 import { eventsExport, eventsList, eventsShow } from './events.ts'
 import { eventsReplay } from './events-replay.ts'
+import { eventsTail } from './events-tail.ts'
 import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
 import { init } from './init.ts'
 import { listen } from './listen.ts'
@@ -84,6 +85,7 @@ const commands: readonly Command[] = [
   status,
   eventsList,
   eventsShow,
+  eventsTail,
   eventsExport,
   eventsReplay,
   deadList,

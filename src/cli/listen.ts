@@ -5,6 +5,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { EventDetailJson } from '../http/schemas/events.ts'
 import { type CliIo, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
 import { eventPath, timeOf } from './events.ts'
+import { endOf, outage } from './events-tail.ts'
 import { followEvents, OpsRetry } from './follow-events.ts'
 import { unknownNames } from './lists.ts'
 import { configuredOps, type OpsClient, ProblemError, withOps } from './ops-client.ts'
@@ -93,17 +94,13 @@ interface Forwarding {
 
 /** Forwards one event after the other until the process gets a signal to end, or until the reader of its output is gone. */
 async function forwardAll(ops: OpsClient, forwarder: Forwarder, options: Forwarding, io: CliIo): Promise<number> {
-  const outputGone = new AbortController()
-  io.out.once('error', () => outputGone.abort())
-  const signal = AbortSignal.any([io.endSignal(), outputGone.signal])
+  const signal = endOf(io)
   const tell = (text: string): void => void io.err.write(`${printable(text)}\n`)
   for (const fault of await unknownNames(ops, { source: options.source })) tell(fault)
-  const retry = new OpsRetry(signal, (error) =>
-    tell(error === undefined ? 'the service answers again' : `${messageOf(error)}: waiting for it`),
-  )
-  const onSkipped = (): void => tell('more events have come than can be forwarded: the oldest are left out')
+  const retry = new OpsRetry(signal, (error) => tell(outage(error)))
+  const { source, type, since } = options
   const forwardEach = async (): Promise<void> => {
-    const events = await followEvents(ops, retry, { ...options, signal, onSkipped })
+    const events = await followEvents(ops, retry, { filter: { source, type }, since, signal })
     tell(options.started)
     for await (const { uid, origin } of events) {
       // The answer to a poll is not a request of a provider.

@@ -13,7 +13,7 @@ import {
   EXIT_UNREACHABLE,
   EXIT_USAGE,
 } from './command.ts'
-import { createTransport, TimeoutError, type Transport } from './ops-transport.ts'
+import { createTransport, read, TimeoutError, type Transport } from './ops-transport.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
 /** Bytes of one answer: more than a body of the largest size that can be configured. */
@@ -23,6 +23,8 @@ const MAX_RESPONSE_BYTES = 80 * 1024 * 1024
 export interface OpsClient {
   get<Answer>(path: string, query?: QueryParameters): Promise<Answer>
   bytes(path: string): Promise<Uint8Array>
+  /** An answer that does not end by itself; `signal` ends it. Reading it throws if the connection breaks. */
+  stream(path: string, query: QueryParameters, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
   post<Answer>(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>
   patch<Answer>(path: string, body: unknown): Promise<Answer>
   delete<Answer>(path: string): Promise<Answer | undefined>
@@ -125,17 +127,33 @@ function createClient(
     if (statusCode >= 200 && statusCode < 300) return bytes
     throw new ProblemError(statusCode, bytes)
   }
+  const notHoldfast = () => new CommandError(`what answers at ${origin} is not the ops API of Holdfast`)
+
+  async function stream(path: string, query: QueryParameters, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const headers = { ...client, ...authorization }
+    const answer = await agent
+      .open({ origin, path: base + path + search(query), method: 'GET', headers, body: null }, signal)
+      .catch((error: unknown) => {
+        throw unreachable(origin, error, setBy)
+      })
+    if (answer.statusCode === 200 && answer.headers['content-type'] === 'text/event-stream') return answer
+    const { statusCode, bytes } = await read(answer, MAX_RESPONSE_BYTES)
+    if (statusCode === 200) throw notHoldfast()
+    throw new ProblemError(statusCode, bytes)
+  }
+
   const json = (bytes: Buffer) => {
     try {
       return JSON.parse(bytes.toString())
     } catch {
-      throw new CommandError(`what answers at ${origin} is not the ops API of Holdfast`)
+      throw notHoldfast()
     }
   }
 
   return {
     get: async (path, query = {}) => json(await call('GET', path + search(query))),
     bytes: (path) => call('GET', path),
+    stream,
     post: async (path, body, headers) => json(await call('POST', path, body, headers)),
     patch: async (path, body) => json(await call('PATCH', path, body)),
     delete: async (path) => {

@@ -4,6 +4,11 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 export interface Transport {
   /** Resolves with any answer. Rejects without one: `TimeoutError` if nothing came in time. */
   request(request: OpsRequest): Promise<OpsAnswer>
+  /**
+   * Resolves with the beginning of any answer, which the caller reads; on a connection of its own. The connection ends with `signal`, and
+   * if nothing comes for long.
+   */
+  open(request: OpsRequest, signal: AbortSignal): Promise<IncomingMessage>
   /** Ends the connection; a request that is open rejects. */
   destroy(): void
 }
@@ -62,8 +67,20 @@ export async function createTransport(protocol: string, limits: Limits): Promise
       sent.end(body ?? undefined)
     })
 
+  const openStream = (asked: OpsRequest, signal: AbortSignal) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const { origin, path, method, headers } = asked
+      const sent = request(origin + path, { agent: false, method, headers, signal, timeout: limits.timeoutMs }, resolve)
+      open.add(sent)
+      sent.once('close', () => open.delete(sent))
+      sent.once('timeout', () => sent.destroy(new TimeoutError(`nothing came for ${limits.timeoutMs / 1_000} s`)))
+      sent.on('error', reject)
+      sent.end()
+    })
+
   return {
     request: send,
+    open: openStream,
     destroy: () => {
       for (const each of open) each.destroy(new Error('the command has ended'))
       agent.destroy()
@@ -71,7 +88,7 @@ export async function createTransport(protocol: string, limits: Limits): Promise
   }
 }
 
-async function read(answer: IncomingMessage, maxBytes: number): Promise<OpsAnswer> {
+export async function read(answer: IncomingMessage, maxBytes: number): Promise<OpsAnswer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of answer as AsyncIterable<Buffer>) {
