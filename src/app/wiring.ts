@@ -38,7 +38,7 @@ import { Retention } from './retention.ts'
 import { statusOf } from './status.ts'
 
 /** `stats`: the numbers over time, and the watch over the sources. */
-export const OPTIONAL_PARTS = ['stats'] as const
+export const OPTIONAL_PARTS = ['stats', 'drift'] as const
 export type OptionalPart = (typeof OPTIONAL_PARTS)[number]
 
 /** Settings that no operator needs to change. */
@@ -248,7 +248,7 @@ function retentionOf({ config, store, routed, log }: WiringInputs, current: () =
 
 /** The parts that process webhooks, answers to polls, and replays. */
 function pipelineOf(
-  { store, routed, telemetry, clockWatch, clock, log, drift }: Service,
+  { store, routed, telemetry, clockWatch, clock, log, drift, tuning }: Service,
   { config, sources, readers, providerModules, isolatedModules: isolated }: ServiceParts,
   secretUses: SecretUses,
   dispatch: Dispatcher | typeof NO_DISPATCH,
@@ -256,7 +256,7 @@ function pipelineOf(
   const { headers: withoutSecrets } = createSecretFilter(secretsIn(config), sentSecretsIn(config))
   const writeEvent = createEventWriter({
     append: (event) => store.append(event),
-    onUnderstood: (event) => drift.offer(event),
+    ...(tuning.without?.has('drift') !== true && { onUnderstood: (event) => drift.offer(event) }),
     telemetry,
     log,
     dispatch,
