@@ -1,0 +1,124 @@
+import pino from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import type { EventSummary } from '../../src/domain/event.ts'
+import type { EventTail, TailedEvent } from '../../src/domain/event-tail.ts'
+import type { LiveBatch, LiveReader } from '../../src/domain/live.ts'
+import { LiveFeed } from '../../src/monitoring/live-events.ts'
+import { eventually } from '../support/eventually.ts'
+
+const log = pino({ level: 'silent' })
+
+/** A store whose events have their position as uid. */
+function fakeStore() {
+  const state = { last: 0, reads: 0, fault: undefined as Error | undefined }
+  const store: EventTail = {
+    tailEnd: async () => state.last,
+    tailSince: async () => 0,
+    tail: async (after, limit) => {
+      state.reads++
+      if (state.fault !== undefined) throw state.fault
+      const count = Math.max(0, Math.min(limit, state.last - after))
+      const events = Array.from(
+        { length: count },
+        (_, at): TailedEvent => ({
+          position: after + at + 1,
+          event: { uid: String(after + at + 1), source: 'ai', receivedAtMs: 0 } as EventSummary,
+        }),
+      )
+      return { events, position: after + count }
+    },
+  }
+  return { store, state }
+}
+
+function feedOf(store: EventTail, maxRecentEvents = 100): LiveFeed {
+  const feed = new LiveFeed({ store, log, maxRecentEvents })
+  onTestFinished(() => feed.close())
+  return feed
+}
+
+const none = new AbortController().signal
+const uidsOf = (batch: LiveBatch): readonly string[] =>
+  'end' in batch ? [batch.end] : batch.events.map(({ event }) => event.uid)
+
+async function read(reader: LiveReader, count: number): Promise<readonly string[]> {
+  const uids: string[] = []
+  while (uids.length < count) uids.push(...uidsOf(await reader.next(10_000, none)))
+  return uids
+}
+
+test('the store is not read while there is no reader, and by one tail for many readers', async () => {
+  const { store, state } = fakeStore()
+  const feed = feedOf(store)
+  state.last = 5
+  const readers = await Promise.all(Array.from({ length: 20 }, () => feed.open({ filter: {} })))
+  state.last = 8
+  expect(await Promise.all(readers.map((reader) => read(reader, 3)))).toEqual(readers.map(() => ['6', '7', '8']))
+  expect(state.reads).toBeLessThan(10)
+  for (const reader of readers) reader.close()
+  const reads = () => state.reads
+  let before = -1
+  await eventually(async () => {
+    const now = reads()
+    const isQuiet = now === before
+    before = now
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    return isQuiet
+  }, Boolean)
+  const again = await feed.open({ filter: {} })
+  state.last = 9
+  expect(await read(again, 1)).toEqual(['9'])
+})
+
+test('a reader that has caught up and falls behind the events in memory ends as too slow, and another goes on', async () => {
+  const { store, state } = fakeStore()
+  const feed = feedOf(store, 50)
+  const [slow, fast] = [await feed.open({ filter: {} }), await feed.open({ filter: {} })]
+  state.last = 1
+  await Promise.all([read(slow, 1), read(fast, 1)])
+  for (let nth = 0; nth < 10; nth++) {
+    state.last += 50
+    await read(fast, 50)
+  }
+  expect(await slow.next(0, none)).toEqual({ end: 'slow' })
+  // The one that comes back where it was reads the old events from the store first.
+  const back = await feed.open({ filter: {}, after: slow.position() })
+  expect((await read(back, 500)).at(0)).toBe('2')
+  state.last++
+  expect(await read(back, 1)).toEqual(['502'])
+})
+
+test('a reader waits no longer than it asked for, ends with its signal, and moves past events that do not match', async () => {
+  const { store, state } = fakeStore()
+  const feed = feedOf(store)
+  const reader = await feed.open({ filter: { source: 'other' } })
+  state.last = 7
+  await eventually(
+    async () => {
+      await reader.next(50, none)
+      return reader.position()
+    },
+    (position) => position === 7,
+  )
+  const gone = new AbortController()
+  const waiting = reader.next(60_000, gone.signal)
+  gone.abort()
+  expect(await waiting).toEqual({ events: [] })
+})
+
+test('a store that does not answer for a while loses no event', async () => {
+  const { store, state } = fakeStore()
+  const feed = feedOf(store)
+  const reader = await feed.open({ filter: {} })
+  state.last = 1
+  await read(reader, 1)
+  state.fault = new Error('away')
+  const { reads } = state
+  await eventually(
+    async () => state.reads,
+    (now) => now > reads,
+  )
+  state.last = 3
+  state.fault = undefined
+  expect(await read(reader, 2)).toEqual(['2', '3'])
+})
