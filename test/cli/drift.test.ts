@@ -37,10 +37,10 @@ test('drift lists the changes of payloads as a table, as JSON, and by source, ty
     entries: [entry, changed],
   })
   await Promise.all([save, store.close()])
-  const { environment, api } = await startLocal({ RETENTION_DAYS: '0' }, { directory })
-  const drift = (...args: string[]) => run(['drift', ...args], environment)
+  const service = await startLocal({ RETENTION_DAYS: '0' }, { directory })
+  const drift = (...args: string[]) => run(['drift', ...args], service.environment)
 
-  const { items } = await api('/v1/drift')
+  const { items } = await service.api('/v1/drift')
   expect(items).toEqual([
     {
       source: 'ai',
@@ -75,7 +75,7 @@ test('drift lists the changes of payloads as a table, as JSON, and by source, ty
     code: 0,
     err: expect.stringContaining('there is no source none'),
   })
-  expect(await api('/v1/drift?since=soon')).toMatchObject({ status: 400 })
+  expect(await service.api('/v1/drift?since=soon')).toMatchObject({ status: 400 })
 })
 
 test('the service saves the shape of the events that it has received', async () => {

@@ -12,9 +12,9 @@ interface Watch {
   readonly told: string[]
   readonly logs: Record<string, unknown>[]
   /** Has all of these payloads looked at, one after the other. */
-  look(payloads: readonly object[], type?: string): Promise<void>
-  offer(payload: object, type?: string): void
-  stop(): void
+  readonly look: (payloads: readonly object[], type?: string) => Promise<void>
+  readonly offer: (payload: object, type?: string) => void
+  readonly stop: () => void
   /** The time that its turns take, by its own clock. */
   readonly state: { nowMs: number; turnMs: number }
 }
@@ -42,7 +42,7 @@ function watch(store: OpenStore): Watch {
     state,
     offer,
     stop: () => drift.stop(),
-    async look(payloads, type) {
+    look: async (payloads, type) => {
       for (const payload of payloads) {
         looked++
         offer(payload, type)
@@ -102,7 +102,7 @@ describe('the watch for drift', () => {
     await one.look(times(10, { ...invoice, tax: 1, note: 'x' }))
     await entriesIn(store, 2)
     await other.look(times(10, { ...invoice, tax: 1, note: 'x' }))
-    await Promise.all([one, other].map(({ stop }) => stop()))
+    for (const { stop } of [one, other]) stop()
     const paths = (await store.driftEntries({}, { limit: 10 })).items.map(({ path }) => path)
     expect(paths.toSorted()).toEqual(['note', 'tax'])
     expect([...one.told, ...other.told]).toHaveLength(2)
