@@ -59,10 +59,11 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   }
   const failed = { outcome: 'failed', error: 'no \0 luck', detail, isolate: true } as const
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'retry' })])
-  await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead' })])
+  const cause = { id: 'c1', signature: 'no \0 luck', at: 'b.ts:1', source: 'stripe' }
+  await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'b' } })])
   await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [], id: newUid() })
   await replayByJob(store, 'bulk')
-  await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead' })])
+  await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'c' } })])
   await one('d')
 
   const orderKeys = { 'or\0dered': 2 ** 48 - 1 }
