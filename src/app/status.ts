@@ -38,6 +38,7 @@ export const statusOf = (
     sourceHealth: monitoring.healthOf,
     deadCauses: () => deadCauses({}),
     handlers: routed.handlers,
+    pauses,
     clock,
   })
 

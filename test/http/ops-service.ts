@@ -189,6 +189,7 @@ const statusOf = (store: OpenStore, handlers: readonly { readonly name: string }
       refusingReason: undefined,
     }),
     handlers: () => handlers,
+    pauses: { list: () => [], isDraining: false },
     clock: Date.now,
   })
 
