@@ -38,7 +38,6 @@ export const statusOf = (
     sourceHealth: monitoring.healthOf,
     deadCauses: () => deadCauses({}),
     handlers: routed.handlers,
-    pauses,
     clock,
   })
 

@@ -41,9 +41,6 @@ export interface Glance {
   readonly recent: ReadonlyMap<string, Numbers>
   /** Handlers that no running worker has. */
   readonly missingHandlers: readonly string[]
-  readonly pauses: readonly Pause[]
-  /** This process claims no deliveries. */
-  readonly isDraining: boolean
 }
 
 /** One way in which the service may need a hand. */
@@ -270,23 +267,6 @@ const handlersMissing: Check = ({ missingHandlers }) =>
     handler,
     command: 'holdfast handlers list',
   }))
-
-const paused: Check = ({ pauses }) =>
-  pauses.map(({ kind, name, sinceMs, by, reason }) => ({
-    problem: kind === 'handler' ? 'handler_paused' : 'source_paused',
-    severity: 'notice',
-    summary: `paused by ${by}; deliveries wait`,
-    count: 1,
-    sinceMs,
-    ...(reason !== undefined && { cause: reason }),
-    ...(kind === 'handler' ? { handler: name } : { source: name }),
-    command: `holdfast ${kind}s resume ${name}`,
-  }))
-
-const draining: Check = ({ isDraining }) =>
-  isDraining
-    ? [{ problem: 'draining', severity: 'notice', summary: 'this process starts no more deliveries', count: 1 }]
-    : []
 
 /** A part whose trouble an operator should see adds its check here. */
 const CHECKS: readonly Check[] = [

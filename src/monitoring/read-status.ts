@@ -39,7 +39,6 @@ export interface StatusParts {
   readonly deadCauses: () => Promise<DeadCauses>
   /** The handlers of all processes, also of those that do not run. */
   readonly handlers: () => readonly Named[]
-  readonly pauses: Pick<PauseService, 'list' | 'isDraining'>
   readonly clock: Clock
 }
 
@@ -89,8 +88,6 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     health,
     recent: day ?? new Map(),
     missingHandlers: missingHandlers(parts),
-    pauses: parts.pauses.list(),
-    isDraining: parts.pauses.isDraining,
   }
   return {
     atMs: nowMs,

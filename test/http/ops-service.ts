@@ -189,7 +189,6 @@ const statusOf = (store: OpenStore, handlers: readonly { readonly name: string }
       refusingReason: undefined,
     }),
     handlers: () => handlers,
-    pauses: { list: () => [], isDraining: false },
     clock: Date.now,
   })
 

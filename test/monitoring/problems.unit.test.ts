@@ -40,8 +40,6 @@ const well: Glance = {
   health: new Map([['ai', health]]),
   recent: new Map([['ai', new Numbers()]]),
   missingHandlers: [],
-  pauses: [],
-  isDraining: false,
 }
 
 /** Numbers with these sums. */
@@ -130,19 +128,6 @@ describe('a problem', () => {
       },
       { severity: 'critical', count: 41, cause: 'signature_mismatch', source: 'ai', sinceMs: 9 },
     ],
-    [
-      'handler_paused',
-      { pauses: [{ kind: 'handler', name: 'billing', sinceMs: 4, by: 'ann', reason: 'repair' }] },
-      {
-        severity: 'notice',
-        handler: 'billing',
-        sinceMs: 4,
-        cause: 'repair',
-        command: 'holdfast handlers resume billing',
-      },
-    ],
-    ['source_paused', { pauses: [{ kind: 'source', name: 'ai', sinceMs: 4, by: 'ann' }] }, { source: 'ai' }],
-    ['draining', { isDraining: true }, { severity: 'notice' }],
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
     ['events_quarantined', { recent: numbers({ quarantined: 4 }) }, { count: 4, source: 'ai' }],
     ['tasks_expired', { recent: numbers({ expired: 2 }) }, { count: 2, source: 'ai' }],

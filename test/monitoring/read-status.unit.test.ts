@@ -50,7 +50,6 @@ const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
   sourceHealth: () => noHealth,
   deadCauses: async () => ({ causes: [], unnamed: 0 }),
   handlers: () => [{ name: 'log' }],
-  pauses: { list: () => [], isDraining: false },
   clock: () => NOW_MS,
   ...overrides,
 })
