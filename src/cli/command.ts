@@ -77,6 +77,8 @@ export interface Flag {
   readonly required?: true
   /** The only values that are accepted. */
   readonly words?: readonly string[]
+  /** It may be given several times; its value is all of them. */
+  readonly repeatable?: true
 }
 
 export const jsonFlag = { help: 'as JSON' } as const
@@ -85,11 +87,13 @@ export const jsonFlag = { help: 'as JSON' } as const
 export const oneOf = <const Word extends string>(value: string, words: readonly Word[]) =>
   ({ value, words, help: words.join(', ') }) as const
 
-type FlagValue<Of extends Flag> = Of extends { value: string }
-  ?
-      | (Of extends { words: readonly (infer Word)[] } ? Word : string)
-      | (Of extends { required: true } ? never : undefined)
-  : boolean
+type FlagValue<Of extends Flag> = Of extends { repeatable: true }
+  ? readonly string[] | undefined
+  : Of extends { value: string }
+    ?
+        | (Of extends { words: readonly (infer Word)[] } ? Word : string)
+        | (Of extends { required: true } ? never : undefined)
+    : boolean
 type FlagValues<Flags> = { readonly [Name in keyof Flags]: Flags[Name] extends Flag ? FlagValue<Flags[Name]> : never }
 type OperandValues<Operands> = {
   readonly [At in keyof Operands]: Operands[At] extends `${string}?` ? string | undefined : string
@@ -186,7 +190,8 @@ function parse<Flags extends Readonly<Record<string, Flag>>, Operands extends re
 
 function parseOptions(args: readonly string[], flags: Readonly<Record<string, Flag>>) {
   const options = Object.entries(flags).map(
-    ([name, { value }]) => [name, { type: value === undefined ? 'boolean' : 'string' }] as const,
+    ([name, { value, repeatable = false }]) =>
+      [name, { type: value === undefined ? 'boolean' : 'string', multiple: repeatable }] as const,
   )
   try {
     return parseArgs({

@@ -8,6 +8,7 @@ import { CommandError, command, durationMs, EXIT_OK, oneOf, UsageError } from '.
 import { listFlags, runList } from './lists.ts'
 import { withOps } from './ops-client.ts'
 import { fields, printable, shortDuration, shownFlags, write, writeAnswer, writeJson } from './output.ts'
+import { readablePayload } from './payload.ts'
 import { type Columns, count, state, table, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
@@ -28,6 +29,12 @@ export const eventsList = command({
     since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
     until: { value: '<time>', help: 'received before' },
     q: { value: '<text>', help: 'with this in their id, uid, type or task' },
+    contains: { value: '<text>', help: 'with this anywhere in their body or headers, in upper or lower case' },
+    match: {
+      value: '<path>:<value>',
+      repeatable: true,
+      help: 'with this value in their payload, as data.object.customer:cus_1; repeatable, all must hold',
+    },
     ...listFlags,
   },
   run: async ({ flags: { limit, cursor, utc, json, since, until, ...same } }, io) => {
@@ -67,18 +74,31 @@ function parseTime(text: string): number {
 
 export const eventsShow = command({
   name: 'events show',
-  summary: 'Shows one event with its deliveries and their attempts.',
+  summary: 'Shows one event with its deliveries, their attempts and its payload.',
   operands: ['uid'],
   flags: { body: { help: 'write the exact bytes that came, and nothing else' }, ...shownFlags },
   run: async ({ flags: { body, utc, json }, operands: [uid] }, io) => {
     if (body && json) throw new UsageError('--body and --json exclude each other')
     return withOps(io, async (ops) => {
       if (body) await write(io.out, await ops.bytes(`${eventPath(uid)}/body`))
-      else await writeAnswer(io, await ops.get<EventDetailJson>(eventPath(uid)), { json, utc }, describe)
+      else {
+        const event = await ops.get<EventDetailJson>(eventPath(uid))
+        await writeAnswer(io, event, { json, utc }, describe)
+        if (!json) await write(io.out, `\n${await payloadOf(ops, event)}`)
+      }
       return EXIT_OK
     })
   },
 })
+
+async function payloadOf(ops: OpsClient, { uid, size_bytes, headers }: EventDetailJson): Promise<string> {
+  if (size_bytes === 0) return 'the body is empty\n'
+  try {
+    return readablePayload(await ops.bytes(`${eventPath(uid)}/body`), headers['content-type'])
+  } catch (error) {
+    return `${printable(messageOf(error))}\n`
+  }
+}
 
 type DeliveryDetail = EventDetailJson['deliveries'][number]
 type Attempt = DeliveryDetail['history'][number] & Pick<DeliveryDetail, 'handler'>

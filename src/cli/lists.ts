@@ -10,6 +10,9 @@ import { viewOf } from './view.ts'
 /** The most items that one `list` shows. */
 const MAX_LISTED = 10_000
 
+/** How long a list goes on with a search in payloads, which the service answers part by part. */
+const MAX_SEARCH_MS = 10_000
+
 /** The options that every `list` has. */
 export const listFlags = {
   limit: { value: '<n>', help: `how many; ${DEFAULT_PAGE_SIZE} unless given` },
@@ -26,7 +29,7 @@ interface ListRequest<Item, Page> {
   readonly cursor: string | undefined
   readonly utc: boolean
   readonly json: boolean
-  /** What is said of the first page below the table. */
+  /** What is said of the page below the table. */
   readonly note?: (page: Page) => string | undefined
 }
 
@@ -59,10 +62,12 @@ async function first<Item, Page extends PageJson<Item>>(
   limit: number,
 ): Promise<Page> {
   const items: Item[] = []
+  const endMs = performance.now() + MAX_SEARCH_MS
   for (let { cursor } = query; ; ) {
     const page: Page = await ops.get(path, { ...query, limit: Math.min(MAX_PAGE_SIZE, limit - items.length), cursor })
     items.push(...page.items)
-    if (page.next_cursor === null || items.length >= limit) return { ...page, items }
+    const isOver = 'scanned_until' in page && performance.now() >= endMs
+    if (page.next_cursor === null || items.length >= limit || isOver) return { ...page, items }
     cursor = page.next_cursor
   }
 }

@@ -54,7 +54,7 @@ function exitCodeOf(status: number): number {
 const OWN_VARIABLES = /^(?:token \d+ of )?OPS_(?:PORT|TOKEN|READ_TOKEN(?! needs))/
 
 /** Parameters that are undefined are left out. */
-export type QueryParameters = Readonly<Record<string, string | number | undefined>>
+export type QueryParameters = Readonly<Record<string, string | number | readonly string[] | undefined>>
 
 interface OpsOptions {
   /** The longest wait for the beginning of an answer, and between two parts of it. */
@@ -210,6 +210,8 @@ function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail
 const hint = (status: number): string => (status === 401 ? " (OPS_TOKEN must be the service's own)" : '')
 
 function search(query: QueryParameters): string {
-  const present = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+  const present = Object.entries(query).flatMap(([name, value]) =>
+    [value ?? []].flat().map((each) => [name, String(each)]),
+  )
   return present.length === 0 ? '' : `?${new URLSearchParams(present).toString()}`
 }

@@ -1,7 +1,7 @@
 import type { Attempt, DeliverySummary, LeasedDelivery } from './delivery.ts'
 import type { EventSummary, NewEvent } from './event.ts'
 import type { EventFilter } from './event-filter.ts'
-import type { Page, PageRequest } from './page.ts'
+import type { PageRequest, SearchPage } from './page.ts'
 
 /**
  * The result of an append. `uid` is that of the appended event; for a `duplicate`, and for a `conflict` whose body was stored before,
@@ -59,9 +59,9 @@ export interface EventStore {
 
   /**
    * Newest first, with every event whose append has resolved: by time of receipt; with the outcome dead, failing, pending or discarded,
-   * in order of arrival. Rejects with `invalid_request` if the filter breaks its bounds.
+   * in order of arrival. With `contains` or `match` a page ends after two seconds. Rejects with `invalid_request` if the filter breaks its bounds.
    */
-  events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>>
+  events(filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>>
 
   /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */
   event(uid: string): Promise<EventDetail | undefined>

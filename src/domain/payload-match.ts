@@ -12,6 +12,8 @@ export interface PayloadMatch {
 /** Names of one path, and conditions of one filter. */
 const MAX_PATH_NAMES = 16
 export const MAX_MATCHES = 8
+/** Characters of `<path>:<value>`. */
+export const MAX_MATCH_LENGTH = 2 * MAX_NAME_LENGTH + 1
 
 /** Reads `<path>:<value>`. Throws `invalid_request`. */
 export function parseMatch(text: string): PayloadMatch {

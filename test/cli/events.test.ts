@@ -98,6 +98,32 @@ test('events show shows an event with its deliveries and attempts, and removes c
   expect(JSON.parse((await events('show', uid, '--json')).out)).toMatchObject({ uid, id: sent.id })
 })
 
+test('events show shows the payload as it reads, and events list finds it by what is in it', async () => {
+  const body = `{"id":"evt_read","type":"acme.thing","data":{"n":820982911946154508,"who":"J\\u00f6rg \u202e","none":{}}}`
+  const { uid } = await post(service.publicUrl, { id: 'evt_read', body, headers: signedHeaders(body) })
+  const { out } = await events('show', uid)
+  expect(out).toContain(`
+{
+  "id": "evt_read",
+  "type": "acme.thing",
+  "data": {
+    "n": 820982911946154508,
+    "who": "J\\u00f6rg \\u202e",
+    "none": {}
+  }
+}
+`)
+  const found = async (...filter: readonly string[]) => JSON.parse((await events('list', ...filter, '--json')).out)
+  for (const filter of [
+    ['--contains', 'JÖRG'],
+    ['--match', 'data.n:820982911946154508', '--match', 'id:evt_read'],
+  ])
+    expect(await found(...filter)).toMatchObject({ items: [{ uid }], next_cursor: null })
+  expect(await found('--match', 'data.n:820982911946154508', '--match', 'id:other')).toMatchObject({ items: [] })
+  const { code, err } = await events('list', '--match', 'data.n')
+  expect([code, err]).toEqual([2, expect.stringContaining('match must be <path>:<value>')])
+})
+
 test('events show --body prints the exact bytes that were sent', async () => {
   const body = `{ "id":"evt_odd", "type":"acme.thing",\n "data":{"n":820982911946154508, "s":"\\u00e9é"} }\r\n`
   const { uid } = await post(service.publicUrl, { id: 'evt_odd', body, headers: signedHeaders(body) })

@@ -22,6 +22,7 @@ import { describePauses } from './store-contract-pause.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
+import { describeScans } from './store-contract-scans.ts'
 import { describeStats } from './store-contract-stats.ts'
 import { describeTail } from './store-contract-tail.ts'
 import { describeTasks } from './store-contract-tasks.ts'
@@ -55,6 +56,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeTail(fixture)
     describeOutcomes(fixture)
     describeDrift(fixture)
+    describeScans(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeReplayJobs(fixture)

@@ -9,13 +9,14 @@ import type { EventStore } from '../../domain/event-store.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { isUid } from '../../domain/names.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
+import { MAX_MATCH_LENGTH, MAX_MATCHES, parseMatch } from '../../domain/payload-match.ts'
 import {
   DeliverySchema,
   deliveryJson,
   EventDetailSchema,
-  EventSchema,
+  EventPageSchema,
   eventDetailJson,
-  eventJson,
+  eventPageJson,
   ReplaySchema,
   replayJson,
 } from '../schemas/events.ts'
@@ -34,6 +35,13 @@ const EventQuery = Type.Object(
     since: Type.Optional(Time('Received at or after')),
     until: Type.Optional(Time('Received before')),
     q: Type.Optional(Text('Part of an id, uid, type or task')),
+    contains: Type.Optional(Text('A text anywhere in the body or the headers, in upper or lower case')),
+    match: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: MAX_MATCH_LENGTH }), {
+        maxItems: MAX_MATCHES,
+        description: '`<path>:<value>`: a value at the dotted path in the payload is this; repeatable, all must hold',
+      }),
+    ),
     ...pageQuery,
   },
   { additionalProperties: false },
@@ -66,11 +74,10 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
         summary: 'Events, newest first',
         tags: ['events'],
         querystring: EventQuery,
-        response: { 200: PageOf(EventSchema) },
+        response: { 200: EventPageSchema },
       },
     },
-    async ({ query }, reply) =>
-      reply.send(pageJson(await store.events(eventFilter(query), pageRequest(query)), eventJson)),
+    async ({ query }, reply) => reply.send(eventPageJson(await store.events(eventFilter(query), pageRequest(query)))),
   )
 
   app.get(
@@ -164,12 +171,14 @@ function notFound(uid: string): never {
 function eventFilter({
   since,
   until,
+  match,
   limit: _limit,
   cursor: _cursor,
   ...same
 }: Static<typeof EventQuery>): EventFilter {
   return {
     ...same,
+    ...(match !== undefined && { match: match.map(parseMatch) }),
     ...(since !== undefined && { sinceMs: timeOf('since', since) }),
     ...(until !== undefined && { untilMs: timeOf('until', until) }),
   }

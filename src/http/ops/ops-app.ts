@@ -68,6 +68,8 @@ export function timeOf(parameter: string, text: string): number {
 }
 
 const NUMBERS = ['limit', 'wait', 'step']
+/** Query parameters that may be repeated. */
+const LISTS = ['match']
 
 /** Converts the text of numeric query parameters to numbers: the schema does not coerce values. */
 export const readNumbers: preValidationHookHandler = (request, _reply, done) => {
@@ -76,5 +78,6 @@ export const readNumbers: preValidationHookHandler = (request, _reply, done) => 
     const text = query[name]
     if (typeof text === 'string' && /^\d{1,9}$/.test(text)) query[name] = Number(text)
   }
+  for (const name of LISTS) if (typeof query[name] === 'string') query[name] = [query[name]]
   done()
 }

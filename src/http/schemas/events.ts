@@ -6,7 +6,8 @@ import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { CREATED_AT_SOURCES, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
 import type { EventDetail } from '../../domain/event-store.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
-import { OneOf, Time } from './schema.ts'
+import type { SearchPage } from '../../domain/page.ts'
+import { OneOf, PageOf, pageJson, Time } from './schema.ts'
 
 export const EventSchema = Type.Object({
   uid: Type.String(),
@@ -101,6 +102,24 @@ export const ReplaySchema = Type.Object({
   reasons: Type.Array(Type.String()),
   handlers: Type.Array(Type.String(), { description: 'The handlers that will run' }),
   replay: Type.Optional(Type.String({ description: 'The id that the attempts of this replay carry' })),
+})
+
+/** A page of the list of events. */
+export const EventPageSchema = Type.Composite([
+  PageOf(EventSchema),
+  Type.Object({
+    scanned_until: Type.Optional(
+      Time('The search in payloads ended with its time, and has read the events since then: `next_cursor` goes on'),
+    ),
+  }),
+])
+
+export const eventPageJson = ({
+  scannedUntilMs,
+  ...page
+}: SearchPage<EventSummary>): Static<typeof EventPageSchema> => ({
+  ...pageJson(page, eventJson),
+  ...(scannedUntilMs !== undefined && { scanned_until: toIso(scannedUntilMs) }),
 })
 
 /** An event in a list of the ops API. */

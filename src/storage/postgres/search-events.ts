@@ -1,6 +1,6 @@
 import type { EventSummary } from '../../domain/event.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
-import type { Page, PageRequest } from '../../domain/page.ts'
+import type { PageRequest, SearchPage } from '../../domain/page.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.ts'
 import {
   type Condition,
@@ -11,23 +11,42 @@ import {
   startOf,
 } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
+import { isScan, scannedUntil } from '../shared/scan.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { checkedRowByRow, timeRange } from './event-conditions.ts'
+import type { ScanEvents } from './scan-events.ts'
 import { createSearchOutcomes } from './search-outcomes.ts'
 
 const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
 
+const BY_KEYS = {
+  name: 'events-by-key',
+  text: `SELECT ${EVENT_COLUMNS} FROM event WHERE event.key = ANY ($1::bigint[])`,
+}
+
 /** Lists events, newest first. */
-export function createSearchEvents(connections: Connections) {
+export function createSearchEvents(connections: Connections, scan: ScanEvents) {
   const byOutcome = createSearchOutcomes(connections)
 
-  return async (filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> => {
+  return async (filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>> => {
     checkEventFilter(filter)
     const list = isByArrival(filter) ? 'arrivals' : 'events'
     const start = startOf(list, page)
-    const found = await (list === 'arrivals' ? byOutcome : byTime)(filter, start, page.limit + 1)
+    const limit = page.limit + 1
+    if (isScan(filter)) return scanned(filter, start, page, list)
+    const found = await (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit)
     const { shown, nextCursor } = cutPage(list, page, found, (row) => positionOf(list, row))
     return { items: shown.map(eventSummaryOf), nextCursor }
+  }
+
+  async function scanned(filter: EventFilter, start: Position, page: PageRequest, list: 'events' | 'arrivals') {
+    const found = await scan(filter, start, page.limit + 1, list === 'arrivals')
+    const { shown, nextCursor } = cutPage(list, page, found, (position) => position)
+    const keys = shown.map(({ key }) => key)
+    const rows = await connections.run<EventRow>('read', BY_KEYS, [keys])
+    const byKey = new Map(rows.map((row) => [row.key, row]))
+    const items = keys.flatMap((key) => byKey.get(key) ?? []).map(eventSummaryOf)
+    return { items, nextCursor, ...scannedUntil(found) }
   }
 
   async function byTime(filter: EventFilter, start: Position, limit: number): Promise<PageRows<EventRow>> {

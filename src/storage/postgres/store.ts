@@ -42,6 +42,7 @@ import { createCountDead, createCountOld, createPrune, createPruneTasks } from '
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
 import { createReplicaRegistry } from './replica-registry.ts'
+import { Scanner } from './scanner.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
@@ -82,7 +83,7 @@ async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Pro
     await connections.close()
     throw error
   }
-  return createStore({ connections, clock, partitions, onLog: options.onLog })
+  return createStore({ connections, clock, partitions, scanner: new Scanner(target), onLog: options.onLog })
 }
 
 async function refuseHalfMoved(connections: Connections): Promise<void> {
@@ -97,6 +98,7 @@ interface Parts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly partitions: BodyPartitions
+  readonly scanner: Scanner
   readonly onLog: StoreLog
 }
 
@@ -125,6 +127,7 @@ function createStore(parts: Parts): OpenStore {
     stopWatching()
     void operations.follow(damage.close())
     await operations.end('the store is closed')
+    await parts.scanner.close()
     await heartbeat.leave()
     await health.stop()
     await connections.close()
@@ -192,7 +195,7 @@ function createCore(parts: Parts): Core {
   return { ...parts, operations, endedTasks, leases, heartbeat, damage, appends, health }
 }
 
-function eventStoreOf({ connections, clock, operations, appends, health }: Core): EventStore {
+function eventStoreOf({ connections, clock, scanner, operations, appends, health }: Core): EventStore {
   async function append(event: NewEvent): Promise<Receipt> {
     const receipt = await appends.append(event)
     const aheadMs = clock.aheadMs()
@@ -205,7 +208,7 @@ function eventStoreOf({ connections, clock, operations, appends, health }: Core)
       const fault = operations.ended() ?? health.faults()[0]
       return fault === undefined ? append(event) : Promise.reject(unavailable(fault))
     },
-    events: operations.while(createSearchEvents(connections)),
+    events: operations.while(createSearchEvents(connections, scanner.scan)),
     event: operations.while(createFindEvent(connections)),
     eventForm: operations.while(createFindEventForm(connections)),
     body: operations.while(createReadBody(connections)),

@@ -22,9 +22,10 @@ export async function openSqliteStore(configuredPath: string, options: SqliteSto
       nowMs: options.clock(),
     } satisfies WriterData)
     await opened(writer)
-    const reader = startThread(new URL('./reader.ts', import.meta.url), { path })
+    const startReader = () => startThread(new URL('./reader.ts', import.meta.url), { path })
+    const reader = startReader()
     // From here on the store receives the messages of the writer.
-    store = new SqliteStore(new StoreThreads(writer, reader, lock, options))
+    store = new SqliteStore(new StoreThreads({ writer, reader, startScanner: startReader }, lock, options))
     await opened(reader)
     return store
   } catch (error) {

@@ -1,13 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { EventSummary } from '../../domain/event.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
-import type { Page, PageRequest } from '../../domain/page.ts'
+import type { PageRequest, SearchPage } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf, STORED_COLUMNS } from '../shared/events.ts'
 import { cutPage, MAX_EVENTS_READ, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
+import { isScan, type ScannedRows, scannedUntil } from '../shared/scan.ts'
 import { unlessDamaged } from './errors.ts'
 import { checkedRowByRow, kindConditions, timeRange } from './event-conditions.ts'
+import { prepareScanEvents } from './scan-events.ts'
 import { prepareSearchOutcomes } from './search-outcomes.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
@@ -20,14 +22,19 @@ export function prepareSearchEvents(db: DatabaseSync) {
   const kinds = prepareSourceTypes(db)
 
   const byOutcome = prepareSearchOutcomes(statements)
+  const scan = prepareScanEvents(db, byOutcome)
 
-  return (filter: EventFilter, page: PageRequest): Page<EventSummary> => {
+  return (filter: EventFilter, page: PageRequest): SearchPage<EventSummary> => {
     checkEventFilter(filter)
     const list = isByArrival(filter) ? 'arrivals' : 'events'
     const start = startOf(list, page)
-    const found = list === 'arrivals' ? byOutcome(filter, start, page.limit + 1) : byTime(filter, start, page.limit + 1)
+    const limit = page.limit + 1
+    const found: ScannedRows = isScan(filter)
+      ? (list === 'arrivals' ? scan.byArrival : scan.byTime)(filter, start, limit)
+      : (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit)
     const { shown, nextCursor } = cutPage(list, page, found, (position) => position)
-    return { items: shown.map(summary).filter((item) => item !== undefined), nextCursor }
+    const items = shown.map(summary).filter((item) => item !== undefined)
+    return { items, nextCursor, ...scannedUntil(found) }
   }
 
   function byTime(filter: EventFilter, start: Position, limit: number): PageRows<Position> {

@@ -23,6 +23,19 @@ export class StatementCache {
     return this.#prepare(sql).all(...values)
   }
 
+  /** Each row as an array of its columns. The rows are to be read before the statement is used again. */
+  iterate(
+    select: string,
+    conditions: readonly SqlCondition[],
+    tail: string,
+    tailValues: readonly SQLInputValue[],
+  ): IterableIterator<unknown> {
+    const { sql, values } = composeStatement(select, conditions, tail, tailValues)
+    const statement = this.#prepare(`${sql} -- arrays`)
+    statement.setReturnArrays(true)
+    return statement.iterate(...values)
+  }
+
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known

@@ -4,6 +4,7 @@ import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { StoreLog } from '../../domain/store.ts'
 import { AppendQueue } from '../shared/append-queue.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
+import { MAX_WAITING_SCANS, TOO_MANY_SCANS } from '../shared/scan.ts'
 import { watchClock } from './clock.ts'
 import type { ProcessLock } from './process-lock.ts'
 import { ThreadCalls, WriterMailbox } from './thread-calls.ts'
@@ -26,7 +27,13 @@ export interface SqliteStoreOptions {
 
 const unavailable = (message: string): HoldfastError => new HoldfastError('unavailable', message)
 
-/** The two threads of the embedded store: sends them calls and batches, returns their replies, and ends with them. */
+interface Threads {
+  readonly writer: Worker
+  readonly reader: Worker
+  readonly startScanner: () => Worker
+}
+
+/** The threads of the embedded store: sends them calls and batches, returns their replies, and ends with them. */
 export class StoreThreads {
   readonly #loss = Promise.withResolvers<Error>()
   readonly lost = this.#loss.promise
@@ -52,6 +59,15 @@ export class StoreThreads {
     this.#nextId,
   )
   readonly reads = new ThreadCalls<ReaderOperations>((call) => this.#reader.postMessage(call), this.#nextId)
+  readonly #scans = new ThreadCalls<ReaderOperations>(
+    (call) => this.#startedScanner().postMessage(call),
+    this.#nextId,
+    MAX_WAITING_SCANS,
+    TOO_MANY_SCANS,
+  )
+  readonly #startScanner: () => Worker
+  #scanner: Worker | undefined
+  #scannerEnded: Promise<unknown> = Promise.resolve()
   readonly #closed = Promise.withResolvers<void>()
   readonly #writerEnded: Promise<unknown>
   readonly #readerEnded: Promise<unknown>
@@ -60,9 +76,11 @@ export class StoreThreads {
   #ended: string | undefined
   #closing: Promise<void> | undefined
 
-  constructor(writer: Worker, reader: Worker, { release, taken }: ProcessLock, options: SqliteStoreOptions) {
+  /** `startScanner` starts another reader. */
+  constructor({ writer, reader, startScanner }: Threads, { release, taken }: ProcessLock, options: SqliteStoreOptions) {
     this.#writer = writer
     this.#reader = reader
+    this.#startScanner = startScanner
     this.#release = release
     void taken.then((reason) => this.#lose(reason))
     this.clock = watchClock(options.clock, options.monotonicMs, (jump) => {
@@ -73,15 +91,41 @@ export class StoreThreads {
     this.#writerEnded = new Promise((ended) => writer.once('exit', ended))
     this.#readerEnded = new Promise((ended) => reader.once('exit', ended))
     writer.on('message', (message: FromWriter) => this.#receive(message))
-    reader.on('message', (reply: FromReader) => {
-      if ('kind' in reply) return
-      if ('failed' in reply && reply.failed.isDamage) this.#mailbox.post({ kind: 'damaged' })
-      this.reads.answer(reply)
-    })
+    reader.on('message', (reply: FromReader) => this.#answerRead(reply, this.reads))
     for (const [name, thread] of Object.entries({ writer, reader })) {
       thread.on('error', (error) => this.#lose(`the store's ${name} thread failed: ${messageOf(error)}`))
       thread.on('exit', (code) => this.#lose(`the store's ${name} thread ended with code ${code}`))
     }
+  }
+
+  /** Reads that may take seconds, in a thread of their own, which starts with the first one. */
+  scans(): StoreThreads['reads'] {
+    return this.#scans
+  }
+
+  #startedScanner(): Worker {
+    if (this.#scanner !== undefined) return this.#scanner
+    const scanner = this.#startScanner()
+    this.#scanner = scanner
+    const lose = (reason: string): void => {
+      if (this.#scanner === scanner) this.#scanner = undefined
+      this.#scans.failAll(unavailable(reason))
+    }
+    scanner.on('message', (reply: FromReader) => this.#answerRead(reply, this.#scans))
+    scanner.on('error', (error) => lose(`the search failed: ${messageOf(error)}`))
+    this.#scannerEnded = new Promise((ended) =>
+      scanner.once('exit', (code) => {
+        lose('the search ended')
+        ended(code)
+      }),
+    )
+    return scanner
+  }
+
+  #answerRead(reply: FromReader, calls: StoreThreads['reads']): void {
+    if ('kind' in reply) return
+    if ('failed' in reply && reply.failed.isDamage) this.#mailbox.post({ kind: 'damaged' })
+    calls.answer(reply)
   }
 
   faults(): readonly string[] {
@@ -101,9 +145,10 @@ export class StoreThreads {
   async #close(): Promise<void> {
     // The writer of a lost store is not asked to close, because it would write to files that may belong to another process by
     // now.
-    if (this.#ended !== undefined) await Promise.all([this.#writer.terminate(), this.#reader.terminate()])
+    if (this.#ended !== undefined)
+      await Promise.all([this.#writer.terminate(), this.#reader.terminate(), this.#scanner?.terminate()])
     else await this.#closeThreads()
-    await Promise.all([this.#writerEnded, this.#readerEnded])
+    await Promise.all([this.#writerEnded, this.#readerEnded, this.#scannerEnded])
     this.#fail('the store is closed')
     this.#release()
   }
@@ -114,6 +159,7 @@ export class StoreThreads {
     this.#mailbox.post({ kind: 'close' })
     await this.#closed.promise
     this.#reader.postMessage('close')
+    this.#scanner?.postMessage('close')
   }
 
   refusing(): Promise<never> | undefined {
@@ -158,5 +204,6 @@ export class StoreThreads {
     this.appends.failGathered(error)
     this.writes.failAll(error)
     this.reads.failAll(error)
+    this.#scans.failAll(error)
   }
 }

@@ -17,7 +17,7 @@ import type { EventSummary, NewEvent } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
-import type { Page, PageRequest } from '../../domain/page.ts'
+import type { Page, PageRequest, SearchPage } from '../../domain/page.ts'
 import type { PauseStore } from '../../domain/pause.ts'
 import type { ReplayJobs } from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
@@ -37,6 +37,7 @@ import type {
 import { CauseKeys } from '../shared/cause-keys.ts'
 import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
+import { isScan } from '../shared/scan.ts'
 import { createAudit } from './audit.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
@@ -168,8 +169,9 @@ export class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#reads.call('countDead', receivedBeforeMs)
   }
 
-  async events(filter: EventFilter, page: PageRequest): Promise<Page<EventSummary>> {
-    return this.#refusing() ?? this.#reads.call('events', filter, page)
+  async events(filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>> {
+    const reads = isScan(filter) ? this.#threads.scans() : this.#reads
+    return this.#refusing() ?? reads.call('events', filter, page)
   }
 
   async event(uid: string): Promise<EventDetail | undefined> {

@@ -21,14 +21,20 @@ export class ThreadCalls<Operations extends ThreadOperations<Operations>> {
     readonly args: readonly unknown[]
   }) => void
   readonly #nextId: () => number
+  readonly #maxWaiting: number
+  readonly #fullReason: string
   readonly #waiting = new Map<number, WaitingCall>()
 
   constructor(
     post: (call: { readonly id: number; readonly name: keyof Operations; readonly args: readonly unknown[] }) => void,
     nextId: () => number,
+    maxWaiting = MAX_WAITING_CALLS,
+    fullReason = 'too many calls are waiting for the store',
   ) {
     this.#post = post
     this.#nextId = nextId
+    this.#maxWaiting = maxWaiting
+    this.#fullReason = fullReason
   }
 
   call<Name extends keyof Operations>(
@@ -36,8 +42,8 @@ export class ThreadCalls<Operations extends ThreadOperations<Operations>> {
     ...args: Parameters<Operations[Name]>
   ): Promise<ReturnType<Operations[Name]>> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.size >= MAX_WAITING_CALLS) {
-        reject(new HoldfastError('unavailable', 'too many calls are waiting for the store'))
+      if (this.#waiting.size >= this.#maxWaiting) {
+        reject(new HoldfastError('unavailable', this.#fullReason))
         return
       }
       const id = this.#nextId()

@@ -16,7 +16,7 @@ import type { EventSummary, Headers } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
-import type { Page, PageRequest } from '../../domain/page.ts'
+import type { Page, PageRequest, SearchPage } from '../../domain/page.ts'
 import type { NewPause, Pause, PausedKind } from '../../domain/pause.ts'
 import type {
   CreatedReplay,
@@ -136,7 +136,7 @@ export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
 export interface ReaderOperations {
   readShape(source: string, type: string): StoredShape | undefined
   driftEntries(filter: DriftFilter, page: PageRequest): Page<DriftEntry>
-  events(filter: EventFilter, page: PageRequest): Page<EventSummary>
+  events(filter: EventFilter, page: PageRequest): SearchPage<EventSummary>
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>

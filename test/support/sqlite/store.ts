@@ -39,8 +39,9 @@ async function openOnLentThreads(
     owner.release()
     onClosed()
   }
-  const reader = lendThread(urlOf('reader'), { path })
-  const store = new SqliteStore(new StoreThreads(writer, reader, { ...owner, release }, options))
+  const startScanner = () => lendThread(urlOf('reader'), { path })
+  const reader = startScanner()
+  const store = new SqliteStore(new StoreThreads({ writer, reader, startScanner }, { ...owner, release }, options))
   await opened(reader)
   return store
 }

@@ -1,0 +1,124 @@
+import type { EventFilter } from '../../domain/event-filter.ts'
+import { createPayloadTest } from '../../domain/payload-search.ts'
+import { type Condition, MAX_EVENTS_READ, type Position } from '../shared/list-pages.ts'
+import { type Candidate, MAX_CANDIDATES, ScanClock, type ScannedRows, scanBatches } from '../shared/scan.ts'
+import { type Connections, type Row, select, type Value } from './connections.ts'
+import { eventConditions, timeRange } from './event-conditions.ts'
+import { createSearchOutcomes } from './search-outcomes.ts'
+
+const NEWEST_FIRST = 'ORDER BY event.received_at DESC, event.key DESC'
+const PAYLOADS = {
+  name: 'payloads',
+  text: `
+    SELECT event.key, b.headers, b.bytes FROM event
+    JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key WHERE event.key = ANY ($1::bigint[])
+  `,
+}
+
+interface PayloadRow extends Row {
+  readonly key: number
+  readonly headers: string
+  readonly bytes: Buffer
+}
+
+interface CandidateRow extends Row {
+  readonly received_at: number
+  readonly key: number
+  readonly size: number
+}
+
+export type ScanEvents = (
+  filter: EventFilter,
+  start: Position,
+  limit: number,
+  byArrival: boolean,
+) => Promise<ScannedRows>
+
+/** Reads the bodies of events, newest first, for as long as a scan may take. To be run in a thread of its own. */
+export function createScanEvents(connections: Connections): ScanEvents {
+  const byOutcome = createSearchOutcomes(connections)
+
+  return async (filter, start, limit, byArrival) => {
+    const test = createPayloadTest(filter)
+    if (test === undefined) throw new Error('the filter is not about payloads')
+    const clock = new ScanClock()
+    const rows: Position[] = []
+    for (let from = start; ; ) {
+      const { found, end } = await (byArrival ? arrived(filter, from) : received(filter, from))
+      for (const batch of scanBatches(found)) {
+        const payloads = await payloadsOf(batch)
+        for (const { position, receivedAtMs } of batch) {
+          const payload = payloads.get(position.key)
+          if (payload !== undefined && test(payload.bytes, payload.headers)) rows.push(position)
+          if (rows.length >= limit) return { rows, end: undefined }
+          if (clock.isOver()) return { rows, end: position, scannedUntilMs: receivedAtMs }
+        }
+      }
+      if (end === undefined) return { rows, end: undefined }
+      if (clock.isOver())
+        return { rows, end, scannedUntilMs: found.at(-1)?.receivedAtMs ?? (byArrival ? undefined : end.atMs) }
+      from = end
+    }
+  }
+
+  async function received(filter: EventFilter, from: Position): Promise<Candidates> {
+    const range: readonly Condition<Value>[] = [
+      ...timeRange(filter),
+      ['(event.received_at, event.key) < (?::bigint, ?::bigint)', from.atMs, from.key],
+    ]
+    const last = await windowEnd(connections, range)
+    const rows = await select<CandidateRow>(
+      connections,
+      'SELECT event.received_at, event.key, event.size FROM event',
+      [
+        ...range,
+        ...(last === undefined
+          ? []
+          : [['(event.received_at, event.key) >= (?::bigint, ?::bigint)', last.atMs, last.key] as const]),
+        ...eventConditions(filter),
+      ],
+      `${NEWEST_FIRST} LIMIT ?`,
+      [MAX_CANDIDATES],
+    )
+    const found = rows.map(candidateOf(({ received_at, key }) => ({ atMs: received_at, key })))
+    return { found, end: rows.length < MAX_CANDIDATES ? last : found.at(-1)?.position }
+  }
+
+  async function arrived(filter: EventFilter, from: Position): Promise<Candidates> {
+    const { rows, end } = await byOutcome(filter, from, MAX_CANDIDATES)
+    const found = rows.map(candidateOf(({ key }) => ({ atMs: 0, key })))
+    return { found, end: rows.length < MAX_CANDIDATES ? end : found.at(-1)?.position }
+  }
+
+  async function payloadsOf(batch: readonly Candidate[]): Promise<ReadonlyMap<number, PayloadRow>> {
+    const keys = batch.map(({ position }) => position.key)
+    const rows = await connections.run<PayloadRow>('read', PAYLOADS, [keys])
+    return new Map(rows.map((row) => [row.key, row]))
+  }
+}
+
+/** The last event of the next window; undefined if the window has all that are left. */
+async function windowEnd(connections: Connections, range: readonly Condition<Value>[]): Promise<Position | undefined> {
+  const [row] = await select<{ received_at: number; key: number }>(
+    connections,
+    'SELECT event.received_at, event.key FROM event',
+    range,
+    `${NEWEST_FIRST} LIMIT 1 OFFSET ?`,
+    [MAX_EVENTS_READ - 1],
+  )
+  return row && { atMs: row.received_at, key: row.key }
+}
+
+interface Candidates {
+  readonly found: readonly Candidate[]
+  /** Where the search goes on; undefined: it has found all. */
+  readonly end: Position | undefined
+}
+
+const candidateOf =
+  (positionOf: (row: Pick<CandidateRow, 'received_at' | 'key'>) => Position) =>
+  (row: Pick<CandidateRow, 'received_at' | 'key' | 'size'>): Candidate => ({
+    position: positionOf(row),
+    receivedAtMs: row.received_at,
+    size: row.size,
+  })

@@ -1,0 +1,53 @@
+import type { EventFilter } from '../../domain/event-filter.ts'
+import type { PageRows, Position } from './list-pages.ts'
+
+/** How long one scan of payloads may take; then its page ends, with a cursor. */
+const SCAN_MS = 2_000
+/** Candidates that an index gives a scan at once. */
+export const MAX_CANDIDATES = 500
+
+/** Rows that a scan has found. */
+export interface ScannedRows extends PageRows<Position> {
+  /** The time of receipt of the last event that was read, if the time ended before the list. */
+  readonly scannedUntilMs?: number | undefined
+}
+
+export const scannedUntil = ({ scannedUntilMs }: ScannedRows): { readonly scannedUntilMs?: number } =>
+  scannedUntilMs === undefined ? {} : { scannedUntilMs }
+
+/** Whether bodies have to be read to find what the filter means. */
+export const isScan = ({ contains, match = [] }: EventFilter): boolean => contains !== undefined || match.length > 0
+
+export class ScanClock {
+  readonly #endsAtMs = performance.now() + SCAN_MS
+  isOver = (): boolean => performance.now() >= this.#endsAtMs
+}
+
+/** An event whose body is to be read. */
+export interface Candidate {
+  readonly position: Position
+  readonly receivedAtMs: number
+  readonly size: number
+}
+
+/** Bytes of bodies that are read at once; a longer body is read alone. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+export function* scanBatches(found: readonly Candidate[]): Generator<readonly Candidate[]> {
+  let batch: Candidate[] = []
+  let bytes = 0
+  for (const candidate of found) {
+    if (batch.length > 0 && bytes + candidate.size > MAX_BATCH_BYTES) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(candidate)
+    bytes += candidate.size
+  }
+  if (batch.length > 0) yield batch
+}
+
+/** Scans that may wait for the thread that scans, with the one that it runs. */
+export const MAX_WAITING_SCANS = 8
+export const TOO_MANY_SCANS = 'too many searches in payloads are waiting: try again in some seconds'
