@@ -1,5 +1,6 @@
 import type { OrderKeys } from './order-key.ts'
 import type { EventOutcome } from './outcome.ts'
+import type { IndexedValue } from './payload-index.ts'
 import type { TaskEnd } from './task.ts'
 
 /** How an event came to Holdfast. */
@@ -104,6 +105,8 @@ export interface NewEvent {
   readonly unjudged?: readonly string[]
   /** Names of the handlers that are to run; empty unless `accepted`. */
   readonly handlers: readonly string[]
+  /** The values at the paths of its source that are indexed (`PayloadIndex`). Absent: the source has none. */
+  readonly indexed?: readonly IndexedValue[]
   /** Of those handlers that run the event in the order of a key. Absent: none does. */
   readonly orderKeys?: OrderKeys
   /** Deliveries that this process can run at once: the store leases them in the same commit, if the event is accepted. */

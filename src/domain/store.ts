@@ -5,6 +5,7 @@ import type { DriftStore } from './drift-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { EventTail } from './event-tail.ts'
 import type { PauseStore } from './pause.ts'
+import type { PayloadIndex } from './payload-index.ts'
 import type { ReplayJobs } from './replay-jobs.ts'
 import type { ReplicaRegistry } from './replica-registry.ts'
 import type { RetentionStore } from './retention-store.ts'
@@ -34,6 +35,7 @@ export interface OpenStore
     StoreHealth {
   readonly audit: AuditStore
   readonly pauses: PauseStore
+  readonly payloadIndex: PayloadIndex
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
   readonly replayJobs: ReplayJobs

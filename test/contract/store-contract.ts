@@ -19,6 +19,7 @@ import { describeListing } from './store-contract-lists.ts'
 import { describeOrder } from './store-contract-order.ts'
 import { describeOutcomes } from './store-contract-outcomes.ts'
 import { describePauses } from './store-contract-pause.ts'
+import { describePayloadIndex } from './store-contract-payload-index.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
@@ -57,6 +58,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeOutcomes(fixture)
     describeDrift(fixture)
     describeScans(fixture)
+    describePayloadIndex(fixture)
     describeUpkeep(fixture)
     describeRepairTimes(fixture)
     describeReplayJobs(fixture)

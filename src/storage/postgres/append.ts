@@ -10,7 +10,7 @@ import type { AppendResult, WriteBatch } from '../shared/append-queue.ts'
 import { leasedDeliveries, offeredLeaseMs } from '../shared/deliveries.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { DatabaseClock } from './clock.ts'
-import type { Connections, Row } from './connections.ts'
+import type { Connections, Row, Statement, Value } from './connections.ts'
 import type { Damage } from './damage.ts'
 import { isDamage } from './errors.ts'
 import { escapeText, escapeTextOrNull } from './escape-text.ts'
@@ -41,6 +41,19 @@ interface AppendParts {
   readonly leases: Leases
   readonly heartbeat: Heartbeat
   readonly damage: Damage
+}
+
+const APPEND_INDEXED = {
+  name: 'append-indexed',
+  text: 'SELECT * FROM append_indexed_1($1, $2, $3, $4, $5, $6, $7, $8)',
+}
+
+/** The statement for events, and its values: a longer one if values of their payloads are indexed. */
+function statementFor(events: readonly NewEvent[], values: readonly Value[]): readonly [Statement, readonly Value[]] {
+  const rows = events.flatMap(({ uid, source, indexed = [] }) =>
+    indexed.map(([path, value]) => ({ uid, source, path: escapeText(path), value: escapeText(value) })),
+  )
+  return rows.length === 0 ? [APPEND, values] : [APPEND_INDEXED, [...values, JSON.stringify(rows)]]
 }
 
 /** The events that one statement writes. */
@@ -131,7 +144,7 @@ function createSend({ connections, clock, partitions, leases, heartbeat }: Appen
     const values = await valuesOf(batch, clock, lease)
     const rows = await partitions.withPartitions(
       () => events.map(({ receivedAtMs }) => receivedAtMs + aheadMs),
-      () => connections.run<AppendRow>('append', APPEND, values),
+      () => connections.run<AppendRow>('append', ...statementFor(events, values)),
     )
     const rowsByPlace = new Map(rows.map((row) => [row.n - 1, row]))
     return events.map((event, place) => {

@@ -34,6 +34,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '005-audit.sql',
     '005-outcome.sql',
     '005-pause.sql',
+    '005-payload-index.sql',
   ],
 ]
 

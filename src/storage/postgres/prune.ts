@@ -73,6 +73,7 @@ const FORGET = {
     details AS (
       DELETE FROM attempt_detail USING gone WHERE attempt_detail.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
+    indexed AS (DELETE FROM payload_value USING gone WHERE payload_value.event = gone.key),
     counted AS (INSERT INTO tally SELECT state, -count(*) FROM deliveries GROUP BY state)
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
   `,

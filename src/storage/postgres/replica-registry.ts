@@ -10,12 +10,15 @@ import {
   WORKER_SILENCE_MS,
 } from '../../domain/replica-registry.ts'
 import type { Connections } from './connections.ts'
+import type { StoredIndex } from './payload-index.ts'
 
 const ANNOUNCE = {
   name: 'announce',
   text: `
     INSERT INTO replica (uid, started_at, seen_at, handlers, role) VALUES ($1, clock_1($2), clock_1($2), $3, $4)
     ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers, role = excluded.role,
+    INSERT INTO replica (uid, started_at, seen_at, handlers, paths) VALUES ($1, clock_1($2), clock_1($2), $3, $4)
+    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers, paths = excluded.paths,
       started_at = CASE WHEN replica.handlers IS DISTINCT FROM excluded.handlers THEN excluded.started_at ELSE replica.started_at END
   `,
 }
@@ -76,6 +79,7 @@ async function countRoles(connections: Connections, nowMs: number | null): Promi
 export function createReplicaRegistry(
   connections: Connections,
   givenMs: () => number | null,
+  index: Pick<StoredIndex, 'declared' | 'begin'>,
 ): ReplicaRegistry & { forget(): Promise<void> } {
   let ownUid: string | null = null
   let others = 0
@@ -104,6 +108,8 @@ export function createReplicaRegistry(
       ownUid = uid
       const json = handlers === undefined ? null : JSON.stringify(handlers)
       await connections.run('work', ANNOUNCE, [uid, givenMs(), json, role ?? null])
+      await connections.run('work', ANNOUNCE, [uid, givenMs(), json, index.declared()])
+      await index.begin()
     },
 
     async leave(uid) {

@@ -1,9 +1,11 @@
 import type { EventFilter } from '../../domain/event-filter.ts'
 import { createPayloadTest } from '../../domain/payload-search.ts'
 import { type Condition, MAX_EVENTS_READ, type Position } from '../shared/list-pages.ts'
+import type { MatchPlan } from '../shared/payload-plan.ts'
 import { type Candidate, MAX_CANDIDATES, ScanClock, type ScannedRows, scanBatches } from '../shared/scan.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
+import { type CandidateRow, createIndexCandidates } from './index-candidates.ts'
 import { createSearchOutcomes } from './search-outcomes.ts'
 
 const NEWEST_FIRST = 'ORDER BY event.received_at DESC, event.key DESC'
@@ -21,30 +23,23 @@ interface PayloadRow extends Row {
   readonly bytes: Buffer
 }
 
-interface CandidateRow extends Row {
-  readonly received_at: number
-  readonly key: number
-  readonly size: number
-}
-
-export type ScanEvents = (
-  filter: EventFilter,
-  start: Position,
-  limit: number,
-  byArrival: boolean,
-) => Promise<ScannedRows>
+/** What a scan reads: what an outcome or the index leads to, in order of arrival; undefined: all, by time of receipt. */
+export type ScanOrder = MatchPlan | 'outcome' | undefined
+export type ScanEvents = (filter: EventFilter, start: Position, limit: number, order: ScanOrder) => Promise<ScannedRows>
 
 /** Reads the bodies of events, newest first, for as long as a scan may take. To be run in a thread of its own. */
 export function createScanEvents(connections: Connections): ScanEvents {
   const byOutcome = createSearchOutcomes(connections)
 
-  return async (filter, start, limit, byArrival) => {
+  const byIndex = createIndexCandidates(connections)
+
+  return async (filter, start, limit, order) => {
     const test = createPayloadTest(filter)
     if (test === undefined) throw new Error('the filter is not about payloads')
     const clock = new ScanClock()
     const rows: Position[] = []
     for (let from = start; ; ) {
-      const { found, end } = await (byArrival ? arrived(filter, from) : received(filter, from))
+      const { found, end } = await (order === undefined ? received(filter, from) : arrived(filter, from, order))
       for (const batch of scanBatches(found)) {
         const payloads = await payloadsOf(batch)
         for (const { position, receivedAtMs } of batch) {
@@ -56,7 +51,7 @@ export function createScanEvents(connections: Connections): ScanEvents {
       }
       if (end === undefined) return { rows, end: undefined }
       if (clock.isOver())
-        return { rows, end, scannedUntilMs: found.at(-1)?.receivedAtMs ?? (byArrival ? undefined : end.atMs) }
+        return { rows, end, scannedUntilMs: found.at(-1)?.receivedAtMs ?? (order === undefined ? end.atMs : undefined) }
       from = end
     }
   }
@@ -84,10 +79,15 @@ export function createScanEvents(connections: Connections): ScanEvents {
     return { found, end: rows.length < MAX_CANDIDATES ? last : found.at(-1)?.position }
   }
 
-  async function arrived(filter: EventFilter, from: Position): Promise<Candidates> {
-    const { rows, end } = await byOutcome(filter, from, MAX_CANDIDATES)
+  async function arrived(filter: EventFilter, from: Position, order: MatchPlan | 'outcome'): Promise<Candidates> {
+    const { rows, end } = await (order === 'outcome'
+      ? byOutcome(filter, from, MAX_CANDIDATES)
+      : byIndex(order, filter, from, MAX_CANDIDATES))
     const found = rows.map(candidateOf(({ key }) => ({ atMs: 0, key })))
-    return { found, end: rows.length < MAX_CANDIDATES ? end : found.at(-1)?.position }
+    return {
+      found,
+      end: end ?? (order === 'outcome' && rows.length === MAX_CANDIDATES ? found.at(-1)?.position : undefined),
+    }
   }
 
   async function payloadsOf(batch: readonly Candidate[]): Promise<ReadonlyMap<number, PayloadRow>> {

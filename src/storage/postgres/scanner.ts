@@ -2,15 +2,17 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { PostgresTarget } from '../shared/database-url.ts'
 import { MAX_WAITING_SCANS, type ScannedRows, TOO_MANY_SCANS } from '../shared/scan.ts'
+import type { IndexBatch } from './payload-index.ts'
 import type { ScanEvents } from './scan-events.ts'
 
-export type ToScanThread = { readonly id: number; readonly args: Parameters<ScanEvents> } | 'close'
+/** Without `args`: the next batch for the index of values in payloads is to be read. */
+export type ToScanThread = { readonly id: number; readonly args?: Parameters<ScanEvents> } | 'close'
 export type FromScanThread =
-  | { readonly id: number; readonly found: ScannedRows }
+  | { readonly id: number; readonly found: ScannedRows | IndexBatch | undefined }
   | { readonly id: number; readonly failed: string }
 
 interface WaitingScan {
-  readonly resolve: (found: ScannedRows) => void
+  readonly resolve: (found: never) => void
   readonly reject: (error: Error) => void
 }
 
@@ -26,13 +28,17 @@ export class Scanner {
     this.#target = target
   }
 
-  scan: ScanEvents = (...args) => {
+  scan: ScanEvents = (...args) => this.#ask<ScannedRows>(args)
+
+  indexBatch = (): Promise<IndexBatch | undefined> => this.#ask(undefined)
+
+  #ask<Found>(args: Parameters<ScanEvents> | undefined): Promise<Found> {
     if (this.#waiting.size >= MAX_WAITING_SCANS) return Promise.reject(new HoldfastError('unavailable', TOO_MANY_SCANS))
     const thread = (this.#thread ??= this.#start())
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
       this.#waiting.set(id, { resolve, reject })
-      thread.postMessage({ id, args } satisfies ToScanThread)
+      thread.postMessage({ id, ...(args !== undefined && { args }) } satisfies ToScanThread)
     })
   }
 
@@ -52,7 +58,7 @@ export class Scanner {
     thread.on('message', (message: FromScanThread) => {
       const waiting = this.#waiting.get(message.id)
       this.#waiting.delete(message.id)
-      if ('found' in message) waiting?.resolve(message.found)
+      if ('found' in message) waiting?.resolve(message.found as never)
       else waiting?.reject(new HoldfastError('unavailable', message.failed))
     })
     const lose = (reason: string) => {

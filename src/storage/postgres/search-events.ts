@@ -14,7 +14,8 @@ import { isByArrival } from '../shared/outcomes.ts'
 import { isScan, scannedUntil } from '../shared/scan.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { checkedRowByRow, timeRange } from './event-conditions.ts'
-import type { ScanEvents } from './scan-events.ts'
+import { createMatchPlan } from './index-candidates.ts'
+import type { ScanEvents, ScanOrder } from './scan-events.ts'
 import { createSearchOutcomes } from './search-outcomes.ts'
 
 const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
@@ -27,20 +28,23 @@ const BY_KEYS = {
 /** Lists events, newest first. */
 export function createSearchEvents(connections: Connections, scan: ScanEvents) {
   const byOutcome = createSearchOutcomes(connections)
+  const matchPlan = createMatchPlan(connections)
 
   return async (filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>> => {
     checkEventFilter(filter)
-    const list = isByArrival(filter) ? 'arrivals' : 'events'
+    const order = isScan(filter) ? ((await matchPlan(filter)) ?? outcomeOrder(filter)) : outcomeOrder(filter)
+    const list = order === undefined ? 'events' : 'arrivals'
     const start = startOf(list, page)
     const limit = page.limit + 1
-    if (isScan(filter)) return scanned(filter, start, page, list)
+    if (isScan(filter)) return scanned(filter, start, page, order)
     const found = await (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit)
     const { shown, nextCursor } = cutPage(list, page, found, (row) => positionOf(list, row))
     return { items: shown.map(eventSummaryOf), nextCursor }
   }
 
-  async function scanned(filter: EventFilter, start: Position, page: PageRequest, list: 'events' | 'arrivals') {
-    const found = await scan(filter, start, page.limit + 1, list === 'arrivals')
+  async function scanned(filter: EventFilter, start: Position, page: PageRequest, order: ScanOrder) {
+    const list = order === undefined ? 'events' : 'arrivals'
+    const found = await scan(filter, start, page.limit + 1, order)
     const { shown, nextCursor } = cutPage(list, page, found, (position) => position)
     const keys = shown.map(({ key }) => key)
     const rows = await connections.run<EventRow>('read', BY_KEYS, [keys])
@@ -97,3 +101,5 @@ const after = ({ atMs, key }: Position): readonly Condition<Value>[] => [
 const notBelow = ({ atMs, key }: Position): readonly Condition<Value>[] => [
   ['(received_at, key) >= (?::bigint, ?::bigint)', atMs, key],
 ]
+
+const outcomeOrder = (filter: EventFilter): 'outcome' | undefined => (isByArrival(filter) ? 'outcome' : undefined)

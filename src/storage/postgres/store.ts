@@ -38,6 +38,7 @@ import { migrate } from './migrate.ts'
 import { Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
 import { createPauseStore } from './pauses.ts'
+import { createPayloadIndex } from './payload-index.ts'
 import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
@@ -117,7 +118,8 @@ function createStore(parts: Parts): OpenStore {
   const { connections, clock } = parts
   const core = createCore(parts)
   const { operations, damage, appends, health, heartbeat } = core
-  const registry = createReplicaRegistry(connections, clock.givenMs)
+  const index = createPayloadIndex(connections, clock, parts.scanner.indexBatch)
+  const registry = createReplicaRegistry(connections, clock.givenMs, index)
   const stopMaintenance = startMaintenance({ ...parts, registry, damage })
   const { taskEnds, stopWatching } = taskEndsOf(core)
 
@@ -147,6 +149,11 @@ function createStore(parts: Parts): OpenStore {
     ...retentionStoreOf(core),
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
+    payloadIndex: {
+      keepPaths: operations.while(index.keepPaths),
+      indexedPaths: operations.while(index.indexedPaths),
+      indexStep: operations.while(index.indexStep),
+    },
     audit: createAuditStore(connections, clock.givenMs, operations),
     pauses: createPauseStore(connections, clock.givenMs, operations),
     replicas: {

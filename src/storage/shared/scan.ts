@@ -3,6 +3,8 @@ import type { PageRows, Position } from './list-pages.ts'
 
 /** How long one scan of payloads may take; then its page ends, with a cursor. */
 const SCAN_MS = 2_000
+/** How long a search by the index of payloads may delay lists. */
+export const INDEXED_MS = 300
 /** Candidates that an index gives a scan at once. */
 export const MAX_CANDIDATES = 500
 
@@ -19,7 +21,12 @@ export const scannedUntil = ({ scannedUntilMs }: ScannedRows): { readonly scanne
 export const isScan = ({ contains, match = [] }: EventFilter): boolean => contains !== undefined || match.length > 0
 
 export class ScanClock {
-  readonly #endsAtMs = performance.now() + SCAN_MS
+  readonly #endsAtMs: number
+
+  constructor(scanMs = SCAN_MS) {
+    this.#endsAtMs = performance.now() + scanMs
+  }
+
   isOver = (): boolean => performance.now() >= this.#endsAtMs
 }
 

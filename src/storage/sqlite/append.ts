@@ -9,6 +9,7 @@ import type { DeliveryOrder } from './delivery-order.ts'
 import type { EndTask } from './end-task.ts'
 import type { Identities } from './event-identity.ts'
 import type { IdentityIndex } from './identity-index.ts'
+import type { IndexWriter } from './payload-index.ts'
 import type { IncomingEvent, WireResult } from './thread-event.ts'
 
 /** Appends events in the open transaction, each under the next key. */
@@ -27,6 +28,7 @@ interface AppendParts {
   readonly counts: StateCounts
   readonly endTask: EndTask
   readonly order: DeliveryOrder
+  readonly index: Pick<IndexWriter, 'add'>
 }
 
 export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
@@ -77,7 +79,7 @@ interface Classified {
 }
 
 /** Inserts an event with its body and its deliveries. Returns false if its uid is taken. */
-function prepareInsert(db: DatabaseSync, { dedupe, counts, order }: AppendParts) {
+function prepareInsert(db: DatabaseSync, { dedupe, counts, order, index }: AppendParts) {
   const insertEvent = db.prepare(`
     INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
       api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body, order_keys)
@@ -124,6 +126,7 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts, order }: AppendParts)
     if (changes === 0) return false
     insertBody.run(key, body)
     dedupe.add(key, { source, id, checksum, variant })
+    if (event.indexed !== null) index.add(key, source, event.indexed)
     if (status !== 'conflict' && status !== 'superseded') insertDeliveries(key, event, nowMs)
     return true
   }

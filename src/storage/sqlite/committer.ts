@@ -15,6 +15,7 @@ import { prepareIdentities } from './event-identity.ts'
 import { prepareGiveUpId } from './id-successor.ts'
 import { IdentityIndex } from './identity-index.ts'
 import { preparePauses } from './pauses.ts'
+import { prepareIndexWriter } from './payload-index.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareRecords } from './records.ts'
 import { prepareRepairTimes } from './repair-times.ts'
@@ -88,7 +89,8 @@ export class Committer {
     const identities = prepareIdentities(db, this.#dedupe, damage)
     const order = prepareDeliveryOrder(db, damage)
     const deliver = prepareDeliver(db, this.#counts, order)
-    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask, order }
+    const index = prepareIndexWriter(db)
+    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask, order, index }
     this.#appender = prepareAppend(db, parts)
     const replay = prepareReplay(db, identities, deliver)
     this.#operations = {
@@ -109,7 +111,8 @@ export class Committer {
       shiftLeases: prepareShiftLeases(db),
       repairTimes: prepareRepairTimes(db),
       redate: prepareRedate(db),
-      forget: prepareForget(db, this.#dedupe, this.#counts, damage),
+      ...index,
+      forget: prepareForget(db, { dedupe: this.#dedupe, counts: this.#counts, damage, index }),
       ...prepareTrackTask(db, this.#counts, endTask),
       ...prepareClaimTasks(db, damage),
       cancelTask: prepareCancelTask(db, endTask),

@@ -17,6 +17,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '006-audit.sql',
     '006-outcome.sql',
     '006-pause.sql',
+    '006-payload-index.sql',
   ],
 ]
 

@@ -15,6 +15,7 @@ import { FROM_OLDEST, MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youn
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type IdentityIndex, namedOf } from './identity-index.ts'
+import type { IndexWriter } from './payload-index.ts'
 
 /** How many events one commit deletes: an append waits for no more than that. */
 const MAX_FORGOTTEN = 64
@@ -108,8 +109,15 @@ export function prepareRedate(db: DatabaseSync) {
       .reduce((sum, key) => sum + Number(update.run(key, youngMs(receivedBeforeMs)).changes), 0)
 }
 
+interface ForgetParts {
+  readonly dedupe: IdentityIndex
+  readonly counts: StateCounts
+  readonly damage: Damage
+  readonly index: Pick<IndexWriter, 'forget'>
+}
+
 /** Deletes these events, except for those that are still needed. Events on damaged pages stay. */
-export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: StateCounts, damage: Damage) {
+export function prepareForget(db: DatabaseSync, { dedupe, counts, damage, index }: ForgetParts) {
   const select = db.prepare('SELECT received_at, source, id, variant, checksum FROM event WHERE key = ?')
   const countStates = db.prepare('SELECT state, count(*) AS n FROM delivery WHERE key BETWEEN ? AND ? GROUP BY state')
   const keepOutcomes = db.prepare(`
@@ -138,6 +146,7 @@ export function prepareForget(db: DatabaseSync, dedupe: IdentityIndex, counts: S
     deleteAttempts.run(...deliveries)
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
+    index.forget(key)
     deleteEvent.run(key)
     dedupe.remove(key, namedOf(row))
     return { dead }

@@ -8,6 +8,7 @@ import { prepareReadDrift } from './drift.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { preparePauseList } from './pauses.ts'
+import { prepareReadIndex } from './payload-index.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
 import { prepareFindAhead } from './repair-times.ts'
 import { prepareReadReplayJobs } from './replay-jobs.ts'
@@ -29,7 +30,8 @@ if (port === null) throw new Error('reader.ts runs as a worker thread')
 const { path } = workerData as { path: string }
 const db = openForReading(path)
 const operations: ReaderOperations = {
-  events: prepareSearchEvents(db),
+  ...prepareSearchEvents(db),
+  ...prepareReadIndex(db),
   event: prepareFindEvent(db),
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),

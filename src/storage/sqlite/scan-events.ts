@@ -5,7 +5,7 @@ import type { Position } from '../shared/list-pages.ts'
 import { MAX_CANDIDATES, ScanClock, type ScannedRows } from '../shared/scan.ts'
 import { isCorruption, unlessDamaged } from './errors.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
-import type { SearchOutcomes } from './search-outcomes.ts'
+import type { Candidates } from './index-candidates.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
 /** How many events one statement passes over at most, so that the time is looked at between two. */
@@ -15,7 +15,7 @@ const PAYLOADS = `SELECT event.received_at, event.key, event_body.bytes, event.h
   FROM event CROSS JOIN event_body ON event_body.key = event.key`
 
 /** Reads the bodies of events, newest first, for as long as a scan may take. */
-export function prepareScanEvents(db: DatabaseSync, byOutcome: SearchOutcomes) {
+export function prepareScanEvents(db: DatabaseSync) {
   const statements = new StatementCache(db)
   const { scanWindow, readOne } = prepareReadPayloads(db, statements)
 
@@ -37,19 +37,25 @@ export function prepareScanEvents(db: DatabaseSync, byOutcome: SearchOutcomes) {
     }
   }
 
-  /** The events of an outcome that deliveries lead to, in order of arrival. */
-  function byArrival(filter: EventFilter, start: Position, limit: number): ScannedRows {
-    const { test, clock } = begin(filter)
+  /** What an index leads to, in order of arrival. */
+  function byArrival(
+    filter: EventFilter,
+    start: Position,
+    limit: number,
+    candidates: Candidates,
+    scanMs?: number,
+  ): ScannedRows {
+    const { test, clock } = begin(filter, scanMs)
     const rows: Position[] = []
     for (let from = start; ; ) {
-      const found = byOutcome(filter, from, MAX_CANDIDATES)
+      const found = candidates(filter, from, MAX_CANDIDATES)
       for (const position of found.rows) {
         const payload = readOne(position.key)
         if (payload !== undefined && test(payload[2], payload[3])) rows.push(position)
         if (rows.length >= limit) return { rows, end: undefined }
         if (clock.isOver()) return { rows, end: position, scannedUntilMs: payload?.[0] }
       }
-      const last = found.rows.length < MAX_CANDIDATES ? found.end : found.rows.at(-1)
+      const last = found.end ?? (found.rows.length < MAX_CANDIDATES ? undefined : found.rows.at(-1))
       if (last === undefined) return { rows, end: undefined }
       from = last
     }
@@ -113,10 +119,10 @@ function windowEnd(statements: StatementCache, from: Position, range: readonly S
 
 type PayloadRow = readonly [receivedAt: number, key: number, bytes: Uint8Array, headers: string]
 
-function begin(filter: EventFilter): { readonly test: PayloadTest; readonly clock: ScanClock } {
+function begin(filter: EventFilter, scanMs?: number): { readonly test: PayloadTest; readonly clock: ScanClock } {
   const test = createPayloadTest(filter)
   if (test === undefined) throw new Error('the filter is not about payloads')
-  return { test, clock: new ScanClock() }
+  return { test, clock: new ScanClock(scanMs) }
 }
 
 const before = ({ atMs, key }: Position): readonly SqlCondition[] => [

@@ -6,9 +6,11 @@ import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf, STORED_COLUMNS } from '../shared/events.ts'
 import { cutPage, MAX_EVENTS_READ, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
-import { isScan, type ScannedRows, scannedUntil } from '../shared/scan.ts'
+import type { MatchPlan } from '../shared/payload-plan.ts'
+import { INDEXED_MS, isScan, type ScannedRows, scannedUntil } from '../shared/scan.ts'
 import { unlessDamaged } from './errors.ts'
 import { checkedRowByRow, kindConditions, timeRange } from './event-conditions.ts'
+import { prepareIndexCandidates } from './index-candidates.ts'
 import { prepareScanEvents } from './scan-events.ts'
 import { prepareSearchOutcomes } from './search-outcomes.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
@@ -19,25 +21,57 @@ import { type SqlCondition, StatementCache } from './statement-cache.ts'
  */
 export function prepareSearchEvents(db: DatabaseSync) {
   const statements = new StatementCache(db)
-  const kinds = prepareSourceTypes(db)
-
+  const byTime = prepareByTime(db, statements)
   const byOutcome = prepareSearchOutcomes(statements)
-  const scan = prepareScanEvents(db, byOutcome)
+  const scan = prepareScanEvents(db)
+  const index = prepareIndexCandidates(db, statements)
 
-  return (filter: EventFilter, page: PageRequest): SearchPage<EventSummary> => {
+  function events(filter: EventFilter, page: PageRequest): SearchPage<EventSummary> {
     checkEventFilter(filter)
-    const list = isByArrival(filter) ? 'arrivals' : 'events'
+    return search(filter, page, isScan(filter) ? index.plan(filter) : undefined)
+  }
+
+  function search(filter: EventFilter, page: PageRequest, plan?: MatchPlan, scanMs?: number): SearchPage<EventSummary> {
+    const candidates = plan !== undefined ? index.candidatesOf(plan) : isByArrival(filter) ? byOutcome : undefined
+    const list = candidates === undefined ? 'events' : 'arrivals'
     const start = startOf(list, page)
     const limit = page.limit + 1
     const found: ScannedRows = isScan(filter)
-      ? (list === 'arrivals' ? scan.byArrival : scan.byTime)(filter, start, limit)
-      : (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit)
+      ? candidates === undefined
+        ? scan.byTime(filter, start, limit)
+        : scan.byArrival(filter, start, limit, candidates, scanMs)
+      : (candidates ?? byTime)(filter, start, limit)
     const { shown, nextCursor } = cutPage(list, page, found, (position) => position)
     const items = shown.map(summary).filter((item) => item !== undefined)
     return { items, nextCursor, ...scannedUntil(found) }
   }
 
-  function byTime(filter: EventFilter, start: Position, limit: number): PageRows<Position> {
+  /** As `events`, if the index of values in payloads has all that the filter asks for. */
+  function indexedEvents(filter: EventFilter, page: PageRequest): SearchPage<EventSummary> | undefined {
+    checkEventFilter(filter)
+    const plan = index.plan(filter)
+    return plan?.from === 0 ? search(filter, page, plan, INDEXED_MS) : undefined
+  }
+
+  /** Undefined if the event lies on a damaged page; the list leaves it out. */
+  function summary({ key }: Position): EventSummary | undefined {
+    const read = (columns: string) =>
+      unlessDamaged(() => statements.all(`SELECT ${columns} FROM event`, [['key = ?', key]], '', []))
+    const found = read(EVENT_COLUMNS) ?? read(STORED_COLUMNS)
+    if (found === undefined) return undefined
+    const [row] = found
+    if (row === undefined) throw new Error('an event vanished within one read transaction')
+    return eventSummaryOf(row as EventRow)
+  }
+
+  return { events, indexedEvents }
+}
+
+/** Lists by time of receipt. */
+function prepareByTime(db: DatabaseSync, statements: StatementCache) {
+  const kinds = prepareSourceTypes(db)
+
+  return (filter: EventFilter, start: Position, limit: number): PageRows<Position> => {
     const chosen = filter.task === undefined ? kinds(filter) : undefined
     const checked = [...checkedRowByRow(filter), ...(chosen === undefined ? kindConditions(filter) : [])]
     const range = timeRange(filter)
@@ -63,17 +97,6 @@ export function prepareSearchEvents(db: DatabaseSync) {
     return statements
       .all('SELECT received_at, key FROM event', conditions, 'ORDER BY received_at DESC, key DESC LIMIT ?', [limit])
       .map((row) => ({ atMs: Number(row.received_at), key: Number(row.key) }))
-  }
-
-  /** Undefined if the event lies on a damaged page; the list leaves it out. */
-  function summary({ key }: Position): EventSummary | undefined {
-    const read = (columns: string) =>
-      unlessDamaged(() => statements.all(`SELECT ${columns} FROM event`, [['key = ?', key]], '', []))
-    const found = read(EVENT_COLUMNS) ?? read(STORED_COLUMNS)
-    if (found === undefined) return undefined
-    const [row] = found
-    if (row === undefined) throw new Error('an event vanished within one read transaction')
-    return eventSummaryOf(row as EventRow)
   }
 
   /** The last event that may be read; undefined if all may. */

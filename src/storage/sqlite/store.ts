@@ -13,12 +13,12 @@ import type {
 import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
-import type { EventSummary, NewEvent } from '../../domain/event.ts'
-import type { EventFilter } from '../../domain/event-filter.ts'
-import type { EventDetail, EventForm, Receipt } from '../../domain/event-store.ts'
+import type { NewEvent } from '../../domain/event.ts'
+import type { EventDetail, EventForm, EventStore, Receipt } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
-import type { Page, PageRequest, SearchPage } from '../../domain/page.ts'
+import type { Page, PageRequest } from '../../domain/page.ts'
 import type { PauseStore } from '../../domain/pause.ts'
+import type { PayloadIndex } from '../../domain/payload-index.ts'
 import type { ReplayJobs } from '../../domain/replay-jobs.ts'
 import type { OldBounds, OldEvents, PruneRequest, PruneStep } from '../../domain/retention-store.ts'
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
@@ -37,8 +37,8 @@ import type {
 import { CauseKeys } from '../shared/cause-keys.ts'
 import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
-import { isScan } from '../shared/scan.ts'
 import { createAudit } from './audit.ts'
+import { callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
 import { createPauses } from './pauses.ts'
@@ -66,8 +66,12 @@ export class SqliteStore implements OpenStore {
 
   readonly audit: AuditStore
   readonly pauses: PauseStore
+  readonly payloadIndex: PayloadIndex
+  readonly events: EventStore['events']
 
   constructor(threads: StoreThreads) {
+    this.payloadIndex = callPayloadIndex(threads)
+    this.events = callSearchEvents(threads)
     this.audit = createAudit(threads)
     this.pauses = createPauses(threads)
     this.#threads = threads
@@ -167,11 +171,6 @@ export class SqliteStore implements OpenStore {
 
   async countDead(receivedBeforeMs: number): Promise<number> {
     return this.#refusing() ?? this.#reads.call('countDead', receivedBeforeMs)
-  }
-
-  async events(filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>> {
-    const reads = isScan(filter) ? this.#threads.scans() : this.#reads
-    return this.#refusing() ?? reads.call('events', filter, page)
   }
 
   async event(uid: string): Promise<EventDetail | undefined> {

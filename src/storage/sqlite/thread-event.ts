@@ -2,6 +2,7 @@ import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { NewEvent, TaskLease } from '../../domain/event.ts'
 import type { Receipt } from '../../domain/event-store.ts'
 import type { OrderKeys } from '../../domain/order-key.ts'
+import type { IndexedValue } from '../../domain/payload-index.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../shared/append-queue.ts'
 import { leasedDeliveries } from '../shared/deliveries.ts'
@@ -44,6 +45,7 @@ export type WireEvent = readonly [
   leased: readonly number[] | null,
   /** Of all of them, or of each. */
   leaseMs: number | readonly number[] | null,
+  indexed: readonly IndexedValue[] | null,
 ]
 
 const toWire = (event: NewEvent): WireEvent => [
@@ -74,6 +76,7 @@ const toWire = (event: NewEvent): WireEvent => [
     ? null
     : event.lease.handlers.map((name) => event.handlers.indexOf(name)),
   event.lease?.leaseMs ?? null,
+  event.indexed ?? null,
 ]
 
 /** An event as the writer thread reads it. */
@@ -103,6 +106,7 @@ export const fromWire = ([
   orderKeys,
   leased,
   leaseMs,
+  indexed,
 ]: WireEvent) => ({
   uid,
   source,
@@ -129,6 +133,7 @@ export const fromWire = ([
   orderKeys,
   leased,
   leaseMs,
+  indexed,
 })
 export type IncomingEvent = Readonly<ReturnType<typeof fromWire>>
 

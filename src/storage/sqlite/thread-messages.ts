@@ -18,6 +18,7 @@ import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest, SearchPage } from '../../domain/page.ts'
 import type { NewPause, Pause, PausedKind } from '../../domain/pause.ts'
+import type { IndexedPath, PayloadPath } from '../../domain/payload-index.ts'
 import type {
   CreatedReplay,
   KeyRange,
@@ -51,6 +52,7 @@ import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
 import type { ClockJump } from './clock.ts'
 import type { Reply } from './errors.ts'
+import type { IndexBatch } from './payload-index.ts'
 import type { Forgotten } from './prune.ts'
 import type { FoundAhead } from './repair-times.ts'
 import type { WireBatch } from './thread-event.ts'
@@ -93,6 +95,8 @@ export interface WriterOperations {
   repairTimes(found: FoundAhead, waits: LongestWaits, nowMs: number): RepairedTimes
   redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
+  keepPaths(paths: readonly PayloadPath[]): void
+  addIndexed(batch: IndexBatch): void
   track(task: NewTask, nowMs: number): WithEndedTask<Tracked>
   submitted(uid: string, lease: string, submission: TaskSubmission, nowMs: number): WithEndedTask<Task | undefined>
   claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[]
@@ -137,6 +141,10 @@ export interface ReaderOperations {
   readShape(source: string, type: string): StoredShape | undefined
   driftEntries(filter: DriftFilter, page: PageRequest): Page<DriftEntry>
   events(filter: EventFilter, page: PageRequest): SearchPage<EventSummary>
+  /** As `events`; undefined if bodies of many events have to be read. */
+  indexedEvents(filter: EventFilter, page: PageRequest): SearchPage<EventSummary> | undefined
+  indexedPaths(): readonly IndexedPath[]
+  indexBatch(): IndexBatch | undefined
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>

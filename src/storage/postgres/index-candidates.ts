@@ -1,0 +1,101 @@
+import type { EventFilter } from '../../domain/event-filter.ts'
+import { TO_BE_READ } from '../../domain/payload-index.ts'
+import type { Condition, Position } from '../shared/list-pages.ts'
+import { type MatchPlan, mergeKeys, type PathRow, planMatch, UNINDEXED_KEYS } from '../shared/payload-plan.ts'
+import { type Connections, type Row, select, type Value } from './connections.ts'
+import { escapeText } from './escape-text.ts'
+import { eventConditions } from './event-conditions.ts'
+import { PATHS } from './payload-index.ts'
+
+const SOURCES = {
+  name: 'sources-with-events',
+  text: `
+    WITH RECURSIVE found AS (
+      (SELECT source FROM event ORDER BY source LIMIT 1)
+      UNION ALL SELECT (SELECT e.source FROM event AS e WHERE e.source > found.source ORDER BY e.source LIMIT 1)
+      FROM found WHERE found.source IS NOT NULL
+    ) SELECT source FROM found WHERE source IS NOT NULL LIMIT 100
+  `,
+}
+
+/** How the index of values in payloads answers a filter; undefined: it does not help. */
+export function createMatchPlan(connections: Connections) {
+  return async (filter: EventFilter): Promise<MatchPlan | undefined> => {
+    if (filter.match === undefined || filter.match.length === 0) return undefined
+    const rows = await connections.run<PathRow>('read', PATHS)
+    if (rows.length === 0) return undefined
+    const sources = filter.source === undefined ? await connections.run<{ source: string }>('read', SOURCES) : []
+    return planMatch(
+      filter,
+      rows,
+      sources.map(({ source }) => source),
+    )
+  }
+}
+
+export interface CandidateRow extends Row {
+  readonly received_at: number
+  readonly key: number
+  readonly size: number
+}
+
+const COLUMNS = 'SELECT event.received_at, event.key, event.size FROM event'
+
+/** Finds candidates by the index of values in payloads, those that arrived last first. */
+export function createIndexCandidates(connections: Connections) {
+  const wanted = (filter: EventFilter, keys: readonly Condition<Value>[], limit: number) =>
+    select<CandidateRow>(
+      connections,
+      COLUMNS,
+      [...keys, ...eventConditions(filter)],
+      'ORDER BY event.key DESC LIMIT ?',
+      [limit],
+    )
+
+  async function listOf(id: number, value: string, before: number, first: number, limit: number): Promise<number[]> {
+    const rows = await select<{ event: number }>(
+      connections,
+      'SELECT event FROM payload_value',
+      [
+        ['path = ?', id],
+        ['value = ?', escapeText(value)],
+        ['event < ?', before],
+        ['event >= ?', first],
+      ],
+      'ORDER BY event DESC LIMIT ?',
+      [limit],
+    )
+    return rows.map(({ event }) => event)
+  }
+
+  /** Events before those that the index has. */
+  async function unindexed(filter: EventFilter, before: number, limit: number) {
+    const down = Math.max(0, before - UNINDEXED_KEYS)
+    const rows = await wanted(
+      filter,
+      [
+        ['event.key < ?', before],
+        ['event.key >= ?', down],
+      ],
+      limit,
+    )
+    const last = rows.length === limit ? rows.at(-1)?.key : down
+    return { rows, end: last === undefined || last === 0 ? undefined : { atMs: 0, key: last } }
+  }
+
+  return async (
+    { ids, value, from: first }: MatchPlan,
+    filter: EventFilter,
+    { key: before }: Position,
+    limit: number,
+  ): Promise<{ readonly rows: readonly CandidateRow[]; readonly end: Position | undefined }> => {
+    if (before <= first) return unindexed(filter, before, limit)
+    const lists: number[][] = []
+    for (const id of ids)
+      for (const each of [value, TO_BE_READ]) lists.push(await listOf(id, each, before, first, limit))
+    const { keys, isEnd } = mergeKeys(lists, limit)
+    const rows = keys.length === 0 ? [] : await wanted(filter, [['event.key = ANY (?::bigint[])', keys]], keys.length)
+    if (!isEnd) return { rows, end: { atMs: 0, key: keys.at(-1) ?? 0 } }
+    return { rows, end: first > 0 ? { atMs: 0, key: first } : undefined }
+  }
+}
