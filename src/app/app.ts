@@ -1,5 +1,6 @@
 import { systemClock } from '../domain/clock.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
+import { commonPaths } from '../domain/payload-index.ts'
 import type { ReloadResult } from '../domain/reload.ts'
 import type { OpenStore } from '../domain/store.ts'
 import type { Log } from '../log/log.ts'
@@ -109,6 +110,7 @@ async function open(
 ): Promise<Omit<WiringInputs, 'droppedLogLines'>> {
   for (const warning of parts.warnings) log.warn(warning)
   const store = await openCheckedStore(parts, log, tuning)
+  await keepFirstPaths(parts, store)
   const routed = await routedHandlersOf(parts, store, log)
   return { config: parts.config, store, routed, clock: tuning.clock ?? systemClock, log, tuning }
 }
@@ -133,6 +135,15 @@ async function openCheckedStore(
   if (store !== undefined && all.size === 0) return store
   await Promise.all([closeParts({ pool, readers }), store?.close()])
   throw new ConfigurationError([...all], { isOfModules: faults.length > 0 })
+}
+
+async function keepFirstPaths({ config, pool, readers }: ServiceParts, store: OpenStore): Promise<void> {
+  try {
+    await store.payloadIndex.keepPaths(commonPaths([config.sources]))
+  } catch (error) {
+    await Promise.all([closeParts({ pool, readers }), store.close()])
+    throw error
+  }
 }
 
 async function routedHandlersOf(parts: ServiceParts, store: OpenStore, log: Log['log']): Promise<RoutedHandlers> {

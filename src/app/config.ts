@@ -4,6 +4,8 @@ import { dirname, join, resolve } from 'node:path'
 import { type Config, DEDUPE_MODES, type LogStyle, ROLES, type SourceConfig } from '../domain/config.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
+import { MAX_KEYS } from '../domain/payload-index.ts'
+import { faultOfPath } from '../domain/payload-match.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
 import { readOpsAccess } from './ops-access.ts'
@@ -222,6 +224,7 @@ function readSource(
     variable,
     apiKey,
     dedupe: env.word(`${variable}_DEDUPE`, DEDUPE_MODES),
+    keys: readKeys(env, `${variable}_KEYS`),
     redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
     expectEvery: env.duration(`${variable}_EXPECT_EVERY`, ['off']) ?? 'learned',
@@ -229,6 +232,13 @@ function readSource(
     secrets: (secrets ?? []).filter((secret) => secret !== ''),
     types: types.filter((type) => type !== ''),
   }
+}
+
+function readKeys(env: EnvironmentReader, name: string): readonly string[] {
+  const keys = [...new Set(env.list(name) ?? [])]
+  for (const fault of new Set(keys.map(faultOfPath))) if (fault !== undefined) env.fault(`${name} ${fault}`)
+  if (keys.length > MAX_KEYS) env.fault(`${name} has more than ${MAX_KEYS} paths`)
+  return keys
 }
 
 /** Undefined if there is no such file. */

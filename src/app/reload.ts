@@ -1,4 +1,5 @@
 import { messageOf } from '../domain/errors.ts'
+import { commonPaths } from '../domain/payload-index.ts'
 import type { LastReload, ReloadResult } from '../domain/reload.ts'
 import type { ReadConfig } from './config.ts'
 import { closeParts, type PrepareOptions, type ServiceParts } from './prepare.ts'
@@ -147,7 +148,9 @@ export class Reloader {
       await closeParts(parts)
       return this.#stopping.signal.aborted ? STOPPED : { ok: false, faults }
     }
-    this.#replace(this.#open(parts))
+    const next = this.#open(parts)
+    await this.#keepPaths(next)
+    this.#replace(next)
     if (parts.config.logLevel !== before.config.logLevel) this.#options.service.log.level = parts.config.logLevel
     for (const warning of parts.warnings)
       if (!before.warnings.includes(warning)) this.#options.service.log.warn(warning)
@@ -180,10 +183,24 @@ export class Reloader {
     const old = this.#inUse
     this.#inUse = next
     this.#old.add(old)
-    void this.#retire(old).finally(() => this.#old.delete(old))
+    void this.#retire(old).finally(() => {
+      this.#old.delete(old)
+      void this.#keepPaths()
+    })
     this.start()
     const [oldest] = this.#old
     if (this.#old.size > MAX_OLD) void oldest?.generation.dispatcher.stop(0, ABORT_MS)
+  }
+
+  /** Indexes the values at the paths that all open generations take from payloads, `next` too. */
+  async #keepPaths(next?: OpenGeneration): Promise<void> {
+    const open = [next ?? [], this.#inUse, ...this.#old].flat()
+    const { store, log } = this.#options.service
+    const paths = commonPaths(open.map(({ generation }) => generation.parts.config.sources))
+    await store.payloadIndex.keepPaths(paths).catch((error: unknown) => {
+      if (!this.#stopping.signal.aborted)
+        log.warn({ error: messageOf(error) }, 'the paths of SOURCE_<NAME>_KEYS could not be changed: reload once more')
+    })
   }
 
   /** Lets a generation finish its work, and closes it. */

@@ -123,6 +123,7 @@ function sourceOf(config: Config, source: SourceConfig, provider: Provider, soun
     accepts: compilePatterns(source.types),
     url,
     dedupe: source.dedupe,
+    keys: source.keys,
     redeliveryReplaysDead: source.redeliveryReplaysDead ?? provider.redelivery === 'manual',
     secretHeaders: secretHeaders(provider.verify),
   }

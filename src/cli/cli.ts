@@ -17,6 +17,7 @@ import { deadDiscard } from './dead-discard.ts'
 import { deadList } from './dead-list.ts'
 import { drift } from './drift.ts'
 import { eventsExport, eventsList, eventsShow } from './events.ts'
+import { eventsIndex } from './events-index.ts'
 import { eventsReplay } from './events-replay.ts'
 import { eventsTail } from './events-tail.ts'
 import { commandHelp, exitCodesHelp, groupHelp, overview, usageLine } from './help.ts'
@@ -87,6 +88,7 @@ const commands: readonly Command[] = [
   eventsShow,
   eventsTail,
   eventsExport,
+  eventsIndex,
   eventsReplay,
   deadList,
   deadReplay,

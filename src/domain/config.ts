@@ -16,6 +16,8 @@ export interface SourceConfig {
   /** Event-type patterns; `['*']` when all are accepted. */
   readonly types: readonly string[]
   readonly dedupe: DedupeMode
+  /** Paths in the payload whose values are indexed. */
+  readonly keys: readonly string[]
   /** Undefined: the provider's module decides. */
   readonly redeliveryReplaysDead: boolean | undefined
   /** The key for its provider's API. */

@@ -25,6 +25,18 @@ export interface PayloadIndex {
   indexStep(): Promise<boolean>
 }
 
+/** The paths that all of these configurations of sources have. */
+export function commonPaths(
+  configurations: readonly (readonly { readonly name: string; readonly keys: readonly string[] }[])[],
+): readonly PayloadPath[] {
+  const [first = [], ...others] = configurations
+  return first.flatMap(({ name, keys }) =>
+    keys
+      .filter((path) => others.every((sources) => sources.find((other) => other.name === name)?.keys.includes(path)))
+      .map((path) => ({ source: name, path })),
+  )
+}
+
 /** A value at a path of the payload. */
 export type IndexedValue = readonly [path: string, value: string]
 

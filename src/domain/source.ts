@@ -17,6 +17,8 @@ export interface Source extends Verifier {
   readonly url: string | undefined
   /** How duplicates are recognized: by the id, or also by the body. */
   readonly dedupe: DedupeMode
+  /** Paths in the payload whose values are indexed. */
+  readonly keys: readonly string[]
   /** Whether the dead deliveries of an event run again when the event comes again. */
   readonly redeliveryReplaysDead: boolean
   /** Headers that carry a secret and so are never stored. */

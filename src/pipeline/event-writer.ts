@@ -4,6 +4,7 @@ import type { LeasedDelivery } from '../domain/delivery.ts'
 import type { Headers, LeaseOffer, NewEvent, TaskLease } from '../domain/event.ts'
 import type { EventStore, Receipt } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
+import { indexedValues } from '../domain/payload-index.ts'
 import type { Source } from '../domain/source.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { ReadResult, UnreadableEvent } from './read-event.ts'
@@ -113,7 +114,7 @@ function report({ telemetry, log }: EventWriterOptions, about: object, event: Ne
 
 /** A webhook, the answer to a poll, or the expiry of a task, before it is an event. */
 export interface Arrival {
-  readonly source: Pick<Source, 'name' | 'provider' | 'dedupe' | 'secretHeaders'>
+  readonly source: Pick<Source, 'name' | 'provider' | 'dedupe' | 'keys' | 'secretHeaders'>
   readonly headers: Headers
   readonly body: Buffer
   readonly receivedAtMs: number
@@ -145,6 +146,7 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
     headers: storedHeaders(source, headers),
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
     body,
+    ...(source.keys.length > 0 && { indexed: indexedValues(source.keys, body, headers['content-type']) }),
     ...(source.dedupe === 'body' && taskLease === undefined && { dedupe: 'body' }),
     ...(routing.unjudged !== undefined && { unjudged: routing.unjudged }),
     handlers: routing.handlers,

@@ -113,6 +113,7 @@ const sourceOf = (name: string, provider: Provider) =>
     types: ['*'],
     accepts: () => true,
     dedupe: 'id',
+    keys: [],
     secretHeaders: secretHeaders(provider.verify),
   }) as const
 

@@ -33,6 +33,8 @@ test('every answer of the ops API matches its API description', async () => {
     '/v1/handlers/{name}/pause',
     '/v1/handlers/{name}/resume',
     '/v1/live',
+    '/v1/payload-index',
+    '/v1/payload-index/continue',
     '/v1/registrations',
     '/v1/registrations/{source}/{id}',
     '/v1/reload',

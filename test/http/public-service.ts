@@ -29,6 +29,7 @@ export const source = (name: string, contentTypes?: readonly string[]): Source =
   url: undefined,
   dedupe: 'id',
   redeliveryReplaysDead: false,
+  keys: [],
   secretHeaders: [],
 })
 

@@ -24,6 +24,7 @@ const source = (types: readonly string[] = ['*'], name = 'acme'): Source => ({
   url: undefined,
   dedupe: 'id',
   redeliveryReplaysDead: false,
+  keys: [],
   secretHeaders: [],
 })
 

@@ -11,6 +11,7 @@ export const connectedSource = (
   url: `http://127.0.0.1:9/v1/webhooks/${given.name}`,
   dedupe: 'id',
   redeliveryReplaysDead: false,
+  keys: [],
   secretHeaders: [],
   call: undefined,
   secret: 'secret',

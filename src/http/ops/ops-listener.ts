@@ -11,6 +11,7 @@ import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
 import type { LiveEvents } from '../../domain/live.ts'
 import type { PauseService } from '../../domain/pause.ts'
+import type { PayloadIndex } from '../../domain/payload-index.ts'
 import type { ReloadResult } from '../../domain/reload.ts'
 import type { ReplayService } from '../../domain/replay-service.ts'
 import type { RetentionService } from '../../domain/retention.ts'
@@ -37,6 +38,7 @@ import { registerJsonBody } from './json-body.ts'
 import { registerLive } from './live.ts'
 import { type OpsApp, readNumbers } from './ops-app.ts'
 import { registerPauses } from './pauses.ts'
+import { registerPayloadIndex } from './payload-index.ts'
 import { registerRegistrations } from './registrations.ts'
 import { registerReload } from './reload.ts'
 import { registerReplayJobs } from './replays.ts'
@@ -54,7 +56,7 @@ export interface OpsListenerOptions {
     EventStore &
     DeliveryQueue &
     DeadLetters &
-    Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore }
+    Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore; readonly payloadIndex: PayloadIndex }
   readonly audit: AuditTrail
   readonly pauses: PauseService
   readonly deadCauses: ReadDeadCauses
@@ -115,6 +117,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerHealth(root, options.readiness, () => [...store.warnings(), ...retention.warnings()])
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
+    registerPayloadIndex(app, store.payloadIndex)
     registerLive(app, options.live, log)
     registerDrift(app, store)
     registerReplays(app, options.replay)

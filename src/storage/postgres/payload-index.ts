@@ -1,7 +1,14 @@
 import type { PayloadIndex, PayloadPath } from '../../domain/payload-index.ts'
 import { indexedValues } from '../../domain/payload-index.ts'
 import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
-import { INDEX_STEP_EVENTS, indexedPathOf, nextToIndex, type PathRow, UNINDEXED_KEYS } from '../shared/payload-plan.ts'
+import {
+  INDEX_STEP_EVENTS,
+  indexedPathOf,
+  nextToIndex,
+  type PathRow,
+  takeValues,
+  UNINDEXED_KEYS,
+} from '../shared/payload-plan.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import { escapeText } from './escape-text.ts'
@@ -71,13 +78,13 @@ export function createIndexBatch(connections: Connections) {
     const from = first.complete_from ?? 0
     const down = Math.max(0, from - UNINDEXED_KEYS)
     const found = await connections.run<StoredRow>('read', STORED, [from, down, first.source, INDEX_STEP_EVENTS])
-    const values = found.flatMap(({ key, headers, bytes }) => {
+    const { values, last } = takeValues(found, ({ key, headers, bytes }) => {
       const contentType = (JSON.parse(headers) as Record<string, string>)['content-type']
       return rows.flatMap(({ id, path }) =>
         indexedValues([path], bytes, contentType).map(([, value]) => ({ path: id, value, event: key })),
       )
     })
-    const reached = found.length < INDEX_STEP_EVENTS ? down : (found.at(-1)?.key ?? down)
+    const reached = last ?? down
     const [oldest] = await connections.run<{ key: number }>('read', FIRST_KEY)
     const to = reached <= (oldest?.key ?? 0) ? 0 : reached
     return { ids: rows.map(({ id }) => id), from, to, values }

@@ -150,9 +150,9 @@ function createStore(parts: Parts): OpenStore {
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
     payloadIndex: {
-      keepPaths: operations.while(index.keepPaths),
-      indexedPaths: operations.while(index.indexedPaths),
-      indexStep: operations.while(index.indexStep),
+      keepPaths: operations.while((paths) => index.keepPaths(paths)),
+      indexedPaths: operations.while(() => index.indexedPaths()),
+      indexStep: operations.while(() => index.indexStep()),
     },
     audit: createAuditStore(connections, clock.givenMs, operations),
     pauses: createPauseStore(connections, clock.givenMs, operations),

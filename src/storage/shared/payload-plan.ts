@@ -75,5 +75,21 @@ export function mergeKeys(
 
 /** Keys that are passed over at once where the index does not have the events yet. */
 export const UNINDEXED_KEYS = 20_000
-/** Events of one step of indexing, and bytes of their bodies. */
-export const INDEX_STEP_EVENTS = 200
+/** Events, and values, of one step of indexing: other commits wait for no more than that. */
+export const INDEX_STEP_EVENTS = 100
+const INDEX_STEP_VALUES = 1_000
+
+/** The values of as many events as one step takes, and the key of the last one. `values`: of one event. */
+export function takeValues<Found extends { readonly key: number }, Value>(
+  found: readonly Found[],
+  values: (event: Found) => readonly Value[],
+): { readonly values: readonly Value[]; readonly last: number | undefined } {
+  const taken: Value[] = []
+  let last: number | undefined
+  for (const event of found) {
+    if (taken.length >= INDEX_STEP_VALUES) return { values: taken, last }
+    taken.push(...values(event))
+    last = event.key
+  }
+  return { values: taken, last: found.length < INDEX_STEP_EVENTS ? undefined : last }
+}

@@ -6,6 +6,7 @@ import {
   isKept,
   nextToIndex,
   type PathRow,
+  takeValues,
   UNINDEXED_KEYS,
 } from '../shared/payload-plan.ts'
 import { unlessDamaged } from './errors.ts'
@@ -71,6 +72,8 @@ export function prepareIndexWriter(db: DatabaseSync): IndexWriter {
   }
 }
 
+type StoredRow = Readonly<{ key: number; headers: string; bytes: Uint8Array }>
+
 /** Reads what is in the index, and what is to be added to it. */
 export function prepareReadIndex(db: DatabaseSync) {
   const paths = db.prepare(PATHS)
@@ -96,13 +99,13 @@ export function prepareReadIndex(db: DatabaseSync) {
       const from = first.complete_from ?? 0
       const down = Math.max(0, from - UNINDEXED_KEYS)
       // A damaged page hides its events from the index as from every search.
-      const found = unlessDamaged(() => stored.all(from, down, first.source)) ?? []
-      const values = found.flatMap(({ key, headers, bytes }) => {
-        const contentType = (JSON.parse(String(headers)) as Record<string, string>)['content-type']
-        const at = (path: string) => indexedValues([path], bytes as Uint8Array, contentType)
-        return rows.flatMap(({ id, path }) => at(path).map(([, value]) => [id, value, Number(key)] as const))
+      const found = (unlessDamaged(() => stored.all(from, down, first.source)) ?? []) as StoredRow[]
+      const { values, last } = takeValues(found, ({ key, headers, bytes }) => {
+        const contentType = (JSON.parse(headers) as Record<string, string>)['content-type']
+        const at = (path: string) => indexedValues([path], bytes, contentType)
+        return rows.flatMap(({ id, path }) => at(path).map(([, value]) => [id, value, key] as const))
       })
-      const reached = found.length < INDEX_STEP_EVENTS ? down : Number(found.at(-1)?.key)
+      const reached = last ?? down
       const to = reached <= Number(firstKey.get()?.key ?? 0) ? 0 : reached
       return { ids: rows.map(({ id }) => id), from, to, values }
     },

@@ -128,6 +128,7 @@ export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
   'recordCauses',
   'nameCauses',
   'shiftLeases',
+  'addIndexed',
   'leaseReplayJob',
   'recordStats',
   'saveShape',
