@@ -3,7 +3,7 @@ import { type ErrorDetail, messageOf } from '../domain/errors.ts'
 import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import { EVENT_OUTCOMES } from '../domain/outcome.ts'
-import type { EventDetailJson, EventJson } from '../http/schemas/events.ts'
+import type { EventDetailJson, EventJson, EventPageJson } from '../http/schemas/events.ts'
 import { CommandError, command, durationMs, EXIT_OK, oneOf, UsageError } from './command.ts'
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
@@ -39,9 +39,21 @@ export const eventsList = command({
   },
   run: async ({ flags: { limit, cursor, utc, json, since, until, ...same } }, io) => {
     const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
-    return runList(io, { path: PATH, filter, columns, limit, cursor, utc, json })
+    return runList<EventJson, EventPageJson>(io, {
+      path: PATH,
+      filter,
+      columns,
+      limit,
+      cursor,
+      utc,
+      json,
+      note: searched,
+    })
   },
 })
+
+const searched = ({ scanned_until }: EventPageJson): string | undefined =>
+  scanned_until === undefined ? undefined : `searched back to ${printable(scanned_until)}\n`
 
 const columns: Columns<EventJson> = [
   time('RECEIVED', ({ received_at }) => received_at),

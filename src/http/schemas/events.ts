@@ -114,10 +114,9 @@ export const EventPageSchema = Type.Composite([
   }),
 ])
 
-export const eventPageJson = ({
-  scannedUntilMs,
-  ...page
-}: SearchPage<EventSummary>): Static<typeof EventPageSchema> => ({
+export type EventPageJson = Static<typeof EventPageSchema>
+
+export const eventPageJson = ({ scannedUntilMs, ...page }: SearchPage<EventSummary>): EventPageJson => ({
   ...pageJson(page, eventJson),
   ...(scannedUntilMs !== undefined && { scanned_until: toIso(scannedUntilMs) }),
 })
