@@ -38,10 +38,11 @@ export function createScanEvents(connections: Connections): ScanEvents {
     if (test === undefined) throw new Error('the filter is not about payloads')
     const clock = new ScanClock()
     const rows: Position[] = []
+    const window: Window = { isOpen: false, end: undefined }
     for (let from = start; ; ) {
-      const { found, end } = await (order === undefined ? received(filter, from) : arrived(filter, from, order))
+      const { found, end } = await (order === undefined ? received(filter, from, window) : arrived(filter, from, order))
       for (const batch of scanBatches(found)) {
-        const payloads = await payloadsOf(batch)
+        const payloads = await payloadsOf(connections, batch)
         for (const { position, receivedAtMs } of batch) {
           const payload = payloads.get(position.key)
           if (payload !== undefined && test(payload.bytes, payload.headers)) rows.push(position)
@@ -56,12 +57,17 @@ export function createScanEvents(connections: Connections): ScanEvents {
     }
   }
 
-  async function received(filter: EventFilter, from: Position): Promise<Candidates> {
+  /** `window` is the last event that one statement may pass over; it is found out where the window before has been read. */
+  async function received(filter: EventFilter, from: Position, window: Window): Promise<Candidates> {
     const range: readonly Condition<Value>[] = [
       ...timeRange(filter),
       ['(event.received_at, event.key) < (?::bigint, ?::bigint)', from.atMs, from.key],
     ]
-    const last = await windowEnd(connections, range)
+    const conditions = eventConditions(filter)
+    const isFiltered = conditions.length > timeRange(filter).length
+    if (!window.isOpen)
+      Object.assign(window, { isOpen: true, end: isFiltered ? await windowEnd(connections, range) : undefined })
+    const { end: last } = window
     const rows = await select<CandidateRow>(
       connections,
       'SELECT event.received_at, event.key, event.size FROM event',
@@ -70,13 +76,15 @@ export function createScanEvents(connections: Connections): ScanEvents {
         ...(last === undefined
           ? []
           : [['(event.received_at, event.key) >= (?::bigint, ?::bigint)', last.atMs, last.key] as const]),
-        ...eventConditions(filter),
+        ...conditions,
       ],
       `${NEWEST_FIRST} LIMIT ?`,
       [MAX_CANDIDATES],
     )
     const found = rows.map(candidateOf(({ received_at, key }) => ({ atMs: received_at, key })))
-    return { found, end: rows.length < MAX_CANDIDATES ? last : found.at(-1)?.position }
+    if (rows.length === MAX_CANDIDATES) return { found, end: found.at(-1)?.position }
+    window.isOpen = false
+    return { found, end: last }
   }
 
   async function arrived(filter: EventFilter, from: Position, order: MatchPlan | 'outcome'): Promise<Candidates> {
@@ -88,12 +96,6 @@ export function createScanEvents(connections: Connections): ScanEvents {
       found,
       end: end ?? (order === 'outcome' && rows.length === MAX_CANDIDATES ? found.at(-1)?.position : undefined),
     }
-  }
-
-  async function payloadsOf(batch: readonly Candidate[]): Promise<ReadonlyMap<number, PayloadRow>> {
-    const keys = batch.map(({ position }) => position.key)
-    const rows = await connections.run<PayloadRow>('read', PAYLOADS, [keys])
-    return new Map(rows.map((row) => [row.key, row]))
   }
 }
 
@@ -107,6 +109,20 @@ async function windowEnd(connections: Connections, range: readonly Condition<Val
     [MAX_EVENTS_READ - 1],
   )
   return row && { atMs: row.received_at, key: row.key }
+}
+
+async function payloadsOf(
+  connections: Connections,
+  batch: readonly Candidate[],
+): Promise<ReadonlyMap<number, PayloadRow>> {
+  const keys = batch.map(({ position }) => position.key)
+  const rows = await connections.run<PayloadRow>('read', PAYLOADS, [keys])
+  return new Map(rows.map((row) => [row.key, row]))
+}
+
+interface Window {
+  isOpen: boolean
+  end: Position | undefined
 }
 
 interface Candidates {

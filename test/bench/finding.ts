@@ -1,0 +1,220 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { NewEvent } from '../../src/domain/event.ts'
+import type { EventFilter } from '../../src/domain/event-filter.ts'
+import { newUid } from '../../src/domain/names.ts'
+import { indexedValues } from '../../src/domain/payload-index.ts'
+import { parseMatch } from '../../src/domain/payload-match.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { openStore } from '../../src/storage/open.ts'
+import { startPostgres } from '../support/postgres/server.ts'
+
+/**
+ * How long the searches of an operator take among many events, alone and while events are stored at full speed, and what the searches cost
+ * those; in both stores, straight through the store. `BENCH_EVENTS`, `BENCH_SECONDS` and `BENCH_STORES=sqlite,postgres` make it shorter.
+ */
+const EVENTS = Number(process.env.BENCH_EVENTS ?? 1_000_000)
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 10)
+const STORES = (process.env.BENCH_STORES ?? 'sqlite,postgres').split(',')
+const FILLERS = 512
+const APPENDERS = 64
+/** Every so many events are for a handler, whose deliveries all die. */
+const DEAD_EVERY = 500
+const CUSTOMERS = 10_000
+const KEYS = ['data.object.customer']
+const FILLER = 'x'.repeat(800)
+
+const startMs = Date.now() - 86_400_000
+let made = 0
+
+function nextEvent(): NewEvent {
+  const n = ++made
+  const body = Buffer.from(
+    JSON.stringify({
+      id: `evt_${n}`,
+      type: 'bench',
+      data: { object: { customer: `cus_${n % CUSTOMERS}` }, filler: FILLER },
+    }),
+  )
+  const isDead = n % DEAD_EVERY === 0
+  return {
+    uid: newUid(),
+    source: n % 10 === 0 ? 'github' : 'stripe',
+    provider: 'stripe',
+    id: `evt_${n}`,
+    type: n % 3 === 0 ? 'invoice.paid' : 'charge.succeeded',
+    createdAt: '2026-11-23T09:59:59Z',
+    createdAtSource: 'provider',
+    receivedAtMs: startMs + n,
+    origin: 'webhook',
+    status: isDead ? 'accepted' : 'unhandled',
+    reasons: [],
+    headers: { 'content-type': 'application/json', 'user-agent': 'bench/1.0', 'webhook-id': `msg_${n}` },
+    body,
+    indexed: indexedValues(KEYS, body, 'application/json'),
+    handlers: isDead ? ['bench'] : [],
+  }
+}
+
+async function fill(store: OpenStore): Promise<void> {
+  const writer = async (): Promise<void> => {
+    while (made < EVENTS) await store.append(nextEvent())
+  }
+  await Promise.all(Array.from({ length: FILLERS }, writer))
+  for (;;) {
+    const { work } = await store.claim({
+      handlers: [{ name: 'bench', limit: 256 }],
+      sharedLimit: 256,
+      isolatedLimit: 1,
+      leaseMs: 60_000,
+      maxAttempts: 5,
+    })
+    if (work.length === 0) return
+    await store.settle(
+      work.map(({ deliveryId, lease }) => ({
+        deliveryId,
+        lease,
+        verdict: 'dead' as const,
+        outcome: 'rejected' as const,
+        isolate: false,
+        error: 'bench',
+        dueAtMs: Date.now(),
+        startedAtMs: Date.now(),
+        durationMs: 1,
+      })),
+    )
+  }
+}
+
+/** Milliseconds that calls have taken. */
+class Times {
+  readonly #ms: number[] = []
+
+  async of<Result>(call: Promise<Result>): Promise<Result> {
+    const startedMs = performance.now()
+    const result = await call
+    this.#ms.push(performance.now() - startedMs)
+    return result
+  }
+
+  get count(): number {
+    return this.#ms.length
+  }
+
+  /** Half, 99 % and all of the calls took no longer than these. */
+  shown(): string {
+    const sorted = this.#ms.toSorted((a, b) => a - b)
+    const at = (share: number) =>
+      (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN).toFixed(1)
+    return `p50 ${at(0.5)}  p99 ${at(0.99)}  max ${at(1)} ms  (${sorted.length})`
+  }
+}
+
+type Search = readonly [name: string, search: (store: OpenStore) => Promise<unknown>]
+
+const listed = (filter: EventFilter) => (store: OpenStore) => store.events(filter, { limit: 50 })
+
+async function searchesOf(store: OpenStore): Promise<readonly Search[]> {
+  const { items } = await store.events({ untilMs: startMs + EVENTS / 2 }, { limit: 1 })
+  const uid = items[0]?.uid ?? ''
+  const deep = await store.events({}, { limit: 1 })
+  const cursor =
+    deep.nextCursor === undefined
+      ? {}
+      : { cursor: Buffer.from(`events:${startMs + EVENTS / 10}:1`).toString('base64url') }
+  const match = [parseMatch('data.object.customer:cus_77')]
+  return [
+    ['first page', listed({})],
+    ['deep page', (each) => each.events({}, { limit: 50, ...cursor })],
+    ['outcome=dead', listed({ outcome: 'dead' })],
+    [
+      'outcome=dead, one source, an hour',
+      listed({
+        outcome: 'dead',
+        source: 'github',
+        sinceMs: startMs + EVENTS / 2,
+        untilMs: startMs + EVENTS / 2 + 3_600,
+      }),
+    ],
+    ['match, indexed', listed({ source: 'stripe', match })],
+    ['event detail', (each) => each.event(uid)],
+  ]
+}
+
+/** Calls until the time is over. */
+async function during(seconds: number, call: () => Promise<unknown>): Promise<void> {
+  const endMs = performance.now() + seconds * 1_000
+  while (performance.now() < endMs) await call()
+}
+
+async function ingest(store: OpenStore, seconds: number, times: Times): Promise<void> {
+  await Promise.all(Array.from({ length: APPENDERS }, () => during(seconds, () => times.of(store.append(nextEvent())))))
+}
+
+async function scan(store: OpenStore): Promise<void> {
+  let cursor: string | undefined
+  let pages = 0
+  const startedMs = performance.now()
+  do {
+    const page = await store.events({ contains: 'is nowhere' }, { limit: 1, ...(cursor !== undefined && { cursor }) })
+    cursor = page.nextCursor
+    pages++
+  } while (cursor !== undefined)
+  const seconds = (performance.now() - startedMs) / 1_000
+  const megabytes = (made * nextEvent().body.length) / 1e6
+  console.log(
+    `  contains: ${(megabytes / seconds).toFixed(0)} MB/s of bodies, ${pages} pages in ${seconds.toFixed(1)} s`,
+  )
+}
+
+async function measure(name: string, databaseUrl: string): Promise<void> {
+  made = 0
+  const store = await openStore(databaseUrl, {})
+  try {
+    await store.payloadIndex.keepPaths(['stripe', 'github'].flatMap((source) => KEYS.map((path) => ({ source, path }))))
+    const startedMs = performance.now()
+    await fill(store)
+    const seconds = (performance.now() - startedMs) / 1_000
+    while (await store.payloadIndex.indexStep()) console.log('  indexing')
+    console.log(`${name}: ${made} events, stored in ${seconds.toFixed(0)} s`)
+    const searches = await searchesOf(store)
+
+    const alone = new Times()
+    await ingest(store, SECONDS, alone)
+    console.log(`  ingest alone: ${(alone.count / SECONDS).toFixed(0)}/s, ${alone.shown()}`)
+
+    const beside = new Times()
+    const bySearch = searches.map(([title, search]) => ({ title, search, times: new Times() }))
+    const each = (SECONDS * 1_000) / (20 * searches.length)
+    await Promise.all([
+      ingest(store, SECONDS, beside),
+      during(SECONDS, async () => {
+        for (const { search, times } of bySearch) {
+          await times.of(search(store))
+          await new Promise((resolve) => setTimeout(resolve, each))
+        }
+      }),
+    ])
+    console.log(`  ingest beside searches: ${(beside.count / SECONDS).toFixed(0)}/s, ${beside.shown()}`)
+    for (const { title, times } of bySearch) console.log(`  ${title}, beside ingest: ${times.shown()}`)
+    await scan(store)
+  } finally {
+    await store.close()
+  }
+}
+
+console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`)
+if (STORES.includes('sqlite')) {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-finding-'))
+  await measure('SQLite', `file:${join(directory, 'bench.db')}`)
+  rmSync(directory, { recursive: true })
+}
+if (STORES.includes('postgres')) {
+  const server = await startPostgres({ directory: tmpdir(), settings: { max_wal_size: '4GB' } })
+  try {
+    await measure('PostgreSQL', server.url)
+  } finally {
+    await server.stop()
+  }
+}
