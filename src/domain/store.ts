@@ -2,6 +2,7 @@ import type { AuditStore } from './audit.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import type { DriftStore } from './drift-store.ts'
+import type { EventFacets } from './event-facets.ts'
 import type { EventStore } from './event-store.ts'
 import type { EventTail } from './event-tail.ts'
 import type { PauseStore } from './pause.ts'
@@ -36,6 +37,7 @@ export interface OpenStore
   readonly audit: AuditStore
   readonly pauses: PauseStore
   readonly payloadIndex: PayloadIndex
+  readonly facets: EventFacets
   /** Undefined: no other process shares the database. */
   readonly replicas: ReplicaRegistry | undefined
   readonly replayJobs: ReplayJobs

@@ -17,7 +17,35 @@ const FATES = [
   { id: 'unwanted', a: undefined, b: undefined, outcome: 'none' },
 ] as const
 
-export function describeOutcomes({ store, pass }: Fixture): void {
+export function describeOutcomes(fixture: Fixture): void {
+  describeOutcome(fixture)
+  describeNames(fixture)
+}
+
+function describeNames({ store }: Fixture): void {
+  test('`namesWith` gives the sources and the types of stored events that begin so', async () => {
+    expect(await store().facets.namesWith('source', '')).toEqual([])
+    for (const [source, type] of [
+      ['stripe', 'invoice.paid'],
+      ['stripe', 'invoice.created'],
+      ['stripe', 'charge'],
+      ['stripe-eu', 'invoice.paid'],
+      ['eu', 'Ärger'],
+    ] as const)
+      await store().append(newEvent({ source, type }))
+    const names = (field: 'source' | 'type', prefix: string) => store().facets.namesWith(field, prefix)
+    expect(await names('source', '')).toEqual(['eu', 'stripe', 'stripe-eu'])
+    expect(await names('source', 'stripe')).toEqual(['stripe', 'stripe-eu'])
+    expect(await names('type', '')).toEqual(['charge', 'invoice.created', 'invoice.paid', 'Ärger'])
+    expect(await names('type', 'inv')).toEqual(['invoice.created', 'invoice.paid'])
+    expect(await names('type', 'Ä')).toEqual(['Ärger'])
+    expect(await names('type', 'x')).toEqual([])
+    for (let n = 10; n < 40; n++) await store().append(newEvent({ type: `many.${n}` }))
+    expect(await names('type', 'many')).toHaveLength(20)
+  })
+}
+
+function describeOutcome({ store, pass }: Fixture): void {
   async function fill(): Promise<void> {
     for (const [at, { id, outcome }] of FATES.entries()) {
       const handlers = outcome === 'none' ? [] : ['a', 'b']
@@ -86,6 +114,25 @@ export function describeOutcomes({ store, pass }: Fixture): void {
       await store().replay({ eventUid: dead?.uid ?? '', handlers: ['a'], status: 'accepted', reasons: [] })
       expect(await store().event(dead?.uid ?? '')).toMatchObject({ outcome: 'pending' })
       expect(await listed({ outcome: 'dead' }, 9)).toEqual(['lost'])
+    })
+
+    test('is counted, for each outcome, of the events of a filter', async () => {
+      await fill()
+      const of = async (filter: EventFilter) => {
+        const counts = Object.entries(await store().facets.countByOutcome(filter))
+        expect(counts.every(([, { more }]) => !more)).toBe(true)
+        return Object.fromEntries(counts.map(([outcome, { count }]) => [outcome, count]))
+      }
+      expect(await of({})).toEqual({ succeeded: 1, pending: 2, failing: 1, dead: 2, discarded: 0, none: 1 })
+      expect(await of({ source: 'eu', sinceMs: START_MS })).toEqual({
+        succeeded: 0,
+        pending: 1,
+        failing: 0,
+        dead: 1,
+        discarded: 0,
+        none: 0,
+      })
+      expect(await codeOf(store().facets.countByOutcome({ contains: 'a' }))).toBe('invalid_request')
     })
 
     test('has cursors of its own, which the list by time refuses', async () => {

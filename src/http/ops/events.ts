@@ -24,17 +24,22 @@ import { OneOf, PageOf, pageJson, Time } from '../schemas/schema.ts'
 import { noteChange } from './audit.ts'
 import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
 
+/** Filters by what stands in the list itself, but for the outcome. */
+export const listedFields = {
+  source: Type.Optional(Text('Name of the source')),
+  type: Type.Optional(Text('Event type, or a pattern with *')),
+  status: Type.Optional(OneOf(EVENT_STATUSES)),
+  origin: Type.Optional(OneOf(ORIGINS)),
+  task: Type.Optional(Text("The provider's id of the task")),
+  since: Type.Optional(Time('Received at or after')),
+  until: Type.Optional(Time('Received before')),
+  q: Type.Optional(Text('Part of an id, uid, type or task')),
+}
+
 const EventQuery = Type.Object(
   {
-    source: Type.Optional(Text('Name of the source')),
-    type: Type.Optional(Text('Event type, or a pattern with *')),
-    status: Type.Optional(OneOf(EVENT_STATUSES)),
+    ...listedFields,
     outcome: Type.Optional(OneOf(EVENT_OUTCOMES)),
-    origin: Type.Optional(OneOf(ORIGINS)),
-    task: Type.Optional(Text("The provider's id of the task")),
-    since: Type.Optional(Time('Received at or after')),
-    until: Type.Optional(Time('Received before')),
-    q: Type.Optional(Text('Part of an id, uid, type or task')),
     contains: Type.Optional(Text('A text anywhere in the body or the headers, in upper or lower case')),
     match: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: MAX_MATCH_LENGTH }), {
@@ -168,7 +173,7 @@ function notFound(uid: string): never {
   throw new HoldfastError('event_not_found', `there is no event ${uid}`)
 }
 
-function eventFilter({
+export function eventFilter({
   since,
   until,
   match,

@@ -6,6 +6,7 @@ import type { AuditStore, AuditTrail } from '../../domain/audit.ts'
 import type { DeadLetters, ReadDeadCauses } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import type { DriftStore } from '../../domain/drift-store.ts'
+import type { EventFacets } from '../../domain/event-facets.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import type { AttemptPolicy } from '../../domain/handler-policy.ts'
@@ -33,6 +34,7 @@ import { recordChanges, registerAudit } from './audit.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDead, registerDiscards } from './dead.ts'
 import { registerDrift } from './drift.ts'
+import { registerEventFacets } from './event-facets.ts'
 import { registerDeliveries, registerEvents, registerReplays } from './events.ts'
 import { registerJsonBody } from './json-body.ts'
 import { registerLive } from './live.ts'
@@ -56,7 +58,11 @@ export interface OpsListenerOptions {
     EventStore &
     DeliveryQueue &
     DeadLetters &
-    Pick<StoreHealth, 'warnings'> & { readonly audit: AuditStore; readonly payloadIndex: PayloadIndex }
+    Pick<StoreHealth, 'warnings'> & {
+      readonly audit: AuditStore
+      readonly payloadIndex: PayloadIndex
+      readonly facets: EventFacets
+    }
   readonly audit: AuditTrail
   readonly pauses: PauseService
   readonly deadCauses: ReadDeadCauses
@@ -117,6 +123,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerHealth(root, options.readiness, () => [...store.warnings(), ...retention.warnings()])
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
+    registerEventFacets(app, options)
     registerPayloadIndex(app, store.payloadIndex)
     registerLive(app, options.live, log)
     registerDrift(app, store)

@@ -18,6 +18,16 @@ const SOURCES = {
   `,
 }
 
+const LISTS = {
+  name: 'indexed-events',
+  text: `
+    SELECT p.at::integer AS at, v.event FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS p (path, value, at)
+    CROSS JOIN LATERAL (
+      SELECT i.event FROM payload_value AS i
+      WHERE i.path = p.path AND i.value = p.value AND i.event < $3 AND i.event >= $4 ORDER BY i.event DESC LIMIT $5
+    ) AS v ORDER BY p.at, v.event DESC`,
+}
+
 /** How the index of values in payloads answers a filter; undefined: it does not help. */
 export function createMatchPlan(connections: Connections) {
   return async (filter: EventFilter): Promise<MatchPlan | undefined> => {
@@ -52,20 +62,21 @@ export function createIndexCandidates(connections: Connections) {
       [limit],
     )
 
-  async function listOf(id: number, value: string, before: number, first: number, limit: number): Promise<number[]> {
-    const rows = await select<{ event: number }>(
-      connections,
-      'SELECT event FROM payload_value',
-      [
-        ['path = ?', id],
-        ['value = ?', escapeText(value)],
-        ['event < ?', before],
-        ['event >= ?', first],
-      ],
-      'ORDER BY event DESC LIMIT ?',
-      [limit],
-    )
-    return rows.map(({ event }) => event)
+  /** For each pair of path and value, the events that have it, the greatest key first. */
+  async function listsOf(
+    pairs: readonly (readonly [id: number, value: string])[],
+    before: number,
+    first: number,
+    limit: number,
+  ): Promise<readonly number[][]> {
+    const rows = await connections.run<{ at: number; event: number }>('read', LISTS, [
+      pairs.map(([id]) => id),
+      pairs.map(([, value]) => escapeText(value)),
+      before,
+      first,
+      limit,
+    ])
+    return pairs.map((_, at) => rows.filter((row) => row.at === at + 1).map(({ event }) => event))
   }
 
   /** Events before those that the index has. */
@@ -90,9 +101,8 @@ export function createIndexCandidates(connections: Connections) {
     limit: number,
   ): Promise<{ readonly rows: readonly CandidateRow[]; readonly end: Position | undefined }> => {
     if (before <= first) return unindexed(filter, before, limit)
-    const lists: number[][] = []
-    for (const id of ids)
-      for (const each of [value, TO_BE_READ]) lists.push(await listOf(id, each, before, first, limit))
+    const pairs = ids.flatMap((id) => [value, TO_BE_READ].map((each) => [id, each] as const))
+    const lists = await listsOf(pairs, before, first, limit)
     const { keys, isEnd } = mergeKeys(lists, limit)
     const rows = keys.length === 0 ? [] : await wanted(filter, [['event.key = ANY (?::bigint[])', keys]], keys.length)
     if (!isEnd) return { rows, end: { atMs: 0, key: keys.at(-1) ?? 0 } }

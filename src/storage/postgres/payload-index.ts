@@ -12,6 +12,7 @@ import {
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row } from './connections.ts'
 import { escapeText } from './escape-text.ts'
+import type { Operations } from './open-operations.ts'
 
 const KEEP = { name: 'keep-paths', text: 'SELECT keep_paths_1($1, $2::jsonb, $3)' }
 const BEGIN = { name: 'begin-paths', text: 'SELECT begin_paths_1()' }
@@ -137,3 +138,9 @@ export function createPayloadIndex(
     },
   }
 }
+
+export const portOf = (index: StoredIndex, operations: Operations): PayloadIndex => ({
+  keepPaths: operations.while((paths) => index.keepPaths(paths)),
+  indexedPaths: operations.while(() => index.indexedPaths()),
+  indexStep: operations.while(() => index.indexStep()),
+})

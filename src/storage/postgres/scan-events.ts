@@ -2,7 +2,14 @@ import type { EventFilter } from '../../domain/event-filter.ts'
 import { createPayloadTest } from '../../domain/payload-search.ts'
 import { type Condition, MAX_EVENTS_READ, type Position } from '../shared/list-pages.ts'
 import type { MatchPlan } from '../shared/payload-plan.ts'
-import { type Candidate, MAX_CANDIDATES, ScanClock, type ScannedRows, scanBatches } from '../shared/scan.ts'
+import {
+  type Candidate,
+  MAX_CANDIDATES,
+  MAX_INDEXED,
+  ScanClock,
+  type ScannedRows,
+  scanBatches,
+} from '../shared/scan.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import { type CandidateRow, createIndexCandidates } from './index-candidates.ts'
@@ -90,7 +97,7 @@ export function createScanEvents(connections: Connections): ScanEvents {
   async function arrived(filter: EventFilter, from: Position, order: MatchPlan | 'outcome'): Promise<Candidates> {
     const { rows, end } = await (order === 'outcome'
       ? byOutcome(filter, from, MAX_CANDIDATES)
-      : byIndex(order, filter, from, MAX_CANDIDATES))
+      : byIndex(order, filter, from, MAX_INDEXED))
     const found = rows.map(candidateOf(({ key }) => ({ atMs: 0, key })))
     return {
       found,

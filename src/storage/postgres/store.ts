@@ -29,6 +29,7 @@ import { Damage } from './damage.ts'
 import { createDiscard, createDiscardOf, createMatchDead } from './dead-letters.ts'
 import { createDrift } from './drift.ts'
 import { createCancelTask, watchEndedTasks } from './end-task.ts'
+import { createEventFacets } from './event-facets.ts'
 import { createFindEvent, createFindEventForm, createReadBody } from './find-event.ts'
 import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -38,7 +39,7 @@ import { migrate } from './migrate.ts'
 import { Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
 import { createPauseStore } from './pauses.ts'
-import { createPayloadIndex } from './payload-index.ts'
+import { createPayloadIndex, portOf } from './payload-index.ts'
 import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
@@ -149,11 +150,8 @@ function createStore(parts: Parts): OpenStore {
     ...retentionStoreOf(core),
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
-    payloadIndex: {
-      keepPaths: operations.while((paths) => index.keepPaths(paths)),
-      indexedPaths: operations.while(() => index.indexedPaths()),
-      indexStep: operations.while(() => index.indexStep()),
-    },
+    facets: createEventFacets(connections, operations),
+    payloadIndex: portOf(index, operations),
     audit: createAuditStore(connections, clock.givenMs, operations),
     pauses: createPauseStore(connections, clock.givenMs, operations),
     replicas: {

@@ -31,6 +31,9 @@ export const OUTCOME_DRIVERS: Readonly<Partial<Record<EventOutcome, Driver>>> = 
   pending: { condition: "d.state IN ('pending', 'running', 'blocked', 'unplaced')" },
 }
 
+/** The outcomes of which an index has all events. */
+export const DRIVEN_APART = ['dead', 'failing', 'discarded'] as const
+
 /** Whether events are listed in order of arrival and not by their time of receipt. */
 export const isByArrival = ({ outcome }: EventFilter): boolean =>
   outcome !== undefined && OUTCOME_DRIVERS[outcome] !== undefined

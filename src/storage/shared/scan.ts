@@ -7,6 +7,8 @@ const SCAN_MS = 2_000
 export const INDEXED_MS = 300
 /** Candidates that an index gives a scan at once. */
 export const MAX_CANDIDATES = 500
+/** The same of the index of payloads, nearly all of which match. */
+export const MAX_INDEXED = 64
 
 /** Rows that a scan has found. */
 export interface ScannedRows extends PageRows<Position> {

@@ -1,3 +1,4 @@
+import type { EventFacets } from '../../domain/event-facets.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import type { PayloadIndex } from '../../domain/payload-index.ts'
 import { isScan } from '../shared/scan.ts'
@@ -18,6 +19,11 @@ export function callPayloadIndex(threads: StoreThreads): PayloadIndex {
     },
   }
 }
+
+export const callEventFacets = (threads: StoreThreads): EventFacets => ({
+  countByOutcome: async (filter) => threads.refusing() ?? threads.reads.call('countByOutcome', filter),
+  namesWith: async (field, prefix) => threads.refusing() ?? threads.reads.call('namesWith', field, prefix),
+})
 
 /** Lists events. A search that has to read many bodies runs in the thread for scans. */
 export const callSearchEvents =

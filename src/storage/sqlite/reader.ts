@@ -6,6 +6,7 @@ import { prepareCounts } from './counts.ts'
 import { prepareFindDead, prepareMatchDead } from './dead-letters.ts'
 import { prepareReadDrift } from './drift.ts'
 import { type Reply, wireErrorOf } from './errors.ts'
+import { prepareEventFacets } from './event-facets.ts'
 import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-event.ts'
 import { preparePauseList } from './pauses.ts'
 import { prepareReadIndex } from './payload-index.ts'
@@ -32,6 +33,7 @@ const db = openForReading(path)
 const operations: ReaderOperations = {
   ...prepareSearchEvents(db),
   ...prepareReadIndex(db),
+  ...prepareEventFacets(db),
   event: prepareFindEvent(db),
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),

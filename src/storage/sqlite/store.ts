@@ -14,6 +14,7 @@ import type { DeliverySummary, Settlement } from '../../domain/delivery.ts'
 import type { Claimed, ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
 import type { NewEvent } from '../../domain/event.ts'
+import type { EventFacets } from '../../domain/event-facets.ts'
 import type { EventDetail, EventForm, EventStore, Receipt } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
 import type { Page, PageRequest } from '../../domain/page.ts'
@@ -38,7 +39,7 @@ import { CauseKeys } from '../shared/cause-keys.ts'
 import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
-import { callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
+import { callEventFacets, callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { discardInCommits } from './dead-letters.ts'
 import { createPauses } from './pauses.ts'
@@ -67,10 +68,12 @@ export class SqliteStore implements OpenStore {
   readonly audit: AuditStore
   readonly pauses: PauseStore
   readonly payloadIndex: PayloadIndex
+  readonly facets: EventFacets
   readonly events: EventStore['events']
 
   constructor(threads: StoreThreads) {
     this.payloadIndex = callPayloadIndex(threads)
+    this.facets = callEventFacets(threads)
     this.events = callSearchEvents(threads)
     this.audit = createAudit(threads)
     this.pauses = createPauses(threads)

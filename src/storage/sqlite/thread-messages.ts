@@ -13,6 +13,7 @@ import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../do
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
+import type { OutcomeCounts } from '../../domain/event-facets.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
@@ -145,6 +146,8 @@ export interface ReaderOperations {
   /** As `events`; undefined if bodies of many events have to be read. */
   indexedEvents(filter: EventFilter, page: PageRequest): SearchPage<EventSummary> | undefined
   indexedPaths(): readonly IndexedPath[]
+  countByOutcome(filter: EventFilter): OutcomeCounts
+  namesWith(field: 'source' | 'type', prefix: string): readonly string[]
   indexBatch(): IndexBatch | undefined
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined

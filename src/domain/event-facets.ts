@@ -1,0 +1,39 @@
+import { HoldfastError } from './errors.ts'
+import type { EventFilter } from './event-filter.ts'
+import { type EventOutcome, OUTCOMES_BY_RANK } from './outcome.ts'
+
+/** Events that are counted of one outcome, and names that are suggested, at most. */
+export const MAX_COUNTED = 10_000
+export const MAX_SUGGESTED = 20
+
+/** `more`: there may be more events than were counted. */
+export interface CappedCount {
+  readonly count: number
+  readonly more: boolean
+}
+export type OutcomeCounts = Readonly<Record<EventOutcome, CappedCount>>
+
+/** What there is to choose from in the list of events. */
+export interface EventFacets {
+  /** How many events of a filter have each outcome, by a bounded number of events. Rejects with `invalid_request` for a filter on payloads or on the outcome. */
+  countByOutcome(filter: EventFilter): Promise<OutcomeCounts>
+  /** Names of sources or types that stored events have, in order, at most `MAX_SUGGESTED`. */
+  namesWith(field: 'source' | 'type', prefix: string): Promise<readonly string[]>
+}
+
+export function checkCountedFilter({ contains, match, outcome }: EventFilter): void {
+  if (contains !== undefined || match !== undefined || outcome !== undefined)
+    throw new HoldfastError('invalid_request', 'events are counted by outcome, and not by what they contain')
+}
+
+/** The counts of the newest events, by the places of their outcomes in `OUTCOMES_BY_RANK`. `isWhole`: there are no others. */
+export function countsOfNewest(
+  ranks: readonly { readonly rank: number; readonly n: number }[],
+  isWhole: boolean,
+): OutcomeCounts {
+  const entries = OUTCOMES_BY_RANK.map((outcome, rank) => {
+    const count = ranks.find((row) => row.rank === rank)?.n ?? 0
+    return [outcome, { count, more: !isWhole }] as const
+  })
+  return Object.fromEntries(entries) as Record<EventOutcome, CappedCount>
+}

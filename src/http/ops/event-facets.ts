@@ -1,0 +1,64 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { type EventFacets, MAX_SUGGESTED } from '../../domain/event-facets.ts'
+import type { HandlerDefinition } from '../../domain/handler.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import type { PayloadIndex } from '../../domain/payload-index.ts'
+import { OutcomeCountsSchema, outcomeCountsJson, SuggestionsSchema } from '../schemas/event-facets.ts'
+import { OneOf } from '../schemas/schema.ts'
+import { eventFilter, listedFields } from './events.ts'
+import type { OpsApp } from './ops-app.ts'
+
+const CountQuery = Type.Object(listedFields, { additionalProperties: false })
+const SuggestQuery = Type.Object(
+  {
+    field: OneOf(['source', 'type', 'handler', 'path']),
+    prefix: Type.Optional(Type.String({ maxLength: MAX_NAME_LENGTH, description: 'How the name begins' })),
+  },
+  { additionalProperties: false },
+)
+
+interface Facets {
+  readonly store: { readonly facets: EventFacets; readonly payloadIndex: PayloadIndex }
+  readonly handlers: () => readonly HandlerDefinition[]
+}
+
+export function registerEventFacets(app: OpsApp, { store, handlers }: Facets): void {
+  const tags = ['events']
+  app.get(
+    '/v1/events/counts',
+    {
+      schema: {
+        summary: 'How many events of a filter have each outcome, of at most 10,000 each',
+        tags,
+        querystring: CountQuery,
+        response: { 200: OutcomeCountsSchema },
+      },
+    },
+    async ({ query }, reply) => reply.send(outcomeCountsJson(await store.facets.countByOutcome(eventFilter(query)))),
+  )
+
+  app.get(
+    '/v1/suggest',
+    {
+      schema: {
+        summary: 'Names that exist: sources and types of stored events, handlers, and indexed paths',
+        tags,
+        querystring: SuggestQuery,
+        response: { 200: SuggestionsSchema },
+      },
+    },
+    async ({ query }, reply) => reply.send({ items: [...(await suggested(query))] }),
+  )
+
+  async function suggested({ field, prefix = '' }: Static<typeof SuggestQuery>): Promise<readonly string[]> {
+    if (field === 'source' || field === 'type') return store.facets.namesWith(field, prefix)
+    const names =
+      field === 'handler'
+        ? handlers().map(({ name }) => name)
+        : (await store.payloadIndex.indexedPaths()).map(({ path }) => path)
+    return [...new Set(names)]
+      .filter((name) => name.startsWith(prefix))
+      .toSorted()
+      .slice(0, MAX_SUGGESTED)
+  }
+}

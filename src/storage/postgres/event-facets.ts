@@ -1,0 +1,89 @@
+import {
+  checkCountedFilter,
+  countsOfNewest,
+  type EventFacets,
+  MAX_COUNTED,
+  MAX_SUGGESTED,
+} from '../../domain/event-facets.ts'
+import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
+import { type Condition, MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
+import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
+import { type Connections, select, type Value } from './connections.ts'
+import { escapeText } from './escape-text.ts'
+import { eventConditions, timeRange } from './event-conditions.ts'
+import type { Operations } from './open-operations.ts'
+import { createSearchOutcomes } from './search-outcomes.ts'
+
+const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
+const SOURCES = {
+  name: 'names-of-sources',
+  text: `
+    WITH RECURSIVE found AS (
+      SELECT (SELECT e.source FROM event AS e WHERE e.source >= $1 ORDER BY e.source LIMIT 1) AS name
+      UNION ALL SELECT (SELECT e.source FROM event AS e WHERE e.source > found.name ORDER BY e.source LIMIT 1) FROM found
+      WHERE found.name IS NOT NULL
+    ) SELECT name FROM found WHERE name IS NOT NULL LIMIT 256`,
+}
+const TYPES = {
+  name: 'names-of-types',
+  text: `
+    WITH RECURSIVE found AS (
+      SELECT s.source, (
+        SELECT e.type FROM event AS e WHERE e.source = s.source AND e.type >= $1 ORDER BY e.type LIMIT 1
+      ) AS name, 1 AS n FROM unnest($2::text[]) AS s (source)
+      UNION ALL SELECT found.source, (
+        SELECT e.type FROM event AS e WHERE e.source = found.source AND e.type > found.name ORDER BY e.type LIMIT 1
+      ), found.n + 1 FROM found WHERE starts_with(found.name, $1) AND found.n < ${MAX_SUGGESTED}
+    ) SELECT DISTINCT name FROM found WHERE starts_with(name, $1) ORDER BY name LIMIT ${MAX_SUGGESTED}`,
+}
+
+export function createEventFacets(connections: Connections, operations: Operations): EventFacets {
+  const byOutcome = createSearchOutcomes(connections)
+  const sourcesFrom = async (prefix: string): Promise<readonly string[]> =>
+    (await connections.run<{ name: string }>('read', SOURCES, [prefix])).map(({ name }) => name)
+
+  return {
+    countByOutcome: operations.while(async (filter: EventFilter) => {
+      checkEventFilter(filter)
+      checkCountedFilter(filter)
+      const [last] = await select<{ received_at: number }>(
+        connections,
+        'SELECT received_at FROM event',
+        timeRange(filter),
+        `${NEWEST_FIRST} LIMIT 1 OFFSET ?`,
+        [MAX_DELIVERIES_READ],
+      )
+      const after: readonly Condition<Value>[] = last === undefined ? [] : [['received_at >= ?', last.received_at]]
+      const ranks = await select<{ rank: number; n: number }>(
+        connections,
+        `SELECT rank, count(*)::integer AS n FROM (SELECT ${OUTCOME_RANK} AS rank FROM event`,
+        [...eventConditions(filter), ...after],
+        `${NEWEST_FIRST} LIMIT ?) AS newest GROUP BY rank`,
+        [MAX_COUNTED],
+      )
+      const isWhole = last === undefined && ranks.reduce((sum, { n }) => sum + n, 0) < MAX_COUNTED
+      const counts = { ...countsOfNewest(ranks, isWhole) }
+      if (isWhole) return counts
+      for (const outcome of DRIVEN_APART) {
+        const { rows, end } = await byOutcome(
+          { ...filter, outcome },
+          { atMs: 0, key: END_OF_KEYS - 1 },
+          MAX_COUNTED + 1,
+        )
+        const count = Math.min(rows.length, MAX_COUNTED)
+        counts[outcome] = { count, more: end !== undefined || rows.length > MAX_COUNTED }
+      }
+      return counts
+    }),
+
+    namesWith: operations.while(async (field: 'source' | 'type', prefix: string) => {
+      const text = escapeText(prefix)
+      if (field === 'source') {
+        const names = await sourcesFrom(text)
+        return names.filter((name) => name.startsWith(prefix)).slice(0, MAX_SUGGESTED)
+      }
+      const rows = await connections.run<{ name: string }>('read', TYPES, [text, await sourcesFrom('')])
+      return rows.map(({ name }) => name)
+    }),
+  }
+}

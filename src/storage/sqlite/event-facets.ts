@@ -1,0 +1,79 @@
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import {
+  checkCountedFilter,
+  countsOfNewest,
+  MAX_COUNTED,
+  MAX_SUGGESTED,
+  type OutcomeCounts,
+} from '../../domain/event-facets.ts'
+import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
+import { MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
+import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
+import { eventConditions, timeRange } from './event-conditions.ts'
+import { prepareSearchOutcomes } from './search-outcomes.ts'
+import { StatementCache } from './statement-cache.ts'
+
+const NEWEST_FIRST = 'ORDER BY received_at DESC, key DESC'
+const SOURCES = `
+  WITH RECURSIVE found (name) AS (
+    SELECT (SELECT source FROM event WHERE source >= ?1 ORDER BY source LIMIT 1)
+    UNION ALL SELECT (SELECT source FROM event WHERE source > found.name ORDER BY source LIMIT 1) FROM found
+    WHERE found.name IS NOT NULL
+  ) SELECT name FROM found WHERE name IS NOT NULL`
+const TYPES = `
+  WITH RECURSIVE found (source, name, n) AS (
+    SELECT s.value, (SELECT type FROM event WHERE event.source = s.value AND type >= ?1 ORDER BY type LIMIT 1), 1
+    FROM json_each(?2) AS s
+    UNION ALL SELECT found.source, (
+      SELECT type FROM event WHERE event.source = found.source AND type > found.name ORDER BY type LIMIT 1
+    ), n + 1 FROM found WHERE substr(found.name, 1, length(?1)) = ?1 AND n < ${MAX_SUGGESTED}
+  ) SELECT DISTINCT name FROM found WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name LIMIT ${MAX_SUGGESTED}`
+/** Sources whose types are looked up. */
+const MAX_SOURCES = 256
+
+export function prepareEventFacets(db: DatabaseSync) {
+  const statements = new StatementCache(db)
+  const byOutcome = prepareSearchOutcomes(statements)
+  const sources = db.prepare(`${SOURCES} LIMIT ${MAX_SOURCES}`)
+  const types = db.prepare(TYPES)
+
+  return {
+    countByOutcome(filter: EventFilter): OutcomeCounts {
+      checkEventFilter(filter)
+      checkCountedFilter(filter)
+      const [last] = statements.all(
+        'SELECT received_at FROM event',
+        timeRange(filter),
+        `${NEWEST_FIRST} LIMIT 1 OFFSET ?`,
+        [MAX_DELIVERIES_READ],
+      )
+      const after = last === undefined ? [] : [['received_at >= ?', Number(last.received_at)] as const]
+      const ranks = statements
+        .all(
+          `SELECT rank, count(*) AS n FROM (SELECT ${OUTCOME_RANK} AS rank FROM event`,
+          [...eventConditions(filter), ...after],
+          `${NEWEST_FIRST} LIMIT ?) GROUP BY rank`,
+          [MAX_COUNTED] satisfies SQLInputValue[],
+        )
+        .map((row) => ({ rank: Number(row.rank), n: Number(row.n) }))
+      const isWhole = last === undefined && ranks.reduce((sum, { n }) => sum + n, 0) < MAX_COUNTED
+      const counts = countsOfNewest(ranks, isWhole)
+      if (isWhole) return counts
+      const driven = DRIVEN_APART.map((outcome) => {
+        const { rows, end } = byOutcome({ ...filter, outcome }, { atMs: 0, key: END_OF_KEYS - 1 }, MAX_COUNTED + 1)
+        const count = Math.min(rows.length, MAX_COUNTED)
+        return [outcome, { count, more: end !== undefined || rows.length > MAX_COUNTED }] as const
+      })
+      return { ...counts, ...Object.fromEntries(driven) }
+    },
+
+    namesWith(field: 'source' | 'type', prefix: string): readonly string[] {
+      const rows =
+        field === 'source'
+          ? sources.all(prefix)
+          : types.all(prefix, JSON.stringify(sources.all('').map(({ name }) => name)))
+      const names = rows.map(({ name }) => String(name))
+      return names.filter((name) => name.startsWith(prefix)).slice(0, MAX_SUGGESTED)
+    },
+  }
+}
