@@ -160,6 +160,7 @@ describe('the configuration', () => {
         secrets: ['new', 'old'],
         types: ['*'],
         dedupe: 'id',
+        keys: [],
         expectEvery: 'learned',
       },
     ])
@@ -226,6 +227,11 @@ describe('the configuration', () => {
       /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
     ],
     ['an answer limit of nothing', { ANSWER_LIMIT_BYTES: '0' }, /^ANSWER_LIMIT_BYTES is 0, not a whole number/],
+    [
+      'an indexed path with an empty name',
+      { SOURCE_AI_KEYS: 'data.id,data..id' },
+      /^SOURCE_AI_KEYS must have a path of names with dots between them/,
+    ],
     [
       'a way to tell duplicates that there is not',
       { SOURCE_AI_DEDUPE: 'hash' },

@@ -14,7 +14,11 @@ import { type LocalService, startLocal } from './service.ts'
 let service: LocalService
 
 beforeAll(async () => {
-  service = await startLocal({ HANDLERS_DIR: join(import.meta.dirname, 'modules'), OPS_TOKEN: 'a-token-for-tests' })
+  service = await startLocal({
+    HANDLERS_DIR: join(import.meta.dirname, 'modules'),
+    OPS_TOKEN: 'a-token-for-tests',
+    SOURCE_AI_KEYS: 'data.order,data.lines.id',
+  })
 })
 
 const events = (...args: string[]) => run(['events', ...args], service.environment)
@@ -122,6 +126,27 @@ test('events show shows the payload as it reads, and events list finds it by wha
   expect(await found('--match', 'data.n:820982911946154508', '--match', 'id:other')).toMatchObject({ items: [] })
   const { code, err } = await events('list', '--match', 'data.n')
   expect([code, err]).toEqual([2, expect.stringContaining('match must be <path>:<value>')])
+})
+
+test('events list finds an event by the index of SOURCE_<NAME>_KEYS, and events index tells that it is whole', async () => {
+  const { uid } = await post(
+    service.publicUrl,
+    signedEvent('acme.thing', { order: 'o-77', lines: [{ id: 1 }, { id: 2 }] }),
+  )
+  const indexed = await events('index', '--json')
+  expect(JSON.parse(indexed.out)).toEqual({
+    items: [
+      { source: 'ai', path: 'data.lines.id', share: 1 },
+      { source: 'ai', path: 'data.order', share: 1 },
+    ],
+    complete: true,
+  })
+  const { out, code } = await events('list', '--match', 'data.order:o-77', '--match', 'data.lines.id:2', '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toMatchObject({ items: [{ uid }], next_cursor: null })
+  expect((await events('index')).out).toBe('ai data.lines.id: 100 %, ai data.order: 100 %\n')
+  expect(await service.api('/v1/suggest?field=path&prefix=data.o')).toEqual({ items: ['data.order'] })
+  expect(await service.api('/v1/events/counts?source=ai&type=acme.unwanted.*')).toMatchObject({ none: { more: false } })
 })
 
 test('events show --body prints the exact bytes that were sent', async () => {
