@@ -28,6 +28,8 @@ const TABLES = [
   'episode',
   'audit',
   'pause',
+  'payload_path',
+  'payload_value',
 ]
 
 /** Not TRUNCATE: it makes a file anew for each table and index, which takes longer than a test. */

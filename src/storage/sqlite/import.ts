@@ -4,8 +4,8 @@ import { columnsOf, type MovedRow, type MovedValue } from '../shared/moved-rows.
 import { migrate } from './migrate.ts'
 import { fillIdentityIndex } from './rebuild-indexes.ts'
 
-/** Tables that `finish` fills from the others. */
-const DERIVED = ['dedupe', 'watermark', 'tally']
+/** Tables that `finish` fills from the others; and the index of payloads, which `holdfast events index` makes again. */
+const DERIVED = ['dedupe', 'watermark', 'tally', 'payload_path', 'payload_value']
 
 /** A new database that gets the rows of another store. Nothing is durable before the caller has synced the file. */
 export interface FileImport {
