@@ -1,7 +1,9 @@
 import type { EventFilter } from '../../domain/event-filter.ts'
 import { TO_BE_READ } from '../../domain/payload-index.ts'
-import type { Condition, Position } from '../shared/list-pages.ts'
+import { EVENT_COLUMNS, type EventRow } from '../shared/events.ts'
+import type { Condition, PageRows, Position } from '../shared/list-pages.ts'
 import { type MatchPlan, mergeKeys, type PathRow, planMatch, UNINDEXED_KEYS } from '../shared/payload-plan.ts'
+import { MAX_INDEXED } from '../shared/scan.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import { eventConditions } from './event-conditions.ts'
@@ -51,6 +53,60 @@ export interface CandidateRow extends Row {
 
 const COLUMNS = 'SELECT event.received_at, event.key, event.size FROM event'
 
+/** For each pair of path and value, the events that have it, the greatest key first. */
+async function listsOf(
+  connections: Connections,
+  pairs: readonly (readonly [id: number, value: string])[],
+  before: number,
+  first: number,
+  limit: number,
+): Promise<readonly number[][]> {
+  const rows = await connections.run<{ at: number; event: number }>('read', LISTS, [
+    pairs.map(([id]) => id),
+    pairs.map(([, value]) => escapeText(value)),
+    before,
+    first,
+    limit,
+  ])
+  return pairs.map((_, at) => rows.filter((row) => row.at === at + 1).map(({ event }) => event))
+}
+
+/** How many times a search by the index alone looks into it for one page. */
+const MAX_LOOKS = 8
+
+/**
+ * Lists events by the index alone, those that arrived last first: for a filter with one condition on payloads, and an index that has all
+ * events. Undefined: some events have to be read to know their values.
+ */
+export function createSearchIndexed(connections: Connections) {
+  return async (
+    { ids, value }: MatchPlan,
+    filter: EventFilter,
+    start: Position,
+    limit: number,
+  ): Promise<PageRows<EventRow> | undefined> => {
+    const pairs = ids.flatMap((id) => [value, TO_BE_READ].map((each) => [id, each] as const))
+    const rows: EventRow[] = []
+    let before = start.key
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const lists = await listsOf(connections, pairs, before, 0, Math.max(limit, MAX_INDEXED))
+      if (lists.some((list, at) => at % 2 === 1 && list.length > 0)) return undefined
+      const { keys, isEnd } = mergeKeys(lists, Math.max(limit, MAX_INDEXED))
+      const conditions: Condition<Value>[] = [['event.key = ANY (?::bigint[])', keys], ...eventConditions(filter)]
+      const columns = `SELECT ${EVENT_COLUMNS} FROM event`
+      if (keys.length > 0)
+        rows.push(
+          ...(await select<EventRow>(connections, columns, conditions, 'ORDER BY event.key DESC LIMIT ?', [
+            limit - rows.length,
+          ])),
+        )
+      if (rows.length >= limit || isEnd) return { rows, end: undefined }
+      before = keys.at(-1) ?? 0
+    }
+    return { rows, end: { atMs: 0, key: before } }
+  }
+}
+
 /** Finds candidates by the index of values in payloads, those that arrived last first. */
 export function createIndexCandidates(connections: Connections) {
   const wanted = (filter: EventFilter, keys: readonly Condition<Value>[], limit: number) =>
@@ -61,23 +117,6 @@ export function createIndexCandidates(connections: Connections) {
       'ORDER BY event.key DESC LIMIT ?',
       [limit],
     )
-
-  /** For each pair of path and value, the events that have it, the greatest key first. */
-  async function listsOf(
-    pairs: readonly (readonly [id: number, value: string])[],
-    before: number,
-    first: number,
-    limit: number,
-  ): Promise<readonly number[][]> {
-    const rows = await connections.run<{ at: number; event: number }>('read', LISTS, [
-      pairs.map(([id]) => id),
-      pairs.map(([, value]) => escapeText(value)),
-      before,
-      first,
-      limit,
-    ])
-    return pairs.map((_, at) => rows.filter((row) => row.at === at + 1).map(({ event }) => event))
-  }
 
   /** Events before those that the index has. */
   async function unindexed(filter: EventFilter, before: number, limit: number) {
@@ -102,7 +141,7 @@ export function createIndexCandidates(connections: Connections) {
   ): Promise<{ readonly rows: readonly CandidateRow[]; readonly end: Position | undefined }> => {
     if (before <= first) return unindexed(filter, before, limit)
     const pairs = ids.flatMap((id) => [value, TO_BE_READ].map((each) => [id, each] as const))
-    const lists = await listsOf(pairs, before, first, limit)
+    const lists = await listsOf(connections, pairs, before, first, limit)
     const { keys, isEnd } = mergeKeys(lists, limit)
     const rows = keys.length === 0 ? [] : await wanted(filter, [['event.key = ANY (?::bigint[])', keys]], keys.length)
     if (!isEnd) return { rows, end: { atMs: 0, key: keys.at(-1) ?? 0 } }

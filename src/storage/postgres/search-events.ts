@@ -11,10 +11,11 @@ import {
   startOf,
 } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
+import type { MatchPlan } from '../shared/payload-plan.ts'
 import { isScan, scannedUntil } from '../shared/scan.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { checkedRowByRow, timeRange } from './event-conditions.ts'
-import { createMatchPlan } from './index-candidates.ts'
+import { createMatchPlan, createSearchIndexed } from './index-candidates.ts'
 import type { ScanEvents, ScanOrder } from './scan-events.ts'
 import { createSearchOutcomes } from './search-outcomes.ts'
 
@@ -29,6 +30,7 @@ const BY_KEYS = {
 export function createSearchEvents(connections: Connections, scan: ScanEvents) {
   const byOutcome = createSearchOutcomes(connections)
   const matchPlan = createMatchPlan(connections)
+  const byIndex = createSearchIndexed(connections)
 
   return async (filter: EventFilter, page: PageRequest): Promise<SearchPage<EventSummary>> => {
     checkEventFilter(filter)
@@ -36,8 +38,10 @@ export function createSearchEvents(connections: Connections, scan: ScanEvents) {
     const list = order === undefined ? 'events' : 'arrivals'
     const start = startOf(list, page)
     const limit = page.limit + 1
-    if (isScan(filter)) return scanned(filter, start, page, order)
-    const found = await (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit)
+    const indexed =
+      typeof order === 'object' && isAnswered(filter, order) ? await byIndex(order, filter, start, limit) : undefined
+    if (isScan(filter) && indexed === undefined) return scanned(filter, start, page, order)
+    const found = indexed ?? (await (list === 'arrivals' ? byOutcome : byTime)(filter, start, limit))
     const { shown, nextCursor } = cutPage(list, page, found, (row) => positionOf(list, row))
     return { items: shown.map(eventSummaryOf), nextCursor }
   }
@@ -103,3 +107,7 @@ const notBelow = ({ atMs, key }: Position): readonly Condition<Value>[] => [
 ]
 
 const outcomeOrder = (filter: EventFilter): 'outcome' | undefined => (isByArrival(filter) ? 'outcome' : undefined)
+
+/** Whether the index alone answers what the filter asks of payloads. */
+const isAnswered = ({ match = [], contains }: EventFilter, { from }: MatchPlan): boolean =>
+  from === 0 && match.length === 1 && contains === undefined
