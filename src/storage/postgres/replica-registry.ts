@@ -15,10 +15,9 @@ import type { StoredIndex } from './payload-index.ts'
 const ANNOUNCE = {
   name: 'announce',
   text: `
-    INSERT INTO replica (uid, started_at, seen_at, handlers, role) VALUES ($1, clock_1($2), clock_1($2), $3, $4)
+    INSERT INTO replica (uid, started_at, seen_at, handlers, role, paths) VALUES ($1, clock_1($2), clock_1($2), $3, $4, $5)
     ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers, role = excluded.role,
-    INSERT INTO replica (uid, started_at, seen_at, handlers, paths) VALUES ($1, clock_1($2), clock_1($2), $3, $4)
-    ON CONFLICT (uid) DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, handlers = excluded.handlers, paths = excluded.paths,
+      paths = excluded.paths,
       started_at = CASE WHEN replica.handlers IS DISTINCT FROM excluded.handlers THEN excluded.started_at ELSE replica.started_at END
   `,
 }
@@ -88,9 +87,8 @@ export function createReplicaRegistry(
   let handlersOf: ReadonlyMap<string, readonly HandlerDefinition[]> = new Map()
   let running: readonly Replica[] = []
 
-  function isRunning(uids: readonly string[]): boolean {
-    return uids.length === running.length && uids.every((uid, at) => running[at]?.uid === uid)
-  }
+  const isRunning = (uids: readonly string[]): boolean =>
+    uids.length === running.length && uids.every((uid, at) => running[at]?.uid === uid)
 
   async function workers(): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
     const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs()])
@@ -107,8 +105,7 @@ export function createReplicaRegistry(
     async announce({ uid, handlers, role }) {
       ownUid = uid
       const json = handlers === undefined ? null : JSON.stringify(handlers)
-      await connections.run('work', ANNOUNCE, [uid, givenMs(), json, role ?? null])
-      await connections.run('work', ANNOUNCE, [uid, givenMs(), json, index.declared()])
+      await connections.run('work', ANNOUNCE, [uid, givenMs(), json, role ?? null, index.declared()])
       await index.begin()
     },
 
