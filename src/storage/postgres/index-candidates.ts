@@ -51,7 +51,10 @@ export interface CandidateRow extends Row {
   readonly size: number
 }
 
-const COLUMNS = 'SELECT event.received_at, event.key, event.size FROM event'
+const COLUMNS = 'SELECT event.received_at, event.key, event.size FROM'
+/** The events of some keys, found by these whatever else is asked for: `OFFSET 0` keeps the planner from other indexes. Its value comes first. */
+const BY_KEYS = '(SELECT * FROM event WHERE key = ANY (?::bigint[]) OFFSET 0) AS event'
+const byKeys = (keys: readonly number[]): Condition<Value> => ['event.key IS NOT NULL', keys]
 
 /** For each pair of path and value, the events that have it, the greatest key first. */
 async function listsOf(
@@ -92,8 +95,8 @@ export function createSearchIndexed(connections: Connections) {
       const lists = await listsOf(connections, pairs, before, 0, Math.max(limit, MAX_INDEXED))
       if (lists.some((list, at) => at % 2 === 1 && list.length > 0)) return undefined
       const { keys, isEnd } = mergeKeys(lists, Math.max(limit, MAX_INDEXED))
-      const conditions: Condition<Value>[] = [['event.key = ANY (?::bigint[])', keys], ...eventConditions(filter)]
-      const columns = `SELECT ${EVENT_COLUMNS} FROM event`
+      const conditions: Condition<Value>[] = [byKeys(keys), ...eventConditions(filter)]
+      const columns = `SELECT ${EVENT_COLUMNS} FROM ${BY_KEYS}`
       if (keys.length > 0)
         rows.push(
           ...(await select<EventRow>(connections, columns, conditions, 'ORDER BY event.key DESC LIMIT ?', [
@@ -109,10 +112,10 @@ export function createSearchIndexed(connections: Connections) {
 
 /** Finds candidates by the index of values in payloads, those that arrived last first. */
 export function createIndexCandidates(connections: Connections) {
-  const wanted = (filter: EventFilter, keys: readonly Condition<Value>[], limit: number) =>
+  const wanted = (filter: EventFilter, from: string, keys: readonly Condition<Value>[], limit: number) =>
     select<CandidateRow>(
       connections,
-      COLUMNS,
+      `${COLUMNS} ${from}`,
       [...keys, ...eventConditions(filter)],
       'ORDER BY event.key DESC LIMIT ?',
       [limit],
@@ -123,6 +126,7 @@ export function createIndexCandidates(connections: Connections) {
     const down = Math.max(0, before - UNINDEXED_KEYS)
     const rows = await wanted(
       filter,
+      'event',
       [
         ['event.key < ?', before],
         ['event.key >= ?', down],
@@ -143,7 +147,7 @@ export function createIndexCandidates(connections: Connections) {
     const pairs = ids.flatMap((id) => [value, TO_BE_READ].map((each) => [id, each] as const))
     const lists = await listsOf(connections, pairs, before, first, limit)
     const { keys, isEnd } = mergeKeys(lists, limit)
-    const rows = keys.length === 0 ? [] : await wanted(filter, [['event.key = ANY (?::bigint[])', keys]], keys.length)
+    const rows = keys.length === 0 ? [] : await wanted(filter, BY_KEYS, [byKeys(keys)], keys.length)
     if (!isEnd) return { rows, end: { atMs: 0, key: keys.at(-1) ?? 0 } }
     return { rows, end: first > 0 ? { atMs: 0, key: first } : undefined }
   }
