@@ -78,6 +78,37 @@ export function describeDiscard({ store, now, pass }: Fixture): void {
       expect(await statesOf(uid)).toEqual({ a: 'running', b: 'discarded', c: 'discarded' })
     })
 
+    test('that is replayed at the same time runs', async () => {
+      for (let at = 0; at < 20; at++) {
+        const uid = await dead({ handlers: ['a'] })
+        const replay = { eventUid: uid, handlers: ['a'], status: 'accepted', reasons: [] } as const
+        await Promise.all([store().discard({ filter: {}, limit: 10 }), store().replay(replay)])
+        expect(await statesOf(uid)).toEqual({ a: 'pending' })
+        await discarded(store(), {})
+        expect(await statesOf(uid)).toEqual({ a: 'pending' })
+        const { work } = await store().claim(ALL)
+        await store().settle(work.map((each) => settlement(each)))
+      }
+      await expect.poll(() => store().counts()).toMatchObject({ deliveries: { pending: 0, dead: 0, discarded: 0 } })
+    })
+
+    test('lets a quarantined event give its id up, as a dead one does', async () => {
+      const event = newEvent({ handlers: ['a', 'b'] })
+      await store().append(event)
+      const { work } = await store().claim(ALL)
+      const refuse = async (handler: string) => {
+        const refused = work.filter((each) => each.handler === handler)
+        await store().settle(refused.map((each) => settlement(each, { ...DEAD, quarantine: ['no'] })))
+      }
+      await refuse('a')
+      await store().discardOf(event.uid, 'a')
+      const corrected = { ...event, body: Buffer.from('corrected') }
+      expect(await store().append({ ...corrected, uid: newUid() })).toMatchObject({ outcome: 'conflict' })
+      await refuse('b')
+      const other = { ...event, body: Buffer.from('corrected again'), uid: newUid() }
+      expect(await store().append(other)).toMatchObject({ outcome: 'accepted' })
+    })
+
     test('is no longer kept as the dead ones are', async () => {
       const uid = await dead()
       pass(1_000)
