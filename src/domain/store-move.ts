@@ -8,6 +8,7 @@ export const MOVED_TABLES = [
   'cause',
   'replay',
   'replay_mark',
+  'drift',
   'audit',
   'pause',
 ] as const

@@ -68,6 +68,7 @@ test('migrate moves a store and prints a summary', async () => {
     ['cause', '0', '…', 'yes'],
     ['replay', '0', '…', 'yes'],
     ['replay_mark', '0', '…', 'yes'],
+    ['drift', '0', '…', 'yes'],
     ['audit', '0', '…', 'yes'],
   ])
 })

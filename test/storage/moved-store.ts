@@ -63,6 +63,18 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'b' } })])
   await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [], id: newUid() })
   await replayByJob(store, 'bulk')
+  const entry = { source: 'stripe', type: 'a\0b', path: 'a.\ud800', atMs: START_MS, event: known.uid } as const
+  await store.saveShape({
+    source: 'stripe',
+    type: 'a\0b',
+    version: 0,
+    shape: '{}',
+    savedAtMs: START_MS,
+    entries: [
+      { ...entry, what: 'new', to: 'object' },
+      { ...entry, what: 'vanished', from: 'string' },
+    ],
+  })
   await store.settle([settlement(await one('c'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'c' } })])
   await one('d')
 

@@ -85,6 +85,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   cause: insert('cause'),
   replay: insert('replay'),
   replay_mark: insert('replay_mark'),
+  drift: insert('drift'),
   audit: insert('audit'),
   pause: insert('pause'),
 }
@@ -104,6 +105,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   cause: position('cause'),
   replay: position('replay'),
   replay_mark: position('replay_mark'),
+  drift: position('drift'),
   audit: position('audit'),
   pause: position('pause'),
 }
@@ -165,6 +167,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
       ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}
     `,
   },
+  drift: readBack('drift'),
   audit: readBack('audit'),
   pause: readBack('pause'),
 }
@@ -179,6 +182,7 @@ const FILLED = [
   'task',
   'cause',
   'replay',
+  'drift',
   'audit',
   'pause',
 ]
@@ -191,6 +195,7 @@ export const ADVANCE_KEYS = [
   ['cause', "pg_get_serial_sequence('cause', 'key')::regclass"],
   ['replay', "pg_get_serial_sequence('replay', 'key')::regclass"],
   ['pause', "pg_get_serial_sequence('pause', 'key')::regclass"],
+  ['drift', "pg_get_serial_sequence('drift', 'key')::regclass"],
   ['audit', "pg_get_serial_sequence('audit', 'key')::regclass"],
 ].map(
   ([table, sequence]) =>

@@ -120,6 +120,17 @@ const MOVED_COLUMNS = {
   },
   replay_mark: { delivery: 'integer', ordinal: 'integer', replay: 'uuid' },
   pause: { key: 'integer', kind: 'text', name: 'text', since: 'integer', paused_by: 'text', reason: 'text' },
+  drift: {
+    key: 'integer',
+    source: 'text',
+    type: 'text',
+    path: 'text',
+    what: 'text',
+    from_kinds: 'text',
+    to_kinds: 'text',
+    at: 'integer',
+    event: 'text',
+  },
   audit: {
     key: 'integer',
     at: 'integer',

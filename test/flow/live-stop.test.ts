@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { openStream } from '../support/event-stream.ts'
+import { post, signedEvent } from '../support/events.ts'
+import { startLocal } from '../support/local-service.ts'
+
+test('live streams are told of the stop of the service, and do not hold it up', async () => {
+  const service = await startLocal({ SHUTDOWN_GRACE_MS: '4000' })
+  const streams = await Promise.all(Array.from({ length: 10 }, () => openStream(`${service.opsUrl}/v1/live`)))
+  const { uid } = await post(service.publicUrl, signedEvent('completion.finished'))
+  for (const stream of streams) expect((await stream.next())?.data.uid).toBe(uid)
+  const startedMs = performance.now()
+  const stopped = service.stop()
+  for (const stream of streams)
+    expect(await stream.next()).toMatchObject({ event: 'over', data: { reason: 'stopping' } })
+  await stopped
+  expect(performance.now() - startedMs).toBeLessThan(4_000)
+})
