@@ -13,7 +13,7 @@ const resume = operation('resume', source, async (name, { store, model }) => {
   expect(resumed !== undefined).toBe(model.pausedSources.delete(name))
 })
 
-const release = operation('releaseHeld', fc.constantFrom(1, 3, 100), async (limit, { store, model, time }) => {
+const release = operation('releaseHeld', fc.constantFrom(1, 3, 50), async (limit, { store, model, time }) => {
   const released = releaseHeld(model.deliveries(), model.pausedSources, limit, time.nowMs)
   expect(await store.pauses.releaseHeld(limit)).toBe(released)
 })

@@ -135,4 +135,22 @@ export function describePauses({ store, now, pass }: Fixture): void {
     expect(await store().pauses.releaseHeld(2)).toBe(1)
     expect(await claimed()).toEqual([other])
   })
+
+  test('`releaseHeld` goes on batch after batch until none is left, and finds one that is held meanwhile', async () => {
+    const uids = await Promise.all(Array.from({ length: 250 }, () => append()))
+    await pauseSource()
+    const { work } = await store().claim(claimRequest({ handlers: [{ name: 'a', limit: 250 }], sharedLimit: 250 }))
+    const [last, ...others] = work
+    await store().settle(others.map((each) => held(each)))
+    await store().pauses.resume('source', 'stripe')
+    expect(await store().pauses.releaseHeld(100)).toBe(100)
+    await pauseSource()
+    expect(await store().pauses.releaseHeld(100)).toBe(0)
+    if (last !== undefined) await store().settle([held(last)])
+    await store().pauses.resume('source', 'stripe')
+    expect([await store().pauses.releaseHeld(100), await store().pauses.releaseHeld(100)]).toEqual([100, 50])
+    expect(await store().pauses.releaseHeld(100)).toBe(0)
+    const again = await store().claim(claimRequest({ handlers: [{ name: 'a', limit: 250 }], sharedLimit: 250 }))
+    expect(new Set(again.work.map(({ event }) => event.uid))).toEqual(new Set(uids))
+  })
 }
