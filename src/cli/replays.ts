@@ -31,6 +31,12 @@ export const bulkFlags = {
   since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
   until: { value: '<time>', help: 'received before' },
   q: { value: '<text>', help: 'with this in their id, uid, type or task' },
+  contains: { value: '<text>', help: 'with this anywhere in their body or headers, in upper or lower case' },
+  match: {
+    value: '<path>:<value>',
+    repeatable: true,
+    help: 'with this value in their payload, as data.object.customer:cus_1; repeatable, all must hold',
+  },
   all: { help: 'every event, where no filter is given' },
   handler: { value: '<name>', help: 'run this handler only' },
   'per-second': { value: '<n>', help: 'the most events in a second' },
@@ -41,14 +47,14 @@ export const bulkFlags = {
   ...shownFlags,
 } as const
 
-type BulkValues = { readonly [Name in keyof typeof bulkFlags]?: string | boolean | undefined }
+type BulkValues = { readonly [Name in keyof typeof bulkFlags]?: string | boolean | readonly string[] | undefined }
 
 /** Replays the events that the options match. */
 export async function runBulk(io: CliIo, flags: BulkValues): Promise<number> {
   const { all, handler, probe, yes, wait, utc, json, since, until, 'dry-run': dryRun, 'per-second': perSecond } = flags
   if (yes && dryRun) throw new UsageError('--yes and --dry-run exclude each other')
-  const { source, type, status, outcome, cause, origin, task, q } = flags
-  const given = { source, type, status, outcome, cause, origin, task, q }
+  const { source, type, status, outcome, cause, origin, task, q, contains, match } = flags
+  const given = { source, type, status, outcome, cause, origin, task, q, contains, match }
   const times = { since: timeOf('since', since as string), until: timeOf('until', until as string) }
   const filter = filterOf({ ...given, ...times } as Parameters<typeof filterOf>[0])
   if (Object.keys(filter).length === 0 && !all)

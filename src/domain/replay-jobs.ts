@@ -22,7 +22,7 @@ export const MAX_OPEN_REPLAYS = 100
 export const MAX_REPLAY_BATCH = 32
 
 /** Which events a job replays. */
-export interface ReplayFilter extends Omit<EventFilter, 'contains' | 'match'> {
+export interface ReplayFilter extends EventFilter {
   /** Events with a delivery to this handler. With `delivery`, with such a delivery in that state. */
   readonly handler?: string
   /** Events with a delivery in this state; only those deliveries run again. */

@@ -51,7 +51,11 @@ export function describeReplayed({ store, pass }: Fixture): void {
 
   describe('the events that match a replay', () => {
     test('are found in the order in which they were stored, by every field of the filter', async () => {
-      const one = await append({ type: 'invoice.paid', task: 'task_A' })
+      const one = await append({
+        type: 'invoice.paid',
+        task: 'task_A',
+        body: Buffer.from('{"data":{"customer":"cus_1"}}'),
+      })
       await ended(DEAD)
       const two = await append({ type: 'charge.made', source: 'eu', handlers: ['b'], receivedAtMs: START_MS + 10 })
       const three = await append({
@@ -59,6 +63,7 @@ export function describeReplayed({ store, pass }: Fixture): void {
         status: 'unhandled',
         handlers: [],
         receivedAtMs: START_MS + 20,
+        body: Buffer.from('"cus_1"'),
       })
       const all = [one.uid, two.uid, three.uid]
       const cases: readonly [ReplayFilter, readonly (string | undefined)[]][] = [
@@ -79,6 +84,10 @@ export function describeReplayed({ store, pass }: Fixture): void {
         [{ delivery: 'dead', handler: 'none' }, []],
         [{ delivery: 'dead', cause: 'none' }, []],
         [{ delivery: 'discarded' }, []],
+        [{ contains: 'CUS_1' }, [one.uid, three.uid]],
+        [{ contains: 'cus_1', handler: 'a' }, [one.uid]],
+        [{ match: [{ path: 'data.customer', value: 'cus_1' }] }, [one.uid]],
+        [{ match: [{ path: 'data.customer', value: 'cus_2' }], sinceMs: START_MS }, []],
         [{ outcome: 'pending' }, [two.uid]],
         [{ outcome: 'none' }, [three.uid]],
         [{ outcome: 'failing' }, []],

@@ -106,6 +106,18 @@ test('a replay of dead deliveries leaves alone what has succeeded', async () => 
   expect(job).toMatchObject({ matched: 3, replayed: 3 })
 })
 
+test('a replay takes only the events whose payload matches', async () => {
+  const type = `invoice.run_${++runs}`
+  const sent = []
+  for (const customer of ['cus_1', 'cus_2']) sent.push(await post(service.publicUrl, signedEvent(type, { customer })))
+  for (const { uid } of sent) await eventually(() => service.api(`/v1/events/${uid}`), isEnded)
+  const filter = { type, match: ['data.customer:cus_2'] }
+  const dry = (await create({ filter, dry_run: true })).body as unknown as { sample: { uid: string }[] }
+  expect(dry.sample.map(({ uid }) => uid)).toEqual([sent[1]?.uid])
+  const job = await whenOver((await create({ filter: { ...filter, contains: 'CUS_2' } })).body.id)
+  expect(job).toMatchObject({ matched: 1, replayed: 1, filter: { ...filter, contains: 'CUS_2' } })
+})
+
 test('a replay names an event that its handler does not want as skipped, and one handler alone runs if it is named', async () => {
   const [one, other] = [await ended('invoice', 2), await ended('slow', 1)]
   const { body } = await create({ filter: { q: `run_`, type: '*' }, handler: 'audit' })

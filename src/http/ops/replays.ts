@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { auditText, MAX_CLAIMED_NAME } from '../../domain/audit.ts'
+import { parseMatch } from '../../domain/payload-match.ts'
 import type { ReplayFilter } from '../../domain/replay-jobs.ts'
 import type { ReplayOrder, ReplayService } from '../../domain/replay-service.ts'
 import { eventJson } from '../schemas/events.ts'
@@ -117,11 +118,12 @@ function orderOf(
 }
 
 /** A dead or discarded outcome means such deliveries: the others of the same events do not run again. */
-function filterOf({ since, until, outcome, ...same }: ReplayFilterJson): ReplayFilter {
+function filterOf({ since, until, outcome, match, ...same }: ReplayFilterJson): ReplayFilter {
   const named = outcome === 'dead' || outcome === 'discarded' ? outcome : undefined
   const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
     ...same,
+    ...(match !== undefined && { match: match.map(parseMatch) }),
     ...(since !== undefined && { sinceMs: timeOf('since', since) }),
     ...(until !== undefined && { untilMs: timeOf('until', until) }),
     // Each event with a dead delivery has that outcome.

@@ -3,6 +3,7 @@ import { toIso } from '../../domain/clock.ts'
 import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
+import { MAX_MATCH_LENGTH, MAX_MATCHES } from '../../domain/payload-match.ts'
 import {
   type Probe,
   REPLAY_STATES,
@@ -27,6 +28,13 @@ export const ReplayFilterSchema = Type.Object(
     since: Type.Optional(Time('Received at or after')),
     until: Type.Optional(Time('Received before')),
     q: Type.Optional(Text('Part of an id, uid, type or task')),
+    contains: Type.Optional(Text('A text anywhere in the body or the headers, in upper or lower case')),
+    match: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: MAX_MATCH_LENGTH }), {
+        maxItems: MAX_MATCHES,
+        description: '`<path>:<value>`: a value at the dotted path in the payload is this; all must hold',
+      }),
+    ),
     outcome: Type.Optional(
       OneOf(EVENT_OUTCOMES, 'What became of the event. With dead or discarded only such deliveries run again'),
     ),
@@ -123,10 +131,18 @@ export type ReplayCreatedJson = Static<typeof ReplayCreatedSchema>
 
 export const matchedJson = ({ matched, more }: Matched) => ({ matched, ...(more && { matched_more: true as const }) })
 
-const filterJson = ({ sinceMs, untilMs, delivery, outcome = delivery, ...same }: ReplayFilter): ReplayFilterJson => ({
+const filterJson = ({
+  sinceMs,
+  untilMs,
+  delivery,
+  outcome = delivery,
+  match,
+  ...same
+}: ReplayFilter): ReplayFilterJson => ({
   ...same,
   ...(sinceMs !== undefined && { since: toIso(sinceMs) }),
   ...(untilMs !== undefined && { until: toIso(untilMs) }),
+  ...(match !== undefined && { match: match.map(({ path, value }) => `${path}:${value}`) }),
   ...(outcome !== undefined && { outcome }),
 })
 

@@ -1,14 +1,32 @@
 import { checkEventFilter } from '../../domain/event-filter.ts'
+import { createPayloadTest, type PayloadTest } from '../../domain/payload-search.ts'
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
 import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { type Condition, optional } from '../shared/list-pages.ts'
 import { drivenIn } from '../shared/outcomes.ts'
-import { driverOf, MAX_MATCHES_READ, NO_KEYS, type ReplayDriver } from '../shared/replays.ts'
+import {
+  driverOf,
+  MAX_MATCHES_READ,
+  MAX_PAYLOAD_BYTES,
+  MAX_PAYLOADS_READ,
+  NO_KEYS,
+  PAYLOADS_MS,
+  type ReplayDriver,
+} from '../shared/replays.ts'
 import { type Connections, type Row, select, type Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 
-type MatchRow = Row & { readonly key: number; readonly uid: string }
+type MatchRow = Row & { readonly key: number; readonly uid: string; readonly size: number }
+type PayloadRow = Row & { readonly key: number; readonly headers: string; readonly bytes: Buffer }
+
+const PAYLOADS = {
+  name: 'replay-payloads',
+  text: `
+    SELECT event.key, b.headers, b.bytes FROM event
+    JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key WHERE event.key = ANY ($1::bigint[])
+  `,
+}
 
 /** Finds the events of a replay job in order of key. */
 export function createReplayMatches(connections: Connections) {
@@ -67,9 +85,13 @@ export function createReplayMatches(connections: Connections) {
         ...deliveryConditions(filter),
       ]
       const from = driver === undefined ? 'event' : 'delivery AS d JOIN event ON event.key = d.key / 1024'
-      const columns = `SELECT event.key, event.uid FROM ${from}`
-      const events = await select<MatchRow>(connections, columns, conditions, 'ORDER BY event.key LIMIT ?', [limit])
-      return { events, readTo: events.length === limit ? (events.at(-1)?.key ?? end) : end }
+      const test = createPayloadTest(filter)
+      const most = test === undefined ? limit : MAX_PAYLOADS_READ
+      const columns = `SELECT event.key, event.uid, event.size FROM ${from}`
+      const found = await select<MatchRow>(connections, columns, conditions, 'ORDER BY event.key LIMIT ?', [most])
+      const readTo = found.length === most ? (found.at(-1)?.key ?? end) : end
+      const shown = found.map(({ key, uid }) => ({ key, uid }))
+      return test === undefined ? { events: shown, readTo } : tested(connections, found, readTo, limit, test)
     },
   }
 }
@@ -83,4 +105,41 @@ function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonl
   ]
   const where = ['r.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023', ...of.map(([sql]) => sql)].join(' AND ')
   return [[`EXISTS (SELECT FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
+}
+
+/** A body that is longer than a batch is one alone. */
+function batchesOf(found: readonly MatchRow[]): readonly (readonly MatchRow[])[] {
+  const batches: MatchRow[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const row of found) {
+    if (bytes + row.size > MAX_PAYLOAD_BYTES) {
+      batches.push([])
+      bytes = 0
+    }
+    batches.at(-1)?.push(row)
+    bytes += row.size
+  }
+  return batches
+}
+
+/** Reads the bodies of events for a while. */
+async function tested(
+  connections: Connections,
+  found: readonly MatchRow[],
+  end: number,
+  limit: number,
+  test: PayloadTest,
+): Promise<MatchedEvents> {
+  const untilMs = performance.now() + PAYLOADS_MS
+  const events: MatchedEvents['events'][number][] = []
+  for (const batch of batchesOf(found)) {
+    const rows = await connections.run<PayloadRow>('read', PAYLOADS, [batch.map(({ key }) => key)])
+    const payloads = new Map(rows.map((row) => [row.key, row]))
+    for (const { key, uid } of batch) {
+      const payload = payloads.get(key)
+      if (payload !== undefined && test(payload.bytes, payload.headers)) events.push({ key, uid })
+      if (events.length === limit || performance.now() > untilMs) return { events, readTo: key }
+    }
+  }
+  return { events, readTo: end }
 }

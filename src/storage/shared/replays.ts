@@ -21,6 +21,11 @@ import { OUTCOME_DRIVERS } from './outcomes.ts'
 /** How many rows one search for matching events reads at most. */
 export const MAX_MATCHES_READ = 10_000
 
+/** How many bodies one search reads at most, for how long, and how many bytes of them PostgreSQL sends at once. */
+export const MAX_PAYLOADS_READ = 256
+export const PAYLOADS_MS = 100
+export const MAX_PAYLOAD_BYTES = 1024 * 1024
+
 export type ReplayRow = Readonly<{
   key: number
   id: string

@@ -1,10 +1,19 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { checkEventFilter } from '../../domain/event-filter.ts'
+import { createPayloadTest, type PayloadTest } from '../../domain/payload-search.ts'
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
 import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { optional } from '../shared/list-pages.ts'
 import { drivenIn } from '../shared/outcomes.ts'
-import { type ReplayDriver as Driver, driverOf, MAX_MATCHES_READ, NO_KEYS } from '../shared/replays.ts'
+import {
+  type ReplayDriver as Driver,
+  driverOf,
+  MAX_MATCHES_READ,
+  MAX_PAYLOADS_READ,
+  NO_KEYS,
+  PAYLOADS_MS,
+} from '../shared/replays.ts'
+import { unlessDamaged } from './errors.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
 
@@ -13,6 +22,7 @@ const DELIVERIES_OF_EVENT = 'r.key BETWEEN event.key * 1024 AND event.key * 1024
 /** Finds the events of a replay job in order of key. */
 export function prepareReplayMatches(db: DatabaseSync) {
   const statements = new StatementCache(db)
+  const tested = prepareTestPayloads(db)
 
   /** The key of the last row that may be read. */
   function windowEnd({ after, last }: KeyRange): number {
@@ -58,14 +68,14 @@ export function prepareReplayMatches(db: DatabaseSync) {
       ]
       const from =
         driver === undefined ? 'event' : `${drivenBy(driver.index)} CROSS JOIN event ON event.key = d.key / 1024`
-      const rows = statements.all(
-        `SELECT event.key, event.uid FROM ${from}`,
-        conditions,
-        'ORDER BY event.key LIMIT ?',
-        [limit],
-      )
-      const events = rows.map(({ key, uid }) => ({ key: Number(key), uid: String(uid) }))
-      return { events, readTo: events.length === limit ? (events.at(-1)?.key ?? end) : end }
+      const test = createPayloadTest(filter)
+      const most = test === undefined ? limit : MAX_PAYLOADS_READ
+      const columns = `SELECT event.key, event.uid FROM ${from}`
+      const found = statements
+        .all(columns, conditions, 'ORDER BY event.key LIMIT ?', [most])
+        .map(({ key, uid }) => ({ key: Number(key), uid: String(uid) }))
+      const readTo = found.length === most ? (found.at(-1)?.key ?? end) : end
+      return test === undefined ? { events: found, readTo } : tested(found, readTo, limit, test)
     },
   }
 }
@@ -82,4 +92,21 @@ function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonl
   ]
   const where = [DELIVERIES_OF_EVENT, ...of.map(([sql]) => sql)].join(' AND ')
   return [[`EXISTS (SELECT 1 FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]
+}
+
+/** Reads the bodies of events for a while. One on a damaged page matches nothing. */
+function prepareTestPayloads(db: DatabaseSync) {
+  const payload = db.prepare(
+    'SELECT event.headers, event_body.bytes FROM event CROSS JOIN event_body ON event_body.key = event.key WHERE event.key = ?',
+  )
+  return (found: MatchedEvents['events'], end: number, limit: number, test: PayloadTest): MatchedEvents => {
+    const untilMs = performance.now() + PAYLOADS_MS
+    const events: MatchedEvents['events'][number][] = []
+    for (const event of found) {
+      const row = unlessDamaged(() => payload.get(event.key))
+      if (row?.bytes instanceof Uint8Array && test(row.bytes, String(row.headers))) events.push(event)
+      if (events.length === limit || performance.now() > untilMs) return { events, readTo: event.key }
+    }
+    return { events, readTo: end }
+  }
 }
