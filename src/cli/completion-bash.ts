@@ -26,11 +26,11 @@ _holdfast() {
 
   command=\${words[1]}
   case "$command" in
-    ${[...groups.keys()].join('|')}) command="$command \${words[2]}" ;;
+    ${[...groups.keys()].join('|')}) [[ \${words[2]} == -* ]] || command="$command \${words[2]}" ;;
   esac
   if ((at == 1)); then
     candidates='${list(first.map(({ word }) => word))}'
-  elif ((at == 2)); then
+  elif ((at == 2)) && [[ $cur != -* ]]; then
     case "\${words[1]}" in
 ${[...groups].map(([word, seconds]) => `      ${word}) candidates='${list(seconds.map((each) => each.word))}' ;;`).join('\n')}
     esac

@@ -35,12 +35,12 @@ if [[ $funcstack[1] == _holdfast ]]; then _holdfast "$@"; else compdef _holdfast
 `
 
 const groupCase = (word: string, seconds: readonly Word[]): string => `    ${word})
-      if (( CURRENT == 3 )); then
+      if (( CURRENT == 3 )) && ! [[ -prefix - ]]; then
         candidates=(${seconds.map(described).join(' ')})
         _describe command candidates
         return
       fi
-      name="$words[2] $words[3]" ;;`
+      [[ $words[3] == -* ]] || name="$words[2] $words[3]" ;;`
 
 const commandCase = ({ name, flags, operand }: CommandCompletions): string => `    ${quoted(name)})
       case $prev in

@@ -85,8 +85,9 @@ function completionsOf(commands: readonly Command[]): Completions {
   const named = [...groups].map(
     ([word, seconds]): Word => ({ word, help: seconds.map((second) => second.word).join(', ') }),
   )
+  const groupsOnly = named.filter(({ word }) => single.every((each) => each.word !== word))
   return {
-    first: [...single, ...named, { word: 'help', help: 'Tells more on one command.' }],
+    first: [...single, ...groupsOnly, { word: 'help', help: 'Tells more on one command.' }],
     groups,
     commands: commands.map(({ name, flags, operands }) => ({
       name,

@@ -27,11 +27,13 @@ export const overview = (commands: readonly Command[], view: View): string =>
 
 const NO_ENTRY = ['', ''] as const
 
-/** Commands of one group stand together. */
-const apart = (before: string | undefined, name: string) =>
-  before === undefined || groupOf(before) === groupOf(name) ? [] : [NO_ENTRY]
-
-const groupOf = (name: string): string => (name.includes(' ') ? (name.split(' ')[0] ?? '') : '')
+/** Commands of one group stand together, and so do those that are in none. */
+function apart(before: string | undefined, name: string) {
+  const [first, second] = name.split(' ')
+  const [firstBefore, secondBefore] = before?.split(' ') ?? [first]
+  const isOneGroup = firstBefore === first || (second === undefined && secondBefore === undefined)
+  return before === undefined || isOneGroup ? [] : [NO_ENTRY]
+}
 
 export const commandHelp = ({ name, usage, summary, flags }: Command, view: View): string =>
   [
