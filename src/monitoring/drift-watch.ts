@@ -13,9 +13,10 @@ import { Shape } from './shape.ts'
 const CPU_SHARE = 0.01
 const TURN_MS = 2
 const PAUSE_MS = 50
-/** Events that wait to be looked at: of all types, and of one. Others are not looked at. */
-const MAX_WAITING = 64
-const MAX_WAITING_OF_TYPE = 8
+/** Events that wait to be looked at: of all types, and of one; and their bytes. Others are not looked at. */
+const MAX_WAITING = 256
+const MAX_WAITING_OF_TYPE = 64
+const MAX_WAITING_BYTES = 4_194_304
 /** Types that are watched: of all sources, and of one; and the paths of all their shapes that are in memory. */
 const MAX_TYPES = 500
 const MAX_TYPES_OF_SOURCE = 200
@@ -73,6 +74,7 @@ export class DriftWatch {
   readonly #now: () => number
   readonly #waiting = new Map<string, Sample[]>()
   #waitingCount = 0
+  #waitingBytes = 0
   readonly #watched = new Map<string, Watched>()
   readonly #typesOf = new Map<string, number>()
   #turn: NodeJS.Timeout | undefined
@@ -90,12 +92,14 @@ export class DriftWatch {
   /** Takes an event that is stored, and understood, as one to look at. Returns at once. */
   offer({ source, type, uid, receivedAtMs, body }: Sample): void {
     if (this.#waitingCount >= MAX_WAITING || this.#isStopped || body.length > MAX_INLINE_BYTES) return
+    if (this.#waitingBytes + body.length > MAX_WAITING_BYTES) return
     const key = `${source}\n${type}`
     const ofType = this.#waiting.get(key) ?? []
     if (ofType.length >= MAX_WAITING_OF_TYPE) return
     ofType.push({ source, type, uid, receivedAtMs, body })
     this.#waiting.set(key, ofType)
     this.#waitingCount++
+    this.#waitingBytes += body.length
     this.#turn ??= setTimeout(() => this.#takeTurn(), Math.max(PAUSE_MS, this.#nextTurnMs - this.#now())).unref()
   }
 
@@ -128,7 +132,9 @@ export class DriftWatch {
       const sample = samples.shift()
       this.#waitingCount--
       if (samples.length > 0) this.#waiting.set(key, samples)
-      if (sample !== undefined) this.#lookAt(key, sample)
+      if (sample === undefined) continue
+      this.#waitingBytes -= sample.body.length
+      this.#lookAt(key, sample)
     } while (this.#now() - startedMs < TURN_MS)
     const tookMs = this.#now() - startedMs
     this.#nextTurnMs = this.#now() + Math.max(PAUSE_MS, tookMs / CPU_SHARE)
